@@ -1,0 +1,40 @@
+"""What can be wrong with a file of the archive, or on its way there."""
+
+from __future__ import annotations
+
+
+class ArchiveError(Exception):
+    """A file of the archive that is not as it should be.
+
+    Parameters: `path`, the file's name as a person knows it (from the archive's root where it
+    lies there already); `reason`, a sentence that says what happened, what it means and what to
+    do. `args` rebuild the object, so that it survives pickling and a trip through a queue.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class Damaged(ArchiveError):
+    """The bytes are not the ones that should be there: cut, altered, or of another kind."""
+
+
+class Dangerous(ArchiveError):
+    """The file is built so that opening it could do harm, or could hide something."""
+
+
+class Missing(ArchiveError):
+    """Nothing lies under that path."""
+
+
+class Contradiction(ArchiveError):
+    """Another object stands under the name already; it was left as it is."""
+
+
+class NoSpace(ArchiveError):
+    """The disk is full, or would be fuller than its reserve allows."""

@@ -1,0 +1,271 @@
+"""The store: files that are written once, found under their path, and never changed.
+
+A file appears under its path complete or not at all. It is prepared under a temporary name in a
+folder of its own, flushed to the disk and then linked to its path; a link never replaces what is
+there. All of an archive lies on one filesystem, since a link cannot cross to another.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from .durability import flush_folder, full_disk, make_folder
+from .errors import Contradiction, Damaged, Dangerous, Missing
+
+PIECE = 1024 * 1024
+INCOMING = ".incoming"
+ABANDONED_AFTER_SECONDS = 24 * 3600
+
+_CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A stored file: its posix path from the archive's root, its size, its SHA-256 in hex."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class DirectoryStore:
+    """An archive in a directory. Any number of processes may use the same one at once."""
+
+    def __init__(self, root: Path) -> None:
+        """Open the archive under `root`, which is created with the first file stored."""
+        self.root = root
+
+    def keep(
+        self,
+        path: str,
+        source: Path,
+        sha256: str,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> Stored:
+        """Store a large file from the spool, without reading it into memory.
+
+        On the same filesystem `source` and the stored file are one file with two names
+        afterwards, read-only: write to `source` no more, only remove it.
+
+        Parameters: `path` in the archive; `source`, a complete file; `sha256` in hex, which it
+        must have; `on_bytes`, told the number of bytes after every piece that was read back.
+        Returns the stored file, whose sum was read back before it took its name; or the file
+        that stood there already with that very sum.
+        Raises Contradiction (another file stands there; it stays), Damaged (the bytes read back
+        have another sum; nothing was stored), NoSpace.
+        """
+        target = self._full(path)
+        if not os.path.lexists(target):
+            with self._temporary(path) as temporary:
+                _link_or_copy(source, temporary, on_bytes)
+                stored = _seal(temporary, path, sha256, on_bytes)
+                if _link(temporary, target):
+                    return stored
+        return self._adopt(path, sha256, on_bytes)
+
+    def create(self, path: str, data: bytes) -> Stored:
+        """Store a small file, if nothing stands under its path.
+
+        Parameters: `path` in the archive; `data`, all of its bytes.
+        Returns the stored file. Raises FileExistsError where something stands there already
+        (it is durable then, and unchanged), NoSpace.
+        """
+        target = self._full(path)
+        with self._temporary(path) as temporary:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
+            with open(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if not _link(temporary, target):
+                raise FileExistsError(errno.EEXIST, "already in the archive", path)
+        return Stored(path, len(data), hashlib.sha256(data).hexdigest())
+
+    def read(self, path: str) -> bytes:
+        """All bytes of a small file. Raises Missing, Dangerous (not a plain file)."""
+        with self.open(path) as file:
+            return file.read()
+
+    def open(self, path: str) -> BinaryIO:
+        """The file for reading, seekable; the caller closes it. Raises Missing, Dangerous."""
+        full = self._full(path)
+        if not full.resolve().is_relative_to(self.root.resolve()):
+            raise Dangerous(path, "is a link that leads out of the archive; it was not followed")
+        try:
+            descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            raise Missing(path, "is not in the archive") from None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise Dangerous(path, "is not a plain file")
+        return open(descriptor, "rb")
+
+    def size(self, path: str) -> int:
+        """The file's size in bytes. Raises Missing, Dangerous."""
+        with self.open(path) as file:
+            return os.fstat(file.fileno()).st_size
+
+    def exists(self, path: str) -> bool:
+        """Whether a file stands under the path."""
+        return self._full(path).is_file()
+
+    def checksum(self, path: str, on_bytes: Callable[[int], None] | None = None) -> Stored:
+        """Read the whole file and sum it up.
+
+        Parameters: `on_bytes`, told the number of bytes after every piece (1 MiB at most).
+        Raises Missing, Dangerous.
+        """
+        with self.open(path) as file:
+            return _summed(file, path, on_bytes)
+
+    def paths(self, prefix: str = "") -> Iterator[str]:
+        """Every path that begins with `prefix` (any string, as in an object store), sorted.
+
+        Temporary names never show. One folder's names at a time are held in memory.
+        """
+        folder, _, _ = prefix.rpartition("/")
+        if folder:
+            self._full(folder)
+        return self._walk(folder, prefix)
+
+    def _walk(self, folder: str, prefix: str) -> Iterator[str]:
+        try:
+            with os.scandir(self.root / folder) as entries:
+                names = sorted(
+                    entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "")
+                    for entry in entries
+                )
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for name in names:
+            path = f"{folder}/{name}" if folder else name
+            if path == INCOMING + "/":
+                continue
+            if not name.endswith("/"):
+                if path.startswith(prefix):
+                    yield path
+            elif path.startswith(prefix) or prefix.startswith(path):
+                yield from self._walk(path[:-1], prefix)
+
+    def _full(self, path: str) -> Path:
+        parts = path.split("/")
+        if any(part in ("", ".", "..") for part in parts) or "\0" in path or "\\" in path:
+            raise ValueError(f"{path!r} is not a path inside the archive")
+        if parts[0] == INCOMING:
+            raise ValueError(f"{path!r}: {INCOMING} is kept for files that are being stored")
+        return self.root.joinpath(*parts)
+
+    def _adopt(self, path: str, sha256: str, on_bytes: Callable[[int], None] | None) -> Stored:
+        present = self.checksum(path, on_bytes)
+        if present.sha256 != sha256:
+            raise Contradiction(
+                path,
+                f"another file stands there already (SHA-256 {present.sha256}, not {sha256}); "
+                "it was left as it is; compare the two by hand",
+            )
+        flush_folder(self._full(path).parent)
+        return present
+
+    @contextmanager
+    def _temporary(self, path: str) -> Iterator[Path]:
+        incoming = self.root / INCOMING
+        make_folder(incoming)
+        _remove_abandoned(incoming)
+        temporary = incoming / f"{int(time.time())}-{secrets.token_hex(16)}"
+        try:
+            with full_disk(path, "the archive's disk is full; nothing was stored; make room"):
+                yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def open_store(url: str) -> DirectoryStore:
+    """The archive that `url` names: the absolute path of a directory.
+
+    Raises ValueError where the archive would lie elsewhere (an object store, a relative path).
+    """
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme == "s3":
+        raise ValueError(
+            "an archive on S3 (s3://...) is not supported by this version; "
+            "give the absolute path of a directory"
+        )
+    if separator:
+        raise ValueError(
+            f"an archive cannot lie under {scheme}://; give the absolute path of a directory"
+        )
+    if not os.path.isabs(url):
+        raise ValueError(f"the archive's path {url!r} is not absolute")
+    return DirectoryStore(Path(url))
+
+
+def _link_or_copy(source: Path, temporary: Path, on_bytes: Callable[[int], None] | None) -> None:
+    try:
+        os.link(source, temporary)
+    except OSError as error:
+        if error.errno not in _CANNOT_LINK:
+            raise
+        with open(source, "rb") as given, open(temporary, "xb") as own:
+            while piece := given.read(PIECE):
+                own.write(piece)
+                if on_bytes:
+                    on_bytes(len(piece))
+        shutil.copymode(source, temporary)
+
+
+def _seal(
+    temporary: Path, path: str, sha256: str, on_bytes: Callable[[int], None] | None
+) -> Stored:
+    """Read the file back, and make it durable and read-only if it is the right one."""
+    with open(temporary, "rb") as file:
+        stored = _summed(file, path, on_bytes)
+        if stored.sha256 != sha256:
+            raise Damaged(
+                path,
+                f"its bytes have the SHA-256 {stored.sha256} instead of {sha256}: they changed "
+                "between the download and the archive; nothing was stored, fetch it again",
+            )
+        os.fchmod(file.fileno(), os.fstat(file.fileno()).st_mode & 0o444)
+        os.fsync(file.fileno())
+    return stored
+
+
+def _summed(file: BinaryIO, path: str, on_bytes: Callable[[int], None] | None) -> Stored:
+    digest, size = hashlib.sha256(), 0
+    while piece := file.read(PIECE):
+        digest.update(piece)
+        size += len(piece)
+        if on_bytes:
+            on_bytes(len(piece))
+    return Stored(path, size, digest.hexdigest())
+
+
+def _link(temporary: Path, target: Path) -> bool:
+    """Give the file its name, durably; False where the name is taken (then that is durable)."""
+    make_folder(target.parent)
+    try:
+        os.link(temporary, target)
+        linked = True
+    except FileExistsError:
+        linked = False
+    flush_folder(target.parent)
+    return linked
+
+
+def _remove_abandoned(incoming: Path) -> None:
+    """Remove what killed processes left; a name begins with the second it was made."""
+    for name in os.listdir(incoming):
+        made, _, _ = name.partition("-")
+        if made.isdigit() and time.time() - int(made) > ABANDONED_AFTER_SECONDS:
+            (incoming / name).unlink(missing_ok=True)
