@@ -1,0 +1,184 @@
+"""Accounts: their sealed tokens, the pauses that a provider asked for, and their request rates."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, case, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from .database import Database, now
+from .schema import accounts
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """An encrypted token and its version, 1 for the first."""
+
+    version: int
+    ciphertext: bytes
+
+
+class TokenShelf:
+    """Where one account's token lies, shared by all workers; renewing it is a lease."""
+
+    def __init__(self, database: Database, alias: str) -> None:
+        self._database = database
+        self._alias = alias
+
+    def read(self) -> Sealed | None:
+        """The stored token, or None."""
+        row = self._database.read(
+            lambda connection: connection.execute(
+                select(accounts.c.token_version, accounts.c.token).where(
+                    accounts.c.alias == self._alias, accounts.c.token.is_not(None)
+                )
+            ).one_or_none()
+        )
+        return None if row is None else Sealed(row.token_version, row.token)
+
+    def claim(self, version: int, seconds: float) -> str | None:
+        """The right to renew, for so many seconds; None when another renews, or when the stored
+        version is no longer ``version`` (0: nothing stored).
+        """
+        claim = str(uuid.uuid4())
+
+        def work(connection: Connection) -> int:
+            _ensure(connection, self._alias)
+            return connection.execute(
+                update(accounts)
+                .where(accounts.c.alias == self._alias, accounts.c.token_version == version)
+                .where(or_(accounts.c.renewal.is_(None), accounts.c.renewal_until < now()))
+                .values(renewal=claim, renewal_until=now() + seconds)
+            ).rowcount
+
+        return claim if self._database.write(work) else None
+
+    def put(self, claim: str, ciphertext: bytes) -> bool:
+        """Store a renewed token and end the renewal; False when the claim had run out and passed
+        to another.
+        """
+        return bool(
+            self._database.write(
+                lambda connection: (
+                    connection.execute(
+                        update(accounts)
+                        .where(accounts.c.alias == self._alias, accounts.c.renewal == claim)
+                        .values(
+                            token=ciphertext,
+                            token_version=accounts.c.token_version + 1,
+                            renewal=None,
+                            renewal_until=None,
+                        )
+                    ).rowcount
+                )
+            )
+        )
+
+    def release(self, claim: str) -> None:
+        """Give the right to renew back without a new token."""
+        self._database.write(
+            lambda connection: connection.execute(
+                update(accounts)
+                .where(accounts.c.alias == self._alias, accounts.c.renewal == claim)
+                .values(renewal=None, renewal_until=None)
+            )
+        )
+
+
+class Accounts:
+    """What all workers must know of an account at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def shelf(self, alias: str) -> TokenShelf:
+        """Where the account's token lies."""
+        return TokenShelf(self._database, alias)
+
+    def postpone(self, alias: str, seconds: float, because: str) -> None:
+        """Send nothing to this account's provider for so many seconds."""
+
+        def work(connection: Connection) -> None:
+            _ensure(connection, alias)
+            until = now() + seconds
+            connection.execute(
+                update(accounts)
+                .where(accounts.c.alias == alias)
+                .where(
+                    or_(accounts.c.postponed_until.is_(None), accounts.c.postponed_until < until)
+                )
+                .values(postponed_until=until, postponed_because=because)
+            )
+
+        self._database.write(work)
+
+    def resume(self, alias: str) -> None:
+        """End a pause now."""
+        self._database.write(
+            lambda connection: connection.execute(
+                update(accounts)
+                .where(accounts.c.alias == alias)
+                .values(postponed_until=None, postponed_because=None)
+            )
+        )
+
+    def pause(self, alias: str) -> tuple[float, str] | None:
+        """For how many more seconds nothing may be sent, and why; None when it may."""
+        row = self._database.read(
+            lambda connection: connection.execute(
+                select(
+                    (accounts.c.postponed_until - now()).label("left"),
+                    accounts.c.postponed_because,
+                ).where(accounts.c.alias == alias, accounts.c.postponed_until > now())
+            ).one_or_none()
+        )
+        return None if row is None else (row.left, row.postponed_because)
+
+    def turn(self, alias: str, interval_seconds: float) -> float:
+        """Take the next turn of an account whose requests are spaced so many seconds apart over all
+        workers; for how many seconds to wait until it.
+        """
+
+        def work(connection: Connection) -> float:
+            _ensure(connection, alias)
+            free = case(
+                (accounts.c.next_request_at > now(), accounts.c.next_request_at), else_=now()
+            )
+            return float(
+                connection.execute(
+                    update(accounts)
+                    .where(accounts.c.alias == alias)
+                    .values(next_request_at=free + interval_seconds)
+                    .returning(accounts.c.next_request_at - interval_seconds - now())
+                ).scalar_one()
+            )
+
+        return max(self._database.write(work), 0.0)
+
+    def alert_once(self, alias: str, cause: str | None) -> bool:
+        """Note the cause that people were told of; whether it is a new one. None: it is over."""
+
+        def work(connection: Connection) -> bool:
+            _ensure(connection, alias)
+            other = (
+                accounts.c.alerted.is_not(None)
+                if cause is None
+                else or_(accounts.c.alerted.is_(None), accounts.c.alerted != cause)
+            )
+            changed = connection.execute(
+                update(accounts).where(accounts.c.alias == alias, other).values(alerted=cause)
+            )
+            return bool(changed.rowcount)
+
+        return self._database.write(work)
+
+
+def _ensure(connection: Connection, alias: str) -> None:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(
+        dialect.insert(accounts)
+        .values(alias=alias, token_version=0)
+        .on_conflict_do_nothing(index_elements=["alias"])
+    )

@@ -1,0 +1,127 @@
+"""Short transactions on SQLite or PostgreSQL, and the one clock that all processes share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import stamina
+from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from .errors import LedgerAway
+
+Result = TypeVar("Result")
+
+_AWAY = (OperationalError, InterfaceError)
+#: Two that insert the same row at once: the second, run again, finds it.
+_AGAIN = (*_AWAY, IntegrityError)
+
+
+class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
+    """Seconds since 1970 by the database's clock, of this moment rather than of the transaction."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
+
+
+class Database:
+    """An engine whose writing transactions are serialised by the database itself.
+
+    Parameters: ``url`` (SQLAlchemy URL of SQLite or PostgreSQL) and ``busy_seconds``, how long one
+    statement may wait for a lock; it must stay under a third of a lease.
+    """
+
+    def __init__(self, url: str, *, busy_seconds: float) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = _sqlite(url, busy_seconds) if self.is_sqlite else _postgres(url, busy_seconds)
+        self._reading = (
+            self.engine.execution_options(reading=True)
+            if self.is_sqlite
+            else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
+
+    def write(self, work: Callable[[Connection], Result], *, patience_seconds: float = 5) -> Result:
+        """Run ``work`` in one transaction, again from its start while the database is away.
+
+        ``work`` must be conditional statements only, since a commit whose answer was lost is
+        repeated. Raises LedgerAway after ``patience_seconds``.
+        """
+        try:
+            for attempt in stamina.retry_context(
+                on=_AGAIN, attempts=None, timeout=patience_seconds, wait_initial=0.05, wait_max=1
+            ):
+                with attempt, self.engine.begin() as connection:
+                    return work(connection)
+        except _AWAY as error:
+            raise LedgerAway(_sentence(error)) from None
+        raise AssertionError("stamina ends a loop by returning or raising")
+
+    def read(self, work: Callable[[Connection], Result], *, patience_seconds: float = 5) -> Result:
+        """Run reading statements outside any transaction. Raises LedgerAway."""
+        try:
+            for attempt in stamina.retry_context(
+                on=_AWAY, attempts=None, timeout=patience_seconds, wait_initial=0.05, wait_max=1
+            ):
+                with attempt, self._reading.connect() as connection:
+                    return work(connection)
+        except _AWAY as error:
+            raise LedgerAway(_sentence(error)) from None
+        raise AssertionError("stamina ends a loop by returning or raising")
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def _sentence(error: Exception) -> str:
+    cause = getattr(error, "orig", None) or error
+    return f"the ledger does not answer ({str(cause).strip().splitlines()[0]}); nothing was changed"
+
+
+def _sqlite(url: str, busy_seconds: float) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": busy_seconds})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, record: Any) -> None:
+        # The driver's own transactions begin deferred, and a deferred upgrade fails at once with
+        # "database is locked" (design section 8); so BEGIN is ours.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if not connection.get_execution_options().get("reading"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgres(url: str, busy_seconds: float) -> Engine:
+    milliseconds = int(busy_seconds * 1000)
+    options = (
+        f"-c synchronous_commit=on -c lock_timeout={milliseconds} "
+        f"-c statement_timeout={max(milliseconds, 5000)} "
+        f"-c idle_in_transaction_session_timeout={max(milliseconds, 5000)}"
+    )
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=10,
+        max_overflow=40,
+        connect_args={"connect_timeout": 5, "options": options},
+    )

@@ -1,0 +1,229 @@
+"""Days: for each account and calendar day, whether everything the provider lists is archived."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from . import states
+from .database import Database, now
+from .job import Job
+from .requests import Request, insert_job
+from .schema import days, jobs
+from .transitions import find
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One row of the table of days; the window is half open, in seconds since 1970."""
+
+    account: str
+    day: date
+    window_start: float
+    window_end: float
+    filters: dict[str, Any]
+    settle_seconds: int
+    timezone: str
+    state: str
+    generation: int
+    job_id: str | None
+    manifest: str | None
+    counts: dict[str, int] | None
+
+
+_COLUMNS = [days.c[name] for name in Day.__dataclass_fields__]
+#: Makes the request of a day's next generation from its row as just written.
+RequestFor = Callable[[Day], Request]
+Opened = tuple[Job, int | None]
+
+
+class Days:
+    """The nightly plan's operations, and the record that ``coverage`` shows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def newest(self, account: str) -> date | None:
+        """The last day that was planned for an account, or None."""
+        return self._database.read(
+            lambda connection: connection.execute(
+                select(func.max(days.c.day)).where(days.c.account == account)
+            ).scalar_one()
+        )
+
+    def plan(
+        self,
+        account: str,
+        wanted: list[Day],
+        *,
+        night: date,
+        catchup_days: int,
+        request_for: RequestFor,
+        by: str,
+    ) -> list[Opened]:
+        """Insert the days that are not there yet and open the next generation of every day that is
+        due, failed or incomplete, or to be looked at again; each at most once a night, all in one
+        transaction. ``night`` is the local date of the planning. Returns what was opened.
+        """
+
+        def work(connection: Connection) -> list[Opened]:
+            for day in wanted:
+                _insert(connection, day)
+            chosen = connection.execute(
+                select(days.c.day)
+                .where(days.c.account == account, *_openable(night, catchup_days))
+                .order_by(days.c.day)
+            )
+            opened = [
+                _open(connection, account, day, night, catchup_days, request_for, by)
+                for day in chosen.scalars().all()
+            ]
+            return [one for one in opened if one is not None]
+
+        return self._database.write(work)
+
+    def open(self, day: Day, *, night: date, request_for: RequestFor, by: str) -> Opened:
+        """Give a day that somebody asks for: the job that runs or completed it, else a new
+        generation, whatever its age and however often it was tried this night.
+        """
+
+        def work(connection: Connection) -> Opened:
+            _insert(connection, day)
+            opened = _advance(
+                connection,
+                day.account,
+                day.day,
+                night,
+                days.c.state.in_((states.DAY_DUE, states.DAY_INCOMPLETE, states.DAY_GAVE_UP)),
+                request_for,
+                by,
+            )
+            if opened is not None:
+                return opened
+            current = _read(connection, day.account, day.day)
+            assert current.job_id is not None
+            job = find(connection, current.job_id)
+            assert job is not None
+            return job, None
+
+        return self._database.write(work)
+
+    def of(self, account: str, first: date | None = None, last: date | None = None) -> list[Day]:
+        """The days of an account, oldest first, both bounds included."""
+        wanted = select(*_COLUMNS).where(days.c.account == account).order_by(days.c.day)
+        if first is not None:
+            wanted = wanted.where(days.c.day >= first)
+        if last is not None:
+            wanted = wanted.where(days.c.day <= last)
+        return self._database.read(
+            lambda connection: [Day(*row) for row in connection.execute(wanted)]
+        )
+
+    def to_delete(self, account: str, listed_before: float) -> list[Day]:
+        """Complete days whose recordings were not yet deleted at the provider and whose last
+        listing ended before this time.
+        """
+        wanted = (
+            select(*_COLUMNS)
+            .join(jobs, jobs.c.job_id == days.c.job_id)
+            .where(days.c.account == account, days.c.state == states.DAY_COMPLETE)
+            .where(days.c.deleted_at.is_(None), jobs.c.updated_at <= listed_before)
+            .order_by(days.c.day)
+        )
+        return self._database.read(
+            lambda connection: [Day(*row) for row in connection.execute(wanted)]
+        )
+
+    def deleted(self, account: str, day: date) -> None:
+        """Everything of this day was deleted at the provider."""
+        self._database.write(
+            lambda connection: connection.execute(
+                update(days)
+                .where(days.c.account == account, days.c.day == day)
+                .values(deleted_at=now())
+            )
+        )
+
+
+def _insert(connection: Connection, day: Day) -> None:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    values = {name: getattr(day, name) for name in Day.__dataclass_fields__}
+    connection.execute(
+        dialect.insert(days)
+        .values(**values, planned_age=0, listed_age=0)
+        .on_conflict_do_nothing(index_elements=["account", "day"])
+    )
+
+
+def _openable(night: date, catchup_days: int) -> tuple[Any, ...]:
+    """Which rows the plan of this night opens: not yet planned this night, young enough, and
+    either unfinished or complete but to be listed again (on the night after, and on the last).
+    """
+    unfinished = days.c.state.in_((states.DAY_DUE, states.DAY_INCOMPLETE))
+    oldest = date.fromordinal(night.toordinal() - catchup_days)
+    second = date.fromordinal(night.toordinal() - 2)
+    look_again = (days.c.listed_age < 2) & (days.c.day <= second)
+    last_look = (days.c.listed_age < catchup_days) & (days.c.day == oldest)
+    complete = (days.c.state == states.DAY_COMPLETE) & or_(look_again, last_look)
+    return (
+        or_(days.c.planned_on.is_(None), days.c.planned_on < night),
+        days.c.day >= oldest,
+        or_(unfinished, complete),
+    )
+
+
+def _open(
+    connection: Connection,
+    account: str,
+    day: date,
+    night: date,
+    catchup_days: int,
+    request_for: RequestFor,
+    by: str,
+) -> Opened | None:
+    still = _openable(night, catchup_days)
+    return _advance(connection, account, day, night, still, request_for, by)
+
+
+def _advance(
+    connection: Connection,
+    account: str,
+    day: date,
+    night: date,
+    allowed: Any,
+    request_for: RequestFor,
+    by: str,
+) -> Opened | None:
+    conditions = allowed if isinstance(allowed, tuple) else (allowed,)
+    row = connection.execute(
+        update(days)
+        .where(days.c.account == account, days.c.day == day, *conditions)
+        .values(
+            state=states.DAY_RUNNING,
+            generation=days.c.generation + 1,
+            planned_on=night,
+            planned_age=(night - day).days,
+        )
+        .returning(*_COLUMNS)
+    ).one_or_none()
+    if row is None:
+        return None
+    request = request_for(Day(*row))
+    connection.execute(
+        update(days)
+        .where(days.c.account == account, days.c.day == day)
+        .values(job_id=request.job_id)
+    )
+    return insert_job(connection, request, by=by)
+
+
+def _read(connection: Connection, account: str, day: date) -> Day:
+    row = connection.execute(
+        select(*_COLUMNS).where(days.c.account == account, days.c.day == day)
+    ).one()
+    return Day(*row)

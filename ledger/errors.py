@@ -1,0 +1,45 @@
+"""What the ledger refuses, and when it cannot answer.
+
+LedgerError
+├── LedgerAway         the database did not answer in time; nothing is known to have changed
+├── SchemaMismatch     the database has another version than this program
+├── Foreign            another ledger's identity stands beside this one
+├── RequestConflict    the request id was used before with other parameters
+├── NoSuchJob          no job has this id
+├── NotPossible        the job's state does not allow it
+└── LeaseLost          the caller no longer holds the job: it must stop and store nothing
+"""
+
+from __future__ import annotations
+
+
+class LedgerError(Exception):
+    """Root of the ledger's errors; its text is a sentence for people."""
+
+
+class LedgerAway(LedgerError):
+    """The database did not answer in time."""
+
+
+class SchemaMismatch(LedgerError):
+    """The database's schema is older or newer than this program's."""
+
+
+class Foreign(LedgerError):
+    """Another ledger's identity stands in the archive or in Redis."""
+
+
+class RequestConflict(LedgerError):
+    """The request id was used before with other parameters."""
+
+
+class NoSuchJob(LedgerError):
+    """No job has this id."""
+
+
+class NotPossible(LedgerError):
+    """The state of the job does not allow what was asked."""
+
+
+class LeaseLost(LedgerError):
+    """The lease is gone or can no longer be trusted; whoever held it stores nothing."""

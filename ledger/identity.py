@@ -1,0 +1,118 @@
+"""The ledger's identity and its schema's version."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, select, text
+
+from .database import Database, now
+from .errors import Foreign, SchemaMismatch
+from .schema import jobs, ledger
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+#: Any number, the same in every process: two that migrate at once take turns.
+_MIGRATION_LOCK = 7_204_811
+
+
+def newest_version() -> str:
+    """The schema's version that this program needs."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+class Identity:
+    """Who this ledger is, and whether this program may use it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def migrate(self) -> str:
+        """Bring the schema to this program's version, in one transaction; the version it has then.
+
+        Raises SchemaMismatch when it is newer than this program.
+        """
+
+        def work(connection: Connection) -> str:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            _refuse_newer(_version(connection))
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            if connection.execute(select(ledger.c.identity)).first() is None:
+                identity = {"identity": str(uuid.uuid4()), "created_at": now()}
+                connection.execute(ledger.insert().values(**identity, quarantined=False))
+            return newest_version()
+
+        if self._database.is_sqlite and self._database.url.database:
+            Path(self._database.url.database).parent.mkdir(parents=True, exist_ok=True)
+        return self._database.write(work, patience_seconds=60)
+
+    def prepare(self) -> str:
+        """Make an empty database a ledger, and refuse one of another version. The identity.
+
+        Raises SchemaMismatch with the command to run.
+        """
+        if self._database.is_sqlite and not Path(self._database.url.database or "").exists():
+            self.migrate()
+        version = self._database.read(_version)
+        if version is None and not self._database.read(_has_tables):
+            self.migrate()
+        elif version != newest_version():
+            _refuse_newer(version)
+            raise SchemaMismatch(
+                f"the ledger's schema has version {version}, this program needs "
+                f"{newest_version()}; nothing was changed; run: python -m worker migrate"
+            )
+        return self.identity()
+
+    def identity(self) -> str:
+        """The UUID that the first migration gave this ledger."""
+        return self._database.read(
+            lambda connection: connection.execute(select(ledger.c.identity)).scalar_one()
+        )
+
+    def is_empty(self) -> bool:
+        """Whether no job was ever opened in it."""
+        return self._database.read(
+            lambda connection: connection.execute(select(jobs.c.job_id).limit(1)).first() is None
+        )
+
+
+def refuse_foreign(ours: str, theirs: str, where: str, way_out: str) -> None:
+    """Raise Foreign when another ledger's identity stands ``where``."""
+    if theirs != ours:
+        raise Foreign(
+            f"the ledger is {ours}, but {where} belongs to ledger {theirs}; nothing was started; "
+            f"{way_out}"
+        )
+
+
+def _refuse_newer(version: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if version is not None and version not in known:
+        raise SchemaMismatch(
+            f"the ledger's schema has version {version}, which is newer than this program knows "
+            f"({newest_version()}); nothing was changed; run the newer program"
+        )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config
+
+
+def _version(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _has_tables(connection: Connection) -> bool:
+    return bool(inspect(connection).get_table_names())

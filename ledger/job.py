@@ -1,0 +1,97 @@
+"""A job as the ledger has it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from . import states
+from .schema import jobs
+
+#: Version of the fingerprint's definition: SHA-256 of the canonical parameters as sorted JSON.
+FINGERPRINT_VERSION = 1
+
+
+def job_id(account: str, task: str, request_id: str) -> str:
+    """The id of a job, known to a caller before any worker: UUIDv5 in the URL name space of
+    ``earwitness:<account>:<task name>:<request id>``.
+    """
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"earwitness:{account}:{task}:{request_id}"))
+
+
+def fingerprint(parameters: dict[str, Any]) -> str:
+    """SHA-256 over the validated, canonical parameters of a request."""
+    text = json.dumps(parameters, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row of the table of jobs, as it was read; times are seconds since 1970."""
+
+    job_id: str
+    kind: str
+    account: str
+    request_id: str
+    task_id: str
+    parameters: dict[str, Any]
+    fingerprint: str
+    state: str
+    reason: str | None
+    error: dict[str, str] | None
+    result: dict[str, Any] | None
+    work: dict[str, Any]
+    transfer: dict[str, Any] | None
+    attempts: int
+    takeovers: int
+    queue: str
+    next_attempt_at: float | None
+    not_after: float | None
+    cancel_requested: bool
+    parent_id: str | None
+    open_parts: int
+    created_at: float
+    updated_at: float
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> Job:
+        """The job in a row that holds every column of the table."""
+        return cls(**{field.name: getattr(row, field.name) for field in fields(cls)})
+
+    @property
+    def ended(self) -> bool:
+        """Whether its outcome is answered to whoever asks."""
+        return self.state in states.ENDED
+
+    def shown(self) -> dict[str, Any]:
+        """The job as people and programs see it (design 3.4)."""
+        return {
+            "job_id": self.job_id,
+            "kind": self.kind,
+            "account": self.account,
+            "request_id": self.request_id,
+            "state": self.state,
+            "reason": self.reason,
+            "attempts": self.attempts,
+            "next_attempt_at": iso(self.next_attempt_at),
+            "created_at": iso(self.created_at),
+            "updated_at": iso(self.updated_at),
+            "result": self.result,
+        }
+
+
+#: What must be selected for ``Job.of``.
+COLUMNS = [jobs.c[field.name] for field in fields(Job)]
+
+
+def iso(seconds: float | None) -> str | None:
+    """Seconds since 1970 as ISO 8601 UTC, None as None."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,52 @@
+"""The ledger: the durable record of every job, one object with its operations grouped by concern."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from .accounts import Accounts
+from .database import Database
+from .days import Days
+from .decisions import Decisions
+from .hints import Hints
+from .identity import Identity
+from .leases import Leases
+from .obligations import Obligations
+from .reading import Reading
+from .recovery import Recovery
+from .requests import Requests
+from .waiters import Waiters
+from .work import Work
+
+#: A statement waits for another's lock at most this part of a lease (design 4: under a third).
+_BUSY_PART = 0.3
+
+
+class Ledger:
+    """Everything that survives: jobs, leases, waiters, obligations, days, accounts.
+
+    Parameters: ``url`` of an SQLite file or a PostgreSQL database; ``lease_seconds``, how long a
+    worker may be silent before its job passes to another.
+    """
+
+    def __init__(self, url: str, *, lease_seconds: float = 30) -> None:
+        worker = f"{socket.gethostname()}:{os.getpid()}"
+        self.database = Database(url, busy_seconds=min(5.0, lease_seconds * _BUSY_PART))
+        self.leases = Leases(self.database, lease_seconds)
+        self.identity = Identity(self.database)
+        self.requests = Requests(self.database)
+        self.work = Work(self.database, self.leases, worker)
+        self.recovery = Recovery(self.database, worker)
+        self.hints = Hints(self.database, patience_seconds=lease_seconds)
+        self.waiters = Waiters(self.database)
+        self.obligations = Obligations(self.database)
+        self.decisions = Decisions(self.database)
+        self.days = Days(self.database)
+        self.accounts = Accounts(self.database)
+        self.jobs = Reading(self.database)
+        self.worker = worker
+
+    def close(self) -> None:
+        """Close its connections."""
+        self.database.close()

@@ -1,0 +1,96 @@
+"""Reading jobs without changing them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, select
+
+from .database import Database
+from .errors import NoSuchJob
+from .job import COLUMNS, Job, iso
+from .schema import audit, jobs, waiters
+from .transitions import find
+
+
+class Reading:
+    """Jobs and their histories."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def job(self, job_id: str) -> Job:
+        """The job with this id. Raises NoSuchJob."""
+        job = self._database.read(lambda connection: find(connection, job_id))
+        if job is None:
+            raise NoSuchJob(f"not done: no job has the id {job_id}")
+        return job
+
+    def named(self, name: str) -> list[Job]:
+        """The jobs that a person means: by job id, request id, or the id of a task that asked."""
+        asked = select(waiters.c.job_id).where(waiters.c.task_id == name).scalar_subquery()
+        statement = (
+            select(*COLUMNS)
+            .where((jobs.c.job_id == name) | (jobs.c.request_id == name) | jobs.c.job_id.in_(asked))
+            .order_by(jobs.c.created_at)
+        )
+        return self._jobs(statement)
+
+    def jobs(
+        self,
+        *,
+        account: str | None = None,
+        state: str | None = None,
+        kind: str | None = None,
+        limit: int = 50,
+    ) -> list[Job]:
+        """The jobs that changed last, newest first."""
+        wanted = select(*COLUMNS).order_by(jobs.c.updated_at.desc()).limit(limit)
+        for column, value in (
+            (jobs.c.account, account),
+            (jobs.c.state, state),
+            (jobs.c.kind, kind),
+        ):
+            if value is not None:
+                wanted = wanted.where(column == value)
+        return self._jobs(wanted)
+
+    def parts(self, job_id: str) -> list[Job]:
+        """The parts of an export, in the order they were opened."""
+        return self._jobs(
+            select(*COLUMNS)
+            .where(jobs.c.parent_id == job_id)
+            .order_by(jobs.c.created_at, jobs.c.request_id)
+        )
+
+    def history(self, job_id: str) -> list[dict[str, Any]]:
+        """Every change of a job's state: at, from, to, by, why."""
+        rows = self._database.read(
+            lambda connection: connection.execute(
+                select(audit).where(audit.c.job_id == job_id).order_by(audit.c.id)
+            ).all()
+        )
+        return [
+            {
+                "at": iso(row.at),
+                "from": row.from_state,
+                "to": row.to_state,
+                "by": row.by,
+                "why": row.why,
+            }
+            for row in rows
+        ]
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs there are in each state."""
+        rows = self._database.read(
+            lambda connection: connection.execute(
+                select(jobs.c.state, func.count()).group_by(jobs.c.state)
+            ).all()
+        )
+        return {state: count for state, count in rows}
+
+    def _jobs(self, statement: Any) -> list[Job]:
+        return self._database.read(
+            lambda connection: [Job.of(row) for row in connection.execute(statement)]
+        )

@@ -1,0 +1,86 @@
+"""Jobs whose worker died: taken from it, and given up when that happened too often."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select, update
+
+from . import states
+from .database import Database, now
+from .job import COLUMNS, Job
+from .schema import jobs
+from .transitions import audited, ended
+
+#: The fifth dead worker ends the job: it probably kills whoever takes it up.
+MOST_TAKEOVERS = 5
+
+_DIED = "its worker stopped answering; another goes on"
+_DIED_OFTEN = "its worker died five times; see the workers' logs, then retry it"
+
+
+class Recovery:
+    """The sweeper's first duty."""
+
+    def __init__(self, database: Database, worker: str) -> None:
+        self._database = database
+        self._worker = worker
+
+    def take_from_the_dead(self) -> list[Job]:
+        """Make every running job whose lease has run out due again, or end it *failed* the fifth
+        time; the jobs as they are now.
+        """
+        dead = self._database.read(
+            lambda connection: connection.execute(
+                select(jobs.c.job_id, jobs.c.lease_token).where(
+                    jobs.c.state == states.RUNNING, jobs.c.lease_until < now()
+                )
+            ).all()
+        )
+        taken = [
+            self._database.write(lambda c, row=row: self._take(c, row.job_id, row.lease_token))
+            for row in dead
+        ]
+        return [job for job in taken if job is not None]
+
+    def _take(self, connection: Connection, job_id: str, token: str) -> Job | None:
+        mine = (
+            jobs.c.job_id == job_id,
+            jobs.c.lease_token == token,
+            jobs.c.state == states.RUNNING,
+            jobs.c.lease_until < now(),
+        )
+        last = jobs.c.takeovers >= MOST_TAKEOVERS - 1
+        left = {"lease_token": None, "lease_until": None, "updated_at": now()}
+        row = connection.execute(
+            update(jobs)
+            .where(*mine, ~last)
+            .values(
+                state=states.WAITING,
+                reason=_DIED,
+                takeovers=jobs.c.takeovers + 1,
+                next_attempt_at=now(),
+                hinted_at=None,
+                **left,
+            )
+            .returning(*COLUMNS)
+        ).one_or_none()
+        if row is not None:
+            audited(connection, job_id, states.RUNNING, states.WAITING, self._worker, _DIED)
+            return Job.of(row)
+        row = connection.execute(
+            update(jobs)
+            .where(*mine, last)
+            .values(
+                state=states.FAILED,
+                reason=f"unknown: {_DIED_OFTEN}",
+                error={"type": "Uncertain", "message": f"unknown: {_DIED_OFTEN}"},
+                takeovers=jobs.c.takeovers + 1,
+                next_attempt_at=None,
+                **left,
+            )
+            .returning(*COLUMNS)
+        ).one_or_none()
+        if row is None:
+            return None
+        job = Job.of(row)
+        ended(connection, job, states.RUNNING, by=self._worker, own_task=None)
+        return job

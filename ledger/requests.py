@@ -1,0 +1,166 @@
+"""Opening a job, or joining the one that the same request opened before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from . import states
+from .database import Database, now
+from .errors import RequestConflict
+from .job import FINGERPRINT_VERSION, Job, fingerprint, job_id
+from .schema import jobs, queues, waiters
+from .transitions import OWN_ANSWER_SECONDS, audited, find, notification, owe
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a job is opened with.
+
+    ``parameters`` are validated and canonical; ``task_id`` is the Celery task that asks (its own
+    hints run under it); ``not_after`` is in seconds since 1970.
+    """
+
+    kind: str
+    account: str
+    request_id: str
+    parameters: dict[str, Any]
+    queue: str
+    task_id: str | None = None
+    parent_id: str | None = None
+    not_after: float | None = None
+    work: dict[str, Any] | None = None
+
+    @property
+    def job_id(self) -> str:
+        """The id that the job has or will have."""
+        return job_id(self.account, f"earwitness.{self.kind}", self.request_id)
+
+
+class Requests:
+    """The front door's operations."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def open(
+        self, request: Request, *, by: str, notify: dict[str, str] | None = None
+    ) -> tuple[Job, int | None]:
+        """Open the job of a request, or join it when it is there, and note who waits for it.
+
+        Returns the job and, when it was opened just now, the number of its first hint, which the
+        caller publishes. Raises RequestConflict when the id was used with other parameters;
+        nothing has changed then.
+        """
+        return self._database.write(
+            lambda connection: _open(connection, request, by=by, notify=notify)
+        )
+
+    def join(self, job: Job, task_id: str, notify: dict[str, str] | None) -> Job:
+        """Note that a task waits for this job; the job as it is now."""
+
+        def work(connection: Connection) -> Job:
+            latest = find(connection, job.job_id)
+            assert latest is not None
+            add_waiter(connection, latest, task_id, notify)
+            return latest
+
+        return self._database.write(work)
+
+
+def _open(
+    connection: Connection, request: Request, *, by: str, notify: dict[str, str] | None
+) -> tuple[Job, int | None]:
+    job = find(connection, request.job_id)
+    number = None
+    if job is None:
+        job, number = insert_job(connection, request, by=by)
+    elif job.fingerprint != fingerprint(request.parameters):
+        raise RequestConflict(
+            f"not done: request id {request.request_id!r} was used before for {request.kind} of "
+            f"account {request.account!r} with other parameters; nothing was changed; use a new id"
+        )
+    if request.task_id is not None:
+        add_waiter(connection, job, request.task_id, notify)
+    return job, number
+
+
+def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Job, int]:
+    """Insert a job that is due at once and whose first hint the caller publishes.
+
+    Two that insert at once: the second meets the first's row by the unique key, its transaction is
+    rolled back whole, and finds the row when ``Database.write`` runs it again.
+    """
+    number = next_hint(connection, request.queue)
+    values = {
+        "job_id": request.job_id,
+        "kind": request.kind,
+        "account": request.account,
+        "request_id": request.request_id,
+        "task_id": request.task_id or request.job_id,
+        "parameters": request.parameters,
+        "fingerprint": fingerprint(request.parameters),
+        "fingerprint_version": FINGERPRINT_VERSION,
+        "state": states.PENDING,
+        "work": request.work or {},
+        "attempts": 0,
+        "takeovers": 0,
+        "queue": request.queue,
+        "next_attempt_at": now(),
+        "not_after": request.not_after,
+        "cancel_requested": False,
+        "parent_id": request.parent_id,
+        "open_parts": 0,
+        "hint_no": number,
+        "hinted_at": now(),
+        "created_at": now(),
+        "updated_at": now(),
+    }
+    connection.execute(insert(jobs).values(**values))
+    audited(connection, request.job_id, None, states.PENDING, by, "opened")
+    job = find(connection, request.job_id)
+    assert job is not None
+    return job, number
+
+
+def next_hint(connection: Connection, queue: str) -> int:
+    """The next number of a queue's hints; a later number was published later."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = (
+        dialect.insert(queues)
+        .values(queue=queue, last_no=1, taken_no=0)
+        .on_conflict_do_update(index_elements=["queue"], set_={"last_no": queues.c.last_no + 1})
+        .returning(queues.c.last_no)
+    )
+    return int(connection.execute(statement).scalar_one())
+
+
+def add_waiter(
+    connection: Connection, job: Job, task_id: str, notify: dict[str, str] | None
+) -> None:
+    """Note that a task waits for a job; the same task asking again changes nothing but that an
+    answer it may have missed is due again.
+    """
+    known = connection.execute(
+        select(waiters.c.job_id).where(waiters.c.task_id == task_id)
+    ).scalar_one_or_none()
+    if known is not None:
+        connection.execute(
+            update(waiters).where(waiters.c.task_id == task_id).values(answered_at=None)
+        )
+        return
+    connection.execute(
+        insert(waiters).values(
+            task_id=task_id,
+            job_id=job.job_id,
+            notify=notify,
+            asked_at=now(),
+            due_at=now() + OWN_ANSWER_SECONDS if job.ended else None,
+            attempts=0,
+        )
+    )
+    if job.ended and notify is not None:
+        owe(connection, job.job_id, job.account, "notify", notification(job, notify))

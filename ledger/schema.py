@@ -1,0 +1,161 @@
+"""The tables of the ledger. Times are seconds since 1970 by the database's own clock."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+#: None is SQL's NULL, never the JSON text "null".
+_JSON = JSON(none_as_null=True)
+
+#: SQLite counts rows only in an INTEGER primary key.
+_ROW_ID = BigInteger().with_variant(Integer, "sqlite")
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("identity", String(36), primary_key=True),
+    Column("created_at", Double, nullable=False),
+    Column("quarantined", Boolean, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_id", String(36), primary_key=True),
+    Column("kind", String(64), nullable=False),
+    Column("account", String(40), nullable=False),
+    Column("request_id", String(200), nullable=False),
+    Column("task_id", String(200), nullable=False),
+    Column("parameters", _JSON, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("fingerprint_version", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text),
+    Column("error", _JSON),
+    Column("result", _JSON),
+    Column("work", _JSON, nullable=False),
+    Column("transfer", _JSON),
+    Column("attempts", Integer, nullable=False),
+    Column("takeovers", Integer, nullable=False),
+    Column("queue", String(64), nullable=False),
+    Column("next_attempt_at", Double),
+    Column("not_after", Double),
+    Column("lease_token", String(36)),
+    Column("lease_until", Double),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("parent_id", String(36), ForeignKey("jobs.job_id")),
+    Column("open_parts", Integer, nullable=False),
+    Column("hint_no", BigInteger, nullable=False),
+    Column("hinted_at", Double),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    UniqueConstraint("account", "kind", "request_id", name="uq_jobs_request"),
+)
+Index("ix_jobs_due", jobs.c.state, jobs.c.queue, jobs.c.next_attempt_at)
+Index("ix_jobs_parent", jobs.c.parent_id)
+Index("ix_jobs_task", jobs.c.task_id)
+Index("ix_jobs_updated", jobs.c.updated_at)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("job_id", String(36), nullable=False, index=True),
+    Column("at", Double, nullable=False),
+    Column("from_state", String(16)),
+    Column("to_state", String(16), nullable=False),
+    Column("by", String(200), nullable=False),
+    Column("why", Text, nullable=False),
+)
+
+waiters = Table(
+    "waiters",
+    metadata,
+    Column("task_id", String(200), primary_key=True),
+    Column("job_id", String(36), ForeignKey("jobs.job_id"), nullable=False, index=True),
+    Column("notify", _JSON),
+    Column("asked_at", Double, nullable=False),
+    Column("due_at", Double),
+    Column("attempts", Integer, nullable=False),
+    Column("answered_at", Double),
+)
+Index("ix_waiters_due", waiters.c.answered_at, waiters.c.due_at)
+
+obligations = Table(
+    "obligations",
+    metadata,
+    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("job_id", String(36), nullable=False, index=True),
+    Column("account", String(40), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("payload", _JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("due_at", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("reason", Text),
+    Column("discharged_at", Double),
+)
+Index("ix_obligations_due", obligations.c.discharged_at, obligations.c.due_at)
+
+days = Table(
+    "days",
+    metadata,
+    Column("account", String(40), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("window_start", Double, nullable=False),
+    Column("window_end", Double, nullable=False),
+    Column("filters", _JSON, nullable=False),
+    Column("settle_seconds", Integer, nullable=False),
+    Column("timezone", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("job_id", String(36)),
+    Column("manifest", Text),
+    Column("manifest_sha256", String(64)),
+    Column("counts", _JSON),
+    Column("planned_on", Date),
+    Column("planned_age", Integer, nullable=False),
+    Column("listed_age", Integer, nullable=False),
+    Column("deleted_at", Double),
+)
+Index("ix_days_state", days.c.state)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("alias", String(40), primary_key=True),
+    Column("token", LargeBinary),
+    Column("token_version", Integer, nullable=False),
+    Column("renewal", String(36)),
+    Column("renewal_until", Double),
+    Column("postponed_until", Double),
+    Column("postponed_because", Text),
+    Column("next_request_at", Double),
+    Column("alerted", String(64)),
+)
+
+queues = Table(
+    "queues",
+    metadata,
+    Column("queue", String(64), primary_key=True),
+    Column("last_no", BigInteger, nullable=False),
+    Column("taken_no", BigInteger, nullable=False),
+)
