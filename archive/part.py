@@ -1,0 +1,177 @@
+"""One unfinished download: its bytes, and beside them the validator to resume it with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from .durability import flush_folder, full_disk
+from .errors import Damaged, NoSpace
+
+PIECE = 1024 * 1024
+GRANT = 16 * PIECE
+
+_FULL = "the spool's disk is full; what was fetched is kept; make room, the download then goes on"
+
+
+class Part:
+    """An unfinished download, open for writing by its holder alone.
+
+    `path` is its file, `held` the number of bytes it has, `etag` the validator with which they
+    may be resumed (None: they may not, and `held` is 0).
+    """
+
+    def __init__(self, path: Path, name: str, reserve_bytes: int) -> None:
+        """Take `path`, which the caller has locked, as an empty part, for `Spool.part`."""
+        self.path = path
+        self.held = 0
+        self.etag: str | None = None
+        self._name = name
+        self._reserve_bytes = reserve_bytes
+        self._granted = 0
+        self._digest = hashlib.sha256()
+        self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+    def begin(self, etag: str | None) -> None:
+        """Say that an answer begins whose first byte belongs at offset `held`.
+
+        Parameters: `etag`, the answer's strong validator, None where it has none.
+        Raises NoSpace, and Damaged where the answer is of another file than the bytes held: the
+        part is empty then, and the answer must not be written to it.
+        """
+        if self.held and etag not in (None, self.etag):
+            self.restart()
+            raise Damaged(
+                self._name,
+                "the file at the provider changed while it was fetched; "
+                "what was held is dropped, fetch it again from the start",
+            )
+        self._granted = 0
+        self._grant(1)
+        if not self.held:
+            self._set_validator(etag)
+
+    def restart(self) -> None:
+        """Drop the bytes held and their validator; the next answer begins at 0."""
+        _sidecar(self.path).unlink(missing_ok=True)
+        flush_folder(self.path.parent)
+        os.ftruncate(self._file, 0)
+        os.lseek(self._file, 0, os.SEEK_SET)
+        self.held, self.etag, self._digest = 0, None, hashlib.sha256()
+
+    def write(self, chunk: bytes) -> None:
+        """Append `chunk`. Raises NoSpace before the reserve is touched; `held` stays true."""
+        self._grant(len(chunk))
+        rest = memoryview(chunk)
+        with full_disk(self._name, _FULL):
+            while rest:
+                written = os.write(self._file, rest)
+                self._digest.update(rest[:written])
+                self.held += written
+                rest = rest[written:]
+
+    def finish(self) -> tuple[int, str]:
+        """Make the bytes durable. Returns their number and their SHA-256 in hex."""
+        with full_disk(self._name, _FULL):
+            os.fsync(self._file)
+        return self.held, self._digest.hexdigest()
+
+    def discard(self) -> None:
+        """Remove the part and its validator from the spool."""
+        remove(self.path)
+
+    def resume(self, on_bytes: Callable[[int], None] | None) -> None:
+        """Sum up what the file holds; without a validator drop it."""
+        etag = _validator(_saved(self.path))
+        if etag is None:
+            self.restart()
+            return
+        while piece := os.read(self._file, PIECE):
+            self._digest.update(piece)
+            self.held += len(piece)
+            if on_bytes:
+                on_bytes(len(piece))
+        self.etag = etag
+
+    def take_over(self, other: Path, on_bytes: Callable[[int], None] | None) -> None:
+        """Copy what another part holds, unless it is begun anew meanwhile."""
+        before = _saved(other)
+        etag = _validator(before)
+        if etag is None:
+            return
+        try:
+            with suppress(FileNotFoundError), open(other, "rb", buffering=0) as file:
+                while piece := file.read(PIECE):
+                    self.write(piece)
+                    if on_bytes:
+                        on_bytes(len(piece))
+        except NoSpace:
+            self.discard()
+            raise
+        if _saved(other) == before:
+            self._set_validator(etag)
+        else:
+            self.restart()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._file)
+
+    def _grant(self, wanted: int) -> None:
+        """Ask the disk for room, for some MiB ahead so that it is asked seldom."""
+        if wanted > self._granted:
+            disk = os.statvfs(self.path.parent)
+            free = disk.f_bavail * disk.f_frsize - self._reserve_bytes
+            if free < wanted:
+                raise NoSpace(
+                    self._name,
+                    f"the spool's disk has no room but the {self._reserve_bytes} bytes kept free; "
+                    "what was fetched is kept; make room, the download then goes on",
+                )
+            self._granted = max(wanted, min(GRANT, free))
+        self._granted -= wanted
+
+    def _set_validator(self, etag: str | None) -> None:
+        """Store the validator durably; `begun` tells two beginnings with the same one apart."""
+        sidecar = _sidecar(self.path)
+        fresh = sidecar.with_suffix(".json~")
+        with full_disk(self._name, _FULL), open(fresh, "w", encoding="utf-8") as file:
+            json.dump({"etag": etag, "begun": secrets.token_hex(8)}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, sidecar)
+        flush_folder(sidecar.parent)
+        self.etag = etag
+
+
+def remove(path: Path) -> int:
+    """Remove a part, which the caller has locked, and its validator; how many files went."""
+    sidecar = _sidecar(path)
+    removed = sum(file.exists() for file in (path, sidecar))
+    path.unlink(missing_ok=True)
+    sidecar.unlink(missing_ok=True)
+    return removed
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _saved(path: Path) -> bytes:
+    try:
+        return _sidecar(path).read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _validator(saved: bytes) -> str | None:
+    try:
+        etag = json.loads(saved)["etag"]
+    except (ValueError, TypeError, KeyError):
+        return None
+    return etag if isinstance(etag, str) else None

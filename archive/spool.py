@@ -1,0 +1,136 @@
+"""The spool: unfinished downloads, kept so that a later worker can go on with them.
+
+Bytes are only ever written by the process that holds the lock of their file. A lock belongs to
+an open file and not to a name, so a worker that was paused and wakes up again goes on writing
+into the file it had, while whoever took over writes into a file of its own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .durability import make_folder
+from .part import Part, remove
+
+_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,200}")
+
+
+class Spool:
+    """The directory of unfinished downloads. Any number of processes may share it."""
+
+    def __init__(self, directory: Path, reserve_bytes: int) -> None:
+        """Use `directory`, of whose disk `reserve_bytes` are to stay free."""
+        self.directory = directory
+        self.reserve_bytes = reserve_bytes
+
+    @contextmanager
+    def part(self, name: str, on_bytes: Callable[[int], None] | None = None) -> Iterator[Part]:
+        """The unfinished download of that name, locked for this caller; its bytes stay at the end.
+
+        Where another holds the longest part of the name, or where it is a file of the archive
+        already, a part of its own is made for this caller and what is held is copied to it.
+
+        Parameters: `name` of letters, digits, `.`, `_`, `-`; `on_bytes`, told the number of
+        bytes after every piece of what is held that was read. Raises NoSpace.
+        """
+        _check(name)
+        make_folder(self.directory)
+        path, lock = self._longest(name)
+        other = None
+        if lock is None:
+            other, path = path, self.directory / f"{name}~{secrets.token_hex(8)}.part"
+            lock = _lock(path, create=True)
+            assert lock is not None, "a name nobody else knows was locked by another"
+        try:
+            part = Part(path, name, self.reserve_bytes)
+            try:
+                if other:
+                    part.take_over(other, on_bytes)
+                else:
+                    part.resume(on_bytes)
+                yield part
+            finally:
+                part.close()
+        finally:
+            os.close(lock)
+
+    def scratch(self, name: str) -> Path:
+        """A path that nobody else uses, for a temporary file; the caller removes it."""
+        _check(name)
+        make_folder(self.directory)
+        return self.directory / f"{name}~{secrets.token_hex(8)}.scratch"
+
+    def sweep(self, older_than_seconds: float) -> int:
+        """Remove files untouched for that long which nobody holds. Returns their number."""
+        removed = 0
+        for path in list(self.directory.glob("*")):
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > older_than_seconds:
+                    removed += _sweep(path)
+        return removed
+
+    def _longest(self, name: str) -> tuple[Path, int | None]:
+        """The longest part of the name; with its lock where it may be written."""
+        first = self.directory / f"{name}.part"
+        parts = sorted([first, *self.directory.glob(f"{name}~*.part")], key=_size, reverse=True)
+        lock = _lock(parts[0], create=parts[0] == first)
+        if lock is None:
+            return parts[0], None
+        if os.fstat(lock).st_nlink > 1:
+            os.close(lock)
+            return parts[0], None
+        os.fchmod(lock, os.fstat(lock).st_mode | 0o200)
+        return parts[0], lock
+
+
+def _lock(path: Path, *, create: bool) -> int | None:
+    """An open file that holds the lock of `path`; None where another holds it, or it is gone."""
+    while True:
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o666)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock), path.stat()):
+                return lock
+        os.close(lock)
+
+
+def _sweep(path: Path) -> int:
+    """Remove one old file, a part with its validator, unless somebody holds it."""
+    if path.suffix == ".json" and path.with_suffix(".part").exists():
+        return 0
+    if path.suffix != ".part":
+        path.unlink()
+        return 1
+    lock = _lock(path, create=False)
+    if lock is None:
+        return 0
+    try:
+        return remove(path)
+    finally:
+        os.close(lock)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _check(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be a name in the spool")
