@@ -1,0 +1,49 @@
+# Everything here needs make and Python 3.11 or later, nothing else: the rest goes into .venv.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test soak check format
+
+# The first of these that is new enough; say `make PYTHON=...` for another.
+PYTHONS ?= python3 python3.14 python3.13 python3.12 python3.11
+PYTHON ?= $(shell for python in $(PYTHONS); do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+STAMP := .venv/.complete
+T ?=
+
+help: ## Show this table
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP) ## Put everything that is needed into .venv (at once when it is there already)
+
+demo: setup ## Run everything against simulated providers and show one night's work (ONCE=1: then end)
+	@$(BIN)/python -m worker demo
+
+test: setup ## Run the tests (T=... selects: T=tests/test_logging.py, T='-k masks')
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not soak" $(T)
+
+soak: setup ## Run the long and heavy tests, one after the other
+	@$(BIN)/python -m pytest -m soak $(T)
+
+check: setup ## Check format, style and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy $(wildcard config providers archive ledger tasks worker)
+
+format: setup ## Format the code and repair what ruff can repair
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+# Made anew as a whole whenever the lock changes, so that .venv holds exactly what the lock says.
+$(STAMP): requirements.lock
+	@test -n "$(PYTHON)" || { echo "Earwitness needs Python 3.11 or later; none of these is: $(PYTHONS)." \
+		"Install one, or say make PYTHON=/path/to/python3." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Earwitness needs Python 3.11 or later, and $(PYTHON) is not:" \
+		"say make PYTHON=/path/to/a/newer/python3." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments: its modules venv and ensurepip are missing." \
+		"On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Setting up .venv (once; a minute or two) ..."
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $(STAMP)
