@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Double, case, cast, func, select, update
 
 from .database import Database, now
 from .schema import obligations
+from .transitions import owe
 
 #: 5, 10, 20, ... seconds, at most ten minutes.
 _FIRST_SECONDS = 5
@@ -38,6 +39,10 @@ class Obligations:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def owe(self, job_id: str, account: str, kind: str, payload: dict[str, Any]) -> None:
+        """Add an obligation that no change of state brings with it."""
+        self._database.write(lambda connection: owe(connection, job_id, account, kind, payload))
 
     def due(self, *, limit: int) -> list[Obligation]:
         """Claim up to ``limit`` obligations that are due, oldest first."""

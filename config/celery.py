@@ -1,0 +1,95 @@
+"""Celery's configuration, the same in every deployment; what an operator may change is in settings.
+
+Names: https://docs.celeryq.dev/en/stable/userguide/configuration.html
+Redis transport options: https://docs.celeryq.dev/projects/kombu/en/stable/reference/kombu.transport.redis.html
+"""
+
+from __future__ import annotations
+
+from kombu import Queue
+
+from .settings import settings
+
+#: Where other applications send their tasks. The queue ``celery`` is never consumed: on a shared
+#: database each side would take and discard the other's messages (design 3.3).
+FRONT_DOOR = "earwitness"
+#: Filled by sweepers alone: short actions and answers, and transfers.
+DUE = "earwitness.due"
+DOWNLOADS = "earwitness.downloads"
+
+# --- broker and result backend -------------------------------------------------------------------
+
+broker_url = settings().redis_url.get_secret_value()
+result_backend = broker_url
+
+#: A worker killed before its message became a row costs half a minute. The keys are our own, so
+#: that no other application on the database sees its messages restored by this timeout.
+broker_transport_options = {
+    "visibility_timeout": 30,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "unacked_key": "earwitness.unacked",
+    "unacked_index_key": "earwitness.unacked_index",
+    "unacked_mutex_key": "earwitness.unacked_mutex",
+    "socket_timeout": 10,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+    "client_name": "earwitness",
+}
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None  # a worker that gave up would look alive and do nothing
+broker_connection_timeout = 5
+broker_pool_limit = 20
+redis_socket_timeout = 5.0
+redis_socket_connect_timeout = 5.0
+redis_backend_health_check_interval = 10
+#: The ledger answers again whatever could not be stored, so nobody waits here for Redis' return.
+result_backend_transport_options = {
+    "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
+}
+result_expires = 86_400
+
+# --- messages ------------------------------------------------------------------------------------
+
+task_serializer = "json"
+result_serializer = "json"
+accept_content = ["json"]
+task_default_queue = FRONT_DOOR
+task_queues = (Queue(FRONT_DOOR), Queue(DUE), Queue(DOWNLOADS))
+task_create_missing_queues = True  # ``notify`` names a queue of the caller's own application
+task_send_sent_event = False
+task_track_started = True
+task_publish_retry = False
+#: Front-door messages are acknowledged once the row is there; hints at acceptance (tasks/message.py).
+task_acks_late = True
+task_acks_on_failure = True
+
+# --- worker --------------------------------------------------------------------------------------
+
+#: Rows protect, and threads are cheap: a slot waits for the network, or holds 300 MB of nothing.
+worker_pool = "threads"
+worker_concurrency = 20
+worker_prefetch_multiplier = 1
+worker_cancel_long_running_tasks_on_connection_loss = False
+worker_send_task_events = True
+worker_hijack_root_logger = False
+worker_proc_alive_timeout = 30
+
+# --- timetable -----------------------------------------------------------------------------------
+
+timezone = "UTC"
+enable_utc = True
+#: Beat only ticks; which night is due is a row of the ledger, so two beats do no harm.
+beat_schedule = {
+    "nightly.plan": {
+        "task": "earwitness.nightly.plan",
+        "schedule": 300.0,
+        "options": {"queue": FRONT_DOOR, "expires": 240},
+    },
+    "archive.verify": {
+        "task": "earwitness.archive.verify",
+        "schedule": 7 * 86_400.0,
+        "options": {"queue": FRONT_DOOR, "expires": 86_400},
+    },
+}

@@ -1,0 +1,91 @@
+"""What a provider's or the archive's error means for a job: wait, or end (design 4, the table of
+unknown outcomes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from archive.errors import ArchiveError, Contradiction, Damaged, Dangerous, NoSpace
+from config.settings import settings
+from providers import errors as provider
+from providers.errors import ProviderError
+
+from . import errors
+from .attempt import Attempt, Wait
+from .resources import ledger
+
+#: How long an account rests when its provider asks to wait without saying how long.
+THROTTLED_SECONDS = 60.0
+
+
+@contextmanager
+def consequences(attempt: Attempt, *, waits_for_credentials: bool) -> Iterator[None]:
+    """Turn errors of providers and archive into what they mean for the job.
+
+    ``waits_for_credentials``: refused credentials are tried again (exports), else they end the job.
+    """
+    try:
+        yield
+    except ProviderError as error:
+        _provider(attempt, error, waits_for_credentials=waits_for_credentials)
+    except NoSpace as error:
+        raise Wait(f"the disk is full: {error}", settings().poll_max_seconds) from None
+    except ArchiveError as error:
+        raise public(error) from None
+    else:
+        ledger().accounts.alert_once(attempt.job.account, None)
+
+
+def _provider(
+    attempt: Attempt, error: ProviderError, *, waits_for_credentials: bool
+) -> NoReturn:
+    if isinstance(error, provider.Throttled):
+        seconds = throttled(attempt.job.account, error)
+        raise Wait(f"the provider asked to wait: {error}", seconds) from None
+    if isinstance(error, provider.BadCredentials) and waits_for_credentials:
+        raise _refused(attempt, error) from None
+    retried = (provider.Temporary, provider.Uncertain)
+    if not isinstance(error, retried) or attempt.past_deadline:
+        raise public(error) from None
+    raise Wait(str(error), attempt.patience("troubles")) from None
+
+
+def throttled(alias: str, error: provider.Throttled) -> float:
+    """Let the whole account rest; for how many seconds."""
+    seconds = THROTTLED_SECONDS if error.retry_after is None else error.retry_after
+    ledger().accounts.postpone(alias, seconds, f"the provider asked to wait: {error}")
+    return seconds
+
+
+def _refused(attempt: Attempt, error: ProviderError) -> Wait:
+    # One login a pause for the whole account: many jobs that try at once would lock the user out.
+    alias, seconds = attempt.job.account, settings().poll_max_seconds
+    reason = f"the provider refuses the credentials of account {alias}: {error}; tried on"
+    ledger().accounts.postpone(alias, seconds, reason)
+    if ledger().accounts.alert_once(alias, "credentials"):
+        ledger().obligations.owe(attempt.job.job_id, alias, "alert", {"message": reason})
+    return Wait(reason, seconds)
+
+
+def public(error: ProviderError | ArchiveError) -> errors.JobError:
+    """The error that callers see."""
+    if isinstance(error, provider.BadCredentials):
+        return errors.BadCredentials(f"not done: {error}")
+    if isinstance(error, provider.Uncertain):
+        return errors.Uncertain(f"unknown: {error}")
+    named: list[tuple[type[Exception], type[errors.JobError]]] = [
+        (provider.Unreachable, errors.Unreachable),
+        (provider.Throttled, errors.Throttled),
+        (provider.NotReady, errors.NotReady),
+        (provider.Rejected, errors.Rejected),
+        (Dangerous, errors.Dangerous),
+        (Contradiction, errors.Damaged),
+        (Damaged, errors.Damaged),
+    ]
+    for kind, shown in named:
+        if isinstance(error, kind):
+            return shown(f"not done: {error}")
+    return errors.Uncertain(f"unknown: {error}")

@@ -1,0 +1,65 @@
+"""Creating an export at the provider, when it can not be known whether an earlier try did.
+
+The provider has no idempotency key and no list of jobs (seed 004). A second export costs nothing
+but its making, so after an unknown outcome it is created again, later and not for ever; the parts
+belong to the answer that was stored.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ledger.job import iso
+from providers.errors import ProviderError, Temporary, Uncertain
+from providers.vonage import Vonage
+
+from . import errors
+from .attempt import Attempt, Wait
+
+#: How long an unknown creation rests, so that its export may end before another is asked for.
+AGAIN_SECONDS = 15 * 60
+MOST_CREATIONS = 3
+
+
+def create(attempt: Attempt, vonage: Vonage, filters: dict[str, Any]) -> list[str]:
+    """The provider's ids of a new export of these filters; may be empty.
+
+    Raises Wait after an unknown outcome, errors.Uncertain after the third, and what the client
+    raises where surely nothing was created.
+    """
+    work = attempt.job.work
+    if work.get("creating_at"):
+        _wait_out(attempt, float(work["creating_at"]))
+    creations = int(work.get("creations", 0)) + 1
+    if creations > MOST_CREATIONS:
+        raise errors.Uncertain(
+            f"unknown: {MOST_CREATIONS} exports were asked for and no answer could be read; "
+            "exports without an owner may lie at the provider; retry the job later"
+        )
+    # Before the request leaves, it is known that it may: whoever takes over after a crash in
+    # between treats it as an unknown outcome.
+    attempt.note(creating_at=time.time(), creations=creations)
+    try:
+        ids = vonage.export(filters)
+    except Uncertain as error:
+        raise Wait(
+            f"it is unknown whether the export was created ({error}); created again at "
+            f"{iso(time.time() + AGAIN_SECONDS)}",
+            AGAIN_SECONDS,
+        ) from None
+    except (Temporary, ProviderError):
+        attempt.job.work.update(creating_at=None, creations=creations - 1)
+        raise
+    work.update(creating_at=None)
+    return ids
+
+
+def _wait_out(attempt: Attempt, creating_at: float) -> None:
+    left = creating_at + AGAIN_SECONDS - time.time()
+    if left > 0:
+        raise Wait(
+            "a worker stopped while it created the export; created again at "
+            f"{iso(creating_at + AGAIN_SECONDS)}",
+            left,
+        )

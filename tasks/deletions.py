@@ -1,0 +1,113 @@
+"""Deleting at the provider: only what is archived, verified and chained, and only after its time."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from datetime import date, datetime
+from typing import Any
+
+from archive import chain, manifest
+from archive.errors import ArchiveError
+from config.accounts import VonageAccount
+from config.celery import DUE
+from ledger.requests import Request
+from providers.vonage import Vonage
+
+from . import errors, windows
+from .attempt import Attempt
+from .message import publish_first
+from .resources import ledger, store, vonage_account
+from .singles import kept_single
+
+_DAY_SECONDS = 86_400
+
+
+def plan_deletions(account: VonageAccount, now: datetime) -> int:
+    """Open a deletion for every recording of the days whose time has come; how many."""
+    nightly = account.nightly
+    if nightly is None or nightly.delete_after_days == 0:
+        return 0
+    before = now.timestamp() - nightly.delete_after_days * _DAY_SECONDS
+    count = 0
+    for day in ledger().days.to_delete(account.alias, before):
+        known = manifest.latest(store(), account.alias, day.day)
+        if known is None or not known["complete"] or not _chained(account.alias, known["path"]):
+            continue
+        for line in manifest.lines(store(), known):
+            job, number = ledger().requests.open(
+                deletion(account.alias, line["id"], day.day), by="nightly plan"
+            )
+            count += number is not None
+            if number is not None:
+                publish_first(job, number)
+        ledger().days.deleted(account.alias, day.day)
+    return count
+
+
+def deletion(alias: str, recording_id: str, day: date) -> Request:
+    """The request to delete one recording of an archived day."""
+    return Request(
+        kind="recording.delete",
+        account=alias,
+        request_id=f"day:{day.isoformat()}/{recording_id}",
+        parameters={"recording_id": recording_id, "day": day.isoformat()},
+        queue=DUE,
+    )
+
+
+def refuse_unproven(
+    attempt: Attempt, vonage: Vonage, recording_id: str, day: date | None
+) -> str:
+    """The path of the manifest or metadata under whose sum the archive holds this recording whole,
+    its bytes read back just now. Raises Rejected where that can not be shown.
+    """
+    account = vonage_account(attempt.job.account)
+    if day is None:
+        start = datetime.fromisoformat(vonage.recording(recording_id)["start"])
+        day = windows.local_day(start, windows.zone(account))
+    try:
+        proof = _held(attempt, recording_id, day)
+    except (ArchiveError, KeyError) as error:
+        raise errors.Rejected(
+            f"not done: recording {recording_id} is not whole in the archive ({error})"
+        ) from None
+    if proof is None or not _chained(account.alias, proof):
+        raise errors.Rejected(
+            f"not done: recording {recording_id} is not archived, verified and chained; archive it "
+            "first, or give a reason with unarchived = true"
+        )
+    return proof
+
+
+def _held(attempt: Attempt, recording_id: str, day: date) -> str | None:
+    """The manifest or metadata that holds the recording, once its bytes agree with it."""
+    known = manifest.latest(store(), attempt.job.account, day)
+    lines = manifest.lines(store(), known) if known is not None else iter(())
+    for line in lines:
+        if line["id"] == recording_id and not line.get("missing"):
+            assert known is not None
+            return known["path"] if _agrees(attempt, line) else None
+    single = kept_single(attempt, recording_id, day)
+    return None if single is None else single[1].path
+
+
+def _agrees(attempt: Attempt, line: dict[str, Any]) -> bool:
+    digest = hashlib.sha256()
+    with store().open(line["path"]) as file:
+        if "member" not in line:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+                attempt.check()
+            return digest.hexdigest() == line["sha256"]
+        with zipfile.ZipFile(file) as archive, archive.open(line["member"]) as member:
+            while piece := member.read(1 << 20):
+                digest.update(piece)
+                attempt.check()
+    return digest.hexdigest() == line["sha256"]
+
+
+def _chained(alias: str, path: str) -> bool:
+    """Whether the chain covers a file with the sum that it has now."""
+    stored = store().checksum(path)
+    return chain.covers(store(), alias, {"path": path, "sha256": stored.sha256})

@@ -1,0 +1,71 @@
+"""Discharging what is owed: chain entries, notifications, alerts."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Sequence
+from itertools import groupby
+
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from archive import chain
+from archive.errors import ArchiveError
+from ledger.obligations import Obligation
+
+from .message import notify
+from .resources import ledger, store
+
+_log = logging.getLogger(__name__)
+_alerts = logging.getLogger("earwitness.alerts")
+
+#: How many obligations one round takes up.
+BATCH = 50
+_NOT_NOW = (OperationalError, RedisError, OSError, ArchiveError)
+
+
+def discharge_due() -> int:
+    """Discharge a batch of what is due; how many were done. What can not be done now stays owed."""
+    owed = ledger().obligations.due(limit=BATCH)
+    done = 0
+    for (kind, account), group in groupby(
+        sorted(owed, key=lambda one: (one.kind, one.account, one.id)),
+        key=lambda one: (one.kind, one.account),
+    ):
+        together = list(group)
+        batches = [together] if kind == "chain" else [[one] for one in together]
+        for batch in batches:
+            done += _discharge(kind, account, batch)
+    return done
+
+
+def _discharge(kind: str, account: str, batch: Sequence[Obligation]) -> int:
+    ids = [one.id for one in batch]
+    try:
+        if kind == "chain":
+            _chain(account, batch)
+        elif kind == "notify":
+            _notify(batch[0])
+        else:
+            _alerts.error("%s", batch[0].payload["message"])
+    except _NOT_NOW as error:
+        ledger().obligations.failed(ids, str(error))
+        _log.warning("%s of %s is owed: %s", kind, account, error)
+        return 0
+    ledger().obligations.discharged(ids)
+    return len(ids)
+
+
+def _chain(account: str, batch: Sequence[Obligation]) -> None:
+    entries = {one.payload["path"]: one.payload["sha256"] for one in batch}
+    head = chain.append(
+        store(), account, [{"path": path, "sha256": entries[path]} for path in sorted(entries)]
+    )
+    _log.info("chain head of %s: entry %d, %s", account, head.n, head.sha256)
+
+
+def _notify(owed: Obligation) -> None:
+    # The same id each time it is sent, so that the receiver can tell a repetition.
+    task_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"earwitness:notify:{owed.job_id}:{owed.id}"))
+    notify(task_id, owed.payload["task"], owed.payload["queue"], owed.payload["kwargs"])

@@ -1,0 +1,236 @@
+"""The front door: a message becomes a row or joins one; a hint becomes an attempt or an answer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from celery import Task, shared_task
+from celery.exceptions import Ignore, Reject
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from config.celery import DOWNLOADS
+from config.logging import bind
+from config.settings import settings
+from ledger import states
+from ledger.errors import LeaseLost, LedgerAway, LedgerError
+from ledger.job import Job
+from ledger.requests import Request
+
+from . import errors
+from .arguments import Arguments, parse
+from .attempt import Attempt, Run, carry_out
+from .message import JOB_HEADER, NUMBER_HEADER, publish_first
+from .resources import ledger, stopping, transfer_slots
+
+_log = logging.getLogger(__name__)
+
+#: Makes a job's request from validated arguments and the id of the task that asks.
+RequestOf = Callable[[Any, str], "Request | tuple[Job, int | None]"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A task that other applications may send: its arguments and, where it opens a job, its work."""
+
+    name: str
+    arguments: type[Arguments]
+    run: Run | None
+
+
+#: Every task of ours, for the catalogue.
+KINDS: dict[str, Kind] = {}
+
+
+class JobTask(Task):  # type: ignore[misc]  # celery is untyped
+    """A task whose outcome, once Celery has stored it, is marked as answered in the ledger."""
+
+    Request = "tasks.message:Message"
+    abstract = True
+    throws = (errors.JobError,)
+
+    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+        """Celery stored the result."""
+        _answered(task_id)
+
+    def on_failure(self, exc: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Celery stored the exception."""
+        _answered(task_id)
+
+
+def job_task(kind: str, arguments: type[Arguments], request_of: RequestOf) -> Callable[[Run], Task]:
+    """Make an attempt's function a task that opens a job."""
+
+    def decorate(run: Run) -> Task:
+        KINDS[kind] = Kind(kind, arguments, run)
+
+        def body(self: Task, *positional: Any, **given: Any) -> Any:
+            job_id = self.request.get(JOB_HEADER)
+            if job_id:
+                return _heeded(self, run, job_id, self.request.get(NUMBER_HEADER))
+            return _asked(self, arguments, request_of, positional, given)
+
+        body.__doc__ = run.__doc__
+        return shared_task(name=f"earwitness.{kind}", bind=True, base=JobTask, typing=False)(body)
+
+    return decorate
+
+
+def plain_task(kind: str, arguments: type[Arguments]) -> Callable[[Callable[..., Any]], Task]:
+    """Make a function of validated arguments a task that opens no job: it answers or fails."""
+
+    def decorate(answer: Callable[..., Any]) -> Task:
+        KINDS[kind] = Kind(kind, arguments, None)
+
+        def body(self: Task, *positional: Any, **given: Any) -> Any:
+            _refuse_positional(positional)
+            try:
+                return answer(parse(arguments, given))
+            except LedgerError as error:
+                raise _public(error) from None
+
+        body.__doc__ = answer.__doc__
+        return shared_task(
+            name=f"earwitness.{kind}",
+            bind=True,
+            Request="tasks.message:Message",
+            throws=(errors.JobError,),
+            typing=False,
+        )(body)
+
+    return decorate
+
+
+def _asked(
+    task: Task,
+    arguments: type[Arguments],
+    request_of: RequestOf,
+    positional: tuple[Any, ...],
+    given: dict[str, Any],
+) -> Any:
+    """Open the row or join it, and answer at once where the job has ended already."""
+    _refuse_positional(positional)
+    asked = parse(arguments, given)
+    notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None  # type: ignore[attr-defined]
+    try:
+        job, number = _patiently(lambda: _opened(request_of(asked, task.request.id), task, notify))
+    except LedgerError as error:
+        raise _public(error) from None
+    with bind(job_id=job.job_id, account=job.account):
+        if job.ended:
+            return _replay(job)
+        _log.info("%s accepted" if number is not None else "%s joined", job.kind)
+        _show_waiting(task, job)
+        if number is not None:
+            publish_first(job, number)
+        raise Ignore
+
+
+def _opened(
+    made: Request | tuple[Job, int | None], task: Task, notify: dict[str, str] | None
+) -> tuple[Job, int | None]:
+    by = f"task {task.request.id}"
+    if isinstance(made, Request):
+        return ledger().requests.open(made, by=by, notify=notify)
+    job, number = made
+    return ledger().requests.join(job, task.request.id, notify), number
+
+
+def _heeded(task: Task, run: Run, job_id: str, number: int | None) -> Any:
+    """Heed a hint. When the ledger does not answer, nothing is stored: the job is announced again."""
+    try:
+        return _hinted(task, run, job_id, number)
+    except LedgerError as error:
+        _log.warning("the hint for job %s came to nothing: %s", job_id, error)
+        raise Ignore from None
+
+
+def _hinted(task: Task, run: Run, job_id: str, number: int | None) -> Any:
+    """Take up the job of a hint, or answer for it, or leave it to whom it belongs."""
+    job = ledger().jobs.job(job_id)
+    with bind(job_id=job.job_id, account=job.account):
+        if job.ended:
+            return _replay(job)
+        job = _attempted(task, run, job, number)
+        if job.ended:
+            return _replay(job)
+        _show_waiting(task, job)
+        raise Ignore
+
+
+def _attempted(task: Task, run: Run, job: Job, number: int | None) -> Job:
+    slots = transfer_slots() if job.queue == DOWNLOADS else None
+    if slots is not None and not slots.acquire(blocking=False):
+        ledger().hints.put_back(job.job_id, seconds=settings().sweep_seconds)
+        raise Ignore
+    try:
+        claimed = ledger().work.claim(job.job_id, number or None)
+        if claimed is None:
+            return ledger().jobs.job(job.job_id)
+        held, lease = claimed
+        try:
+            return carry_out(Attempt(held, lease, task.request.id), run)
+        finally:
+            ledger().leases.drop(lease)
+    except LeaseLost as error:
+        # Another worker holds the job: nothing of this attempt may be stored, by Celery neither.
+        _log.warning("%s", error)
+        raise Ignore from None
+    finally:
+        if slots is not None:
+            slots.release()
+
+
+def _replay(job: Job) -> Any:
+    if job.state == states.DONE:
+        return {"job_id": job.job_id, **(job.result or {})}
+    raise errors.replayed(job.error) from None
+
+
+def _show_waiting(task: Task, job: Job) -> None:
+    """Show the task as RETRY with the reason, to callers and in Flower (design section 8). Redis
+    may be away: it is told again at the next attempt, and the ledger knows.
+    """
+    reason = job.reason or "accepted"
+    meta = {"exc_type": "Waiting", "exc_message": [reason], "exc_module": "tasks.attempt"}
+    try:
+        task.update_state(state="RETRY", meta=meta)
+        task.send_event("task-retried", exception=reason, traceback="")
+        ledger().waiters.shown_as_waiting(task.request.id)
+    except (OperationalError, RedisError, OSError, LedgerAway) as error:
+        _log.info("the state of job %s could not be shown (%s)", job.job_id, error)
+
+
+def _answered(task_id: str) -> None:
+    try:
+        ledger().waiters.answered(task_id)
+    except LedgerAway as error:
+        _log.info("task %s is answered once more later (%s)", task_id, error)
+
+
+def _patiently(work: Callable[[], tuple[Job, int | None]]) -> tuple[Job, int | None]:
+    """With the ledger away a front-door task waits in its slot, unacknowledged."""
+    while True:
+        try:
+            return work()
+        except LedgerAway as error:
+            if stopping.is_set():
+                raise Reject(str(error), requeue=True) from None
+            _log.warning("%s; the message is kept and tried again", error)
+            time.sleep(1)
+
+
+def _refuse_positional(positional: tuple[Any, ...]) -> None:
+    if positional:
+        raise errors.InvalidArgument(
+            "not done: arguments: send keyword arguments only (kwargs={...}); nothing was opened"
+        )
+
+
+def _public(error: LedgerError) -> errors.JobError:
+    named = {"RequestConflict": errors.RequestConflict, "NoSuchJob": errors.NoSuchJob}
+    return named.get(type(error).__name__, errors.InvalidArgument)(str(error))

@@ -1,0 +1,109 @@
+"""How messages reach us: what a worker shows of them, when it acknowledges them, how hints travel."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from celery import current_app
+from celery.worker.request import Request as CeleryRequest
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from config.celery import DUE
+from ledger.hints import Hint
+from ledger.job import Job
+
+_log = logging.getLogger(__name__)
+#: What kombu and redis-py raise while the broker is away, frozen or cut off.
+_BROKER_AWAY = (OperationalError, RedisError, OSError)
+
+#: The header that makes a message a hint: the job's id. A hint has no arguments.
+JOB_HEADER = "earwitness_job"
+NUMBER_HEADER = "earwitness_hint"
+
+#: What a revoked task id means is decided elsewhere; the worker hands the ids over here.
+revoked_listeners: list[Callable[[str], None]] = []
+
+
+class Message(CeleryRequest):
+    """A received message. Its arguments are never shown; a hint is acknowledged at acceptance, any
+    other message when its task has returned, that is, when its row is committed.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        shown = sorted(self._kwargs) if isinstance(self._kwargs, dict) else []
+        self._argsrepr = "()" if not self._args else "(...)"
+        self._kwargsrepr = "{" + ", ".join(f"{name}: ..." for name in shown) + "}"
+        self._request_dict["argsrepr"] = self._argsrepr
+        self._request_dict["kwargsrepr"] = self._kwargsrepr
+
+    @property
+    def is_hint(self) -> bool:
+        """Whether this message only says that a job may be due."""
+        return bool(self._request_dict.get(JOB_HEADER))
+
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        """Acknowledge a hint before it runs: the row protects the job, and a transfer of hours
+        would otherwise be delivered again every 30 seconds.
+        """
+        super().on_accepted(pid, time_accepted)
+        if self.is_hint:
+            self.acknowledge()
+
+    def maybe_expire(self) -> bool:
+        """Celery drops an expired message before there is a row; ours treat ``expires`` as
+        ``not_after``. Only the planner's ticks may be dropped.
+        """
+        if self.name == "earwitness.nightly.plan":
+            return bool(super().maybe_expire())
+        return False
+
+    def revoked(self) -> bool:
+        """A revoked task is a cancelled job."""
+        revoked = bool(super().revoked())
+        if revoked:
+            for listener in revoked_listeners:
+                listener(self.id)
+        return revoked
+
+
+def publish(hint: Hint) -> None:
+    """Send a hint; it is a row already, so a failure to send it is nobody's loss.
+
+    Not by ``send_task``, which subscribes to the result and would open one subscription a message.
+    """
+    amqp = current_app.amqp
+    message = amqp.create_task_message(hint.task_id, f"earwitness.{hint.kind}", (), {})
+    headers = {JOB_HEADER: hint.job_id, NUMBER_HEADER: hint.number}
+    with current_app.producer_or_acquire() as producer:
+        amqp.send_task_message(
+            producer,
+            f"earwitness.{hint.kind}",
+            message,
+            queue=hint.queue or DUE,
+            headers=headers,
+            retry=False,
+        )
+
+
+def publish_first(job: Job, number: int) -> None:
+    """Send the first hint of a job whose row was just committed. When the broker does not take it,
+    a sweeper announces the job in its time.
+    """
+    try:
+        publish(Hint(job.job_id, job.kind, job.task_id, job.queue, number))
+    except _BROKER_AWAY as error:
+        _log.warning("job %s is accepted; its hint waits for Redis (%s)", job.job_id, error)
+
+
+def notify(task_id: str, task: str, queue: str, kwargs: dict[str, Any]) -> None:
+    """Send a caller's notification to the queue of its own application. The same notification sent
+    twice has the same task id.
+    """
+    amqp = current_app.amqp
+    message = amqp.create_task_message(task_id, task, (), kwargs, kwargsrepr="{...}")
+    with current_app.producer_or_acquire() as producer:
+        amqp.send_task_message(producer, task, message, queue=queue, retry=False)

@@ -1,0 +1,74 @@
+"""The nightly plan: which days of which accounts are due. Beat only ticks it."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from config.accounts import VonageAccount
+from config.logging import bind
+from config.settings import settings
+from ledger.errors import LedgerAway
+
+from . import days, windows
+from .arguments import PlanNights
+from .deletions import plan_deletions
+from .front_door import plain_task
+from .message import publish_first
+from .resources import ledger
+
+_log = logging.getLogger(__name__)
+
+
+@plain_task("nightly.plan", PlanNights)
+def plan_nights(_: PlanNights) -> dict[str, Any]:
+    """Open every export that is due: ``{opened: {account: number}, failed: [account]}``."""
+    return plan(datetime.now(UTC))
+
+
+def plan(now: datetime) -> dict[str, Any]:
+    """Plan every account's nights as of ``now``. Each account is a transaction of its own, and an
+    error in one does not stop the others.
+    """
+    opened: dict[str, int] = {}
+    failed: list[str] = []
+    for account in settings().accounts.values():
+        if not isinstance(account, VonageAccount) or account.nightly is None:
+            continue
+        with bind(account=account.alias):
+            try:
+                opened[account.alias] = plan_account(account, now)
+            except LedgerAway:
+                raise
+            except Exception:
+                _log.exception("the nights of account %s could not be planned", account.alias)
+                failed.append(account.alias)
+    return {"opened": opened, "failed": failed}
+
+
+def plan_account(account: VonageAccount, now: datetime) -> int:
+    """Plan one account's nights; how many exports were opened."""
+    nightly = account.nightly
+    assert nightly is not None
+    newest = windows.newest_due(nightly, now)
+    night = windows.night_of(newest)
+    wanted = [
+        days.day_row(account.alias, day, gave_up=(night - day).days > nightly.catchup_days)
+        for day in windows.due_days(
+            newest, ledger().days.newest(account.alias), nightly.catchup_days
+        )
+    ]
+    opened = ledger().days.plan(
+        account.alias,
+        wanted,
+        night=night,
+        catchup_days=nightly.catchup_days,
+        request_for=days.day_request,
+        by="nightly plan",
+    )
+    for job, number in opened:
+        if number is not None:
+            publish_first(job, number)
+    plan_deletions(account, now)
+    return len(opened)

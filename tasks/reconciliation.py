@@ -1,0 +1,153 @@
+"""Reconciling a run: what the provider lists against what lies in the archive, gaps fetched singly.
+
+Everything up to ``recordings.jsonl`` may be done again by another worker; from there on the bytes
+follow from what is stored, so that whoever completes late writes the same ones.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from archive import layout, manifest, zips
+from archive.errors import Contradiction, Damaged, Dangerous
+from archive.reconciliation import Reconciliation
+from archive.store import Stored
+from ledger import states
+from providers.errors import BadCredentials, Rejected, Uncertain
+from providers.vonage import Vonage
+
+from . import runs
+from .attempt import Attempt, Ended, Wait
+from .consequences import consequences
+from .resources import ledger, spool, store, zip_limits
+from .sealing import seal
+from .singles import keep_single
+from .survey import refuse_unsettled
+from .vonage import client
+
+_log = logging.getLogger(__name__)
+
+#: A listing that changes with every pass is looked at again later.
+_MOST_PASSES = 5
+#: How often one recording that came damaged or not at all is asked for in one attempt.
+_TRIES = 3
+
+
+def reconcile(attempt: Attempt) -> Ended:
+    """The run's end: ``{manifest, listed, archived, missing}``; failed where something is missing."""
+    scratch = spool().scratch(f"reconciliation-{attempt.job.job_id}")
+    try:
+        with (
+            consequences(attempt, waits_for_credentials=True),
+            Reconciliation(scratch) as reconciliation,
+        ):
+            _read_parts(attempt, reconciliation)
+            path = layout.recordings_path(runs.folder(attempt.job))
+            if store().exists(path):
+                # A worker died between this file and its manifest: what it wrote stands.
+                reconciliation.adopt(_stored_lines(path))
+                return seal(attempt, reconciliation, unclear=[])
+            return _look_and_seal(attempt, reconciliation)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _look_and_seal(attempt: Attempt, reconciliation: Reconciliation) -> Ended:
+    with client(attempt) as vonage:
+        _list(attempt, vonage, reconciliation)
+        known = _earlier(attempt, reconciliation)
+        reconciliation.match()
+        unclear = reconciliation.not_understood()
+        if not unclear:
+            _fill_gaps(attempt, vonage, reconciliation)
+    if known is not None and known["complete"] and _nothing_new(reconciliation, known):
+        return _unchanged(attempt, known)
+    return seal(attempt, reconciliation, unclear=unclear)
+
+
+def _read_parts(attempt: Attempt, reconciliation: Reconciliation) -> None:
+    """Read every stored ZIP of the run back, member by member."""
+    for part in ledger().jobs.parts(attempt.job.job_id):
+        if part.state != states.DONE or part.result is None:
+            continue
+        found = part.result
+        stored = Stored(found["path"], found["bytes"], found["sha256"])
+        reconciliation.part(found["provider_job_id"], stored)
+        with store().open(stored.path) as file:
+            for member in zips.members(
+                file, zip_limits(), path=stored.path, on_bytes=lambda _: attempt.check()
+            ):
+                reconciliation.member(found["provider_job_id"], member)
+
+
+def _stored_lines(path: str) -> Iterator[dict[str, Any]]:
+    with store().open(path) as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def _list(attempt: Attempt, vonage: Vonage, reconciliation: Reconciliation) -> None:
+    """List the window until two passes agree."""
+    parameters = attempt.job.parameters
+    for number in range(_MOST_PASSES):
+        reconciliation.start_pass()
+        for recording in vonage.every_recording(runs.provider_filters(parameters)):
+            attempt.check()
+            if runs.in_window(parameters, recording):
+                reconciliation.listed(recording)
+        if number and reconciliation.passes_agree():
+            refuse_unsettled(attempt, vonage)
+            return
+    raise Wait("the provider's list changed with every look", attempt.patience("listings"))
+
+
+def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> dict[str, Any] | None:
+    """What earlier generations of the day have archived already, and the newest one's manifest."""
+    if "day" not in attempt.job.parameters:
+        return None
+    known = manifest.latest(store(), attempt.job.account, runs.folder_day(attempt.job))
+    if known is not None:
+        for line in manifest.lines(store(), known):
+            if not line.get("missing"):
+                place = {key: line[key] for key in ("path", "member", "bytes", "sha256") if key in line}
+                reconciliation.earlier(line["id"], place)
+    return known
+
+
+def _fill_gaps(attempt: Attempt, vonage: Vonage, reconciliation: Reconciliation) -> None:
+    """Fetch one by one what no ZIP holds. What the provider will not give stays missing."""
+    day = runs.folder_day(attempt.job)
+    for recording in list(reconciliation.missing()):
+        attempt.check()
+        attempt.lease.transfer = None
+        stored = _gap(attempt, vonage, recording, day)
+        if stored is not None:
+            reconciliation.fetched(recording["id"], stored)
+
+
+def _gap(attempt: Attempt, vonage: Vonage, recording: dict[str, Any], day: Any) -> Stored | None:
+    for _ in range(_TRIES):
+        try:
+            return keep_single(attempt, vonage, recording, day)[0]
+        except (BadCredentials, Contradiction):
+            raise
+        except Rejected as error:
+            _log.warning("recording %s is not to be had: %s", recording["id"], error)
+            return None
+        except (Damaged, Dangerous, Uncertain) as error:
+            _log.warning("recording %s did not come whole: %s", recording["id"], error)
+    return None
+
+
+def _nothing_new(reconciliation: Reconciliation, known: dict[str, Any]) -> bool:
+    """Whether a later look at a complete day found no recording that its manifest lacks."""
+    before = {line["id"] for line in manifest.lines(store(), known)}
+    return all(line["id"] in before for line in reconciliation.lines())
+
+
+def _unchanged(attempt: Attempt, known: dict[str, Any]) -> Ended:
+    counts = {key: known[key] for key in ("listed", "archived", "missing")}
+    return Ended({"manifest": known["path"], **counts})

@@ -1,0 +1,173 @@
+"""Recordings at Vonage: list, look at, download, delete."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+from archive.errors import Contradiction, Damaged
+from config.celery import DOWNLOADS, DUE
+from ledger.requests import Request
+from providers.errors import ProviderError, Throttled, Uncertain, Unreachable
+from providers.vonage import Vonage
+
+from . import errors, windows
+from .arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
+from .attempt import Attempt, Ended, Wait
+from .consequences import consequences, public, throttled
+from .deletions import refuse_unproven
+from .front_door import job_task, plain_task
+from .resources import vonage_account
+from .singles import keep_single
+from .vonage import client, plain_client
+
+#: A list answers or fails: three tries within half a minute (design 4).
+_TRY_AGAIN_AFTER = (1.0, 4.0)
+_LONGEST_PAUSE_SECONDS = 20.0
+#: How often a damaged recording is fetched again.
+_MOST_DAMAGED = 3
+
+Answer = TypeVar("Answer")
+
+
+class Listing:
+    """The result of a task that lists: personal data for its caller alone. Logs and events show
+    only how much it is.
+    """
+
+    def __init__(self, content: dict[str, Any], count: int) -> None:
+        self._content = content
+        self._count = count
+
+    def __json__(self) -> dict[str, Any]:
+        return self._content
+
+    def __repr__(self) -> str:
+        return f"<{self._count} recording{'s' * (self._count != 1)}>"
+
+
+@plain_task("recording.list", ListRecordings)
+def list_recordings(asked: ListRecordings) -> Listing:
+    """One page of the recordings: ``{recordings, page, page_size, total_items?, total_pages?}``."""
+    page = _answered(
+        asked.account,
+        lambda vonage: vonage.recordings(
+            asked.filters.canonical(),
+            page=asked.page,
+            page_size=asked.page_size,
+            order=asked.order,
+        ),
+    )
+    return Listing(page, len(page["recordings"]))
+
+
+@plain_task("recording.get", GetRecording)
+def get_recording(asked: GetRecording) -> Listing:
+    """One recording: every field of the vendor's."""
+    return Listing(
+        _answered(asked.account, lambda vonage: vonage.recording(asked.recording_id)), 1
+    )
+
+
+def _answered(alias: str, ask: Callable[[Vonage], Answer]) -> Answer:
+    """Ask up to three times; a provider that asks to wait is waited for once, if it is not long."""
+    waited = False
+    tries = iter((*_TRY_AGAIN_AFTER, None))
+    while True:
+        try:
+            with plain_client(alias) as vonage:
+                return ask(vonage)
+        except Throttled as error:
+            seconds = throttled(alias, error)
+            if waited or seconds > _LONGEST_PAUSE_SECONDS:
+                raise public(error) from None
+            waited = True
+            time.sleep(seconds)
+        except (Unreachable, Uncertain) as error:
+            pause = next(tries)
+            if pause is None:
+                raise public(error) from None
+            time.sleep(pause)
+        except ProviderError as error:
+            raise public(error) from None
+
+
+def _download_request(asked: DownloadRecording, task_id: str) -> Request:
+    vonage_account(asked.account)
+    return Request(
+        kind="recording.download",
+        account=asked.account,
+        request_id=asked.request_id or task_id,
+        parameters={"recording_id": asked.recording_id},
+        queue=DOWNLOADS,
+        task_id=task_id,
+    )
+
+
+@job_task("recording.download", DownloadRecording, _download_request)
+def download_recording(attempt: Attempt) -> Ended:
+    """Fetch one recording into the archive: ``{job_id, path, sha256, bytes}``."""
+    account = vonage_account(attempt.job.account)
+    with consequences(attempt, waits_for_credentials=False), client(attempt) as vonage:
+        recording = vonage.recording(attempt.job.parameters["recording_id"])
+        day = windows.local_day(
+            datetime.fromisoformat(recording["start"]), windows.zone(account)
+        )
+        try:
+            audio, metadata = keep_single(attempt, vonage, recording, day)
+        except Contradiction:
+            raise
+        except Damaged as error:
+            _fetch_again(attempt, error)
+            raise
+    result = {"path": audio.path, "sha256": audio.sha256, "bytes": audio.bytes}
+    entry = {"path": metadata.path, "sha256": metadata.sha256}
+    return Ended(result, owed=[("chain", entry)])
+
+
+def _fetch_again(attempt: Attempt, error: Damaged) -> None:
+    times = int(attempt.job.work.get("damaged", 0)) + 1
+    attempt.job.work["damaged"] = times
+    if times < _MOST_DAMAGED:
+        raise Wait(f"{error}; fetched again", attempt.patience("fetches")) from None
+
+
+def _delete_request(asked: DeleteRecording, task_id: str) -> Request:
+    account = vonage_account(asked.account)
+    if not account.allow_delete:
+        raise errors.InvalidArgument(
+            f"not done: account: {asked.account!r} does not allow deleting; set allow_delete = true"
+        )
+    parameters: dict[str, Any] = {"recording_id": asked.recording_id}
+    if asked.unarchived:
+        parameters.update(unarchived=True, reason=asked.reason)
+    return Request(
+        kind="recording.delete",
+        account=asked.account,
+        request_id=asked.request_id or task_id,
+        parameters=parameters,
+        queue=DUE,
+        task_id=task_id,
+    )
+
+
+@job_task("recording.delete", DeleteRecording, _delete_request)
+def delete_recording(attempt: Attempt) -> Ended:
+    """Delete one recording at the provider, once it is proven that the archive holds it whole."""
+    parameters = attempt.job.parameters
+    account = vonage_account(attempt.job.account)
+    if not account.allow_delete:
+        raise errors.Rejected("not done: the account does not allow deleting any more")
+    recording_id = parameters["recording_id"]
+    with consequences(attempt, waits_for_credentials=False), client(attempt) as vonage:
+        proof = None
+        if not parameters.get("unarchived"):
+            proof = refuse_unproven(attempt, vonage, recording_id, _day(parameters))
+        was_there = vonage.delete(recording_id)
+    return Ended({"recording_id": recording_id, "deleted": was_there, "archived_as": proof})
+
+
+def _day(parameters: dict[str, Any]) -> date | None:
+    return date.fromisoformat(parameters["day"]) if "day" in parameters else None

@@ -1,0 +1,74 @@
+"""What one process of ours shares among its tasks: the ledger, the store, the spool, the slots."""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+
+from archive.spool import Spool
+from archive.store import DirectoryStore, open_store
+from archive.zips import Limits
+from config.accounts import Account, VonageAccount
+from config.settings import settings
+from ledger.ledger import Ledger
+
+from .errors import InvalidArgument
+
+#: Set when this process is told to stop: a transfer then gives its lease back at the next chunk.
+stopping = threading.Event()
+
+
+@cache
+def ledger() -> Ledger:
+    """The ledger that the settings name."""
+    return Ledger(
+        settings().ledger_url.get_secret_value(), lease_seconds=settings().lease_seconds
+    )
+
+
+@cache
+def store() -> DirectoryStore:
+    """The archive that the settings name."""
+    return open_store(settings().archive_url)
+
+
+@cache
+def spool() -> Spool:
+    """Where unfinished downloads lie."""
+    return Spool(settings().spool_dir, settings().spool_reserve_bytes)
+
+
+@cache
+def transfer_slots() -> threading.BoundedSemaphore:
+    """Transfers at once in this process; the other slots stay free for short actions."""
+    return threading.BoundedSemaphore(settings().transfers_per_worker)
+
+
+def zip_limits() -> Limits:
+    """What a ZIP may unpack to."""
+    return Limits(
+        members=settings().zip_max_members,
+        bytes=settings().zip_max_bytes,
+        ratio=settings().zip_max_ratio,
+    )
+
+
+def account(alias: str) -> Account:
+    """The account with this alias. Raises InvalidArgument."""
+    try:
+        return settings().accounts[alias]
+    except KeyError:
+        raise InvalidArgument(
+            f"not done: account: no account is called {alias!r}; the accounts file names "
+            f"{', '.join(sorted(settings().accounts)) or 'none'}"
+        ) from None
+
+
+def vonage_account(alias: str) -> VonageAccount:
+    """The Vonage account with this alias. Raises InvalidArgument."""
+    found = account(alias)
+    if not isinstance(found, VonageAccount):
+        raise InvalidArgument(
+            f"not done: account: {alias!r} is a {found.provider} account; this task is for vonage"
+        )
+    return found

@@ -1,0 +1,88 @@
+"""Retrieving one part of an export: polled until it is a ZIP, transferred, verified, kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from archive import layout, zips
+from archive.errors import Damaged, Dangerous
+from archive.part import Part
+from archive.store import Stored
+from providers.errors import NotReady
+
+from . import errors
+from .attempt import Attempt, Wait
+from .consequences import consequences, public
+from .resources import store, zip_limits
+from .transfers import fetched
+from .vonage import client
+
+#: How often a damaged ZIP is fetched again from its first byte.
+_MOST_DAMAGED = 3
+
+
+def retrieve(attempt: Attempt, provider_job_id: str, folder: str) -> tuple[Stored, int]:
+    """The ZIP of an export job in the archive's ``folder``, and how many members it has.
+
+    Raises Wait while it is not ready, and errors.NotReady, Damaged, Dangerous and Rejected (410:
+    it is gone) when it is not to be had.
+    """
+    expected = attempt.job.work.get("expected_bytes")
+    with consequences(attempt, waits_for_credentials=True), client(attempt) as vonage:
+        try:
+            with fetched(
+                attempt,
+                f"zip-{attempt.job.job_id}",
+                lambda etag, offset: vonage.retrieve(provider_job_id, etag=etag, offset=offset),
+                expected_bytes=expected,
+            ) as (part, sha256, _):
+                return _keep(attempt, part, sha256, provider_job_id, folder)
+        except NotReady as error:
+            _poll_again(attempt, error)
+        except Damaged as error:
+            _fetch_again(attempt, error)
+    raise AssertionError("polling and fetching again end in an exception")
+
+
+def _keep(
+    attempt: Attempt, part: Part, sha256: str, provider_job_id: str, folder: str
+) -> tuple[Stored, int]:
+    name = f"the ZIP of export {provider_job_id}"
+    try:
+        members = zips.members(
+            part.path, zip_limits(), path=name, on_bytes=lambda _: attempt.check()
+        )
+        count = sum(1 for _ in members)
+        path = layout.part_path(folder, provider_job_id, sha256)
+        stored = store().keep(path, part.path, sha256, on_bytes=lambda _: attempt.check())
+    except (Damaged, Dangerous):
+        # What was refused is not resumed: the next try begins at the first byte.
+        part.discard()
+        raise
+    part.discard()
+    return stored, count
+
+
+def _poll_again(attempt: Attempt, error: NotReady) -> None:
+    if attempt.past_deadline:
+        raise errors.NotReady(f"not done: the deadline passed: {error}") from None
+    raise Wait(str(error), attempt.patience("polls")) from None
+
+
+def _fetch_again(attempt: Attempt, error: Damaged) -> None:
+    times = int(attempt.job.work.get("damaged", 0)) + 1
+    attempt.job.work["damaged"] = times
+    if times >= _MOST_DAMAGED:
+        raise public(error) from None
+    raise Wait(f"{error}; fetched again from the start", attempt.patience("fetches")) from None
+
+
+def result(stored: Stored, members: int, provider_job_id: str) -> dict[str, Any]:
+    """The result of a retrieval, as callers and the export's own run read it."""
+    return {
+        "provider_job_id": provider_job_id,
+        "path": stored.path,
+        "sha256": stored.sha256,
+        "bytes": stored.bytes,
+        "members": members,
+    }

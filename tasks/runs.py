@@ -1,0 +1,36 @@
+"""An export's run as its parameters tell it: its filters, its window, its folder."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from archive import layout
+from ledger.job import Job
+
+
+def provider_filters(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The filters as the provider gets them, with both bounds of ``start``."""
+    span = parameters["window"]
+    return {**parameters["filters"], "start:gte": span["start"], "start:lte": span["last"]}
+
+
+def in_window(parameters: dict[str, Any], recording: dict[str, Any]) -> bool:
+    """Whether a listed recording belongs to the run: a provider that ignores a bound of the filter
+    must not put another day's recordings into this one.
+    """
+    start = datetime.fromisoformat(recording["start"])
+    span = parameters["window"]
+    first, last = datetime.fromisoformat(span["start"]), datetime.fromisoformat(span["last"])
+    # The bounds count whole seconds, the upper one included (seed 004).
+    return first <= start.replace(microsecond=0) <= last
+
+
+def folder(job: Job) -> str:
+    """The archive's folder of a run: by the first local day of its window."""
+    return layout.export_folder(job.account, folder_day(job), job.job_id)
+
+
+def folder_day(job: Job) -> date:
+    """The first local day of a run's window."""
+    return date.fromisoformat(job.parameters["folder_day"])

@@ -1,0 +1,155 @@
+"""Sealing a run: recordings.jsonl, then the manifest, whose presence means that it is archived."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from archive import layout, manifest
+from archive.errors import Contradiction
+from archive.reconciliation import Reconciliation
+from archive.store import Stored
+from config.version import VERSION
+from ledger.job import Job, iso
+
+from . import errors, runs
+from .attempt import Attempt, Ended
+from .resources import spool, store
+
+
+def seal(attempt: Attempt, reconciliation: Reconciliation, *, unclear: list[str]) -> Ended:
+    """Write the run's list and manifest, and end the job; failed where a recording is missing.
+
+    ``unclear`` are names of members that could not be matched, when most could not.
+    """
+    job, folder = attempt.job, runs.folder(attempt.job)
+    if "sealed_at" not in job.work:
+        # Noted first, so that another worker that completes this run writes the same bytes.
+        attempt.note(sealed_at=job.updated_at)
+    recordings = _keep_recordings(attempt, reconciliation, layout.recordings_path(folder))
+    counts = reconciliation.counts()
+    header = {
+        **_header(job),
+        "day": job.parameters.get("day"),
+        "generation": job.parameters.get("generation"),
+        "window": job.parameters["window"],
+        "filters": job.parameters["filters"],
+        "complete": counts.missing == 0 and not unclear,
+    }
+    stored = _keep(
+        attempt,
+        layout.manifest_path(folder),
+        lambda target: manifest.write_manifest(target, header, reconciliation, recordings),
+    )
+    result = {
+        "manifest": stored.path,
+        "listed": counts.listed,
+        "archived": counts.archived,
+        "missing": counts.missing,
+    }
+    return Ended(result, _failure(counts, unclear, reconciliation), _owed(reconciliation, stored))
+
+
+def seal_retrieved(
+    attempt: Attempt, folder: str, zip_file: Stored, provider_job_id: str
+) -> list[tuple[str, dict[str, Any]]]:
+    """Write the manifest of a ZIP that was retrieved on its own, with nothing to compare it with;
+    what is owed for it.
+    """
+    from archive import zips
+
+    from .resources import zip_limits
+
+    if "sealed_at" not in attempt.job.work:
+        attempt.note(sealed_at=attempt.job.updated_at)
+    scratch = spool().scratch(f"reconciliation-{attempt.job.job_id}")
+    try:
+        with Reconciliation(scratch) as reconciliation:
+            reconciliation.part(provider_job_id, zip_file)
+            with store().open(zip_file.path) as file:
+                for member in zips.members(
+                    file, zip_limits(), path=zip_file.path, on_bytes=lambda _: attempt.check()
+                ):
+                    reconciliation.member(provider_job_id, member)
+            reconciliation.match()
+            recordings = _keep_recordings(attempt, reconciliation, layout.recordings_path(folder))
+            header = {
+                **_header(attempt.job),
+                "day": None,
+                "generation": None,
+                "window": None,
+                "filters": None,
+                "complete": False,
+            }
+            stored = _keep(
+                attempt,
+                layout.manifest_path(folder),
+                lambda target: manifest.write_manifest(target, header, reconciliation, recordings),
+            )
+    finally:
+        scratch.unlink(missing_ok=True)
+    return [("chain", {"path": stored.path, "sha256": stored.sha256})]
+
+
+def _header(job: Job) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "kind": "export",
+        "account": job.account,
+        "provider": "vonage",
+        "job_id": job.job_id,
+        "created_at": iso(job.work["sealed_at"]),
+        "version": VERSION,
+    }
+
+
+def _keep_recordings(
+    attempt: Attempt, reconciliation: Reconciliation, path: str
+) -> Stored:
+    if store().exists(path):
+        return store().checksum(path, on_bytes=lambda _: attempt.check())
+    return _keep(
+        attempt, path, lambda target: manifest.write_recordings(target, reconciliation)
+    )
+
+
+def _keep(attempt: Attempt, path: str, write: Any) -> Stored:
+    target = spool().scratch(f"sealing-{attempt.job.job_id}")
+    try:
+        _, sha256 = write(target)
+        attempt.check()
+        return store().keep(path, target, sha256, on_bytes=lambda _: attempt.check())
+    except Contradiction as error:
+        raise errors.Damaged(
+            f"not done: {error}; another worker sealed this run in another way; look at both and "
+            "retry the job"
+        ) from None
+    finally:
+        target.unlink(missing_ok=True)
+
+
+def _failure(
+    counts: Any, unclear: list[str], reconciliation: Reconciliation
+) -> errors.JobError | None:
+    if unclear:
+        return errors.Incomplete(
+            f"not done: member names not understood, for example {', '.join(unclear)}; "
+            f"{counts.missing} of {counts.listed} recordings are not matched to a member"
+        )
+    if counts.missing == 0:
+        return None
+    names = [line["id"] for line in reconciliation.lines() if line.get("missing")]
+    named = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    return errors.Incomplete(
+        f"not done: {counts.missing} of {counts.listed} missing (recordings {named}); the next "
+        "night tries again, or retry the job"
+    )
+
+
+def _owed(reconciliation: Reconciliation, stored: Stored) -> list[tuple[str, dict[str, Any]]]:
+    owed = [("chain", {"path": stored.path, "sha256": stored.sha256})]
+    for line in reconciliation.lines():
+        metadata = line.get("path", "").rpartition(".")[0] + ".json"
+        if "member" not in line and not line.get("missing") and store().exists(metadata):
+            entry = store().checksum(metadata)
+            owed.append(("chain", {"path": entry.path, "sha256": entry.sha256}))
+    return owed

@@ -1,0 +1,92 @@
+"""One recording on its own: fetched, checked against what was listed, kept with its metadata."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from typing import Any
+
+from archive import audio, layout
+from archive.errors import Contradiction
+from archive.store import Stored
+from config.version import VERSION
+from providers.vonage import Vonage
+
+from .attempt import Attempt
+from .resources import store
+from .transfers import fetched
+
+
+def keep_single(
+    attempt: Attempt, vonage: Vonage, recording: dict[str, Any], day: date
+) -> tuple[Stored, Stored]:
+    """The recording's audio and its metadata in the archive, fetched unless they are there already.
+
+    Raises what the provider's client raises; Damaged when what came is not the recording that was
+    listed; Contradiction when another recording stands under its name.
+    """
+    known = kept_single(attempt, recording["id"], day)
+    if known is not None:
+        return known
+    account, name = attempt.job.account, f"audio-{attempt.job.job_id}-{layout.safe(recording['id'])}"
+    with fetched(
+        attempt,
+        name,
+        lambda etag, offset: vonage.audio(recording["id"], etag=etag, offset=offset),
+        expected_bytes=recording.get("file_size_in_bytes"),
+    ) as (part, sha256, content_type):
+        try:
+            extension = audio.verify(
+                part.path,
+                content_type=content_type,
+                expected_bytes=recording.get("file_size_in_bytes"),
+            )
+            path = layout.recording_path(account, day, recording["id"], extension)
+            stored = store().keep(path, part.path, sha256, on_bytes=lambda _: attempt.check())
+        finally:
+            part.discard()
+    return stored, _keep_metadata(attempt, recording, day, stored)
+
+
+def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored, Stored] | None:
+    """The recording as it lies in the archive, its sum read back, or None. Raises Missing and
+    Contradiction when its metadata stands there without the audio it speaks of.
+    """
+    path = layout.recording_json_path(attempt.job.account, day, recording_id)
+    if not store().exists(path):
+        return None
+    metadata = json.loads(store().read(path))
+    stored = store().checksum(metadata["path"], on_bytes=lambda _: attempt.check())
+    if stored.sha256 != metadata["sha256"]:
+        raise Contradiction(
+            stored.path, f"has another SHA-256 than {path} says; run verify and look at both"
+        )
+    return stored, store().checksum(path)
+
+
+def _keep_metadata(
+    attempt: Attempt, recording: dict[str, Any], day: date, stored: Stored
+) -> Stored:
+    account = attempt.job.account
+    path = layout.recording_json_path(account, day, recording["id"])
+    content = {
+        "schema": 1,
+        "kind": "recording",
+        "account": account,
+        "provider": "vonage",
+        "recording_id": recording["id"],
+        "path": stored.path,
+        "bytes": stored.bytes,
+        "sha256": stored.sha256,
+        "recording": recording,
+        "job_id": attempt.job.job_id,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "version": VERSION,
+    }
+    try:
+        return store().create(path, json.dumps(content, ensure_ascii=False, indent=1).encode())
+    except FileExistsError:
+        known = kept_single(attempt, recording["id"], day)
+        if known is None or known[0].sha256 != stored.sha256:
+            raise Contradiction(path, "speaks of another file; run verify and look") from None
+        return known[1]

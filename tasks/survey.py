@@ -1,0 +1,58 @@
+"""A first look at a window: how much there is, whether the day has settled, what is archived."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archive import manifest
+from ledger.job import iso
+from providers.vonage import Vonage
+
+from . import runs
+from .attempt import Attempt, Wait
+from .consequences import consequences
+from .resources import store
+from .vonage import client
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over the listing showed."""
+
+    listed: int
+    bytes: int
+    needs_export: bool
+
+
+def survey(attempt: Attempt) -> Survey:
+    """List the window once. Raises Wait while the day may still change."""
+    parameters = attempt.job.parameters
+    listed = size = 0
+    with consequences(attempt, waits_for_credentials=True), client(attempt) as vonage:
+        for recording in vonage.every_recording(runs.provider_filters(parameters)):
+            attempt.check()
+            if runs.in_window(parameters, recording):
+                listed += 1
+                size += recording.get("file_size_in_bytes") or 0
+        refuse_unsettled(attempt, vonage)
+    return Survey(listed, size, listed > 0 and not _archived_before(attempt))
+
+
+def refuse_unsettled(attempt: Attempt, vonage: Vonage) -> None:
+    """Raise Wait unless the provider's own clock is past the day's end and its time to settle."""
+    settled_at = attempt.job.parameters.get("settled_at")
+    if settled_at is None:
+        return
+    if vonage.provider_time is None:
+        raise Wait("the provider's answers carry no Date; the day may not have settled", 300)
+    left = settled_at - vonage.provider_time.timestamp()
+    if left >= 0:
+        raise Wait(f"the day settles until {iso(settled_at)} by the provider's clock", left + 1)
+
+
+def _archived_before(attempt: Attempt) -> bool:
+    # A later generation fetches singly what is not archived; where nothing is, an export is cheaper.
+    if "day" not in attempt.job.parameters:
+        return False
+    known = manifest.latest(store(), attempt.job.account, runs.folder_day(attempt.job))
+    return known is not None and known["archived"] > 0

@@ -1,0 +1,87 @@
+"""Transfers: a body from a provider through the spool into the archive, resumed where it broke."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from archive.part import Part
+from config.settings import settings
+from providers.errors import Uncertain
+from providers.vonage import Body
+
+from .attempt import Attempt, Wait
+from .resources import spool
+
+#: Opens the provider's answer from an offset, with the validator of what is held.
+Open = Callable[[str | None, int], AbstractContextManager[Body]]
+
+#: A server that always begins anew must not be followed for ever.
+_MOST_RESTARTS = 3
+
+
+class Meter:
+    """How far a transfer has come, as people see it: bytes, total if known, bytes a second."""
+
+    def __init__(self, attempt: Attempt, expected_bytes: int | None) -> None:
+        self._attempt = attempt
+        self._expected = expected_bytes
+        self._began = time.monotonic()
+        self._first: int | None = None
+
+    def moved(self, held: int, total: int | None) -> None:
+        """So many bytes are held by now."""
+        if self._first is None:
+            self._first, self._began = held, time.monotonic()
+        seconds = time.monotonic() - self._began
+        rate = (held - self._first) / seconds if seconds > 0 else 0.0
+        whole = total if total is not None else self._expected
+        left = (whole - held) / rate if whole and rate and whole > held else None
+        self._attempt.lease.transfer = {
+            "bytes": held,
+            "total": whole,
+            "exact": total is not None,
+            "rate": round(rate),
+            "seconds_left": None if left is None else round(left),
+        }
+
+
+@contextmanager
+def fetched(
+    attempt: Attempt, name: str, open_body: Open, *, expected_bytes: int | None = None
+) -> Iterator[tuple[Part, str, str]]:
+    """The whole file in the spool: its part, its SHA-256 and the content type it came with.
+
+    What a broken transfer left is kept for the next attempt. Raises what the provider's client
+    raises, NoSpace and Damaged of the spool, and Wait past the longest time of one transfer.
+    """
+
+    def alive(_: int) -> None:
+        attempt.check()
+
+    with spool().part(name, on_bytes=alive) as part:
+        content_type = _receive(attempt, part, open_body, Meter(attempt, expected_bytes))
+        _, sha256 = part.finish()
+        yield part, sha256, content_type
+
+
+def _receive(attempt: Attempt, part: Part, open_body: Open, meter: Meter) -> str:
+    until = time.monotonic() + settings().transfer_max_hours * 3600
+    for _ in range(_MOST_RESTARTS + 1):
+        with open_body(part.etag, part.held) as body:
+            if body.complete:
+                return body.content_type
+            if body.offset != part.held:
+                # The provider answered from the start, or of another file: what is held is stale.
+                part.restart()
+            if body.offset == part.held:
+                part.begin(body.etag)
+                for chunk in body.chunks():
+                    attempt.check()
+                    if time.monotonic() > until:
+                        raise Wait("the transfer took too long; it is resumed", 0)
+                    part.write(chunk)
+                    meter.moved(part.held, body.total)
+                return body.content_type
+    raise Uncertain("vonage", "the provider kept answering with another part than was asked for")

@@ -1,0 +1,54 @@
+"""Days of an account: their windows, and which of them is due when."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from config.accounts import Nightly, VonageAccount
+
+_DAY = timedelta(days=1)
+
+
+def zone(account: VonageAccount) -> str:
+    """The time zone by which an account's days are counted."""
+    return account.nightly.timezone if account.nightly else "UTC"
+
+
+def window(day: date, timezone: str) -> tuple[datetime, datetime]:
+    """[00:00, 24:00) of a local day, in UTC. Days tile the time without gap or overlap, also where
+    midnight is skipped or comes twice: it is the first instant at which the new date holds.
+    """
+    return _midnight(day, timezone), _midnight(day + _DAY, timezone)
+
+
+def local_day(instant: datetime, timezone: str) -> date:
+    """The local day that an instant belongs to."""
+    return instant.astimezone(ZoneInfo(timezone)).date()
+
+
+def newest_due(nightly: Nightly, now: datetime) -> date:
+    """The last day whose night has come: the local time ``at`` on the day after has passed."""
+    today = local_day(now, nightly.timezone)
+    due_at = datetime.combine(today, nightly.at, ZoneInfo(nightly.timezone))
+    # Aware comparison in one zone would compare wall clocks; both sides in UTC compare instants.
+    return today - _DAY if now.astimezone(UTC) >= due_at.astimezone(UTC) else today - 2 * _DAY
+
+
+def night_of(day: date) -> date:
+    """The night on which a day is first due: the local date after it."""
+    return day + _DAY
+
+
+def due_days(newest_due: date, newest_planned: date | None, catchup_days: int) -> list[date]:
+    """The days to plan: from the one after the last planned, or, for an account that was never
+    planned, the last ``catchup_days``, up to the newest that is due.
+    """
+    first = newest_due - timedelta(days=catchup_days - 1)
+    if newest_planned is not None:
+        first = newest_planned + _DAY
+    return [first + timedelta(days=n) for n in range((newest_due - first).days + 1)]
+
+
+def _midnight(day: date, timezone: str) -> datetime:
+    return datetime.combine(day, time(), ZoneInfo(timezone)).astimezone(UTC)

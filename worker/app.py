@@ -1,0 +1,47 @@
+"""The Celery application: ``celery -A worker worker``, ``beat`` and ``flower`` start here."""
+
+from __future__ import annotations
+
+import sys
+
+from celery import Celery, signals
+
+from config.settings import ConfigurationError, settings
+
+try:
+    settings()
+except ConfigurationError as error:
+    sys.exit(f"earwitness: {error}")
+
+from config import logging as our_logging  # noqa: E402 - the configuration comes first
+from tasks.jobs import cancel_revoked  # noqa: E402
+from tasks.message import revoked_listeners  # noqa: E402
+from tasks.resources import stopping  # noqa: E402
+
+from .sweeper import Sweeper  # noqa: E402
+
+app = Celery(
+    "earwitness",
+    config_source="config.celery",
+    include=[
+        "tasks.recordings",
+        "tasks.exports",
+        "tasks.nightly",
+        "tasks.jobs",
+        "tasks.verification",
+    ],
+)
+app.steps["worker"].add(Sweeper)
+
+
+@signals.setup_logging.connect
+def _log(loglevel: int | str = "INFO", **_: object) -> None:
+    our_logging.configure(settings().log_format, loglevel)
+
+
+@signals.worker_shutting_down.connect
+def _stop(**_: object) -> None:
+    stopping.set()
+
+
+revoked_listeners.append(cancel_revoked)

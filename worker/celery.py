@@ -1,0 +1,7 @@
+"""The door that ``celery -A worker`` looks for."""
+
+from __future__ import annotations
+
+from .app import app
+
+__all__ = ["app"]

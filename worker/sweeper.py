@@ -1,0 +1,101 @@
+"""The sweeper: one thread a worker process, which needs neither Redis nor a healthy consumer.
+
+A *worker* bootstep: a consumer step stands still while Redis is away (design section 8).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from celery import bootsteps
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from config.celery import DOWNLOADS, DUE
+from config.settings import settings
+from ledger.errors import LedgerError
+from tasks.duties import discharge_due
+from tasks.message import publish
+from tasks.resources import ledger, spool
+
+from .start import start_checks
+
+_log = logging.getLogger(__name__)
+
+#: Hints outstanding in a queue for each slot that takes them; the backlog stays in the ledger.
+_HINTS_PER_SLOT = 4
+_BROKER_AWAY = (OperationalError, RedisError, OSError)
+#: A part of a download that nobody has touched for so long is abandoned.
+_SPOOL_SECONDS = 7 * 86_400.0
+
+
+class Sweeper(bootsteps.StartStopStep):  # type: ignore[misc]  # celery is untyped
+    """Starts and stops the thread with the worker."""
+
+    requires = {"celery.worker.components:Pool"}
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, parent: Any) -> None:
+        """Refuse a wrong ledger or archive, then begin."""
+        start_checks(parent.app)
+        rounds = Rounds(parent.app, slots=parent.concurrency or 1)
+        self._thread = threading.Thread(
+            target=rounds.run, args=(self._stop,), name="earwitness-sweeper", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self, parent: Any) -> None:
+        """End the thread."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=settings().sweep_seconds + 5)
+
+
+class Rounds:
+    """What the thread does again and again."""
+
+    def __init__(self, app: Any, *, slots: int) -> None:
+        self._app = app
+        self._room = {
+            DUE: _HINTS_PER_SLOT * slots,
+            DOWNLOADS: _HINTS_PER_SLOT * settings().transfers_per_worker,
+        }
+
+    def run(self, stop: threading.Event) -> None:
+        """Sweep until told to stop; whatever goes wrong in one round, the next one comes."""
+        while not stop.wait(settings().sweep_seconds):
+            try:
+                self.sweep()
+            except LedgerError as error:
+                _log.warning("this round of the sweeper came to nothing: %s", error)
+            except Exception:
+                _log.exception("this round of the sweeper failed")
+
+    def sweep(self) -> None:
+        """One round: the dead, what is owed, then hints."""
+        for job in ledger().recovery.take_from_the_dead():
+            _log.warning("job %s: %s (takeover %d)", job.job_id, job.reason, job.takeovers)
+        discharge_due()
+        try:
+            self._announce()
+        except _BROKER_AWAY as error:
+            _log.warning("hints wait for Redis: %s", error)
+        spool().sweep(_SPOOL_SECONDS)
+
+    def _announce(self) -> None:
+        with self._app.connection_for_write() as connection:
+            channel = connection.default_channel
+            lengths = {queue: channel._size(queue) for queue in self._room}  # noqa: SLF001
+        for queue, room in self._room.items():
+            free = room - lengths[queue]
+            hints = ledger().hints.due(queue, room=free, queue_is_empty=lengths[queue] == 0)
+            if queue == DUE and free > len(hints):
+                hints += ledger().waiters.due(queue=DUE, limit=free - len(hints))
+            for hint in hints:
+                publish(hint)
