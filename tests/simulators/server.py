@@ -1,0 +1,189 @@
+"""The one entrance: an HTTP server on raw sockets for all simulated providers."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import struct
+import tempfile
+import threading
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from .control import PREFIX, Control
+from .doors import VonageDoor
+from .log import Log, Record, Records
+from .messages import Request, json_reply
+from .vonage import Vonage
+from .vonage_control import VonageControl
+from .wire import Delivery, Severed, Wire
+
+SEND_BUFFER = 256 * 1024  # small, so that "sent" means near to the client
+RESET = struct.pack("ii", 1, 0)
+
+
+class Server(ThreadingHTTPServer):
+    """Keeps its connections in hand: they can be reset, and all end when it stops."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        super().__init__(address, Handler)
+        self.stopping = threading.Event()
+        self.log: Log
+        self.control: Control
+        self.vonage: Vonage
+        self._connections: set[socket.socket] = set()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        self._connections.add(connection)
+        return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        """Closes; a connection marked for reset gets no FIN before its RST."""
+        self._connections.discard(request)
+        size = len(RESET)
+        if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, size) == RESET:
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not self.stopping.is_set():
+            super().handle_error(request, client_address)
+
+    def stop(self) -> None:
+        """Ends every wait and every connection, then the server."""
+        self.stopping.set()
+        self.shutdown()
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self.server_close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Reads requests of one connection and hands them to their provider."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: Server
+
+    def setup(self) -> None:
+        super().setup()
+        self._wire = Wire(self.connection, self.server.stopping)
+
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            super().handle()
+
+    def _serve(self) -> None:
+        request = self._request()
+        if request.path == PREFIX or request.path.startswith(PREFIX + "/"):
+            self._wire.send(self.server.control.answer(request), Delivery(), lambda _: None)
+            return
+        if not request.path.startswith("/vonage/"):
+            nobody = json_reply(404, {"error": f"no provider under {request.path}"})
+            self._wire.send(nobody, Delivery(), lambda _: None)
+            return
+        self._provider(request, self.server.log)
+
+    do_GET = do_POST = do_DELETE = do_PUT = do_PATCH = do_HEAD = _serve  # noqa: N815
+
+    def _request(self) -> Request:
+        target = urlsplit(self.path)
+        query = dict(parse_qsl(target.query, keep_blank_values=True))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self.rfile.read(int(headers.get("content-length", "0")))
+        return Request(self.command, unquote(target.path), query, headers, body)
+
+    def _provider(self, request: Request, log: Log) -> None:
+        record = log.begin(
+            provider="vonage",
+            method=request.method,
+            path=request.path,
+            query=dict(request.query),
+            range=request.header("range"),
+            if_range=request.header("if-range"),
+        )
+        outcome = "simulator failed"
+        try:
+            reply, delivery = self.server.vonage.answer(request, record, self._wire)
+            record["status"] = reply.status
+            self._wire.send(reply, delivery, partial(_count, record))
+            outcome = "complete"
+        except Severed as severed:
+            self.close_connection, outcome = True, severed.how
+        except OSError as error:
+            self.close_connection, outcome = True, f"client gone: {type(error).__name__}"
+        finally:
+            log.end(record, outcome)
+
+    def log_message(self, *_: object) -> None:
+        """The effect log says it all."""
+
+
+def _count(record: Record, sent: int) -> None:
+    record["sent_bytes"] += sent
+
+
+class Simulators:
+    """The simulators in this process; a context manager.
+
+    `port` 0 takes a free one. `data` is where archives and log.jsonl lie; without it a
+    temporary directory that goes when the simulators stop.
+    """
+
+    def __init__(
+        self, port: int = 0, host: str = "127.0.0.1", data: Path | str | None = None
+    ) -> None:
+        self._own = data is None
+        self.data = Path(data or tempfile.mkdtemp(prefix="simulators-"))
+        self.data.mkdir(parents=True, exist_ok=True)
+        self._server = Server((host, port))
+        shown = "127.0.0.1" if host in ("", "0.0.0.0") else host
+        self.url = f"http://{shown}:{self._server.server_address[1]}"
+        self._log = Log(self.data / "log.jsonl")
+        self._server.log = self._log
+        self._server.vonage = Vonage(self._log, self.data)
+        controls = {"vonage": VonageControl(self._server.vonage, self.url)}
+        self._server.control = Control(self._log, controls)
+        self.vonage = VonageDoor(partial(self._server.control.call, "vonage"))
+
+    @property
+    def log(self) -> Records:
+        """Everything that has happened until now."""
+        return self._log.records()
+
+    def start(self) -> Self:
+        """Serves on a thread of its own."""
+        serve = partial(self._server.serve_forever, poll_interval=0.05)
+        threading.Thread(target=serve, name="simulators", daemon=True).start()
+        return self
+
+    def stop(self) -> None:
+        """Ends every connection and the server."""
+        self._server.stop()
+        self._log.close()
+        if self._own:
+            shutil.rmtree(self.data, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()

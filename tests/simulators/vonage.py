@@ -1,0 +1,174 @@
+"""The Vonage Business Communications call recording API (CSP India), operation by operation.
+
+Written from the vendor's page (seed 004) and what is known of its gateway; where the page is
+silent, a switch of the account decides (vonage_state.Switches).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .faults import ANSWER_KINDS, FILE_OPERATIONS, WIRE_KINDS, Rules
+from .log import Log, Record
+from .messages import Reply, Request
+from .vonage_answers import fault_reply
+from .vonage_oauth import GRANTS, TOKEN_OPERATIONS, grant
+from .vonage_operations import PERFORM, Call, Refusal
+from .vonage_recordings import InvalidParameter
+from .vonage_state import Account, Switches
+from .vonage_tokens import Tokens
+from .wire import Delivery, Severed, Wire
+
+API = "/t/vbc.prod/call_recording_india/api"
+LISTING = API + r"/accounts/(?P<account_id>[^/]+)/company_call_recordings"
+ROUTES = [
+    ("POST", "/token", "token"),
+    ("GET", LISTING, "list"),
+    ("POST", LISTING + "/export", "export"),
+    ("GET", LISTING + "/(?P<recording_id>[^/]+)", "get"),
+    ("DELETE", LISTING + "/(?P<recording_id>[^/]+)", "delete"),
+    ("GET", API + r"/audio/recording/(?P<recording_id>[^/]+)", "audio"),
+    ("GET", API + r"/bulkDownload/retrieve", "retrieve"),
+]
+OPERATIONS = (*TOKEN_OPERATIONS, "list", "get", "delete", "export", "retrieve", "audio")
+
+
+class Vonage:
+    """The provider: its accounts, its tokens, and the misbehaviour that tests asked for."""
+
+    def __init__(self, log: Log, folder: Path) -> None:
+        self.log = log
+        self.folder = folder
+        self.accounts: dict[str, Account] = {}
+        self.defaults = Switches()
+        self.tokens = Tokens()
+        self.rules = Rules(OPERATIONS)
+
+    def answer(self, request: Request, record: Record, wire: Wire) -> tuple[Reply, Delivery]:
+        """The answer to one request and how it is to travel; raises Severed for none."""
+        operation, arguments = _route(request)
+        account = self._recognise(request, operation, record)
+        switches = account.switches if account else self.defaults
+        operation = record["operation"]
+        names = ("token", operation) if operation in GRANTS.values() else (operation,)
+        met = self.take(names, record, ANSWER_KINDS)
+        _misbehave(met, "before", wire)
+        replacement = met.get("answer")
+        if replacement and replacement["when"] == "before":
+            reply = fault_reply(replacement)
+        else:
+            reply = self._perform(request, operation, arguments, record, account)
+            _misbehave(met, "after", wire)
+            reply = fault_reply(replacement) if replacement else reply
+        served = operation not in FILE_OPERATIONS or record.get("file", False)
+        travel = self.take(names, record, WIRE_KINDS) if served else {}
+        return reply, _delivery(switches, travel, bool(record.get("file")))
+
+    def take(
+        self, names: tuple[str, ...], record: Record, kinds: Mapping[str, Any]
+    ) -> dict[str, dict[str, Any]]:
+        """The faults of these kinds that a request meets, counted down and noted in the log."""
+        taken = self.rules.take(names, record["account"], kinds)
+        record["faults"] = [*record.get("faults", []), *taken]
+        return taken
+
+    def _recognise(self, request: Request, operation: str, record: Record) -> Account | None:
+        """Whose request this is, noted in the log together with what its token is worth."""
+        record |= {"operation": operation, "account": None}
+        if operation == "token":
+            form = request.form()
+            record["operation"] = GRANTS.get(form.get("grant_type", ""), "token")
+            record["authorization"] = "not needed"
+            account = self.accounts.get(form.get("username", ""))
+            if record["operation"] == "refresh":
+                account = self.tokens.owner_of_refresh(form.get("refresh_token", ""))
+        else:
+            state, account = self.tokens.read(request.header("authorization"))
+            record["authorization"] = state
+            if operation == "retrieve" and state == "absent":
+                account = self._open_retrieve(request, record)
+        record["account"] = account.username if account else None
+        return account
+
+    def _open_retrieve(self, request: Request, record: Record) -> Account | None:
+        """The job's account, where a switch says that retrieve asks for no token."""
+        for account in self.accounts.values():
+            known = request.query.get("jobId") in account.jobs
+            if known and not account.switches.retrieve_needs_token:
+                record["authorization"] = "not needed"
+                return account
+        return None
+
+    def _perform(
+        self,
+        request: Request,
+        operation: str,
+        arguments: dict[str, str],
+        record: Record,
+        account: Account | None,
+    ) -> Reply:
+        """Does what is asked, once the token admits it."""
+        try:
+            if operation in TOKEN_OPERATIONS:
+                return grant(request, record, self.accounts, self.tokens, self.log)
+            admitted = self._admit(record, account, arguments.get("account_id"))
+            if operation not in PERFORM:
+                raise Refusal(404, "", "wso2-json", code=900906)
+            call = Call(self, request, record, admitted, arguments.get("recording_id", ""))
+            return PERFORM[operation](call)
+        except InvalidParameter as invalid:
+            refusal = Refusal(400, invalid.reason, "problem", name=invalid.name)
+        except Refusal as raised:
+            refusal = raised
+        return refusal.reply(account.switches if account else self.defaults)
+
+    def _admit(self, record: Record, account: Account | None, account_id: str | None) -> Account:
+        state = record["authorization"]
+        if state in ("absent", "malformed"):
+            raise Refusal(401, "", "wso2-json", code=900902)
+        if account is None or state not in ("valid", "not needed"):
+            raise Refusal(401, "", "wso2-json", code=900901)
+        if not account.switches.subscribed:
+            raise Refusal(403, "", "wso2-json", code=900908)
+        if account_id not in (None, "self", account.account_id):
+            raise Refusal(403, f"No access to account {account_id}")
+        return account
+
+
+def _route(request: Request) -> tuple[str, dict[str, str]]:
+    path = request.path.removeprefix("/vonage")
+    for method, pattern, operation in ROUTES:
+        found = re.fullmatch(pattern, path)
+        if found and method == request.method:
+            return operation, found.groupdict()
+    return "none", {}
+
+
+def _misbehave(met: dict[str, dict[str, Any]], moment: str, wire: Wire) -> None:
+    """Hangs, closes or resets, if that is due before or after the effect."""
+    if "hang" in met and met["hang"]["when"] == moment:
+        wire.wait(float(met["hang"]["seconds"]))
+    if "reset" in met and met["reset"]["when"] == moment:
+        wire.reset()
+        raise Severed(f"reset {moment}")
+    if "close" in met and met["close"]["when"] == moment:
+        raise Severed(f"closed {moment}")
+
+
+def _delivery(switches: Switches, met: dict[str, dict[str, Any]], is_file: bool) -> Delivery:
+    delivery = Delivery(clock_offset=switches.clock_offset)
+    delivery.bytes_per_second = switches.bytes_per_second if is_file else None
+    if "slow" in met:
+        delivery.bytes_per_second = float(met["slow"]["bytes_per_second"])
+    if "cut" in met:
+        delivery.cut_after, delivery.cut_how = int(met["cut"]["after_bytes"]), met["cut"]["how"]
+    if "freeze" in met:
+        delivery.freeze_after = int(met["freeze"]["after_bytes"])
+        delivery.freeze_seconds = float(met["freeze"]["seconds"])
+    if "trickle" in met:
+        delivery.trickle_seconds = float(met["trickle"]["seconds_per_byte"])
+        delivery.trickle_part = met["trickle"]["part"]
+    return delivery

@@ -1,0 +1,178 @@
+"""The shapes of Vonage's answers: recordings, pages of them, and errors of every layer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from email.utils import formatdate
+from time import time
+from typing import Any
+from xml.sax.saxutils import escape
+
+from .messages import Reply, Text, json_reply
+from .vonage_recordings import Recording
+from .vonage_state import Account, Switches
+
+BASE = "/vonage/t/vbc.prod/call_recording_india"
+MISSPELT = "/vonage/t/vbc.prod/call_recordingindia"
+HTML = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>\n"
+
+GATEWAY = {
+    900901: ("Invalid Credentials", "Access failure for API. Make sure your token is valid."),
+    900902: ("Missing Credentials", "Make sure your request carries the API's credentials."),
+    900906: ("No matching resource found", "No matching resource found for the request."),
+    900908: ("Resource forbidden", "User is not authorized to access the API: no subscription."),
+    900800: ("Message throttled out", "You have exceeded your quota."),
+    101503: ("Error connecting to the back end", "The backend did not answer."),
+}
+CODES = {401: 900901, 403: 900908, 404: 900906, 429: 900800}
+
+
+def shown(recording: Recording, account: Account, origin: str) -> dict[str, Any]:
+    """A recording as the vendor's page shows it."""
+    switches = account.switches
+    own = f"{_listing(account, origin)}/{recording.id}"
+    return {
+        "_links": {"self": {"href": own}},
+        "call_direction": recording.call_direction,
+        "call_id": recording.call_id,
+        "caller_id": _identifier(recording.caller_id, switches),
+        "cnam": recording.cnam,
+        "dnis": recording.dnis,
+        "download_url": f"{origin}{BASE}/api/audio/recording/{recording.id}",
+        "duration": recording.duration,
+        "end": _date(recording.end, switches),
+        "extensions": [_identifier(e, switches) for e in recording.extensions],
+        "file_name": recording.file_name,
+        "file_size_in_bytes": recording.audio.size,
+        "id": _identifier(recording.id, switches),
+        "rule_ids": [_identifier(r, switches) for r in recording.rule_ids],
+        "start": _date(recording.start, switches),
+    }
+
+
+def _identifier(number: int | None, switches: Switches) -> int | str | None:
+    return str(number) if number is not None and switches.identifiers == "string" else number
+
+
+def _date(moment: datetime, switches: Switches) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{switches.date_format}"
+
+
+def _listing(account: Account, origin: str, base: str = BASE) -> str:
+    return f"{origin}{base}/api/accounts/{account.account_id}/company_call_recordings"
+
+
+def page_of(
+    found: list[Recording], page: int, size: int, account: Account, origin: str
+) -> dict[str, Any] | None:
+    """One page of a listing; None where the account's switches answer 404 past the end."""
+    switches = account.switches
+    first = switches.first_page
+    pages = -(-len(found) // size)
+    last = first + max(0, pages - 1)
+    page = max(page, first)
+    if page > last and switches.past_the_end == "404":
+        return None
+    at = (last if page > last and switches.past_the_end == "last" else page) - first
+    rows = found[at * size : (at + 1) * size]
+    body: dict[str, Any] = {}
+    hidden = switches.past_the_end == "absent" if page > last else False
+    if rows or not (hidden or switches.nothing_found == "absent"):
+        body["_embedded"] = {"recordings": [shown(r, account, origin) for r in rows]}
+    body["_links"] = _links(page, first, last, account, origin)
+    body |= {"page": page, "page_size": size}
+    if switches.totals != "absent":
+        body["total_items"] = len(found)
+        body["total_pages" if switches.totals == "both" else "total_page"] = pages
+    return body
+
+
+def _links(page: int, first: int, last: int, account: Account, origin: str) -> dict[str, Any]:
+    listing = _listing(account, origin)
+    following = {
+        "documented": _listing(account, origin, MISSPELT),
+        "correct": listing,
+        "elsewhere": _listing(account, "http://elsewhere.invalid"),
+    }[account.switches.next_link]
+    links = {"first": (listing, first)}
+    if page > first:
+        links["prev"] = (listing, page - 1)
+    links["self"] = (listing, page)
+    if page < last:
+        links["next"] = (following, page + 1)
+    links["last"] = (listing, last)
+    return {name: {"href": f"{url}?page={number}"} for name, (url, number) in links.items()}
+
+
+def error_reply(
+    kind: str, status: int, message: str, *, code: int | None = None, name: str | None = None
+) -> Reply:
+    """An error in one of the shapes that the gateway and the services behind it use:
+    wso2-json, wso2-xml, problem, msg, vis, oauth, html, json, empty; any other text is sent
+    as it stands.
+    """
+    number = code or CODES.get(status, 101503)
+    title, description = GATEWAY[number]
+    if kind in ("wso2-xml", "html", "empty"):
+        return _text_error(kind, status, number, message)
+    fault = {"code": number, "message": title, "description": message or description}
+    invalid = [{"name": name, "reason": message}] if name else []
+    problem = {"status": status, "title": message, "instance": "/", "invalid_parameters": invalid}
+    fields = [{"field": name, "message": message}] if name else []
+    shapes: dict[str, Any] = {
+        "wso2-json": {"fault": fault},
+        "problem": problem,
+        "msg": {"msg": message, "status": status},
+        "vis": {"errorCode": f"VIS-{status}", "errorMessage": message, "errors": fields},
+        "oauth": {"error": "invalid_grant", "error_description": message},
+        "json": {"status": "IN_PROGRESS"},
+    }
+    if kind in shapes:
+        return json_reply(status, shapes[kind])
+    return Reply(status, {"Content-Type": "text/plain"}, Text(kind.encode()))
+
+
+def _text_error(kind: str, status: int, code: int, message: str) -> Reply:
+    if kind == "empty":
+        return Reply(status)
+    if kind == "html":
+        page = HTML.format(escape(message)).encode()
+        return Reply(status, {"Content-Type": "text/html;charset=UTF-8"}, Text(page))
+    title, description = GATEWAY[code]
+    xml = (
+        '<ams:fault xmlns:ams="http://wso2.org/apimanager/security">'
+        f"<ams:code>{code}</ams:code><ams:message>{title}</ams:message>"
+        f"<ams:description>{escape(message or description)}</ams:description></ams:fault>"
+    )
+    return Reply(status, {"Content-Type": "application/xml; charset=UTF-8"}, Text(xml.encode()))
+
+
+def fault_reply(parameters: dict[str, Any]) -> Reply:
+    """The answer that an "answer" fault asks for."""
+    status = int(parameters["status"])
+    body = parameters["body"]
+    if isinstance(body, str):
+        reply = error_reply(body, status, f"Simulated answer {status}")
+    else:
+        reply = json_reply(status, body)
+    if parameters["content_type"]:
+        reply.headers["Content-Type"] = parameters["content_type"]
+    if parameters["retry_after"] is not None:
+        seconds = float(parameters["retry_after"])
+        date = formatdate(time() + seconds, usegmt=True)
+        as_date = parameters["retry_after_as"] == "date"
+        reply.headers["Retry-After"] = date if as_date else f"{seconds:g}"
+    reply.headers.update(parameters["headers"])
+    return reply
+
+
+def not_ready(kind: str) -> Reply:
+    """What retrieve answers while a job runs: nobody documents it, so it can be anything."""
+    if kind in ("202", "409"):
+        return json_reply(int(kind), {"status": "IN_PROGRESS"})
+    if kind == "204":
+        return Reply(204)
+    if kind == "404":
+        return error_reply("msg", 404, "Export job not found")
+    shape = kind.removeprefix("200-")
+    return error_reply(shape, 200, "Your export is being prepared")

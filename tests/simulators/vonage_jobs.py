@@ -1,0 +1,131 @@
+"""Export jobs: built behind the scenes, ready after some polls or seconds, one day expired."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .exports import Archive, Member, build, damaged
+from .vonage_recordings import Recording
+
+if TYPE_CHECKING:
+    from .vonage_state import Switches
+
+BUILD_PATIENCE = 5.0
+
+
+class Job:
+    """One export job, with the recordings that matched when it was created.
+
+    It stays not ready for the polls or seconds that the account's switches ask for at the time
+    of the poll, and in any case while its archive is being built. How the archive is laid out
+    is decided by the switches at creation.
+    """
+
+    def __init__(
+        self,
+        job_id: str,
+        filters: dict[str, Any],
+        recordings: list[Recording],
+        switches: Switches,
+        folder: Path,
+    ) -> None:
+        self.id = job_id
+        self.filters = filters
+        self.recordings = recordings
+        self.polls = 0
+        self._switches = switches
+        self._layout = dataclasses.replace(switches)
+        self._folder = folder
+        self._created = time.monotonic()
+        self._expired = False
+        self._built = threading.Event()
+        self._archive: Archive | None = None
+        self._variants: dict[str, Archive] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def window(self) -> tuple[Any, Any]:
+        return self.filters.get("start:gte"), self.filters.get("start:lte")
+
+    @property
+    def expired(self) -> bool:
+        valid = self._switches.archive_valid_seconds
+        return self._expired or (valid is not None and time.monotonic() - self._created > valid)
+
+    def expire(self) -> None:
+        """Makes every later retrieve answer 410."""
+        self._expired = True
+
+    def build(self) -> None:
+        """Starts building the archive on a thread of its own."""
+        threading.Thread(target=self._build, daemon=True).start()
+
+    def _build(self) -> None:
+        self._archive = build(self._folder / f"{self.id}.zip", self._members(), self._layout)
+        self._built.set()
+
+    def poll(self) -> Archive | None:
+        """Counts a poll; the archive once it is ready."""
+        with self._lock:
+            self.polls += 1
+            early = self._switches.ready_after_seconds
+            if early is None:
+                waiting = self.polls <= self._switches.ready_after_polls
+            else:
+                waiting = time.monotonic() - self._created < early
+        if waiting or not self._built.wait(BUILD_PATIENCE):
+            return None
+        return self._archive
+
+    def variant(self, kind: str, parameters: Mapping[str, Any]) -> Archive:
+        """The archive with something wrong in it, built once for each wish."""
+        key = f"{kind}{sorted(parameters.items())}"
+        with self._lock:
+            if key not in self._variants:
+                assert self._archive is not None
+                path = self._folder / f"{self.id}.{len(self._variants) + 1}.{kind}.zip"
+                members = self._members()
+                self._variants[key] = damaged(
+                    path, self._archive, members, kind, parameters, layout=self._layout
+                )
+            return self._variants[key]
+
+    def _members(self) -> list[Member]:
+        scheme = self._layout.members
+        members = [
+            Member(_name(scheme, place, r), r.audio, r.start)
+            for place, r in enumerate(self.recordings, 1)
+        ]
+        if self._layout.extra_member and self.recordings:
+            members.append(Member.index(self.recordings[-1].start, [m.name for m in members]))
+        return members
+
+    def facts(self) -> dict[str, Any]:
+        """What a test may want to know of the job, as JSON can carry it."""
+        return {
+            "id": self.id,
+            "filters": self.filters,
+            "window": list(self.window),
+            "polls": self.polls,
+            "built": self._built.is_set(),
+            "expired": self.expired,
+            "recording_ids": [r.id for r in self.recordings],
+            "bytes": self._archive.size if self._archive else None,
+            "path": str(self._archive.path) if self._archive else None,
+        }
+
+
+def _name(scheme: str, place: int, recording: Recording) -> str:
+    """The member's name under the scheme that the account's switch chose."""
+    if scheme == "id":
+        return f"recording_{recording.id}.mp3"
+    if scheme == "folder":
+        return f"{recording.start:%Y/%m/%d}/{recording.file_name}"
+    if scheme == "renamed":
+        return f"call-{'abcdefghij'[place % 10]}-{recording.call_id.rsplit('-', 1)[1]}.mp3"
+    return "recording.mp3" if scheme == "duplicate" else recording.file_name

@@ -1,0 +1,157 @@
+"""What one Vonage account holds: its switches, its recordings and its export jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from .vonage_jobs import Job
+from .vonage_recordings import Order, Recording, Search, day_starts, imagine
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "repeated_login": ("same", "new"),
+    "past_the_end": ("empty", "absent", "404", "last"),
+    "totals": ("both", "absent", "total_page"),
+    "nothing_found": ("empty", "absent"),
+    "next_link": ("documented", "correct", "elsewhere"),
+    "identifiers": ("number", "string"),
+    "date_format": ("+0000", "Z", "+00:00"),
+    "nothing_matches": ("no_job", "empty_zip"),
+    "not_ready": ("404", "202", "204", "409", "200-json", "200-html", "200-empty"),
+    "etag": ("strong", "weak", "none"),
+    "members": ("file_name", "id", "folder", "renamed", "duplicate"),
+    "compression": ("stored", "deflated"),
+}
+
+
+@dataclass
+class Switches:
+    """How the provider behaves where its page leaves it open. Times in seconds."""
+
+    expires_in: float = 86400
+    refresh_expires_in: float = 604800
+    repeated_login: str = "same"
+    subscribed: bool = True
+    error_body: str | None = None
+    clock_offset: float = 0.0
+    first_page: int = 1
+    page_size_cap: int | None = None
+    past_the_end: str = "empty"
+    totals: str = "both"
+    nothing_found: str = "empty"
+    next_link: str = "documented"
+    identifiers: str = "number"
+    date_format: str = "+0000"
+    export_status: int = 201
+    export_parts: int = 1
+    nothing_matches: str = "no_job"
+    ready_after_polls: int = 2
+    ready_after_seconds: float | None = None
+    not_ready: str = "404"
+    archive_valid_seconds: float | None = None
+    retrieve_needs_token: bool = True
+    send_length: bool = False
+    ranges: bool = True
+    etag: str = "strong"
+    bytes_per_second: float | None = None
+    members: str = "file_name"
+    extra_member: bool = False
+    compression: str = "stored"
+    data_descriptors: bool = True
+    zip64: bool = False
+
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Sets switches by name; ValueError names one that does not exist or its choices."""
+        names = {f.name for f in dataclasses.fields(self)}
+        for name, value in changes.items():
+            if name not in names:
+                raise ValueError(f"no switch {name!r}; there are {sorted(names)}")
+            if name in CHOICES and value not in CHOICES[name]:
+                raise ValueError(f"{name} is one of {CHOICES[name]}, not {value!r}")
+        for name, value in changes.items():
+            setattr(self, name, value)
+
+
+@dataclass
+class Account:
+    """One login and everything that belongs to it."""
+
+    username: str
+    password: str
+    client_id: str
+    client_secret: str
+    login_name: str
+    account_id: str
+    switches: Switches
+    recordings: dict[int, Recording] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _found: dict[tuple[Search, Order], list[Recording]] = field(default_factory=dict)
+
+    def seed(self, day: date, timezone: str, count: int, size_bytes: int | None) -> list[Recording]:
+        """Recordings spread over the local day, the first at its first second."""
+        starts = day_starts(day, timezone, count)
+        return [self.add({"start": start, "size_bytes": size_bytes}) for start in starts]
+
+    def add(self, fields: Mapping[str, Any]) -> Recording:
+        recording = imagine(fields, customer=str(int(self.account_id) + 180223))
+        with self._lock:
+            if recording.id in self.recordings:
+                raise ValueError(f"recording {recording.id} exists already")
+            self.recordings[recording.id] = recording
+            self._found.clear()
+        return recording
+
+    def withhold(self, recording_id: int, from_: str | None) -> None:
+        """From "zip", "everywhere" or "list"; None gives it back."""
+        if from_ not in (None, "zip", "everywhere", "list"):
+            raise ValueError(f"a recording is withheld from zip, everywhere or list, not {from_}")
+        with self._lock:
+            self.recordings[recording_id].withheld = from_
+            self._found.clear()
+
+    def find(self, search: Search, order: Order) -> list[Recording]:
+        """What a search finds, in order; remembered until a recording comes or goes."""
+        with self._lock:
+            if (search, order) not in self._found:
+                matching = [r for r in self.recordings.values() if search.finds(r)]
+                self._found[search, order] = order.sort(matching)
+            return self._found[search, order]
+
+    def visible(self, recording_id: str) -> Recording | None:
+        """The recording with this id, as far as the provider shows it."""
+        with self._lock:
+            number = int(recording_id) if recording_id.isascii() and recording_id.isdigit() else 0
+            recording = self.recordings.get(number)
+            return None if recording is None or recording.withheld == "list" else recording
+
+    def remove(self, recording: Recording) -> bool:
+        """Deletes it; False where somebody else was faster."""
+        with self._lock:
+            self._found.clear()
+            return self.recordings.pop(recording.id, None) is not None
+
+    def export(self, filters: Mapping[str, Any], folder: Path) -> list[Job]:
+        """Creates the jobs of one export: what matches now, split into the wanted parts."""
+        matching = self.find(Search.read(filters), Order("start", False))
+        chosen = [r for r in matching if r.withheld is None]
+        parts = self.switches.export_parts if chosen else 0
+        if not matching and self.switches.nothing_matches == "empty_zip":
+            parts = 1
+        elif matching and not chosen:
+            parts = min(1, self.switches.export_parts)
+        jobs = []
+        for part in range(parts):
+            share = chosen[part * len(chosen) // parts : (part + 1) * len(chosen) // parts]
+            jobs.append(Job(str(uuid.uuid4()), dict(filters), share, self.switches, folder))
+        with self._lock:
+            self.jobs.update({job.id: job for job in jobs})
+        for job in jobs:
+            job.build()
+        return jobs
