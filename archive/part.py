@@ -105,7 +105,7 @@ class Part:
         if etag is None:
             return
         try:
-            with suppress(FileNotFoundError), open(other, "rb", buffering=0) as file:
+            with suppress(FileNotFoundError), other.open("rb", buffering=0) as file:
                 while piece := file.read(PIECE):
                     self.write(piece)
                     if on_bytes:
@@ -140,11 +140,11 @@ class Part:
         """Store the validator durably; `begun` tells two beginnings with the same one apart."""
         sidecar = _sidecar(self.path)
         fresh = sidecar.with_suffix(".json~")
-        with full_disk(self._name, _FULL), open(fresh, "w", encoding="utf-8") as file:
+        with full_disk(self._name, _FULL), fresh.open("w", encoding="utf-8") as file:
             json.dump({"etag": etag, "begun": secrets.token_hex(8)}, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(fresh, sidecar)
+        fresh.replace(sidecar)
         flush_folder(sidecar.parent)
         self.etag = etag
 

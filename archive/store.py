@@ -84,7 +84,7 @@ class DirectoryStore:
         target = self._full(path)
         with self._temporary(path) as temporary:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
-            with open(descriptor, "wb") as file:
+            with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -109,7 +109,7 @@ class DirectoryStore:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise Dangerous(path, "is not a plain file")
-        return open(descriptor, "rb")
+        return os.fdopen(descriptor, "rb")
 
     def size(self, path: str) -> int:
         """The file's size in bytes. Raises Missing, Dangerous."""
@@ -205,7 +205,7 @@ def open_store(url: str) -> DirectoryStore:
         raise ValueError(
             f"an archive cannot lie under {scheme}://; give the absolute path of a directory"
         )
-    if not os.path.isabs(url):
+    if not Path(url).is_absolute():
         raise ValueError(f"the archive's path {url!r} is not absolute")
     return DirectoryStore(Path(url))
 
@@ -216,7 +216,7 @@ def _link_or_copy(source: Path, temporary: Path, on_bytes: Callable[[int], None]
     except OSError as error:
         if error.errno not in _CANNOT_LINK:
             raise
-        with open(source, "rb") as given, open(temporary, "xb") as own:
+        with source.open("rb") as given, temporary.open("xb") as own:
             while piece := given.read(PIECE):
                 own.write(piece)
                 if on_bytes:
@@ -228,7 +228,7 @@ def _seal(
     temporary: Path, path: str, sha256: str, on_bytes: Callable[[int], None] | None
 ) -> Stored:
     """Read the file back, and make it durable and read-only if it is the right one."""
-    with open(temporary, "rb") as file:
+    with temporary.open("rb") as file:
         stored = _summed(file, path, on_bytes)
         if stored.sha256 != sha256:
             raise Damaged(
@@ -265,7 +265,7 @@ def _link(temporary: Path, target: Path) -> bool:
 
 def _remove_abandoned(incoming: Path) -> None:
     """Remove what killed processes left; a name begins with the second it was made."""
-    for name in os.listdir(incoming):
-        made, _, _ = name.partition("-")
+    for left in incoming.iterdir():
+        made, _, _ = left.name.partition("-")
         if made.isdigit() and time.time() - int(made) > ABANDONED_AFTER_SECONDS:
-            (incoming / name).unlink(missing_ok=True)
+            left.unlink(missing_ok=True)

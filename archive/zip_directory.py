@@ -1,0 +1,244 @@
+"""The list of members at the end of a ZIP archive, read in slices.
+
+`zipfile` holds the whole list in memory, 45 to 70 MB for 70,000 members. So the list is cut into
+slices of whole entries here, and each slice is shown to `zipfile` as an archive of its own: the
+same members at the same places, with a shorter list. Layout of the records: PKWARE's APPNOTE,
+4.3.12 (entry), 4.3.14 to 4.3.16 (the three records of the end).
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from .errors import Damaged
+
+SLICE = 256 * 1024
+
+_ENTRY = struct.Struct("<4s24x3H12x")
+_END = struct.Struct("<4s4H2LH")
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR = struct.Struct("<4sLQL")
+_LONGEST_END = _LOCATOR.size + _END.size + 0xFFFF
+_UTF8_NAME = 0x800
+
+
+@dataclass(frozen=True)
+class Directory:
+    """Where the list of members lies: `start` and `size` in bytes, `count` of its entries.
+
+    `wraps` says that `count` has 16 bits only and begins again after 65,535.
+    """
+
+    file: BinaryIO
+    path: str
+    start: int
+    size: int
+    count: int
+    wraps: bool
+
+    def entries(self) -> Iterator[tuple[zipfile.ZipFile, zipfile.ZipInfo]]:
+        """Every entry with an archive it can be opened from until the next one is asked for.
+
+        Raises Damaged where the list cannot be read or has another number of entries.
+        """
+        found = 0
+        for entries in self._slices():
+            window = _Window(self.file, self.start, entries + _closing(self.start, len(entries)))
+            with understood(self.path, "the list of members"):
+                archive = zipfile.ZipFile(window)
+            for info in archive.infolist():
+                found += 1
+                yield archive, info
+        if (found & 0xFFFF if self.wraps else found) != self.count:
+            raise Damaged(
+                self.path, f"its list has {found} members where its end says {self.count}"
+            )
+
+    def _slices(self) -> Iterator[bytes]:
+        at, stop = self.start, self.start + self.size
+        while at < stop:
+            self.file.seek(at)
+            block = self.file.read(min(SLICE, stop - at))
+            length = _whole_entries(block)
+            if not length:
+                raise Damaged(self.path, "its list of members cannot be read; fetch it again")
+            yield block[:length]
+            at += length
+
+
+def find(file: BinaryIO, path: str) -> Directory:
+    """Find the list of members of a ZIP archive.
+
+    Parameters: `file`, seekable; `path`, its name in messages.
+    Raises Damaged where the end is missing, is followed by other bytes, or where the list does
+    not lie directly before it (bytes were lost or added on the way).
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _LONGEST_END))
+    tail = file.read(_LONGEST_END)
+    at = _find_end(file, tail, path)
+    _, disk, _, _, count, length, start, _ = _END.unpack_from(tail, at)
+    end, wraps = size - len(tail) + at, True
+    locator = tail[max(0, at - _LOCATOR.size) : at]
+    if locator.startswith(b"PK\x06\x07") and len(locator) == _LOCATOR.size:
+        plain = (count, length, start)
+        end, count, length, start = _find_end64(file, locator, end, path)
+        _compare(plain, (count, length, start), path)
+        wraps = False
+    if disk not in (0, 0xFFFF):
+        raise Damaged(path, "is one volume of an archive split over several files")
+    if start + length != end:
+        raise Damaged(
+            path,
+            f"its list of members is not where its end says, but {end - start - length:+} bytes "
+            "away: bytes were lost or added; fetch it again",
+        )
+    return Directory(file, path, start, length, count, wraps)
+
+
+def raw_name(info: zipfile.ZipInfo) -> bytes:
+    """A member's name as the bytes in the archive."""
+    return info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8_NAME else "cp437")
+
+
+def name(info: zipfile.ZipInfo) -> str:
+    """A member's name: UTF-8 where it is marked so or reads as such, else code page 437."""
+    try:
+        return raw_name(info).decode("utf-8")
+    except UnicodeDecodeError:
+        return info.orig_filename
+
+
+@contextmanager
+def understood(path: str, part: str) -> Iterator[None]:
+    """Turn what `zipfile` and its decompressors raise into Damaged(path) that names the part."""
+    try:
+        yield
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        ValueError,
+        struct.error,
+        NotImplementedError,
+    ) as error:
+        raise Damaged(path, f"{part} {_meaning(error)}; fetch it again") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise Damaged(path, f"{part} cannot be decompressed; fetch it again") from error
+
+
+def _meaning(error: Exception) -> str:
+    if isinstance(error, NotImplementedError):
+        return f"is packed in a way that cannot be checked here ({error})"
+    if "CRC" in str(error):
+        return "does not have the checksum (CRC-32) it should have"
+    if isinstance(error, EOFError):
+        return "is cut"
+    return "cannot be read or decompressed"
+
+
+class _Window(io.RawIOBase):
+    """The bytes of a file up to `start`, and `tail` in place of what follows."""
+
+    def __init__(self, file: BinaryIO, start: int, tail: bytes) -> None:
+        self._file, self._start, self._tail = file, start, tail
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at}
+        self._at = max(0, origin.get(whence, self._start + len(self._tail)) + offset)
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            size = self._start + len(self._tail)
+        if self._at < self._start:
+            self._file.seek(self._at)
+            piece = self._file.read(min(size, self._start - self._at))
+        else:
+            piece = self._tail[self._at - self._start :][:size]
+        self._at += len(piece)
+        return piece
+
+
+def _closing(start: int, length: int) -> bytes:
+    """The three records of the end for a list of `length` bytes at `start`.
+
+    `zipfile` goes by the list's length; the count of entries is left at 0.
+    """
+    end64 = _END64.pack(b"PK\x06\x06", _END64.size - 12, 45, 45, 0, 0, 0, 0, length, start)
+    locator = _LOCATOR.pack(b"PK\x06\x07", 0, start + length, 1)
+    end = _END.pack(b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    return end64 + locator + end
+
+
+def _whole_entries(block: bytes) -> int:
+    """The length of the entries at the block's beginning that lie in it as a whole."""
+    length = 0
+    while len(block) - length >= _ENTRY.size:
+        signature, *lengths = _ENTRY.unpack_from(block, length)
+        following = length + _ENTRY.size + sum(lengths)
+        if signature != b"PK\x01\x02" or following > len(block):
+            break
+        length = following
+    return length
+
+
+def _find_end(file: BinaryIO, tail: bytes, path: str) -> int:
+    at = last = tail.rfind(b"PK\x05\x06")
+    while at >= 0:
+        reach = at + _END.size
+        if reach <= len(tail) and reach + _END.unpack_from(tail, at)[-1] == len(tail):
+            return at
+        at = tail.rfind(b"PK\x05\x06", 0, at + 3)
+    if last >= 0:
+        raise Damaged(path, "other bytes follow its end, or its end is cut; fetch it again")
+    file.seek(0)
+    head = file.read(512)
+    if not head:
+        raise Damaged(path, "is empty; fetch it again")
+    if head.startswith(b"PK\x03\x04"):
+        raise Damaged(path, "is cut: the list of members at its end is missing; fetch it again")
+    page = " but a web page" if b"<html" in head.lower() else ""
+    raise Damaged(path, f"is not a ZIP archive{page}")
+
+
+def _find_end64(
+    file: BinaryIO, locator: bytes, locator_at: int, path: str
+) -> tuple[int, int, int, int]:
+    """Position of the ZIP64 end before the plain end at `locator_at`; count, length, start."""
+    at = _LOCATOR.unpack(locator)[2]
+    if at + _END64.size + _LOCATOR.size <= locator_at:
+        file.seek(at)
+        signature, size, *_, count, length, start = _END64.unpack(file.read(_END64.size))
+        if signature == b"PK\x06\x06" and at + 12 + size == locator_at - _LOCATOR.size:
+            return at, count, length, start
+    raise Damaged(path, "its ZIP64 end is not where it should be; fetch it again")
+
+
+def _compare(plain: tuple[int, int, int], large: tuple[int, int, int], path: str) -> None:
+    """The plain end tells what the ZIP64 end tells, or that it has no room for it."""
+    for narrow, wide, full in zip(plain, large, (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF), strict=True):
+        if narrow not in (wide, full):
+            raise Damaged(path, "its two ends contradict each other; fetch it again")

@@ -1,0 +1,229 @@
+"""Verification of ZIP archives: every member read through its checksum, nothing ever extracted."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+import struct
+import zipfile
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import Damaged, Dangerous, Missing
+from .zip_directory import Directory, find, name, raw_name, understood
+
+PIECE = 1024 * 1024
+RATIO_COUNTS_ABOVE = 64 * 1024 * 1024
+LARGEST_LZMA_DICTIONARY = 32 * 1024 * 1024
+
+_HEADER = struct.Struct("<4s22x2H")
+_ENCRYPTED = 0x1 | 0x40 | 0x2000
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_SMALL_PIECE = 4096
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an archive may unpack to: number of members, bytes, bytes per packed byte."""
+
+    members: int
+    bytes: int
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A verified member: its name as in the archive, its unpacked size, its SHA-256 in hex."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+def members(
+    file: Path | BinaryIO,
+    limits: Limits,
+    *,
+    path: str,
+    on_bytes: Callable[[int], None] | None = None,
+) -> Iterator[Member]:
+    """Verify an archive, member by member, in memory that does not grow with its size.
+
+    The whole list of members is checked before the first one is read. Folders are left out; of
+    several members with one name each is given.
+
+    Parameters: `file`, seekable; `limits`; `path`, the archive's name in messages; `on_bytes`,
+    told the number of bytes after every unpacked piece (1 MiB at most).
+    Raises Dangerous (a name that leads elsewhere, encryption, a bomb, members that overlap, a
+    name that differs from the list's) and Damaged (cut, wrong checksum or size, not a ZIP).
+    """
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            yield from members(opened, limits, path=path, on_bytes=on_bytes)
+        return
+    directory = find(file, path)
+    starts = _survey(directory, limits)
+    for archive, info in directory.entries():
+        if _is_folder(info):
+            continue
+        _check_place(directory, info, starts)
+        digest = hashlib.sha256()
+        for piece in _unpacked(archive, info, path):
+            digest.update(piece)
+            if on_bytes:
+                on_bytes(len(piece))
+        yield Member(name(info), info.file_size, digest.hexdigest())
+
+
+def copy(file: BinaryIO, member: Member, to: BinaryIO, *, path: str) -> None:
+    """Write the bytes of one member of a verified archive to `to`, piece by piece.
+
+    Of several members with its name, the one with its sum is taken.
+    Raises Missing where there is none, Damaged.
+    """
+    for archive, info in find(file, path).entries():
+        if name(info) != member.name or info.file_size != member.bytes:
+            continue
+        digest = hashlib.sha256()
+        for piece in _unpacked(archive, info, path):
+            digest.update(piece)
+        if digest.hexdigest() == member.sha256:
+            for piece in _unpacked(archive, info, path):
+                to.write(piece)
+            return
+    raise Missing(path, f"holds no member {member.name!r} with the SHA-256 {member.sha256}")
+
+
+def _survey(directory: Directory, limits: Limits) -> array[int]:
+    """Check the list of members as a whole. Returns where they start, in ascending order."""
+    path, total = directory.path, 0
+    starts, ends = array("Q"), array("Q")
+    for _, info in directory.entries():
+        _check_entry(path, info, limits)
+        total += info.file_size
+        if len(starts) == limits.members:
+            raise Dangerous(path, f"has more than {limits.members} members (the limit set here)")
+        if total > limits.bytes:
+            raise Dangerous(path, f"unpacks to more than {limits.bytes} bytes (the limit set here)")
+        end = info.header_offset + _HEADER.size + len(raw_name(info)) + info.compress_size
+        if end > directory.start:
+            raise Dangerous(path, f"the member {name(info)!r} reaches into the list of members")
+        starts.append(info.header_offset)
+        ends.append(end)
+    if _too_dense(total, directory.start, limits):
+        raise Dangerous(
+            path,
+            f"unpacks from {directory.start} to {total} bytes, more than {limits.ratio:g} times "
+            "its size (the limit set here)",
+        )
+    order = sorted(range(len(starts)), key=starts.__getitem__)
+    for one, other in pairwise(order):
+        if ends[one] > starts[other]:
+            raise Dangerous(path, _overlap(_name_at(directory, other)))
+    return array("Q", (starts[index] for index in order))
+
+
+def _check_entry(path: str, info: zipfile.ZipInfo, limits: Limits) -> None:
+    """One entry of the list by itself: its name, its kind, its encryption, its ratio."""
+    shown = name(info)
+    fault = _fault_of_name(shown)
+    kind = stat.S_IFMT(info.external_attr >> 16) if info.create_system == 3 else 0
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        fault = "is a link or a device, not a file"
+    elif info.flag_bits & _ENCRYPTED:
+        fault = "is encrypted, so it cannot be checked"
+    elif _too_dense(info.file_size, info.compress_size, limits):
+        fault = (
+            f"unpacks from {info.compress_size} to {info.file_size} bytes, more than "
+            f"{limits.ratio:g} times its size (the limit set here)"
+        )
+    if fault:
+        raise Dangerous(path, f"the member {shown!r} {fault}")
+
+
+def _fault_of_name(shown: str) -> str | None:
+    parts = re.split(r"[/\\]", shown)
+    if "\0" in shown:
+        return "has a NUL in its name, which hides the rest of it"
+    if not shown:
+        return "has no name"
+    if not parts[0] or re.match(r"[A-Za-z]:", shown):
+        return "has an absolute name, which could overwrite files elsewhere"
+    if any(part.strip(" ") == ".." for part in parts):
+        return "has '..' in its name, which could overwrite files elsewhere"
+    return None
+
+
+def _check_place(directory: Directory, info: zipfile.ZipInfo, starts: array[int]) -> None:
+    """The header in front of a member agrees with the list, and the member ends before the next."""
+    path, shown = directory.path, name(info)
+    directory.file.seek(info.header_offset)
+    header = directory.file.read(_HEADER.size)
+    if not header.startswith(b"PK\x03\x04") or len(header) < _HEADER.size:
+        raise Damaged(path, f"the member {shown!r} is not where the list says; fetch it again")
+    _, name_length, extra_length = _HEADER.unpack(header)
+    if directory.file.read(name_length) != raw_name(info):
+        raise Dangerous(path, f"the member {shown!r} has another name in its own header")
+    end = info.header_offset + _HEADER.size + name_length + extra_length + info.compress_size
+    following = bisect_right(starts, info.header_offset)
+    if end > (starts[following] if following < len(starts) else directory.start):
+        raise Dangerous(path, _overlap(shown))
+    if info.compress_type == zipfile.ZIP_LZMA:
+        directory.file.seek(extra_length + 5, 1)
+        dictionary = int.from_bytes(directory.file.read(4), "little")
+        if dictionary > LARGEST_LZMA_DICTIONARY:
+            raise Dangerous(path, f"the member {shown!r} needs {dictionary} bytes of memory")
+
+
+def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: str) -> Iterator[bytes]:
+    """The bytes of a member in pieces, through its CRC.
+
+    `zipfile` stops at the declared size without a word, so it is given a larger one and what
+    comes is counted here. It bounds what one read unpacks for deflate only, so of anything else
+    it is fed little at a time.
+    """
+    part, declared, count = f"the member {name(info)!r}", info.file_size, 0
+    size = PIECE if info.compress_type in _BOUNDED else _SMALL_PIECE
+    info.file_size = declared + 2 * PIECE
+    try:
+        with understood(path, part):
+            file = archive.open(info)
+        with file:
+            while True:
+                with understood(path, part):
+                    piece = file.read(size)
+                count += len(piece)
+                if count > declared or (not piece and count < declared):
+                    raise Damaged(path, _other_size(part, declared, count))
+                if not piece:
+                    return
+                yield piece
+    finally:
+        info.file_size = declared
+
+
+def _other_size(part: str, declared: int, count: int) -> str:
+    found = f"more than {declared}" if count > declared else str(count)
+    return f"{part} has {found} bytes where the list says {declared}; fetch it again"
+
+
+def _is_folder(info: zipfile.ZipInfo) -> bool:
+    return name(info).endswith(("/", "\\")) and not info.file_size
+
+
+def _too_dense(unpacked: int, packed: int, limits: Limits) -> bool:
+    return unpacked > RATIO_COUNTS_ABOVE and unpacked > limits.ratio * packed
+
+
+def _overlap(shown: str) -> str:
+    return f"the member {shown!r} overlaps another one, as in a bomb"
+
+
+def _name_at(directory: Directory, index: int) -> str:
+    return next(name(info) for n, (_, info) in enumerate(directory.entries()) if n == index)
