@@ -14,6 +14,7 @@ help: ## Show this table
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## Put everything that is needed into .venv (at once when it is there already)
+	@:
 
 demo: setup ## Run everything against simulated providers and show one night's work (ONCE=1: then end)
 	@$(BIN)/python -m worker demo

@@ -1,0 +1,294 @@
+"""Accounts: one set of credentials at one provider, as `accounts.toml` describes them.
+
+The names of the fields leave the house: `accounts.example.toml` shows every one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    StringConstraints,
+    model_validator,
+)
+
+from .errors import ConfigurationError
+from .fields import (
+    FROZEN,
+    THAWED,
+    Rate,
+    RateLimit,
+    Secret,
+    Several,
+    Table,
+    Text,
+    TimeZone,
+    WebAddress,
+)
+
+__all__ = [
+    "Account",
+    "Accounts",
+    "AnyAccount",
+    "GsmblockchainAccount",
+    "Nightly",
+    "OzekiAccount",
+    "Rate",
+    "VoipnowAccount",
+    "VonageAccount",
+]
+
+ALIAS = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+ALIAS_LENGTH = 40
+
+#: What an export can be filtered by, in the vendor's words, the two bounds of its start left out.
+NIGHTLY_FILTERS = frozenset(
+    {
+        "call_direction",
+        "call_id",
+        "caller_id",
+        "cnam",
+        "dnis",
+        "duration:gte",
+        "duration:lte",
+        "extension",
+    }
+)
+
+_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+
+
+def _time_of_day(value: object) -> object:
+    """`02:30` in quotes, or TOML's own 02:30:00."""
+    if isinstance(value, dt.time) and value.tzinfo is None:
+        return value
+    if not (isinstance(value, str) and _TIME.fullmatch(value)):
+        raise ValueError('is no time of day; write it like "02:30"')
+    return dt.time.fromisoformat(value)
+
+
+def _filters(value: object) -> object:
+    if not isinstance(value, Mapping):
+        return value
+    for key, wanted in value.items():
+        if isinstance(wanted, bool) or not isinstance(wanted, str | int) or wanted == "":
+            raise ValueError(f'"{key}" is filtered by no text and no whole number; give one')
+        if key in {"start:gte", "start:lte"}:
+            raise ValueError(f'"{key}" cannot be set: the day decides when a recording started')
+        if key not in NIGHTLY_FILTERS:
+            raise ValueError(
+                f'"{key}" is no filter; there are {", ".join(sorted(NIGHTLY_FILTERS))}'
+            )
+    return value
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class AnyAccount(_Table):
+    """What every account has: its alias, and how its provider may be called."""
+
+    alias: str
+    rate: RateLimit = None
+    timeout_seconds: float = Field(30, gt=0)
+    verify_tls: bool = True
+
+
+class GsmblockchainAccount(AnyAccount):
+    """Certified calls. Both limits are asked for, since each call is paid."""
+
+    provider: Literal["gsmblockchain"]
+    base_url: WebAddress = "https://sms.gsmblockchain.com"
+    username: Text
+    password: Secret
+    timezone: TimeZone
+    max_calls_per_day: int = Field(ge=0)
+    max_seconds_per_call: int = Field(gt=0)
+    countries: (
+        Annotated[
+            tuple[Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")], ...],
+            Several,
+            Field(min_length=1),
+        ]
+        | None
+    ) = None
+    company_name: Text | None = None
+    company_id: Text | None = None
+
+    @property
+    def login(self) -> str | None:
+        """What tells this account from another at the same address."""
+        return self.username
+
+
+class VoipnowAccount(AnyAccount):
+    """Recordings of live calls on a VoipNow server."""
+
+    provider: Literal["voipnow"]
+    base_url: WebAddress
+    api_path: Annotated[str, StringConstraints(pattern="^(/[^/?#]+)*$")] = "/uapi"
+    client_id: Text
+    client_secret: Secret
+
+    @property
+    def login(self) -> str | None:
+        """What tells this account from another at the same address."""
+        return self.client_id
+
+
+class OzekiAccount(AnyAccount):
+    """Recordings of live calls on an Ozeki server."""
+
+    provider: Literal["ozeki"]
+    base_url: WebAddress
+    username: Text | None = None
+    password: Secret | None = None
+    control: Literal["http", "ozml_third_party", "ozml_extension"] = "http"
+    allowed_networks: Annotated[tuple[IPvAnyNetwork, ...], Several] = ()
+    recording_hosts: Annotated[tuple[Text, ...], Several] = ()
+    collect_deadline_hours: float = Field(24, gt=0)
+
+    @property
+    def login(self) -> str | None:
+        """What tells this account from another at the same address."""
+        return self.username
+
+    @model_validator(mode="after")
+    def _whole_login(self) -> OzekiAccount:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("has only one of username and password; give both or neither")
+        return self
+
+
+class Nightly(_Table):
+    """When and what an account exports by itself."""
+
+    at: Annotated[dt.time, BeforeValidator(_time_of_day)] = dt.time(2, 30)
+    timezone: TimeZone
+    settle_minutes: int = Field(120, ge=0)
+    filters: Annotated[
+        Mapping[str, str | int], FROZEN, THAWED, BeforeValidator(_filters), Table
+    ] = Field(default={}, validate_default=True)
+    catchup_days: int = Field(7, ge=0)
+    delete_after_days: int = Field(0, ge=0)
+
+
+class VonageAccount(AnyAccount):
+    """Bulk exports and single recordings of Vonage Business Communications."""
+
+    provider: Literal["vonage"]
+    base_url: WebAddress = "https://api.vonage.com/t/vbc.prod/call_recording_india"
+    token_url: WebAddress = "https://api.vonage.com/token"  # noqa: S105 - an address
+    account_id: Text = "self"
+    username: Text | None = None
+    login_name: Text | None = None
+    password: Secret | None = None
+    client_id: Text | None = None
+    client_secret: Secret | None = None
+    access_token: Secret | None = None
+    allow_delete: bool = False
+    nightly: Nightly | None = None
+
+    @property
+    def login(self) -> str | None:
+        """What tells this account from another at the same address."""
+        if self.access_token is not None:
+            return self.access_token.get_secret_value()
+        return self.username
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> VonageAccount:
+        grant = ("username", "password", "client_id", "client_secret")
+        missing = [name for name in grant if getattr(self, name) is None]
+        if self.access_token is not None and len(missing) < len(grant):
+            raise ValueError(
+                f"has access_token beside {', '.join(n for n in grant if n not in missing)}; "
+                "give access_token alone, or none"
+            )
+        if self.access_token is None and missing:
+            raise ValueError(
+                f"has no {', '.join(missing)}; give {', '.join(grant)}, or access_token alone"
+            )
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_login_name(cls, table: object) -> object:
+        if isinstance(table, Mapping) and isinstance(table.get("username"), str):
+            return {"login_name": table["username"].strip().partition("@")[0], **table}
+        return table
+
+    @model_validator(mode="after")
+    def _may_delete(self) -> VonageAccount:
+        if self.nightly is not None and self.nightly.delete_after_days and not self.allow_delete:
+            raise ValueError(
+                "has nightly.delete_after_days, but not allow_delete; "
+                "set allow_delete = true, or delete_after_days = 0"
+            )
+        return self
+
+
+Account = Annotated[
+    GsmblockchainAccount | VoipnowAccount | OzekiAccount | VonageAccount,
+    Field(discriminator="provider"),
+]
+
+#: The tables of `accounts.toml` by the provider that they name.
+PROVIDERS: Mapping[str, type[AnyAccount]] = {
+    "gsmblockchain": GsmblockchainAccount,
+    "voipnow": VoipnowAccount,
+    "ozeki": OzekiAccount,
+    "vonage": VonageAccount,
+}
+
+
+def _named(tables: object) -> object:
+    """Each table with the alias that it stands under."""
+    if not isinstance(tables, Mapping):
+        return tables
+    return {alias: _with_alias(alias, table) for alias, table in tables.items()}
+
+
+def _with_alias(alias: object, table: object) -> object:
+    text = str(alias)
+    if not ALIAS.fullmatch(text) or len(text) > ALIAS_LENGTH:
+        raise ConfigurationError(
+            f'accounts."{text}" is no alias: use lower-case letters, digits and single '
+            f"underscores, a letter first and {ALIAS_LENGTH} characters at most, such as legal_es"
+        )
+    if not isinstance(table, Mapping):
+        return table
+    if "alias" in table:
+        raise ConfigurationError(
+            f"accounts.{text}.alias is no key: the alias is the name of the table; remove the line"
+        )
+    return {"alias": text, **table}
+
+
+def _distinct(accounts: Mapping[str, Account]) -> Mapping[str, Account]:
+    """Two aliases for one login would each keep limits and a token of their own."""
+    seen: dict[tuple[str, str, str | None], str] = {}
+    for alias, account in accounts.items():
+        login = (account.provider, account.base_url, account.login)
+        if login in seen:
+            raise ConfigurationError(
+                f"accounts.{alias} is the same login as accounts.{seen[login]} (same provider, "
+                "base_url and user): keep one of them"
+            )
+        seen[login] = alias
+    return accounts
+
+
+Accounts = Annotated[
+    Mapping[str, Account], FROZEN, THAWED, AfterValidator(_distinct), BeforeValidator(_named)
+]

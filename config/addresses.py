@@ -1,0 +1,110 @@
+"""Where things lie: the project's root, Redis, the ledger and the archive.
+
+A relative path is taken from the project's root, never from the current directory: a worker that
+was started elsewhere must not begin an archive of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from pydantic import AfterValidator, SecretStr
+
+#: The project's root: where `accounts.toml` and `.env` lie.
+ROOT = Path(__file__).resolve().parent.parent
+
+_DATABASE = re.compile(r"(/\d*)?")
+_REDIS = 'write it like "redis://127.0.0.1:6379/0", "rediss://..." or "unix:///run/redis.sock?db=0"'
+_LEDGER = 'write it like "sqlite:///var/ledger.sqlite3" or "postgresql://user:password@host/name"'
+
+
+def from_root(path: Path) -> Path:
+    """The path itself where it is absolute, else the one below the project's root."""
+    return ROOT / path
+
+
+def _redis_address(secret: SecretStr) -> SecretStr:
+    """Redis' address in redis-py's form, in which a socket is `unix:///path?db=0`."""
+    url = secret.get_secret_value()
+    scheme = url.partition("://")[0].lower()
+    if "cluster" in scheme:
+        raise ValueError(
+            "names a Redis cluster, which Celery's queues do not support; "
+            "name a single Redis or Valkey server"
+        )
+    if scheme not in {"redis", "rediss", "unix", "redis+socket"}:
+        raise ValueError(f"is no address of Redis; {_REDIS}")
+    if not _is_whole(url, is_socket=scheme in {"unix", "redis+socket"}):
+        raise ValueError(f"is no address of one Redis server; {_REDIS}")
+    return SecretStr(_renamed(url, "unix", "virtual_host", "db") if "+" in scheme else url)
+
+
+def _is_whole(url: str, *, is_socket: bool) -> bool:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:  # a port that is no number; brackets that do not close
+        return False
+    if is_socket:
+        return not host and parts.path.strip("/") != ""
+    return (
+        bool(host)
+        and not set(host or "") & set(",;")
+        and _DATABASE.fullmatch(parts.path) is not None
+    )
+
+
+def _renamed(url: str, scheme: str, old: str, new: str) -> str:
+    parts = urlsplit(url)
+    query = [(new if key == old else key, value) for key, value in parse_qsl(parts.query)]
+    return f"{scheme}://{parts.netloc}{parts.path}{'?' if query else ''}{urlencode(query)}"
+
+
+def celery_address(url: str) -> str:
+    """The same Redis as Celery and kombu write it: a socket is `redis+socket:///path?virtual_host=0`,
+    and Celery's result backend wants to be told that a certificate is checked.
+    """
+    scheme = url.partition("://")[0].lower()
+    if scheme == "unix":
+        return _renamed(url, "redis+socket", "db", "virtual_host")
+    if scheme == "rediss" and "ssl_cert_reqs=" not in url:
+        return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
+    return url
+
+
+def _ledger_address(secret: SecretStr) -> SecretStr:
+    url = secret.get_secret_value()
+    scheme, separator, rest = url.partition("://")
+    if separator and scheme in {"postgresql", "postgresql+psycopg"}:
+        return SecretStr(f"postgresql+psycopg://{rest}")
+    if separator and scheme in {"sqlite", "sqlite+pysqlite"}:
+        return SecretStr(_sqlite_address(rest))
+    raise ValueError(f"is no address of SQLite or PostgreSQL; {_LEDGER}")
+
+
+def _sqlite_address(rest: str) -> str:
+    host, _, tail = rest.partition("/")
+    file, question, query = tail.partition("?")
+    if host or not file or file.startswith((":memory:", "file:")):
+        raise ValueError(f"names no file, and a ledger must outlive its process; {_LEDGER}")
+    return f"sqlite:///{from_root(Path(file))}{question}{query}"
+
+
+def _archive_address(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        if not url.strip():
+            raise ValueError("is empty; name a directory or s3://bucket/prefix")
+        return str(from_root(Path(url)))
+    if scheme != "s3" or not rest.partition("/")[0]:
+        raise ValueError("is no address of an archive; name a directory or s3://bucket/prefix")
+    return url.rstrip("/")
+
+
+RedisAddress = Annotated[SecretStr, AfterValidator(_redis_address)]
+LedgerAddress = Annotated[SecretStr, AfterValidator(_ledger_address)]
+ArchiveAddress = Annotated[str, AfterValidator(_archive_address)]
+LocalPath = Annotated[Path, AfterValidator(from_root)]

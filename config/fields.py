@@ -1,0 +1,118 @@
+"""The kinds of values that settings and accounts are made of, each refused in plain words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr, StringConstraints
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+_RATE = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour)")
+_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `count` requests in any `seconds` seconds."""
+
+    count: int
+    seconds: float
+
+
+def _rate(value: object) -> object:
+    if value is None or isinstance(value, Rate):
+        return value
+    match = _RATE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('is no rate; write it like "5/second", "30/minute" or "1000/hour"')
+    return Rate(int(match[1]), _SECONDS[match[2]])
+
+
+def _filled(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().strip():
+        raise ValueError("is empty; give the secret")
+    return secret
+
+
+def _timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown; not a name; the name of a folder of zones
+        raise ValueError(
+            f'"{name}" is no time zone; give an IANA name such as "Europe/Madrid"'
+        ) from None
+    return name
+
+
+def _web_address(url: str) -> str:
+    """The address without its trailing slash, scheme and host in lower case."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1)
+    except ValueError:
+        usable = False
+    if not usable or re.search(r"\s", url):
+        raise ValueError("is no web address; write it like https://pbx.example.com")
+    if "@" in parts.netloc:
+        raise ValueError("holds a user name or password; those have fields of their own")
+    if parts.query or parts.fragment:
+        raise ValueError('goes on after "?" or "#"; leave that part out')
+    return parts._replace(netloc=parts.netloc.lower()).geturl().rstrip("/")
+
+
+def _bind_address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not (host and colon and port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ValueError("is no address to listen at; write it like 127.0.0.1:8765")
+    return value
+
+
+def _split(value: object) -> object:
+    """A list said in the environment: as JSON, or simply with commas."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return _json(value)
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _json(value: object) -> object:
+    """A table said in the environment as JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError(
+            'is no JSON; write it like ["ES", "PT"] or {"extension": "1001"}'
+        ) from None
+
+
+def _frozen(value: Mapping[Key, Value]) -> Mapping[Key, Value]:
+    return MappingProxyType(dict(value))
+
+
+def _thawed(value: Mapping[Key, Value]) -> dict[Key, Value]:
+    return dict(value)
+
+
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Secret = Annotated[SecretStr, AfterValidator(_filled)]
+TimeZone = Annotated[str, AfterValidator(_timezone)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+BindAddress = Annotated[str, AfterValidator(_bind_address)]
+RateLimit = Annotated[Rate | None, BeforeValidator(_rate)]
+Several = BeforeValidator(_split)
+Table = BeforeValidator(_json)
+#: Put after a Mapping, both: nobody can change it any more, and it can still be dumped.
+FROZEN = AfterValidator(_frozen)
+THAWED = PlainSerializer(_thawed)

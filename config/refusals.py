@@ -1,0 +1,68 @@
+"""What pydantic found wrong, in words that name the field and what to do, and quote no value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from .accounts import PROVIDERS, Nightly
+from .errors import ConfigurationError
+from .sources import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_Location = tuple[str | int, ...]
+
+
+def refusal(error: ValidationError) -> ConfigurationError:
+    """All that is wrong, one line each."""
+    found = error.errors(include_url=False, include_input=False)
+    return ConfigurationError("\n".join(_line(one["loc"], one) for one in found))
+
+
+def _line(location: _Location, found: Mapping[str, Any]) -> str:
+    name, place = _name(location), _place(location)
+    match found["type"]:
+        case "missing":
+            return f"{name} is missing: give it {place}"
+        case "extra_forbidden":
+            return f"{name} is no key: correct or remove it. There are {_listed(_keys(location))}"
+        case "union_tag_not_found":
+            return f"{name}.provider is missing: is the alias right? There are {_listed(PROVIDERS)}"
+        case "union_tag_invalid":
+            return f"{name}.provider is no provider we know: there are {_listed(PROVIDERS)}"
+        case "value_error":
+            return f"{name} {found['ctx']['error']} ({place})"
+    return f"{name} is wrong: {found['msg'][:1].lower()}{found['msg'][1:]} ({place})"
+
+
+def _name(location: _Location) -> str:
+    if location[0] != "accounts":
+        return f"{PREFIX}{location[0]}".upper()
+    return ".".join(map(str, _without_provider(location)))
+
+
+def _place(location: _Location) -> str:
+    if location[0] != "accounts":
+        return "in the environment or .env"
+    steps = [step for step in _without_provider(location) if isinstance(step, str)]
+    if len(steps) < 3:
+        return "in accounts.toml"
+    return f"in accounts.toml or as {PREFIX}{'__'.join(map(str, steps)).upper()}"
+
+
+def _without_provider(location: _Location) -> _Location:
+    """Pydantic puts the provider after the alias, where the file has nothing."""
+    return location[:2] + location[3:]
+
+
+def _keys(location: _Location) -> Iterable[str]:
+    if "nightly" in location:
+        return Nightly.model_fields
+    return [key for key in PROVIDERS[str(location[2])].model_fields if key != "alias"]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,161 @@
+"""What an operator may change: every setting once, read once, and frozen.
+
+Each is set by a variable of the environment with the prefix EARWITNESS_, by a line of `.env` in
+the project's root, or by a file in EARWITNESS_SECRETS_DIR. `.env.example` says what each is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from .accounts import Accounts
+from .addresses import (
+    ROOT,
+    ArchiveAddress,
+    LedgerAddress,
+    LocalPath,
+    RedisAddress,
+    celery_address,
+)
+from .errors import ConfigurationError
+from .fields import BindAddress, Secret, WebAddress
+from .refusals import refusal
+from .sources import AccountsFile, Environment
+
+__all__ = ["ROOT", "ConfigurationError", "Settings", "load", "settings"]
+
+#: Secrets only where they hold a password: without one they may be shown.
+_ADDRESSES = {"redis_url", "ledger_url"}
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Addresses that may hold a password are secrets."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EARWITNESS_",
+        env_file=ROOT / ".env",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
+
+    redis_url: RedisAddress = SecretStr("redis://127.0.0.1:6379/0")
+    ledger_url: LedgerAddress = SecretStr("sqlite:///var/ledger.sqlite3")
+    archive_url: ArchiveAddress = "var/archive"
+    spool_dir: LocalPath = Path("var/spool")
+    spool_reserve_bytes: int = Field(1_073_741_824, ge=0)
+    accounts_file: LocalPath = Path("accounts.toml")
+    secrets_dir: LocalPath | None = None
+
+    poll_first_seconds: float = Field(15, gt=0)
+    poll_max_seconds: float = Field(300, gt=0)
+    poll_deadline_hours: float = Field(24, gt=0)
+    sweep_seconds: float = Field(5, gt=0)
+    lease_seconds: float = Field(30, gt=0)
+    transfers_per_worker: int = Field(2, ge=1)
+    transfer_max_hours: float = Field(6, gt=0)
+
+    zip_max_members: int = Field(1_000_000, ge=1)
+    zip_max_bytes: int = Field(1_099_511_627_776, ge=1)
+    zip_max_ratio: float = Field(200, ge=1)
+
+    hooks_url: WebAddress | None = None
+    hooks_bind: BindAddress = "127.0.0.1:8765"
+    metrics_bind: BindAddress | None = None
+    alert_url: WebAddress | None = None
+    alert_secret: Secret | None = None
+    log_format: Literal["text", "json"] = "text"
+
+    accounts: Accounts
+
+    @property
+    def celery_url(self) -> SecretStr:
+        """`redis_url` as Celery and kombu write it; redis-py takes `redis_url` itself."""
+        return SecretStr(celery_address(self.redis_url.get_secret_value()))
+
+    def secret_values(self) -> tuple[str, ...]:
+        """Every value that no log may show: hand them to `config.logging.configure`."""
+        return tuple(dict.fromkeys(_secrets_of(self)))
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Settings:
+        if self.poll_max_seconds < self.poll_first_seconds:
+            raise ConfigurationError(
+                "EARWITNESS_POLL_MAX_SECONDS is below EARWITNESS_POLL_FIRST_SECONDS: raise it"
+            )
+        if (self.alert_url is None) != (self.alert_secret is None):
+            raise ConfigurationError(
+                "only one of EARWITNESS_ALERT_URL and EARWITNESS_ALERT_SECRET is set, and an alert "
+                "is sent signed: set both or neither"
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - config/sources.py says why
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - config/sources.py says why
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The first source wins: arguments, then the environment, then the accounts file."""
+        assert isinstance(dotenv_settings, DotEnvSettingsSource)
+        env_file = dotenv_settings.env_file
+        said = Environment(settings_cls, Path(str(env_file)) if env_file else None)
+        return init_settings, said, AccountsFile(settings_cls)
+
+
+def load(env_file: Path = ROOT / ".env") -> Settings:
+    """Read everything anew.
+
+    Raises:
+        ConfigurationError: something is missing, unknown or wrong.
+    """
+    try:
+        return Settings(_env_file=env_file)
+    except ValidationError as error:
+        raise refusal(error) from None
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read when they are first asked for.
+
+    Raises:
+        ConfigurationError: something is missing, unknown or wrong.
+    """
+    return load()
+
+
+def _secrets_of(model: BaseModel) -> Iterator[str]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        for part in value.values() if name == "accounts" else (value,):
+            if isinstance(part, BaseModel):
+                yield from _secrets_of(part)
+            elif isinstance(part, SecretStr):
+                secret = part.get_secret_value()
+                yield from _of_address(secret) if name in _ADDRESSES else (secret,)
+
+
+def _of_address(url: str) -> Iterator[str]:
+    """Where an address holds a password: all of it, and the password as it stands and is meant."""
+    password = urlsplit(url).password
+    if password:
+        yield url
+        yield password
+        yield unquote(password)

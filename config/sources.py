@@ -1,0 +1,166 @@
+"""Where settings come from: the environment, `.env`, a directory of secrets, and the accounts file.
+
+pydantic-settings' own readers are not used, for two reasons. They pass over a name that they do not
+know, where a mistyped name is refused here. And inside a table they try every value as JSON, by
+which the password "123456" would become a number. Here it stays text until the model reads it.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from dotenv.parser import parse_stream
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from .addresses import from_root
+from .errors import ConfigurationError
+
+PREFIX = "EARWITNESS_"
+_SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
+
+
+class Environment(PydanticBaseSettingsSource):
+    """Everything said in names that begin with EARWITNESS_. A variable of the environment wins over
+    a line of `.env`, and that over a file in EARWITNESS_SECRETS_DIR. Upper and lower case are one.
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings], env_file: Path | None) -> None:
+        super().__init__(settings_cls)
+        self._env_file = env_file
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the interface's
+        """What is said about one setting: its value, its name, and that it is not JSON."""
+        return self().get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """All of it, nested as the model is."""
+        said = {name: (value, "in .env") for name, value in _dotenv(self._env_file)}
+        said |= {name: (value, "in the environment") for name, value in _environ()}
+        said = {name: (value, "in SECRETS_DIR") for name, value in _secrets(said)} | said
+        tree: dict[str, Any] = {}
+        for name, (value, place) in said.items():
+            path = name.removeprefix(PREFIX).lower().split("__")
+            self._check(name, path, value, place)
+            if not _plant(tree, path, value):
+                raise ConfigurationError(
+                    f"{name} ({place}) contradicts a name that goes on below it: keep one of them"
+                )
+        return tree
+
+    def _check(self, name: str, path: list[str], value: str, place: str) -> None:
+        settings = self.settings_cls.model_fields.keys() - {"accounts"}
+        is_setting = len(path) == 1 and path[0] in settings
+        is_account = len(path) >= 3 and path[0] == "accounts" and all(path)
+        if not (is_setting or is_account):
+            known = [f"{PREFIX}{field}".upper() for field in settings]
+            near = get_close_matches(name, known, n=1, cutoff=0.8)
+            raise ConfigurationError(
+                f"{name} ({place}) is no setting{f'; did you mean {near[0]}?' if near else ''}: "
+                "correct or remove it (.env.example names every setting)"
+            )
+        if not value.strip():
+            raise ConfigurationError(
+                f"{name} ({place}) is empty: give it a value, or remove it for the default"
+            )
+
+
+def _plant(tree: dict[str, Any], path: list[str], value: str) -> bool:
+    """Put the value at the path; False where another value is in its way."""
+    branch = tree
+    for step in path[:-1]:
+        below = branch.setdefault(step, {})
+        if not isinstance(below, dict):
+            return False
+        branch = below
+    if path[-1] in branch:
+        return False
+    branch[path[-1]] = value
+    return True
+
+
+class AccountsFile(PydanticBaseSettingsSource):
+    """The accounts, from the TOML file that EARWITNESS_ACCOUNTS_FILE names."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the interface's
+        """The accounts where they are asked for, else nothing."""
+        return self().get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """The tables of the file, by alias."""
+        default = self.settings_cls.model_fields["accounts_file"].default
+        path = from_root(Path(self.current_state.get("accounts_file", default)))
+        document = _toml(path)
+        for key in document:
+            if key != "accounts":
+                raise ConfigurationError(
+                    f'{path}: "{key}" is no key; every table is called [accounts.<alias>]'
+                )
+        return {"accounts": document.get("accounts", {})}
+
+
+def _environ() -> Iterator[tuple[str, str]]:
+    for name, value in os.environ.items():
+        if name.upper().startswith(PREFIX):
+            yield name.upper(), value
+
+
+def _dotenv(path: Path | None) -> Iterator[tuple[str, str]]:
+    """Lines as they stand: `${NAME}` is not filled in, since a password may look like it."""
+    if path is None or not path.is_file():
+        return
+    try:
+        with path.open(encoding="utf-8") as stream:
+            bindings = list(parse_stream(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {_why(error)}") from None
+    for binding in bindings:
+        if binding.error:
+            raise ConfigurationError(
+                f"{path}, line {binding.original.line}: is no setting; write it like NAME=value"
+            )
+        if binding.key is not None and binding.key.upper().startswith(PREFIX):
+            yield binding.key.upper(), binding.value or ""
+
+
+def _secrets(said: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    if _SECRETS_DIR not in said:
+        return
+    directory = from_root(Path(said[_SECRETS_DIR][0]))
+    try:
+        for path in sorted(directory.iterdir()):
+            if path.name.upper().startswith(PREFIX) and path.is_file():
+                yield path.name.upper(), path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"{_SECRETS_DIR}: {directory} cannot be read ({_why(error)}): name a directory in "
+            "which each secret is a file such as earwitness_accounts__india__password"
+        ) from None
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{PREFIX}ACCOUNTS_FILE: there is no {path}: copy accounts.example.toml to it and fill "
+            "it in, or name another file"
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: no TOML, or no UTF-8
+        raise ConfigurationError(
+            f"{PREFIX}ACCOUNTS_FILE: {path} cannot be read ({_why(error)}): correct it"
+        ) from None
+
+
+def _why(error: Exception) -> str:
+    """The reason alone: the messages of some of these errors quote what they stumbled over."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    if isinstance(error, tomllib.TOMLDecodeError):
+        return f"no valid TOML: {error}"
+    return "no UTF-8 text"
