@@ -6,7 +6,7 @@ Redis transport options: https://docs.celeryq.dev/projects/kombu/en/stable/refer
 
 from __future__ import annotations
 
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from .settings import settings
 
@@ -56,7 +56,9 @@ task_serializer = "json"
 result_serializer = "json"
 accept_content = ["json"]
 task_default_queue = FRONT_DOOR
-task_queues = (Queue(FRONT_DOOR), Queue(DUE), Queue(DOWNLOADS))
+task_queues = tuple(
+    Queue(name, Exchange(name), routing_key=name) for name in (FRONT_DOOR, DUE, DOWNLOADS)
+)
 task_create_missing_queues = True  # ``notify`` names a queue of the caller's own application
 task_send_sent_event = False
 task_track_started = True

@@ -150,7 +150,9 @@ def _postponed(attempt: Attempt, wait: Wait) -> Job:
 def _surprised(attempt: Attempt, error: Exception) -> Job:
     sentence = mask(f"{type(error).__name__}: {error}")
     if int(attempt.job.work.get("surprises", 0)) + 1 >= _MOST_SURPRISES:
-        failure = Uncertain(f"unknown: unforeseen five times, the last time {sentence}; see the log")
+        failure = Uncertain(
+            f"unknown: unforeseen five times, the last time {sentence}; see the log"
+        )
         return _end(attempt, states.FAILED, Ended({}, failure))
     seconds = attempt.patience("surprises")
     return _postponed(attempt, Wait(f"unforeseen: {sentence}; tried again", seconds))

@@ -39,9 +39,7 @@ def consequences(attempt: Attempt, *, waits_for_credentials: bool) -> Iterator[N
         ledger().accounts.alert_once(attempt.job.account, None)
 
 
-def _provider(
-    attempt: Attempt, error: ProviderError, *, waits_for_credentials: bool
-) -> NoReturn:
+def _provider(attempt: Attempt, error: ProviderError, *, waits_for_credentials: bool) -> NoReturn:
     if isinstance(error, provider.Throttled):
         seconds = throttled(attempt.job.account, error)
         raise Wait(f"the provider asked to wait: {error}", seconds) from None

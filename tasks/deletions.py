@@ -56,9 +56,7 @@ def deletion(alias: str, recording_id: str, day: date) -> Request:
     )
 
 
-def refuse_unproven(
-    attempt: Attempt, vonage: Vonage, recording_id: str, day: date | None
-) -> str:
+def refuse_unproven(attempt: Attempt, vonage: Vonage, recording_id: str, day: date | None) -> str:
     """The path of the manifest or metadata under whose sum the archive holds this recording whole,
     its bytes read back just now. Raises Rejected where that can not be shown.
     """

@@ -147,6 +147,12 @@ def _heeded(task: Task, run: Run, job_id: str, number: int | None) -> Any:
     except LedgerError as error:
         _log.warning("the hint for job %s came to nothing: %s", job_id, error)
         raise Ignore from None
+    except (Ignore, errors.JobError):
+        raise
+    except Exception:
+        # What Celery would store is not the job's outcome: the row has that, or will have it.
+        _log.exception("the hint for job %s failed", job_id)
+        raise Ignore from None
 
 
 def _hinted(task: Task, run: Run, job_id: str, number: int | None) -> Any:

@@ -112,7 +112,9 @@ def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> dict[str, Any]
     if known is not None:
         for line in manifest.lines(store(), known):
             if not line.get("missing"):
-                place = {key: line[key] for key in ("path", "member", "bytes", "sha256") if key in line}
+                place = {
+                    key: line[key] for key in ("path", "member", "bytes", "sha256") if key in line
+                }
                 reconciliation.earlier(line["id"], place)
     return known
 

@@ -66,9 +66,7 @@ def list_recordings(asked: ListRecordings) -> Listing:
 @plain_task("recording.get", GetRecording)
 def get_recording(asked: GetRecording) -> Listing:
     """One recording: every field of the vendor's."""
-    return Listing(
-        _answered(asked.account, lambda vonage: vonage.recording(asked.recording_id)), 1
-    )
+    return Listing(_answered(asked.account, lambda vonage: vonage.recording(asked.recording_id)), 1)
 
 
 def _answered(alias: str, ask: Callable[[Vonage], Answer]) -> Answer:
@@ -112,9 +110,7 @@ def download_recording(attempt: Attempt) -> Ended:
     account = vonage_account(attempt.job.account)
     with consequences(attempt, waits_for_credentials=False), client(attempt) as vonage:
         recording = vonage.recording(attempt.job.parameters["recording_id"])
-        day = windows.local_day(
-            datetime.fromisoformat(recording["start"]), windows.zone(account)
-        )
+        day = windows.local_day(datetime.fromisoformat(recording["start"]), windows.zone(account))
         try:
             audio, metadata = keep_single(attempt, vonage, recording, day)
         except Contradiction:

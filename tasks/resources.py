@@ -21,9 +21,7 @@ stopping = threading.Event()
 @cache
 def ledger() -> Ledger:
     """The ledger that the settings name."""
-    return Ledger(
-        settings().ledger_url.get_secret_value(), lease_seconds=settings().lease_seconds
-    )
+    return Ledger(settings().ledger_url.get_secret_value(), lease_seconds=settings().lease_seconds)
 
 
 @cache

@@ -102,14 +102,10 @@ def _header(job: Job) -> dict[str, Any]:
     }
 
 
-def _keep_recordings(
-    attempt: Attempt, reconciliation: Reconciliation, path: str
-) -> Stored:
+def _keep_recordings(attempt: Attempt, reconciliation: Reconciliation, path: str) -> Stored:
     if store().exists(path):
         return store().checksum(path, on_bytes=lambda _: attempt.check())
-    return _keep(
-        attempt, path, lambda target: manifest.write_recordings(target, reconciliation)
-    )
+    return _keep(attempt, path, lambda target: manifest.write_recordings(target, reconciliation))
 
 
 def _keep(attempt: Attempt, path: str, write: Any) -> Stored:

@@ -28,7 +28,10 @@ def keep_single(
     known = kept_single(attempt, recording["id"], day)
     if known is not None:
         return known
-    account, name = attempt.job.account, f"audio-{attempt.job.job_id}-{layout.safe(recording['id'])}"
+    account, name = (
+        attempt.job.account,
+        f"audio-{attempt.job.job_id}-{layout.safe(recording['id'])}",
+    )
     with fetched(
         attempt,
         name,

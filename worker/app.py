@@ -18,6 +18,7 @@ from tasks.jobs import cancel_revoked  # noqa: E402
 from tasks.message import revoked_listeners  # noqa: E402
 from tasks.resources import stopping  # noqa: E402
 
+from .start import start_checks  # noqa: E402
 from .sweeper import Sweeper  # noqa: E402
 
 app = Celery(
@@ -37,6 +38,11 @@ app.steps["worker"].add(Sweeper)
 @signals.setup_logging.connect
 def _log(loglevel: int | str = "INFO", **_: object) -> None:
     our_logging.configure(settings().log_format, loglevel)
+
+
+@signals.worker_init.connect
+def _start(**_: object) -> None:
+    start_checks(app)
 
 
 @signals.worker_shutting_down.connect

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from typing import Any
 
 from redis.exceptions import RedisError
 
 from archive.layout import IDENTITY_PATH
 from config.settings import settings
-from ledger.errors import LedgerAway
+from ledger.errors import Foreign, LedgerAway, LedgerError
 from ledger.identity import refuse_foreign
 from tasks.resources import ledger, store
 
@@ -33,23 +34,23 @@ _REDIS_WAY_OUT = (
 def start_checks(app: Any) -> None:
     """Prepare an empty ledger, and refuse one that is not this archive's or this Redis'.
 
-    Exits the process with a sentence; nothing was taken up. With the ledger away it waits for it.
+    Ends the process with a sentence; nothing was taken up. With the ledger away it waits for it.
     """
-    from celery.exceptions import WorkerShutdown
-
-    from ledger.errors import LedgerError
-
     try:
         identity = _patient_identity()
         claim_archive(identity)
         claim_redis(app, identity)
     except LedgerError as error:
-        _log.critical("%s", error)
-        raise WorkerShutdown(1) from None
+        sys.exit(f"earwitness: {error}")
 
 
 def claim_archive(identity: str) -> None:
     """Write the ledger's identity into an archive that has none. Raises Foreign."""
+    if not store().exists(IDENTITY_PATH) and next(store().paths(), None) is not None:
+        raise Foreign(
+            f"the archive {settings().archive_url} holds files, but no {IDENTITY_PATH} that says "
+            f"whose they are; nothing was started; {_ARCHIVE_WAY_OUT}"
+        )
     content = json.dumps({"schema": 1, "ledger": identity}).encode()
     try:
         store().create(IDENTITY_PATH, content)

@@ -20,8 +20,6 @@ from tasks.duties import discharge_due
 from tasks.message import publish
 from tasks.resources import ledger, spool
 
-from .start import start_checks
-
 _log = logging.getLogger(__name__)
 
 #: Hints outstanding in a queue for each slot that takes them; the backlog stays in the ledger.
@@ -42,8 +40,7 @@ class Sweeper(bootsteps.StartStopStep):  # type: ignore[misc]  # celery is untyp
         self._thread: threading.Thread | None = None
 
     def start(self, parent: Any) -> None:
-        """Refuse a wrong ledger or archive, then begin."""
-        start_checks(parent.app)
+        """Begin."""
         rounds = Rounds(parent.app, slots=parent.concurrency or 1)
         self._thread = threading.Thread(
             target=rounds.run, args=(self._stop,), name="earwitness-sweeper", daemon=True

@@ -1,0 +1,73 @@
+"""Verifying the archive: every checksum and every chain, in slices that never hold a slot long."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from archive import chain, verification
+from config.celery import DOWNLOADS
+from config.settings import settings
+from ledger.requests import Request
+
+from . import errors
+from .arguments import VerifyArchive
+from .attempt import Attempt, Ended, Wait
+from .front_door import job_task
+from .resources import account, store
+
+#: One slice of a long verification; then the slot goes to others and the cursor to the ledger.
+_SLICE_SECONDS = 300.0
+#: All accounts at once; no alias looks like this.
+EVERY_ACCOUNT = "*"
+_MOST_NAMED = 20
+
+
+def _request(asked: VerifyArchive, task_id: str) -> Request:
+    if asked.account is not None:
+        account(asked.account)
+    return Request(
+        kind="archive.verify",
+        account=asked.account or EVERY_ACCOUNT,
+        request_id=asked.request_id or task_id,
+        parameters={"account": asked.account},
+        queue=DOWNLOADS,
+        task_id=task_id,
+    )
+
+
+@job_task("archive.verify", VerifyArchive, _request)
+def verify_archive(attempt: Attempt) -> Ended:
+    """Read every file and every chain: ``{job_id, files, bytes, heads}``; failed with what differs."""
+    work = attempt.job.work
+    only = attempt.job.parameters["account"]
+    problems: list[str] = work.setdefault("problems", [])
+    work.setdefault("files", 0)
+    work.setdefault("bytes", 0)
+    until = time.monotonic() + _SLICE_SECONDS
+    for path, problem, size in verification.files(store(), only, after=work.get("after", "")):
+        attempt.check()
+        work.update(after=path, files=work["files"] + 1, bytes=work["bytes"] + size)
+        if problem is not None:
+            problems.append(f"{problem.path}: {problem.message}")
+        if time.monotonic() > until:
+            raise Wait(f"verified {work['files']} files so far, up to {path}", 0)
+    problems += [
+        f"{problem.path}: {problem.message}" for problem in verification.chains(store(), only, {})
+    ]
+    heads = _heads(only)
+    result: dict[str, Any] = {"files": work["files"], "bytes": work["bytes"], "heads": heads}
+    if not problems:
+        return Ended(result)
+    message = f"{len(problems)} problems in the archive: " + "; ".join(problems[:_MOST_NAMED])
+    return Ended(
+        {**result, "problems": problems},
+        errors.Damaged(f"done: {message}"),
+        [("alert", {"message": message})],
+    )
+
+
+def _heads(only: str | None) -> dict[str, str]:
+    aliases = [only] if only is not None else list(settings().accounts)
+    found = {alias: chain.head(store(), alias) for alias in aliases}
+    return {alias: head.sha256 for alias, head in found.items() if head is not None}

@@ -1,0 +1,224 @@
+"""A whole deployment for a test: Valkey, ledger, archive, accounts, and real worker processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+from celery import Celery
+
+from archive.store import DirectoryStore
+from ledger.ledger import Ledger
+
+from .servers import Valkey
+
+ROOT = Path(__file__).parent.parent
+
+#: Short times, so that what takes minutes in production takes seconds here.
+QUICK = {
+    "SWEEP_SECONDS": "0.2",
+    "LEASE_SECONDS": "2",
+    "POLL_FIRST_SECONDS": "0.2",
+    "POLL_MAX_SECONDS": "1",
+    "SPOOL_RESERVE_BYTES": "1000000",
+}
+
+Value = TypeVar("Value")
+
+
+def eventually(
+    look: Callable[[], Value], *, within: float = 30, what: str = "it did not come to pass"
+) -> Value:
+    """What ``look`` returns as soon as it is true; fails with ``what`` after ``within`` seconds."""
+    until = time.monotonic() + within
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        if time.monotonic() > until:
+            raise AssertionError(f"{what} within {within} s; last seen: {seen!r}")
+        time.sleep(0.05)
+
+
+class Process:
+    """A process of ours in a group of its own, with its output in a file."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], output: Path) -> None:
+        self.output = output
+        self._file = output.open("ab")
+        self.popen = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=self._file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    @property
+    def alive(self) -> bool:
+        return self.popen.poll() is None
+
+    def log(self) -> str:
+        """Everything that it has printed so far."""
+        return self.output.read_text(errors="replace")
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """Send a signal to the whole process group."""
+        os.killpg(self.popen.pid, number)
+
+    def kill(self) -> None:
+        """End the whole group by SIGKILL."""
+        if self.alive:
+            self.signal_group(signal.SIGKILL)
+        self.popen.wait(timeout=20)
+
+    def stop(self, within: float = 30) -> int:
+        """End it by SIGTERM and wait; its status."""
+        if self.alive:
+            self.popen.send_signal(signal.SIGTERM)
+        return self.popen.wait(timeout=within)
+
+    def close(self) -> None:
+        if self.alive:
+            self.signal_group(signal.SIGCONT)
+        self.kill()
+        self._file.close()
+
+    def resident_bytes(self) -> int:
+        """The resident memory of it and all its children."""
+        process = psutil.Process(self.pid)
+        return sum(one.memory_info().rss for one in [process, *process.children(recursive=True)])
+
+
+class Deployment:
+    """One ledger, one archive, one Redis, and as many workers as the test starts.
+
+    Parameters: ``folder`` of its own, a started ``valkey``, ``accounts`` as the text of the
+    accounts file, ``ledger_url`` (an SQLite file in the folder unless told), ``settings`` without
+    their prefix.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        valkey: Valkey,
+        accounts: str,
+        *,
+        ledger_url: str | None = None,
+        settings: dict[str, str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.valkey = valkey
+        self.ledger_url = ledger_url or f"sqlite:///{folder / 'ledger.sqlite3'}"
+        self.archive = folder / "archive"
+        self.accounts_file = folder / "accounts.toml"
+        self.accounts_file.write_text(accounts)
+        self.settings = {**QUICK, **(settings or {})}
+        self.processes: list[Process] = []
+        self._ledger: Ledger | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of every process of the deployment."""
+        ours = {
+            "REDIS_URL": self.valkey.url,
+            "LEDGER_URL": self.ledger_url,
+            "ARCHIVE_URL": str(self.archive),
+            "SPOOL_DIR": str(self.folder / "spool"),
+            "ACCOUNTS_FILE": str(self.accounts_file),
+            **self.settings,
+        }
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        return {**kept, **{f"EARWITNESS_{name}": value for name, value in ours.items()}}
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger, opened by the test itself."""
+        if self._ledger is None:
+            self._ledger = Ledger(
+                self.ledger_url, lease_seconds=float(self.settings["LEASE_SECONDS"])
+            )
+            self._ledger.identity.prepare()
+        return self._ledger
+
+    @property
+    def store(self) -> DirectoryStore:
+        """The archive."""
+        return DirectoryStore(self.archive)
+
+    @property
+    def spool(self) -> Path:
+        return self.folder / "spool"
+
+    def celery(self, *arguments: str, name: str) -> Process:
+        """Start ``celery -A worker ...`` as a user would."""
+        command = [sys.executable, "-m", "celery", "-A", "worker", *arguments]
+        process = Process(command, self.environment, self.folder / f"{name}.log")
+        self.processes.append(process)
+        return process
+
+    def worker(
+        self, name: str = "worker", *, loglevel: str = "INFO", ready: bool = True
+    ) -> Process:
+        """Start a worker and wait until it is ready."""
+        process = self.celery("worker", "-n", f"{name}@%h", "--loglevel", loglevel, name=name)
+        if ready:
+            seen = len(process.log())
+            eventually(
+                lambda: " ready." in process.log()[seen:] or not process.alive,
+                within=30,
+                what=f"{name} was not ready",
+            )
+            assert process.alive, process.log()
+        return process
+
+    def beat(self, name: str = "beat") -> Process:
+        """Start a beat with a schedule file of its own."""
+        schedule = self.folder / f"{name}.schedule"
+        return self.celery("beat", "-s", str(schedule), "--loglevel", "INFO", name=name)
+
+    def run(self, *arguments: str, within: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run ``python -m worker ...`` to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "worker", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=within,
+            check=False,
+        )
+
+    @contextmanager
+    def producer(self) -> Iterator[Celery]:
+        """A Celery application of a caller, which knows nothing of our code."""
+        app = Celery("caller", broker=self.valkey.url, backend=self.valkey.url)
+        app.conf.update(broker_connection_retry_on_startup=True)
+        try:
+            yield app
+        finally:
+            app.close()
+
+    def send(self, app: Celery, task: str, **kwargs: Any) -> Any:
+        """Enqueue a task of ours as another application would; its AsyncResult."""
+        return app.send_task(f"earwitness.{task}", kwargs=kwargs, queue="earwitness")
+
+    def close(self) -> None:
+        """End everything that was started."""
+        for process in self.processes:
+            process.close()
+        if self._ledger is not None:
+            self._ledger.close()
