@@ -18,10 +18,12 @@ HIDDEN = "***"
 
 _DATE = r"(?:19|20)\d\d-[01]\d-[0-3]\d"
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+#: Hexadecimal, as long as a checksum is (16: as in the names of our ZIP files), and of letters too.
+_CHECKSUM = "|".join(f"[0-9a-fA-F]{{{length}}}" for length in (16, 32, 40, 64, 128))
 _KEPT = "|".join(
     (
         rf"(?<![0-9a-zA-Z]){_UUID}(?![0-9a-zA-Z])",
-        r"(?<![0-9a-zA-Z])(?=[0-9]*[a-fA-F])[0-9a-fA-F]{16,}(?![0-9a-zA-Z])",  # checksums
+        rf"(?<![0-9a-zA-Z])(?=(?:\d*[a-fA-F]){{3}})(?:{_CHECKSUM})(?![0-9a-zA-Z])",
         rf"(?<!\d){_DATE}(?!\d)(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?",
         r"(?<!\d)(?:19|20)\d{6}T\d{6}Z",
         r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.])",
@@ -34,14 +36,14 @@ _GAP = r"(?:[ \-.()\u00a0]|%20|%2D)"
 _NUMBERS = re.compile(rf"(?P<kept>{_KEPT})|\+?\d(?:\d|{_GAP}{{1,2}}(?!{_KEPT})\d){{6,}}")
 
 _HEADER = re.compile(
-    r"""(?i)(authori[sz]ation\\?["']?\s*[:=,]\s*b?\\?["']?)(?:(?:bearer|basic|digest)\s+)?[^\s"',;\\]+"""
+    r"""(?i)(authori[sz]ation\\?["']?\s*[:=,]\s*(?:b(?=["']))?\\?["']?)(?:(?:bearer|basic|digest)\s+)?[^\s"',;\\]+"""
 )
 _BEARER = re.compile(r"(?i)\b(bearer(?:\s+|%20|\+))[A-Za-z0-9._~+/=-]+")
 _KEY = (
     r"(?i)(?<![a-z])((?:access|refresh|id)?_?token|accessRequestToken|client_?secret|secret|"
     r"password|passwd|passwort|pwd|pass|api_?key)"
 )
-_ASSIGNED = re.compile(_KEY + r"""(=|%3D)["']?[^\s&"'<>;]+["']?""")
+_ASSIGNED = re.compile(_KEY + r"""(=|%3D)(?:"[^"]*"|'[^']*'|["']?[^\s&"'<>;]+)""")
 _QUOTED = re.compile(
     _KEY + r"""(\\?["']\s*:\s*)(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\\"[^"]*"|[^\s,}]+)"""
 )

@@ -97,7 +97,7 @@ def test_a_night_has_defaults(read: Read) -> None:
 
 
 def test_the_environment_overrides_any_field(read: Read) -> None:
-    """Secrets and everything else can be said outside the file, as deep as it goes, and stay text."""
+    """Secrets and everything else can be said outside the file, as deep as it goes."""
     (india,) = read(
         VONAGE + NIGHTLY + 'filters = { extension = "1001", dnis = "5" }\n',
         INDIA__PASSWORD="12345678",
@@ -139,7 +139,7 @@ def test_lists_and_tables_fit_into_a_variable(read: Read) -> None:
 def test_a_secret_can_be_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Read
 ) -> None:
-    """A field of an account may lie in the directory of secrets; the newline at its end is none of it."""
+    """A field of an account may lie in the directory of secrets, with a newline at its end."""
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "earwitness_accounts__india__password").write_text("from a file\n")
     monkeypatch.setenv("EARWITNESS_SECRETS_DIR", str(tmp_path / "secrets"))
@@ -296,9 +296,9 @@ def test_cannot_be_changed(read: Read) -> None:
     assert isinstance(india, VonageAccount)
     assert india.nightly is not None
     with pytest.raises(ValidationError):
-        india.allow_delete = True
+        india.allow_delete = True  # type: ignore[misc]
     with pytest.raises(ValidationError):
-        india.nightly.catchup_days = 0
+        india.nightly.catchup_days = 0  # type: ignore[misc]
     with pytest.raises(TypeError):
         india.nightly.filters["dnis"] = "1"  # type: ignore[index]
 

@@ -20,7 +20,7 @@ Load = Callable[..., Settings]
 
 @pytest.fixture
 def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Load with these variables set, an accounts file without accounts, and these lines of `.env`."""
+    """Load with these variables, these lines of `.env`, and an accounts file without accounts."""
     accounts = tmp_path / "accounts.toml"
     accounts.write_text("[accounts]\n")
     env_file = tmp_path / ".env"
@@ -179,7 +179,7 @@ def test_object_storage_is_an_archive(read: Load) -> None:
 def test_refuses_with_the_name_and_the_remedy(
     read: Load, name: str, value: str, words: str
 ) -> None:
-    """What is wrong is refused with the setting's own name, and a password in it is not repeated."""
+    """What is wrong is refused with the setting's name, and a password in it is not repeated."""
     with pytest.raises(ConfigurationError) as refused:
         read(**{name: value})
 
@@ -258,7 +258,7 @@ def test_shows_no_secret(read: Load) -> None:
 
 
 def test_knows_what_logs_must_hide(read: Load) -> None:
-    """Every secret is told to the log's mask: passwords of addresses in both spellings, not addresses."""
+    """The log's mask is told every secret: of an address, its password in both spellings."""
     said = read(
         REDIS_URL="redis://:p%40ss@h/0",
         ALERT_URL="https://alerts.example.com",
