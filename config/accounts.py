@@ -5,16 +5,13 @@ The names of the fields leave the house: `accounts.example.toml` shows every one
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     IPvAnyNetwork,
     StringConstraints,
@@ -25,15 +22,16 @@ from .errors import ConfigurationError
 from .fields import (
     FROZEN,
     THAWED,
+    FrozenTable,
     Rate,
     RateLimit,
     Secret,
     Several,
-    Table,
     Text,
     TimeZone,
     WebAddress,
 )
+from .nightly import Nightly
 
 __all__ = [
     "Account",
@@ -50,52 +48,8 @@ __all__ = [
 ALIAS = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 ALIAS_LENGTH = 40
 
-#: What an export can be filtered by, in the vendor's words, the two bounds of its start left out.
-NIGHTLY_FILTERS = frozenset(
-    {
-        "call_direction",
-        "call_id",
-        "caller_id",
-        "cnam",
-        "dnis",
-        "duration:gte",
-        "duration:lte",
-        "extension",
-    }
-)
 
-_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
-
-
-def _time_of_day(value: object) -> object:
-    """`02:30` in quotes, or TOML's own 02:30:00."""
-    if isinstance(value, dt.time) and value.tzinfo is None:
-        return value
-    if not (isinstance(value, str) and _TIME.fullmatch(value)):
-        raise ValueError('is no time of day; write it like "02:30"')
-    return dt.time.fromisoformat(value)
-
-
-def _filters(value: object) -> object:
-    if not isinstance(value, Mapping):
-        return value
-    for key, wanted in value.items():
-        if isinstance(wanted, bool) or not isinstance(wanted, str | int) or wanted == "":
-            raise ValueError(f'"{key}" is filtered by no text and no whole number; give one')
-        if key in {"start:gte", "start:lte"}:
-            raise ValueError(f'"{key}" cannot be set: the day decides when a recording started')
-        if key not in NIGHTLY_FILTERS:
-            raise ValueError(
-                f'"{key}" is no filter; there are {", ".join(sorted(NIGHTLY_FILTERS))}'
-            )
-    return value
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class AnyAccount(_Table):
+class AnyAccount(FrozenTable):
     """What every account has: its alias, and how its provider may be called."""
 
     alias: str
@@ -170,19 +124,6 @@ class OzekiAccount(AnyAccount):
         return self
 
 
-class Nightly(_Table):
-    """When and what an account exports by itself."""
-
-    at: Annotated[dt.time, BeforeValidator(_time_of_day)] = dt.time(2, 30)
-    timezone: TimeZone
-    settle_minutes: int = Field(120, ge=0)
-    filters: Annotated[
-        Mapping[str, str | int], FROZEN, THAWED, BeforeValidator(_filters), Table
-    ] = Field(default={}, validate_default=True)
-    catchup_days: int = Field(7, ge=0)
-    delete_after_days: int = Field(0, ge=0)
-
-
 class VonageAccount(AnyAccount):
     """Bulk exports and single recordings of Vonage Business Communications."""
 
@@ -227,6 +168,15 @@ class VonageAccount(AnyAccount):
         if isinstance(table, Mapping) and isinstance(table.get("username"), str):
             return {"login_name": table["username"].strip().partition("@")[0], **table}
         return table
+
+    @model_validator(mode="after")
+    def _may_export(self) -> VonageAccount:
+        if self.nightly is not None and self.login_name is None:
+            raise ValueError(
+                "has nightly, but neither username nor login_name, for which an export is made; "
+                "give login_name"
+            )
+        return self
 
     @model_validator(mode="after")
     def _may_delete(self) -> VonageAccount:

@@ -11,7 +11,15 @@ from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    SecretStr,
+    StringConstraints,
+)
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -26,6 +34,12 @@ class Rate:
 
     count: int
     seconds: float
+
+
+class FrozenTable(BaseModel):
+    """A table of `accounts.toml`: it knows its keys, cannot be changed and quotes no value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 def _rate(value: object) -> object:

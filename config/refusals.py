@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from .accounts import PROVIDERS, Nightly
+from .accounts import PROVIDERS
 from .errors import ConfigurationError
+from .nightly import Nightly
 from .sources import PREFIX
 
 if TYPE_CHECKING:

@@ -246,6 +246,10 @@ def test_addresses_are_made_alike(read: Read) -> None:
         ),
         (VONAGE + NIGHTLY + "filters = { dnis = true }\n", ("nightly.filters", "dnis")),
         (VONAGE + NIGHTLY + "delete_after_days = 30\n", ("accounts.india", "allow_delete")),
+        (
+            '[accounts.india]\nprovider = "vonage"\naccess_token = "s3cr3t"\n' + NIGHTLY,
+            ("accounts.india", "login_name"),
+        ),
         (VONAGE + "nightly = 5\n", ("accounts.india.nightly",)),
         ("[acounts.legal]\n", ("acounts", "[accounts.<alias>]")),
         ("accounts = 5\n", ("accounts is wrong",)),

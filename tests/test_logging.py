@@ -295,7 +295,7 @@ def test_masks_long_texts_quickly() -> None:
 
 @pytest.mark.soak
 def test_masks_whatever_comes() -> None:
-    """A hundred thousand lines with a secret and a number, in random forms and places: none leaks."""
+    """A hundred thousand lines with a secret and a number in random forms: none leaks."""
     chance = random.Random(20261120)
     secret = "Tr0ub4dor&3/ñ"
     configure(secrets=[secret])

@@ -1,0 +1,65 @@
+"""The night of an account: when and what it exports by itself."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from .fields import FROZEN, THAWED, FrozenTable, Table, TimeZone
+
+#: What an export can be filtered by, in the vendor's words, the two bounds of its start left out.
+NIGHTLY_FILTERS = frozenset(
+    {
+        "call_direction",
+        "call_id",
+        "caller_id",
+        "cnam",
+        "dnis",
+        "duration:gte",
+        "duration:lte",
+        "extension",
+    }
+)
+
+_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+
+
+def _time_of_day(value: object) -> object:
+    """`02:30` in quotes, or TOML's own 02:30:00."""
+    if isinstance(value, dt.time) and value.tzinfo is None:
+        return value
+    if not (isinstance(value, str) and _TIME.fullmatch(value)):
+        raise ValueError('is no time of day; write it like "02:30"')
+    return dt.time.fromisoformat(value)
+
+
+def _filters(value: object) -> object:
+    if not isinstance(value, Mapping):
+        return value
+    for key, wanted in value.items():
+        if isinstance(wanted, bool) or not isinstance(wanted, str | int) or wanted == "":
+            raise ValueError(f'"{key}" is filtered by no text and no whole number; give one')
+        if key in {"start:gte", "start:lte"}:
+            raise ValueError(f'"{key}" cannot be set: the day decides when a recording started')
+        if key not in NIGHTLY_FILTERS:
+            raise ValueError(
+                f'"{key}" is no filter; there are {", ".join(sorted(NIGHTLY_FILTERS))}'
+            )
+    return value
+
+
+class Nightly(FrozenTable):
+    """When and what an account exports by itself."""
+
+    at: Annotated[dt.time, BeforeValidator(_time_of_day)] = dt.time(2, 30)
+    timezone: TimeZone
+    settle_minutes: int = Field(120, ge=0)
+    filters: Annotated[
+        Mapping[str, str | int], FROZEN, THAWED, BeforeValidator(_filters), Table
+    ] = Field(default={}, validate_default=True)
+    catchup_days: int = Field(7, ge=0)
+    delete_after_days: int = Field(0, ge=0)
