@@ -16,8 +16,8 @@ ADMITTED = ("valid", "not needed")
 class Log:
     """Requests while they run and when they end, and effects; also as JSON lines in a file.
 
-    A request is written to the file twice, when it begins and when it ends, under the same
-    `n`, so that one which never ended can be told from one that did.
+    A request is written to the file twice, when it is recognised and when it ends, under the
+    same `n`, so that one which never ended can be told from one that did.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,8 +33,13 @@ class Log:
             record = {"record": "request", "n": self._count, "at": time.time(), **fields}
             record |= {"status": None, "sent_bytes": 0, "outcome": "running"}
             self._records.append(record)
-            self._write(record)
         return record
+
+    def recognised(self, record: Record, **fields: Any) -> None:
+        """Notes whose request it is and what it asks for."""
+        with self._lock:
+            record |= fields
+            self._write(record)
 
     def end(self, record: Record, outcome: str) -> None:
         """Closes a request: "complete", or how it was severed."""

@@ -171,7 +171,9 @@ class Simulators:
         return self
 
     def stop(self) -> None:
-        """Ends every connection and the server."""
+        """Ends every connection and the server; a second time it does nothing."""
+        if self._server.stopping.is_set():
+            return
         self._server.stop()
         self._log.close()
         if self._own:

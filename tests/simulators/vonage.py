@@ -77,28 +77,31 @@ class Vonage:
 
     def _recognise(self, request: Request, operation: str, record: Record) -> Account | None:
         """Whose request this is, noted in the log together with what its token is worth."""
-        record |= {"operation": operation, "account": None}
         if operation == "token":
-            form = request.form()
-            record["operation"] = GRANTS.get(form.get("grant_type", ""), "token")
-            record["authorization"] = "not needed"
-            account = self.accounts.get(form.get("username", ""))
-            if record["operation"] == "refresh":
-                account = self.tokens.owner_of_refresh(form.get("refresh_token", ""))
+            operation, state, account = self._recognise_grant(request)
         else:
             state, account = self.tokens.read(request.header("authorization"))
-            record["authorization"] = state
             if operation == "retrieve" and state == "absent":
-                account = self._open_retrieve(request, record)
-        record["account"] = account.username if account else None
+                account = self._open_retrieve(request)
+                state = "not needed" if account else state
+        name = account.username if account else None
+        self.log.recognised(record, operation=operation, account=name, authorization=state)
         return account
 
-    def _open_retrieve(self, request: Request, record: Record) -> Account | None:
+    def _recognise_grant(self, request: Request) -> tuple[str, str, Account | None]:
+        form = request.form()
+        operation = GRANTS.get(form.get("grant_type", ""), "token")
+        if operation == "refresh":
+            account = self.tokens.owner_of_refresh(form.get("refresh_token", ""))
+        else:
+            account = self.accounts.get(form.get("username", ""))
+        return operation, "not needed", account
+
+    def _open_retrieve(self, request: Request) -> Account | None:
         """The job's account, where a switch says that retrieve asks for no token."""
         for account in self.accounts.values():
             known = request.query.get("jobId") in account.jobs
             if known and not account.switches.retrieve_needs_token:
-                record["authorization"] = "not needed"
                 return account
         return None
 

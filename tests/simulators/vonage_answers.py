@@ -71,13 +71,13 @@ def page_of(
     pages = -(-len(found) // size)
     last = first + max(0, pages - 1)
     page = max(page, first)
-    if page > last and switches.past_the_end == "404":
+    if found and page > last and switches.past_the_end == "404":
         return None
     at = (last if page > last and switches.past_the_end == "last" else page) - first
     rows = found[at * size : (at + 1) * size]
     body: dict[str, Any] = {}
-    hidden = switches.past_the_end == "absent" if page > last else False
-    if rows or not (hidden or switches.nothing_found == "absent"):
+    emptiness = switches.past_the_end if found else switches.nothing_found
+    if rows or emptiness != "absent":
         body["_embedded"] = {"recordings": [shown(r, account, origin) for r in rows]}
     body["_links"] = _links(page, first, last, account, origin)
     body |= {"page": page, "page_size": size}
