@@ -79,7 +79,7 @@ def find(file: BinaryIO, path: str) -> Directory:
     """Find the list of members of a ZIP archive.
 
     Parameters: `file`, seekable; `path`, its name in messages.
-    Raises Damaged where the end is missing, is followed by other bytes, or where the list does
+    Raises Damaged where the end is missing, is followed by more than zeros, or where the list does
     not lie directly before it (bytes were lost or added on the way).
     """
     size = file.seek(0, os.SEEK_END)
@@ -132,7 +132,7 @@ def understood(path: str, part: str) -> Iterator[None]:
         struct.error,
         NotImplementedError,
     ) as error:
-        raise Damaged(path, f"{part} {_meaning(error)}; fetch it again") from error
+        raise Damaged(path, f"{part} {_meaning(error)}") from error
     except OSError as error:
         if error.errno is not None:
             raise
@@ -143,10 +143,10 @@ def _meaning(error: Exception) -> str:
     if isinstance(error, NotImplementedError):
         return f"is packed in a way that cannot be checked here ({error})"
     if "CRC" in str(error):
-        return "does not have the checksum (CRC-32) it should have"
+        return "does not have the checksum (CRC-32) it should have; fetch it again"
     if isinstance(error, EOFError):
-        return "is cut"
-    return "cannot be read or decompressed"
+        return "is cut; fetch it again"
+    return "cannot be read or decompressed; fetch it again"
 
 
 class _Window(io.RawIOBase):
@@ -206,11 +206,13 @@ def _whole_entries(block: bytes) -> int:
 
 
 def _find_end(file: BinaryIO, tail: bytes, path: str) -> int:
+    """Where the last record begins; only its comment follows, and zeros (bsdtar fills up)."""
     at = last = tail.rfind(b"PK\x05\x06")
     while at >= 0:
-        reach = at + _END.size
-        if reach <= len(tail) and reach + _END.unpack_from(tail, at)[-1] == len(tail):
-            return at
+        if at + _END.size <= len(tail):
+            stop = at + _END.size + _END.unpack_from(tail, at)[-1]
+            if stop <= len(tail) and not tail[stop:].strip(b"\0"):
+                return at
         at = tail.rfind(b"PK\x05\x06", 0, at + 3)
     if last >= 0:
         raise Damaged(path, "other bytes follow its end, or its end is cut; fetch it again")

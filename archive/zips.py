@@ -133,9 +133,8 @@ def _check_entry(path: str, info: zipfile.ZipInfo, limits: Limits) -> None:
     """One entry of the list by itself: its name, its kind, its encryption, its ratio."""
     shown = name(info)
     fault = _fault_of_name(shown)
-    kind = stat.S_IFMT(info.external_attr >> 16) if info.create_system == 3 else 0
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        fault = "is a link or a device, not a file"
+    if stat.S_ISLNK(info.external_attr >> 16):
+        fault = "is a symbolic link, which could lead elsewhere"
     elif info.flag_bits & _ENCRYPTED:
         fault = "is encrypted, so it cannot be checked"
     elif _too_dense(info.file_size, info.compress_size, limits):

@@ -1,0 +1,81 @@
+"""Where everything lies in the archive: every path is made here, from the archive's root."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import date
+
+#: The ledger that the archive belongs to.
+IDENTITY_PATH = "ledger.json"
+
+_SAFE = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,100}")
+
+
+def safe(provider_id: str) -> str:
+    """A provider's id as one component of a path.
+
+    An id that is not harmless as it stands loses what is not, and gets a part of its SHA-256, so
+    that two ids never meet under one name.
+    """
+    if _SAFE.fullmatch(provider_id) and "~" not in provider_id:
+        return provider_id
+    digest = hashlib.sha256(provider_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    kept = re.sub(r"[^A-Za-z0-9_-]+", "-", provider_id)[:60].strip("-") or "id"
+    return f"{kept}~{digest}"
+
+
+def account_of(path: str) -> str:
+    """The account that a path belongs to; empty for what belongs to none."""
+    account, slash, _ = path.partition("/")
+    return account if slash else ""
+
+
+def exports_folder(account: str, day: date) -> str:
+    """The folder of all exports of a day."""
+    return f"{account}/exports/{day:%Y/%m/%d}"
+
+
+def export_folder(account: str, day: date, job_id: str) -> str:
+    """The folder of one export; ``day`` is the first local day of its window."""
+    return f"{exports_folder(account, day)}/{job_id}"
+
+
+def part_path(folder: str, provider_job_id: str, sha256: str) -> str:
+    """A ZIP of an export; its name is bound to its content."""
+    return f"{folder}/{safe(provider_job_id)}.{sha256[:16]}.zip"
+
+
+def recordings_path(folder: str) -> str:
+    """The list of an export's recordings."""
+    return f"{folder}/recordings.jsonl"
+
+
+def manifest_path(folder: str) -> str:
+    """The manifest of an export: present means archived."""
+    return f"{folder}/manifest.json"
+
+
+def recording_path(account: str, day: date, recording_id: str, extension: str) -> str:
+    """A recording fetched singly; ``day`` is the local day of its start."""
+    return f"{account}/recordings/{day:%Y/%m/%d}/{safe(recording_id)}.{extension}"
+
+
+def recording_json_path(account: str, day: date, recording_id: str) -> str:
+    """The metadata of a recording fetched singly."""
+    return recording_path(account, day, recording_id, "json")
+
+
+def receipt_path(account: str, month: date, job_id: str) -> str:
+    """The receipt of a certified call, by the month of its sending."""
+    return f"{account}/certified-calls/{month:%Y/%m}/{job_id}.json"
+
+
+def chain_folder(account: str) -> str:
+    """Where the entries of an account's chain lie."""
+    return f"{account}/chain"
+
+
+def chain_path(account: str, number: int) -> str:
+    """One entry of the chain, the first is 1."""
+    return f"{chain_folder(account)}/{number:08d}.json"

@@ -1,0 +1,165 @@
+"""recordings.jsonl and manifest.json: written as streams, with bytes that follow from their inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from . import layout
+from .durability import full_disk
+from .errors import Damaged
+from .reconciliation import Reconciliation
+from .store import DirectoryStore, Stored
+
+SCHEMA = 1
+
+
+def write_recordings(target: Path, reconciliation: Reconciliation) -> tuple[int, str]:
+    """Write recordings.jsonl; its size in bytes and its SHA-256. Raises NoSpace."""
+    with _Summed(target) as file:
+        for line in reconciliation.lines():
+            file.write(_json(line) + "\n")
+    return file.size, file.sha256
+
+
+def write_manifest(
+    target: Path, header: Mapping[str, Any], reconciliation: Reconciliation, recordings: Stored
+) -> tuple[int, str]:
+    """Write manifest.json; its size in bytes and its SHA-256.
+
+    ``header`` has the fields that the reconciliation does not know: schema, kind, account,
+    provider, job_id, day, generation, window, filters, complete, created_at, version.
+    Raises NoSpace.
+    """
+    counts = reconciliation.counts()
+    with _Summed(target) as file:
+        file.write("{\n")
+        for name in ("schema", "kind", "account", "provider", "job_id", "day", "generation"):
+            file.write(f' "{name}": {_json(header[name])},\n')
+        for name in ("window", "filters"):
+            file.write(f' "{name}": {_json(header[name])},\n')
+        file.write(' "parts": [')
+        _write_all(file, _parts(reconciliation))
+        file.write('],\n "files": [')
+        _write_all(file, _files(reconciliation))
+        file.write("],\n")
+        about = {
+            "path": recordings.path,
+            "bytes": recordings.bytes,
+            "sha256": recordings.sha256,
+        }
+        file.write(f' "recordings": {_json(about)},\n')
+        for name in ("listed", "archived", "missing", "unexpected"):
+            file.write(f' "{name}": {getattr(counts, name)},\n')
+        for name in ("complete", "created_at"):
+            file.write(f' "{name}": {_json(header[name])},\n')
+        file.write(f' "version": {_json(header["version"])}\n}}\n')
+    return file.size, file.sha256
+
+
+def read_manifest(store: DirectoryStore, path: str) -> dict[str, Any]:
+    """A manifest. Raises Missing, and Damaged when it can not be read as one."""
+    try:
+        content = json.loads(store.read(path))
+    except ValueError:
+        raise Damaged(path, "is not readable as JSON; run verify") from None
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise Damaged(path, f"is not a manifest of schema {SCHEMA}; run verify")
+    return content
+
+
+def latest(store: DirectoryStore, account: str, day: date) -> dict[str, Any] | None:
+    """The manifest of a day's newest generation, with its own path under ``path``; None where the
+    day has none.
+    """
+    newest: dict[str, Any] | None = None
+    for path in store.paths(f"{layout.exports_folder(account, day)}/"):
+        if not path.endswith("/manifest.json"):
+            continue
+        found = {**read_manifest(store, path), "path": path}
+        if found.get("day") != day.isoformat():
+            continue
+        if newest is None or found["generation"] > newest["generation"]:
+            newest = found
+    return newest
+
+
+def lines(store: DirectoryStore, manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The lines of a manifest's recordings.jsonl, one at a time."""
+    with store.open(manifest["recordings"]["path"]) as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def _parts(reconciliation: Reconciliation) -> Iterator[str]:
+    """Each part as JSON, in pieces of a member each: a part may have a million of them."""
+    for number, (provider_job_id, stored) in enumerate(reconciliation.parts()):
+        about = {
+            "provider_job_id": provider_job_id,
+            "path": stored.path,
+            "bytes": stored.bytes,
+            "sha256": stored.sha256,
+        }
+        yield ("," if number else "") + "\n  " + _json(about)[:-1] + ', "members": ['
+        for n, member in enumerate(reconciliation.members(provider_job_id)):
+            entry = {"name": member.name, "bytes": member.bytes, "sha256": member.sha256}
+            yield ("," if n else "") + "\n   " + _json(entry)
+        yield "]}"
+
+
+def _files(reconciliation: Reconciliation) -> Iterator[str]:
+    for number, (recording_id, stored) in enumerate(reconciliation.files()):
+        about = {
+            "recording_id": recording_id,
+            "path": stored.path,
+            "bytes": stored.bytes,
+            "sha256": stored.sha256,
+        }
+        yield ("," if number else "") + "\n  " + _json(about)
+
+
+def _write_all(file: _Summed, pieces: Iterable[str]) -> None:
+    for piece in pieces:
+        file.write(piece)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+class _Summed:
+    """A text file that is summed up as it is written."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def write(self, text: str) -> None:
+        data = text.encode("utf-8", "surrogatepass")
+        self._digest.update(data)
+        self.size += len(data)
+        with full_disk(self._target.name, "it was not written"):
+            self._file.write(data)
+
+    def __enter__(self) -> Self:
+        self._file = self._target.open("wb")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with full_disk(self._target.name, "it was not written"):
+            self._file.close()

@@ -1,0 +1,285 @@
+"""What the provider lists against what lies in the archive, recording by recording.
+
+It is kept in a scratch file of SQLite, so that memory stays flat at any number of recordings.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from .store import Stored
+from .zips import Member
+
+_SCHEMA = """
+CREATE TABLE seen (pass INTEGER, id TEXT, PRIMARY KEY (pass, id)) WITHOUT ROWID;
+CREATE TABLE recordings (
+    id TEXT PRIMARY KEY, start TEXT, name TEXT, size INTEGER, line TEXT,
+    path TEXT, member TEXT, bytes INTEGER, sha256 TEXT, source TEXT
+) WITHOUT ROWID;
+CREATE INDEX by_name ON recordings (name);
+CREATE INDEX by_size ON recordings (size);
+CREATE TABLE parts (n INTEGER PRIMARY KEY, id TEXT UNIQUE, path TEXT, bytes INTEGER, sha256 TEXT);
+CREATE TABLE members (
+    n INTEGER PRIMARY KEY, part INTEGER, name TEXT, base TEXT, bytes INTEGER, sha256 TEXT,
+    recording TEXT
+);
+CREATE INDEX by_recording ON members (recording);
+CREATE INDEX by_member_size ON members (bytes);
+"""
+
+_NUMBERS = re.compile(r"\d+")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many recordings were listed, are in the archive, are missing; members not asked for."""
+
+    listed: int
+    archived: int
+    missing: int
+    unexpected: int
+
+
+class Reconciliation:
+    """One run's listing, members and matches. A context manager; its file is removed at the end."""
+
+    def __init__(self, scratch: Path) -> None:
+        """Begin anew in the file ``scratch``."""
+        self._scratch = scratch
+        scratch.unlink(missing_ok=True)
+        self._db = sqlite3.connect(scratch, isolation_level=None)
+        # Scratch: nothing of it outlives the process, so nothing is made durable.
+        self._db.execute("PRAGMA journal_mode=OFF")
+        self._db.execute("PRAGMA synchronous=OFF")
+        self._db.execute("PRAGMA cache_size=-4000")
+        self._db.executescript(_SCHEMA)
+        self._db.execute("BEGIN")
+        self._pass = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._db.close()
+        self._scratch.unlink(missing_ok=True)
+
+    def start_pass(self) -> None:
+        """Begin to list once more; only the last pass counts."""
+        self._pass += 1
+        self._db.execute("DELETE FROM seen WHERE pass < ?", (self._pass - 1,))
+        self._db.execute("DELETE FROM recordings")
+
+    def listed(self, recording: Mapping[str, Any]) -> None:
+        """Add a recording of this pass: every field as listed; ``id``, ``start`` and, where known,
+        ``file_name`` and ``file_size_in_bytes`` are used.
+        """
+        self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (self._pass, recording["id"]))
+        name = recording.get("file_name")
+        self._db.execute(
+            "INSERT OR REPLACE INTO recordings (id, start, name, size, line) VALUES (?,?,?,?,?)",
+            (
+                recording["id"],
+                recording.get("start") or "",
+                _base(name) if name else None,
+                recording.get("file_size_in_bytes"),
+                json.dumps(recording, ensure_ascii=False),
+            ),
+        )
+
+    def passes_agree(self) -> bool:
+        """Whether the last two passes listed the same ids."""
+        (different,) = self._db.execute(
+            "SELECT count(*) FROM (SELECT id FROM seen GROUP BY id HAVING count(*) < 2)"
+        ).fetchone()
+        return self._pass > 1 and different == 0
+
+    def part(self, provider_job_id: str, stored: Stored) -> None:
+        """Add a ZIP of this run, as it is stored."""
+        self._db.execute(
+            "INSERT INTO parts (id, path, bytes, sha256) VALUES (?, ?, ?, ?)",
+            (provider_job_id, stored.path, stored.bytes, stored.sha256),
+        )
+
+    def member(self, provider_job_id: str, member: Member) -> None:
+        """Add a member of a ZIP that was added before."""
+        self._db.execute(
+            "INSERT INTO members (part, name, base, bytes, sha256) "
+            "VALUES ((SELECT n FROM parts WHERE id = ?), ?, ?, ?, ?)",
+            (provider_job_id, member.name, _base(member.name), member.bytes, member.sha256),
+        )
+
+    def earlier(self, recording_id: str, place: Mapping[str, Any]) -> None:
+        """A recording that an earlier generation archived, and where: path, member, bytes, sha256."""
+        self._place(recording_id, place, "earlier")
+
+    def fetched(self, recording_id: str, stored: Stored) -> None:
+        """A recording that was fetched singly."""
+        place = {"path": stored.path, "bytes": stored.bytes, "sha256": stored.sha256}
+        self._place(recording_id, place, "single")
+
+    def match(self) -> None:
+        """Match members to recordings: by the basename of ``file_name``, else by the id as a whole
+        number in the member's name, else by a size that is unique on both sides.
+        """
+        for number, base in self._unmatched("SELECT n, base FROM members"):
+            self._take(number, "name = ?", base)
+        for number, base in self._unmatched("SELECT n, base FROM members"):
+            for candidate in dict.fromkeys(_NUMBERS.findall(base)):
+                if self._take(number, "id = ?", candidate):
+                    break
+        self._match_sizes()
+
+    def not_understood(self) -> list[str]:
+        """Three names of members where more than half of them stayed unmatched, else none."""
+        total, left = self._db.execute(
+            "SELECT count(*), count(*) FILTER (WHERE recording IS NULL) FROM members"
+        ).fetchone()
+        if left * 2 <= total:
+            return []
+        rows = self._db.execute(
+            "SELECT name FROM members WHERE recording IS NULL ORDER BY n LIMIT 3"
+        )
+        return [name for (name,) in rows]
+
+    def missing(self) -> Iterator[dict[str, Any]]:
+        """The listed recordings that lie nowhere yet, by start and id."""
+        rows = self._db.execute(
+            "SELECT line FROM recordings WHERE path IS NULL ORDER BY start, id"
+        )
+        for (line,) in rows:
+            yield json.loads(line)
+
+    def adopt(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Take over the lines of a recordings.jsonl that a worker wrote before it died."""
+        self.start_pass()
+        for line in lines:
+            recording = {key: value for key, value in line.items() if key not in _PLACE}
+            self.listed(recording)
+            if line.get("missing"):
+                continue
+            taken = self._db.execute(
+                "UPDATE members SET recording = ? WHERE n = (SELECT members.n FROM members "
+                "JOIN parts ON parts.n = part WHERE path = ? AND name = ? AND members.sha256 = ? "
+                "AND recording IS NULL LIMIT 1)",
+                (line["id"], line["path"], line.get("member"), line["sha256"]),
+            )
+            source = "part" if taken.rowcount else "earlier"
+            if not taken.rowcount and "member" not in line:
+                source = "single"
+            self._place(line["id"], line, source)
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """The lines of recordings.jsonl, by start and id: every field as listed and its place, or
+        ``missing``.
+        """
+        rows = self._db.execute(
+            "SELECT line, path, member, bytes, sha256 FROM recordings ORDER BY start, id"
+        )
+        for line, path, member, size, sha256 in rows:
+            recording = json.loads(line)
+            if path is None:
+                yield {**recording, "missing": True}
+                continue
+            place = {"path": path, "member": member, "bytes": size, "sha256": sha256}
+            yield {**recording, **{key: value for key, value in place.items() if value is not None}}
+
+    def parts(self) -> Iterator[tuple[str, Stored]]:
+        """The ZIPs of this run in the order they were added: the provider's job id and the file."""
+        rows = self._db.execute("SELECT id, path, bytes, sha256 FROM parts ORDER BY n")
+        for provider_job_id, path, size, sha256 in rows:
+            yield provider_job_id, Stored(path, size, sha256)
+
+    def members(self, provider_job_id: str) -> Iterator[Member]:
+        """The members of one ZIP in its own order."""
+        rows = self._db.execute(
+            "SELECT name, members.bytes, members.sha256 FROM members JOIN parts ON parts.n = part "
+            "WHERE parts.id = ? ORDER BY members.n",
+            (provider_job_id,),
+        )
+        for row in rows:
+            yield Member(*row)
+
+    def files(self) -> Iterator[tuple[str, Stored]]:
+        """The recordings fetched singly, by start and id: the id and the file."""
+        rows = self._db.execute(
+            "SELECT id, path, bytes, sha256 FROM recordings WHERE source = 'single' "
+            "ORDER BY start, id"
+        )
+        for recording_id, path, size, sha256 in rows:
+            yield recording_id, Stored(path, size, sha256)
+
+    def counts(self) -> Counts:
+        """How it stands."""
+        listed, archived = self._db.execute(
+            "SELECT count(*), count(path) FROM recordings"
+        ).fetchone()
+        (unexpected,) = self._db.execute(
+            "SELECT count(*) FROM members WHERE recording IS NULL"
+        ).fetchone()
+        return Counts(listed, archived, listed - archived, unexpected)
+
+    def _unmatched(self, select: str) -> list[tuple[int, str]]:
+        # In slices of rows that are read whole: a cursor must not see its own updates.
+        return self._db.execute(f"{select} WHERE recording IS NULL ORDER BY n").fetchall()
+
+    def _take(self, number: int, condition: str, value: str) -> bool:
+        """Match one member to the first recording that meets the condition and has no place yet."""
+        found = self._db.execute(
+            f"SELECT id FROM recordings WHERE {condition} AND source IS NOT 'part' "  # noqa: S608
+            "ORDER BY start, id LIMIT 1",
+            (value,),
+        ).fetchone()
+        if found is None:
+            return False
+        self._db.execute("UPDATE members SET recording = ? WHERE n = ?", (found[0], number))
+        self._db.execute(
+            "UPDATE recordings SET (path, member, bytes, sha256) = (SELECT path, name, "
+            "members.bytes, members.sha256 FROM members JOIN parts ON parts.n = part "
+            "WHERE members.n = ?), source = 'part' WHERE id = ?",
+            (number, found[0]),
+        )
+        return True
+
+    def _match_sizes(self) -> None:
+        pairs = self._db.execute(
+            "SELECT min(members.n), min(recordings.id) FROM members "
+            "JOIN recordings ON recordings.size = members.bytes "
+            "WHERE recording IS NULL AND recordings.path IS NULL AND members.bytes > 0 "
+            "GROUP BY members.bytes HAVING count(*) = 1"
+        ).fetchall()
+        for number, recording_id in pairs:
+            self._take(number, "id = ?", recording_id)
+
+    def _place(self, recording_id: str, place: Mapping[str, Any], source: str) -> None:
+        self._db.execute(
+            "UPDATE recordings SET path = ?, member = ?, bytes = ?, sha256 = ?, source = ? "
+            "WHERE id = ?",
+            (
+                place["path"],
+                place.get("member"),
+                place["bytes"],
+                place["sha256"],
+                source,
+                recording_id,
+            ),
+        )
+
+
+_PLACE = ("path", "member", "bytes", "sha256", "missing")
+
+
+def _base(name: str) -> str:
+    return posixpath.basename(name.replace("\\", "/"))
