@@ -67,7 +67,7 @@ def test_a_hang_after_has_had_its_effect(simulators: Simulators, visitor: Visito
     """A hang after the effect: no answer in time, but the export is there."""
     visitor.account.fault("export", "hang", seconds=30, when="after")
     with pytest.raises(httpx.ReadTimeout):
-        visitor.ask("POST", f"{LISTING}/export", json={}, timeout=0.5)
+        visitor.ask("POST", f"{LISTING}/export", json={}, timeout=1)
     assert len(simulators.log.exports(visitor.account.username)) == 1
     assert simulators.log.requests("export", visitor.account.username)[0]["outcome"] == "running"
 
@@ -152,7 +152,7 @@ def test_a_body_can_be_cut(
     visitor.account.configure(send_length=length_told)
     path = audio_path(visitor)
     visitor.account.fault("audio", "cut", after_bytes=70_000, how=how)
-    received, end = visitor.raw(path, patience=0.5)
+    received, end = visitor.raw(path, patience=1)
     body, complete = body_of(received), False
     if b"Transfer-Encoding: chunked" in received:
         body, complete = unchunked(body)
@@ -176,7 +176,7 @@ def test_a_body_can_freeze(visitor: Visitor) -> None:
     """After the bytes asked for nothing comes while the freeze lasts, then the rest."""
     path = audio_path(visitor)
     visitor.account.fault("audio", "freeze", after_bytes=1000, seconds=30)
-    received, end = visitor.raw(path, patience=0.3)
+    received, end = visitor.raw(path, patience=1)
     assert (len(unchunked(body_of(received))[0]), end) == (1000, "open")
     visitor.account.fault("audio", "freeze", after_bytes=1000, seconds=0.3)
     started = time.monotonic()
@@ -189,21 +189,22 @@ def test_a_body_can_be_slow(visitor: Visitor) -> None:
     visitor.account.fault("audio", "slow", bytes_per_second=400_000)
     started = time.monotonic()
     visitor.ask("GET", audio_path(visitor))
-    assert 0.4 < time.monotonic() - started < 2
+    assert 0.4 < time.monotonic() - started < 10
     visitor.account.configure(bytes_per_second=500_000)
     started = time.monotonic()
     assert len(visitor.archive(visitor.export()[0]).content) > 200_000
-    assert 0.3 < time.monotonic() - started < 2
+    assert 0.3 < time.monotonic() - started < 10
 
 
 def test_bytes_can_trickle(visitor: Visitor) -> None:
     """One byte at a time, in the headers or in the body."""
-    visitor.account.fault("list", "trickle", seconds_per_byte=0.05, part="headers")
-    received, _ = visitor.raw(LISTING, patience=0.03)
-    assert 1 <= len(received) <= 2
-    visitor.account.fault("list", "trickle", seconds_per_byte=0.05, part="body")
-    received, _ = visitor.raw(LISTING, patience=0.03)
-    assert 1 <= len(body_of(received)) <= 2
+    visitor.account.fault("list", "trickle", seconds_per_byte=30, part="headers")
+    assert visitor.raw(LISTING, patience=1) == (b"H", "open")
+    visitor.account.fault("list", "trickle", seconds_per_byte=30, part="body")
+    received, _ = visitor.raw(LISTING, patience=1)
+    assert body_of(received) == b"{"
+    visitor.account.fault("list", "trickle", seconds_per_byte=0.0001, part="all")
+    assert visitor.page().status_code == 200
 
 
 def test_faults_of_a_file_wait_for_the_file(visitor: Visitor) -> None:

@@ -6,22 +6,18 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
+from .vonage_answers import BASE, TOKEN
+
 Call = Callable[[str, dict[str, Any]], Any]
 
 
 class VonageDoor:
     """The Vonage simulator: accounts, switches, misbehaviour."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, url: str, call: Call) -> None:
         self._call = call
-
-    @property
-    def base_url(self) -> str:
-        return str(self._call("addresses", {})["base_url"])
-
-    @property
-    def token_url(self) -> str:
-        return str(self._call("addresses", {})["token_url"])
+        self.base_url = url + BASE
+        self.token_url = url + TOKEN
 
     def account(
         self, username: str | None = None, password: str | None = None, **more: Any

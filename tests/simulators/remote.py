@@ -25,7 +25,7 @@ class Remote:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self.vonage = VonageDoor(partial(self._call, "vonage"))
+        self.vonage = VonageDoor(self.url, partial(self._call, "vonage"))
 
     @property
     def log(self) -> Records:

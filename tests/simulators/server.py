@@ -157,7 +157,7 @@ class Simulators:
         self._server.vonage = Vonage(self._log, self.data)
         controls = {"vonage": VonageControl(self._server.vonage, self.url)}
         self._server.control = Control(self._log, controls)
-        self.vonage = VonageDoor(partial(self._server.control.call, "vonage"))
+        self.vonage = VonageDoor(self.url, partial(self._server.control.call, "vonage"))
 
     @property
     def log(self) -> Records:

@@ -13,6 +13,7 @@ from .vonage_recordings import Recording
 from .vonage_state import Account, Switches
 
 BASE = "/vonage/t/vbc.prod/call_recording_india"
+TOKEN = "/vonage/token"
 MISSPELT = "/vonage/t/vbc.prod/call_recordingindia"
 HTML = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>\n"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from .audio import Audio
 from .vonage import Vonage
-from .vonage_answers import BASE, shown
+from .vonage_answers import BASE, TOKEN, shown
 from .vonage_jobs import Job
 from .vonage_recordings import Recording
 from .vonage_state import Account, Switches
@@ -161,7 +161,7 @@ class VonageControl:
 
     def addresses(self) -> dict[str, str]:
         """What accounts.toml calls base_url and token_url."""
-        return {"base_url": self._url + BASE, "token_url": f"{self._url}/vonage/token"}
+        return {"base_url": self._url + BASE, "token_url": self._url + TOKEN}
 
     def _account(self, username: str) -> Account:
         if username not in self._vonage.accounts:
