@@ -206,15 +206,16 @@ def _whole_entries(block: bytes) -> int:
 
 
 def _find_end(file: BinaryIO, tail: bytes, path: str) -> int:
-    """Where the last record begins; only its comment follows, and zeros (bsdtar fills up)."""
-    at = last = tail.rfind(b"PK\x05\x06")
-    while at >= 0:
+    """Where the last record begins; only its comment follows, and zeros (bsdtar fills up).
+
+    A signature inside the comment is refused: readers would differ in what they see.
+    """
+    at = tail.rfind(b"PK\x05\x06")
+    if at >= 0:
         if at + _END.size <= len(tail):
             stop = at + _END.size + _END.unpack_from(tail, at)[-1]
             if stop <= len(tail) and not tail[stop:].strip(b"\0"):
                 return at
-        at = tail.rfind(b"PK\x05\x06", 0, at + 3)
-    if last >= 0:
         raise Damaged(path, "other bytes follow its end, or its end is cut; fetch it again")
     file.seek(0)
     head = file.read(512)
