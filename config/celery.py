@@ -19,7 +19,7 @@ DOWNLOADS = "earwitness.downloads"
 
 # --- broker and result backend -------------------------------------------------------------------
 
-broker_url = settings().redis_url.get_secret_value()
+broker_url = settings().celery_url.get_secret_value()
 result_backend = broker_url
 
 #: A worker killed before its message became a row costs half a minute. The keys are our own, so

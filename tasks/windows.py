@@ -44,7 +44,7 @@ def due_days(newest_due: date, newest_planned: date | None, catchup_days: int) -
     """The days to plan: from the one after the last planned, or, for an account that was never
     planned, the last ``catchup_days``, up to the newest that is due.
     """
-    first = newest_due - timedelta(days=catchup_days - 1)
+    first = newest_due - timedelta(days=max(catchup_days, 1) - 1)
     if newest_planned is not None:
         first = newest_planned + _DAY
     return [first + timedelta(days=n) for n in range((newest_due - first).days + 1)]

@@ -37,7 +37,7 @@ app.steps["worker"].add(Sweeper)
 
 @signals.setup_logging.connect
 def _log(loglevel: int | str = "INFO", **_: object) -> None:
-    our_logging.configure(settings().log_format, loglevel)
+    our_logging.configure(settings().log_format, loglevel, settings().secret_values())
 
 
 @signals.worker_init.connect

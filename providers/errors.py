@@ -1,0 +1,68 @@
+"""What a provider's answer means for the one question that matters: was it done?
+
+ProviderError
+├── Temporary          surely not done; the same call may work later
+│   ├── Unreachable    nothing was sent
+│   ├── Throttled      told to wait: retry_after
+│   └── NotReady       still being made
+├── Uncertain          it may have been done: the answer was lost, cut, 5xx or unreadable
+└── Rejected           the provider said no
+    ├── BadCredentials
+    ├── NotFound
+    └── Gone
+"""
+
+from __future__ import annotations
+
+
+class ProviderError(Exception):
+    """Root: which provider, and the reason in words without secrets, numbers or addresses."""
+
+    def __init__(self, provider: str, reason: str) -> None:
+        super().__init__(provider, reason)
+        self.provider = provider
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Temporary(ProviderError):
+    """Surely not done; the same call may work later."""
+
+
+class Unreachable(Temporary):
+    """The provider could not be reached: nothing was sent."""
+
+
+class Throttled(Temporary):
+    """The provider asks to wait, ``retry_after`` seconds if it says how long."""
+
+    def __init__(self, provider: str, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(provider, reason)
+        self.args = (provider, reason, retry_after)
+        self.retry_after = retry_after
+
+
+class NotReady(Temporary):
+    """What was asked for is still being made."""
+
+
+class Uncertain(ProviderError):
+    """It may have been done: the answer was lost, cut off, an error of the server or unreadable."""
+
+
+class Rejected(ProviderError):
+    """The provider said no."""
+
+
+class BadCredentials(Rejected):
+    """The provider refuses the account's credentials."""
+
+
+class NotFound(Rejected):
+    """The provider knows no such thing."""
+
+
+class Gone(Rejected):
+    """It was there, and is no more."""
