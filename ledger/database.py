@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import stamina
 from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -15,7 +16,16 @@ from .errors import LedgerAway
 
 Result = TypeVar("Result")
 
-_AWAY = (OperationalError, InterfaceError)
+#: libpq's own limits: a host that vanished is noticed after seconds, not after hours.
+_NOTICES_A_DEAD_HOST = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+#: PostgreSQL ends the session of a process that slept in a transaction with an InternalError.
+_AWAY = (OperationalError, InterfaceError, InternalError, NoConnectionFree)
 #: Two that insert the same row at once: the second, run again, finds it.
 _AGAIN = (*_AWAY, IntegrityError)
 
@@ -28,12 +38,12 @@ class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it 
 
 
 @compiles(now, "sqlite")
-def _now_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+def _now_sqlite(_element: Any, _compiler: Any, **_options: Any) -> str:
     return "((julianday('now') - 2440587.5) * 86400.0)"
 
 
 @compiles(now, "postgresql")
-def _now_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+def _now_postgresql(_element: Any, _compiler: Any, **_options: Any) -> str:
     return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
 
 
@@ -89,14 +99,20 @@ class Database:
 
 def _sentence(error: Exception) -> str:
     cause = getattr(error, "orig", None) or error
-    return f"the ledger does not answer ({str(cause).strip().splitlines()[0]}); nothing was changed"
+    why = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+    return f"the ledger does not answer ({why}); the same may be asked again without harm"
 
 
 def _sqlite(url: str, busy_seconds: float) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": busy_seconds})
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_timeout=busy_seconds,
+        connect_args={"timeout": busy_seconds},
+    )
 
     @event.listens_for(engine, "connect")
-    def _configure(connection: Any, record: Any) -> None:
+    def _configure(connection: Any, _record: Any) -> None:
         # The driver's own transactions begin deferred, and a deferred upgrade fails at once with
         # "database is locked" (design section 8); so BEGIN is ours.
         connection.isolation_level = None
@@ -120,8 +136,10 @@ def _postgres(url: str, busy_seconds: float) -> Engine:
     )
     return create_engine(
         url,
+        hide_parameters=True,
         pool_pre_ping=True,
         pool_size=10,
         max_overflow=40,
-        connect_args={"connect_timeout": 5, "options": options},
+        pool_timeout=busy_seconds,
+        connect_args={"connect_timeout": 5, "options": options, **_NOTICES_A_DEAD_HOST},
     )
