@@ -62,10 +62,16 @@ class Identity:
         """
         if self._database.is_sqlite and not Path(self._database.url.database or "").exists():
             self.migrate()
-        version = self._database.read(_version)
-        if version is None and not self._database.read(_has_tables):
+        # Tables first, then their version: another process may prepare it between the two.
+        if not self._database.read(_has_tables):
             self.migrate()
-        elif version != newest_version():
+        version = self._database.read(_version)
+        if version is None:
+            raise SchemaMismatch(
+                "the database holds tables, but no ledger's; nothing was changed; let "
+                "EARWITNESS_LEDGER_URL name an empty database or a ledger"
+            )
+        if version != newest_version():
             _refuse_newer(version)
             raise SchemaMismatch(
                 f"the ledger's schema has version {version}, this program needs "
@@ -76,7 +82,7 @@ class Identity:
     def identity(self) -> str:
         """The UUID that the first migration gave this ledger."""
         return self._database.read(
-            lambda connection: connection.execute(select(ledger.c.identity)).scalar_one()
+            lambda connection: str(connection.execute(select(ledger.c.identity)).scalar_one())
         )
 
     def is_empty(self) -> bool:
