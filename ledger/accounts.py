@@ -49,7 +49,13 @@ class TokenShelf:
             return connection.execute(
                 update(accounts)
                 .where(accounts.c.alias == self._alias, accounts.c.token_version == version)
-                .where(or_(accounts.c.renewal.is_(None), accounts.c.renewal_until < now()))
+                .where(
+                    or_(
+                        accounts.c.renewal.is_(None),
+                        accounts.c.renewal_until < now(),
+                        accounts.c.renewal == claim,
+                    )
+                )
                 .values(renewal=claim, renewal_until=now() + seconds)
             ).rowcount
 
@@ -59,22 +65,25 @@ class TokenShelf:
         """Store a renewed token and end the renewal; False when the claim had run out and passed
         to another.
         """
-        return bool(
-            self._database.write(
-                lambda connection: (
-                    connection.execute(
-                        update(accounts)
-                        .where(accounts.c.alias == self._alias, accounts.c.renewal == claim)
-                        .values(
-                            token=ciphertext,
-                            token_version=accounts.c.token_version + 1,
-                            renewal=None,
-                            renewal_until=None,
-                        )
-                    ).rowcount
+
+        def work(connection: Connection) -> bool:
+            stored = connection.execute(
+                update(accounts)
+                .where(accounts.c.alias == self._alias, accounts.c.renewal == claim)
+                .values(
+                    token=ciphertext,
+                    token_version=accounts.c.token_version + 1,
+                    renewal=None,
+                    renewal_until=None,
                 )
             )
-        )
+            if stored.rowcount:
+                return True
+            # A commit whose answer was lost is repeated and finds this very token.
+            kept = select(accounts.c.token).where(accounts.c.alias == self._alias)
+            return bool(connection.execute(kept).scalar_one_or_none() == ciphertext)
+
+        return self._database.write(work)
 
     def release(self, claim: str) -> None:
         """Give the right to renew back without a new token."""
