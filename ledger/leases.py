@@ -6,6 +6,7 @@ life. A holder never asks the database whether it still holds: it looks at its o
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import Any
@@ -16,6 +17,8 @@ from . import states
 from .database import Database, now
 from .errors import LeaseLost, LedgerAway
 from .schema import jobs
+
+_log = logging.getLogger(__name__)
 
 
 class Lease:
@@ -55,7 +58,7 @@ class Lease:
         self._confirmed_at = asked_at
 
     def lose(self) -> None:
-        """The database says that another holds the job."""
+        """Believe it no more: another holds the job, or its holder gave it up."""
         self._lost = True
 
     @property
@@ -73,6 +76,7 @@ class Leases:
         self._held: dict[str, Lease] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
 
     def hold(self, lease: Lease) -> None:
         """Begin to renew a lease."""
@@ -84,9 +88,18 @@ class Leases:
                 self._thread.start()
 
     def drop(self, lease: Lease) -> None:
-        """End the renewing of a lease."""
+        """Give a lease up: it is renewed no more, and nothing may be written with it."""
+        lease.lose()
         with self._lock:
             self._held.pop(lease.token, None)
+
+    def close(self) -> None:
+        """End the renewing of every lease; what is still held runs out."""
+        with self._lock:
+            self._held.clear()
+            self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
 
     def renew(self) -> None:
         """Renew, in one statement, every lease whose work is alive; mark those that are gone."""
@@ -110,13 +123,14 @@ class Leases:
                 continue
 
     def _renew_for_ever(self) -> None:
-        while True:
-            time.sleep(self.seconds / 6)
+        while not self._closed.wait(self.seconds / 6):
             try:
                 self.renew()
             except LedgerAway:
                 # Nothing to do but to go on asking: the holders' own clocks stop them in time.
                 continue
+            except Exception:  # noqa: BLE001 - every later lease needs this thread as well
+                _log.exception("the leases could not be renewed")
 
 
 def _extend(connection: Any, alive: list[Lease], seconds: float) -> dict[str, bool]:

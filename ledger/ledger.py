@@ -1,4 +1,4 @@
-"""The ledger: the durable record of every job, one object with its operations grouped by concern."""
+"""The ledger: the durable record of every job, its operations grouped by concern."""
 
 from __future__ import annotations
 
@@ -48,5 +48,6 @@ class Ledger:
         self.worker = worker
 
     def close(self) -> None:
-        """Close its connections."""
+        """Renew no lease any more and close its connections."""
+        self.leases.close()
         self.database.close()
