@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from . import states
@@ -42,6 +42,13 @@ RequestFor = Callable[[Day], Request]
 Opened = tuple[Job, int | None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    night: date
+    request_for: RequestFor
+    by: str
+
+
 class Days:
     """The nightly plan's operations, and the record that ``coverage`` shows."""
 
@@ -50,13 +57,15 @@ class Days:
 
     def newest(self, account: str) -> date | None:
         """The last day that was planned for an account, or None."""
-        return self._database.read(
-            lambda connection: connection.execute(
-                select(func.max(days.c.day)).where(days.c.account == account)
-            ).scalar_one()
-        )
+        wanted = select(func.max(days.c.day)).where(days.c.account == account)
 
-    def plan(
+        def look(connection: Connection) -> date | None:
+            newest: date | None = connection.execute(wanted).scalar_one()
+            return newest
+
+        return self._database.read(look)
+
+    def plan(  # noqa: PLR0913 - all but the first two are named by the caller
         self,
         account: str,
         wanted: list[Day],
@@ -70,17 +79,17 @@ class Days:
         due, failed or incomplete, or to be looked at again; each at most once a night, all in one
         transaction. ``night`` is the local date of the planning. Returns what was opened.
         """
+        opening = _Opening(night, request_for, by)
+        openable = _openable(night, catchup_days)
 
         def work(connection: Connection) -> list[Opened]:
             for day in wanted:
                 _insert(connection, day)
             chosen = connection.execute(
-                select(days.c.day)
-                .where(days.c.account == account, *_openable(night, catchup_days))
-                .order_by(days.c.day)
+                select(days.c.day).where(days.c.account == account, *openable).order_by(days.c.day)
             )
             opened = [
-                _open(connection, account, day, night, catchup_days, request_for, by)
+                _advance(connection, account, day, openable, opening)
                 for day in chosen.scalars().all()
             ]
             return [one for one in opened if one is not None]
@@ -91,25 +100,16 @@ class Days:
         """Give a day that somebody asks for: the job that runs or completed it, else a new
         generation, whatever its age and however often it was tried this night.
         """
+        unfinished = days.c.state.in_((states.DAY_DUE, states.DAY_INCOMPLETE, states.DAY_GAVE_UP))
 
         def work(connection: Connection) -> Opened:
             _insert(connection, day)
             opened = _advance(
-                connection,
-                day.account,
-                day.day,
-                night,
-                days.c.state.in_((states.DAY_DUE, states.DAY_INCOMPLETE, states.DAY_GAVE_UP)),
-                request_for,
-                by,
+                connection, day.account, day.day, (unfinished,), _Opening(night, request_for, by)
             )
             if opened is not None:
                 return opened
-            current = _read(connection, day.account, day.day)
-            assert current.job_id is not None
-            job = find(connection, current.job_id)
-            assert job is not None
-            return job, None
+            return _current(connection, day.account, day.day), None
 
         return self._database.write(work)
 
@@ -130,7 +130,7 @@ class Days:
         """
         wanted = (
             select(*_COLUMNS)
-            .join(jobs, jobs.c.job_id == days.c.job_id)
+            .join(jobs, jobs.c.job_id == days.c.completed_by)
             .where(days.c.account == account, days.c.state == states.DAY_COMPLETE)
             .where(days.c.deleted_at.is_(None), jobs.c.updated_at <= listed_before)
             .order_by(days.c.day)
@@ -155,21 +155,19 @@ def _insert(connection: Connection, day: Day) -> None:
     values = {name: getattr(day, name) for name in Day.__dataclass_fields__}
     connection.execute(
         dialect.insert(days)
-        .values(**values, planned_age=0, listed_age=0)
+        .values(**values, listings=0)
         .on_conflict_do_nothing(index_elements=["account", "day"])
     )
 
 
-def _openable(night: date, catchup_days: int) -> tuple[Any, ...]:
+def _openable(night: date, catchup_days: int) -> tuple[ColumnElement[bool], ...]:
     """Which rows the plan of this night opens: not yet planned this night, young enough, and
-    either unfinished or complete but to be listed again (on the night after, and on the last).
+    either unfinished or complete but to be listed again (on the next night, and on the last).
     """
     unfinished = days.c.state.in_((states.DAY_DUE, states.DAY_INCOMPLETE))
     oldest = date.fromordinal(night.toordinal() - catchup_days)
-    second = date.fromordinal(night.toordinal() - 2)
-    look_again = (days.c.listed_age < 2) & (days.c.day <= second)
-    last_look = (days.c.listed_age < catchup_days) & (days.c.day == oldest)
-    complete = (days.c.state == states.DAY_COMPLETE) & or_(look_again, last_look)
+    look_again = or_(days.c.listings == 1, days.c.day == oldest)
+    complete = (days.c.state == states.DAY_COMPLETE) & look_again
     return (
         or_(days.c.planned_on.is_(None), days.c.planned_on < night),
         days.c.day >= oldest,
@@ -177,53 +175,41 @@ def _openable(night: date, catchup_days: int) -> tuple[Any, ...]:
     )
 
 
-def _open(
-    connection: Connection,
-    account: str,
-    day: date,
-    night: date,
-    catchup_days: int,
-    request_for: RequestFor,
-    by: str,
-) -> Opened | None:
-    still = _openable(night, catchup_days)
-    return _advance(connection, account, day, night, still, request_for, by)
-
-
 def _advance(
     connection: Connection,
     account: str,
     day: date,
-    night: date,
-    allowed: Any,
-    request_for: RequestFor,
-    by: str,
+    allowed: tuple[ColumnElement[bool], ...],
+    opening: _Opening,
 ) -> Opened | None:
-    conditions = allowed if isinstance(allowed, tuple) else (allowed,)
     row = connection.execute(
         update(days)
-        .where(days.c.account == account, days.c.day == day, *conditions)
+        .where(days.c.account == account, days.c.day == day, *allowed)
         .values(
             state=states.DAY_RUNNING,
             generation=days.c.generation + 1,
-            planned_on=night,
-            planned_age=(night - day).days,
+            planned_on=opening.night,
         )
         .returning(*_COLUMNS)
     ).one_or_none()
     if row is None:
         return None
-    request = request_for(Day(*row))
+    request = opening.request_for(Day(*row))
     connection.execute(
         update(days)
         .where(days.c.account == account, days.c.day == day)
         .values(job_id=request.job_id)
     )
-    return insert_job(connection, request, by=by)
+    return insert_job(connection, request, by=opening.by)
 
 
-def _read(connection: Connection, account: str, day: date) -> Day:
-    row = connection.execute(
-        select(*_COLUMNS).where(days.c.account == account, days.c.day == day)
-    ).one()
-    return Day(*row)
+def _current(connection: Connection, account: str, day: date) -> Job:
+    # A complete day answers with the job that completed it, though a later look may have failed.
+    complete = days.c.state == states.DAY_COMPLETE
+    chosen = case((complete, days.c.completed_by), else_=days.c.job_id)
+    job_id = connection.execute(
+        select(chosen).where(days.c.account == account, days.c.day == day)
+    ).scalar_one()
+    job = find(connection, job_id)
+    assert job is not None
+    return job

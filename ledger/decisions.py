@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from . import states
 from .database import Database, now
@@ -10,7 +10,7 @@ from .errors import NoSuchJob, NotPossible
 from .job import COLUMNS, Job
 from .requests import Request, insert_job
 from .schema import jobs
-from .transitions import audited, ended, find
+from .transitions import audited, cancel_open, find_held
 
 
 class Decisions:
@@ -27,11 +27,16 @@ class Decisions:
         """
 
         def work(connection: Connection) -> Job:
-            job = _cancel(connection, job_id, by, why)
-            parts = select(jobs.c.job_id).where(
-                jobs.c.parent_id == job_id, jobs.c.state.not_in(states.ENDED)
+            open_parts = (
+                select(jobs.c.job_id)
+                .where(jobs.c.parent_id == job_id, jobs.c.state.not_in(states.ENDED))
+                .order_by(jobs.c.job_id)
+                .with_for_update(key_share=True)
             )
-            for part in connection.execute(parts).scalars().all():
+            # Parts first, as a part's own end does, so that neither waits for the other for ever.
+            connection.execute(open_parts)
+            job = _cancel(connection, job_id, by, why)
+            for part in connection.execute(open_parts).scalars().all():
                 _cancel(connection, part, by, why)
             return job
 
@@ -40,7 +45,8 @@ class Decisions:
     def again(self, job_id: str, *, by: str, note: str) -> tuple[Job, int | None]:
         """Open the work of a failed or cancelled job once more, as a job of its own: an end is
         never left. Its request id is the old one with ``#2``, ``#3`` and so on, which no caller can
-        use. Asking again while it is open gives the same job. Returns it and its first hint's number.
+        use. Asking again while it is open gives the same job. Returns it and the number of its
+        first hint.
 
         Raises NoSuchJob, and NotPossible when the job has not failed, or is a certified call.
         """
@@ -65,24 +71,28 @@ class Decisions:
                 parameters=job.parameters,
                 queue=job.queue,
             )
-            audited(connection, job.job_id, job.state, job.state, by, f"retried: {note}")
+            audited(connection, job.job_id, (job.state, job.state), by=by, why=f"retried: {note}")
             return insert_job(connection, request, by=by)
 
         return self._database.write(work)
 
 
 def _existing(connection: Connection, job_id: str) -> Job:
-    job = find(connection, job_id)
+    job = find_held(connection, job_id)
     if job is None:
         raise NoSuchJob(f"not done: no job has the id {job_id}")
     return job
 
 
 def _newest(connection: Connection, job: Job, base: str) -> Job:
+    # By its characters: LIKE would take "_" for any, and on SQLite "a" for "A".
+    again = f"{base}#"
     rows = connection.execute(
         select(*COLUMNS)
         .where(jobs.c.account == job.account, jobs.c.kind == job.kind)
-        .where((jobs.c.request_id == base) | jobs.c.request_id.startswith(f"{base}#"))
+        .where(
+            (jobs.c.request_id == base) | (func.substr(jobs.c.request_id, 1, len(again)) == again)
+        )
         .order_by(jobs.c.created_at.desc(), jobs.c.request_id.desc())
         .limit(1)
     )
@@ -93,23 +103,9 @@ def _cancel(connection: Connection, job_id: str, by: str, why: str) -> Job:
     before = _existing(connection, job_id)
     if before.state == states.CANCELLED:
         return before
-    at_once = connection.execute(
-        update(jobs)
-        .where(jobs.c.job_id == job_id, jobs.c.state.in_(states.OPEN))
-        .values(
-            state=states.CANCELLED,
-            reason=why,
-            error={"type": "Cancelled", "message": f"not done: {why}"},
-            next_attempt_at=None,
-            cancel_requested=True,
-            updated_at=now(),
-        )
-        .returning(*COLUMNS)
-    ).one_or_none()
+    at_once = cancel_open(connection, job_id, before.state, by=by, why=why)
     if at_once is not None:
-        job = Job.of(at_once)
-        ended(connection, job, before.state, by=by, own_task=None)
-        return job
+        return at_once
     flagged = connection.execute(
         update(jobs)
         .where(jobs.c.job_id == job_id, jobs.c.state == states.RUNNING)
@@ -118,5 +114,6 @@ def _cancel(connection: Connection, job_id: str, by: str, why: str) -> Job:
     ).one_or_none()
     if flagged is None:
         raise NotPossible(f"not done: job {job_id} is {before.state} and can not be cancelled")
-    audited(connection, job_id, states.RUNNING, states.RUNNING, by, f"to be cancelled: {why}")
+    change = (states.RUNNING, states.RUNNING)
+    audited(connection, job_id, change, by=by, why=f"to be cancelled: {why}")
     return Job.of(flagged)

@@ -1,4 +1,4 @@
-"""Hints: messages that say that a job may be due. The row decides; a hint may be lost or doubled."""
+"""Hints: messages that a job may be due. The row decides; a hint may be lost or doubled."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Hints:
         )
 
     def put_back(self, job_id: str, *, seconds: float) -> None:
-        """A hint came to a worker without a free slot: announce the job again in so many seconds."""
+        """A hint met a worker without a free slot: announce the job again in so many seconds."""
         self._database.write(
             lambda connection: connection.execute(
                 update(jobs)

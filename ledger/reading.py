@@ -85,10 +85,10 @@ class Reading:
         """How many jobs there are in each state."""
         rows = self._database.read(
             lambda connection: connection.execute(
-                select(jobs.c.state, func.count()).group_by(jobs.c.state)
+                select(jobs.c.state, func.count().label("jobs")).group_by(jobs.c.state)
             ).all()
         )
-        return {state: count for state, count in rows}
+        return {row.state: row.jobs for row in rows}
 
     def _jobs(self, statement: Any) -> list[Job]:
         return self._database.read(

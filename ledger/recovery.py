@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sqlalchemy import Connection, select, update
 
 from . import states
 from .database import Database, now
 from .job import COLUMNS, Job
 from .schema import jobs
-from .transitions import audited, ended
+from .transitions import audited, cancel_open, ended
 
 #: The fifth dead worker ends the job: it probably kills whoever takes it up.
 MOST_TAKEOVERS = 5
@@ -26,7 +28,7 @@ class Recovery:
 
     def take_from_the_dead(self) -> list[Job]:
         """Make every running job whose lease has run out due again, or end it *failed* the fifth
-        time; the jobs as they are now.
+        time, or *cancelled* where that was asked for; the jobs as they are now.
         """
         dead = self._database.read(
             lambda connection: connection.execute(
@@ -36,7 +38,7 @@ class Recovery:
             ).all()
         )
         taken = [
-            self._database.write(lambda c, row=row: self._take(c, row.job_id, row.lease_token))
+            self._database.write(partial(self._take, job_id=row.job_id, token=row.lease_token))
             for row in dead
         ]
         return [job for job in taken if job is not None]
@@ -64,8 +66,7 @@ class Recovery:
             .returning(*COLUMNS)
         ).one_or_none()
         if row is not None:
-            audited(connection, job_id, states.RUNNING, states.WAITING, self._worker, _DIED)
-            return Job.of(row)
+            return self._passed_on(connection, Job.of(row))
         row = connection.execute(
             update(jobs)
             .where(*mine, last)
@@ -83,4 +84,16 @@ class Recovery:
             return None
         job = Job.of(row)
         ended(connection, job, states.RUNNING, by=self._worker, own_task=None)
+        return job
+
+    def _passed_on(self, connection: Connection, job: Job) -> Job:
+        if job.cancel_requested:
+            why = "cancelled; its worker stopped answering"
+            cancelled = cancel_open(
+                connection, job.job_id, states.RUNNING, by=self._worker, why=why
+            )
+            assert cancelled is not None
+            return cancelled
+        change = (states.RUNNING, states.WAITING)
+        audited(connection, job.job_id, change, by=self._worker, why=_DIED)
         return job

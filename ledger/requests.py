@@ -13,7 +13,7 @@ from .database import Database, now
 from .errors import RequestConflict
 from .job import FINGERPRINT_VERSION, Job, fingerprint, job_id
 from .schema import jobs, queues, waiters
-from .transitions import OWN_ANSWER_SECONDS, audited, find, notification, owe
+from .transitions import OWN_ANSWER_SECONDS, audited, find, find_held, notification, owe
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Requests:
         """Note that a task waits for this job; the job as it is now."""
 
         def work(connection: Connection) -> Job:
-            latest = find(connection, job.job_id)
+            latest = find_held(connection, job.job_id)
             assert latest is not None
             add_waiter(connection, latest, task_id, notify)
             return latest
@@ -74,7 +74,7 @@ class Requests:
 def _open(
     connection: Connection, request: Request, *, by: str, notify: dict[str, str] | None
 ) -> tuple[Job, int | None]:
-    job = find(connection, request.job_id)
+    job = find_held(connection, request.job_id)
     number = None
     if job is None:
         job, number = insert_job(connection, request, by=by)
@@ -120,7 +120,7 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
         "updated_at": now(),
     }
     connection.execute(insert(jobs).values(**values))
-    audited(connection, request.job_id, None, states.PENDING, by, "opened")
+    audited(connection, request.job_id, (None, states.PENDING), by=by, why="opened")
     job = find(connection, request.job_id)
     assert job is not None
     return job, number
@@ -147,9 +147,12 @@ def add_waiter(
     known = connection.execute(
         select(waiters.c.job_id).where(waiters.c.task_id == task_id)
     ).scalar_one_or_none()
+    due_at = now() + OWN_ANSWER_SECONDS if job.ended else None
     if known is not None:
         connection.execute(
-            update(waiters).where(waiters.c.task_id == task_id).values(answered_at=None)
+            update(waiters)
+            .where(waiters.c.task_id == task_id, waiters.c.job_id == job.job_id)
+            .values(answered_at=None, due_at=due_at, attempts=0)
         )
         return
     connection.execute(
@@ -158,7 +161,7 @@ def add_waiter(
             job_id=job.job_id,
             notify=notify,
             asked_at=now(),
-            due_at=now() + OWN_ANSWER_SECONDS if job.ended else None,
+            due_at=due_at,
             attempts=0,
         )
     )

@@ -129,11 +129,10 @@ days = Table(
     Column("generation", Integer, nullable=False),
     Column("job_id", String(36)),
     Column("manifest", Text),
-    Column("manifest_sha256", String(64)),
     Column("counts", _JSON),
     Column("planned_on", Date),
-    Column("planned_age", Integer, nullable=False),
-    Column("listed_age", Integer, nullable=False),
+    Column("completed_by", String(36)),
+    Column("listings", Integer, nullable=False),
     Column("deleted_at", Double),
 )
 Index("ix_days_state", days.c.state)

@@ -13,7 +13,7 @@ CANCELLED = "cancelled"
 
 #: A job in one of these states may be taken up by a worker once it is due.
 OPEN = (PENDING, WAITING)
-#: A job in one of these states is answered to whoever asks; needs_decision is the only one left again.
+#: A job in one of these states is answered to whoever asks; only needs_decision is left again.
 ENDED = (DONE, FAILED, NEEDS_DECISION, CANCELLED)
 ALL = (PENDING, RUNNING, SENDING, WAITING, DONE, FAILED, NEEDS_DECISION, CANCELLED)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, insert, select, update
 
 from . import states
 from .database import now
@@ -22,10 +22,23 @@ def find(connection: Connection, job_id: str) -> Job | None:
     return None if row is None else Job.of(row)
 
 
+def find_held(connection: Connection, job_id: str) -> Job | None:
+    """The job with this id, or None; its row stays as it was read until the transaction's end.
+
+    What is decided from it (that it has not ended, so that its end will find a waiter) would
+    otherwise be overtaken on PostgreSQL; on SQLite writers take turns anyway.
+    """
+    row = connection.execute(
+        select(*COLUMNS).where(jobs.c.job_id == job_id).with_for_update(key_share=True)
+    ).one_or_none()
+    return None if row is None else Job.of(row)
+
+
 def audited(
-    connection: Connection, job_id: str, before: str | None, after: str, by: str, why: str
+    connection: Connection, job_id: str, change: tuple[str | None, str], *, by: str, why: str
 ) -> None:
-    """Append who changed a job's state, from what to what, and why."""
+    """Append who changed a job's state, from what to what (None: it was opened), and why."""
+    before, after = change
     connection.execute(
         insert(audit).values(
             job_id=job_id, at=now(), from_state=before, to_state=after, by=by, why=why
@@ -55,7 +68,7 @@ def ended(connection: Connection, job: Job, before: str, *, by: str, own_task: s
 
     ``job`` is the row after the change; ``own_task`` is the task id that will store the outcome.
     """
-    audited(connection, job.job_id, before, job.state, by, job.reason or "")
+    audited(connection, job.job_id, (before, job.state), by=by, why=job.reason or "")
     connection.execute(
         update(waiters)
         .where(waiters.c.job_id == job.job_id, waiters.c.answered_at.is_(None))
@@ -72,6 +85,34 @@ def ended(connection: Connection, job: Job, before: str, *, by: str, own_task: s
         _part_ended(connection, job.parent_id)
     if job.kind == "export.run" and "day" in job.parameters:
         _day_ended(connection, job)
+
+
+def cancel_open(
+    connection: Connection, job_id: str, before: str, *, by: str, why: str
+) -> Job | None:
+    """End a job that nobody works on as cancelled; None when it is not pending or waiting.
+
+    ``before`` is the state that its history shows it to have left.
+    """
+    row = connection.execute(
+        update(jobs)
+        .where(jobs.c.job_id == job_id, jobs.c.state.in_(states.OPEN))
+        .values(
+            state=states.CANCELLED,
+            reason=why,
+            error={"type": "Cancelled", "message": f"not done: {why}"},
+            next_attempt_at=None,
+            transfer=None,
+            cancel_requested=True,
+            updated_at=now(),
+        )
+        .returning(*COLUMNS)
+    ).one_or_none()
+    if row is None:
+        return None
+    job = Job.of(row)
+    ended(connection, job, before, by=by, own_task=None)
+    return job
 
 
 def _owe_notifications(connection: Connection, job: Job) -> None:
@@ -124,18 +165,24 @@ def _part_ended(connection: Connection, parent_id: str) -> None:
 def _day_ended(connection: Connection, job: Job) -> None:
     outcome = job.result or {}
     row = days.c
-    values: dict[str, Any] = {"state": states.DAY_COMPLETE, "listed_age": row.planned_age}
-    if job.state != states.DONE:
-        values = {"state": states.DAY_INCOMPLETE}
+    values: dict[str, Any] = {"state": states.DAY_INCOMPLETE}
+    if job.state == states.DONE:
+        values = {
+            "state": states.DAY_COMPLETE,
+            "completed_by": job.job_id,
+            "listings": row.listings + 1,
+        }
     if outcome.get("manifest"):
+        if job.state != states.DONE:
+            # A later look found something missing: what completed the day no longer does.
+            values |= {"completed_by": None, "listings": 0}
         values["manifest"] = outcome["manifest"]
         values["counts"] = {key: outcome[key] for key in ("listed", "archived", "missing")}
-    mine = (row.account == job.account, row.job_id == job.job_id)
+    mine = and_(row.account == job.account, row.job_id == job.job_id)
     if job.state != states.DONE and not outcome.get("manifest"):
         # A day that was complete stays so when only a later look at it failed; the next night
-        # looks again, since listed_age did not move.
-        connection.execute(
-            update(days).where(*mine, row.listed_age > 0).values(state=states.DAY_COMPLETE)
-        )
-        mine = (*mine, row.listed_age == 0)
-    connection.execute(update(days).where(*mine).values(**values))
+        # looks again, since its listings were not counted up.
+        complete = row.completed_by.is_not(None)
+        connection.execute(update(days).where(mine, complete).values(state=states.DAY_COMPLETE))
+        mine = and_(mine, ~complete)
+    connection.execute(update(days).where(mine).values(**values))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 
 from . import states
 from .database import Database, now
@@ -67,11 +67,11 @@ class Waiters:
         """The state RETRY was stored under this task id. Had its job ended in that very moment, it
         would stand over the outcome, so the answer is due again.
         """
-        over = select(jobs.c.job_id).where(jobs.c.state.in_(states.ENDED)).scalar_subquery()
+        over = exists().where(jobs.c.job_id == waiters.c.job_id, jobs.c.state.in_(states.ENDED))
         self._database.write(
             lambda connection: connection.execute(
                 update(waiters)
-                .where(waiters.c.task_id == task_id, waiters.c.job_id.in_(over))
+                .where(waiters.c.task_id == task_id, over)
                 .values(answered_at=None, due_at=now())
             )
         )

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, case, update
+from sqlalchemy import Connection
 
 from . import states
-from .database import Database, now
-from .errors import LeaseLost
-from .job import COLUMNS, Job
+from .database import Database, Result, now
+from .fencing import announced_on, claim, fenced, own_change, taken_up
+from .job import Job
 from .leases import Lease, Leases
 from .requests import Request, insert_job
-from .schema import jobs, queues
-from .transitions import audited, ended, find, owe
+from .transitions import audited, cancel_open, ended, owe
 
 
 class Work:
@@ -36,9 +36,11 @@ class Work:
         seconds = self._leases.seconds
 
         def work(connection: Connection) -> Job | None:
-            if hint_no is not None:
-                _taken(connection, job_id, hint_no)
-            return _claim(connection, job_id, token, seconds, by=self._worker)
+            queue = None if hint_no is None else announced_on(connection, job_id, hint_no)
+            job = claim(connection, job_id, token, seconds, by=self._worker)
+            if queue is not None and hint_no is not None:
+                taken_up(connection, queue, hint_no)
+            return job
 
         job = self._database.write(work)
         if job is None:
@@ -49,9 +51,14 @@ class Work:
 
     def note(self, lease: Lease, work: dict[str, Any]) -> None:
         """Store how far the work has come. Raises LeaseLost."""
-        self._fenced(lease, {"work": work})
 
-    def postpone(
+        def write(connection: Connection) -> None:
+            if fenced(connection, lease, {"work": work}) is None:
+                own_change(connection, lease, states.RUNNING)
+
+        self._write(lease, write)
+
+    def postpone(  # noqa: PLR0913 - all but the first two are named by the caller
         self,
         lease: Lease,
         reason: str,
@@ -63,8 +70,8 @@ class Work:
     ) -> None:
         """Let the job wait for so many seconds, or, with None, until something makes it due.
 
-        ``progressed`` work is not held against the job: its dead workers are counted anew.
-        Raises LeaseLost.
+        ``progressed`` work is not held against the job: its dead workers are counted anew. A job
+        that was to be cancelled ends here instead. Raises LeaseLost.
         """
         values: dict[str, Any] = {
             "state": states.WAITING,
@@ -79,19 +86,20 @@ class Work:
             values["queue"] = queue
         if progressed:
             values["takeovers"] = 0
-        self._fenced(lease, values, then=states.WAITING, why=reason)
+        self._write(lease, lambda connection: self._waits(connection, lease, values))
         self._leases.drop(lease)
 
     def await_parts(
         self, lease: Lease, parts: list[Request], *, work: dict[str, Any], queue: str
     ) -> list[tuple[Job, int]]:
         """Open a job for every part and let this one wait until the last of them has ended, all in
-        one transaction. Returns the parts with the numbers of their first hints.
+        one transaction. Returns the parts with the numbers of their first hints; none where the
+        job was to be cancelled and ends here instead. Raises LeaseLost.
         """
         values = {
             "state": states.WAITING,
             "reason": f"waits for {len(parts)} part{'s' * (len(parts) != 1)}",
-            "next_attempt_at": None,
+            "next_attempt_at": None if parts else now(),
             "hinted_at": None,
             "lease_until": None,
             "open_parts": len(parts),
@@ -101,24 +109,15 @@ class Work:
         }
 
         def write(connection: Connection) -> list[tuple[Job, int]]:
-            if _fence(connection, lease, values) is None:
-                _own_end(connection, lease, states.WAITING)
+            if not self._waits(connection, lease, values):
                 return []
-            audited(
-                connection,
-                lease.job_id,
-                states.RUNNING,
-                states.WAITING,
-                self._worker,
-                str(values["reason"]),
-            )
             return [insert_job(connection, part, by=self._worker) for part in parts]
 
         opened = self._write(lease, write)
         self._leases.drop(lease)
         return opened
 
-    def finish(
+    def finish(  # noqa: PLR0913 - all but the first two are named by the caller
         self,
         lease: Lease,
         state: str,
@@ -144,9 +143,9 @@ class Work:
         }
 
         def write(connection: Connection) -> Job:
-            job = _fence(connection, lease, values)
+            job = fenced(connection, lease, values)
             if job is None:
-                return _own_end(connection, lease, state)
+                return own_change(connection, lease, state)
             for kind, payload in owed or []:
                 owe(connection, job.job_id, job.account, kind, payload)
             ended(connection, job, states.RUNNING, by=self._worker, own_task=own_task)
@@ -156,72 +155,28 @@ class Work:
         self._leases.drop(lease)
         return job
 
-    def _fenced(
-        self, lease: Lease, values: dict[str, Any], *, then: str | None = None, why: str = ""
-    ) -> None:
-        def write(connection: Connection) -> None:
-            if _fence(connection, lease, values) is None:
-                _own_end(connection, lease, then)
-            elif then is not None:
-                audited(connection, lease.job_id, states.RUNNING, then, self._worker, why)
+    def _waits(self, connection: Connection, lease: Lease, values: dict[str, Any]) -> bool:
+        """Whether the held job waits now: not so when it had waited already before this was
+        repeated, nor when it was to be cancelled, which it can be now that nobody works on it.
+        """
+        job = fenced(connection, lease, values)
+        if job is None:
+            own_change(connection, lease, states.WAITING, states.CANCELLED)
+            return False
+        if job.cancel_requested:
+            cancel_open(
+                connection,
+                job.job_id,
+                states.RUNNING,
+                by=self._worker,
+                why="cancelled while it ran",
+            )
+            return False
+        reason = str(values["reason"])
+        change = (states.RUNNING, states.WAITING)
+        audited(connection, job.job_id, change, by=self._worker, why=reason)
+        return True
 
-        self._write(lease, write)
-
-    def _write(self, lease: Lease, write: Any) -> Any:
+    def _write(self, lease: Lease, write: Callable[[Connection], Result]) -> Result:
         lease.check()
         return self._database.write(write, patience_seconds=max(lease.trusted_seconds(), 0.1))
-
-
-def _claim(
-    connection: Connection, job_id: str, token: str, seconds: float, *, by: str
-) -> Job | None:
-    before = find(connection, job_id)
-    if before is None or before.state not in states.OPEN:
-        return None
-    taken = connection.execute(
-        update(jobs)
-        .where(jobs.c.job_id == job_id, jobs.c.state == before.state)
-        .where(jobs.c.next_attempt_at <= now(), jobs.c.cancel_requested.is_(False))
-        .values(
-            state=states.RUNNING,
-            lease_token=token,
-            lease_until=now() + seconds,
-            attempts=jobs.c.attempts + 1,
-            hinted_at=None,
-            updated_at=now(),
-        )
-        .returning(*COLUMNS)
-    ).one_or_none()
-    if taken is None:
-        return None
-    audited(connection, job_id, before.state, states.RUNNING, by, "taken up")
-    return Job.of(taken)
-
-
-def _taken(connection: Connection, job_id: str, hint_no: int) -> None:
-    job = find(connection, job_id)
-    if job is not None:
-        newer = case((queues.c.taken_no < hint_no, hint_no), else_=queues.c.taken_no)
-        connection.execute(update(queues).where(queues.c.queue == job.queue).values(taken_no=newer))
-
-
-def _fence(connection: Connection, lease: Lease, values: dict[str, Any]) -> Job | None:
-    row = connection.execute(
-        update(jobs)
-        .where(jobs.c.job_id == lease.job_id)
-        .where(jobs.c.lease_token == lease.token, jobs.c.state == states.RUNNING)
-        .values(updated_at=now(), **values)
-        .returning(*COLUMNS)
-    ).one_or_none()
-    return None if row is None else Job.of(row)
-
-
-def _own_end(connection: Connection, lease: Lease, state: str | None) -> Job:
-    # A commit whose answer was lost is repeated and finds no running row any more: the token that
-    # still stands in it tells that the change was this holder's own.
-    row = connection.execute(
-        jobs.select().where(jobs.c.job_id == lease.job_id, jobs.c.lease_token == lease.token)
-    ).one_or_none()
-    if row is None or row.state != state:
-        raise LeaseLost(f"the lease on job {lease.job_id} was lost; another worker goes on")
-    return Job.of(row)

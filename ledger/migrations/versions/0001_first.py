@@ -53,11 +53,10 @@ def upgrade() -> None:
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("job_id", sa.String(length=36), nullable=True),
         sa.Column("manifest", sa.Text(), nullable=True),
-        sa.Column("manifest_sha256", sa.String(length=64), nullable=True),
         sa.Column("counts", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("planned_on", sa.Date(), nullable=True),
-        sa.Column("planned_age", sa.Integer(), nullable=False),
-        sa.Column("listed_age", sa.Integer(), nullable=False),
+        sa.Column("completed_by", sa.String(length=36), nullable=True),
+        sa.Column("listings", sa.Integer(), nullable=False),
         sa.Column("deleted_at", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("account", "day"),
     )
