@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from config.settings import settings
+from ledger.ledger import Ledger
+
+from .servers import Postgres
 
 
 @pytest.fixture(autouse=True)
@@ -19,3 +24,40 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.cache_clear()
     yield
     settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One PostgreSQL for each process that runs tests; every test takes a database of its own."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database: once as an SQLite file, once on PostgreSQL."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+    else:
+        with request.getfixturevalue("postgres").database() as url:
+            yield url
+
+
+@pytest.fixture
+def open_ledger(ledger_url: str) -> Iterator[Callable[..., Ledger]]:
+    """Opens the test's ledger, once more with each call, as one more process would."""
+    with ExitStack() as stack:
+
+        def another(lease_seconds: float = 30) -> Ledger:
+            ledger = Ledger(ledger_url, lease_seconds=lease_seconds)
+            stack.callback(ledger.close)
+            ledger.identity.prepare()
+            return ledger
+
+        yield another
+
+
+@pytest.fixture
+def ledger(open_ledger: Callable[..., Ledger]) -> Ledger:
+    """An empty ledger, ready for use."""
+    return open_ledger()

