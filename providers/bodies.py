@@ -10,9 +10,6 @@ import httpx
 
 from .errors import Uncertain, Unreachable
 
-#: The largest piece that is handed on, in bytes.
-PIECE = 1 << 20
-
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _UNSATISFIED = re.compile(r"bytes \*/(\d+)")
 
@@ -46,7 +43,7 @@ class Body:
         return b"".join(taken)[:size]
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes as they come, at most 1 MiB at a time.
+        """The bytes as they come, each piece as large as the network gives them.
 
         Raises Uncertain when the body ends before its told length or the connection breaks; what
         came until then stands. A body without any length that is cut looks whole: what it holds
@@ -64,7 +61,8 @@ class Body:
 
     def _pieces(self) -> Iterator[bytes]:
         try:
-            yield from self._response.iter_raw(PIECE)
+            # As they come: gathering a larger piece would hide a slow transfer's progress.
+            yield from self._response.iter_raw()
         except (httpx.ConnectError, httpx.ConnectTimeout):
             raise Unreachable(self._provider, "the connection broke") from None
         except httpx.TimeoutException:

@@ -19,7 +19,6 @@ from pydantic import (
 from .errors import InvalidArgument
 
 
-
 def _unreserved(request_id: str) -> str:
     if request_id.startswith("day:"):
         raise ValueError("ids that begin with day: are reserved for the days' own jobs")
@@ -27,9 +26,7 @@ def _unreserved(request_id: str) -> str:
 
 
 #: The caller's idempotency key, without personal data.
-RequestId = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$"), AfterValidator(_unreserved)
-]
+RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$"), AfterValidator(_unreserved)]
 
 
 def _text(value: Any) -> Any:

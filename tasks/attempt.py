@@ -26,18 +26,23 @@ _log = logging.getLogger(__name__)
 _MOST_SURPRISES = 5
 
 
-@dataclass(frozen=True)
-class Wait(Exception):  # noqa: N818 - not an error: the work goes on later
-    """The job goes on later. ``progressed`` says that this attempt came further."""
+class Wait(Exception):
+    """The job goes on later, in ``seconds``. ``progressed`` says that this attempt came further, so
+    that dead workers before it are forgotten; ``queue`` moves the job to another queue.
+    """
 
-    reason: str
-    seconds: float
-    queue: str | None = None
-    progressed: bool = True
+    def __init__(
+        self, reason: str, seconds: float, *, queue: str | None = None, progressed: bool = True
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.seconds = seconds
+        self.queue = queue
+        self.progressed = progressed
 
 
-class GiveBack(Exception):  # noqa: N818 - not an error: another worker goes on at once
-    """This process is stopping; the job is due at once for another."""
+class GiveBack(Exception):
+    """Raised when the process is stopping: the job is due at once for another."""
 
 
 @dataclass(frozen=True)

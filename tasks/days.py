@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from config.celery import DUE
@@ -16,8 +17,11 @@ from .arguments import utc_text
 from .resources import ledger, vonage_account
 
 
-def open_day(alias: str, day: date, *, by: str) -> tuple[Job, int | None]:
+def open_day(
+    alias: str, day: date, *, by: str, task_id: str | None = None
+) -> tuple[Job, int | None]:
     """Open the export of a day that somebody asks for, or join the one that runs or completed it.
+    What is opened runs under ``task_id``, the task that asks.
 
     Raises InvalidArgument for a day that has not begun.
     """
@@ -29,7 +33,10 @@ def open_day(alias: str, day: date, *, by: str) -> tuple[Job, int | None]:
             f"not done: day: {day} is not over in {timezone}; ask for it tomorrow"
         )
     return ledger().days.open(
-        day_row(alias, day, gave_up=False), night=today, request_for=day_request, by=by
+        day_row(alias, day, gave_up=False),
+        night=today,
+        request_for=lambda row: replace(day_request(row), task_id=task_id),
+        by=by,
     )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from typing import Any
+from datetime import UTC, datetime
 
 from archive import layout
 from config.celery import DOWNLOADS, DUE
@@ -76,7 +75,7 @@ def _own_folder(job: Job) -> str:
 def _run_request(asked: RunExport, task_id: str) -> Request | tuple[Job, int | None]:
     account = vonage_account(asked.account)
     if asked.day is not None:
-        return days.open_day(asked.account, asked.day, by=f"task {task_id}")
+        return days.open_day(asked.account, asked.day, by=f"task {task_id}", task_id=task_id)
     assert asked.filters is not None
     filters = asked.filters.canonical()
     start = datetime.fromisoformat(filters["start:gte"])

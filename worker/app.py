@@ -13,13 +13,13 @@ try:
 except ConfigurationError as error:
     sys.exit(f"earwitness: {error}")
 
-from config import logging as our_logging  # noqa: E402 - the configuration comes first
-from tasks.jobs import cancel_revoked  # noqa: E402
-from tasks.message import revoked_listeners  # noqa: E402
-from tasks.resources import stopping  # noqa: E402
+from config import logging as our_logging
+from tasks.jobs import cancel_revoked
+from tasks.message import revoked_listeners
+from tasks.resources import stopping
 
-from .start import start_checks  # noqa: E402
-from .sweeper import Sweeper  # noqa: E402
+from .start import start_checks
+from .sweeper import Sweeper
 
 app = Celery(
     "earwitness",

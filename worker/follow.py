@@ -1,0 +1,116 @@
+"""Following an export as it runs: its state, its polls with their reasons, its transfers."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, Progress, TextColumn
+
+from ledger.job import Job
+from ledger.ledger import Ledger
+
+_LOOK_SECONDS = 0.2
+#: Off a terminal, one line a transfer at most so often.
+_LINE_SECONDS = 1.0
+
+
+def follow(ledger: Ledger, job_ids: list[str], console: Console) -> list[Job]:
+    """Show what the jobs and their parts do until all have ended; the jobs as they are then.
+
+    On a terminal transfers are bars, elsewhere lines.
+    """
+    shown = _Shown(console)
+    with shown:
+        while True:
+            jobs = [ledger.jobs.job(job_id) for job_id in job_ids]
+            for job in jobs:
+                shown.job(job)
+                for part in ledger.jobs.parts(job.job_id):
+                    shown.job(part)
+            if all(job.ended for job in jobs):
+                return jobs
+            time.sleep(_LOOK_SECONDS)
+
+
+def transfer_line(transfer: dict[str, Any]) -> str:
+    """A transfer's figures in words: bytes, rate, time left."""
+    about = "" if transfer["exact"] else "about "
+    whole = f" of {about}{decimal(transfer['total'])}" if transfer["total"] else ""
+    line = f"{decimal(transfer['bytes'])}{whole}, {decimal(transfer['rate'])}/s"
+    left = transfer["seconds_left"]
+    return line if left is None else f"{line}, {left} s left"
+
+
+class _Shown:
+    """What was shown last of each job, so that only changes are."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._seen: dict[str, tuple[str, str | None, int]] = {}
+        self._lines: dict[str, float] = {}
+        self._bars: dict[str, Any] = {}
+        self._progress = Progress(
+            TextColumn("  transfer"),
+            BarColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+
+    def __enter__(self) -> _Shown:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def job(self, job: Job) -> None:
+        """Show a job where it changed."""
+        now = (job.state, job.reason, job.attempts)
+        if job.transfer is not None and job.state == "running":
+            self._transfer(job.job_id, job.transfer)
+        if self._seen.get(job.job_id) == now:
+            return
+        self._seen[job.job_id] = now
+        if job.state in ("pending", "running"):
+            return
+        name = f"{job.kind} {job.account}"
+        self._console.print(f"  {name}: {job.state}" + (f", {job.reason}" if job.reason else ""))
+
+    def _transfer(self, job_id: str, transfer: dict[str, Any]) -> None:
+        if self._console.is_terminal:
+            bar = self._bars.get(job_id)
+            if bar is None:
+                bar = self._bars[job_id] = self._progress.add_task("", figures="", total=None)
+            self._progress.update(
+                bar,
+                completed=transfer["bytes"],
+                total=transfer["total"],
+                figures=transfer_line(transfer),
+            )
+            return
+        if time.monotonic() - self._lines.get(job_id, -_LINE_SECONDS) >= _LINE_SECONDS:
+            self._lines[job_id] = time.monotonic()
+            self._console.print(f"  transfer: {transfer_line(transfer)}")
+
+
+def outcome(job: Job) -> Iterator[str]:
+    """The end of an export in lines: how many are archived, what is missing, the manifest."""
+    result = job.result or {}
+    if "listed" in result:
+        yield f"archived {result['archived']} of {result['listed']} recordings"
+    if job.error is not None:
+        yield job.error["message"]
+    if result.get("manifest"):
+        yield f"manifest: {result['manifest']}"
+
+
+def console() -> Console:
+    """Where people read: wide lines are not broken off a terminal."""
+    return Console(soft_wrap=True, highlight=False, file=sys.stdout)
