@@ -65,7 +65,7 @@ class Days:
 
         return self._database.read(look)
 
-    def plan(  # noqa: PLR0913 - all but the first two are named by the caller
+    def plan(
         self,
         account: str,
         wanted: list[Day],

@@ -58,7 +58,7 @@ class Work:
 
         self._write(lease, write)
 
-    def postpone(  # noqa: PLR0913 - all but the first two are named by the caller
+    def postpone(
         self,
         lease: Lease,
         reason: str,
@@ -117,7 +117,7 @@ class Work:
         self._leases.drop(lease)
         return opened
 
-    def finish(  # noqa: PLR0913 - all but the first two are named by the caller
+    def finish(
         self,
         lease: Lease,
         state: str,
