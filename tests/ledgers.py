@@ -85,11 +85,11 @@ def pass_time(ledger: Ledger, seconds: float, *columns: Column[Any]) -> None:
     ledger.database.write(work)
 
 
-def at_once(*acts: Callable[[], Result]) -> list[Result]:
+def at_once(*acts: Callable[[], Any]) -> list[Any]:
     """The results of acts that threads begin in the same moment."""
     barrier = threading.Barrier(len(acts))
 
-    def begin(act: Callable[[], Result]) -> Result:
+    def begin(act: Callable[[], Any]) -> Any:
         barrier.wait(30)
         return act()
 

