@@ -122,10 +122,15 @@ def _survey(directory: Directory, limits: Limits) -> array[int]:
             f"unpacks from {directory.start} to {total} bytes, more than {limits.ratio:g} times "
             "its size (the limit set here)",
         )
+    return _ascending(directory, starts, ends)
+
+
+def _ascending(directory: Directory, starts: array[int], ends: array[int]) -> array[int]:
+    """Where the members start, in ascending order; each ends before the next one starts."""
     order = sorted(range(len(starts)), key=starts.__getitem__)
     for one, other in pairwise(order):
         if ends[one] > starts[other]:
-            raise Dangerous(path, _overlap(_name_at(directory, other)))
+            raise Dangerous(directory.path, _overlap(_name_at(directory, other)))
     return array("Q", (starts[index] for index in order))
 
 
