@@ -1,9 +1,9 @@
 """The list of members at the end of a ZIP archive, read in slices.
 
 `zipfile` holds the whole list in memory, 45 to 70 MB for 70,000 members. So the list is cut into
-slices of whole entries here, and each slice is shown to `zipfile` as an archive of its own: the
-same members at the same places, with a shorter list. Layout of the records: PKWARE's APPNOTE,
-4.3.12 (entry), 4.3.14 to 4.3.16 (the three records of the end).
+slices of whole entries here, and each slice is shown to `zipfile` as an archive of its own.
+Layout of the records: PKWARE's APPNOTE, 4.3.12 (entry), 4.3.14 to 4.3.16 (the three records of
+the end).
 """
 
 from __future__ import annotations
@@ -45,19 +45,17 @@ class Directory:
     count: int
     wraps: bool
 
-    def entries(self) -> Iterator[tuple[zipfile.ZipFile, zipfile.ZipInfo]]:
-        """Every entry with an archive it can be opened from until the next one is asked for.
+    def entries(self) -> Iterator[zipfile.ZipInfo]:
+        """Every entry, in the order of the list.
 
         Raises Damaged where the list cannot be read or has another number of entries.
         """
         found = 0
         for entries in self._slices():
-            window = _Window(self.file, self.start, entries + _closing(self.start, len(entries)))
             with understood(self.path, "the list of members"):
-                archive = zipfile.ZipFile(window)
-            for info in archive.infolist():
-                found += 1
-                yield archive, info
+                infos = zipfile.ZipFile(io.BytesIO(entries + _closing(len(entries)))).infolist()
+            found += len(infos)
+            yield from infos
         if (found & 0xFFFF if self.wraps else found) != self.count:
             raise Damaged(
                 self.path, f"its list has {found} members where its end says {self.count}"
@@ -120,7 +118,7 @@ def name(info: zipfile.ZipInfo) -> str:
 
 @contextmanager
 def understood(path: str, part: str) -> Iterator[None]:
-    """Turn what `zipfile` and its decompressors raise into Damaged(path) that names the part."""
+    """Turn what `zipfile` and the decompressors raise into Damaged(path) that names the part."""
     try:
         yield
     except (
@@ -132,63 +130,21 @@ def understood(path: str, part: str) -> Iterator[None]:
         struct.error,
         NotImplementedError,
     ) as error:
-        raise Damaged(path, f"{part} {_meaning(error)}") from error
+        raise Damaged(path, f"{part} cannot be read or unpacked; fetch it again") from error
     except OSError as error:
+        # bz2 says so of damaged bytes; an error of the system has a number.
         if error.errno is not None:
             raise
-        raise Damaged(path, f"{part} cannot be decompressed; fetch it again") from error
+        raise Damaged(path, f"{part} cannot be unpacked; fetch it again") from error
 
 
-def _meaning(error: Exception) -> str:
-    if isinstance(error, NotImplementedError):
-        return f"is packed in a way that cannot be checked here ({error})"
-    if "CRC" in str(error):
-        return "does not have the checksum (CRC-32) it should have; fetch it again"
-    if isinstance(error, EOFError):
-        return "is cut; fetch it again"
-    return "cannot be read or decompressed; fetch it again"
-
-
-class _Window(io.RawIOBase):
-    """The bytes of a file up to `start`, and `tail` in place of what follows."""
-
-    def __init__(self, file: BinaryIO, start: int, tail: bytes) -> None:
-        self._file, self._start, self._tail = file, start, tail
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at}
-        self._at = max(0, origin.get(whence, self._start + len(self._tail)) + offset)
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        if size < 0:
-            size = self._start + len(self._tail)
-        if self._at < self._start:
-            self._file.seek(self._at)
-            piece = self._file.read(min(size, self._start - self._at))
-        else:
-            piece = self._tail[self._at - self._start :][:size]
-        self._at += len(piece)
-        return piece
-
-
-def _closing(start: int, length: int) -> bytes:
-    """The three records of the end for a list of `length` bytes at `start`.
+def _closing(length: int) -> bytes:
+    """The three records of the end behind a list of `length` bytes that nothing precedes.
 
     `zipfile` goes by the list's length; the count of entries is left at 0.
     """
-    end64 = _END64.pack(b"PK\x06\x06", _END64.size - 12, 45, 45, 0, 0, 0, 0, length, start)
-    locator = _LOCATOR.pack(b"PK\x06\x07", 0, start + length, 1)
+    end64 = _END64.pack(b"PK\x06\x06", _END64.size - 12, 45, 45, 0, 0, 0, 0, length, 0)
+    locator = _LOCATOR.pack(b"PK\x06\x07", 0, length, 1)
     end = _END.pack(b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
     return end64 + locator + end
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
-import struct
 import zipfile
 from array import array
 from bisect import bisect_right
@@ -15,17 +14,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import Damaged, Dangerous, Missing
-from .zip_directory import Directory, find, name, raw_name, understood
+from .errors import Dangerous, Missing
+from .zip_directory import Directory, find, name
+from .zip_member import packed_at, shortest, unpacked
 
-PIECE = 1024 * 1024
 RATIO_COUNTS_ABOVE = 64 * 1024 * 1024
-LARGEST_LZMA_DICTIONARY = 32 * 1024 * 1024
 
-_HEADER = struct.Struct("<4s22x2H")
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
-_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_SMALL_PIECE = 4096
 
 
 @dataclass(frozen=True)
@@ -69,12 +64,12 @@ def members(
         return
     directory = find(file, path)
     starts = _survey(directory, limits)
-    for archive, info in directory.entries():
+    for info in directory.entries():
         if _is_folder(info):
             continue
         _check_place(directory, info, starts)
         digest = hashlib.sha256()
-        for piece in _unpacked(archive, info, path):
+        for piece in unpacked(file, info, path):
             digest.update(piece)
             if on_bytes:
                 on_bytes(len(piece))
@@ -87,14 +82,14 @@ def copy(file: BinaryIO, member: Member, to: BinaryIO, *, path: str) -> None:
     Of several members with its name, the one with its sum is taken.
     Raises Missing where there is none, Damaged.
     """
-    for archive, info in find(file, path).entries():
+    for info in find(file, path).entries():
         if name(info) != member.name or info.file_size != member.bytes:
             continue
         digest = hashlib.sha256()
-        for piece in _unpacked(archive, info, path):
+        for piece in unpacked(file, info, path):
             digest.update(piece)
         if digest.hexdigest() == member.sha256:
-            for piece in _unpacked(archive, info, path):
+            for piece in unpacked(file, info, path):
                 to.write(piece)
             return
     raise Missing(path, f"holds no member {member.name!r} with the SHA-256 {member.sha256}")
@@ -104,14 +99,14 @@ def _survey(directory: Directory, limits: Limits) -> array[int]:
     """Check the list of members as a whole. Returns where they start, in ascending order."""
     path, total = directory.path, 0
     starts, ends = array("Q"), array("Q")
-    for _, info in directory.entries():
+    for info in directory.entries():
         _check_entry(path, info, limits)
         total += info.file_size
         if len(starts) == limits.members:
             raise Dangerous(path, f"has more than {limits.members} members (the limit set here)")
         if total > limits.bytes:
             raise Dangerous(path, f"unpacks to more than {limits.bytes} bytes (the limit set here)")
-        end = info.header_offset + _HEADER.size + len(raw_name(info)) + info.compress_size
+        end = info.header_offset + shortest(info)
         if end > directory.start:
             raise Dangerous(path, f"the member {name(info)!r} reaches into the list of members")
         starts.append(info.header_offset)
@@ -165,56 +160,11 @@ def _fault_of_name(shown: str) -> str | None:
 
 
 def _check_place(directory: Directory, info: zipfile.ZipInfo, starts: array[int]) -> None:
-    """The header in front of a member agrees with the list, and the member ends before the next."""
-    path, shown = directory.path, name(info)
-    directory.file.seek(info.header_offset)
-    header = directory.file.read(_HEADER.size)
-    if not header.startswith(b"PK\x03\x04") or len(header) < _HEADER.size:
-        raise Damaged(path, f"the member {shown!r} is not where the list says; fetch it again")
-    _, name_length, extra_length = _HEADER.unpack(header)
-    if directory.file.read(name_length) != raw_name(info):
-        raise Dangerous(path, f"the member {shown!r} has another name in its own header")
-    end = info.header_offset + _HEADER.size + name_length + extra_length + info.compress_size
+    """The member, with the header in front of it, ends before the next one starts."""
+    end = packed_at(directory.file, info, directory.path) + info.compress_size
     following = bisect_right(starts, info.header_offset)
     if end > (starts[following] if following < len(starts) else directory.start):
-        raise Dangerous(path, _overlap(shown))
-    if info.compress_type == zipfile.ZIP_LZMA:
-        directory.file.seek(extra_length + 5, 1)
-        dictionary = int.from_bytes(directory.file.read(4), "little")
-        if dictionary > LARGEST_LZMA_DICTIONARY:
-            raise Dangerous(path, f"the member {shown!r} needs {dictionary} bytes of memory")
-
-
-def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: str) -> Iterator[bytes]:
-    """The bytes of a member in pieces, through its CRC.
-
-    `zipfile` stops at the declared size without a word, so it is given a larger one and what
-    comes is counted here. It bounds what one read unpacks for deflate only, so of anything else
-    it is fed little at a time.
-    """
-    part, declared, count = f"the member {name(info)!r}", info.file_size, 0
-    size = PIECE if info.compress_type in _BOUNDED else _SMALL_PIECE
-    info.file_size = declared + 2 * PIECE
-    try:
-        with understood(path, part):
-            file = archive.open(info)
-        with file:
-            while True:
-                with understood(path, part):
-                    piece = file.read(size)
-                count += len(piece)
-                if count > declared or (not piece and count < declared):
-                    raise Damaged(path, _other_size(part, declared, count))
-                if not piece:
-                    return
-                yield piece
-    finally:
-        info.file_size = declared
-
-
-def _other_size(part: str, declared: int, count: int) -> str:
-    found = f"more than {declared}" if count > declared else str(count)
-    return f"{part} has {found} bytes where the list says {declared}; fetch it again"
+        raise Dangerous(directory.path, _overlap(name(info)))
 
 
 def _is_folder(info: zipfile.ZipInfo) -> bool:
@@ -230,4 +180,4 @@ def _overlap(shown: str) -> str:
 
 
 def _name_at(directory: Directory, index: int) -> str:
-    return next(name(info) for n, (_, info) in enumerate(directory.entries()) if n == index)
+    return next(name(info) for n, info in enumerate(directory.entries()) if n == index)
