@@ -6,13 +6,16 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from config.settings import settings
 from ledger.ledger import Ledger
 
-from .servers import Postgres
+from .deployment import Deployment
+from .servers import Postgres, Valkey
+from .simulators import Simulators
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +64,32 @@ def open_ledger(ledger_url: str) -> Iterator[Callable[..., Ledger]]:
 def ledger(open_ledger: Callable[..., Ledger]) -> Ledger:
     """An empty ledger, ready for use."""
     return open_ledger()
+
+
+@pytest.fixture
+def valkey() -> Iterator[Valkey]:
+    """A Redis of the test's own."""
+    with Valkey() as server:
+        yield server
+
+
+@pytest.fixture
+def simulators(tmp_path: Path) -> Iterator[Simulators]:
+    """The simulated providers, over HTTP."""
+    with Simulators(port=0, data=tmp_path / "simulators") as running:
+        yield running
+
+
+@pytest.fixture
+def deploy(tmp_path: Path, valkey: Valkey) -> Iterator[Callable[..., Deployment]]:
+    """Makes a deployment of its own: the text of its accounts file, then ``Deployment``'s options."""
+    with ExitStack() as stack:
+
+        def make(accounts: str, **options: Any) -> Deployment:
+            folder = tmp_path / f"deployment-{len(list(tmp_path.iterdir()))}"
+            folder.mkdir()
+            deployment = Deployment(folder, valkey, accounts, **options)
+            stack.callback(deployment.close)
+            return deployment
+
+        yield make

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,6 +47,25 @@ def eventually(
         if time.monotonic() > until:
             raise AssertionError(f"{what} within {within} s; last seen: {seen!r}")
         time.sleep(0.05)
+
+
+def account_toml(
+    alias: str, configuration: Mapping[str, Any], nightly: Mapping[str, Any] | None = None
+) -> str:
+    """An account as a section of the accounts file; ``nightly`` over short defaults."""
+    lines = [f"[accounts.{alias}]"]
+    lines += [f"{name} = {_toml(value)}" for name, value in configuration.items()]
+    if nightly is not None:
+        standard = {"at": "00:00", "timezone": "Asia/Kolkata", "settle_minutes": 0}
+        lines.append(f"[accounts.{alias}.nightly]")
+        lines += [f"{name} = {_toml(value)}" for name, value in {**standard, **nightly}.items()]
+    return "\n".join([*lines, ""])
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items()) + "}"
+    return json.dumps(value)
 
 
 class Process:
