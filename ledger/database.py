@@ -16,6 +16,9 @@ from .errors import LedgerAway
 
 Result = TypeVar("Result")
 
+#: Seconds between attempts: short, since the locks of others are, and so are holders' leases.
+_WAITS = {"wait_initial": 0.02, "wait_max": 0.25, "wait_jitter": 0.05}
+
 #: libpq's own limits: a host that vanished is noticed after seconds, not after hours.
 _NOTICES_A_DEAD_HOST = {
     "keepalives_idle": 5,
@@ -72,7 +75,7 @@ class Database:
         """
         try:
             for attempt in stamina.retry_context(
-                on=_AGAIN, attempts=None, timeout=patience_seconds, wait_initial=0.05, wait_max=1
+                on=_AGAIN, attempts=None, timeout=patience_seconds, **_WAITS
             ):
                 with attempt, self.engine.begin() as connection:
                     return work(connection)
@@ -84,7 +87,7 @@ class Database:
         """Run reading statements outside any transaction. Raises LedgerAway."""
         try:
             for attempt in stamina.retry_context(
-                on=_AWAY, attempts=None, timeout=patience_seconds, wait_initial=0.05, wait_max=1
+                on=_AWAY, attempts=None, timeout=patience_seconds, **_WAITS
             ):
                 with attempt, self._reading.connect() as connection:
                     return work(connection)

@@ -123,12 +123,14 @@ class Leases:
                 continue
 
     def _renew_for_ever(self) -> None:
-        while not self._closed.wait(self.seconds / 6):
+        pause = self.seconds / 6
+        while not self._closed.wait(pause):
+            pause = self.seconds / 6
             try:
                 self.renew()
             except LedgerAway:
-                # Nothing to do but to go on asking: the holders' own clocks stop them in time.
-                continue
+                # Nothing to do but to go on asking, and soon: the holders' own clocks run.
+                pause = self.seconds / 60
             except Exception:  # noqa: BLE001 - every later lease needs this thread as well
                 _log.exception("the leases could not be renewed")
 
