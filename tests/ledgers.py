@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, update
+from sqlalchemy import Column, Connection, event, update
+from sqlalchemy.exc import OperationalError
 
 from ledger import states
 from ledger.job import Job
@@ -117,3 +119,22 @@ def _act(act: Callable[..., Result], url: str, argument: Any, barrier: Any) -> R
         return act(ledger, argument)
     finally:
         ledger.close()
+
+
+@contextmanager
+def answer_lost(ledger: Ledger) -> Iterator[None]:
+    """Within, the next commit is written, but its answer does not come back."""
+    armed = [True]
+
+    def lose(connection: Connection) -> None:
+        if armed:
+            armed.clear()
+            connection.connection.commit()
+            raise OperationalError("COMMIT", None, ConnectionError("the answer was lost"))
+
+    event.listen(ledger.database.engine, "commit", lose)
+    try:
+        yield
+        assert not armed, "nothing was committed"
+    finally:
+        event.remove(ledger.database.engine, "commit", lose)

@@ -15,7 +15,7 @@ from ledger.ledger import Ledger
 from ledger.requests import Request
 from ledger.schema import jobs
 
-from .ledgers import QUEUE, at_once, in_processes, pass_time, taken_up
+from .ledgers import QUEUE, answer_lost, at_once, in_processes, pass_time, taken_up
 
 OpenLedger = Callable[..., Ledger]
 
@@ -130,6 +130,16 @@ def test_planners_of_two_processes_open_each_day_once(ledger: Ledger, ledger_url
     opened = in_processes(_plan_five, ledger_url, [1, 2, 3])
     assert len(list(chain.from_iterable(opened))) == 5
     assert ledger.jobs.counts() == {"pending": 5}
+
+
+def test_a_plan_whose_answer_was_lost_opens_each_day_once(ledger: Ledger) -> None:
+    """Repeated by itself it finds its own days; their hints are left to a sweeper."""
+    with answer_lost(ledger):
+        assert _plan(ledger, _night(1), _day()) == []
+    assert _row(ledger).generation == 1
+    assert ledger.jobs.counts() == {"pending": 1}
+    pass_time(ledger, 31, jobs.c.hinted_at)
+    assert len(ledger.hints.due(QUEUE, room=9, queue_is_empty=True)) == 1
 
 
 def test_a_day_is_tried_once_a_night(ledger: Ledger) -> None:

@@ -1,0 +1,361 @@
+"""The ledger when its database is away, slow, full or locked, and when processes are killed."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, create_engine, event, func, select, text
+
+from ledger import states
+from ledger.errors import LedgerAway
+from ledger.ledger import Ledger
+from ledger.schema import audit, jobs, waiters
+
+from .ledgers import (
+    NOTIFY,
+    QUEUE,
+    answer_lost,
+    opened,
+    pass_time,
+    request,
+    running,
+    steps,
+    taken_up,
+)
+from .servers import Postgres
+
+OpenLedger = Callable[..., Ledger]
+
+on_postgres = pytest.mark.parametrize("ledger_url", ["postgres"], indirect=True)
+on_sqlite = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+
+
+def _count(ledger: Ledger, table: Any) -> int:
+    return ledger.database.read(
+        lambda connection: connection.execute(select(func.count()).select_from(table)).scalar_one()
+    )
+
+
+def test_an_opening_whose_answer_was_lost(ledger: Ledger) -> None:
+    """Asked again by itself, it finds its own job: one row, one history, one waiter, and a first
+    hint that a sweeper sends when nobody else did.
+    """
+    with answer_lost(ledger):
+        job, number = ledger.requests.open(request(task_id="t1"), by="test", notify=NOTIFY)
+    assert number is None
+    assert steps(ledger, job.job_id) == [(None, "pending")]
+    assert (_count(ledger, jobs), _count(ledger, waiters)) == (1, 1)
+    pass_time(ledger, 31, jobs.c.hinted_at)
+    assert len(ledger.hints.due(QUEUE, room=5, queue_is_empty=True)) == 1
+
+
+def test_a_claim_whose_answer_was_lost(ledger: Ledger) -> None:
+    """The worker recognises its own token and goes on; no worker is counted as dead."""
+    job = opened(ledger)
+    with answer_lost(ledger):
+        claimed = ledger.work.claim(job.job_id, 1)
+    assert claimed is not None
+    held, lease = claimed
+    assert (held.state, held.attempts) == (states.RUNNING, 1)
+    assert ledger.work.claim(job.job_id) is None
+    assert ledger.work.finish(lease, states.DONE).takeovers == 0
+
+
+@pytest.mark.parametrize("state", [states.DONE, states.FAILED])
+def test_an_end_whose_answer_was_lost(ledger: Ledger, state: str) -> None:
+    """It recognises its own end: the job, its history and what it owes are there once."""
+    _, lease = running(ledger, task_id="t1")
+    with answer_lost(ledger):
+        job = ledger.work.finish(lease, state, result={"n": 1}, owed=[("chain", {"path": "a"})])
+    assert (job.state, job.result) == (state, {"n": 1})
+    assert steps(ledger, job.job_id)[1:] == [("pending", "running"), ("running", state)]
+    assert [one.kind for one in ledger.obligations.due(limit=9)] == ["chain"]
+
+
+def test_a_wait_whose_answer_was_lost(ledger: Ledger) -> None:
+    """The job waits, once."""
+    job, lease = running(ledger)
+    with answer_lost(ledger):
+        ledger.work.note(lease, {"a": 1})
+    with answer_lost(ledger):
+        ledger.work.postpone(lease, "not ready", seconds=60)
+    assert steps(ledger, job.job_id)[2:] == [("running", "waiting")]
+    assert ledger.jobs.job(job.job_id).work == {"a": 1}
+
+
+def test_parts_whose_answer_was_lost(ledger: Ledger) -> None:
+    """Each part is opened once, and the export waits for as many as there are."""
+    parent, lease = running(ledger, "run", kind="export.run")
+    parts = [request(f"p{n}", parent_id=parent.job_id) for n in range(3)]
+    with answer_lost(ledger):
+        ledger.work.await_parts(lease, parts, work={}, queue=QUEUE)
+    assert ledger.jobs.job(parent.job_id).open_parts == 3
+    assert len(ledger.jobs.parts(parent.job_id)) == 3
+
+
+def test_the_last_part_whose_answer_was_lost(ledger: Ledger) -> None:
+    """It is counted once."""
+    parent, lease = running(ledger, "run", kind="export.run")
+    parts = [request(f"p{n}", parent_id=parent.job_id) for n in range(2)]
+    started = ledger.work.await_parts(lease, parts, work={}, queue=QUEUE)
+    _, part = taken_up(ledger, started[0][0].job_id)
+    with answer_lost(ledger):
+        ledger.work.finish(part, states.DONE)
+    assert ledger.jobs.job(parent.job_id).open_parts == 1
+
+
+def test_a_takeover_whose_answer_was_lost(ledger: Ledger) -> None:
+    """One dead worker is counted as one."""
+    job, _ = running(ledger)
+    pass_time(ledger, 31, jobs.c.lease_until)
+    with answer_lost(ledger):
+        ledger.recovery.take_from_the_dead()
+    assert ledger.jobs.job(job.job_id).takeovers == 1
+
+
+def test_decisions_whose_answers_were_lost(ledger: Ledger) -> None:
+    """Cancelled once; done again once."""
+    job = opened(ledger)
+    with answer_lost(ledger):
+        assert ledger.decisions.cancel(job.job_id, by="ana").state == states.CANCELLED
+    assert steps(ledger, job.job_id) == [(None, "pending"), ("pending", "cancelled")]
+    with answer_lost(ledger):
+        again, _ = ledger.decisions.again(job.job_id, by="ana", note="x")
+    assert again.request_id == "r1#2"
+    assert _count(ledger, jobs) == 2
+
+
+def test_a_renewed_token_whose_answers_were_lost(ledger: Ledger) -> None:
+    """The worker that renews knows that it does, and that its token was stored: a provider's
+    single-use refresh token is spent by then.
+    """
+    shelf = ledger.accounts.shelf("india")
+    with answer_lost(ledger):
+        claim = shelf.claim(0, 30)
+    assert claim is not None
+    with answer_lost(ledger):
+        assert shelf.put(claim, b"token")
+    stored = shelf.read()
+    assert stored is not None
+    assert stored.version == 1
+
+
+def test_an_alert_whose_answer_was_lost(ledger: Ledger) -> None:
+    """It is owed, once."""
+    job = opened(ledger)
+    with answer_lost(ledger):
+        ledger.accounts.alert_once("india", "refused", owed=(job.job_id, {"message": "m"}))
+    assert len(ledger.obligations.due(limit=9)) == 1
+
+
+@contextmanager
+def _locked(url: str) -> Iterator[None]:
+    """Within, another program writes: no writer of ours gets at the table of jobs."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        postgres = connection.dialect.name == "postgresql"
+        connection.execute(text("BEGIN" if postgres else "BEGIN IMMEDIATE"))
+        if postgres:
+            connection.execute(text("LOCK TABLE jobs IN EXCLUSIVE MODE"))
+        yield
+        connection.execute(text("ROLLBACK"))
+    engine.dispose()
+
+
+def test_a_lock_that_passes_is_waited_for(ledger: Ledger, ledger_url: str) -> None:
+    """Another program that writes for a while delays an opening and fails none; readers go on."""
+    job = opened(ledger)
+    answers: list[Any] = []
+    late = threading.Thread(target=lambda: answers.append(opened(ledger, "late")))
+    with _locked(ledger_url):
+        late.start()
+        assert ledger.jobs.job(job.job_id) == job
+        late.join(1.5)
+        assert late.is_alive(), "it did not wait"
+    late.join(30)
+    assert [one.request_id for one in answers] == ["late"]
+
+
+def test_a_lock_that_stays_is_said(open_ledger: OpenLedger, ledger_url: str) -> None:
+    """After its patience the ledger says that it does not answer; nothing has changed."""
+    ledger = open_ledger(lease_seconds=3)
+    job, lease = running(ledger)
+    before, history = ledger.jobs.job(job.job_id), ledger.jobs.history(job.job_id)
+    with _locked(ledger_url):
+        begun = time.monotonic()
+        with pytest.raises(LedgerAway, match="the ledger does not answer"):
+            ledger.work.finish(lease, states.DONE)
+        assert time.monotonic() - begun < 4, "it went on asking when its lease had run out"
+    assert ledger.jobs.job(job.job_id) == before
+    assert ledger.jobs.history(job.job_id) == history
+
+
+@on_sqlite
+def test_a_full_disk_changes_nothing(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    """No room for another page: what was accepted stays readable, what could not be written is
+    refused whole, no parameter is told to a log, and with room again everything goes on.
+    """
+    job, lease = running(ledger)
+    before = ledger.jobs.history(job.job_id)
+
+    def set_pages(pages: int) -> None:
+        ledger.database.close()
+        event.listen(
+            ledger.database.engine,
+            "connect",
+            lambda connection, _: connection.execute(f"PRAGMA max_page_count = {pages}"),
+        )
+
+    canary = "canary-5550100" * 10_000
+    set_pages(1)
+    with caplog.at_level(logging.DEBUG), pytest.raises(LedgerAway, match="full") as refused:
+        ledger.requests.open(request("big", parameters={"canary": canary}), by="test")
+    assert "canary" not in str(refused.value)
+    assert not [record for record in caplog.records if "canary" in repr(record.__dict__)]
+    assert refused.value.__cause__ is None
+    assert ledger.jobs.history(job.job_id) == before
+    assert ledger.jobs.named("big") == []
+    assert ledger.jobs.counts() == {"running": 1}
+    set_pages(1_000_000)
+    ledger.requests.open(request("big", parameters={"canary": canary}), by="test")
+    assert ledger.work.finish(lease, states.DONE).state == states.DONE
+
+
+@on_postgres
+def test_postgres_restarts_in_the_middle_of_writes(
+    open_ledger: OpenLedger, postgres: Postgres
+) -> None:
+    """Every opening that was under way is accepted, once, by the patience of the ledger alone; work
+    that goes on keeps its job.
+    """
+    ledger = open_ledger(lease_seconds=12)
+    working, lease = running(ledger, "works")
+    failures: list[Exception] = []
+    done = threading.Event()
+    names: list[str] = []
+
+    def write(writer: int) -> None:
+        n = 0
+        while not done.is_set() or n < 20:
+            n += 1
+            name = f"w{writer}-{n}"
+            try:
+                ledger.requests.open(request(name), by="test")
+                names.append(name)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
+                failures.append(error)
+                return
+
+    writers = [threading.Thread(target=write, args=(n,)) for n in range(4)]
+    for writer in writers:
+        writer.start()
+    postgres.restart()
+    lease.progress()
+    postgres.crash()
+    postgres.start()
+    lease.progress()
+    done.set()
+    for writer in writers:
+        writer.join(30)
+    assert failures == []
+    accepted = ledger.jobs.jobs(state=states.PENDING, limit=99_999)
+    assert sorted(job.request_id for job in accepted) == sorted(names)
+    assert _count(ledger, audit) == len(names) + 2
+    assert ledger.recovery.take_from_the_dead() == []
+    assert ledger.work.finish(lease, states.DONE).job_id == working.job_id
+
+
+@on_postgres
+def test_postgres_away_for_long(open_ledger: OpenLedger, postgres: Postgres) -> None:
+    """Reading and writing say so within their patience; after its return everything goes on."""
+    ledger = open_ledger()
+    job = opened(ledger)
+    postgres.stop()
+    try:
+        for ask in (partial(ledger.jobs.job, job.job_id), partial(opened, ledger, "r2")):
+            begun = time.monotonic()
+            with pytest.raises(LedgerAway, match="may be asked again without harm"):
+                ask()
+            assert time.monotonic() - begun < 10
+    finally:
+        postgres.start()
+    assert ledger.jobs.job(job.job_id) == job
+    opened(ledger, "r2")
+
+
+@on_postgres
+def test_a_process_that_slept_in_a_transaction(ledger: Ledger) -> None:
+    """Its session was ended so that its locks held up nobody; awake again, it starts anew."""
+    job = opened(ledger)
+    asleep = [True]
+
+    def work(connection: Connection) -> int:
+        changed = connection.execute(
+            jobs.update().where(jobs.c.job_id == job.job_id).values(attempts=7)
+        )
+        if asleep:
+            asleep.clear()
+            time.sleep(6)
+            connection.execute(select(jobs.c.job_id)).all()
+        return changed.rowcount
+
+    sleeper = threading.Thread(
+        target=ledger.database.write, args=(work,), kwargs={"patience_seconds": 20}
+    )
+    sleeper.start()
+    time.sleep(0.5)
+    assert ledger.decisions.cancel(job.job_id, by="ana").state == states.CANCELLED
+    sleeper.join(30)
+    assert ledger.jobs.job(job.job_id).attempts == 7
+
+
+def _open_for_ever(url: str, name: str, opened_one: Any) -> None:
+    ledger = Ledger(url)
+    n = 0
+    while True:
+        n += 1
+        job, _ = ledger.requests.open(
+            request(f"{name}-{n}", task_id=f"t{name}-{n}"), by="test", notify=NOTIFY
+        )
+        claimed = ledger.work.claim(job.job_id)
+        assert claimed is not None
+        ledger.work.finish(claimed[1], states.DONE, result={"n": n}, owed=[("chain", {"n": n})])
+        opened_one.set()
+
+
+def test_a_killed_process_leaves_nothing_half(ledger: Ledger, ledger_url: str) -> None:
+    """Killed between any two instructions: every job has its whole history, its waiter, and what
+    its end owes, or is not there.
+    """
+    context: Any = multiprocessing.get_context("forkserver")
+    for name in ("a", "b", "c"):
+        begun = context.Event()
+        process = context.Process(target=_open_for_ever, args=(ledger_url, name, begun))
+        process.start()
+        assert begun.wait(30)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join(30)
+        process.close()
+    found = ledger.jobs.jobs(limit=99999)
+    whole = [(None, "pending"), ("pending", "running"), ("running", "done")]
+    states_of = {"pending": 1, "running": 2, "done": 3}
+    for job in found:
+        assert steps(ledger, job.job_id) == whole[: states_of[job.state]]
+    owed = ledger.obligations.due(limit=99999)
+    done = {job.job_id for job in found if job.state == states.DONE}
+    assert sorted((one.job_id, one.kind) for one in owed) == sorted(
+        (job_id, kind) for job_id in done for kind in ("chain", "notify")
+    )
+    assert _count(ledger, waiters) == len(found)
+    assert _count(ledger, audit) == sum(states_of[job.state] for job in found)
