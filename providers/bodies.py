@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from collections.abc import Iterator
 
 import httpx
 
-from .errors import Uncertain, Unreachable
+from .errors import Uncertain
+from .exchange import Answer
+
+#: The largest piece that is handed on, in bytes.
+PIECE = 1 << 20
+
+#: While bytes come, a piece is handed on at least this often, however small it is.
+_GATHERING_SECONDS = 0.5
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _UNSATISFIED = re.compile(r"bytes \*/(\d+)")
@@ -18,77 +26,115 @@ class Body:
     """An answer whose bytes are still to come.
 
     ``offset`` is where its first byte belongs, ``total`` the size of the whole object if told,
-    ``etag`` a strong validator or None; ``complete`` means that nothing is left to fetch.
+    ``etag`` a strong validator or None, ``content_type`` as sent; ``complete`` means that nothing
+    is left to fetch (a 416 for a part that begins at the object's end).
     """
 
     def __init__(
-        self, provider: str, response: httpx.Response, *, asked: int, complete: bool = False
+        self, provider: str, answer: Answer, *, asked: int = 0, etag: str | None = None
     ) -> None:
         self._provider = provider
-        self._response = response
-        self.complete = complete
-        self.content_type = response.headers.get("Content-Type", "")
-        etag = response.headers.get("ETag", "")
-        # A weak validator does not promise the same bytes (RFC 9110, 13.1.5).
-        self.etag = etag if etag.startswith('"') else None
-        self.offset, self.total, self._expected = self._place(asked)
-        self._raw = self._pieces()
+        self._answer = answer
+        self._broken: str | None = None
+        self._raw = self._arriving()
+        self.content_type = answer.headers.get("Content-Type", "")
+        self.complete = answer.status == 416 and unsatisfied_total(answer) == asked
+        # A 206 belongs to the validator that was asked for; not every server repeats it.
+        told = answer.headers.get("ETag", etag if answer.status == 206 else None)
+        self.etag = told if is_strong(told) else None
+        self.offset, self.total, self._end = self._place(asked)
+        if self.offset and self.etag != etag:
+            raise Uncertain(provider, "a part of another file was sent than the one asked for")
+        if answer.headers.get("Content-Encoding", "identity") != "identity":
+            raise Uncertain(
+                provider, "the file came compressed, although it was asked for as it is"
+            )
 
     def first(self, size: int) -> bytes:
-        """Up to the first ``size`` bytes, which ``chunks`` gives again; fewer only at the end."""
+        """The first bytes, at least ``size`` unless there are fewer; ``chunks`` gives them again.
+
+        Raises Uncertain when the connection breaks before.
+        """
         taken: list[bytes] = []
         while sum(map(len, taken)) < size and (piece := next(self._raw, b"")):
             taken.append(piece)
         self._raw = itertools.chain(taken, self._raw)
-        return b"".join(taken)[:size]
+        start = b"".join(taken)
+        if self._broken and len(start) < size:
+            raise Uncertain(self._provider, f"the transfer {self._broken}")
+        return start
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes as they come, each piece as large as the network gives them.
+        """The bytes as they come, at most 1 MiB at a time.
 
-        Raises Uncertain when the body ends before its told length or the connection breaks; what
-        came until then stands. A body without any length that is cut looks whole: what it holds
-        must be verified.
+        Raises Uncertain when the body ends before its told length or the connection breaks, after
+        the last byte that came was given. A body without any told length that is cut cleanly looks
+        whole: what it holds must be verified.
         """
         received = 0
-        for piece in self._raw:
+        for piece in self._gathered():
             received += len(piece)
             yield piece
-        if self._expected is not None and received != self._expected:
+        if self._broken:
+            raise Uncertain(
+                self._provider, f"the transfer {self._broken} after {received} bytes; it is resumed"
+            )
+        if self._end is not None and self.offset + received != self._end:
             raise Uncertain(
                 self._provider,
-                f"the transfer ended after {received} of {self._expected} bytes; it is resumed",
+                f"the transfer ended after {received} of {self._end - self.offset} bytes; "
+                "it is resumed",
             )
 
-    def _pieces(self) -> Iterator[bytes]:
+    def _gathered(self) -> Iterator[bytes]:
+        gathered, since = bytearray(), time.monotonic()
+        for piece in self._raw:
+            gathered += piece
+            while len(gathered) >= PIECE:
+                yield bytes(gathered[:PIECE])
+                del gathered[:PIECE]
+                since = time.monotonic()
+            if gathered and time.monotonic() - since > _GATHERING_SECONDS:
+                yield bytes(gathered)
+                gathered.clear()
+                since = time.monotonic()
+        if gathered:
+            yield bytes(gathered)
+
+    def _arriving(self) -> Iterator[bytes]:
+        """The bytes as they come; a break ends them, so that none before it is lost."""
         try:
-            # As they come: gathering a larger piece would hide a slow transfer's progress.
-            yield from self._response.iter_raw()
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            raise Unreachable(self._provider, "the connection broke") from None
+            yield from self._answer.response.iter_raw()
         except httpx.TimeoutException:
-            raise Uncertain(
-                self._provider, "nothing came for too long; the transfer is resumed"
-            ) from None
-        except httpx.HTTPError as error:
-            raise Uncertain(
-                self._provider, f"the transfer broke off ({type(error).__name__}); it is resumed"
-            ) from None
+            self._broken = "stood still for too long"
+        except httpx.RequestError as error:
+            self._broken = f"broke off ({type(error).__name__})"
 
     def _place(self, asked: int) -> tuple[int, int | None, int | None]:
-        length = self._response.headers.get("Content-Length")
-        expected = int(length) if length and length.isdigit() else None
-        if self._response.status_code != 206:
+        """Offset, size of the whole object, and where the whole object ends if that is known."""
+        if self._answer.status == 416:
+            return asked, asked, None
+        length = self._answer.headers.get("Content-Length", "")
+        expected = int(length) if length.isascii() and length.isdigit() else None
+        if self._answer.status != 206:
             return 0, expected, expected
-        found = _RANGE.fullmatch(self._response.headers.get("Content-Range", ""))
+        found = _RANGE.fullmatch(self._answer.headers.get("Content-Range", ""))
         if found is None or int(found[1]) != asked:
             raise Uncertain(
                 self._provider, f"another part was sent than the one asked for, from byte {asked}"
             )
-        total = None if found[3] == "*" else int(found[3])
-        return asked, total, int(found[2]) - asked + 1
+        if found[3] == "*":
+            return asked, None, int(found[2]) + 1
+        # A server may send less than was asked for: the transfer is whole only at the object's end.
+        return asked, int(found[3]), int(found[3])
 
 
-def unsatisfied_total(response: httpx.Response) -> int | None:
-    """The whole size that a 416 tells, or None."""
-    found = _UNSATISFIED.fullmatch(response.headers.get("Content-Range", ""))
+def is_strong(etag: str | None) -> bool:
+    """Whether the validator promises the same bytes; a weak one does not (RFC 9110, 13.1.5)."""
+    return etag is not None and etag.startswith('"')
+
+
+def unsatisfied_total(answer: Answer) -> int | None:
+    """The size of the whole object that a 416 tells, or None."""
+    found = _UNSATISFIED.fullmatch(answer.headers.get("Content-Range", ""))
     return int(found[1]) if found else None

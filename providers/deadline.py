@@ -6,6 +6,8 @@ for ever. Here every step of the network gets what is left of the call's whole t
 
 from __future__ import annotations
 
+import functools
+import socket
 import ssl
 import time
 from collections.abc import Iterable, Iterator
@@ -24,6 +26,7 @@ def within(seconds: float) -> Iterator[None]:
     """Everything that calls inside do over a ``Transport`` ends within so many seconds.
 
     Past it httpx raises the timeout of the step it was at. Deadlines inside others only shorten.
+    Looking up a host name is the one step outside: the system's resolver has its own patience.
     """
     until = time.monotonic() + seconds
     outer = _until.get()
@@ -37,12 +40,18 @@ def within(seconds: float) -> Iterator[None]:
 class Transport(httpx.HTTPTransport):
     """httpx's own transport, with the deadline; no retries, no proxies of the environment."""
 
-    def __init__(self, *, verify: ssl.SSLContext | bool = True) -> None:
-        super().__init__(verify=verify, trust_env=False, retries=0)
+    def __init__(self, *, verify: bool = True) -> None:
+        super().__init__(verify=_tls(verify), trust_env=False, retries=0)
         # httpx has no parameter for httpcore's network backend; tests/test_deadline.py fails should
         # this stop working.
         pool = self._pool
         pool._network_backend = _Backend(pool._network_backend)  # noqa: SLF001
+
+
+@functools.cache
+def _tls(verify: bool) -> ssl.SSLContext:
+    """Certificates are read once (20 ms), not for every client."""
+    return httpx.create_ssl_context(verify=verify, trust_env=False)
 
 
 def _left(timeout: float | None, expired: type[Exception]) -> float | None:
@@ -67,18 +76,32 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        return _Stream(
-            self._inner.connect_tcp(
-                host,
-                port,
-                timeout=_left(timeout, httpcore.ConnectTimeout),
-                local_address=local_address,
-                socket_options=socket_options,
-            )
-        )
+        """Tries a host's addresses in turn. Python would give each of them the whole time; here
+        they share it, so that a dead IPv6 route leaves some for IPv4.
+        """
+        failure: Exception = httpcore.ConnectError("the host has no address")
+        addresses = _addresses(host, port)
+        for position, address in enumerate(addresses):
+            left = _left(timeout, httpcore.ConnectTimeout)
+            share = None if left is None else left / (len(addresses) - position)
+            try:
+                return _Stream(
+                    self._inner.connect_tcp(address, port, share, local_address, socket_options)
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
 
     def sleep(self, seconds: float) -> None:
         self._inner.sleep(seconds)
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):  # a name of a form that no host can have is a UnicodeError
+        raise httpcore.ConnectError("the host name could not be looked up") from None
+    return list(dict.fromkeys(str(place[0]) for *_, place in found))
 
 
 class _Stream(httpcore.NetworkStream):

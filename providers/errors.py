@@ -40,6 +40,7 @@ class Throttled(Temporary):
 
     def __init__(self, provider: str, reason: str, retry_after: float | None = None) -> None:
         super().__init__(provider, reason)
+        # Celery's result backend and pickle rebuild an exception from its args.
         self.args = (provider, reason, retry_after)
         self.retry_after = retry_after
 

@@ -6,7 +6,6 @@ The vendor's page: Call Recording CSP(India) API (seed 004); what it leaves open
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,16 +16,29 @@ from urllib.parse import quote
 import httpx
 
 from config.accounts import VonageAccount
+from config.logging import mask
 
 from . import vonage_answers as answers
-from .bodies import Body, unsatisfied_total
-from .deadline import Transport, within
-from .errors import BadCredentials, NotFound, NotReady, Uncertain, Unreachable
-from .tokens import Shelf, Tokens
+from .bodies import Body
+from .deadline import within
+from .errors import (
+    BadCredentials,
+    Gone,
+    NotFound,
+    NotReady,
+    ProviderError,
+    Rejected,
+    Uncertain,
+)
+from .exchange import Answer
+from .tokens import Shelf
+from .vonage_calls import Calls
+from .vonage_refusals import NAME, error_reason, refusal
 
-#: What a page may weigh; an answer that is larger is none of the vendor's.
-_MOST_BYTES = 16 << 20
+__all__ = ["Body", "Vonage"]
+
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
+_FILE = (200, 206, 416)
 #: What retrieve may answer before the export is ready is documented nowhere (question 20).
 _NOT_READY = {
     202: "the provider is still making it",
@@ -41,6 +53,10 @@ class Vonage:
 
     Parameters: ``account``; ``shelf``, where its token lies for all workers; ``transport``, the
     seam for tests; ``before_call``, called before each HTTP call of an operation.
+
+    What every operation raises: Unreachable (nothing was sent), Throttled, Uncertain (it may have
+    been done), Rejected, BadCredentials. Each HTTP call has the account's ``timeout_seconds`` in
+    all, each piece of a file the same.
     """
 
     def __init__(
@@ -51,17 +67,8 @@ class Vonage:
         transport: httpx.BaseTransport | None = None,
         before_call: Callable[[], None] | None = None,
     ) -> None:
-        self.provider_time: datetime | None = None
         self._account = account
-        self._before_call = before_call or (lambda: None)
-        self._http = httpx.Client(
-            transport=transport or Transport(verify=account.verify_tls),
-            timeout=account.timeout_seconds,
-            trust_env=False,
-            follow_redirects=False,
-        )
-        self._tokens = Tokens(account, shelf, self._http)
-        self._base = str(account.base_url).rstrip("/")
+        self._calls = Calls(account, shelf, transport, before_call)
         self._company = (
             f"/api/accounts/{quote(account.account_id, safe='')}/company_call_recordings"
         )
@@ -75,7 +82,12 @@ class Vonage:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._http.close()
+        self._calls.close()
+
+    @property
+    def provider_time(self) -> datetime | None:
+        """The provider's own time in UTC, from the Date of the newest answer."""
+        return self._calls.provider_time
 
     def recordings(
         self,
@@ -87,64 +99,70 @@ class Vonage:
     ) -> dict[str, Any]:
         """One page of recordings: ``recordings, page, page_size, total_items?, total_pages?``.
 
-        ``filters`` are the vendor's names; ``page`` counts from 1. Raises NotFound past the end,
-        where the provider answers so, and what any call raises: Unreachable, Throttled, Uncertain,
-        Rejected, BadCredentials.
+        ``filters`` have the vendor's names; ``page`` counts from 1, ``page_size`` may come back
+        smaller. Raises NotFound past the end, where the provider answers so.
         """
         query = {**filters, "order": order, "page": page, "page_size": page_size}
-        status, body = self._call("GET", self._company, "the list of recordings", params=query)
-        if status == 204:
+        answer = self._calls.answer("GET", self._company, "the list of recordings", params=query)
+        if answer.status == 204:
             return {"recordings": [], "page": page, "page_size": page_size}
-        return answers.page(body, asked=page, page_size=page_size)
+        return answers.page(answer.body, asked=page, page_size=page_size)
 
     def every_recording(
         self, filters: Mapping[str, Any], *, order: str = "start:ASC", page_size: int = 100
     ) -> Iterator[dict[str, Any]]:
         """One pass over all pages, each recording once, by page numbers of our own.
 
-        The page numbers count from 1 in practice, from 0 in the seed's links (providers.md 4.5):
-        where fewer recordings came than the provider counts, page 0 is asked for too. Raises
-        Uncertain when they are still fewer.
+        A page without anything new ends it. Pages count from 1 in practice, from 0 in the seed's
+        links (providers.md 4.5): unless as many came as the provider counts, page 0 is asked for
+        too. Raises Uncertain when they are fewer even so.
         """
         seen: set[str] = set()
-        total: int | None = None
+        counted = 0
         for number in itertools.count(1):
             found = self._page(filters, number, page_size, order)
-            total = found.get("total_items", total)
+            # The seed's own sample says 0 items beside a recording, so 0 is no count.
+            counted = max(counted, found.get("total_items", 0))
             fresh = _fresh(found, seen)
             yield from fresh
-            # The seed's sample says 0 pages of 0 items beside a recording: only a page without
-            # anything new, or a last page that is told, ends the pass.
-            if not fresh or number >= (found.get("total_pages") or math.inf):
+            if not fresh:
                 break
-        if total is not None and len(seen) < total:
+        if not counted or len(seen) < counted:
             yield from _fresh(self._page(filters, 0, page_size, order), seen)
-        if total is not None and len(seen) < total:
-            raise Uncertain(
-                answers.NAME, f"the provider counts {total} recordings but lists {len(seen)}"
-            )
+        if len(seen) < counted:
+            raise Uncertain(NAME, f"the provider counts {counted} recordings but lists {len(seen)}")
 
     def _page(
         self, filters: Mapping[str, Any], number: int, page_size: int, order: str
     ) -> dict[str, Any]:
+        """A page of a pass; none where the provider has no page of that number."""
+        none: dict[str, Any] = {"recordings": []}
         try:
             return self.recordings(filters, page=number, page_size=page_size, order=order)
         except NotFound:
-            # A page past the end may be answered so (providers.md 4.5).
-            return {"recordings": []}
+            # A page past the end may be answered so (providers.md 4.5), the first one is none.
+            if number == 1:
+                raise
+            return none
+        except BadCredentials:
+            raise
+        except Rejected:
+            if number > 0:
+                raise
+            return none
 
     def recording(self, recording_id: str) -> dict[str, Any]:
-        """One recording, every field of the vendor's. Raises NotFound and what any call raises."""
-        path = f"{self._company}/{quote(recording_id, safe='')}"
-        _, body = self._call("GET", path, f"recording {recording_id}")
-        return answers.recording(answers.json_object(body, f"recording {recording_id}"))
+        """One recording, every field of the vendor's. Raises NotFound."""
+        what = f"recording {recording_id}"
+        answer = self._calls.answer("GET", f"{self._company}/{_component(recording_id)}", what)
+        return answers.recording(answer.body, what)
 
     def delete(self, recording_id: str) -> bool:
-        """Delete a recording at the provider; False where it was gone already (404)."""
-        path = f"{self._company}/{quote(recording_id, safe='')}"
+        """Delete a recording at the provider; False where it was gone already."""
+        path = f"{self._company}/{_component(recording_id)}"
         try:
-            self._call("DELETE", path, f"the deletion of recording {recording_id}")
-        except NotFound:
+            self._calls.answer("DELETE", path, f"the deletion of recording {recording_id}")
+        except (NotFound, Gone):
             return False
         return True
 
@@ -152,157 +170,77 @@ class Vonage:
         """Create an export; the provider's ids of it, several or none.
 
         The seed says "Created" without a number, the sibling API 202: 200, 201 and 202 all are
-        success (question 19). Every other outcome but a refusal is Uncertain: a call that may have
-        left may have created one.
+        success (question 19).
         """
-        _, body = self._call(
-            "POST", f"{self._company}/export", "the creation of an export", json=dict(filters)
-        )
-        return answers.job_ids(body)
+        what = "the creation of an export"
+        answer = self._calls.answer("POST", f"{self._company}/export", what, json=dict(filters))
+        return answers.job_ids(answer.body)
 
     @contextmanager
     def audio(
         self, recording_id: str, *, etag: str | None = None, offset: int = 0
     ) -> Iterator[Body]:
-        """The audio of one recording, from ``offset`` where ``etag`` still holds."""
-        path = f"/api/audio/recording/{quote(recording_id, safe='')}"
+        """The audio of one recording, from ``offset`` where ``etag`` still holds, else from its
+        first byte. Raises NotFound and Gone.
+        """
+        path = f"/api/audio/recording/{_component(recording_id)}"
         what = f"the audio of recording {recording_id}"
-        with self._streamed(path, {}, what, etag, offset) as response:
-            if response.status_code not in (200, 206, 416):
-                raise answers.refusal(response, _read(response), what)
-            yield self._body(response, what, offset)
+        with self._calls.file(path, {}, what, etag, offset) as answer:
+            if answer.status not in _FILE:
+                raise refusal(answer, what)
+            yield Body(NAME, answer, asked=offset, etag=etag)
 
     @contextmanager
     def retrieve(
         self, provider_job_id: str, *, etag: str | None = None, offset: int = 0
     ) -> Iterator[Body]:
-        """The ZIP of an export, from ``offset`` where ``etag`` still holds.
+        """The ZIP of an export, from ``offset`` where ``etag`` still holds, else from its first
+        byte.
 
-        There is no status to ask (question 21): whatever is not a ZIP by its first bytes is
-        NotReady, with the reason in words; 410 is Gone, 401 and 403 BadCredentials. The token is
-        sent although the seed shows none here (question 22).
+        India has no status to ask: whatever is not a ZIP by its first bytes is NotReady, with the
+        reason in words; 410 is Gone. The token is sent although the seed shows none here
+        (questions 20 and 22).
         """
-        # India's names are jobId and userName; the sibling API spells them otherwise (seed 004).
-        query = {"jobId": provider_job_id, "userName": self._account.login_name or ""}
         what = f"export {provider_job_id}"
-        path = "/api/bulkDownload/retrieve"
-        with self._streamed(path, query, what, etag, offset) as response:
-            status = response.status_code
-            if status in _NOT_READY:
-                reason = _NOT_READY[status].format(login_name=self._account.login_name)
-                raise NotReady(answers.NAME, f"{what}: {reason} (HTTP {status})")
-            if status not in (200, 206, 416):
-                raise answers.refusal(response, _read(response), what)
-            body = self._body(response, what, offset)
-            if status == 200:
+        # India's names are jobId and userName; the sibling API spells them otherwise.
+        query = {"jobId": provider_job_id, "userName": self._account.login_name or ""}
+        with self._calls.file("/api/bulkDownload/retrieve", query, what, etag, offset) as answer:
+            if answer.status not in _FILE:
+                raise self._no_file(answer, what)
+            body = Body(NAME, answer, asked=offset, etag=etag)
+            if answer.status == 200:
                 self._refuse_other_than_zip(body, what)
             yield body
 
+    def _no_file(self, answer: Answer, what: str) -> ProviderError:
+        refused = refusal(answer, what)
+        is_answered_so = answer.status < 300 or type(refused) in (Rejected, NotFound)
+        if not is_answered_so:
+            return refused
+        login_name = mask(self._account.login_name or "(none is set)")
+        known = _NOT_READY.get(answer.status, "not ready, as far as the answer can be understood")
+        reason = ": ".join(filter(None, [f"HTTP {answer.status}", error_reason(answer.body)[0]]))
+        return NotReady(NAME, f"{what}: {known.format(login_name=login_name)} ({reason})")
+
     def _refuse_other_than_zip(self, body: Body, what: str) -> None:
-        start = body.first(64)
+        with within(self._account.timeout_seconds):
+            start = body.first(4)
         if start.startswith(_ZIP_STARTS):
             return
-        shown = "something that is no ZIP"
-        if not start:
-            shown = "an empty body"
-        elif start.lstrip()[:1] == b"<":
-            shown = "a page of HTML or XML"
-        elif start.lstrip()[:1] in (b"{", b"["):
-            shown = "JSON"
-        raise NotReady(answers.NAME, f"{what}: not ready: the answer was {shown}, not a ZIP")
-
-    def _body(self, response: httpx.Response, what: str, offset: int) -> Body:
-        if response.status_code != 416:
-            return Body(answers.NAME, response, asked=offset)
-        if offset and unsatisfied_total(response) == offset:
-            return Body(answers.NAME, response, asked=offset, complete=True)
-        raise Uncertain(answers.NAME, f"{what}: the part asked for does not exist (HTTP 416)")
-
-    def _call(self, method: str, path: str, what: str, **content: Any) -> tuple[int, bytes]:
-        """One call within its total deadline: the status and the body of a success."""
-        with self._streamed(path, content.pop("params", {}), what, None, 0, method, **content) as r:
-            with within(self._account.timeout_seconds), _sent(what):
-                body = _read(r)
-            if r.status_code not in (200, 201, 202, 204):
-                raise answers.refusal(r, body, what)
-            return r.status_code, body
-
-    @contextmanager
-    def _streamed(
-        self,
-        path: str,
-        query: Mapping[str, Any],
-        what: str,
-        etag: str | None,
-        offset: int,
-        method: str = "GET",
-        **content: Any,
-    ) -> Iterator[httpx.Response]:
-        """An answer whose head has come, with a token that holds: one renewal after a 401."""
-        headers = {"Accept-Encoding": "identity"}
-        if offset and etag:
-            headers.update({"Range": f"bytes={offset}-", "If-Range": etag})
-        token, version = self._token()
-        for last in (False, True):
-            self._before_call()
-            headers["Authorization"] = f"Bearer {token}"
-            request = self._http.build_request(
-                method, f"{self._base}{path}", params=query, headers=headers, **content
-            )
-            with _sent(what), within(self._account.timeout_seconds):
-                response = self._http.send(request, stream=True)
-            self.provider_time = answers.date_of(response) or self.provider_time
-            if response.status_code == 401 and not last:
-                response.close()
-                token, version = self._renewed(version, what)
-                continue
-            try:
-                yield response
-            finally:
-                response.close()
-            return
-
-    def _token(self) -> tuple[str, int]:
-        with within(self._account.timeout_seconds):
-            return self._tokens.access()
-
-    def _renewed(self, version: int, what: str) -> tuple[str, int]:
-        if self._account.access_token is not None:
-            raise BadCredentials(answers.NAME, f"{what}: HTTP 401; the access_token is refused")
-        with within(self._account.timeout_seconds):
-            return self._tokens.renew(version)
+        shown = {b"": "an empty body", b"<": "a page of HTML or XML", b"{": "JSON", b"[": "JSON"}
+        kind = shown.get(start.lstrip()[:1], "something else")
+        raise NotReady(NAME, f"{what}: not ready: the answer was {kind}, not a ZIP (HTTP 200)")
 
 
-@contextmanager
-def _sent(what: str) -> Iterator[None]:
-    """Errors of the network as ours. Their texts are not kept: they may hold addresses."""
-    try:
-        yield
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        raise Unreachable(
-            answers.NAME, f"{what}: the provider could not be reached ({type(error).__name__})"
-        ) from None
-    except httpx.RequestError as error:
-        raise Uncertain(
-            answers.NAME, f"{what}: no readable answer came ({type(error).__name__})"
-        ) from None
+def _component(identifier: str) -> str:
+    """An id as one component of a path. Empty, or dots alone, it would name another address."""
+    if not identifier.strip("."):
+        raise Rejected(NAME, f'"{identifier}" is no id of a recording')
+    return quote(identifier, safe="")
 
 
 def _fresh(found: dict[str, Any], seen: set[str]) -> list[dict[str, Any]]:
-    """The recordings of a page that were not seen before; they are now."""
-    fresh = []
-    for recording in found["recordings"]:
-        if recording["id"] not in seen:
-            seen.add(recording["id"])
-            fresh.append(recording)
-    return fresh
-
-
-def _read(response: httpx.Response) -> bytes:
-    """A small body, in whole. Raises Uncertain when it is not small."""
-    body = bytearray()
-    for piece in response.iter_bytes():
-        body += piece
-        if len(body) > _MOST_BYTES:
-            raise Uncertain(answers.NAME, f"the answer is larger than {_MOST_BYTES} bytes")
-    return bytes(body)
+    """The recordings of a page that were not seen before; from now on they are."""
+    fresh = {one["id"]: one for one in found["recordings"] if one["id"] not in seen}
+    seen.update(fresh)
+    return list(fresh.values())

@@ -1,0 +1,78 @@
+"""One request and its answer: what the network's errors mean, and how much an answer may weigh.
+
+Errors of httpx hold the request, and with it the password or the numbers that were sent. So they
+are never the cause or the context of ours, and no frame that ours pass through keeps the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import httpx
+
+from .errors import ProviderError, Uncertain, Unreachable
+
+#: The largest answer that is read as a whole, in bytes.
+MOST_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer's status, headers and body; ``body`` is empty where it is still to come."""
+
+    response: httpx.Response = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.response.status_code
+
+    @property
+    def headers(self) -> httpx.Headers:
+        """The HTTP headers."""
+        return self.response.headers
+
+
+def exchange(
+    http: httpx.Client,
+    request: httpx.Request,
+    *,
+    provider: str,
+    what: str,
+    streamed: Collection[int] = (),
+) -> Answer:
+    """Send a request and read its answer, or only the head of it where its status is one of
+    ``streamed``; such an answer has to be closed.
+
+    Raises Unreachable where nothing was sent, Uncertain where the answer was lost, cut off or too
+    large. ``what`` begins the reason.
+    """
+    failure: ProviderError
+    try:
+        response = http.send(request, stream=True)
+        if response.status_code in streamed:
+            return Answer(response, b"")
+        with closing(response):
+            return Answer(response, _whole(response, provider, what))
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        failure = Unreachable(
+            provider, f"{what}: the provider could not be reached ({type(error).__name__})"
+        )
+    except httpx.RequestError as error:
+        failure = Uncertain(provider, f"{what}: no whole answer came ({type(error).__name__})")
+    del request
+    raise failure
+
+
+def _whole(response: httpx.Response, provider: str, what: str) -> bytes:
+    body = bytearray()
+    for piece in response.iter_bytes():
+        body += piece
+        if len(body) > MOST_BYTES:
+            raise Uncertain(
+                provider, f"{what}: the answer is larger than {MOST_BYTES >> 20} MiB and not read"
+            )
+    return bytes(body)

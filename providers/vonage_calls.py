@@ -1,0 +1,140 @@
+"""Calls of one Vonage account: with a token that holds, and each within its deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from config.accounts import VonageAccount
+
+from .bodies import is_strong, unsatisfied_total
+from .deadline import Transport, within
+from .exchange import Answer, exchange
+from .tokens import Access, Shelf, Tokens
+from .vonage_refusals import NAME, date_of, is_not_subscribed, refusal
+
+_SUCCESS = (200, 201, 202, 204)
+
+
+class Calls:
+    """Sends requests below the account's base_url; used by one thread, to be closed.
+
+    ``provider_time`` is the newest answer's Date, in UTC. ``before_call`` is called before each
+    request of an operation; renewals of the token do not count.
+    """
+
+    def __init__(
+        self,
+        account: VonageAccount,
+        shelf: Shelf,
+        transport: httpx.BaseTransport | None,
+        before_call: Callable[[], None] | None,
+    ) -> None:
+        self.provider_time: datetime | None = None
+        self._account = account
+        self._before_call = before_call or (lambda: None)
+        self._http = httpx.Client(
+            transport=transport or Transport(verify=account.verify_tls),
+            timeout=account.timeout_seconds,
+            trust_env=False,
+            follow_redirects=False,
+        )
+        self._tokens = Tokens(account, shelf, self._http)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def answer(self, method: str, path: str, what: str, **content: Any) -> Answer:
+        """A whole answer of success; ``content`` is httpx's params or json.
+
+        Raises what ``what`` was answered with, as vonage_refusals says, and Unreachable and
+        Uncertain for what befell the connection.
+        """
+        with self._answered(method, path, what, content) as answer:
+            if answer.status not in _SUCCESS:
+                raise refusal(answer, what)
+            return answer
+
+    @contextmanager
+    def file(
+        self, path: str, params: Mapping[str, str], what: str, etag: str | None, offset: int
+    ) -> Iterator[Answer]:
+        """An answer whose body of 200 or 206 is still to come; other statuses are for the caller.
+
+        A part is asked for only with a strong validator. Where the object has no such part it is
+        asked for as a whole: a 416 is given only for an offset that is the object's size.
+        """
+        content: dict[str, Any] = {"params": params}
+        if offset and is_strong(etag):
+            headers = {"Range": f"bytes={offset}-", "If-Range": etag}
+            with self._answered(
+                "GET", path, what, {**content, "headers": headers}, (200, 206)
+            ) as answer:
+                if answer.status != 416 or unsatisfied_total(answer) == offset:
+                    yield answer
+                    return
+        with self._answered("GET", path, what, content, streamed=(200, 206)) as answer:
+            yield answer
+
+    @contextmanager
+    def _answered(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        content: Mapping[str, Any],
+        streamed: Collection[int] = (),
+    ) -> Iterator[Answer]:
+        """An answer to a token that holds: after a 401, one renewal and a second try."""
+        access = self._tokens.access()
+        answer = self._exchanged(access, method, path, what, content, streamed)
+        if answer.status == 401 and not is_not_subscribed(answer):
+            access = self._tokens.renew(access.version)
+            answer = self._exchanged(access, method, path, what, content, streamed)
+        try:
+            yield answer
+        finally:
+            answer.response.close()
+
+    def _exchanged(
+        self,
+        access: Access,
+        method: str,
+        path: str,
+        what: str,
+        content: Mapping[str, Any],
+        streamed: Collection[int],
+    ) -> Answer:
+        self._before_call()
+        with within(self._account.timeout_seconds):
+            answer = exchange(
+                self._http,
+                self._request(access, method, path, **content),
+                provider=NAME,
+                what=what,
+                streamed=streamed,
+            )
+        self.provider_time = date_of(answer.headers) or self.provider_time
+        return answer
+
+    def _request(
+        self,
+        access: Access,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        **content: Any,
+    ) -> httpx.Request:
+        sent = {
+            # What is stored and resumed are the bytes themselves, not a compression of them.
+            "Accept-Encoding": "identity",
+            "Authorization": f"Bearer {access.token.get_secret_value()}",
+            **(headers or {}),
+        }
+        address = self._account.base_url + path
+        return self._http.build_request(method, address, headers=sent, **content)

@@ -1,0 +1,152 @@
+"""What Vonage means when it does not say yes: one short reason, whatever shape the body has.
+
+Source: providers.md 4.7, the gateway's and its services' errors. The vendor's page documents none.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError
+
+import httpx
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from config.logging import mask
+
+from .errors import (
+    BadCredentials,
+    Gone,
+    NotFound,
+    ProviderError,
+    Rejected,
+    Throttled,
+    Uncertain,
+)
+from .exchange import Answer
+
+NAME = "vonage"
+
+_NOT_SUBSCRIBED = {"900908", "900909"}
+_NO_SUCH_ADDRESS = "900906"
+_MOST_REASON = 300
+#: What no reason needs, and what may be a token or an address that a body quotes.
+_LONG_WORD = re.compile(r"(?=\S*\d)\S{20,}")
+_TEXTS = ("title", "msg", "errorMessage", "error", "error_description", "message", "detail")
+
+
+def refusal(answer: Answer, what: str) -> ProviderError:
+    """What a status other than a success means; ``what`` was asked begins the reason."""
+    reason, code = error_reason(answer.body)
+    said = f"{what}: HTTP {answer.status}" + (f" ({reason})" if reason else "")
+    if answer.status in (429, 503):
+        return Throttled(NAME, said, retry_after(answer.headers))
+    if is_not_subscribed(answer):
+        return BadCredentials(
+            NAME,
+            f"{said}; the application is not subscribed to the CallRecording API suite: "
+            "subscribe it in the vendor's portal",
+        )
+    if code == _NO_SUCH_ADDRESS:
+        # The gateway's, not the recording's: taken for "gone" it would end lists and deletions.
+        return Rejected(NAME, f"{said}; the gateway has no such address: check base_url")
+    kinds: dict[int, type[ProviderError]] = {
+        401: BadCredentials,
+        403: BadCredentials,
+        404: NotFound,
+        410: Gone,
+        408: Uncertain,
+    }
+    kind = kinds.get(answer.status, Rejected if 400 <= answer.status < 500 else Uncertain)
+    if 300 <= answer.status < 400:
+        said += "; redirects are not followed: check base_url"
+    return kind(NAME, said)
+
+
+def is_not_subscribed(answer: Answer) -> bool:
+    """Whether the gateway says that no token will help: the application lacks its subscription."""
+    return answer.status in (401, 403) and error_reason(answer.body)[1] in _NOT_SUBSCRIBED
+
+
+def error_reason(body: bytes) -> tuple[str, str | None]:
+    """The reason in one line without numbers and credentials and, from the gateway, its code;
+    an empty reason where the body gives none.
+    """
+    text = body[:65536].decode("utf-8", "replace").strip()
+    reason, code = _xml_reason(text) if text.startswith("<") else _json_reason(text)
+    return mask(_LONG_WORD.sub("***", " ".join(reason.split())))[:_MOST_REASON], code
+
+
+def _json_reason(text: str) -> tuple[str, str | None]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return "", None
+    if not isinstance(content, dict):
+        return "", None
+    fault = content.get("fault")
+    if isinstance(fault, dict):
+        # WSO2's gateway: {"fault": {"code", "message", "description"}}
+        return _joined(fault.get("message"), fault.get("description")), str(fault.get("code"))
+    # Services behind it: {"title", "invalid_parameters"}, {"msg"}, {"errorCode", "errorMessage",
+    # "errors"}; OAuth: {"error", "error_description"}
+    texts = [content.get(name) for name in _TEXTS]
+    return _joined(*texts, *_named(content, "invalid_parameters"), *_named(content, "errors")), None
+
+
+def _named(content: dict[str, Any], name: str) -> list[str]:
+    """Which parameters are wrong, and why."""
+    entries = content.get(name)
+    return [
+        _joined(entry.get("name", entry.get("field")), entry.get("reason", entry.get("message")))
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict)
+    ]
+
+
+def _xml_reason(text: str) -> tuple[str, str | None]:
+    """WSO2's gateway up to 3.x: <ams:fault><ams:code/><ams:message/><ams:description/>."""
+    try:
+        root: Element = fromstring(text)
+    except (ParseError, DefusedXmlException, ValueError):
+        return "a page of HTML" if "<html" in text[:1000].lower() else "unreadable XML", None
+    if root.tag.rpartition("}")[2].lower() == "html":
+        return "a page of HTML", None
+    fields = {child.tag.rpartition("}")[2]: child.text for child in root.iter()}
+    return _joined(fields.get("message"), fields.get("description")), fields.get("code")
+
+
+def _joined(*texts: object) -> str:
+    said = [text for text in texts if isinstance(text, str) and text.strip()]
+    return ": ".join(dict.fromkeys(said))
+
+
+def retry_after(headers: httpx.Headers) -> float | None:
+    """How many seconds to wait: the header has seconds or a date; None where it has neither.
+
+    A date is judged by the answer's own Date, since clocks differ.
+    """
+    text = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?", text):
+        return float(text)
+    until = _http_date(text)
+    if until is None:
+        return None
+    return max((until - (date_of(headers) or datetime.now(UTC))).total_seconds(), 0.0)
+
+
+def date_of(headers: httpx.Headers) -> datetime | None:
+    """The provider's own time, from the Date header, in UTC."""
+    return _http_date(headers.get("Date", ""))
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
