@@ -8,14 +8,8 @@ from __future__ import annotations
 
 from kombu import Exchange, Queue
 
+from .queues import DOWNLOADS, DUE, FRONT_DOOR
 from .settings import settings
-
-#: Where other applications send their tasks. The queue ``celery`` is never consumed: on a shared
-#: database each side would take and discard the other's messages (design 3.3).
-FRONT_DOOR = "earwitness"
-#: Filled by sweepers alone: short actions and answers, and transfers.
-DUE = "earwitness.due"
-DOWNLOADS = "earwitness.downloads"
 
 # --- broker and result backend -------------------------------------------------------------------
 

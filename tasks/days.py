@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from config.celery import DUE
+from config.queues import DUE
 from ledger import states
 from ledger.days import Day
 from ledger.errors import NotPossible

@@ -10,7 +10,7 @@ from typing import Any
 from archive import chain, manifest
 from archive.errors import ArchiveError
 from config.accounts import VonageAccount
-from config.celery import DUE
+from config.queues import DUE
 from ledger.requests import Request
 from providers.vonage import Vonage
 

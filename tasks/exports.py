@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from archive import layout
-from config.celery import DOWNLOADS, DUE
+from config.queues import DOWNLOADS, DUE
 from ledger.job import Job
 from ledger.requests import Request
 

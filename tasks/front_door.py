@@ -13,8 +13,8 @@ from celery.exceptions import Ignore, Reject
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from config.celery import DOWNLOADS
 from config.logging import bind
+from config.queues import DOWNLOADS
 from config.settings import settings
 from ledger import states
 from ledger.errors import LeaseLost, LedgerAway, LedgerError

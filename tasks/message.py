@@ -11,7 +11,7 @@ from celery.worker.request import Request as CeleryRequest
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from config.celery import DUE
+from config.queues import DUE
 from ledger.hints import Hint
 from ledger.job import Job
 

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 
 from archive.errors import Contradiction, Damaged
-from config.celery import DOWNLOADS, DUE
+from config.queues import DOWNLOADS, DUE
 from ledger.requests import Request
 from providers.errors import ProviderError, Throttled, Uncertain, Unreachable
 from providers.vonage import Vonage

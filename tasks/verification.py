@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from archive import chain, verification
-from config.celery import DOWNLOADS
+from config.queues import DOWNLOADS
 from config.settings import settings
 from ledger.requests import Request
 

@@ -13,7 +13,7 @@ from celery import bootsteps
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from config.celery import DOWNLOADS, DUE
+from config.queues import DOWNLOADS, DUE
 from config.settings import settings
 from ledger.errors import LedgerError
 from tasks.duties import discharge_due

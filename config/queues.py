@@ -1,0 +1,10 @@
+"""The queues: names that leave the house, needed where no configuration is."""
+
+from __future__ import annotations
+
+#: Where other applications send their tasks. The queue ``celery`` is never consumed: on a shared
+#: database each side would take and discard the other's messages (design 3.3).
+FRONT_DOOR = "earwitness"
+#: Filled by sweepers alone: short actions and answers, and transfers.
+DUE = "earwitness.due"
+DOWNLOADS = "earwitness.downloads"
