@@ -17,10 +17,27 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
 
 metadata = MetaData()
+
+
+class _Words(TypeDecorator[str]):
+    """Text that comes from people and providers: whatever no database takes (NUL, halves of
+    characters) is replaced, since a job must be able to end whatever the reason looks like.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: object) -> str | None:  # noqa: ARG002
+        """The text as it can be stored."""
+        if value is None:
+            return None
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
 
 #: None is SQL's NULL, never the JSON text "null".
 _JSON = JSON(none_as_null=True)
@@ -42,13 +59,13 @@ jobs = Table(
     Column("job_id", String(36), primary_key=True),
     Column("kind", String(64), nullable=False),
     Column("account", String(40), nullable=False),
-    Column("request_id", String(200), nullable=False),
-    Column("task_id", String(200), nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("task_id", Text, nullable=False),
     Column("parameters", _JSON, nullable=False),
     Column("fingerprint", String(64), nullable=False),
     Column("fingerprint_version", Integer, nullable=False),
     Column("state", String(16), nullable=False),
-    Column("reason", Text),
+    Column("reason", _Words),
     Column("error", _JSON),
     Column("result", _JSON),
     Column("work", _JSON, nullable=False),
@@ -82,14 +99,14 @@ audit = Table(
     Column("at", Double, nullable=False),
     Column("from_state", String(16)),
     Column("to_state", String(16), nullable=False),
-    Column("by", String(200), nullable=False),
-    Column("why", Text, nullable=False),
+    Column("by", _Words, nullable=False),
+    Column("why", _Words, nullable=False),
 )
 
 waiters = Table(
     "waiters",
     metadata,
-    Column("task_id", String(200), primary_key=True),
+    Column("task_id", Text, primary_key=True),
     Column("job_id", String(36), ForeignKey("jobs.job_id"), nullable=False, index=True),
     Column("notify", _JSON),
     Column("asked_at", Double, nullable=False),
@@ -110,7 +127,7 @@ obligations = Table(
     Column("created_at", Double, nullable=False),
     Column("due_at", Double, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("reason", Text),
+    Column("reason", _Words),
     Column("discharged_at", Double),
 )
 Index("ix_obligations_due", obligations.c.discharged_at, obligations.c.due_at)
@@ -146,7 +163,7 @@ accounts = Table(
     Column("renewal", String(36)),
     Column("renewal_until", Double),
     Column("postponed_until", Double),
-    Column("postponed_because", Text),
+    Column("postponed_because", _Words),
     Column("next_request_at", Double),
     Column("alerted", String(64)),
 )

@@ -327,3 +327,19 @@ def test_the_result_stands_in_the_job(ledger: Ledger) -> None:
     )
     assert ledger.jobs.job(told.job_id) == told
     assert (told.result, told.error, told.reason) == ({"missing": 3}, failure, "3 of 120 missing")
+
+
+@pytest.mark.parametrize("text", ["a\0b", "half \ud83d of it", "ünïcode 📼", "x" * 100_000])
+def test_a_job_ends_whatever_the_reason_looks_like(ledger: Ledger, text: str) -> None:
+    """What a provider answered or a person typed is stored as well as the database can, and never
+    keeps a job from ending.
+    """
+    job, lease = running(ledger, task_id="t" * 300)
+    ledger.work.postpone(lease, text, seconds=0)
+    _, lease = taken_up(ledger, job.job_id)
+    told = {"type": "Rejected", "message": text}
+    ended_job = ledger.work.finish(lease, states.FAILED, reason=text, error=told)
+    assert ended_job.reason is not None
+    assert len(ended_job.reason) == len(text)
+    assert ended_job.error == told
+    ledger.decisions.again(job.job_id, by=text, note=text)

@@ -35,7 +35,7 @@ def upgrade() -> None:
         sa.Column("at", sa.Double(), nullable=False),
         sa.Column("from_state", sa.String(length=16), nullable=True),
         sa.Column("to_state", sa.String(length=16), nullable=False),
-        sa.Column("by", sa.String(length=200), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -66,8 +66,8 @@ def upgrade() -> None:
         sa.Column("job_id", sa.String(length=36), nullable=False),
         sa.Column("kind", sa.String(length=64), nullable=False),
         sa.Column("account", sa.String(length=40), nullable=False),
-        sa.Column("request_id", sa.String(length=200), nullable=False),
-        sa.Column("task_id", sa.String(length=200), nullable=False),
+        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("task_id", sa.Text(), nullable=False),
         sa.Column("parameters", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
         sa.Column("fingerprint_version", sa.Integer(), nullable=False),
@@ -139,7 +139,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "waiters",
-        sa.Column("task_id", sa.String(length=200), nullable=False),
+        sa.Column("task_id", sa.Text(), nullable=False),
         sa.Column("job_id", sa.String(length=36), nullable=False),
         sa.Column("notify", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("asked_at", sa.Double(), nullable=False),
