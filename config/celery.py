@@ -57,7 +57,8 @@ task_create_missing_queues = True  # ``notify`` names a queue of the caller's ow
 task_send_sent_event = False
 task_track_started = True
 task_publish_retry = False
-#: Front-door messages are acknowledged once the row is there; hints at acceptance (tasks/message.py).
+#: Front-door messages are acknowledged once the row is there, hints at acceptance
+#: (tasks/message.py).
 task_acks_late = True
 task_acks_on_failure = True
 

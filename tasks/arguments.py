@@ -1,4 +1,4 @@
-"""The keyword arguments of every task, validated and made canonical; the catalogue is made of these."""
+"""The keyword arguments of every task, validated and made canonical; the catalogue shows them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def _text(value: Any) -> Any:
 
 def _instant(value: Any) -> Any:
     if isinstance(value, int | float):
-        raise ValueError("must be a text such as 2026-11-20T00:00:00Z, with an offset")
+        raise ValueError(  # noqa: TRY004 - pydantic turns only ValueError into its own
+            "must be a text such as 2026-11-20T00:00:00Z, with an offset"
+        )
     return value
 
 

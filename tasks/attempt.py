@@ -55,8 +55,8 @@ class Parts:
 
 @dataclass(frozen=True)
 class Ended:
-    """What an attempt returns at the job's end. With an ``error`` the job has failed, but may have a
-    result all the same. ``owed`` are obligations (kind, payload).
+    """What an attempt returns at the job's end. With an ``error`` the job has failed, but may have
+    a result all the same. ``owed`` are obligations (kind, payload).
     """
 
     result: dict[str, Any]
@@ -131,7 +131,7 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
         return _end(attempt, states.FAILED, Ended({}, error))
     except LedgerError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - logged, counted and shown as the job's reason
         _log.exception("job %s stopped at something unforeseen", attempt.job.job_id)
         return _surprised(attempt, error)
     if isinstance(outcome, Parts):

@@ -7,7 +7,6 @@ belong to the answer that was stored.
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from ledger.job import iso
@@ -39,13 +38,13 @@ def create(attempt: Attempt, vonage: Vonage, filters: dict[str, Any]) -> list[st
         )
     # Before the request leaves, it is known that it may: whoever takes over after a crash in
     # between treats it as an unknown outcome.
-    attempt.note(creating_at=time.time(), creations=creations)
+    attempt.note(creating_at=attempt.job.updated_at, creations=creations)
     try:
         ids = vonage.export(filters)
     except Uncertain as error:
         raise Wait(
             f"it is unknown whether the export was created ({error}); created again at "
-            f"{iso(time.time() + AGAIN_SECONDS)}",
+            f"{iso(attempt.job.updated_at + AGAIN_SECONDS)}",
             AGAIN_SECONDS,
         ) from None
     except (Temporary, ProviderError):
@@ -56,7 +55,8 @@ def create(attempt: Attempt, vonage: Vonage, filters: dict[str, Any]) -> list[st
 
 
 def _wait_out(attempt: Attempt, creating_at: float) -> None:
-    left = creating_at + AGAIN_SECONDS - time.time()
+    # Both by the ledger's clock: the time of that claim, and of this one.
+    left = creating_at + AGAIN_SECONDS - attempt.job.updated_at
     if left > 0:
         raise Wait(
             "a worker stopped while it created the export; created again at "

@@ -1,4 +1,4 @@
-"""Deleting at the provider: only what is archived, verified and chained, and only after its time."""
+"""Deleting at the provider: only what is archived, verified and chained, and after its time."""
 
 from __future__ import annotations
 

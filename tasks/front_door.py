@@ -35,7 +35,7 @@ RequestOf = Callable[[Any, str], "Request | tuple[Job, int | None]"]
 
 @dataclass(frozen=True)
 class Kind:
-    """A task that other applications may send: its arguments and, where it opens a job, its work."""
+    """A task that other applications may send: its arguments and, if it opens a job, its work."""
 
     name: str
     arguments: type[Arguments]
@@ -46,18 +46,18 @@ class Kind:
 KINDS: dict[str, Kind] = {}
 
 
-class JobTask(Task):  # type: ignore[misc]  # celery is untyped
+class JobTask(Task):
     """A task whose outcome, once Celery has stored it, is marked as answered in the ledger."""
 
     Request = "tasks.message:Message"
     abstract = True
     throws = (errors.JobError,)
 
-    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+    def on_success(self, _retval: Any, task_id: str, _args: Any, _kwargs: Any) -> None:
         """Celery stored the result."""
         _answered(task_id)
 
-    def on_failure(self, exc: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+    def on_failure(self, _exc: Any, task_id: str, _args: Any, _kwargs: Any, _einfo: Any) -> None:
         """Celery stored the exception."""
         _answered(task_id)
 
@@ -86,7 +86,7 @@ def plain_task(kind: str, arguments: type[Arguments]) -> Callable[[Callable[...,
     def decorate(answer: Callable[..., Any]) -> Task:
         KINDS[kind] = Kind(kind, arguments, None)
 
-        def body(self: Task, *positional: Any, **given: Any) -> Any:
+        def body(_task: Task, *positional: Any, **given: Any) -> Any:
             _refuse_positional(positional)
             try:
                 return answer(parse(arguments, given))
@@ -141,7 +141,7 @@ def _opened(
 
 
 def _heeded(task: Task, run: Run, job_id: str, number: int | None) -> Any:
-    """Heed a hint. When the ledger does not answer, nothing is stored: the job is announced again."""
+    """Heed a hint. When the ledger does not answer, nothing is stored: it is announced again."""
     try:
         return _hinted(task, run, job_id, number)
     except LedgerError as error:
@@ -149,7 +149,7 @@ def _heeded(task: Task, run: Run, job_id: str, number: int | None) -> Any:
         raise Ignore from None
     except (Ignore, errors.JobError):
         raise
-    except Exception:
+    except Exception:  # noqa: BLE001 - logged; a sweeper announces the job again
         # What Celery would store is not the job's outcome: the row has that, or will have it.
         _log.exception("the hint for job %s failed", job_id)
         raise Ignore from None

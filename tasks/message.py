@@ -1,4 +1,4 @@
-"""How messages reach us: what a worker shows of them, when it acknowledges them, how hints travel."""
+"""How messages reach us: what a worker shows of them, when it acknowledges them, what a hint is."""
 
 from __future__ import annotations
 

@@ -34,10 +34,12 @@ _log = logging.getLogger(__name__)
 _MOST_PASSES = 5
 #: How often one recording that came damaged or not at all is asked for in one attempt.
 _TRIES = 3
+#: Where a recording lies, as a line of recordings.jsonl tells it.
+_PLACE = ("path", "member", "bytes", "sha256")
 
 
 def reconcile(attempt: Attempt) -> Ended:
-    """The run's end: ``{manifest, listed, archived, missing}``; failed where something is missing."""
+    """The run's end: ``{manifest, listed, archived, missing}``; failed where one is missing."""
     scratch = spool().scratch(f"reconciliation-{attempt.job.job_id}")
     try:
         with (
@@ -64,7 +66,7 @@ def _look_and_seal(attempt: Attempt, reconciliation: Reconciliation) -> Ended:
         if not unclear:
             _fill_gaps(attempt, vonage, reconciliation)
     if known is not None and known["complete"] and _nothing_new(reconciliation, known):
-        return _unchanged(attempt, known)
+        return _unchanged(known)
     return seal(attempt, reconciliation, unclear=unclear)
 
 
@@ -112,9 +114,7 @@ def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> dict[str, Any]
     if known is not None:
         for line in manifest.lines(store(), known):
             if not line.get("missing"):
-                place = {
-                    key: line[key] for key in ("path", "member", "bytes", "sha256") if key in line
-                }
+                place: dict[str, Any] = {key: line[key] for key in _PLACE if key in line}
                 reconciliation.earlier(line["id"], place)
     return known
 
@@ -150,6 +150,6 @@ def _nothing_new(reconciliation: Reconciliation, known: dict[str, Any]) -> bool:
     return all(line["id"] in before for line in reconciliation.lines())
 
 
-def _unchanged(attempt: Attempt, known: dict[str, Any]) -> Ended:
+def _unchanged(known: dict[str, Any]) -> Ended:
     counts = {key: known[key] for key in ("listed", "archived", "missing")}
     return Ended({"manifest": known["path"], **counts})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from archive import layout, manifest
+from archive import layout, manifest, zips
 from archive.errors import Contradiction
 from archive.reconciliation import Reconciliation
 from archive.store import Stored
@@ -13,7 +13,7 @@ from ledger.job import Job, iso
 
 from . import errors, runs
 from .attempt import Attempt, Ended
-from .resources import spool, store
+from .resources import spool, store, zip_limits
 
 
 def seal(attempt: Attempt, reconciliation: Reconciliation, *, unclear: list[str]) -> Ended:
@@ -55,10 +55,6 @@ def seal_retrieved(
     """Write the manifest of a ZIP that was retrieved on its own, with nothing to compare it with;
     what is owed for it.
     """
-    from archive import zips
-
-    from .resources import zip_limits
-
     if "sealed_at" not in attempt.job.work:
         attempt.note(sealed_at=attempt.job.updated_at)
     scratch = spool().scratch(f"reconciliation-{attempt.job.job_id}")

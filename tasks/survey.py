@@ -51,7 +51,7 @@ def refuse_unsettled(attempt: Attempt, vonage: Vonage) -> None:
 
 
 def _archived_before(attempt: Attempt) -> bool:
-    # A later generation fetches singly what is not archived; where nothing is, an export is cheaper.
+    # A later generation fetches singly what is not archived; where nothing is, an export is better.
     if "day" not in attempt.job.parameters:
         return False
     known = manifest.latest(store(), attempt.job.account, runs.folder_day(attempt.job))

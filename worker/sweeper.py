@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 from celery import bootsteps
 from kombu.exceptions import OperationalError
@@ -29,10 +29,10 @@ _BROKER_AWAY = (OperationalError, RedisError, OSError)
 _SPOOL_SECONDS = 7 * 86_400.0
 
 
-class Sweeper(bootsteps.StartStopStep):  # type: ignore[misc]  # celery is untyped
+class Sweeper(bootsteps.StartStopStep):
     """Starts and stops the thread with the worker."""
 
-    requires = {"celery.worker.components:Pool"}
+    requires: ClassVar = {"celery.worker.components:Pool"}
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
@@ -47,7 +47,7 @@ class Sweeper(bootsteps.StartStopStep):  # type: ignore[misc]  # celery is untyp
         )
         self._thread.start()
 
-    def stop(self, parent: Any) -> None:
+    def stop(self, _parent: Any) -> None:
         """End the thread."""
         self._stop.set()
         if self._thread is not None:
@@ -71,7 +71,7 @@ class Rounds:
                 self.sweep()
             except LedgerError as error:
                 _log.warning("this round of the sweeper came to nothing: %s", error)
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged; a sweeper that dies leaves jobs unannounced
                 _log.exception("this round of the sweeper failed")
 
     def sweep(self) -> None:
