@@ -38,9 +38,9 @@ class Body:
         self._broken: str | None = None
         self._raw = self._arriving()
         self.content_type = answer.headers.get("Content-Type", "")
-        self.complete = answer.status == 416 and unsatisfied_total(answer) == asked
-        # A 206 belongs to the validator that was asked for; not every server repeats it.
-        told = answer.headers.get("ETag", etag if answer.status == 206 else None)
+        self.complete = answer.status == 416 and 0 < asked == unsatisfied_total(answer)
+        # A part belongs to the validator that was asked for; not every server repeats it.
+        told = answer.headers.get("ETag", None if answer.status == 200 else etag)
         self.etag = told if is_strong(told) else None
         self.offset, self.total, self._end = self._place(asked)
         if self.offset and self.etag != etag:
@@ -103,6 +103,8 @@ class Body:
 
     def _arriving(self) -> Iterator[bytes]:
         """The bytes as they come; a break ends them, so that none before it is lost."""
+        if self.complete:
+            return
         try:
             yield from self._answer.response.iter_raw()
         except httpx.TimeoutException:
@@ -112,14 +114,16 @@ class Body:
 
     def _place(self, asked: int) -> tuple[int, int | None, int | None]:
         """Offset, size of the whole object, and where the whole object ends if that is known."""
-        if self._answer.status == 416:
+        if self.complete:
             return asked, asked, None
+        if self._answer.status == 416:
+            raise Uncertain(self._provider, "the part asked for does not exist (HTTP 416)")
         length = self._answer.headers.get("Content-Length", "")
         expected = int(length) if length.isascii() and length.isdigit() else None
         if self._answer.status != 206:
             return 0, expected, expected
         found = _RANGE.fullmatch(self._answer.headers.get("Content-Range", ""))
-        if found is None or int(found[1]) != asked:
+        if found is None or not int(found[1]) == asked <= int(found[2]):
             raise Uncertain(
                 self._provider, f"another part was sent than the one asked for, from byte {asked}"
             )

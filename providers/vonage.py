@@ -128,28 +128,26 @@ class Vonage:
             if not fresh:
                 break
         if not counted or len(seen) < counted:
-            yield from _fresh(self._page(filters, 0, page_size, order), seen)
+            zero = self._page(filters, 0, page_size, order)
+            yield from _fresh(zero, seen)
+            if not found and not zero and number == 1:
+                raise NotFound(NAME, "there is no list of recordings: check account_id")
         if len(seen) < counted:
             raise Uncertain(NAME, f"the provider counts {counted} recordings but lists {len(seen)}")
 
     def _page(
         self, filters: Mapping[str, Any], number: int, page_size: int, order: str
     ) -> dict[str, Any]:
-        """A page of a pass; none where the provider has no page of that number."""
-        none: dict[str, Any] = {"recordings": []}
+        """A page of a pass; empty where the provider has no page of that number."""
         try:
             return self.recordings(filters, page=number, page_size=page_size, order=order)
         except NotFound:
-            # A page past the end may be answered so (providers.md 4.5), the first one is none.
-            if number == 1:
+            # A page past the end may be answered so (providers.md 4.5).
+            return {}
+        except Rejected as error:
+            if number > 0 or isinstance(error, BadCredentials):
                 raise
-            return none
-        except BadCredentials:
-            raise
-        except Rejected:
-            if number > 0:
-                raise
-            return none
+            return {}
 
     def recording(self, recording_id: str) -> dict[str, Any]:
         """One recording, every field of the vendor's. Raises NotFound."""
@@ -241,6 +239,6 @@ def _component(identifier: str) -> str:
 
 def _fresh(found: dict[str, Any], seen: set[str]) -> list[dict[str, Any]]:
     """The recordings of a page that were not seen before; from now on they are."""
-    fresh = {one["id"]: one for one in found["recordings"] if one["id"] not in seen}
+    fresh = {one["id"]: one for one in found.get("recordings", ()) if one["id"] not in seen}
     seen.update(fresh)
     return list(fresh.values())
