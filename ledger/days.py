@@ -65,6 +65,13 @@ class Days:
 
         return self._database.read(look)
 
+    def accounts(self) -> list[str]:
+        """Every account of which a day was ever planned or exported, in order."""
+        wanted = select(days.c.account).distinct().order_by(days.c.account)
+        return self._database.read(
+            lambda connection: list(connection.execute(wanted).scalars().all())
+        )
+
     def plan(
         self,
         account: str,

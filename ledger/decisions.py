@@ -1,4 +1,4 @@
-"""What people decide about a job: cancel it, or have it done once more."""
+"""What people do with a job: cancel it, have it done once more, look at its personal data."""
 
 from __future__ import annotations
 
@@ -75,6 +75,16 @@ class Decisions:
             return insert_job(connection, request, by=by)
 
         return self._database.write(work)
+
+    def revealed(self, job_id: str, *, by: str) -> None:
+        """Note that somebody looks at a job's personal data. Raises NoSuchJob."""
+
+        def work(connection: Connection) -> None:
+            job = _existing(connection, job_id)
+            change = (job.state, job.state)
+            audited(connection, job_id, change, by=by, why="its personal data was shown")
+
+        self._database.write(work)
 
 
 def _existing(connection: Connection, job_id: str) -> Job:

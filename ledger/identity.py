@@ -79,6 +79,14 @@ class Identity:
             )
         return self.identity()
 
+    def version(self) -> str | None:
+        """The version of the schema that the database has, None where it holds no ledger. Nothing
+        is changed; an SQLite file that is not there is not made.
+        """
+        if self._database.is_sqlite and not Path(self._database.url.database or "").exists():
+            return None
+        return self._database.read(_version)
+
     def identity(self) -> str:
         """The UUID that the first migration gave this ledger."""
         return self._database.read(

@@ -1,0 +1,18 @@
+"""``python -m worker`` from the project's root, or ``python /path/to/worker`` from anywhere."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+if __package__:
+    from .commands.line import run
+
+    sys.exit(run())
+
+# Started as a folder: Python then looks for modules in this folder, where celery.py is our door and
+# not the library. It shall look in the project's root instead.
+_HERE = Path(__file__).resolve().parent
+sys.path[:] = [str(_HERE.parent), *(path for path in sys.path if Path(path).resolve() != _HERE)]
+runpy.run_module("worker", run_name="__main__", alter_sys=True)

@@ -1,0 +1,192 @@
+"""``verify``, ``find`` and ``extract``: an archive by itself, without configuration or ledger."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.filesize import decimal
+from rich.progress import Progress, TextColumn
+
+from archive import search, verification
+from archive.search import Hit
+from archive.store import DirectoryStore, open_store
+
+from .display import console, print_json, print_lines, print_table
+from .options import DAY, archive, as_json, in_order, one_account
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class HeadType(click.ParamType[tuple[str, str]]):
+    """The newest entry of an account's chain, as it was noted elsewhere."""
+
+    name = "account=sha256"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """The account and the sum."""
+        account, equals, sha256 = str(value).partition("=")
+        if not account or not equals or not _SHA256.fullmatch(sha256.lower()):
+            self.fail(f"{value!r} is no head; write it like india=<64 hex digits>.", param, ctx)
+        return account, sha256.lower()
+
+
+@click.command()
+@click.argument(
+    "folder",
+    metavar="[ARCHIVE]",
+    required=False,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option(
+    "--head", "heads", type=HeadType(), multiple=True, help="A head noted earlier; repeatable."
+)
+@one_account
+@as_json
+def verify(
+    folder: Path | None, heads: tuple[tuple[str, str], ...], account: str | None, as_json: bool
+) -> int:
+    """Verify every checksum and every chain of an archive; the configured one unless told.
+
+    Without a head that was kept elsewhere it shows damage and partial tampering, but neither that
+    the newest entries were removed nor a rewrite of everything.
+    """
+    with _Watched() as watched:
+        report = verification.verify(_store(folder), account, dict(heads), watched)
+    if as_json:
+        print_json(asdict(report))
+        return int(bool(report.problems))
+    print_lines(f"{problem.path}: {problem.message}" for problem in report.problems)
+    print_lines(f"note: {note.path}: {note.message}" for note in report.notes)
+    print_lines(f"head: {name}={sha256}" for name, sha256 in sorted(report.heads.items()))
+    many = f"{report.files} files, {decimal(report.bytes)}"
+    if report.problems:
+        click.echo(f"verify: {len(report.problems)} problems in {many}")
+        return 1
+    click.echo(f"verify: ok ({many})")
+    return 0
+
+
+@click.command()
+@one_account
+@click.option("--call-id", metavar="ID")
+@click.option("--number", metavar="N", help="Of either party; its last digits are enough.")
+@click.option("--recording", metavar="ID")
+@click.option("--from", "first", type=DAY, help="The first day of its start, in UTC.")
+@click.option("--to", "last", type=DAY, help="The last day of its start, included.")
+@archive
+@as_json
+def find(
+    account: str | None,
+    call_id: str | None,
+    number: str | None,
+    recording: str | None,
+    first: date | None,
+    last: date | None,
+    archive: Path | None,
+    as_json: bool,
+) -> int:
+    """Find recordings in the archive. The status is 1 where there are none."""
+    in_order(first, last)
+    hits = list(
+        search.find(
+            _store(archive),
+            account=account,
+            call_id=call_id,
+            number=number,
+            recording_id=recording,
+            start=first,
+            end=last,
+        )
+    )
+    if as_json:
+        print_json([asdict(hit) for hit in hits])
+    elif hits:
+        columns = ("recording", "start", "seconds", "direction", "from", "to", "where")
+        print_table(columns, map(_row, hits))
+    else:
+        click.echo("no such recording is in the archive", err=True)
+    return int(not hits)
+
+
+@click.command()
+@click.argument("recording")
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder to write to.",
+)
+@one_account
+@archive
+@as_json
+def extract(
+    recording: str, target: Path, account: str | None, archive: Path | None, as_json: bool
+) -> None:
+    """Take one recording out of the archive: its audio, its line of the list, its manifest."""
+    written = search.extract(_store(archive), recording, target, account)
+    if as_json:
+        print_json([str(path) for path in written])
+    else:
+        print_lines(str(path) for path in written)
+
+
+def _store(folder: Path | None) -> DirectoryStore:
+    """The archive in a folder, or the configured one, for which alone the settings are read."""
+    if folder is not None:
+        return DirectoryStore(folder)
+    from config.settings import settings  # noqa: PLC0415 - an archive alone needs no settings
+
+    try:
+        return open_store(settings().archive_url)
+    except ValueError as error:
+        raise click.UsageError(f"EARWITNESS_ARCHIVE_URL: {error}") from None
+
+
+def _row(hit: Hit) -> tuple[Any, ...]:
+    line = hit.line
+    milliseconds = line.get("duration")
+    seconds = None if milliseconds is None else f"{milliseconds / 1000:.0f}"
+    place = "missing" if line.get("missing") else " in ".join(_place(line))
+    parties = (line.get("caller_id"), line.get("dnis"))
+    return line["id"], line["start"], seconds, line.get("call_direction"), *parties, place
+
+
+def _place(line: dict[str, Any]) -> list[str]:
+    """The member and its ZIP, or the file alone."""
+    return [line[name] for name in ("member", "path") if line.get(name)]
+
+
+class _Watched:
+    """Shows on a terminal how far a verification has come."""
+
+    def __init__(self) -> None:
+        shown = console(stderr=True)
+        self._progress = Progress(
+            TextColumn("verified {task.fields[files]} files, {task.fields[size]}"),
+            console=shown,
+            disable=not shown.is_terminal,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=None, files=0, size=decimal(0))
+        self._files = self._bytes = 0
+
+    def __enter__(self) -> Callable[[str, int], None]:
+        self._progress.start()
+        return self._seen
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def _seen(self, _path: str, size: int) -> None:
+        self._files += 1
+        self._bytes += size
+        self._progress.update(self._task, files=self._files, size=decimal(self._bytes))

@@ -1,0 +1,32 @@
+"""``catalogue``: every task, for whoever sends one."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from config.queues import FRONT_DOOR
+from config.version import VERSION
+from tasks.front_door import KINDS, Kind
+
+from .display import print_json
+
+#: The modules that declare tasks; each adds its own to KINDS.
+_MODULES = ("exports", "jobs", "nightly", "recordings", "verification")
+
+
+@click.command()
+def catalogue() -> None:
+    """Print the JSON Schema of every task's keyword arguments, and the queue they go to."""
+    for module in _MODULES:
+        importlib.import_module(f"tasks.{module}")
+    tasks = {f"earwitness.{kind.name}": _described(kind) for kind in KINDS.values()}
+    print_json({"version": VERSION, "queue": FRONT_DOOR, "tasks": dict(sorted(tasks.items()))})
+
+
+def _described(kind: Kind) -> dict[str, object]:
+    return {
+        "opens_job": kind.run is not None,
+        "arguments": kind.arguments.model_json_schema(by_alias=True),
+    }

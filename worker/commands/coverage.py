@@ -1,0 +1,171 @@
+"""``coverage``: which days are archived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import click
+
+from config.accounts import Nightly, VonageAccount
+from config.settings import settings
+from ledger import states
+from ledger.days import Day
+from ledger.errors import NoSuchJob
+from ledger.ledger import Ledger
+from tasks import windows
+
+from .deployment import opened
+from .display import print_json, print_table
+from .options import DAY, as_json, in_order, one_account
+
+COMPLETE = "complete"
+
+
+@dataclass(frozen=True)
+class Covered:
+    """One line: how far the archive has come with a day of an account."""
+
+    account: str
+    day: str
+    state: str
+    listed: int | None = None
+    archived: int | None = None
+    missing: int | None = None
+    generation: int = 0
+    job_id: str | None = None
+    manifest: str | None = None
+    reason: str | None = None
+
+
+@click.command()
+@one_account
+@click.option("--from", "first", type=DAY, help="The first day. [default: the first planned]")
+@click.option("--to", "last", type=DAY, help="The last day. [default: the last that is due]")
+@as_json
+def coverage(account: str | None, first: date | None, last: date | None, as_json: bool) -> int:
+    """Show which days are archived, one line a day: complete, incomplete, failed, waiting, not due
+    or gave up. The status is 1 where one is not complete.
+    """
+    in_order(first, last)
+    ledger = opened()
+    lines = [
+        line for alias in _aliases(ledger, account) for line in _lines(ledger, alias, first, last)
+    ]
+    if as_json:
+        print_json([asdict(line) for line in lines])
+    elif lines:
+        print_table(("account", "day", "state", "about"), map(_row, lines), one_line=True)
+    else:
+        click.echo("no account has a nightly export, and no day was ever exported")
+    return int(any(line.state != COMPLETE for line in lines))
+
+
+def _aliases(ledger: Ledger, account: str | None) -> list[str]:
+    """The accounts with nights to come, and those that ever had a day."""
+    nightly = {alias for alias in settings().accounts if _nightly(alias) is not None}
+    known = sorted(nightly | set(ledger.days.accounts()))
+    if account is None:
+        return known
+    if account not in known and account not in settings().accounts:
+        raise click.UsageError(f"no account is called {account!r}; there are {', '.join(known)}.")
+    return [account]
+
+
+def _nightly(alias: str) -> Nightly | None:
+    account = settings().accounts.get(alias)
+    return account.nightly if isinstance(account, VonageAccount) else None
+
+
+def _lines(ledger: Ledger, alias: str, first: date | None, last: date | None) -> Iterator[Covered]:
+    rows = {row.day: row for row in ledger.days.of(alias, first, last)}
+    nightly = _nightly(alias)
+    for day in _span(ledger, alias, nightly, rows, first, last):
+        if day in rows:
+            yield _planned(ledger, rows[day])
+        else:
+            yield _unplanned(ledger, alias, nightly, day)
+
+
+def _span(
+    ledger: Ledger,
+    alias: str,
+    nightly: Nightly | None,
+    rows: dict[date, Day],
+    first: date | None,
+    last: date | None,
+) -> list[date]:
+    """The days to show, in order and without a gap."""
+    due = windows.newest_due(nightly, datetime.now(UTC)) if nightly else None
+    begins, ends = first, last
+    if begins is None:
+        begins = min(rows, default=None)
+        if begins is None and nightly and due:
+            planned = ledger.days.newest(alias)
+            begins = min(windows.due_days(due, planned, nightly.catchup_days), default=None)
+    if ends is None:
+        ends = max([*rows, *([due] if due else [])], default=begins)
+    if begins is None or ends is None:
+        return []
+    return [begins + timedelta(days=n) for n in range((ends - begins).days + 1)]
+
+
+def _planned(ledger: Ledger, row: Day) -> Covered:
+    counts = row.counts or {}
+    state, reason = _judged(ledger, row)
+    return Covered(
+        row.account,
+        row.day.isoformat(),
+        state,
+        counts.get("listed"),
+        counts.get("archived"),
+        counts.get("missing"),
+        row.generation,
+        row.job_id,
+        row.manifest,
+        reason,
+    )
+
+
+def _judged(ledger: Ledger, row: Day) -> tuple[str, str | None]:
+    if row.state == states.DAY_COMPLETE:
+        return COMPLETE, None
+    if row.state == states.DAY_GAVE_UP:
+        return "gave up", "it was missed by more than catchup_days; export it by hand"
+    reason = _reason(ledger, row.job_id)
+    if row.state == states.DAY_INCOMPLETE:
+        # Without counts no run of the day ever came as far as a manifest.
+        return ("incomplete" if row.counts else "failed"), reason
+    return "waiting", reason or "due"
+
+
+def _reason(ledger: Ledger, job_id: str | None) -> str | None:
+    try:
+        job = ledger.jobs.job(job_id) if job_id else None
+    except NoSuchJob:
+        return None
+    return None if job is None else job.reason or job.state
+
+
+def _unplanned(ledger: Ledger, alias: str, nightly: Nightly | None, day: date) -> Covered:
+    if nightly is None:
+        return Covered(
+            alias, day.isoformat(), "not due", reason="the account has no nightly export"
+        )
+    if day > windows.newest_due(nightly, datetime.now(UTC)):
+        return Covered(alias, day.isoformat(), "not due", reason="its night has not come")
+    newest = ledger.days.newest(alias)
+    if newest is not None and day <= newest:
+        why = "before the account's first night; export it by hand"
+        return Covered(alias, day.isoformat(), "not due", reason=why)
+    why = "not planned yet: a worker and beat must be running"
+    return Covered(alias, day.isoformat(), "waiting", reason=why)
+
+
+def _row(line: Covered) -> tuple[str, str, str, str | None]:
+    state = line.state
+    if line.listed is not None and state in (COMPLETE, "incomplete"):
+        many = f"{line.archived} of {line.listed}"
+        state = f"{COMPLETE}, {many}" if state == COMPLETE else f"incomplete {many}"
+    return line.account, line.day, state, line.reason or line.manifest

@@ -1,0 +1,15 @@
+"""``demo``: everything at once, against simulated providers."""
+
+from __future__ import annotations
+
+import click
+
+from .. import demo as demonstration
+
+
+@click.command()
+@click.option("--once", is_flag=True, envvar="ONCE", help="End after one night. [env: ONCE=1]")
+@click.option("--withhold", is_flag=True, help="Let the provider keep one recording back.")
+def demo(once: bool, withhold: bool) -> int:
+    """Run everything against simulated providers, and show one night's work."""
+    return demonstration.demo(once=once, withhold=withhold)

@@ -1,0 +1,51 @@
+"""The deployment that the settings describe, as commands use it."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import socket
+
+from celery import Celery
+
+from config import logging as our_logging
+from config.settings import Settings, settings
+from ledger.ledger import Ledger
+from tasks.resources import ledger
+
+#: A command does not wait longer for Redis: a sweeper announces the job in its time.
+_BROKER_SECONDS = 2
+
+
+def configured() -> Settings:
+    """The settings; from now on logs go to standard error, masked. Raises ConfigurationError."""
+    found = settings()
+    our_logging.configure(found.log_format, logging.WARNING, found.secret_values())
+    return found
+
+
+def opened() -> Ledger:
+    """The ledger, made where there is none. Raises ConfigurationError and LedgerError."""
+    configured()
+    ledger().identity.prepare()
+    return ledger()
+
+
+def announcing() -> Celery:
+    """The application by which this process publishes hints and asks workers."""
+    configured()
+    app = Celery("earwitness.command", config_source="config.celery")
+    options = {"socket_timeout": _BROKER_SECONDS, "socket_connect_timeout": _BROKER_SECONDS}
+    app.conf.broker_transport_options = {**app.conf.broker_transport_options, **options}
+    app.conf.broker_connection_timeout = _BROKER_SECONDS
+    return app
+
+
+def operator() -> str:
+    """Who types the command, for the history of a job."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        name = f"user {os.getuid()}"
+    return f"{name}@{socket.gethostname()}"

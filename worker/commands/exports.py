@@ -1,0 +1,126 @@
+"""``export``: days of an account, opened by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import click
+
+from config.accounts import VonageAccount
+from config.settings import settings
+from ledger import states
+from ledger.job import Job
+from ledger.ledger import Ledger
+from tasks import windows
+from tasks.arguments import utc_text
+from tasks.days import day_row, open_day
+from tasks.message import publish_first
+from tasks.resources import vonage_account
+
+from ..follow import follow, outcome
+from .deployment import announcing, opened, operator
+from .display import console, print_json, print_lines, print_table
+from .options import DAY, as_json, in_order
+from .personal import masked
+
+
+@click.command()
+@click.option("--account", required=True, metavar="ALIAS")
+@click.option("--from", "first", type=DAY, required=True, help="The first day.")
+@click.option("--to", "last", type=DAY, required=True, help="The last day, included.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--wait", is_flag=True, help="Follow the exports to their end.")
+@as_json
+def export(account: str, first: date, last: date, dry_run: bool, wait: bool, as_json: bool) -> int:
+    """Export days of an account, each once: a day that is complete stays as it is.
+
+    Days are those of the account's time zone. With --wait the status is 1 where one ends
+    incomplete.
+    """
+    in_order(first, last)
+    ledger = opened()
+    days = _over(vonage_account(account), first, last)
+    if dry_run:
+        _print_plan([_intent(ledger, account, day) for day in days], as_json)
+        return 0
+    jobs = _opened(account, days, quiet=as_json)
+    if wait:
+        jobs = _followed(ledger, jobs, quiet=as_json)
+    if as_json:
+        print_json([job.shown() for job in jobs])
+    return 1 if wait and any(job.state != states.DONE for job in jobs) else 0
+
+
+def _over(account: VonageAccount, first: date, last: date) -> list[date]:
+    """The days of the span; refused before the first is opened where the last is not over."""
+    timezone = windows.zone(account)
+    if last >= windows.local_day(datetime.now(UTC), timezone):
+        raise click.UsageError(f"--to {last} is not over in {timezone}; ask for it tomorrow.")
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def _opened(account: str, days: list[date], *, quiet: bool) -> list[Job]:
+    jobs = []
+    with announcing():
+        for day in days:
+            job, number = open_day(account, day, by=operator())
+            if number is not None:
+                publish_first(job, number)
+            jobs.append(job)
+            if not quiet:
+                how = "opened" if number is not None else f"already {job.state}"
+                print_lines([f"{day}: job {job.job_id}, {how}"])
+    return jobs
+
+
+def _followed(ledger: Ledger, jobs: list[Job], *, quiet: bool) -> list[Job]:
+    """Show progress until all have ended, then each one's end."""
+    names = list(dict.fromkeys(job.job_id for job in jobs))
+    try:
+        ended = follow(ledger, names, console(stderr=quiet))
+    except KeyboardInterrupt:
+        click.echo("no longer followed; the exports go on: python -m worker status", err=True)
+        raise
+    if not quiet:
+        for job in ended:
+            print_lines(_end(job))
+    return ended
+
+
+def _end(job: Job) -> list[str]:
+    """The end of a day in lines, the manifest by its whole path."""
+    day = job.parameters["day"]
+    lines = [line.replace("manifest: ", f"manifest: {_archive()}/", 1) for line in outcome(job)]
+    return [f"{day}: {line}" for line in lines] or [f"{day}: {job.state}, {job.reason}"]
+
+
+def _archive() -> str:
+    return settings().archive_url
+
+
+def _intent(ledger: Ledger, account: str, day: date) -> dict[str, Any]:
+    """What exporting a day would do."""
+    known = ledger.days.of(account, day, day)
+    row = known[0] if known else day_row(account, day, gave_up=False)
+    act = f"open generation {row.generation + 1}"
+    if row.state in (states.DAY_COMPLETE, states.DAY_RUNNING):
+        act = f"nothing: it is {row.state} (job {row.job_id})"
+    return {
+        "day": day.isoformat(),
+        "start": utc_text(datetime.fromtimestamp(row.window_start, UTC)),
+        "end": utc_text(datetime.fromtimestamp(row.window_end, UTC)),
+        "filters": masked(row.filters),
+        "would": act,
+    }
+
+
+def _print_plan(intents: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json(intents)
+        return
+    print_table(
+        ("day", "from", "until", "filters", "would"),
+        [tuple(intent.values()) for intent in intents],
+    )
+    click.echo("nothing was done (--dry-run)")

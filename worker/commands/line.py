@@ -1,0 +1,104 @@
+"""The command line: which commands there are, and how each of them ends.
+
+A command's module is loaded when the command is asked for: those that need no configuration, ledger
+or network load nothing that does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import sys
+from collections.abc import Sequence
+
+import click
+
+from archive.errors import ArchiveError
+from config.errors import ConfigurationError
+from config.version import VERSION
+from ledger.errors import LedgerError
+from providers.errors import ProviderError
+from tasks.errors import InvalidArgument, JobError
+
+PROGRAM = "python -m worker"
+
+#: Each command's module, and its line in the list of commands.
+COMMANDS = {
+    "accounts": ("accounts", "Try the accounts at their providers."),
+    "cancel": ("jobs", "Cancel a job."),
+    "catalogue": ("catalogue", "Print the JSON Schema of every task."),
+    "coverage": ("coverage", "Show which days are archived, one line a day."),
+    "demo": ("demonstration", "Run everything against simulated providers."),
+    "doctor": ("doctor", "Examine the deployment, and say what to do."),
+    "export": ("exports", "Export days of an account."),
+    "extract": ("archives", "Take one recording out of the archive."),
+    "find": ("archives", "Find recordings in the archive."),
+    "migrate": ("migration", "Bring the ledger's schema to this program's version."),
+    "retry": ("jobs", "Have a failed or cancelled job done once more."),
+    "show": ("jobs", "Show all about one job."),
+    "status": ("jobs", "Show the jobs that changed last, and what is owed."),
+    "verify": ("archives", "Verify every checksum and every chain of an archive."),
+}
+
+
+class Line(click.Group):
+    """The commands, loaded one by one."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        """Their names."""
+        return sorted(COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        """One of them."""
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f".{COMMANDS[name][0]}", __package__)
+        command = getattr(module, name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of them, for which none is loaded."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+
+
+@click.group(cls=Line, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="earwitness", message="%(prog)s %(version)s")
+def earwitness() -> None:
+    """Earwitness fetches telephony recordings, verifies them and keeps them.
+
+    The worker itself is started by: celery -A worker worker
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Carry out a command; the status to end with: 0 done, 1 failed, 2 not understood or not
+    configured, 130 interrupted. What went wrong is one sentence on standard error.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal can not show is no reason to stop.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = earwitness.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.UsageError as error:
+        asked = error.ctx.command_path if error.ctx else PROGRAM
+        return _refused(f"{error.format_message()} See: {asked} --help", 2)
+    except (ConfigurationError, InvalidArgument) as error:
+        return _refused(str(error), 2)
+    except click.Abort:
+        return 130
+    except click.ClickException as error:
+        return _refused(error.format_message(), 1)
+    except (ArchiveError, JobError, LedgerError, OSError, ProviderError) as error:
+        return _refused(str(error), 1)
+    return status if isinstance(status, int) else 0
+
+
+def _refused(sentence: str, status: int) -> int:
+    click.echo(f"earwitness: {sentence}", err=True)
+    return status

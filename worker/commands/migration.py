@@ -1,0 +1,21 @@
+"""``migrate``: the ledger's schema."""
+
+from __future__ import annotations
+
+import click
+
+from tasks.resources import ledger
+
+from .deployment import configured
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the ledger's schema to this program's version, in one transaction.
+
+    A ledger that has it already is left as it is. Stop the workers first: an older program refuses
+    a newer schema.
+    """
+    configured()
+    version = ledger().identity.migrate()
+    click.echo(f"ledger {ledger().identity.identity()} has schema version {version}")
