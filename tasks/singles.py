@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from archive import audio, layout
-from archive.errors import Contradiction
+from archive.errors import Contradiction, Damaged
 from archive.store import Stored
 from config.version import VERSION
 from providers.vonage import Vonage
@@ -46,6 +46,8 @@ def keep_single(
             )
             path = layout.recording_path(account, day, recording["id"], extension)
             stored = store().keep(path, part.path, sha256, on_bytes=lambda _: attempt.check())
+        except Damaged as error:
+            raise Damaged(f"recording {recording['id']}", error.reason) from None
         finally:
             part.discard()
     return stored, _keep_metadata(attempt, recording, day, stored)
