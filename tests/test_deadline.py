@@ -1,0 +1,274 @@
+"""Deadlines on real sockets: however slowly a server answers, a call ends in its whole time."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from providers.deadline import Transport, within
+from providers.errors import ProviderError, Uncertain, Unreachable
+from providers.vonage import Vonage
+
+from .vonage_accounts import MemoryShelf, account
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
+#: Generous on a busy machine, and far below what the servers here would take.
+PATIENCE = 10.0
+
+#: What a server does with a connection whose request it has read, until it is stopped.
+Serve = Callable[[socket.socket, threading.Event], None]
+
+
+@contextmanager
+def server(serve: Serve) -> Iterator[str]:
+    """The address of a server that does this with every connection."""
+    stopping, threads = threading.Event(), []
+
+    def one(link: socket.socket) -> None:
+        with link:
+            try:
+                link.recv(65536)
+                serve(link, stopping)
+            except OSError:
+                pass  # the client went away, as it should
+
+    def accept() -> None:
+        while True:
+            try:
+                link, _ = listener.accept()
+            except OSError:
+                return
+            threads.append(threading.Thread(target=one, args=(link,)))
+            threads[-1].start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        accepting = threading.Thread(target=accept)
+        accepting.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            stopping.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            for thread in (accepting, *threads):
+                thread.join(PATIENCE)
+
+
+def trickle(data: bytes) -> Serve:
+    """One byte every tenth of a second: far from any timeout between two bytes."""
+
+    def serve(link: socket.socket, stopping: threading.Event) -> None:
+        for byte in data:
+            link.sendall(bytes([byte]))
+            if stopping.wait(0.1):
+                return
+
+    return serve
+
+
+def after(start: bytes, then: Serve) -> Serve:
+    """Sends this at once, and then the rest in its own way."""
+
+    def serve(link: socket.socket, stopping: threading.Event) -> None:
+        link.sendall(start)
+        then(link, stopping)
+
+    return serve
+
+
+def hang(_: socket.socket, stopping: threading.Event) -> None:
+    """Sends nothing more."""
+    stopping.wait(60)
+
+
+def client(url: str, seconds: float = 0.5) -> Vonage:
+    """A client of the server at this address, with its own transport."""
+    more = {"access_token": "static", "base_url": url, "timeout_seconds": seconds}
+    return Vonage(account(**more), MemoryShelf())
+
+
+def refused_within(seconds: float, act: Callable[[], object]) -> ProviderError:
+    """The error that an act ends with, in less than so many seconds."""
+    began = time.monotonic()
+    with pytest.raises(ProviderError) as caught:
+        act()
+    assert time.monotonic() - began < seconds
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "serve",
+    [
+        hang,
+        trickle(HEAD),
+        after(HEAD, hang),
+        after(HEAD, trickle(b" " * 1000)),
+        after(HEAD + b"{", trickle(b" " * 1000)),
+    ],
+    ids=["hangs", "head trickles", "body hangs", "body trickles", "body begins and trickles"],
+)
+def test_a_call_ends_within_its_whole_time(serve: Serve) -> None:
+    """Each byte comes long before httpx's timeout would end, which begins anew with each."""
+    with server(serve) as url, client(url) as vonage:
+        error = refused_within(5, lambda: vonage.recordings({}))
+    assert type(error) is Uncertain
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"500 Oops", b"404 Not Found", b"401 No"])
+def test_whether_a_file_comes_is_known_in_time(status: bytes) -> None:
+    """A retrieval's head, its refusal and its first bytes have a deadline each."""
+    head = b"HTTP/1.1 " + status + b"\r\nContent-Length: 9999\r\n\r\n"
+    with (
+        server(after(head + b"P", trickle(b"K" * 1000))) as url,
+        client(url, 0.2) as vonage,
+    ):
+        refused_within(5, lambda: vonage.retrieve("job").__enter__())
+
+
+def test_a_file_may_take_its_time() -> None:
+    """The deadline is one of calls: a transfer goes on as long as bytes come, and they are handed
+    on as they come.
+    """
+    data = b"ID3" + b"x" * 20
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n"
+    with server(after(head, trickle(data))) as url, client(url, 1) as vonage:
+        began = time.monotonic()
+        with vonage.audio("1") as body:
+            chunks = list(body.chunks())
+        assert time.monotonic() - began > 1
+
+    assert b"".join(chunks) == data
+    assert len(chunks) > 1
+
+
+def test_a_file_that_stands_still_is_given_up() -> None:
+    """What came before is given first."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n"
+    received: list[bytes] = []
+    with (
+        server(after(head + b"ID3", hang)) as url,
+        client(url) as vonage,
+        vonage.audio("1") as body,
+    ):
+        error = refused_within(5, lambda: received.extend(body.chunks()))
+
+    assert (type(error), b"".join(received)) == (Uncertain, b"ID3")
+    assert "stood still for too long after 3 bytes" in str(error)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\nID3 sound",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nID3 sound\r\n5\r\nx",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nID3 sound\r\n",
+    ],
+    ids=["before its length", "inside a chunk", "between two chunks"],
+)
+def test_a_body_that_is_cut_is_not_whole(answer: bytes) -> None:
+    """A connection that closes early is seen, whatever the framing."""
+    received: list[bytes] = []
+    with (
+        server(after(answer, lambda *_: None)) as url,
+        client(url) as vonage,
+        vonage.audio("1") as body,
+    ):
+        error = refused_within(5, lambda: received.extend(body.chunks()))
+
+    assert type(error) is Uncertain
+    assert b"".join(received).startswith(b"ID3 sound")
+
+
+def test_a_connection_that_closes_without_an_answer_is_uncertain() -> None:
+    """The request was read: it may have been done."""
+    with server(lambda *_: None) as url, client(url) as vonage:
+        assert type(refused_within(5, lambda: vonage.export({}))) is Uncertain
+
+
+def test_nobody_there_is_unreachable() -> None:
+    """A refused connection and a name that no host can have: nothing was sent."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    for url in (f"http://127.0.0.1:{port}", "http://a..b"):
+        with client(url, 5) as vonage:
+            assert type(refused_within(30, lambda v=vonage: v.export({}))) is Unreachable
+
+
+def test_a_host_that_takes_no_connection_is_unreachable() -> None:
+    """A full backlog: the connection is never made, and the call ends in its time."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with waiting(listener.getsockname()), client(url) as vonage:
+            assert type(refused_within(5, lambda: vonage.export({}))) is Unreachable
+
+
+@contextmanager
+def waiting(address: tuple[str, int]) -> Iterator[None]:
+    """Connections that fill a listener's backlog."""
+    links = [socket.socket() for _ in range(8)]
+    for link in links:
+        link.setblocking(False)
+        link.connect_ex(address)
+    try:
+        yield
+    finally:
+        for link in links:
+            link.close()
+
+
+def test_addresses_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host's dead address leaves time for its next: httpx would give it all there is."""
+
+    def answers(link: socket.socket, _: threading.Event) -> None:
+        link.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with server(answers) as url, socket.socket() as dead:
+        port = int(url.rpartition(":")[2])
+        dead.bind(("127.0.0.2", port))
+        dead.listen(0)
+        places = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))
+            for host in ("127.0.0.2", "127.0.0.1")
+        ]
+        found = socket.getaddrinfo
+
+        def look_up(host: object, *more: object, **named: object) -> object:
+            return places if host == "two.example" else found(host, *more, **named)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        with (
+            waiting(("127.0.0.2", port)),
+            client(f"http://two.example:{port}", 2) as vonage,
+        ):
+            assert vonage.delete("1") is True
+
+
+def test_a_deadline_inside_another_only_shortens() -> None:
+    """And the outer one holds again afterwards."""
+    with (
+        server(trickle(HEAD)) as url,
+        httpx.Client(transport=Transport(), timeout=30, trust_env=False) as http,
+        within(1),
+    ):
+        began = time.monotonic()
+        with within(60), pytest.raises(httpx.ReadTimeout):
+            http.get(url)
+        assert time.monotonic() - began < 5
+        with pytest.raises(httpx.ConnectTimeout):
+            http.get(url)
+
+
+def test_without_a_deadline_the_transport_is_httpxs_own() -> None:
+    """Outside of `within` only the client's timeout counts."""
+    with (
+        server(after(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n", trickle(b"in peace"))) as url,
+        httpx.Client(transport=Transport(), timeout=0.5, trust_env=False) as http,
+    ):
+        assert http.get(url).text == "in peace"
