@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from . import layout
-from .errors import Damaged
+from .errors import ArchiveError, Damaged
 from .store import DirectoryStore
 
 #: What the first entry names as the one before it.
@@ -20,6 +21,8 @@ NOTHING = "0" * 64
 
 #: How many of the newest entries are looked through for one that was appended just before a crash.
 _REMEMBERED = 100
+
+_NAME = re.compile(r"[0-9]{8}\.json")
 
 Entry = dict[str, str]
 
@@ -37,34 +40,39 @@ def append(store: DirectoryStore, account: str, entries: Sequence[Entry]) -> Hea
     """Put files under the chain: ``{path, sha256}`` each. What its newest entries cover already is
     left out, so that it may be asked twice. The head afterwards.
 
-    Raises Damaged when the newest entry can not be read, and NoSpace.
+    A damaged entry does not keep new files from being put under the chain: it is `verify` that
+    speaks of it. Raises NoSpace, and ValueError where there is neither an entry nor a chain.
     """
     while True:
         current = head(store, account)
-        known = set(_covered(store, account, newest=_REMEMBERED))
-        left = [entry for entry in entries if (entry["path"], entry["sha256"]) not in known]
-        if current is None:
-            left = [*_identity(store), *left]
+        left = _uncovered(store, account, entries, current)
         if not left:
-            assert current is not None
+            if current is None:
+                raise ValueError(f"nothing to put under the chain of {account}")
             return current
         number = 1 if current is None else current.n + 1
-        content = {
-            "n": number,
-            "previous": NOTHING if current is None else current.sha256,
-            "entries": left,
-        }
-        data = json.dumps(content, ensure_ascii=False, indent=1).encode()
+        data = serialised(
+            {
+                "n": number,
+                "previous": NOTHING if current is None else current.sha256,
+                "entries": left,
+            }
+        )
         try:
-            store.create(layout.chain_path(account, number), data)
+            stored = store.create(layout.chain_path(account, number), data)
         except FileExistsError:
             continue
-        return Head(account, number, hashlib.sha256(data).hexdigest())
+        return Head(account, number, stored.sha256)
+
+
+def serialised(content: dict[str, Any]) -> bytes:
+    """The bytes of an entry: they follow from its content, so that a bit changed shows."""
+    return json.dumps(content, ensure_ascii=False, indent=1).encode()
 
 
 def head(store: DirectoryStore, account: str) -> Head | None:
     """The newest entry of an account's chain, or None."""
-    newest = _newest(store, account)
+    newest = max(numbers(store, account), default=0)
     if newest == 0:
         return None
     data = store.read(layout.chain_path(account, newest))
@@ -72,9 +80,14 @@ def head(store: DirectoryStore, account: str) -> Head | None:
 
 
 def covers(store: DirectoryStore, account: str, entry: Entry) -> bool:
-    """Whether the chain covers the file with this sum."""
+    """Whether the chain covers the file with this sum. Raises Damaged where that can not be told
+    because an entry can not be read.
+    """
     wanted = (entry["path"], entry["sha256"])
-    return any(known == wanted for known in _covered(store, account, newest=None))
+    for number in reversed(list(numbers(store, account))):
+        if wanted in _known(read(store, account, number)):
+            return True
+    return False
 
 
 def read(store: DirectoryStore, account: str, number: int) -> dict[str, Any]:
@@ -82,44 +95,55 @@ def read(store: DirectoryStore, account: str, number: int) -> dict[str, Any]:
     path = layout.chain_path(account, number)
     try:
         content = json.loads(store.read(path))
-        if isinstance(content["entries"], list) and content["n"] == number:
-            return dict(content)
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise Damaged(path, "is not readable as an entry of the chain; run verify")
+        _known(content)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise Damaged(path, "is not readable as an entry of the chain; run verify") from None
+    if content.get("n") != number:
+        raise Damaged(path, f"calls itself entry {content.get('n')!r}; run verify")
+    return dict(content)
 
 
 def numbers(store: DirectoryStore, account: str) -> Iterator[int]:
     """The numbers under which entries stand, in order."""
     for path in store.paths(f"{layout.chain_folder(account)}/"):
-        name = path.rpartition("/")[2].removesuffix(".json")
-        if name.isdigit():
-            yield int(name)
+        name = path.removeprefix(f"{layout.chain_folder(account)}/")
+        if _NAME.fullmatch(name):
+            yield int(name.removesuffix(".json"))
 
 
-def _covered(
-    store: DirectoryStore, account: str, *, newest: int | None
-) -> Iterator[tuple[str, str]]:
-    """The paths and sums that the newest entries cover, or all of them, newest first."""
-    last = _newest(store, account)
-    first = 0 if newest is None else max(last - newest, 0)
-    for number in range(last, first, -1):
-        for known in read(store, account, number)["entries"]:
-            yield known["path"], known["sha256"]
+def _uncovered(
+    store: DirectoryStore, account: str, entries: Sequence[Entry], current: Head | None
+) -> list[Entry]:
+    """The entries that the newest ones of the chain do not hold yet, each once."""
+    if current is None:
+        known: set[tuple[str, str]] = set()
+        entries = [*_identity(store), *entries]
+    else:
+        known = _covered_lately(store, account, current.n)
+    left = []
+    for entry in entries:
+        key = (entry["path"], entry["sha256"])
+        if key not in known:
+            known.add(key)
+            left.append({"path": key[0], "sha256": key[1]})
+    return left
 
 
-def _newest(store: DirectoryStore, account: str) -> int:
-    # Entries are never removed and have no gaps, so a search by doubling needs few looks.
-    low, high = 0, 1
-    while store.exists(layout.chain_path(account, high)):
-        low, high = high, high * 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        if store.exists(layout.chain_path(account, middle)):
-            low = middle
-        else:
-            high = middle
-    return low
+def _covered_lately(store: DirectoryStore, account: str, newest: int) -> set[tuple[str, str]]:
+    known: set[tuple[str, str]] = set()
+    for number in range(max(newest - _REMEMBERED, 0) + 1, newest + 1):
+        try:
+            known |= _known(read(store, account, number))
+        except ArchiveError:
+            continue
+    return known
+
+
+def _known(content: dict[str, Any]) -> set[tuple[str, str]]:
+    known = {(entry["path"], entry["sha256"]) for entry in content["entries"]}
+    if not all(isinstance(text, str) for pair in known for text in pair):
+        raise TypeError
+    return known
 
 
 def _identity(store: DirectoryStore) -> list[Entry]:

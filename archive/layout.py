@@ -5,9 +5,28 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import date
+from typing import Literal
 
 #: The ledger that the archive belongs to.
 IDENTITY_PATH = "ledger.json"
+
+#: What a file of the archive is, by its path.
+Kind = Literal["identity", "entry", "manifest", "recordings", "zip", "metadata", "audio", "receipt"]
+
+#: Kinds that the chain covers.
+CHAINED: frozenset[Kind | None] = frozenset({"identity", "manifest", "metadata", "receipt"})
+
+_DAY = "[0-9]{4}/[0-9]{2}/[0-9]{2}"
+_KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+    ("identity", re.compile(r"ledger\.json")),
+    ("entry", re.compile(r"[^/]+/chain/[0-9]{8}\.json")),
+    ("manifest", re.compile(rf"[^/]+/exports/{_DAY}/[^/]+/manifest\.json")),
+    ("recordings", re.compile(rf"[^/]+/exports/{_DAY}/[^/]+/recordings\.jsonl")),
+    ("zip", re.compile(rf"[^/]+/exports/{_DAY}/[^/]+/[^/]+\.[0-9a-f]{{16}}\.zip")),
+    ("metadata", re.compile(rf"[^/]+/recordings/{_DAY}/[^/]+\.json")),
+    ("audio", re.compile(rf"[^/]+/recordings/{_DAY}/[^/]+\.(?:mp3|wav)")),
+    ("receipt", re.compile(r"[^/]+/certified-calls/[0-9]{4}/[0-9]{2}/[^/]+\.json")),
+)
 
 _SAFE = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,100}")
 
@@ -29,6 +48,21 @@ def account_of(path: str) -> str:
     """The account that a path belongs to; empty for what belongs to none."""
     account, slash, _ = path.partition("/")
     return account if slash else ""
+
+
+def is_of(account: str, path: str) -> bool:
+    """Whether a path, wherever it was read, lies in an account's folder and leads nowhere else."""
+    parts = path.split("/")
+    plain = path.isprintable() and "\\" not in path
+    return plain and parts[0] == account and not {"", ".", ".."} & set(parts)
+
+
+def kind_of(path: str) -> Kind | None:
+    """What the file under a path is, None for what the archive does not know."""
+    for kind, pattern in _KINDS:
+        if pattern.fullmatch(path):
+            return kind
+    return None
 
 
 def exports_folder(account: str, day: date) -> str:
@@ -64,6 +98,16 @@ def recording_path(account: str, day: date, recording_id: str, extension: str) -
 def recording_json_path(account: str, day: date, recording_id: str) -> str:
     """The metadata of a recording fetched singly."""
     return recording_path(account, day, recording_id, "json")
+
+
+def metadata_path(audio_path: str) -> str:
+    """The metadata of the recording whose audio lies under a path."""
+    return audio_path.rpartition(".")[0] + ".json"
+
+
+def is_beside(audio_path: str, metadata: str) -> bool:
+    """Whether a path is the place of the audio that a path of metadata belongs to."""
+    return kind_of(audio_path) == "audio" and metadata_path(audio_path) == metadata
 
 
 def receipt_path(account: str, month: date, job_id: str) -> str:

@@ -1,9 +1,10 @@
-"""recordings.jsonl and manifest.json: written as streams, with bytes that follow from their inputs."""
+"""recordings.jsonl and manifest.json: written as streams, bytes that follow from their inputs."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
@@ -18,12 +19,15 @@ from .store import DirectoryStore, Stored
 
 SCHEMA = 1
 
+_HEADER_BYTES = 64 * 1024
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 def write_recordings(target: Path, reconciliation: Reconciliation) -> tuple[int, str]:
     """Write recordings.jsonl; its size in bytes and its SHA-256. Raises NoSpace."""
     with _Summed(target) as file:
         for line in reconciliation.lines():
-            file.write(_json(line) + "\n")
+            file.write(serialised(line) + "\n")
     return file.size, file.sha256
 
 
@@ -40,9 +44,9 @@ def write_manifest(
     with _Summed(target) as file:
         file.write("{\n")
         for name in ("schema", "kind", "account", "provider", "job_id", "day", "generation"):
-            file.write(f' "{name}": {_json(header[name])},\n')
+            file.write(f' "{name}": {serialised(header[name])},\n')
         for name in ("window", "filters"):
-            file.write(f' "{name}": {_json(header[name])},\n')
+            file.write(f' "{name}": {serialised(header[name])},\n')
         file.write(' "parts": [')
         _write_all(file, _parts(reconciliation))
         file.write('],\n "files": [')
@@ -53,13 +57,20 @@ def write_manifest(
             "bytes": recordings.bytes,
             "sha256": recordings.sha256,
         }
-        file.write(f' "recordings": {_json(about)},\n')
+        file.write(f' "recordings": {serialised(about)},\n')
         for name in ("listed", "archived", "missing", "unexpected"):
             file.write(f' "{name}": {getattr(counts, name)},\n')
         for name in ("complete", "created_at"):
-            file.write(f' "{name}": {_json(header[name])},\n')
-        file.write(f' "version": {_json(header["version"])}\n}}\n')
+            file.write(f' "{name}": {serialised(header[name])},\n')
+        file.write(f' "version": {serialised(header["version"])}\n}}\n')
     return file.size, file.sha256
+
+
+def serialised(value: object) -> str:
+    """A value as JSON in one line, as it stands in both files."""
+    text = json.dumps(value, ensure_ascii=False)
+    # Half of a surrogate pair is no UTF-8: where a provider sends one, it stays escaped.
+    return text if not _SURROGATE.search(text) else json.dumps(value)
 
 
 def read_manifest(store: DirectoryStore, path: str) -> dict[str, Any]:
@@ -73,20 +84,31 @@ def read_manifest(store: DirectoryStore, path: str) -> dict[str, Any]:
     return content
 
 
+def read_header(store: DirectoryStore, path: str) -> dict[str, Any]:
+    """A manifest's fields that stand before its parts (schema to filters), at little cost however
+    many members it has. Raises as `read_manifest` does.
+    """
+    with store.open(path) as file:
+        head, found, _ = file.read(_HEADER_BYTES).partition(b',\n "parts": [')
+    try:
+        content = json.loads(head + b"}") if found else None
+    except ValueError:
+        content = None
+    return content if isinstance(content, dict) else read_manifest(store, path)
+
+
 def latest(store: DirectoryStore, account: str, day: date) -> dict[str, Any] | None:
     """The manifest of a day's newest generation, with its own path under ``path``; None where the
-    day has none.
+    day has none. Raises Damaged where a manifest of the day can not be read.
     """
-    newest: dict[str, Any] | None = None
+    newest = None
     for path in store.paths(f"{layout.exports_folder(account, day)}/"):
-        if not path.endswith("/manifest.json"):
-            continue
-        found = {**read_manifest(store, path), "path": path}
-        if found.get("day") != day.isoformat():
-            continue
-        if newest is None or found["generation"] > newest["generation"]:
-            newest = found
-    return newest
+        if layout.kind_of(path) == "manifest":
+            header = read_header(store, path)
+            if header.get("day") == day.isoformat():
+                found = (header["generation"], path)
+                newest = max(newest or found, found)
+    return None if newest is None else {**read_manifest(store, newest[1]), "path": newest[1]}
 
 
 def lines(store: DirectoryStore, manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -105,10 +127,10 @@ def _parts(reconciliation: Reconciliation) -> Iterator[str]:
             "bytes": stored.bytes,
             "sha256": stored.sha256,
         }
-        yield ("," if number else "") + "\n  " + _json(about)[:-1] + ', "members": ['
+        yield ("," if number else "") + "\n  " + serialised(about)[:-1] + ', "members": ['
         for n, member in enumerate(reconciliation.members(provider_job_id)):
             entry = {"name": member.name, "bytes": member.bytes, "sha256": member.sha256}
-            yield ("," if n else "") + "\n   " + _json(entry)
+            yield ("," if n else "") + "\n   " + serialised(entry)
         yield "]}"
 
 
@@ -120,16 +142,12 @@ def _files(reconciliation: Reconciliation) -> Iterator[str]:
             "bytes": stored.bytes,
             "sha256": stored.sha256,
         }
-        yield ("," if number else "") + "\n  " + _json(about)
+        yield ("," if number else "") + "\n  " + serialised(about)
 
 
 def _write_all(file: _Summed, pieces: Iterable[str]) -> None:
     for piece in pieces:
         file.write(piece)
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 class _Summed:
@@ -145,7 +163,7 @@ class _Summed:
         return self._digest.hexdigest()
 
     def write(self, text: str) -> None:
-        data = text.encode("utf-8", "surrogatepass")
+        data = text.encode()
         self._digest.update(data)
         self.size += len(data)
         with full_disk(self._target.name, "it was not written"):

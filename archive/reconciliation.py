@@ -6,8 +6,6 @@ It is kept in a scratch file of SQLite, so that memory stays flat at any number 
 from __future__ import annotations
 
 import json
-import posixpath
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .matching import basename, match, may_be_audio
 from .store import Stored
 from .zips import Member
 
@@ -24,18 +23,20 @@ CREATE TABLE recordings (
     id TEXT PRIMARY KEY, start TEXT, name TEXT, size INTEGER, line TEXT,
     path TEXT, member TEXT, bytes INTEGER, sha256 TEXT, source TEXT
 ) WITHOUT ROWID;
+CREATE INDEX by_start ON recordings (start, id);
 CREATE INDEX by_name ON recordings (name);
 CREATE INDEX by_size ON recordings (size);
 CREATE TABLE parts (n INTEGER PRIMARY KEY, id TEXT UNIQUE, path TEXT, bytes INTEGER, sha256 TEXT);
 CREATE TABLE members (
-    n INTEGER PRIMARY KEY, part INTEGER, name TEXT, base TEXT, bytes INTEGER, sha256 TEXT,
+    n INTEGER PRIMARY KEY, part INTEGER, name TEXT, audio INTEGER, bytes INTEGER, sha256 TEXT,
     recording TEXT
 );
 CREATE INDEX by_recording ON members (recording);
-CREATE INDEX by_member_size ON members (bytes);
+CREATE INDEX by_part ON members (part, name);
 """
 
-_NUMBERS = re.compile(r"\d+")
+_PLACE = ("path", "member", "bytes", "sha256", "missing")
+_SLICE = 500
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,9 @@ class Reconciliation:
             (
                 recording["id"],
                 recording.get("start") or "",
-                _base(name) if name else None,
+                _storable(basename(name)) if name else None,
                 recording.get("file_size_in_bytes"),
-                json.dumps(recording, ensure_ascii=False),
+                json.dumps(recording),
             ),
         )
 
@@ -116,14 +117,27 @@ class Reconciliation:
     def member(self, provider_job_id: str, member: Member) -> None:
         """Add a member of a ZIP that was added before."""
         self._db.execute(
-            "INSERT INTO members (part, name, base, bytes, sha256) "
+            "INSERT INTO members (part, name, audio, bytes, sha256) "
             "VALUES ((SELECT n FROM parts WHERE id = ?), ?, ?, ?, ?)",
-            (provider_job_id, member.name, _base(member.name), member.bytes, member.sha256),
+            (
+                provider_job_id,
+                member.name,
+                may_be_audio(member.name),
+                member.bytes,
+                member.sha256,
+            ),
         )
 
     def earlier(self, recording_id: str, place: Mapping[str, Any]) -> None:
-        """A recording that an earlier generation archived, and where: path, member, bytes, sha256."""
-        self._place(recording_id, place, "earlier")
+        """A recording that an earlier generation archived, and where: path, member, bytes, sha256.
+
+        A place elsewhere that it has by now (in a ZIP of this run) stands.
+        """
+        row = self._db.execute(
+            "SELECT path, member FROM recordings WHERE id = ?", (recording_id,)
+        ).fetchone()
+        if row and row[0] in (None, place["path"]) and row[1] in (None, place.get("member")):
+            self._place(recording_id, place, "earlier")
 
     def fetched(self, recording_id: str, stored: Stored) -> None:
         """A recording that was fetched singly."""
@@ -134,33 +148,35 @@ class Reconciliation:
         """Match members to recordings: by the basename of ``file_name``, else by the id as a whole
         number in the member's name, else by a size that is unique on both sides.
         """
-        for number, base in self._unmatched("SELECT n, base FROM members"):
-            self._take(number, "name = ?", base)
-        for number, base in self._unmatched("SELECT n, base FROM members"):
-            for candidate in dict.fromkeys(_NUMBERS.findall(base)):
-                if self._take(number, "id = ?", candidate):
-                    break
-        self._match_sizes()
+        match(self._db)
 
     def not_understood(self) -> list[str]:
-        """Three names of members where more than half of them stayed unmatched, else none."""
+        """Three names of members where recordings are missing and more than half of the members
+        that may be recordings stayed unmatched, else none.
+        """
         total, left = self._db.execute(
-            "SELECT count(*), count(*) FILTER (WHERE recording IS NULL) FROM members"
+            "SELECT count(*), count(*) FILTER (WHERE recording IS NULL) FROM members WHERE audio"
         ).fetchone()
-        if left * 2 <= total:
+        if left * 2 <= total or self.counts().missing == 0:
             return []
         rows = self._db.execute(
-            "SELECT name FROM members WHERE recording IS NULL ORDER BY n LIMIT 3"
+            "SELECT name FROM members WHERE audio AND recording IS NULL ORDER BY n LIMIT 3"
         )
         return [name for (name,) in rows]
 
     def missing(self) -> Iterator[dict[str, Any]]:
-        """The listed recordings that lie nowhere yet, by start and id."""
-        rows = self._db.execute(
-            "SELECT line FROM recordings WHERE path IS NULL ORDER BY start, id"
-        )
-        for (line,) in rows:
-            yield json.loads(line)
+        """The listed recordings that lie nowhere yet, by start and id. Places may be given to them
+        on the way.
+        """
+        last = ("", "")
+        while rows := self._db.execute(
+            "SELECT start, id, line FROM recordings WHERE path IS NULL AND (start, id) > (?, ?) "
+            "ORDER BY start, id LIMIT ?",
+            (*last, _SLICE),
+        ).fetchall():
+            for _, _, line in rows:
+                yield json.loads(line)
+            last = rows[-1][:2]
 
     def adopt(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Take over the lines of a recordings.jsonl that a worker wrote before it died."""
@@ -231,38 +247,6 @@ class Reconciliation:
         ).fetchone()
         return Counts(listed, archived, listed - archived, unexpected)
 
-    def _unmatched(self, select: str) -> list[tuple[int, str]]:
-        # In slices of rows that are read whole: a cursor must not see its own updates.
-        return self._db.execute(f"{select} WHERE recording IS NULL ORDER BY n").fetchall()
-
-    def _take(self, number: int, condition: str, value: str) -> bool:
-        """Match one member to the first recording that meets the condition and has no place yet."""
-        found = self._db.execute(
-            f"SELECT id FROM recordings WHERE {condition} AND source IS NOT 'part' "  # noqa: S608
-            "ORDER BY start, id LIMIT 1",
-            (value,),
-        ).fetchone()
-        if found is None:
-            return False
-        self._db.execute("UPDATE members SET recording = ? WHERE n = ?", (found[0], number))
-        self._db.execute(
-            "UPDATE recordings SET (path, member, bytes, sha256) = (SELECT path, name, "
-            "members.bytes, members.sha256 FROM members JOIN parts ON parts.n = part "
-            "WHERE members.n = ?), source = 'part' WHERE id = ?",
-            (number, found[0]),
-        )
-        return True
-
-    def _match_sizes(self) -> None:
-        pairs = self._db.execute(
-            "SELECT min(members.n), min(recordings.id) FROM members "
-            "JOIN recordings ON recordings.size = members.bytes "
-            "WHERE recording IS NULL AND recordings.path IS NULL AND members.bytes > 0 "
-            "GROUP BY members.bytes HAVING count(*) = 1"
-        ).fetchall()
-        for number, recording_id in pairs:
-            self._take(number, "id = ?", recording_id)
-
     def _place(self, recording_id: str, place: Mapping[str, Any], source: str) -> None:
         self._db.execute(
             "UPDATE recordings SET path = ?, member = ?, bytes = ?, sha256 = ?, source = ? "
@@ -278,8 +262,6 @@ class Reconciliation:
         )
 
 
-_PLACE = ("path", "member", "bytes", "sha256", "missing")
-
-
-def _base(name: str) -> str:
-    return posixpath.basename(name.replace("\\", "/"))
+def _storable(text: str) -> str:
+    """Without halves of surrogate pairs, which JSON can spell and SQLite can not hold."""
+    return text.encode("utf-8", "replace").decode()

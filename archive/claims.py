@@ -1,0 +1,138 @@
+"""What the manifests of exports claim about the files beside them and about the members of ZIPs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from . import layout
+from .errors import ArchiveError, Missing
+from .manifest import read_manifest
+from .store import DirectoryStore, Stored
+from .zips import Member
+
+_HELD = 8
+
+
+@dataclass(frozen=True)
+class Claims:
+    """One manifest's claims. `header` holds its fields without parts and files."""
+
+    header: dict[str, Any]
+    beside: dict[str, Stored]
+    singles: list[Stored]
+    parts: frozenset[str]
+    members: int
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """Why a folder's manifest claims nothing: `fault` in words, None where there is none yet."""
+
+    fault: str | None
+
+
+class Manifests:
+    """The manifests of an archive, each read when its folder is looked at. A context manager.
+
+    Members are kept in a temporary file of SQLite, for the few folders looked at last.
+    """
+
+    def __init__(self, store: DirectoryStore) -> None:
+        self._store = store
+        self._held: dict[str, Claims | Unusable] = {}
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=OFF")
+        self._db.executescript(
+            "CREATE TABLE members (n INTEGER PRIMARY KEY, folder TEXT, path TEXT, name TEXT, "
+            "bytes INTEGER, sha256 TEXT);"
+            "CREATE INDEX by_name ON members (path, name);"
+            "CREATE INDEX by_folder ON members (folder);"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._db.close()
+
+    def of(self, folder: str) -> Claims | Unusable:
+        """The claims of a folder's manifest."""
+        if folder not in self._held:
+            while len(self._held) >= _HELD:
+                oldest = next(iter(self._held))
+                del self._held[oldest]
+                self._db.execute("DELETE FROM members WHERE folder = ?", (oldest,))
+            self._held[folder] = self._load(folder)
+        return self._held[folder]
+
+    def members(self, path: str) -> Iterator[Member]:
+        """The members that a ZIP should have, in its own order."""
+        self.of(path.rpartition("/")[0])
+        rows = self._db.execute(
+            "SELECT name, bytes, sha256 FROM members WHERE path = ? ORDER BY n", (path,)
+        )
+        for row in rows:
+            yield Member(*row)
+
+    def hold(self, path: str, member: Member) -> bool:
+        """Whether a manifest claims that this member lies in this ZIP."""
+        self.of(path.rpartition("/")[0])
+        found = self._db.execute(
+            "SELECT 1 FROM members WHERE path = ? AND name = ? AND bytes = ? AND sha256 = ?",
+            (path, member.name, member.bytes, member.sha256),
+        ).fetchone()
+        return found is not None
+
+    def _load(self, folder: str) -> Claims | Unusable:
+        path = layout.manifest_path(folder)
+        self._db.execute("BEGIN")
+        try:
+            claims = self._claims(folder, read_manifest(self._store, path))
+        except Missing:
+            claims = Unusable(None)
+        except ArchiveError as error:
+            claims = Unusable(error.reason)
+        except OSError as error:
+            claims = Unusable(f"cannot be read: {error.strerror}")
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, sqlite3.Error):
+            claims = Unusable("is not readable as a manifest: it was changed")
+        if isinstance(claims, Unusable):
+            self._db.execute("DELETE FROM members WHERE folder = ?", (folder,))
+        self._db.execute("COMMIT")
+        return claims
+
+    def _claims(self, folder: str, manifest: dict[str, Any]) -> Claims | Unusable:
+        if manifest["kind"] == "erasure":
+            # Reserved: its claims are for the version that writes it.
+            return Claims({"kind": "erasure"}, {}, [], frozenset(), 0)
+        recordings, members = _stored(manifest["recordings"]), 0
+        beside = {recordings.path: recordings}
+        for part in manifest.pop("parts"):
+            stored = _stored(part)
+            beside[stored.path] = stored
+            for member in part["members"]:
+                members += 1
+                self._db.execute(
+                    "INSERT INTO members (folder, path, name, bytes, sha256) VALUES (?,?,?,?,?)",
+                    (folder, stored.path, member["name"], member["bytes"], member["sha256"]),
+                )
+        if recordings.path != layout.recordings_path(folder) or any(
+            path.rpartition("/")[0] != folder for path in beside
+        ):
+            return Unusable("names files of another folder as its own: it was changed or moved")
+        singles = [_stored(single) for single in manifest.pop("files")]
+        parts = frozenset(beside) - {recordings.path}
+        return Claims(manifest, beside, singles, parts, members)
+
+
+def _stored(claim: dict[str, Any]) -> Stored:
+    return Stored(str(claim["path"]), int(claim["bytes"]), str(claim["sha256"]))

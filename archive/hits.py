@@ -1,0 +1,216 @@
+"""Finding recordings in an archive by itself, without a ledger."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import groupby
+from typing import Any
+
+from . import layout
+from .errors import Damaged
+from .manifest import read_header
+from .store import DirectoryStore
+
+_FOLDER_DAY = re.compile(r"/([0-9]{4})/([0-9]{2})/([0-9]{2})/")
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A recording that was found.
+
+    `line` as in recordings.jsonl: every field as listed, and its place (``path``, ``member``,
+    ``bytes``, ``sha256``) or ``missing``. `source` is the path of the manifest, or of the single
+    recording's metadata, that says so.
+    """
+
+    account: str
+    line: dict[str, Any]
+    source: str
+
+
+def find(
+    store: DirectoryStore,
+    *,
+    account: str | None = None,
+    call_id: str | None = None,
+    number: str | None = None,
+    recording_id: str | None = None,
+    start: date | None = None,
+    end: date | None = None,
+) -> Iterator[Hit]:
+    """Find the recordings that meet every condition given, each once in its account.
+
+    Parameters: `number`, the caller's or the called one, in any spelling, or its last digits;
+    `start` and `end`, the first and the last day, both included: the local day of the recording's
+    start, and the day in UTC for exports that were not made by the day.
+    The newest generation speaks for a recording. One that is missing comes last, and only if it
+    lies nowhere. Raises ValueError (a number without digits), Damaged.
+    """
+    wanted = _Wanted.of(call_id, number, recording_id, start, end)
+    if account is not None:
+        accounts = {account}
+    else:
+        accounts = {layout.account_of(path) for path in store.paths()} - {""}
+    for name in sorted(accounts):
+        yield from _once(_hits(store, name, wanted))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    call_id: str | None
+    digits: str | None
+    recording_id: str | None
+    start: date
+    end: date
+    surely: list[bytes]
+
+    @classmethod
+    def of(
+        cls,
+        call_id: str | None,
+        number: str | None,
+        recording_id: str | None,
+        start: date | None,
+        end: date | None,
+    ) -> _Wanted:
+        digits = None if number is None else _digits(number)
+        if digits == "":
+            raise ValueError(f"{number!r} has no digits to look for")
+        # Most lines need not be parsed: they do not even contain the text.
+        surely = [
+            json.dumps(text)[1:-1].encode()
+            for text in (call_id, recording_id)
+            if text is not None and text.isascii()
+        ]
+        return cls(call_id, digits, recording_id, start or date.min, end or date.max, surely)
+
+    def read(self, data: bytes, path: str) -> dict[str, Any] | None:
+        """A line that meets all conditions but the day."""
+        if not all(text in data for text in self.surely):
+            return None
+        try:
+            line = json.loads(data)
+            return line if self._met_by(line) else None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise Damaged(path, "is not readable; run verify") from None
+
+    def _met_by(self, line: dict[str, Any]) -> bool:
+        return (
+            self.recording_id in (None, line["id"])
+            and self.call_id in (None, line.get("call_id"))
+            and (
+                self.digits is None
+                or any(
+                    _digits(line.get(end)).endswith(self.digits) for end in ("caller_id", "dnis")
+                )
+            )
+        )
+
+
+def _hits(store: DirectoryStore, account: str, wanted: _Wanted) -> Iterator[Hit]:
+    """Those of exports first, then those of single recordings."""
+    manifests = _of_kind(store, f"{account}/exports/", "manifest")
+    for day, group in groupby(manifests, key=_folder_day):
+        if day <= _next(wanted.end):
+            yield from _of_day(store, account, list(group), wanted)
+    for path in _of_kind(store, f"{account}/recordings/", "metadata"):
+        if wanted.start <= _folder_day(path) <= wanted.end:
+            yield from _of_metadata(store, account, path, wanted)
+
+
+def _of_day(
+    store: DirectoryStore, account: str, paths: list[str], wanted: _Wanted
+) -> Iterator[Hit]:
+    """The hits of the exports in one day's folder, generations from the newest to the oldest."""
+    headers = [(path, read_header(store, path)) for path in paths]
+    headers.sort(key=lambda one: one[1].get("generation") or 0, reverse=True)
+    by_day = [path for path, header in headers if header.get("day")]
+    spoken_for: set[str] = set()
+    for path, header in headers:
+        if header.get("kind") != "export" or not _may_hold(header, wanted):
+            continue
+        remembered = spoken_for if path in by_day and len(by_day) > 1 else None
+        for line in _lines(store, path, wanted, remembered):
+            if _is_within(line, header, wanted):
+                yield Hit(account, line, path)
+
+
+def _lines(
+    store: DirectoryStore, manifest: str, wanted: _Wanted, spoken_for: set[str] | None
+) -> Iterator[dict[str, Any]]:
+    """The wanted lines of an export; not those for whose recording another one spoke before."""
+    path = layout.recordings_path(manifest.rpartition("/")[0])
+    new = set()
+    with store.open(path) as file:
+        for data in file:
+            if spoken_for is not None:
+                recording_id = json.loads(data).get("id")
+                new.add(recording_id)
+                if recording_id in spoken_for:
+                    continue
+            line = wanted.read(data, path)
+            if line is not None:
+                yield line
+    if spoken_for is not None:
+        spoken_for |= new
+
+
+def _of_metadata(store: DirectoryStore, account: str, path: str, wanted: _Wanted) -> Iterator[Hit]:
+    try:
+        content = json.loads(store.read(path))
+        place = {name: content[name] for name in ("path", "bytes", "sha256")}
+        line = {"id": content["recording_id"], **content["recording"], **place}
+    except (ValueError, KeyError, TypeError):
+        raise Damaged(path, "is not readable as metadata; run verify") from None
+    found = wanted.read(json.dumps(line).encode(), path)
+    if found is not None:
+        yield Hit(account, found, path)
+
+
+def _once(hits: Iterator[Hit]) -> Iterator[Hit]:
+    given: set[str] = set()
+    absent: dict[str, Hit] = {}
+    for hit in hits:
+        if hit.line.get("missing"):
+            absent.setdefault(hit.line["id"], hit)
+        elif hit.line["id"] not in given:
+            given.add(hit.line["id"])
+            yield hit
+    yield from (hit for recording_id, hit in absent.items() if recording_id not in given)
+
+
+def _may_hold(header: dict[str, Any], wanted: _Wanted) -> bool:
+    day = header.get("day")
+    return not day or wanted.start <= date.fromisoformat(day) <= wanted.end
+
+
+def _is_within(line: dict[str, Any], header: dict[str, Any], wanted: _Wanted) -> bool:
+    if header.get("day") or (wanted.start, wanted.end) == (date.min, date.max):
+        return True
+    start = line.get("start") or ""
+    return start != "" and wanted.start <= date.fromisoformat(start[:10]) <= wanted.end
+
+
+def _of_kind(store: DirectoryStore, prefix: str, kind: layout.Kind) -> Iterator[str]:
+    return (path for path in store.paths(prefix) if layout.kind_of(path) == kind)
+
+
+def _folder_day(path: str) -> date:
+    """The day in a path; the first one of all for digits that are no day."""
+    found = _FOLDER_DAY.search(path)
+    try:
+        return date(*map(int, found.groups())) if found else date.min
+    except ValueError:
+        return date.min
+
+
+def _next(day: date) -> date:
+    return day if day == date.max else day + timedelta(days=1)
+
+
+def _digits(number: object) -> str:
+    return re.sub(r"[^0-9]", "", str(number or ""))

@@ -1,0 +1,109 @@
+"""Whether what recordings.jsonl says of each recording's place agrees with what vouches for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from . import layout
+from .claims import Claims, Manifests
+from .errors import ArchiveError, Missing
+from .store import DirectoryStore, Stored
+from .zips import Member
+
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What the metadata of a single recording says: whose it is and what its audio must be."""
+
+    account: str
+    recording_id: str
+    job_id: str
+    stored: Stored
+
+
+class Places:
+    """Compares places with the manifests of ZIPs and the metadata of single recordings."""
+
+    def __init__(self, store: DirectoryStore, manifests: Manifests) -> None:
+        self._store = store
+        self._manifests = manifests
+
+    def metadata(self, path: str) -> Metadata | str | None:
+        """The metadata of a single recording; in words why it can not be used; None where there
+        is none.
+        """
+        try:
+            content = json.loads(self._store.read(path))
+            return Metadata(
+                str(content["account"]),
+                str(content["recording_id"]),
+                str(content.get("job_id")),
+                Stored(str(content["path"]), int(content["bytes"]), str(content["sha256"])),
+            )
+        except Missing:
+            return None
+        except ArchiveError as error:
+            return error.reason
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return "is not readable as the metadata of a recording: it was changed"
+
+    def fault_of_single(self, single: Stored, recording_id: str | None = None) -> str | None:
+        """What contradicts a claim about a recording that was fetched singly."""
+        if layout.kind_of(single.path) != "audio":
+            return f"names {single.path!r}, which is no recording's place"
+        path = layout.metadata_path(single.path)
+        metadata = self.metadata(path)
+        if metadata is None:
+            return f"names {single.path}, but {path} is missing"
+        if isinstance(metadata, str):
+            return f"names {single.path}, but {path} {metadata}"
+        if metadata.stored != single or recording_id not in (None, metadata.recording_id):
+            return f"contradicts {path} about {single.path}"
+        return None
+
+    def faults_of_lines(self, path: str, claims: Claims) -> Iterator[str]:
+        """What is wrong with the lines of a recordings.jsonl: places and their number."""
+        counts = {"listed": 0, "archived": 0, "missing": 0, "unexpected": claims.members}
+        faults = 0
+        with self._store.open(path) as file:
+            for number, data in enumerate(file, 1):
+                try:
+                    fault = self._fault_of_line(json.loads(data), counts, claims)
+                except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                    fault = "is not readable"
+                if fault:
+                    faults += 1
+                    if faults <= _MOST_NAMED:
+                        yield f"line {number} {fault}"
+        if faults > _MOST_NAMED:
+            yield f"and so on, {faults} lines in all"
+        for name, count in counts.items():
+            if claims.header.get(name) != count:
+                told = claims.header.get(name)
+                yield f"has {count} {name}, where its manifest says {told!r}"
+
+    def _fault_of_line(
+        self, line: dict[str, Any], counts: dict[str, int], claims: Claims
+    ) -> str | None:
+        counts["listed"] += 1
+        if line.get("missing"):
+            counts["missing"] += 1
+            return None
+        counts["archived"] += 1
+        place = Stored(line["path"], line["bytes"], line["sha256"])
+        if "member" not in line:
+            return self.fault_of_single(place, line["id"])
+        if place.path in claims.parts:
+            counts["unexpected"] -= 1
+        if layout.kind_of(place.path) != "zip":
+            return f"names {place.path!r}, which is no ZIP"
+        if not self._manifests.hold(place.path, Member(line["member"], place.bytes, place.sha256)):
+            return f"names {line['member']!r} in {place.path}, where no manifest has it so"
+        return None

@@ -1,0 +1,102 @@
+"""The round through an archive: every path that is there, or that something says should be."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+from . import layout
+from .claims import Claims, Manifests
+from .coverage import Coverage
+from .places import Metadata, Places
+from .store import DirectoryStore
+
+
+def paths(
+    store: DirectoryStore,
+    account: str | None,
+    coverage: Coverage,
+    manifests: Manifests,
+    after: str,
+) -> Iterator[str]:
+    """Every path after `after`, sorted, each once: of one account with the ledger's name, or all.
+
+    Files that are gone appear where they would be: those that a chain covers, those that their
+    folder's manifest names, and audio that its metadata speaks of.
+    """
+    round_ = _Round(store, manifests, after)
+    last = after
+    for path in heapq.merge(_there(store, account), coverage.paths()):
+        if path <= after:
+            round_.passed(path)
+            continue
+        for due in round_.due(path):
+            if due > last:
+                yield due
+                last = due
+        if path > last:
+            yield path
+            last = path
+            round_.look_beside(path)
+    for due in round_.rest():
+        if due > last:
+            yield due
+            last = due
+
+
+def _there(store: DirectoryStore, account: str | None) -> Iterator[str]:
+    if account is None:
+        return store.paths()
+    identity = [layout.IDENTITY_PATH] if store.exists(layout.IDENTITY_PATH) else []
+    return heapq.merge(identity, store.paths(f"{account}/"))
+
+
+class _Round:
+    """Files that should be there and are not, until the round comes to their place."""
+
+    def __init__(self, store: DirectoryStore, manifests: Manifests, after: str) -> None:
+        self._store = store
+        self._manifests = manifests
+        self._places = Places(store, manifests)
+        self._after = after
+        self._entered = ""
+        self._gone: list[str] = []
+
+    def passed(self, path: str) -> None:
+        """A path that was seen before the round was interrupted: only what it names may be due."""
+        if path.rpartition("/")[0] == self._after.rpartition("/")[0]:
+            self._enter(path)
+            if path.removesuffix("json") + "~" > self._after:
+                self.look_beside(path)
+
+    def due(self, path: str) -> Iterator[str]:
+        """What should come before this path, and in its folder."""
+        self._enter(path)
+        while self._gone and self._gone[0] < path:
+            yield heapq.heappop(self._gone)
+
+    def look_beside(self, path: str) -> None:
+        """Note the audio that this path speaks of, if it is metadata."""
+        if layout.kind_of(path) == "metadata":
+            metadata = self._places.metadata(path)
+            if isinstance(metadata, Metadata) and layout.is_beside(metadata.stored.path, path):
+                self._expect(metadata.stored.path)
+
+    def rest(self) -> Iterator[str]:
+        """What should come after the last path that is there."""
+        while self._gone:
+            yield heapq.heappop(self._gone)
+
+    def _enter(self, path: str) -> None:
+        folder = path.rpartition("/")[0]
+        if folder == self._entered or layout.kind_of(layout.manifest_path(folder)) != "manifest":
+            return
+        self._entered = folder
+        claims = self._manifests.of(folder)
+        if isinstance(claims, Claims):
+            for claimed in claims.beside:
+                self._expect(claimed)
+
+    def _expect(self, path: str) -> None:
+        if not self._store.exists(path):
+            heapq.heappush(self._gone, path)

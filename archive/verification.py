@@ -1,0 +1,130 @@
+"""Verification of an archive by itself: every sum, every chain, with no configuration.
+
+What vouches for what: the chain for manifests, receipts, the metadata of single recordings and the
+ledger's name; a manifest for the ZIPs and the list beside it; metadata for its audio; each entry of
+the chain for the one before, and a head kept elsewhere for the newest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from . import chain, layout, links
+from .claims import Manifests
+from .coverage import Coverage
+from .errors import ArchiveError
+from .inspection import Finding, Inspection
+from .problem import Problem
+from .round import paths
+from .store import DirectoryStore
+
+__all__ = ["Problem", "Report", "chains", "files", "verify"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a verification found.
+
+    `heads` is the SHA-256 of each chain's newest entry, to be kept elsewhere and given next time;
+    `notes` are files for which nothing vouches, or not yet.
+    """
+
+    problems: list[Problem]
+    heads: dict[str, str]
+    files: int
+    bytes: int
+    notes: list[Problem]
+
+
+def chains(
+    store: DirectoryStore, account: str | None = None, heads: Mapping[str, str] | None = None
+) -> Iterator[Problem]:
+    """Every fault of the chains.
+
+    Parameters: `account`, None for all; `heads`, by account the SHA-256 of what once was the
+    newest entry. Only with it does it show that the newest entries were removed.
+    """
+    heads = heads or {}
+    wanted = heads.keys() if account is None else heads.keys() & {account}
+    for name in sorted({*_accounts(store, account), *wanted}):
+        yield from links.faults(store, name, heads.get(name))
+
+
+def files(
+    store: DirectoryStore,
+    account: str | None = None,
+    after: str = "",
+    on_bytes: Callable[[int], None] | None = None,
+) -> Iterator[tuple[str, Problem | None, int]]:
+    """Every file, and every file that should be there, with what is wrong and its size in bytes.
+
+    In the order of the paths, each once, so that a long verification can go on where it stopped:
+    `after` is the last path that it has seen. `on_bytes` is told the number of bytes of each piece.
+    """
+    for path, finding in _findings(store, account, after, on_bytes):
+        yield path, _problem(path, finding), finding.bytes or 0
+
+
+def verify(
+    store: DirectoryStore,
+    account: str | None = None,
+    heads: Mapping[str, str] | None = None,
+    on_file: Callable[[str, int], None] | None = None,
+) -> Report:
+    """Verify a whole archive, or one account's part of it.
+
+    Parameters: `heads` as in `chains`; `on_file`, told the path and the size in bytes of every
+    file after it was read. Writes nothing to the archive.
+    """
+    problems, notes, count, size = list(chains(store, account, heads)), [], 0, 0
+    for path, finding in _findings(store, account, "", None):
+        problem = _problem(path, finding)
+        if problem:
+            problems.append(problem)
+        if finding.note:
+            notes.append(Problem(path, finding.note))
+        if finding.bytes is not None:
+            count, size = count + 1, size + finding.bytes
+            if on_file:
+                on_file(path, finding.bytes)
+    if not count:
+        problems.append(Problem(account or ".", "holds nothing that could be verified"))
+    return Report(problems, _heads(store, account), count, size, notes)
+
+
+def _findings(
+    store: DirectoryStore,
+    account: str | None,
+    after: str,
+    on_bytes: Callable[[int], None] | None,
+) -> Iterator[tuple[str, Finding]]:
+    with ExitStack() as stack:
+        coverage = stack.enter_context(Coverage(store, _accounts(store, account)))
+        manifests = stack.enter_context(Manifests(store))
+        inspection = Inspection(store, coverage, manifests, on_bytes)
+        for path in paths(store, account, coverage, manifests, after):
+            yield path, inspection.inspect(path)
+
+
+def _problem(path: str, finding: Finding) -> Problem | None:
+    return Problem(path, "; ".join(finding.problems)) if finding.problems else None
+
+
+def _accounts(store: DirectoryStore, account: str | None) -> list[str]:
+    if account is not None:
+        return [account]
+    return sorted({layout.account_of(path) for path in store.paths()} - {""})
+
+
+def _heads(store: DirectoryStore, account: str | None) -> dict[str, str]:
+    found = {}
+    for name in _accounts(store, account):
+        try:
+            head = chain.head(store, name)
+        except (ArchiveError, OSError):
+            continue
+        if head is not None:
+            found[name] = head.sha256
+    return found
