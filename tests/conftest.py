@@ -82,7 +82,7 @@ def simulators(tmp_path: Path) -> Iterator[Simulators]:
 
 @pytest.fixture
 def deploy(tmp_path: Path, valkey: Valkey) -> Iterator[Callable[..., Deployment]]:
-    """Makes a deployment of its own: the text of its accounts file, then ``Deployment``'s options."""
+    """Makes a deployment of its own: from its accounts file's text and ``Deployment``'s options."""
     with ExitStack() as stack:
 
         def make(accounts: str, **options: Any) -> Deployment:

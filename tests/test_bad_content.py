@@ -71,8 +71,8 @@ def test_what_is_no_whole_and_harmless_zip_is_never_stored(
     deploy: Deploy, simulators: Simulators
 ) -> None:
     """An HTML page with status 200, JSON, nothing, a truncated ZIP, one that ends cleanly in the
-    middle, a bad CRC, a bomb, ``../`` names, an encrypted member: nothing of them is in the archive,
-    and status and Flower tell why.
+    middle, a bad CRC, a bomb, ``../`` names, an encrypted member: nothing of them is in the
+    archive, and status and Flower tell why.
     """
     sections = []
     for name, (kind, parameters, _, _) in ZIPS.items():

@@ -1,4 +1,4 @@
-"""Memory stays flat, whatever the size of an export: measured over the worker's whole process tree."""
+"""Memory stays flat, whatever an export's size: measured over the worker's whole process tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nights: every day of every account is exported once, caught up, completed, and never disturbed."""
+"""Nights: every day of every account is exported once, caught up, completed, never disturbed."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ Deploy = Callable[..., Deployment]
 
 
 def yesterday() -> date:
+    """The newest day that is over."""
     return datetime.now(ZoneInfo(ZONE)).date() - DAY
 
 
@@ -61,6 +62,7 @@ def _forget() -> None:
 
 
 def days_of(house: Deployment, account: str) -> dict[date, str]:
+    """The states of an account's days."""
     return {day.day: day.state for day in house.ledger.days.of(account)}
 
 

@@ -14,6 +14,7 @@ DAY = dt.timedelta(days=1)
 
 
 def utc(text: str) -> dt.datetime:
+    """An instant in UTC."""
     return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
 
 

@@ -9,7 +9,12 @@ from .. import demo as demonstration
 
 @click.command()
 @click.option("--once", is_flag=True, envvar="ONCE", help="End after one night. [env: ONCE=1]")
-@click.option("--withhold", is_flag=True, help="Let the provider keep one recording back.")
+@click.option(
+    "--withhold",
+    is_flag=True,
+    envvar="WITHHOLD",
+    help="Let the provider keep one recording back. [env: WITHHOLD=1]",
+)
 def demo(once: bool, withhold: bool) -> int:
     """Run everything against simulated providers, and show one night's work."""
     return demonstration.demo(once=once, withhold=withhold)
