@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -79,8 +80,8 @@ def verify(
 @click.option("--call-id", metavar="ID")
 @click.option("--number", metavar="N", help="Of either party; its last digits are enough.")
 @click.option("--recording", metavar="ID")
-@click.option("--from", "first", type=DAY, help="The first day of its start, in UTC.")
-@click.option("--to", "last", type=DAY, help="The last day of its start, included.")
+@click.option("--from", "first", type=DAY, help="The first local day of its start.")
+@click.option("--to", "last", type=DAY, help="The last one, included.")
 @archive
 @as_json
 def find(
@@ -95,21 +96,23 @@ def find(
 ) -> int:
     """Find recordings in the archive. The status is 1 where there are none."""
     in_order(first, last)
-    hits = list(
-        search.find(
-            _store(archive),
-            account=account,
-            call_id=call_id,
-            number=number,
-            recording_id=recording,
-            start=first,
-            end=last,
+    store = _store(archive)
+    with _understood():
+        hits = list(
+            search.find(
+                store,
+                account=account,
+                call_id=call_id,
+                number=number,
+                recording_id=recording,
+                start=first,
+                end=last,
+            )
         )
-    )
     if as_json:
         print_json([asdict(hit) for hit in hits])
     elif hits:
-        columns = ("recording", "start", "seconds", "direction", "from", "to", "where")
+        columns = ("account", "recording", "start", "seconds", "from", "to", "where")
         print_table(columns, map(_row, hits))
     else:
         click.echo("no such recording is in the archive", err=True)
@@ -132,11 +135,22 @@ def extract(
     recording: str, target: Path, account: str | None, archive: Path | None, as_json: bool
 ) -> None:
     """Take one recording out of the archive: its audio, its line of the list, its manifest."""
-    written = search.extract(_store(archive), recording, target, account)
+    store = _store(archive)
+    with _understood():
+        written = search.extract(store, recording, target, account)
     if as_json:
         print_json([str(path) for path in written])
     else:
         print_lines(str(path) for path in written)
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """What the search can not make sense of was asked in the wrong way."""
+    try:
+        yield
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from None
 
 
 def _store(folder: Path | None) -> DirectoryStore:
@@ -157,7 +171,7 @@ def _row(hit: Hit) -> tuple[Any, ...]:
     seconds = None if milliseconds is None else f"{milliseconds / 1000:.0f}"
     place = "missing" if line.get("missing") else " in ".join(_place(line))
     parties = (line.get("caller_id"), line.get("dnis"))
-    return line["id"], line["start"], seconds, line.get("call_direction"), *parties, place
+    return hit.account, line["id"], line.get("start"), seconds, *parties, place
 
 
 def _place(line: dict[str, Any]) -> list[str]:

@@ -1,0 +1,53 @@
+"""``doctor``: everything that a deployment stands on, examined; what it means, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import click
+
+from . import examined_ledger, examined_providers, examined_redis, examined_storage, examined_work
+from .deployment import configured
+from .display import console, plain, print_json
+from .findings import Finding, ok
+from .options import as_json
+
+_STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
+
+
+@click.command()
+@as_json
+def doctor(as_json: bool) -> int:
+    """Examine settings, ledger, archive, spool, Redis, workers, providers and what is left undone.
+
+    Nothing is changed but for a file in the archive and one in the spool, which are removed again.
+    The status is 1 where something is an error.
+    """
+    found = []
+    for finding in _findings():
+        found.append(finding)
+        if not as_json:
+            _print(finding)
+    if as_json:
+        print_json([asdict(finding) for finding in found])
+    return int(any(finding.level == "error" for finding in found))
+
+
+def _findings() -> Iterator[Finding]:
+    settings = configured()
+    yield ok("settings", f"accounts: {', '.join(sorted(settings.accounts)) or 'none'}")
+    identity = yield from examined_ledger.examined()
+    yield from examined_storage.archive(settings, identity)
+    yield from examined_storage.spool(settings)
+    yield from examined_redis.examined(settings, identity)
+    yield from examined_providers.clocks(settings)
+    if identity is not None:
+        yield from examined_work.examined(settings)
+
+
+def _print(finding: Finding) -> None:
+    shown = console()
+    advice = f" -> {finding.advice}" if finding.advice else ""
+    shown.print(f"{finding.level:<8}", style=_STYLES[finding.level], end="")
+    shown.print(plain(f"{finding.subject}: {finding.meaning}{advice}"))

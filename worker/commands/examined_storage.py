@@ -1,0 +1,141 @@
+"""``doctor`` on the archive and the spool: writable, with room, and never overwriting."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.filesize import decimal
+
+from archive.errors import ArchiveError
+from archive.layout import IDENTITY_PATH
+from archive.store import INCOMING, DirectoryStore, open_store
+from config.settings import Settings
+
+from .filesystems import nearest
+from .findings import Finding, error, ok, warning
+
+_ARCHIVE = "archive"
+_SPOOL = "spool"
+_OTHER_ARCHIVE = (
+    "give back the ledger that belongs to this archive, or let EARWITNESS_ARCHIVE_URL name another "
+    "folder"
+)
+
+
+def archive(settings: Settings, identity: str | None) -> Iterator[Finding]:
+    """What there is to say of the archive."""
+    try:
+        store = open_store(settings.archive_url)
+    except ValueError as failure:
+        yield error(_ARCHIVE, str(failure), "see EARWITNESS_ARCHIVE_URL")
+        return
+    if not store.root.is_dir():
+        yield from _to_be_made(_ARCHIVE, store.root)
+        return
+    yield from _belonging(store, identity)
+    yield from _written_once(store)
+    yield ok(_ARCHIVE, f"{store.root}, {decimal(shutil.disk_usage(store.root).free)} free")
+
+
+def spool(settings: Settings) -> Iterator[Finding]:
+    """What there is to say of the spool."""
+    folder, reserve = settings.spool_dir, settings.spool_reserve_bytes
+    free = shutil.disk_usage(nearest(folder)).free
+    if free <= reserve:
+        yield error(
+            _SPOOL,
+            f"{decimal(free)} are free in {folder} and {decimal(reserve)} stay so: downloads wait",
+            "make room, or lower EARWITNESS_SPOOL_RESERVE_BYTES",
+        )
+    if not folder.is_dir():
+        yield from _to_be_made(_SPOOL, folder)
+        return
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix="doctor-") as file:
+            yield from _linked(Path(file.name), Path(settings.archive_url))
+    except OSError as failure:
+        yield error(_SPOOL, f"can not be written to ({failure.strerror})", f"see {folder}")
+        return
+    if free > reserve:
+        yield ok(_SPOOL, f"{folder}, {decimal(free)} free")
+
+
+def _to_be_made(subject: str, folder: Path) -> Iterator[Finding]:
+    above = nearest(folder)
+    if os.access(above, os.W_OK | os.X_OK):
+        yield ok(subject, f"{folder} is not there yet; it is made with the first file")
+    else:
+        yield error(
+            subject, f"{folder} is not there, and can not be made in {above}", "make it writable"
+        )
+
+
+def _belonging(store: DirectoryStore, identity: str | None) -> Iterator[Finding]:
+    try:
+        theirs = json.loads(store.read(IDENTITY_PATH))["ledger"]
+    except ArchiveError:
+        if next(store.paths(), None) is not None:
+            meaning = f"it holds files, but no {IDENTITY_PATH} that says whose they are"
+            yield error(_ARCHIVE, f"{meaning}; no worker starts", _OTHER_ARCHIVE)
+        return
+    except (ValueError, KeyError, TypeError):
+        yield error(_ARCHIVE, f"{IDENTITY_PATH} can not be read", "run: python -m worker verify")
+        return
+    if identity is None:
+        meaning = f"it belongs to ledger {theirs}, but there is none; no worker starts"
+        yield error(_ARCHIVE, meaning, _OTHER_ARCHIVE)
+    elif theirs != identity:
+        meaning = f"it belongs to ledger {theirs}, not to {identity}; no worker starts"
+        yield error(_ARCHIVE, meaning, _OTHER_ARCHIVE)
+
+
+def _written_once(store: DirectoryStore) -> Iterator[Finding]:
+    """Create one name twice: the second must be refused, and the first stay as it is."""
+    try:
+        with _trial(store.root) as folder:
+            trial = DirectoryStore(folder)
+            trial.create("name", b"first")
+            with contextlib.suppress(FileExistsError):
+                trial.create("name", b"second")
+                meaning = "a second file took a name that was taken: any could be overwritten"
+                yield error(_ARCHIVE, meaning, "use another filesystem")
+                return
+            yield ok(_ARCHIVE, "a name is given once: nothing is overwritten")
+    except (OSError, ArchiveError) as failure:
+        yield error(_ARCHIVE, f"can not be written to: {failure}", f"see {store.root}")
+
+
+def _linked(file: Path, archive_root: Path) -> Iterator[Finding]:
+    """Link a file of the spool into the archive, as every download is."""
+    if not archive_root.is_dir():
+        return
+    try:
+        with _trial(archive_root) as folder:
+            os.link(file, folder / "name")
+    except OSError:
+        yield warning(
+            _SPOOL,
+            "it lies on another filesystem than the archive: every download is copied",
+            "put both on one filesystem to save the time and, for a while, the space",
+        )
+        return
+    yield ok(_SPOOL, "a download becomes part of the archive by a link, without a copy")
+
+
+@contextmanager
+def _trial(root: Path) -> Iterator[Path]:
+    """A folder on the archive's filesystem that is no part of the archive, removed afterwards."""
+    folder = root / INCOMING / f"doctor-{uuid.uuid4().hex}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,101 @@
+"""``doctor`` on the work: what is owed and what failed, incomplete days, whether beat ticks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+from config.accounts import VonageAccount
+from config.settings import Settings
+from ledger import states
+from ledger.job import iso
+from tasks import windows
+from tasks.resources import ledger
+
+from .findings import Finding, error, ok, warning
+
+_DAY_SECONDS = 86_400
+#: What is owed is tried again within ten minutes; older than this it does not go away by itself.
+_OWED_SECONDS = 1_200
+#: Beat ticks every five minutes: so much later a night is planned.
+_TICKS = timedelta(minutes=15)
+_MOST_FAILED = 1_000
+_MOST_NAMED = 10
+
+
+def examined(settings: Settings) -> Iterator[Finding]:
+    """What there is to say of jobs, days and accounts."""
+    yield _beat(settings)
+    yield _owed()
+    yield _failed()
+    yield _days()
+    for alias in sorted(settings.accounts):
+        pause = ledger().accounts.pause(alias)
+        if pause is not None:
+            seconds, because = pause
+            meaning = f"rests for {seconds:.0f} s more: {because}"
+            yield warning(f"account {alias}", meaning, "run: python -m worker accounts check")
+
+
+def _beat(settings: Settings) -> Finding:
+    """Whether the nights that are due were planned: that beat ticks leaves no other trace."""
+    due = {
+        account.alias: windows.newest_due(account.nightly, datetime.now(UTC) - _TICKS)
+        for account in settings.accounts.values()
+        if isinstance(account, VonageAccount) and account.nightly is not None
+    }
+    if not due:
+        return ok("beat", "unknown: only nightly exports show it, and no account has one")
+    late = []
+    for alias, day in due.items():
+        newest = ledger().days.newest(alias)
+        if newest is None or newest < day:
+            late.append(f"{alias} since {day if newest is None else newest + timedelta(days=1)}")
+    if late:
+        advice = "start both: celery -A worker beat, celery -A worker worker"
+        return error("beat", f"nights are not planned ({', '.join(late)}): no tick came", advice)
+    return ok("beat", f"the last nights were planned ({_named(due)}); it ticked then")
+
+
+def _named(due: dict[str, date]) -> str:
+    return ", ".join(f"{alias} {day}" for alias, day in sorted(due.items()))
+
+
+def _owed() -> Finding:
+    owed = ledger().obligations.waiting()
+    if not owed:
+        return ok("owed", "nothing")
+    many = ", ".join(f"{one['count']} {one['kind']}" for one in owed)
+    oldest = min(owed, key=lambda one: one["oldest"])
+    meaning = f"{many}, the oldest since {iso(oldest['oldest'])}"
+    if time.time() - oldest["oldest"] < _OWED_SECONDS:
+        return ok("owed", meaning)
+    why = f": {oldest['reason']}" if oldest["reason"] else ""
+    return warning("owed", meaning + why, "see the workers' logs; it is tried again without end")
+
+
+def _failed() -> Finding:
+    since = time.time() - _DAY_SECONDS
+    failed = ledger().jobs.jobs(state=states.FAILED, limit=_MOST_FAILED)
+    recent = [job for job in failed if job.updated_at > since]
+    if not recent:
+        return ok("jobs", "none failed in the last day")
+    meaning = f"{len(recent)} failed in the last day, the last {recent[0].job_id}"
+    advice = "see python -m worker status --state failed, then retry what is worth it"
+    return warning("jobs", f"{meaning}: {recent[0].reason}", advice)
+
+
+def _days() -> Finding:
+    missing = [
+        f"{row.account} {row.day} ({row.state.replace('_', ' ')})"
+        for alias in ledger().days.accounts()
+        for row in ledger().days.of(alias)
+        if row.state in (states.DAY_INCOMPLETE, states.DAY_GAVE_UP)
+    ]
+    if not missing:
+        return ok("days", "none is incomplete")
+    named = ", ".join(missing[-_MOST_NAMED:])
+    more = f"{len(missing)} are not complete, the last: " if len(missing) > _MOST_NAMED else ""
+    advice = "see python -m worker coverage; export by hand what is too old for the next night"
+    return warning("days", more + named, advice)

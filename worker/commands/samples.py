@@ -1,0 +1,168 @@
+"""Samples: what was said to a provider and what it answered, without secrets, numbers or voices."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import httpx
+
+from config.masking import HIDDEN, conceal, mask
+
+from .personal import OF_A_PERSON, last_three
+
+#: An answer is kept up to so many bytes, of a ZIP only its first local header.
+_MOST_BYTES = 1 << 20
+_ZIP = b"PK\x03\x04"
+_ZIP_HEADER = 30
+_ZIP_BYTES = 1024
+
+_SECRET = re.compile(r"(?i)(token|secret|password|assertion|api_?key)")
+_SECRET_HEADERS = {"authorization", "cookie", "set-cookie", "proxy-authorization"}
+
+
+class Recorder(httpx.BaseTransport):
+    """Keeps a file of every exchange that passes: ``0001.json``, ``0002.json``, ...
+
+    Parameters: the transport ``inner``; ``folder``, which is made; ``secrets`` that no file may
+    hold, to which the tokens of the answers are added.
+    """
+
+    def __init__(self, inner: httpx.BaseTransport, folder: Path, secrets: tuple[str, ...]) -> None:
+        self._inner = inner
+        self._folder = folder
+        self._secrets = {*secrets}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Hand the request on; the sample is written when the answer has been read or closed."""
+        asked = {
+            "method": request.method,
+            "url": mask(str(request.url)),
+            "headers": _headers(request.headers),
+            **self._content(request.headers, request.read()),
+        }
+        try:
+            response = self._inner.handle_request(request)
+        except httpx.HTTPError as error:
+            self._write({"request": asked, "failure": type(error).__name__})
+            raise
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        return httpx.Response(
+            response.status_code,
+            headers=response.headers,
+            stream=_Copied(response.stream, lambda body: self._answered(asked, response, body)),
+            extensions=response.extensions,
+        )
+
+    def close(self) -> None:
+        """Close the inner transport."""
+        self._inner.close()
+
+    def _answered(self, asked: dict[str, Any], response: httpx.Response, body: bytes) -> None:
+        answer = {
+            "status": response.status_code,
+            **self._content(response.headers, body),
+        }
+        # The headers last: a token that the body has told is concealed in them too.
+        self._write({"request": asked, "answer": {**answer, "headers": _headers(response.headers)}})
+
+    def _write(self, sample: dict[str, Any]) -> None:
+        number = len(list(self._folder.glob("*.json"))) + 1
+        with (self._folder / f"{number:04d}.json").open("x", encoding="utf-8") as file:
+            json.dump(sample, file, ensure_ascii=False, indent=1)
+            file.write("\n")
+
+    def _content(self, headers: httpx.Headers, body: bytes) -> dict[str, Any]:
+        """A body as it may be kept: JSON, a form, the start of a ZIP, or text."""
+        if body.startswith(_ZIP):
+            return {"zip_start": _zip_start(body)}
+        if not body:
+            return {}
+        text = body.decode("utf-8", "replace")
+        if headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
+            return {"form": [[name, _masked(name, value)] for name, value in parse_qsl(text)]}
+        try:
+            content = json.loads(text)
+        except ValueError:
+            return {"text": mask(text)}
+        self._learn(content)
+        return {"json": _masked("", content)}
+
+    def _learn(self, content: Any) -> None:
+        """Conceal the tokens of an answer from now on, wherever they turn up."""
+        if isinstance(content, dict):
+            tokens = {value for name, value in content.items() if _is_secret(name, value)}
+            self._secrets |= tokens
+            conceal(self._secrets)
+
+
+class _Copied(httpx.SyncByteStream):
+    """A body that passes through; its beginning is handed over at its end."""
+
+    def __init__(self, inner: httpx.SyncByteStream, ended: Any) -> None:
+        self._inner = inner
+        self._ended = ended
+        self._kept = bytearray()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._inner:
+            self._kept += piece[: _MOST_BYTES - len(self._kept)]
+            yield piece
+
+    def close(self) -> None:
+        self._inner.close()
+        if self._ended is not None:
+            ended, self._ended = self._ended, None
+            ended(bytes(self._kept))
+
+
+def _headers(headers: httpx.Headers) -> list[list[str]]:
+    return [
+        [name, HIDDEN if name.lower() in _SECRET_HEADERS else mask(value)]
+        for name, value in headers.multi_items()
+    ]
+
+
+def _is_secret(name: str, value: Any) -> bool:
+    return isinstance(value, str) and bool(_SECRET.search(name)) and name != "token_type"
+
+
+def _masked(name: str, value: Any) -> Any:
+    """A value of JSON or of a form, its type kept."""
+    if isinstance(value, dict):
+        return {mask(key): _masked(key, inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_masked(name, inner) for inner in value]
+    if _is_secret(name, value):
+        return HIDDEN
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _masked_number(value, least=4 if name in OF_A_PERSON else 7)
+    if not isinstance(value, str):
+        return value
+    return last_three(value) if name in OF_A_PERSON and value else mask(value)
+
+
+def _masked_number(value: int, *, least: int) -> int:
+    """A number of as many digits, of which only the last three are its own."""
+    digits = len(str(abs(value)))
+    return value if digits < least else 10 ** (digits - 1) + abs(value) % 1000
+
+
+def _zip_start(body: bytes) -> dict[str, Any]:
+    """The first member's header, with its name masked; of what it holds nothing."""
+    header = body[:_ZIP_HEADER]
+    name_size = int.from_bytes(header[26:28], "little")
+    extra_size = int.from_bytes(header[28:30], "little")
+    name = body[_ZIP_HEADER : _ZIP_HEADER + name_size]
+    extra = body[_ZIP_HEADER + name_size : _ZIP_HEADER + name_size + extra_size]
+    return {
+        "header": base64.b64encode(header).decode(),
+        "name": mask(name[:_ZIP_BYTES].decode("utf-8", "replace")),
+        "extra": base64.b64encode(extra[:_ZIP_BYTES]).decode(),
+    }
