@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,6 +67,16 @@ def _toml(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items()) + "}"
     return json.dumps(value)
+
+
+def zip_is_whole(path: Path) -> bool:
+    """Whether another program than ours finds a ZIP whole: ``unzip -t``, or where that is not
+    installed, Python's own.
+    """
+    known = shutil.which("unzip")
+    command = [known, "-tq"] if known else [sys.executable, "-m", "zipfile", "-t"]
+    tested = subprocess.run([*command, path], capture_output=True, text=True, check=False)
+    return tested.returncode == 0 and "bad" not in tested.stdout.lower()
 
 
 class Process:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -16,7 +15,7 @@ import pytest
 from ledger import states
 from ledger.job import Job
 
-from .deployment import Deployment, Process, account_toml, eventually
+from .deployment import Deployment, Process, account_toml, eventually, zip_is_whole
 from .simulators import Simulators
 
 MB = 1_000_000
@@ -88,8 +87,7 @@ class Night:
         )
         assert job.state == states.DONE, job.reason
         (path,) = self.house.archive.glob("india/exports/*/*/*/*/*.zip")
-        tested = subprocess.run(["unzip", "-tq", path], capture_output=True, text=True, check=False)
-        assert tested.returncode == 0, tested.stdout
+        assert zip_is_whole(path)
         summed = hashlib.sha256(path.read_bytes()).hexdigest()
         assert path.name.split(".")[-2] == summed[:16]
         assert (job.result or {})["archived"] == 4

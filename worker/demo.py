@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -35,7 +36,7 @@ from .follow import follow, outcome
 _ZONE = "Asia/Kolkata"
 _RECORDINGS = 24
 #: Slow enough for a transfer to be seen, in bytes a second.
-_RATE = 60_000
+_RATE = 40_000
 _SETTINGS = {
     "SWEEP_SECONDS": "0.5",
     "LEASE_SECONDS": "5",
@@ -52,8 +53,9 @@ def demo(*, once: bool, withhold: bool) -> int:
     recording back.
     """
     console = make_console()
-    folder = ROOT / "var" / "demo" / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    folder.mkdir(parents=True)
+    demos = ROOT / "var" / "demo"
+    demos.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=demos, prefix=datetime.now(UTC).strftime("%Y%m%d-%H%M%S-")))
     with contextlib.ExitStack() as stack:
         stack.callback(lambda: console.print("stopped"))
         night = _Night(folder, stack, console)

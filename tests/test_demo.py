@@ -1,0 +1,72 @@
+"""The demo: what it prints is what lies on disk."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from .deployment import ROOT, zip_is_whole
+
+
+def demo(**environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the demo to its end as ``make demo`` does."""
+    return subprocess.run(
+        [sys.executable, "-m", "worker", "demo"],
+        cwd=ROOT,
+        env={**os.environ, "ONCE": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def printed_manifest(output: str) -> Path:
+    """The manifest's path as it was printed."""
+    found = re.search(r"^manifest: (.+)$", output, re.MULTILINE)
+    assert found, output
+    return Path(found[1])
+
+
+def test_the_demo_shows_a_night_from_start_to_proof() -> None:
+    """Services, an export, polls with their reason, a transfer with progress, the counts, the
+    manifest, the verification, Flower; and the ZIP on disk is whole.
+    """
+    done = demo()
+    assert done.returncode == 0, done.stdout + done.stderr
+    order = [
+        r"^services started in .*valkey.*worker.*beat.*flower",
+        r"^export created",
+        r"waiting, export .*not ready",
+        r"^  transfer: [\d.]+ .?B of about .*B/s",
+        r"^archived 24 of 24 recordings$",
+        r"^manifest: ",
+        r"^verify: ok",
+        r"^Flower: http://127\.0\.0\.1:\d+",
+    ]
+    places = [re.search(pattern, done.stdout, re.MULTILINE) for pattern in order]
+    assert all(places), (order, done.stdout)
+    starts = [place.start() for place in places if place]
+    assert starts == sorted(starts), done.stdout
+    folder = printed_manifest(done.stdout).parent
+    (archive,) = folder.glob("*.zip")
+    assert zip_is_whole(archive)
+    assert len(zipfile.ZipFile(archive).namelist()) == 24
+    summed = subprocess.run(["sha256sum", archive], check=True, capture_output=True, text=True)
+    assert archive.name.split(".")[-2] == summed.stdout[:16]
+
+
+def test_the_demo_names_a_recording_that_is_withheld() -> None:
+    """With one recording kept back it says so, names it, and ends non-zero."""
+    done = demo(WITHHOLD="1")
+    assert done.returncode != 0
+    assert "archived 23 of 24 recordings" in done.stdout
+    named = re.search(r"1 of 24 missing \(recordings (\d+)\)", done.stdout)
+    assert named, done.stdout
+    lines = (printed_manifest(done.stdout).parent / "recordings.jsonl").read_text().splitlines()
+    (missing,) = [line for line in lines if '"missing": true' in line]
+    assert f'"id": "{named[1]}"' in missing
