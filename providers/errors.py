@@ -1,30 +1,24 @@
-"""What can go wrong at a provider, sorted by what may be done about it.
+"""What a provider's answer means for the one question that matters: was it done?
 
-    ProviderError
-    ├── Temporary           not done; the same call may be repeated later
-    │   ├── Unreachable     no connection: the provider saw nothing of the call
-    │   ├── Throttled       too many calls; repeat after `retry_after`
-    │   └── NotReady        what is asked for is still being made
-    ├── Uncertain           no answer, or one that cannot be understood: perhaps done
-    └── Rejected            understood and refused; repeating it does not help
-        ├── BadCredentials  login, token or permission: a person has to act
-        ├── NotFound        there is no such thing
-        └── Gone            there was such a thing, and it is no longer kept
+ProviderError
+├── Temporary          surely not done; the same call may work later
+│   ├── Unreachable    nothing was sent
+│   ├── Throttled      told to wait: retry_after
+│   └── NotReady       still being made
+├── Uncertain          it may have been done: the answer was lost, cut, 5xx or unreadable
+└── Rejected           the provider said no
+    ├── BadCredentials
+    ├── NotFound
+    └── Gone
 """
 
 from __future__ import annotations
 
 
 class ProviderError(Exception):
-    """A call to a provider that did not give what was asked.
-
-    Args:
-        provider: its name in words for people, such as `vonage`.
-        reason: what happened, what it means and what to do; no credential, no person's number.
-    """
+    """Root: which provider, and the reason in words without secrets, numbers or addresses."""
 
     def __init__(self, provider: str, reason: str) -> None:
-        # All arguments go to Exception: unpickling calls the class with `args`.
         super().__init__(provider, reason)
         self.provider = provider
         self.reason = reason
@@ -34,42 +28,37 @@ class ProviderError(Exception):
 
 
 class Temporary(ProviderError):
-    """Not done; the same call may be repeated later."""
+    """Surely not done; the same call may work later."""
 
 
 class Unreachable(Temporary):
-    """No connection came about: the provider saw nothing of the call."""
+    """The provider could not be reached: nothing was sent."""
 
 
 class Throttled(Temporary):
-    """The provider wants fewer calls.
+    """The provider asks to wait, ``retry_after`` seconds if it says how long."""
 
-    Args:
-        provider: its name in words for people.
-        reason: as in `ProviderError`.
-        retry_after: seconds that it asked to wait, None when it named none.
-    """
-
-    def __init__(self, provider: str, reason: str, retry_after: float | None) -> None:
+    def __init__(self, provider: str, reason: str, retry_after: float | None = None) -> None:
         super().__init__(provider, reason)
+        # Celery's result backend and pickle rebuild an exception from its args.
         self.args = (provider, reason, retry_after)
         self.retry_after = retry_after
 
 
 class NotReady(Temporary):
-    """What is asked for is still being made, or cannot be told from that yet."""
+    """What was asked for is still being made."""
 
 
 class Uncertain(ProviderError):
-    """The answer is missing or not understood: whether the call was carried out is not known."""
+    """It may have been done: the answer was lost, cut off, an error of the server or unreadable."""
 
 
 class Rejected(ProviderError):
-    """The provider understood the call and refused it; repeating it does not help."""
+    """The provider said no."""
 
 
 class BadCredentials(Rejected):
-    """Login, token or permission is refused: a person has to act."""
+    """The provider refuses the account's credentials."""
 
 
 class NotFound(Rejected):
@@ -77,4 +66,4 @@ class NotFound(Rejected):
 
 
 class Gone(Rejected):
-    """The provider had it and no longer keeps it."""
+    """It was there, and is no more."""
