@@ -29,6 +29,8 @@ from .resources import ledger, stopping, transfer_slots
 
 _log = logging.getLogger(__name__)
 
+_SHORT_LIFE_SECONDS = 600
+
 #: Makes a job's request from validated arguments and the id of the task that asks.
 RequestOf = Callable[[Any, str], "Request | tuple[Job, int | None]"]
 
@@ -80,7 +82,19 @@ def job_task(kind: str, arguments: type[Arguments], request_of: RequestOf) -> Ca
     return decorate
 
 
-def plain_task(kind: str, arguments: type[Arguments]) -> Callable[[Callable[..., Any]], Task]:
+class ShortLived(Task):
+    """A task whose result holds personal data, and is forgotten ten minutes after it was stored."""
+
+    abstract = True
+
+    def on_success(self, _retval: Any, task_id: str, _args: Any, _kwargs: Any) -> None:
+        """Celery stored the result."""
+        self.backend.expire(self.backend.get_key_for_task(task_id), _SHORT_LIFE_SECONDS)
+
+
+def plain_task(
+    kind: str, arguments: type[Arguments], base: type[Task] = Task
+) -> Callable[[Callable[..., Any]], Task]:
     """Make a function of validated arguments a task that opens no job: it answers or fails."""
 
     def decorate(answer: Callable[..., Any]) -> Task:
@@ -97,6 +111,7 @@ def plain_task(kind: str, arguments: type[Arguments]) -> Callable[[Callable[...,
         return shared_task(
             name=f"earwitness.{kind}",
             bind=True,
+            base=base,
             Request="tasks.message:Message",
             throws=(errors.JobError,),
             typing=False,

@@ -18,7 +18,7 @@ from .arguments import DeleteRecording, DownloadRecording, GetRecording, ListRec
 from .attempt import Attempt, Ended, Wait
 from .consequences import consequences, public, throttled
 from .deletions import refuse_unproven
-from .front_door import job_task, plain_task
+from .front_door import ShortLived, job_task, plain_task
 from .resources import vonage_account
 from .singles import keep_single
 from .vonage import client, plain_client
@@ -48,7 +48,7 @@ class Listing:
         return f"<{self._count} recording{'s' * (self._count != 1)}>"
 
 
-@plain_task("recording.list", ListRecordings)
+@plain_task("recording.list", ListRecordings, ShortLived)
 def list_recordings(asked: ListRecordings) -> Listing:
     """One page of the recordings: ``{recordings, page, page_size, total_items?, total_pages?}``."""
     page = _answered(
@@ -63,7 +63,7 @@ def list_recordings(asked: ListRecordings) -> Listing:
     return Listing(page, len(page["recordings"]))
 
 
-@plain_task("recording.get", GetRecording)
+@plain_task("recording.get", GetRecording, ShortLived)
 def get_recording(asked: GetRecording) -> Listing:
     """One recording: every field of the vendor's."""
     return Listing(_answered(asked.account, lambda vonage: vonage.recording(asked.recording_id)), 1)
