@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from . import layout
+from .coverage import Coverage
 from .errors import ArchiveError, Missing
 from .manifest import read_manifest
 from .store import DirectoryStore, Stored
@@ -41,8 +42,9 @@ class Manifests:
     Members are kept in a temporary file of SQLite, for the few folders looked at last.
     """
 
-    def __init__(self, store: DirectoryStore) -> None:
+    def __init__(self, store: DirectoryStore, coverage: Coverage) -> None:
         self._store = store
+        self._coverage = coverage
         self._held: dict[str, Claims | Unusable] = {}
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.execute("PRAGMA journal_mode=OFF")
@@ -84,8 +86,12 @@ class Manifests:
             yield Member(*row)
 
     def hold(self, path: str, member: Member) -> bool:
-        """Whether a manifest claims that this member lies in this ZIP."""
-        self.of(path.rpartition("/")[0])
+        """Whether a manifest claims that this member lies in this ZIP. One that is damaged is not
+        counted against it: that is said where it stands.
+        """
+        claims = self.of(path.rpartition("/")[0])
+        if isinstance(claims, Unusable) and claims.fault:
+            return True
         found = self._db.execute(
             "SELECT 1 FROM members WHERE path = ? AND name = ? AND bytes = ? AND sha256 = ?",
             (path, member.name, member.bytes, member.sha256),
@@ -96,9 +102,12 @@ class Manifests:
         path = layout.manifest_path(folder)
         self._db.execute("BEGIN")
         try:
-            claims = self._claims(folder, read_manifest(self._store, path))
+            if self._coverage.contradicts(self._store.checksum(path)):
+                claims: Claims | Unusable = Unusable("cannot be relied on for the files it names")
+            else:
+                claims = self._claims(folder, read_manifest(self._store, path))
         except Missing:
-            claims = Unusable(None)
+            claims = Unusable("is missing" if self._coverage.covers(path) else None)
         except ArchiveError as error:
             claims = Unusable(error.reason)
         except OSError as error:

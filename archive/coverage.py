@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import groupby
 from types import TracebackType
 from typing import Self
 
-from . import chain, layout
-from .errors import ArchiveError
-from .store import DirectoryStore
-
-_PAGE = 500
+from . import layout
+from .links import Links
+from .store import DirectoryStore, Stored
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,19 @@ class Cover:
 
 
 class Coverage:
-    """The statements of all the chains given, kept in a temporary file of SQLite: they may be
-    millions. A context manager. Entries that can not be read are left out.
+    """The statements of all the chains given. A context manager. Entries that are not to be
+    believed are left out.
     """
 
-    def __init__(self, store: DirectoryStore, accounts: Iterable[str]) -> None:
-        self._store = store
-        self._read = dict.fromkeys(accounts, 0)
-        self._db = sqlite3.connect("", isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=OFF")
-        self._db.execute(
-            "CREATE TABLE covered (path TEXT, sha256 TEXT, entry TEXT, PRIMARY KEY (path, sha256)) "
-            "WITHOUT ROWID"
-        )
-        self.refresh()
+    def __init__(
+        self, store: DirectoryStore, accounts: Iterable[str], heads: Mapping[str, str]
+    ) -> None:
+        with ExitStack() as stack:
+            self._chains = {
+                account: stack.enter_context(Links(store, account, heads.get(account)))
+                for account in accounts
+            }
+            self._stack = stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -48,48 +47,37 @@ class Coverage:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._db.close()
+        self._stack.close()
 
-    def refresh(self) -> None:
-        """Read the entries that were added since."""
-        self._db.execute("BEGIN")
-        for account, last in self._read.items():
-            for number in chain.numbers(self._store, account):
-                if number > last:
-                    self._add(account, number)
-                    self._read[account] = number
-        self._db.execute("COMMIT")
+    def refresh(self, path: str) -> None:
+        """Read the entries that were added since to the chains that may speak of a file."""
+        for links in self._about(path):
+            links.refresh()
 
     def covers(self, path: str) -> list[Cover]:
         """What the chains say about a file; several of them may speak of the ledger's name."""
-        if not path.isprintable():
-            return []
-        rows = self._db.execute("SELECT sha256, entry FROM covered WHERE path = ?", (path,))
-        return [Cover(*row) for row in rows]
+        return [Cover(*cover) for links in self._about(path) for cover in links.covers(path)]
+
+    def contradicts(self, stored: Stored) -> bool:
+        """Whether a chain says another sum of a file."""
+        return any(cover.sha256 != stored.sha256 for cover in self.covers(stored.path))
+
+    def is_damaged_about(self, path: str) -> bool:
+        """Whether a chain that may speak of a file has entries that are not to be believed."""
+        return not all(links.is_whole for links in self._about(path))
 
     def paths(self) -> Iterator[str]:
-        """Every file covered, sorted."""
-        last = ""
-        while rows := self._db.execute(
-            "SELECT DISTINCT path FROM covered WHERE path > ? ORDER BY path LIMIT ?", (last, _PAGE)
-        ).fetchall():
-            for (last,) in rows:
-                yield last
+        """Every file covered, sorted, each once."""
+        merged = heapq.merge(*(links.paths() for links in self._chains.values()))
+        return (path for path, _ in groupby(merged))
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no chain, or none that can be read."""
-        return self._db.execute("SELECT 1 FROM covered LIMIT 1").fetchone() is None
+        """Whether there is no chain."""
+        return all(links.is_empty for links in self._chains.values())
 
-    def _add(self, account: str, number: int) -> None:
-        try:
-            entries = chain.read(self._store, account, number)["entries"]
-        except (ArchiveError, OSError):
-            return
-        name = layout.chain_path(account, number)
-        for entry in entries:
-            path = entry["path"]
-            if path == layout.IDENTITY_PATH or layout.is_of(account, path):
-                self._db.execute(
-                    "INSERT OR IGNORE INTO covered VALUES (?, ?, ?)", (path, entry["sha256"], name)
-                )
+    def _about(self, path: str) -> list[Links]:
+        if path == layout.IDENTITY_PATH:
+            return list(self._chains.values())
+        links = self._chains.get(layout.account_of(path))
+        return [] if links is None else [links]

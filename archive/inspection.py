@@ -42,7 +42,7 @@ class Inspection:
         self._store = store
         self._coverage = coverage
         self._manifests = manifests
-        self._places = Places(store, manifests)
+        self._places = Places(store, manifests, coverage)
         self._on_bytes = on_bytes
 
     def inspect(self, path: str) -> Finding:
@@ -71,10 +71,12 @@ class Inspection:
         covers = self._coverage.covers(stored.path)
         if not covers and kind in layout.CHAINED:
             # A live archive moves: what was written a moment ago may be under the chain by now.
-            self._coverage.refresh()
+            self._coverage.refresh(stored.path)
             covers = self._coverage.covers(stored.path)
             if not covers and kind == "identity" and self._coverage.is_empty:
                 return [], "not yet under a chain"
+            if not covers and self._coverage.is_damaged_about(stored.path):
+                return [], "may be covered by an entry of the chain that is damaged or missing"
             if not covers:
                 return ["is not under the chain: nothing vouches for it"], None
         if not covers and kind is None:

@@ -1,114 +1,267 @@
-"""Whether an account's chain is whole: no gap, every entry the one that the next was built on."""
+"""An account's chain: which of its entries can be believed, what is wrong with the others."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
+import sqlite3
 from collections.abc import Iterator
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from . import chain, layout
 from .errors import ArchiveError
 from .problem import Problem
 from .store import DirectoryStore
 
-_FIELDS = {"n", "previous", "entries"}
+_SCHEMA = """
+CREATE TABLE links (
+    n INTEGER PRIMARY KEY, sha256 TEXT, previous TEXT, plain INTEGER, fault TEXT
+);
+CREATE TABLE covered (path TEXT, sha256 TEXT, n INTEGER);
+CREATE INDEX by_path ON covered (path);
+CREATE INDEX by_entry ON covered (n);
+"""
+_PAGE = 500
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def faults(store: DirectoryStore, account: str, head: str | None) -> Iterator[Problem]:
-    """Every fault of an account's chain.
+class Links:
+    """One account's chain, kept in a temporary file of SQLite: it may be long. A context manager.
 
-    Parameters: `head`, the SHA-256 that its newest entry had when someone noted it; the chain may
-    have grown since. None where nobody did: then newest entries that were removed do not show.
+    An entry's bytes are the only ones that its content can be written with, it names the sum of the
+    one before it, and what it covers has the sums that it says: so a bit changed in any entry shows
+    without a head, in the newest too. Which file was changed, the entry or what it speaks of, is
+    known where the next entry, or the head, confirms the entry.
     """
-    previous: str | None = chain.NOTHING
-    expected, newest, sums = 1, b"", set()
-    for number in chain.numbers(store, account):
-        path = layout.chain_path(account, number)
-        if number > expected:
-            yield _gap(account, expected, number - 1)
-            previous = None
-        try:
-            newest = store.read(path)
-        except (ArchiveError, OSError) as error:
-            yield Problem(path, f"cannot be read: {_reason(error)}")
-            previous = None
-        else:
-            yield from _faults_of(account, number, newest, previous)
-            previous = hashlib.sha256(newest).hexdigest()
-            sums.add(previous)
-        expected = number + 1
-    if previous not in (None, chain.NOTHING):
-        yield from _faults_of_newest(layout.chain_path(account, expected - 1), newest)
-    if head is not None and head.lower() not in sums:
-        yield _cut(account, expected - 1, head)
 
+    def __init__(self, store: DirectoryStore, account: str, head: str | None = None) -> None:
+        """Read it. ``head`` is the SHA-256 that its newest entry had when someone noted it; the
+        chain may have grown since.
+        """
+        self._store, self._account = store, account
+        self._given = None if head is None else head.lower()
+        self._newest = 0
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=OFF")
+        self._db.executescript(_SCHEMA)
+        self.faults: list[Problem] = []
+        self._take(1)
 
-def _faults_of(account: str, number: int, data: bytes, previous: str | None) -> Iterator[Problem]:
-    path = layout.chain_path(account, number)
-    content = _content(data)
-    if content is None:
-        yield Problem(path, "is not readable as an entry of the chain: it was changed")
-        return
-    if content["n"] != number:
-        yield Problem(path, f"calls itself entry {content['n']!r}: it was changed or moved")
-    if previous is not None and content["previous"] != previous:
-        yield _broken(account, number, str(content["previous"]), previous)
-    for entry in content["entries"]:
-        owner = layout.account_of(entry["path"])
-        if entry["path"] != layout.IDENTITY_PATH and owner != account:
-            yield Problem(path, f"names {entry['path']!r}, which is no file of {account}")
+    def __enter__(self) -> Self:
+        return self
 
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._db.close()
 
-def _content(data: bytes) -> dict[str, Any] | None:
-    """An entry whose fields are all there and of their kind, else None."""
-    try:
-        content = json.loads(data)
-        whole = content.keys() == _FIELDS and all(
-            entry.keys() == {"path", "sha256"} and all(isinstance(v, str) for v in entry.values())
-            for entry in content["entries"]
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no entry at all."""
+        return self._newest == 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every entry up to the newest is there and can be believed. Else a file that none
+        of them covers may be covered by one that is damaged.
+        """
+        query = "SELECT count(*) FROM links WHERE fault IS NULL"
+        return bool(self._db.execute(query).fetchone()[0] == self._newest)
+
+    def covers(self, path: str) -> list[tuple[str, str]]:
+        """What believable entries say of a file: its SHA-256, and the entry's path."""
+        if not path.isprintable():
+            return []
+        rows = self._db.execute(
+            "SELECT covered.sha256, n FROM covered JOIN links USING (n) "
+            "WHERE path = ? AND fault IS NULL ORDER BY n",
+            (path,),
         )
-    except (ValueError, TypeError, AttributeError, RecursionError):
+        return [(sha256, layout.chain_path(self._account, number)) for sha256, number in rows]
+
+    def paths(self) -> Iterator[str]:
+        """Every file that believable entries cover, sorted, each once."""
+        last = ""
+        while rows := self._db.execute(
+            "SELECT DISTINCT path FROM covered JOIN links USING (n) "
+            "WHERE path > ? AND fault IS NULL ORDER BY path LIMIT ?",
+            (last, _PAGE),
+        ).fetchall():
+            for (last,) in rows:
+                yield last
+
+    def refresh(self) -> None:
+        """Read the entries that were added since."""
+        if self._store.exists(layout.chain_path(self._account, self._newest + 1)):
+            self._take(self._newest + 1)
+
+    def _take(self, first: int) -> None:
+        self._db.execute("BEGIN")
+        for number in chain.numbers(self._store, self._account):
+            if number >= first:
+                self._read(number)
+                self._newest = number
+        self._db.execute("COMMIT")
+        self.faults = list(self._judged())
+
+    def _read(self, number: int) -> None:
+        sha256, previous, plain, fault = "", "", False, None
+        try:
+            data = self._store.read(layout.chain_path(self._account, number))
+            sha256 = hashlib.sha256(data).hexdigest()
+            content = json.loads(data)
+            fault = _fault(content, number, self._account)
+        except ArchiveError as error:
+            fault = f"cannot be read: {error.reason}"
+        except OSError as error:
+            fault = f"cannot be read: {error.strerror}"
+        except (ValueError, RecursionError):
+            fault = "is not readable as an entry of the chain: it was changed"
+        if fault is None:
+            previous, plain = content["previous"], chain.serialised(content) == data
+            self._db.executemany(
+                "INSERT INTO covered VALUES (?, ?, ?)",
+                ((entry["path"], entry["sha256"], number) for entry in content["entries"]),
+            )
+        self._db.execute(
+            "INSERT INTO links VALUES (?, ?, ?, ?, ?)", (number, sha256, previous, plain, fault)
+        )
+
+    def _judged(self) -> Iterator[Problem]:
+        """Every fault of the chain; an entry that has one is not believed from here on."""
+        expected = 1
+        for number, fault in self._pages():
+            if number > expected:
+                yield self._gap(expected, number - 1)
+            expected = number + 1
+            found = fault or self._broken(number)
+            if found:
+                self._db.execute("UPDATE links SET fault = ? WHERE n = ?", (found, number))
+                yield self._problem(number, found)
+        for number, fault in self._pages():
+            if fault is None and not self._is_confirmed(number):
+                yield from self._contradicted(number)
+        if self._given is not None and self._is_cut():
+            yield self._cut()
+
+    def _broken(self, number: int) -> str | None:
+        """Why an entry that reads well is not to be believed, or None.
+
+        A link that does not hold has two ends. The later end is believed where the entry after it,
+        or the head, confirms it; else the end that something else speaks against is not.
+        """
+        if self._is_confirmed(number):
+            return None
+        previous, plain = self._link(number, "previous, plain")
+        if not plain:
+            return "is not written the way entries are: it was changed"
+        following = self._link(number + 1, "fault, previous")
+        if (
+            following is not None
+            and following[0] is None
+            and (self._is_confirmed(number + 1) or self._mismatched(number))
+        ):
+            return (
+                f"does not have the SHA-256 {following[1]}, which the next entry names as the one "
+                "before it: it was changed or replaced"
+            )
+        before = self._link(number - 1, "sha256, fault")
+        if number == 1 and previous != chain.NOTHING:
+            return f"is the first entry, but names one before it ({previous}): it was changed"
+        if before is None or before[1] is not None or before[0] == previous:
+            return None
+        return f"names {previous} as the entry before it, which has the SHA-256 {before[0]}"
+
+    def _is_confirmed(self, number: int) -> bool:
+        """Whether the next entry, or the head, has the entry's sum."""
+        own, following = self._link(number, "sha256"), self._link(number + 1, "previous, plain")
+        if own is None or not own[0]:
+            return False
+        return own[0] == self._given or bool(following and following[0] == own[0])
+
+    def _mismatched(self, number: int) -> str | None:
+        """A file that the entry covers and that has another sum, or is not there."""
+        for path, sha256 in self._db.execute(
+            "SELECT path, sha256 FROM covered WHERE n = ? ORDER BY path", (number,)
+        ).fetchall():
+            try:
+                if self._store.checksum(path).sha256 == sha256:
+                    continue
+            except (ArchiveError, OSError):
+                pass
+            return str(path)
         return None
-    return dict(content) if whole else None
+
+    def _contradicted(self, number: int) -> Iterator[Problem]:
+        path = self._mismatched(number)
+        if path is not None:
+            yield self._problem(
+                number,
+                f"covers {path}, which has another SHA-256 or is missing: one of the two was "
+                "changed, and no later entry tells which; give the chain's head that was noted "
+                "elsewhere",
+            )
+
+    def _pages(self) -> Iterator[tuple[int, str | None]]:
+        last = 0
+        while rows := self._db.execute(
+            "SELECT n, fault FROM links WHERE n > ? ORDER BY n LIMIT ?", (last, _PAGE)
+        ).fetchall():
+            yield from rows
+            last = rows[-1][0]
+
+    def _link(self, number: int, columns: str) -> Any:
+        query = f"SELECT {columns} FROM links WHERE n = ?"  # noqa: S608
+        return self._db.execute(query, (number,)).fetchone()
+
+    def _is_cut(self) -> bool:
+        """Whether no entry has the head's sum. A damaged newest entry may have had it."""
+        newest = self._link(self._newest, "fault")
+        given = "SELECT 1 FROM links WHERE sha256 = ?"
+        found = self._db.execute(given, (self._given,)).fetchone()
+        return found is None and (newest is None or newest[0] is None)
+
+    def _gap(self, first: int, last: int) -> Problem:
+        if first == last:
+            return self._problem(first, "is missing: the chain has a gap")
+        until = layout.chain_path(self._account, last)
+        return self._problem(first, f"is missing, and so is all up to {until}: a gap")
+
+    def _cut(self) -> Problem:
+        return self._problem(
+            self._newest + 1,
+            f"may be missing: no entry has the SHA-256 {self._given} that was given as the chain's "
+            f"head; its newest entries were removed or replaced ({self._newest} are here), or the "
+            "head is another archive's",
+        )
+
+    def _problem(self, number: int, message: str) -> Problem:
+        return Problem(layout.chain_path(self._account, number), message)
 
 
-def _faults_of_newest(path: str, data: bytes) -> Iterator[Problem]:
-    # Nothing sums up the newest entry, so its bytes must be the only ones its content can have.
-    content = _content(data)
-    if content is not None and chain.serialised(content) != data:
-        yield Problem(path, "is not written the way entries are: it was changed")
+def _fault(content: Any, number: int, account: str) -> str | None:
+    """What is wrong with the fields of an entry, or None."""
+    if not isinstance(content, dict) or content.keys() != {"n", "previous", "entries"}:
+        return "does not have the fields of an entry of the chain: it was changed"
+    if content["n"] != number:
+        return f"calls itself entry {content['n']!r}: it was changed or moved"
+    if not _is_sum(content["previous"]) or not isinstance(content["entries"], list):
+        return "does not have the fields of an entry of the chain: it was changed"
+    for entry in content["entries"]:
+        if not isinstance(entry, dict) or entry.keys() != {"path", "sha256"}:
+            return "does not say what it covers: it was changed"
+        path = entry["path"]
+        if not _is_sum(entry["sha256"]) or not isinstance(path, str):
+            return "does not say what it covers: it was changed"
+        if path != layout.IDENTITY_PATH and not layout.is_of(account, path):
+            return f"names {path!r}, which is no file of {account}"
+    return None
 
 
-def _broken(account: str, number: int, told: str, previous: str) -> Problem:
-    path = layout.chain_path(account, number)
-    if number == 1:
-        return Problem(path, f"is the first entry, but names one before it ({told})")
-    before = layout.chain_path(account, number - 1)
-    return Problem(
-        before,
-        f"has the SHA-256 {previous}, where {path} names {told} as the one before it: one of the "
-        "two was changed or replaced",
-    )
-
-
-def _gap(account: str, first: int, last: int) -> Problem:
-    path = layout.chain_path(account, first)
-    if first == last:
-        return Problem(path, "is missing: the chain has a gap")
-    return Problem(
-        path, f"is missing, and so is all up to {layout.chain_path(account, last)}: a gap"
-    )
-
-
-def _cut(account: str, newest: int, head: str) -> Problem:
-    return Problem(
-        layout.chain_path(account, newest + 1),
-        f"may be missing: no entry has the SHA-256 {head} that was given as the chain's head; its "
-        f"newest entries were removed or replaced ({newest} are here), or the head is another "
-        "archive's",
-    )
-
-
-def _reason(error: ArchiveError | OSError) -> str:
-    return error.reason if isinstance(error, ArchiveError) else str(error.strerror)
+def _is_sum(text: object) -> bool:
+    return isinstance(text, str) and _SHA256.fullmatch(text) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 from . import layout
 from .claims import Claims, Manifests
+from .coverage import Coverage
 from .errors import ArchiveError, Missing
 from .store import DirectoryStore, Stored
 from .zips import Member
@@ -29,16 +31,21 @@ class Metadata:
 class Places:
     """Compares places with the manifests of ZIPs and the metadata of single recordings."""
 
-    def __init__(self, store: DirectoryStore, manifests: Manifests) -> None:
+    def __init__(self, store: DirectoryStore, manifests: Manifests, coverage: Coverage) -> None:
         self._store = store
         self._manifests = manifests
+        self._coverage = coverage
 
     def metadata(self, path: str) -> Metadata | str | None:
         """The metadata of a single recording; in words why it can not be used; None where there
         is none.
         """
         try:
-            content = json.loads(self._store.read(path))
+            data = self._store.read(path)
+            stored = Stored(path, len(data), hashlib.sha256(data).hexdigest())
+            if self._coverage.contradicts(stored):
+                return "cannot be relied on for its audio"
+            content = json.loads(data)
             return Metadata(
                 str(content["account"]),
                 str(content["recording_id"]),
@@ -46,7 +53,7 @@ class Places:
                 Stored(str(content["path"]), int(content["bytes"]), str(content["sha256"])),
             )
         except Missing:
-            return None
+            return "is missing" if self._coverage.covers(path) else None
         except ArchiveError as error:
             return error.reason
         except OSError as error:
@@ -63,7 +70,8 @@ class Places:
         if metadata is None:
             return f"names {single.path}, but {path} is missing"
         if isinstance(metadata, str):
-            return f"names {single.path}, but {path} {metadata}"
+            # Said of the metadata itself.
+            return None
         if metadata.stored != single or recording_id not in (None, metadata.recording_id):
             return f"contradicts {path} about {single.path}"
         return None

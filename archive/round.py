@@ -24,7 +24,7 @@ def paths(
     Files that are gone appear where they would be: those that a chain covers, those that their
     folder's manifest names, and audio that its metadata speaks of.
     """
-    round_ = _Round(store, manifests, after)
+    round_ = _Round(store, manifests, coverage, after)
     last = after
     for path in heapq.merge(_there(store, account), coverage.paths()):
         if path <= after:
@@ -54,10 +54,12 @@ def _there(store: DirectoryStore, account: str | None) -> Iterator[str]:
 class _Round:
     """Files that should be there and are not, until the round comes to their place."""
 
-    def __init__(self, store: DirectoryStore, manifests: Manifests, after: str) -> None:
+    def __init__(
+        self, store: DirectoryStore, manifests: Manifests, coverage: Coverage, after: str
+    ) -> None:
         self._store = store
         self._manifests = manifests
-        self._places = Places(store, manifests)
+        self._places = Places(store, manifests, coverage)
         self._after = after
         self._entered = ""
         self._gone: list[str] = []

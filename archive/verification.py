@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from . import chain, layout, links
+from . import chain, layout
 from .claims import Manifests
 from .coverage import Coverage
 from .errors import ArchiveError
 from .inspection import Finding, Inspection
+from .links import Links
 from .problem import Problem
 from .round import paths
 from .store import DirectoryStore
@@ -49,7 +50,8 @@ def chains(
     heads = heads or {}
     wanted = heads.keys() if account is None else heads.keys() & {account}
     for name in sorted({*_accounts(store, account), *wanted}):
-        yield from links.faults(store, name, heads.get(name))
+        with Links(store, name, heads.get(name)) as links:
+            yield from links.faults
 
 
 def files(
@@ -63,7 +65,7 @@ def files(
     In the order of the paths, each once, so that a long verification can go on where it stopped:
     `after` is the last path that it has seen. `on_bytes` is told the number of bytes of each piece.
     """
-    for path, finding in _findings(store, account, after, on_bytes):
+    for path, finding in _findings(store, account, {}, after, on_bytes):
         yield path, _problem(path, finding), finding.bytes or 0
 
 
@@ -79,7 +81,7 @@ def verify(
     file after it was read. Writes nothing to the archive.
     """
     problems, notes, count, size = list(chains(store, account, heads)), [], 0, 0
-    for path, finding in _findings(store, account, "", None):
+    for path, finding in _findings(store, account, heads or {}, "", None):
         problem = _problem(path, finding)
         if problem:
             problems.append(problem)
@@ -97,12 +99,13 @@ def verify(
 def _findings(
     store: DirectoryStore,
     account: str | None,
+    heads: Mapping[str, str],
     after: str,
     on_bytes: Callable[[int], None] | None,
 ) -> Iterator[tuple[str, Finding]]:
     with ExitStack() as stack:
-        coverage = stack.enter_context(Coverage(store, _accounts(store, account)))
-        manifests = stack.enter_context(Manifests(store))
+        coverage = stack.enter_context(Coverage(store, _accounts(store, account), heads))
+        manifests = stack.enter_context(Manifests(store, coverage))
         inspection = Inspection(store, coverage, manifests, on_bytes)
         for path in paths(store, account, coverage, manifests, after):
             yield path, inspection.inspect(path)
