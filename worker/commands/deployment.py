@@ -22,6 +22,8 @@ def configured() -> Settings:
     """The settings; from now on logs go to standard error, masked. Raises ConfigurationError."""
     found = settings()
     our_logging.configure(found.log_format, logging.WARNING, found.secret_values())
+    # Each try would be a line; the one that counts becomes the command's own sentence.
+    logging.getLogger("stamina").setLevel(logging.ERROR)
     return found
 
 

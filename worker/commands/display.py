@@ -34,18 +34,24 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, one_line: bool = False
+    columns: Sequence[str] | None, rows: Iterable[Sequence[Any]], *, one_line: bool = False
 ) -> None:
-    """Print a table. ``one_line``: what is too wide for the terminal is cut rather than wrapped."""
+    """Print a table, without a head where there are no names for its columns.
+
+    ``one_line``: what is too wide for the terminal is cut rather than wrapped.
+    """
     shown = console()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, column in enumerate(columns):
-        last = number == len(columns) - 1
-        overflow = "ellipsis" if one_line and last else "fold"
-        table.add_column(column, overflow=overflow, no_wrap=one_line)  # type: ignore[arg-type]
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=columns is not None)
+    for column in columns or ():
+        table.add_column(column, overflow="ellipsis" if one_line else "fold", no_wrap=one_line)
     for row in rows:
         table.add_row(*("" if cell is None else plain(str(cell)) for cell in row))
-    shown.print(table, soft_wrap=False)
+    if shown.is_terminal:
+        shown.print(table, soft_wrap=False)
+        return
+    with shown.capture() as captured:
+        shown.print(table, soft_wrap=False)
+    print_lines(line.rstrip() for line in captured.get().splitlines())
 
 
 def plain(text: str) -> str:

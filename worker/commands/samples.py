@@ -86,7 +86,7 @@ class Recorder(httpx.BaseTransport):
             return {}
         text = body.decode("utf-8", "replace")
         if headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
-            return {"form": [[name, _masked(name, value)] for name, value in parse_qsl(text)]}
+            return {"form": [f"{name}={_masked(name, value)}" for name, value in parse_qsl(text)]}
         try:
             content = json.loads(text)
         except ValueError:
@@ -122,9 +122,9 @@ class _Copied(httpx.SyncByteStream):
             ended(bytes(self._kept))
 
 
-def _headers(headers: httpx.Headers) -> list[list[str]]:
+def _headers(headers: httpx.Headers) -> list[str]:
     return [
-        [name, HIDDEN if name.lower() in _SECRET_HEADERS else mask(value)]
+        f"{name}: {HIDDEN if name.lower() in _SECRET_HEADERS else mask(value)}"
         for name, value in headers.multi_items()
     ]
 
