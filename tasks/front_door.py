@@ -10,22 +10,18 @@ from typing import Any
 
 from celery import Task, shared_task
 from celery.exceptions import Ignore, Reject
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from config.logging import bind
-from config.queues import DOWNLOADS
-from config.settings import settings
-from ledger import states
-from ledger.errors import LeaseLost, LedgerAway, LedgerError
+from ledger.errors import LedgerAway, LedgerError
 from ledger.job import Job
 from ledger.requests import Request
 
 from . import errors
 from .arguments import Arguments, parse
-from .attempt import Attempt, Run, carry_out
+from .attempt import Run
+from .hints import heed, replay, show_waiting
 from .message import JOB_HEADER, NUMBER_HEADER, publish_first
-from .resources import ledger, stopping, transfer_slots
+from .resources import ledger, stopping
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +69,7 @@ def job_task(kind: str, arguments: type[Arguments], request_of: RequestOf) -> Ca
         def body(self: Task, *positional: Any, **given: Any) -> Any:
             job_id = self.request.get(JOB_HEADER)
             if job_id:
-                return _heeded(self, run, job_id, self.request.get(NUMBER_HEADER))
+                return heed(self, run, job_id, self.request.get(NUMBER_HEADER))
             return _asked(self, arguments, request_of, positional, given)
 
         body.__doc__ = run.__doc__
@@ -137,9 +133,9 @@ def _asked(
         raise _public(error) from None
     with bind(job_id=job.job_id, account=job.account):
         if job.ended:
-            return _replay(job)
+            return replay(job)
         _log.info("%s accepted" if number is not None else "%s joined", job.kind)
-        _show_waiting(task, job)
+        show_waiting(task, job)
         if number is not None:
             publish_first(job, number)
         raise Ignore
@@ -153,77 +149,6 @@ def _opened(
         return ledger().requests.open(made, by=by, notify=notify)
     job, number = made
     return ledger().requests.join(job, task.request.id, notify), number
-
-
-def _heeded(task: Task, run: Run, job_id: str, number: int | None) -> Any:
-    """Heed a hint. When the ledger does not answer, nothing is stored: it is announced again."""
-    try:
-        return _hinted(task, run, job_id, number)
-    except LedgerError as error:
-        _log.warning("the hint for job %s came to nothing: %s", job_id, error)
-        raise Ignore from None
-    except (Ignore, errors.JobError):
-        raise
-    except Exception:  # noqa: BLE001 - logged; a sweeper announces the job again
-        # What Celery would store is not the job's outcome: the row has that, or will have it.
-        _log.exception("the hint for job %s failed", job_id)
-        raise Ignore from None
-
-
-def _hinted(task: Task, run: Run, job_id: str, number: int | None) -> Any:
-    """Take up the job of a hint, or answer for it, or leave it to whom it belongs."""
-    job = ledger().jobs.job(job_id)
-    with bind(job_id=job.job_id, account=job.account):
-        if job.ended:
-            return _replay(job)
-        job = _attempted(task, run, job, number)
-        if job.ended:
-            return _replay(job)
-        _show_waiting(task, job)
-        raise Ignore
-
-
-def _attempted(task: Task, run: Run, job: Job, number: int | None) -> Job:
-    slots = transfer_slots() if job.queue == DOWNLOADS else None
-    if slots is not None and not slots.acquire(blocking=False):
-        ledger().hints.put_back(job.job_id, seconds=settings().sweep_seconds)
-        raise Ignore
-    try:
-        claimed = ledger().work.claim(job.job_id, number or None)
-        if claimed is None:
-            return ledger().jobs.job(job.job_id)
-        held, lease = claimed
-        try:
-            return carry_out(Attempt(held, lease, task.request.id), run)
-        finally:
-            ledger().leases.drop(lease)
-    except LeaseLost as error:
-        # Another worker holds the job: nothing of this attempt may be stored, by Celery neither.
-        _log.warning("%s", error)
-        raise Ignore from None
-    finally:
-        if slots is not None:
-            slots.release()
-
-
-def _replay(job: Job) -> Any:
-    if job.state == states.DONE:
-        return {"job_id": job.job_id, **(job.result or {})}
-    raise errors.replayed(job.error) from None
-
-
-def _show_waiting(task: Task, job: Job) -> None:
-    """Show the task as RETRY with the reason, to callers and in Flower (design section 8). Redis
-    may be away: it is told again at the next attempt, and the ledger knows.
-    """
-    reason = job.reason or "accepted"
-    meta = {"exc_type": "Waiting", "exc_message": [reason], "exc_module": "tasks.attempt"}
-    try:
-        task.update_state(state="RETRY", meta=meta)
-        task.send_event("task-retried", exception=reason, traceback="")
-        ledger().waiters.shown_as_waiting(task.request.id)
-    except (OperationalError, RedisError, OSError, LedgerAway) as error:
-        _log.info("the state of job %s could not be shown (%s)", job.job_id, error)
 
 
 def _answered(task_id: str) -> None:
