@@ -76,6 +76,7 @@ def _attempted(task: Task, run: Run, job: Job, number: int | None) -> Job:
 
 
 def replay(job: Job) -> Any:
+    """The outcome of a job that has ended, for Celery to store: its result or its exception."""
     if job.state == states.DONE:
         return {"job_id": job.job_id, **(job.result or {})}
     raise errors.replayed(job.error) from None
