@@ -9,18 +9,40 @@ import errno
 import hashlib
 import secrets
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
-from . import audio, layout, zips
+from . import layout, zips
+from .audio import kind
 from .errors import Damaged, Missing
 from .hits import Hit, find
 from .manifest import serialised
 from .store import PIECE, DirectoryStore
 
-__all__ = ["Hit", "extract", "find"]
+__all__ = ["Hit", "audio", "extract", "find"]
 
 _HEAD = 16
+
+
+def audio(store: DirectoryStore, line: Mapping[str, Any]) -> Iterator[bytes]:
+    """The audio of a recording, in pieces of 1 MiB at most, out of its ZIP or its own file.
+
+    Parameters: `line`, of a recordings.jsonl, not one that is ``missing``.
+    Raises Missing; Damaged, after the last piece of a file, where its sum is not the line's.
+    """
+    path = line["path"]
+    with store.open(path) as file:
+        if "member" in line:
+            member = zips.Member(line["member"], line["bytes"], line["sha256"])
+            yield from zips.unpack(file, member, path=path)
+            return
+        digest = hashlib.sha256()
+        while piece := file.read(PIECE):
+            digest.update(piece)
+            yield piece
+    if digest.hexdigest() != line["sha256"]:
+        raise Damaged(path, "does not have the SHA-256 that it was archived with; run verify")
 
 
 def extract(
@@ -72,29 +94,15 @@ def _extract_audio(store: DirectoryStore, hit: Hit, to: Path, stem: str) -> Path
     partial = to / f"{stem}.{secrets.token_hex(8)}.part"
     try:
         with partial.open("xb") as file:
-            _copy(store, hit, file)
+            for piece in audio(store, hit.line):
+                file.write(piece)
         with partial.open("rb") as file:
-            ending = audio.kind(file.read(_HEAD)) or _ending(hit)
+            ending = kind(file.read(_HEAD)) or _ending(hit)
         target = to / f"{stem}.{ending}"
         _refuse_existing([target])
         return partial.rename(target)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _copy(store: DirectoryStore, hit: Hit, to: BinaryIO) -> None:
-    line = hit.line
-    with store.open(line["path"]) as file:
-        if "member" in line:
-            member = zips.Member(line["member"], line["bytes"], line["sha256"])
-            zips.copy(file, member, to, path=line["path"])
-            return
-        digest = hashlib.sha256()
-        while piece := file.read(PIECE):
-            digest.update(piece)
-            to.write(piece)
-    if digest.hexdigest() != line["sha256"]:
-        raise Damaged(line["path"], f"is not what {hit.source} says; run verify")
 
 
 def _ending(hit: Hit) -> str:

@@ -76,11 +76,11 @@ def members(
         yield Member(name(info), info.file_size, digest.hexdigest())
 
 
-def copy(file: BinaryIO, member: Member, to: BinaryIO, *, path: str) -> None:
-    """Write the bytes of one member of a verified archive to `to`, piece by piece.
+def unpack(file: BinaryIO, member: Member, *, path: str) -> Iterator[bytes]:
+    """The bytes of one member of a verified archive, in pieces of 1 MiB at most.
 
-    Of several members with its name, the one with its sum is taken.
-    Raises Missing where there is none, Damaged.
+    Of several members with its name, the one with its sum is taken. `file` must not be moved
+    between two pieces. Raises Missing where there is none, Damaged.
     """
     for info in find(file, path).entries():
         if name(info) != member.name or info.file_size != member.bytes:
@@ -89,8 +89,7 @@ def copy(file: BinaryIO, member: Member, to: BinaryIO, *, path: str) -> None:
         for piece in unpacked(file, info, path):
             digest.update(piece)
         if digest.hexdigest() == member.sha256:
-            for piece in unpacked(file, info, path):
-                to.write(piece)
+            yield from unpacked(file, info, path)
             return
     raise Missing(path, f"holds no member {member.name!r} with the SHA-256 {member.sha256}")
 

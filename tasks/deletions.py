@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
 from datetime import date, datetime
-from typing import Any
 
-from archive import chain, manifest
+from archive import chain, manifest, search
 from archive.errors import ArchiveError
 from config.accounts import VonageAccount
 from config.queues import DUE
@@ -79,30 +76,19 @@ def refuse_unproven(attempt: Attempt, vonage: Vonage, recording_id: str, day: da
 
 
 def _held(attempt: Attempt, recording_id: str, day: date) -> str | None:
-    """The manifest or metadata that holds the recording, once its bytes agree with it."""
+    """The manifest or metadata that holds the recording, once its bytes agree with it. Raises
+    Missing, Damaged.
+    """
     known = manifest.latest(store(), attempt.job.account, day)
     lines = manifest.lines(store(), known) if known is not None else iter(())
     for line in lines:
         if line["id"] == recording_id and not line.get("missing"):
             assert known is not None
-            return known["path"] if _agrees(attempt, line) else None
+            for _ in search.audio(store(), line):
+                attempt.check()
+            return known["path"]
     single = kept_single(attempt, recording_id, day)
     return None if single is None else single[1].path
-
-
-def _agrees(attempt: Attempt, line: dict[str, Any]) -> bool:
-    digest = hashlib.sha256()
-    with store().open(line["path"]) as file:
-        if "member" not in line:
-            while piece := file.read(1 << 20):
-                digest.update(piece)
-                attempt.check()
-            return digest.hexdigest() == line["sha256"]
-        with zipfile.ZipFile(file) as archive, archive.open(line["member"]) as member:
-            while piece := member.read(1 << 20):
-                digest.update(piece)
-                attempt.check()
-    return digest.hexdigest() == line["sha256"]
 
 
 def _chained(alias: str, path: str) -> bool:
