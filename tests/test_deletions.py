@@ -1,0 +1,100 @@
+"""Deleting at the provider after proof: only what is whole, and only when its time has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from ledger.schema import jobs
+
+from .deployment import Deployment, account_toml, eventually
+from .simulators import Simulators
+from .test_nights import DAY, ZONE, planner, settled, yesterday
+
+Deploy = Callable[..., Deployment]
+
+
+def ago(house: Deployment, days: int) -> None:
+    """Let the day's listing have ended so many days ago."""
+    with house.ledger.database.engine.begin() as connection:
+        connection.execute(update(jobs).values(updated_at=jobs.c.updated_at - days * 86_400))
+
+
+def test_recordings_are_deleted_when_their_time_has_come(
+    deploy: Deploy, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A complete day is deleted at the provider ``delete_after_days`` after its last listing, each
+    recording by a job of its own with its proof; not earlier, and not the day that is incomplete.
+    """
+    whole, lacking = yesterday() - DAY, yesterday()
+    account = simulators.vonage.account(username="john.doe@vbc.prod")
+    kept = [str(one["id"]) for one in account.seed(whole, ZONE, 3)]
+    others = [str(one["id"]) for one in account.seed(lacking, ZONE, 2)]
+    account.withhold(others[0], from_="everywhere")
+    accounts = account_toml(
+        "india",
+        {**account.configuration(), "allow_delete": True},
+        {"catchup_days": 2, "delete_after_days": 30},
+    )
+    house = deploy(accounts)
+    house.worker()
+    with planner(house, monkeypatch) as plan:
+        plan(lacking)
+        settled(house, "india", whole, "complete")
+        settled(house, "india", lacking, "incomplete")
+        eventually(lambda: not house.ledger.obligations.waiting(), what="nothing was chained")
+        plan(lacking)
+        assert house.ledger.jobs.jobs(kind="recording.delete") == []
+        ago(house, 32)
+        plan(lacking)
+        eventually(
+            lambda: (
+                [job.state for job in house.ledger.jobs.jobs(kind="recording.delete")]
+                == ["done"] * 3
+            ),
+            what="the day was not deleted",
+        )
+        plan(lacking + timedelta(0))
+    deleted = simulators.log.effects("recording_deleted")
+    assert sorted(str(effect["recording_id"]) for effect in deleted) == sorted(kept)
+    proofs = {
+        (job.result or {})["archived_as"] for job in house.ledger.jobs.jobs(kind="recording.delete")
+    }
+    assert len(proofs) == 1
+    assert proofs.pop().endswith("/manifest.json")
+
+
+def test_a_day_damaged_in_the_archive_is_not_deleted(
+    deploy: Deploy, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flipped bit in the ZIP: what lies in it stays at the provider."""
+    day = yesterday()
+    account = simulators.vonage.account(username="john.doe@vbc.prod")
+    account.seed(day, ZONE, 1)
+    accounts = account_toml(
+        "india",
+        {**account.configuration(), "allow_delete": True},
+        {"catchup_days": 1, "delete_after_days": 30},
+    )
+    house = deploy(accounts)
+    house.worker()
+    with planner(house, monkeypatch) as plan:
+        plan(day)
+        settled(house, "india", day, "complete")
+        eventually(lambda: not house.ledger.obligations.waiting(), what="nothing was chained")
+        (path,) = house.archive.rglob("*.zip")
+        path.chmod(0o644)
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+        ago(house, 32)
+        plan(day)
+        (job,) = eventually(
+            lambda: [j for j in house.ledger.jobs.jobs(kind="recording.delete") if j.ended]
+        )
+    assert job.state == "failed"
+    assert "not whole" in (job.reason or "") or "not archived" in (job.reason or "")
+    assert simulators.log.effects("recording_deleted") == []
