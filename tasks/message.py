@@ -45,6 +45,10 @@ class Message(CeleryRequest):
         """Whether this message only says that a job may be due."""
         return bool(self._request_dict.get(JOB_HEADER))
 
+    def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002 - Celery's signature
+        """What ``inspect`` and Flower's page of a worker show of a task that runs."""
+        return dict(super().info(safe=True))
+
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """Acknowledge a hint before it runs: the row protects the job, and a transfer of hours
         would otherwise be delivered again every 30 seconds.

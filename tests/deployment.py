@@ -76,7 +76,8 @@ def zip_is_whole(path: Path) -> bool:
     known = shutil.which("unzip")
     command = [known, "-tq"] if known else [sys.executable, "-m", "zipfile", "-t"]
     tested = subprocess.run([*command, path], capture_output=True, text=True, check=False)
-    return tested.returncode == 0 and "bad" not in tested.stdout.lower()
+    # Python's says it in words alone.
+    return tested.returncode == 0 and "corrupted" not in tested.stdout
 
 
 class Process:
