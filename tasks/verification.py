@@ -45,7 +45,9 @@ def verify_archive(attempt: Attempt) -> Ended:
     work.setdefault("files", 0)
     work.setdefault("bytes", 0)
     until = time.monotonic() + _SLICE_SECONDS
-    for path, problem, size in verification.files(store(), only, after=work.get("after", "")):
+    for path, problem, size in verification.files(
+        store(), only, after=work.get("after", ""), on_bytes=lambda _: attempt.check()
+    ):
         attempt.check()
         work.update(after=path, files=work["files"] + 1, bytes=work["bytes"] + size)
         if problem is not None:
