@@ -63,8 +63,8 @@ def _refused(attempt: Attempt, error: ProviderError) -> Wait:
     alias, seconds = attempt.job.account, settings().poll_max_seconds
     reason = f"the provider refuses the credentials of account {alias}: {error}; tried on"
     ledger().accounts.postpone(alias, seconds, reason)
-    if ledger().accounts.alert_once(alias, "credentials"):
-        ledger().obligations.owe(attempt.job.job_id, alias, "alert", {"message": reason})
+    alert = (attempt.job.job_id, {"message": reason})
+    ledger().accounts.alert_once(alias, "credentials", owed=alert)
     return Wait(reason, seconds)
 
 

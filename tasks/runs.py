@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from archive import layout
 from ledger.job import Job
+
+from .arguments import utc_text
 
 
 def provider_filters(parameters: dict[str, Any]) -> dict[str, Any]:
     """The filters as the provider gets them, with both bounds of ``start``."""
     span = parameters["window"]
     return {**parameters["filters"], "start:gte": span["start"], "start:lte": span["last"]}
+
+
+def window(parameters: dict[str, Any]) -> dict[str, str]:
+    """The window as the manifest tells it: half open, ``start`` and ``end``."""
+    span = parameters["window"]
+    return {
+        "start": span["start"],
+        "end": utc_text(datetime.fromisoformat(span["last"]) + timedelta(seconds=1)),
+    }
 
 
 def in_window(parameters: dict[str, Any], recording: dict[str, Any]) -> bool:

@@ -31,7 +31,7 @@ def seal(attempt: Attempt, reconciliation: Reconciliation, *, unclear: list[str]
         **_header(job),
         "day": job.parameters.get("day"),
         "generation": job.parameters.get("generation"),
-        "window": job.parameters["window"],
+        "window": runs.window(job.parameters),
         "filters": job.parameters["filters"],
         "complete": counts.missing == 0 and not unclear,
     }

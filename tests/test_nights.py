@@ -142,6 +142,9 @@ def test_two_beats_and_three_missed_days_give_one_export_each(
             (manifest,) = manifests(house, alias, day)
             assert manifest["complete"]
             assert (manifest["listed"], manifest["archived"]) == (3, 3)
+            start, end = (datetime.fromisoformat(manifest["window"][k]) for k in ("start", "end"))
+            assert end - start == DAY
+            assert start.astimezone(ZoneInfo(ZONE)).isoformat() == f"{day}T00:00:00+05:30"
 
 
 def test_days_that_met_a_wrong_password_complete_once_it_is_right(
