@@ -12,7 +12,7 @@ from typing import Any
 
 from . import layout
 from .errors import Damaged
-from .manifest import read_header
+from .manifest import latest, lines, read_header
 from .store import DirectoryStore
 
 _FOLDER_DAY = re.compile(r"/([0-9]{4})/([0-9]{2})/([0-9]{2})/")
@@ -117,9 +117,10 @@ def _hits(store: DirectoryStore, account: str, wanted: _Wanted) -> Iterator[Hit]
     for day, group in groupby(manifests, key=_folder_day):
         if day <= _next(wanted.end):
             yield from _of_day(store, account, list(group), wanted)
-    for path in _of_kind(store, f"{account}/recordings/", "metadata"):
-        if wanted.start <= _folder_day(path) <= wanted.end:
-            yield from _of_metadata(store, account, path, wanted)
+    singles = _of_kind(store, f"{account}/recordings/", "metadata")
+    for day, group in groupby(singles, key=_folder_day):
+        if wanted.start <= day <= wanted.end:
+            yield from _of_single(store, account, day, [*group], wanted)
 
 
 def _of_day(
@@ -159,16 +160,37 @@ def _lines(
         spoken_for |= new
 
 
-def _of_metadata(store: DirectoryStore, account: str, path: str, wanted: _Wanted) -> Iterator[Hit]:
+def _of_single(
+    store: DirectoryStore, account: str, day: date, paths: list[str], wanted: _Wanted
+) -> Iterator[Hit]:
+    """The hits among the single recordings of a day, but those that an export of it speaks for."""
+    spoken_for = None
+    for path in paths:
+        line = _line_of(store, path, wanted)
+        if line is None:
+            continue
+        if spoken_for is None:
+            spoken_for = _archived(store, account, day)
+        if line["id"] not in spoken_for:
+            yield Hit(account, line, path)
+
+
+def _line_of(store: DirectoryStore, path: str, wanted: _Wanted) -> dict[str, Any] | None:
     try:
         content = json.loads(store.read(path))
         place = {name: content[name] for name in ("path", "bytes", "sha256")}
         line = {"id": content["recording_id"], **content["recording"], **place}
     except (ValueError, KeyError, TypeError):
         raise Damaged(path, "is not readable as metadata; run verify") from None
-    found = wanted.read(json.dumps(line).encode(), path)
-    if found is not None:
-        yield Hit(account, found, path)
+    return wanted.read(json.dumps(line).encode(), path)
+
+
+def _archived(store: DirectoryStore, account: str, day: date) -> set[str]:
+    """The recordings that the newest generation of a day has in the archive."""
+    newest = latest(store, account, day)
+    if newest is None:
+        return set()
+    return {line["id"] for line in lines(store, newest) if not line.get("missing")}
 
 
 def _once(hits: Iterator[Hit]) -> Iterator[Hit]:

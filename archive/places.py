@@ -105,7 +105,7 @@ class Places:
             counts["missing"] += 1
             return None
         counts["archived"] += 1
-        place = Stored(line["path"], line["bytes"], line["sha256"])
+        place = Stored(str(line["path"]), int(line["bytes"]), str(line["sha256"]))
         if "member" not in line:
             return self.fault_of_single(place, line["id"])
         if place.path in claims.parts:

@@ -1,0 +1,229 @@
+"""A small archive with a file of every kind, made by the parts that make real ones."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import random
+import warnings
+import zipfile
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from archive import chain, layout, manifest, zips
+from archive.reconciliation import Reconciliation
+from archive.store import DirectoryStore, Stored
+
+LIMITS = zips.Limits(members=100_000, bytes=10**12, ratio=1000)
+DAY = date(2026, 11, 20)
+
+
+def recording(number: int, **fields: Any) -> dict[str, Any]:
+    """A recording as the provider lists it."""
+    return {
+        "id": str(number),
+        "call_id": f"call-{number}",
+        "caller_id": f"1732555{number:04}"[-11:],
+        "dnis": "914412345678",
+        "cnam": "JOSÉ GARCÍA",
+        "call_direction": "INBOUND",
+        "duration": 60_000,
+        "start": f"2026-11-20T{number % 24:02}:04:05Z",
+        "end": f"2026-11-20T{number % 24:02}:05:05Z",
+        "extensions": ["999"],
+        "rule_ids": [],
+        "file_name": f"730048.{number}.mp3",
+        "file_size_in_bytes": len(audio(number)),
+        **fields,
+    }
+
+
+def audio(number: int) -> bytes:
+    """The bytes of a recording; other ones for every number."""
+    return b"ID3\x04" + random.Random(number).randbytes(200 + number % 7)
+
+
+def zipped(members: Iterable[tuple[str, bytes]]) -> bytes:
+    """A ZIP archive; names may repeat."""
+    file = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(file, "w") as archive:
+        warnings.filterwarnings("ignore", "Duplicate name")
+        for name, data in members:
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+    return file.getvalue()
+
+
+class Builder:
+    """Fills an archive the way the tasks do."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "archive"
+        self.store = DirectoryStore(self.root)
+        self._scratch = folder / "scratch"
+        self._scratch.mkdir(parents=True, exist_ok=True)
+
+    def identity(self) -> None:
+        """The file that says whose archive it is."""
+        self.store.create(layout.IDENTITY_PATH, b'{"schema": 1, "ledger": "0b5e"}')
+
+    def keep(self, path: str, data: bytes) -> Stored:
+        """Store a large file from the spool."""
+        source = self._scratch / "download"
+        source.write_bytes(data)
+        stored = self.store.keep(path, source, hashlib.sha256(data).hexdigest())
+        source.unlink()
+        return stored
+
+    def export(
+        self,
+        account: str,
+        job_id: str,
+        listed: Iterable[Mapping[str, Any]],
+        parts: Mapping[str, bytes],
+        *,
+        day: date | None = DAY,
+        generation: int | None = 1,
+        chained: bool = True,
+    ) -> dict[str, Any]:
+        """An export with its ZIPs; what is not in them is taken from earlier generations, else
+        fetched singly, unless its ``id`` begins with 9. Its manifest, with its ``path``.
+        """
+        folder = layout.export_folder(account, day or DAY, job_id)
+        with Reconciliation(self._scratch / "reconciliation") as reconciliation:
+            self._read(reconciliation, folder, parts)
+            reconciliation.start_pass()
+            for one in listed:
+                reconciliation.listed(one)
+            known = manifest.latest(self.store, account, day) if day else None
+            for line in manifest.lines(self.store, known) if known else ():
+                if not line.get("missing"):
+                    reconciliation.earlier(line["id"], line)
+            reconciliation.match()
+            entries = []
+            for one in reconciliation.missing():
+                if not one["id"].startswith("9"):
+                    stored, metadata = self.single(account, one, chained=False)
+                    reconciliation.fetched(one["id"], stored)
+                    entries.append(_entry(metadata))
+            sealed = self._seal(reconciliation, folder, account, job_id, day, generation)
+        if chained:
+            chain.append(self.store, account, [_entry(sealed), *entries])
+        return {**manifest.read_manifest(self.store, sealed.path), "path": sealed.path}
+
+    def single(
+        self, account: str, one: Mapping[str, Any], *, chained: bool = True
+    ) -> tuple[Stored, Stored]:
+        """A recording that is fetched on its own, and its metadata."""
+        path = layout.recording_path(account, DAY, one["id"], "mp3")
+        stored = self.keep(path, audio(int(one["id"])))
+        content = {
+            "schema": 1,
+            "kind": "recording",
+            "account": account,
+            "provider": "vonage",
+            "recording_id": one["id"],
+            "path": stored.path,
+            "bytes": stored.bytes,
+            "sha256": stored.sha256,
+            "recording": one,
+            "job_id": "5d1c",
+            "created_at": "2026-11-21T02:30:00Z",
+            "version": "0.1.0",
+        }
+        beside = layout.recording_json_path(account, DAY, one["id"])
+        try:
+            metadata = self.store.create(beside, manifest.serialised(content).encode())
+        except FileExistsError:
+            metadata = self.store.checksum(beside)
+        if chained:
+            chain.append(self.store, account, [_entry(metadata)])
+        return stored, metadata
+
+    def receipt(self, account: str, job_id: str) -> Stored:
+        """The receipt of a certified call."""
+        content = {"schema": 1, "job_id": job_id, "account": account, "outcome": "placed"}
+        path = layout.receipt_path(account, DAY, job_id)
+        stored = self.store.create(path, json.dumps(content).encode())
+        chain.append(self.store, account, [_entry(stored)])
+        return stored
+
+    def _read(
+        self, reconciliation: Reconciliation, folder: str, parts: Mapping[str, bytes]
+    ) -> None:
+        for provider_job_id, data in parts.items():
+            sha256 = hashlib.sha256(data).hexdigest()
+            stored = self.keep(layout.part_path(folder, provider_job_id, sha256), data)
+            reconciliation.part(provider_job_id, stored)
+            with self.store.open(stored.path) as file:
+                for member in zips.members(file, LIMITS, path=stored.path):
+                    reconciliation.member(provider_job_id, member)
+
+    def _seal(
+        self,
+        reconciliation: Reconciliation,
+        folder: str,
+        account: str,
+        job_id: str,
+        day: date | None,
+        generation: int | None,
+    ) -> Stored:
+        target = self._scratch / "sealing"
+        _, sha256 = manifest.write_recordings(target, reconciliation)
+        recordings = self.store.keep(layout.recordings_path(folder), target, sha256)
+        target.unlink()
+        header = header_of(account, job_id, day, generation, reconciliation.counts().missing == 0)
+        _, sha256 = manifest.write_manifest(target, header, reconciliation, recordings)
+        sealed = self.store.keep(layout.manifest_path(folder), target, sha256)
+        target.unlink()
+        return sealed
+
+
+def header_of(
+    account: str, job_id: str, day: date | None, generation: int | None, complete: bool
+) -> dict[str, Any]:
+    """The fields of a manifest that the reconciliation does not know."""
+    return {
+        "schema": 1,
+        "kind": "export",
+        "account": account,
+        "provider": "vonage",
+        "job_id": job_id,
+        "day": day.isoformat() if day else None,
+        "generation": generation,
+        "window": {"start": "2026-11-19T18:30:00Z", "end": "2026-11-20T18:30:00Z"},
+        "filters": {"call_direction": "INBOUND"},
+        "complete": complete,
+        "created_at": "2026-11-21T02:30:00Z",
+        "version": "0.1.0",
+    }
+
+
+def full_archive(folder: Path) -> DirectoryStore:
+    """Two accounts, two generations of a day, an export in several parts with subfolders, an index
+    and a name twice, recordings fetched singly, one missing, receipts, chains of several entries.
+    """
+    builder = Builder(folder)
+    builder.identity()
+    listed = [recording(number) for number in range(101, 109)]
+    first = zipped(
+        [("index.csv", b"id;name"), *((f"a/730048.{n}.mp3", audio(n)) for n in (101, 102, 103))]
+    )
+    second = zipped([("730048.104.mp3", audio(104)), ("730048.104.mp3", audio(104) + b"twice")])
+    builder.export("india", "1111-one", listed[:6], {"p-1": first, "p-2": second})
+    third = zipped([("x-107.mp3", audio(107))])
+    later = [*listed, recording(901)]
+    builder.export("india", "2222-two", later, {"p-3": third}, generation=2)
+    builder.single("india", recording(301))
+    for number in range(3):
+        builder.receipt("legal_es", f"call-{number}")
+    four = zipped([(f"730048.{n}.mp3", audio(n)) for n in (201, 202)])
+    own = [recording(n) for n in (201, 202, 203)]
+    builder.export("legal_es", "3333-three", own, {"p-4": four}, day=None, generation=None)
+    return builder.store
+
+
+def _entry(stored: Stored) -> dict[str, str]:
+    return {"path": stored.path, "sha256": stored.sha256}

@@ -1,0 +1,251 @@
+"""Recordings are found in an archive by itself, and come out of it byte for byte."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import subprocess
+import sys
+import zipfile
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive import layout, search
+from archive.errors import Damaged, Missing
+from archive.store import DirectoryStore
+from config.settings import ROOT
+
+from .archives import DAY, Builder, audio, full_archive, recording, zipped
+
+#: Extracts a recording and prints by how much the peak of memory grew, in MB.
+EXTRACT = """
+import resource, sys
+from pathlib import Path
+from archive import search
+from archive.store import DirectoryStore
+
+store = DirectoryStore(Path(sys.argv[1]))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+search.extract(store, "7", Path(sys.argv[2]))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> DirectoryStore:
+    """An archive with a file of every kind."""
+    return full_archive(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture
+def builder(tmp_path: Path) -> Builder:
+    """An archive with nothing in it."""
+    return Builder(tmp_path)
+
+
+def ids(hits: Any) -> list[str]:
+    """The ids that were found."""
+    return [hit.line["id"] for hit in hits]
+
+
+def test_every_recording_is_found_once(store: DirectoryStore) -> None:
+    """By account and day; what is missing comes last."""
+    found = list(search.find(store))
+
+    assert ids(found) == [*(str(n) for n in range(101, 109)), "301", "901", "201", "202", "203"]
+    assert [hit.account for hit in found] == ["india"] * 10 + ["legal_es"] * 3
+    assert [hit.line["id"] for hit in found if hit.line.get("missing")] == ["901"]
+    assert all(hit.line["path"] for hit in found if not hit.line.get("missing"))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ({"call_id": "call-103"}, ["103"]),
+        ({"recording_id": "203"}, ["203"]),
+        ({"recording_id": "20"}, []),
+        ({"recording_id": "301", "account": "india"}, ["301"]),
+        ({"recording_id": "301", "account": "legal_es"}, []),
+        ({"number": "+1 (732) 555-0102"}, ["102"]),
+        ({"number": "5550102"}, ["102"]),
+        ({"number": "0301"}, ["301"]),
+        ({"number": "00917325550102"}, []),
+        ({"number": "173255"}, []),
+        ({"number": "+91 44 1234 5678", "account": "legal_es"}, ["201", "202", "203"]),
+        ({"number": "0102", "call_id": "call-103"}, []),
+    ],
+)
+def test_conditions_narrow_the_search(
+    store: DirectoryStore, conditions: dict[str, Any], expected: list[str]
+) -> None:
+    """By call, by id, by either number in any spelling or its last digits; all must hold."""
+    assert ids(search.find(store, **conditions)) == expected
+
+
+def test_a_number_needs_digits(store: DirectoryStore) -> None:
+    """A search for no digit is a mistake and not a search for everything."""
+    with pytest.raises(ValueError, match="no digits"):
+        list(search.find(store, number="+"))
+
+
+def test_both_days_of_a_search_are_included(builder: Builder) -> None:
+    """By the local day, for days and single recordings; by the day in UTC for other exports."""
+    late = "2026-11-19T20:00:00Z"  # in India the 20th has begun
+    builder.export("india", "day", [recording(1, start=late)], {"p": zipped([])})
+    builder.single("india", recording(2, start=late))
+    other = [recording(3, start=late), recording(4)]
+    builder.export("india", "other", other, {"p": zipped([])}, day=None, generation=None)
+
+    def within(start: date | None, end: date | None) -> list[str]:
+        return sorted(ids(search.find(builder.store, start=start, end=end)))
+
+    before, after = date(2026, 11, 19), date(2026, 11, 21)
+    assert within(DAY, DAY) == within(DAY, None) == within(DAY, after) == ["1", "2", "3", "4"]
+    assert within(before, before) == within(None, before) == ["3"]
+    assert within(after, None) == []
+    assert within(None, None) == within(before, DAY) == ["1", "2", "3", "4"]
+
+
+def test_the_newest_generation_speaks(builder: Builder) -> None:
+    """What a later list says of a recording replaces what an earlier one said."""
+    builder.export("india", "b", [recording(1, call_id="old"), recording(9)], {"p": zipped([])})
+    later = [recording(1, call_id="new"), recording(9)]
+    newest = builder.export("india", "a", later, {}, generation=2)
+
+    (hit,) = search.find(builder.store, recording_id="1")
+    assert (hit.source, hit.line["call_id"]) == (newest["path"], "new")
+    assert ids(search.find(builder.store, call_id="old")) == []
+    assert ids(search.find(builder.store, recording_id="9")) == ["9"]
+
+
+def test_a_recording_missing_in_one_export_is_found_in_another(builder: Builder) -> None:
+    """It counts as missing only where it lies nowhere."""
+    builder.export("india", "day", [recording(9)], {"p": zipped([])})
+    builder.single("india", recording(9))
+
+    (hit,) = search.find(builder.store)
+    assert hit.source == layout.recording_json_path("india", DAY, "9")
+    assert hit.line["sha256"] == hashlib.sha256(audio(9)).hexdigest()
+    assert hit.line["caller_id"] == recording(9)["caller_id"]
+
+
+def test_a_list_that_can_not_be_read_is_named(builder: Builder) -> None:
+    """A search never passes over damage in silence."""
+    written = builder.export("india", "day", [recording(1)], {"p": zipped([])})
+    target = builder.root / written["recordings"]["path"]
+    target.chmod(0o644)
+    target.write_bytes(b'{"id": "1", ')
+
+    with pytest.raises(Damaged, match=r"recordings\.jsonl"):
+        list(search.find(builder.store))
+
+
+def test_a_recording_comes_out_of_a_zip(store: DirectoryStore, tmp_path: Path) -> None:
+    """Byte for byte, with its line (both numbers, both times) and the manifest that proves it."""
+    to = tmp_path / "for" / "the lawyer"
+    written = search.extract(store, "102", to)
+
+    assert written == [to / "102.mp3", to / "102.json", to / "manifest.json"]
+    assert sorted(to.iterdir()) == sorted(written)
+    assert (to / "102.mp3").read_bytes() == audio(102)
+    line = json.loads((to / "102.json").read_bytes())
+    assert recording(102).items() <= line.items()
+    (hit,) = search.find(store, recording_id="102")
+    assert line == hit.line
+    assert (to / "manifest.json").read_bytes() == store.read(hit.source)
+    assert (to / "102.json").read_bytes() in store.read(hit.source[:-13] + "recordings.jsonl")
+
+
+def test_a_name_twice_gives_the_right_one(store: DirectoryStore, tmp_path: Path) -> None:
+    """Of two members with one name the one whose sum is listed comes out."""
+    search.extract(store, "104", tmp_path)
+
+    assert (tmp_path / "104.mp3").read_bytes() == audio(104)
+
+
+def test_a_single_recording_comes_with_its_metadata(store: DirectoryStore, tmp_path: Path) -> None:
+    """What was fetched singly is proven by its own metadata, which is under the chain."""
+    written = search.extract(store, "301", tmp_path)
+
+    assert written == [tmp_path / "301.mp3", tmp_path / "301.json"]
+    assert (tmp_path / "301.mp3").read_bytes() == audio(301)
+    metadata = layout.recording_json_path("india", DAY, "301")
+    assert (tmp_path / "301.json").read_bytes() == store.read(metadata)
+
+
+@pytest.mark.parametrize("present", ["102.mp3", "102.wav", "102.json", "manifest.json"])
+def test_nothing_is_overwritten(store: DirectoryStore, tmp_path: Path, present: str) -> None:
+    """A folder that holds one of the names is left as it is."""
+    (tmp_path / present).write_bytes(b"kept")
+
+    with pytest.raises(FileExistsError, match=present):
+        search.extract(store, "102", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [present]
+    assert (tmp_path / present).read_bytes() == b"kept"
+
+
+def test_what_is_not_there_is_said(store: DirectoryStore, builder: Builder, tmp_path: Path) -> None:
+    """Unknown, missing, and not clear which: each with its own words, and nothing is written."""
+    to = tmp_path / "to"
+    with pytest.raises(Missing, match="is no recording of this archive"):
+        search.extract(store, "999", to)
+    with pytest.raises(Missing, match="as missing"):
+        search.extract(store, "901", to)
+    for account in ("india", "india_two"):
+        builder.single(account, recording(5))
+    with pytest.raises(ValueError, match="india, india_two"):
+        search.extract(builder.store, "5", to)
+    assert not to.exists()
+    assert search.extract(builder.store, "5", to, account="india_two")
+
+
+@pytest.mark.parametrize("recording_id", ["102", "301"])
+def test_damaged_bytes_never_come_out(tmp_path: Path, recording_id: str) -> None:
+    """What is not what its manifest or metadata says is refused, and nothing is left behind."""
+    damaged = full_archive(tmp_path / "whole")
+    (hit,) = search.find(damaged, recording_id=recording_id)
+    data = damaged.read(hit.line["path"])
+    at = data.find(audio(int(recording_id))[10:20]) if recording_id == "301" else len(data) // 2
+    target = damaged.root / hit.line["path"]
+    target.chmod(0o644)
+    target.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    if recording_id == "102":
+        members = [("a/730048.102.mp3", audio(102)[:-1] + b"?")]
+        target.write_bytes(zipped(members))
+
+    with pytest.raises((Damaged, Missing)):
+        search.extract(damaged, recording_id, tmp_path / "to")
+    assert list((tmp_path / "to").iterdir()) == []
+
+
+def test_a_large_zip_is_streamed(tmp_path: Path) -> None:
+    """A recording of 200 MB among 20,000 others comes out whole within 48 MB of memory."""
+    builder = Builder(tmp_path)
+    source, piece = tmp_path / "large.zip", b"ID3\x04" + random.Random(7).randbytes(2**20)
+    with zipfile.ZipFile(source, "w") as archive:
+        for number in range(20_000):
+            archive.writestr(f"small-{number}.mp3", b"%d" % number)
+        with archive.open("730048.7.mp3", "w", force_zip64=True) as member:
+            for _ in range(200):
+                member.write(piece)
+    digest = hashlib.sha256()
+    for _ in range(200):
+        digest.update(piece)
+    data = source.read_bytes()
+    builder.export("india", "0b5e", [recording(7)], {"p": data})
+    del data
+    grown = subprocess.run(
+        [sys.executable, "-c", EXTRACT, builder.root, tmp_path / "to"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert int(grown.stdout) <= 48
+    with (tmp_path / "to/7.mp3").open("rb") as file:
+        assert hashlib.file_digest(file, "sha256").hexdigest() == digest.hexdigest()

@@ -1,0 +1,472 @@
+"""Verification finds whatever was changed in an archive, and names it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive import chain, layout, verification
+from archive.store import DirectoryStore
+from archive.verification import Problem, Report
+from config.settings import ROOT
+
+from .archives import DAY, Builder, audio, full_archive, recording, zipped
+
+FLIPS_A_FILE = 8
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> DirectoryStore:
+    """An archive with a file of every kind. Who changes it changes it back."""
+    return full_archive(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture
+def copied(whole: DirectoryStore, tmp_path: Path) -> DirectoryStore:
+    """A copy of it that may be changed for good."""
+    shutil.copytree(whole.root, tmp_path / "copy")
+    return DirectoryStore(tmp_path / "copy")
+
+
+@pytest.fixture
+def builder(tmp_path: Path) -> Builder:
+    """An archive with its ledger's name and nothing else."""
+    building = Builder(tmp_path)
+    building.identity()
+    return building
+
+
+def names(report: Report, path: str) -> bool:
+    """Whether a problem speaks of a file."""
+    return any(path in (p.path, *p.message.replace(";", "").split()) for p in report.problems)
+
+
+def write(store: DirectoryStore, path: str, data: bytes) -> None:
+    """Change a file as somebody would who should not."""
+    target = store.root / path
+    target.chmod(0o644)
+    target.write_bytes(data)
+
+
+def test_a_whole_archive_has_no_problem(whole: DirectoryStore) -> None:
+    """Every file was read, nothing is wrong, and something vouches for every one."""
+    seen: dict[str, int] = {}
+    report = verification.verify(whole, on_file=seen.__setitem__)
+
+    assert report.problems == report.notes == []
+    assert list(seen) == list(whole.paths())
+    assert {layout.kind_of(path) for path in seen} == {
+        "identity",
+        "entry",
+        "manifest",
+        "recordings",
+        "zip",
+        "metadata",
+        "audio",
+        "receipt",
+    }
+    assert (report.files, report.bytes) == (len(seen), sum(seen.values()))
+    assert report.bytes == sum(whole.size(path) for path in seen)
+    heads = {name: chain.head(whole, name) for name in ("india", "legal_es")}
+    assert report.heads == {name: head.sha256 for name, head in heads.items() if head}
+    assert verification.verify(whole, heads=report.heads).problems == []
+
+
+def test_a_flipped_bit_anywhere_is_found_and_named(whole: DirectoryStore) -> None:
+    """In every file, at places spread over it: the file that was changed is named."""
+    places = random.Random(20261120)
+    paths, tried = list(whole.paths()), 0
+    for path in paths:
+        data = whole.read(path)
+        for _ in range(FLIPS_A_FILE):
+            changed = bytearray(data)
+            at = places.randrange(len(data))
+            changed[at] ^= 1 << places.randrange(8)
+            write(whole, path, bytes(changed))
+            report = verification.verify(whole)
+            write(whole, path, data)
+            tried += 1
+
+            assert names(report, path), (path, at, report.problems)
+    assert tried >= 200
+    assert verification.verify(whole).problems == []
+
+
+def test_every_bit_of_a_newest_entry_counts(tmp_path: Path) -> None:
+    """Nothing sums up the newest entry of a chain, and still no bit of it can change unseen."""
+    builder = Builder(tmp_path)
+    builder.identity()
+    builder.receipt("legal_es", "call-1")
+    path = layout.chain_path("legal_es", 1)
+    data = builder.store.read(path)
+    for at in range(len(data)):
+        changed = bytearray(data)
+        changed[at] ^= 1 << at % 8
+        write(builder.store, path, bytes(changed))
+
+        assert names(verification.verify(builder.store), path), (at, bytes(changed))
+
+
+def test_a_deleted_file_is_found_and_named(whole: DirectoryStore) -> None:
+    """Each file in turn; the newest entry of a chain by the head that was noted elsewhere."""
+    heads = verification.verify(whole).heads
+    for path in list(whole.paths()):
+        data = whole.read(path)
+        (whole.root / path).unlink()
+        report = verification.verify(whole, heads=heads)
+        (whole.root / path).write_bytes(data)
+
+        assert names(report, path), (path, report.problems)
+    assert verification.verify(whole, heads=heads).problems == []
+
+
+def test_two_files_that_changed_places_are_found_and_named(whole: DirectoryStore) -> None:
+    """Any two files of one kind, accounts regardless."""
+    heads = verification.verify(whole).heads
+    for one, other in combinations(list(whole.paths()), 2):
+        if layout.kind_of(one) != layout.kind_of(other):
+            continue
+        kept = {path: whole.read(path) for path in (one, other)}
+        write(whole, one, kept[other])
+        write(whole, other, kept[one])
+        report = verification.verify(whole, heads=heads)
+        for path, data in kept.items():
+            write(whole, path, data)
+
+        assert names(report, one), (one, other, report.problems)
+        assert names(report, other), (one, other, report.problems)
+
+
+def test_a_removed_tail_shows_by_the_head_alone(copied: DirectoryStore) -> None:
+    """Newest entry and everything it covers gone: only the head noted elsewhere tells."""
+    heads = verification.verify(copied).heads
+    (copied.root / "legal_es/chain/00000004.json").unlink()
+    shutil.rmtree(copied.root / "legal_es/exports")
+    shutil.rmtree(copied.root / "legal_es/recordings")
+
+    assert verification.verify(copied).problems == []
+    (problem,) = verification.verify(copied, heads=heads).problems
+    assert problem.path == "legal_es/chain/00000004.json"
+    assert heads["legal_es"] in problem.message
+
+
+def test_it_needs_nothing_and_writes_nothing(copied: DirectoryStore, tmp_path: Path) -> None:
+    """A copy that can not be written to, no configuration, another process, another folder."""
+    everything = [copied.root, *copied.root.rglob("*")]
+    for path in everything:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = {path: path.stat() for path in everything}
+    program = (
+        "import sys; from pathlib import Path; from archive import verification;"
+        "from archive.store import DirectoryStore;"
+        "print(verification.verify(DirectoryStore(Path(sys.argv[1]))).problems)"
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program, copied.root],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(ROOT)},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        for path in everything:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+
+    assert done.stdout.strip() == "[]"
+    assert {path: path.stat().st_mtime_ns for path in [copied.root, *copied.root.rglob("*")]} == {
+        path: stat.st_mtime_ns for path, stat in before.items()
+    }
+
+
+@pytest.mark.parametrize("account", ["india", "legal_es"])
+def test_one_accounts_part_is_whole_by_itself(
+    copied: DirectoryStore, account: str, tmp_path: Path
+) -> None:
+    """One account's folder with ledger.json can be given away alone."""
+    part = tmp_path / "part"
+    shutil.copytree(copied.root / account, part / account)
+    shutil.copy(copied.root / "ledger.json", part)
+    alone = verification.verify(DirectoryStore(part))
+    within = verification.verify(copied, account)
+
+    assert alone.problems == alone.notes == within.problems == within.notes == []
+    assert alone.files == within.files
+    assert list(alone.heads) == list(within.heads) == [account]
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        "india/exports/2026/11/20/1111-one/p-1*.zip",
+        "india/exports/2026/11/20/1111-one/manifest.json",
+        "india/exports/2026/11/20/2222-two/recordings.jsonl",
+        "india/recordings/2026/11/20/105.mp3",
+        "india/recordings/2026/11/20/301.mp3",
+        "legal_es/certified-calls/2026/11/call-1.json",
+        "legal_es/recordings/2026/11/20/203.json",
+        "ledger.json",
+        "nothing",
+    ],
+)
+def test_slices_see_what_one_go_sees(copied: DirectoryStore, gone: str) -> None:
+    """Wherever it was interrupted, it goes on with the next path, also where files are gone."""
+    for target in copied.root.glob(gone):
+        target.unlink()
+    at_once = list(verification.files(copied))
+
+    assert [path for path, _, _ in at_once] == sorted({path for path, _, _ in at_once})
+    assert bool([problem for _, problem, _ in at_once if problem]) == (gone != "nothing")
+    for number, (path, _, _) in enumerate(at_once, 1):
+        assert list(verification.files(copied, after=path)) == at_once[number:]
+
+
+def test_progress_is_told_within_a_file(whole: DirectoryStore) -> None:
+    """A long read shows that it lives: the bytes read add up to the files and their members."""
+    pieces: list[int] = []
+    size = sum(size for _, _, size in verification.files(whole, on_bytes=pieces.append))
+
+    assert sum(pieces) > size
+
+
+def test_what_is_not_under_the_chain_is_a_problem(builder: Builder) -> None:
+    """A manifest, receipt or metadata that no entry covers could have been put there by anybody."""
+    builder.receipt("legal_es", "call-1")
+    builder.store.create(layout.receipt_path("legal_es", DAY, "forged"), b"{}")
+    builder.single("legal_es", recording(1), chained=False)
+    builder.export("legal_es", "0b5e", [], {}, chained=False)
+
+    assert [problem.path for problem in verification.verify(builder.store).problems] == [
+        "legal_es/certified-calls/2026/11/forged.json",
+        "legal_es/exports/2026/11/20/0b5e/manifest.json",
+        "legal_es/recordings/2026/11/20/1.json",
+    ]
+
+
+def test_a_live_archive_may_grow_meanwhile(builder: Builder) -> None:
+    """A file that came under the chain after the verification began is no problem."""
+    builder.receipt("legal_es", "call-1")
+    running = verification.files(builder.store)
+    first = next(running)
+    builder.receipt("legal_es", "call-2")
+    builder.single("legal_es", recording(1))
+
+    assert [problem for _, problem, _ in (first, *running) if problem] == []
+
+
+def test_what_is_not_sealed_yet_is_a_note(builder: Builder) -> None:
+    """ZIPs of a run under way, audio without metadata, foreign files: told, not complained of."""
+    folder = layout.export_folder("india", DAY, "0b5e")
+    data = zipped([("a.mp3", b"a")])
+    sha256 = builder.keep("india/notes.txt", data).sha256
+    builder.keep(layout.part_path(folder, "p", sha256), data)
+    builder.keep(layout.recordings_path(folder), b"")
+    builder.keep(layout.recording_path("india", DAY, "1", "mp3"), audio(1))
+    builder.keep(".DS_Store", b"x")
+    os.close(os.open(os.fsencode(builder.root) + b"/india/\xff.mp3", os.O_CREAT))
+    report = verification.verify(builder.store)
+
+    assert report.problems == []
+    assert {note.path.rpartition("/")[2] for note in report.notes} == {
+        ".DS_Store",
+        "ledger.json",
+        "notes.txt",
+        f"p.{sha256[:16]}.zip",
+        "recordings.jsonl",
+        "1.mp3",
+        "\udcff.mp3",
+    }
+    assert "not yet under a manifest" in {note.message for note in report.notes}
+
+
+def test_a_zip_that_its_manifest_does_not_name_is_a_note(copied: DirectoryStore) -> None:
+    """A second copy of a part that another worker stored is nobody's loss."""
+    folder = copied.root / "india/exports/2026/11/20/1111-one"
+    (original,) = folder.glob("p-1*.zip")
+    shutil.copy(original, folder / original.name.replace("p-1", "p-9"))
+    report = verification.verify(copied)
+
+    assert report.problems == []
+    assert [note.path.rpartition("/")[2][:4] for note in report.notes] == ["p-9."]
+
+
+def test_nothing_at_all_is_a_problem(tmp_path: Path, copied: DirectoryStore) -> None:
+    """An empty folder, a folder that is not there, an account without files: never "whole"."""
+    (problem,) = verification.verify(DirectoryStore(tmp_path / "nowhere")).problems
+    assert problem == Problem(".", "holds nothing that could be verified")
+    (copied.root / "ledger.json").unlink()
+    assert verification.verify(copied, "nobody").problems == [
+        Problem("nobody", "holds nothing that could be verified")
+    ]
+
+
+def test_links_and_strange_files_do_no_harm(copied: DirectoryStore, tmp_path: Path) -> None:
+    """A link that leads out, a folder and a pipe in a file's place are named and not followed."""
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"x")
+    replaced = [
+        "india/recordings/2026/11/20/105.mp3",
+        "india/exports/2026/11/20/1111-one/manifest.json",
+        "legal_es/certified-calls/2026/11/call-1.json",
+    ]
+    for path in replaced:
+        (copied.root / path).unlink()
+    (copied.root / replaced[0]).symlink_to(outside)
+    (copied.root / replaced[1]).mkdir()
+    os.mkfifo(copied.root / replaced[2])
+    report = verification.verify(copied)
+
+    for path in replaced:
+        assert names(report, path), (path, report.problems)
+
+
+def test_an_erasure_is_accepted(builder: Builder) -> None:
+    """A manifest of the reserved kind counts as one, under the chain as any other."""
+    path = layout.manifest_path(layout.export_folder("india", DAY, "0b5e"))
+    stored = builder.store.create(path, b'{"schema": 1, "kind": "erasure", "account": "india"}')
+    assert names(verification.verify(builder.store), path)
+    chain.append(builder.store, "india", [{"path": path, "sha256": stored.sha256}])
+
+    assert verification.verify(builder.store).problems == []
+
+
+def _member(content: dict[str, Any], _: list[dict[str, Any]]) -> None:
+    content["parts"][0]["members"][0]["sha256"] = "a" * 64
+
+
+def _one_more(content: dict[str, Any], _: list[dict[str, Any]]) -> None:
+    content["parts"][0]["members"].append({"name": "b.mp3", "bytes": 1, "sha256": "a" * 64})
+
+
+def _single(content: dict[str, Any], _: list[dict[str, Any]]) -> None:
+    content["files"][0]["sha256"] = "a" * 64
+
+
+def _count(content: dict[str, Any], _: list[dict[str, Any]]) -> None:
+    content["missing"] += 1
+
+
+def _account(content: dict[str, Any], _: list[dict[str, Any]]) -> None:
+    content["account"] = "other"
+
+
+def _field(content: dict[str, Any], _: list[dict[str, Any]]) -> None:
+    del content["parts"]
+
+
+def _elsewhere(content: dict[str, Any], _: list[dict[str, Any]]) -> None:
+    content["parts"][0]["path"] = "../../outside.zip"
+
+
+def _line_sum(_: dict[str, Any], lines: list[dict[str, Any]]) -> None:
+    lines[0]["sha256"] = "a" * 64
+
+
+def _line_member(_: dict[str, Any], lines: list[dict[str, Any]]) -> None:
+    lines[0]["member"] = "other.mp3"
+
+
+def _line_path(_: dict[str, Any], lines: list[dict[str, Any]]) -> None:
+    lines[0]["path"] = "india/exports/2026/11/20/gone/p.0123456789abcdef.zip"
+
+
+def _line_single(_: dict[str, Any], lines: list[dict[str, Any]]) -> None:
+    lines[1]["sha256"] = "a" * 64
+
+
+def _line_outside(_: dict[str, Any], lines: list[dict[str, Any]]) -> None:
+    lines[1]["path"] = "../../outside.mp3"
+
+
+def _line_other_id(_: dict[str, Any], lines: list[dict[str, Any]]) -> None:
+    lines[1]["id"] = "77"
+
+
+def _line_gone(_: dict[str, Any], lines: list[dict[str, Any]]) -> None:
+    del lines[2]
+
+
+def _line_strange(_: dict[str, Any], lines: list[dict[str, Any]]) -> None:
+    lines[0]["bytes"] = {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("lie", "where"),
+    [
+        (_member, ".zip"),
+        (_one_more, ".zip"),
+        (_single, "manifest.json"),
+        (_count, "recordings.jsonl"),
+        (_account, "manifest.json"),
+        (_field, "manifest.json"),
+        (_elsewhere, "manifest.json"),
+        (_line_sum, "recordings.jsonl"),
+        (_line_member, "recordings.jsonl"),
+        (_line_path, "recordings.jsonl"),
+        (_line_single, "recordings.jsonl"),
+        (_line_outside, "recordings.jsonl"),
+        (_line_other_id, "recordings.jsonl"),
+        (_line_gone, "recordings.jsonl"),
+        (_line_strange, "recordings.jsonl"),
+    ],
+)
+def test_a_contradiction_under_right_sums_is_found(
+    builder: Builder, lie: Callable[[dict[str, Any], list[dict[str, Any]]], None], where: str
+) -> None:
+    """Lists that do not agree with what they speak of are named, although every sum is right."""
+    part = zipped([("730048.1.mp3", audio(1))])
+    listed = [recording(1), recording(2), recording(9)]
+    content = builder.export("india", "0b5e", listed, {"p": part}, chained=False)
+    path = content.pop("path")
+    lines = [json.loads(line) for line in builder.store.read(_beside(path)).splitlines()]
+    lie(content, lines)
+    _reseal(builder, path, content, lines)
+
+    assert any(
+        problem.path.endswith(where) for problem in verification.verify(builder.store).problems
+    )
+
+
+def test_the_same_without_a_lie_is_whole(builder: Builder) -> None:
+    """The sealing of the test above is itself faultless."""
+    part = zipped([("730048.1.mp3", audio(1))])
+    listed = [recording(1), recording(2), recording(9)]
+    content = builder.export("india", "0b5e", listed, {"p": part}, chained=False)
+    path = content.pop("path")
+    lines = [json.loads(line) for line in builder.store.read(_beside(path)).splitlines()]
+    _reseal(builder, path, content, lines)
+
+    assert verification.verify(builder.store).problems == []
+
+
+def _reseal(
+    builder: Builder, path: str, content: dict[str, Any], lines: list[dict[str, Any]]
+) -> None:
+    """Write list and manifest anew with right sums, and put everything under the chain."""
+    data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    write(builder.store, _beside(path), data)
+    stored = builder.store.checksum(_beside(path))
+    content["recordings"] = {"path": stored.path, "bytes": stored.bytes, "sha256": stored.sha256}
+    write(builder.store, path, json.dumps(content).encode())
+    covered = [path, *_metadata(builder.store)]
+    sums = [builder.store.checksum(one) for one in covered]
+    chain.append(builder.store, "india", [{"path": s.path, "sha256": s.sha256} for s in sums])
+
+
+def _metadata(store: DirectoryStore) -> Iterator[str]:
+    return (path for path in store.paths() if layout.kind_of(path) == "metadata")
+
+
+def _beside(path: str) -> str:
+    return layout.recordings_path(path.rpartition("/")[0])
