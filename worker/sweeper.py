@@ -20,6 +20,8 @@ from tasks.duties import discharge_due
 from tasks.message import publish
 from tasks.resources import ledger, spool
 
+from .start import claim_redis
+
 _log = logging.getLogger(__name__)
 
 #: Hints outstanding in a queue for each slot that takes them; the backlog stays in the ledger.
@@ -59,6 +61,7 @@ class Rounds:
 
     def __init__(self, app: Any, *, slots: int) -> None:
         self._app = app
+        self._identity = ledger().identity.identity()
         self._room = {
             DUE: _HINTS_PER_SLOT * slots,
             DOWNLOADS: _HINTS_PER_SLOT * settings().transfers_per_worker,
@@ -86,6 +89,8 @@ class Rounds:
         spool().sweep(_SPOOL_SECONDS)
 
     def _announce(self) -> None:
+        # Redis may have been flushed: the mark that tells deployments apart is set again.
+        claim_redis(self._app, self._identity)
         with self._app.connection_for_write() as connection:
             channel = connection.default_channel
             lengths = {queue: channel._size(queue) for queue in self._room}  # noqa: SLF001

@@ -1,0 +1,127 @@
+"""What a worker refuses before it takes up anything, and what it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from .deployment import Deployment, account_toml, eventually
+from .servers import Postgres
+from .simulators import Simulators
+
+Deploy = Callable[..., Deployment]
+
+ACCOUNT = {
+    "provider": "vonage",
+    "username": "john.doe@vbc.prod",
+    "password": "a password",
+    "client_id": "an id",
+    "client_secret": "a secret",
+}
+
+
+def refused(house: Deployment) -> str:
+    """What a worker prints that does not start."""
+    worker = house.worker("refused", ready=False)
+    eventually(lambda: not worker.alive, what="the worker did not end")
+    assert worker.popen.returncode not in (0, None)
+    assert "ready." not in worker.log()
+    return worker.log()
+
+
+@pytest.mark.parametrize(
+    ("account", "nightly", "settings", "named"),
+    [
+        ({"provider": "vonnage"}, None, {}, "accounts.india.provider"),
+        ({"password": ""}, None, {}, "accounts.india.password"),
+        ({"pasword": "x"}, None, {}, "pasword"),
+        ({}, {"timezone": "Asia/Calcuttta"}, {}, "accounts.india.nightly.timezone"),
+        ({}, None, {"REDIS_URL": "redis+cluster://h:6379"}, "EARWITNESS_REDIS_URL"),
+        ({}, None, {"ARCHIVE_URL": "ftp://h/x"}, "EARWITNESS_ARCHIVE_URL"),
+        ({}, None, {"ACCOUNTS_FILE": "/nowhere/accounts.toml"}, "EARWITNESS_ACCOUNTS_FILE"),
+        ({}, None, {"COLOUR": "red"}, "EARWITNESS_COLOUR"),
+    ],
+)
+def test_wrong_configuration_is_refused_at_start(
+    deploy: Deploy,
+    account: dict[str, str],
+    nightly: dict[str, Any] | None,
+    settings: dict[str, str],
+    named: str,
+) -> None:
+    """One sentence with the field's name, no traceback, no secret."""
+    house = deploy(account_toml("india", {**ACCOUNT, **account}, nightly), settings=settings)
+    said = refused(house)
+    assert named in said
+    assert "Traceback" not in said
+    assert "a password" not in said
+    assert "a secret" not in said
+
+
+def test_two_aliases_for_one_login_are_refused(deploy: Deploy) -> None:
+    """Both are named."""
+    said = refused(deploy(account_toml("india", ACCOUNT) + account_toml("again", ACCOUNT)))
+    assert "india" in said
+    assert "again" in said
+
+
+def test_another_deployment_s_redis_is_refused(deploy: Deploy, simulators: Simulators) -> None:
+    """Two ledgers on one Redis would take each other's messages: the second worker names both, also
+    after the mark was lost by a flush.
+    """
+    accounts = account_toml("india", simulators.vonage.account().configuration())
+    first, second = deploy(accounts), deploy(accounts)
+    first.worker()
+    ours = first.ledger.identity.identity()
+    with first.valkey.client() as client:
+        client.flushall()
+        eventually(lambda: client.get("earwitness.ledger"), what="the mark was not set again")
+    said = refused(second)
+    assert ours in said
+    assert second.ledger.identity.identity() in said
+    assert "EARWITNESS_REDIS_URL" in said
+
+
+def test_an_empty_ledger_beside_a_full_archive_is_refused(
+    deploy: Deploy, simulators: Simulators
+) -> None:
+    """The archive says whose it is; an archive with files that says nothing is refused too."""
+    accounts = account_toml("india", simulators.vonage.account().configuration())
+    first = deploy(accounts)
+    first.worker().stop()
+    ours = first.ledger.identity.identity()
+    second = deploy(accounts, settings={"ARCHIVE_URL": str(first.archive)})
+    assert ours in refused(second)
+    third = deploy(accounts)
+    third.archive.mkdir()
+    (third.archive / "something.zip").write_bytes(b"PK")
+    assert "ledger.json" in refused(third)
+
+
+@pytest.mark.parametrize("version", ["0000", "9999"])
+def test_another_schema_is_refused_with_the_way_out(
+    deploy: Deploy, simulators: Simulators, version: str
+) -> None:
+    """An older ledger names the command to run, a newer one the program."""
+    house = deploy(account_toml("india", simulators.vonage.account().configuration()))
+    with house.ledger.database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": version})
+    said = refused(house)
+    assert version in said
+    assert "migrate" in said or "newer" in said
+
+
+def test_a_worker_waits_for_its_ledger(deploy: Deploy, simulators: Simulators) -> None:
+    """PostgreSQL comes up after the worker: nothing is lost, no hand is moved."""
+    account = simulators.vonage.account()
+    with Postgres() as server, server.database() as url:
+        house = deploy(account_toml("india", account.configuration()), ledger_url=url)
+        server.stop()
+        worker = house.worker(ready=False)
+        eventually(lambda: "waiting for it" in worker.log(), what="the worker did not say so")
+        server.start()
+        eventually(lambda: " ready." in worker.log(), what="the worker did not start")
+        house.close()
