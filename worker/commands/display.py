@@ -12,6 +12,8 @@ from rich.table import Table
 
 #: Off a terminal a line is as long as what it says.
 _WIDE = 4000
+#: Between two columns; what the last column needs at least.
+_GAP, _LEAST = 2, 20
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -34,24 +36,40 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def print_table(
-    columns: Sequence[str] | None, rows: Iterable[Sequence[Any]], *, one_line: bool = False
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    one_line: bool = False,
+    head: bool = True,
 ) -> None:
-    """Print a table, without a head where there are no names for its columns.
-
-    ``one_line``: what is too wide for the terminal is cut rather than wrapped.
+    """Print a table whose last column takes several lines where the terminal is too narrow, or is
+    cut there (``one_line``).
     """
     shown = console()
-    table = Table(box=None, pad_edge=False, header_style="bold", show_header=columns is not None)
-    for column in columns or ():
-        table.add_column(column, overflow="ellipsis" if one_line else "fold", no_wrap=one_line)
-    for row in rows:
-        table.add_row(*("" if cell is None else plain(str(cell)) for cell in row))
-    if shown.is_terminal:
-        shown.print(table, soft_wrap=False)
-        return
+    cells = [["" if cell is None else plain(str(cell)) for cell in row] for row in rows]
+    room = shown.width - _taken([list(columns), *cells])
+    if one_line:
+        cells = [[*row[:-1], _cut(row[-1], max(room, _LEAST))] for row in cells]
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=head)
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column != columns[-1])
+    for row in cells:
+        table.add_row(*row)
+    if room < _LEAST:
+        # Nothing is squeezed: the terminal breaks the lines where they end.
+        shown.width = _WIDE
     with shown.capture() as captured:
         shown.print(table, soft_wrap=False)
-    print_lines(line.rstrip() for line in captured.get().splitlines())
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _taken(rows: list[list[str]]) -> int:
+    """The width of all columns but the last."""
+    return sum(max(map(len, column)) + _GAP for column in list(zip(*rows, strict=True))[:-1])
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "\u2026"
 
 
 def plain(text: str) -> str:

@@ -43,7 +43,7 @@ def print_job(content: dict[str, Any]) -> None:
         fields.append(("error", content["error"]["type"]))
     if content["transfer"]:
         fields.append(("transfer", transfer_line(content["transfer"])))
-    print_table(None, fields)
+    print_table(("", "value"), fields, head=False)
     if content["parts"]:
         print_lines(["", "parts"])
         print_table(("job", "state", "reason", "transfer"), map(_part, content["parts"]))

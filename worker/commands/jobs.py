@@ -34,9 +34,7 @@ def status(
     if as_json:
         print_json([job.shown() for job in found])
         return
-    print_table(
-        ("job", "kind", "account", "request", "state", "changed", "reason"), map(_row, found)
-    )
+    print_table(("job", "kind", "account", "state", "changed", "about"), map(_row, found))
     print_lines(_totals(ledger))
 
 
@@ -102,18 +100,12 @@ def _meant(ledger: Ledger, name: str) -> Job:
 
 
 def _row(job: Job) -> tuple[Any, ...]:
-    reason = job.reason
+    about = job.request_id if job.parent_id is None else f"part of {job.parent_id}"
+    if job.reason:
+        about = f"{about}: {job.reason}"
     if job.next_attempt_at is not None and job.state == states.WAITING:
-        reason = f"{job.reason}; next at {iso(job.next_attempt_at)}"
-    return (
-        job.job_id,
-        job.kind,
-        job.account,
-        job.request_id,
-        job.state,
-        iso(job.updated_at),
-        reason,
-    )
+        about = f"{about}; next at {iso(job.next_attempt_at)}"
+    return job.job_id, job.kind, job.account, job.state, iso(job.updated_at), about
 
 
 def _totals(ledger: Ledger) -> list[str]:
