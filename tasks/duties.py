@@ -66,6 +66,13 @@ def _chain(account: str, batch: Sequence[Obligation]) -> None:
 
 
 def _notify(owed: Obligation) -> None:
+    """Send a notification. What it tells of the archive comes with the chain's head, which the
+    receiver may keep: it proves later that nothing was rewritten.
+    """
+    kwargs = owed.payload["kwargs"]
+    head = chain.head(store(), owed.account) if kwargs["result"] else None
+    if head is not None:
+        kwargs = {**kwargs, "result": {**kwargs["result"], "chain_head": head.sha256}}
     # The same id each time it is sent, so that the receiver can tell a repetition.
     task_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"earwitness:notify:{owed.job_id}:{owed.id}"))
-    notify(task_id, owed.payload["task"], owed.payload["queue"], owed.payload["kwargs"])
+    notify(task_id, owed.payload["task"], owed.payload["queue"], kwargs)

@@ -51,6 +51,7 @@ def reconcile(attempt: Attempt) -> Ended:
             if store().exists(path):
                 # A worker died between this file and its manifest: what it wrote stands.
                 reconciliation.adopt(_stored_lines(path))
+                _earlier(attempt, reconciliation)
                 return seal(attempt, reconciliation, unclear=[])
             return _look_and_seal(attempt, reconciliation)
     finally:

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, date, datetime
 from typing import Any
 
-from archive import audio, layout
+from archive import audio, layout, manifest
 from archive.errors import Contradiction, Damaged
 from archive.store import Stored
 from config.version import VERSION
@@ -89,7 +89,7 @@ def _keep_metadata(
         "version": VERSION,
     }
     try:
-        return store().create(path, json.dumps(content, ensure_ascii=False, indent=1).encode())
+        return store().create(path, manifest.serialised(content).encode())
     except FileExistsError:
         known = kept_single(attempt, recording["id"], day)
         if known is None or known[0].sha256 != stored.sha256:
