@@ -249,3 +249,21 @@ def test_a_large_zip_is_streamed(tmp_path: Path) -> None:
     assert int(grown.stdout) <= 48
     with (tmp_path / "to/7.mp3").open("rb") as file:
         assert hashlib.file_digest(file, "sha256").hexdigest() == digest.hexdigest()
+
+
+def test_audio_comes_as_a_stream(store: DirectoryStore) -> None:
+    """What a line names, whether it lies in a ZIP or in a file of its own."""
+    lines = {hit.line["id"]: hit.line for hit in search.find(store, account="india")}
+
+    for number in ("102", "105", "301"):
+        assert ("member" in lines[number]) == (number == "102")
+        assert b"".join(search.audio(store, lines[number])) == audio(int(number))
+
+
+@pytest.mark.parametrize("number", ["102", "301"])
+def test_audio_with_another_sum_is_refused(store: DirectoryStore, number: str) -> None:
+    """Who reads to the end knows that the bytes are those that were archived."""
+    (hit,) = search.find(store, recording_id=number)
+
+    with pytest.raises((Damaged, Missing)):
+        list(search.audio(store, {**hit.line, "sha256": "0" * 64}))
