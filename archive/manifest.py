@@ -97,15 +97,18 @@ def read_header(store: DirectoryStore, path: str) -> dict[str, Any]:
     return content if isinstance(content, dict) else read_manifest(store, path)
 
 
-def latest(store: DirectoryStore, account: str, day: date) -> dict[str, Any] | None:
-    """The manifest of a day's newest generation, with its own path under ``path``; None where the
-    day has none. Raises Damaged where a manifest of the day can not be read.
+def latest(
+    store: DirectoryStore, account: str, day: date, *, before: int | None = None
+) -> dict[str, Any] | None:
+    """The manifest of a day's newest generation (``before`` another one), with its own path under
+    ``path``; None where the day has none. Raises Damaged where a manifest of the day can not be read.
     """
     newest = None
     for path in store.paths(f"{layout.exports_folder(account, day)}/"):
         if layout.kind_of(path) == "manifest":
             header = read_header(store, path)
-            if header.get("day") == day.isoformat():
+            earlier = before is None or (header.get("generation") or 0) < before
+            if header.get("day") == day.isoformat() and earlier:
                 found = (header["generation"], path)
                 newest = max(newest or found, found)
     return None if newest is None else {**read_manifest(store, newest[1]), "path": newest[1]}

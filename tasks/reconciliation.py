@@ -111,7 +111,12 @@ def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> dict[str, Any]
     """What earlier generations of the day have archived already, and the newest one's manifest."""
     if "day" not in attempt.job.parameters:
         return None
-    known = manifest.latest(store(), attempt.job.account, runs.folder_day(attempt.job))
+    known = manifest.latest(
+        store(),
+        attempt.job.account,
+        runs.folder_day(attempt.job),
+        before=attempt.job.parameters["generation"],
+    )
     if known is not None:
         for line in manifest.lines(store(), known):
             if not line.get("missing"):
