@@ -66,6 +66,8 @@ def configure(
     logging.captureWarnings(True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It warns of each retry without saying of what; whoever gives up says it in words.
+    logging.getLogger("stamina").setLevel(logging.ERROR)
 
 
 class MaskingFilter(logging.Filter):
