@@ -11,6 +11,7 @@ from ledger.requests import Request
 
 from . import creation, days, retrieval, runs, windows
 from .arguments import CreateExport, RetrieveExport, RunExport
+from .asking import vonage_request
 from .attempt import Attempt, Ended, Parts
 from .consequences import consequences
 from .front_door import job_task
@@ -22,15 +23,8 @@ from .vonage import client
 
 
 def _create_request(asked: CreateExport, task_id: str) -> Request:
-    vonage_account(asked.account)
-    return Request(
-        kind="export.create",
-        account=asked.account,
-        request_id=asked.request_id or task_id,
-        parameters={"filters": asked.filters.canonical()},
-        queue=DUE,
-        task_id=task_id,
-    )
+    parameters = {"filters": asked.filters.canonical()}
+    return vonage_request("export.create", asked, task_id, parameters, queue=DUE)
 
 
 @job_task("export.create", CreateExport, _create_request)
@@ -42,15 +36,8 @@ def create_export(attempt: Attempt) -> Ended:
 
 
 def _retrieve_request(asked: RetrieveExport, task_id: str) -> Request:
-    vonage_account(asked.account)
-    return Request(
-        kind="export.retrieve",
-        account=asked.account,
-        request_id=asked.request_id or task_id,
-        parameters={"provider_job_id": asked.provider_job_id},
-        queue=DOWNLOADS,
-        task_id=task_id,
-    )
+    parameters = {"provider_job_id": asked.provider_job_id}
+    return vonage_request("export.retrieve", asked, task_id, parameters, queue=DOWNLOADS)
 
 
 @job_task("export.retrieve", RetrieveExport, _retrieve_request)
@@ -80,18 +67,12 @@ def _run_request(asked: RunExport, task_id: str) -> Request | tuple[Job, int | N
     filters = asked.filters.canonical()
     start = datetime.fromisoformat(filters["start:gte"])
     timezone = windows.zone(account)
-    return Request(
-        kind="export.run",
-        account=asked.account,
-        request_id=asked.request_id or task_id,
-        parameters={
-            "filters": {k: v for k, v in filters.items() if not k.startswith("start:")},
-            "window": {"start": filters["start:gte"], "last": filters["start:lte"]},
-            "folder_day": windows.local_day(start, timezone).isoformat(),
-        },
-        queue=DUE,
-        task_id=task_id,
-    )
+    parameters = {
+        "filters": {k: v for k, v in filters.items() if not k.startswith("start:")},
+        "window": {"start": filters["start:gte"], "last": filters["start:lte"]},
+        "folder_day": windows.local_day(start, timezone).isoformat(),
+    }
+    return vonage_request("export.run", asked, task_id, parameters, queue=DUE)
 
 
 @job_task("export.run", RunExport, _run_request)

@@ -15,6 +15,7 @@ from providers.vonage import Vonage
 
 from . import errors, windows
 from .arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
+from .asking import vonage_request
 from .attempt import Attempt, Ended, Wait
 from .consequences import consequences, public, throttled
 from .deletions import refuse_unproven
@@ -93,15 +94,8 @@ def _answered(alias: str, ask: Callable[[Vonage], Answer]) -> Answer:
 
 
 def _download_request(asked: DownloadRecording, task_id: str) -> Request:
-    vonage_account(asked.account)
-    return Request(
-        kind="recording.download",
-        account=asked.account,
-        request_id=asked.request_id or task_id,
-        parameters={"recording_id": asked.recording_id},
-        queue=DOWNLOADS,
-        task_id=task_id,
-    )
+    parameters = {"recording_id": asked.recording_id}
+    return vonage_request("recording.download", asked, task_id, parameters, queue=DOWNLOADS)
 
 
 @job_task("recording.download", DownloadRecording, _download_request)
@@ -139,14 +133,7 @@ def _delete_request(asked: DeleteRecording, task_id: str) -> Request:
     parameters: dict[str, Any] = {"recording_id": asked.recording_id}
     if asked.unarchived:
         parameters.update(unarchived=True, reason=asked.reason)
-    return Request(
-        kind="recording.delete",
-        account=asked.account,
-        request_id=asked.request_id or task_id,
-        parameters=parameters,
-        queue=DUE,
-        task_id=task_id,
-    )
+    return vonage_request("recording.delete", asked, task_id, parameters, queue=DUE)
 
 
 @job_task("recording.delete", DeleteRecording, _delete_request)

@@ -1,0 +1,28 @@
+"""From a task's validated arguments to the request of the job that it opens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ledger.requests import Request
+
+from .arguments import JobArguments
+from .resources import vonage_account
+
+
+def vonage_request(
+    kind: str, asked: JobArguments, task_id: str, parameters: dict[str, Any], *, queue: str
+) -> Request:
+    """The request of a job at a Vonage account; the task's id is the key where none is given.
+
+    Raises InvalidArgument for an account that is none of Vonage's.
+    """
+    vonage_account(asked.account)
+    return Request(
+        kind=kind,
+        account=asked.account,
+        request_id=asked.request_id or task_id,
+        parameters=parameters,
+        queue=queue,
+        task_id=task_id,
+    )
