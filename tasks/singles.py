@@ -13,7 +13,7 @@ from config.version import VERSION
 from providers.vonage import Vonage
 
 from .attempt import Attempt
-from .resources import store
+from .resources import ledger, store
 from .transfers import fetched
 
 
@@ -50,7 +50,11 @@ def keep_single(
             raise Damaged(f"recording {recording['id']}", error.reason) from None
         finally:
             part.discard()
-    return stored, _keep_metadata(attempt, recording, day, stored)
+    metadata = _keep_metadata(attempt, recording, day, stored)
+    # At once, not at the job's end: a long run of many must not look unchained to a verification.
+    entry = {"path": metadata.path, "sha256": metadata.sha256}
+    ledger().obligations.owe(attempt.job.job_id, account, "chain", entry)
+    return stored, metadata
 
 
 def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored, Stored] | None:
