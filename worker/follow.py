@@ -29,9 +29,9 @@ def follow(ledger: Ledger, job_ids: list[str], console: Console) -> list[Job]:
         while True:
             jobs = [ledger.jobs.job(job_id) for job_id in job_ids]
             for job in jobs:
-                shown.job(job)
                 for part in ledger.jobs.parts(job.job_id):
                     shown.job(part)
+                shown.job(job)
             if all(job.ended for job in jobs):
                 return jobs
             time.sleep(_LOOK_SECONDS)
@@ -75,6 +75,8 @@ class _Shown:
         now = (job.state, job.reason, job.attempts)
         if job.transfer is not None and job.state == "running":
             self._transfer(job.job_id, job.transfer)
+        elif job.job_id in self._bars:
+            self._progress.remove_task(self._bars.pop(job.job_id))
         if self._seen.get(job.job_id) == now:
             return
         self._seen[job.job_id] = now
