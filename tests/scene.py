@@ -1,0 +1,212 @@
+"""A whole house at work, with secrets that would be seen: every task, every trouble, every page."""
+
+from __future__ import annotations
+
+import base64
+import re
+import socket
+import sys
+import uuid
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import httpx
+from celery import Celery
+
+from .deployment import Deployment, Process, account_toml, eventually
+from .servers import free_port
+from .simulators import Simulators
+
+DAY = date(2026, 11, 10)
+ZONE = "Asia/Kolkata"
+
+#: What makes a password look different in every notation.
+ODD = " '&\"ä/ö\\%<+>="
+
+#: What each operation of the account ``trouble`` meets, one after the other.
+TROUBLES: list[tuple[str, dict[str, Any]]] = [
+    ("answer", {"status": 401, "body": "wso2-json"}),
+    ("hang", {"seconds": 3.0}),
+    ("reset", {}),
+    ("answer", {"status": 200, "body": "html"}),
+    ("answer", {"status": 500, "body": "json"}),
+]
+FLOWER_PASSWORD = "flower-pass/word+3f9c27"
+OPERATIONS = ("login", "list", "get", "export", "retrieve", "audio", "delete")
+
+
+class Scene:
+    """Everything that is deployed, everything that happens, and every place that is searched."""
+
+    def __init__(
+        self, deploy: Callable[..., Deployment], simulators: Simulators, *secrets: str
+    ) -> None:
+        self.simulators = simulators
+        self.planted = f"planted-{uuid.uuid4().hex}"
+        self.accounts = {name: self._account(name) for name in ("good", "trouble", "wrong", "slow")}
+        self.secrets = {*secrets, FLOWER_PASSWORD, "mistyped" + ODD}
+        self.house = deploy(self._accounts_file(), settings={"POLL_DEADLINE_HOURS": "0.002"})
+        self.node = f"{self.planted}@{socket.gethostname()}"
+        self.answers: list[Any] = []
+        self.pages: dict[str, bytes] = {}
+        self.spool = b""
+
+    def _account(self, name: str) -> Any:
+        made = self.simulators.vonage.account(
+            username=f"{name}@vbc.prod",
+            password=f"{name}-{uuid.uuid4().hex[:12]}{ODD}",
+            client_secret=f"{name}/{uuid.uuid4().hex}+{ODD}",
+        )
+        # What people called, as the provider tells it: found again in results and in the archive.
+        made.seed(DAY, ZONE, 2)
+        made.add({"start": "2026-11-10T06:00:00+00:00", "cnam": self.planted})
+        made.configure(ready_after_polls=0)
+        return made
+
+    def _accounts_file(self) -> str:
+        sections = []
+        for name, account in self.accounts.items():
+            told = {**account.configuration(), "timeout_seconds": 1, "allow_delete": True}
+            if name == "wrong":
+                told["password"] = "mistyped" + ODD
+            sections.append(account_toml(name, told, {"catchup_days": 1}))
+        lasting = self.simulators.vonage.account(username="lasting@vbc.prod")
+        addresses = {key: lasting.configuration()[key] for key in ("base_url", "token_url")}
+        token = {"provider": "vonage", **addresses, "access_token": lasting.issue_token()}
+        return "\n".join([*sections, account_toml("lasting", token)])
+
+    def start(self) -> None:
+        """Worker, beat and Flower, as talkative as they can be."""
+        worker = self.house.worker(self.planted, loglevel="DEBUG")
+        schedule = str(self.house.folder / "beat.schedule")
+        beat = self.house.celery("beat", "--loglevel", "DEBUG", "-s", schedule, name="beat")
+        port = free_port()
+        self.flower_url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "celery", "-A", "worker", "flower"]
+        command += ["--address=127.0.0.1", f"--port={port}", "--logging=debug", "--debug"]
+        environment = {**self.house.environment, "FLOWER_BASIC_AUTH": f"ops:{FLOWER_PASSWORD}"}
+        flower = Process(command, environment, self.house.folder / "flower.log")
+        self.house.processes.append(flower)
+        self.processes = [worker, beat, flower]
+        eventually(self._flower_answers, what="Flower did not start")
+
+    def _flower_answers(self) -> bool:
+        try:
+            return httpx.get(self.flower_url + "/healthcheck", trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+    def ask(self, app: Celery, task: str, **kwargs: Any) -> Any:
+        """The end of a task: its result or its exception, which is kept for the search."""
+        asked = self.house.send(app, task, **kwargs)
+        answer = asked.get(timeout=60, propagate=False)
+        self.answers.append((asked.id, answer))
+        return answer
+
+    def every_task(self, app: Celery) -> None:
+        """Every kind of task once, with tokens renewed and logins repeated in between."""
+        good = self.accounts["good"]
+        ids = [str(one["id"]) for one in good.recordings()]
+        self.ask(app, "recording.list", account="good")
+        good.expire_tokens()
+        self.ask(app, "recording.get", account="good", recording_id=ids[2])
+        good.revoke_tokens()
+        created = self.ask(app, "export.create", account="good", filters={})
+        asked = {"account": "good", "provider_job_id": created["provider_job_ids"][0]}
+        self.ask(app, "export.retrieve", **asked, request_id=self.planted)
+        assert self.ask(app, "export.run", account="good", day=DAY.isoformat())["archived"] == 3
+        job = self.ask(app, "recording.download", account="good", recording_id=ids[2])
+        self.ask(app, "recording.delete", account="good", recording_id=ids[0])
+        for task in ("job.status", "job.cancel"):
+            self.ask(app, task, job_id=job["job_id"])
+        failed = self.ask(app, "recording.download", account="good", recording_id="404404")
+        assert isinstance(failed, Exception)
+        self.ask(app, "job.retry", task_id=self.answers[-1][0], by="ana", note="again")
+        self.ask(app, "archive.verify")
+        self.ask(app, "recording.list", account="lasting")
+        app.send_task(
+            "earwitness.job.status",
+            task_id=self.planted,
+            queue="earwitness",
+            kwargs={"job_id": "x"},
+        ).get(timeout=30, propagate=False)
+
+    def every_trouble(self, app: Celery) -> None:
+        """Each operation, the login too, meets each misbehaviour; and a password is wrong."""
+        trouble, day = self.accounts["trouble"], DAY.isoformat()
+        self.ask(app, "recording.list", account="trouble")
+        for operation in OPERATIONS:
+            for kind, parameters in [*TROUBLES, ("answer", self._repeating())]:
+                trouble.fault(operation, kind, times=1, **parameters)
+        recording = {"account": "trouble", "recording_id": str(trouble.recordings()[0]["id"])}
+        asked = [
+            self.house.send(app, "recording.list", account="trouble"),
+            self.house.send(app, "recording.get", **recording),
+            self.house.send(app, "recording.download", **recording),
+            self.house.send(
+                app, "recording.delete", **recording, unarchived=True, reason="a wrong number"
+            ),
+            self.house.send(app, "export.run", account="trouble", day=day),
+            self.house.send(app, "recording.list", account="wrong"),
+            self.house.send(app, "recording.download", account="wrong", recording_id="1"),
+        ]
+        self.house.send(app, "export.run", account="wrong", day=day)
+        self.answers += [(one.id, one.get(timeout=90, propagate=False)) for one in asked]
+
+    def _repeating(self) -> dict[str, Any]:
+        """An error that says everything that we sent, by a gateway that means well."""
+        account = self.accounts["trouble"]
+        issued = self.simulators.log.effects("token_issued", account.username)[-1]["secrets"]
+        sent = " ".join([account.password, account.client_secret, *issued])
+        return {"status": 400, "body": {"msg": f"Rejected: {sent}", "status": 400}}
+
+    def transfer(self, app: Celery) -> None:
+        """A slow transfer, whose spool is looked at while it grows."""
+        slow = self.accounts["slow"]
+        slow.add({"start": "2026-11-10T07:00:00+00:00", "size_bytes": 2_000_000})
+        slow.configure(bytes_per_second=1_000_000)
+        asked = self.house.send(app, "export.run", account="slow", day=DAY.isoformat())
+        eventually(lambda: list(self.house.spool.glob("zip-*.json")), what="no sidecar came")
+        (self.house.spool / "planted.json").write_text(self.planted)
+        self.spool = contents(self.house.spool)
+        self.answers.append((asked.id, asked.get(timeout=60, propagate=False)))
+
+    def visit(self, app: Celery) -> None:
+        """Every page of Flower's that shows something, and what its API tells."""
+        app.control.add_consumer(self.planted, destination=[self.node], reply=True)
+        table = "draw=1&start=0&length=1000&order[0][column]=0&columns[0][data]=name"
+        paths = ["/", "/workers", f"/worker/{self.node}", "/tasks", "/broker", "/metrics"]
+        paths += [f"/tasks/datatable?{table}", "/api/tasks?limit=10000", "/api/task/types"]
+        paths += ["/api/workers?refresh=true", "/api/queues/length"]
+        for task_id in (self.planted, *(task_id for task_id, _ in self.answers)):
+            paths += [
+                f"/task/{task_id}",
+                f"/api/task/info/{task_id}",
+                f"/api/task/result/{task_id}",
+            ]
+        paths.append(f"/nowhere/{self.planted}")
+        auth = ("ops", FLOWER_PASSWORD)
+        with httpx.Client(base_url=self.flower_url, auth=auth, trust_env=False) as client:
+            assert client.get("/tasks", auth=("ops", "wrong")).status_code == 401
+            for path in paths:
+                answer = client.get(path, timeout=30)
+                kind = re.sub("/(planted-[^/]*|[^/]*(-[^/]*){4})$", "/<id>", path.partition("?")[0])
+                self.pages[kind] = self.pages.get(kind, b"") + answer.content
+                assert answer.status_code == (404 if "nowhere" in path else 200), (path, answer)
+
+    def canaries(self) -> set[str]:
+        """Every credential, every token that was issued, and the header that carries a login."""
+        headers = {
+            base64.b64encode(f"{one.client_id}:{one.client_secret}".encode()).decode()
+            for one in self.accounts.values()
+        }
+        return self.secrets | headers | set(self.simulators.vonage.secrets())
+
+
+def contents(folder: Path) -> bytes:
+    """Every path below a folder and what is in the files."""
+    paths = sorted(folder.rglob("*"))
+    files = [path.read_bytes() for path in paths if path.is_file()]
+    return b"\n".join([*(str(path.relative_to(folder)).encode() for path in paths), *files])
