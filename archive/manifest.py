@@ -101,7 +101,7 @@ def latest(
     store: DirectoryStore, account: str, day: date, *, before: int | None = None
 ) -> dict[str, Any] | None:
     """The manifest of a day's newest generation (``before`` another one), with its own path under
-    ``path``; None where the day has none. Raises Damaged where a manifest of the day can not be read.
+    ``path``; None where the day has none. Raises Damaged where one of the day can not be read.
     """
     newest = None
     for path in store.paths(f"{layout.exports_folder(account, day)}/"):
