@@ -34,9 +34,21 @@ NAME = "vonage"
 _NOT_SUBSCRIBED = {"900908", "900909"}
 _NO_SUCH_ADDRESS = "900906"
 _MOST_REASON = 300
-#: What no reason needs, and what may be a token or an address that a body quotes.
-_LONG_WORD = re.compile(r"(?=\S*\d)\S{20,}")
-_TEXTS = ("title", "msg", "errorMessage", "error", "error_description", "message", "detail")
+#: No reason needs a long word with digits, which may be a token or an address that a body quotes.
+_LONG_WORD = re.compile(r"\S{20,}")
+_DIGIT = re.compile(r"\d")
+_TEXTS = (
+    "title",
+    "msg",
+    "errorMessage",
+    "error",
+    "error_description",
+    "message",
+    "description",
+    "detail",
+)
+#: An account that is told to rest for longer is tried again after a day.
+_LONGEST_WAIT_SECONDS = 86400.0
 
 
 def refusal(answer: Answer, what: str) -> ProviderError:
@@ -78,7 +90,10 @@ def error_reason(body: bytes) -> tuple[str, str | None]:
     """
     text = body[:65536].decode("utf-8", "replace").strip()
     reason, code = _xml_reason(text) if text.startswith("<") else _json_reason(text)
-    return mask(_LONG_WORD.sub("***", " ".join(reason.split())))[:_MOST_REASON], code
+    without = _LONG_WORD.sub(
+        lambda word: "***" if _DIGIT.search(word[0]) else word[0], " ".join(reason.split())
+    )
+    return mask(without)[:_MOST_REASON], code.strip() if code else None
 
 
 def _json_reason(text: str) -> tuple[str, str | None]:
@@ -93,9 +108,13 @@ def _json_reason(text: str) -> tuple[str, str | None]:
         # WSO2's gateway: {"fault": {"code", "message", "description"}}
         return _joined(fault.get("message"), fault.get("description")), str(fault.get("code"))
     # Services behind it: {"title", "invalid_parameters"}, {"msg"}, {"errorCode", "errorMessage",
-    # "errors"}; OAuth: {"error", "error_description"}
+    # "errors"}; OAuth: {"error", "error_description"}; the gateway since 4.0 has "code" at the top.
     texts = [content.get(name) for name in _TEXTS]
-    return _joined(*texts, *_named(content, "invalid_parameters"), *_named(content, "errors")), None
+    code = content.get("code")
+    return (
+        _joined(*texts, *_named(content, "invalid_parameters"), *_named(content, "errors")),
+        str(code) if isinstance(code, str | int) else None,
+    )
 
 
 def _named(content: dict[str, Any], name: str) -> list[str]:
@@ -126,17 +145,19 @@ def _joined(*texts: object) -> str:
 
 
 def retry_after(headers: httpx.Headers) -> float | None:
-    """How many seconds to wait: the header has seconds or a date; None where it has neither.
+    """How many seconds to wait, a day at most: the header has seconds or a date; None where it has
+    neither.
 
     A date is judged by the answer's own Date, since clocks differ.
     """
     text = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?", text):
-        return float(text)
+        return min(float(text), _LONGEST_WAIT_SECONDS)
     until = _http_date(text)
     if until is None:
         return None
-    return max((until - (date_of(headers) or datetime.now(UTC))).total_seconds(), 0.0)
+    seconds = (until - (date_of(headers) or datetime.now(UTC))).total_seconds()
+    return min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS)
 
 
 def date_of(headers: httpx.Headers) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -86,6 +87,12 @@ def test_errors_are_rebuilt_from_their_args(kind: type[ProviderError]) -> None:
             "900902",
         ),
         (XML.format(900901).encode(), "Access failure: No access to API", "900901"),
+        (XML.format(" 900901\n").encode(), "Access failure: No access to API", "900901"),
+        (
+            b'{"code":"900908","message":"Resource forbidden","description":"Not subscribed"}',
+            "Resource forbidden: Not subscribed",
+            "900908",
+        ),
         (
             PROBLEM,
             "Bad Request: start:gte: is no date",
@@ -192,10 +199,22 @@ def test_a_wrong_base_url_is_no_missing_recording(status: int) -> None:
         assert type(caught.value) is Rejected
 
 
+@pytest.mark.parametrize("text", ["a", ".", "+", "a@", "a" * 19 + " ", "1 ", "<", "=/"])
+def test_no_body_takes_long_to_read(text: str) -> None:
+    """No call's deadline ends a computation: one of 64 KiB once took 20 seconds."""
+    body = b'{"msg": "%s"}' % (text * (60_000 // len(text))).encode()
+    began = time.process_time()
+    error_reason(body)
+
+    assert time.process_time() - began < 2
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
         ({}, None),
+        ({"Retry-After": "999999999"}, 86400),
+        ({"Retry-After": "Fri, 20 Nov 9026 03:04:05 GMT"}, 86400),
         ({"Retry-After": "7"}, 7),
         ({"Retry-After": "0.5"}, 0.5),
         ({"Retry-After": "-3"}, None),
@@ -223,7 +242,9 @@ def test_a_wrong_base_url_is_no_missing_recording(status: int) -> None:
 def test_reads_how_long_to_wait(
     status: int, headers: dict[str, str], seconds: float | None
 ) -> None:
-    """Retry-After in seconds or as a date, judged by the provider's own clock, or absent."""
+    """Retry-After in seconds or as a date, judged by the provider's own clock, or absent; a day at
+    most, so that no slip of the provider's silences an account for ever.
+    """
     encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     answer = httpx.Response(status, headers=encoded, content=b"")
     answer.stream = raw(status).stream
