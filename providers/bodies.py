@@ -18,8 +18,10 @@ PIECE = 1 << 20
 #: While bytes come, a piece is handed on at least this often, however small it is.
 _GATHERING_SECONDS = 0.5
 
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-_UNSATISFIED = re.compile(r"bytes \*/(\d+)")
+# Python refuses to read numbers of thousands of digits; no file is larger than 18 of them.
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+_UNSATISFIED = re.compile(r"bytes \*/([0-9]{1,18})")
+_STRONG = re.compile(r'"[!#-~]*"')
 
 
 class Body:
@@ -40,7 +42,7 @@ class Body:
         self.content_type = answer.headers.get("Content-Type", "")
         self.complete = answer.status == 416 and 0 < asked == unsatisfied_total(answer)
         # A part belongs to the validator that was asked for; not every server repeats it.
-        told = answer.headers.get("ETag", None if answer.status == 200 else etag)
+        told = answer.headers.get("ETag", etag if asked and answer.status != 200 else None)
         self.etag = told if is_strong(told) else None
         self.offset, self.total, self._end = self._place(asked)
         if self.offset and self.etag != etag:
@@ -134,8 +136,10 @@ class Body:
 
 
 def is_strong(etag: str | None) -> bool:
-    """Whether the validator promises the same bytes; a weak one does not (RFC 9110, 13.1.5)."""
-    return etag is not None and etag.startswith('"')
+    """Whether the validator promises the same bytes and can be sent back; a weak one promises
+    nothing (RFC 9110, 13.1.5), and one of other characters than ASCII can not be sent.
+    """
+    return etag is not None and _STRONG.fullmatch(etag) is not None
 
 
 def unsatisfied_total(answer: Answer) -> int | None:

@@ -158,8 +158,9 @@ class Vonage:
     def delete(self, recording_id: str) -> bool:
         """Delete a recording at the provider; False where it was gone already."""
         path = f"{self._company}/{_component(recording_id)}"
+        what = f"the deletion of recording {recording_id}"
         try:
-            self._calls.answer("DELETE", path, f"the deletion of recording {recording_id}")
+            answers.deleted(self._calls.answer("DELETE", path, what).body, what)
         except (NotFound, Gone):
             return False
         return True
@@ -206,7 +207,7 @@ class Vonage:
             if answer.status not in _FILE:
                 raise self._no_file(answer, what)
             body = Body(NAME, answer, asked=offset, etag=etag)
-            if answer.status == 200:
+            if body.offset == 0:
                 self._refuse_other_than_zip(body, what)
             yield body
 
@@ -227,12 +228,14 @@ class Vonage:
             return
         shown = {b"": "an empty body", b"<": "a page of HTML or XML", b"{": "JSON", b"[": "JSON"}
         kind = shown.get(start.lstrip()[:1], "something else")
-        raise NotReady(NAME, f"{what}: not ready: the answer was {kind}, not a ZIP (HTTP 200)")
+        raise NotReady(NAME, f"{what}: not ready: the answer was {kind}, not a ZIP")
 
 
 def _component(identifier: str) -> str:
-    """An id as one component of a path. Empty, or dots alone, it would name another address."""
-    if not identifier.strip("."):
+    """An id as one component of a path. Empty, or dots alone, it would name another address, and
+    what can not be printed can not be sent.
+    """
+    if not identifier.strip(".") or not identifier.isprintable():
         raise Rejected(NAME, f'"{identifier}" is no id of a recording')
     return quote(identifier, safe="")
 

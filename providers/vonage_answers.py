@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
@@ -20,6 +21,8 @@ _Found = TypeVar("_Found")
 _TEXTS = ("id", "call_id", "caller_id", "dnis", "cnam")
 _LISTS = ("extensions", "rule_ids")
 _NUMBERS = ("duration", "file_size_in_bytes")
+#: No bytes, milliseconds or pages are more; SQLite could not store them.
+_MOST = 2**63 - 1
 #: One of these makes a JSON object a page of a list, whether or not anything was found.
 _PAGE = ("_embedded", "_links", "page", "page_size", "total_items", "total_pages", "total_page")
 
@@ -66,11 +69,12 @@ def page(body: bytes, *, asked: int, page_size: int) -> dict[str, Any]:
 
 
 def _listed(content: dict[str, Any]) -> list[Any]:
-    embedded = content.get("_embedded") or {}
-    listed = embedded.get("recordings") if isinstance(embedded, dict) else embedded
+    embedded = content.get("_embedded") or {"recordings": None}
+    listed = embedded.get("recordings", "nothing") if isinstance(embedded, dict) else "nothing"
     if listed is None:
         return []
-    if not isinstance(listed, list) or not isinstance(embedded, dict):
+    if not isinstance(listed, list):
+        # A list under another name is not read, and no empty list either.
         raise Uncertain(NAME, "the list of recordings: _embedded could not be read")
     return listed
 
@@ -88,7 +92,7 @@ def _recording(raw: object) -> dict[str, Any]:
     start may be null (providers.md 4.4). Raises Uncertain when it has no id or no readable start:
     it could neither be fetched nor be given to a day.
     """
-    if not isinstance(raw, Mapping) or not (name := _text(raw.get("id"))):
+    if not isinstance(raw, Mapping) or not (name := _identifier(raw.get("id"))):
         raise Uncertain(NAME, "a listed recording has no id")
     found = dict(raw)
     found.update({key: _text(raw[key]) for key in _TEXTS if key in raw})
@@ -120,21 +124,42 @@ def job_ids(body: bytes) -> list[str]:
     listed = _json_object(body, what).get("job_ids")
     if not isinstance(listed, list):
         raise Uncertain(NAME, f"{what}: the answer has no list of job_ids")
-    ids = [_text(one) if isinstance(one, str | int) else None for one in listed]
+    ids = [_identifier(one) for one in listed]
     if not all(ids):
         raise Uncertain(NAME, f"{what}: one of the job_ids could not be read")
     return list(dict.fromkeys(one for one in ids if one))
 
 
+def deleted(body: bytes, what: str) -> None:
+    """Nothing, or JSON: "No Content" (seed 004). Raises Uncertain for anything else, such as a page
+    that something in between answered with.
+    """
+    if body.strip() and "fault" in _json_object(body, what):
+        raise Uncertain(NAME, f"{what}: the answer is an error")
+
+
 def _json_object(body: bytes, what: str) -> dict[str, Any]:
     """A JSON object. Raises Uncertain when the body is something else."""
     try:
-        content = json.loads(body)
+        # NaN and Infinity are no JSON, and nobody who reads the archive could read them.
+        content = json.loads(body, parse_constant=lambda _: None, parse_float=_finite)
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise Uncertain(NAME, f"{what}: the answer could not be read as a JSON object")
     return content
+
+
+def _finite(text: str) -> float | None:
+    return number if math.isfinite(number := float(text)) else None
+
+
+def _identifier(value: object) -> str | None:
+    """An id that can be asked for and stored; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    name = _text(value)
+    return name if name and name.isprintable() else None
 
 
 def _text(value: object) -> str | None:
@@ -152,6 +177,7 @@ def _whole(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        return int(value)
+        whole = int(value)
     except (ValueError, OverflowError):
         return None
+    return whole if 0 <= whole <= _MOST else None

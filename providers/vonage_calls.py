@@ -66,8 +66,9 @@ class Calls:
     ) -> Iterator[Answer]:
         """An answer whose body of 200 or 206 is still to come; other statuses are for the caller.
 
-        A part is asked for only with a strong validator. Where the object has no such part it is
-        asked for as a whole: a 416 is given only for an offset that is the object's size.
+        A part is asked for only with a strong validator. Where the object has no such part, or is
+        another by now, it is asked for as a whole: else what is held would be resumed for ever. A
+        416 is given only for an offset that is the object's size.
         """
         content: dict[str, Any] = {"params": params}
         if offset and is_strong(etag):
@@ -75,7 +76,7 @@ class Calls:
             with self._answered(
                 "GET", path, what, {**content, "headers": headers}, (200, 206)
             ) as answer:
-                if answer.status != 416 or unsatisfied_total(answer) == offset:
+                if not _begins_anew(answer, etag, offset):
                     yield answer
                     return
         with self._answered("GET", path, what, content, streamed=(200, 206)) as answer:
@@ -138,3 +139,10 @@ class Calls:
         }
         address = self._account.base_url + path
         return self._http.build_request(method, address, headers=sent, **content)
+
+
+def _begins_anew(answer: Answer, etag: str | None, offset: int) -> bool:
+    """Whether the object can only be had from its first byte; If-Range is not every server's."""
+    if answer.status == 416:
+        return unsatisfied_total(answer) != offset or answer.headers.get("ETag", etag) != etag
+    return answer.status == 206 and answer.headers.get("ETag", etag) != etag

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -14,6 +15,7 @@ from urllib.parse import parse_qs
 import httpx
 
 from config.accounts import VonageAccount
+from providers.bodies import Body
 from providers.vonage import Vonage
 
 BASE = "https://vonage.example/t/vbc.prod/call_recording_india"
@@ -22,6 +24,9 @@ TOKEN = "https://vonage.example/token"
 PASSWORD = 'pass"wörd+&%'
 CLIENT_SECRET = "client/secret= canary"
 CALLER = "34600123456"
+JOB = "7a688e12-99ee-4816-8385-b21b90583838"
+ZIP = b"PK\x03\x04" + bytes(range(256)) * 40
+TAG = '"a-strong-tag"'
 
 #: What a test lays out: an answer, or what comes of a request.
 Step = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
@@ -147,6 +152,19 @@ def granted(number: int = 1, **more: Any) -> httpx.Response:
 def client(*answers: Step, **more: Any) -> Vonage:
     """A client whose provider answers so, on a shelf of its own."""
     return Vonage(account(**more), MemoryShelf(), transport=Provider(*answers))
+
+
+def opened(provider: Provider, **more: Any) -> tuple[Vonage, AbstractContextManager[Body]]:
+    """A client and the export that it retrieves."""
+    vonage = Vonage(account(), MemoryShelf(), transport=provider)
+    return vonage, vonage.retrieve(JOB, **more)
+
+
+def retrieved(*answers: Step, **more: Any) -> bytes:
+    """The bytes of an export."""
+    vonage, opening = opened(Provider(*answers), **more)
+    with vonage, opening as body:
+        return b"".join(body.chunks())
 
 
 def recording(number: object = 193228, **more: Any) -> dict[str, Any]:
