@@ -68,11 +68,14 @@ def conceal(secrets: Iterable[str]) -> None:
     _Concealed.pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
 
 
+def hide(text: str) -> str:
+    """The text without the secrets that were concealed; else as it is."""
+    return text if _Concealed.pattern is None else _Concealed.pattern.sub(HIDDEN, text)
+
+
 def mask(text: str) -> str:
     """The text without credentials, its long numbers cut to their last three digits."""
-    if _Concealed.pattern is not None:
-        text = _Concealed.pattern.sub(HIDDEN, text)
-    text = _HEADER.sub(rf"\1{HIDDEN}", text)
+    text = _HEADER.sub(rf"\1{HIDDEN}", hide(text))
     text = _BEARER.sub(rf"\1{HIDDEN}", text)
     for pattern in (_ASSIGNED, _QUOTED, _ELEMENT):
         text = pattern.sub(rf"\1\2{HIDDEN}", text)

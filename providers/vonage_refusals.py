@@ -17,6 +17,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from config.logging import mask
+from config.masking import hide
 
 from .errors import (
     BadCredentials,
@@ -90,8 +91,10 @@ def error_reason(body: bytes) -> tuple[str, str | None]:
     """
     text = body[:65536].decode("utf-8", "replace").strip()
     reason, code = _xml_reason(text) if text.startswith("<") else _json_reason(text)
+    # Secrets go first, whole: a password with spaces would leave its last words behind.
     without = _LONG_WORD.sub(
-        lambda word: "***" if _DIGIT.search(word[0]) else word[0], " ".join(reason.split())
+        lambda word: "***" if _DIGIT.search(word[0]) else word[0],
+        hide(" ".join(reason.split())),
     )
     return mask(without)[:_MOST_REASON], code.strip() if code else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -136,6 +137,18 @@ def test_reasons_are_short_and_hold_no_numbers_and_tokens() -> None:
 
     assert reason.startswith("***456 of ***456 *** x x")
     assert len(reason) <= 300
+
+
+def test_a_password_of_several_words_is_hidden_whole() -> None:
+    """A body that repeats a secret with spaces in it leaves none of its words behind."""
+    masking.conceal(["trouble-0123456789ab staple horse"])
+    try:
+        body = b'{"error_description": "no user with trouble-0123456789ab staple horse!"}'
+        reason, _ = error_reason(body)
+    finally:
+        masking.conceal([])
+    assert reason.startswith("no user with ")
+    assert not {"trouble", "staple", "horse"} & set(re.findall(r"[a-z]+", reason))
 
 
 @pytest.mark.parametrize(
