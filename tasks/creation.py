@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ledger.job import iso
-from providers.errors import ProviderError, Temporary, Uncertain
+from providers.errors import Uncertain
 from providers.vonage import Vonage
 
 from . import errors
@@ -47,7 +47,9 @@ def create(attempt: Attempt, vonage: Vonage, filters: dict[str, Any]) -> list[st
             f"{iso(attempt.job.updated_at + AGAIN_SECONDS)}",
             AGAIN_SECONDS,
         ) from None
-    except (Temporary, ProviderError):
+    except Exception:
+        # Surely nothing was created: the provider said no, was not reached, or was not asked yet
+        # because the account rests or this worker stops.
         attempt.job.work.update(creating_at=None, creations=creations - 1)
         raise
     work.update(creating_at=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from archive import layout
 from config.queues import DOWNLOADS, DUE
@@ -86,8 +87,7 @@ def run_export(attempt: Attempt) -> Ended | Parts:
     lost = _lost_parts(attempt)
     if lost and not work.get("created_anew"):
         # The provider has thrown the export away, or never finished it: asked for once more.
-        attempt.note(created_anew=lost, creations=0)
-        return _created(attempt)
+        return _created(attempt, created_anew=lost)
     return reconcile(attempt)
 
 
@@ -101,12 +101,12 @@ def _begin(attempt: Attempt) -> Ended | Parts | None:
     return _created(attempt)
 
 
-def _created(attempt: Attempt) -> Ended | Parts:
+def _created(attempt: Attempt, **more: Any) -> Ended | Parts:
     with consequences(attempt, waits_for_credentials=True), client(attempt) as vonage:
         ids = creation.create(attempt, vonage, runs.provider_filters(attempt.job.parameters))
     known = attempt.job.work.get("provider_job_ids", [])
     fresh = [one for one in dict.fromkeys(ids) if one not in known]
-    attempt.note(provider_job_ids=[*known, *fresh])
+    attempt.note(provider_job_ids=[*known, *fresh], **more)
     # Without ids there is nothing to retrieve: what is listed is fetched one by one.
     return _parts(attempt, fresh) if fresh else reconcile(attempt)
 

@@ -178,5 +178,9 @@ def _refuse_positional(positional: tuple[Any, ...]) -> None:
 
 
 def _public(error: LedgerError) -> errors.JobError:
-    named = {"RequestConflict": errors.RequestConflict, "NoSuchJob": errors.NoSuchJob}
+    named = {
+        "RequestConflict": errors.RequestConflict,
+        "NoSuchJob": errors.NoSuchJob,
+        "LedgerAway": errors.Unreachable,
+    }
     return named.get(type(error).__name__, errors.InvalidArgument)(str(error))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from ledger.errors import NotPossible
+from ledger.errors import LedgerError, NotPossible
 from ledger.job import Job
 
 from . import days, errors
@@ -12,6 +13,8 @@ from .arguments import NameJob, RetryJob
 from .front_door import plain_task
 from .message import publish_first
 from .resources import ledger
+
+_log = logging.getLogger(__name__)
 
 
 @plain_task("job.status", NameJob)
@@ -68,9 +71,9 @@ def _asked_by(task_id: str) -> str:
 
 def cancel_revoked(task_id: str) -> None:
     """Celery's revoke is treated as a cancel (design 4)."""
-    job_id = ledger().waiters.job_of(task_id)
-    if job_id is not None:
-        try:
+    try:
+        job_id = ledger().waiters.job_of(task_id)
+        if job_id is not None:
             ledger().decisions.cancel(job_id, by="celery revoke", why="revoked")
-        except NotPossible:
-            return
+    except LedgerError as error:
+        _log.warning("task %s was revoked, but its job was not cancelled: %s", task_id, error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 from celery import Celery, signals
 
@@ -50,4 +51,9 @@ def _stop(**_: object) -> None:
     stopping.set()
 
 
-revoked_listeners.append(cancel_revoked)
+def _revoked(task_id: str) -> None:
+    # Told by the thread that receives messages, which must not wait for the ledger.
+    threading.Thread(target=cancel_revoked, args=(task_id,), daemon=True).start()
+
+
+revoked_listeners.append(_revoked)
