@@ -109,7 +109,7 @@ def test_sends_the_vendors_export() -> None:
     )
 
     assert ids == ["afa725fb-d418-4eaf-b3f9-0e66396fafdc"]
-    assert (request.method, request.url) == ("POST", f"{COMPANY}/export")
+    assert (request.method, str(request.url)) == ("POST", f"{COMPANY}/export")
     assert json.loads(request.content) == filters
 
 
