@@ -12,7 +12,7 @@ from typing import Any
 
 from .log import Log
 from .messages import Reply, Request, json_reply
-from .vonage_control import VonageControl
+from .provider import ProviderControl
 
 PREFIX = "/_simulator"
 
@@ -20,7 +20,7 @@ PREFIX = "/_simulator"
 class Control:
     """Answers requests below /_simulator; they do not appear in the log."""
 
-    def __init__(self, log: Log, providers: Mapping[str, VonageControl]) -> None:
+    def __init__(self, log: Log, providers: Mapping[str, ProviderControl]) -> None:
         self._log = log
         self._providers = providers
 

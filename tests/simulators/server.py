@@ -19,6 +19,7 @@ from .control import PREFIX, Control
 from .doors import VonageDoor
 from .log import Log, Record, Records
 from .messages import Request, json_reply
+from .provider import Provider
 from .vonage import Vonage
 from .vonage_control import VonageControl
 from .wire import Delivery, Severed, Wire
@@ -39,7 +40,7 @@ class Server(ThreadingHTTPServer):
         self.stopping = threading.Event()
         self.log: Log
         self.control: Control
-        self.vonage: Vonage
+        self.providers: dict[str, Provider] = {}
         self._connections: set[socket.socket] = set()
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -91,11 +92,12 @@ class Handler(BaseHTTPRequestHandler):
         if request.path == PREFIX or request.path.startswith(PREFIX + "/"):
             self._wire.send(self.server.control.answer(request), Delivery(), lambda _: None)
             return
-        if not request.path.startswith("/vonage/"):
+        name = request.path.split("/")[1]
+        if name not in self.server.providers:
             nobody = json_reply(404, {"error": f"no provider under {request.path}"})
             self._wire.send(nobody, Delivery(), lambda _: None)
             return
-        self._provider(request, self.server.log)
+        self._provider(name, request, self.server.log)
 
     do_GET = do_POST = do_DELETE = do_PUT = do_PATCH = do_HEAD = _serve  # noqa: N815
 
@@ -106,9 +108,9 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(headers.get("content-length", "0")))
         return Request(self.command, unquote(target.path), query, headers, body)
 
-    def _provider(self, request: Request, log: Log) -> None:
+    def _provider(self, name: str, request: Request, log: Log) -> None:
         record = log.begin(
-            provider="vonage",
+            provider=name,
             method=request.method,
             path=request.path,
             query=dict(request.query),
@@ -117,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
         )
         outcome = "simulator failed"
         try:
-            reply, delivery = self.server.vonage.answer(request, record, self._wire)
+            reply, delivery = self.server.providers[name].answer(request, record, self._wire)
             record["status"] = reply.status
             self._wire.send(reply, delivery, partial(_count, record))
             outcome = "complete"
@@ -154,10 +156,12 @@ class Simulators:
         self.url = f"http://{shown}:{self._server.server_address[1]}"
         self._log = Log(self.data / "log.jsonl")
         self._server.log = self._log
-        self._server.vonage = Vonage(self._log, self.data)
-        controls = {"vonage": VonageControl(self._server.vonage, self.url)}
+        vonage = Vonage(self._log, self.data)
+        self._server.providers = {"vonage": vonage}
+        controls = {"vonage": VonageControl(vonage, self.url)}
         self._server.control = Control(self._log, controls)
-        self.vonage = VonageDoor(self.url, partial(self._server.control.call, "vonage"))
+        call = self._server.control.call
+        self.vonage = VonageDoor(self.url, partial(call, "vonage"))
 
     @property
     def log(self) -> Records:

@@ -14,13 +14,14 @@ from typing import Any
 from .faults import ANSWER_KINDS, FILE_OPERATIONS, WIRE_KINDS, Rules
 from .log import Log, Record
 from .messages import Reply, Request
+from .misbehaviour import delivery, misbehave
 from .vonage_answers import fault_reply
 from .vonage_oauth import GRANTS, TOKEN_OPERATIONS, grant
 from .vonage_operations import PERFORM, Call, Refusal
 from .vonage_recordings import InvalidParameter
 from .vonage_state import Account, Switches
 from .vonage_tokens import Tokens
-from .wire import Delivery, Severed, Wire
+from .wire import Delivery, Wire
 
 API = "/t/vbc.prod/call_recording_india/api"
 LISTING = API + r"/accounts/(?P<account_id>[^/]+)/company_call_recordings"
@@ -55,17 +56,20 @@ class Vonage:
         operation = record["operation"]
         names = ("token", operation) if operation in GRANTS.values() else (operation,)
         met = self.take(names, record, ANSWER_KINDS)
-        _misbehave(met, "before", wire)
+        misbehave(met, "before", wire)
         replacement = met.get("answer")
         if replacement and replacement["when"] == "before":
             reply = fault_reply(replacement)
         else:
             reply = self._perform(request, operation, arguments, record, account)
-            _misbehave(met, "after", wire)
+            misbehave(met, "after", wire)
             reply = fault_reply(replacement) if replacement else reply
         served = operation not in FILE_OPERATIONS or record.get("file", False)
         travel = self.take(names, record, WIRE_KINDS) if served else {}
-        return reply, _delivery(switches, travel, bool(record.get("file")))
+        travelling = delivery(travel, switches.clock_offset)
+        if record.get("file") and travelling.bytes_per_second is None:
+            travelling.bytes_per_second = switches.bytes_per_second
+        return reply, travelling
 
     def take(
         self, names: tuple[str, ...], record: Record, kinds: Mapping[str, Any]
@@ -148,30 +152,3 @@ def _route(request: Request) -> tuple[str, dict[str, str]]:
         if found and method == request.method:
             return operation, found.groupdict()
     return "none", {}
-
-
-def _misbehave(met: dict[str, dict[str, Any]], moment: str, wire: Wire) -> None:
-    """Hangs, closes or resets, if that is due before or after the effect."""
-    if "hang" in met and met["hang"]["when"] == moment:
-        wire.wait(float(met["hang"]["seconds"]))
-    if "reset" in met and met["reset"]["when"] == moment:
-        wire.reset()
-        raise Severed(f"reset {moment}")
-    if "close" in met and met["close"]["when"] == moment:
-        raise Severed(f"closed {moment}")
-
-
-def _delivery(switches: Switches, met: dict[str, dict[str, Any]], is_file: bool) -> Delivery:
-    delivery = Delivery(clock_offset=switches.clock_offset)
-    delivery.bytes_per_second = switches.bytes_per_second if is_file else None
-    if "slow" in met:
-        delivery.bytes_per_second = float(met["slow"]["bytes_per_second"])
-    if "cut" in met:
-        delivery.cut_after, delivery.cut_how = int(met["cut"]["after_bytes"]), met["cut"]["how"]
-    if "freeze" in met:
-        delivery.freeze_after = int(met["freeze"]["after_bytes"])
-        delivery.freeze_seconds = float(met["freeze"]["seconds"])
-    if "trickle" in met:
-        delivery.trickle_seconds = float(met["trickle"]["seconds_per_byte"])
-        delivery.trickle_part = met["trickle"]["part"]
-    return delivery
