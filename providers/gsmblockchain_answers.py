@@ -67,8 +67,8 @@ def _fields(text: str) -> dict[str, str | None]:
     unless it says the same.
     """
     fields: dict[str, str | None] = {}
-    for name, value in _strict(text) or _pairs(text):
-        name = name.lower()
+    for written, value in _strict(text) or _pairs(text):
+        name = written.lower()
         if name in fields and fields[name] != value:
             raise NotUnderstood(f"{name} stands twice")
         fields[name] = value

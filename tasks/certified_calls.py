@@ -108,7 +108,6 @@ def request_call(attempt: Attempt) -> Job:
 
 def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
     asked = attempt.job.parameters
-    country, phone = national(asked["country"], asked["phone"])
 
     def before_bytes() -> None:
         begun = time.monotonic()
@@ -120,8 +119,8 @@ def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
             raise _Unsent("the ledger took too long to confirm that it may be sent")
 
     return Gsmblockchain(account).call(
-        country=country,
-        phone=phone,
+        country=asked["country"],
+        phone=national(asked["country"], asked["phone"]),
         max_seconds=asked["max_seconds"],
         company_name=asked["company_name"],
         company_id=asked["company_id"],
@@ -130,7 +129,7 @@ def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
 
 
 def _cap(account: GsmblockchainAccount) -> Cap:
-    return Cap(account.max_calls_per_day, account.timezone.key)
+    return Cap(account.max_calls_per_day, account.timezone)
 
 
 def _refuse_late(attempt: Attempt) -> None:

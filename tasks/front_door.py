@@ -155,7 +155,7 @@ def _asked_at_once(
     task: Task,
     run: Run,
     arguments: type[Arguments],
-    request_of: Callable[[Any, str], Request],
+    request_of: RequestOf,
     positional: tuple[Any, ...],
     given: dict[str, Any],
 ) -> Any:
@@ -163,7 +163,9 @@ def _asked_at_once(
     _refuse_positional(positional)
     asked = parse(arguments, given)
     notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None  # type: ignore[attr-defined]
-    request = _expiring(request_of(asked, task.request.id), task.request.expires)
+    made = request_of(asked, task.request.id)
+    assert isinstance(made, Request)
+    request = _expiring(made, task.request.expires)
     by = f"task {task.request.id}"
     try:
         job, lease = _patiently(lambda: ledger().work.begin(request, by=by, notify=notify))

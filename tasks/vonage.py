@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from config.accounts import VonageAccount
 from providers.errors import Throttled
 from providers.vonage import Vonage
 
 from .attempt import Attempt, Wait
 from .resources import ledger, vonage_account
 from .turns import take_turn
+
 
 def client(attempt: Attempt) -> Vonage:
     """The client of the job's account. From now on the attempt's signs of life cover a call's total
