@@ -26,6 +26,7 @@ def calling(deploy: Callable[..., Deployment], simulators: Simulators) -> CallHo
 
 @pytest.fixture
 def caller(calling: CallHouse) -> Iterator[Celery]:
+    """Another application, which enqueues."""
     with calling.house.producer() as app:
         yield app
 
@@ -63,7 +64,7 @@ def test_the_same_request_again_replays_the_first_outcome(
     assert again == first
     calling.platform.fault("call", "ko", message="no credit")
     for _ in range(2):
-        with pytest.raises(Exception, match="not done: .*no credit") as refused:
+        with pytest.raises(Exception, match=r"not done: .*no credit") as refused:
             calling.ask(caller, "r2").get(timeout=20)
         assert type(refused.value).__name__ == "Rejected"
     assert calling.placed() == 1
@@ -74,7 +75,7 @@ def test_the_same_id_with_other_parameters_is_a_conflict(
 ) -> None:
     """Nothing is sent, and the first job stays as it is."""
     calling.ask(caller, "r1").get(timeout=20)
-    with pytest.raises(Exception, match="not done: .*other parameters") as refused:
+    with pytest.raises(Exception, match=r"not done: .*other parameters") as refused:
         calling.ask(caller, "r1", max_seconds=60).get(timeout=20)
     assert type(refused.value).__name__ == "RequestConflict"
     assert calling.placed() == 1
@@ -99,7 +100,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 def test_a_bad_argument_is_named_and_changes_nothing(calling: CallHouse, caller: Celery) -> None:
     """The error names the argument without the number; no job is opened."""
     for given, named in BAD:
-        with pytest.raises(Exception, match="^not done: ") as refused:
+        with pytest.raises(Exception, match=r"^not done: ") as refused:
             calling.ask(caller, **{"request_id": "bad", **given}).get(timeout=20)
         assert type(refused.value).__name__ == "InvalidArgument", given
         assert named in str(refused.value)
@@ -153,7 +154,7 @@ def test_what_nobody_can_know_waits_for_a_decision_and_is_never_tried_again(
             request_id = name.replace(" ", "-")
             calling.platform.fault("call", kind, **parameters)
             asked = calling.ask(app, request_id)
-            with pytest.raises(Exception, match="^unknown: certified call") as uncertain:
+            with pytest.raises(Exception, match=r"^unknown: certified call") as uncertain:
                 asked.get(timeout=20)
             assert type(uncertain.value).__name__ == "Uncertain", name
             assert "not tried again" in str(uncertain.value)
@@ -199,7 +200,7 @@ def test_wrong_credentials_fail_and_are_not_tried_again(
     worker = calling.house.worker()
     with (
         calling.house.producer() as app,
-        pytest.raises(Exception, match="^not done: ") as refused,
+        pytest.raises(Exception, match=r"^not done: ") as refused,
     ):
         calling.ask(app, "r1").get(timeout=20)
     assert type(refused.value).__name__ == "BadCredentials"
@@ -236,7 +237,7 @@ def test_a_platform_that_can_not_be_reached_is_tried_again_until_not_after(
                 assert asked.get(timeout=20)["state"] == "done"
                 assert len(account.calls()) == 1
         else:
-            with pytest.raises(Exception, match="^not done: not_after has passed") as expired:
+            with pytest.raises(Exception, match=r"^not done: not_after has passed") as expired:
                 asked.get(timeout=20)
             assert type(expired.value).__name__ == "Expired"
             calling.in_state("r1", "failed")
@@ -247,7 +248,7 @@ def test_a_platform_that_can_not_be_reached_is_tried_again_until_not_after(
 def test_expires_of_a_message_is_its_not_after(calling: CallHouse, caller: Celery) -> None:
     """Celery would drop such a message without a word; here the job is there, and has failed."""
     asked = calling.ask(caller, "r1", expires=datetime.now(UTC) - timedelta(seconds=5))
-    with pytest.raises(Exception, match="^not done: not_after has passed"):
+    with pytest.raises(Exception, match=r"^not done: not_after has passed"):
         asked.get(timeout=20)
     calling.in_state("r1", "failed")
     assert calling.placed() == 0
@@ -277,7 +278,7 @@ def test_the_task_is_told_to_notify_at_its_end_and_at_a_decision(
     """``notify`` is sent at *needs decision*, and again at the end that a person decides."""
     calling.platform.fault("call", "answer", status=500, body="empty", when="after")
     notify = {"task": "crm.told", "queue": "crm"}
-    with pytest.raises(Exception, match="^unknown"):
+    with pytest.raises(Exception, match=r"^unknown"):
         calling.ask(caller, "r1", notify=notify).get(timeout=20)
     eventually(lambda: calling.house.valkey.client().llen("crm") == 1)
     job = calling.in_state("r1", "needs_decision")
