@@ -286,9 +286,9 @@ def _send_to_sleep(stage: Stage) -> None:
     """Stop the worker, but not in the middle of a transaction: asleep with SQLite's one lock in
     its hand it would keep everybody waiting, and show nothing of what is tested.
     """
+    process = psutil.Process(stage.worker.pid)
     while True:
         stage.worker.signal_group(signal.SIGSTOP)
-        process = psutil.Process(stage.worker.pid)
         eventually(lambda: process.status() == psutil.STATUS_STOPPED)
         if stage.locked:
             return
