@@ -157,9 +157,9 @@ class Line:
                 producer, request.task, message, queue=self._queue, declare=[], retry=False
             )
         except NotQueued as error:
-            raise _told(error, f"not done: {request.task} was not queued", request) from error
+            raise _told(error, f"not done: {request.task} was not queued", request) from error.__cause__
         except MaybeQueued as error:
-            raise _told(error, f"unknown: {request.task} may be queued", request) from error
+            raise _told(error, f"unknown: {request.task} may be queued", request) from error.__cause__
 
     def stored(self, task_id: str) -> dict[str, Any] | None:
         """What Celery's result backend has for a task; None where that is nothing.
