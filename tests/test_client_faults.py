@@ -188,6 +188,38 @@ def test_cut_after_the_message() -> None:
         assert isinstance(failed(lambda: send(client)), MaybeQueued)
 
 
+@contextmanager
+def _falling_silent(valkey: Valkey, answers: int) -> Iterator[int]:
+    """A way to Redis on which it says so much and then nothing any more; everything stays open."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as stack:
+
+        def serve() -> None:
+            client = stack.enter_context(server.accept()[0])
+            redis = stack.enter_context(socket.create_connection(("127.0.0.1", valkey.port)))
+            for _ in range(answers):
+                redis.sendall(client.recv(65_536))
+                client.sendall(redis.recv(65_536))
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+
+
+def test_frozen_at_every_step(valkey: Valkey) -> None:
+    """Frozen before its first answer, its second, and so on: until the last step it is certainly
+    not queued, at the last it may be, and no step takes longer than any other.
+    """
+    outcomes: list[type[NotSent]] = []
+    while MaybeQueued not in outcomes:
+        with _falling_silent(valkey, len(outcomes)) as port:
+            client = Earwitness(f"redis://127.0.0.1:{port}/0")
+            outcomes.append(type(failed(lambda: send(client))))  # noqa: B023 - called at once
+            client.close()
+    assert outcomes == [NotQueued] * (len(outcomes) - 1) + [MaybeQueued]
+    assert len(outcomes) > 1
+    assert queued(valkey) == 0
+
+
 def test_waiting_ends_in_time_whatever_redis_does(valkey: Valkey, client: Earwitness) -> None:
     """Frozen, then away: waiting ends with NotAnswered no later than two seconds after its time."""
     job = send(client)
