@@ -116,6 +116,29 @@ def test_an_unknown_refusal_stays_one(door: AppDoor, recorder: Recorder) -> None
         recorder.start(call["id"], "01")
 
 
+def test_a_refusal_of_a_call_that_ended_meanwhile_stays_one(
+    door: AppDoor, recorder: Recorder
+) -> None:
+    """The server said no: that the list does not know the call any more makes it no "perhaps"."""
+    body = {"error": {"code": "new", "message": "?"}}
+    door.fault("start", "answer", status=400, body=body)
+    with pytest.raises(Refused, match="new"):
+        recorder.start("444444", "01")
+
+
+def test_a_list_that_is_refused_confirms_nothing(
+    simulators: Simulators, door: AppDoor, recorder: Recorder
+) -> None:
+    """The start was taken, so it is unknown; the list is not asked for again and again."""
+    door.configure(action_answer="204")
+    call = door.begin_call()
+    door.fault("list", "answer", times=None, status=403)
+    with pytest.raises(Uncertain, match="the list that would confirm it is refused"):
+        recorder.start(call["id"], "01")
+    assert outcomes(door) == ["started"]
+    assert len(simulators.log.requests("list", door.client_id)) == 2
+
+
 @pytest.mark.parametrize("answer", ["204", "silent"])
 @pytest.mark.parametrize("lists", [0, 3])
 def test_the_list_confirms_what_the_answer_does_not(
