@@ -76,7 +76,8 @@ def test_frozen(deploy: Deploy, simulators: Simulators, valkey: Valkey, seconds:
         time.sleep(seconds)  # the fault itself lasts so long
     finally:
         valkey.thaw()
-    assert result.get(timeout=60)["state"] == "done"
+    with calling.house.producer() as app:
+        assert app.AsyncResult(result.id).get(timeout=60)["state"] == "done"
     one_call(calling)
 
 

@@ -19,6 +19,7 @@ from tasks.jobs import cancel_revoked
 from tasks.message import revoked_listeners
 from tasks.resources import stopping
 
+from .broker import keep_consuming
 from .start import start_checks
 from .sweeper import Sweeper
 
@@ -35,6 +36,7 @@ app = Celery(
     ],
 )
 app.steps["worker"].add(Sweeper)
+keep_consuming()
 
 
 @signals.setup_logging.connect
