@@ -59,9 +59,10 @@ class JobTask(Task):
         """Celery stored the result."""
         _answered(task_id)
 
-    def on_failure(self, _exc: Any, task_id: str, _args: Any, _kwargs: Any, _einfo: Any) -> None:
-        """Celery stored the exception."""
-        _answered(task_id)
+    def on_failure(self, exc: Any, task_id: str, _args: Any, _kwargs: Any, _einfo: Any) -> None:
+        """Celery stored the exception; where it is none of ours, it is not the job's outcome."""
+        if isinstance(exc, errors.JobError):
+            _answered(task_id)
 
 
 def job_task(

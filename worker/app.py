@@ -37,6 +37,7 @@ app = Celery(
 )
 app.steps["worker"].add(Sweeper)
 keep_consuming()
+app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "worker.results:Outcomes")
 
 
 @signals.setup_logging.connect

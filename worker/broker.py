@@ -1,8 +1,9 @@
 """Losing Redis with a message in hand must not end the worker.
 
-kombu 5.7 puts unacknowledged messages back while it closes a lost connection. With Redis away that
-fails with an AttributeError, which Celery takes for unrecoverable: the worker ends in the middle of
-a certified call, for a restart of Redis. (Seen by tests/test_call_redis.py.)
+kombu 5.7 puts unacknowledged messages back while it closes a lost connection, and acknowledges them
+later over the one that is closed. Both fail with an AttributeError, which Celery takes for
+unrecoverable: the worker ends, in the middle of a certified call, because Redis was restarted.
+(Seen by tests/test_call_redis.py.)
 """
 
 from __future__ import annotations
@@ -25,6 +26,15 @@ class Unacknowledged(QoS):
             super().restore_unacked_once(stderr)
         except (AttributeError, OSError, RedisError) as error:
             _log.info("messages in hand come again after the visibility timeout (%s)", error)
+
+    def ack(self, delivery_tag: Any) -> None:
+        """Acknowledge a message, unless the connection that brought it is gone: it comes again, and
+        finds its row.
+        """
+        try:
+            super().ack(delivery_tag)
+        except AttributeError as error:
+            _log.info("a message whose connection is gone comes again (%s)", error)
 
 
 def keep_consuming() -> None:
