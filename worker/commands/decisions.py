@@ -41,7 +41,7 @@ class _Words(click.ParamType[str]):
 @click.option("--note", type=_Words(1000), required=True, help="Why, for history and receipt.")
 @as_json
 def resolve(name: str, placed: bool, not_placed: bool, by: str, note: str, as_json: bool) -> None:
-    """Decide what became of a certified call that needs a decision; nothing else ends it.
+    """Decide what became of a certified call that needs a decision.
 
     Look for the call in the provider's panel first. Nothing is sent to the provider. Whoever asked
     is told of the decision, and it is noted in the job's history and in a further receipt.
@@ -61,7 +61,7 @@ def undecided_lines(waiting: list[tuple[Job, float]]) -> list[str]:
     """What waits for a decision and since when, and what to run; nothing where nothing waits."""
     if not waiting:
         return []
-    lines = [f"NEEDS A DECISION: {len(waiting)}, and nothing but a person's decision ends it"]
+    lines = [f"NEEDS A DECISION: {len(waiting)}; no program tries it again"]
     lines += [
         f"  {job.job_id} ({job.kind} of {job.account}, {job.request_id}) since {iso(since)}"
         for job, since in waiting[:_MOST_NAMED]
