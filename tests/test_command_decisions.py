@@ -13,6 +13,7 @@ from ledger.call_outcomes import PLACED, UNKNOWN, Outcome
 from ledger.cap import Cap
 from ledger.job import Job
 from ledger.leases import Lease
+from ledger.ledger import Ledger
 from ledger.schema import audit
 
 from .deployment import Deployment, account_toml
@@ -152,6 +153,22 @@ def test_a_decision_is_whole_or_refused(house: Deployment, arguments: Asked, sai
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1), refused.stderr
     assert said in refused.stderr
     assert house.ledger.jobs.job(job.job_id).state == states.NEEDS_DECISION
+
+
+def test_the_ledger_lists_what_waits_the_oldest_first(ledger: Ledger) -> None:
+    """On either database: every undecided call with the moment at which it came to be one."""
+    given = {"kind": "certified_call.request", "account": "legal", "parameters": PARAMETERS}
+    waiting = []
+    for request_id in ("r1", "r2"):
+        pass_time(ledger, 60, audit.c.at)
+        _, lease = running(ledger, request_id, cap=CAP, **given)
+        ledger.calls.send(lease, CAP)
+        waiting.append(ledger.calls.answered(lease, unknown(), own_task=None))
+    found = ledger.jobs.undecided()
+    assert [job for job, _ in found] == waiting
+    assert 59 < found[1][1] - found[0][1] < 90
+    ledger.decisions.resolve(waiting[0].job_id, placed=False, by="ana", note="seen")
+    assert [job for job, _ in ledger.jobs.undecided()] == waiting[1:]
 
 
 def test_status_begins_with_what_waits_for_a_decision(house: Deployment) -> None:
