@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import httpcore
 import httpx
 
 from config.accounts import GsmblockchainAccount
 
-from .deadline import Transport, within
+from .deadline import Transport, connect, within
 from .errors import BadCredentials, ProviderError, Rejected, Uncertain, Unreachable
 from .exchange import exchange
 from .gsmblockchain_answers import NotUnderstood, Said, read
@@ -156,6 +157,19 @@ class Gsmblockchain:
             return self._understood(heard)
         # Neither cause nor context nor frames: they hold the request, and with it the password.
         raise failure.with_traceback(None)
+
+    def connect(self) -> None:
+        """Look the platform's name up, open a connection to it and close it: all that can be tried
+        without placing a call, since the page (seed 000) has no other request. Raises Unreachable.
+        """
+        account = self._account
+        try:
+            connect(account.base_url, verify=account.verify_tls, seconds=account.timeout_seconds)
+        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            reason = f"the provider could not be reached ({str(error) or type(error).__name__})"
+        else:
+            return
+        raise Unreachable(NAME, reason)
 
     def _heard(self, gate: _Gate, asked: dict[str, str]) -> _Heard:
         account = self._account

@@ -9,10 +9,11 @@ from typing import Literal
 
 import click
 
-from config.accounts import Account, VonageAccount
+from config.accounts import Account, GsmblockchainAccount, VonageAccount
 from config.settings import Settings
 from providers.deadline import Transport
 from providers.errors import ProviderError
+from providers.gsmblockchain import Gsmblockchain
 from providers.vonage import Vonage
 from tasks.resources import account as account_of
 
@@ -53,6 +54,9 @@ def check(alias: str | None, target: Path | None, as_json: bool) -> int:
 
     It logs in anew and keeps the token to itself. With --record the provider makes one export of
     the last day that has recordings; only the beginning of its ZIP is read.
+
+    Of an account for certified calls only the connection is tried: each request of its provider
+    is a call that costs money.
     """
     settings = configured()
     chosen = [account_of(alias)] if alias else list(settings.accounts.values())
@@ -66,6 +70,8 @@ def check(alias: str | None, target: Path | None, as_json: bool) -> int:
 
 
 def _tried(account: Account, settings: Settings, target: Path | None) -> Tried:
+    if isinstance(account, GsmblockchainAccount):
+        return _connected(account)
     if not isinstance(account, VonageAccount):
         about = f"this version has no client for {account.provider}"
         return Tried(account.alias, account.provider, "not tried", about)
@@ -83,6 +89,17 @@ def _tried(account: Account, settings: Settings, target: Path | None) -> Tried:
         kept = f"; samples in {folder}" if folder else ""
         return Tried(account.alias, account.provider, "failed", f"{error}{kept}")
     return Tried(account.alias, account.provider, "ok", about)
+
+
+def _connected(account: GsmblockchainAccount) -> Tried:
+    """Nothing tells whether user and password are right but a call that is paid."""
+    untried = "user and password are not tried, since each request is a call that costs money"
+    try:
+        Gsmblockchain(account).connect()
+    except ProviderError as error:
+        return Tried(account.alias, account.provider, "failed", f"{error}; {untried}")
+    how = "a TLS connection" if account.base_url.startswith("https:") else "a connection, no TLS,"
+    return Tried(account.alias, account.provider, "not tried", f"{how} can be opened; {untried}")
 
 
 def _listed(page: dict[str, object]) -> str:

@@ -34,6 +34,7 @@ COMMANDS = {
     "extract": ("archives", "Take one recording out of the archive."),
     "find": ("archives", "Find recordings in the archive."),
     "migrate": ("migration", "Bring the ledger's schema to this program's version."),
+    "resolve": ("decisions", "Decide what became of a certified call."),
     "retry": ("jobs", "Have a failed or cancelled job done once more."),
     "show": ("jobs", "Show all about one job."),
     "status": ("jobs", "Show the jobs that changed last, and what is owed."),
