@@ -18,6 +18,8 @@ __all__ = ["Notification", "Unreadable", "answerable", "notification"]
 _MOST_BYTES = 64 << 10
 _MOST_FIELDS = 100
 _LONGEST_NAME = 64
+#: The fields that mean something to us; of others that come twice, the first is kept.
+_READ = ("notificationname", "callid", "recordurl")
 
 #: The notifications that a document with Record may answer (seed 001), but for RecordCompleted:
 #: answered so, each recording would begin the next (providers.md 2.8).
@@ -80,7 +82,7 @@ def notification(body: bytes) -> Notification:
     return Notification(
         name=_SPELLINGS.get(name.lower(), name),
         call_id=known.get("callid"),
-        call_state=known.get("callstate"),
+        call_state=known.get("callstate") or known.get("state"),
         record_url=record_url,
         digits=known.get("dtmfdigits"),
         fields=MappingProxyType(fields),
@@ -109,7 +111,8 @@ def _fields(body: bytes) -> dict[str, str]:
         raise Unreadable(f"the form has more than {_MOST_FIELDS} fields") from None
     found: dict[str, str] = {}
     for name, value in pairs:
-        if found.setdefault(_in_one_spelling(name, found), value) != value:
+        told = found.setdefault(_in_one_spelling(name, found), value)
+        if told != value and name.lower() in _READ:
             raise Unreadable("the form has one field twice, with two values")
     return found
 
