@@ -6,6 +6,7 @@ import os
 import socket
 
 from .accounts import Accounts
+from .calls import Calls
 from .database import Database
 from .days import Days
 from .decisions import Decisions
@@ -42,6 +43,7 @@ class Ledger:
         self.waiters = Waiters(self.database)
         self.obligations = Obligations(self.database)
         self.decisions = Decisions(self.database)
+        self.calls = Calls(self.database, self.leases, worker)
         self.days = Days(self.database)
         self.accounts = Accounts(self.database)
         self.jobs = Reading(self.database)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection, select, update
 
 from . import states
+from .call_outcomes import undecided
 from .database import Database, now
 from .job import COLUMNS, Job
 from .schema import jobs
@@ -28,20 +30,23 @@ class Recovery:
 
     def take_from_the_dead(self) -> list[Job]:
         """Make every running job whose lease has run out due again, or end it *failed* the fifth
-        time, or *cancelled* where that was asked for; the jobs as they are now.
+        time, or *cancelled* where that was asked for; a call whose request may have left waits for
+        a decision. The jobs as they are now.
         """
         dead = self._database.read(
             lambda connection: connection.execute(
-                select(jobs.c.job_id, jobs.c.lease_token).where(
-                    jobs.c.state == states.RUNNING, jobs.c.lease_until < now()
+                select(jobs.c.job_id, jobs.c.lease_token, jobs.c.state).where(
+                    jobs.c.state.in_((states.RUNNING, states.SENDING)), jobs.c.lease_until < now()
                 )
             ).all()
         )
-        taken = [
-            self._database.write(partial(self._take, job_id=row.job_id, token=row.lease_token))
-            for row in dead
-        ]
+        taken = [self._database.write(partial(self._take_one, row=row)) for row in dead]
         return [job for job in taken if job is not None]
+
+    def _take_one(self, connection: Connection, row: Any) -> Job | None:
+        if row.state == states.SENDING:
+            return undecided(connection, row.job_id, row.lease_token, by=self._worker)
+        return self._take(connection, row.job_id, row.lease_token)
 
     def _take(self, connection: Connection, job_id: str, token: str) -> Job | None:
         mine = (

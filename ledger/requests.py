@@ -9,10 +9,11 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from . import states
+from .cap import Cap, reserve
 from .database import Database, now
 from .errors import RequestConflict
 from .job import FINGERPRINT_VERSION, Job, fingerprint, job_id
-from .schema import jobs, queues, waiters
+from .schema import calls, jobs, queues, waiters
 from .transitions import OWN_ANSWER_SECONDS, audited, find, find_held, notification, owe
 
 
@@ -21,7 +22,8 @@ class Request:
     """What a job is opened with.
 
     ``parameters`` are validated and canonical; ``task_id`` is the Celery task that asks (its own
-    hints run under it); ``not_after`` is in seconds since 1970.
+    hints run under it); ``not_after`` is in seconds since 1970, and ``lifetime_seconds`` how
+    long after the opening it is where it is not given; ``cap`` is that of paid calls.
     """
 
     kind: str
@@ -32,6 +34,8 @@ class Request:
     task_id: str | None = None
     parent_id: str | None = None
     not_after: float | None = None
+    lifetime_seconds: float | None = None
+    cap: Cap | None = None
     work: dict[str, Any] | None = None
 
     @property
@@ -56,7 +60,7 @@ class Requests:
         nothing has changed then.
         """
         return self._database.write(
-            lambda connection: _open(connection, request, by=by, notify=notify)
+            lambda connection: open_or_join(connection, request, by=by, notify=notify)
         )
 
     def join(self, job: Job, task_id: str, notify: dict[str, str] | None) -> Job:
@@ -71,9 +75,13 @@ class Requests:
         return self._database.write(work)
 
 
-def _open(
+def open_or_join(
     connection: Connection, request: Request, *, by: str, notify: dict[str, str] | None
 ) -> tuple[Job, int | None]:
+    """The job of a request, opened or found, and the number of its first hint where it was opened.
+
+    Raises RequestConflict, and CapReached where a paid call can not be opened any more today.
+    """
     job = find_held(connection, request.job_id)
     number = None
     if job is None:
@@ -95,6 +103,9 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
     rolled back whole, and finds the row when ``Database.write`` runs it again.
     """
     number = next_hint(connection, request.queue)
+    not_after: Any = request.not_after
+    if not_after is None and request.lifetime_seconds is not None:
+        not_after = now() + request.lifetime_seconds
     values = {
         "job_id": request.job_id,
         "kind": request.kind,
@@ -110,7 +121,7 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
         "takeovers": 0,
         "queue": request.queue,
         "next_attempt_at": now(),
-        "not_after": request.not_after,
+        "not_after": not_after,
         "cancel_requested": False,
         "parent_id": request.parent_id,
         "open_parts": 0,
@@ -119,7 +130,14 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
         "created_at": now(),
         "updated_at": now(),
     }
+    reserved_on = None
+    if request.cap is not None:
+        reserved_on = reserve(connection, request.account, request.cap)
     connection.execute(insert(jobs).values(**values))
+    if reserved_on is not None:
+        connection.execute(
+            insert(calls).values(job_id=request.job_id, reserved_on=reserved_on, receipts=0)
+        )
     audited(connection, request.job_id, (None, states.PENDING), by=by, why="opened")
     job = find(connection, request.job_id)
     assert job is not None

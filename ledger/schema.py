@@ -132,6 +132,29 @@ obligations = Table(
 )
 Index("ix_obligations_due", obligations.c.discharged_at, obligations.c.due_at)
 
+calls = Table(
+    "calls",
+    metadata,
+    Column("job_id", String(36), ForeignKey("jobs.job_id"), primary_key=True),
+    Column("reserved_on", Date),
+    Column("sent_at", Double),
+    Column("answered_at", Double),
+    Column("outcome", String(16)),
+    Column("http_status", Integer),
+    Column("answer", LargeBinary),
+    Column("platform_phone", _Words),
+    Column("error_message", _Words),
+    Column("receipts", Integer, nullable=False),
+)
+
+call_days = Table(
+    "call_days",
+    metadata,
+    Column("account", String(40), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("calls", Integer, nullable=False),
+)
+
 days = Table(
     "days",
     metadata,

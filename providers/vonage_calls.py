@@ -14,8 +14,9 @@ from config.accounts import VonageAccount
 from .bodies import begins_anew, is_strong
 from .deadline import Transport, within
 from .exchange import Answer, exchange
+from .headers import date_of
 from .tokens import Access, Shelf, Tokens
-from .vonage_refusals import NAME, date_of, is_not_subscribed, refusal
+from .vonage_refusals import NAME, is_not_subscribed, refusal
 
 _SUCCESS = (200, 201, 202, 204)
 

@@ -97,6 +97,20 @@ class Filters(Arguments):
         }
 
 
+class RequestCall(Arguments):
+    """``earwitness.certified_call.request``."""
+
+    account: str
+    country: str = Field(pattern="^[A-Za-z]{2}$")
+    phone: Text
+    max_seconds: int = Field(ge=1, strict=True)
+    company_name: Text | None = None
+    company_id: Text | None = None
+    request_id: RequestId
+    not_after: Instant | None = None
+    notify: Notify | None = None
+
+
 class ListRecordings(Arguments):
     """``earwitness.recording.list``."""
 
@@ -179,6 +193,14 @@ class NameJob(Arguments):
 class RetryJob(NameJob):
     """``earwitness.job.retry``."""
 
+    by: str = Field(min_length=1, max_length=200)
+    note: str = Field(min_length=1, max_length=1000)
+
+
+class ResolveJob(NameJob):
+    """``earwitness.job.resolve``."""
+
+    outcome: Literal["placed", "not_placed"]
     by: str = Field(min_length=1, max_length=200)
     note: str = Field(min_length=1, max_length=1000)
 

@@ -111,7 +111,8 @@ class Attempt:
         return self.age_seconds > settings().poll_deadline_hours * 3600
 
 
-Run = Callable[[Attempt], Ended | Parts]
+#: A Job is what a certified call returns: its outcome is stored already, by a rule of its own.
+Run = Callable[[Attempt], Ended | Parts | Job]
 
 
 def carry_out(attempt: Attempt, run: Run) -> Job:
@@ -134,6 +135,8 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
     except Exception as error:  # noqa: BLE001 - logged, counted and shown as the job's reason
         _log.exception("job %s stopped at something unforeseen", attempt.job.job_id)
         return _surprised(attempt, error)
+    if isinstance(outcome, Job):
+        return outcome
     if isinstance(outcome, Parts):
         return _await_parts(attempt, outcome)
     state = states.DONE if outcome.error is None else states.FAILED

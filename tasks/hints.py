@@ -16,6 +16,7 @@ from config.settings import settings
 from ledger import states
 from ledger.errors import LeaseLost, LedgerAway, LedgerError
 from ledger.job import Job
+from ledger.leases import Lease
 
 from . import errors
 from .attempt import Attempt, Run, carry_out
@@ -50,6 +51,24 @@ def _hinted(task: Task, run: Run, job_id: str, number: int | None) -> Any:
             return replay(job)
         show_waiting(task, job)
         raise Ignore
+
+
+def finished(task: Task, run: Run, job: Job, lease: Lease) -> Any:
+    """Carry out a short action in the slot that opened it, and answer for it, or show that it
+    waits. When the ledger goes away on the way, nothing is stored: it is announced again.
+    """
+    try:
+        try:
+            job = carry_out(Attempt(job, lease, task.request.id), run)
+        finally:
+            ledger().leases.drop(lease)
+    except LedgerError as error:
+        _log.warning("%s", error)
+        raise Ignore from None
+    if job.ended:
+        return replay(job)
+    show_waiting(task, job)
+    raise Ignore
 
 
 def _attempted(task: Task, run: Run, job: Job, number: int | None) -> Job:

@@ -8,7 +8,7 @@ from functools import cache
 from archive.spool import Spool
 from archive.store import DirectoryStore, open_store
 from archive.zips import Limits
-from config.accounts import Account, VonageAccount
+from config.accounts import Account, GsmblockchainAccount, VonageAccount
 from config.settings import settings
 from ledger.ledger import Ledger
 
@@ -60,6 +60,17 @@ def account(alias: str) -> Account:
             f"not done: account: no account is called {alias!r}; the accounts file names "
             f"{', '.join(sorted(settings().accounts)) or 'none'}"
         ) from None
+
+
+def calling_account(alias: str) -> GsmblockchainAccount:
+    """The gsmblockchain account with this alias. Raises InvalidArgument."""
+    found = account(alias)
+    if not isinstance(found, GsmblockchainAccount):
+        raise InvalidArgument(
+            f"not done: account: {alias!r} is a {found.provider} account; this task is for "
+            "gsmblockchain"
+        )
+    return found
 
 
 def vonage_account(alias: str) -> VonageAccount:

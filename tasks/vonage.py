@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
-from config.accounts import VonageAccount
 from providers.errors import Throttled
 from providers.vonage import Vonage
 
 from .attempt import Attempt, Wait
 from .resources import ledger, vonage_account
-
-#: A turn further away than this is waited for as a row, not in a slot.
-_LONGEST_TURN_SECONDS = 5.0
+from .turns import take_turn
 
 
 def client(attempt: Attempt) -> Vonage:
@@ -28,7 +22,7 @@ def client(attempt: Attempt) -> Vonage:
 
     def before_call() -> None:
         attempt.check()
-        _take_turn(account, wait)
+        take_turn(account, wait)
 
     return Vonage(account, ledger().accounts.shelf(account.alias), before_call=before_call)
 
@@ -43,18 +37,5 @@ def plain_client(alias: str) -> Vonage:
     return Vonage(
         account,
         ledger().accounts.shelf(alias),
-        before_call=lambda: _take_turn(account, throttled),
+        before_call=lambda: take_turn(account, throttled),
     )
-
-
-def _take_turn(account: VonageAccount, refusal: Callable[[str, float], Exception]) -> None:
-    pause = ledger().accounts.pause(account.alias)
-    if pause is not None:
-        seconds, because = pause
-        raise refusal(because, seconds)
-    if account.rate is None:
-        return
-    wait = ledger().accounts.turn(account.alias, account.rate.seconds / account.rate.count)
-    if wait > _LONGEST_TURN_SECONDS:
-        raise refusal(f"account {account.alias} waits for its turn", wait)
-    time.sleep(wait)

@@ -26,13 +26,16 @@ ROOT = Path(__file__).parent.parent
 
 OpenLedger = Callable[..., Ledger]
 
+THIS = newest_version()
+NEXT = f"{int(THIS) + 1:04}"
+
 _NEXT = '''"""A change that a later release makes."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "{next}"
+down_revision = "{this}"
 
 
 def upgrade():
@@ -43,8 +46,10 @@ def upgrade():
 
 def _later_release(folder: Path, then: str = "pass") -> Path:
     """The ledger of a later release: this one and a further migration."""
-    shutil.copytree(ROOT / "ledger", folder / "ledger")
-    (folder / "ledger/migrations/versions/0002_next.py").write_text(_NEXT.format(then=then))
+    for part in ("config", "ledger"):
+        shutil.copytree(ROOT / part, folder / part)
+    text = _NEXT.format(then=then, this=THIS, next=NEXT)
+    (folder / f"ledger/migrations/versions/{NEXT}_next.py").write_text(text)
     return folder
 
 
@@ -114,10 +119,10 @@ def test_an_older_schema_is_refused_with_the_way_out(
     """A later release leaves an older ledger alone, names the command, and goes on after it."""
     identity, later = ledger.identity.identity(), _later_release(tmp_path)
     refused = _run(later, ledger_url, "prepare")
-    assert "has version 0001, this program needs 0002; nothing was changed" in refused
+    assert f"has version {THIS}, this program needs {NEXT}; nothing was changed" in refused
     assert refused.endswith("run: python -m worker migrate")
     assert "nickname" not in _columns(ledger)
-    assert _run(later, ledger_url, "migrate") == "0002"
+    assert _run(later, ledger_url, "migrate") == NEXT
     assert _run(later, ledger_url, "prepare") == identity
     assert "nickname" in _columns(ledger)
 
@@ -126,7 +131,7 @@ def test_a_newer_schema_is_refused(ledger: Ledger, ledger_url: str, tmp_path: Pa
     """An older program neither uses nor migrates a ledger of a later release."""
     _run(_later_release(tmp_path), ledger_url, "migrate")
     for act in (ledger.identity.prepare, ledger.identity.migrate):
-        with pytest.raises(SchemaMismatch, match=r"version 0002, which is newer .* \(0001\)"):
+        with pytest.raises(SchemaMismatch, match=rf"version {NEXT}, which is newer .* \({THIS}\)"):
             act()
 
 

@@ -26,6 +26,7 @@ app = Celery(
     "earwitness",
     config_source="config.celery",
     include=[
+        "tasks.certified_calls",
         "tasks.recordings",
         "tasks.exports",
         "tasks.nightly",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .doors import VonageDoor
+from .gsmblockchain_door import GsmblockchainDoor
 from .log import Records
 
 ROOT = Path(__file__).parents[2]
@@ -21,11 +22,12 @@ SECONDS = 60.0
 
 
 class Remote:
-    """Simulators under an address: `vonage` and `log` as with `Simulators`."""
+    """Simulators under an address: the providers and `log` as with `Simulators`."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self.vonage = VonageDoor(self.url, partial(self._call, "vonage"))
+        self.gsmblockchain = GsmblockchainDoor(self.url, partial(self._call, "gsmblockchain"))
 
     @property
     def log(self) -> Records:

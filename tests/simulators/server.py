@@ -17,9 +17,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .control import PREFIX, Control
 from .doors import VonageDoor
+from .gsmblockchain import Gsmblockchain
+from .gsmblockchain_control import GsmblockchainControl
+from .gsmblockchain_door import GsmblockchainDoor
 from .log import Log, Record, Records
 from .messages import Request, json_reply
-from .provider import Provider
+from .provider import Provider, ProviderControl
 from .vonage import Vonage
 from .vonage_control import VonageControl
 from .wire import Delivery, Severed, Wire
@@ -157,11 +160,16 @@ class Simulators:
         self._log = Log(self.data / "log.jsonl")
         self._server.log = self._log
         vonage = Vonage(self._log, self.data)
-        self._server.providers = {"vonage": vonage}
-        controls = {"vonage": VonageControl(vonage, self.url)}
+        gsmblockchain = Gsmblockchain(self._log)
+        self._server.providers = {"vonage": vonage, "gsmblockchain": gsmblockchain}
+        controls: dict[str, ProviderControl] = {
+            "vonage": VonageControl(vonage, self.url),
+            "gsmblockchain": GsmblockchainControl(gsmblockchain, self.url),
+        }
         self._server.control = Control(self._log, controls)
         call = self._server.control.call
         self.vonage = VonageDoor(self.url, partial(call, "vonage"))
+        self.gsmblockchain = GsmblockchainDoor(self.url, partial(call, "gsmblockchain"))
 
     @property
     def log(self) -> Records:

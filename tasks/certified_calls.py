@@ -1,0 +1,216 @@
+"""Certified calls: requested at most once, and flagged where nobody can know (design 4)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from config.accounts import GsmblockchainAccount
+from config.queues import DUE
+from ledger import states
+from ledger.call_outcomes import PLACED, REFUSED, UNKNOWN, UNSENT, Outcome
+from ledger.calls import MOST_COMMIT_SECONDS
+from ledger.cap import Cap
+from ledger.errors import CapReached, Expired, LedgerAway, NotPossible
+from ledger.job import Job
+from ledger.requests import Request
+from providers import errors as provider
+from providers.gsmblockchain import Gsmblockchain, Placed
+from providers.telephone_numbers import BadNumber, e164, national
+
+from . import errors
+from .arguments import RequestCall
+from .attempt import Attempt, Wait
+from .consequences import THROTTLED_SECONDS, public
+from .front_door import job_task
+from .resources import calling_account, ledger
+from .turns import take_turn
+
+_log = logging.getLogger(__name__)
+
+_LIFETIME_SECONDS = 900.0
+_DECIDE = "it was not tried again; look in the provider's panel, then: python -m worker resolve"
+
+
+class _Unsent(Exception):
+    """The commit that lets the bytes leave was not confirmed in time: none of them left."""
+
+
+def _request(asked: RequestCall, task_id: str) -> Request:
+    account = calling_account(asked.account)
+    not_after = None if asked.not_after is None else asked.not_after.timestamp()
+    return Request(
+        kind="certified_call.request",
+        account=account.alias,
+        request_id=asked.request_id,
+        parameters=_parameters(asked, account),
+        queue=DUE,
+        task_id=task_id,
+        not_after=not_after,
+        lifetime_seconds=_LIFETIME_SECONDS,
+        cap=_cap(account),
+    )
+
+
+def _parameters(asked: RequestCall, account: GsmblockchainAccount) -> dict[str, Any]:
+    """The canonical parameters. Raises InvalidArgument, which names the one that is wrong."""
+    country = asked.country.upper()
+    if account.countries is not None and country not in account.countries:
+        allowed = ", ".join(account.countries)
+        raise errors.InvalidArgument(
+            f"not done: country: account {account.alias!r} calls {allowed} only, not {country}"
+        )
+    if asked.max_seconds > account.max_seconds_per_call:
+        raise errors.InvalidArgument(
+            f"not done: max_seconds: account {account.alias!r} allows "
+            f"{account.max_seconds_per_call} seconds a call at most"
+        )
+    try:
+        phone = e164(country, asked.phone)
+    except BadNumber as error:
+        raise errors.InvalidArgument(f"not done: phone: {error}") from None
+    company = {
+        name: getattr(asked, name) or getattr(account, name)
+        for name in ("company_name", "company_id")
+    }
+    for name, value in company.items():
+        if value is None:
+            raise errors.InvalidArgument(
+                f"not done: {name}: neither the task nor account {account.alias!r} gives it"
+            )
+    return {"country": country, "phone": phone, "max_seconds": asked.max_seconds, **company}
+
+
+@job_task("certified_call.request", RequestCall, _request, at_once=True)
+def request_call(attempt: Attempt) -> Job:
+    """Ask the platform for a certified call, at most once: {job_id, state, platform_phone}."""
+    account = calling_account(attempt.job.account)
+    attempt.quiet_seconds = 2 * account.timeout_seconds + ledger().leases.seconds
+    _refuse_late(attempt)
+    attempt.check()
+    take_turn(account, lambda reason, seconds: _wait(attempt, reason, seconds))
+    try:
+        placed = _placed(attempt, account)
+    except (CapReached, provider.Unreachable) as error:
+        raise _wait(attempt, f"{error}; tried again", attempt.patience("troubles")) from None
+    except Expired as error:
+        raise errors.Expired(str(error)) from None
+    except NotPossible as error:
+        raise errors.Cancelled(str(error)) from None
+    except _Unsent as error:
+        return _stored(attempt, _unsent(str(error)))
+    except provider.ProviderError as error:
+        _let_rest(account, error)
+        return _stored(attempt, _refused(error))
+    return _stored(attempt, _accepted(placed))
+
+
+def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
+    asked = attempt.job.parameters
+
+    def before_bytes() -> None:
+        begun = time.monotonic()
+        try:
+            ledger().calls.send(attempt.lease, _cap(account))
+        except LedgerAway as error:
+            raise _Unsent(str(error)) from None
+        if time.monotonic() - begun > MOST_COMMIT_SECONDS:
+            raise _Unsent("the ledger took too long to confirm that it may be sent")
+
+    return Gsmblockchain(account).call(
+        country=asked["country"],
+        phone=national(asked["country"], asked["phone"]),
+        max_seconds=asked["max_seconds"],
+        company_name=asked["company_name"],
+        company_id=asked["company_id"],
+        before_bytes=before_bytes,
+    )
+
+
+def _cap(account: GsmblockchainAccount) -> Cap:
+    return Cap(account.max_calls_per_day, account.timezone)
+
+
+def _refuse_late(attempt: Attempt) -> None:
+    job = attempt.job
+    if job.not_after is not None and job.updated_at >= job.not_after:
+        why = f"; last: {job.reason}" if job.reason else ""
+        raise errors.Expired(f"not done: not_after has passed and nothing was sent{why}")
+
+
+def _wait(attempt: Attempt, reason: str, seconds: float) -> Wait:
+    """A wait that ends at ``not_after``: whoever asked learns then that nothing was sent."""
+    job = attempt.job
+    if job.not_after is not None:
+        seconds = min(seconds, max(job.not_after - job.updated_at, 0.0))
+    return Wait(reason, seconds, progressed=False)
+
+
+def _let_rest(account: GsmblockchainAccount, error: provider.ProviderError) -> None:
+    """After a 429 or 503 the other calls of the account are held back."""
+    if getattr(error, "http_status", None) not in (429, 503):
+        return
+    seconds = getattr(error, "retry_after", None) or THROTTLED_SECONDS
+    try:
+        ledger().accounts.postpone(account.alias, seconds, f"the provider asked to wait: {error}")
+    except LedgerAway as away:
+        _log.warning("account %s is not held back: %s", account.alias, away)
+
+
+def _accepted(placed: Placed) -> Outcome:
+    return Outcome(
+        states.DONE,
+        PLACED,
+        result={"state": states.DONE, "platform_phone": placed.platform_phone},
+        http_status=placed.http_status,
+        answer=placed.answer,
+        platform_phone=placed.platform_phone,
+    )
+
+
+def _unsent(why: str) -> Outcome:
+    failure = errors.Unreachable(
+        f"not done: {why}; nothing was sent; to call, send a new request id"
+    )
+    return Outcome(states.FAILED, UNSENT, str(failure), errors.stored(failure))
+
+
+def _refused(error: provider.ProviderError) -> Outcome:
+    """A refusal that was understood is an answer; everything else nobody can know."""
+    status = getattr(error, "http_status", None)
+    answer = getattr(error, "answer", b"")
+    if isinstance(error, provider.Rejected):
+        failure = public(error)
+        said = getattr(error, "message", None)
+        return Outcome(
+            states.FAILED,
+            REFUSED,
+            str(failure),
+            errors.stored(failure),
+            http_status=status,
+            answer=answer,
+            error_message=said,
+        )
+    unknown = errors.Uncertain(f"unknown: {error}; {_DECIDE}")
+    return Outcome(
+        states.NEEDS_DECISION,
+        UNKNOWN,
+        str(unknown),
+        errors.stored(unknown),
+        http_status=status,
+        answer=answer,
+    )
+
+
+def _stored(attempt: Attempt, outcome: Outcome) -> Job:
+    """Store what became of the request, however long the ledger is away: only this process knows
+    it. Killed meanwhile, the call waits for a decision.
+    """
+    while True:
+        try:
+            return ledger().calls.answered(attempt.lease, outcome, own_task=attempt.task_id)
+        except LedgerAway as error:
+            _log.warning("the outcome of job %s waits: %s", attempt.job.job_id, error)
+            attempt.lease.progress(attempt.quiet_seconds)
+            time.sleep(1)
