@@ -29,6 +29,7 @@ from .errors import (
     Uncertain,
 )
 from .exchange import Answer, exchange
+from .headers import retry_after
 from .ozeki_addresses import recording_address
 from .ozeki_refusals import NAME, NoSuchCall
 from .ozeki_wire import Veiled, command, forgetful, veiled
@@ -180,19 +181,19 @@ class Ozeki:
 
 def _no_file(answer: Answer, what: str) -> ProviderError:
     """What a status means under which no file comes; a web server's, so they are HTTP's own."""
+    if answer.status in (429, 503):
+        why = f"{what}: the server asks to wait (HTTP {answer.status})"
+        return Throttled(NAME, why, retry_after(answer.headers))
     kinds: dict[int, tuple[type[ProviderError], str]] = {
         401: (BadCredentials, "the server asks for credentials, and none are sent with a file"),
         403: (BadCredentials, "the server does not give it to this machine"),
         404: (NotFound, "the server has no such file"),
         410: (Gone, "the server has it no more"),
         408: (Uncertain, "the server ran out of patience"),
-        429: (Throttled, "the server asks to wait"),
-        503: (Throttled, "the server asks to wait"),
     }
     is_refused = 300 <= answer.status < 500
-    why = "redirects are not followed" if answer.status < 400 else "no file came"
-    default = (Rejected if is_refused else Uncertain, why)
-    kind, why = kinds.get(answer.status, default)
+    why = "redirects are not followed" if is_refused and answer.status < 400 else "no file came"
+    kind, why = kinds.get(answer.status, (Rejected if is_refused else Uncertain, why))
     return kind(NAME, f"{what}: {why} (HTTP {answer.status})")
 
 

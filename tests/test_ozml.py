@@ -142,7 +142,7 @@ def test_what_a_control_ignores_is_refused(control: str, field: str, value: obje
 def test_what_no_server_could_read_is_refused(field: str, value: object) -> None:
     """The error names the field."""
     with pytest.raises(ozml.BadParameter) as caught:
-        built(**{"control": "ozml_extension", field: value})
+        built(**cast("dict[str, Any]", {"control": "ozml_extension", field: value}))
 
     assert caught.value.field == field
 

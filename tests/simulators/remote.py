@@ -16,6 +16,7 @@ from typing import Any
 from .doors import VonageDoor
 from .gsmblockchain_door import GsmblockchainDoor
 from .log import Records
+from .ozeki_door import OzekiDoor
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60.0
@@ -28,6 +29,7 @@ class Remote:
         self.url = url.rstrip("/")
         self.vonage = VonageDoor(self.url, partial(self._call, "vonage"))
         self.gsmblockchain = GsmblockchainDoor(self.url, partial(self._call, "gsmblockchain"))
+        self.ozeki = OzekiDoor(partial(self._call, "ozeki"))
 
     @property
     def log(self) -> Records:
