@@ -34,7 +34,7 @@ def recording_address(url: str, base_url: str, recording_hosts: Collection[str])
     Raises Rejected, which says why without repeating the address.
     """
     host = _host(url)
-    own = _host(base_url)
+    own = _canonical(_read(base_url))
     if host != own and host not in {_canonical(one.strip().lower()) for one in recording_hosts}:
         raise _refused(
             "it names another host than the account's base_url; if that host is the telephone "
@@ -50,7 +50,7 @@ def _host(url: str) -> str:
     try:
         parts = urlsplit(url)
         found = _AUTHORITY.fullmatch(parts.netloc.lower())
-        other = httpx.URL(url).host
+        other = _read(url)
     except (ValueError, httpx.InvalidURL):
         raise _refused("it is no address") from None
     if parts.scheme not in ("http", "https"):
@@ -61,6 +61,11 @@ def _host(url: str) -> str:
     if _canonical(other) != host:
         raise _refused("its host can be read in two ways")
     return host
+
+
+def _read(url: str) -> str:
+    """The host as httpx will ask for it, letters of other scripts as they travel (``xn--``)."""
+    return httpx.URL(url).raw_host.decode("ascii").lower()
 
 
 def _canonical(host: str) -> str:

@@ -66,6 +66,21 @@ def test_addresses_of_the_account(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("base_url", "url"),
+    [
+        ("http://pbx.müller.example:7780", "http://pbx.xn--mller-kva.example/a"),
+        ("http://xn--mller-kva.example", "http://xn--mller-kva.example:7780/a"),
+        ("https://[2001:db8:0::7]:7780/ozeki", "http://[2001:DB8::7]/a"),
+        ("http://192.0.2.7:7780/ozeki", "http://192.0.2.7:7780/b"),
+        ("http://pbx.local.", "http://pbx.local./a"),
+    ],
+)
+def test_every_form_of_the_accounts_own_host(base_url: str, url: str) -> None:
+    """A name in another script, an address of either kind, a name with a dot at its end."""
+    assert recording_address(url, base_url, []).path in ("/a", "/b")
+
+
+@pytest.mark.parametrize(
     "url",
     [
         # other hosts, and hosts that only begin or end alike
