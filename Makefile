@@ -28,7 +28,7 @@ soak: setup ## Run the long and heavy tests, one after the other
 check: setup ## Check format, style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy $(wildcard config providers archive ledger tasks worker)
+	@$(BIN)/mypy $(wildcard config providers archive ledger tasks worker client/src)
 
 format: setup ## Format the code and repair what ruff can repair
 	@$(BIN)/ruff format .

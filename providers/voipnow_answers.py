@@ -78,7 +78,7 @@ def _entries(entry: object, what: str) -> list[Any]:
     if "phoneCallView" in entry or _text(entry.get("id")):
         return [entry]
     return [
-        {"id": name, **one} if isinstance(one, dict) else one  # one's own id comes last and wins
+        {**one, "id": one.get("id") or name} if isinstance(one, dict) else one
         for name, one in entry.items()
     ]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .errors import Temporary, Uncertain
+from .errors import Rejected, Temporary, Uncertain
 from .voipnow import NoFittingView, Recorded, Voipnow, fitting_view
 from .voipnow_refusals import NAME, CallRefused, Refused, ViewRefused
 
@@ -140,9 +140,9 @@ class Recorder:
             return False
         except Refused as refused:
             # What a second start is answered with is documented nowhere (question 15).
-            if type(refused) is Refused and (shown := self._shown(target)) is not None:
-                return shown
-            raise
+            if type(refused) is not Refused or (shown := self._despite(target)) is None:
+                raise
+            return shown
         if told.known and target.reached(told.since):
             return Recording(target.view_id, told.since)
         return True
@@ -161,12 +161,23 @@ class Recorder:
             self._sleep(_PAUSE_SECONDS)
         return shown
 
+    def _despite(self, target: _Target) -> Recording | None:
+        """The same as `_shown`, for a request that was refused: nothing more is said of it."""
+        try:
+            return self._shown(target)
+        except Uncertain:
+            return None
+
     def _shown(self, target: _Target) -> Recording | None:
-        """The recording as the list shows it, if that is as wanted."""
+        """The recording as the list shows it, if that is as wanted. Raises Uncertain where no list
+        will ever show it.
+        """
         try:
             calls = self._voipnow.calls(target.user_id, target.extension)
         except (Temporary, Uncertain):
             return None
+        except Rejected as error:
+            raise Uncertain(NAME, f"the list that would confirm it is refused: {error}") from None
         call = next((one for one in calls if one["call_id"] == target.call_id), None)
         if call is None:
             return self._ended(target)

@@ -65,13 +65,10 @@ class CallHouse:
         )
 
     def receipts(self) -> list[dict[str, Any]]:
-        """Every receipt in the archive, in the order of their paths."""
+        """Every receipt in the archive; of one call, the first comes first."""
         store = self.house.store
-        return [
-            json.loads(store.read(path))
-            for path in store.paths("legal/certified-calls")
-            if path.endswith(".json")
-        ]
+        paths = sorted(store.paths("legal/certified-calls"), key=lambda path: (len(path), path))
+        return [json.loads(store.read(path)) for path in paths]
 
 
 def call_house(

@@ -17,6 +17,7 @@ from .doors import VonageDoor
 from .gsmblockchain_door import GsmblockchainDoor
 from .log import Records
 from .ozeki_door import OzekiDoor
+from .voipnow_door import VoipnowDoor
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60.0
@@ -30,6 +31,7 @@ class Remote:
         self.vonage = VonageDoor(self.url, partial(self._call, "vonage"))
         self.gsmblockchain = GsmblockchainDoor(self.url, partial(self._call, "gsmblockchain"))
         self.ozeki = OzekiDoor(partial(self._call, "ozeki"))
+        self.voipnow = VoipnowDoor(self.url, partial(self._call, "voipnow"))
 
     @property
     def log(self) -> Records:
