@@ -11,7 +11,7 @@ import httpx
 
 from config.accounts import VonageAccount
 
-from .bodies import is_strong, unsatisfied_total
+from .bodies import begins_anew, is_strong
 from .deadline import Transport, within
 from .exchange import Answer, exchange
 from .headers import date_of
@@ -77,7 +77,7 @@ class Calls:
             with self._answered(
                 "GET", path, what, {**content, "headers": headers}, (200, 206)
             ) as answer:
-                if not _begins_anew(answer, etag, offset):
+                if not begins_anew(answer, etag, offset):
                     yield answer
                     return
         with self._answered("GET", path, what, content, streamed=(200, 206)) as answer:
@@ -140,10 +140,3 @@ class Calls:
         }
         address = self._account.base_url + path
         return self._http.build_request(method, address, headers=sent, **content)
-
-
-def _begins_anew(answer: Answer, etag: str | None, offset: int) -> bool:
-    """Whether the object can only be had from its first byte; If-Range is not every server's."""
-    if answer.status == 416:
-        return unsatisfied_total(answer) != offset or answer.headers.get("ETag", etag) != etag
-    return answer.status == 206 and answer.headers.get("ETag", etag) != etag

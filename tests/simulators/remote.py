@@ -16,6 +16,7 @@ from typing import Any
 from .doors import VonageDoor
 from .gsmblockchain_door import GsmblockchainDoor
 from .log import Records
+from .ozeki_door import OzekiDoor
 from .voipnow_door import VoipnowDoor
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +30,7 @@ class Remote:
         self.url = url.rstrip("/")
         self.vonage = VonageDoor(self.url, partial(self._call, "vonage"))
         self.gsmblockchain = GsmblockchainDoor(self.url, partial(self._call, "gsmblockchain"))
+        self.ozeki = OzekiDoor(partial(self._call, "ozeki"))
         self.voipnow = VoipnowDoor(self.url, partial(self._call, "voipnow"))
 
     @property

@@ -22,6 +22,9 @@ from .gsmblockchain_control import GsmblockchainControl
 from .gsmblockchain_door import GsmblockchainDoor
 from .log import Log, Record, Records
 from .messages import Request, json_reply
+from .ozeki import Ozeki
+from .ozeki_control import OzekiControl
+from .ozeki_door import OzekiDoor
 from .provider import Provider, ProviderControl
 from .voipnow import Voipnow
 from .voipnow_control import VoipnowControl
@@ -165,20 +168,24 @@ class Simulators:
         vonage = Vonage(self._log, self.data)
         gsmblockchain = Gsmblockchain(self._log)
         voipnow = Voipnow(self._log)
+        ozeki = Ozeki(self._log)
         self._server.providers = {
             "vonage": vonage,
             "gsmblockchain": gsmblockchain,
             "voipnow": voipnow,
+            "ozeki": ozeki,
         }
         controls: dict[str, ProviderControl] = {
             "vonage": VonageControl(vonage, self.url),
             "gsmblockchain": GsmblockchainControl(gsmblockchain, self.url),
+            "ozeki": OzekiControl(ozeki, self.url),
             "voipnow": VoipnowControl(voipnow, self.url),
         }
         self._server.control = Control(self._log, controls)
         call = self._server.control.call
         self.vonage = VonageDoor(self.url, partial(call, "vonage"))
         self.gsmblockchain = GsmblockchainDoor(self.url, partial(call, "gsmblockchain"))
+        self.ozeki = OzekiDoor(partial(call, "ozeki"))
         self.voipnow = VoipnowDoor(self.url, partial(call, "voipnow"))
 
     @property
