@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import httpcore
@@ -352,12 +353,13 @@ def test_how_long_to_wait_is_told(status: str, seconds: float | None) -> None:
 @pytest.mark.parametrize("text", ["lone \ud83d", "x" * 70_000])
 def test_what_cannot_be_written_is_not_sent(name: str, text: str) -> None:
     """The error says so before anything was connected, without quoting it."""
+    written: dict[str, Any] = {name: text}
     hook = Hook()
     with (
         serving(answering()) as server,
         pytest.raises(ValueError, match="nothing was sent") as caught,
     ):
-        call(account(server.url), hook, **{name: text})
+        call(account(server.url), hook, **written)
     assert caught.value.__context__ is None
     assert not server.links
     assert hook.calls == 0
