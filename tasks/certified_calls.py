@@ -17,6 +17,7 @@ from ledger.job import Job
 from ledger.requests import Request
 from providers import errors as provider
 from providers.gsmblockchain import Gsmblockchain, Placed
+from providers.gsmblockchain_answers import understood
 from providers.telephone_numbers import BadNumber, e164, national
 
 from . import errors
@@ -93,7 +94,9 @@ def request_call(attempt: Attempt) -> Job:
     try:
         placed = _placed(attempt, account)
     except (CapReached, provider.Unreachable) as error:
-        raise _wait(attempt, f"{error}; tried again", attempt.patience("troubles")) from None
+        raise _wait(attempt, str(error), attempt.patience("troubles")) from None
+    except ValueError as error:
+        raise errors.InvalidArgument(f"not done: {error}") from None
     except Expired as error:
         raise errors.Expired(str(error)) from None
     except NotPossible as error:
@@ -108,6 +111,7 @@ def request_call(attempt: Attempt) -> Job:
 
 def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
     asked = attempt.job.parameters
+    country, phone = national(asked["country"], asked["phone"])
 
     def before_bytes() -> None:
         begun = time.monotonic()
@@ -119,8 +123,8 @@ def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
             raise _Unsent("the ledger took too long to confirm that it may be sent")
 
     return Gsmblockchain(account).call(
-        country=asked["country"],
-        phone=national(asked["country"], asked["phone"]),
+        country=country,
+        phone=phone,
         max_seconds=asked["max_seconds"],
         company_name=asked["company_name"],
         company_id=asked["company_id"],
@@ -182,7 +186,7 @@ def _refused(error: provider.ProviderError) -> Outcome:
     answer = getattr(error, "answer", b"")
     if isinstance(error, provider.Rejected):
         failure = public(error)
-        said = getattr(error, "message", None)
+        said = understood(answer)
         return Outcome(
             states.FAILED,
             REFUSED,
@@ -190,7 +194,7 @@ def _refused(error: provider.ProviderError) -> Outcome:
             errors.stored(failure),
             http_status=status,
             answer=answer,
-            error_message=said,
+            error_message=said.error_message if said else None,
         )
     unknown = errors.Uncertain(f"unknown: {error}; {_DECIDE}")
     return Outcome(
