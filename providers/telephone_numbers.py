@@ -13,6 +13,10 @@ class BadNumber(ValueError):
     """The country is none, or the number cannot be one of it; the message never has the number."""
 
 
+class BadCountry(BadNumber):
+    """The country is none."""
+
+
 def national(country: str, phone: str) -> tuple[str, str]:
     """The country as ``ES``, and the number as dialled within it, without a prefix.
 
@@ -37,7 +41,7 @@ def e164(country: str, phone: str) -> str:
 def _parsed(country: str, phone: str) -> tuple[str, phonenumbers.PhoneNumber]:
     region = country.strip().upper()
     if region not in phonenumbers.SUPPORTED_REGIONS:
-        raise BadNumber("the country is not known: give its two letters of ISO 3166, such as ES")
+        raise BadCountry("the country is not known: give its two letters of ISO 3166, such as ES")
     number = _read(region, phone)
     if number is None:
         raise BadNumber(

@@ -18,7 +18,7 @@ from ledger.requests import Request
 from providers import errors as provider
 from providers.gsmblockchain import Gsmblockchain, Placed
 from providers.gsmblockchain_answers import understood
-from providers.telephone_numbers import BadNumber, e164, national
+from providers.telephone_numbers import BadCountry, BadNumber, e164, national
 
 from . import errors
 from .arguments import RequestCall
@@ -69,6 +69,8 @@ def _parameters(asked: RequestCall, account: GsmblockchainAccount) -> dict[str, 
         )
     try:
         phone = e164(country, asked.phone)
+    except BadCountry as error:
+        raise errors.InvalidArgument(f"not done: country: {error}") from None
     except BadNumber as error:
         raise errors.InvalidArgument(f"not done: phone: {error}") from None
     company = {

@@ -11,6 +11,7 @@ from celery.worker.request import Request as CeleryRequest
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from config.masking import mask
 from config.queues import DUE
 from ledger.hints import Hint
 from ledger.job import Job
@@ -56,6 +57,14 @@ class Message(CeleryRequest):
         super().on_accepted(pid, time_accepted)
         if self.is_hint:
             self.acknowledge()
+
+    def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's signature
+        """Send an event, which Flower and anybody on this Redis may read: results and errors lose
+        their numbers, as in the log.
+        """
+        told = ("result", "exception", "traceback")
+        masked = {name: mask(str(fields[name])) for name in told if fields.get(name)}
+        super().send_event(type, **{**fields, **masked})
 
     def maybe_expire(self) -> bool:
         """Celery drops an expired message before there is a row; ours treat ``expires`` as

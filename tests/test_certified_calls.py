@@ -84,7 +84,7 @@ def test_the_same_id_with_other_parameters_is_a_conflict(
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"phone": "0611"}, "phone: "),
     ({"phone": "+351 912 345 678"}, "phone: the phone is a number of another country than ES"),
-    ({"country": "XX"}, "phone: 'XX' is no country code"),
+    ({"country": "XX"}, "country: the country is not known"),
     ({"country": "ESP"}, "country: "),
     ({"max_seconds": 901}, "max_seconds: account 'legal' allows 900"),
     ({"max_seconds": 0}, "max_seconds: "),
