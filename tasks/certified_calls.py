@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from config.accounts import GsmblockchainAccount
+from config.masking import without
 from config.queues import DUE
 from ledger import states
 from ledger.call_outcomes import PLACED, REFUSED, UNKNOWN, UNSENT, Outcome
@@ -107,8 +108,8 @@ def request_call(attempt: Attempt) -> Job:
         return _stored(attempt, _unsent(str(error)))
     except provider.ProviderError as error:
         _let_rest(account, error)
-        return _stored(attempt, _refused(error))
-    return _stored(attempt, _accepted(placed))
+        return _stored(attempt, _refused(error, account))
+    return _stored(attempt, _accepted(placed, account))
 
 
 def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
@@ -164,13 +165,20 @@ def _let_rest(account: GsmblockchainAccount, error: provider.ProviderError) -> N
         _log.warning("account %s is not held back: %s", account.alias, away)
 
 
-def _accepted(placed: Placed) -> Outcome:
+def _kept(answer: bytes, account: GsmblockchainAccount) -> bytes:
+    """The answer as it came, but for a password that it repeats: receipts are handed to others."""
+    text = answer.decode("utf-8", "surrogateescape")
+    clean = without(text, [account.password.get_secret_value()])
+    return answer if clean == text else clean.encode("utf-8", "surrogateescape")
+
+
+def _accepted(placed: Placed, account: GsmblockchainAccount) -> Outcome:
     return Outcome(
         states.DONE,
         PLACED,
         result={"state": states.DONE, "platform_phone": placed.platform_phone},
         http_status=placed.http_status,
-        answer=placed.answer,
+        answer=_kept(placed.answer, account),
         platform_phone=placed.platform_phone,
     )
 
@@ -182,10 +190,10 @@ def _unsent(why: str) -> Outcome:
     return Outcome(states.FAILED, UNSENT, str(failure), errors.stored(failure))
 
 
-def _refused(error: provider.ProviderError) -> Outcome:
+def _refused(error: provider.ProviderError, account: GsmblockchainAccount) -> Outcome:
     """A refusal that was understood is an answer; everything else nobody can know."""
     status = getattr(error, "http_status", None)
-    answer = getattr(error, "answer", b"")
+    answer = _kept(getattr(error, "answer", b""), account)
     if isinstance(error, provider.Rejected):
         failure = public(error)
         said = understood(answer)
