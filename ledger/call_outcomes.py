@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, case, select, update
 
 from config.version import VERSION
 
@@ -101,9 +101,16 @@ def decided(connection: Connection, job: Job, *, placed: bool, by: str, note: st
     ).one_or_none()
     if row is None:
         return None
-    connection.execute(update(calls).where(calls.c.job_id == job.job_id).values(outcome=RESOLVED))
+    sent_at = connection.execute(
+        update(calls)
+        .where(calls.c.job_id == job.job_id)
+        .values(outcome=RESOLVED)
+        .returning(calls.c.sent_at)
+    ).scalar_one()
     after = Job.of(row)
-    owe_receipt(connection, after, decided="placed" if placed else "not placed", by=by, note=note)
+    if sent_at is not None:
+        said = "placed" if placed else "not placed"
+        owe_receipt(connection, after, decided=said, by=by, note=note)
     ended(connection, after, states.NEEDS_DECISION, by=by, own_task=None)
     return after
 
@@ -118,12 +125,18 @@ def owe_decision(connection: Connection, job: Job) -> None:
 
 
 def note_outcome(connection: Connection, job: Job, outcome: Outcome) -> None:
-    """Keep what is known of a call, and owe its receipt where the request may have left."""
+    """Keep what is known of a call, and owe its receipt where the request may have left. A call of
+    which nothing left, and nothing was told to have left, is given back to the cap.
+    """
+    sent_at: Any = calls.c.sent_at
+    if outcome.outcome == UNSENT:
+        sent_at = case((calls.c.receipts > 0, sent_at))
     row = connection.execute(
         update(calls)
         .where(calls.c.job_id == job.job_id)
         .values(
             outcome=outcome.outcome,
+            sent_at=sent_at,
             answered_at=now() if outcome.http_status is not None else calls.c.answered_at,
             http_status=outcome.http_status,
             answer=outcome.answer or None,
@@ -132,7 +145,7 @@ def note_outcome(connection: Connection, job: Job, outcome: Outcome) -> None:
         )
         .returning(*calls.c)
     ).one()
-    if row.sent_at is not None and (outcome.outcome != UNSENT or row.receipts):
+    if row.sent_at is not None:
         owe_receipt(connection, job)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, exists, select, update
 
 from . import states
 from .call_outcomes import RESOLVED, UNKNOWN, Outcome, note_outcome, owe_decision
 from .cap import Cap, reserved_today
 from .database import Database, now
-from .errors import CapReached, Expired, LeaseLost, NotPossible
+from .errors import CapReached, Expired, LeaseLost, LedgerError, NotPossible
 from .job import COLUMNS, Job, iso
 from .leases import Lease, Leases
 from .schema import calls, jobs
@@ -31,15 +31,22 @@ class Calls:
     def send(self, lease: Lease, cap: Cap) -> None:
         """Note, immediately before the first byte, that the request may have left from now on.
 
-        Raises NotPossible (it was cancelled), Expired, CapReached and LeaseLost: then nothing may
-        leave. Raises LedgerAway when that can not be known.
+        Raises NotPossible (it was cancelled), Expired, CapReached and LeaseLost (so it does where
+        this was noted before, by the same holder too): then nothing may leave. Raises LedgerAway
+        when that can not be known.
         """
         lease.check()
         patience = min(lease.trusted_seconds(), MOST_COMMIT_SECONDS)
-        self._database.write(
-            lambda connection: self._send(connection, lease, cap),
-            patience_seconds=max(patience, 0.1),
-        )
+        noted = False
+
+        def work(connection: Connection) -> None:
+            nonlocal noted
+            # Only a commit of this very call, whose answer was lost, allows what stands there.
+            if not (noted and _sending(connection, lease)):
+                self._send(connection, lease, cap)
+            noted = True
+
+        self._database.write(work, patience_seconds=max(patience, 0.1))
 
     def answered(self, lease: Lease, outcome: Outcome, *, own_task: str | None) -> Job:
         """Store what became of the request, with everything that this owes.
@@ -85,8 +92,7 @@ class Calls:
             .returning(*COLUMNS)
         ).one_or_none()
         if row is None:
-            _refuse_to_send(connection, lease)
-            return
+            raise _refusal(connection, lease)
         job = Job.of(row)
         if not reserved_today(connection, job.job_id, job.account, cap):
             raise CapReached(
@@ -118,13 +124,18 @@ class Calls:
         return self._too_late(connection, lease, outcome)
 
     def _too_late(self, connection: Connection, lease: Lease, outcome: Outcome) -> Job:
-        """A person has decided already, or this very outcome is stored: its answer was lost."""
+        """A person has decided already, or this very outcome is stored: its answer was lost. What
+        is said after a decision is kept once: the token is taken from the row with it.
+        """
+        heard = connection.execute(
+            update(jobs)
+            .where(jobs.c.job_id == lease.job_id, jobs.c.lease_token == lease.token)
+            .where(exists().where(calls.c.job_id == jobs.c.job_id, calls.c.outcome == RESOLVED))
+            .values(lease_token=None)
+        )
         job = find(connection, lease.job_id)
         assert job is not None
-        known = connection.execute(
-            select(calls.c.outcome).where(calls.c.job_id == job.job_id)
-        ).scalar_one()
-        if known != RESOLVED:
+        if not heard.rowcount:
             return job
         why = f"an answer came after the decision: {outcome.outcome}; {outcome.reason or 'OK'}"
         audited(connection, job.job_id, (job.state, job.state), by=self._worker, why=why)
@@ -134,10 +145,13 @@ class Calls:
 
 
 def _settled(connection: Connection, lease: Lease, outcome: Outcome, before: str) -> Job | None:
+    mine = [jobs.c.lease_token == lease.token, jobs.c.state == before]
+    if outcome.state == before:
+        # Where it stands already, the answer to the commit that stored it was lost.
+        mine.append(jobs.c.reason.is_distinct_from(outcome.reason))
     row = connection.execute(
         update(jobs)
-        .where(jobs.c.job_id == lease.job_id, jobs.c.lease_token == lease.token)
-        .where(jobs.c.state == before)
+        .where(jobs.c.job_id == lease.job_id, *mine)
         .values(
             state=outcome.state,
             reason=outcome.reason,
@@ -152,21 +166,23 @@ def _settled(connection: Connection, lease: Lease, outcome: Outcome, before: str
     return None if row is None else Job.of(row)
 
 
-def _refuse_to_send(connection: Connection, lease: Lease) -> None:
-    """Say why nothing may leave; nothing is said where a commit whose answer was lost had allowed
-    it already, to this very holder.
-    """
-    job = find(connection, lease.job_id)
-    own = connection.execute(
+def _sending(connection: Connection, lease: Lease) -> bool:
+    return _own_state(connection, lease) == states.SENDING
+
+
+def _own_state(connection: Connection, lease: Lease) -> str | None:
+    return connection.execute(
         select(jobs.c.state).where(jobs.c.job_id == lease.job_id, jobs.c.lease_token == lease.token)
     ).scalar_one_or_none()
-    if own == states.SENDING:
-        return
-    if own != states.RUNNING or job is None:
-        raise LeaseLost(f"the lease on job {lease.job_id} was lost; another worker goes on")
-    if job.cancel_requested:
-        raise NotPossible("not done: it was cancelled while it ran")
-    passed = connection.execute(select(now())).scalar_one()
-    if job.not_after is not None and job.not_after <= passed:
-        raise Expired("not done: not_after had passed before anything was sent")
-    raise LeaseLost(f"the lease on job {lease.job_id} was lost; another worker goes on")
+
+
+def _refusal(connection: Connection, lease: Lease) -> LedgerError:
+    """Why nothing may leave."""
+    job = find(connection, lease.job_id)
+    if job is not None and _own_state(connection, lease) == states.RUNNING:
+        if job.cancel_requested:
+            return NotPossible("not done: it was cancelled while it ran")
+        passed = connection.execute(select(now())).scalar_one()
+        if job.not_after is not None and job.not_after <= passed:
+            return Expired("not done: not_after had passed before anything was sent")
+    return LeaseLost(f"the lease on job {lease.job_id} was lost; another worker goes on")

@@ -91,5 +91,7 @@ def release(connection: Connection, job_id: str, account: str) -> None:
 def _give_back(connection: Connection, account: str, day: date) -> None:
     c = call_days.c
     connection.execute(
-        update(call_days).where(c.account == account, c.day == day).values(calls=c.calls - 1)
+        update(call_days)
+        .where(c.account == account, c.day == day, c.calls > 0)
+        .values(calls=c.calls - 1)
     )

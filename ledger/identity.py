@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select, text
 
+from . import quarantine
 from .database import Database, now
 from .errors import Foreign, SchemaMismatch
 from .schema import jobs, ledger
@@ -92,6 +93,24 @@ class Identity:
         return self._database.read(
             lambda connection: str(connection.execute(select(ledger.c.identity)).scalar_one())
         )
+
+    def quarantined(self) -> bool:
+        """Whether this ledger was restored and places no certified call until that is lifted."""
+        return self._database.read(
+            lambda connection: bool(connection.execute(select(ledger.c.quarantined)).scalar_one())
+        )
+
+    def quarantine(self) -> None:
+        """From now on a certified call that this ledger does not know, or has not sent yet, needs a
+        decision: it may have been placed without its knowledge. Everything else goes on.
+        """
+        self._database.write(lambda connection: quarantine.begin(connection, by="ledger"))
+
+    def lift(self, *, by: str, note: str) -> None:
+        """End the quarantine, audited under the ledger's identity with who and why. What needs a
+        decision still does.
+        """
+        self._database.write(lambda connection: quarantine.lift(connection, by=by, note=note))
 
     def is_empty(self) -> bool:
         """Whether no job was ever opened in it."""

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from . import states
-from .call_outcomes import undecided
+from .call_outcomes import KIND, undecided
 from .database import Database, now
 from .job import COLUMNS, Job
 from .schema import jobs
@@ -18,7 +18,11 @@ from .transitions import audited, cancel_open, ended
 MOST_TAKEOVERS = 5
 
 _DIED = "its worker stopped answering; another goes on"
-_DIED_OFTEN = "its worker died five times; see the workers' logs, then retry it"
+_DIED_OFTEN = "unknown: its worker died five times; see the workers' logs, then retry it"
+_DIED_UNSENT = (
+    "not done: its worker died five times, before anything was sent; see the workers' logs; to "
+    "call, send a new request id"
+)
 
 
 class Recovery:
@@ -35,7 +39,7 @@ class Recovery:
         """
         dead = self._database.read(
             lambda connection: connection.execute(
-                select(jobs.c.job_id, jobs.c.lease_token, jobs.c.state).where(
+                select(jobs.c.job_id, jobs.c.lease_token, jobs.c.state, jobs.c.kind).where(
                     jobs.c.state.in_((states.RUNNING, states.SENDING)), jobs.c.lease_until < now()
                 )
             ).all()
@@ -46,9 +50,9 @@ class Recovery:
     def _take_one(self, connection: Connection, row: Any) -> Job | None:
         if row.state == states.SENDING:
             return undecided(connection, row.job_id, row.lease_token, by=self._worker)
-        return self._take(connection, row.job_id, row.lease_token)
+        return self._take(connection, row.job_id, row.lease_token, row.kind)
 
-    def _take(self, connection: Connection, job_id: str, token: str) -> Job | None:
+    def _take(self, connection: Connection, job_id: str, token: str, kind: str) -> Job | None:
         mine = (
             jobs.c.job_id == job_id,
             jobs.c.lease_token == token,
@@ -72,13 +76,16 @@ class Recovery:
         ).one_or_none()
         if row is not None:
             return self._passed_on(connection, Job.of(row))
+        error = {"type": "Uncertain", "message": _DIED_OFTEN}
+        if kind == KIND:
+            error = {"type": "Unreachable", "message": _DIED_UNSENT}
         row = connection.execute(
             update(jobs)
             .where(*mine, last)
             .values(
                 state=states.FAILED,
-                reason=f"unknown: {_DIED_OFTEN}",
-                error={"type": "Uncertain", "message": f"unknown: {_DIED_OFTEN}"},
+                reason=error["message"],
+                error=error,
                 takeovers=jobs.c.takeovers + 1,
                 next_attempt_at=None,
                 **left,

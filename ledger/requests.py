@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -13,6 +13,7 @@ from .cap import Cap, reserve
 from .database import Database, now
 from .errors import RequestConflict
 from .job import FINGERPRINT_VERSION, Job, fingerprint, job_id
+from .quarantine import withheld, withhold
 from .schema import calls, jobs, queues, waiters
 from .transitions import OWN_ANSWER_SECONDS, audited, find, find_held, notification, owe
 
@@ -80,11 +81,17 @@ def open_or_join(
 ) -> tuple[Job, int | None]:
     """The job of a request, opened or found, and the number of its first hint where it was opened.
 
+    In quarantine a certified call that is opened needs a decision at once, and has no hint.
+
     Raises RequestConflict, and CapReached where a paid call can not be opened any more today.
     """
     job = find_held(connection, request.job_id)
     number = None
-    if job is None:
+    if job is None and withheld(connection, request.kind):
+        opened, _ = insert_job(connection, replace(request, cap=None), by=by)
+        job = withhold(connection, opened.job_id, states.PENDING, by=by)
+        assert job is not None
+    elif job is None:
         job, number = insert_job(connection, request, by=by)
     elif job.fingerprint != fingerprint(request.parameters):
         raise RequestConflict(
@@ -130,11 +137,11 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
         "created_at": now(),
         "updated_at": now(),
     }
-    reserved_on = None
-    if request.cap is not None:
-        reserved_on = reserve(connection, request.account, request.cap)
     connection.execute(insert(jobs).values(**values))
-    if reserved_on is not None:
+    if request.cap is not None:
+        # After the row: of two that ask for the same call, the second has to meet the first's row,
+        # not the cap that the first has reached.
+        reserved_on = reserve(connection, request.account, request.cap)
         connection.execute(
             insert(calls).values(job_id=request.job_id, reserved_on=reserved_on, receipts=0)
         )

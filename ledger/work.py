@@ -66,8 +66,8 @@ class Work:
             if number is None:
                 return job, holds(connection, job.job_id, token)
             held = claim(connection, job.job_id, token, seconds, by=self._worker)
-            assert held is not None
-            return held, True
+            # Should the database's clock have been set back just now, it is not due yet.
+            return (job, False) if held is None else (held, True)
 
         job, mine = self._database.write(work)
         if not mine:
