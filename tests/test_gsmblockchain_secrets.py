@@ -43,6 +43,7 @@ from .gsmblockchain_calls import (
     sending,
     serving,
 )
+from .overheard import listen
 
 SECRETS = (USERNAME, PASSWORD, PHONE, COMPANY_NAME, COMPANY_ID)
 QUERY = f"user={quote_plus(USERNAME)}&pass={quote_plus(PASSWORD)}&phone={PHONE}"
@@ -106,7 +107,7 @@ def test_no_end_of_a_call_shows_what_was_sent(
     """Not the error, its arguments, its traceback with the variables of our frames, nor the log,
     where nobody quietens httpx either, and whatever the provider repeats of it.
     """
-    caplog.set_level(logging.INFO)
+    listen(caplog, logging.INFO)
     with serving(serve) as server, pytest.raises(ProviderError) as caught:
         call(account(server.url, timeout_seconds=1))
     error = caught.value
@@ -135,7 +136,7 @@ def test_a_long_reason_is_cut() -> None:
 
 def test_an_unreachable_provider_shows_no_address(caplog: pytest.LogCaptureFixture) -> None:
     """Nor does the log."""
-    caplog.set_level(logging.DEBUG)
+    listen(caplog, logging.DEBUG)
     with pytest.raises(ProviderError) as caught:
         call(account("http://127.0.0.1:1"))
     assert not found(SECRETS, {**kept(caught.value), "log": caplog.text.encode()})
@@ -143,7 +144,7 @@ def test_an_unreachable_provider_shows_no_address(caplog: pytest.LogCaptureFixtu
 
 def test_a_call_that_is_placed_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     """By httpx at its most talkative, neither with the address nor with the answer."""
-    caplog.set_level(logging.DEBUG)
+    listen(caplog, logging.DEBUG)
     with serving(answering()) as server:
         placed = call(account(server.url))
     assert placed.platform_phone is not None
