@@ -15,6 +15,8 @@ from config.queues import DUE
 from ledger.hints import Hint
 from ledger.job import Job
 
+from .shown import shown_arguments
+
 _log = logging.getLogger(__name__)
 #: What kombu and redis-py raise while the broker is away, frozen or cut off.
 _BROKER_AWAY = (OperationalError, RedisError, OSError)
@@ -28,15 +30,15 @@ revoked_listeners: list[Callable[[str], None]] = []
 
 
 class Message(CeleryRequest):
-    """A received message. Its arguments are never shown; a hint is acknowledged at acceptance, any
-    other message when its task has returned, that is, when its row is committed.
+    """A received message. Of its arguments account and day are shown, and the others' names; a hint
+    is acknowledged at acceptance, any other message when its task has returned, that is, when its
+    row is committed.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        shown = sorted(self._kwargs) if isinstance(self._kwargs, dict) else []
         self._argsrepr = "()" if not self._args else "(...)"
-        self._kwargsrepr = "{" + ", ".join(f"{name}: ..." for name in shown) + "}"
+        self._kwargsrepr = shown_arguments(self._kwargs if isinstance(self._kwargs, dict) else {})
         self._request_dict["argsrepr"] = self._argsrepr
         self._request_dict["kwargsrepr"] = self._kwargsrepr
 

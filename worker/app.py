@@ -35,6 +35,11 @@ app = Celery(
 )
 app.steps["worker"].add(Sweeper)
 
+if "flower.command" in sys.modules:  # Celery's command line, which loads it with every command
+    from .dashboard import prepare
+
+    prepare()
+
 
 @signals.setup_logging.connect
 def _log(loglevel: int | str = "INFO", **_: object) -> None:

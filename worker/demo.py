@@ -105,7 +105,7 @@ class _Night:
         self._process(
             "flower",
             [*celery, "flower", "--address=127.0.0.1", f"--port={self._ports['flower']}"],
-            {"FLOWER_BASIC_AUTH": self._flower_login},
+            {"FLOWER_BASIC_AUTH": self._flower_login, "FLOWER_DB": str(self._folder / "flower")},
         )
         _reached(f"http://127.0.0.1:{self._ports['flower']}/healthcheck")
         seconds = time.monotonic() - began
