@@ -16,6 +16,8 @@ from config.queues import DUE
 from ledger.hints import Hint
 from ledger.job import Job
 
+from .shown import shown_arguments, shown_result
+
 _log = logging.getLogger(__name__)
 #: What kombu and redis-py raise while the broker is away, frozen or cut off.
 _BROKER_AWAY = (OperationalError, RedisError, OSError)
@@ -29,15 +31,15 @@ revoked_listeners: list[Callable[[str], None]] = []
 
 
 class Message(CeleryRequest):
-    """A received message. Its arguments are never shown; a hint is acknowledged at acceptance, any
-    other message when its task has returned, that is, when its row is committed.
+    """A received message. Of its arguments account and day are shown, and the others' names; a hint
+    is acknowledged at acceptance, any other message when its task has returned, that is, when its
+    row is committed.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        shown = sorted(self._kwargs) if isinstance(self._kwargs, dict) else []
         self._argsrepr = "()" if not self._args else "(...)"
-        self._kwargsrepr = "{" + ", ".join(f"{name}: ..." for name in shown) + "}"
+        self._kwargsrepr = shown_arguments(self._kwargs if isinstance(self._kwargs, dict) else {})
         self._request_dict["argsrepr"] = self._argsrepr
         self._request_dict["kwargsrepr"] = self._kwargsrepr
 
@@ -62,8 +64,11 @@ class Message(CeleryRequest):
         """Send an event, which Flower and anybody on this Redis may read: results and errors lose
         their numbers, as in the log.
         """
-        told = ("result", "exception", "traceback")
-        masked = {name: mask(str(fields[name])) for name in told if fields.get(name)}
+        masked = {
+            name: mask(str(fields[name])) for name in ("exception", "traceback") if fields.get(name)
+        }
+        if fields.get("result"):
+            masked["result"] = shown_result(str(fields["result"]))
         super().send_event(type, **{**fields, **masked})
 
     def maybe_expire(self) -> bool:

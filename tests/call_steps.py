@@ -24,7 +24,6 @@ from .gates import Gate, gate
 from .servers import Valkey
 from .simulators import Simulators
 
-
 #: Alembic keeps its context in a global: one ledger after the other, where stages are threads.
 _ALEMBIC = threading.Lock()
 

@@ -39,6 +39,11 @@ app.steps["worker"].add(Sweeper)
 keep_consuming()
 app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "worker.results:Outcomes")
 
+if "flower.command" in sys.modules:  # Celery's command line, which loads it with every command
+    from .dashboard import prepare
+
+    prepare()
+
 
 @signals.setup_logging.connect
 def _log(loglevel: int | str = "INFO", **_: object) -> None:
