@@ -49,7 +49,8 @@ class Stage:
     def lock(self, timeout: float = 20) -> None:
         """Hold the ledger's writing lock, as another process would."""
         path = self.calling.house.folder / "ledger.sqlite3"
-        lock = sqlite3.connect(path, isolation_level=None, timeout=timeout)
+        # Whoever closes the stage lets go of it, on a thread of its own.
+        lock = sqlite3.connect(path, isolation_level=None, timeout=timeout, check_same_thread=False)
         lock.execute("BEGIN IMMEDIATE")
         self._lock = lock
 
@@ -64,11 +65,14 @@ class Stage:
 
     def requests(self, outcome: str | None = None) -> int:
         """How many requests the platform has seen, or has ended so."""
+        mine = [one for one in self.simulators.log if one.get("account") == self._username]
         return sum(
-            record["provider"] == "gsmblockchain" and outcome in (None, record.get("outcome"))
-            for record in self.simulators.log
-            if record.get("operation") == "call"
+            one.get("operation") == "call" and outcome in (None, one.get("outcome")) for one in mine
         )
+
+    @property
+    def _username(self) -> str:
+        return str(self.calling.platform.username)
 
     def ask(self) -> None:
         self.asked = self.calling.ask(self.app, "r1", task_id="the-task")
