@@ -23,9 +23,10 @@ from providers.telephone_numbers import BadCountry, BadNumber, e164, national
 
 from . import errors
 from .arguments import RequestCall
-from .attempt import Attempt, Wait
+from .attempt import Attempt
 from .consequences import THROTTLED_SECONDS, public
 from .front_door import job_task
+from .lateness import Deadline
 from .resources import calling_account, ledger
 from .turns import take_turn
 
@@ -91,13 +92,15 @@ def request_call(attempt: Attempt) -> Job:
     """Ask the platform for a certified call, at most once: {job_id, state, platform_phone}."""
     account = calling_account(attempt.job.account)
     attempt.quiet_seconds = 2 * account.timeout_seconds + ledger().leases.seconds
-    _refuse_late(attempt)
+    deadline = Deadline(attempt)
+    deadline.refuse_late()
     attempt.check()
-    take_turn(account, lambda reason, seconds: _wait(attempt, reason, seconds))
+    take_turn(account, lambda reason, seconds: deadline.wait(reason, seconds, progressed=False))
     try:
         placed = _placed(attempt, account)
     except (CapReached, provider.Unreachable) as error:
-        raise _wait(attempt, str(error), attempt.patience("troubles")) from None
+        seconds = attempt.patience("troubles")
+        raise deadline.wait(str(error), seconds, progressed=False) from None
     except ValueError as error:
         raise errors.InvalidArgument(f"not done: {error}") from None
     except Expired as error:
@@ -137,21 +140,6 @@ def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
 
 def _cap(account: GsmblockchainAccount) -> Cap:
     return Cap(account.max_calls_per_day, account.timezone)
-
-
-def _refuse_late(attempt: Attempt) -> None:
-    job = attempt.job
-    if job.not_after is not None and job.updated_at >= job.not_after:
-        why = f"; last: {job.reason}" if job.reason else ""
-        raise errors.Expired(f"not done: not_after has passed and nothing was sent{why}")
-
-
-def _wait(attempt: Attempt, reason: str, seconds: float) -> Wait:
-    """A wait that ends at ``not_after``: whoever asked learns then that nothing was sent."""
-    job = attempt.job
-    if job.not_after is not None:
-        seconds = min(seconds, max(job.not_after - job.updated_at, 0.0))
-    return Wait(reason, seconds, progressed=False)
 
 
 def _let_rest(account: GsmblockchainAccount, error: provider.ProviderError) -> None:

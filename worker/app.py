@@ -27,7 +27,9 @@ app = Celery(
     "earwitness",
     config_source="config.celery",
     include=[
+        "tasks.calls",
         "tasks.certified_calls",
+        "tasks.live_recordings",
         "tasks.recordings",
         "tasks.exports",
         "tasks.nightly",
