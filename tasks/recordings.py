@@ -16,19 +16,17 @@ from providers.vonage import Vonage
 from . import errors, windows
 from .arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
 from .asking import vonage_request
-from .attempt import Attempt, Ended, Wait
+from .attempt import Attempt, Ended
 from .consequences import consequences, public, throttled
 from .deletions import refuse_unproven
 from .front_door import ShortLived, job_task, plain_task
 from .resources import vonage_account
-from .singles import keep_single
+from .singles import fetch_again, keep_single
 from .vonage import client, plain_client
 
 #: A list answers or fails: three tries within half a minute (design 4).
 _TRY_AGAIN_AFTER = (1.0, 4.0)
 _LONGEST_PAUSE_SECONDS = 20.0
-#: How often a damaged recording is fetched again.
-_MOST_DAMAGED = 3
 
 Answer = TypeVar("Answer")
 
@@ -110,18 +108,11 @@ def download_recording(attempt: Attempt) -> Ended:
         except Contradiction:
             raise
         except Damaged as error:
-            _fetch_again(attempt, error)
+            fetch_again(attempt, error)
             raise
     result = {"path": audio.path, "sha256": audio.sha256, "bytes": audio.bytes}
     entry = {"path": metadata.path, "sha256": metadata.sha256}
     return Ended(result, owed=[("chain", entry)])
-
-
-def _fetch_again(attempt: Attempt, error: Damaged) -> None:
-    times = int(attempt.job.work.get("damaged", 0)) + 1
-    attempt.job.work["damaged"] = times
-    if times < _MOST_DAMAGED:
-        raise Wait(f"{error}; fetched again", attempt.patience("fetches")) from None
 
 
 def _delete_request(asked: DeleteRecording, task_id: str) -> Request:

@@ -29,6 +29,8 @@ app = Celery(
     include=[
         "tasks.certified_calls",
         "tasks.recordings",
+        "tasks.live_recordings",
+        "tasks.collecting",
         "tasks.exports",
         "tasks.nightly",
         "tasks.jobs",
