@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from archive.errors import Contradiction, Damaged
 from config.logging import mask
-from config.queues import DOWNLOADS
+from config.queues import DOWNLOADS, DUE
 from config.settings import settings
 from ledger import instructions as recorded
 from ledger import states
@@ -48,7 +48,7 @@ def collection(alias: str, start_job_id: str, call_id: str) -> Request:
         account=alias,
         request_id=start_job_id,
         parameters={"call_id": call_id, "start_job_id": start_job_id},
-        queue=DOWNLOADS,
+        queue=DUE,
         waits_seconds=settings().poll_first_seconds,
         reason=_WAITS,
     )
@@ -75,6 +75,8 @@ def collect_recording(attempt: Attempt) -> Ended:
         instruction = _instruction(attempt)
     if instruction.record_url is None:
         raise Wait(attempt.job.work["why"], attempt.patience("looks"), progressed=False)
+    if attempt.job.queue != DOWNLOADS:
+        raise Wait("its end was told; it is fetched", 0, queue=DOWNLOADS)
     return _collected(attempt, instruction, instruction.record_url)
 
 

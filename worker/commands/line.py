@@ -33,6 +33,7 @@ COMMANDS = {
     "export": ("exports", "Export days of an account."),
     "extract": ("archives", "Take one recording out of the archive."),
     "find": ("archives", "Find recordings in the archive."),
+    "hooks": ("hooks", "Receive the notifications of Ozeki servers."),
     "migrate": ("migration", "Bring the ledger's schema to this program's version."),
     "resolve": ("decisions", "Decide what became of a certified call."),
     "retry": ("jobs", "Have a failed or cancelled job done once more."),
