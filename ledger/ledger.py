@@ -12,6 +12,7 @@ from .days import Days
 from .decisions import Decisions
 from .hints import Hints
 from .identity import Identity
+from .instructions import Instructions
 from .leases import Leases
 from .obligations import Obligations
 from .reading import Reading
@@ -44,6 +45,7 @@ class Ledger:
         self.obligations = Obligations(self.database)
         self.decisions = Decisions(self.database)
         self.calls = Calls(self.database, self.leases, worker)
+        self.instructions = Instructions(self.database)
         self.days = Days(self.database)
         self.accounts = Accounts(self.database)
         self.jobs = Reading(self.database)

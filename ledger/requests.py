@@ -14,8 +14,20 @@ from .database import Database, now
 from .errors import RequestConflict
 from .job import FINGERPRINT_VERSION, Job, fingerprint, job_id
 from .quarantine import withheld, withhold
-from .schema import calls, jobs, queues, waiters
+from .schema import calls, instructions, jobs, queues, waiters
 from .transitions import OWN_ANSWER_SECONDS, audited, find, find_held, notification, owe
+
+
+@dataclass(frozen=True, slots=True)
+class ToRecord:
+    """The instruction that a start is opened with: the unguessable ``token`` under which the
+    recording's end is told, the call, who controls it, and what the document says.
+    """
+
+    token: str
+    call_id: str
+    control: str
+    parameters: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,10 @@ class Request:
     ``parameters`` are validated and canonical; ``task_id`` is the Celery task that asks (its own
     hints run under it); ``not_after`` is in seconds since 1970, and ``lifetime_seconds`` how
     long after the opening it is where it is not given; ``cap`` is that of paid calls.
+
+    ``beside`` is the job that is opened in the same transaction, waits for ``reason`` until it is
+    woken or so many ``waits_seconds`` have passed, and tells its end to the same ``notify``;
+    ``to_record`` is the instruction that a start of a recording is opened with.
     """
 
     kind: str
@@ -38,6 +54,10 @@ class Request:
     lifetime_seconds: float | None = None
     cap: Cap | None = None
     work: dict[str, Any] | None = None
+    beside: Request | None = None
+    waits_seconds: float | None = None
+    reason: str | None = None
+    to_record: ToRecord | None = None
 
     @property
     def job_id(self) -> str:
@@ -93,6 +113,7 @@ def open_or_join(
         assert job is not None
     elif job is None:
         job, number = insert_job(connection, request, by=by)
+        _open_beside(connection, request, by=by, notify=notify)
     elif job.fingerprint != fingerprint(request.parameters):
         raise RequestConflict(
             f"not done: request id {request.request_id!r} was used before for {request.kind} of "
@@ -101,6 +122,44 @@ def open_or_join(
     if request.task_id is not None:
         add_waiter(connection, job, request.task_id, notify)
     return job, number
+
+
+def _open_beside(
+    connection: Connection, request: Request, *, by: str, notify: dict[str, str] | None
+) -> None:
+    """What is opened together with a job: another that waits, and the instruction of both."""
+    other = request.beside
+    if other is not None:
+        job, _ = insert_job(connection, other, by=by)
+        wait = 0.0 if other.waits_seconds is None else other.waits_seconds
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.job_id == job.job_id)
+            .values(
+                state=states.WAITING,
+                reason=other.reason,
+                next_attempt_at=now() + wait,
+                hinted_at=None,
+            )
+        )
+        change = (states.PENDING, states.WAITING)
+        audited(connection, job.job_id, change, by=by, why=other.reason or "")
+        if notify is not None:
+            add_waiter(connection, job, job.task_id, notify)
+    if request.to_record is not None:
+        connection.execute(
+            insert(instructions).values(
+                token=request.to_record.token,
+                job_id=request.job_id,
+                collect_job_id=None if other is None else other.job_id,
+                account=request.account,
+                call_id=request.to_record.call_id,
+                control=request.to_record.control,
+                parameters=request.to_record.parameters,
+                state="armed",
+                created_at=now(),
+            )
+        )
 
 
 def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Job, int]:

@@ -155,6 +155,28 @@ call_days = Table(
     Column("calls", Integer, nullable=False),
 )
 
+instructions = Table(
+    "instructions",
+    metadata,
+    Column("token", String(64), primary_key=True),
+    Column("job_id", String(36), ForeignKey("jobs.job_id"), nullable=False),
+    Column("collect_job_id", String(36), ForeignKey("jobs.job_id")),
+    Column("account", String(40), nullable=False),
+    Column("call_id", _Words, nullable=False),
+    Column("control", String(32), nullable=False),
+    Column("parameters", _JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("record_url", _Words),
+    Column("created_at", Double, nullable=False),
+    Column("answered_at", Double),
+    Column("completed_at", Double),
+    Column("call_gone_at", Double),
+)
+Index("ix_instructions_job", instructions.c.job_id, unique=True)
+Index("ix_instructions_collect", instructions.c.collect_job_id)
+Index("ix_instructions_call", instructions.c.account, instructions.c.call_id)
+Index("ix_instructions_state", instructions.c.state)
+
 days = Table(
     "days",
     metadata,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from config.accounts import Account, AnyAccount, VoipnowAccount
+from config.accounts import Account, AnyAccount, OzekiAccount, VoipnowAccount
 from config.queues import DUE
 from ledger.job import Job
 from ledger.requests import Request
 
-from . import voipnow_recordings
+from . import ozeki_recordings, voipnow_recordings
 from .arguments import StartRecording, StopRecording
 from .attempt import Attempt, Ended, Parts
 from .errors import InvalidArgument
@@ -33,7 +33,10 @@ class Starter(Protocol):
         """Start the recording that the job's parameters describe."""
 
 
-STARTERS: dict[type[AnyAccount], Starter] = {VoipnowAccount: voipnow_recordings}
+STARTERS: dict[type[AnyAccount], Starter] = {
+    OzekiAccount: ozeki_recordings,
+    VoipnowAccount: voipnow_recordings,
+}
 
 
 def start_request(asked: StartRecording, task_id: str) -> Request:
@@ -42,7 +45,7 @@ def start_request(asked: StartRecording, task_id: str) -> Request:
     Raises InvalidArgument: nothing was opened.
     """
     account = account_of(asked.account)
-    return Request(
+    request = Request(
         kind="recording.start",
         account=account.alias,
         request_id=asked.request_id or task_id,
@@ -52,6 +55,9 @@ def start_request(asked: StartRecording, task_id: str) -> Request:
         not_after=None if asked.not_after is None else asked.not_after.timestamp(),
         lifetime_seconds=LIFETIME_SECONDS,
     )
+    if isinstance(account, OzekiAccount):
+        return ozeki_recordings.opened_with(request, account)
+    return request
 
 
 def _starter(account: Account) -> Starter:

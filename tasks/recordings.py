@@ -14,17 +14,14 @@ from providers.vonage import Vonage
 from . import errors, windows
 from .arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
 from .asking import vonage_request
-from .attempt import Attempt, Ended, Wait
+from .attempt import Attempt, Ended
 from .consequences import consequences
 from .deletions import refuse_unproven
 from .front_door import ShortLived, job_task, plain_task
 from .listings import Answer, Listing, answered
 from .resources import vonage_account
-from .singles import keep_single
+from .singles import fetch_again, keep_single
 from .vonage import client, plain_client
-
-#: How often a damaged recording is fetched again.
-_MOST_DAMAGED = 3
 
 
 @plain_task("recording.list", ListRecordings, ShortLived)
@@ -74,18 +71,11 @@ def download_recording(attempt: Attempt) -> Ended:
         except Contradiction:
             raise
         except Damaged as error:
-            _fetch_again(attempt, error)
+            fetch_again(attempt, error)
             raise
     result = {"path": audio.path, "sha256": audio.sha256, "bytes": audio.bytes}
     entry = {"path": metadata.path, "sha256": metadata.sha256}
     return Ended(result, owed=[("chain", entry)])
-
-
-def _fetch_again(attempt: Attempt, error: Damaged) -> None:
-    times = int(attempt.job.work.get("damaged", 0)) + 1
-    attempt.job.work["damaged"] = times
-    if times < _MOST_DAMAGED:
-        raise Wait(f"{error}; fetched again", attempt.patience("fetches")) from None
 
 
 def _delete_request(asked: DeleteRecording, task_id: str) -> Request:

@@ -82,7 +82,7 @@ def _ended(attempt: Attempt, recording: Recording) -> Ended:
             "format": attempt.job.parameters.get("format"),
             "recording_since": recording.since,
             "collected": False,
-            "collected_because": "VoipNow offers no way to fetch a file",
+            "not_collected_because": "VoipNow offers no way to fetch a file",
         }
     )
 

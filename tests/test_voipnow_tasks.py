@@ -64,7 +64,7 @@ def test_a_recording_is_begun_confirmed_and_ended(live: LiveHouse, caller: Celer
     begun = live.start(caller, call, format="wav49", request_id="r1").get(timeout=20)
     assert begun["call_id"] == call["id"]
     assert (begun["view_id"], begun["format"], begun["collected"]) == ("01", "wav49", False)
-    assert "no way to fetch a file" in begun["collected_because"]
+    assert "no way to fetch a file" in begun["not_collected_because"]
     assert datetime.fromisoformat(begun["recording_since"]).tzinfo is not None
     assert live.recorded() == ["01"]
     job = live.job("r1")

@@ -31,6 +31,7 @@ app = Celery(
         "tasks.certified_calls",
         "tasks.live_recordings",
         "tasks.recordings",
+        "tasks.collecting",
         "tasks.exports",
         "tasks.nightly",
         "tasks.jobs",

@@ -16,6 +16,7 @@ from .display import print_json
 _MODULES = (
     "calls",
     "certified_calls",
+    "collecting",
     "exports",
     "jobs",
     "live_recordings",

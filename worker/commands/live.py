@@ -114,6 +114,6 @@ def _told(result: dict[str, Any]) -> list[str]:
         + (f" since {since}" if since else "")
     ]
     if not result["collected"]:
-        why = result.get("collected_because")
+        why = result.get("not_collected_because")
         lines.append("its file is not collected" + (f": {why}" if why else ""))
     return [*lines, f"job {result['job_id']}"]
