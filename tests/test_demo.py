@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -49,6 +50,10 @@ def test_the_demo_shows_a_night_from_start_to_proof() -> None:
         r"^manifest: ",
         r"^certified call placed: job [0-9a-f-]{36}$",
         r"^receipt: /.+/archive/legal/certified-calls/\d{4}/\d\d/[0-9a-f-]{36}\.json$",
+        r"^recording confirmed on pbx since 20\d\d-",
+        r"^recording collected from office \(http\): /.+\.mp3$",
+        r"^recording collected from reception \(ozml_third_party\): /.+\.mp3$",
+        r"^recording collected from hotline \(ozml_extension\): /.+\.mp3$",
         r"^verify: ok",
         r"^Flower: http://127\.0\.0\.1:\d+",
     ]
@@ -66,6 +71,10 @@ def test_the_demo_shows_a_night_from_start_to_proof() -> None:
     assert (receipt["outcome"], receipt["http_status"]) == ("placed", 200)
     assert f"job {receipt['job_id']}\n" in done.stdout
     assert receipt["phone"] not in done.stdout
+    collected = re.findall(r"^recording collected from .*: (/.+)$", done.stdout, re.MULTILINE)
+    for path in collected:
+        told = json.loads(Path(path).with_suffix(".json").read_text())
+        assert told["sha256"] == hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def test_the_demo_names_a_recording_that_is_withheld() -> None:

@@ -21,6 +21,7 @@ from config.settings import ROOT
 from ledger.job import job_id
 from ledger.ledger import Ledger
 
+from .demo_calls import LiveCalls
 from .demo_house import DemoHouse, eventually
 from .follow import console as make_console
 from .follow import follow, outcome
@@ -49,6 +50,7 @@ def demo(*, once: bool, withhold: bool) -> int:
         show.start()
         status = show.export(withhold=withhold)
         status = show.certified_call() or status
+        status = show.recordings() or status
         status = show.verify() or status
         show.flower()
         if not once:
@@ -62,6 +64,7 @@ class _Show:
     def __init__(self, house: DemoHouse, console: Console) -> None:
         self._house = house
         self._console = console
+        self._calls = LiveCalls(house, console)
 
     def start(self) -> None:
         """Start everything."""
@@ -69,7 +72,7 @@ class _Show:
         self._house.start(self._accounts)
         seconds = time.monotonic() - began
         self._console.print(
-            f"services started in {seconds:.1f} s: valkey, simulators, worker, beat, flower "
+            f"services started in {seconds:.1f} s: valkey, simulators, worker, hooks, beat, flower "
             f"(logs in {self._house.folder})"
         )
 
@@ -116,6 +119,13 @@ class _Show:
             self._console.print(f"receipt: {self._house.archive}/{path}")
         return 0 if call["outcome"] == "placed" else 1
 
+    def recordings(self) -> int:
+        """Start a recording in each way there is, and show what became of it."""
+        with self._ledger() as ledger:
+            status = self._calls.record(ledger)
+            eventually(lambda: not ledger.obligations.waiting(), "the chain was not written")
+        return status
+
     def verify(self) -> int:
         """Verify the archive as anybody could."""
         report = verification.verify(DirectoryStore(self._house.archive))
@@ -139,6 +149,7 @@ class _Show:
         return {
             "india": {**vonage, "account_id": "self", "nightly": nightly},
             "legal": {**self._at("gsmblockchain", "demo"), "timezone": "Europe/Madrid", **limits},
+            **self._calls.accounts(),
         }
 
     def _at(self, provider: str, username: str) -> dict[str, Any]:

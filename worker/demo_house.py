@@ -32,10 +32,11 @@ Account = Mapping[str, Any]
 
 
 class DemoHouse:
-    """Valkey, the simulators, a worker, beat and Flower, with their data and logs in ``folder``.
+    """Valkey, the simulators, a worker, the receiver of notifications, beat and Flower, with their
+    data and logs in ``folder``.
 
     They end with ``stack``. ``archive`` is the archive's folder, ``ledger_url`` the ledger,
-    ``flower`` Flower's address with user and password.
+    ``hooks_url`` the receiver's address, ``flower`` Flower's with user and password.
     """
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
@@ -43,9 +44,10 @@ class DemoHouse:
         self.archive = folder / "archive"
         self.ledger_url = f"sqlite:///{folder / 'ledger.sqlite3'}"
         self._stack = stack
-        self._ports = {name: _free_port() for name in ("redis", "simulators", "flower")}
+        self._ports = {name: _free_port() for name in ("redis", "simulators", "hooks", "flower")}
         self._redis = f"redis://127.0.0.1:{self._ports['redis']}/0"
         self._simulator = f"http://127.0.0.1:{self._ports['simulators']}/_simulator"
+        self.hooks_url = f"http://127.0.0.1:{self._ports['hooks']}"
         password = secrets.token_urlsafe(9)
         self._flower_login = f"demo:{password}"
         self.flower = f"http://127.0.0.1:{self._ports['flower']} (user demo, password {password})"
@@ -68,12 +70,14 @@ class DemoHouse:
         (self.folder / "accounts.toml").write_text("\n".join(sections))
         celery = [*python, "celery", "-A", "worker"]
         self._process("worker", [*celery, "worker", "--without-mingle", "--without-gossip"])
+        self._process("hooks", [*python, "worker", "hooks"])
         self._process("beat", [*celery, "beat", "-s", str(self.folder / "beat.schedule")])
         self._process(
             "flower",
             [*celery, "flower", "--address=127.0.0.1", f"--port={self._ports['flower']}"],
             {"FLOWER_BASIC_AUTH": self._flower_login, "FLOWER_DB": str(self.folder / "flower")},
         )
+        _reached(self.hooks_url)
         _reached(f"http://127.0.0.1:{self._ports['flower']}/healthcheck")
 
     def simulator(self, provider: str, method: str, **arguments: Any) -> Any:
@@ -99,6 +103,8 @@ class DemoHouse:
             "ARCHIVE_URL": str(self.archive),
             "SPOOL_DIR": str(self.folder / "spool"),
             "ACCOUNTS_FILE": str(self.folder / "accounts.toml"),
+            "HOOKS_URL": self.hooks_url,
+            "HOOKS_BIND": self.hooks_url.removeprefix("http://"),
             **_SETTINGS,
         }
         environment = {
