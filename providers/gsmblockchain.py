@@ -1,74 +1,84 @@
-"""Certified calls of gsmblockchain (seed 000): one GET that costs money, asked once.
+"""gsmblockchain: a call that is recorded and certified. Each is paid, and none can be asked about.
 
-The provider has no idempotency key, no status and no way back, and takes its credentials in the
-query. So what this client knows after a call is only: nothing left, an OK, a KO, or nobody knows.
+The vendor's page: 2.2 Recording a Certified Call (seed 000); what it leaves open: providers.md 1.
+No id is answered and there is no list: whether a call was placed is known from its answer or never.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote, urlencode
 
 import httpcore
 import httpx
 
 from config.accounts import GsmblockchainAccount
+from config.masking import mask, without
+from config.version import VERSION
 
-from .deadline import Transport, connect, within
+from .deadline import connect
 from .errors import BadCredentials, ProviderError, Rejected, Uncertain, Unreachable
-from .exchange import exchange
-from .gsmblockchain_answers import NotUnderstood, Said, read
+from .gsmblockchain_answers import Said, understood
+from .gsmblockchain_wire import Sending
 from .headers import retry_after
-from .privacy import tellable
+
+__all__ = ["NAME", "Gsmblockchain", "Placed", "Refused", "RefusedCredentials", "Unanswered"]
 
 NAME = "gsmblockchain"
+
 _PATH = "/services/sendCertifiedCallRecorder.php"
-_WHAT = "certified call"
-_SENDING = "http11.send_request_headers.started"
-#: So much of an answer is kept as evidence, in bytes; the platform's own has some dozens.
-MOST_KEPT_BYTES = 64 << 10
+_HEADERS = {
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+    "User-Agent": f"earwitness/{VERSION}",
+}
+#: What was sent and no reason may quote.
+_PRIVATE = ("user", "pass", "phone", "companyName", "companyID")
+_MOST_REASON = 300
+#: The texts of errorMessage are documented nowhere: one has to name the password or the like, and
+#: to say that it is wrong.
+_CREDENTIALS = re.compile(
+    r"(?i)\b(?:password|passwd|contrase[nñ]a|credentials?|credencial(?:es)?|"
+    r"user(?:name)?\s*(?:/|or|and)\s*pass)\b"
+)
+_WRONG = re.compile(
+    r"(?i)\b(?:wrong|bad|invalid|inv[aá]lid[oa]s?|incorrect[oa]?s?|err[oó]ne[oa]s?|"
+    r"not (?:valid|correct)|no (?:es )?(?:v[aá]lid|correct)[oa]s?|do(?:es)? not match)\b"
+)
 
 
 @dataclass(frozen=True)
 class Placed:
-    """An understood OK: the platform accepted the request. ``platform_phone`` is the number that it
-    gave, if any; ``answer`` the bytes that said so.
+    """The platform said OK. ``platform_phone`` is the number that it tells, None where it tells
+    none; ``answer`` is the body as it came.
     """
 
-    platform_phone: str | None
+    platform_phone: str | None = field(repr=False)
     http_status: int
     answer: bytes = field(repr=False)
 
 
-@dataclass(frozen=True)
-class _Heard:
-    """An answer without the request that it answers."""
+class _Answered(ProviderError):
+    """``http_status`` and ``answer`` are what came: None and empty where nothing did.
 
-    status: int
-    body: bytes = field(repr=False)
-    retry_after: float | None
-
-
-class Refused(Rejected):
-    """An understood KO: ``message`` is the platform's, ``answer`` the bytes that said so."""
+    The answer is not in the args, which Celery stores and repr shows: it may quote numbers.
+    """
 
     def __init__(
-        self, provider: str, reason: str, http_status: int, answer: bytes, message: str | None
+        self, provider: str, reason: str, http_status: int | None = None, answer: bytes = b""
     ) -> None:
         super().__init__(provider, reason)
-        self.args = (provider, reason, http_status, answer, message)
+        self.args = (provider, reason, http_status)
         self.http_status = http_status
         self.answer = answer
-        self.message = message
 
 
-class RefusedCredentials(Refused, BadCredentials):
-    """A KO that speaks of the user or the password."""
-
-
-class Unclear(Uncertain):
-    """No answer, or none that can be understood: the call may have been placed. ``http_status`` and
-    ``answer`` are what came, ``retry_after`` the seconds that a 429 or 503 asked for.
+class Unanswered(_Answered, Uncertain):
+    """The call may have been placed. ``retry_after`` is how many seconds the provider asks to be
+    left alone, with status 429 or 503.
     """
 
     def __init__(
@@ -76,37 +86,27 @@ class Unclear(Uncertain):
         provider: str,
         reason: str,
         http_status: int | None = None,
-        answer: bytes = b"",
         retry_after: float | None = None,
+        answer: bytes = b"",
     ) -> None:
-        super().__init__(provider, reason)
-        self.args = (provider, reason, http_status, answer, retry_after)
-        self.http_status = http_status
-        self.answer = answer
+        super().__init__(provider, reason, http_status, answer)
+        self.args = (provider, reason, http_status, retry_after)
         self.retry_after = retry_after
 
 
-class _Gate:
-    """httpx's trace hook: lets the request's bytes leave once ``before_bytes`` has returned."""
+class Refused(_Answered, Rejected):
+    """The platform said KO: no call was placed."""
 
-    def __init__(self, before_bytes: Callable[[], None]) -> None:
-        self.passed = False
-        self.refusal: Exception | None = None
-        self._before_bytes = before_bytes
 
-    def __call__(self, event: str, _details: object) -> None:
-        if event != _SENDING:
-            return
-        try:
-            self._before_bytes()
-        except Exception as refusal:
-            self.refusal = refusal
-            raise
-        self.passed = True
+class RefusedCredentials(Refused, BadCredentials):
+    """The platform said KO, because of the user or the password."""
 
 
 class Gsmblockchain:
-    """Requests certified calls of one account."""
+    """One account's client; it keeps no connection.
+
+    Parameters: ``account``; ``transport``, the seam for tests, closed after a call.
+    """
 
     def __init__(
         self, account: GsmblockchainAccount, *, transport: httpx.BaseTransport | None = None
@@ -124,39 +124,29 @@ class Gsmblockchain:
         company_id: str,
         before_bytes: Callable[[], None],
     ) -> Placed:
-        """Request one certified call, over a connection of its own that is opened first.
+        """Ask for one certified call, once, on a connection of its own.
 
-        Parameters: ``country`` (ISO 3166 alpha-2), ``phone`` (its national digits), ``max_seconds``
-        (the call's longest duration), the party's ``company_name`` and ``company_id``.
-        ``before_bytes`` is called once, when the connection stands and no byte has left; what it
-        raises is raised here, and nothing was sent. Its time counts in the account's
-        ``timeout_seconds``.
+        ``country`` is ISO 3166 alpha-2, ``phone`` the national number (telephone_numbers.national),
+        ``max_seconds`` how long the call may last. ``before_bytes`` is called when the connection
+        stands and nothing of the request has left, once or never; what it raises comes out of here
+        as it is, and nothing leaves. The account's ``timeout_seconds`` are for everything, the time
+        that ``before_bytes`` takes included.
 
-        Raises Unreachable (nothing was sent), Refused or RefusedCredentials (an understood KO), and
-        Unclear (everything else: the call may have been placed).
+        Raises ValueError for text that cannot be sent, and Unreachable: both before
+        ``before_bytes``. After it: Refused, RefusedCredentials and Unanswered; only an OK or a KO
+        with HTTP 200 is an answer. None of them holds what was sent, nor has a cause or a context.
         """
-        gate = _Gate(before_bytes)
-        failure: Exception
-        try:
-            heard = self._heard(
-                gate,
-                {
-                    "countryID": country,
-                    "phone": phone,
-                    "time": str(max_seconds),
-                    "companyName": company_name,
-                    # The page's table says companyID, its example CompanyID (seed 000); PHP tells
-                    # them apart.
-                    "companyID": company_id,
-                    "CompanyID": company_id,
-                },
-            )
-        except Exception as error:  # noqa: BLE001 - what it means depends on the gate alone
-            failure = _meaning(gate, error)
-        else:
-            return self._understood(heard)
-        # Neither cause nor context nor frames: they hold the request, and with it the password.
-        raise failure.with_traceback(None)
+        sent = self._query(country, phone, max_seconds, company_name, company_id)
+        del country, phone, company_name, company_id
+        sending = Sending(before_bytes)
+        request = self._request(sent)
+        if request is not None:
+            sending.send(request, self._account, self._transport)
+        outcome = _outcome(request, sending, [sent[name] for name in _PRIVATE])
+        del request, sent
+        if isinstance(outcome, Placed):
+            return outcome
+        raise outcome
 
     def connect(self) -> None:
         """Look the platform's name up, open a connection to it and close it: all that can be tried
@@ -171,76 +161,91 @@ class Gsmblockchain:
             return
         raise Unreachable(NAME, reason)
 
-    def _heard(self, gate: _Gate, asked: dict[str, str]) -> _Heard:
-        account = self._account
-        with (
-            httpx.Client(
-                transport=self._transport or Transport(verify=account.verify_tls),
-                timeout=account.timeout_seconds,
-                trust_env=False,
-                follow_redirects=False,
-            ) as http,
-            within(account.timeout_seconds),
-        ):
-            answer = exchange(
-                http,
-                http.build_request(
-                    "GET",
-                    account.base_url + _PATH,
-                    params={
-                        "user": account.username,
-                        "pass": account.password.get_secret_value(),
-                        **asked,
-                    },
-                    headers={"Connection": "close", "Accept-Encoding": "identity"},
-                    extensions={"trace": gate},
-                ),
-                provider=NAME,
-                what=_WHAT,
+    def _query(
+        self, country: str, phone: str, max_seconds: int, company_name: str, company_id: str
+    ) -> dict[str, str]:
+        return {
+            "user": self._account.username,
+            "pass": self._account.password.get_secret_value(),
+            "countryID": country,
+            "phone": phone,
+            "time": str(max_seconds),
+            "companyName": company_name,
+            # The page's table has companyID, its example CompanyID: PHP tells them apart.
+            "companyID": company_id,
+            "CompanyID": company_id,
+        }
+
+    def _request(self, sent: Mapping[str, str]) -> httpx.Request | None:
+        """The request, or None where it cannot be written: a lone surrogate, an endless text."""
+        try:
+            query = urlencode(sent, quote_via=quote, safe="")
+            return httpx.Request(
+                "GET", f"{self._account.base_url}{_PATH}?{query}", headers=_HEADERS
             )
-            return _Heard(answer.status, answer.body, retry_after(answer.headers))
-
-    def _understood(self, heard: _Heard) -> Placed:
-        """Judged by an understood body with status 200 alone (design 4)."""
-        kept = heard.body[:MOST_KEPT_BYTES]
-        said: Said | None = None
-        if heard.status == 200 and len(kept) == len(heard.body):
-            said = _read(heard.body)
-        if said is None:
-            raise Unclear(
-                NAME,
-                f"{_WHAT}: HTTP {heard.status} with an answer that is neither OK nor KO",
-                heard.status,
-                kept,
-                heard.retry_after if heard.status in (429, 503) else None,
-            )
-        if said.ok:
-            return Placed(said.phone, heard.status, kept)
-        message = self._without_login(said.message or "")
-        reason = f"{_WHAT}: the platform refused it" + (f" ({message})" if message else "")
-        kind = RefusedCredentials if said.refuses_credentials else Refused
-        raise kind(NAME, reason, heard.status, kept, message or None)
-
-    def _without_login(self, message: str) -> str:
-        for secret in (self._account.password.get_secret_value(), self._account.username):
-            message = message.replace(secret, "***")
-        return tellable(message)
+        except (UnicodeError, httpx.InvalidURL):
+            return None
 
 
-def _read(body: bytes) -> Said | None:
-    try:
-        return read(body)
-    except NotUnderstood:
-        return None
+def _outcome(
+    request: httpx.Request | None, sending: Sending, sent: Collection[str]
+) -> Placed | BaseException:
+    """The call, or what is to be raised; ``sent`` is what no reason may quote."""
+    if request is None:
+        return ValueError(
+            "the certified call was not placed and nothing was sent: its texts are too long or "
+            "hold characters that UTF-8 cannot write; correct company_name and company_id"
+        )
+    if sending.stopped_by is not None:
+        return sending.stopped_by
+    if sending.status is None and not sending.is_released:
+        return Unreachable(
+            NAME,
+            "the certified call was not placed: the provider could not be reached "
+            f"({sending.failure}) and nothing was sent; it can be tried again",
+        )
+    said = understood(sending.body) if sending.failure is None else None
+    if said is None or sending.status != 200 or not sending.is_released:
+        return _unanswered(sending, said, sent)
+    if said.is_ok:
+        return Placed(said.phone, sending.status, sending.body)
+    return _refused(sending, said, sent)
 
 
-def _meaning(gate: _Gate, error: Exception) -> Exception:
-    """What an exception on the way means: the gate's own refusal is handed on as it is."""
-    if gate.refusal is not None:
-        return gate.refusal
-    if not gate.passed:
-        reason = error.reason if isinstance(error, ProviderError) else type(error).__name__
-        return Unreachable(NAME, reason)
-    if isinstance(error, ProviderError):
-        return Unclear(NAME, error.reason)
-    return Unclear(NAME, f"{_WHAT}: no answer came ({type(error).__name__})")
+def _refused(sending: Sending, said: Said, sent: Collection[str]) -> Refused:
+    quoted = _excerpt(said.error_message, sent)
+    reason = f"the certified call was refused and not placed: {quoted or 'KO without a reason'}"
+    message = unicodedata.normalize("NFC", said.error_message)
+    if _CREDENTIALS.search(message) and _WRONG.search(message):
+        reason += "; check username and password of the account"
+        return RefusedCredentials(NAME, reason, sending.status, sending.body)
+    return Refused(NAME, reason, sending.status, sending.body)
+
+
+def _unanswered(sending: Sending, said: Said | None, sent: Collection[str]) -> Unanswered:
+    """Only a whole answer is quoted: of a part, half a password could not be told from a word."""
+    if sending.status is None:
+        what = f"no answer came ({sending.failure})"
+    elif sending.failure is not None:
+        what = f"the answer with HTTP {sending.status} was not read whole ({sending.failure})"
+    else:
+        text = said.error_message if said else sending.body.decode("utf-8", "replace")
+        quoted = "a page" if text.lstrip("\ufeff \t\r\n").startswith("<") else _excerpt(text, sent)
+        what = f"HTTP {sending.status}" + (f" ({quoted})" if quoted else "") + " decides nothing"
+    if 300 <= (sending.status or 0) < 400:
+        what += "; redirects are not followed: check base_url"
+    return Unanswered(
+        NAME,
+        f"the certified call may have been placed: {what}; ask the provider before calling again",
+        sending.status,
+        retry_after(sending.headers) if sending.status in (429, 503) else None,
+        sending.body,
+    )
+
+
+def _excerpt(text: str, sent: Collection[str]) -> str:
+    """One line of it without what was sent, which goes first and whole: masking a number within a
+    password would leave the rest of the password.
+    """
+    line = "".join(letter if letter.isprintable() else " " for letter in without(text, sent))
+    return mask(" ".join(line.split()))[:_MOST_REASON]

@@ -1,130 +1,111 @@
-"""What gsmblockchain answers (seed 000), read generously: strict JSON, and the form that the page
-prints, which is none (bare names, curly quotes, a comma after the last field).
+"""Reading what gsmblockchain answers to a certified call: as JSON, or as its page shows it.
+
+The vendor's page, 2.2 Recording a Certified Call (seed 000), shows an answer that is not JSON: bare
+keys, curly quotes, a bare number, a trailing comma. What a live server sends is not known
+(providers.md 1.2), so both are read, each as a whole: a body is understood from its first character
+to its last, or not at all.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NoReturn
 
-_TOKEN = re.compile(
-    r"""\s*(?:
-        (?P<mark>[{}:,])
-      | ["“”„](?P<quoted>(?:\\.|[^"“”„\\])*)["“”„]
-      | (?P<digits>\d+)(?!\w)
-      | (?P<name>[A-Za-z_]\w*)
-    )\s*""",
-    re.VERBOSE,
+_Pairs = Iterable[tuple[str, object]]
+
+_STRING = r'"(?:[^"\\]|\\.)*"|“[^“”]*”'
+_OPENING = re.compile(r"\s*\{\s*")
+_PAIR = re.compile(
+    rf"(?P<key>{_STRING}|[A-Za-z_][A-Za-z0-9_]*)\s*:\s*"
+    rf"(?P<value>{_STRING}|[+-]?[0-9]+(?:\.[0-9]+)?|null|true|false)\s*"
 )
-_ESCAPE = re.compile(r"\\(.)")
-_CREDENTIALS = re.compile(
-    r"(?i)password|contrase|palavra-passe|credential|credencia|login|unauthori[sz]ed|authenticat"
-)
-
-
-class NotUnderstood(ValueError):
-    """A body that is neither an OK nor a KO of this platform."""
+_COMMA = re.compile(r",\s*")
+_CLOSING = re.compile(r"\}\s*")
+_PHONE = re.compile(r"\+?[0-9][0-9 ()./-]{0,30}")
 
 
 @dataclass(frozen=True)
 class Said:
-    """An answer that was understood: ``ok``, the platform's ``phone`` (its digits, a leading zero
-    kept) with an OK, its ``message`` with a KO.
+    """An understood answer: OK or KO, the platform's number where one is told, the KO's reason."""
+
+    is_ok: bool
+    phone: str | None = field(repr=False)
+    error_message: str = field(repr=False)
+
+
+def understood(body: bytes) -> Said | None:
+    """What an answer says, or None where it says nothing that is certain.
+
+    ``phone`` comes as a number or as text, and may be absent from an OK; a zero at its beginning is
+    kept. Names and status are read in any case of letters: the page itself mixes companyID and
+    CompanyID. A name that stands there twice with different values makes it unreadable.
     """
-
-    ok: bool
-    phone: str | None
-    message: str | None
-
-    @property
-    def refuses_credentials(self) -> bool:
-        """Whether a KO speaks of the user or the password. The page gives no texts: only words that
-        mean nothing else count.
-        """
-        return not self.ok and bool(_CREDENTIALS.search(self.message or ""))
-
-
-def read(body: bytes) -> Said:
-    """Understand a whole body. Raises NotUnderstood for everything but one OK or one KO."""
     try:
-        text = body.decode("utf-8-sig")
+        text = body.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
-        text = body.decode("latin-1")
-    fields = _fields(text.strip())
-    status = (fields.get("status") or "").upper()
-    message = fields.get("errormessage") or None
-    if status == "OK" and message is None:
-        return Said(True, fields.get("phone") or None, None)
-    if status == "KO":
-        return Said(False, None, message)
-    raise NotUnderstood("neither OK nor KO")
+        return None
+    fields = _fields(_pairs_of_json(text) or _pairs_as_on_the_page(text) or ())
+    status = fields.get("status")
+    if not isinstance(status, str) or status.upper() not in ("OK", "KO"):
+        return None
+    return Said(
+        status.upper() == "OK", _phone(fields.get("phone")), _text(fields.get("errormessage"))
+    )
 
 
-def _fields(text: str) -> dict[str, str | None]:
-    """The fields of the one object, names in lower case. A name that stands twice says nothing,
-    unless it says the same.
-    """
-    fields: dict[str, str | None] = {}
-    for written, value in _strict(text) or _pairs(text):
-        name = written.lower()
-        if name in fields and fields[name] != value:
-            raise NotUnderstood(f"{name} stands twice")
-        fields[name] = value
+def _fields(pairs: _Pairs) -> dict[str, object]:
+    fields: dict[str, object] = {}
+    for key, value in pairs:
+        if fields.setdefault(key.lower(), value) != value:
+            return {}
     return fields
 
 
-def _strict(text: str) -> list[tuple[str, str | None]] | None:
-    """The fields of a JSON object, numbers as they are written; None where it is no JSON."""
+def _pairs_of_json(text: str) -> _Pairs | None:
+    if not text.startswith("{"):
+        return None
     try:
-        found = json.loads(text, object_pairs_hook=_Pairs, parse_int=str, parse_float=str)
+        pairs: _Pairs = json.loads(text, object_pairs_hook=list, parse_constant=_no_json)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, _Pairs):
-        raise NotUnderstood("no object")
-    return [(name, value if isinstance(value, str) else None) for name, value in found]
-
-
-class _Pairs(list[tuple[str, object]]):
-    """The fields of an object, as they stand in it."""
-
-
-def _pairs(text: str) -> list[tuple[str, str | None]]:
-    """The fields of the form that the page prints: the whole body must be such an object."""
-    tokens = _tokens(text)
-    _expect(tokens, "{")
-    pairs: list[tuple[str, str | None]] = []
-    kind, word = next(tokens, ("end", ""))
-    while (kind, word) != ("mark", "}"):
-        if kind not in ("name", "quoted"):
-            raise NotUnderstood("no field's name where one should stand")
-        _expect(tokens, ":")
-        value_kind, value = next(tokens, ("end", ""))
-        if value_kind in ("mark", "end"):
-            raise NotUnderstood("no value where one should stand")
-        pairs.append((word, None if (value_kind, value) == ("name", "null") else value))
-        kind, word = next(tokens, ("end", ""))
-        if (kind, word) == ("mark", ","):
-            kind, word = next(tokens, ("end", ""))
-        elif (kind, word) != ("mark", "}"):
-            raise NotUnderstood("no comma between two fields")
-    if next(tokens, None) is not None:
-        raise NotUnderstood("more follows after the object")
     return pairs
 
 
-def _tokens(text: str) -> Iterator[tuple[str, str]]:
-    position = 0
-    while position < len(text):
-        found = _TOKEN.match(text, position)
-        if found is None or found.lastgroup is None:
-            raise NotUnderstood("no object of names and values")
-        word = found[found.lastgroup]
-        yield found.lastgroup, _ESCAPE.sub(r"\1", word) if found.lastgroup == "quoted" else word
-        position = found.end()
+def _no_json(_: str) -> NoReturn:
+    raise ValueError
 
 
-def _expect(tokens: Iterator[tuple[str, str]], mark: str) -> None:
-    if next(tokens, None) != ("mark", mark):
-        raise NotUnderstood(f"no {mark} where one should stand")
+def _pairs_as_on_the_page(text: str) -> _Pairs | None:
+    """``{ key: value, ... }`` over the whole text, the last comma optional."""
+    place = _OPENING.match(text)
+    pairs = []
+    while place and (pair := _PAIR.match(text, place.end())):
+        try:
+            pairs.append((str(_plain(pair["key"])), _plain(pair["value"])))
+        except ValueError:
+            return None
+        place = _COMMA.match(text, pair.end())
+        if place is None:
+            return pairs if _CLOSING.fullmatch(text, pair.end()) else None
+    return pairs if place and _CLOSING.fullmatch(text, place.end()) else None
+
+
+def _plain(token: str) -> object:
+    """A token's text; a bare number stays text, since a number would lose a zero before it."""
+    if token.startswith('"'):
+        return json.loads(token)
+    if token.startswith("“"):
+        return token[1:-1]
+    return None if token == "null" else token  # noqa: S105 - no password
+
+
+def _phone(raw: object) -> str | None:
+    text = _text(raw).strip()
+    return text if _PHONE.fullmatch(text) else None
+
+
+def _text(raw: object) -> str:
+    return str(raw) if isinstance(raw, str | int) else ""

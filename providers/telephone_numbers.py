@@ -1,51 +1,66 @@
-"""Telephone numbers of a country: as callers write them, and as providers want them."""
+"""Telephone numbers: whether one can be of a country, and its national and E.164 forms."""
 
 from __future__ import annotations
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat
+
+#: What people write between the digits. Letters are none of it: an extension cannot be dialled with
+#: the number, and a word that stands for digits differs from country to country.
+_BETWEEN = "+-.()/ \u00a0"
 
 
 class BadNumber(ValueError):
-    """No number of that country; the text says why, without the number."""
+    """The country is none, or the number cannot be one of it; the message never has the number."""
+
+
+class BadCountry(BadNumber):
+    """The country is none."""
+
+
+def national(country: str, phone: str) -> tuple[str, str]:
+    """The country as ``ES``, and the number as dialled within it, without a prefix.
+
+    That is what gsmblockchain takes as countryID and phone (seed 000: es and 660111222 for
+    +34660111222; providers.md 1.1). A zero that belongs to the number stays, as in Italy; one that
+    only stands before it, as in France, goes.
+
+    ``country`` is an ISO 3166 alpha-2 code in any case; ``phone`` is in national form, in E.164 or
+    as dialled abroad from that country. Raises BadNumber where the country is unknown or the number
+    is not one of it, also where two countries share a calling code.
+    """
+    region, number = _parsed(country, phone)
+    return region, phonenumbers.national_significant_number(number)
 
 
 def e164(country: str, phone: str) -> str:
-    """A number as ``+`` and digits, from national or international form.
-
-    Parameters: ``country``, ISO 3166 alpha-2. Raises BadNumber.
-    """
-    return phonenumbers.format_number(_number(country, phone), PhoneNumberFormat.E164)
+    """The number as ``+34660111222``; takes and raises what `national` does."""
+    _, number = _parsed(country, phone)
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-def national(country: str, phone: str) -> str:
-    """The digits of a number without the country's prefix: what the country's code in another
-    field makes whole again. A zero that belongs to the number stays (Italy), one that is only
-    dialled inside the country goes (France). Raises BadNumber.
-    """
-    return phonenumbers.national_significant_number(_number(country, phone))
-
-
-def _number(country: str, phone: str) -> PhoneNumber:
-    region = country.upper()
+def _parsed(country: str, phone: str) -> tuple[str, phonenumbers.PhoneNumber]:
+    region = country.strip().upper()
     if region not in phonenumbers.SUPPORTED_REGIONS:
-        raise BadNumber(f"{country!r} is no country code (two letters, as ES or PT)")
-    try:
-        number = phonenumbers.parse(phone, region)
-    except NumberParseException as error:
-        raise BadNumber(_WHY.get(error.error_type, "is no telephone number")) from None
-    if number.extension:
-        raise BadNumber("has an extension, which can not be called")
-    theirs = phonenumbers.region_code_for_number(number)
+        raise BadCountry("the country is not known: give its two letters of ISO 3166, such as ES")
+    number = _read(region, phone)
+    if number is None:
+        raise BadNumber(
+            "the phone is not a telephone number: give its digits, in national form or with + and "
+            "the country's prefix, without an extension"
+        )
+    if phonenumbers.country_code_for_region(region) != number.country_code:
+        raise BadNumber(f"the phone is a number of another country than {region}: correct either")
+    if not phonenumbers.is_possible_number(number):
+        raise BadNumber(f"the phone has too few or too many digits for a number of {region}")
     if not phonenumbers.is_valid_number_for_region(number, region):
-        belongs = f"; it looks like one of {theirs}" if theirs not in (None, region) else ""
-        raise BadNumber(f"can not be a number of {region}{belongs}")
-    return number
+        raise BadNumber(f"the phone is not a number that {region} has given out: correct it")
+    return region, number
 
 
-_WHY = {
-    NumberParseException.INVALID_COUNTRY_CODE: "begins with a prefix of no country",
-    NumberParseException.TOO_LONG: "is too long for a telephone number",
-    NumberParseException.TOO_SHORT_AFTER_IDD: "is too short for a telephone number",
-    NumberParseException.TOO_SHORT_NSN: "is too short for a telephone number",
-}
+def _read(region: str, phone: str) -> phonenumbers.PhoneNumber | None:
+    if not all(sign.isdecimal() or sign in _BETWEEN for sign in phone):
+        return None
+    try:
+        return phonenumbers.parse(phone, region)
+    except phonenumbers.NumberParseException:
+        return None

@@ -54,7 +54,8 @@ class _Target:
 
 class Recorder:
     """Starts and stops recordings and sees to it that they did; ``clock`` tells seconds and
-    ``sleep`` waits them.
+    ``sleep`` waits them; ``before_action`` is called before each request that starts or stops, as
+    the list of calls does not.
 
     Both operations find the view of the extension where ``view_id`` is None, and once more where
     the server no longer knows the view, since a transfer or parking changes it (question 16).
@@ -69,8 +70,10 @@ class Recorder:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        before_action: Callable[[], None] | None = None,
     ) -> None:
         self._voipnow = voipnow
+        self._before_action = before_action or (lambda: None)
         self._clock = clock
         self._sleep = sleep
 
@@ -149,6 +152,7 @@ class Recorder:
 
     def _asked(self, target: _Target) -> Recorded:
         view = (target.call_id, target.view_id, target.extension, target.user_id)
+        self._before_action()
         if target.format is None:
             return self._voipnow.stop_recording(*view)
         return self._voipnow.start_recording(*view, target.format)

@@ -111,6 +111,42 @@ class RequestCall(Arguments):
     notify: Notify | None = None
 
 
+class StartRecording(JobArguments):
+    """``earwitness.recording.start``; which of the optional ones an account takes is its
+    provider's to say.
+    """
+
+    call_id: Text
+    format: Text | None = None
+    not_after: Instant | None = None
+    view_id: Text | None = None
+    extension: Text | None = None
+    user_id: Text | None = None
+    announcement: str | None = Field(None, min_length=1, max_length=1000)
+    max_seconds: int | None = Field(None, ge=1, strict=True)
+    silence_seconds: int | None = Field(None, ge=1, strict=True)
+    finish_digits: Text | None = None
+    hang_up_after_seconds: int | None = Field(None, ge=0, strict=True)
+    finished_url: str | None = Field(None, min_length=1, max_length=2000)
+
+
+class StopRecording(JobArguments):
+    """``earwitness.recording.stop``."""
+
+    call_id: Text
+    view_id: Text | None = None
+    extension: Text | None = None
+    user_id: Text | None = None
+
+
+class ListCalls(Arguments):
+    """``earwitness.call.list``."""
+
+    account: str
+    extension: Text | None = None
+    user_id: Text | None = None
+
+
 class ListRecordings(Arguments):
     """``earwitness.recording.list``."""
 

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from config.accounts import GsmblockchainAccount
+from config.masking import without
 from config.queues import DUE
 from ledger import states
 from ledger.call_outcomes import PLACED, REFUSED, UNKNOWN, UNSENT, Outcome
@@ -17,13 +18,15 @@ from ledger.job import Job
 from ledger.requests import Request
 from providers import errors as provider
 from providers.gsmblockchain import Gsmblockchain, Placed
-from providers.telephone_numbers import BadNumber, e164, national
+from providers.gsmblockchain_answers import understood
+from providers.telephone_numbers import BadCountry, BadNumber, e164, national
 
 from . import errors
 from .arguments import RequestCall
-from .attempt import Attempt, Wait
+from .attempt import Attempt
 from .consequences import THROTTLED_SECONDS, public
 from .front_door import job_task
+from .lateness import Deadline
 from .resources import calling_account, ledger
 from .turns import take_turn
 
@@ -68,6 +71,8 @@ def _parameters(asked: RequestCall, account: GsmblockchainAccount) -> dict[str, 
         )
     try:
         phone = e164(country, asked.phone)
+    except BadCountry as error:
+        raise errors.InvalidArgument(f"not done: country: {error}") from None
     except BadNumber as error:
         raise errors.InvalidArgument(f"not done: phone: {error}") from None
     company = {
@@ -87,13 +92,17 @@ def request_call(attempt: Attempt) -> Job:
     """Ask the platform for a certified call, at most once: {job_id, state, platform_phone}."""
     account = calling_account(attempt.job.account)
     attempt.quiet_seconds = 2 * account.timeout_seconds + ledger().leases.seconds
-    _refuse_late(attempt)
+    deadline = Deadline(attempt)
+    deadline.refuse_late()
     attempt.check()
-    take_turn(account, lambda reason, seconds: _wait(attempt, reason, seconds))
+    take_turn(account, lambda reason, seconds: deadline.wait(reason, seconds, progressed=False))
     try:
         placed = _placed(attempt, account)
     except (CapReached, provider.Unreachable) as error:
-        raise _wait(attempt, f"{error}; tried again", attempt.patience("troubles")) from None
+        seconds = attempt.patience("troubles")
+        raise deadline.wait(str(error), seconds, progressed=False) from None
+    except ValueError as error:
+        raise errors.InvalidArgument(f"not done: {error}") from None
     except Expired as error:
         raise errors.Expired(str(error)) from None
     except NotPossible as error:
@@ -102,12 +111,13 @@ def request_call(attempt: Attempt) -> Job:
         return _stored(attempt, _unsent(str(error)))
     except provider.ProviderError as error:
         _let_rest(account, error)
-        return _stored(attempt, _refused(error))
-    return _stored(attempt, _accepted(placed))
+        return _stored(attempt, _refused(error, account))
+    return _stored(attempt, _accepted(placed, account))
 
 
 def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
     asked = attempt.job.parameters
+    country, phone = national(asked["country"], asked["phone"])
 
     def before_bytes() -> None:
         begun = time.monotonic()
@@ -119,8 +129,8 @@ def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
             raise _Unsent("the ledger took too long to confirm that it may be sent")
 
     return Gsmblockchain(account).call(
-        country=asked["country"],
-        phone=national(asked["country"], asked["phone"]),
+        country=country,
+        phone=phone,
         max_seconds=asked["max_seconds"],
         company_name=asked["company_name"],
         company_id=asked["company_id"],
@@ -130,21 +140,6 @@ def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
 
 def _cap(account: GsmblockchainAccount) -> Cap:
     return Cap(account.max_calls_per_day, account.timezone)
-
-
-def _refuse_late(attempt: Attempt) -> None:
-    job = attempt.job
-    if job.not_after is not None and job.updated_at >= job.not_after:
-        why = f"; last: {job.reason}" if job.reason else ""
-        raise errors.Expired(f"not done: not_after has passed and nothing was sent{why}")
-
-
-def _wait(attempt: Attempt, reason: str, seconds: float) -> Wait:
-    """A wait that ends at ``not_after``: whoever asked learns then that nothing was sent."""
-    job = attempt.job
-    if job.not_after is not None:
-        seconds = min(seconds, max(job.not_after - job.updated_at, 0.0))
-    return Wait(reason, seconds, progressed=False)
 
 
 def _let_rest(account: GsmblockchainAccount, error: provider.ProviderError) -> None:
@@ -158,13 +153,20 @@ def _let_rest(account: GsmblockchainAccount, error: provider.ProviderError) -> N
         _log.warning("account %s is not held back: %s", account.alias, away)
 
 
-def _accepted(placed: Placed) -> Outcome:
+def _kept(answer: bytes, account: GsmblockchainAccount) -> bytes:
+    """The answer as it came, but for a password that it repeats: receipts are handed to others."""
+    text = answer.decode("utf-8", "surrogateescape")
+    clean = without(text, [account.password.get_secret_value()])
+    return answer if clean == text else clean.encode("utf-8", "surrogateescape")
+
+
+def _accepted(placed: Placed, account: GsmblockchainAccount) -> Outcome:
     return Outcome(
         states.DONE,
         PLACED,
         result={"state": states.DONE, "platform_phone": placed.platform_phone},
         http_status=placed.http_status,
-        answer=placed.answer,
+        answer=_kept(placed.answer, account),
         platform_phone=placed.platform_phone,
     )
 
@@ -176,13 +178,13 @@ def _unsent(why: str) -> Outcome:
     return Outcome(states.FAILED, UNSENT, str(failure), errors.stored(failure))
 
 
-def _refused(error: provider.ProviderError) -> Outcome:
+def _refused(error: provider.ProviderError, account: GsmblockchainAccount) -> Outcome:
     """A refusal that was understood is an answer; everything else nobody can know."""
     status = getattr(error, "http_status", None)
-    answer = getattr(error, "answer", b"")
+    answer = _kept(getattr(error, "answer", b""), account)
     if isinstance(error, provider.Rejected):
         failure = public(error)
-        said = getattr(error, "message", None)
+        said = understood(answer)
         return Outcome(
             states.FAILED,
             REFUSED,
@@ -190,7 +192,7 @@ def _refused(error: provider.ProviderError) -> Outcome:
             errors.stored(failure),
             http_status=status,
             answer=answer,
-            error_message=said,
+            error_message=said.error_message if said else None,
         )
     unknown = errors.Uncertain(f"unknown: {error}; {_DECIDE}")
     return Outcome(

@@ -21,6 +21,7 @@ from ledger.leases import Lease
 from . import errors
 from .attempt import Attempt, Run, carry_out
 from .resources import ledger, transfer_slots
+from .shown import shown_arguments
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +110,13 @@ def show_waiting(task: Task, job: Job) -> None:
     meta = {"exc_type": "Waiting", "exc_message": [reason], "exc_module": "tasks.attempt"}
     try:
         task.update_state(state="RETRY", meta=meta)
-        task.send_event("task-retried", exception=reason, traceback="")
+        # A hint has no arguments; whose job it is, Flower is told here.
+        shown = shown_arguments({"account": job.account, **_day(job)})
+        task.send_event("task-retried", exception=reason, traceback="", kwargs=shown)
         ledger().waiters.shown_as_waiting(task.request.id)
     except (OperationalError, RedisError, OSError, LedgerAway) as error:
         _log.info("the state of job %s could not be shown (%s)", job.job_id, error)
+
+
+def _day(job: Job) -> dict[str, Any]:
+    return {"day": job.parameters["day"]} if "day" in job.parameters else {}

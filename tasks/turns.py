@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from config.accounts import AnyAccount
+from config.accounts import Account, AnyAccount
+from providers.errors import Throttled
 
 from .resources import ledger
 
@@ -29,3 +30,14 @@ def take_turn(account: AnyAccount, refusal: Callable[[str, float], Exception]) -
     if wait > _LONGEST_TURN_SECONDS:
         raise refusal(f"account {account.alias} waits for its turn", wait)
     time.sleep(wait)
+
+
+def turn_or_throttled(account: Account) -> Callable[[], None]:
+    """What a client calls before each call of a task that opens no job: it takes the account's
+    turn, and a pause raises Throttled.
+    """
+
+    def throttled(reason: str, seconds: float) -> Exception:
+        return Throttled(account.provider, reason, seconds)
+
+    return lambda: take_turn(account, throttled)

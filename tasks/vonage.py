@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from providers.errors import Throttled
 from providers.vonage import Vonage
 
 from .attempt import Attempt, Wait
 from .resources import ledger, vonage_account
-from .turns import take_turn
+from .turns import take_turn, turn_or_throttled
 
 
 def client(attempt: Attempt) -> Vonage:
@@ -30,12 +29,4 @@ def client(attempt: Attempt) -> Vonage:
 def plain_client(alias: str) -> Vonage:
     """The client of an account for a task that opens no job; a pause raises Throttled."""
     account = vonage_account(alias)
-
-    def throttled(reason: str, seconds: float) -> Exception:
-        return Throttled("vonage", reason, seconds)
-
-    return Vonage(
-        account,
-        ledger().accounts.shelf(alias),
-        before_call=lambda: take_turn(account, throttled),
-    )
+    return Vonage(account, ledger().accounts.shelf(alias), before_call=turn_or_throttled(account))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ from .deployment import Deployment, Process, eventually
 from .gates import Gate, gate
 from .servers import Valkey
 from .simulators import Simulators
+
+#: Alembic keeps its context in a global: one ledger after the other, where stages are threads.
+_ALEMBIC = threading.Lock()
 
 
 @dataclass
@@ -45,7 +49,8 @@ class Stage:
     def lock(self, timeout: float = 20) -> None:
         """Hold the ledger's writing lock, as another process would."""
         path = self.calling.house.folder / "ledger.sqlite3"
-        lock = sqlite3.connect(path, isolation_level=None, timeout=timeout)
+        # Whoever closes the stage lets go of it, on a thread of its own.
+        lock = sqlite3.connect(path, isolation_level=None, timeout=timeout, check_same_thread=False)
         lock.execute("BEGIN IMMEDIATE")
         self._lock = lock
 
@@ -60,11 +65,14 @@ class Stage:
 
     def requests(self, outcome: str | None = None) -> int:
         """How many requests the platform has seen, or has ended so."""
+        mine = [one for one in self.simulators.log if one.get("account") == self._username]
         return sum(
-            record["provider"] == "gsmblockchain" and outcome in (None, record.get("outcome"))
-            for record in self.simulators.log
-            if record.get("operation") == "call"
+            one.get("operation") == "call" and outcome in (None, one.get("outcome")) for one in mine
         )
+
+    @property
+    def _username(self) -> str:
+        return str(self.calling.platform.username)
 
     def ask(self) -> None:
         self.asked = self.calling.ask(self.app, "r1", task_id="the-task")
@@ -261,7 +269,8 @@ def act_out(
     calling = call_house(
         deploy, simulators, timeout_seconds=30, base_url=f"{held.url}/gsmblockchain"
     )
-    calling.house.ledger.identity.prepare()
+    with _ALEMBIC:
+        calling.house.ledger.identity.prepare()
     app = stack.enter_context(calling.house.producer())
     stage = Stage(calling, app, held, simulators, calling.house.worker("first"), stack)
     stack.callback(stage.unlock)

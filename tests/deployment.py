@@ -174,6 +174,7 @@ class Deployment:
             **self.settings,
         }
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        kept["FLOWER_DB"] = str(self.folder / "flower")
         return {**kept, **{f"EARWITNESS_{name}": value for name, value in ours.items()}}
 
     @property

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from celery import Celery
@@ -46,7 +47,10 @@ class Scene:
         self.simulators = simulators
         self.planted = f"planted-{uuid.uuid4().hex}"
         self.accounts = {name: self._account(name) for name in ("good", "trouble", "wrong", "slow")}
-        self.secrets = {*secrets, FLOWER_PASSWORD, "mistyped" + ODD}
+        self.paying = simulators.gsmblockchain.account(
+            username=f"payer-{uuid.uuid4().hex[:12]}", password=f"paid-{uuid.uuid4().hex}{ODD}"
+        )
+        self.secrets = {*secrets, self.paying.password, FLOWER_PASSWORD, "mistyped" + ODD}
         self.house = deploy(self._accounts_file(), settings={"POLL_DEADLINE_HOURS": "0.002"})
         self.node = f"{self.planted}@{socket.gethostname()}"
         self.answers: list[Any] = []
@@ -75,6 +79,9 @@ class Scene:
         lasting = self.simulators.vonage.account(username="lasting@vbc.prod")
         addresses = {key: lasting.configuration()[key] for key in ("base_url", "token_url")}
         token = {"provider": "vonage", **addresses, "access_token": lasting.issue_token()}
+        paying = {**self.paying.configuration(), "timeout_seconds": 1}
+        mistyped = {**paying, "username": "somebody", "password": "mistyped" + ODD}
+        sections += [account_toml("paying", paying), account_toml("unpaid", mistyped)]
         return "\n".join([*sections, account_toml("lasting", token)])
 
     def start(self) -> None:
@@ -154,6 +161,32 @@ class Scene:
         ]
         self.house.send(app, "export.run", account="wrong", day=day)
         self.answers += [(one.id, one.get(timeout=90, propagate=False)) for one in asked]
+
+    def calls(self, app: Celery) -> None:
+        """A certified call with each misbehaviour, answers that repeat the address among them."""
+        sent = f"/?user={self.paying.username}&pass={self.paying.password}"
+        escaped = f"/?pass={quote(self.paying.password)}"
+        wrongly = {"kind": "ko", "message": f"wrong password in {sent}"}
+        page = {"kind": "answer", "status": 404, "body": {"asked": sent, "as": escaped}}
+        faults = [None, wrongly, page, *({"kind": kind, **more} for kind, more in TROUBLES)]
+        for number, fault in enumerate(faults):
+            if fault is not None:
+                given = {name: value for name, value in fault.items() if name != "kind"}
+                self.paying.fault("call", str(fault["kind"]), **given)
+            self._call(app, "paying", number)
+        self._call(app, "unpaid", 0)
+
+    def _call(self, app: Celery, account: str, number: int) -> None:
+        asked = {"country": "ES", "phone": "660111222", "max_seconds": 60}
+        company = {"company_name": self.planted, "company_id": "A4562154"}
+        self.ask(
+            app,
+            "certified_call.request",
+            account=account,
+            request_id=f"{self.planted}-{account}-{number}",
+            **asked,
+            **company,
+        )
 
     def _repeating(self) -> dict[str, Any]:
         """An error that says everything that we sent, by a gateway that means well."""

@@ -83,8 +83,8 @@ def test_the_same_id_with_other_parameters_is_a_conflict(
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"phone": "0611"}, "phone: "),
-    ({"phone": "+351 912 345 678"}, "phone: can not be a number of ES; it looks like one of PT"),
-    ({"country": "XX"}, "phone: 'XX' is no country code"),
+    ({"phone": "+351 912 345 678"}, "phone: the phone is a number of another country than ES"),
+    ({"country": "XX"}, "country: the country is not known"),
     ({"country": "ESP"}, "country: "),
     ({"max_seconds": 901}, "max_seconds: account 'legal' allows 900"),
     ({"max_seconds": 0}, "max_seconds: "),
@@ -131,7 +131,7 @@ UNKNOWN = {
     "reset before": (("reset", {"when": "before"}), None),
     "reset after": (("reset", {"when": "after"}), None),
     "closed": (("close", {"when": "after"}), None),
-    "cut": (("cut", {"after_bytes": 5}), None),
+    "cut": (("cut", {"after_bytes": 5}), 200),
     "html": (("answer", {"status": 200, "body": "html", "when": "after"}), 200),
     "nothing": (("answer", {"status": 200, "body": "empty", "when": "after"}), 200),
     **{
@@ -154,7 +154,9 @@ def test_what_nobody_can_know_waits_for_a_decision_and_is_never_tried_again(
             request_id = name.replace(" ", "-")
             calling.platform.fault("call", kind, **parameters)
             asked = calling.ask(app, request_id)
-            with pytest.raises(Exception, match=r"^unknown: certified call") as uncertain:
+            with pytest.raises(
+                Exception, match=r"^unknown: the certified call may have been placed"
+            ) as uncertain:
                 asked.get(timeout=20)
             assert type(uncertain.value).__name__ == "Uncertain", name
             assert "not tried again" in str(uncertain.value)
@@ -228,7 +230,7 @@ def test_a_platform_that_can_not_be_reached_is_tried_again_until_not_after(
     with calling.house.producer() as app:
         asked = calling.ask(app, "r1", not_after=later.isoformat())
         calling.in_state("r1", "waiting")
-        assert calling.job("r1").reason.endswith("tried again")  # type: ignore[union-attr]
+        assert "tried again" in calling.job("r1").reason  # type: ignore[union-attr]
         if ready_first:
             with Simulators(port=port, data=tmp_path / "other") as back:
                 account = back.gsmblockchain.account(

@@ -38,7 +38,9 @@ INDIA = {
 @pytest.fixture
 def house(deploy: Callable[..., Deployment]) -> Deployment:
     """A deployment without a worker: an account with nights, a ledger of its own."""
-    return deploy(account_toml("india", INDIA, {"catchup_days": 3}))
+    # Every command is a process of its own: what a test holds must outlast several of them.
+    settings = {"LEASE_SECONDS": "30"}
+    return deploy(account_toml("india", INDIA, {"catchup_days": 3}), settings=settings)
 
 
 def failed(ledger: Ledger, request_id: str, **given: Any) -> str:

@@ -22,6 +22,7 @@ from providers.errors import (
 )
 from providers.ozeki import NoSuchCall, Ozeki
 
+from .overheard import listen
 from .ozeki_accounts import (
     BASE,
     HOOK,
@@ -325,7 +326,7 @@ def test_errors_and_logs_carry_no_secret(failure: Any, caplog: pytest.LogCapture
     where nobody masks what httpx logs; neither are numbers, nor the address of our own receiver.
     """
     masking.conceal([])
-    caplog.set_level(logging.DEBUG)
+    listen(caplog, logging.DEBUG)
 
     def broken(request: httpx.Request) -> httpx.Response:
         if isinstance(failure, Exception):
@@ -350,7 +351,7 @@ def test_errors_and_logs_carry_no_secret(failure: Any, caplog: pytest.LogCapture
 
 def test_the_log_of_a_fetched_recording_shows_no_path(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever knows the address may hear the call."""
-    caplog.set_level(logging.DEBUG)
+    listen(caplog, logging.DEBUG)
     with client(raw(200, b"ID3")) as ozeki, ozeki.recording(RECORDING) as body:
         assert b"".join(body.chunks()) == b"ID3"
 

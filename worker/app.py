@@ -27,7 +27,9 @@ app = Celery(
     "earwitness",
     config_source="config.celery",
     include=[
+        "tasks.calls",
         "tasks.certified_calls",
+        "tasks.live_recordings",
         "tasks.recordings",
         "tasks.exports",
         "tasks.nightly",
@@ -38,6 +40,11 @@ app = Celery(
 app.steps["worker"].add(Sweeper)
 keep_consuming()
 app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "worker.results:Outcomes")
+
+if "flower.command" in sys.modules:  # Celery's command line, which loads it with every command
+    from .dashboard import prepare
+
+    prepare()
 
 
 @signals.setup_logging.connect

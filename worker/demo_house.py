@@ -72,7 +72,7 @@ class DemoHouse:
         self._process(
             "flower",
             [*celery, "flower", "--address=127.0.0.1", f"--port={self._ports['flower']}"],
-            {"FLOWER_BASIC_AUTH": self._flower_login},
+            {"FLOWER_BASIC_AUTH": self._flower_login, "FLOWER_DB": str(self.folder / "flower")},
         )
         _reached(f"http://127.0.0.1:{self._ports['flower']}/healthcheck")
 

@@ -25,6 +25,7 @@ PROGRAM = "python -m worker"
 #: Each command's module, and its line in the list of commands.
 COMMANDS = {
     "accounts": ("accounts", "Try the accounts at their providers."),
+    "calls": ("live", "Show the calls that are going on."),
     "cancel": ("jobs", "Cancel a job."),
     "catalogue": ("catalogue", "Print the JSON Schema of every task."),
     "coverage": ("coverage", "Show which days are archived, one line a day."),
@@ -34,6 +35,7 @@ COMMANDS = {
     "extract": ("archives", "Take one recording out of the archive."),
     "find": ("archives", "Find recordings in the archive."),
     "migrate": ("migration", "Bring the ledger's schema to this program's version."),
+    "record": ("live", "Start recording a call that is going on."),
     "resolve": ("decisions", "Decide what became of a certified call."),
     "retry": ("jobs", "Have a failed or cancelled job done once more."),
     "show": ("jobs", "Show all about one job."),
