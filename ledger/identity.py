@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from .schema import jobs, ledger
 _MIGRATIONS = Path(__file__).parent / "migrations"
 #: Any number, the same in every process: two that migrate at once take turns.
 _MIGRATION_LOCK = 7_204_811
+#: Alembic keeps the migration that runs in its module's globals: threads take turns, too.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def newest_version() -> str:
@@ -46,7 +49,8 @@ class Identity:
             _refuse_newer(_version(connection))
             config = _config()
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            with _ONE_AT_A_TIME:
+                command.upgrade(config, "head")
             if connection.execute(select(ledger.c.identity)).first() is None:
                 identity = {"identity": str(uuid.uuid4()), "created_at": now()}
                 connection.execute(ledger.insert().values(**identity, quarantined=False))

@@ -182,7 +182,7 @@ def test_a_lease_that_its_holder_no_longer_trustssends_nothing(ledger: Ledger) -
     assert state(ledger, job) == states.RUNNING
 
 
-def test_the_same_holdersends_no_second_time(ledger: Ledger) -> None:
+def test_the_same_holder_sends_no_second_time(ledger: Ledger) -> None:
     """Whatever asks again with the token that is sending already is refused: bytes left once."""
     job, lease = sending(ledger)
     before = everything(ledger)

@@ -20,7 +20,7 @@ from ledger.identity import newest_version, refuse_foreign
 from ledger.ledger import Ledger
 from ledger.schema import metadata
 
-from .ledgers import in_processes, opened
+from .ledgers import at_once, in_processes, opened
 
 ROOT = Path(__file__).parent.parent
 
@@ -180,3 +180,13 @@ def test_commits_are_durable(ledger: Ledger) -> None:
     for way in (ledger.database.read, ledger.database.write):
         seen = way(lambda c: [c.execute(text(one)).scalar_one() for one in settings])
         assert seen == expected
+
+
+def test_threads_that_make_ledgers_of_their_own(tmp_path: Path) -> None:
+    """Several ledgers may come to be in one process at once."""
+    made = [Ledger(f"sqlite:///{tmp_path / f'{n}.sqlite3'}") for n in range(4)]
+    try:
+        assert len(set(at_once(*[ledger.identity.prepare for ledger in made]))) == 4
+    finally:
+        for ledger in made:
+            ledger.close()

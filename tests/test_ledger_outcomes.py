@@ -228,10 +228,13 @@ def test_a_sender_that_wakes_up_and_does_not_know_either(ledger: Ledger) -> None
 
 
 def test_a_sender_that_wakes_up_and_knows_that_nothing_left(ledger: Ledger) -> None:
-    """The receipt that told of a doubt is followed by one that ends it; the place is free again."""
+    """The receipt that told of a doubt is followed by one that ends it. Once told to have left, it
+    stays counted.
+    """
     _, lease = undecided(ledger)
     assert ledger.calls.answered(lease, NOTHING_LEFT, own_task=None).state == states.FAILED
     assert [one["outcome"] for one in owed(ledger, "receipt")] == ["unknown", "unsent"]
+    assert counted(ledger) == [1]
 
 
 def test_another_token_has_no_say(ledger: Ledger) -> None:
