@@ -46,6 +46,7 @@ class Scene:
         self.simulators = simulators
         self.planted = f"planted-{uuid.uuid4().hex}"
         self.accounts = {name: self._account(name) for name in ("good", "trouble", "wrong", "slow")}
+        self.pbx = simulators.voipnow.account(client_secret=f"pbx/{uuid.uuid4().hex}{ODD}")
         self.secrets = {*secrets, FLOWER_PASSWORD, "mistyped" + ODD}
         self.house = deploy(self._accounts_file(), settings={"POLL_DEADLINE_HOURS": "0.002"})
         self.node = f"{self.planted}@{socket.gethostname()}"
@@ -75,7 +76,8 @@ class Scene:
         lasting = self.simulators.vonage.account(username="lasting@vbc.prod")
         addresses = {key: lasting.configuration()[key] for key in ("base_url", "token_url")}
         token = {"provider": "vonage", **addresses, "access_token": lasting.issue_token()}
-        return "\n".join([*sections, account_toml("lasting", token)])
+        pbx = {**self.pbx.configuration(), "timeout_seconds": 1}
+        return "\n".join([*sections, account_toml("lasting", token), account_toml("pbx", pbx)])
 
     def start(self) -> None:
         """Worker, beat and Flower, as talkative as they can be."""
@@ -162,6 +164,22 @@ class Scene:
         sent = " ".join([account.password, account.client_secret, *issued])
         return {"status": 400, "body": {"msg": f"Rejected: {sent}", "status": 400}}
 
+    def live_calls(self, app: Celery) -> None:
+        """A call is listed and recorded, and a server says again what it was sent."""
+        call = self.pbx.begin_call()
+        asked = {"account": "pbx", "call_id": call["id"]}
+        self.ask(app, "call.list", account="pbx")
+        sent = " ".join(self.simulators.voipnow.secrets())
+        echo = {"status": 400, "body": {"error": {"code": "refused", "message": f"Got {sent}"}}}
+        for operation in ("list", "start", "stop"):
+            self.pbx.fault(operation, "answer", **echo)
+        for task in ("call.list", "call.list", "recording.start", "recording.stop"):
+            self.ask(app, task, **(asked if task.startswith("recording") else {"account": "pbx"}))
+        self.pbx.revoke_tokens()
+        self.pbx.fault("token", "answer", **echo)
+        assert isinstance(self.ask(app, "recording.start", **asked), Exception)
+        self.ask(app, "recording.start", **asked)
+
     def transfer(self, app: Celery) -> None:
         """A slow transfer, whose spool is looked at while it grows."""
         slow = self.accounts["slow"]
@@ -202,7 +220,8 @@ class Scene:
             base64.b64encode(f"{one.client_id}:{one.client_secret}".encode()).decode()
             for one in self.accounts.values()
         }
-        return self.secrets | headers | set(self.simulators.vonage.secrets())
+        tokens = {*self.simulators.vonage.secrets(), *self.simulators.voipnow.secrets()}
+        return self.secrets | headers | tokens
 
 
 def contents(folder: Path) -> bytes:
