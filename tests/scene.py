@@ -50,6 +50,7 @@ class Scene:
         self.paying = simulators.gsmblockchain.account(
             username=f"payer-{uuid.uuid4().hex[:12]}", password=f"paid-{uuid.uuid4().hex}{ODD}"
         )
+        self.pbx = simulators.voipnow.account(client_secret=f"pbx/{uuid.uuid4().hex}{ODD}")
         self.secrets = {*secrets, self.paying.password, FLOWER_PASSWORD, "mistyped" + ODD}
         self.house = deploy(self._accounts_file(), settings={"POLL_DEADLINE_HOURS": "0.002"})
         self.node = f"{self.planted}@{socket.gethostname()}"
@@ -82,7 +83,8 @@ class Scene:
         paying = {**self.paying.configuration(), "timeout_seconds": 1}
         mistyped = {**paying, "username": "somebody", "password": "mistyped" + ODD}
         sections += [account_toml("paying", paying), account_toml("unpaid", mistyped)]
-        return "\n".join([*sections, account_toml("lasting", token)])
+        pbx = {**self.pbx.configuration(), "timeout_seconds": 1}
+        return "\n".join([*sections, account_toml("lasting", token), account_toml("pbx", pbx)])
 
     def start(self) -> None:
         """Worker, beat and Flower, as talkative as they can be."""
@@ -195,6 +197,22 @@ class Scene:
         sent = " ".join([account.password, account.client_secret, *issued])
         return {"status": 400, "body": {"msg": f"Rejected: {sent}", "status": 400}}
 
+    def live_calls(self, app: Celery) -> None:
+        """A call is listed and recorded, and a server says again what it was sent."""
+        call = self.pbx.begin_call()
+        asked = {"account": "pbx", "call_id": call["id"]}
+        self.ask(app, "call.list", account="pbx")
+        sent = " ".join(self.simulators.voipnow.secrets())
+        echo = {"status": 400, "body": {"error": {"code": "refused", "message": f"Got {sent}"}}}
+        for operation in ("list", "start", "stop"):
+            self.pbx.fault(operation, "answer", **echo)
+        for task in ("call.list", "call.list", "recording.start", "recording.stop"):
+            self.ask(app, task, **(asked if task.startswith("recording") else {"account": "pbx"}))
+        self.pbx.revoke_tokens()
+        self.pbx.fault("token", "answer", **echo)
+        assert isinstance(self.ask(app, "recording.start", **asked), Exception)
+        self.ask(app, "recording.start", **asked)
+
     def transfer(self, app: Celery) -> None:
         """A slow transfer, whose spool is looked at while it grows."""
         slow = self.accounts["slow"]
@@ -235,7 +253,8 @@ class Scene:
             base64.b64encode(f"{one.client_id}:{one.client_secret}".encode()).decode()
             for one in self.accounts.values()
         }
-        return self.secrets | headers | set(self.simulators.vonage.secrets())
+        tokens = {*self.simulators.vonage.secrets(), *self.simulators.voipnow.secrets()}
+        return self.secrets | headers | tokens
 
 
 def contents(folder: Path) -> bytes:

@@ -127,16 +127,18 @@ def account(simulators: Simulators) -> AccountDoor:
 def test_each_account_is_ok_or_says_why(
     deploy: Callable[..., Deployment], simulators: Simulators, account: AccountDoor
 ) -> None:
-    """One that works, one with a wrong password, one that this version has no client for; the
-    status is 1, and neither ledger nor archive was made.
+    """One that works, one with a wrong password, one whose server nobody finds; the status
+    is 1, and neither ledger nor archive was made.
     """
     wrong = {**simulators.vonage.account().configuration(), "password": "sesame-wrong"}
-    sections = {"india": account.configuration(), "branch": wrong, "pbx": PBX}
+    sections = {"india": account.configuration(), "branch": wrong}
+    sections["pbx"] = {**PBX, "base_url": "https://pbx.invalid"}
     house = deploy("\n".join(account_toml(alias, table) for alias, table in sections.items()))
     done = house.run("accounts", "check", "--json")
     assert done.returncode == 1
     outcomes = {one["account"]: one for one in json.loads(done.stdout)}
-    assert [outcomes[alias]["outcome"] for alias in sections] == ["ok", "failed", "not tried"]
+    assert [outcomes[alias]["outcome"] for alias in sections] == ["ok", "failed", "failed"]
+    assert "could not be reached" in outcomes["pbx"]["about"]
     assert outcomes["india"]["about"] == "3 recordings are listed"
     assert "login" in outcomes["branch"]["about"]
     assert "sesame" not in done.stdout + done.stderr

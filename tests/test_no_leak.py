@@ -114,6 +114,7 @@ def test_no_secret_is_written_down_anywhere(
         scene.every_task(app)
         scene.every_trouble(app)
         scene.calls(app)
+        scene.live_calls(app)
         scene.transfer(app)
         scene.visit(app)
         said = commands(scene)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from .deployment import Deployment, account_toml, eventually
-from .live_calls import LiveHouse, live_house
-from .servers import Valkey, free_port
+from .deployment import Deployment, account_toml
+from .live_calls import LiveHouse
+from .servers import Valkey
 from .simulators import Simulators
 
 
@@ -187,51 +187,6 @@ def test_a_server_that_asks_to_wait_is_waited_for(live: LiveHouse, caller: Celer
     assert live.outcomes() == ["started"]
 
 
-def test_refused_credentials_end_the_job(
-    deploy: Callable[..., Deployment], simulators: Simulators
-) -> None:
-    """BadCredentials at once; the secret is told nowhere."""
-    live = live_house(deploy, simulators, client_secret="sesame-wrong")
-    worker = live.house.worker()
-    call = live.app.begin_call()
-    with live.house.producer() as caller, pytest.raises(Exception, match="not done: ") as refused:
-        live.start(caller, call).get(timeout=20)
-    assert type(refused.value).__name__ == "BadCredentials"
-    assert "sesame" not in str(refused.value) + worker.log()
-
-
-def test_an_unreachable_server_is_not_done(
-    deploy: Callable[..., Deployment], simulators: Simulators
-) -> None:
-    """Tried until not_after, then Expired: surely nothing was sent."""
-    nowhere = f"http://127.0.0.1:{free_port()}/voipnow"
-    live = live_house(deploy, simulators, base_url=nowhere)
-    live.house.worker()
-    nothing = pytest.raises(Exception, match=r"not done: .*nothing was sent")
-    with live.house.producer() as caller, nothing as late:
-        live.start(caller, {"id": "4711"}, not_after=_soon(3)).get(timeout=20)
-    assert type(late.value).__name__ == "Expired"
-
-
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_token_that_ends_costs_one_renewal(
-    deploy: Callable[..., Deployment], simulators: Simulators, status: int
-) -> None:
-    """Sixty requests on three workers at once, with a token that the server no longer takes."""
-    live = live_house(deploy, simulators, timeout_seconds=20)
-    live.app.configure(dead_token_status=status)
-    live.app.begin_call()
-    for number in range(3):
-        live.house.worker(f"worker{number}")
-    with live.house.producer() as caller:
-        assert len(live.send(caller, "call.list").get(timeout=20)["calls"]) == 1
-        live.app.expire_tokens()
-        asked = [live.send(caller, "call.list") for _ in range(60)]
-        assert all(len(one.get(timeout=60)["calls"]) == 1 for one in asked)
-    issued = simulators.log.effects("token_issued", live.app.client_id)
-    assert len(issued) == 2
-
-
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("recording.start", {"format": "mp3"}, "format"),
     ("recording.start", {"call_id": "../4711"}, "call_id"),
@@ -270,20 +225,3 @@ def test_a_wrong_argument_is_named_and_nothing_is_opened(
             assert type(refused.value).__name__ == "InvalidArgument"
     assert house.ledger.jobs.counts() == {}
     assert app.actions() == []
-
-
-def test_a_worker_that_is_killed_leaves_no_second_recording(
-    deploy: Callable[..., Deployment], simulators: Simulators
-) -> None:
-    """Killed while the server holds the answer back: another goes on and finds it recording."""
-    live = live_house(deploy, simulators)
-    first = live.house.worker("first")
-    call = live.app.begin_call()
-    live.app.fault("start", "hang", when="after", seconds=30)
-    with live.house.producer() as caller:
-        waiting = live.start(caller, call)
-        eventually(lambda: live.outcomes() == ["started"], what="the start never came")
-        first.kill()
-        live.house.worker("another")
-        assert waiting.get(timeout=60)["recording_since"] is not None
-    assert live.outcomes() == ["started"]

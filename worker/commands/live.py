@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -88,6 +89,8 @@ def _outcome(asked: dict[str, str], request: Request) -> dict[str, Any]:
     """The job's result. Raises what its task raises, click.ClickException where nobody tells."""
     look = f"look with: python -m worker show {request.job_id}"
     patience = LIFETIME_SECONDS + _CONFIRMED_SECONDS + account_of(asked["account"]).timeout_seconds
+    # Each of its tries would be a line; what came of them becomes the command's own sentence.
+    logging.getLogger("celery").setLevel(logging.CRITICAL + 1)
     try:
         with announcing() as app:
             sent = app.send_task(

@@ -41,15 +41,16 @@ class CertifiedCall(TypedDict):
 class _LiveRecording(TypedDict):
     job_id: str
     call_id: str
-    format: str
+    format: str | None
     collected: bool
 
 
 class LiveRecording(_LiveRecording, total=False):
-    """A recording of a call that goes on, started or stopped."""
+    """A recording of a call that goes on, started or stopped; a stop tells no format."""
 
     view_id: str
     recording_since: str | None
+    collected_because: str
 
 
 class StoredFile(TypedDict):
@@ -119,11 +120,11 @@ class Call(TypedDict):
     """A call that goes on."""
 
     call_id: str
-    state: str
-    source: str
-    destination: str
-    caller: str
-    started_at: str
+    state: str | None
+    source: str | None
+    destination: str | None
+    caller: str | None
+    started_at: str | None
     views: list[Any]
 
 
