@@ -46,7 +46,8 @@ def collection(alias: str, start_job_id: str, call_id: str) -> Request:
     return Request(
         kind=KIND,
         account=alias,
-        request_id=start_job_id,
+        # No caller can use it, and no person takes it for the start's own id.
+        request_id=f"{start_job_id}/recording",
         parameters={"call_id": call_id, "start_job_id": start_job_id},
         queue=DUE,
         waits_seconds=settings().poll_first_seconds,

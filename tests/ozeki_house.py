@@ -55,7 +55,7 @@ class OzekiHouse:
     def collect(self, request_id: str = "r1") -> Job | None:
         """The collection that was opened with a start, or None."""
         start = job_id("office", "earwitness.recording.start", request_id)
-        return self._job(job_id("office", "earwitness.recording.collect", start))
+        return self._job(job_id("office", "earwitness.recording.collect", f"{start}/recording"))
 
     def collected(self, request_id: str = "r1", *wanted: str, within: float = 30) -> Job:
         """The collection once it is in one of these states, else once it is done."""
@@ -84,6 +84,24 @@ class OzekiHouse:
     def post(self, url: str, fields: dict[str, str], **more: Any) -> httpx.Response:
         """Send a form as the telephone system does."""
         return httpx.post(url, data=fields, trust_env=False, **more)
+
+    def recorded(self, **given: Any) -> str:
+        """A call that is recorded; its id."""
+        call_id = str(self.pbx.call())
+        with self.house.producer() as app:
+            assert self.ask(app, call_id, **given).get(timeout=30)["collected"] is True
+        return call_id
+
+    def one_file(self) -> None:
+        """The recording was collected as the telephone system made it."""
+        job = self.collected()
+        assert job.result is not None
+        assert job.result["sha256"] in [one["sha256"] for one in self.pbx.recordings()]
+        self.archived(job)
+
+    def log(self, name: str) -> str:
+        """What a process has printed so far."""
+        return (self.house.folder / f"{name}.log").read_text()
 
     def archived(self, job: Job) -> dict[str, Any]:
         """The metadata in the archive of what a job collected, its file and its chain proven."""
