@@ -50,6 +50,7 @@ _DEFAULTS = {
     "persistent": True,
     "db": str(ROOT / "var" / "flower"),
     "state_save_interval": 60_000,  # milliseconds; by itself it saves only when it ends in order
+    "max_tasks": 20_000,  # saving 100,000 keeps it from answering for four seconds
     "purge_offline_workers": 3_600,  # seconds
     "natural_time": True,  # a night is looked at from many time zones
     # No runtime: what a job takes is mostly waiting, and this is only its last attempt's.
