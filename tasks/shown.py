@@ -14,7 +14,7 @@ from config.masking import mask
 from config.settings import settings
 
 #: A caller may call an argument anything; what is no name of ours is not repeated.
-NAME = re.compile(r"[a-z][a-z_]{0,39}")
+_NAME = re.compile(r"[a-z][a-z_]{0,39}")
 
 
 def shown_arguments(given: Mapping[Any, Any]) -> str:
@@ -48,7 +48,7 @@ def known_account(value: object) -> bool:
 
 
 def _is_name(name: object) -> bool:
-    return isinstance(name, str) and NAME.fullmatch(name) is not None
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 def _shown(name: str, value: object) -> str:

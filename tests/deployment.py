@@ -83,12 +83,19 @@ def zip_is_whole(path: Path) -> bool:
 class Process:
     """A process of ours in a group of its own, with its output in a file."""
 
-    def __init__(self, command: list[str], environment: dict[str, str], output: Path) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        environment: dict[str, str],
+        output: Path,
+        *,
+        folder: Path = ROOT,
+    ) -> None:
         self.output = output
         self._file = output.open("ab")
         self.popen = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=folder,
             env=environment,
             stdout=self._file,
             stderr=subprocess.STDOUT,

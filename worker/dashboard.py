@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -39,14 +40,21 @@ from .masking import (
 
 _log = logging.getLogger(__name__)
 
+#: What Python makes of an exception: Incomplete('not done: ...').
+_RAISED = re.compile(r"^(\w+)\((['\"])(.*)\2\)$", re.DOTALL)
+_UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+
 _DEFAULTS = {
     "address": "127.0.0.1",
     "read_only": True,
     "persistent": True,
     "db": str(ROOT / "var" / "flower"),
     "state_save_interval": 60_000,  # milliseconds; by itself it saves only when it ends in order
+    "max_tasks": 20_000,  # saving 100,000 keeps it from answering for four seconds
     "purge_offline_workers": 3_600,  # seconds
-    "tasks_columns": "name,kwargs,state,result,received,runtime,worker,uuid",
+    "natural_time": True,  # a night is looked at from many time zones
+    # No runtime: what a job takes is mostly waiting, and this is only its last attempt's.
+    "tasks_columns": "state,name,kwargs,result,received,worker,uuid",
 }
 
 
@@ -59,9 +67,12 @@ def prepare() -> None:
 
 
 def with_its_reason(task: Any) -> Any:
-    """A task for the pages: why it waits or failed stands where else its result does."""
-    if task.state in (states.RETRY, states.FAILURE, states.REVOKED):
-        task.result = task.exception
+    """A task for the pages: why it waits or failed stands where else its result does, and in words
+    that fit there.
+    """
+    if task.state in (states.RETRY, states.FAILURE, states.REVOKED) and task.exception:
+        words = _RAISED.sub(r"\1: \3", task.exception)
+        task.result = _UUID.sub(r"\1...", words)
     return task
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from config.masking import mask
 from tasks import errors
-from tasks.shown import NAME, known_account, shown_arguments
+from tasks.shown import known_account, shown_arguments
 
 _UNSAID = "..."
 _OURS = frozenset(name for name, value in vars(errors).items() if isinstance(value, type))
@@ -29,17 +29,15 @@ _FRAME = re.compile(r'^ +File "[^"]*", line \d+', re.MULTILINE)
 #: Makes different ids different once they are masked; known to nobody, so that none is guessed.
 _KEY = secrets.token_bytes(16)
 
-#: Fields of results: those that are numbers, and those that are texts.
-_COUNTS = frozenset(
-    {"archived", "attempts", "bytes", "files", "listed", "members", "missing", "page", "page_size"}
-    | {"total_items", "total_pages"}
-)
-_TEXTS = frozenset(
-    {"archived_as", "created_at", "format", "job_id", "kind", "manifest", "next_attempt_at", "path"}
-    | {"platform_phone", "recording_id", "recording_since", "request_id", "sha256", "state"}
-    | {"updated_at"}
-)
-_LISTS = frozenset({"calls", "heads", "provider_job_ids", "recordings"})
+#: Fields of results, in the order in which they are shown: how many first.
+_LISTS = ("recordings", "calls", "provider_job_ids", "heads")
+_COUNTS = ("listed", "archived", "missing", "files", "members", "bytes", "attempts")
+_PAGES = ("page", "page_size", "total_items", "total_pages")
+_FLAGS = ("collected", "deleted")
+_ACCOUNT = "account"
+_TEXTS = ("kind", "state", "platform_phone", "recording_id", "archived_as", "manifest", "path")
+_TIMES = ("recording_since", "created_at", "updated_at", "next_attempt_at")
+_IDS = ("format", "job_id", "request_id", "sha256")
 
 
 def masked_event(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,8 +68,8 @@ def masked_result(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Mapping):
-        fields = {name: _field(name, inner) for name, inner in value.items()}
-        return {name: inner for name, inner in fields.items() if inner is not None} or "{...}"
+        shown = {name: show(value[name]) for name, show in _RESULTS.items() if name in value}
+        return {name: inner for name, inner in shown.items() if inner is not None} or "{...}"
     return len(value) if isinstance(value, list) else _UNSAID
 
 
@@ -135,18 +133,16 @@ def _reason(event: Mapping[str, Any]) -> str | None:
     return masked_exception(text)
 
 
-def _field(name: Any, value: Any) -> Any:
-    """What may be shown of a result's field; None: nothing."""
-    if name == "account":
-        return value if known_account(value) else None
-    if name in _LISTS and isinstance(value, list | Mapping):
-        return len(value)
-    if name in _COUNTS and isinstance(value, int):
-        return value
-    if name in _TEXTS and isinstance(value, str):
-        return mask(value)
-    is_known = isinstance(name, str) and NAME.fullmatch(name)
-    return value if is_known and isinstance(value, bool) else None
+def _count_of(value: Any) -> int | None:
+    return len(value) if isinstance(value, list | Mapping) else None
+
+
+def _known(value: Any) -> Any:
+    return value if known_account(value) else None
+
+
+def _if(kind: type, show: Callable[[Any], Any] = lambda value: value) -> Callable[[Any], Any]:
+    return lambda value: show(value) if isinstance(value, kind) else None
 
 
 def _read(value: Any) -> Any:
@@ -178,6 +174,14 @@ def _unless_none(show: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else show(value)
 
 
+#: How each field of a result is shown.
+_RESULTS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    dict.fromkeys(_LISTS, _count_of)
+    | dict.fromkeys((*_COUNTS, *_PAGES), _if(int))
+    | dict.fromkeys(_FLAGS, _if(bool))
+    | {_ACCOUNT: _known}
+    | dict.fromkeys((*_TEXTS, *_TIMES, *_IDS), _if(str, mask))
+)
 #: Of the requests that a worker holds: what is masked as in events.
 _HELD: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     {"args": _positional, "kwargs": _arguments, "id": masked_id, "argsrepr": _positional}
