@@ -74,3 +74,21 @@ def test_a_worker_that_is_killed_leaves_no_second_recording(
         live.house.worker("another")
         assert waiting.get(timeout=60)["recording_since"] is not None
     assert live.outcomes() == ["started"]
+
+
+def test_a_worker_that_is_told_to_stop_ends_what_has_left(
+    deploy: Callable[..., Deployment], simulators: Simulators
+) -> None:
+    """SIGTERM while the list is asked for the effect: the start is followed to its end, once."""
+    live = live_house(deploy, simulators)
+    worker = live.house.worker()
+    call = live.app.begin_call()
+    live.app.configure(action_answer="204", shown_after_lists=3)
+    with live.house.producer() as caller:
+        asked = live.start(caller, call, request_id="r1")
+        eventually(lambda: live.outcomes() == ["started"], what="the start never came")
+        assert worker.stop() == 0
+        assert asked.get(timeout=5)["recording_since"] is not None
+    job = live.job("r1")
+    assert job is not None
+    assert (job.state, job.attempts) == ("done", 1)
