@@ -96,6 +96,28 @@ def _until_recorded(office: Any, call_id: str) -> None:
     eventually(recorded, what="no notification was answered with the document")
 
 
+def test_who_asks_for_a_collection(deploy: Deploy, simulators: Simulators) -> None:
+    """Who asks for a call's collection joins the one that the start opened; the start's notify is
+    told of both ends.
+    """
+    office = ozeki_house(deploy, simulators)
+    office.hooks()
+    office.house.worker()
+    with office.house.producer() as app:
+        call_id = office.recorded(notify={"task": "crm.told", "queue": "crm"})
+        asked = office.house.send(app, "recording.collect", account="office", call_id=call_id)
+        unknown = office.house.send(app, "recording.collect", account="office", call_id="none")
+        with pytest.raises(InvalidArgument, match="call_id"):
+            unknown.get(timeout=30)
+        office.pbx.end(call_id)
+        result = asked.get(timeout=30)
+    job = office.collected()
+    assert job.result is not None
+    assert result == {"job_id": job.job_id, **job.result}
+    with office.house.valkey.client() as client:
+        eventually(lambda: client.llen("crm") == 2, what="two ends were not told")
+
+
 def test_the_call_is_gone(deploy: Deploy, simulators: Simulators) -> None:
     """A start that comes after the call's end fails at once, and so does its collection."""
     office = ozeki_house(deploy, simulators)

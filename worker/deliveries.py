@@ -11,6 +11,8 @@ import logging
 import os
 import secrets
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ _log = logging.getLogger(__name__)
 #: With the ledger away anybody of an allowed network may tell of ends that nobody waits for.
 MOST_PENDING = 10_000
 _SECONDS = 0.5
+_ABANDONED_SECONDS = 3600
 
 
 class Full(Exception):
@@ -40,12 +43,17 @@ class Deliveries:
         self._told = False
         self._came = threading.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="earwitness-deliveries")
+        self._thread = threading.Thread(target=self._run, name="earwitness-deliveries", daemon=True)
 
     def start(self) -> None:
         """Begin to enter what lies there. Raises OSError where the folder can not be made."""
         make_folder(self._folder)
         self._folder.chmod(0o700)
+        for left in self._folder.glob(".*"):
+            # What a killed process did not finish was never answered as taken.
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                    left.unlink()
         self._thread.start()
 
     def stop(self) -> None:
@@ -106,13 +114,21 @@ class Deliveries:
         for path in paths:
             if self._stop.is_set():
                 return
-            try:
-                fact = json.loads(path.read_bytes())
-            except FileNotFoundError:
-                continue
-            _enter(fact)
-            path.unlink(missing_ok=True)
+            self._enter_one(path)
             self._pending -= 1
+
+    def _enter_one(self, path: Path) -> None:
+        try:
+            _enter(json.loads(path.read_bytes()))
+        except FileNotFoundError:
+            return
+        except LedgerAway:
+            raise
+        except Exception:  # noqa: BLE001 - logged; the others must not wait behind it
+            _log.exception("%s was not understood; it is kept, look at it", path.name)
+            path.rename(path.with_suffix(".unreadable"))
+            return
+        path.unlink(missing_ok=True)
 
 
 def _enter(fact: dict[str, Any]) -> None:

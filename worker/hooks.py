@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -56,12 +57,11 @@ Found = TypeVar("Found")
 
 @dataclass
 class Receiver:
-    """What the handlers share; threads for the disk apart from those that a ledger may keep."""
+    """What the handlers share."""
 
     armed: ArmedInstructions
     deliveries: Deliveries
     disk: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
-    lookups: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     _open: set[int] = field(default_factory=set)
 
@@ -88,11 +88,32 @@ class Receiver:
         def look() -> bool:
             return ledger().instructions.known(account, token, patience_seconds=_LOOKUP_SECONDS / 2)
 
-        looking = asyncio.get_running_loop().run_in_executor(self.lookups, look)
         try:
-            return await asyncio.wait_for(looking, _LOOKUP_SECONDS)
+            return await asyncio.wait_for(_beside(look), _LOOKUP_SECONDS)
         except (LedgerError, TimeoutError):
             return True
+
+
+async def _beside(look: Callable[[], Found]) -> Found:
+    """Look something up in a thread that nobody waits for at the end: a ledger that is frozen may
+    keep it for ever. There are few: such a ledger is not asked a moment later.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[Found] = loop.create_future()
+
+    def tell(act: Callable[[Any], None], what: Any) -> None:
+        if not found.done():
+            act(what)
+
+    def run() -> None:
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            try:
+                loop.call_soon_threadsafe(tell, found.set_result, look())
+            except LedgerError as error:
+                loop.call_soon_threadsafe(tell, found.set_exception, error)
+
+    threading.Thread(target=run, name="earwitness-lookup", daemon=True).start()
+    return await found
 
 
 @stream_request_body
