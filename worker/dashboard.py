@@ -146,7 +146,7 @@ def _in_context(state: Any, told: dict[str, Any]) -> dict[str, Any]:
     if task.kwargs not in (None, "{}") and (
         told.get("kwargs") == "{}" or told["type"] == "task-retried"
     ):
-        del told["kwargs"]  # a hint has none, but the task that it announces has
+        told.pop("kwargs", None)  # a hint has none, but the task that it announces has
     goes_on = told["type"] == "task-started" and task.state not in states.READY_STATES
     if goes_on or told["type"] == "task-succeeded":
         told.update(exception=None, traceback=None)  # why it waited before

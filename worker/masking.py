@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from config.masking import mask
+from ledger import states
 from tasks import errors
 from tasks.shown import known_account, shown_arguments
 
@@ -34,10 +35,20 @@ _LISTS = ("recordings", "calls", "provider_job_ids", "heads")
 _COUNTS = ("listed", "archived", "missing", "files", "members", "bytes", "attempts")
 _PAGES = ("page", "page_size", "total_items", "total_pages")
 _FLAGS = ("collected", "deleted")
-_ACCOUNT = "account"
-_TEXTS = ("kind", "state", "platform_phone", "recording_id", "archived_as", "manifest", "path")
-_TIMES = ("recording_since", "created_at", "updated_at", "next_attempt_at")
-_IDS = ("format", "job_id", "request_id", "sha256")
+_PATH = r"[a-z0-9_]+/(certified-calls|chain|exports|recordings)/[A-Za-z0-9._~/-]+"
+_TIME = r"\d{4}-\d\d-\d\d[T ][\d:.]+(Z|[+-][\d:]+)?"
+#: A text is shown where it has the form that ours has under this name.
+_TEXTS = {
+    "kind": r"(archive|call|certified_call|export|job|nightly|recording)\.[a-z]+",
+    "state": "|".join(states.ALL),
+    "platform_phone": r"[\d +().-]+",
+    "recording_id": r"[0-9a-f-]+",
+    **dict.fromkeys(("archived_as", "manifest", "path"), _PATH),
+    **dict.fromkeys(("recording_since", "created_at", "updated_at", "next_attempt_at"), _TIME),
+    "format": r"[a-z0-9]{2,4}",
+    "job_id": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    "sha256": r"[0-9a-f]{64}",
+}
 
 
 def masked_event(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,14 +134,15 @@ def _result(value: Any) -> str:
 
 
 def _reason(event: Mapping[str, Any]) -> str | None:
-    """A job of ours that waits says why in plain words; anything else is an exception."""
+    """A job of ours that waits says why in plain words, and beside them of which account and day it
+    is (tasks/hints.py); Celery's own events of exceptions never hold arguments.
+    """
     told = event["exception"]
     if told is None:
         return None
     text = str(told)
-    if event.get("type") == "task-retried" and not _RAISED.match(text) and "\n" not in text:
-        return mask(text)
-    return masked_exception(text)
+    is_ours = event.get("type") == "task-retried" and "kwargs" in event
+    return mask(text) if is_ours else masked_exception(text)
 
 
 def _count_of(value: Any) -> int | None:
@@ -141,8 +153,13 @@ def _known(value: Any) -> Any:
     return value if known_account(value) else None
 
 
-def _if(kind: type, show: Callable[[Any], Any] = lambda value: value) -> Callable[[Any], Any]:
-    return lambda value: show(value) if isinstance(value, kind) else None
+def _if(kind: type) -> Callable[[Any], Any]:
+    return lambda value: value if isinstance(value, kind) else None
+
+
+def _formed(form: str) -> Callable[[Any], str | None]:
+    known = re.compile(form)
+    return lambda value: mask(value) if isinstance(value, str) and known.fullmatch(value) else None
 
 
 def _read(value: Any) -> Any:
@@ -179,8 +196,8 @@ _RESULTS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     dict.fromkeys(_LISTS, _count_of)
     | dict.fromkeys((*_COUNTS, *_PAGES), _if(int))
     | dict.fromkeys(_FLAGS, _if(bool))
-    | {_ACCOUNT: _known}
-    | dict.fromkeys((*_TEXTS, *_TIMES, *_IDS), _if(str, mask))
+    | {"account": _known}
+    | {name: _formed(form) for name, form in _TEXTS.items()}
 )
 #: Of the requests that a worker holds: what is masked as in events.
 _HELD: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
