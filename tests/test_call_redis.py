@@ -98,3 +98,14 @@ def test_flushed(deploy: Deploy, simulators: Simulators, valkey: Valkey) -> None
     with valkey.client() as client:
         client.flushall()
     one_call(calling)
+
+
+def test_a_task_that_nobody_knows_ends_nothing(deploy: Deploy, simulators: Simulators) -> None:
+    """A message for a task that does not exist is refused to its sender; the worker goes on."""
+    calling = under_way(deploy, simulators, 0.0)
+    calling.house.worker()
+    with calling.house.producer() as app:
+        unknown = app.send_task("earwitness.no.such", kwargs={}, queue="earwitness")
+        with pytest.raises(Exception, match=r"earwitness\.no\.such"):
+            unknown.get(timeout=20)
+        assert calling.ask(app, "r1").get(timeout=20)["state"] == "done"

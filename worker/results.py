@@ -34,7 +34,8 @@ class Outcomes(RedisBackend):
         state: str = states.FAILURE,
     ) -> None:
         """Store an exception, unless it only says that a job's outcome could not be stored."""
-        task = None if request is None else self.app.tasks.get(request.task)
+        # Celery hands over other things than a request, too: for a task that nobody knows.
+        task = self.app.tasks.get(getattr(request, "task", None))
         if isinstance(exc, _AWAY) and isinstance(task, JobTask):
             _log.warning("task %s is answered once more later (%s)", task_id, exc)
             return
