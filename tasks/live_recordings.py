@@ -20,6 +20,9 @@ class StartRecording(JobArguments):
     call_id: Text
     format: Literal["mp3", "wav"] | None = None
     not_after: Instant | None = None
+    view_id: Text | None = None
+    extension: Text = "@self"
+    user_id: Text = "@me"
     finished_url: str | None = None
     announcement: str | None = None
     max_seconds: int | None = None
