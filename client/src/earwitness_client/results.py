@@ -50,6 +50,8 @@ class LiveRecording(_LiveRecording, total=False):
 
     view_id: str
     recording_since: str | None
+    collect_job_id: str
+    not_collected_because: str
 
 
 class StoredFile(TypedDict):
