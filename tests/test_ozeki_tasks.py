@@ -182,10 +182,9 @@ def test_unknown_of_a_call_that_has_ended(deploy: Deploy, simulators: Simulators
     assert job.result["sha256"] == office.pbx.recordings()[0]["sha256"]
 
 
-@pytest.mark.parametrize("control", ["ozml_third_party", "ozml_extension"])
-def test_no_notification_in_time(deploy: Deploy, simulators: Simulators, control: str) -> None:
+def test_no_notification_in_time(deploy: Deploy, simulators: Simulators) -> None:
     """Where no notification comes before not_after, nothing was done and both jobs say so."""
-    office = ozeki_house(deploy, simulators, control)
+    office = ozeki_house(deploy, simulators, "ozml_extension")
     office.house.worker()
 
     with office.house.producer() as app, pytest.raises(Expired, match="not_after has passed"):

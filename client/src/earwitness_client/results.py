@@ -50,7 +50,8 @@ class LiveRecording(_LiveRecording, total=False):
 
     view_id: str
     recording_since: str | None
-    collected_because: str
+    collect_job_id: str
+    not_collected_because: str
 
 
 class StoredFile(TypedDict):
