@@ -26,6 +26,7 @@ from providers.ozeki_notifications import Notification, answerable
 from tests.simulators import Simulators
 from tests.simulators.ozeki_door import PbxDoor
 
+from .overheard import listen
 from .ozeki_simulated import Receiver, connect, heard
 
 ACTS: dict[str, Callable[[Ozeki, str], object]] = {
@@ -303,7 +304,7 @@ def test_nothing_of_the_login_is_logged(
     is the token of our own receiver, nor the address of a recording.
     """
     masking.conceal([])
-    caplog.set_level(logging.DEBUG)
+    listen(caplog, logging.DEBUG)
     url = finished(pbx, ozeki, receiver)
     heard(ozeki, url)
     pbx.fault("list", "reset")
