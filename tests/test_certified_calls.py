@@ -136,7 +136,7 @@ UNKNOWN = {
     "nothing": (("answer", {"status": 200, "body": "empty", "when": "after"}), 200),
     **{
         str(status): (("answer", {"status": status, "body": "empty", "when": "after"}), status)
-        for status in (201, 301, 302, 307, 400, 401, 403, 404, 429, 500, 502, 503, 504, 599)
+        for status in (201, 301, 302, 303, 307, 308, 400, 401, 403, 404, 429, *range(500, 512), 599)
     },
 }
 
