@@ -61,7 +61,7 @@ class Stage:
             self._lock = None
 
     def state(self, *wanted: str) -> Job:
-        return self.calling.in_state("r1", *wanted)
+        return self.calling.in_state("r1", *wanted, within=90)
 
     def requests(self, outcome: str | None = None) -> int:
         """How many requests the platform has seen, or has ended so."""

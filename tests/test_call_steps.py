@@ -37,6 +37,7 @@ def test_every_state_has_a_step() -> None:
     assert {step.state for step in STEPS.values()} == set(states.ALL)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("step", "how"), CASES)
 def test_a_worker_that_dies_or_sleeps_at_a_step_places_no_second_call(
     step: str, how: str, stack: ExitStack, tmp_path: Path, valkey: Valkey, simulators: Simulators
@@ -76,7 +77,9 @@ def test_no_second_call_comes_later(tmp_path: Path, simulators: Simulators) -> N
 def _ended_well(stage: Stage, step: str, how: str) -> None:
     state, calls = STEPS[step].killed if how == "kill" else STEPS[step].slept
     job = stage.state(state)
-    told = eventually(lambda: stage.asked.ready() and stage.asked, what="the caller was not told")
+    told = eventually(
+        lambda: stage.asked.ready() and stage.asked, within=90, what="the caller was not told"
+    )
     if state == "done":
         assert told.get(timeout=5)["job_id"] == job.job_id
     else:
