@@ -306,6 +306,9 @@ def _send_to_sleep(stage: Stage) -> None:
             stage.unlock()
             return
         stage.worker.signal_group(signal.SIGCONT)
+        # Until its transaction is over: woken for a moment only, it would never come to that.
+        stage.lock()
+        stage.unlock()
 
 
 def _taken_over(stage: Stage, step: Step) -> None:
