@@ -12,6 +12,7 @@ from . import states
 from .cap import Cap, reserve
 from .database import Database, now
 from .errors import RequestConflict
+from .instructions import ARMED
 from .job import FINGERPRINT_VERSION, Job, fingerprint, job_id
 from .quarantine import withheld, withhold
 from .schema import calls, instructions, jobs, queues, waiters
@@ -156,7 +157,7 @@ def _open_beside(
                 call_id=request.to_record.call_id,
                 control=request.to_record.control,
                 parameters=request.to_record.parameters,
-                state="armed",
+                state=ARMED,
                 created_at=now(),
             )
         )

@@ -10,7 +10,7 @@ from config.accounts import GsmblockchainAccount
 from config.masking import without
 from config.queues import DUE
 from ledger import states
-from ledger.call_outcomes import PLACED, REFUSED, UNKNOWN, UNSENT, Outcome
+from ledger.call_outcomes import KIND, PLACED, REFUSED, UNKNOWN, UNSENT, Outcome
 from ledger.calls import MOST_COMMIT_SECONDS
 from ledger.cap import Cap
 from ledger.errors import CapReached, Expired, LedgerAway, NotPossible
@@ -44,7 +44,7 @@ def _request(asked: RequestCall, task_id: str) -> Request:
     account = calling_account(asked.account)
     not_after = None if asked.not_after is None else asked.not_after.timestamp()
     return Request(
-        kind="certified_call.request",
+        kind=KIND,
         account=account.alias,
         request_id=asked.request_id,
         parameters=_parameters(asked, account),
@@ -87,7 +87,7 @@ def _parameters(asked: RequestCall, account: GsmblockchainAccount) -> dict[str, 
     return {"country": country, "phone": phone, "max_seconds": asked.max_seconds, **company}
 
 
-@job_task("certified_call.request", RequestCall, _request, at_once=True)
+@job_task(KIND, RequestCall, _request, at_once=True)
 def request_call(attempt: Attempt) -> Job:
     """Ask the platform for a certified call, at most once: {job_id, state, platform_phone}."""
     account = calling_account(attempt.job.account)

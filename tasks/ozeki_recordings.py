@@ -23,6 +23,7 @@ from . import errors
 from .attempt import Attempt, Ended, Wait
 from .collecting import collection
 from .consequences import public
+from .lateness import Deadline
 from .ozeki import client
 from .ozeki_documents import OF_DOCUMENTS, document, told_to
 from .resources import ledger
@@ -100,8 +101,13 @@ def start(attempt: Attempt) -> Ended:
 
 def _asked(attempt: Attempt, instruction: Instruction) -> Ended:
     times = int(attempt.job.work.get("asked", 0))
-    _refuse_late(attempt, times)
-    with client(attempt, lambda reason, seconds: _wait(attempt, reason, seconds)) as ozeki:
+    deadline = Deadline(attempt)
+    _refuse_late(deadline, attempt, times)
+
+    def wait(reason: str, seconds: float) -> Wait:
+        return deadline.wait(reason, seconds, progressed=False)
+
+    with client(attempt, wait) as ozeki:
         try:
             if times and not _is_live(ozeki.active_calls(), instruction.call_id):
                 raise errors.Uncertain(
@@ -116,10 +122,10 @@ def _asked(attempt: Attempt, instruction: Instruction) -> Ended:
                 told_to(instruction),
             )
         except provider.Uncertain as error:
-            raise _wait(attempt, str(error), attempt.patience("troubles")) from None
+            raise wait(str(error), attempt.patience("troubles")) from None
         except provider.Temporary as error:
             attempt.job.work["asked"] = times
-            raise _wait(attempt, str(error), attempt.patience("troubles")) from None
+            raise wait(str(error), attempt.patience("troubles")) from None
         except provider.ProviderError as error:
             raise _refused(error, times) from None
     ledger().instructions.answered(instruction.token)
@@ -139,14 +145,12 @@ def _is_live(calls: list[dict[str, Any]], call_id: str) -> bool:
     return any(call["call_id"] == call_id for call in calls)
 
 
-def _refuse_late(attempt: Attempt, times: int) -> None:
-    job = attempt.job
-    if job.not_after is None or job.updated_at < job.not_after:
-        return
-    why = f"; last: {job.reason}" if job.reason else ""
-    if times:
+def _refuse_late(deadline: Deadline, attempt: Attempt, times: int) -> None:
+    if not times:
+        deadline.refuse_late()
+    elif deadline.passed:
+        why = f"; last: {attempt.job.reason}" if attempt.job.reason else ""
         raise errors.Uncertain(f"unknown: not_after has passed without an answer{why}")
-    raise errors.Expired(f"not done: not_after has passed and nothing was sent{why}")
 
 
 def _awaited(attempt: Attempt) -> Exception:
@@ -167,14 +171,6 @@ def _awaited(attempt: Attempt) -> Exception:
         "not done: not_after has passed and no notification of the call came that may be answered; "
         "see that the server notifies EARWITNESS_HOOKS_URL and that the receiver runs"
     )
-
-
-def _wait(attempt: Attempt, reason: str, seconds: float) -> Wait:
-    """A wait that ends at ``not_after``."""
-    job = attempt.job
-    if job.not_after is not None:
-        seconds = min(seconds, max(job.not_after - job.updated_at, 0.0))
-    return Wait(reason, seconds, progressed=False)
 
 
 def _started(attempt: Attempt, instruction: Instruction) -> Ended:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import sqlite3
-import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,9 +22,6 @@ from .deployment import Deployment, Process, eventually
 from .gates import Gate, gate
 from .servers import Valkey
 from .simulators import Simulators
-
-#: Alembic keeps its context in a global: one ledger after the other, where stages are threads.
-_ALEMBIC = threading.Lock()
 
 
 @dataclass
@@ -269,8 +265,7 @@ def act_out(
     calling = call_house(
         deploy, simulators, timeout_seconds=30, base_url=f"{held.url}/gsmblockchain"
     )
-    with _ALEMBIC:
-        calling.house.ledger.identity.prepare()
+    calling.house.ledger.identity.prepare()
     app = stack.enter_context(calling.house.producer())
     stage = Stage(calling, app, held, simulators, calling.house.worker("first"), stack)
     stack.callback(stage.unlock)
