@@ -28,7 +28,7 @@ from .errors import (
     Throttled,
     Uncertain,
 )
-from .exchange import Answer, exchange
+from .exchange import Answer, connected, exchange
 from .headers import retry_after
 from .ozeki_addresses import recording_address
 from .ozeki_refusals import NAME, NoSuchCall
@@ -62,12 +62,7 @@ class Ozeki:
     ) -> None:
         self._account = account
         self._before_call = before_call or (lambda: None)
-        self._http = httpx.Client(
-            transport=Veiled(transport or Transport(verify=account.verify_tls)),
-            timeout=account.timeout_seconds,
-            trust_env=False,
-            follow_redirects=False,
-        )
+        self._http = connected(account, Veiled(transport or Transport(verify=account.verify_tls)))
 
     def __enter__(self) -> Self:
         return self

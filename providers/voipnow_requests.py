@@ -11,7 +11,7 @@ import httpx
 from config.accounts import VoipnowAccount
 
 from .deadline import Transport, within
-from .exchange import Answer, exchange
+from .exchange import Answer, connected, exchange
 from .headers import date_of
 from .tokens import Access, Shelf, Tokens
 from .voipnow_refusals import NAME, refusal
@@ -38,12 +38,7 @@ class Requests:
         self.provider_time: datetime | None = None
         self._account = account
         self._before_call = before_call or (lambda: None)
-        self._http = httpx.Client(
-            transport=transport or Transport(verify=account.verify_tls),
-            timeout=account.timeout_seconds,
-            trust_env=False,
-            follow_redirects=False,
-        )
+        self._http = connected(account, transport or Transport(verify=account.verify_tls))
         self._tokens = Tokens(account, shelf, self._http)
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from config.accounts import VonageAccount
 
 from .bodies import begins_anew, is_strong
 from .deadline import Transport, within
-from .exchange import Answer, exchange
+from .exchange import Answer, connected, exchange
 from .headers import date_of
 from .tokens import Access, Shelf, Tokens
 from .vonage_refusals import NAME, is_not_subscribed, refusal
@@ -38,12 +38,7 @@ class Calls:
         self.provider_time: datetime | None = None
         self._account = account
         self._before_call = before_call or (lambda: None)
-        self._http = httpx.Client(
-            transport=transport or Transport(verify=account.verify_tls),
-            timeout=account.timeout_seconds,
-            trust_env=False,
-            follow_redirects=False,
-        )
+        self._http = connected(account, transport or Transport(verify=account.verify_tls))
         self._tokens = Tokens(account, shelf, self._http)
 
     def close(self) -> None:
