@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from celery.states import READY_STATES
+
+from worker.dashboard import with_its_reason
 
 from .dashboards import LOGIN, Dashboard, addresses, caller, dashboard, started
 from .deployment import Deployment, account_toml, eventually
@@ -227,3 +230,17 @@ def test_a_configuration_of_ones_own_is_read_from_anywhere(
     process, _ = started(bare, folder=tmp_path)
     assert process.popen.wait(timeout=30) != 0
     assert "without authentication" in process.log()
+
+
+def test_a_decision_that_waits_is_seen_in_the_column() -> None:
+    """A call that needs a decision says so first, where the column of the Tasks page ends early;
+    whatever else failed says why it did.
+    """
+    told = "Uncertain('unknown: the certified call may have been placed: no answer came')"
+
+    def read(name: str) -> str:
+        task = SimpleNamespace(name=name, state="FAILURE", exception=told, result=None)
+        return str(with_its_reason(task).result)
+
+    assert read("earwitness.certified_call.request").startswith("NEEDS A DECISION: Uncertain: unk")
+    assert read("earwitness.recording.start").startswith("Uncertain: unknown: the certified")

@@ -42,6 +42,8 @@ _log = logging.getLogger(__name__)
 
 #: What Python makes of an exception: Incomplete('not done: ...').
 _RAISED = re.compile(r"^(\w+)\((['\"])(.*)\2\)$", re.DOTALL)
+#: What waits for a person says so where the column ends early.
+_UNDECIDED = {("earwitness.certified_call.request", "Uncertain"): "NEEDS A DECISION: "}
 _UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
 _DEFAULTS = {
@@ -72,7 +74,9 @@ def with_its_reason(task: Any) -> Any:
     """
     if task.state in (states.RETRY, states.FAILURE, states.REVOKED) and task.exception:
         words = _RAISED.sub(r"\1: \3", task.exception)
-        task.result = _UUID.sub(r"\1...", words)
+        task.result = _UNDECIDED.get((task.name, words.partition(":")[0]), "") + _UUID.sub(
+            r"\1...", words
+        )
     return task
 
 

@@ -11,6 +11,7 @@ from ledger.job import Job, iso
 from ledger.ledger import Ledger
 from tasks import jobs
 
+from ..follow import transfer_line
 from .decisions import undecided_lines
 from .deployment import announcing, opened, operator
 from .display import print_json, print_lines, print_table
@@ -92,8 +93,10 @@ def cancel(name: str, as_json: bool) -> None:
 
 def _row(job: Job) -> tuple[Any, ...]:
     about = job.request_id if job.parent_id is None else f"part of {job.parent_id}"
-    if job.reason:
-        about = f"{about}: {job.reason}"
+    if job.said:
+        about = f"{about}: {job.said}"
+    if job.transfer is not None and job.state == states.RUNNING:
+        about = f"{about}: {transfer_line(job.transfer)}"
     if job.next_attempt_at is not None and job.state == states.WAITING:
         about = f"{about}; next at {iso(job.next_attempt_at)}"
     return job.job_id, job.kind, job.account, job.state, iso(job.updated_at), about
