@@ -8,7 +8,7 @@ import socket
 import sys
 import uuid
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -51,8 +51,15 @@ class Scene:
             username=f"payer-{uuid.uuid4().hex[:12]}", password=f"paid-{uuid.uuid4().hex}{ODD}"
         )
         self.pbx = simulators.voipnow.account(client_secret=f"pbx/{uuid.uuid4().hex}{ODD}")
-        self.secrets = {*secrets, self.paying.password, FLOWER_PASSWORD, "mistyped" + ODD}
-        self.house = deploy(self._accounts_file(), settings={"POLL_DEADLINE_HOURS": "0.002"})
+        self.office = simulators.ozeki.account(
+            username=f"desk-{uuid.uuid4().hex[:12]}", password=f"desk-{uuid.uuid4().hex}{ODD}"
+        )
+        passwords = {one.password for one in (self.paying, self.office)}
+        self.secrets = {*secrets, *passwords, FLOWER_PASSWORD, "mistyped" + ODD}
+        bind = f"127.0.0.1:{free_port()}"
+        hooks = {"HOOKS_BIND": bind, "HOOKS_URL": f"http://{bind}"}
+        settings = {"POLL_DEADLINE_HOURS": "0.002", **hooks}
+        self.house = deploy(self._accounts_file(), settings=settings)
         self.node = f"{self.planted}@{socket.gethostname()}"
         self.answers: list[Any] = []
         self.pages: dict[str, bytes] = {}
@@ -84,10 +91,12 @@ class Scene:
         mistyped = {**paying, "username": "somebody", "password": "mistyped" + ODD}
         sections += [account_toml("paying", paying), account_toml("unpaid", mistyped)]
         pbx = {**self.pbx.configuration(), "timeout_seconds": 1}
-        return "\n".join([*sections, account_toml("lasting", token), account_toml("pbx", pbx)])
+        office = {**self.office.configuration(), "control": "http", "timeout_seconds": 1}
+        sections += [account_toml("lasting", token), account_toml("pbx", pbx)]
+        return "\n".join([*sections, account_toml("office", office)])
 
     def start(self) -> None:
-        """Worker, beat and Flower, as talkative as they can be."""
+        """Worker, beat, Flower and the receiver, as talkative as they can be."""
         worker = self.house.worker(self.planted, loglevel="DEBUG")
         schedule = str(self.house.folder / "beat.schedule")
         beat = self.house.celery("beat", "--loglevel", "DEBUG", "-s", schedule, name="beat")
@@ -98,8 +107,12 @@ class Scene:
         environment = {**self.house.environment, "FLOWER_BASIC_AUTH": f"ops:{FLOWER_PASSWORD}"}
         flower = Process(command, environment, self.house.folder / "flower.log")
         self.house.processes.append(flower)
-        self.processes = [worker, beat, flower]
+        command = [sys.executable, "-m", "worker", "hooks"]
+        hooks = Process(command, self.house.environment, self.house.folder / "hooks.log")
+        self.house.processes.append(hooks)
+        self.processes = [worker, beat, flower, hooks]
         eventually(self._flower_answers, what="Flower did not start")
+        eventually(lambda: "listening" in hooks.log(), what="the receiver did not start")
 
     def _flower_answers(self) -> bool:
         try:
@@ -213,6 +226,26 @@ class Scene:
         assert isinstance(self.ask(app, "recording.start", **asked), Exception)
         self.ask(app, "recording.start", **asked)
 
+    def telephone_system(self, app: Celery) -> None:
+        """A call is recorded and collected, and a server says again what it was sent."""
+        call = self.office.call(source=self.planted)
+        asked = {"account": "office", "call_id": call}
+        started = self.ask(app, "recording.start", **asked)
+        assert started["collected"] is True, started
+        self.office.end(call)
+        eventually(lambda: list((self.house.archive / "office").rglob("*.mp3")), what="no file")
+        sent = f"/?user={self.office.username}&password={self.office.password}"
+        echo = {"status": 400, "body": {"asked": sent, "as": quote(sent)}}
+        again = self.office.call()
+        for kind, given in [*TROUBLES, ("answer", echo)]:
+            self.office.fault("list", kind, times=3, **given)
+            self.office.fault("record", kind, **given)
+            self.ask(app, "call.list", account="office")
+            soon = datetime.now(UTC) + timedelta(seconds=3)
+            told = {"call_id": again, "not_after": soon.isoformat()}
+            self.ask(app, "recording.start", account="office", **told)
+            self.simulators.ozeki.clear_faults()
+
     def transfer(self, app: Celery) -> None:
         """A slow transfer, whose spool is looked at while it grows."""
         slow = self.accounts["slow"]
@@ -242,10 +275,20 @@ class Scene:
         with httpx.Client(base_url=self.flower_url, auth=auth, trust_env=False) as client:
             assert client.get("/tasks", auth=("ops", "wrong")).status_code == 401
             for path in paths:
-                answer = client.get(path, timeout=30)
                 kind = re.sub("/(planted-[^/]*|[^/]*(-[^/]*){4})$", "/<id>", path.partition("?")[0])
-                self.pages[kind] = self.pages.get(kind, b"") + answer.content
-                assert answer.status_code == (404 if "nowhere" in path else 200), (path, answer)
+                self.pages[kind] = self.pages.get(kind, b"") + self._page(client, path)
+
+    def _page(self, client: httpx.Client, path: str) -> bytes:
+        """What Flower serves there, once the events have come that it needs for that."""
+        wanted = 404 if "nowhere" in path else 200
+
+        def look() -> httpx.Response | None:
+            answer = client.get(path, timeout=30)
+            return answer if answer.status_code == wanted else None
+
+        found = eventually(look, what=f"Flower did not answer {path} with {wanted}")
+        assert found is not None
+        return found.content
 
     def canaries(self) -> set[str]:
         """Every credential, every token that was issued, and the header that carries a login."""
