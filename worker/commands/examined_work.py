@@ -56,7 +56,10 @@ def _beat(settings: Settings) -> Finding:
         if newest is None or newest < day:
             late.append(f"{alias} since {day if newest is None else newest + timedelta(days=1)}")
     if late:
-        advice = "start both: celery -A worker beat, celery -A worker worker"
+        advice = (
+            "start both: celery -A worker beat, celery -A worker worker; the first tick comes "
+            "within five minutes"
+        )
         return error("beat", f"nights are not planned ({', '.join(late)}): no tick came", advice)
     return ok("beat", f"the last nights were planned ({_named(due)}); it ticked then")
 
