@@ -8,6 +8,7 @@ import threading
 from celery import Celery, signals
 
 from config.settings import ConfigurationError, settings
+from config.umask import keep_from_others
 
 try:
     settings()
@@ -23,6 +24,7 @@ from .broker import keep_consuming
 from .start import start_checks
 from .sweeper import Sweeper
 
+keep_from_others()
 app = Celery(
     "earwitness",
     config_source="config.celery",

@@ -7,7 +7,14 @@ from dataclasses import asdict
 
 import click
 
-from . import examined_ledger, examined_providers, examined_redis, examined_storage, examined_work
+from . import (
+    examined_files,
+    examined_ledger,
+    examined_providers,
+    examined_redis,
+    examined_storage,
+    examined_work,
+)
 from .deployment import configured
 from .display import console, plain, print_json
 from .findings import Finding, ok
@@ -37,6 +44,7 @@ def doctor(as_json: bool) -> int:
 def _findings() -> Iterator[Finding]:
     settings = configured()
     yield ok("settings", f"accounts: {', '.join(sorted(settings.accounts)) or 'none'}")
+    yield from examined_files.examined(settings)
     identity = yield from examined_ledger.examined()
     yield from examined_storage.archive(settings, identity)
     yield from examined_storage.spool(settings)
