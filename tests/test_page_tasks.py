@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -25,7 +26,7 @@ def tokens() -> list[Token]:
 def rows() -> Iterator[tuple[str, list[str]]]:
     """The cells of every row of every table, with the title that it stands under."""
     title, cells = "", None
-    for before, token in zip(tokens(), tokens()[1:], strict=False):
+    for before, token in pairwise(tokens()):
         if before.type == "heading_open":
             title = token.content.strip("`")
         elif token.type == "tr_open":
@@ -40,7 +41,7 @@ def test_every_task_and_every_argument_is_on_the_page() -> None:
     """The tasks, their arguments and which of these are required are those of the catalogue."""
     said: dict[str, dict[str, bool]] = {
         token.content.strip("`"): {}
-        for before, token in zip(tokens(), tokens()[1:], strict=False)
+        for before, token in pairwise(tokens())
         if before.type == "heading_open" and token.content.startswith("`")
     }
     for title, (name, need, *_) in rows():
