@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from archive.errors import StoreAway
 from config.logging import mask
 from config.settings import settings
 from ledger import states
@@ -123,6 +124,9 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
         outcome = run(attempt)
     except Wait as wait:
         return _postponed(attempt, wait)
+    except StoreAway as error:
+        # Of no job is it the fault, however long it lasts: it waits, and goes on by itself.
+        return _postponed(attempt, Wait(str(error), attempt.patience("storage")))
     except GiveBack:
         return _postponed(attempt, Wait("its worker was told to stop; another goes on", 0))
     except Cancelled as error:

@@ -335,9 +335,13 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
         store.create("a/y.json", b"{}")
 
 
-def test_only_a_directory_can_be_an_archive(tmp_path: Path) -> None:
-    """An archive's address is an absolute path; anything else is refused with a way out."""
-    assert open_store(str(tmp_path)).root == tmp_path
-    for url in ("s3://bucket/prefix", "ftp://host/x", "var/archive"):
+def test_an_archive_lies_in_a_directory_or_a_bucket(tmp_path: Path) -> None:
+    """An archive's address is an absolute path or a bucket's; others are refused with a way out."""
+    assert open_store(str(tmp_path)).address == str(tmp_path)
+    assert open_store("s3://bucket/a/prefix/").address == "s3://bucket/a/prefix"
+    assert open_store("s3://bucket").address == "s3://bucket"
+    for url in ("ftp://host/x", "var/archive"):
         with pytest.raises(ValueError, match="absolute"):
             open_store(url)
+    with pytest.raises(ValueError, match="names no bucket"):
+        open_store("s3:///prefix")
