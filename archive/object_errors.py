@@ -12,6 +12,8 @@ from .errors import Damaged, Missing, StoreAway, StoreRefused
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
+#: Of the refusals those that another try may not meet.
+_PASSING = {"408", "409", "429"}
 #: Where a machine of a cloud asks for its own credentials; `obstore` does so when it has no others.
 _CREDENTIALS_OF_MACHINE = "169.254.169.254"
 
@@ -55,7 +57,8 @@ def _meant(address: str, said: str) -> StoreAway:
             "can not be asked without credentials, and there are none; set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY",
         )
-    if status and status[1].startswith(("3", "4")) and status[1] not in {"408", "409", "429"}:
+    passing = status is None or status[1] in _PASSING or shown.endswith("NoSuchUpload")
+    if not passing and shown.startswith(("3", "4")):
         return StoreRefused(
             address,
             f"does not take our requests ({shown}); see AWS_REGION and AWS_ENDPOINT_URL",

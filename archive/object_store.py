@@ -21,7 +21,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
-from .errors import Missing, StoreRefused
+from .errors import Missing, StoreAway, StoreRefused
 from .object_errors import understood
 from .object_reader import ObjectReader
 from .stored import (
@@ -103,6 +103,10 @@ class ObjectStore:
                     self._upload(path, _checked(path, source, sha256, on_bytes), size)
             except (FileExistsError, _Taken):
                 pass
+            except StoreAway:
+                # Where only the answer to the last step was lost, the file stands there.
+                if not self.exists(path):
+                    raise
         present = self.checksum(path, on_bytes)
         refuse_another(present, sha256)
         return present

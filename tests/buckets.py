@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import urllib.request
 import uuid
@@ -64,7 +65,7 @@ class Front:
                 environ.pop("HTTP_IF_NONE_MATCH", None)
             answer = list(self._inner(environ, start))
         if how == "lost":
-            environ["werkzeug.socket"].close()
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionAbortedError
         return _broken(answer) if how == "cut" else answer
 

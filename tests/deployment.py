@@ -140,7 +140,7 @@ class Deployment:
 
     Parameters: ``folder`` of its own, a started ``valkey``, ``accounts`` as the text of the
     accounts file, ``ledger_url`` (an SQLite file in the folder unless told), ``settings`` without
-    their prefix.
+    their prefix, ``surroundings``: what else stands in the environment.
     """
 
     def __init__(
@@ -151,6 +151,7 @@ class Deployment:
         *,
         ledger_url: str | None = None,
         settings: dict[str, str] | None = None,
+        surroundings: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.valkey = valkey
@@ -159,6 +160,7 @@ class Deployment:
         self.accounts_file = folder / "accounts.toml"
         self.accounts_file.write_text(accounts)
         self.settings = {**QUICK, **(settings or {})}
+        self.surroundings = dict(surroundings or {})
         self.processes: list[Process] = []
         self._ledger: Ledger | None = None
 
@@ -174,6 +176,7 @@ class Deployment:
             **self.settings,
         }
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        kept |= self.surroundings
         return {**kept, **{f"EARWITNESS_{name}": value for name, value in ours.items()}}
 
     @property
