@@ -9,6 +9,8 @@ PYTHON ?= $(shell for python in $(PYTHONS); do \
 BIN := .venv/bin
 STAMP := .venv/.complete
 T ?=
+# Most tests wait for processes and sockets of theirs: one more than there are cores keeps these busy.
+PROCESSES ?= $(shell $(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 help: ## Show this table
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -20,7 +22,7 @@ demo: setup ## Run everything against simulated providers and show one night's w
 	@$(BIN)/python -m worker demo
 
 test: setup ## Run the tests (T=... selects: T=tests/test_logging.py, T='-k masks')
-	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not soak" $(T)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not soak" $(T)
 
 soak: setup ## Run the long and heavy tests, one after the other
 	@$(BIN)/python -m pytest -m soak $(T)
@@ -28,7 +30,7 @@ soak: setup ## Run the long and heavy tests, one after the other
 check: setup ## Check format, style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy $(wildcard config providers archive ledger tasks worker)
+	@$(BIN)/mypy $(wildcard config providers archive ledger tasks worker client/src)
 
 format: setup ## Format the code and repair what ruff can repair
 	@$(BIN)/ruff format .

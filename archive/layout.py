@@ -110,9 +110,12 @@ def is_beside(audio_path: str, metadata: str) -> bool:
     return kind_of(audio_path) == "audio" and metadata_path(audio_path) == metadata
 
 
-def receipt_path(account: str, month: date, job_id: str) -> str:
-    """The receipt of a certified call, by the month of its sending."""
-    return f"{account}/certified-calls/{month:%Y/%m}/{job_id}.json"
+def receipt_path(account: str, month: date, job_id: str, number: int) -> str:
+    """A receipt of a certified call, by the month (UTC) of its sending. The first has no number:
+    one that follows tells what became known later, and replaces nothing.
+    """
+    later = f".{number}" if number > 1 else ""
+    return f"{account}/certified-calls/{month:%Y/%m}/{job_id}{later}.json"
 
 
 def chain_folder(account: str) -> str:

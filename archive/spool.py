@@ -72,7 +72,7 @@ class Spool:
         removed = 0
         for path in list(self.directory.glob("*")):
             with suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > older_than_seconds:
+                if path.is_file() and time.time() - path.stat().st_mtime > older_than_seconds:
                     removed += _sweep(path)
         return removed
 

@@ -6,10 +6,11 @@ Redis transport options: https://docs.celeryq.dev/projects/kombu/en/stable/refer
 
 from __future__ import annotations
 
+from celery.schedules import crontab
 from kombu import Exchange, Queue
 
 from .queues import DOWNLOADS, DUE, FRONT_DOOR
-from .settings import settings
+from .settings import ROOT, settings
 
 # --- broker and result backend -------------------------------------------------------------------
 
@@ -78,6 +79,7 @@ worker_proc_alive_timeout = 30
 timezone = "UTC"
 enable_utc = True
 #: Beat only ticks; which night is due is a row of the ledger, so two beats do no harm.
+beat_schedule_filename = str(ROOT / "var" / "beat")
 beat_schedule = {
     "nightly.plan": {
         "task": "earwitness.nightly.plan",
@@ -86,7 +88,8 @@ beat_schedule = {
     },
     "archive.verify": {
         "task": "earwitness.archive.verify",
-        "schedule": 7 * 86_400.0,
+        # Not every seven days: a beat that is deployed anew each week would never come so far.
+        "schedule": crontab(minute="0", hour="4", day_of_week="sunday"),
         "options": {"queue": FRONT_DOOR, "expires": 86_400},
     },
 }

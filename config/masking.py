@@ -63,14 +63,23 @@ def conceal(secrets: Iterable[str]) -> None:
     Args:
         secrets: passwords, tokens and client secrets as they are; empty ones are left out.
     """
-    forms = {form for secret in secrets if secret for form in _forms(secret)}
-    longest_first = sorted(forms, key=len, reverse=True)
-    _Concealed.pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+    _Concealed.pattern = _pattern(secrets)
 
 
 def hide(text: str) -> str:
     """The text without the secrets that were concealed; else as it is."""
     return text if _Concealed.pattern is None else _Concealed.pattern.sub(HIDDEN, text)
+
+
+def without(text: str, values: Iterable[str]) -> str:
+    """The text without these values, in every form in which they may turn up.
+
+    Args:
+        text: what may quote them, such as a provider's error.
+        values: what was sent and is not to be shown; empty ones are left out.
+    """
+    pattern = _pattern(values)
+    return text if pattern is None else pattern.sub(HIDDEN, text)
 
 
 def mask(text: str) -> str:
@@ -89,6 +98,12 @@ def _last_three(match: re.Match[str]) -> str:
     return (
         HIDDEN + "".join(filter(str.isdecimal, match[0].replace("%20", "").replace("%2D", "")))[-3:]
     )
+
+
+def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
+    forms = {form for secret in secrets if secret for form in _forms(secret)}
+    longest_first = sorted(forms, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if forms else None
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, func, select, update
 
 from . import states
+from .call_outcomes import decided
 from .database import Database, now
 from .errors import NoSuchJob, NotPossible
 from .job import COLUMNS, Job
@@ -73,6 +74,25 @@ class Decisions:
             )
             audited(connection, job.job_id, (job.state, job.state), by=by, why=f"retried: {note}")
             return insert_job(connection, request, by=by)
+
+        return self._database.write(work)
+
+    def resolve(self, job_id: str, *, placed: bool, by: str, note: str) -> Job:
+        """Decide what became of a call that needs a decision: it was placed (*done*) or was not
+        (*failed*). Whoever asks from now on is told so. Deciding the same again changes nothing.
+
+        Raises NoSuchJob, and NotPossible when the job needs no decision.
+        """
+
+        def work(connection: Connection) -> Job:
+            before = _existing(connection, job_id)
+            job = decided(connection, before, placed=placed, by=by, note=note)
+            if job is not None:
+                return job
+            raise NotPossible(
+                f"not done: job {job_id} is {before.state}; only a call that needs a decision can "
+                "be resolved"
+            )
 
         return self._database.write(work)
 

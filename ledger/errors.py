@@ -4,6 +4,8 @@ LedgerError
 ├── LedgerAway         the database did not answer in time; nothing is known to have changed
 ├── SchemaMismatch     the database has another version than this program
 ├── Foreign            another ledger's identity stands beside this one
+├── CapReached         the account's cap of paid calls is reached for today
+├── Expired            not_after has passed before anything was sent
 ├── RequestConflict    the request id was used before with other parameters
 ├── NoSuchJob          no job has this id
 ├── NotPossible        the job's state does not allow it
@@ -27,6 +29,14 @@ class SchemaMismatch(LedgerError):
 
 class Foreign(LedgerError):
     """Another ledger's identity stands in the archive or in Redis."""
+
+
+class CapReached(LedgerError):
+    """The account's cap of paid calls is reached for today; nothing was opened or sent."""
+
+
+class Expired(LedgerError):
+    """``not_after`` has passed before anything was sent."""
 
 
 class RequestConflict(LedgerError):

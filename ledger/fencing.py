@@ -56,6 +56,13 @@ def _held_by(connection: Connection, job_id: str, token: str) -> Job | None:
     return None if row is None else Job.of(row)
 
 
+def holds(connection: Connection, job_id: str, token: str) -> bool:
+    """Whether a job runs under this token: so it does where the answer to the commit that took it
+    up was lost, and the transaction is run again.
+    """
+    return _held_by(connection, job_id, token) is not None
+
+
 def announced_on(connection: Connection, job_id: str, hint_no: int) -> str | None:
     """The queue on which a job is announced by this hint or a later one; None when it is not.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select, text
 
+from . import quarantine
 from .database import Database, now
 from .errors import Foreign, SchemaMismatch
 from .schema import jobs, ledger
@@ -18,6 +20,8 @@ from .schema import jobs, ledger
 _MIGRATIONS = Path(__file__).parent / "migrations"
 #: Any number, the same in every process: two that migrate at once take turns.
 _MIGRATION_LOCK = 7_204_811
+#: Alembic keeps the migration that runs in its module's globals: threads take turns, too.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def newest_version() -> str:
@@ -45,7 +49,8 @@ class Identity:
             _refuse_newer(_version(connection))
             config = _config()
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            with _ONE_AT_A_TIME:
+                command.upgrade(config, "head")
             if connection.execute(select(ledger.c.identity)).first() is None:
                 identity = {"identity": str(uuid.uuid4()), "created_at": now()}
                 connection.execute(ledger.insert().values(**identity, quarantined=False))
@@ -92,6 +97,24 @@ class Identity:
         return self._database.read(
             lambda connection: str(connection.execute(select(ledger.c.identity)).scalar_one())
         )
+
+    def quarantined(self) -> bool:
+        """Whether this ledger was restored and places no certified call until that is lifted."""
+        return self._database.read(
+            lambda connection: bool(connection.execute(select(ledger.c.quarantined)).scalar_one())
+        )
+
+    def quarantine(self) -> None:
+        """From now on a certified call that this ledger does not know, or has not sent yet, needs a
+        decision: it may have been placed without its knowledge. Everything else goes on.
+        """
+        self._database.write(lambda connection: quarantine.begin(connection, by="ledger"))
+
+    def lift(self, *, by: str, note: str) -> None:
+        """End the quarantine, audited under the ledger's identity with who and why. What needs a
+        decision still does.
+        """
+        self._database.write(lambda connection: quarantine.lift(connection, by=by, note=note))
 
     def is_empty(self) -> bool:
         """Whether no job was ever opened in it."""

@@ -69,6 +69,11 @@ class Job:
         """Whether its outcome is answered to whoever asks."""
         return self.state in states.ENDED
 
+    @property
+    def said(self) -> str | None:
+        """Why it waits or how it ended; None while it is worked on, whatever was before."""
+        return None if self.state in (states.RUNNING, states.SENDING) else self.reason
+
     def shown(self) -> dict[str, Any]:
         """The job as people and programs see it (design 3.4)."""
         return {
@@ -77,7 +82,7 @@ class Job:
             "account": self.account,
             "request_id": self.request_id,
             "state": self.state,
-            "reason": self.reason,
+            "reason": self.said,
             "attempts": self.attempts,
             "next_attempt_at": iso(self.next_attempt_at),
             "created_at": iso(self.created_at),

@@ -6,11 +6,13 @@ import os
 import socket
 
 from .accounts import Accounts
+from .calls import Calls
 from .database import Database
 from .days import Days
 from .decisions import Decisions
 from .hints import Hints
 from .identity import Identity
+from .instructions import Instructions
 from .leases import Leases
 from .obligations import Obligations
 from .reading import Reading
@@ -42,6 +44,8 @@ class Ledger:
         self.waiters = Waiters(self.database)
         self.obligations = Obligations(self.database)
         self.decisions = Decisions(self.database)
+        self.calls = Calls(self.database, self.leases, worker)
+        self.instructions = Instructions(self.database)
         self.days = Days(self.database)
         self.accounts = Accounts(self.database)
         self.jobs = Reading(self.database)

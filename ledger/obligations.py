@@ -83,6 +83,16 @@ class Obligations:
             )
         )
 
+    def unsealed(self, job_ids: list[str]) -> int:
+        """How many files of these jobs are not yet under the chain."""
+        c = obligations.c
+        owed = (c.discharged_at.is_(None), c.kind == "chain", c.job_id.in_(job_ids))
+        return self._database.read(
+            lambda connection: connection.execute(
+                select(func.count()).select_from(obligations).where(*owed)
+            ).scalar_one()
+        )
+
     def waiting(self) -> list[dict[str, Any]]:
         """How many of each kind are owed, since when, and the latest reason."""
         c = obligations.c

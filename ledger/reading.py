@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
+from . import states
 from .database import Database
 from .errors import NoSuchJob
 from .job import COLUMNS, Job, iso
@@ -61,6 +62,25 @@ class Reading:
             select(*COLUMNS)
             .where(jobs.c.parent_id == job_id)
             .order_by(jobs.c.created_at, jobs.c.request_id)
+        )
+
+    def undecided(self) -> list[tuple[Job, float]]:
+        """The jobs that wait for a person's decision and since when (seconds since 1970), the one
+        that has waited longest first.
+        """
+        since = (
+            select(func.min(audit.c.at))
+            .where(audit.c.job_id == jobs.c.job_id, audit.c.to_state == states.NEEDS_DECISION)
+            .scalar_subquery()
+            .label("since")
+        )
+        statement: Select[Any] = (
+            select(*COLUMNS, since)
+            .where(jobs.c.state == states.NEEDS_DECISION)
+            .order_by(since, jobs.c.job_id)
+        )
+        return self._database.read(
+            lambda connection: [(Job.of(row), row.since) for row in connection.execute(statement)]
         )
 
     def history(self, job_id: str) -> list[dict[str, Any]]:

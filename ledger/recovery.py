@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection, select, update
 
 from . import states
+from .call_outcomes import KIND, undecided
 from .database import Database, now
 from .job import COLUMNS, Job
 from .schema import jobs
@@ -16,7 +18,11 @@ from .transitions import audited, cancel_open, ended
 MOST_TAKEOVERS = 5
 
 _DIED = "its worker stopped answering; another goes on"
-_DIED_OFTEN = "its worker died five times; see the workers' logs, then retry it"
+_DIED_OFTEN = "unknown: its worker died five times; see the workers' logs, then retry it"
+_DIED_UNSENT = (
+    "not done: its worker died five times, before anything was sent; see the workers' logs; to "
+    "call, send a new request id"
+)
 
 
 class Recovery:
@@ -28,22 +34,25 @@ class Recovery:
 
     def take_from_the_dead(self) -> list[Job]:
         """Make every running job whose lease has run out due again, or end it *failed* the fifth
-        time, or *cancelled* where that was asked for; the jobs as they are now.
+        time, or *cancelled* where that was asked for; a call whose request may have left waits for
+        a decision. The jobs as they are now.
         """
         dead = self._database.read(
             lambda connection: connection.execute(
-                select(jobs.c.job_id, jobs.c.lease_token).where(
-                    jobs.c.state == states.RUNNING, jobs.c.lease_until < now()
+                select(jobs.c.job_id, jobs.c.lease_token, jobs.c.state, jobs.c.kind).where(
+                    jobs.c.state.in_((states.RUNNING, states.SENDING)), jobs.c.lease_until < now()
                 )
             ).all()
         )
-        taken = [
-            self._database.write(partial(self._take, job_id=row.job_id, token=row.lease_token))
-            for row in dead
-        ]
+        taken = [self._database.write(partial(self._take_one, row=row)) for row in dead]
         return [job for job in taken if job is not None]
 
-    def _take(self, connection: Connection, job_id: str, token: str) -> Job | None:
+    def _take_one(self, connection: Connection, row: Any) -> Job | None:
+        if row.state == states.SENDING:
+            return undecided(connection, row.job_id, row.lease_token, by=self._worker)
+        return self._take(connection, row.job_id, row.lease_token, row.kind)
+
+    def _take(self, connection: Connection, job_id: str, token: str, kind: str) -> Job | None:
         mine = (
             jobs.c.job_id == job_id,
             jobs.c.lease_token == token,
@@ -67,13 +76,16 @@ class Recovery:
         ).one_or_none()
         if row is not None:
             return self._passed_on(connection, Job.of(row))
+        error = {"type": "Uncertain", "message": _DIED_OFTEN}
+        if kind == KIND:
+            error = {"type": "Unreachable", "message": _DIED_UNSENT}
         row = connection.execute(
             update(jobs)
             .where(*mine, last)
             .values(
                 state=states.FAILED,
-                reason=f"unknown: {_DIED_OFTEN}",
-                error={"type": "Uncertain", "message": f"unknown: {_DIED_OFTEN}"},
+                reason=error["message"],
+                error=error,
                 takeovers=jobs.c.takeovers + 1,
                 next_attempt_at=None,
                 **left,

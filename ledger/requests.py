@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from . import states
+from .cap import Cap, reserve
 from .database import Database, now
 from .errors import RequestConflict
+from .instructions import ARMED
 from .job import FINGERPRINT_VERSION, Job, fingerprint, job_id
-from .schema import jobs, queues, waiters
+from .quarantine import withheld, withhold
+from .schema import calls, instructions, jobs, queues, waiters
 from .transitions import OWN_ANSWER_SECONDS, audited, find, find_held, notification, owe
+
+
+@dataclass(frozen=True, slots=True)
+class ToRecord:
+    """The instruction that a start is opened with: the unguessable ``token`` under which the
+    recording's end is told, the call, who controls it, and what the document says.
+    """
+
+    token: str
+    call_id: str
+    control: str
+    parameters: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +36,12 @@ class Request:
     """What a job is opened with.
 
     ``parameters`` are validated and canonical; ``task_id`` is the Celery task that asks (its own
-    hints run under it); ``not_after`` is in seconds since 1970.
+    hints run under it); ``not_after`` is in seconds since 1970, and ``lifetime_seconds`` how
+    long after the opening it is where it is not given; ``cap`` is that of paid calls.
+
+    ``beside`` is the job that is opened in the same transaction, waits for ``reason`` until it is
+    woken or so many ``waits_seconds`` have passed, and tells its end to the same ``notify``;
+    ``to_record`` is the instruction that a start of a recording is opened with.
     """
 
     kind: str
@@ -32,7 +52,13 @@ class Request:
     task_id: str | None = None
     parent_id: str | None = None
     not_after: float | None = None
+    lifetime_seconds: float | None = None
+    cap: Cap | None = None
     work: dict[str, Any] | None = None
+    beside: Request | None = None
+    waits_seconds: float | None = None
+    reason: str | None = None
+    to_record: ToRecord | None = None
 
     @property
     def job_id(self) -> str:
@@ -56,7 +82,7 @@ class Requests:
         nothing has changed then.
         """
         return self._database.write(
-            lambda connection: _open(connection, request, by=by, notify=notify)
+            lambda connection: open_or_join(connection, request, by=by, notify=notify)
         )
 
     def join(self, job: Job, task_id: str, notify: dict[str, str] | None) -> Job:
@@ -71,13 +97,24 @@ class Requests:
         return self._database.write(work)
 
 
-def _open(
+def open_or_join(
     connection: Connection, request: Request, *, by: str, notify: dict[str, str] | None
 ) -> tuple[Job, int | None]:
+    """The job of a request, opened or found, and the number of its first hint where it was opened.
+
+    In quarantine a certified call that is opened needs a decision at once, and has no hint.
+
+    Raises RequestConflict, and CapReached where a paid call can not be opened any more today.
+    """
     job = find_held(connection, request.job_id)
     number = None
-    if job is None:
+    if job is None and withheld(connection, request.kind):
+        opened, _ = insert_job(connection, replace(request, cap=None), by=by)
+        job = withhold(connection, opened.job_id, states.PENDING, by=by)
+        assert job is not None
+    elif job is None:
         job, number = insert_job(connection, request, by=by)
+        _open_beside(connection, request, by=by, notify=notify)
     elif job.fingerprint != fingerprint(request.parameters):
         raise RequestConflict(
             f"not done: request id {request.request_id!r} was used before for {request.kind} of "
@@ -88,6 +125,44 @@ def _open(
     return job, number
 
 
+def _open_beside(
+    connection: Connection, request: Request, *, by: str, notify: dict[str, str] | None
+) -> None:
+    """What is opened together with a job: another that waits, and the instruction of both."""
+    other = request.beside
+    if other is not None:
+        job, _ = insert_job(connection, other, by=by)
+        wait = 0.0 if other.waits_seconds is None else other.waits_seconds
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.job_id == job.job_id)
+            .values(
+                state=states.WAITING,
+                reason=other.reason,
+                next_attempt_at=now() + wait,
+                hinted_at=None,
+            )
+        )
+        change = (states.PENDING, states.WAITING)
+        audited(connection, job.job_id, change, by=by, why=other.reason or "")
+        if notify is not None:
+            add_waiter(connection, job, job.task_id, notify)
+    if request.to_record is not None:
+        connection.execute(
+            insert(instructions).values(
+                token=request.to_record.token,
+                job_id=request.job_id,
+                collect_job_id=None if other is None else other.job_id,
+                account=request.account,
+                call_id=request.to_record.call_id,
+                control=request.to_record.control,
+                parameters=request.to_record.parameters,
+                state=ARMED,
+                created_at=now(),
+            )
+        )
+
+
 def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Job, int]:
     """Insert a job that is due at once and whose first hint the caller publishes.
 
@@ -95,6 +170,9 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
     rolled back whole, and finds the row when ``Database.write`` runs it again.
     """
     number = next_hint(connection, request.queue)
+    not_after: Any = request.not_after
+    if not_after is None and request.lifetime_seconds is not None:
+        not_after = now() + request.lifetime_seconds
     values = {
         "job_id": request.job_id,
         "kind": request.kind,
@@ -110,7 +188,7 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
         "takeovers": 0,
         "queue": request.queue,
         "next_attempt_at": now(),
-        "not_after": request.not_after,
+        "not_after": not_after,
         "cancel_requested": False,
         "parent_id": request.parent_id,
         "open_parts": 0,
@@ -120,6 +198,13 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
         "updated_at": now(),
     }
     connection.execute(insert(jobs).values(**values))
+    if request.cap is not None:
+        # After the row: of two that ask for the same call, the second has to meet the first's row,
+        # not the cap that the first has reached.
+        reserved_on = reserve(connection, request.account, request.cap)
+        connection.execute(
+            insert(calls).values(job_id=request.job_id, reserved_on=reserved_on, receipts=0)
+        )
     audited(connection, request.job_id, (None, states.PENDING), by=by, why="opened")
     job = find(connection, request.job_id)
     assert job is not None

@@ -132,6 +132,51 @@ obligations = Table(
 )
 Index("ix_obligations_due", obligations.c.discharged_at, obligations.c.due_at)
 
+calls = Table(
+    "calls",
+    metadata,
+    Column("job_id", String(36), ForeignKey("jobs.job_id"), primary_key=True),
+    Column("reserved_on", Date),
+    Column("sent_at", Double),
+    Column("answered_at", Double),
+    Column("outcome", String(16)),
+    Column("http_status", Integer),
+    Column("answer", LargeBinary),
+    Column("platform_phone", _Words),
+    Column("error_message", _Words),
+    Column("receipts", Integer, nullable=False),
+)
+
+call_days = Table(
+    "call_days",
+    metadata,
+    Column("account", String(40), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("calls", Integer, nullable=False),
+)
+
+instructions = Table(
+    "instructions",
+    metadata,
+    Column("token", String(64), primary_key=True),
+    Column("job_id", String(36), ForeignKey("jobs.job_id"), nullable=False),
+    Column("collect_job_id", String(36), ForeignKey("jobs.job_id")),
+    Column("account", String(40), nullable=False),
+    Column("call_id", _Words, nullable=False),
+    Column("control", String(32), nullable=False),
+    Column("parameters", _JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("record_url", _Words),
+    Column("created_at", Double, nullable=False),
+    Column("answered_at", Double),
+    Column("completed_at", Double),
+    Column("call_gone_at", Double),
+)
+Index("ix_instructions_job", instructions.c.job_id, unique=True)
+Index("ix_instructions_collect", instructions.c.collect_job_id)
+Index("ix_instructions_call", instructions.c.account, instructions.c.call_id)
+Index("ix_instructions_state", instructions.c.state)
+
 days = Table(
     "days",
     metadata,

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, insert, select, update
 
 from . import states
+from .cap import release
 from .database import now
 from .job import COLUMNS, Job
 from .schema import audit, days, jobs, obligations, waiters
@@ -49,7 +50,7 @@ def audited(
 def owe(
     connection: Connection, job_id: str, account: str, kind: str, payload: dict[str, Any]
 ) -> None:
-    """Add an obligation, due at once: ``chain``, ``notify`` or ``alert``."""
+    """Add an obligation, due at once: ``chain``, ``receipt``, ``notify`` or ``alert``."""
     connection.execute(
         insert(obligations).values(
             job_id=job_id,
@@ -81,6 +82,7 @@ def ended(connection: Connection, job: Job, before: str, *, by: str, own_task: s
             .values(due_at=now() + OWN_ANSWER_SECONDS)
         )
     _owe_notifications(connection, job)
+    release(connection, job.job_id, job.account)
     if job.parent_id is not None:
         _part_ended(connection, job.parent_id)
     if job.kind == "export.run" and "day" in job.parameters:

@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 
 from . import states
 from .database import Database, Result, now
-from .fencing import announced_on, claim, fenced, own_change, taken_up
+from .fencing import announced_on, claim, fenced, holds, own_change, taken_up
 from .job import Job
 from .leases import Lease, Leases
-from .requests import Request, insert_job
+from .requests import Request, insert_job, open_or_join
 from .transitions import audited, cancel_open, ended, owe
 
 
@@ -46,6 +46,33 @@ class Work:
         if job is None:
             return None
         lease = Lease(job_id, token, seconds, asked_at)
+        self._leases.hold(lease)
+        return job, lease
+
+    def begin(
+        self, request: Request, *, by: str, notify: dict[str, str] | None = None
+    ) -> tuple[Job, Lease | None]:
+        """Open the job of a request and take it up in the same transaction; or join it, without a
+        lease, when it is there already.
+
+        Raises RequestConflict and CapReached; nothing has changed then.
+        """
+        token = str(uuid.uuid4())
+        asked_at = time.monotonic()
+        seconds = self._leases.seconds
+
+        def work(connection: Connection) -> tuple[Job, bool]:
+            job, number = open_or_join(connection, request, by=by, notify=notify)
+            if number is None:
+                return job, holds(connection, job.job_id, token)
+            held = claim(connection, job.job_id, token, seconds, by=self._worker)
+            # Should the database's clock have been set back just now, it is not due yet.
+            return (job, False) if held is None else (held, True)
+
+        job, mine = self._database.write(work)
+        if not mine:
+            return job, None
+        lease = Lease(job.job_id, token, seconds, asked_at)
         self._leases.hold(lease)
         return job, lease
 

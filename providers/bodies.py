@@ -146,3 +146,10 @@ def unsatisfied_total(answer: Answer) -> int | None:
     """The size of the whole object that a 416 tells, or None."""
     found = _UNSATISFIED.fullmatch(answer.headers.get("Content-Range", ""))
     return int(found[1]) if found else None
+
+
+def begins_anew(answer: Answer, etag: str | None, offset: int) -> bool:
+    """Whether the object can only be had from its first byte; If-Range is not every server's."""
+    if answer.status == 416:
+        return unsatisfied_total(answer) != offset or answer.headers.get("ETag", etag) != etag
+    return answer.status == 206 and answer.headers.get("ETag", etag) != etag

@@ -37,6 +37,23 @@ def within(seconds: float) -> Iterator[None]:
         _until.reset(token)
 
 
+def connect(address: str, *, verify: bool, seconds: float) -> None:
+    """Open a connection as a request to this address would, and close it; no byte of a request is
+    sent. Raises httpcore.ConnectError and httpcore.ConnectTimeout.
+    """
+    url = httpx.URL(address)
+    host, secure = url.raw_host.decode(), url.scheme == "https"
+    with within(seconds):
+        stream = _Backend(httpcore.SyncBackend()).connect_tcp(
+            host, url.port or (443 if secure else 80)
+        )
+        try:
+            if secure:
+                stream = stream.start_tls(_tls(verify), host)
+        finally:
+            stream.close()
+
+
 class Transport(httpx.HTTPTransport):
     """httpx's own transport, with the deadline; no retries, no proxies of the environment."""
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from config.accounts import AnyAccount
+
 from .errors import ProviderError, Uncertain, Unreachable
 
 #: The largest answer that is read as a whole, in bytes.
@@ -34,6 +36,16 @@ class Answer:
     def headers(self) -> httpx.Headers:
         """The HTTP headers."""
         return self.response.headers
+
+
+def connected(account: AnyAccount, transport: httpx.BaseTransport) -> httpx.Client:
+    """A client for one account over this transport: nothing of the environment, no redirects."""
+    return httpx.Client(
+        transport=transport,
+        timeout=account.timeout_seconds,
+        trust_env=False,
+        follow_redirects=False,
+    )
 
 
 def exchange(

@@ -1,7 +1,7 @@
 """OAuth tokens that all workers share: sealed, and renewed by one of them at a time.
 
-A renewal kills the older access token, and a refresh token serves once (providers.md 4.1): two that
-renew at once would lock each other out.
+At Vonage a renewal kills the older access token, and a refresh token serves once (providers.md
+4.1): two that renew at once would lock each other out.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import NamedTuple, Protocol
 
@@ -18,12 +19,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
-from config.accounts import VonageAccount
+from config.accounts import VoipnowAccount, VonageAccount
 
 from .deadline import within
 from .errors import BadCredentials, ProviderError, Uncertain, Unreachable
 from .exchange import Answer, exchange
-from .vonage_refusals import NAME, error_reason, refusal
+from .logins import login
 
 #: A token is renewed this long before its end, or a tenth of its life if that is less.
 _EARLY_SECONDS = 300.0
@@ -81,8 +82,11 @@ class Token:
 class Tokens:
     """The token of one account."""
 
-    def __init__(self, account: VonageAccount, shelf: Shelf, http: httpx.Client) -> None:
-        self._account = account
+    def __init__(
+        self, account: VonageAccount | VoipnowAccount, shelf: Shelf, http: httpx.Client
+    ) -> None:
+        self._timeout_seconds = account.timeout_seconds
+        self._login = login(account)
         self._shelf = shelf
         self._http = http
 
@@ -93,8 +97,8 @@ class Tokens:
         Raises BadCredentials when a login is refused, Throttled, and Unreachable for everything
         else: without a token nothing is sent.
         """
-        if self._account.access_token is not None:
-            return Access(self._account.access_token, 0)
+        if self._login.standing is not None:
+            return Access(self._login.standing, 0)
         version, token = self._stored()
         if token is not None and time.time() < token.renew_at:
             return Access(SecretStr(token.access_token), version)
@@ -104,14 +108,17 @@ class Tokens:
         """A token newer than ``failed_version``. Another worker may have renewed it already, or
         does so now and is waited for, within the account's ``timeout_seconds``. Raises as above.
         """
-        if self._account.access_token is not None:
-            raise BadCredentials(NAME, "the provider refuses the account's access_token")
-        until = time.monotonic() + self._account.timeout_seconds
-        with within(self._account.timeout_seconds):
+        if self._login.standing is not None:
+            raise BadCredentials(
+                self._login.provider, "the provider refuses the account's access_token"
+            )
+        until = time.monotonic() + self._timeout_seconds
+        with within(self._timeout_seconds):
             while (access := self._newer(failed_version)) is None:
                 if time.monotonic() > until:
                     raise Unreachable(
-                        NAME, "another worker renews the token and has not ended; nothing was sent"
+                        self._login.provider,
+                        "another worker renews the token and has not ended; nothing was sent",
                     )
                 time.sleep(_POLL_SECONDS)
         return access
@@ -122,7 +129,7 @@ class Tokens:
         if token is not None and version != failed_version:
             return Access(SecretStr(token.access_token), version)
         # Half of the time, so that who waits for a holder that died has the other half.
-        seconds = self._account.timeout_seconds / 2
+        seconds = self._timeout_seconds / 2
         claim = self._shelf.claim(version, seconds)
         if claim is None:
             return None
@@ -140,22 +147,27 @@ class Tokens:
         """A new token: by the refresh token, else by one login."""
         failure: ProviderError
         try:
-            return self._refreshed(old) or self._asked(self._login(), "the login")
+            return self._refreshed(old) or self._asked(self._form(self._login.grant), "the login")
         except Uncertain as error:
-            failure = Unreachable(NAME, f"{error}; without a token nothing was sent")
+            failure = Unreachable(
+                self._login.provider, f"{error}; without a token nothing was sent"
+            )
         raise failure
 
     def _refreshed(self, old: Token | None) -> Token | None:
-        if old is None or old.refresh_token is None:
+        if old is None or old.refresh_token is None or not self._login.refreshes:
             return None
         try:
-            return self._asked(self._refresh(old), "the renewal of the token")
+            return self._asked(
+                self._form({"grant_type": "refresh_token", "refresh_token": old.refresh_token}),
+                "the renewal of the token",
+            )
         except (BadCredentials, Uncertain):
             # Refused, or the answer was lost and the refresh token may be used up with it.
             return None
 
     def _asked(self, request: httpx.Request, what: str) -> Token:
-        answer = exchange(self._http, request, provider=NAME, what=what)
+        answer = exchange(self._http, request, provider=self._login.provider, what=what)
         del request
         token = _token(answer) if answer.status == 200 else None
         if token is None:
@@ -163,39 +175,21 @@ class Tokens:
         return token
 
     def _refusal(self, answer: Answer, what: str) -> ProviderError:
+        own = self._login
         if answer.status in (429, 503):
-            return refusal(answer, what)
-        said = f"{what}: HTTP {answer.status}, {error_reason(answer.body)[0] or 'without a token'}"
-        for secret in (self._account.password, self._account.client_secret):
-            said = said.replace(_value(secret), "***")
+            return own.refusal(answer, what)
+        said = f"{what}: HTTP {answer.status}, {own.reason(answer.body)[0] or 'without a token'}"
+        for secret in own.secrets:
+            said = said.replace(secret, "***")
         if answer.status in (400, 401, 403):
-            return BadCredentials(
-                NAME,
-                f"{said}; check username, password, client_id and client_secret, and that the user "
-                "signs in with a password, not by single sign-on",
-            )
+            return BadCredentials(own.provider, f"{said}; {own.advice}")
         # None of the API's answers: "not found" would be taken for that of a recording.
-        return Uncertain(NAME, said)
+        return Uncertain(own.provider, said)
 
-    def _login(self) -> httpx.Request:
-        account = self._account
-        return self._grant(
-            grant_type="password",
-            username=account.username or "",
-            password=_value(account.password),
-            scope="openid",
+    def _form(self, grant: Mapping[str, str]) -> httpx.Request:
+        return self._http.build_request(
+            "POST", self._login.address, data={**grant, **self._login.client}
         )
-
-    def _refresh(self, old: Token) -> httpx.Request:
-        return self._grant(grant_type="refresh_token", refresh_token=old.refresh_token or "")
-
-    def _grant(self, **fields: str) -> httpx.Request:
-        account = self._account
-        client = {
-            "client_id": account.client_id or "",
-            "client_secret": _value(account.client_secret),
-        }
-        return self._http.build_request("POST", account.token_url, data={**fields, **client})
 
     def _stored(self) -> tuple[int, Token | None]:
         sealed = self._shelf.read()
@@ -212,14 +206,8 @@ class Tokens:
 
     def _fernet(self) -> Fernet:
         """Only who has the account's credentials can open its token."""
-        secrets = (_value(self._account.password), _value(self._account.client_secret))
         kdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"earwitness token 1")
-        return Fernet(base64.urlsafe_b64encode(kdf.derive("\0".join(secrets).encode())))
-
-
-def _value(secret: SecretStr | None) -> str:
-    assert secret is not None, "an account has access_token or all of the others"
-    return secret.get_secret_value()
+        return Fernet(base64.urlsafe_b64encode(kdf.derive("\0".join(self._login.secrets).encode())))
 
 
 def _token(answer: Answer) -> Token | None:

@@ -5,18 +5,15 @@ Sources: the vendor's page (seed 004) and what it leaves open (providers.md, sec
 
 from __future__ import annotations
 
-import functools
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from .errors import Uncertain
+from .privacy import forgetful
 from .vonage_refusals import NAME
-
-_Asked = ParamSpec("_Asked")
-_Found = TypeVar("_Found")
 
 _TEXTS = ("id", "call_id", "caller_id", "dnis", "cnam")
 _LISTS = ("extensions", "rule_ids")
@@ -27,22 +24,7 @@ _MOST = 2**63 - 1
 _PAGE = ("_embedded", "_links", "page", "page_size", "total_items", "total_pages", "total_page")
 
 
-def _forgetful(read: Callable[_Asked, _Found]) -> Callable[_Asked, _Found]:
-    """An answer holds telephone numbers: an error about it keeps none of the frames it was in."""
-
-    @functools.wraps(read)
-    def reading(*asked: _Asked.args, **more: _Asked.kwargs) -> _Found:
-        try:
-            return read(*asked, **more)
-        except Uncertain as error:
-            failure = Uncertain(*error.args)
-        del asked, more
-        raise failure
-
-    return reading
-
-
-@_forgetful
+@forgetful
 def page(body: bytes, *, asked: int, page_size: int) -> dict[str, Any]:
     """One page of a list: ``recordings, page, page_size, total_items?, total_pages?``.
 
@@ -79,7 +61,7 @@ def _listed(content: dict[str, Any]) -> list[Any]:
     return listed
 
 
-@_forgetful
+@forgetful
 def recording(body: bytes, what: str) -> dict[str, Any]:
     """A recording on its own; see `page` for how it is read."""
     return _recording(_json_object(body, what))
@@ -117,7 +99,7 @@ def _instant(text: str, what: str) -> str:
     return found.isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
-@_forgetful
+@forgetful
 def job_ids(body: bytes) -> list[str]:
     """The ids of a new export; one request may become several jobs, or none (seed 004)."""
     what = "the creation of an export"

@@ -11,11 +11,12 @@ import httpx
 
 from config.accounts import VonageAccount
 
-from .bodies import is_strong, unsatisfied_total
+from .bodies import begins_anew, is_strong
 from .deadline import Transport, within
-from .exchange import Answer, exchange
+from .exchange import Answer, connected, exchange
+from .headers import date_of
 from .tokens import Access, Shelf, Tokens
-from .vonage_refusals import NAME, date_of, is_not_subscribed, refusal
+from .vonage_refusals import NAME, is_not_subscribed, refusal
 
 _SUCCESS = (200, 201, 202, 204)
 
@@ -37,12 +38,7 @@ class Calls:
         self.provider_time: datetime | None = None
         self._account = account
         self._before_call = before_call or (lambda: None)
-        self._http = httpx.Client(
-            transport=transport or Transport(verify=account.verify_tls),
-            timeout=account.timeout_seconds,
-            trust_env=False,
-            follow_redirects=False,
-        )
+        self._http = connected(account, transport or Transport(verify=account.verify_tls))
         self._tokens = Tokens(account, shelf, self._http)
 
     def close(self) -> None:
@@ -76,7 +72,7 @@ class Calls:
             with self._answered(
                 "GET", path, what, {**content, "headers": headers}, (200, 206)
             ) as answer:
-                if not _begins_anew(answer, etag, offset):
+                if not begins_anew(answer, etag, offset):
                     yield answer
                     return
         with self._answered("GET", path, what, content, streamed=(200, 206)) as answer:
@@ -139,10 +135,3 @@ class Calls:
         }
         address = self._account.base_url + path
         return self._http.build_request(method, address, headers=sent, **content)
-
-
-def _begins_anew(answer: Answer, etag: str | None, offset: int) -> bool:
-    """Whether the object can only be had from its first byte; If-Range is not every server's."""
-    if answer.status == 416:
-        return unsatisfied_total(answer) != offset or answer.headers.get("ETag", etag) != etag
-    return answer.status == 206 and answer.headers.get("ETag", etag) != etag

@@ -6,18 +6,11 @@ Source: providers.md 4.7, the gateway's and its services' errors. The vendor's p
 from __future__ import annotations
 
 import json
-import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
-import httpx
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
-
-from config.logging import mask
-from config.masking import hide
 
 from .errors import (
     BadCredentials,
@@ -29,15 +22,13 @@ from .errors import (
     Uncertain,
 )
 from .exchange import Answer
+from .headers import retry_after
+from .privacy import tellable
 
 NAME = "vonage"
 
 _NOT_SUBSCRIBED = {"900908", "900909"}
 _NO_SUCH_ADDRESS = "900906"
-_MOST_REASON = 300
-#: No reason needs a long word with digits, which may be a token or an address that a body quotes.
-_LONG_WORD = re.compile(r"\S{20,}")
-_DIGIT = re.compile(r"\d")
 _TEXTS = (
     "title",
     "msg",
@@ -48,8 +39,6 @@ _TEXTS = (
     "description",
     "detail",
 )
-#: An account that is told to rest for longer is tried again after a day.
-_LONGEST_WAIT_SECONDS = 86400.0
 
 
 def refusal(answer: Answer, what: str) -> ProviderError:
@@ -91,12 +80,7 @@ def error_reason(body: bytes) -> tuple[str, str | None]:
     """
     text = body[:65536].decode("utf-8", "replace").strip()
     reason, code = _xml_reason(text) if text.startswith("<") else _json_reason(text)
-    # Secrets go first, whole: a password with spaces would leave its last words behind.
-    without = _LONG_WORD.sub(
-        lambda word: "***" if _DIGIT.search(word[0]) else word[0],
-        hide(" ".join(reason.split())),
-    )
-    return mask(without)[:_MOST_REASON], code.strip() if code else None
+    return tellable(reason), code.strip() if code else None
 
 
 def _json_reason(text: str) -> tuple[str, str | None]:
@@ -145,32 +129,3 @@ def _xml_reason(text: str) -> tuple[str, str | None]:
 def _joined(*texts: object) -> str:
     said = [text for text in texts if isinstance(text, str) and text.strip()]
     return ": ".join(dict.fromkeys(said))
-
-
-def retry_after(headers: httpx.Headers) -> float | None:
-    """How many seconds to wait, a day at most: the header has seconds or a date; None where it has
-    neither.
-
-    A date is judged by the answer's own Date, since clocks differ.
-    """
-    text = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?", text):
-        return min(float(text), _LONGEST_WAIT_SECONDS)
-    until = _http_date(text)
-    if until is None:
-        return None
-    seconds = (until - (date_of(headers) or datetime.now(UTC))).total_seconds()
-    return min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS)
-
-
-def date_of(headers: httpx.Headers) -> datetime | None:
-    """The provider's own time, from the Date header, in UTC."""
-    return _http_date(headers.get("Date", ""))
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

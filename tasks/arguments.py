@@ -97,6 +97,56 @@ class Filters(Arguments):
         }
 
 
+class RequestCall(Arguments):
+    """``earwitness.certified_call.request``."""
+
+    account: str
+    country: str = Field(pattern="^[A-Za-z]{2}$")
+    phone: Text
+    max_seconds: int = Field(ge=1, strict=True)
+    company_name: Text | None = None
+    company_id: Text | None = None
+    request_id: RequestId
+    not_after: Instant | None = None
+    notify: Notify | None = None
+
+
+class StartRecording(JobArguments):
+    """``earwitness.recording.start``; which of the optional ones an account takes is its
+    provider's to say.
+    """
+
+    call_id: Text
+    format: Text | None = None
+    not_after: Instant | None = None
+    view_id: Text | None = None
+    extension: Text | None = None
+    user_id: Text | None = None
+    announcement: str | None = Field(None, min_length=1, max_length=1000)
+    max_seconds: int | None = Field(None, ge=1, strict=True)
+    silence_seconds: int | None = Field(None, ge=1, strict=True)
+    finish_digits: Text | None = None
+    hang_up_after_seconds: int | None = Field(None, ge=0, strict=True)
+    finished_url: str | None = Field(None, min_length=1, max_length=2000)
+
+
+class StopRecording(JobArguments):
+    """``earwitness.recording.stop``."""
+
+    call_id: Text
+    view_id: Text | None = None
+    extension: Text | None = None
+    user_id: Text | None = None
+
+
+class ListCalls(Arguments):
+    """``earwitness.call.list``."""
+
+    account: str
+    extension: Text | None = None
+    user_id: Text | None = None
+
+
 class ListRecordings(Arguments):
     """``earwitness.recording.list``."""
 
@@ -179,6 +229,14 @@ class NameJob(Arguments):
 class RetryJob(NameJob):
     """``earwitness.job.retry``."""
 
+    by: str = Field(min_length=1, max_length=200)
+    note: str = Field(min_length=1, max_length=1000)
+
+
+class ResolveJob(NameJob):
+    """``earwitness.job.resolve``."""
+
+    outcome: Literal["placed", "not_placed"]
     by: str = Field(min_length=1, max_length=200)
     note: str = Field(min_length=1, max_length=1000)
 

@@ -112,7 +112,8 @@ class Attempt:
         return self.age_seconds > settings().poll_deadline_hours * 3600
 
 
-Run = Callable[[Attempt], Ended | Parts]
+#: A Job is what a certified call returns: its outcome is stored already, by a rule of its own.
+Run = Callable[[Attempt], Ended | Parts | Job]
 
 
 def carry_out(attempt: Attempt, run: Run) -> Job:
@@ -121,12 +122,9 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
     Raises LeaseLost when another holds the job by now: then nothing was stored.
     """
     try:
-        outcome = run(attempt)
+        outcome = _tried(attempt, run)
     except Wait as wait:
         return _postponed(attempt, wait)
-    except StoreAway as error:
-        # Of no job is it the fault, however long it lasts: it waits, and goes on by itself.
-        return _postponed(attempt, Wait(str(error), attempt.patience("storage")))
     except GiveBack:
         return _postponed(attempt, Wait("its worker was told to stop; another goes on", 0))
     except Cancelled as error:
@@ -138,10 +136,20 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
     except Exception as error:  # noqa: BLE001 - logged, counted and shown as the job's reason
         _log.exception("job %s stopped at something unforeseen", attempt.job.job_id)
         return _surprised(attempt, error)
+    if isinstance(outcome, Job):
+        return outcome
     if isinstance(outcome, Parts):
         return _await_parts(attempt, outcome)
     state = states.DONE if outcome.error is None else states.FAILED
     return _end(attempt, state, outcome)
+
+
+def _tried(attempt: Attempt, run: Run) -> Ended | Parts | Job:
+    try:
+        return run(attempt)
+    except StoreAway as error:
+        # Of no job is it the fault, however long it lasts: it waits, and goes on by itself.
+        raise Wait(str(error), attempt.patience("storage")) from None
 
 
 def _postponed(attempt: Attempt, wait: Wait) -> Job:

@@ -1,4 +1,4 @@
-"""Discharging what is owed: chain entries, notifications, alerts."""
+"""Discharging what is owed: receipts, chain entries, notifications, alerts."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from archive.errors import ArchiveError, StoreAway
 from ledger.obligations import Obligation
 
 from .message import notify
+from .receipts import keep_receipt
 from .resources import ledger, store
 
 _log = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation]) -> int:
     try:
         if kind == "chain":
             _chain(account, batch)
+        elif kind == "receipt":
+            _receipt(batch[0])
         elif kind == "notify":
             _notify(batch[0])
         else:
@@ -63,6 +66,13 @@ def _chain(account: str, batch: Sequence[Obligation]) -> None:
         store(), account, [{"path": path, "sha256": entries[path]} for path in sorted(entries)]
     )
     _log.info("chain head of %s: entry %d, %s", account, head.n, head.sha256)
+
+
+def _receipt(owed: Obligation) -> None:
+    """Write a receipt, and owe its entry in the chain: the chain takes many at once."""
+    stored = keep_receipt(owed)
+    entry = {"path": stored.path, "sha256": stored.sha256}
+    ledger().obligations.owe(owed.job_id, owed.account, "chain", entry)
 
 
 def _notify(owed: Obligation) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import UTC
+from typing import Any, TypeVar
 
 from celery import Task, shared_task
 from celery.exceptions import Ignore, Reject
+from celery.utils.time import maybe_iso8601
 
 from config.logging import bind
 from ledger.errors import LedgerAway, LedgerError
@@ -19,13 +21,15 @@ from ledger.requests import Request
 from . import errors
 from .arguments import Arguments, parse
 from .attempt import Run
-from .hints import heed, replay, show_waiting
+from .hints import finished, heed, replay, show_waiting
 from .message import JOB_HEADER, NUMBER_HEADER, publish_first
 from .resources import ledger, stopping
 
 _log = logging.getLogger(__name__)
 
 _SHORT_LIFE_SECONDS = 600
+
+Opened = TypeVar("Opened")
 
 #: Makes a job's request from validated arguments and the id of the task that asks.
 RequestOf = Callable[[Any, str], "Request | tuple[Job, int | None]"]
@@ -55,13 +59,18 @@ class JobTask(Task):
         """Celery stored the result."""
         _answered(task_id)
 
-    def on_failure(self, _exc: Any, task_id: str, _args: Any, _kwargs: Any, _einfo: Any) -> None:
-        """Celery stored the exception."""
-        _answered(task_id)
+    def on_failure(self, exc: Any, task_id: str, _args: Any, _kwargs: Any, _einfo: Any) -> None:
+        """Celery stored the exception; where it is none of ours, it is not the job's outcome."""
+        if isinstance(exc, errors.JobError):
+            _answered(task_id)
 
 
-def job_task(kind: str, arguments: type[Arguments], request_of: RequestOf) -> Callable[[Run], Task]:
-    """Make an attempt's function a task that opens a job."""
+def job_task(
+    kind: str, arguments: type[Arguments], request_of: RequestOf, *, at_once: bool = False
+) -> Callable[[Run], Task]:
+    """Make an attempt's function a task that opens a job; ``at_once``: a short action, which runs
+    in the slot of the task that opened it, where others wait for their first hint.
+    """
 
     def decorate(run: Run) -> Task:
         KINDS[kind] = Kind(kind, arguments, run)
@@ -70,6 +79,8 @@ def job_task(kind: str, arguments: type[Arguments], request_of: RequestOf) -> Ca
             job_id = self.request.get(JOB_HEADER)
             if job_id:
                 return heed(self, run, job_id, self.request.get(NUMBER_HEADER))
+            if at_once:
+                return _asked_at_once(self, run, arguments, request_of, positional, given)
             return _asked(self, arguments, request_of, positional, given)
 
         body.__doc__ = run.__doc__
@@ -141,6 +152,47 @@ def _asked(
         raise Ignore
 
 
+def _asked_at_once(
+    task: Task,
+    run: Run,
+    arguments: type[Arguments],
+    request_of: RequestOf,
+    positional: tuple[Any, ...],
+    given: dict[str, Any],
+) -> Any:
+    """Open the row and do its work here and now, or join it where it is there."""
+    _refuse_positional(positional)
+    asked = parse(arguments, given)
+    notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None  # type: ignore[attr-defined]
+    made = request_of(asked, task.request.id)
+    assert isinstance(made, Request)
+    request = _expiring(made, task.request.expires)
+    by = f"task {task.request.id}"
+    try:
+        job, lease = _patiently(lambda: ledger().work.begin(request, by=by, notify=notify))
+    except LedgerError as error:
+        raise _public(error) from None
+    with bind(job_id=job.job_id, account=job.account):
+        if lease is not None:
+            return finished(task, run, job, lease)
+        if job.ended:
+            return replay(job)
+        _log.info("%s joined", job.kind)
+        show_waiting(task, job)
+        raise Ignore
+
+
+def _expiring(request: Request, expires: Any) -> Request:
+    """The request, with the ``expires`` of its message as ``not_after`` where it is earlier:
+    Celery would drop the message before there is a row.
+    """
+    at = maybe_iso8601(expires)
+    if at is None:
+        return request
+    moment = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    return replace(request, not_after=min(request.not_after or moment, moment))
+
+
 def _opened(
     made: Request | tuple[Job, int | None], task: Task, notify: dict[str, str] | None
 ) -> tuple[Job, int | None]:
@@ -158,7 +210,7 @@ def _answered(task_id: str) -> None:
         _log.info("task %s is answered once more later (%s)", task_id, error)
 
 
-def _patiently(work: Callable[[], tuple[Job, int | None]]) -> tuple[Job, int | None]:
+def _patiently(work: Callable[[], Opened]) -> Opened:
     """With the ledger away a front-door task waits in its slot, unacknowledged."""
     while True:
         try:
@@ -180,6 +232,7 @@ def _refuse_positional(positional: tuple[Any, ...]) -> None:
 def _public(error: LedgerError) -> errors.JobError:
     named = {
         "RequestConflict": errors.RequestConflict,
+        "CapReached": errors.CapReached,
         "NoSuchJob": errors.NoSuchJob,
         "LedgerAway": errors.Unreachable,
     }

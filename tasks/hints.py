@@ -16,10 +16,12 @@ from config.settings import settings
 from ledger import states
 from ledger.errors import LeaseLost, LedgerAway, LedgerError
 from ledger.job import Job
+from ledger.leases import Lease
 
 from . import errors
 from .attempt import Attempt, Run, carry_out
 from .resources import ledger, transfer_slots
+from .shown import shown_arguments
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +52,24 @@ def _hinted(task: Task, run: Run, job_id: str, number: int | None) -> Any:
             return replay(job)
         show_waiting(task, job)
         raise Ignore
+
+
+def finished(task: Task, run: Run, job: Job, lease: Lease) -> Any:
+    """Carry out a short action in the slot that opened it, and answer for it, or show that it
+    waits. When the ledger goes away on the way, nothing is stored: it is announced again.
+    """
+    try:
+        try:
+            job = carry_out(Attempt(job, lease, task.request.id), run)
+        finally:
+            ledger().leases.drop(lease)
+    except LedgerError as error:
+        _log.warning("%s", error)
+        raise Ignore from None
+    if job.ended:
+        return replay(job)
+    show_waiting(task, job)
+    raise Ignore
 
 
 def _attempted(task: Task, run: Run, job: Job, number: int | None) -> Job:
@@ -90,7 +110,13 @@ def show_waiting(task: Task, job: Job) -> None:
     meta = {"exc_type": "Waiting", "exc_message": [reason], "exc_module": "tasks.attempt"}
     try:
         task.update_state(state="RETRY", meta=meta)
-        task.send_event("task-retried", exception=reason, traceback="")
+        # A hint has no arguments; whose job it is, Flower is told here.
+        shown = shown_arguments({"account": job.account, **_day(job)})
+        task.send_event("task-retried", exception=reason, traceback="", kwargs=shown)
         ledger().waiters.shown_as_waiting(task.request.id)
     except (OperationalError, RedisError, OSError, LedgerAway) as error:
         _log.info("the state of job %s could not be shown (%s)", job.job_id, error)
+
+
+def _day(job: Job) -> dict[str, Any]:
+    return {"day": job.parameters["day"]} if "day" in job.parameters else {}

@@ -9,7 +9,7 @@ from ledger.errors import LedgerError, NotPossible
 from ledger.job import Job
 
 from . import days, errors
-from .arguments import NameJob, RetryJob
+from .arguments import NameJob, ResolveJob, RetryJob
 from .front_door import plain_task
 from .message import publish_first
 from .resources import ledger
@@ -39,6 +39,21 @@ def retry_job(asked: RetryJob) -> dict[str, Any]:
         return retry(_meant(asked), by=asked.by, note=asked.note).shown()
     except NotPossible as error:
         raise errors.InvalidArgument(str(error)) from None
+
+
+@plain_task("job.resolve", ResolveJob)
+def resolve_job(asked: ResolveJob) -> dict[str, Any]:
+    """Decide what became of a certified call that needs a decision: the job as it is then."""
+    placed = asked.outcome == "placed"
+    try:
+        return resolve(_meant(asked), placed=placed, by=asked.by, note=asked.note).shown()
+    except NotPossible as error:
+        raise errors.InvalidArgument(str(error)) from None
+
+
+def resolve(job: Job, *, placed: bool, by: str, note: str) -> Job:
+    """Decide what became of a call. Raises ledger.errors.NotPossible where nothing is open."""
+    return ledger().decisions.resolve(job.job_id, placed=placed, by=by, note=note)
 
 
 def retry(job: Job, *, by: str, note: str) -> Job:

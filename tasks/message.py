@@ -11,9 +11,12 @@ from celery.worker.request import Request as CeleryRequest
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from config.masking import mask
 from config.queues import DUE
 from ledger.hints import Hint
 from ledger.job import Job
+
+from .shown import shown_arguments, shown_result
 
 _log = logging.getLogger(__name__)
 #: What kombu and redis-py raise while the broker is away, frozen or cut off.
@@ -28,15 +31,15 @@ revoked_listeners: list[Callable[[str], None]] = []
 
 
 class Message(CeleryRequest):
-    """A received message. Its arguments are never shown; a hint is acknowledged at acceptance, any
-    other message when its task has returned, that is, when its row is committed.
+    """A received message. Of its arguments account and day are shown, and the others' names; a hint
+    is acknowledged at acceptance, any other message when its task has returned, that is, when its
+    row is committed.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        shown = sorted(self._kwargs) if isinstance(self._kwargs, dict) else []
         self._argsrepr = "()" if not self._args else "(...)"
-        self._kwargsrepr = "{" + ", ".join(f"{name}: ..." for name in shown) + "}"
+        self._kwargsrepr = shown_arguments(self._kwargs if isinstance(self._kwargs, dict) else {})
         self._request_dict["argsrepr"] = self._argsrepr
         self._request_dict["kwargsrepr"] = self._kwargsrepr
 
@@ -56,6 +59,17 @@ class Message(CeleryRequest):
         super().on_accepted(pid, time_accepted)
         if self.is_hint:
             self.acknowledge()
+
+    def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's signature
+        """Send an event, which Flower and anybody on this Redis may read: results and errors lose
+        their numbers, as in the log.
+        """
+        masked = {
+            name: mask(str(fields[name])) for name in ("exception", "traceback") if fields.get(name)
+        }
+        if fields.get("result"):
+            masked["result"] = shown_result(str(fields["result"]))
+        super().send_event(type, **{**fields, **masked})
 
     def maybe_expire(self) -> bool:
         """Celery drops an expired message before there is a row; ours treat ``expires`` as

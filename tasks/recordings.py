@@ -2,51 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from archive.errors import Contradiction, Damaged
 from config.queues import DOWNLOADS, DUE
 from ledger.requests import Request
-from providers.errors import ProviderError, Throttled, Uncertain, Unreachable
 from providers.vonage import Vonage
 
 from . import errors, windows
 from .arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
 from .asking import vonage_request
-from .attempt import Attempt, Ended, Wait
-from .consequences import consequences, public, throttled
+from .attempt import Attempt, Ended
+from .consequences import consequences
 from .deletions import refuse_unproven
 from .front_door import ShortLived, job_task, plain_task
+from .listings import Answer, Listing, answered
 from .resources import vonage_account
-from .singles import keep_single
+from .singles import fetch_again, keep_single
 from .vonage import client, plain_client
-
-#: A list answers or fails: three tries within half a minute (design 4).
-_TRY_AGAIN_AFTER = (1.0, 4.0)
-_LONGEST_PAUSE_SECONDS = 20.0
-#: How often a damaged recording is fetched again.
-_MOST_DAMAGED = 3
-
-Answer = TypeVar("Answer")
-
-
-class Listing:
-    """The result of a task that lists: personal data for its caller alone. Logs and events show
-    only how much it is.
-    """
-
-    def __init__(self, content: dict[str, Any], count: int) -> None:
-        self._content = content
-        self._count = count
-
-    def __json__(self) -> dict[str, Any]:
-        return self._content
-
-    def __repr__(self) -> str:
-        return f"<{self._count} recording{'s' * (self._count != 1)}>"
 
 
 @plain_task("recording.list", ListRecordings, ShortLived)
@@ -61,36 +36,22 @@ def list_recordings(asked: ListRecordings) -> Listing:
             order=asked.order,
         ),
     )
-    return Listing(page, len(page["recordings"]))
+    return Listing(page, len(page["recordings"]), "recording")
 
 
 @plain_task("recording.get", GetRecording, ShortLived)
 def get_recording(asked: GetRecording) -> Listing:
     """One recording: every field of the vendor's."""
-    return Listing(_answered(asked.account, lambda vonage: vonage.recording(asked.recording_id)), 1)
+    found = _answered(asked.account, lambda vonage: vonage.recording(asked.recording_id))
+    return Listing(found, 1, "recording")
 
 
 def _answered(alias: str, ask: Callable[[Vonage], Answer]) -> Answer:
-    """Ask up to three times; a provider that asks to wait is waited for once, if it is not long."""
-    waited = False
-    tries = iter((*_TRY_AGAIN_AFTER, None))
-    while True:
-        try:
-            with plain_client(alias) as vonage:
-                return ask(vonage)
-        except Throttled as error:
-            seconds = throttled(alias, error)
-            if waited or seconds > _LONGEST_PAUSE_SECONDS:
-                raise public(error) from None
-            waited = True
-            time.sleep(seconds)
-        except (Unreachable, Uncertain) as error:
-            pause = next(tries)
-            if pause is None:
-                raise public(error) from None
-            time.sleep(pause)
-        except ProviderError as error:
-            raise public(error) from None
+    def one() -> Answer:
+        with plain_client(alias) as vonage:
+            return ask(vonage)
+
+    return answered(alias, one)
 
 
 def _download_request(asked: DownloadRecording, task_id: str) -> Request:
@@ -110,18 +71,11 @@ def download_recording(attempt: Attempt) -> Ended:
         except Contradiction:
             raise
         except Damaged as error:
-            _fetch_again(attempt, error)
+            fetch_again(attempt, error)
             raise
     result = {"path": audio.path, "sha256": audio.sha256, "bytes": audio.bytes}
     entry = {"path": metadata.path, "sha256": metadata.sha256}
     return Ended(result, owed=[("chain", entry)])
-
-
-def _fetch_again(attempt: Attempt, error: Damaged) -> None:
-    times = int(attempt.job.work.get("damaged", 0)) + 1
-    attempt.job.work["damaged"] = times
-    if times < _MOST_DAMAGED:
-        raise Wait(f"{error}; fetched again", attempt.patience("fetches")) from None
 
 
 def _delete_request(asked: DeleteRecording, task_id: str) -> Request:

@@ -8,7 +8,7 @@ from functools import cache
 from archive.spool import Spool
 from archive.store import Store, open_store
 from archive.zips import Limits
-from config.accounts import Account, VonageAccount
+from config.accounts import Account, GsmblockchainAccount, VoipnowAccount, VonageAccount
 from config.settings import settings
 from ledger.ledger import Ledger
 
@@ -62,11 +62,32 @@ def account(alias: str) -> Account:
         ) from None
 
 
+def calling_account(alias: str) -> GsmblockchainAccount:
+    """The gsmblockchain account with this alias. Raises InvalidArgument."""
+    found = account(alias)
+    if not isinstance(found, GsmblockchainAccount):
+        raise InvalidArgument(
+            f"not done: account: {alias!r} is a {found.provider} account; this task is for "
+            "gsmblockchain"
+        )
+    return found
+
+
 def vonage_account(alias: str) -> VonageAccount:
     """The Vonage account with this alias. Raises InvalidArgument."""
     found = account(alias)
     if not isinstance(found, VonageAccount):
         raise InvalidArgument(
             f"not done: account: {alias!r} is a {found.provider} account; this task is for vonage"
+        )
+    return found
+
+
+def voipnow_account(alias: str) -> VoipnowAccount:
+    """The VoipNow account with this alias. Raises InvalidArgument."""
+    found = account(alias)
+    if not isinstance(found, VoipnowAccount):
+        raise InvalidArgument(
+            f"not done: account: {alias!r} is a {found.provider} account; this task is for voipnow"
         )
     return found

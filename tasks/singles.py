@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -12,49 +13,78 @@ from archive.store import Stored
 from config.version import VERSION
 from providers.vonage import Vonage
 
-from .attempt import Attempt
+from .attempt import Attempt, Wait
 from .resources import ledger, store
-from .transfers import fetched
+from .transfers import Open, fetched
+
+#: How often a damaged recording is fetched again.
+_MOST_DAMAGED = 3
+
+
+@dataclass(frozen=True)
+class Single:
+    """A recording as the archive names it: its provider, its id there, its day, its size where the
+    provider told one, and everything else that is known of it.
+    """
+
+    provider: str
+    recording_id: str
+    day: date
+    known: dict[str, Any]
+    expected_bytes: int | None = None
 
 
 def keep_single(
     attempt: Attempt, vonage: Vonage, recording: dict[str, Any], day: date
 ) -> tuple[Stored, Stored]:
+    """A recording of Vonage's in the archive, as `keep` does it."""
+    single = Single("vonage", recording["id"], day, recording, recording.get("file_size_in_bytes"))
+    return keep(
+        attempt,
+        single,
+        lambda etag, offset: vonage.audio(recording["id"], etag=etag, offset=offset),
+    )
+
+
+def keep(attempt: Attempt, single: Single, open_body: Open) -> tuple[Stored, Stored]:
     """The recording's audio and its metadata in the archive, fetched unless they are there already.
 
     Raises what the provider's client raises; Damaged when what came is not the recording that was
     listed; Contradiction when another recording stands under its name.
     """
-    known = kept_single(attempt, recording["id"], day)
+    known = kept_single(attempt, single.recording_id, single.day)
     if known is not None:
         return known
-    account, name = (
-        attempt.job.account,
-        f"audio-{attempt.job.job_id}-{layout.safe(recording['id'])}",
-    )
-    with fetched(
-        attempt,
-        name,
-        lambda etag, offset: vonage.audio(recording["id"], etag=etag, offset=offset),
-        expected_bytes=recording.get("file_size_in_bytes"),
-    ) as (part, sha256, content_type):
+    account = attempt.job.account
+    name = f"audio-{attempt.job.job_id}-{layout.safe(single.recording_id)}"
+    with fetched(attempt, name, open_body, expected_bytes=single.expected_bytes) as (
+        part,
+        sha256,
+        content_type,
+    ):
         try:
             extension = audio.verify(
-                part.path,
-                content_type=content_type,
-                expected_bytes=recording.get("file_size_in_bytes"),
+                part.path, content_type=content_type, expected_bytes=single.expected_bytes
             )
-            path = layout.recording_path(account, day, recording["id"], extension)
+            path = layout.recording_path(account, single.day, single.recording_id, extension)
             stored = store().keep(path, part.path, sha256, on_bytes=lambda _: attempt.check())
         except Damaged as error:
-            raise Damaged(f"recording {recording['id']}", error.reason) from None
+            raise Damaged(f"recording {single.recording_id}", error.reason) from None
         finally:
             part.discard()
-    metadata = _keep_metadata(attempt, recording, day, stored)
+    metadata = _keep_metadata(attempt, single, stored)
     # At once, not at the job's end: a long run of many must not look unchained to a verification.
     entry = {"path": metadata.path, "sha256": metadata.sha256}
     ledger().obligations.owe(attempt.job.job_id, account, "chain", entry)
     return stored, metadata
+
+
+def fetch_again(attempt: Attempt, error: Damaged) -> None:
+    """Raise Wait where a damaged recording is fetched once more; return after the last time."""
+    times = int(attempt.job.work.get("damaged", 0)) + 1
+    attempt.job.work["damaged"] = times
+    if times < _MOST_DAMAGED:
+        raise Wait(f"{error}; fetched again", attempt.patience("fetches")) from None
 
 
 def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored, Stored] | None:
@@ -73,21 +103,19 @@ def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored,
     return stored, store().checksum(path)
 
 
-def _keep_metadata(
-    attempt: Attempt, recording: dict[str, Any], day: date, stored: Stored
-) -> Stored:
+def _keep_metadata(attempt: Attempt, single: Single, stored: Stored) -> Stored:
     account = attempt.job.account
-    path = layout.recording_json_path(account, day, recording["id"])
+    path = layout.recording_json_path(account, single.day, single.recording_id)
     content = {
         "schema": 1,
         "kind": "recording",
         "account": account,
-        "provider": "vonage",
-        "recording_id": recording["id"],
+        "provider": single.provider,
+        "recording_id": single.recording_id,
         "path": stored.path,
         "bytes": stored.bytes,
         "sha256": stored.sha256,
-        "recording": recording,
+        "recording": single.known,
         "job_id": attempt.job.job_id,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "version": VERSION,
@@ -95,7 +123,7 @@ def _keep_metadata(
     try:
         return store().create(path, manifest.serialised(content).encode())
     except FileExistsError:
-        known = kept_single(attempt, recording["id"], day)
+        known = kept_single(attempt, single.recording_id, single.day)
         if known is None or known[0].sha256 != stored.sha256:
             raise Contradiction(path, "speaks of another file; run verify and look") from None
         return known[1]

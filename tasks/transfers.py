@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager, contextmanager
 
 from archive.part import Part
 from config.settings import settings
+from providers.bodies import Body
 from providers.errors import Uncertain
-from providers.vonage import Body
 
 from .attempt import Attempt, Wait
-from .resources import spool
+from .resources import account, spool
 
 #: Opens the provider's answer from an offset, with the validator of what is held.
 Open = Callable[[str | None, int], AbstractContextManager[Body]]
@@ -84,4 +84,7 @@ def _receive(attempt: Attempt, part: Part, open_body: Open, meter: Meter) -> str
                     part.write(chunk)
                     meter.moved(part.held, body.total)
                 return body.content_type
-    raise Uncertain("vonage", "the provider kept answering with another part than was asked for")
+    raise Uncertain(
+        account(attempt.job.account).provider,
+        "the provider kept answering with another part than was asked for",
+    )

@@ -147,7 +147,7 @@ class Builder:
     def receipt(self, account: str, job_id: str) -> Stored:
         """The receipt of a certified call."""
         content = {"schema": 1, "job_id": job_id, "account": account, "outcome": "placed"}
-        path = layout.receipt_path(account, DAY, job_id)
+        path = layout.receipt_path(account, DAY, job_id, 1)
         stored = self.store.create(path, json.dumps(content).encode())
         chain.append(self.store, account, [_entry(stored)])
         return stored

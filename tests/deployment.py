@@ -83,12 +83,19 @@ def zip_is_whole(path: Path) -> bool:
 class Process:
     """A process of ours in a group of its own, with its output in a file."""
 
-    def __init__(self, command: list[str], environment: dict[str, str], output: Path) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        environment: dict[str, str],
+        output: Path,
+        *,
+        folder: Path = ROOT,
+    ) -> None:
         self.output = output
         self._file = output.open("ab")
         self.popen = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=folder,
             env=environment,
             stdout=self._file,
             stderr=subprocess.STDOUT,
@@ -176,7 +183,7 @@ class Deployment:
             **self.settings,
         }
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        kept |= self.surroundings
+        kept |= {"FLOWER_DB": str(self.folder / "flower"), **self.surroundings}
         return {**kept, **{f"EARWITNESS_{name}": value for name, value in ours.items()}}
 
     @property

@@ -8,9 +8,10 @@ import socket
 import sys
 import uuid
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from celery import Celery
@@ -46,8 +47,19 @@ class Scene:
         self.simulators = simulators
         self.planted = f"planted-{uuid.uuid4().hex}"
         self.accounts = {name: self._account(name) for name in ("good", "trouble", "wrong", "slow")}
-        self.secrets = {*secrets, FLOWER_PASSWORD, "mistyped" + ODD}
-        self.house = deploy(self._accounts_file(), settings={"POLL_DEADLINE_HOURS": "0.002"})
+        self.paying = simulators.gsmblockchain.account(
+            username=f"payer-{uuid.uuid4().hex[:12]}", password=f"paid-{uuid.uuid4().hex}{ODD}"
+        )
+        self.pbx = simulators.voipnow.account(client_secret=f"pbx/{uuid.uuid4().hex}{ODD}")
+        self.office = simulators.ozeki.account(
+            username=f"desk-{uuid.uuid4().hex[:12]}", password=f"desk-{uuid.uuid4().hex}{ODD}"
+        )
+        passwords = {one.password for one in (self.paying, self.office)}
+        self.secrets = {*secrets, *passwords, FLOWER_PASSWORD, "mistyped" + ODD}
+        bind = f"127.0.0.1:{free_port()}"
+        hooks = {"HOOKS_BIND": bind, "HOOKS_URL": f"http://{bind}"}
+        settings = {"POLL_DEADLINE_HOURS": "0.002", **hooks}
+        self.house = deploy(self._accounts_file(), settings=settings)
         self.node = f"{self.planted}@{socket.gethostname()}"
         self.answers: list[Any] = []
         self.pages: dict[str, bytes] = {}
@@ -75,10 +87,16 @@ class Scene:
         lasting = self.simulators.vonage.account(username="lasting@vbc.prod")
         addresses = {key: lasting.configuration()[key] for key in ("base_url", "token_url")}
         token = {"provider": "vonage", **addresses, "access_token": lasting.issue_token()}
-        return "\n".join([*sections, account_toml("lasting", token)])
+        paying = {**self.paying.configuration(), "timeout_seconds": 1}
+        mistyped = {**paying, "username": "somebody", "password": "mistyped" + ODD}
+        sections += [account_toml("paying", paying), account_toml("unpaid", mistyped)]
+        pbx = {**self.pbx.configuration(), "timeout_seconds": 1}
+        office = {**self.office.configuration(), "control": "http", "timeout_seconds": 1}
+        sections += [account_toml("lasting", token), account_toml("pbx", pbx)]
+        return "\n".join([*sections, account_toml("office", office)])
 
     def start(self) -> None:
-        """Worker, beat and Flower, as talkative as they can be."""
+        """Worker, beat, Flower and the receiver, as talkative as they can be."""
         worker = self.house.worker(self.planted, loglevel="DEBUG")
         schedule = str(self.house.folder / "beat.schedule")
         beat = self.house.celery("beat", "--loglevel", "DEBUG", "-s", schedule, name="beat")
@@ -89,8 +107,12 @@ class Scene:
         environment = {**self.house.environment, "FLOWER_BASIC_AUTH": f"ops:{FLOWER_PASSWORD}"}
         flower = Process(command, environment, self.house.folder / "flower.log")
         self.house.processes.append(flower)
-        self.processes = [worker, beat, flower]
+        command = [sys.executable, "-m", "worker", "hooks"]
+        hooks = Process(command, self.house.environment, self.house.folder / "hooks.log")
+        self.house.processes.append(hooks)
+        self.processes = [worker, beat, flower, hooks]
         eventually(self._flower_answers, what="Flower did not start")
+        eventually(lambda: "listening" in hooks.log(), what="the receiver did not start")
 
     def _flower_answers(self) -> bool:
         try:
@@ -155,12 +177,74 @@ class Scene:
         self.house.send(app, "export.run", account="wrong", day=day)
         self.answers += [(one.id, one.get(timeout=90, propagate=False)) for one in asked]
 
+    def calls(self, app: Celery) -> None:
+        """A certified call with each misbehaviour, answers that repeat the address among them."""
+        sent = f"/?user={self.paying.username}&pass={self.paying.password}"
+        escaped = f"/?pass={quote(self.paying.password)}"
+        wrongly = {"kind": "ko", "message": f"wrong password in {sent}"}
+        page = {"kind": "answer", "status": 404, "body": {"asked": sent, "as": escaped}}
+        faults = [None, wrongly, page, *({"kind": kind, **more} for kind, more in TROUBLES)]
+        for number, fault in enumerate(faults):
+            if fault is not None:
+                given = {name: value for name, value in fault.items() if name != "kind"}
+                self.paying.fault("call", str(fault["kind"]), **given)
+            self._call(app, "paying", number)
+        self._call(app, "unpaid", 0)
+
+    def _call(self, app: Celery, account: str, number: int) -> None:
+        asked = {"country": "ES", "phone": "660111222", "max_seconds": 60}
+        company = {"company_name": self.planted, "company_id": "A4562154"}
+        self.ask(
+            app,
+            "certified_call.request",
+            account=account,
+            request_id=f"{self.planted}-{account}-{number}",
+            **asked,
+            **company,
+        )
+
     def _repeating(self) -> dict[str, Any]:
         """An error that says everything that we sent, by a gateway that means well."""
         account = self.accounts["trouble"]
         issued = self.simulators.log.effects("token_issued", account.username)[-1]["secrets"]
         sent = " ".join([account.password, account.client_secret, *issued])
         return {"status": 400, "body": {"msg": f"Rejected: {sent}", "status": 400}}
+
+    def live_calls(self, app: Celery) -> None:
+        """A call is listed and recorded, and a server says again what it was sent."""
+        call = self.pbx.begin_call()
+        asked = {"account": "pbx", "call_id": call["id"]}
+        self.ask(app, "call.list", account="pbx")
+        sent = " ".join(self.simulators.voipnow.secrets())
+        echo = {"status": 400, "body": {"error": {"code": "refused", "message": f"Got {sent}"}}}
+        for operation in ("list", "start", "stop"):
+            self.pbx.fault(operation, "answer", **echo)
+        for task in ("call.list", "call.list", "recording.start", "recording.stop"):
+            self.ask(app, task, **(asked if task.startswith("recording") else {"account": "pbx"}))
+        self.pbx.revoke_tokens()
+        self.pbx.fault("token", "answer", **echo)
+        assert isinstance(self.ask(app, "recording.start", **asked), Exception)
+        self.ask(app, "recording.start", **asked)
+
+    def telephone_system(self, app: Celery) -> None:
+        """A call is recorded and collected, and a server says again what it was sent."""
+        call = self.office.call(source=self.planted)
+        asked = {"account": "office", "call_id": call}
+        started = self.ask(app, "recording.start", **asked)
+        assert started["collected"] is True, started
+        self.office.end(call)
+        eventually(lambda: list((self.house.archive / "office").rglob("*.mp3")), what="no file")
+        sent = f"/?user={self.office.username}&password={self.office.password}"
+        echo = {"status": 400, "body": {"asked": sent, "as": quote(sent)}}
+        again = self.office.call()
+        for kind, given in [*TROUBLES, ("answer", echo)]:
+            self.office.fault("list", kind, times=3, **given)
+            self.office.fault("record", kind, **given)
+            self.ask(app, "call.list", account="office")
+            soon = datetime.now(UTC) + timedelta(seconds=3)
+            told = {"call_id": again, "not_after": soon.isoformat()}
+            self.ask(app, "recording.start", account="office", **told)
+            self.simulators.ozeki.clear_faults()
 
     def transfer(self, app: Celery) -> None:
         """A slow transfer, whose spool is looked at while it grows."""
@@ -191,10 +275,20 @@ class Scene:
         with httpx.Client(base_url=self.flower_url, auth=auth, trust_env=False) as client:
             assert client.get("/tasks", auth=("ops", "wrong")).status_code == 401
             for path in paths:
-                answer = client.get(path, timeout=30)
                 kind = re.sub("/(planted-[^/]*|[^/]*(-[^/]*){4})$", "/<id>", path.partition("?")[0])
-                self.pages[kind] = self.pages.get(kind, b"") + answer.content
-                assert answer.status_code == (404 if "nowhere" in path else 200), (path, answer)
+                self.pages[kind] = self.pages.get(kind, b"") + self._page(client, path)
+
+    def _page(self, client: httpx.Client, path: str) -> bytes:
+        """What Flower serves there, once the events have come that it needs for that."""
+        wanted = 404 if "nowhere" in path else 200
+
+        def look() -> httpx.Response | None:
+            answer = client.get(path, timeout=30)
+            return answer if answer.status_code == wanted else None
+
+        found = eventually(look, what=f"Flower did not answer {path} with {wanted}")
+        assert found is not None
+        return found.content
 
     def canaries(self) -> set[str]:
         """Every credential, every token that was issued, and the header that carries a login."""
@@ -202,7 +296,8 @@ class Scene:
             base64.b64encode(f"{one.client_id}:{one.client_secret}".encode()).decode()
             for one in self.accounts.values()
         }
-        return self.secrets | headers | set(self.simulators.vonage.secrets())
+        tokens = {*self.simulators.vonage.secrets(), *self.simulators.voipnow.secrets()}
+        return self.secrets | headers | tokens
 
 
 def contents(folder: Path) -> bytes:

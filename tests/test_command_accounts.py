@@ -2,28 +2,117 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Callable
-from datetime import datetime, timedelta
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from .deployment import Deployment, account_toml
+from .servers import free_port
 from .simulators import Simulators
 from .simulators.doors import AccountDoor
 
 ZONE = "Asia/Kolkata"
 YESTERDAY = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)
+CALLS = {
+    "provider": "gsmblockchain",
+    "username": "myuser",
+    "password": "sesame-open",
+    "timezone": "Europe/Madrid",
+    "max_calls_per_day": 100,
+    "max_seconds_per_call": 900,
+}
 PBX = {
     "provider": "voipnow",
     "base_url": "https://pbx.example.com",
     "client_id": "x",
     "client_secret": "y",
 }
+
+
+#: The other account needs a login of its own.
+LAX = {"verify_tls": False, "username": "other"}
+
+
+class Secure:
+    """A server with a certificate that nobody signed; what each client sent, None where it went
+    away before TLS stood.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.read: list[bytes | None] = []
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(_certificate(folder))
+        self._listener = socket.create_server(("localhost", 0))
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                link, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                with self._context.wrap_socket(link, server_side=True) as secured:
+                    self.read.append(secured.recv(65536))
+            except OSError:
+                self.read.append(None)
+
+    def stop(self) -> None:
+        """End it once every connection was served."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(20)
+        self._listener.close()
+
+
+def _certificate(folder: Path) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "server.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return file
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> Iterator[Secure]:
+    """A server with TLS."""
+    server = Secure(tmp_path)
+    yield server
+    with contextlib.suppress(OSError):
+        server.stop()
 
 
 @pytest.fixture
@@ -38,16 +127,18 @@ def account(simulators: Simulators) -> AccountDoor:
 def test_each_account_is_ok_or_says_why(
     deploy: Callable[..., Deployment], simulators: Simulators, account: AccountDoor
 ) -> None:
-    """One that works, one with a wrong password, one that this version has no client for; the
-    status is 1, and neither ledger nor archive was made.
+    """One that works, one with a wrong password, one whose server nobody finds; the status
+    is 1, and neither ledger nor archive was made.
     """
     wrong = {**simulators.vonage.account().configuration(), "password": "sesame-wrong"}
-    sections = {"india": account.configuration(), "branch": wrong, "pbx": PBX}
+    sections = {"india": account.configuration(), "branch": wrong}
+    sections["pbx"] = {**PBX, "base_url": "https://pbx.invalid"}
     house = deploy("\n".join(account_toml(alias, table) for alias, table in sections.items()))
     done = house.run("accounts", "check", "--json")
     assert done.returncode == 1
     outcomes = {one["account"]: one for one in json.loads(done.stdout)}
-    assert [outcomes[alias]["outcome"] for alias in sections] == ["ok", "failed", "not tried"]
+    assert [outcomes[alias]["outcome"] for alias in sections] == ["ok", "failed", "failed"]
+    assert "could not be reached" in outcomes["pbx"]["about"]
     assert outcomes["india"]["about"] == "3 recordings are listed"
     assert "login" in outcomes["branch"]["about"]
     assert "sesame" not in done.stdout + done.stderr
@@ -55,6 +146,50 @@ def test_each_account_is_ok_or_says_why(
     assert house.run("accounts", "check", "india").returncode == 0
     unknown = house.run("accounts", "check", "nobody")
     assert (unknown.returncode, len(unknown.stderr.splitlines())) == (2, 1)
+
+
+def test_an_account_for_calls_is_never_logged_in_to(
+    deploy: Callable[..., Deployment], simulators: Simulators
+) -> None:
+    """The connection is tried and nothing else: no request reaches the platform, and it says that
+    user and password are untried. A platform that nobody reaches has failed.
+    """
+    sections = {
+        "legal": simulators.gsmblockchain.account().configuration(),
+        "refused": {**CALLS, "base_url": f"http://127.0.0.1:{free_port()}"},
+        "nowhere": {**CALLS, "base_url": "https://platform.invalid"},
+    }
+    house = deploy("\n".join(account_toml(alias, table) for alias, table in sections.items()))
+    before = len(list(simulators.log))
+    done = house.run("accounts", "check", "--json")
+    assert done.returncode == 1
+    found = {one["account"]: one for one in json.loads(done.stdout)}
+    assert [found[alias]["outcome"] for alias in sections] == ["not tried", "failed", "failed"]
+    assert all("each request is a call that costs money" in one["about"] for one in found.values())
+    assert "no TLS, can be opened" in found["legal"]["about"]
+    assert "refused" in found["refused"]["about"]
+    assert "could not be looked up" in found["nowhere"]["about"]
+    assert len(list(simulators.log)) == before
+    assert house.run("accounts", "check", "legal").returncode == 0
+
+
+def test_an_account_for_calls_needs_a_certificate_that_is_valid(
+    deploy: Callable[..., Deployment], secure: Secure
+) -> None:
+    """TLS is part of the connection; with verify_tls = false any certificate will do. Neither time
+    does the platform read a byte.
+    """
+    strict = {**CALLS, "base_url": f"https://localhost:{secure.port}"}
+    house = deploy(account_toml("strict", strict) + account_toml("lax", {**strict, **LAX}))
+    found = {
+        one["account"]: one for one in json.loads(house.run("accounts", "check", "--json").stdout)
+    }
+    assert found["strict"]["outcome"] == "failed"
+    assert "certificate verify failed" in found["strict"]["about"]
+    assert found["lax"]["outcome"] == "not tried"
+    assert found["lax"]["about"].startswith("a TLS connection can be opened")
+    secure.stop()
+    assert secure.read == [None, b""]
 
 
 def texts(value: Any) -> list[str]:

@@ -48,6 +48,7 @@ def test_an_export_is_followed_to_its_manifest(house: Deployment, account: Accou
     assert "archived 6 of 6 recordings" in done.stdout
     (path,) = [line.rpartition("manifest: ")[2] for line in done.stdout.splitlines()[-1:]]
     assert json.loads(Path(path).read_text())["complete"] is True
+    assert house.run("verify").returncode == 0, "it was told as done before it was sealed"
     again = house.run("export", *SPAN, "--wait", "--json")
     assert again.returncode == 0
     (job,) = json.loads(again.stdout)

@@ -18,7 +18,7 @@ from tasks import windows
 from tasks.days import day_request, day_row
 
 from .deployment import Deployment, account_toml
-from .ledgers import opened, running, with_parts
+from .ledgers import opened, running, taken_up, with_parts
 
 ZONE = "Asia/Kolkata"
 TODAY = datetime.now(ZoneInfo(ZONE)).date()
@@ -38,7 +38,9 @@ INDIA = {
 @pytest.fixture
 def house(deploy: Callable[..., Deployment]) -> Deployment:
     """A deployment without a worker: an account with nights, a ledger of its own."""
-    return deploy(account_toml("india", INDIA, {"catchup_days": 3}))
+    # Every command is a process of its own: what a test holds must outlast several of them.
+    settings = {"LEASE_SECONDS": "30"}
+    return deploy(account_toml("india", INDIA, {"catchup_days": 3}), settings=settings)
 
 
 def failed(ledger: Ledger, request_id: str, **given: Any) -> str:
@@ -66,6 +68,23 @@ def test_status_is_an_array_of_jobs_for_programs(house: Deployment) -> None:
     ):
         (only,) = json.loads(house.run("status", "--json", *arguments).stdout)
         assert only["job_id"] == second.job_id
+
+
+def test_a_job_that_is_worked_on_is_not_told_to_wait(house: Deployment) -> None:
+    """While a job runs, neither people nor programs read why it waited before; of a transfer they
+    read how far it is.
+    """
+    job, lease = running(house.ledger, "r1")
+    house.ledger.work.postpone(lease, "export abc: not ready", seconds=0)
+    _, again = taken_up(house.ledger, job.job_id)
+    again.transfer = {"bytes": 5, "total": 9, "rate": 1, "seconds_left": 4, "exact": True}
+    again.progress()
+    house.ledger.leases.renew()
+    (printed,) = json.loads(house.run("status", "--json").stdout)
+    assert (printed["state"], printed["reason"]) == ("running", None)
+    said = house.run("status").stdout
+    assert "not ready" not in said
+    assert "r1: 5 bytes of 9 bytes, 1 byte/s, 4 s left" in said
 
 
 def test_status_tells_people_what_is_owed(house: Deployment) -> None:

@@ -106,6 +106,15 @@ def test_the_catalogue_describes_every_task(tmp_path: Path) -> None:
     assert {"earwitness.export.run", "earwitness.recording.list", "earwitness.job.retry"} <= {
         *tasks
     }
+    call = tasks["earwitness.certified_call.request"]
+    assert call["opens_job"]
+    assert set(call["arguments"]["required"]) == {
+        "account", "request_id", "country", "phone", "max_seconds",
+    }  # fmt: skip
+    assert {"not_after", "company_name", "company_id"} <= set(call["arguments"]["properties"])
+    resolve = tasks["earwitness.job.resolve"]
+    assert not resolve["opens_job"]
+    assert set(resolve["arguments"]["required"]) == {"outcome", "by", "note"}
     run = tasks["earwitness.export.run"]
     assert run["opens_job"]
     assert set(run["arguments"]["properties"]) == {

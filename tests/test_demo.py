@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -25,16 +27,17 @@ def demo(**environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def printed_manifest(output: str) -> Path:
-    """The manifest's path as it was printed."""
-    found = re.search(r"^manifest: (.+)$", output, re.MULTILINE)
+def printed(output: str, what: str) -> Path:
+    """The path of the manifest, or of the receipt, as it was printed."""
+    found = re.search(rf"^{what}: (.+)$", output, re.MULTILINE)
     assert found, output
     return Path(found[1])
 
 
 def test_the_demo_shows_a_night_from_start_to_proof() -> None:
     """Services, an export, polls with their reason, a transfer with progress, the counts, the
-    manifest, the verification, Flower; and the ZIP on disk is whole.
+    manifest, a certified call and its receipt, the verification, Flower; and the ZIP and the
+    receipt on disk are whole.
     """
     done = demo()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -45,6 +48,12 @@ def test_the_demo_shows_a_night_from_start_to_proof() -> None:
         r"^  transfer: [\d.]+ .?B of about .*B/s",
         r"^archived 24 of 24 recordings$",
         r"^manifest: ",
+        r"^certified call placed: job [0-9a-f-]{36}$",
+        r"^receipt: /.+/archive/legal/certified-calls/\d{4}/\d\d/[0-9a-f-]{36}\.json$",
+        r"^recording confirmed on pbx since 20\d\d-",
+        r"^recording collected from office \(http\): /.+\.mp3$",
+        r"^recording collected from reception \(ozml_third_party\): /.+\.mp3$",
+        r"^recording collected from hotline \(ozml_extension\): /.+\.mp3$",
         r"^verify: ok",
         r"^Flower: http://127\.0\.0\.1:\d+",
     ]
@@ -52,12 +61,20 @@ def test_the_demo_shows_a_night_from_start_to_proof() -> None:
     assert all(places), (order, done.stdout)
     starts = [place.start() for place in places if place]
     assert starts == sorted(starts), done.stdout
-    folder = printed_manifest(done.stdout).parent
+    folder = printed(done.stdout, "manifest").parent
     (archive,) = folder.glob("*.zip")
     assert zip_is_whole(archive)
     assert len(zipfile.ZipFile(archive).namelist()) == 24
     summed = subprocess.run(["sha256sum", archive], check=True, capture_output=True, text=True)
     assert archive.name.split(".")[-2] == summed.stdout[:16]
+    receipt = json.loads(printed(done.stdout, "receipt").read_text())
+    assert (receipt["outcome"], receipt["http_status"]) == ("placed", 200)
+    assert f"job {receipt['job_id']}\n" in done.stdout
+    assert receipt["phone"] not in done.stdout
+    collected = re.findall(r"^recording collected from .*: (/.+)$", done.stdout, re.MULTILINE)
+    for path in collected:
+        told = json.loads(Path(path).with_suffix(".json").read_text())
+        assert told["sha256"] == hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def test_the_demo_names_a_recording_that_is_withheld() -> None:
@@ -67,6 +84,6 @@ def test_the_demo_names_a_recording_that_is_withheld() -> None:
     assert "archived 23 of 24 recordings" in done.stdout
     named = re.search(r"1 of 24 missing \(recordings (\d+)\)", done.stdout)
     assert named, done.stdout
-    lines = (printed_manifest(done.stdout).parent / "recordings.jsonl").read_text().splitlines()
+    lines = (printed(done.stdout, "manifest").parent / "recordings.jsonl").read_text().splitlines()
     (missing,) = [line for line in lines if '"missing": true' in line]
     assert f'"id": "{named[1]}"' in missing

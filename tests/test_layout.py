@@ -22,7 +22,9 @@ def test_paths_are_the_documented_ones() -> None:
     single = layout.recording_path("india", DAY, "193228", "mp3")
     assert single == "india/recordings/2026/03/07/193228.mp3"
     assert layout.recording_json_path("india", DAY, "193228") == layout.metadata_path(single)
-    assert layout.receipt_path("legal", DAY, "0b5e") == "legal/certified-calls/2026/03/0b5e.json"
+    receipts = [layout.receipt_path("legal", DAY, "0b5e", number) for number in (1, 2)]
+    month = "legal/certified-calls/2026/03"
+    assert receipts == [f"{month}/0b5e.json", f"{month}/0b5e.2.json"]
     assert layout.chain_path("legal", 12) == "legal/chain/00000012.json"
     assert layout.IDENTITY_PATH == "ledger.json"
 
@@ -62,6 +64,7 @@ def test_two_ids_never_meet_under_one_name() -> None:
         ("india/recordings/2026/03/07/1.json", "metadata"),
         ("india/recordings/2026/03/07/1.wav", "audio"),
         ("india/certified-calls/2026/03/0b5e.json", "receipt"),
+        ("india/certified-calls/2026/03/0b5e.2.json", "receipt"),
         ("india/notes.txt", None),
         ("india/exports/2026/03/07/0b5e/deeper/manifest.json", None),
     ],

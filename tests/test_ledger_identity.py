@@ -20,19 +20,22 @@ from ledger.identity import newest_version, refuse_foreign
 from ledger.ledger import Ledger
 from ledger.schema import metadata
 
-from .ledgers import in_processes, opened
+from .ledgers import at_once, in_processes, opened
 
 ROOT = Path(__file__).parent.parent
 
 OpenLedger = Callable[..., Ledger]
+
+THIS = newest_version()
+NEXT = f"{int(THIS) + 1:04}"
 
 _NEXT = '''"""A change that a later release makes."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "{next}"
+down_revision = "{this}"
 
 
 def upgrade():
@@ -43,8 +46,10 @@ def upgrade():
 
 def _later_release(folder: Path, then: str = "pass") -> Path:
     """The ledger of a later release: this one and a further migration."""
-    shutil.copytree(ROOT / "ledger", folder / "ledger")
-    (folder / "ledger/migrations/versions/0002_next.py").write_text(_NEXT.format(then=then))
+    for part in ("config", "ledger"):
+        shutil.copytree(ROOT / part, folder / part)
+    text = _NEXT.format(then=then, this=THIS, next=NEXT)
+    (folder / f"ledger/migrations/versions/{NEXT}_next.py").write_text(text)
     return folder
 
 
@@ -114,10 +119,10 @@ def test_an_older_schema_is_refused_with_the_way_out(
     """A later release leaves an older ledger alone, names the command, and goes on after it."""
     identity, later = ledger.identity.identity(), _later_release(tmp_path)
     refused = _run(later, ledger_url, "prepare")
-    assert "has version 0001, this program needs 0002; nothing was changed" in refused
+    assert f"has version {THIS}, this program needs {NEXT}; nothing was changed" in refused
     assert refused.endswith("run: python -m worker migrate")
     assert "nickname" not in _columns(ledger)
-    assert _run(later, ledger_url, "migrate") == "0002"
+    assert _run(later, ledger_url, "migrate") == NEXT
     assert _run(later, ledger_url, "prepare") == identity
     assert "nickname" in _columns(ledger)
 
@@ -126,7 +131,7 @@ def test_a_newer_schema_is_refused(ledger: Ledger, ledger_url: str, tmp_path: Pa
     """An older program neither uses nor migrates a ledger of a later release."""
     _run(_later_release(tmp_path), ledger_url, "migrate")
     for act in (ledger.identity.prepare, ledger.identity.migrate):
-        with pytest.raises(SchemaMismatch, match=r"version 0002, which is newer .* \(0001\)"):
+        with pytest.raises(SchemaMismatch, match=rf"version {NEXT}, which is newer .* \({THIS}\)"):
             act()
 
 
@@ -175,3 +180,13 @@ def test_commits_are_durable(ledger: Ledger) -> None:
     for way in (ledger.database.read, ledger.database.write):
         seen = way(lambda c: [c.execute(text(one)).scalar_one() for one in settings])
         assert seen == expected
+
+
+def test_threads_that_make_ledgers_of_their_own(tmp_path: Path) -> None:
+    """Several ledgers may come to be in one process at once."""
+    made = [Ledger(f"sqlite:///{tmp_path / f'{n}.sqlite3'}") for n in range(4)]
+    try:
+        assert len(set(at_once(*[ledger.identity.prepare for ledger in made]))) == 4
+    finally:
+        for ledger in made:
+            ledger.close()

@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from celery import Celery
+from celery import Celery, current_app
 from celery.beat import PersistentScheduler
 
 from config.settings import settings
@@ -49,10 +49,15 @@ def planner(
         night = datetime.combine(day + DAY, datetime.min.time(), ZoneInfo(ZONE))
         return nightly.plan((night + timedelta(hours=4)).astimezone(UTC))
 
-    try:
-        yield plan
-    finally:
-        _forget()
+    before = current_app._get_current_object()
+    with house.producer() as app:
+        # The planner's hints go where the workers are, as from a worker of ours.
+        app.set_current()
+        try:
+            yield plan
+        finally:
+            before.set_current()
+            _forget()
 
 
 def _forget() -> None:

@@ -39,11 +39,12 @@ def valkey(tmp_path: Path) -> Iterator[GuardedValkey]:
 
 
 def logs(scene: Scene) -> dict[str, bytes]:
-    """What worker, beat and Flower said at DEBUG, until their end."""
+    """What worker, beat, Flower and the receiver said at DEBUG, until their end."""
     for process in scene.processes:
         assert process.stop() == 0, process.log()
-    with scene.processes[1].output.open("a") as log:
-        log.write(f"{scene.planted}\n")  # no caller reaches beat
+    for process in (scene.processes[1], scene.processes[3]):  # no caller reaches beat and receiver
+        with process.output.open("a") as log:
+            log.write(f"{scene.planted}\n")
     return {f"log of {one.output.stem}": one.output.read_bytes() for one in scene.processes}
 
 
@@ -113,6 +114,9 @@ def test_no_secret_is_written_down_anywhere(
         scene.start()
         scene.every_task(app)
         scene.every_trouble(app)
+        scene.calls(app)
+        scene.live_calls(app)
+        scene.telephone_system(app)
         scene.transfer(app)
         scene.visit(app)
         said = commands(scene)

@@ -264,7 +264,7 @@ def test_progress_is_told_within_a_file(either: Store) -> None:
 def test_what_is_not_under_the_chain_is_a_problem(builder: Builder) -> None:
     """A manifest, receipt or metadata that no entry covers could have been put there by anybody."""
     builder.receipt("legal_es", "call-1")
-    builder.store.create(layout.receipt_path("legal_es", DAY, "forged"), b"{}")
+    builder.store.create(layout.receipt_path("legal_es", DAY, "forged", 1), b"{}")
     builder.single("legal_es", recording(1), chained=False)
     builder.export("legal_es", "0b5e", [], {}, chained=False)
 

@@ -52,7 +52,8 @@ class Watch:
     """What goes through a Redis and what lies in it, from its making until ``close``."""
 
     def __init__(self, valkey: GuardedValkey) -> None:
-        self._client = valkey.client()
+        # Its own five seconds are too short for a server that writes every command to the disk.
+        self._client = valkey.client(socket_timeout=60)
         self._seen: set[bytes] = set()
         self._commands: list[bytes] = []
         self._over = threading.Event()

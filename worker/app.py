@@ -19,6 +19,7 @@ from tasks.jobs import cancel_revoked
 from tasks.message import revoked_listeners
 from tasks.resources import stopping
 
+from .broker import keep_consuming
 from .start import start_checks
 from .sweeper import Sweeper
 
@@ -26,7 +27,11 @@ app = Celery(
     "earwitness",
     config_source="config.celery",
     include=[
+        "tasks.calls",
+        "tasks.certified_calls",
+        "tasks.live_recordings",
         "tasks.recordings",
+        "tasks.collecting",
         "tasks.exports",
         "tasks.nightly",
         "tasks.jobs",
@@ -34,6 +39,13 @@ app = Celery(
     ],
 )
 app.steps["worker"].add(Sweeper)
+keep_consuming()
+app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "worker.results:Outcomes")
+
+if "flower.command" in sys.modules:  # Celery's command line, which loads it with every command
+    from .dashboard import prepare
+
+    prepare()
 
 
 @signals.setup_logging.connect

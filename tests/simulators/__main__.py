@@ -6,8 +6,10 @@ import argparse
 import json
 import signal
 import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from .server import Simulators
 
@@ -23,7 +25,7 @@ def main() -> None:
     parser.add_argument(
         "--sandbox",
         action="store_true",
-        help="makes an account with recordings of the last two days and prints it",
+        help="makes accounts, one with recordings of the last two days, and prints them",
     )
     arguments = parser.parse_args()
     stopped = threading.Event()
@@ -37,13 +39,23 @@ def main() -> None:
 
 
 def sandbox(simulators: Simulators) -> str:
-    """An account with recordings, as a section of accounts.toml."""
+    """An account with recordings and one for certified calls, as sections of accounts.toml."""
     account = simulators.vonage.account(username="john.doe@vbc.prod")
     today = datetime.now(UTC).date()
     for days in (2, 1):
         account.seed(today - timedelta(days=days), TIMEZONE, 10)
-    lines = ["\n[accounts.sandbox]"]
-    lines += [f"{name} = {json.dumps(value)}" for name, value in account.configuration().items()]
+    calling = simulators.gsmblockchain.account(username="myuser")
+    sections = [
+        section("sandbox", account.configuration()),
+        section("sandbox_calls", calling.configuration()),
+    ]
+    return "\n".join(sections)
+
+
+def section(alias: str, configuration: Mapping[str, Any]) -> str:
+    """An account's section of accounts.toml, after an empty line."""
+    lines = [f"\n[accounts.{alias}]"]
+    lines += [f"{name} = {json.dumps(value)}" for name, value in configuration.items()]
     return "\n".join(lines)
 
 

@@ -1,4 +1,5 @@
-"""Audio of recordings: real MP3 files of a few kilobytes, each made unique by an ID3v2 tag.
+"""Audio of recordings: real MP3 files of a few kilobytes, each made unique by an ID3v2 tag, and WAV
+files of noise.
 
 A recording that shall be larger goes on with noise that cannot be compressed. Every byte is a
 function of the recording's id and size, so that nothing is kept and any range can be read.
@@ -8,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import random
+import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "audio"
@@ -60,6 +63,17 @@ def invented(number: int, size_bytes: int | None = None) -> Audio:
     if size_bytes < SMALLEST:
         raise ValueError(f"a recording has at least {SMALLEST} bytes, not {size_bytes}")
     return Audio(number, size_bytes)
+
+
+def wave_file(number: int) -> bytes:
+    """The WAV file of recording `number`: half a second of noise that no other is like."""
+    target = BytesIO()
+    with wave.open(target, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(random.Random(number).randbytes(8000))
+    return target.getvalue()
 
 
 def _head(number: int, size: int) -> bytes:

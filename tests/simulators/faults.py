@@ -51,14 +51,48 @@ ZIP_KINDS: dict[str, dict[str, Any]] = {
     "rebuilt_zip": {},
 }
 
-KINDS = {**ANSWER_KINDS, **WIRE_KINDS, **FILE_KINDS, **ZIP_KINDS}
+# How gsmblockchain refuses a call that it could have made.
+REFUSAL_KINDS: dict[str, dict[str, Any]] = {
+    "ko": {"message": "The call cannot be made"},
+}
+
+# What befalls a notification that Ozeki sends: repeated, delayed (in real seconds), sent before the
+# start that it belongs to is answered, with a RecordURL at another host, to another token than the
+# last part of its address, with a body of this size, or never sent.
+NOTIFICATION_KINDS: dict[str, dict[str, Any]] = {
+    "repeat": {"count": 3},
+    "delayed": {"seconds": 1.0},
+    "early": {},
+    "foreign_host": {"host": "foreign.invalid"},
+    "wrong_token": {"token": "wrong"},
+    "huge": {"bytes": 10 * MIB},
+    "lost": {},
+}
+NOTIFICATIONS = ("CallChanged", "CallConnected", "IncomingCall", "RecordCompleted")
+
+KINDS = {
+    **ANSWER_KINDS,
+    **WIRE_KINDS,
+    **FILE_KINDS,
+    **ZIP_KINDS,
+    **REFUSAL_KINDS,
+    **NOTIFICATION_KINDS,
+}
 CHOICES: dict[str, tuple[str, ...]] = {
     "when": ("before", "after"),
     "how": ("broken", "clean", "close-delimited", "reset"),
     "part": ("headers", "body", "all"),
     "retry_after_as": ("seconds", "date"),
 }
-FILE_OPERATIONS = ("retrieve", "audio")
+FILE_OPERATIONS = ("retrieve", "audio", "recording")
+ONLY_FOR: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(FILE_KINDS, FILE_OPERATIONS),
+    **dict.fromkeys(ZIP_KINDS, ("retrieve",)),
+    **dict.fromkeys(REFUSAL_KINDS, ("call",)),
+    **dict.fromkeys(NOTIFICATION_KINDS, NOTIFICATIONS),
+    "early": ("RecordCompleted",),
+    "foreign_host": ("RecordCompleted",),
+}
 
 
 @dataclass
@@ -116,9 +150,8 @@ class Rules:
             raise ValueError(f"no kind {kind!r}; there are {sorted(KINDS)}")
         if unknown := sorted(set(parameters) - set(KINDS[kind])):
             raise ValueError(f"{kind} takes {sorted(KINDS[kind])}, not {unknown}")
-        allowed = {"retrieve"} if kind in ZIP_KINDS else set(FILE_OPERATIONS)
-        if kind in (*FILE_KINDS, *ZIP_KINDS) and operation not in allowed:
-            raise ValueError(f"{kind} is for {sorted(allowed)}, not {operation}")
+        if kind in ONLY_FOR and operation not in ONLY_FOR[kind]:
+            raise ValueError(f"{kind} is for {sorted(ONLY_FOR[kind])}, not {operation}")
         for name, choices in CHOICES.items():
             if name in parameters and parameters[name] not in choices:
                 raise ValueError(f"{name} is one of {choices}, not {parameters[name]!r}")

@@ -79,6 +79,7 @@ class Request:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    target: str = ""  # path and query as they were sent
 
     def header(self, name: str) -> str | None:
         return self.headers.get(name.lower())

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from email.utils import formatdate
+from time import time
 from typing import Any
 
+from .messages import Reply
 from .wire import Delivery, Severed, Wire
 
 
@@ -16,6 +20,19 @@ def misbehave(met: dict[str, dict[str, Any]], moment: str, wire: Wire) -> None:
         raise Severed(f"reset {moment}")
     if "close" in met and met["close"]["when"] == moment:
         raise Severed(f"closed {moment}")
+
+
+def dress(reply: Reply, parameters: Mapping[str, Any]) -> Reply:
+    """Gives an "answer" fault's reply the headers that the fault asks for."""
+    if parameters["content_type"]:
+        reply.headers["Content-Type"] = parameters["content_type"]
+    if parameters["retry_after"] is not None:
+        seconds = float(parameters["retry_after"])
+        date = formatdate(time() + seconds, usegmt=True)
+        as_date = parameters["retry_after_as"] == "date"
+        reply.headers["Retry-After"] = date if as_date else f"{seconds:g}"
+    reply.headers.update(parameters["headers"])
+    return reply
 
 
 def delivery(met: dict[str, dict[str, Any]], clock_offset: float = 0) -> Delivery:

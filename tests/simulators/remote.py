@@ -14,18 +14,24 @@ from pathlib import Path
 from typing import Any
 
 from .doors import VonageDoor
+from .gsmblockchain_door import GsmblockchainDoor
 from .log import Records
+from .ozeki_door import OzekiDoor
+from .voipnow_door import VoipnowDoor
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60.0
 
 
 class Remote:
-    """Simulators under an address: `vonage` and `log` as with `Simulators`."""
+    """Simulators under an address: the providers and `log` as with `Simulators`."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self.vonage = VonageDoor(self.url, partial(self._call, "vonage"))
+        self.gsmblockchain = GsmblockchainDoor(self.url, partial(self._call, "gsmblockchain"))
+        self.ozeki = OzekiDoor(partial(self._call, "ozeki"))
+        self.voipnow = VoipnowDoor(self.url, partial(self._call, "voipnow"))
 
     @property
     def log(self) -> Records:

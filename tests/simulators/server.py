@@ -17,9 +17,18 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .control import PREFIX, Control
 from .doors import VonageDoor
+from .gsmblockchain import Gsmblockchain
+from .gsmblockchain_control import GsmblockchainControl
+from .gsmblockchain_door import GsmblockchainDoor
 from .log import Log, Record, Records
 from .messages import Request, json_reply
-from .provider import Provider
+from .ozeki import Ozeki
+from .ozeki_control import OzekiControl
+from .ozeki_door import OzekiDoor
+from .provider import Provider, ProviderControl
+from .voipnow import Voipnow
+from .voipnow_control import VoipnowControl
+from .voipnow_door import VoipnowDoor
 from .vonage import Vonage
 from .vonage_control import VonageControl
 from .wire import Delivery, Severed, Wire
@@ -106,7 +115,7 @@ class Handler(BaseHTTPRequestHandler):
         query = dict(parse_qsl(target.query, keep_blank_values=True))
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(int(headers.get("content-length", "0")))
-        return Request(self.command, unquote(target.path), query, headers, body)
+        return Request(self.command, unquote(target.path), query, headers, body, self.path)
 
     def _provider(self, name: str, request: Request, log: Log) -> None:
         record = log.begin(
@@ -157,11 +166,27 @@ class Simulators:
         self._log = Log(self.data / "log.jsonl")
         self._server.log = self._log
         vonage = Vonage(self._log, self.data)
-        self._server.providers = {"vonage": vonage}
-        controls = {"vonage": VonageControl(vonage, self.url)}
+        gsmblockchain = Gsmblockchain(self._log)
+        voipnow = Voipnow(self._log)
+        ozeki = Ozeki(self._log)
+        self._server.providers = {
+            "vonage": vonage,
+            "gsmblockchain": gsmblockchain,
+            "voipnow": voipnow,
+            "ozeki": ozeki,
+        }
+        controls: dict[str, ProviderControl] = {
+            "vonage": VonageControl(vonage, self.url),
+            "gsmblockchain": GsmblockchainControl(gsmblockchain, self.url),
+            "ozeki": OzekiControl(ozeki, self.url),
+            "voipnow": VoipnowControl(voipnow, self.url),
+        }
         self._server.control = Control(self._log, controls)
         call = self._server.control.call
         self.vonage = VonageDoor(self.url, partial(call, "vonage"))
+        self.gsmblockchain = GsmblockchainDoor(self.url, partial(call, "gsmblockchain"))
+        self.ozeki = OzekiDoor(partial(call, "ozeki"))
+        self.voipnow = VoipnowDoor(self.url, partial(call, "voipnow"))
 
     @property
     def log(self) -> Records:

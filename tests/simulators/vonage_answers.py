@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from email.utils import formatdate
-from time import time
 from typing import Any
 from xml.sax.saxutils import escape
 
 from .messages import Reply, Text, json_reply
+from .misbehaviour import dress
 from .vonage_recordings import Recording
 from .vonage_state import Account, Switches
 
@@ -156,15 +155,7 @@ def fault_reply(parameters: dict[str, Any]) -> Reply:
         reply = error_reply(body, status, f"Simulated answer {status}")
     else:
         reply = json_reply(status, body)
-    if parameters["content_type"]:
-        reply.headers["Content-Type"] = parameters["content_type"]
-    if parameters["retry_after"] is not None:
-        seconds = float(parameters["retry_after"])
-        date = formatdate(time() + seconds, usegmt=True)
-        as_date = parameters["retry_after_as"] == "date"
-        reply.headers["Retry-After"] = date if as_date else f"{seconds:g}"
-    reply.headers.update(parameters["headers"])
-    return reply
+    return dress(reply, parameters)
 
 
 def not_ready(kind: str) -> Reply:

@@ -9,10 +9,19 @@ from typing import Literal
 
 import click
 
-from config.accounts import Account, VonageAccount
+from config.accounts import (
+    Account,
+    GsmblockchainAccount,
+    OzekiAccount,
+    VoipnowAccount,
+    VonageAccount,
+)
 from config.settings import Settings
 from providers.deadline import Transport
 from providers.errors import ProviderError
+from providers.gsmblockchain import Gsmblockchain
+from providers.ozeki import Ozeki
+from providers.voipnow import Voipnow
 from providers.vonage import Vonage
 from tasks.resources import account as account_of
 
@@ -49,10 +58,14 @@ class Tried:
 )
 @as_json
 def check(alias: str | None, target: Path | None, as_json: bool) -> int:
-    """Log in and list one page, for one account or for all.
+    """Log in and list one page of recordings, or the calls that are going on, for one account or
+    for all.
 
-    It logs in anew and keeps the token to itself. With --record the provider makes one export of
-    the last day that has recordings; only the beginning of its ZIP is read.
+    It logs in anew and keeps the token to itself. With --record Vonage makes one export of the
+    last day that has recordings; only the beginning of its ZIP is read.
+
+    Of an account for certified calls only the connection is tried: each request of its provider
+    is a call that costs money.
     """
     settings = configured()
     chosen = [account_of(alias)] if alias else list(settings.accounts.values())
@@ -66,9 +79,28 @@ def check(alias: str | None, target: Path | None, as_json: bool) -> int:
 
 
 def _tried(account: Account, settings: Settings, target: Path | None) -> Tried:
-    if not isinstance(account, VonageAccount):
-        about = f"this version has no client for {account.provider}"
-        return Tried(account.alias, account.provider, "not tried", about)
+    if isinstance(account, GsmblockchainAccount):
+        return _connected(account)
+    if isinstance(account, VonageAccount):
+        return _exporting(account, settings, target)
+    try:
+        live = _live_calls(account)
+    except ProviderError as error:
+        return Tried(account.alias, account.provider, "failed", str(error))
+    about = f"{live} call{'s' * (live != 1)} going on"
+    return Tried(account.alias, account.provider, "ok", about)
+
+
+def _live_calls(account: VoipnowAccount | OzekiAccount) -> int:
+    """How many calls are going on. Raises what the client raises."""
+    if isinstance(account, VoipnowAccount):
+        with Voipnow(account, Pocket()) as voipnow:
+            return len(voipnow.calls())
+    with Ozeki(account) as ozeki:
+        return len(ozeki.active_calls())
+
+
+def _exporting(account: VonageAccount, settings: Settings, target: Path | None) -> Tried:
     transport = Transport(verify=account.verify_tls)
     folder = target / account.alias if target else None
     recorder = Recorder(transport, folder, settings.secret_values()) if folder else transport
@@ -83,6 +115,17 @@ def _tried(account: Account, settings: Settings, target: Path | None) -> Tried:
         kept = f"; samples in {folder}" if folder else ""
         return Tried(account.alias, account.provider, "failed", f"{error}{kept}")
     return Tried(account.alias, account.provider, "ok", about)
+
+
+def _connected(account: GsmblockchainAccount) -> Tried:
+    """Nothing tells whether user and password are right but a call that is paid."""
+    untried = "user and password are not tried, since each request is a call that costs money"
+    try:
+        Gsmblockchain(account).connect()
+    except ProviderError as error:
+        return Tried(account.alias, account.provider, "failed", f"{error}; {untried}")
+    how = "a TLS connection" if account.base_url.startswith("https:") else "a connection, no TLS,"
+    return Tried(account.alias, account.provider, "not tried", f"{how} can be opened; {untried}")
 
 
 def _listed(page: dict[str, object]) -> str:

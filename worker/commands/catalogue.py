@@ -13,7 +13,17 @@ from tasks.front_door import KINDS, Kind
 from .display import print_json
 
 #: The modules that declare tasks; each adds its own to KINDS.
-_MODULES = ("exports", "jobs", "nightly", "recordings", "verification")
+_MODULES = (
+    "calls",
+    "certified_calls",
+    "collecting",
+    "exports",
+    "jobs",
+    "live_recordings",
+    "nightly",
+    "recordings",
+    "verification",
+)
 
 
 @click.command()

@@ -10,7 +10,7 @@ import httpx
 from config.accounts import Account
 from config.settings import Settings
 from providers.deadline import Transport, within
-from providers.vonage_refusals import date_of
+from providers.headers import date_of
 
 from .findings import Finding, error, ok, warning
 

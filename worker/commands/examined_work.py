@@ -1,4 +1,6 @@
-"""``doctor`` on the work: what is owed and what failed, incomplete days, whether beat ticks."""
+"""``doctor`` on the work: decisions that people owe, what is owed to them and what failed,
+incomplete days, whether beat ticks.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +29,7 @@ _MOST_NAMED = 10
 def examined(settings: Settings) -> Iterator[Finding]:
     """What there is to say of jobs, days and accounts."""
     yield _beat(settings)
+    yield _decisions()
     yield _owed()
     yield _failed()
     yield _days()
@@ -53,13 +56,29 @@ def _beat(settings: Settings) -> Finding:
         if newest is None or newest < day:
             late.append(f"{alias} since {day if newest is None else newest + timedelta(days=1)}")
     if late:
-        advice = "start both: celery -A worker beat, celery -A worker worker"
+        advice = (
+            "start both: celery -A worker beat, celery -A worker worker; the first tick comes "
+            "within five minutes"
+        )
         return error("beat", f"nights are not planned ({', '.join(late)}): no tick came", advice)
     return ok("beat", f"the last nights were planned ({_named(due)}); it ticked then")
 
 
 def _named(due: dict[str, date]) -> str:
     return ", ".join(f"{alias} {day}" for alias, day in sorted(due.items()))
+
+
+def _decisions() -> Finding:
+    waiting = ledger().jobs.undecided()
+    if not waiting:
+        return ok("decisions", "none is waited for")
+    oldest, since = waiting[0]
+    meaning = (
+        f"{len(waiting)} wait for a person's, the oldest since {iso(since)} ({oldest.job_id}): "
+        "nobody knows whether these paid calls were placed, and no program tries them again"
+    )
+    advice = "see python -m worker show JOB and the provider's panel, then python -m worker resolve"
+    return warning("decisions", meaning, advice)
 
 
 def _owed() -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -23,6 +24,10 @@ from .deployment import announcing, opened, operator
 from .display import console, print_json, print_lines, print_table
 from .options import DAY, as_json, in_order
 from .personal import masked
+
+#: A round of the sweeper seals; several, where it has much to do.
+_SEAL_SECONDS = 60
+_LOOK_SECONDS = 0.2
 
 
 @click.command()
@@ -75,17 +80,29 @@ def _opened(account: str, days: list[date], *, quiet: bool) -> list[Job]:
 
 
 def _followed(ledger: Ledger, jobs: list[Job], *, quiet: bool) -> list[Job]:
-    """Show progress until all have ended, then each one's end."""
+    """Show progress until all have ended and are under the chain, then each one's end."""
     names = list(dict.fromkeys(job.job_id for job in jobs))
     try:
         ended = follow(ledger, names, console(stderr=quiet))
     except KeyboardInterrupt:
         click.echo("no longer followed; the exports go on: python -m worker status", err=True)
         raise
+    _sealed(ledger, names)
     if not quiet:
         for job in ended:
             print_lines(_end(job))
     return ended
+
+
+def _sealed(ledger: Ledger, names: list[str]) -> None:
+    """Wait until what the jobs archived is under the chain, so that who verifies now finds it."""
+    until = time.monotonic() + _SEAL_SECONDS
+    while ledger.obligations.unsealed(names):
+        if time.monotonic() > until:
+            told = "not yet under the chain: a worker goes on; why: python -m worker status"
+            click.echo(told, err=True)
+            return
+        time.sleep(_LOOK_SECONDS)
 
 
 def _end(job: Job) -> list[str]:

@@ -5,35 +5,40 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from config.masking import HIDDEN
+from ledger import states
 from ledger.job import Job
 from ledger.ledger import Ledger
 
 from ..follow import transfer_line
+from .decisions import ways_out
 from .display import print_lines, print_table
-from .personal import masked
+from .personal import last_three, masked, shown
 
 
 def whole(ledger: Ledger, job: Job, *, reveal: bool) -> dict[str, Any]:
-    """The job with its parameters, error, transfer, parts and history; personal data masked unless
-    ``reveal``.
+    """The job with its parameters, error, transfer, parts and history; what is known of a certified
+    call, and the commands that decide about it; personal data masked unless ``reveal``.
     """
     return {
-        **job.shown(),
+        **shown(job, reveal=reveal),
         "parameters": job.parameters if reveal else masked(job.parameters),
         "error": job.error,
         "transfer": job.transfer,
         "parent_id": job.parent_id,
         "parts": [
-            {**part.shown(), "error": part.error, "transfer": part.transfer}
+            {**shown(part, reveal=reveal), "error": part.error, "transfer": part.transfer}
             for part in ledger.jobs.parts(job.job_id)
         ],
+        "call": _call(ledger, job, reveal=reveal),
+        "decide": ways_out(job) if job.state == states.NEEDS_DECISION else [],
         "history": ledger.jobs.history(job.job_id),
     }
 
 
 def print_job(content: dict[str, Any]) -> None:
     """Print what ``whole`` found, for people."""
-    apart = ("parts", "history", "transfer", "error")
+    apart = ("parts", "history", "transfer", "error", "call", "decide")
     fields = [
         (name, _text(value))
         for name, value in content.items()
@@ -44,6 +49,12 @@ def print_job(content: dict[str, Any]) -> None:
     if content["transfer"]:
         fields.append(("transfer", transfer_line(content["transfer"])))
     print_table(("", "value"), fields, head=False)
+    if content["call"]:
+        print_lines(["", "the call"])
+        print_table(("", "value"), _known(content["call"]), head=False)
+    if content["decide"]:
+        print_lines(["", "it needs a decision: look in the provider's panel, then run one of"])
+        print_lines(f"  {command}" for command in content["decide"])
     if content["parts"]:
         print_lines(["", "parts"])
         print_table(("job", "state", "reason", "transfer"), map(_part, content["parts"]))
@@ -52,6 +63,25 @@ def print_job(content: dict[str, Any]) -> None:
         ("at", "from", "to", "by", "why"),
         [(one["at"], one["from"], one["to"], one["by"], one["why"]) for one in content["history"]],
     )
+
+
+def _call(ledger: Ledger, job: Job, *, reveal: bool) -> dict[str, Any] | None:
+    """What is known of a certified call. Its raw answer may say anything, numbers too."""
+    known = ledger.calls.known(job.job_id)
+    if known is None or reveal:
+        return known
+    phone = known["platform_phone"]
+    return {
+        **known,
+        "answer": HIDDEN if known["answer"] else "",
+        "platform_phone": last_three(phone) if phone else None,
+    }
+
+
+def _known(call: dict[str, Any]) -> list[tuple[str, str]]:
+    fields = [("outcome", call["outcome"] or "nothing was sent")]
+    fields += [(name, _text(value)) for name, value in call.items() if name != "outcome" and value]
+    return fields
 
 
 def _part(part: dict[str, Any]) -> tuple[Any, ...]:

@@ -11,12 +11,14 @@ from ledger.job import Job, iso
 from ledger.ledger import Ledger
 from tasks import jobs
 
+from ..follow import transfer_line
+from .decisions import undecided_lines
 from .deployment import announcing, opened, operator
 from .display import print_json, print_lines, print_table
 from .histories import print_job, whole
 from .options import as_json, one_account
-
-_job = click.argument("name", metavar="JOB")
+from .personal import shown
+from .single import meant, one_job, say
 
 
 @click.command()
@@ -28,24 +30,27 @@ _job = click.argument("name", metavar="JOB")
 def status(
     account: str | None, state: str | None, kind: str | None, limit: int, as_json: bool
 ) -> None:
-    """Show the jobs that changed last, newest first, and what is owed after those that ended."""
+    """Show what waits for a decision, the jobs that changed last, newest first, and what is owed
+    after those that ended.
+    """
     ledger = opened()
     found = ledger.jobs.jobs(account=account, state=state, kind=kind, limit=limit)
     if as_json:
-        print_json([job.shown() for job in found])
+        print_json([shown(job) for job in found])
         return
+    print_lines(undecided_lines(ledger.jobs.undecided()))
     print_table(("job", "kind", "account", "state", "changed", "about"), map(_row, found))
     print_lines(_totals(ledger))
 
 
 @click.command()
-@_job
+@one_job
 @click.option("--reveal", is_flag=True, help="Show personal data in clear; this is noted.")
 @as_json
 def show(name: str, reveal: bool, as_json: bool) -> None:
     """Show all about one job: JOB is its id, its request id, or the id of a task that asked."""
     ledger = opened()
-    job = _meant(ledger, name)
+    job = meant(ledger, name)
     if reveal:
         ledger.decisions.revealed(job.job_id, by=operator())
     content = whole(ledger, job, reveal=reveal)
@@ -56,7 +61,7 @@ def show(name: str, reveal: bool, as_json: bool) -> None:
 
 
 @click.command()
-@_job
+@one_job
 @click.option("--by", metavar="WHO", help="Who asks for it. [default: the user of this machine]")
 @click.option("--note", default="retried by hand", help="Why, for the job's history.")
 @as_json
@@ -66,14 +71,14 @@ def retry(name: str, by: str | None, note: str, as_json: bool) -> None:
     A day's export is done as the day's next generation.
     """
     ledger = opened()
-    job = _meant(ledger, name)
+    job = meant(ledger, name)
     with announcing():
         again = jobs.retry(job, by=by or operator(), note=note)
-    _say(again, f"job {again.job_id} does the work of {job.job_id} again", as_json)
+    say(again, f"job {again.job_id} does the work of {job.job_id} again", as_json)
 
 
 @click.command()
-@_job
+@one_job
 @as_json
 def cancel(name: str, as_json: bool) -> None:
     """Cancel a job; an export's parts go with it.
@@ -81,28 +86,17 @@ def cancel(name: str, as_json: bool) -> None:
     A job that waits ends at once, one that runs at its worker's next sign of life.
     """
     ledger = opened()
-    job = ledger.decisions.cancel(_meant(ledger, name).job_id, by=operator())
+    job = ledger.decisions.cancel(meant(ledger, name).job_id, by=operator())
     ending = "is cancelled" if job.ended else "runs, and ends at its worker's next sign of life"
-    _say(job, f"job {job.job_id} {ending}", as_json)
-
-
-def _meant(ledger: Ledger, name: str) -> Job:
-    """The one job that a name means."""
-    found = ledger.jobs.named(name)
-    if not found:
-        raise click.ClickException(
-            f"no job has the id or request id {name!r}, and no task of that id asked for one"
-        )
-    if len(found) > 1:
-        choice = ", ".join(f"{job.job_id} ({job.kind} of {job.account})" for job in found)
-        raise click.ClickException(f"{name!r} means several jobs; give one's job id: {choice}")
-    return found[0]
+    say(job, f"job {job.job_id} {ending}", as_json)
 
 
 def _row(job: Job) -> tuple[Any, ...]:
     about = job.request_id if job.parent_id is None else f"part of {job.parent_id}"
-    if job.reason:
-        about = f"{about}: {job.reason}"
+    if job.said:
+        about = f"{about}: {job.said}"
+    if job.transfer is not None and job.state == states.RUNNING:
+        about = f"{about}: {transfer_line(job.transfer)}"
     if job.next_attempt_at is not None and job.state == states.WAITING:
         about = f"{about}; next at {iso(job.next_attempt_at)}"
     return job.job_id, job.kind, job.account, job.state, iso(job.updated_at), about
@@ -115,10 +109,3 @@ def _totals(ledger: Ledger) -> list[str]:
         why = f", latest reason: {owed['reason']}" if owed["reason"] else ""
         lines.append(f"owed: {owed['count']} {owed['kind']} since {iso(owed['oldest'])}{why}")
     return lines
-
-
-def _say(job: Job, sentence: str, as_json: bool) -> None:
-    if as_json:
-        print_json(job.shown())
-    else:
-        click.echo(sentence)

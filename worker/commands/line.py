@@ -28,6 +28,7 @@ _SAID = (ArchiveError, JobError, LedgerError, OSError, ProviderError, StoreAway)
 #: Each command's module, and its line in the list of commands.
 COMMANDS = {
     "accounts": ("accounts", "Try the accounts at their providers."),
+    "calls": ("live", "Show the calls that are going on."),
     "cancel": ("jobs", "Cancel a job."),
     "catalogue": ("catalogue", "Print the JSON Schema of every task."),
     "coverage": ("coverage", "Show which days are archived, one line a day."),
@@ -36,7 +37,10 @@ COMMANDS = {
     "export": ("exports", "Export days of an account."),
     "extract": ("archives", "Take one recording out of the archive."),
     "find": ("archives", "Find recordings in the archive."),
+    "hooks": ("hooks", "Receive the notifications of Ozeki servers."),
     "migrate": ("migration", "Bring the ledger's schema to this program's version."),
+    "record": ("live", "Start recording a call that is going on."),
+    "resolve": ("decisions", "Decide what became of a certified call."),
     "retry": ("jobs", "Have a failed or cancelled job done once more."),
     "show": ("jobs", "Show all about one job."),
     "status": ("jobs", "Show the jobs that changed last, and what is owed."),

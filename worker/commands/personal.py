@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from config.masking import HIDDEN, mask
+from ledger.job import Job
 
 #: Of these at most a number's last three digits are shown, whatever its length.
 OF_A_PERSON = {
@@ -16,6 +17,7 @@ OF_A_PERSON = {
     "extension",
     "extensions",
     "phone",
+    "platform_phone",
 }
 _IN_NUMBERS = set("0123456789+-. ()")
 
@@ -30,6 +32,19 @@ def masked(value: Any) -> Any:
     if isinstance(value, list):
         return [masked(inner) for inner in value]
     return mask(value) if isinstance(value, str) else value
+
+
+def shown(job: Job, *, reveal: bool = False) -> dict[str, Any]:
+    """The job as anybody may see it: of the numbers in its result the last three digits."""
+    content = job.shown()
+    if job.result and not reveal:
+        hidden = {name: last_three(str(job.result[name])) for name in _given(job.result)}
+        content["result"] = {**job.result, **hidden}
+    return content
+
+
+def _given(fields: dict[str, Any]) -> list[str]:
+    return [name for name, value in fields.items() if name in OF_A_PERSON and value]
 
 
 def last_three(text: str) -> str:

@@ -1,0 +1,71 @@
+"""Jobs: what became of one, and what people decide about it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from . import arguments as check
+from .answers import Answer
+from .arguments import wrong
+from .group import Group
+from .results import JobView
+
+
+class Jobs(Group):
+    """What became of a job, and what people decide about it; each is named by ``job_id``, or by the
+    ``task_id`` of a task that asked for it.
+    """
+
+    def status(self, *, job_id: str | None = None, task_id: str | None = None) -> Answer[JobView]:
+        """The job as the worker's ledger has it."""
+        return self.ask("job.status", **_job(job_id, task_id))
+
+    def cancel(self, *, job_id: str | None = None, task_id: str | None = None) -> Answer[JobView]:
+        """Cancel a job that has not ended, an export with its parts."""
+        return self.ask("job.cancel", question=False, **_job(job_id, task_id))
+
+    def retry(
+        self, *, by: str, note: str, job_id: str | None = None, task_id: str | None = None
+    ) -> Answer[JobView]:
+        """Have a failed or cancelled job done once more, as a job of its own, which is the answer;
+        never a certified call. ``by`` says who decided it, ``note`` why.
+        """
+        return self.ask(
+            "job.retry",
+            question=False,
+            by=check.text("by", by),
+            note=check.text("note", note, 1000),
+            **_job(job_id, task_id),
+        )
+
+    def resolve(
+        self,
+        *,
+        outcome: Literal["placed", "not_placed"],
+        by: str,
+        note: str,
+        job_id: str | None = None,
+        task_id: str | None = None,
+    ) -> Answer[JobView]:
+        """Say what became of a certified call that needs a decision. ``by`` says who decided it,
+        ``note`` how it is known.
+        """
+        if outcome not in {"placed", "not_placed"}:
+            raise wrong("outcome", 'must be "placed" or "not_placed"')
+        return self.ask(
+            "job.resolve",
+            question=False,
+            outcome=outcome,
+            by=check.text("by", by),
+            note=check.text("note", note, 1000),
+            **_job(job_id, task_id),
+        )
+
+
+def _job(job_id: str | None, task_id: str | None) -> dict[str, Any]:
+    if (job_id is None) == (task_id is None):
+        raise wrong("job_id", "give either job_id or task_id")
+    return {
+        "job_id": check.optional_text("job_id", job_id),
+        "task_id": check.optional_text("task_id", task_id),
+    }

@@ -1,0 +1,175 @@
+"""Recordings: of calls that go on, and those that lie at the provider."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import arguments as check
+from .answers import Answer, Job
+from .arguments import Filters, Instant, Notify, wrong
+from .group import Group
+from .results import Deleted, LiveRecording, RecordingPage, StoredFile
+
+
+class Recordings(Group):
+    """Recordings of calls that go on, and those that lie at the provider."""
+
+    def start(  # noqa: PLR0913 - the contract's
+        self,
+        *,
+        account: str,
+        call_id: str | int,
+        format: str | None = None,  # noqa: A002 - the contract's word
+        not_after: Instant | None = None,
+        view_id: str | int | None = None,
+        extension: str | int | None = None,
+        user_id: str | int | None = None,
+        announcement: str | None = None,
+        max_seconds: int | None = None,
+        silence_seconds: int | None = None,
+        finish_digits: str | None = None,
+        hang_up_after_seconds: int | None = None,
+        finished_url: str | None = None,
+        request_id: str | None = None,
+        notify: Notify | None = None,
+    ) -> Job[LiveRecording]:
+        """Start recording a call that goes on.
+
+        VoipNow takes ``view_id``, ``extension`` and ``user_id``; Ozeki ``finished_url``, and over
+        OzML ``announcement`` too, for an extension also the limits in seconds and
+        ``finish_digits``. Past ``not_after`` (60 seconds after it was accepted, unless told) it is
+        not started any more and the job ends with Expired.
+        """
+        return self.open(
+            "recording.start",
+            account=account,
+            call_id=check.text("call_id", call_id),
+            format=check.optional_text("format", format),
+            not_after=check.instant("not_after", not_after),
+            view_id=check.optional_text("view_id", view_id),
+            extension=check.optional_text("extension", extension),
+            user_id=check.optional_text("user_id", user_id),
+            announcement=check.optional_text("announcement", announcement, 1000),
+            max_seconds=check.whole("max_seconds", max_seconds, 1),
+            silence_seconds=check.whole("silence_seconds", silence_seconds, 1),
+            finish_digits=check.optional_text("finish_digits", finish_digits),
+            hang_up_after_seconds=check.whole("hang_up_after_seconds", hang_up_after_seconds, 0),
+            finished_url=check.optional_text("finished_url", finished_url, 2000),
+            request_id=request_id,
+            notify=notify,
+        )
+
+    def stop(
+        self,
+        *,
+        account: str,
+        call_id: str | int,
+        view_id: str | int | None = None,
+        extension: str | int | None = None,
+        user_id: str | int | None = None,
+        request_id: str | None = None,
+        notify: Notify | None = None,
+    ) -> Job[LiveRecording]:
+        """Stop recording a call that goes on (VoipNow)."""
+        return self.open(
+            "recording.stop",
+            account=account,
+            call_id=check.text("call_id", call_id),
+            view_id=check.optional_text("view_id", view_id),
+            extension=check.optional_text("extension", extension),
+            user_id=check.optional_text("user_id", user_id),
+            request_id=request_id,
+            notify=notify,
+        )
+
+    def collect(
+        self,
+        *,
+        account: str,
+        call_id: str | int,
+        request_id: str | None = None,
+        notify: Notify | None = None,
+    ) -> Job[StoredFile]:
+        """Fetch the recording of a call that ended into the archive (Ozeki, where every start opens
+        this by itself).
+        """
+        return self.open(
+            "recording.collect",
+            account=account,
+            call_id=check.text("call_id", call_id),
+            request_id=request_id,
+            notify=notify,
+        )
+
+    def list(
+        self,
+        *,
+        account: str,
+        filters: Filters | None = None,
+        page: int | None = None,
+        page_size: int | None = None,
+        order: str | None = None,
+    ) -> Answer[RecordingPage]:
+        """One page of the recordings at the provider (Vonage): the first, of 10, the latest first,
+        unless told. ``page_size`` is at most 1000; the answer is kept for ten minutes.
+        """
+        return self.ask(
+            "recording.list",
+            account=account,
+            filters=check.filters(filters),
+            page=check.whole("page", page, 1),
+            page_size=check.whole("page_size", page_size, 1, 1000),
+            order=None if order is None else check.order(order),
+        )
+
+    def get(self, *, account: str, recording_id: str | int) -> Answer[dict[str, Any]]:
+        """One recording, every field of the vendor's; the answer is kept for ten minutes."""
+        return self.ask(
+            "recording.get",
+            account=account,
+            recording_id=check.text("recording_id", recording_id),
+        )
+
+    def download(
+        self,
+        *,
+        account: str,
+        recording_id: str | int,
+        request_id: str | None = None,
+        notify: Notify | None = None,
+    ) -> Job[StoredFile]:
+        """Fetch one recording into the archive."""
+        return self.open(
+            "recording.download",
+            account=account,
+            recording_id=check.text("recording_id", recording_id),
+            request_id=request_id,
+            notify=notify,
+        )
+
+    def delete(
+        self,
+        *,
+        account: str,
+        recording_id: str | int,
+        reason: str | None = None,
+        unarchived: bool | None = None,
+        request_id: str | None = None,
+        notify: Notify | None = None,
+    ) -> Job[Deleted]:
+        """Delete one recording at the provider, once it is archived and verified, where the account
+        allows it. ``unarchived`` deletes what is not archived, and needs a ``reason``.
+        """
+        if unarchived is not None and not isinstance(unarchived, bool):
+            raise wrong("unarchived", "must be True or False")
+        if unarchived and reason is None:
+            raise wrong("reason", "is needed where unarchived is true")
+        return self.open(
+            "recording.delete",
+            account=account,
+            recording_id=check.text("recording_id", recording_id),
+            reason=check.optional_text("reason", reason, 1000),
+            unarchived=unarchived,
+            request_id=request_id,
+            notify=notify,
+        )

@@ -1,0 +1,173 @@
+"""What became of certified calls: outcomes, decisions, and the receipts that they owe."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, case, select, update
+
+from config.version import VERSION
+
+from . import states
+from .database import now
+from .job import COLUMNS, Job
+from .schema import calls, jobs
+from .transitions import ended, owe
+
+#: The kind of their jobs.
+KIND = "certified_call.request"
+
+PLACED = "placed"
+REFUSED = "refused"
+UNKNOWN = "unknown"
+RESOLVED = "resolved"
+UNSENT = "unsent"
+
+_SENDER_DIED = (
+    "its worker stopped answering while the call was being requested; it was not tried again; look "
+    "in the provider's panel and decide"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a request that may have left: ``outcome`` is placed, refused, unknown, or
+    unsent where it is known that nothing left; ``answer`` the raw bytes that came.
+    """
+
+    state: str
+    outcome: str
+    reason: str | None = None
+    error: dict[str, str] | None = None
+    result: dict[str, Any] | None = None
+    http_status: int | None = None
+    answer: bytes = field(default=b"", repr=False)
+    platform_phone: str | None = None
+    error_message: str | None = None
+
+
+def undecided(connection: Connection, job_id: str, token: str, *, by: str) -> Job | None:
+    """Let a call whose sender is dead wait for a decision. Its token stays: should the sender wake
+    up with the true answer, that is kept.
+    """
+    row = connection.execute(
+        update(jobs)
+        .where(jobs.c.job_id == job_id, jobs.c.lease_token == token)
+        .where(jobs.c.state == states.SENDING, jobs.c.lease_until < now())
+        .values(
+            state=states.NEEDS_DECISION,
+            reason=f"unknown: {_SENDER_DIED}",
+            error={"type": "Uncertain", "message": f"unknown: {_SENDER_DIED}"},
+            next_attempt_at=None,
+            lease_until=None,
+            updated_at=now(),
+        )
+        .returning(*COLUMNS)
+    ).one_or_none()
+    if row is None:
+        return None
+    job = Job.of(row)
+    owe_receipt(connection, job)
+    owe_decision(connection, job)
+    ended(connection, job, states.SENDING, by=by, own_task=None)
+    return job
+
+
+def decided(connection: Connection, job: Job, *, placed: bool, by: str, note: str) -> Job | None:
+    """End a call that needs a decision as a person says; the job afterwards, as well where the same
+    was decided before. None where there is, or was, something else.
+    """
+    known = connection.execute(
+        select(calls.c.outcome).where(calls.c.job_id == job.job_id)
+    ).scalar_one_or_none()
+    state = states.DONE if placed else states.FAILED
+    if known == RESOLVED and job.state == state:
+        return job
+    words = f"decided by {by}: the call was {'' if placed else 'not '}placed; {note}"
+    failure = f"not done: {words}; to call, send a new request id"
+    row = connection.execute(
+        update(jobs)
+        .where(jobs.c.job_id == job.job_id, jobs.c.state == states.NEEDS_DECISION)
+        .values(
+            state=state,
+            reason=words if placed else failure,
+            error=None if placed else {"type": "Rejected", "message": failure},
+            result={"state": states.DONE, "platform_phone": None} if placed else None,
+            updated_at=now(),
+        )
+        .returning(*COLUMNS)
+    ).one_or_none()
+    if row is None:
+        return None
+    sent_at = connection.execute(
+        update(calls)
+        .where(calls.c.job_id == job.job_id)
+        .values(outcome=RESOLVED)
+        .returning(calls.c.sent_at)
+    ).scalar_one()
+    after = Job.of(row)
+    if sent_at is not None:
+        said = "placed" if placed else "not placed"
+        owe_receipt(connection, after, decided=said, by=by, note=note)
+    ended(connection, after, states.NEEDS_DECISION, by=by, own_task=None)
+    return after
+
+
+def owe_decision(connection: Connection, job: Job) -> None:
+    """Owe people the word that a call waits for their decision."""
+    message = (
+        f"certified call {job.job_id} ({job.account}) needs a decision: {job.reason}; look it up "
+        "in the provider's panel, then: python -m worker resolve"
+    )
+    owe(connection, job.job_id, job.account, "alert", {"message": message})
+
+
+def note_outcome(connection: Connection, job: Job, outcome: Outcome) -> None:
+    """Keep what is known of a call, and owe its receipt where the request may have left. A call of
+    which nothing left, and nothing was told to have left, is given back to the cap.
+    """
+    sent_at: Any = calls.c.sent_at
+    if outcome.outcome == UNSENT:
+        sent_at = case((calls.c.receipts > 0, sent_at))
+    row = connection.execute(
+        update(calls)
+        .where(calls.c.job_id == job.job_id)
+        .values(
+            outcome=outcome.outcome,
+            sent_at=sent_at,
+            answered_at=now() if outcome.http_status is not None else calls.c.answered_at,
+            http_status=outcome.http_status,
+            answer=outcome.answer or None,
+            platform_phone=outcome.platform_phone,
+            error_message=outcome.error_message,
+        )
+        .returning(*calls.c)
+    ).one()
+    if row.sent_at is not None:
+        owe_receipt(connection, job)
+
+
+def owe_receipt(connection: Connection, job: Job, **decision: str) -> None:
+    """Owe the receipt of what is known now; the obligation holds everything that the receipt will
+    say beside the request itself, so that whoever writes it writes the same bytes.
+    """
+    row = connection.execute(
+        update(calls)
+        .where(calls.c.job_id == job.job_id)
+        .values(receipts=calls.c.receipts + 1)
+        .returning(*calls.c)
+    ).one()
+    receipt = {
+        "sent_at": row.sent_at,
+        "answered_at": row.answered_at,
+        "outcome": row.outcome,
+        "platform_phone": row.platform_phone,
+        "error_message": row.error_message,
+        "http_status": row.http_status,
+        "answer": base64.b64encode(row.answer or b"").decode(),
+        **decision,
+        "version": VERSION,
+    }
+    owe(connection, job.job_id, job.account, "receipt", {"number": row.receipts, **receipt})

@@ -1,0 +1,188 @@
+"""Certified calls: requested at most once, and what is known of each (design 4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, exists, select, update
+
+from . import states
+from .call_outcomes import RESOLVED, UNKNOWN, Outcome, note_outcome, owe_decision
+from .cap import Cap, reserved_today
+from .database import Database, now
+from .errors import CapReached, Expired, LeaseLost, LedgerError, NotPossible
+from .job import COLUMNS, Job, iso
+from .leases import Lease, Leases
+from .schema import calls, jobs
+from .transitions import audited, ended, find, owe
+
+#: The commit that allows the bytes to leave is worth nothing when it takes longer (design 4).
+MOST_COMMIT_SECONDS = 2.0
+
+
+class Calls:
+    """The steps of a certified call that design 4 lays down."""
+
+    def __init__(self, database: Database, leases: Leases, worker: str) -> None:
+        self._database = database
+        self._leases = leases
+        self._worker = worker
+
+    def send(self, lease: Lease, cap: Cap) -> None:
+        """Note, immediately before the first byte, that the request may have left from now on.
+
+        Raises NotPossible (it was cancelled), Expired, CapReached and LeaseLost (so it does where
+        this was noted before, by the same holder too): then nothing may leave. Raises LedgerAway
+        when that can not be known.
+        """
+        lease.check()
+        patience = min(lease.trusted_seconds(), MOST_COMMIT_SECONDS)
+        noted = False
+
+        def work(connection: Connection) -> None:
+            nonlocal noted
+            # Only a commit of this very call, whose answer was lost, allows what stands there.
+            if not (noted and _sending(connection, lease)):
+                self._send(connection, lease, cap)
+            noted = True
+
+        self._database.write(work, patience_seconds=max(patience, 0.1))
+
+    def answered(self, lease: Lease, outcome: Outcome, *, own_task: str | None) -> Job:
+        """Store what became of the request, with everything that this owes.
+
+        The sender's own token is enough, over *needs_decision* too, until a person has decided:
+        after that it becomes a line of the history and an alert. The job as it is then.
+        """
+        job = self._database.write(
+            lambda connection: self._answered(connection, lease, outcome, own_task)
+        )
+        self._leases.drop(lease)
+        return job
+
+    def known(self, job_id: str) -> dict[str, Any] | None:
+        """What is known of a call: outcome, sent_at, answered_at (ISO 8601), http_status, answer,
+        platform_phone, error_message. None where the job is no certified call.
+        """
+        row = self._database.read(
+            lambda connection: connection.execute(
+                select(calls).where(calls.c.job_id == job_id)
+            ).one_or_none()
+        )
+        if row is None:
+            return None
+        return {
+            "outcome": row.outcome,
+            "sent_at": iso(row.sent_at),
+            "answered_at": iso(row.answered_at),
+            "http_status": row.http_status,
+            "answer": (row.answer or b"").decode("utf-8", "replace"),
+            "platform_phone": row.platform_phone,
+            "error_message": row.error_message,
+        }
+
+    def _send(self, connection: Connection, lease: Lease, cap: Cap) -> None:
+        c = jobs.c
+        row = connection.execute(
+            update(jobs)
+            .where(c.job_id == lease.job_id, c.lease_token == lease.token)
+            .where(c.state == states.RUNNING, c.lease_until > now())
+            .where(c.cancel_requested.is_(False), (c.not_after.is_(None)) | (c.not_after > now()))
+            .values(state=states.SENDING, updated_at=now())
+            .returning(*COLUMNS)
+        ).one_or_none()
+        if row is None:
+            raise _refusal(connection, lease)
+        job = Job.of(row)
+        if not reserved_today(connection, job.job_id, job.account, cap):
+            raise CapReached(
+                f"held back: account {job.account!r} has reached its {cap.limit} certified calls "
+                "of the day"
+            )
+        connection.execute(
+            update(calls).where(calls.c.job_id == job.job_id).values(sent_at=now(), outcome=UNKNOWN)
+        )
+        change = (states.RUNNING, states.SENDING)
+        audited(connection, job.job_id, change, by=self._worker, why="the request may have left")
+
+    def _answered(
+        self, connection: Connection, lease: Lease, outcome: Outcome, own_task: str | None
+    ) -> Job:
+        for before in (states.SENDING, states.NEEDS_DECISION):
+            job = _settled(connection, lease, outcome, before)
+            if job is None:
+                continue
+            note_outcome(connection, job, outcome)
+            if before == job.state:
+                change = (before, before)
+                audited(connection, job.job_id, change, by=self._worker, why=job.reason or "")
+                return job
+            if job.state == states.NEEDS_DECISION:
+                owe_decision(connection, job)
+            ended(connection, job, before, by=self._worker, own_task=own_task)
+            return job
+        return self._too_late(connection, lease, outcome)
+
+    def _too_late(self, connection: Connection, lease: Lease, outcome: Outcome) -> Job:
+        """A person has decided already, or this very outcome is stored: its answer was lost. What
+        is said after a decision is kept once: the token is taken from the row with it.
+        """
+        heard = connection.execute(
+            update(jobs)
+            .where(jobs.c.job_id == lease.job_id, jobs.c.lease_token == lease.token)
+            .where(exists().where(calls.c.job_id == jobs.c.job_id, calls.c.outcome == RESOLVED))
+            .values(lease_token=None)
+        )
+        job = find(connection, lease.job_id)
+        assert job is not None
+        if not heard.rowcount:
+            return job
+        why = f"an answer came after the decision: {outcome.outcome}; {outcome.reason or 'OK'}"
+        audited(connection, job.job_id, (job.state, job.state), by=self._worker, why=why)
+        message = f"job {job.job_id} ({job.account}): {why}; compare it with what was decided"
+        owe(connection, job.job_id, job.account, "alert", {"message": message})
+        return job
+
+
+def _settled(connection: Connection, lease: Lease, outcome: Outcome, before: str) -> Job | None:
+    mine = [jobs.c.lease_token == lease.token, jobs.c.state == before]
+    if outcome.state == before:
+        # Where it stands already, the answer to the commit that stored it was lost.
+        mine.append(jobs.c.reason.is_distinct_from(outcome.reason))
+    row = connection.execute(
+        update(jobs)
+        .where(jobs.c.job_id == lease.job_id, *mine)
+        .values(
+            state=outcome.state,
+            reason=outcome.reason,
+            error=outcome.error,
+            result=outcome.result,
+            next_attempt_at=None,
+            lease_until=None,
+            updated_at=now(),
+        )
+        .returning(*COLUMNS)
+    ).one_or_none()
+    return None if row is None else Job.of(row)
+
+
+def _sending(connection: Connection, lease: Lease) -> bool:
+    return _own_state(connection, lease) == states.SENDING
+
+
+def _own_state(connection: Connection, lease: Lease) -> str | None:
+    return connection.execute(
+        select(jobs.c.state).where(jobs.c.job_id == lease.job_id, jobs.c.lease_token == lease.token)
+    ).scalar_one_or_none()
+
+
+def _refusal(connection: Connection, lease: Lease) -> LedgerError:
+    """Why nothing may leave."""
+    job = find(connection, lease.job_id)
+    if job is not None and _own_state(connection, lease) == states.RUNNING:
+        if job.cancel_requested:
+            return NotPossible("not done: it was cancelled while it ran")
+        passed = connection.execute(select(now())).scalar_one()
+        if job.not_after is not None and job.not_after <= passed:
+            return Expired("not done: not_after had passed before anything was sent")
+    return LeaseLost(f"the lease on job {lease.job_id} was lost; another worker goes on")

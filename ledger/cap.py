@@ -1,0 +1,97 @@
+"""How many paid calls may leave in a day: a counter in a row, never a count of rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from .database import now
+from .errors import CapReached
+from .schema import call_days, calls
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most ``limit`` calls that may leave in a day of ``timezone`` (an IANA name)."""
+
+    limit: int
+    timezone: str
+
+    def today(self, connection: Connection) -> date:
+        """The account's day by the database's clock."""
+        seconds = connection.execute(select(now())).scalar_one()
+        return datetime.fromtimestamp(seconds, UTC).astimezone(ZoneInfo(self.timezone)).date()
+
+
+def reserve(connection: Connection, account: str, cap: Cap) -> date:
+    """Take one of the day's calls; the day. Raises CapReached when there is none left.
+
+    A call is taken when its job is opened and given back when the job ends without anything having
+    left: so whoever is told of the cap is told at once, and nothing was opened.
+    """
+    day = cap.today(connection)
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(
+        dialect.insert(call_days)
+        .values(account=account, day=day, calls=0)
+        .on_conflict_do_nothing(index_elements=["account", "day"])
+    )
+    c = call_days.c
+    taken = connection.execute(
+        update(call_days)
+        .where(c.account == account, c.day == day, c.calls < cap.limit)
+        .values(calls=c.calls + 1)
+    )
+    if not taken.rowcount:
+        raise CapReached(
+            f"not done: account {account!r} has reached its {cap.limit} certified calls for {day} "
+            f"({cap.timezone}); nothing was changed; the same id may be sent again tomorrow"
+        )
+    return day
+
+
+def reserved_today(connection: Connection, job_id: str, account: str, cap: Cap) -> bool:
+    """Whether the job's reservation lets it be sent today: it is moved to today where it was taken
+    on another day, and a cap that was lowered since counts too.
+    """
+    reserved_on = connection.execute(
+        select(calls.c.reserved_on).where(calls.c.job_id == job_id)
+    ).scalar_one()
+    today = cap.today(connection)
+    if reserved_on == today:
+        held = select(call_days.c.calls).where(
+            call_days.c.account == account, call_days.c.day == today
+        )
+        return int(connection.execute(held).scalar_one()) <= cap.limit
+    try:
+        reserve(connection, account, cap)
+    except CapReached:
+        return False
+    _give_back(connection, account, reserved_on)
+    connection.execute(update(calls).where(calls.c.job_id == job_id).values(reserved_on=today))
+    return True
+
+
+def release(connection: Connection, job_id: str, account: str) -> None:
+    """Give the reservation of a call back that has ended without anything having left."""
+    c = calls.c
+    reserved_on = connection.execute(
+        select(c.reserved_on).where(c.job_id == job_id, c.sent_at.is_(None))
+    ).scalar_one_or_none()
+    if reserved_on is None:
+        return
+    connection.execute(update(calls).where(c.job_id == job_id).values(reserved_on=None))
+    _give_back(connection, account, reserved_on)
+
+
+def _give_back(connection: Connection, account: str, day: date) -> None:
+    c = call_days.c
+    connection.execute(
+        update(call_days)
+        .where(c.account == account, c.day == day, c.calls > 0)
+        .values(calls=c.calls - 1)
+    )

@@ -1,0 +1,219 @@
+"""Instructions: that a live call be recorded, by which document, and what became of it.
+
+A recording's end is told to an address that holds the instruction's token; nothing else proves who
+tells it. Notifications come twice, late, and before the answer to what they follow from: every
+change here is one conditional statement whose row count decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from . import states
+from .database import Database, now
+from .schema import instructions, jobs
+from .transitions import owe
+
+#: Not asked of the server yet, as far as is known.
+ARMED = "armed"
+#: The server was told to record: a request was answered, or a notification by the document.
+ANSWERED = "answered"
+#: The recording has ended, and its address is known.
+COMPLETED = "completed"
+
+#: What became of a completion that was told: kept now, known before, told with another address
+#: than before, or of no instruction of the account.
+Told = Literal["kept", "known", "another", "nobody"]
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One row, as it was read; times are seconds since 1970. ``collect_job_id`` is None where the
+    recording's end is not told to us.
+    """
+
+    token: str
+    job_id: str
+    collect_job_id: str | None
+    account: str
+    call_id: str
+    control: str
+    parameters: dict[str, Any]
+    state: str
+    record_url: str | None
+    created_at: float
+    answered_at: float | None
+    completed_at: float | None
+    call_gone_at: float | None
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> Instruction:
+        """The instruction in a row that holds every column of the table."""
+        return cls(**{field.name: getattr(row, field.name) for field in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """An instruction that waits for a notification, for so many seconds more."""
+
+    instruction: Instruction
+    seconds_left: float
+
+
+_COLUMNS = [instructions.c[field.name] for field in fields(Instruction)]
+
+
+class Instructions:
+    """What starts, the receiver of notifications and collecting do with instructions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of_job(self, job_id: str) -> Instruction | None:
+        """The instruction of a start, or None."""
+        return self._first(instructions.c.job_id == job_id)
+
+    def newest(self, account: str, call_id: str) -> Instruction | None:
+        """The last instruction for a call whose recording is collected, or None."""
+        return self._first(
+            instructions.c.account == account,
+            instructions.c.call_id == call_id,
+            instructions.c.collect_job_id.is_not(None),
+        )
+
+    def known(self, account: str, token: str, *, patience_seconds: float) -> bool:
+        """Whether an account has an instruction with this token. Raises LedgerAway."""
+        statement = select(instructions.c.job_id).where(
+            instructions.c.token == token, instructions.c.account == account
+        )
+        return self._database.read(
+            lambda connection: connection.execute(statement).first() is not None,
+            patience_seconds=patience_seconds,
+        )
+
+    def armed(self, *, patience_seconds: float) -> list[Armed]:
+        """The instructions that a notification may be answered with, oldest first: their starts
+        are open, and not past ``not_after``. Raises LedgerAway.
+        """
+        statement = (
+            select(*_COLUMNS, (jobs.c.not_after - now()).label("seconds_left"))
+            .join(jobs, jobs.c.job_id == instructions.c.job_id)
+            .where(instructions.c.state == ARMED, instructions.c.control != "http")
+            .where(jobs.c.state.not_in(states.ENDED), jobs.c.cancel_requested.is_(False))
+            .where(jobs.c.not_after > now())
+            .order_by(instructions.c.created_at, instructions.c.token)
+        )
+        rows: Sequence[Any] = self._database.read(
+            lambda connection: connection.execute(statement).all(),
+            patience_seconds=patience_seconds,
+        )
+        return [Armed(Instruction.of(row), row.seconds_left) for row in rows]
+
+    def answered(self, token: str) -> bool:
+        """The server was told to record; whether this was news. Its start becomes due."""
+
+        def work(connection: Connection) -> bool:
+            job_id = connection.execute(
+                update(instructions)
+                .where(instructions.c.token == token, instructions.c.state == ARMED)
+                .values(state=ANSWERED, answered_at=now())
+                .returning(instructions.c.job_id)
+            ).scalar_one_or_none()
+            if job_id is None:
+                return False
+            _wake(connection, job_id)
+            return True
+
+        return self._database.write(work)
+
+    def completed(self, account: str, token: str, record_url: str) -> Told:
+        """The recording has ended and lies there: its start and its collection become due. Where
+        nobody collects any more, and where another address was told before, an alert is owed.
+        """
+        mine = (instructions.c.token == token, instructions.c.account == account)
+
+        def work(connection: Connection) -> Told:
+            row = connection.execute(
+                update(instructions)
+                .where(*mine, instructions.c.state != COMPLETED)
+                .values(
+                    state=COMPLETED,
+                    record_url=record_url,
+                    completed_at=now(),
+                    answered_at=func.coalesce(instructions.c.answered_at, now()),
+                )
+                .returning(*_COLUMNS)
+            ).one_or_none()
+            if row is not None:
+                _hand_over(connection, Instruction.of(row))
+                return "kept"
+            known = connection.execute(select(*_COLUMNS).where(*mine)).one_or_none()
+            if known is None:
+                return "nobody"
+            if known.record_url == record_url:
+                return "known"
+            _alert(connection, Instruction.of(known), _ANOTHER)
+            return "another"
+
+        return self._database.write(work)
+
+    def call_seen(self, token: str, *, live: bool) -> float | None:
+        """Note whether the call goes on; for how many seconds it has not been listed, or None."""
+
+        def work(connection: Connection) -> float | None:
+            gone = func.coalesce(instructions.c.call_gone_at, now())
+            connection.execute(
+                update(instructions)
+                .where(instructions.c.token == token)
+                .values(call_gone_at=None if live else gone)
+            )
+            return connection.execute(
+                select(now() - instructions.c.call_gone_at).where(instructions.c.token == token)
+            ).scalar_one_or_none()
+
+        return self._database.write(work)
+
+    def _first(self, *conditions: Any) -> Instruction | None:
+        statement = (
+            select(*_COLUMNS).where(*conditions).order_by(instructions.c.created_at.desc()).limit(1)
+        )
+        row = self._database.read(lambda connection: connection.execute(statement).one_or_none())
+        return None if row is None else Instruction.of(row)
+
+
+_ANOTHER = (
+    "the telephone system told of a further recording of a call that was recorded once already; "
+    "only the one that it told of first is collected; fetch the other by hand"
+)
+_TOO_LATE = (
+    "the telephone system told of a recording's end after its collection had ended; retry that job"
+)
+
+
+def _hand_over(connection: Connection, instruction: Instruction) -> None:
+    _wake(connection, instruction.job_id)
+    if instruction.collect_job_id is None:
+        return
+    _wake(connection, instruction.collect_job_id)
+    state = connection.execute(
+        select(jobs.c.state).where(jobs.c.job_id == instruction.collect_job_id)
+    ).scalar_one()
+    if state in states.ENDED:
+        _alert(connection, instruction, _TOO_LATE)
+
+
+def _wake(connection: Connection, job_id: str) -> None:
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.job_id == job_id, jobs.c.state.in_(states.OPEN))
+        .values(next_attempt_at=now(), hinted_at=None)
+    )
+
+
+def _alert(connection: Connection, instruction: Instruction, message: str) -> None:
+    job_id = instruction.collect_job_id or instruction.job_id
+    owe(connection, job_id, instruction.account, "alert", {"message": f"job {job_id}: {message}"})

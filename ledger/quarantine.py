@@ -1,0 +1,92 @@
+"""Quarantine: a restored ledger may not know of calls that were placed, so it places none."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert, select, update
+
+from . import states
+from .call_outcomes import KIND, UNKNOWN, owe_decision
+from .database import now
+from .job import COLUMNS, Job
+from .schema import calls, jobs, ledger
+from .transitions import audited, ended
+
+_REASON = (
+    "unknown: the ledger was restored and does not know whether this call was placed; nothing was "
+    "sent now; look in the provider's panel and decide"
+)
+#: The words under which the audit of the ledger itself has the two changes.
+_QUARANTINED = "quarantined"
+_OPEN = "open"
+
+
+def withheld(connection: Connection, kind: str) -> bool:
+    """Whether a job of this kind may not be opened as others are. A quarantine that begins waits
+    for the transaction that was told no, and finds the job that it opens.
+    """
+    if kind != KIND:
+        return False
+    marked = select(ledger.c.quarantined).with_for_update(read=True)
+    return bool(connection.execute(marked).scalar_one())
+
+
+def withhold(connection: Connection, job_id: str, before: str, *, by: str) -> Job | None:
+    """Let a call of which nothing left under this ledger wait for a decision; None where it is not
+    in the state ``before`` any more. Whoever holds it holds it no longer.
+    """
+    row = connection.execute(
+        update(jobs)
+        .where(jobs.c.job_id == job_id, jobs.c.state == before)
+        .values(
+            state=states.NEEDS_DECISION,
+            reason=_REASON,
+            error={"type": "Uncertain", "message": _REASON},
+            next_attempt_at=None,
+            lease_token=None,
+            lease_until=None,
+            updated_at=now(),
+        )
+        .returning(*COLUMNS)
+    ).one_or_none()
+    if row is None:
+        return None
+    job = Job.of(row)
+    known = update(calls).where(calls.c.job_id == job_id).values(outcome=UNKNOWN)
+    if not connection.execute(known).rowcount:
+        connection.execute(insert(calls).values(job_id=job_id, outcome=UNKNOWN, receipts=0))
+    owe_decision(connection, job)
+    ended(connection, job, before, by=by, own_task=None)
+    return job
+
+
+def begin(connection: Connection, *, by: str) -> None:
+    """Quarantine the ledger, and let every call that has not left yet wait for a decision: it may
+    have left after the copy was made that was restored.
+    """
+    _mark(connection, quarantined=True, by=by, why="what was placed since its copy is not known")
+    unsent = (states.PENDING, states.WAITING, states.RUNNING)
+    found = connection.execute(
+        select(jobs.c.job_id, jobs.c.state)
+        .where(jobs.c.kind == KIND, jobs.c.state.in_(unsent))
+        .order_by(jobs.c.job_id)
+        .with_for_update(key_share=True)
+    ).all()
+    for row in found:
+        withhold(connection, row.job_id, row.state, by=by)
+
+
+def lift(connection: Connection, *, by: str, note: str) -> None:
+    """Open certified calls as usual from now on; what waits for a decision goes on waiting."""
+    _mark(connection, quarantined=False, by=by, why=note)
+
+
+def _mark(connection: Connection, *, quarantined: bool, by: str, why: str) -> None:
+    identity = connection.execute(
+        update(ledger)
+        .where(ledger.c.quarantined.is_(not quarantined))
+        .values(quarantined=quarantined)
+        .returning(ledger.c.identity)
+    ).scalar_one_or_none()
+    if identity is not None:
+        change = (_OPEN, _QUARANTINED) if quarantined else (_QUARANTINED, _OPEN)
+        audited(connection, identity, change, by=by, why=why)

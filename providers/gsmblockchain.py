@@ -1,0 +1,251 @@
+"""gsmblockchain: a call that is recorded and certified. Each is paid, and none can be asked about.
+
+The vendor's page: 2.2 Recording a Certified Call (seed 000); what it leaves open: providers.md 1.
+No id is answered and there is no list: whether a call was placed is known from its answer or never.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlencode
+
+import httpcore
+import httpx
+
+from config.accounts import GsmblockchainAccount
+from config.masking import mask, without
+from config.version import VERSION
+
+from .deadline import connect
+from .errors import BadCredentials, ProviderError, Rejected, Uncertain, Unreachable
+from .gsmblockchain_answers import Said, understood
+from .gsmblockchain_wire import Sending
+from .headers import retry_after
+
+__all__ = ["NAME", "Gsmblockchain", "Placed", "Refused", "RefusedCredentials", "Unanswered"]
+
+NAME = "gsmblockchain"
+
+_PATH = "/services/sendCertifiedCallRecorder.php"
+_HEADERS = {
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+    "User-Agent": f"earwitness/{VERSION}",
+}
+#: What was sent and no reason may quote.
+_PRIVATE = ("user", "pass", "phone", "companyName", "companyID")
+_MOST_REASON = 300
+#: The texts of errorMessage are documented nowhere: one has to name the password or the like, and
+#: to say that it is wrong.
+_CREDENTIALS = re.compile(
+    r"(?i)\b(?:password|passwd|contrase[nñ]a|credentials?|credencial(?:es)?|"
+    r"user(?:name)?\s*(?:/|or|and)\s*pass)\b"
+)
+_WRONG = re.compile(
+    r"(?i)\b(?:wrong|bad|invalid|inv[aá]lid[oa]s?|incorrect[oa]?s?|err[oó]ne[oa]s?|"
+    r"not (?:valid|correct)|no (?:es )?(?:v[aá]lid|correct)[oa]s?|do(?:es)? not match)\b"
+)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The platform said OK. ``platform_phone`` is the number that it tells, None where it tells
+    none; ``answer`` is the body as it came.
+    """
+
+    platform_phone: str | None = field(repr=False)
+    http_status: int
+    answer: bytes = field(repr=False)
+
+
+class _Answered(ProviderError):
+    """``http_status`` and ``answer`` are what came: None and empty where nothing did.
+
+    The answer is not in the args, which Celery stores and repr shows: it may quote numbers.
+    """
+
+    def __init__(
+        self, provider: str, reason: str, http_status: int | None = None, answer: bytes = b""
+    ) -> None:
+        super().__init__(provider, reason)
+        self.args = (provider, reason, http_status)
+        self.http_status = http_status
+        self.answer = answer
+
+
+class Unanswered(_Answered, Uncertain):
+    """The call may have been placed. ``retry_after`` is how many seconds the provider asks to be
+    left alone, with status 429 or 503.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        reason: str,
+        http_status: int | None = None,
+        retry_after: float | None = None,
+        answer: bytes = b"",
+    ) -> None:
+        super().__init__(provider, reason, http_status, answer)
+        self.args = (provider, reason, http_status, retry_after)
+        self.retry_after = retry_after
+
+
+class Refused(_Answered, Rejected):
+    """The platform said KO: no call was placed."""
+
+
+class RefusedCredentials(Refused, BadCredentials):
+    """The platform said KO, because of the user or the password."""
+
+
+class Gsmblockchain:
+    """One account's client; it keeps no connection.
+
+    Parameters: ``account``; ``transport``, the seam for tests, closed after a call.
+    """
+
+    def __init__(
+        self, account: GsmblockchainAccount, *, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._account = account
+        self._transport = transport
+
+    def call(
+        self,
+        *,
+        country: str,
+        phone: str,
+        max_seconds: int,
+        company_name: str,
+        company_id: str,
+        before_bytes: Callable[[], None],
+    ) -> Placed:
+        """Ask for one certified call, once, on a connection of its own.
+
+        ``country`` is ISO 3166 alpha-2, ``phone`` the national number (telephone_numbers.national),
+        ``max_seconds`` how long the call may last. ``before_bytes`` is called when the connection
+        stands and nothing of the request has left, once or never; what it raises comes out of here
+        as it is, and nothing leaves. The account's ``timeout_seconds`` are for everything, the time
+        that ``before_bytes`` takes included.
+
+        Raises ValueError for text that cannot be sent, and Unreachable: both before
+        ``before_bytes``. After it: Refused, RefusedCredentials and Unanswered; only an OK or a KO
+        with HTTP 200 is an answer. None of them holds what was sent, nor has a cause or a context.
+        """
+        sent = self._query(country, phone, max_seconds, company_name, company_id)
+        del country, phone, company_name, company_id
+        sending = Sending(before_bytes)
+        request = self._request(sent)
+        if request is not None:
+            sending.send(request, self._account, self._transport)
+        outcome = _outcome(request, sending, [sent[name] for name in _PRIVATE])
+        del request, sent
+        if isinstance(outcome, Placed):
+            return outcome
+        raise outcome
+
+    def connect(self) -> None:
+        """Look the platform's name up, open a connection to it and close it: all that can be tried
+        without placing a call, since the page (seed 000) has no other request. Raises Unreachable.
+        """
+        account = self._account
+        try:
+            connect(account.base_url, verify=account.verify_tls, seconds=account.timeout_seconds)
+        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            reason = f"the provider could not be reached ({str(error) or type(error).__name__})"
+        else:
+            return
+        raise Unreachable(NAME, reason)
+
+    def _query(
+        self, country: str, phone: str, max_seconds: int, company_name: str, company_id: str
+    ) -> dict[str, str]:
+        return {
+            "user": self._account.username,
+            "pass": self._account.password.get_secret_value(),
+            "countryID": country,
+            "phone": phone,
+            "time": str(max_seconds),
+            "companyName": company_name,
+            # The page's table has companyID, its example CompanyID: PHP tells them apart.
+            "companyID": company_id,
+            "CompanyID": company_id,
+        }
+
+    def _request(self, sent: Mapping[str, str]) -> httpx.Request | None:
+        """The request, or None where it cannot be written: a lone surrogate, an endless text."""
+        try:
+            query = urlencode(sent, quote_via=quote, safe="")
+            return httpx.Request(
+                "GET", f"{self._account.base_url}{_PATH}?{query}", headers=_HEADERS
+            )
+        except (UnicodeError, httpx.InvalidURL):
+            return None
+
+
+def _outcome(
+    request: httpx.Request | None, sending: Sending, sent: Collection[str]
+) -> Placed | BaseException:
+    """The call, or what is to be raised; ``sent`` is what no reason may quote."""
+    if request is None:
+        return ValueError(
+            "the certified call was not placed and nothing was sent: its texts are too long or "
+            "hold characters that UTF-8 cannot write; correct company_name and company_id"
+        )
+    if sending.stopped_by is not None:
+        return sending.stopped_by
+    if sending.status is None and not sending.is_released:
+        return Unreachable(
+            NAME,
+            "the certified call was not placed: the provider could not be reached "
+            f"({sending.failure}) and nothing was sent; it can be tried again",
+        )
+    said = understood(sending.body) if sending.failure is None else None
+    if said is None or sending.status != 200 or not sending.is_released:
+        return _unanswered(sending, said, sent)
+    if said.is_ok:
+        return Placed(said.phone, sending.status, sending.body)
+    return _refused(sending, said, sent)
+
+
+def _refused(sending: Sending, said: Said, sent: Collection[str]) -> Refused:
+    quoted = _excerpt(said.error_message, sent)
+    reason = f"the certified call was refused and not placed: {quoted or 'KO without a reason'}"
+    message = unicodedata.normalize("NFC", said.error_message)
+    if _CREDENTIALS.search(message) and _WRONG.search(message):
+        reason += "; check username and password of the account"
+        return RefusedCredentials(NAME, reason, sending.status, sending.body)
+    return Refused(NAME, reason, sending.status, sending.body)
+
+
+def _unanswered(sending: Sending, said: Said | None, sent: Collection[str]) -> Unanswered:
+    """Only a whole answer is quoted: of a part, half a password could not be told from a word."""
+    if sending.status is None:
+        what = f"no answer came ({sending.failure})"
+    elif sending.failure is not None:
+        what = f"the answer with HTTP {sending.status} was not read whole ({sending.failure})"
+    else:
+        text = said.error_message if said else sending.body.decode("utf-8", "replace")
+        quoted = "a page" if text.lstrip("\ufeff \t\r\n").startswith("<") else _excerpt(text, sent)
+        what = f"HTTP {sending.status}" + (f" ({quoted})" if quoted else "") + " decides nothing"
+    if 300 <= (sending.status or 0) < 400:
+        what += "; redirects are not followed: check base_url"
+    return Unanswered(
+        NAME,
+        f"the certified call may have been placed: {what}; ask the provider before calling again",
+        sending.status,
+        retry_after(sending.headers) if sending.status in (429, 503) else None,
+        sending.body,
+    )
+
+
+def _excerpt(text: str, sent: Collection[str]) -> str:
+    """One line of it without what was sent, which goes first and whole: masking a number within a
+    password would leave the rest of the password.
+    """
+    line = "".join(letter if letter.isprintable() else " " for letter in without(text, sent))
+    return mask(" ".join(line.split()))[:_MOST_REASON]

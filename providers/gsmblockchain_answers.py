@@ -1,0 +1,111 @@
+"""Reading what gsmblockchain answers to a certified call: as JSON, or as its page shows it.
+
+The vendor's page, 2.2 Recording a Certified Call (seed 000), shows an answer that is not JSON: bare
+keys, curly quotes, a bare number, a trailing comma. What a live server sends is not known
+(providers.md 1.2), so both are read, each as a whole: a body is understood from its first character
+to its last, or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+_Pairs = Iterable[tuple[str, object]]
+
+_STRING = r'"(?:[^"\\]|\\.)*"|“[^“”]*”'
+_OPENING = re.compile(r"\s*\{\s*")
+_PAIR = re.compile(
+    rf"(?P<key>{_STRING}|[A-Za-z_][A-Za-z0-9_]*)\s*:\s*"
+    rf"(?P<value>{_STRING}|[+-]?[0-9]+(?:\.[0-9]+)?|null|true|false)\s*"
+)
+_COMMA = re.compile(r",\s*")
+_CLOSING = re.compile(r"\}\s*")
+_PHONE = re.compile(r"\+?[0-9][0-9 ()./-]{0,30}")
+
+
+@dataclass(frozen=True)
+class Said:
+    """An understood answer: OK or KO, the platform's number where one is told, the KO's reason."""
+
+    is_ok: bool
+    phone: str | None = field(repr=False)
+    error_message: str = field(repr=False)
+
+
+def understood(body: bytes) -> Said | None:
+    """What an answer says, or None where it says nothing that is certain.
+
+    ``phone`` comes as a number or as text, and may be absent from an OK; a zero at its beginning is
+    kept. Names and status are read in any case of letters: the page itself mixes companyID and
+    CompanyID. A name that stands there twice with different values makes it unreadable.
+    """
+    try:
+        text = body.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        return None
+    fields = _fields(_pairs_of_json(text) or _pairs_as_on_the_page(text) or ())
+    status = fields.get("status")
+    if not isinstance(status, str) or status.upper() not in ("OK", "KO"):
+        return None
+    return Said(
+        status.upper() == "OK", _phone(fields.get("phone")), _text(fields.get("errormessage"))
+    )
+
+
+def _fields(pairs: _Pairs) -> dict[str, object]:
+    fields: dict[str, object] = {}
+    for key, value in pairs:
+        if fields.setdefault(key.lower(), value) != value:
+            return {}
+    return fields
+
+
+def _pairs_of_json(text: str) -> _Pairs | None:
+    if not text.startswith("{"):
+        return None
+    try:
+        pairs: _Pairs = json.loads(text, object_pairs_hook=list, parse_constant=_no_json)
+    except (ValueError, RecursionError):
+        return None
+    return pairs
+
+
+def _no_json(_: str) -> NoReturn:
+    raise ValueError
+
+
+def _pairs_as_on_the_page(text: str) -> _Pairs | None:
+    """``{ key: value, ... }`` over the whole text, the last comma optional."""
+    place = _OPENING.match(text)
+    pairs = []
+    while place and (pair := _PAIR.match(text, place.end())):
+        try:
+            pairs.append((str(_plain(pair["key"])), _plain(pair["value"])))
+        except ValueError:
+            return None
+        place = _COMMA.match(text, pair.end())
+        if place is None:
+            return pairs if _CLOSING.fullmatch(text, pair.end()) else None
+    return pairs if place and _CLOSING.fullmatch(text, place.end()) else None
+
+
+def _plain(token: str) -> object:
+    """A token's text; a bare number stays text, since a number would lose a zero before it."""
+    if token.startswith('"'):
+        return json.loads(token)
+    if token.startswith("“"):
+        return token[1:-1]
+    return None if token == "null" else token  # noqa: S105 - no password
+
+
+def _phone(raw: object) -> str | None:
+    text = _text(raw).strip()
+    return text if _PHONE.fullmatch(text) else None
+
+
+def _text(raw: object) -> str:
+    return str(raw) if isinstance(raw, str | int) else ""

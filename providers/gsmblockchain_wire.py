@@ -1,0 +1,91 @@
+"""One request on a connection of its own, whose first byte waits until its sending is written down.
+
+The transport is called without httpx's Client around it: that would log the whole address, with the
+password in it, and could follow a redirect to a second call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from config.accounts import GsmblockchainAccount
+
+from .deadline import Transport, within
+
+#: httpcore's words for: the connection stands, and not a byte of the request has left.
+_BEFORE_BYTES = "http11.send_request_headers.started"
+#: The largest answer that is read, in bytes; the documented one has fewer than a hundred.
+MOST_BYTES = 1 << 16
+
+
+class _Stopped(Exception):
+    """Ends the sending inside httpcore, which would take some errors for its own."""
+
+
+class Sending:
+    """What became of one request.
+
+    ``before_bytes`` is called once at most, see `Gsmblockchain.call`; ``stopped_by`` is what it
+    raised and ``is_released`` whether it returned: before that nothing has left. ``status``,
+    ``headers`` and ``body`` are what came, ``failure`` names what it broke off with, None where it
+    came whole. The request is not kept: it holds the password.
+    """
+
+    def __init__(self, before_bytes: Callable[[], None]) -> None:
+        self._before_bytes = before_bytes
+        self.is_released = False
+        self.stopped_by: BaseException | None = None
+        self.failure: str | None = None
+        self.status: int | None = None
+        self.headers = httpx.Headers()
+        self.body = b""
+
+    def send(
+        self,
+        request: httpx.Request,
+        account: GsmblockchainAccount,
+        transport: httpx.BaseTransport | None,
+    ) -> None:
+        """Send it within the account's ``timeout_seconds``; nothing is raised but what is not an
+        Exception.
+        """
+        request.extensions = {
+            "timeout": httpx.Timeout(account.timeout_seconds).as_dict(),
+            "trace": self._trace,
+        }
+        try:
+            with (
+                within(account.timeout_seconds),
+                transport or Transport(verify=account.verify_tls) as wire,
+            ):
+                self._read(wire.handle_request(request))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the call may have been placed
+            self.failure = type(error).__name__
+
+    def _trace(self, event: str, info: dict[str, Any]) -> None:
+        del info  # it holds the request, and what before_bytes raises keeps this frame
+        if event != _BEFORE_BYTES:
+            return
+        try:
+            self._before_bytes()
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller, unchanged
+            self.stopped_by = error
+        else:
+            self.is_released = True
+            return
+        raise _Stopped
+
+    def _read(self, response: httpx.Response) -> None:
+        self.status, self.headers = response.status_code, response.headers
+        try:
+            for piece in response.iter_bytes():
+                self.body += piece
+                if len(self.body) > MOST_BYTES:
+                    self.body = self.body[:MOST_BYTES]
+                    self.failure = f"more than {MOST_BYTES >> 10} KiB"
+                    return
+        finally:
+            response.close()

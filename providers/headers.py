@@ -1,0 +1,41 @@
+"""What an answer's headers say of time: the provider's own, and how long to wait."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+#: An account that is told to rest for longer is tried again after a day.
+_LONGEST_WAIT_SECONDS = 86400.0
+
+
+def retry_after(headers: httpx.Headers) -> float | None:
+    """How many seconds to wait, a day at most: the header has seconds or a date; None where it has
+    neither.
+
+    A date is judged by the answer's own Date, since clocks differ.
+    """
+    text = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?", text):
+        return min(float(text), _LONGEST_WAIT_SECONDS)
+    until = _http_date(text)
+    if until is None:
+        return None
+    seconds = (until - (date_of(headers) or datetime.now(UTC))).total_seconds()
+    return min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS)
+
+
+def date_of(headers: httpx.Headers) -> datetime | None:
+    """The provider's own time, from the Date header, in UTC."""
+    return _http_date(headers.get("Date", ""))
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

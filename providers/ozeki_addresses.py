@@ -1,0 +1,80 @@
+"""Which addresses a notification may make us fetch from: hosts of the account, and no others.
+
+Anyone who learns the notification's address can send one, with any RecordURL in it: what is fetched
+then must not be another machine of the network.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from ipaddress import IPv6Address
+from urllib.parse import urlsplit
+
+import httpx
+
+from .errors import Rejected
+from .ozeki_refusals import NAME
+
+#: A host name, an IPv4 address or an IPv6 address in brackets, and a port; no user, no escapes.
+_AUTHORITY = re.compile(
+    r"(?P<host>[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
+)
+#: Programs read these in different ways: what one takes for a path another takes for a host.
+_TREACHEROUS = re.compile(r"[\x00-\x1f\x7f-\xa0\\\u2000-\u200f\u2028-\u202f\ufeff]")
+_LONGEST = 4096
+
+
+def recording_address(url: str, base_url: str, recording_hosts: Collection[str]) -> httpx.URL:
+    """The address of a recording, where it may be fetched.
+
+    Its host must be that of ``base_url`` or one of ``recording_hosts``, letter by letter but for
+    upper and lower case and the spelling of an IPv6 address; nothing is looked up. Any port.
+
+    Raises Rejected, which says why without repeating the address.
+    """
+    host = _host(url)
+    own = _canonical(_read(base_url))
+    if host != own and host not in {_canonical(one.strip().lower()) for one in recording_hosts}:
+        raise _refused(
+            "it names another host than the account's base_url; if that host is the telephone "
+            "system's, add it to recording_hosts"
+        )
+    return httpx.URL(url).copy_with(fragment=None)
+
+
+def _host(url: str) -> str:
+    """The host as two independent readers agree on it."""
+    if len(url) > _LONGEST or _TREACHEROUS.search(url):
+        raise _refused("it is too long, or holds characters that no address has")
+    try:
+        parts = urlsplit(url)
+        found = _AUTHORITY.fullmatch(parts.netloc.lower())
+        other = _read(url)
+    except (ValueError, httpx.InvalidURL):
+        raise _refused("it is no address") from None
+    if parts.scheme not in ("http", "https"):
+        raise _refused("it is no whole address that begins with http:// or https://")
+    if found is None or not 0 < int(found["port"] or 80) < 65536:
+        raise _refused("its host is no plain name or address, with a port or without")
+    host = _canonical(found["host"])
+    if _canonical(other) != host:
+        raise _refused("its host can be read in two ways")
+    return host
+
+
+def _read(url: str) -> str:
+    """The host as httpx will ask for it, letters of other scripts as they travel (``xn--``)."""
+    return httpx.URL(url).raw_host.decode("ascii").lower()
+
+
+def _canonical(host: str) -> str:
+    """Every spelling of one IPv6 address as one; anything else as it is."""
+    try:
+        return str(IPv6Address(host.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        return host
+
+
+def _refused(why: str) -> Rejected:
+    return Rejected(NAME, f"the recording is not fetched from its RecordURL: {why}")

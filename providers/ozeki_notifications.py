@@ -1,0 +1,121 @@
+"""Ozeki's notifications: what a form that the server posts to us says, and what may answer it.
+
+Sources: the Record command of OzML (seed 001) and of the HTTP API (seed 003), and the pages about
+notifications (providers.md 2.6), which leave the names of most fields open. Nothing in a form
+proves who sent it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from urllib.parse import parse_qsl
+
+__all__ = ["Notification", "Unreadable", "answerable", "notification"]
+
+#: A form holds a handful of short fields; more is none of the server's.
+_MOST_BYTES = 64 << 10
+_MOST_FIELDS = 100
+_LONGEST_NAME = 64
+#: The fields that mean something to us; of others that come twice, the first is kept.
+_READ = ("notificationname", "callid", "recordurl")
+
+#: The notifications that a document with Record may answer (seed 001), but for RecordCompleted:
+#: answered so, each recording would begin the next (providers.md 2.8).
+_ANSWERABLE = {
+    "ozml_third_party": frozenset({"CallChanged"}),
+    "ozml_extension": frozenset(
+        {
+            "GoTo",
+            "DtmfEntered",
+            "SMSDeliveryReport",
+            "IncomingSMS",
+            "IncomingCall",
+            "CallConnected",
+        }
+    ),
+}
+_OTHERS = ("RecordCompleted", "RoutingInterception", "Error")
+_SPELLINGS = {name.lower(): name for name in (*_OTHERS, *frozenset.union(*_ANSWERABLE.values()))}
+
+
+class Unreadable(ValueError):
+    """The form can not be read as a notification; the reason quotes nothing of it."""
+
+
+@dataclass(frozen=True)
+class Notification:
+    """One notification.
+
+    ``name`` in the vendor's spelling, or as sent where the vendor's pages know none such;
+    ``call_id``, ``call_state``, ``record_url`` and ``digits`` are None where they were not told;
+    ``fields`` is every field as it was sent, unknown ones too.
+    """
+
+    name: str
+    call_id: str | None
+    call_state: str | None = None
+    record_url: str | None = field(default=None, repr=False)
+    digits: str | None = field(default=None, repr=False)
+    fields: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def notification(body: bytes) -> Notification:
+    """The notification in a form's body (application/x-www-form-urlencoded).
+
+    Names of fields count in any case: pages write CallID and CallId. A form without
+    NotificationName is a RecordCompleted where it holds a RecordURL, which is all that the vendor
+    promises of that one.
+
+    Raises Unreadable for anything else, and for a form that names its notification, its call or its
+    recording twice and differently.
+    """
+    fields = _fields(body)
+    known = {name.lower(): value.strip() or None for name, value in fields.items()}
+    record_url = known.get("recordurl")
+    name = known.get("notificationname") or ("RecordCompleted" if record_url else None)
+    if name is None:
+        raise Unreadable("the form has neither NotificationName nor RecordURL: not a notification")
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise Unreadable("the NotificationName can not be a name")
+    return Notification(
+        name=_SPELLINGS.get(name.lower(), name),
+        call_id=known.get("callid"),
+        call_state=known.get("callstate") or known.get("state"),
+        record_url=record_url,
+        digits=known.get("dtmfdigits"),
+        fields=MappingProxyType(fields),
+    )
+
+
+def answerable(control: str, notification_name: str) -> bool:
+    """Whether a recording may be begun by answering this notification under this control (an
+    account's ``control``); never under "http", which begins recordings by asking.
+    """
+    return notification_name in _ANSWERABLE.get(control, ())
+
+
+def _fields(body: bytes) -> dict[str, str]:
+    if len(body) > _MOST_BYTES:
+        raise Unreadable(f"the form is larger than {_MOST_BYTES >> 10} KiB and not read")
+    try:
+        # A name in another encoding than UTF-8 must not cost the address of a recording.
+        pairs = parse_qsl(
+            body.decode("utf-8", "replace"),
+            keep_blank_values=True,
+            errors="replace",
+            max_num_fields=_MOST_FIELDS,
+        )
+    except ValueError:
+        raise Unreadable(f"the form has more than {_MOST_FIELDS} fields") from None
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        told = found.setdefault(_in_one_spelling(name, found), value)
+        if told != value and name.lower() in _READ:
+            raise Unreadable("the form has one field twice, with two values")
+    return found
+
+
+def _in_one_spelling(name: str, found: Mapping[str, str]) -> str:
+    return next((one for one in found if one.lower() == name.lower()), name)

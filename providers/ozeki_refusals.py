@@ -1,0 +1,79 @@
+"""What Ozeki's status codes mean: was it done, may it be tried again, and what is there to do.
+
+Every answer travels as HTTP 200, and the codes only look like those of HTTP: 304 is no cache, 305
+is a wrong password. Source: the vendor's status code reference (providers.md 2.3) and the Record
+command (seed 003), which lists 200, 300 to 307 and 601.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .errors import BadCredentials, NotFound, ProviderError, Rejected, Temporary, Uncertain
+
+NAME = "ozeki"
+
+#: What an answer of success says.
+DONE = 200
+
+#: The parameters of our commands, so that a refusal's message may name one and nothing else.
+_PARAMETERS = ("command", "CallId", "Format", "FinishedURL", "Username", "Password")
+
+
+class NoSuchCall(NotFound):
+    """The server knows no call with this id: it has ended, or is only about to begin."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """A status code: the vendor's name for it, the error that it is, and what to do about it."""
+
+    name: str
+    kind: type[ProviderError]
+    remedy: str
+
+
+_CODES = {
+    300: Code("ParseError", Rejected, "the request could not be read: check base_url"),
+    301: Code("NotImplementedCommand", Rejected, "this server has no such command: update it"),
+    302: Code("InvalidParameter", Rejected, "a parameter is missing or wrong"),
+    303: Code("InappropriateCommand", Rejected, "the command can not be used here"),
+    304: Code("Authentication required", BadCredentials, "give the account username and password"),
+    305: Code("Authentication failed", BadCredentials, "correct the account's password"),
+    306: Code(
+        "Forbidden User", BadCredentials, "allow the user to use the API in the server's ACL"
+    ),
+    307: Code(
+        "ForbiddenAddress", Rejected, "allow this machine's address in the server's HTTP API"
+    ),
+    401: Code("ApiExtensionUnavailable", Temporary, "check the API extension on the server"),
+    402: Code("CallConnectFailed", Temporary, "the call could not be connected"),
+    501: Code("SmsDestinationNotFound", Rejected, "the message has no such destination"),
+    601: Code("CallNotFound", NoSuchCall, "there is no such call, or not yet: list the calls"),
+    701: Code("ConfigNotFound", Rejected, "the server has no such configuration"),
+    702: Code("InvalidConfig", Rejected, "the configuration is not valid"),
+    703: Code("ConfigAlreadyExists", Rejected, "the configuration exists already"),
+}
+
+
+def refusal(code: int, message: str, what: str) -> ProviderError:
+    """What a code other than DONE means; ``what`` was asked begins the reason.
+
+    Of the server's ``message`` only the name of a parameter is repeated: it may quote the request,
+    and the request holds the password. A code that no page knows is Uncertain.
+    """
+    known = _CODES.get(code)
+    if known is None:
+        return Uncertain(
+            NAME,
+            f"{what}: unknown, the server answered with code {code}, which its reference does not "
+            "list: look at the server's log",
+        )
+    named = next((name for name in _PARAMETERS if _quotes(message, name)), None)
+    about = f" about {named}" if code == 302 and named else ""
+    return known.kind(NAME, f"{what}: not done, code {code} {known.name}{about}; {known.remedy}")
+
+
+def _quotes(message: str, name: str) -> bool:
+    return re.search(rf"(?i)parameter\s+'?{name}\b", message[:1000]) is not None

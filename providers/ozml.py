@@ -1,0 +1,133 @@
+"""OzML, with which an application answers Ozeki's notifications: documents that record a call.
+
+The vendor's page: the Record command of OzML (seed 001); what it leaves open: providers.md 2.7.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, get_args
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+__all__ = ["BadParameter", "Control", "empty", "recording"]
+
+#: Who answers: an application that is told of every call, or one that is an extension itself.
+Control = Literal["ozml_third_party", "ozml_extension"]
+
+_FORMATS = ("mp3", "wav")
+#: Our names of what only one of the two heeds; the other ignores it without a word (seed 001).
+_HEEDED_BY: dict[str, Control] = {
+    "call_id": "ozml_third_party",
+    "max_seconds": "ozml_extension",
+    "silence_seconds": "ozml_extension",
+    "finish_digits": "ozml_extension",
+    "hang_up_after_seconds": "ozml_extension",
+}
+_KEYS = re.compile(r"[0-9*#]{1,12}")
+#: No other characters may stand in XML, not even escaped.
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class BadParameter(ValueError):
+    """A parameter that would be ignored or not be understood; ``field`` is its name."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(field, why)
+        self.field = field
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.why}"
+
+
+def empty() -> bytes:
+    """The document that asks for nothing."""
+    return _written(Element("Response"))
+
+
+def recording(  # noqa: PLR0913 - as many as the document has parts
+    control: Control,
+    *,
+    call_id: str | None,
+    format: Literal["mp3", "wav"],  # noqa: A002 - the vendor's word
+    finished_url: str | None,
+    announcement: str | None = None,
+    max_seconds: int | None = None,
+    silence_seconds: int | None = None,
+    finish_digits: str | None = None,
+    hang_up_after_seconds: int | None = None,
+) -> bytes:
+    """The document that records a call: announcement, Record, and a hang-up where one is asked for.
+
+    ``call_id``: whose call, under third-party control; without it the one that the notification is
+    about. Under extension control it is always the current call, and the recording ends after
+    ``max_seconds``, after ``silence_seconds`` without a voice, or when one of ``finish_digits`` is
+    pressed. ``hang_up_after_seconds`` ends the call so long after the recording's start or, where a
+    server runs the commands one after the other, after its end: the vendor's page has it both ways.
+
+    Raises BadParameter for what the control ignores, and for what no server could read.
+    """
+    if control not in get_args(Control):
+        raise BadParameter("control", f"is one of {', '.join(get_args(Control))}")
+    given = {
+        "call_id": call_id,
+        "format": format,
+        "finished_url": finished_url,
+        "announcement": announcement,
+        "max_seconds": max_seconds,
+        "silence_seconds": silence_seconds,
+        "finish_digits": finish_digits,
+        "hang_up_after_seconds": hang_up_after_seconds,
+    }
+    for field, value in given.items():
+        if value is not None:
+            _check(control, field, value)
+    response = Element("Response")
+    if announcement is not None:
+        # Both parties hear it; under extension control there is one other party.
+        party = "all" if control == "ozml_third_party" else None
+        _add(response, "Speak", announcement, CallId=call_id, Party=party)
+    _add(
+        response,
+        "Record",
+        CallId=call_id,
+        Duration=max_seconds,
+        Inactivity=silence_seconds,
+        Format=format,
+        FinishedUrl=finished_url,
+        FinishDigits=finish_digits,
+    )
+    if hang_up_after_seconds is not None:
+        _add(response, "Delay", str(hang_up_after_seconds))
+        _add(response, "Hangup")
+    return _written(response)
+
+
+def _check(control: Control, field: str, value: object) -> None:
+    heeded_by = _HEEDED_BY.get(field, control)
+    if heeded_by != control:
+        raise BadParameter(
+            field, f"is ignored under {control}, only {heeded_by} heeds it: leave it out"
+        )
+    if field.endswith("_seconds"):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise BadParameter(field, "is a whole number of seconds, at least 1")
+    elif not isinstance(value, str) or not value.strip() or _NO_XML.search(value):
+        raise BadParameter(field, "is empty, or holds characters that XML can not carry")
+    elif field == "format" and value not in _FORMATS:
+        raise BadParameter(field, "is mp3 or wav")
+    elif field == "finish_digits" and not _KEYS.fullmatch(value):
+        raise BadParameter(field, "is made of the keys 0 to 9, * and #, such as 7890*#")
+
+
+def _add(response: Element, name: str, text: str = "", **attributes: str | int | None) -> None:
+    """A command: its main argument is text, the others are attributes (seed 001)."""
+    told = {key: str(value) for key, value in attributes.items() if value is not None}
+    SubElement(response, name, told).text = text
+
+
+def _written(response: Element) -> bytes:
+    """With a closing tag for every element, as the vendor writes all of them."""
+    return bytes(
+        tostring(response, encoding="utf-8", xml_declaration=True, short_empty_elements=False)
+    )

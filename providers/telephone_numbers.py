@@ -1,0 +1,66 @@
+"""Telephone numbers: whether one can be of a country, and its national and E.164 forms."""
+
+from __future__ import annotations
+
+import phonenumbers
+
+#: What people write between the digits. Letters are none of it: an extension cannot be dialled with
+#: the number, and a word that stands for digits differs from country to country.
+_BETWEEN = "+-.()/ \u00a0"
+
+
+class BadNumber(ValueError):
+    """The country is none, or the number cannot be one of it; the message never has the number."""
+
+
+class BadCountry(BadNumber):
+    """The country is none."""
+
+
+def national(country: str, phone: str) -> tuple[str, str]:
+    """The country as ``ES``, and the number as dialled within it, without a prefix.
+
+    That is what gsmblockchain takes as countryID and phone (seed 000: es and 660111222 for
+    +34660111222; providers.md 1.1). A zero that belongs to the number stays, as in Italy; one that
+    only stands before it, as in France, goes.
+
+    ``country`` is an ISO 3166 alpha-2 code in any case; ``phone`` is in national form, in E.164 or
+    as dialled abroad from that country. Raises BadNumber where the country is unknown or the number
+    is not one of it, also where two countries share a calling code.
+    """
+    region, number = _parsed(country, phone)
+    return region, phonenumbers.national_significant_number(number)
+
+
+def e164(country: str, phone: str) -> str:
+    """The number as ``+34660111222``; takes and raises what `national` does."""
+    _, number = _parsed(country, phone)
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _parsed(country: str, phone: str) -> tuple[str, phonenumbers.PhoneNumber]:
+    region = country.strip().upper()
+    if region not in phonenumbers.SUPPORTED_REGIONS:
+        raise BadCountry("the country is not known: give its two letters of ISO 3166, such as ES")
+    number = _read(region, phone)
+    if number is None:
+        raise BadNumber(
+            "the phone is not a telephone number: give its digits, in national form or with + and "
+            "the country's prefix, without an extension"
+        )
+    if phonenumbers.country_code_for_region(region) != number.country_code:
+        raise BadNumber(f"the phone is a number of another country than {region}: correct either")
+    if not phonenumbers.is_possible_number(number):
+        raise BadNumber(f"the phone has too few or too many digits for a number of {region}")
+    if not phonenumbers.is_valid_number_for_region(number, region):
+        raise BadNumber(f"the phone is not a number that {region} has given out: correct it")
+    return region, number
+
+
+def _read(region: str, phone: str) -> phonenumbers.PhoneNumber | None:
+    if not all(sign.isdecimal() or sign in _BETWEEN for sign in phone):
+        return None
+    try:
+        return phonenumbers.parse(phone, region)
+    except phonenumbers.NumberParseException:
+        return None

@@ -1,0 +1,202 @@
+"""Reading what a VoipNow server answers: generous in form, strict in what counts as success.
+
+Sources: the vendor's page (seed 002) and what it leaves open (providers.md 3.3 and 3.4).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from .errors import Uncertain
+from .privacy import forgetful
+from .voipnow_refusals import NAME
+
+#: PhoneCallView.status in words; the resource page has numbers, the seed's sample a text.
+_STATES = {
+    0: "unknown",
+    1: "off_hook",
+    2: "trying",
+    3: "ringing",
+    4: "other_side_ringing",
+    5: "on_call",
+}
+_DIRECTIONS = {2: "local", 4: "outgoing", 8: "incoming"}
+_PAGE = ("entry", "totalResults", "startIndex", "itemsPerPage")
+
+
+class Page(NamedTuple):
+    """PhoneCalls of one answer, and how many the server counts in all, if it says so."""
+
+    calls: list[dict[str, Any]]
+    total: int | None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What an answer says of a view: whether it is being recorded, and ``since`` when (ISO 8601 in
+    UTC, or the server's own text where that is no date).
+
+    ``known`` is false where the answer does not tell of the view: HTTP 204, or another view.
+    """
+
+    known: bool
+    since: str | None = None
+
+
+@forgetful
+def page(body: bytes) -> Page:
+    """Calls of a list: `calls` of a client says how each is shown.
+
+    ``entry`` is a list, an object keyed by id, one PhoneCall, or absent where no call matches
+    (providers.md 3.4). Raises Uncertain for anything else, and for a call without an id.
+    """
+    what = "the list of calls"
+    content = _content(body, what)
+    if isinstance(content, list):
+        # PHP writes an empty object as an empty array.
+        content = {"entry": content}
+    if content and not any(name in content for name in _PAGE):
+        raise Uncertain(NAME, f"{what}: the answer is JSON, but no list")
+    entries = _entries(content.get("entry"), what)
+    total = _whole(content.get("totalResults"))
+    if total and "entry" not in content and not _whole(content.get("startIndex")):
+        raise Uncertain(NAME, f"{what}: the server counts {total} calls but lists none")
+    return Page([_call(one) for one in entries], total)
+
+
+def _entries(entry: object, what: str) -> list[Any]:
+    if entry is None or entry == "":
+        return []
+    if isinstance(entry, list):
+        return entry
+    if not isinstance(entry, dict):
+        raise Uncertain(NAME, f"{what}: entry could not be read")
+    if "phoneCallView" in entry or _text(entry.get("id")):
+        return [entry]
+    return [
+        {**one, "id": one.get("id") or name} if isinstance(one, dict) else one
+        for name, one in entry.items()
+    ]
+
+
+@forgetful
+def recorded(body: bytes, view_id: str, what: str) -> Recorded:
+    """What the answer to an action says of its view: an object or an array of one; the id of the
+    call is not compared, since the seed's own example answers with another.
+    """
+    content = _content(body, what)
+    if isinstance(content, list):
+        if len(content) > 1:
+            raise Uncertain(NAME, f"{what}: the answer holds several calls")
+        content = content[0] if content else {}
+    if not isinstance(content, dict) or (content and not {"id", "phoneCallView"} & set(content)):
+        raise Uncertain(NAME, f"{what}: the answer is JSON, but no phone call")
+    for view in _views(content):
+        if view["view_id"] == view_id:
+            return Recorded(known=True, since=view["recording"])
+    return Recorded(known=False)
+
+
+def _call(raw: object) -> dict[str, Any]:
+    if not isinstance(raw, Mapping) or not (name := _text(raw.get("id"))):
+        raise Uncertain(NAME, "a listed call has no id")
+    views = _views(raw)
+    extension = _text(raw.get("extension"))
+    own = next((one for one in views if one["extension"] == extension), None)
+    shown = own or (views[0] if views else {})
+    states = [one["state"] for one in views]
+    return {
+        "call_id": name,
+        # The state of a call is its furthest view's.
+        "state": max(states, key=list(_STATES.values()).index, default="unknown"),
+        "source": ", ".join(shown.get("source", ())) or None,
+        "destination": ", ".join(shown.get("destination", ())) or None,
+        "caller": shown.get("caller"),
+        "started_at": _instant(raw.get("published")) or _instant(raw.get("answered")),
+        "extension": extension,
+        "views": views,
+    }
+
+
+def _views(call: Mapping[str, Any]) -> list[dict[str, Any]]:
+    told = call.get("phoneCallView") or []
+    if isinstance(told, dict):
+        told = [told] if "id" in told else list(told.values())
+    if not isinstance(told, list):
+        raise Uncertain(NAME, "the views of a call could not be read")
+    return [_view(one) for one in told]
+
+
+def _view(raw: object) -> dict[str, Any]:
+    """A view: whether it is being recorded is told by ``recording``, the moment when that began;
+    NULL fields are left out of answers (providers.md 3.3).
+    """
+    if not isinstance(raw, Mapping) or not (name := _text(raw.get("id"))):
+        raise Uncertain(NAME, "a view of a call has no id")
+    return {
+        "view_id": name,
+        "extension": _text(raw.get("extension")),
+        "state": _STATES.get(_number(raw.get("status")), "unknown"),
+        "direction": _DIRECTIONS.get(_number(raw.get("flow"))),
+        "source": _texts(raw.get("source")),
+        "destination": _texts(raw.get("destination")),
+        # The seed writes callerId, the resource page's example callerID.
+        "caller": _text(raw.get("callerId", raw.get("callerID"))),
+        "answered_at": _instant(raw.get("answered")),
+        "recording": _instant(raw.get("recording")) or _text(raw.get("recording")),
+    }
+
+
+def _content(body: bytes, what: str) -> Any:
+    """A JSON object or array. Raises Uncertain for anything else, and for an error in a success."""
+    try:
+        content = json.loads(body, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict | list):
+        raise Uncertain(NAME, f"{what}: the answer could not be read as JSON")
+    if isinstance(content, dict) and "error" in content:
+        raise Uncertain(NAME, f"{what}: the answer is an error")
+    return content
+
+
+def _instant(value: object) -> str | None:
+    """ISO 8601 in UTC; offsets are mixed within one answer (seed 002). None where it is no date."""
+    if not isinstance(value, str):
+        return None
+    try:
+        found = datetime.fromisoformat(value.strip())
+        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return found.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _text(value: object) -> str | None:
+    """A value as text; None where there is none, an empty one or false included."""
+    if value is None or value is False or not isinstance(value, str | int | float):
+        return None
+    return str(value).strip() or None
+
+
+def _texts(value: object) -> list[str]:
+    items: Iterable[object] = value if isinstance(value, list) else [value]
+    return [text for item in items if (text := _text(item)) is not None]
+
+
+def _number(value: object) -> int:
+    whole = _whole(value)
+    return 0 if whole is None else whole
+
+
+def _whole(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return int(value)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,84 @@
+"""What a VoipNow server is told in a request: each value judged before anything is sent.
+
+The judges raise ValueError with a sentence that goes on after the field's name, as pydantic's
+AfterValidator wants them. Source: the vendor's page (seed 002).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+FORMATS = ("wav", "wav49")
+
+_EXTENSION = re.compile(r"@self|[0-9]{1,20}\*[0-9]{1,20}")
+_USER = re.compile(r"@(me|viewer|owner)|[0-9]{1,20}")
+_CALL = re.compile(r"[A-Za-z0-9]{1,128}")
+
+
+class WrongField(ValueError):
+    """A value that is not sent; the message names its field, ``field``."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(field, sentence)
+        self.field = field
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.sentence}"
+
+
+def extension(value: str) -> str:
+    """An extension's number as the server writes it, or every extension of the user."""
+    if not _EXTENSION.fullmatch(value):
+        raise ValueError("must be an extension's number such as 0003*210, or @self")
+    return value
+
+
+def user_id(value: str) -> str:
+    """The user that owns the extension."""
+    if not _USER.fullmatch(value):
+        raise ValueError("must be @me, @viewer, @owner or the number of a user")
+    return value
+
+
+def call_id(value: str) -> str:
+    """The id of a PhoneCall: letters and digits, as the vendor demands."""
+    if not _CALL.fullmatch(value):
+        raise ValueError("must be a call's id of letters and digits, as the calls are listed")
+    return value
+
+
+def view_id(value: str) -> str:
+    """The id of a PhoneCallView, such as 01."""
+    if not value.strip() or not value.isprintable() or len(value) > 128:
+        raise ValueError("must be the id of a view such as 01, as the calls are listed")
+    return value
+
+
+def recording_format(value: str) -> str:
+    """How the server stores the recording."""
+    if value not in FORMATS:
+        raise ValueError("must be wav or wav49")
+    return value
+
+
+_JUDGES: dict[str, Callable[[str], str]] = {
+    "extension": extension,
+    "user_id": user_id,
+    "call_id": call_id,
+    "view_id": view_id,
+    "format": recording_format,
+}
+
+
+def check(**values: str) -> None:
+    """Judge values by the names of their fields. Raises WrongField for the first wrong one."""
+    for name, value in values.items():
+        try:
+            _JUDGES[name](value)
+        except ValueError as wrong:
+            sentence = str(wrong)
+        else:
+            continue
+        raise WrongField(name, sentence)

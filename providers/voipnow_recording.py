@@ -1,0 +1,215 @@
+"""A recording on a VoipNow server that is sure to run, or sure to have ended.
+
+The server's answer may not tell, or be lost; the list of calls does (seed 002: `recording` is
+present in a view while it is recorded).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .errors import Rejected, Temporary, Uncertain
+from .voipnow import NoFittingView, Recorded, Voipnow, fitting_view
+from .voipnow_refusals import NAME, CallRefused, Refused, ViewRefused
+
+#: How long after a request the list of calls is asked whether it had its effect, and how often.
+CONFIRM_SECONDS = 5.0
+_PAUSE_SECONDS = 1.0
+
+_SWITCH = (
+    "switch on Call recording in the extension's Phone Terminal Setup and set "
+    '"Record triggered: When *1 is pressed"'
+)
+
+
+class Unconfirmed(Uncertain):
+    """The server took the request twice, and the view shows no effect of it."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A view of a call, and ``since`` when it is being recorded; None where it is not."""
+
+    view_id: str
+    since: str | None
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Which view is meant, and the format that it is recorded in; None to end its recording."""
+
+    call_id: str
+    view_id: str
+    extension: str
+    user_id: str
+    format: str | None
+
+    def reached(self, since: str | None) -> bool:
+        """Whether the view is as it is wanted."""
+        return (since is not None) == (self.format is not None)
+
+
+class Recorder:
+    """Starts and stops recordings and sees to it that they did; ``clock`` tells seconds and
+    ``sleep`` waits them; ``before_action`` is called before each request that starts or stops, as
+    the list of calls does not.
+
+    Both operations find the view of the extension where ``view_id`` is None, and once more where
+    the server no longer knows the view, since a transfer or parking changes it (question 16).
+    Raises what the client raises for the first request, NoFittingView, and Uncertain for all that
+    comes once a request may have left: Unconfirmed where the server took it twice without effect.
+    After Uncertain the same may be asked for again: what has its effect already is a success.
+    """
+
+    def __init__(
+        self,
+        voipnow: Voipnow,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        before_action: Callable[[], None] | None = None,
+    ) -> None:
+        self._voipnow = voipnow
+        self._before_action = before_action or (lambda: None)
+        self._clock = clock
+        self._sleep = sleep
+
+    def start(
+        self,
+        call_id: str,
+        view_id: str | None = None,
+        extension: str = "@self",
+        user_id: str = "@me",
+        format: str = "wav",  # noqa: A002 - the vendor's name
+    ) -> Recording:
+        """Record a view of a call, as ``wav`` or ``wav49``, unless it is being recorded already."""
+        return self._done(_Target(call_id, view_id or "", extension, user_id, format))
+
+    def stop(
+        self,
+        call_id: str,
+        view_id: str | None = None,
+        extension: str = "@self",
+        user_id: str = "@me",
+    ) -> Recording:
+        """End the recording of a view of a call, unless it is not being recorded."""
+        return self._done(_Target(call_id, view_id or "", extension, user_id, None))
+
+    def _done(self, target: _Target) -> Recording:
+        if not target.view_id:
+            view = self._fitting(target)
+            if target.reached(view["recording"]):
+                return Recording(view["view_id"], view["recording"])
+            target = replace(target, view_id=view["view_id"])
+        try:
+            return self._sent(target)
+        except ViewRefused:
+            view = self._fitting(target)
+            if view["view_id"] == target.view_id:
+                raise
+        return self._sent(replace(target, view_id=view["view_id"]))
+
+    def _fitting(self, target: _Target) -> dict[str, Any]:
+        calls = self._voipnow.calls(target.user_id, target.extension)
+        return fitting_view(calls, target.call_id, target.extension)
+
+    def _sent(self, target: _Target) -> Recording:
+        """Twice at most: each time the list has five seconds to show the effect."""
+        taken = self._taken(target)
+        if isinstance(taken, Recording):
+            return taken
+        if (shown := self._confirmed(target)) is not None:
+            return shown
+        try:
+            again = self._taken(target)
+        except Temporary:
+            again = False
+        except CallRefused:
+            return self._ended(target)
+        if isinstance(again, Recording):
+            return again
+        if (shown := self._confirmed(target)) is not None:
+            return shown
+        raise self._unknown(target, is_taken=taken and again)
+
+    def _taken(self, target: _Target) -> Recording | bool:
+        """The recording as the answer confirms it; else whether there was an answer."""
+        try:
+            told = self._asked(target)
+        except Uncertain:
+            return False
+        except Refused as refused:
+            # What a second start is answered with is documented nowhere (question 15).
+            if type(refused) is not Refused or (shown := self._despite(target)) is None:
+                raise
+            return shown
+        if told.known and target.reached(told.since):
+            return Recording(target.view_id, told.since)
+        return True
+
+    def _asked(self, target: _Target) -> Recorded:
+        view = (target.call_id, target.view_id, target.extension, target.user_id)
+        self._before_action()
+        if target.format is None:
+            return self._voipnow.stop_recording(*view)
+        return self._voipnow.start_recording(*view, target.format)
+
+    def _confirmed(self, target: _Target) -> Recording | None:
+        until = self._clock() + CONFIRM_SECONDS
+        while (shown := self._shown(target)) is None:
+            if self._clock() + _PAUSE_SECONDS > until:
+                return None
+            self._sleep(_PAUSE_SECONDS)
+        return shown
+
+    def _despite(self, target: _Target) -> Recording | None:
+        """The same as `_shown`, for a request that was refused: nothing more is said of it."""
+        try:
+            return self._shown(target)
+        except Uncertain:
+            return None
+
+    def _shown(self, target: _Target) -> Recording | None:
+        """The recording as the list shows it, if that is as wanted. Raises Uncertain where no list
+        will ever show it.
+        """
+        try:
+            calls = self._voipnow.calls(target.user_id, target.extension)
+        except (Temporary, Uncertain):
+            return None
+        except Rejected as error:
+            raise Uncertain(NAME, f"the list that would confirm it is refused: {error}") from None
+        call = next((one for one in calls if one["call_id"] == target.call_id), None)
+        if call is None:
+            return self._ended(target)
+        view = next((one for one in call["views"] if one["view_id"] == target.view_id), None)
+        try:
+            view = view or fitting_view([call], target.call_id, target.extension)
+        except NoFittingView:
+            return None
+        if not target.reached(view["recording"]):
+            return None
+        return Recording(view["view_id"], view["recording"])
+
+    @staticmethod
+    def _ended(target: _Target) -> Recording:
+        """A call that is over is not being recorded. Raises Uncertain where it should be."""
+        if target.format is None:
+            return Recording(target.view_id, None)
+        raise Uncertain(
+            NAME,
+            f"call {target.call_id} ended before its recording was confirmed",
+        )
+
+    @staticmethod
+    def _unknown(target: _Target, *, is_taken: bool) -> Uncertain:
+        view = f"view {target.view_id} of call {target.call_id}"
+        if not is_taken:
+            return Uncertain(NAME, f"no answer tells about {view}; the same may be asked for again")
+        shows = "does not show as recorded" if target.format else "still shows as recorded"
+        return Unconfirmed(
+            NAME, f"the server took the request twice, but {view} {shows}; {_SWITCH}"
+        )

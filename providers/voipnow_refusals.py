@@ -1,0 +1,126 @@
+"""What a VoipNow server means when it does not say yes.
+
+Sources: the vendor's page (seed 002) and its list of return codes (providers.md 3.5).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .errors import (
+    BadCredentials,
+    NotFound,
+    ProviderError,
+    Rejected,
+    Throttled,
+    Uncertain,
+)
+from .exchange import Answer
+from .headers import retry_after
+from .privacy import tellable
+
+NAME = "voipnow"
+
+
+class Refused(Rejected):
+    """The server said no, with a ``code`` of its own, or None where it gave none."""
+
+    def __init__(self, provider: str, reason: str, code: str | None = None) -> None:
+        super().__init__(provider, reason)
+        # As with Throttled: an exception is rebuilt from its args.
+        self.args = (provider, reason, code)
+        self.code = code
+
+
+class FormatRefused(Refused):
+    """pc_recformat_invalid: it records neither as wav nor as wav49."""
+
+
+class CallRefused(Refused, NotFound):
+    """pc_phonecall_invalid: there is no such call; most often it has ended."""
+
+
+class ViewRefused(Refused, NotFound):
+    """pc_phonecallview_invalid: the call has no such view. A transfer or parking changes views, so
+    list the calls again, once.
+    """
+
+
+#: What the seed and the list of return codes document, and what to do about each.
+_CODES: dict[str, tuple[type[Refused], str]] = {
+    "pc_recformat_invalid": (
+        FormatRefused,
+        "the server does not take this format: give format wav or wav49",
+    ),
+    "pc_phonecall_invalid": (
+        CallRefused,
+        "there is no such call: it has ended, or call_id is wrong; list the calls of this user",
+    ),
+    "pc_phonecallview_invalid": (
+        ViewRefused,
+        "the call has no such view: a transfer changes views; list the calls for its view_id",
+    ),
+    "user_invalid": (Refused, "the server knows no such user: check user_id"),
+    "extension_invalid": (Refused, "the server knows no such extension: check extension"),
+    "request_not_implemented": (
+        Refused,
+        "this VoipNow server has no such request: check its version and api_path",
+    ),
+}
+
+
+def refusal(answer: Answer, what: str) -> ProviderError:
+    """What a status other than a success means; ``what`` was asked begins the reason."""
+    reason, code = error_reason(answer.body)
+    said = f"{what}: HTTP {answer.status}" + (f" ({reason})" if reason else "")
+    status = answer.status
+    if status in (429, 503):
+        return Throttled(NAME, said, retry_after(answer.headers))
+    if status in (401, 403):
+        return BadCredentials(
+            NAME,
+            f"{said}; the server refuses a new token: check that the App may use the UnifiedAPI "
+            "for this user",
+        )
+    if status in (400, 501) and code in _CODES:
+        kind, advice = _CODES[code]
+        return kind(NAME, f"{what}: {advice} (HTTP {status}, {code})", code)
+    if status == 404:
+        # A call that is missing is a 400 with a code: this is the address.
+        return Refused(NAME, f"{said}; the server has no such address: check api_path", code)
+    if 300 <= status < 400:
+        said += "; redirects are not followed: check base_url"
+    if 400 <= status < 500 and status != 408:
+        return Refused(NAME, said, code)
+    return Uncertain(NAME, said)
+
+
+def error_reason(body: bytes) -> tuple[str, str | None]:
+    """The reason in one line without numbers and credentials, and its code.
+
+    The API answers {"error": {"code", "message"}}, OAuth {"error": "...", "error_description"}
+    (providers.md 3.1 and 3.5). An empty reason where the body gives none.
+    """
+    error = _error(body[:65536])
+    if not isinstance(error, dict):
+        return "", None
+    code = error.get("code")
+    code = str(code).strip().lower() if isinstance(code, str | int) else None
+    texts = [error.get("code"), error.get("message")]
+    reason = ": ".join(text for text in texts if isinstance(text, str) and text.strip())
+    return tellable(reason), code or None
+
+
+def _error(body: bytes) -> Any:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        page = b"<html" in body[:1000].lower()
+        return {"message": "a page of HTML"} if page else None
+    if not isinstance(content, dict):
+        return None
+    error = content.get("error")
+    if isinstance(error, str):
+        return {"code": error, "message": content.get("error_description")}
+    return error

@@ -1,0 +1,218 @@
+"""Certified calls: requested at most once, and flagged where nobody can know (design 4)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from config.accounts import GsmblockchainAccount
+from config.masking import without
+from config.queues import DUE
+from ledger import states
+from ledger.call_outcomes import KIND, PLACED, REFUSED, UNKNOWN, UNSENT, Outcome
+from ledger.calls import MOST_COMMIT_SECONDS
+from ledger.cap import Cap
+from ledger.errors import CapReached, Expired, LedgerAway, NotPossible
+from ledger.job import Job
+from ledger.requests import Request
+from providers import errors as provider
+from providers.gsmblockchain import Gsmblockchain, Placed
+from providers.gsmblockchain_answers import understood
+from providers.telephone_numbers import BadCountry, BadNumber, e164, national
+
+from . import errors
+from .arguments import RequestCall
+from .attempt import Attempt
+from .consequences import THROTTLED_SECONDS, public
+from .front_door import job_task
+from .lateness import Deadline
+from .resources import calling_account, ledger
+from .turns import take_turn
+
+_log = logging.getLogger(__name__)
+
+_LIFETIME_SECONDS = 900.0
+_DECIDE = "it was not tried again; look in the provider's panel, then: python -m worker resolve"
+
+
+class _Unsent(Exception):
+    """The commit that lets the bytes leave was not confirmed in time: none of them left."""
+
+
+def _request(asked: RequestCall, task_id: str) -> Request:
+    account = calling_account(asked.account)
+    not_after = None if asked.not_after is None else asked.not_after.timestamp()
+    return Request(
+        kind=KIND,
+        account=account.alias,
+        request_id=asked.request_id,
+        parameters=_parameters(asked, account),
+        queue=DUE,
+        task_id=task_id,
+        not_after=not_after,
+        lifetime_seconds=_LIFETIME_SECONDS,
+        cap=_cap(account),
+    )
+
+
+def _parameters(asked: RequestCall, account: GsmblockchainAccount) -> dict[str, Any]:
+    """The canonical parameters. Raises InvalidArgument, which names the one that is wrong."""
+    country = asked.country.upper()
+    if account.countries is not None and country not in account.countries:
+        allowed = ", ".join(account.countries)
+        raise errors.InvalidArgument(
+            f"not done: country: account {account.alias!r} calls {allowed} only, not {country}"
+        )
+    if asked.max_seconds > account.max_seconds_per_call:
+        raise errors.InvalidArgument(
+            f"not done: max_seconds: account {account.alias!r} allows "
+            f"{account.max_seconds_per_call} seconds a call at most"
+        )
+    try:
+        phone = e164(country, asked.phone)
+    except BadCountry as error:
+        raise errors.InvalidArgument(f"not done: country: {error}") from None
+    except BadNumber as error:
+        raise errors.InvalidArgument(f"not done: phone: {error}") from None
+    company = {
+        name: getattr(asked, name) or getattr(account, name)
+        for name in ("company_name", "company_id")
+    }
+    for name, value in company.items():
+        if value is None:
+            raise errors.InvalidArgument(
+                f"not done: {name}: neither the task nor account {account.alias!r} gives it"
+            )
+    return {"country": country, "phone": phone, "max_seconds": asked.max_seconds, **company}
+
+
+@job_task(KIND, RequestCall, _request, at_once=True)
+def request_call(attempt: Attempt) -> Job:
+    """Ask the platform for a certified call, at most once: {job_id, state, platform_phone}."""
+    account = calling_account(attempt.job.account)
+    attempt.quiet_seconds = 2 * account.timeout_seconds + ledger().leases.seconds
+    deadline = Deadline(attempt)
+    deadline.refuse_late()
+    attempt.check()
+    take_turn(account, lambda reason, seconds: deadline.wait(reason, seconds, progressed=False))
+    try:
+        placed = _placed(attempt, account)
+    except (CapReached, provider.Unreachable) as error:
+        seconds = attempt.patience("troubles")
+        raise deadline.wait(str(error), seconds, progressed=False) from None
+    except ValueError as error:
+        raise errors.InvalidArgument(f"not done: {error}") from None
+    except Expired as error:
+        raise errors.Expired(str(error)) from None
+    except NotPossible as error:
+        raise errors.Cancelled(str(error)) from None
+    except _Unsent as error:
+        return _stored(attempt, _unsent(str(error)))
+    except provider.ProviderError as error:
+        _let_rest(account, error)
+        return _stored(attempt, _refused(error, account))
+    return _stored(attempt, _accepted(placed, account))
+
+
+def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
+    asked = attempt.job.parameters
+    country, phone = national(asked["country"], asked["phone"])
+
+    def before_bytes() -> None:
+        begun = time.monotonic()
+        try:
+            ledger().calls.send(attempt.lease, _cap(account))
+        except LedgerAway as error:
+            raise _Unsent(str(error)) from None
+        if time.monotonic() - begun > MOST_COMMIT_SECONDS:
+            raise _Unsent("the ledger took too long to confirm that it may be sent")
+
+    return Gsmblockchain(account).call(
+        country=country,
+        phone=phone,
+        max_seconds=asked["max_seconds"],
+        company_name=asked["company_name"],
+        company_id=asked["company_id"],
+        before_bytes=before_bytes,
+    )
+
+
+def _cap(account: GsmblockchainAccount) -> Cap:
+    return Cap(account.max_calls_per_day, account.timezone)
+
+
+def _let_rest(account: GsmblockchainAccount, error: provider.ProviderError) -> None:
+    """After a 429 or 503 the other calls of the account are held back."""
+    if getattr(error, "http_status", None) not in (429, 503):
+        return
+    seconds = getattr(error, "retry_after", None) or THROTTLED_SECONDS
+    try:
+        ledger().accounts.postpone(account.alias, seconds, f"the provider asked to wait: {error}")
+    except LedgerAway as away:
+        _log.warning("account %s is not held back: %s", account.alias, away)
+
+
+def _kept(answer: bytes, account: GsmblockchainAccount) -> bytes:
+    """The answer as it came, but for a password that it repeats: receipts are handed to others."""
+    text = answer.decode("utf-8", "surrogateescape")
+    clean = without(text, [account.password.get_secret_value()])
+    return answer if clean == text else clean.encode("utf-8", "surrogateescape")
+
+
+def _accepted(placed: Placed, account: GsmblockchainAccount) -> Outcome:
+    return Outcome(
+        states.DONE,
+        PLACED,
+        result={"state": states.DONE, "platform_phone": placed.platform_phone},
+        http_status=placed.http_status,
+        answer=_kept(placed.answer, account),
+        platform_phone=placed.platform_phone,
+    )
+
+
+def _unsent(why: str) -> Outcome:
+    failure = errors.Unreachable(
+        f"not done: {why}; nothing was sent; to call, send a new request id"
+    )
+    return Outcome(states.FAILED, UNSENT, str(failure), errors.stored(failure))
+
+
+def _refused(error: provider.ProviderError, account: GsmblockchainAccount) -> Outcome:
+    """A refusal that was understood is an answer; everything else nobody can know."""
+    status = getattr(error, "http_status", None)
+    answer = _kept(getattr(error, "answer", b""), account)
+    if isinstance(error, provider.Rejected):
+        failure = public(error)
+        said = understood(answer)
+        return Outcome(
+            states.FAILED,
+            REFUSED,
+            str(failure),
+            errors.stored(failure),
+            http_status=status,
+            answer=answer,
+            error_message=said.error_message if said else None,
+        )
+    unknown = errors.Uncertain(f"unknown: {error}; {_DECIDE}")
+    return Outcome(
+        states.NEEDS_DECISION,
+        UNKNOWN,
+        str(unknown),
+        errors.stored(unknown),
+        http_status=status,
+        answer=answer,
+    )
+
+
+def _stored(attempt: Attempt, outcome: Outcome) -> Job:
+    """Store what became of the request, however long the ledger is away: only this process knows
+    it. Killed meanwhile, the call waits for a decision.
+    """
+    while True:
+        try:
+            return ledger().calls.answered(attempt.lease, outcome, own_task=attempt.task_id)
+        except LedgerAway as error:
+            _log.warning("the outcome of job %s waits: %s", attempt.job.job_id, error)
+            attempt.lease.progress(attempt.quiet_seconds)
+            time.sleep(1)

@@ -1,0 +1,171 @@
+"""Collecting a recording whose end was told: its file in the archive, or a visible failure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from archive.errors import Contradiction, Damaged
+from config.logging import mask
+from config.queues import DOWNLOADS, DUE
+from config.settings import settings
+from ledger import instructions as recorded
+from ledger import states
+from ledger.instructions import Instruction
+from ledger.job import Job, iso
+from ledger.requests import Request
+from providers.errors import NotFound, ProviderError
+
+from . import errors
+from .arguments import JobArguments, Text
+from .attempt import Attempt, Ended, Wait
+from .consequences import consequences
+from .front_door import job_task
+from .ozeki import client, ozeki_account
+from .resources import ledger
+from .singles import Single, fetch_again, keep
+
+KIND = "recording.collect"
+
+#: How long after a call is no longer listed its recording's end may still be told (issue 4).
+_MISSING_SECONDS = 600.0
+#: A server may tell of a file a moment before it gives it away.
+_MOST_ABSENT = 5
+_WAITS = "waits for the recording's end, which the telephone system tells"
+
+
+class CollectRecording(JobArguments):
+    """``earwitness.recording.collect``: who asks joins the collection that a start opened."""
+
+    call_id: Text
+
+
+def collection(alias: str, start_job_id: str, call_id: str) -> Request:
+    """The request of a collection, opened beside the start with this job id."""
+    return Request(
+        kind=KIND,
+        account=alias,
+        # No caller can use it, and no person takes it for the start's own id.
+        request_id=f"{start_job_id}/recording",
+        parameters={"call_id": call_id, "start_job_id": start_job_id},
+        queue=DUE,
+        waits_seconds=settings().poll_first_seconds,
+        reason=_WAITS,
+    )
+
+
+def _joined(asked: CollectRecording, _task_id: str) -> tuple[Job, int | None]:
+    ozeki_account(asked.account)
+    instruction = ledger().instructions.newest(asked.account, asked.call_id)
+    if instruction is None or instruction.collect_job_id is None:
+        raise errors.InvalidArgument(
+            f"not done: call_id: no recording of call {mask(asked.call_id)} is collected for "
+            f"account {asked.account!r}; a collection is opened by recording.start"
+        )
+    return ledger().jobs.job(instruction.collect_job_id), None
+
+
+@job_task(KIND, CollectRecording, _joined)
+def collect_recording(attempt: Attempt) -> Ended:
+    """Fetch a finished recording into the archive: ``{job_id, path, sha256, bytes}``."""
+    instruction = _instruction(attempt)
+    if instruction.record_url is None:
+        _look(attempt, instruction)
+        # It may have been told while the server was asked.
+        instruction = _instruction(attempt)
+    if instruction.record_url is None:
+        raise Wait(attempt.job.work["why"], attempt.patience("looks"), progressed=False)
+    if attempt.job.queue != DOWNLOADS:
+        raise Wait("its end was told; it is fetched", 0, queue=DOWNLOADS)
+    return _collected(attempt, instruction, instruction.record_url)
+
+
+def _instruction(attempt: Attempt) -> Instruction:
+    start_job_id = attempt.job.parameters["start_job_id"]
+    found = ledger().instructions.of_job(start_job_id)
+    assert found is not None, "a collection and its instruction are opened in one transaction"
+    return found
+
+
+def _look(attempt: Attempt, instruction: Instruction) -> None:
+    """See whether the end may still be told; noted as ``why`` it is waited for.
+
+    Raises Rejected where nothing was started, NotReady where the end should have been told.
+    """
+    start = ledger().jobs.job(instruction.job_id)
+    if _never_began(start, instruction):
+        raise errors.Rejected(f"not done: the recording was not started: {start.reason}")
+    hours = ozeki_account(attempt.job.account).collect_deadline_hours
+    if attempt.age_seconds > hours * 3600:
+        raise errors.NotReady(
+            f"not done: the end of the recording was not told within {hours:g} hours "
+            "(collect_deadline_hours); fetch it by hand"
+        )
+    try:
+        with client(attempt) as ozeki:
+            live = any(call["call_id"] == instruction.call_id for call in ozeki.active_calls())
+    except ProviderError as error:
+        attempt.job.work["why"] = f"{_WAITS}; whether its call goes on is not known: {error}"
+        return
+    gone = ledger().instructions.call_seen(instruction.token, live=live)
+    attempt.job.work["why"] = _WAITS if live else f"{_WAITS}; its call is over"
+    if gone is not None and gone >= _MISSING_SECONDS:
+        raise errors.NotReady(
+            "not done: the end of the recording was not told within ten minutes of its call's end; "
+            "see that the server reaches EARWITNESS_HOOKS_URL, and fetch the recording by hand"
+        )
+
+
+def _never_began(start: Job, instruction: Instruction) -> bool:
+    """Whether the start has ended and the server was surely never told to record."""
+    if instruction.state != recorded.ARMED or not start.ended:
+        return False
+    if start.state == states.CANCELLED:
+        return not start.work.get("asked")
+    return start.error is not None and start.error["type"] != "Uncertain"
+
+
+def _collected(attempt: Attempt, instruction: Instruction, url: str) -> Ended:
+    single = Single(
+        provider="ozeki",
+        recording_id=attempt.job.job_id,
+        # Of the ledger's row alone, so that whoever tries again finds the same place.
+        day=datetime.fromtimestamp(instruction.created_at, UTC).date(),
+        known=_known(instruction, url),
+    )
+    with consequences(attempt, waits_for_credentials=False), client(attempt) as ozeki:
+        try:
+            audio, metadata = keep(
+                attempt, single, lambda etag, offset: ozeki.recording(url, etag=etag, offset=offset)
+            )
+        except NotFound as error:
+            _ask_again(attempt, error)
+            raise
+        except Contradiction:
+            raise
+        except Damaged as error:
+            fetch_again(attempt, error)
+            raise
+    result = {"path": audio.path, "sha256": audio.sha256, "bytes": audio.bytes}
+    return Ended(result, owed=[("chain", {"path": metadata.path, "sha256": metadata.sha256})])
+
+
+def _known(instruction: Instruction, url: str) -> dict[str, Any]:
+    """What is known of the recording; of its address the file's name alone, since a query may hold
+    a key.
+    """
+    return {
+        "call_id": instruction.call_id,
+        "start": iso(instruction.answered_at),
+        "end": iso(instruction.completed_at),
+        "control": instruction.control,
+        "file_name": unquote(urlsplit(url).path.rpartition("/")[2]),
+    }
+
+
+def _ask_again(attempt: Attempt, error: NotFound) -> None:
+    times = int(attempt.job.work.get("absent", 0)) + 1
+    attempt.job.work["absent"] = times
+    if times < _MOST_ABSENT:
+        raise Wait(f"{error}; asked for again", attempt.patience("fetches")) from None

@@ -1,0 +1,39 @@
+"""``not_after``: past it nothing is sent, and whoever asked learns so without delay."""
+
+from __future__ import annotations
+
+import time
+
+from .attempt import Attempt, Wait
+from .errors import Expired
+
+
+class Deadline:
+    """The ``not_after`` of a job that was claimed just now. The claim's moment is the database's;
+    from then on this process' monotonic clock counts.
+    """
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._job = attempt.job
+        self._claimed = time.monotonic()
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is too late to send anything."""
+        return self._left() <= 0
+
+    def refuse_late(self) -> None:
+        """Raise Expired where it is too late and nothing was sent."""
+        if self.passed:
+            why = f"; last: {self._job.reason}" if self._job.reason else ""
+            raise Expired(f"not done: not_after has passed and nothing was sent{why}")
+
+    def wait(self, reason: str, seconds: float, *, progressed: bool = True) -> Wait:
+        """A wait that ends at ``not_after`` at the latest."""
+        return Wait(reason, min(seconds, max(self._left(), 0.0)), progressed=progressed)
+
+    def _left(self) -> float:
+        if self._job.not_after is None:
+            return float("inf")
+        since_claim = time.monotonic() - self._claimed
+        return self._job.not_after - self._job.updated_at - since_claim

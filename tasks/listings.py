@@ -1,0 +1,59 @@
+"""Tasks that ask and open no job: they answer or fail (design 4)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from providers.errors import ProviderError, Throttled, Uncertain, Unreachable
+
+from .consequences import public, throttled
+
+#: Three tries within half a minute.
+_TRY_AGAIN_AFTER = (1.0, 4.0)
+_LONGEST_PAUSE_SECONDS = 20.0
+
+Answer = TypeVar("Answer")
+
+
+class Listing:
+    """The result of a task that lists: personal data for its caller alone. Logs and events show
+    only how much of ``what`` it is.
+    """
+
+    def __init__(self, content: dict[str, Any], count: int, what: str) -> None:
+        self._content = content
+        self._count = count
+        self._what = what
+
+    def __json__(self) -> dict[str, Any]:
+        return self._content
+
+    def __repr__(self) -> str:
+        return f"<{self._count} {self._what}{'s' * (self._count != 1)}>"
+
+
+def answered(alias: str, ask: Callable[[], Answer]) -> Answer:
+    """Ask up to three times; a provider that asks to wait is waited for once, if it is not long.
+
+    Raises what callers see (`errors`) for what the provider's client raised last.
+    """
+    waited = False
+    tries = iter((*_TRY_AGAIN_AFTER, None))
+    while True:
+        try:
+            return ask()
+        except Throttled as error:
+            seconds = throttled(alias, error)
+            if waited or seconds > _LONGEST_PAUSE_SECONDS:
+                raise public(error) from None
+            waited = True
+            time.sleep(seconds)
+        except (Unreachable, Uncertain) as error:
+            pause = next(tries)
+            if pause is None:
+                raise public(error) from None
+            time.sleep(pause)
+        except ProviderError as error:
+            raise public(error) from None

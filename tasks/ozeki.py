@@ -1,0 +1,37 @@
+"""An Ozeki account and its client for one attempt: paused, spaced and watched by the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from config.accounts import OzekiAccount
+from providers.ozeki import Ozeki
+
+from .attempt import Attempt, Wait
+from .errors import InvalidArgument
+from .resources import account, ledger
+from .turns import take_turn
+
+
+def ozeki_account(alias: str) -> OzekiAccount:
+    """The Ozeki account with this alias. Raises InvalidArgument."""
+    found = account(alias)
+    if not isinstance(found, OzekiAccount):
+        raise InvalidArgument(
+            f"not done: account: {alias!r} is a {found.provider} account; this task is for ozeki"
+        )
+    return found
+
+
+def client(attempt: Attempt, wait: Callable[[str, float], Exception] = Wait) -> Ozeki:
+    """The client of the job's account. From now on the attempt's signs of life cover a call's total
+    deadline; a pause of the account or a far turn raises what ``wait`` makes of it.
+    """
+    found = ozeki_account(attempt.job.account)
+    attempt.quiet_seconds = 2 * found.timeout_seconds + ledger().leases.seconds
+
+    def before_call() -> None:
+        attempt.check()
+        take_turn(found, wait)
+
+    return Ozeki(found, before_call=before_call)

@@ -1,0 +1,220 @@
+"""Starting to record a live call on an Ozeki server: asked by HTTP, or told by an OzML document.
+
+Sources: the Record command of the HTTP API (seed 003) and of OzML (seed 001); providers.md 2.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from config.accounts import OzekiAccount
+from config.settings import settings
+from ledger import instructions as recorded
+from ledger.instructions import Instruction
+from ledger.job import iso
+from ledger.requests import Request, ToRecord
+from providers import errors as provider
+from providers import ozml
+
+from . import errors
+from .attempt import Attempt, Ended, Wait
+from .collecting import collection
+from .consequences import public
+from .lateness import Deadline
+from .ozeki import client
+from .ozeki_documents import OF_DOCUMENTS, document, told_to
+from .resources import ledger
+
+_OTHERS = ("view_id", "extension", "user_id")
+#: A notification's answer is entered in the ledger a moment after it was given.
+_LAST_LOOK_SECONDS = 5.0
+
+
+def request_parameters(asked: Any, account: OzekiAccount) -> dict[str, Any]:
+    """The canonical parameters of a start: ``call_id``, ``format`` and what else was given.
+
+    Raises InvalidArgument, which names the argument that the account's control ignores or that no
+    server could read.
+    """
+    for name in _OTHERS:
+        if name in asked.model_fields_set and getattr(asked, name, None) is not None:
+            raise errors.InvalidArgument(f"not done: {name}: only voipnow heeds it; leave it out")
+    given = {name: getattr(asked, name, None) for name in (*OF_DOCUMENTS, "finished_url")}
+    parameters = {
+        "call_id": asked.call_id,
+        "format": asked.format or "mp3",
+        **{name: value for name, value in given.items() if value is not None},
+    }
+    if account.control == "http":
+        _refuse_ignored(parameters)
+        control = "ozml_third_party"
+    else:
+        control = account.control
+    try:
+        # By HTTP the same values travel in a query; what no document could carry is refused too.
+        document(control, parameters, parameters.get("finished_url"))
+    except ozml.BadParameter as error:
+        raise errors.InvalidArgument(f"not done: {error.field}: {error.why}") from None
+    _refuse_no_address(parameters.get("finished_url"))
+    return parameters
+
+
+def opened_with(request: Request, account: OzekiAccount) -> Request:
+    """The request of a start with what is opened in its transaction: the instruction, and the job
+    that collects the recording where its end will be told to us.
+    """
+    parameters = request.parameters
+    instruction = ToRecord(
+        token=secrets.token_urlsafe(32),
+        call_id=parameters["call_id"],
+        control=account.control,
+        parameters=parameters,
+    )
+    why_not = _not_collected(parameters, account)
+    if why_not is not None:
+        return replace(request, to_record=instruction, work={"not_collected": why_not})
+    collects = collection(account.alias, request.job_id, parameters["call_id"])
+    return replace(request, to_record=instruction, beside=collects)
+
+
+def start(attempt: Attempt) -> Ended:
+    """Record the call: ``{job_id, call_id, format, recording_since, collected, collect_job_id}``,
+    or why it is not collected.
+
+    By HTTP the server is asked; what is unknown is asked again while the call is listed. Under OzML
+    the attempt waits until a notification was answered with the document, or ``not_after``.
+    """
+    instruction = ledger().instructions.of_job(attempt.job.job_id)
+    if instruction is None:
+        raise errors.Rejected(
+            "not done: a start is not repeated later; to record the call, send a new request id"
+        )
+    if instruction.state != recorded.ARMED:
+        return _started(attempt, instruction)
+    if instruction.control == "http":
+        return _asked(attempt, instruction)
+    raise _awaited(attempt)
+
+
+def _asked(attempt: Attempt, instruction: Instruction) -> Ended:
+    times = int(attempt.job.work.get("asked", 0))
+    deadline = Deadline(attempt)
+    _refuse_late(deadline, attempt, times)
+
+    def wait(reason: str, seconds: float) -> Wait:
+        return deadline.wait(reason, seconds, progressed=False)
+
+    with client(attempt, wait) as ozeki:
+        try:
+            if times and not _is_live(ozeki.active_calls(), instruction.call_id):
+                raise errors.Uncertain(
+                    "unknown: the call ended before the server confirmed that it records it; if it "
+                    "did, the recording is collected"
+                )
+            # Noted first: killed after it, nobody may say that the server was never asked.
+            attempt.note(asked=times + 1)
+            ozeki.record(
+                instruction.call_id,
+                attempt.job.parameters["format"],
+                told_to(instruction),
+            )
+        except provider.Uncertain as error:
+            raise wait(str(error), attempt.patience("troubles")) from None
+        except provider.Temporary as error:
+            attempt.job.work["asked"] = times
+            raise wait(str(error), attempt.patience("troubles")) from None
+        except provider.ProviderError as error:
+            raise _refused(error, times) from None
+    ledger().instructions.answered(instruction.token)
+    found = ledger().instructions.of_job(attempt.job.job_id)
+    assert found is not None
+    return _started(attempt, found)
+
+
+def _refused(error: provider.ProviderError, times: int) -> errors.JobError:
+    if times:
+        # An earlier request may have been carried out, and this one come after the call's end.
+        return errors.Uncertain(f"unknown: it was asked for before, without an answer; {error}")
+    return public(error)
+
+
+def _is_live(calls: list[dict[str, Any]], call_id: str) -> bool:
+    return any(call["call_id"] == call_id for call in calls)
+
+
+def _refuse_late(deadline: Deadline, attempt: Attempt, times: int) -> None:
+    if not times:
+        deadline.refuse_late()
+    elif deadline.passed:
+        why = f"; last: {attempt.job.reason}" if attempt.job.reason else ""
+        raise errors.Uncertain(f"unknown: not_after has passed without an answer{why}")
+
+
+def _awaited(attempt: Attempt) -> Exception:
+    """A wait for the call's next notification. The answer makes the job due; in case that came
+    while this attempt ran, it looks again soon after it was armed, and once past ``not_after``.
+    """
+    job = attempt.job
+    looks = int(job.work.get("looks", 0))
+    job.work["looks"] = looks + 1
+    why = "waits for the call's next notification, which is answered with the document"
+    if job.not_after is None or job.updated_at < job.not_after:
+        left = None if job.not_after is None else job.not_after - job.updated_at
+        return Wait(why, min(1.0 if looks == 0 else 3600.0, 3600.0 if left is None else left))
+    if not job.work.get("late"):
+        job.work["late"] = True
+        return Wait(why, _LAST_LOOK_SECONDS)
+    return errors.Expired(
+        "not done: not_after has passed and no notification of the call came that may be answered; "
+        "see that the server notifies EARWITNESS_HOOKS_URL and that the receiver runs"
+    )
+
+
+def _started(attempt: Attempt, instruction: Instruction) -> Ended:
+    result = {
+        "call_id": instruction.call_id,
+        "format": instruction.parameters["format"],
+        "recording_since": iso(instruction.answered_at),
+        "collected": instruction.collect_job_id is not None,
+    }
+    if instruction.collect_job_id is not None:
+        return Ended({**result, "collect_job_id": instruction.collect_job_id})
+    return Ended({**result, "not_collected_because": attempt.job.work.get("not_collected")})
+
+
+def _not_collected(parameters: dict[str, Any], account: OzekiAccount) -> str | None:
+    """Why nobody of us will hear of the recording's end, or None."""
+    if "finished_url" in parameters:
+        return "its end is told to the finished_url that was given"
+    if settings().hooks_url is None:
+        return "EARWITNESS_HOOKS_URL is not set, so that nobody can tell us of its end"
+    if not account.allowed_networks:
+        return (
+            f"account {account.alias} has no allowed_networks, so that nobody may tell of its end"
+        )
+    return None
+
+
+def _refuse_ignored(parameters: dict[str, Any]) -> None:
+    for name in OF_DOCUMENTS:
+        if name in parameters:
+            raise errors.InvalidArgument(
+                f"not done: {name}: is ignored under control by http; leave it out"
+            )
+
+
+def _refuse_no_address(url: str | None) -> None:
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        is_address = False
+    if not is_address or not url.isprintable() or " " in url:
+        raise errors.InvalidArgument(
+            "not done: finished_url: is no address that begins with http:// or https://"
+        )

@@ -1,0 +1,65 @@
+"""What people may see of a task: its arguments' names, of which account and day they are, and its
+result without numbers.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from config.masking import mask
+from config.settings import settings
+
+#: A caller may call an argument anything; what is no name of ours is not repeated.
+_NAME = re.compile(r"[a-z][a-z_]{0,39}")
+
+
+def shown_arguments(given: Mapping[Any, Any]) -> str:
+    """`{account: india, day: 2026-11-20, filters: ...}`: values only where they are an account of
+    this deployment or a day.
+    """
+    names = sorted({name if _is_name(name) else "..." for name in given})
+    return "{" + ", ".join(_shown(name, given.get(name)) for name in names) + "}"
+
+
+def shown_result(text: str) -> str:
+    """A result as Python writes it, its texts masked; counts stay as they are."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return mask(text)
+    return repr(_masked(value))
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _masked(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(inner) for inner in value]
+    return mask(value) if isinstance(value, str) else value
+
+
+def known_account(value: object) -> bool:
+    """Whether this is the alias of an account, and not something that a caller put in its place."""
+    return isinstance(value, str) and value in settings().accounts
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
+def _shown(name: str, value: object) -> str:
+    if name == "...":
+        return name
+    harmless = (name == "account" and known_account(value)) or (name == "day" and _is_day(value))
+    return f"{name}: {value if harmless else '...'}"
+
+
+def _is_day(value: object) -> bool:
+    try:
+        return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False

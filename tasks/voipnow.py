@@ -1,0 +1,21 @@
+"""A VoipNow client: its token on the shelf of all workers, paused and spaced as the ledger says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from config.accounts import VoipnowAccount
+from providers.voipnow import Voipnow
+
+from .resources import ledger
+from .turns import turn_or_throttled
+
+
+def client(account: VoipnowAccount, before_call: Callable[[], None]) -> Voipnow:
+    """The account's client; ``before_call`` is called before each HTTP call."""
+    return Voipnow(account, ledger().accounts.shelf(account.alias), before_call=before_call)
+
+
+def plain_client(account: VoipnowAccount) -> Voipnow:
+    """The account's client for a task that opens no job; a pause raises Throttled."""
+    return client(account, turn_or_throttled(account))

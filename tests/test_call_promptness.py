@@ -1,0 +1,53 @@
+"""A certified call never waits behind transfers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+
+from .certified_calls import call_house
+from .deployment import Deployment, account_toml, eventually
+from .simulators import Simulators
+
+Deploy = Callable[..., Deployment]
+
+DAY = date(2026, 11, 1)
+MB = 1_000_000
+TRANSFERS = 8
+#: The bound that design and issue name; a call that waited for a transfer would take 40 seconds.
+PROMPT_SECONDS = 2.0
+
+
+def test_a_call_reaches_the_platform_beside_eight_large_transfers(
+    deploy: Deploy, simulators: Simulators
+) -> None:
+    """One worker, eight transfers of 200 MB due at 5 MB/s: the call is at the platform within two
+    seconds of being enqueued.
+    """
+    india = simulators.vonage.account(username="john.doe@vbc.prod")
+    india.configure(bytes_per_second=5 * MB, ready_after_polls=0)
+    days = [DAY + timedelta(days=number) for number in range(TRANSFERS)]
+    for day in days:
+        india.seed(day, "Asia/Kolkata", 4, size_bytes=50 * MB)
+    calling = call_house(deploy, simulators, timeout_seconds=30)
+    with calling.house.accounts_file.open("a") as file:
+        file.write(account_toml("india", india.configuration(), {"catchup_days": 1}))
+    calling.house.worker()
+    with calling.house.producer() as app:
+        for day in days:
+            calling.house.send(app, "export.run", account="india", day=day.isoformat())
+        jobs = calling.house.ledger.jobs
+        eventually(
+            lambda: (
+                len(jobs.jobs(kind="export.retrieve")) == TRANSFERS
+                and any(job.transfer for job in jobs.jobs(kind="export.retrieve"))
+            ),
+            within=90,
+            what="the transfers were not under way",
+        )
+        enqueued = time.time()
+        calling.ask(app, "r1").get(timeout=30)
+    came = calling.platform.calls()[0]["at"]
+    assert came - enqueued < PROMPT_SECONDS
+    assert all(job.state != "done" for job in jobs.jobs(kind="export.retrieve"))

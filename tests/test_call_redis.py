@@ -1,0 +1,111 @@
+"""Redis breaks while a call is under way: one call, and its outcome is kept and told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from .certified_calls import CallHouse, call_house
+from .deployment import Deployment, Process, eventually
+from .servers import Valkey
+from .simulators import Simulators
+
+Deploy = Callable[..., Deployment]
+
+#: As long as the result backend waits, and as long as it was promised.
+FREEZES = [
+    pytest.param(7, id="7s"),
+    pytest.param(30, id="30s", marks=[pytest.mark.soak, pytest.mark.timeout(300)]),
+]
+
+
+def under_way(deploy: Deploy, simulators: Simulators, seconds: float = 3.0) -> CallHouse:
+    """A house whose platform answers after so many seconds."""
+    calling = call_house(deploy, simulators, timeout_seconds=60)
+    calling.platform.configure(answer_seconds=seconds)
+    return calling
+
+
+def asked(calling: CallHouse) -> tuple[Any, Process]:
+    """A call asked for, which the platform has counted and not yet answered."""
+    worker = calling.house.worker()
+    with calling.house.producer() as app:
+        result = calling.ask(app, "r1")
+        eventually(lambda: calling.placed() == 1)
+    calling.in_state("r1", "sending")
+    return result, worker
+
+
+def told(calling: CallHouse) -> Any:
+    """What a caller is told who asks once more, as a lost result is asked for."""
+    with calling.house.producer() as app:
+        return calling.ask(app, "r1").get(timeout=60)
+
+
+def one_call(calling: CallHouse) -> None:
+    """The job is done, whoever asks is told so, and the platform counted one call."""
+    job = calling.in_state("r1", "done", within=60)
+    assert told(calling)["job_id"] == job.job_id
+    assert calling.placed() == 1
+
+
+def test_connections_killed(deploy: Deploy, simulators: Simulators, valkey: Valkey) -> None:
+    """Every connection to Redis is cut; the worker's log shows that it was lost."""
+    calling = under_way(deploy, simulators)
+    result, worker = asked(calling)
+    with valkey.client() as client:
+        for connection in client.client_list():
+            if connection["id"] != str(client.client_id()):
+                client.client_kill_filter(_id=connection["id"])
+    eventually(lambda: "onnection to broker lost" in worker.log(), what="nothing was lost")
+    assert result.get(timeout=60)["state"] == "done"
+    one_call(calling)
+
+
+@pytest.mark.parametrize("seconds", FREEZES)
+def test_frozen(deploy: Deploy, simulators: Simulators, valkey: Valkey, seconds: float) -> None:
+    """Redis answers nobody for a while; the call's outcome is in the ledger meanwhile."""
+    calling = under_way(deploy, simulators, 1.0)
+    result, _ = asked(calling)
+    valkey.freeze()
+    try:
+        calling.in_state("r1", "done")
+        time.sleep(seconds)  # the fault itself lasts so long
+    finally:
+        valkey.thaw()
+    with calling.house.producer() as app:
+        assert app.AsyncResult(result.id).get(timeout=60)["state"] == "done"
+    one_call(calling)
+
+
+def test_restarted(deploy: Deploy, simulators: Simulators, valkey: Valkey) -> None:
+    """Redis ends and comes back empty."""
+    calling = under_way(deploy, simulators)
+    asked(calling)
+    valkey.stop()
+    calling.in_state("r1", "done")
+    valkey.start()
+    one_call(calling)
+
+
+def test_flushed(deploy: Deploy, simulators: Simulators, valkey: Valkey) -> None:
+    """Everything in Redis is gone, the message that asked as well."""
+    calling = under_way(deploy, simulators)
+    asked(calling)
+    with valkey.client() as client:
+        client.flushall()
+    one_call(calling)
+
+
+def test_a_task_that_nobody_knows_ends_nothing(deploy: Deploy, simulators: Simulators) -> None:
+    """A message for a task that does not exist is refused to its sender; the worker goes on."""
+    calling = under_way(deploy, simulators, 0.0)
+    calling.house.worker()
+    with calling.house.producer() as app:
+        unknown = app.send_task("earwitness.no.such", kwargs={}, queue="earwitness")
+        with pytest.raises(Exception, match=r"earwitness\.no\.such"):
+            unknown.get(timeout=20)
+        assert calling.ask(app, "r1").get(timeout=20)["state"] == "done"

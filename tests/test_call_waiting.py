@@ -1,0 +1,62 @@
+"""A call whose connection does not stand yet, and one whose worker is told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from .certified_calls import call_house
+from .deployment import Deployment, eventually
+from .gates import gate
+from .simulators import Simulators
+
+Deploy = Callable[..., Deployment]
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_a_connection_that_never_stands_is_tried_again_until_not_after(
+    deploy: Deploy, simulators: Simulators, opens: bool
+) -> None:
+    """A connect timeout is no request: the call is placed when the platform answers in time, and
+    ends *failed* (Expired), with no call, when it does not.
+    """
+    with gate(simulators.url) as held:
+        calling = call_house(
+            deploy, simulators, timeout_seconds=1, base_url=f"{held.url}/gsmblockchain"
+        )
+        calling.house.worker()
+        until = datetime.now(UTC) + timedelta(seconds=60 if opens else 3)
+        with calling.house.producer() as app:
+            asked = calling.ask(app, "r1", not_after=until.isoformat())
+            job = calling.in_state("r1", "waiting")
+            assert "ConnectTimeout" in str(job.reason)
+            if opens:
+                held.open()
+                assert asked.get(timeout=30)["state"] == "done"
+            else:
+                with pytest.raises(Exception, match=r"^not done: not_after has passed") as expired:
+                    asked.get(timeout=30)
+                assert type(expired.value).__name__ == "Expired"
+                calling.in_state("r1", "failed")
+                held.open()
+    assert calling.placed() == int(opens)
+
+
+def test_a_worker_that_is_told_to_stop_hears_the_answer_first(
+    deploy: Deploy, simulators: Simulators
+) -> None:
+    """SIGTERM during a call: the worker ends after the outcome is stored, and nobody has to
+    decide.
+    """
+    calling = call_house(deploy, simulators, timeout_seconds=30)
+    calling.platform.configure(answer_seconds=2.0)
+    worker = calling.house.worker()
+    with calling.house.producer() as app:
+        asked = calling.ask(app, "r1")
+        eventually(lambda: calling.placed() == 1)
+        assert worker.stop() == 0
+        calling.in_state("r1", "done")
+        assert asked.get(timeout=10)["state"] == "done"
+    assert calling.placed() == 1

@@ -1,0 +1,128 @@
+"""What the tests of the VoipNow client share: an account, and a server of set answers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl
+
+import httpx
+
+from config.accounts import VoipnowAccount
+from providers.voipnow import Voipnow
+from tests.simulators.voipnow_door import AppDoor
+
+from .vonage_accounts import MemoryShelf, Step, raw, shown
+
+BASE = "https://pbx.example"
+TOKEN = f"{BASE}/oauth/token.php"
+SECRET = 'client"secret/= &% canary'
+CALL = "b817d2618fe6f1804333"
+OTHER = "34600123456"
+
+
+def account(**more: Any) -> VoipnowAccount:
+    """An account with its own server."""
+    fields = {"base_url": BASE, "client_id": "~app-1", "client_secret": SECRET, **more}
+    return VoipnowAccount.model_validate({"provider": "voipnow", "alias": "pbx", **fields})
+
+
+class Server(httpx.BaseTransport):
+    """Answers with what a test laid out, in order, and token requests with tokens unless
+    ``grants`` are laid out too.
+    """
+
+    def __init__(self, *answers: Step, grants: list[Step] | None = None) -> None:
+        self.requests: list[httpx.Request] = []
+        self.forms: list[dict[str, str]] = []
+        self._answers = iter(answers)
+        self._grants = iter(grants) if grants is not None else map(granted, itertools.count(1))
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        steps: Iterator[Step]
+        if str(request.url) == TOKEN:
+            self.forms.append(dict(parse_qsl(request.read().decode())))
+            steps = self._grants
+        else:
+            self.requests.append(request)
+            steps = self._answers
+        step = next(steps, None)
+        assert step is not None, f"one more request than expected: {request.method} {request.url}"
+        if isinstance(step, Exception):
+            raise step
+        return step(request) if callable(step) else step
+
+
+def granted(number: int = 1, **more: Any) -> httpx.Response:
+    """The token endpoint's answer with the token access-N."""
+    return shown({"access_token": f"access-{number}", "expires_in": 3600, **more})
+
+
+def client(*answers: Step, **more: Any) -> Voipnow:
+    """A client whose server answers so, on a shelf of its own."""
+    return Voipnow(account(**more), MemoryShelf(), transport=Server(*answers))
+
+
+def connect(door: AppDoor, shelf: MemoryShelf | None = None, **more: Any) -> Voipnow:
+    """A client of the simulated server, as one more worker has it."""
+    table = {"alias": "pbx", "timeout_seconds": 10, **door.configuration(), **more}
+    return Voipnow(VoipnowAccount.model_validate(table), shelf or MemoryShelf())
+
+
+def view(number: object = "01", **more: Any) -> dict[str, Any]:
+    """A view as the vendor's page shows it; a field that is None is left out."""
+    told = {
+        "id": number,
+        "extension": "0003*210",
+        "answered": "2012-06-27T16:08:55+03:00",
+        "status": "5",
+        "callerId": "John Doe <3333>",
+        "source": ["7778888"],
+        "destination": ["0003*210"],
+        **more,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def phone_call(*views: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A call as the vendor's page shows it."""
+    return {
+        "id": CALL,
+        "extension": "0003*210",
+        "ownerId": "3",
+        "published": "2012-06-27T16:08:50+02:00",
+        "phoneCallView": list(views) or [view()],
+        **more,
+    }
+
+
+def listed(*calls: dict[str, Any], **more: Any) -> httpx.Response:
+    """A list of calls."""
+    return shown({"entry": list(calls), "totalResults": len(calls), **more})
+
+
+def refused(code: str, status: int = 400, message: str = "no") -> httpx.Response:
+    """An error of the API."""
+    return shown({"error": {"code": code, "message": message}}, status)
+
+
+__all__ = [
+    "BASE",
+    "CALL",
+    "OTHER",
+    "SECRET",
+    "TOKEN",
+    "MemoryShelf",
+    "Server",
+    "account",
+    "client",
+    "connect",
+    "granted",
+    "listed",
+    "phone_call",
+    "raw",
+    "refused",
+    "shown",
+    "view",
+]

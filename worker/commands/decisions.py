@@ -1,0 +1,81 @@
+"""``resolve``: a person decides what became of a certified call that nobody else can know."""
+
+from __future__ import annotations
+
+import click
+
+from ledger.job import Job, iso
+from tasks import jobs
+
+from .deployment import opened
+from .options import as_json
+from .single import meant, one_job, say
+
+#: So many are named; of the rest it is said how many there are.
+_MOST_NAMED = 10
+
+
+class _Words(click.ParamType[str]):
+    """Words that are kept with a decision for ever."""
+
+    name = "text"
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """The words, if there are any."""
+        words = str(value).strip()
+        if not 0 < len(words) <= self._most:
+            self.fail(f"it needs 1 to {self._most} characters.", param, ctx)
+        return words
+
+
+@click.command()
+@one_job
+@click.option("--placed", is_flag=True, help="The provider's panel shows the call: it ends done.")
+@click.option("--not-placed", is_flag=True, help="The panel does not show it: it ends failed.")
+@click.option("--by", metavar="WHO", type=_Words(200), required=True, help="Who decides.")
+@click.option("--note", type=_Words(1000), required=True, help="Why, for history and receipt.")
+@as_json
+def resolve(name: str, placed: bool, not_placed: bool, by: str, note: str, as_json: bool) -> None:
+    """Decide what became of a certified call that needs a decision.
+
+    Look for the call in the provider's panel first. Nothing is sent to the provider. Whoever asked
+    is told of the decision, and it is noted in the job's history and in a further receipt.
+    """
+    if placed == not_placed:
+        raise click.UsageError("Give either --placed or --not-placed.")
+    job = jobs.resolve(meant(opened(), name), placed=placed, by=by, note=note)
+    say(job, f"job {job.job_id} is {job.state}: {job.reason}", as_json)
+
+
+def ways_out(job: Job) -> list[str]:
+    """The commands of which one ends a job that needs a decision."""
+    return [_way(job.job_id, outcome) for outcome in ("--placed", "--not-placed")]
+
+
+def undecided_lines(waiting: list[tuple[Job, float]]) -> list[str]:
+    """What waits for a decision and since when, and what to run; nothing where nothing waits."""
+    if not waiting:
+        return []
+    lines = [f"NEEDS A DECISION: {len(waiting)}; no program tries it again"]
+    lines += [
+        f"  {job.job_id} ({job.kind} of {job.account}, {job.request_id}) since {iso(since)}"
+        for job, since in waiting[:_MOST_NAMED]
+    ]
+    if len(waiting) > _MOST_NAMED:
+        more = len(waiting) - _MOST_NAMED
+        lines.append(f"  and {more} more: python -m worker status --state needs_decision")
+    return [
+        *lines,
+        "  see: python -m worker show JOB; look the call up in the provider's panel, then:",
+        f"  {_way('JOB', '--placed|--not-placed')}",
+        "",
+    ]
+
+
+def _way(job: str, outcome: str) -> str:
+    return f"python -m worker resolve {job} {outcome} --by WHO --note WHY"

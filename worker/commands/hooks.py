@@ -1,0 +1,37 @@
+"""``hooks``: the receiver of Ozeki's notifications."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import click
+
+from config import logging as our_logging
+from ledger.errors import LedgerAway
+from tasks.resources import ledger
+
+from ..hooks import serve
+from .deployment import configured
+
+_log = logging.getLogger(__name__)
+
+
+@click.command()
+def hooks() -> None:
+    """Receive the notifications of Ozeki servers, until SIGTERM.
+
+    It listens at EARWITNESS_HOOKS_BIND; Ozeki servers reach it at EARWITNESS_HOOKS_URL, under
+    /ozeki/ACCOUNT/notify. Who may notify is said by each account's allowed_networks, and it is the
+    sender of the connection that counts.
+    """
+    found = configured()
+    our_logging.configure(found.log_format, logging.INFO, found.secret_values())
+    try:
+        ledger().identity.prepare()
+    except LedgerAway as error:
+        _log.warning("%s; what comes meanwhile is kept", error)
+    if found.hooks_url is None:
+        _log.warning("EARWITNESS_HOOKS_URL is not set: no start tells a server of this receiver")
+    asyncio.run(serve(found.hooks_bind, lambda port: _log.info("listening at port %d", port)))
+    ledger().close()

@@ -1,0 +1,122 @@
+"""``calls`` and ``record``: calls that are going on, and the recording of one of them."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+from celery import exceptions
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from config.queues import FRONT_DOOR
+from ledger.requests import Request
+from tasks.arguments import ListCalls, StartRecording, parse
+from tasks.calls import calls_of
+from tasks.live_recordings import LIFETIME_SECONDS, start_request
+from tasks.resources import account as account_of
+
+from .deployment import announcing, configured, opened
+from .display import print_json, print_lines, print_table
+from .options import as_json
+
+_account = click.option("--account", required=True, metavar="ALIAS")
+_extension = click.option(
+    "--extension", help="Of this extension alone, such as 0003*210 (VoipNow)."
+)
+_user = click.option("--user", "user_id", help="Of this user: @me, @owner or a number (VoipNow).")
+
+#: After ``not_after`` nothing is sent, but what was sent before is still followed to its end.
+_CONFIRMED_SECONDS = 15.0
+
+
+@click.command()
+@_account
+@_extension
+@_user
+@as_json
+def calls(account: str, as_json: bool, **given: str | None) -> None:
+    """Show the calls that are going on, as their server lists them (VoipNow, Ozeki)."""
+    opened()
+    found = calls_of(parse(ListCalls, {"account": account, **given}))
+    if as_json:
+        print_json(found)
+        return
+    columns = ("call", "state", "from", "to", "caller", "since", "views")
+    print_table(columns, map(_row, found))
+
+
+def _row(call: dict[str, Any]) -> tuple[Any, ...]:
+    names = ("call_id", "state", "source", "destination", "caller", "started_at")
+    return *(call[name] for name in names), ", ".join(map(_view, call["views"]))
+
+
+def _view(view: dict[str, Any]) -> str:
+    shown = f"{view['view_id']} of {view['extension']}"
+    return f"{shown}, recorded since {view['recording']}" if view["recording"] else shown
+
+
+@click.command()
+@_account
+@click.option("--call", "call_id", required=True, metavar="CALL", help="As `calls` lists it.")
+@click.option("--format", help="wav or wav49 at VoipNow.")
+@click.option("--view", "view_id", help="The view to record (VoipNow).")
+@_extension
+@_user
+@click.option("--request-id", help="Yours: the same id again asks for the same recording.")
+@as_json
+def record(as_json: bool, **given: str | None) -> None:
+    """Start recording a call that is going on, and wait until it is known to run.
+
+    It is a job like any other: a worker does it, and within a minute or not at all.
+    """
+    configured()
+    not_after = datetime.now(UTC) + timedelta(seconds=LIFETIME_SECONDS)
+    named = {"request_id": f"command-{uuid.uuid4()}", "not_after": not_after.isoformat()}
+    asked = {**named, **{name: value for name, value in given.items() if value is not None}}
+    request = start_request(parse(StartRecording, asked), asked["request_id"])
+    result = _outcome(asked, request)
+    if as_json:
+        print_json(result)
+    else:
+        print_lines(_told(result))
+
+
+def _outcome(asked: dict[str, str], request: Request) -> dict[str, Any]:
+    """The job's result. Raises what its task raises, click.ClickException where nobody tells."""
+    look = f"look with: python -m worker show {request.job_id}"
+    patience = LIFETIME_SECONDS + _CONFIRMED_SECONDS + account_of(asked["account"]).timeout_seconds
+    # Each of its tries would be a line; what came of them becomes the command's own sentence.
+    logging.getLogger("celery").setLevel(logging.CRITICAL + 1)
+    try:
+        with announcing() as app:
+            sent = app.send_task(
+                "earwitness.recording.start", kwargs=asked, queue=FRONT_DOOR, retry=False
+            )
+            result: dict[str, Any] = sent.get(timeout=patience)
+    except exceptions.TimeoutError:
+        raise click.ClickException(
+            f"unknown: no worker told the outcome within {patience:.0f} s, and nothing is sent any "
+            f"more; {look}"
+        ) from None
+    except (OperationalError, RedisError, OSError, RuntimeError) as error:
+        raise click.ClickException(
+            f"unknown: Redis does not answer ({type(error).__name__}); {look}"
+        ) from None
+    return result
+
+
+def _told(result: dict[str, Any]) -> list[str]:
+    since = result.get("recording_since")
+    view = f"view {result['view_id']} of " if result.get("view_id") else ""
+    lines = [
+        f"{view}call {result['call_id']} is being recorded as {result['format']}"
+        + (f" since {since}" if since else "")
+    ]
+    if not result["collected"]:
+        why = result.get("not_collected_because")
+        lines.append("its file is not collected" + (f": {why}" if why else ""))
+    return [*lines, f"job {result['job_id']}"]

@@ -1,0 +1,50 @@
+"""Results in Redis: a job's outcome, or nothing; never that Redis was away.
+
+Celery stores whatever happens while it stores a result as the task's own failure. For a job the
+ledger knows the outcome, and a message of its own brings it once Redis is back.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import states
+from celery.backends.redis import RedisBackend
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from tasks.front_door import JobTask
+
+_log = logging.getLogger(__name__)
+_AWAY = (OperationalError, RedisError, OSError)
+
+
+class Outcomes(RedisBackend):
+    """Celery's backend, which keeps the network's errors to itself."""
+
+    def mark_as_failure(
+        self,
+        task_id: str,
+        exc: BaseException,
+        traceback: Any = None,
+        request: Any = None,
+        store_result: bool = True,
+        call_errbacks: bool = True,
+        state: str = states.FAILURE,
+    ) -> None:
+        """Store an exception, unless it only says that a job's outcome could not be stored."""
+        # Celery hands over other things than a request, too: for a task that nobody knows.
+        task = self.app.tasks.get(getattr(request, "task", None))
+        if isinstance(exc, _AWAY) and isinstance(task, JobTask):
+            _log.warning("task %s is answered once more later (%s)", task_id, exc)
+            return
+        super().mark_as_failure(
+            task_id,
+            exc,
+            traceback=traceback,
+            request=request,
+            store_result=store_result,
+            call_errbacks=call_errbacks,
+            state=state,
+        )
