@@ -14,7 +14,7 @@ from typing import Any
 
 from . import layout
 from .errors import ArchiveError, Damaged
-from .store import DirectoryStore
+from .store import Store
 
 #: What the first entry names as the one before it.
 NOTHING = "0" * 64
@@ -36,7 +36,7 @@ class Head:
     sha256: str
 
 
-def append(store: DirectoryStore, account: str, entries: Sequence[Entry]) -> Head:
+def append(store: Store, account: str, entries: Sequence[Entry]) -> Head:
     """Put files under the chain: ``{path, sha256}`` each. What its newest entries cover already is
     left out, so that it may be asked twice. The head afterwards.
 
@@ -70,7 +70,7 @@ def serialised(content: dict[str, Any]) -> bytes:
     return json.dumps(content, ensure_ascii=False, indent=1).encode()
 
 
-def head(store: DirectoryStore, account: str) -> Head | None:
+def head(store: Store, account: str) -> Head | None:
     """The newest entry of an account's chain, or None."""
     newest = max(numbers(store, account), default=0)
     if newest == 0:
@@ -79,7 +79,7 @@ def head(store: DirectoryStore, account: str) -> Head | None:
     return Head(account, newest, hashlib.sha256(data).hexdigest())
 
 
-def covers(store: DirectoryStore, account: str, entry: Entry) -> bool:
+def covers(store: Store, account: str, entry: Entry) -> bool:
     """Whether the chain covers the file with this sum. Raises Damaged where that can not be told
     because an entry can not be read.
     """
@@ -90,7 +90,7 @@ def covers(store: DirectoryStore, account: str, entry: Entry) -> bool:
     return False
 
 
-def read(store: DirectoryStore, account: str, number: int) -> dict[str, Any]:
+def read(store: Store, account: str, number: int) -> dict[str, Any]:
     """One entry of the chain. Raises Missing, and Damaged when it can not be read as one."""
     path = layout.chain_path(account, number)
     try:
@@ -103,7 +103,7 @@ def read(store: DirectoryStore, account: str, number: int) -> dict[str, Any]:
     return dict(content)
 
 
-def numbers(store: DirectoryStore, account: str) -> Iterator[int]:
+def numbers(store: Store, account: str) -> Iterator[int]:
     """The numbers under which entries stand, in order."""
     for path in store.paths(f"{layout.chain_folder(account)}/"):
         name = path.removeprefix(f"{layout.chain_folder(account)}/")
@@ -112,7 +112,7 @@ def numbers(store: DirectoryStore, account: str) -> Iterator[int]:
 
 
 def _uncovered(
-    store: DirectoryStore, account: str, entries: Sequence[Entry], current: Head | None
+    store: Store, account: str, entries: Sequence[Entry], current: Head | None
 ) -> list[Entry]:
     """The entries that the newest ones of the chain do not hold yet, each once."""
     if current is None:
@@ -129,7 +129,7 @@ def _uncovered(
     return left
 
 
-def _covered_lately(store: DirectoryStore, account: str, newest: int) -> set[tuple[str, str]]:
+def _covered_lately(store: Store, account: str, newest: int) -> set[tuple[str, str]]:
     known: set[tuple[str, str]] = set()
     for number in range(max(newest - _REMEMBERED, 0) + 1, newest + 1):
         try:
@@ -146,7 +146,7 @@ def _known(content: dict[str, Any]) -> set[tuple[str, str]]:
     return known
 
 
-def _identity(store: DirectoryStore) -> list[Entry]:
+def _identity(store: Store) -> list[Entry]:
     """The file that names the ledger, put under each chain by its first entry."""
     if not store.exists(layout.IDENTITY_PATH):
         return []

@@ -12,7 +12,7 @@ from . import layout
 from .coverage import Coverage
 from .errors import ArchiveError, Missing
 from .manifest import read_manifest
-from .store import DirectoryStore, Stored
+from .store import Store, Stored
 from .zips import Member
 
 _HELD = 8
@@ -42,7 +42,7 @@ class Manifests:
     Members are kept in a temporary file of SQLite, for the few folders looked at last.
     """
 
-    def __init__(self, store: DirectoryStore, coverage: Coverage) -> None:
+    def __init__(self, store: Store, coverage: Coverage) -> None:
         self._store = store
         self._coverage = coverage
         self._held: dict[str, Claims | Unusable] = {}

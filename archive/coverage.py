@@ -12,7 +12,7 @@ from typing import Self
 
 from . import layout
 from .links import Links
-from .store import DirectoryStore, Stored
+from .store import Store, Stored
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,7 @@ class Coverage:
     believed are left out.
     """
 
-    def __init__(
-        self, store: DirectoryStore, accounts: Iterable[str], heads: Mapping[str, str]
-    ) -> None:
+    def __init__(self, store: Store, accounts: Iterable[str], heads: Mapping[str, str]) -> None:
         with ExitStack() as stack:
             self._chains = {
                 account: stack.enter_context(Links(store, account, heads.get(account)))

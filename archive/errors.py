@@ -38,3 +38,23 @@ class Contradiction(ArchiveError):
 
 class NoSpace(ArchiveError):
     """The disk is full, or would be fuller than its reserve allows."""
+
+
+class StoreAway(Exception):
+    """The storage of the archive does not answer as it should: to be tried again later.
+
+    No ArchiveError: it says nothing of any file, and a verification must not count it as damage.
+    Parameters: `address` of the archive; `reason`, a sentence as in ArchiveError.
+    """
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address = address
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the archive {self.address} {self.reason}"
+
+
+class StoreRefused(StoreAway):
+    """The storage answers, but will not serve: somebody has to give it a bucket or a permission."""

@@ -13,7 +13,7 @@ from typing import Any
 from . import layout
 from .errors import Damaged
 from .manifest import latest, lines, read_header
-from .store import DirectoryStore
+from .store import Store
 
 _FOLDER_DAY = re.compile(r"/([0-9]{4})/([0-9]{2})/([0-9]{2})/")
 
@@ -33,7 +33,7 @@ class Hit:
 
 
 def find(
-    store: DirectoryStore,
+    store: Store,
     *,
     account: str | None = None,
     call_id: str | None = None,
@@ -111,7 +111,7 @@ class _Wanted:
         )
 
 
-def _hits(store: DirectoryStore, account: str, wanted: _Wanted) -> Iterator[Hit]:
+def _hits(store: Store, account: str, wanted: _Wanted) -> Iterator[Hit]:
     """Those of exports first, then those of single recordings."""
     manifests = _of_kind(store, f"{account}/exports/", "manifest")
     for day, group in groupby(manifests, key=_folder_day):
@@ -123,9 +123,7 @@ def _hits(store: DirectoryStore, account: str, wanted: _Wanted) -> Iterator[Hit]
             yield from _of_single(store, account, day, [*group], wanted)
 
 
-def _of_day(
-    store: DirectoryStore, account: str, paths: list[str], wanted: _Wanted
-) -> Iterator[Hit]:
+def _of_day(store: Store, account: str, paths: list[str], wanted: _Wanted) -> Iterator[Hit]:
     """The hits of the exports in one day's folder, generations from the newest to the oldest."""
     headers = [(path, read_header(store, path)) for path in paths]
     headers.sort(key=lambda one: one[1].get("generation") or 0, reverse=True)
@@ -141,7 +139,7 @@ def _of_day(
 
 
 def _lines(
-    store: DirectoryStore, manifest: str, wanted: _Wanted, spoken_for: set[str] | None
+    store: Store, manifest: str, wanted: _Wanted, spoken_for: set[str] | None
 ) -> Iterator[dict[str, Any]]:
     """The wanted lines of an export; not those for whose recording another one spoke before."""
     path = layout.recordings_path(manifest.rpartition("/")[0])
@@ -161,7 +159,7 @@ def _lines(
 
 
 def _of_single(
-    store: DirectoryStore, account: str, day: date, paths: list[str], wanted: _Wanted
+    store: Store, account: str, day: date, paths: list[str], wanted: _Wanted
 ) -> Iterator[Hit]:
     """The hits among the single recordings of a day, but those that an export of it speaks for."""
     spoken_for = None
@@ -175,7 +173,7 @@ def _of_single(
             yield Hit(account, line, path)
 
 
-def _line_of(store: DirectoryStore, path: str, wanted: _Wanted) -> dict[str, Any] | None:
+def _line_of(store: Store, path: str, wanted: _Wanted) -> dict[str, Any] | None:
     try:
         content = json.loads(store.read(path))
         place = {name: content[name] for name in ("path", "bytes", "sha256")}
@@ -185,7 +183,7 @@ def _line_of(store: DirectoryStore, path: str, wanted: _Wanted) -> dict[str, Any
     return wanted.read(json.dumps(line).encode(), path)
 
 
-def _archived(store: DirectoryStore, account: str, day: date) -> set[str]:
+def _archived(store: Store, account: str, day: date) -> set[str]:
     """The recordings that the newest generation of a day has in the archive."""
     newest = latest(store, account, day)
     if newest is None:
@@ -217,7 +215,7 @@ def _is_within(line: dict[str, Any], header: dict[str, Any], wanted: _Wanted) ->
     return start != "" and wanted.start <= date.fromisoformat(start[:10]) <= wanted.end
 
 
-def _of_kind(store: DirectoryStore, prefix: str, kind: layout.Kind) -> Iterator[str]:
+def _of_kind(store: Store, prefix: str, kind: layout.Kind) -> Iterator[str]:
     return (path for path in store.paths(prefix) if layout.kind_of(path) == kind)
 
 

@@ -11,7 +11,7 @@ from .claims import Manifests, Unusable
 from .coverage import Coverage
 from .errors import ArchiveError, Missing
 from .places import Places
-from .store import DirectoryStore, Stored
+from .store import Store, Stored
 
 #: What was let in by its limits once is not measured against any here: it is never unpacked.
 _NO_LIMITS = zips.Limits(members=1 << 62, bytes=1 << 62, ratio=float("inf"))
@@ -34,7 +34,7 @@ class Inspection:
 
     def __init__(
         self,
-        store: DirectoryStore,
+        store: Store,
         coverage: Coverage,
         manifests: Manifests,
         on_bytes: Callable[[int], None] | None = None,

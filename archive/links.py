@@ -13,7 +13,7 @@ from typing import Any, Self
 from . import chain, layout
 from .errors import ArchiveError
 from .problem import Problem
-from .store import DirectoryStore
+from .store import Store
 
 _SCHEMA = """
 CREATE TABLE links (
@@ -36,7 +36,7 @@ class Links:
     known where the next entry, or the head, confirms the entry.
     """
 
-    def __init__(self, store: DirectoryStore, account: str, head: str | None = None) -> None:
+    def __init__(self, store: Store, account: str, head: str | None = None) -> None:
         """Read it. ``head`` is the SHA-256 that its newest entry had when someone noted it; the
         chain may have grown since.
         """

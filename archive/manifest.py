@@ -15,7 +15,7 @@ from . import layout
 from .durability import full_disk
 from .errors import Damaged
 from .reconciliation import Reconciliation
-from .store import DirectoryStore, Stored
+from .store import Store, Stored
 
 SCHEMA = 1
 
@@ -73,7 +73,7 @@ def serialised(value: object) -> str:
     return text if not _SURROGATE.search(text) else json.dumps(value)
 
 
-def read_manifest(store: DirectoryStore, path: str) -> dict[str, Any]:
+def read_manifest(store: Store, path: str) -> dict[str, Any]:
     """A manifest. Raises Missing, and Damaged when it can not be read as one."""
     try:
         content = json.loads(store.read(path))
@@ -84,7 +84,7 @@ def read_manifest(store: DirectoryStore, path: str) -> dict[str, Any]:
     return content
 
 
-def read_header(store: DirectoryStore, path: str) -> dict[str, Any]:
+def read_header(store: Store, path: str) -> dict[str, Any]:
     """A manifest's fields that stand before its parts (schema to filters), at little cost however
     many members it has. Raises as `read_manifest` does.
     """
@@ -98,7 +98,7 @@ def read_header(store: DirectoryStore, path: str) -> dict[str, Any]:
 
 
 def latest(
-    store: DirectoryStore, account: str, day: date, *, before: int | None = None
+    store: Store, account: str, day: date, *, before: int | None = None
 ) -> dict[str, Any] | None:
     """The manifest of a day's newest generation (``before`` another one), with its own path under
     ``path``; None where the day has none. Raises Damaged where one of the day can not be read.
@@ -114,7 +114,7 @@ def latest(
     return None if newest is None else {**read_manifest(store, newest[1]), "path": newest[1]}
 
 
-def lines(store: DirectoryStore, manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def lines(store: Store, manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The lines of a manifest's recordings.jsonl, one at a time."""
     with store.open(manifest["recordings"]["path"]) as file:
         for line in file:

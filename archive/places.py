@@ -12,7 +12,7 @@ from . import layout
 from .claims import Claims, Manifests
 from .coverage import Coverage
 from .errors import ArchiveError, Missing
-from .store import DirectoryStore, Stored
+from .store import Store, Stored
 from .zips import Member
 
 _MOST_NAMED = 5
@@ -31,7 +31,7 @@ class Metadata:
 class Places:
     """Compares places with the manifests of ZIPs and the metadata of single recordings."""
 
-    def __init__(self, store: DirectoryStore, manifests: Manifests, coverage: Coverage) -> None:
+    def __init__(self, store: Store, manifests: Manifests, coverage: Coverage) -> None:
         self._store = store
         self._manifests = manifests
         self._coverage = coverage

@@ -6,10 +6,10 @@ from typing import Any
 
 from .errors import Contradiction
 from .manifest import serialised
-from .store import DirectoryStore, Stored
+from .store import Store, Stored
 
 
-def keep(store: DirectoryStore, path: str, receipt: dict[str, Any]) -> Stored:
+def keep(store: Store, path: str, receipt: dict[str, Any]) -> Stored:
     """Write a receipt, or find it written. Raises Contradiction where the file that stands there
     says something else.
     """

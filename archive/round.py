@@ -9,11 +9,11 @@ from . import layout
 from .claims import Claims, Manifests
 from .coverage import Coverage
 from .places import Metadata, Places
-from .store import DirectoryStore
+from .store import Store
 
 
 def paths(
-    store: DirectoryStore,
+    store: Store,
     account: str | None,
     coverage: Coverage,
     manifests: Manifests,
@@ -44,7 +44,7 @@ def paths(
             last = due
 
 
-def _there(store: DirectoryStore, account: str | None) -> Iterator[str]:
+def _there(store: Store, account: str | None) -> Iterator[str]:
     if account is None:
         return store.paths()
     identity = [layout.IDENTITY_PATH] if store.exists(layout.IDENTITY_PATH) else []
@@ -54,9 +54,7 @@ def _there(store: DirectoryStore, account: str | None) -> Iterator[str]:
 class _Round:
     """Files that should be there and are not, until the round comes to their place."""
 
-    def __init__(
-        self, store: DirectoryStore, manifests: Manifests, coverage: Coverage, after: str
-    ) -> None:
+    def __init__(self, store: Store, manifests: Manifests, coverage: Coverage, after: str) -> None:
         self._store = store
         self._manifests = manifests
         self._places = Places(store, manifests, coverage)

@@ -18,14 +18,14 @@ from .audio import kind
 from .errors import Damaged, Missing
 from .hits import Hit, find
 from .manifest import serialised
-from .store import PIECE, DirectoryStore
+from .store import PIECE, Store
 
 __all__ = ["Hit", "audio", "extract", "find"]
 
 _HEAD = 16
 
 
-def audio(store: DirectoryStore, line: Mapping[str, Any]) -> Iterator[bytes]:
+def audio(store: Store, line: Mapping[str, Any]) -> Iterator[bytes]:
     """The audio of a recording, in pieces of 1 MiB at most, out of its ZIP or its own file.
 
     Parameters: `line`, of a recordings.jsonl, not one that is ``missing``.
@@ -45,9 +45,7 @@ def audio(store: DirectoryStore, line: Mapping[str, Any]) -> Iterator[bytes]:
         raise Damaged(path, "does not have the SHA-256 that it was archived with; run verify")
 
 
-def extract(
-    store: DirectoryStore, recording_id: str, to: Path, account: str | None = None
-) -> list[Path]:
+def extract(store: Store, recording_id: str, to: Path, account: str | None = None) -> list[Path]:
     """Copy a recording out of the archive, byte for byte, in constant memory.
 
     Parameters: `to`, a folder, created where absent; `account`, needed where several accounts have
@@ -77,7 +75,7 @@ def extract(
     return written
 
 
-def _only(store: DirectoryStore, recording_id: str, account: str | None) -> Hit:
+def _only(store: Store, recording_id: str, account: str | None) -> Hit:
     hits = list(find(store, account=account, recording_id=recording_id))
     held = [hit for hit in hits if not hit.line.get("missing")]
     if len(held) > 1:
@@ -90,7 +88,7 @@ def _only(store: DirectoryStore, recording_id: str, account: str | None) -> Hit:
     raise Missing(recording_id, "is no recording of this archive")
 
 
-def _extract_audio(store: DirectoryStore, hit: Hit, to: Path, stem: str) -> Path:
+def _extract_audio(store: Store, hit: Hit, to: Path, stem: str) -> Path:
     partial = to / f"{stem}.{secrets.token_hex(8)}.part"
     try:
         with partial.open("xb") as file:

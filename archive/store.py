@@ -16,27 +16,28 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from .durability import flush_folder, full_disk, make_folder
-from .errors import Contradiction, Damaged, Dangerous, Missing
+from .errors import Dangerous, Missing
+from .object_store import ObjectStore
+from .stored import (
+    INCOMING,
+    PIECE,
+    Store,
+    Stored,
+    parts_of,
+    refuse_another,
+    refuse_changed,
+    summed,
+)
 
-PIECE = 1024 * 1024
-INCOMING = ".incoming"
+__all__ = ["INCOMING", "PIECE", "DirectoryStore", "Store", "Stored", "open_store"]
+
 ABANDONED_AFTER_SECONDS = 24 * 3600
 
 _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A stored file: its posix path from the archive's root, its size, its SHA-256 in hex."""
-
-    path: str
-    bytes: int
-    sha256: str
 
 
 class DirectoryStore:
@@ -46,6 +47,11 @@ class DirectoryStore:
         """Open the archive under `root`, which is created with the first file stored."""
         self.root = root
 
+    @property
+    def address(self) -> str:
+        """The directory."""
+        return str(self.root)
+
     def keep(
         self,
         path: str,
@@ -53,17 +59,10 @@ class DirectoryStore:
         sha256: str,
         on_bytes: Callable[[int], None] | None = None,
     ) -> Stored:
-        """Store a large file from the spool, without reading it into memory.
+        """Store a large file from the spool; see `Store.keep`.
 
         On the same filesystem `source` and the stored file are one file with two names
-        afterwards, read-only: write to `source` no more, only remove it.
-
-        Parameters: `path` in the archive; `source`, a complete file; `sha256` in hex, which it
-        must have; `on_bytes`, told the number of bytes after every piece that was read back.
-        Returns the stored file, whose sum was read back before it took its name; or the file
-        that stood there already with that very sum.
-        Raises Contradiction (another file stands there; it stays), Damaged (the bytes read back
-        have another sum; nothing was stored), NoSpace.
+        afterwards, read-only. Its sum is read back before it takes its name.
         """
         target = self._full(path)
         if not os.path.lexists(target):
@@ -75,12 +74,7 @@ class DirectoryStore:
         return self._adopt(path, sha256, on_bytes)
 
     def create(self, path: str, data: bytes) -> Stored:
-        """Store a small file, if nothing stands under its path.
-
-        Parameters: `path` in the archive; `data`, all of its bytes.
-        Returns the stored file. Raises FileExistsError where something stands there already
-        (it is durable then, and unchanged), NoSpace.
-        """
+        """Store a small file, if nothing stands under its path; see `Store.create`."""
         target = self._full(path)
         with self._temporary(path) as temporary:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
@@ -121,13 +115,9 @@ class DirectoryStore:
         return self._full(path).is_file()
 
     def checksum(self, path: str, on_bytes: Callable[[int], None] | None = None) -> Stored:
-        """Read the whole file and sum it up.
-
-        Parameters: `on_bytes`, told the number of bytes after every piece (1 MiB at most).
-        Raises Missing, Dangerous.
-        """
+        """Read the whole file and sum it up; see `Store.checksum`."""
         with self.open(path) as file:
-            return _summed(file, path, on_bytes)
+            return summed(file, path, on_bytes)
 
     def paths(self, prefix: str = "") -> Iterator[str]:
         """Every path that begins with `prefix` (any string, as in an object store), sorted.
@@ -138,6 +128,19 @@ class DirectoryStore:
         if folder:
             self._full(folder)
         return self._walk(folder, prefix)
+
+    def gives_names_once(self) -> bool:
+        """See `Store.gives_names_once`. What it writes is no part of the archive, and removed."""
+        folder = self.root / INCOMING / f"trial-{secrets.token_hex(16)}"
+        trial = DirectoryStore(folder)
+        try:
+            trial.create("name", b"first")
+            trial.create("name", b"second")
+        except FileExistsError:
+            return True
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return False
 
     def _walk(self, folder: str, prefix: str) -> Iterator[str]:
         try:
@@ -159,21 +162,11 @@ class DirectoryStore:
                 yield from self._walk(path[:-1], prefix)
 
     def _full(self, path: str) -> Path:
-        parts = path.split("/")
-        if any(part in ("", ".", "..") for part in parts) or "\0" in path or "\\" in path:
-            raise ValueError(f"{path!r} is not a path inside the archive")
-        if parts[0] == INCOMING:
-            raise ValueError(f"{path!r}: {INCOMING} is kept for files that are being stored")
-        return self.root.joinpath(*parts)
+        return self.root.joinpath(*parts_of(path))
 
     def _adopt(self, path: str, sha256: str, on_bytes: Callable[[int], None] | None) -> Stored:
         present = self.checksum(path, on_bytes)
-        if present.sha256 != sha256:
-            raise Contradiction(
-                path,
-                f"another file stands there already (SHA-256 {present.sha256}, not {sha256}); "
-                "it was left as it is; compare the two by hand",
-            )
+        refuse_another(present, sha256)
         flush_folder(self._full(path).parent)
         return present
 
@@ -190,20 +183,22 @@ class DirectoryStore:
             temporary.unlink(missing_ok=True)
 
 
-def open_store(url: str) -> DirectoryStore:
-    """The archive that `url` names: the absolute path of a directory.
+def open_store(url: str) -> Store:
+    """The archive that `url` names: the absolute path of a directory, or `s3://bucket/prefix`.
 
-    Raises ValueError where the archive would lie elsewhere (an object store, a relative path).
+    Raises ValueError where the archive would lie elsewhere, or the bucket's settings in the
+    environment make no sense.
     """
-    scheme, separator, _ = url.partition("://")
+    scheme, separator, rest = url.partition("://")
     if separator and scheme == "s3":
-        raise ValueError(
-            "an archive on S3 (s3://...) is not supported by this version; "
-            "give the absolute path of a directory"
-        )
+        bucket, _, prefix = rest.partition("/")
+        if not bucket:
+            raise ValueError(f"{url!r} names no bucket; write it like s3://bucket/prefix")
+        return ObjectStore(bucket, prefix.strip("/"))
     if separator:
         raise ValueError(
-            f"an archive cannot lie under {scheme}://; give the absolute path of a directory"
+            f"an archive cannot lie under {scheme}://; give the absolute path of a directory or "
+            "s3://bucket/prefix"
         )
     if not Path(url).is_absolute():
         raise ValueError(f"the archive's path {url!r} is not absolute")
@@ -229,26 +224,11 @@ def _seal(
 ) -> Stored:
     """Read the file back, and make it durable and read-only if it is the right one."""
     with temporary.open("rb") as file:
-        stored = _summed(file, path, on_bytes)
-        if stored.sha256 != sha256:
-            raise Damaged(
-                path,
-                f"its bytes have the SHA-256 {stored.sha256} instead of {sha256}: they changed "
-                "between the download and the archive; nothing was stored, fetch it again",
-            )
+        stored = summed(file, path, on_bytes)
+        refuse_changed(path, stored.sha256, sha256)
         os.fchmod(file.fileno(), os.fstat(file.fileno()).st_mode & 0o444)
         os.fsync(file.fileno())
     return stored
-
-
-def _summed(file: BinaryIO, path: str, on_bytes: Callable[[int], None] | None) -> Stored:
-    digest, size = hashlib.sha256(), 0
-    while piece := file.read(PIECE):
-        digest.update(piece)
-        size += len(piece)
-        if on_bytes:
-            on_bytes(len(piece))
-    return Stored(path, size, digest.hexdigest())
 
 
 def _link(temporary: Path, target: Path) -> bool:

@@ -19,7 +19,7 @@ from .inspection import Finding, Inspection
 from .links import Links
 from .problem import Problem
 from .round import paths
-from .store import DirectoryStore
+from .store import Store
 
 __all__ = ["Problem", "Report", "chains", "files", "verify"]
 
@@ -40,7 +40,7 @@ class Report:
 
 
 def chains(
-    store: DirectoryStore, account: str | None = None, heads: Mapping[str, str] | None = None
+    store: Store, account: str | None = None, heads: Mapping[str, str] | None = None
 ) -> Iterator[Problem]:
     """Every fault of the chains.
 
@@ -55,7 +55,7 @@ def chains(
 
 
 def files(
-    store: DirectoryStore,
+    store: Store,
     account: str | None = None,
     after: str = "",
     on_bytes: Callable[[int], None] | None = None,
@@ -70,7 +70,7 @@ def files(
 
 
 def verify(
-    store: DirectoryStore,
+    store: Store,
     account: str | None = None,
     heads: Mapping[str, str] | None = None,
     on_file: Callable[[str, int], None] | None = None,
@@ -97,7 +97,7 @@ def verify(
 
 
 def _findings(
-    store: DirectoryStore,
+    store: Store,
     account: str | None,
     heads: Mapping[str, str],
     after: str,
@@ -115,13 +115,13 @@ def _problem(path: str, finding: Finding) -> Problem | None:
     return Problem(path, "; ".join(finding.problems)) if finding.problems else None
 
 
-def _accounts(store: DirectoryStore, account: str | None) -> list[str]:
+def _accounts(store: Store, account: str | None) -> list[str]:
     if account is not None:
         return [account]
     return sorted({layout.account_of(path) for path in store.paths()} - {""})
 
 
-def _heads(store: DirectoryStore, account: str | None) -> dict[str, str]:
+def _heads(store: Store, account: str | None) -> dict[str, str]:
     found = {}
     for name in _accounts(store, account):
         try:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from archive.errors import StoreAway
 from config.logging import mask
 from config.settings import settings
 from ledger import states
@@ -127,7 +128,7 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
     Raises LeaseLost when another holds the job by now: then nothing was stored.
     """
     try:
-        outcome = run(attempt)
+        outcome = _tried(attempt, run)
     except Wait as wait:
         return _postponed(attempt, wait)
     except GiveBack:
@@ -147,6 +148,14 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
         return _await_parts(attempt, outcome)
     state = states.DONE if outcome.error is None else states.FAILED
     return _end(attempt, state, outcome)
+
+
+def _tried(attempt: Attempt, run: Run) -> Ended | Parts | Job:
+    try:
+        return run(attempt)
+    except StoreAway as error:
+        # Of no job is it the fault, however long it lasts: it waits, and goes on by itself.
+        raise Wait(str(error), attempt.patience("storage")) from None
 
 
 def _postponed(attempt: Attempt, wait: Wait) -> Job:

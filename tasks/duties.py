@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from archive import chain
-from archive.errors import ArchiveError
+from archive.errors import ArchiveError, StoreAway
 from ledger.obligations import Obligation
 
 from .message import notify
@@ -23,7 +23,7 @@ _alerts = logging.getLogger("earwitness.alerts")
 
 #: How many obligations one round takes up.
 BATCH = 50
-_NOT_NOW = (OperationalError, RedisError, OSError, ArchiveError)
+_NOT_NOW = (OperationalError, RedisError, OSError, ArchiveError, StoreAway)
 
 
 def discharge_due() -> int:

@@ -14,7 +14,7 @@ from .resources import ledger, store
 
 
 def keep_receipt(owed: Obligation) -> Stored:
-    """Write the receipt that is owed. Raises ArchiveError, OSError."""
+    """Write the receipt that is owed. Raises ArchiveError, OSError, StoreAway."""
     job = ledger().jobs.job(owed.job_id)
     known = owed.payload
     month = datetime.fromtimestamp(known["sent_at"], UTC).date()

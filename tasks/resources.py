@@ -6,7 +6,7 @@ import threading
 from functools import cache
 
 from archive.spool import Spool
-from archive.store import DirectoryStore, open_store
+from archive.store import Store, open_store
 from archive.zips import Limits
 from config.accounts import Account, GsmblockchainAccount, VoipnowAccount, VonageAccount
 from config.settings import settings
@@ -25,7 +25,7 @@ def ledger() -> Ledger:
 
 
 @cache
-def store() -> DirectoryStore:
+def store() -> Store:
     """The archive that the settings name."""
     return open_store(settings().archive_url)
 

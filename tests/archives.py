@@ -15,7 +15,9 @@ from typing import Any
 
 from archive import chain, layout, manifest, zips
 from archive.reconciliation import Reconciliation
-from archive.store import DirectoryStore, Stored
+from archive.store import DirectoryStore, Store, Stored
+
+from . import buckets
 
 LIMITS = zips.Limits(members=100_000, bytes=10**12, ratio=1000)
 DAY = date(2026, 11, 20)
@@ -59,9 +61,9 @@ def zipped(members: Iterable[tuple[str, bytes]]) -> bytes:
 class Builder:
     """Fills an archive the way the tasks do."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: Store | None = None) -> None:
         self.root = folder / "archive"
-        self.store = DirectoryStore(self.root)
+        self.store = store or DirectoryStore(self.root)
         self._scratch = folder / "scratch"
         self._scratch.mkdir(parents=True, exist_ok=True)
 
@@ -202,10 +204,16 @@ def header_of(
 
 
 def full_archive(folder: Path) -> DirectoryStore:
+    """The same as `fill`, in a directory."""
+    fill(builder := Builder(folder))
+    assert isinstance(builder.store, DirectoryStore)
+    return builder.store
+
+
+def fill(builder: Builder) -> Store:
     """Two accounts, two generations of a day, an export in several parts with subfolders, an index
     and a name twice, recordings fetched singly, one missing, receipts, chains of several entries.
     """
-    builder = Builder(folder)
     builder.identity()
     listed = [recording(number) for number in range(101, 109)]
     first = zipped(
@@ -223,6 +231,21 @@ def full_archive(folder: Path) -> DirectoryStore:
     own = [recording(n) for n in (201, 202, 203)]
     builder.export("legal_es", "3333-three", own, {"p-4": four}, day=None, generation=None)
     return builder.store
+
+
+def overwrite(store: Store, path: str, data: bytes | None) -> None:
+    """Change (or remove, by None) a file of either kind of archive, as somebody would who should
+    not.
+    """
+    if not isinstance(store, DirectoryStore):
+        buckets.overwrite(store.address, path, data)
+        return
+    target = store.root / path
+    if data is None:
+        target.unlink()
+        return
+    target.chmod(0o644)
+    target.write_bytes(data)
 
 
 def _entry(stored: Stored) -> dict[str, str]:

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from archive.store import DirectoryStore, Store
 from config.settings import settings
 from ledger.ledger import Ledger
 
+from . import buckets as object_stores
+from .buckets import Buckets
 from .deployment import Deployment
 from .servers import Postgres, Valkey
 from .simulators import Simulators
@@ -27,6 +30,29 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.cache_clear()
     yield
     settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def all_buckets() -> Iterator[Buckets]:
+    """One object store for each process that runs tests; every archive has a bucket of its own."""
+    with object_stores.running() as server:
+        yield server
+
+
+@pytest.fixture
+def buckets(all_buckets: Buckets) -> Iterator[Buckets]:
+    """The same, well-behaved again after the test."""
+    yield all_buckets
+    all_buckets.front.behave()
+
+
+@pytest.fixture(scope="module", params=["directory", "bucket"])
+def new_store(request: pytest.FixtureRequest) -> Callable[[Path], Store]:
+    """Makes empty archives, once in directories (below the folder given), once in buckets."""
+    if request.param == "directory":
+        return lambda folder: DirectoryStore(folder / "archive")
+    server: Buckets = request.getfixturevalue("all_buckets")
+    return lambda _: server.store()
 
 
 @pytest.fixture(scope="session")

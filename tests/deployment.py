@@ -147,7 +147,7 @@ class Deployment:
 
     Parameters: ``folder`` of its own, a started ``valkey``, ``accounts`` as the text of the
     accounts file, ``ledger_url`` (an SQLite file in the folder unless told), ``settings`` without
-    their prefix.
+    their prefix, ``surroundings``: what else stands in the environment.
     """
 
     def __init__(
@@ -158,6 +158,7 @@ class Deployment:
         *,
         ledger_url: str | None = None,
         settings: dict[str, str] | None = None,
+        surroundings: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.valkey = valkey
@@ -166,6 +167,7 @@ class Deployment:
         self.accounts_file = folder / "accounts.toml"
         self.accounts_file.write_text(accounts)
         self.settings = {**QUICK, **(settings or {})}
+        self.surroundings = dict(surroundings or {})
         self.processes: list[Process] = []
         self._ledger: Ledger | None = None
 
@@ -181,7 +183,7 @@ class Deployment:
             **self.settings,
         }
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        kept["FLOWER_DB"] = str(self.folder / "flower")
+        kept |= {"FLOWER_DB": str(self.folder / "flower"), **self.surroundings}
         return {**kept, **{f"EARWITNESS_{name}": value for name, value in ours.items()}}
 
     @property

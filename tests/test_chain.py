@@ -6,23 +6,25 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from archive import chain, layout, verification
 from archive.errors import Damaged, Missing
-from archive.store import DirectoryStore
+from archive.store import DirectoryStore, Store
 from config.settings import ROOT
+
+from .archives import overwrite
 
 #: Puts as many files under the chain as told, each by an entry of its own.
 WRITER = """
 import sys
-from pathlib import Path
 from archive import chain
-from archive.store import DirectoryStore
+from archive.store import open_store
 
-store, name, count = DirectoryStore(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
+store, name, count = open_store(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 for number in range(count):
     stored = store.create(f"legal/{name}-{number}", b"")
     chain.append(store, "legal", [{"path": stored.path, "sha256": stored.sha256}])
@@ -30,16 +32,16 @@ for number in range(count):
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> DirectoryStore:
+def store(new_store: Callable[[Path], Store], tmp_path: Path) -> Store:
     """An archive with nothing in it."""
-    return DirectoryStore(tmp_path / "archive")
+    return new_store(tmp_path)
 
 
 EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 @pytest.fixture(autouse=True)
-def files(store: DirectoryStore) -> None:
+def files(store: Store) -> None:
     """The files that the tests put under the chain, all empty."""
     for name in ("one", "two", "three", "four", "five", "six"):
         store.create(f"legal/{name}", b"")
@@ -50,19 +52,12 @@ def entry(name: str, sha256: str = EMPTY) -> dict[str, str]:
     return {"path": f"legal/{name}", "sha256": sha256}
 
 
-def overwrite(store: DirectoryStore, path: str, data: bytes) -> None:
-    """Change a file as somebody would who should not."""
-    target = store.root / path
-    target.chmod(0o644)
-    target.write_bytes(data)
-
-
-def faults(store: DirectoryStore) -> list[str]:
+def faults(store: Store) -> list[str]:
     """What verification of the chains alone names."""
     return [problem.path for problem in verification.chains(store)]
 
 
-def test_entries_are_numbered_and_name_the_one_before(store: DirectoryStore) -> None:
+def test_entries_are_numbered_and_name_the_one_before(store: Store) -> None:
     """An entry has its number, the SHA-256 of the one before, and what it covers."""
     assert chain.head(store, "legal") is None
     first = chain.append(store, "legal", [entry("one")])
@@ -81,7 +76,7 @@ def test_entries_are_numbered_and_name_the_one_before(store: DirectoryStore) -> 
     assert faults(store) == []
 
 
-def test_the_first_entry_covers_the_ledgers_name(store: DirectoryStore) -> None:
+def test_the_first_entry_covers_the_ledgers_name(store: Store) -> None:
     """Each account's first entry vouches for ledger.json, so that no chain fits another archive."""
     stored = store.create(layout.IDENTITY_PATH, b'{"ledger": "0b5e"}')
     for account in ("legal", "india"):
@@ -94,7 +89,7 @@ def test_the_first_entry_covers_the_ledgers_name(store: DirectoryStore) -> None:
         assert chain.read(store, account, 2)["entries"] == [entry("two")]
 
 
-def test_what_was_appended_before_a_crash_is_not_appended_again(store: DirectoryStore) -> None:
+def test_what_was_appended_before_a_crash_is_not_appended_again(store: Store) -> None:
     """Who asks again, because nobody noted that it was done, adds only what is not covered yet."""
     before = chain.append(store, "legal", [entry("one"), entry("two")])
 
@@ -104,7 +99,7 @@ def test_what_was_appended_before_a_crash_is_not_appended_again(store: Directory
     assert chain.read(store, "legal", 2)["entries"] == [entry("three")]
 
 
-def test_another_sum_is_another_entry(store: DirectoryStore) -> None:
+def test_another_sum_is_another_entry(store: Store) -> None:
     """Only the same path with the same sum counts as covered."""
     chain.append(store, "legal", [entry("one")])
 
@@ -115,7 +110,7 @@ def test_another_sum_is_another_entry(store: DirectoryStore) -> None:
     assert not chain.covers(store, "india", entry("one"))
 
 
-def test_nothing_to_append_is_no_entry(store: DirectoryStore) -> None:
+def test_nothing_to_append_is_no_entry(store: Store) -> None:
     """A chain does not grow by nothing, and does not begin with it."""
     with pytest.raises(ValueError, match="legal"):
         chain.append(store, "legal", [])
@@ -124,11 +119,11 @@ def test_nothing_to_append_is_no_entry(store: DirectoryStore) -> None:
     assert chain.append(store, "legal", []) == before
 
 
-def test_processes_that_append_at_once_lose_nothing(store: DirectoryStore) -> None:
+def test_processes_that_append_at_once_lose_nothing(store: Store) -> None:
     """Three writers at once make one chain without gaps that covers everything once."""
-    count = 30
+    count = 30 if isinstance(store, DirectoryStore) else 6
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, store.root, name, str(count)], cwd=ROOT)
+        subprocess.Popen([sys.executable, "-c", WRITER, store.address, name, str(count)], cwd=ROOT)
         for name in ("a", "b", "c")
     ]
     assert [writer.wait() for writer in writers] == [0, 0, 0]
@@ -141,7 +136,7 @@ def test_processes_that_append_at_once_lose_nothing(store: DirectoryStore) -> No
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_an_entry_that_was_changed_is_named(store: DirectoryStore, number: int) -> None:
+def test_an_entry_that_was_changed_is_named(store: Store, number: int) -> None:
     """A sum replaced in an entry shows by the one after it; in the newest, by the file itself."""
     for name in ("one", "two", "three"):
         chain.append(store, "legal", [entry(name)])
@@ -154,30 +149,30 @@ def test_an_entry_that_was_changed_is_named(store: DirectoryStore, number: int) 
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
-def test_a_gap_is_named(store: DirectoryStore, number: int) -> None:
+def test_a_gap_is_named(store: Store, number: int) -> None:
     """An entry that is gone is missed; of the newest that takes the head that it had."""
     for name in ("one", "two", "three", "four"):
         head = chain.append(store, "legal", [entry(name)])
-    (store.root / layout.chain_path("legal", number)).unlink()
+    overwrite(store, layout.chain_path("legal", number), None)
 
     problems = list(verification.chains(store, "legal", {"legal": head.sha256}))
     assert problems[0].path == layout.chain_path("legal", number)
     assert bool(faults(store)) == (number < 4)
 
 
-def test_nobody_appends_into_a_gap(store: DirectoryStore) -> None:
+def test_nobody_appends_into_a_gap(store: Store) -> None:
     """An entry that was removed is never replaced by a new one, which would hide it."""
     for name in ("one", "two", "three", "four", "five"):
         chain.append(store, "legal", [entry(name)])
     for number in (2, 4):
-        (store.root / layout.chain_path("legal", number)).unlink()
+        overwrite(store, layout.chain_path("legal", number), None)
 
     assert chain.append(store, "legal", [entry("six")]).n == 6
     assert {layout.chain_path("legal", number) for number in (2, 4)} <= set(faults(store))
     assert layout.chain_path("legal", 6) not in faults(store)
 
 
-def test_a_damaged_entry_does_not_stop_the_chain(store: DirectoryStore) -> None:
+def test_a_damaged_entry_does_not_stop_the_chain(store: Store) -> None:
     """New files still come under the chain, and the damage is still found afterwards."""
     chain.append(store, "legal", [entry("one")])
     damaged = layout.chain_path("legal", 2)
@@ -194,7 +189,7 @@ def test_a_damaged_entry_does_not_stop_the_chain(store: DirectoryStore) -> None:
         chain.read(store, "legal", 9)
 
 
-def test_a_head_that_was_noted_may_be_an_older_one(store: DirectoryStore) -> None:
+def test_a_head_that_was_noted_may_be_an_older_one(store: Store) -> None:
     """A chain that has grown since its head was noted is whole; another head is not its own."""
     noted = chain.append(store, "legal", [entry("one")])
     chain.append(store, "legal", [entry("two")])
@@ -209,7 +204,7 @@ def test_a_head_that_was_noted_may_be_an_older_one(store: DirectoryStore) -> Non
 @pytest.mark.parametrize(
     "path", ["india/x", "../x", "legal", "legal/../ledger.json/x", "/legal/one"]
 )
-def test_an_entry_can_not_speak_of_others_files(store: DirectoryStore, path: str) -> None:
+def test_an_entry_can_not_speak_of_others_files(store: Store, path: str) -> None:
     """A chain covers its own account's files and ledger.json only."""
     chain.append(store, "legal", [{"path": path, "sha256": EMPTY}])
 
@@ -228,7 +223,7 @@ def test_an_entry_can_not_speak_of_others_files(store: DirectoryStore, path: str
         b"[" * 100_000,
     ],
 )
-def test_what_is_no_entry_is_named(store: DirectoryStore, data: bytes) -> None:
+def test_what_is_no_entry_is_named(store: Store, data: bytes) -> None:
     """Whatever stands where an entry should be, it is found and nothing breaks."""
     chain.append(store, "legal", [entry("one")])
     store.create(layout.chain_path("legal", 2), data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from archive import layout, manifest
 from archive.errors import Damaged, Missing
 from archive.reconciliation import Reconciliation
-from archive.store import Stored
+from archive.store import Store, Stored
 
 from .archives import DAY, Builder, audio, header_of, recording, zipped
 
@@ -22,9 +23,9 @@ FIELDS = (
 
 
 @pytest.fixture
-def builder(tmp_path: Path) -> Builder:
+def builder(new_store: Callable[[Path], Store], tmp_path: Path) -> Builder:
     """An empty archive."""
-    return Builder(tmp_path)
+    return Builder(tmp_path, new_store(tmp_path))
 
 
 def test_a_manifest_has_the_documented_fields(builder: Builder) -> None:

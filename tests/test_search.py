@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,19 +17,19 @@ import pytest
 
 from archive import layout, search
 from archive.errors import Damaged, Missing
-from archive.store import DirectoryStore
+from archive.store import Store
 from config.settings import ROOT
 
-from .archives import DAY, Builder, audio, full_archive, recording, zipped
+from .archives import DAY, Builder, audio, fill, overwrite, recording, zipped
 
 #: Extracts a recording and prints by how much the peak of memory grew, in MB.
 EXTRACT = """
 import resource, sys
 from pathlib import Path
 from archive import search
-from archive.store import DirectoryStore
+from archive.store import open_store
 
-store = DirectoryStore(Path(sys.argv[1]))
+store = open_store(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 search.extract(store, "7", Path(sys.argv[2]))
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
@@ -36,15 +37,16 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> DirectoryStore:
+def store(new_store: Callable[[Path], Store], tmp_path_factory: pytest.TempPathFactory) -> Store:
     """An archive with a file of every kind."""
-    return full_archive(tmp_path_factory.mktemp("whole"))
+    folder = tmp_path_factory.mktemp("whole")
+    return fill(Builder(folder, new_store(folder)))
 
 
 @pytest.fixture
-def builder(tmp_path: Path) -> Builder:
+def builder(new_store: Callable[[Path], Store], tmp_path: Path) -> Builder:
     """An archive with nothing in it."""
-    return Builder(tmp_path)
+    return Builder(tmp_path, new_store(tmp_path))
 
 
 def ids(hits: Any) -> list[str]:
@@ -52,7 +54,7 @@ def ids(hits: Any) -> list[str]:
     return [hit.line["id"] for hit in hits]
 
 
-def test_every_recording_is_found_once(store: DirectoryStore) -> None:
+def test_every_recording_is_found_once(store: Store) -> None:
     """By account and day; what is missing comes last."""
     found = list(search.find(store))
 
@@ -80,13 +82,13 @@ def test_every_recording_is_found_once(store: DirectoryStore) -> None:
     ],
 )
 def test_conditions_narrow_the_search(
-    store: DirectoryStore, conditions: dict[str, Any], expected: list[str]
+    store: Store, conditions: dict[str, Any], expected: list[str]
 ) -> None:
     """By call, by id, by either number in any spelling or its last digits; all must hold."""
     assert ids(search.find(store, **conditions)) == expected
 
 
-def test_a_number_needs_digits(store: DirectoryStore) -> None:
+def test_a_number_needs_digits(store: Store) -> None:
     """A search for no digit is a mistake and not a search for everything."""
     with pytest.raises(ValueError, match="no digits"):
         list(search.find(store, number="+"))
@@ -136,15 +138,13 @@ def test_a_recording_missing_in_one_export_is_found_in_another(builder: Builder)
 def test_a_list_that_can_not_be_read_is_named(builder: Builder) -> None:
     """A search never passes over damage in silence."""
     written = builder.export("india", "day", [recording(1)], {"p": zipped([])})
-    target = builder.root / written["recordings"]["path"]
-    target.chmod(0o644)
-    target.write_bytes(b'{"id": "1", ')
+    overwrite(builder.store, written["recordings"]["path"], b'{"id": "1", ')
 
     with pytest.raises(Damaged, match=r"recordings\.jsonl"):
         list(search.find(builder.store))
 
 
-def test_a_recording_comes_out_of_a_zip(store: DirectoryStore, tmp_path: Path) -> None:
+def test_a_recording_comes_out_of_a_zip(store: Store, tmp_path: Path) -> None:
     """Byte for byte, with its line (both numbers, both times) and the manifest that proves it."""
     to = tmp_path / "for" / "the lawyer"
     written = search.extract(store, "102", to)
@@ -160,14 +160,14 @@ def test_a_recording_comes_out_of_a_zip(store: DirectoryStore, tmp_path: Path) -
     assert (to / "102.json").read_bytes() in store.read(hit.source[:-13] + "recordings.jsonl")
 
 
-def test_a_name_twice_gives_the_right_one(store: DirectoryStore, tmp_path: Path) -> None:
+def test_a_name_twice_gives_the_right_one(store: Store, tmp_path: Path) -> None:
     """Of two members with one name the one whose sum is listed comes out."""
     search.extract(store, "104", tmp_path)
 
     assert (tmp_path / "104.mp3").read_bytes() == audio(104)
 
 
-def test_a_single_recording_comes_with_its_metadata(store: DirectoryStore, tmp_path: Path) -> None:
+def test_a_single_recording_comes_with_its_metadata(store: Store, tmp_path: Path) -> None:
     """What was fetched singly is proven by its own metadata, which is under the chain."""
     written = search.extract(store, "301", tmp_path)
 
@@ -178,7 +178,7 @@ def test_a_single_recording_comes_with_its_metadata(store: DirectoryStore, tmp_p
 
 
 @pytest.mark.parametrize("present", ["102.mp3", "102.wav", "102.json", "manifest.json"])
-def test_nothing_is_overwritten(store: DirectoryStore, tmp_path: Path, present: str) -> None:
+def test_nothing_is_overwritten(store: Store, tmp_path: Path, present: str) -> None:
     """A folder that holds one of the names is left as it is."""
     (tmp_path / present).write_bytes(b"kept")
 
@@ -188,7 +188,7 @@ def test_nothing_is_overwritten(store: DirectoryStore, tmp_path: Path, present: 
     assert (tmp_path / present).read_bytes() == b"kept"
 
 
-def test_what_is_not_there_is_said(store: DirectoryStore, builder: Builder, tmp_path: Path) -> None:
+def test_what_is_not_there_is_said(store: Store, builder: Builder, tmp_path: Path) -> None:
     """Unknown, missing, and not clear which: each with its own words, and nothing is written."""
     to = tmp_path / "to"
     with pytest.raises(Missing, match="is no recording of this archive"):
@@ -204,18 +204,16 @@ def test_what_is_not_there_is_said(store: DirectoryStore, builder: Builder, tmp_
 
 
 @pytest.mark.parametrize("recording_id", ["102", "301"])
-def test_damaged_bytes_never_come_out(tmp_path: Path, recording_id: str) -> None:
+def test_damaged_bytes_never_come_out(builder: Builder, tmp_path: Path, recording_id: str) -> None:
     """What is not what its manifest or metadata says is refused, and nothing is left behind."""
-    damaged = full_archive(tmp_path / "whole")
+    damaged = fill(builder)
     (hit,) = search.find(damaged, recording_id=recording_id)
     data = damaged.read(hit.line["path"])
     at = data.find(audio(int(recording_id))[10:20]) if recording_id == "301" else len(data) // 2
-    target = damaged.root / hit.line["path"]
-    target.chmod(0o644)
-    target.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    changed = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
     if recording_id == "102":
-        members = [("a/730048.102.mp3", audio(102)[:-1] + b"?")]
-        target.write_bytes(zipped(members))
+        changed = zipped([("a/730048.102.mp3", audio(102)[:-1] + b"?")])
+    overwrite(damaged, hit.line["path"], changed)
 
     with pytest.raises((Damaged, Missing)):
         search.extract(damaged, recording_id, tmp_path / "to")
@@ -251,7 +249,7 @@ def test_a_large_zip_is_streamed(tmp_path: Path) -> None:
         assert hashlib.file_digest(file, "sha256").hexdigest() == digest.hexdigest()
 
 
-def test_audio_comes_as_a_stream(store: DirectoryStore) -> None:
+def test_audio_comes_as_a_stream(store: Store) -> None:
     """What a line names, whether it lies in a ZIP or in a file of its own."""
     lines = {hit.line["id"]: hit.line for hit in search.find(store, account="india")}
 
@@ -261,7 +259,7 @@ def test_audio_comes_as_a_stream(store: DirectoryStore) -> None:
 
 
 @pytest.mark.parametrize("number", ["102", "301"])
-def test_audio_with_another_sum_is_refused(store: DirectoryStore, number: str) -> None:
+def test_audio_with_another_sum_is_refused(store: Store, number: str) -> None:
     """Who reads to the end knows that the bytes are those that were archived."""
     (hit,) = search.find(store, recording_id=number)
 

@@ -27,7 +27,14 @@ from archive.errors import (
     Missing,
     NoSpace,
 )
-from archive.store import ABANDONED_AFTER_SECONDS, INCOMING, DirectoryStore, Stored, open_store
+from archive.store import (
+    ABANDONED_AFTER_SECONDS,
+    INCOMING,
+    DirectoryStore,
+    Store,
+    Stored,
+    open_store,
+)
 from config.settings import ROOT
 
 from .disks import small_disk
@@ -50,6 +57,12 @@ DirectoryStore(Path(sys.argv[1])).keep("a/big.zip", Path(sys.argv[2]), "0" * 64,
 def store(tmp_path: Path) -> DirectoryStore:
     """An archive whose folder is not there yet."""
     return DirectoryStore(tmp_path / "var" / "archive")
+
+
+@pytest.fixture
+def either(new_store: Callable[[Path], Store], tmp_path: Path) -> Store:
+    """An empty archive: once in a directory, once in a bucket."""
+    return new_store(tmp_path)
 
 
 @pytest.fixture
@@ -85,17 +98,16 @@ def test_errors_say_which_file_and_travel(kind: type[ArchiveError]) -> None:
     assert str(again) == "india/a.zip: is cut; fetch it again"
 
 
-def test_a_small_file_is_stored_once(store: DirectoryStore) -> None:
+def test_a_small_file_is_stored_once(either: Store) -> None:
     """What was created is there to read; a second creation fails and changes nothing."""
-    stored = store.create("india/chain/00000001.json", b"{}")
+    stored = either.create("india/chain/00000001.json", b"{}")
     assert stored == Stored("india/chain/00000001.json", 2, hashlib.sha256(b"{}").hexdigest())
     with pytest.raises(FileExistsError):
-        store.create(stored.path, b"[]")
-    assert store.read(stored.path) == b"{}"
-    assert store.size(stored.path) == 2
-    assert store.exists(stored.path)
-    assert store.checksum(stored.path) == stored
-    assert stray(store) == []
+        either.create(stored.path, b"[]")
+    assert either.read(stored.path) == b"{}"
+    assert either.size(stored.path) == 2
+    assert either.exists(stored.path)
+    assert either.checksum(stored.path) == stored
 
 
 def test_a_large_file_is_stored_from_the_spool(store: DirectoryStore, tmp_path: Path) -> None:
@@ -132,25 +144,24 @@ def test_the_same_file_is_adopted(store: DirectoryStore, tmp_path: Path) -> None
     assert (store.root / "a" / "x.zip").stat().st_ino == inode
 
 
-def test_another_file_is_a_contradiction(store: DirectoryStore, tmp_path: Path) -> None:
+def test_another_file_is_a_contradiction(either: Store, tmp_path: Path) -> None:
     """Another file under the name is left as it is, and both sums are told."""
-    first = store.keep("a/x.zip", *spooled(tmp_path, b"one", "1.part"))
+    first = either.keep("a/x.zip", *spooled(tmp_path, b"one", "1.part"))
     source, sha256 = spooled(tmp_path, b"two", "2.part")
     with pytest.raises(Contradiction) as caught:
-        store.keep("a/x.zip", source, sha256)
+        either.keep("a/x.zip", source, sha256)
     assert first.sha256 in str(caught.value)
     assert sha256 in str(caught.value)
-    assert store.read("a/x.zip") == b"one"
+    assert either.read("a/x.zip") == b"one"
     assert source.read_bytes() == b"two"
 
 
-def test_a_file_with_another_sum_is_not_stored(store: DirectoryStore, tmp_path: Path) -> None:
+def test_a_file_with_another_sum_is_not_stored(either: Store, tmp_path: Path) -> None:
     """What does not read back with the sum of the download never gets its name."""
     source, _ = spooled(tmp_path, b"changed meanwhile")
     with pytest.raises(Damaged, match="fetch it again"):
-        store.keep("a/x.zip", source, "0" * 64)
-    assert not store.exists("a/x.zip")
-    assert stray(store) == []
+        either.keep("a/x.zip", source, "0" * 64)
+    assert not either.exists("a/x.zip")
     assert source.stat().st_mode & 0o200
 
 
@@ -187,10 +198,10 @@ def called(action: Callable[[], object]) -> list[str]:
     return calls
 
 
-def create_all(root: Path, worker: int) -> list[int]:
-    """Try to be the first at 200 names; which were won."""
-    store, won = DirectoryStore(root), []
-    for number in range(200):
+def create_all(address: str, count: int, worker: int) -> list[int]:
+    """Try to be the first at so many names; which were won."""
+    store, won = open_store(address), []
+    for number in range(count):
         try:
             store.create(f"a/chain/{number:08}.json", b"%d" % worker)
             won.append(number)
@@ -199,29 +210,30 @@ def create_all(root: Path, worker: int) -> list[int]:
     return won
 
 
-def keep_one(root: Path, source: Path, sha256: str) -> Stored:
+def keep_one(address: str, source: Path, sha256: str) -> Stored:
     """Store a file that others store as well."""
-    return DirectoryStore(root).keep("a/x.zip", source, sha256)
+    return open_store(address).keep("a/x.zip", source, sha256)
 
 
-def test_of_many_processes_one_creates_a_file(store: DirectoryStore) -> None:
+def test_of_many_processes_one_creates_a_file(either: Store) -> None:
     """Processes that create the same names at once: each name has one winner, and its bytes."""
+    count = 200 if isinstance(either, DirectoryStore) else 40
     with ProcessPoolExecutor(4, get_context("spawn")) as pool:
-        won = list(pool.map(create_all, [store.root] * 4, range(4)))
-    assert sorted(number for numbers in won for number in numbers) == list(range(200))
+        won = list(pool.map(create_all, [either.address] * 4, [count] * 4, range(4)))
+    assert sorted(number for numbers in won for number in numbers) == list(range(count))
     for worker, numbers in enumerate(won):
         for number in numbers:
-            assert store.read(f"a/chain/{number:08}.json") == b"%d" % worker
+            assert either.read(f"a/chain/{number:08}.json") == b"%d" % worker
 
 
-def test_many_processes_store_the_same_file(store: DirectoryStore, tmp_path: Path) -> None:
+def test_many_processes_store_the_same_file(either: Store, tmp_path: Path) -> None:
     """Processes that complete the same download at once all get the one stored file."""
     copies = [spooled(tmp_path, b"0123456789" * 300_000, f"{n}.part") for n in range(4)]
     sources, sums = zip(*copies, strict=True)
     with ProcessPoolExecutor(4, get_context("spawn")) as pool:
-        stored = set(pool.map(keep_one, [store.root] * 4, sources, sums))
+        stored = set(pool.map(keep_one, [either.address] * 4, sources, sums))
     assert stored == {Stored("a/x.zip", 3_000_000, sums[0])}
-    assert list(store.paths()) == ["a/x.zip"]
+    assert list(either.paths()) == ["a/x.zip"]
 
 
 def test_what_a_killed_process_left_is_invisible_and_goes(
@@ -257,23 +269,23 @@ def test_what_a_killed_process_left_is_invisible_and_goes(
     ],
 )
 def test_a_path_that_leaves_the_archive_is_refused(
-    store: DirectoryStore, tmp_path: Path, path: str
+    either: Store, tmp_path: Path, path: str
 ) -> None:
     """No operation follows a path to anywhere but a file of the archive."""
     source, sha256 = spooled(tmp_path, b"one")
-    for action in (store.read, store.open, store.size, store.exists, store.checksum):
+    for action in (either.read, either.open, either.size, either.exists, either.checksum):
         with pytest.raises(ValueError, match=r"archive|being stored"):
             action(path)
     with pytest.raises(ValueError, match=r"archive|being stored"):
-        store.create(path, b"")
+        either.create(path, b"")
     with pytest.raises(ValueError, match=r"archive|being stored"):
-        store.keep(path, source, sha256)
+        either.keep(path, source, sha256)
 
 
-def test_a_prefix_that_leaves_the_archive_is_refused(store: DirectoryStore) -> None:
+def test_a_prefix_that_leaves_the_archive_is_refused(either: Store) -> None:
     """Listing does not leave the archive either."""
     with pytest.raises(ValueError, match="not a path inside"):
-        next(store.paths("../"))
+        next(either.paths("../"))
 
 
 def test_only_plain_files_of_the_archive_are_read(store: DirectoryStore, tmp_path: Path) -> None:
@@ -289,25 +301,74 @@ def test_only_plain_files_of_the_archive_are_read(store: DirectoryStore, tmp_pat
     assert list(store.paths()) == ["a/out", "a/pipe", "a/x.json"]
 
 
-def test_what_is_absent_is_missing(store: DirectoryStore) -> None:
+def test_what_is_absent_is_missing(either: Store) -> None:
     """An absent file is told by its name, under a file instead of a folder too."""
-    store.create("a/x.json", b"{}")
+    either.create("a/x.json", b"{}")
     for path in ("b.json", "a/y.json", "a/x.json/z"):
-        assert not store.exists(path)
-        for action in (store.read, store.size, store.checksum):
+        assert not either.exists(path)
+        for action in (either.read, either.size, either.checksum):
             with pytest.raises(Missing, match=path):
                 action(path)
 
 
-def test_paths_come_sorted_and_by_prefix(store: DirectoryStore) -> None:
+def test_a_name_is_given_once(either: Store) -> None:
+    """The trial says so, twice in a row, and leaves nothing that shows in the archive."""
+    assert either.gives_names_once()
+    assert either.gives_names_once()
+    assert list(either.paths()) == []
+
+
+def test_the_same_file_is_the_same_file(either: Store, tmp_path: Path) -> None:
+    """Who completes late gets what is there, of any size, an empty one too."""
+    for size in (0, 5, 40_000_000):
+        source, sha256 = spooled(tmp_path, os.urandom(size))
+        seen: list[int] = []
+        first = either.keep(f"a/{size}.zip", source, sha256, on_bytes=seen.append)
+        assert first == Stored(f"a/{size}.zip", size, sha256) == either.checksum(first.path)
+        assert sum(seen) >= size
+        again, _ = spooled(tmp_path, source.read_bytes(), "late.part")
+        assert either.keep(first.path, again, sha256) == first
+
+
+def test_a_file_is_seekable(either: Store, tmp_path: Path) -> None:
+    """Any place of it is read, in any order, by lines too; beyond its end is nothing."""
+    data = b"".join(b"%07d\n" % number for number in range(400_000))
+    source, sha256 = spooled(tmp_path, data)
+    either.keep("a/lines", source, sha256)
+    with either.open("a/lines") as file:
+        assert file.seek(-8, os.SEEK_END) == len(data) - 8
+        assert file.read() == b"0399999\n"
+        assert file.read(1) == b""
+        for at in (0, 1_000_000, 999_000, 3_100_000, 5):
+            file.seek(at)
+            assert file.read(300_000) == data[at : at + 300_000]
+        file.seek(len(data) + 5)
+        assert file.read(3) == b""
+        file.seek(0)
+        assert sum(int(line) for line in file) == sum(range(400_000))
+    with either.open("a/lines") as file:
+        assert file.read() == data
+
+
+def test_paths_come_sorted_and_by_prefix(either: Store) -> None:
     """Paths are sorted as strings, so that a long verification can go on after the last one."""
-    names = ["a-b/x", "a/b-c", "a/b/x", "a/b/y", "a/b.json", "a/c", "ab", "ledger.json"]
+    names = [
+        "a-b/x",
+        "a/b-c",
+        "a/b/x",
+        "a/b/y",
+        "a/b.json",
+        "a/c",
+        "ab",
+        "ledger.json",
+        "\u00fc~x/1",
+    ]
     for name in names:
-        store.create(name, b"")
-    assert list(store.paths()) == sorted(names)
+        either.create(name, b"")
+    assert list(either.paths()) == sorted(names)
     for prefix in ("a", "a/", "a/b", "a/b/", "a/b/x", "a-", "nothing", "nothing/at/all", "ab/c"):
         expected = [name for name in sorted(names) if name.startswith(prefix)]
-        assert list(store.paths(prefix)) == expected, prefix
+        assert list(either.paths(prefix)) == expected, prefix
 
 
 def test_an_archive_that_is_not_there_is_empty(store: DirectoryStore) -> None:
@@ -335,9 +396,13 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
         store.create("a/y.json", b"{}")
 
 
-def test_only_a_directory_can_be_an_archive(tmp_path: Path) -> None:
-    """An archive's address is an absolute path; anything else is refused with a way out."""
-    assert open_store(str(tmp_path)).root == tmp_path
-    for url in ("s3://bucket/prefix", "ftp://host/x", "var/archive"):
+def test_an_archive_lies_in_a_directory_or_a_bucket(tmp_path: Path) -> None:
+    """An archive's address is an absolute path or a bucket's; others are refused with a way out."""
+    assert open_store(str(tmp_path)).address == str(tmp_path)
+    assert open_store("s3://bucket/a/prefix/").address == "s3://bucket/a/prefix"
+    assert open_store("s3://bucket").address == "s3://bucket"
+    for url in ("ftp://host/x", "var/archive"):
         with pytest.raises(ValueError, match="absolute"):
             open_store(url)
+    with pytest.raises(ValueError, match="names no bucket"):
+        open_store("s3:///prefix")

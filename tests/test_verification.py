@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from archive import chain, layout, verification
-from archive.store import DirectoryStore
+from archive.store import DirectoryStore, Store
 from archive.verification import Problem, Report
 from config.settings import ROOT
 
-from .archives import DAY, Builder, audio, full_archive, recording, zipped
+from .archives import DAY, Builder, audio, fill, full_archive, overwrite, recording, zipped
 
 FLIPS_A_FILE = 8
 
@@ -31,6 +31,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> DirectoryStore:
     return full_archive(tmp_path_factory.mktemp("whole"))
 
 
+@pytest.fixture(scope="module")
+def either(new_store: Callable[[Path], Store], tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The same in a directory and in a bucket, to be read only."""
+    folder = tmp_path_factory.mktemp("either")
+    return fill(Builder(folder, new_store(folder)))
+
+
 @pytest.fixture
 def copied(whole: DirectoryStore, tmp_path: Path) -> DirectoryStore:
     """A copy of it that may be changed for good."""
@@ -39,9 +46,9 @@ def copied(whole: DirectoryStore, tmp_path: Path) -> DirectoryStore:
 
 
 @pytest.fixture
-def builder(tmp_path: Path) -> Builder:
+def builder(new_store: Callable[[Path], Store], tmp_path: Path) -> Builder:
     """An archive with its ledger's name and nothing else."""
-    building = Builder(tmp_path)
+    building = Builder(tmp_path, new_store(tmp_path))
     building.identity()
     return building
 
@@ -57,20 +64,13 @@ def newest(store: DirectoryStore) -> set[str]:
     return {layout.chain_path(head.account, head.n) for head in heads if head}
 
 
-def write(store: DirectoryStore, path: str, data: bytes) -> None:
-    """Change a file as somebody would who should not."""
-    target = store.root / path
-    target.chmod(0o644)
-    target.write_bytes(data)
-
-
-def test_a_whole_archive_has_no_problem(whole: DirectoryStore) -> None:
+def test_a_whole_archive_has_no_problem(either: Store) -> None:
     """Every file was read, nothing is wrong, and something vouches for every one."""
     seen: dict[str, int] = {}
-    report = verification.verify(whole, on_file=seen.__setitem__)
+    report = verification.verify(either, on_file=seen.__setitem__)
 
     assert report.problems == report.notes == []
-    assert list(seen) == list(whole.paths())
+    assert list(seen) == list(either.paths())
     assert {layout.kind_of(path) for path in seen} == {
         "identity",
         "entry",
@@ -82,10 +82,10 @@ def test_a_whole_archive_has_no_problem(whole: DirectoryStore) -> None:
         "receipt",
     }
     assert (report.files, report.bytes) == (len(seen), sum(seen.values()))
-    assert report.bytes == sum(whole.size(path) for path in seen)
-    heads = {name: chain.head(whole, name) for name in ("india", "legal_es")}
+    assert report.bytes == sum(either.size(path) for path in seen)
+    heads = {name: chain.head(either, name) for name in ("india", "legal_es")}
     assert report.heads == {name: head.sha256 for name, head in heads.items() if head}
-    assert verification.verify(whole, heads=report.heads).problems == []
+    assert verification.verify(either, heads=report.heads).problems == []
 
 
 def test_a_flipped_bit_anywhere_is_found_and_named(whole: DirectoryStore) -> None:
@@ -101,10 +101,10 @@ def test_a_flipped_bit_anywhere_is_found_and_named(whole: DirectoryStore) -> Non
             changed = bytearray(data)
             at = places.randrange(len(data))
             changed[at] ^= 1 << places.randrange(8)
-            write(whole, path, bytes(changed))
+            overwrite(whole, path, bytes(changed))
             alone = verification.verify(whole)
             report = verification.verify(whole, heads=heads)
-            write(whole, path, data)
+            overwrite(whole, path, data)
             tried += 1
 
             assert path in named(alone), (path, at, alone.problems)
@@ -124,7 +124,7 @@ def test_every_bit_of_a_newest_entry_counts(tmp_path: Path) -> None:
     for at in range(len(data)):
         changed = bytearray(data)
         changed[at] ^= 1 << at % 8
-        write(builder.store, path, bytes(changed))
+        overwrite(builder.store, path, bytes(changed))
 
         assert path in named(verification.verify(builder.store)), (at, bytes(changed))
 
@@ -154,11 +154,11 @@ def test_two_files_that_changed_places_are_found_and_named(whole: DirectoryStore
         if layout.kind_of(one) != layout.kind_of(other):
             continue
         kept = {path: whole.read(path) for path in (one, other)}
-        write(whole, one, kept[other])
-        write(whole, other, kept[one])
+        overwrite(whole, one, kept[other])
+        overwrite(whole, other, kept[one])
         report = verification.verify(whole, heads=heads)
         for path, data in kept.items():
-            write(whole, path, data)
+            overwrite(whole, path, data)
 
         assert {one, other} <= named(report), (one, other, report.problems)
         assert {one, other} & newest(whole) or len(named(report)) == 2, (
@@ -253,10 +253,10 @@ def test_slices_see_what_one_go_sees(copied: DirectoryStore, gone: str) -> None:
         assert list(verification.files(copied, after=path)) == at_once[number:]
 
 
-def test_progress_is_told_within_a_file(whole: DirectoryStore) -> None:
+def test_progress_is_told_within_a_file(either: Store) -> None:
     """A long read shows that it lives: the bytes read add up to the files and their members."""
     pieces: list[int] = []
-    size = sum(size for _, _, size in verification.files(whole, on_bytes=pieces.append))
+    size = sum(size for _, _, size in verification.files(either, on_bytes=pieces.append))
 
     assert sum(pieces) > size
 
@@ -286,8 +286,10 @@ def test_a_live_archive_may_grow_meanwhile(builder: Builder) -> None:
     assert [problem for _, problem, _ in (first, *running) if problem] == []
 
 
-def test_what_is_not_sealed_yet_is_a_note(builder: Builder) -> None:
+def test_what_is_not_sealed_yet_is_a_note(tmp_path: Path) -> None:
     """ZIPs of a run under way, audio without metadata, foreign files: told, not complained of."""
+    builder = Builder(tmp_path)
+    builder.identity()
     folder = layout.export_folder("india", DAY, "0b5e")
     data = zipped([("a.mp3", b"a")])
     sha256 = builder.keep("india/notes.txt", data).sha256
@@ -476,16 +478,16 @@ def _reseal(
 ) -> None:
     """Write list and manifest anew with right sums, and put everything under the chain."""
     data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
-    write(builder.store, _beside(path), data)
+    overwrite(builder.store, _beside(path), data)
     stored = builder.store.checksum(_beside(path))
     content["recordings"] = {"path": stored.path, "bytes": stored.bytes, "sha256": stored.sha256}
-    write(builder.store, path, json.dumps(content).encode())
+    overwrite(builder.store, path, json.dumps(content).encode())
     covered = [path, *_metadata(builder.store)]
     sums = [builder.store.checksum(one) for one in covered]
     chain.append(builder.store, "india", [{"path": s.path, "sha256": s.sha256} for s in sums])
 
 
-def _metadata(store: DirectoryStore) -> Iterator[str]:
+def _metadata(store: Store) -> Iterator[str]:
     return (path for path in store.paths() if layout.kind_of(path) == "metadata")
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 
+from archive.errors import ArchiveError, StoreAway, StoreRefused
 from archive.layout import IDENTITY_PATH
 from config.settings import settings
 from ledger.errors import Foreign, LedgerAway, LedgerError
@@ -19,11 +21,13 @@ from tasks.resources import ledger, store
 
 _log = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
 #: Stands in Redis so that two deployments on one database notice each other.
 REDIS_KEY = "earwitness.ledger"
 _ARCHIVE_WAY_OUT = (
     "give back the ledger that belongs to this archive, or set EARWITNESS_ARCHIVE_URL to another "
-    "folder"
+    "archive"
 )
 _REDIS_WAY_OUT = (
     "give each deployment a Redis database of its own (EARWITNESS_REDIS_URL), or, if the other one "
@@ -34,18 +38,28 @@ _REDIS_WAY_OUT = (
 def start_checks(app: Any) -> None:
     """Prepare an empty ledger, and refuse one that is not this archive's or this Redis'.
 
-    Ends the process with a sentence; nothing was taken up. With the ledger away it waits for it.
+    Ends the process with a sentence; nothing was taken up. With the ledger or the archive away it
+    waits for them.
     """
     try:
-        identity = _patient_identity()
-        claim_archive(identity)
+        identity = _patient(ledger().identity.prepare)
+        _patient(lambda: claim_archive(identity))
         claim_redis(app, identity)
-    except LedgerError as error:
+    except (ArchiveError, LedgerError, OSError, StoreRefused) as error:
         sys.exit(f"earwitness: {error}")
 
 
 def claim_archive(identity: str) -> None:
-    """Write the ledger's identity into an archive that has none. Raises Foreign."""
+    """Write the ledger's identity into an archive that has none.
+
+    Raises Foreign; StoreRefused where a name can be given twice, so that a file would be lost.
+    """
+    if not store().gives_names_once():
+        raise StoreRefused(
+            store().address,
+            "lets a second file take a name that is taken, so any could be overwritten; nothing "
+            "was started; use another filesystem, or an object store that knows If-None-Match",
+        )
     if not store().exists(IDENTITY_PATH) and next(store().paths(), None) is not None:
         raise Foreign(
             f"the archive {settings().archive_url} holds files, but no {IDENTITY_PATH} that says "
@@ -75,9 +89,12 @@ def claim_redis(app: Any, identity: str) -> None:
         refuse_foreign(identity, theirs.decode(), "this Redis database", _REDIS_WAY_OUT)
 
 
-def _patient_identity() -> str:
+def _patient(action: Callable[[], Result]) -> Result:
+    """What it returns as soon as what it needs is there."""
     while True:
         try:
-            return ledger().identity.prepare()
-        except LedgerAway as error:
+            return action()
+        except StoreRefused:
+            raise
+        except (LedgerAway, StoreAway) as error:
             _log.warning("%s; waiting for it", error)

@@ -16,10 +16,10 @@ from rich.progress import Progress, TextColumn
 
 from archive import search, verification
 from archive.search import Hit
-from archive.store import DirectoryStore, open_store
+from archive.store import Store, open_store
 
 from .display import console, print_json, print_lines, print_table
-from .options import DAY, archive, as_json, in_order, one_account
+from .options import ARCHIVE, DAY, archive, as_json, in_order, one_account
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -41,10 +41,10 @@ class HeadType(click.ParamType[tuple[str, str]]):
 
 @click.command()
 @click.argument(
-    "folder",
+    "named",
     metavar="[ARCHIVE]",
     required=False,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=ARCHIVE,
 )
 @click.option(
     "--head", "heads", type=HeadType(), multiple=True, help="A head noted earlier; repeatable."
@@ -52,7 +52,7 @@ class HeadType(click.ParamType[tuple[str, str]]):
 @one_account
 @as_json
 def verify(
-    folder: Path | None, heads: tuple[tuple[str, str], ...], account: str | None, as_json: bool
+    named: Store | None, heads: tuple[tuple[str, str], ...], account: str | None, as_json: bool
 ) -> int:
     """Verify every checksum and every chain of an archive; the configured one unless told.
 
@@ -60,7 +60,7 @@ def verify(
     the newest entries were removed nor a rewrite of everything.
     """
     with _Watched() as watched:
-        report = verification.verify(_store(folder), account, dict(heads), watched)
+        report = verification.verify(_store(named), account, dict(heads), watched)
     if as_json:
         print_json(asdict(report))
         return int(bool(report.problems))
@@ -91,7 +91,7 @@ def find(
     recording: str | None,
     first: date | None,
     last: date | None,
-    archive: Path | None,
+    archive: Store | None,
     as_json: bool,
 ) -> int:
     """Find recordings in the archive. The status is 1 where there are none."""
@@ -132,7 +132,7 @@ def find(
 @archive
 @as_json
 def extract(
-    recording: str, target: Path, account: str | None, archive: Path | None, as_json: bool
+    recording: str, target: Path, account: str | None, archive: Store | None, as_json: bool
 ) -> None:
     """Take one recording out of the archive: its audio, its line of the list, its manifest."""
     store = _store(archive)
@@ -153,10 +153,10 @@ def _understood() -> Iterator[None]:
         raise click.UsageError(f"{error}.") from None
 
 
-def _store(folder: Path | None) -> DirectoryStore:
-    """The archive in a folder, or the configured one, for which alone the settings are read."""
-    if folder is not None:
-        return DirectoryStore(folder)
+def _store(named: Store | None) -> Store:
+    """The archive that was named, or the configured one, for which alone the settings are read."""
+    if named is not None:
+        return named
     from config.settings import settings  # noqa: PLC0415 - an archive alone needs no settings
 
     try:

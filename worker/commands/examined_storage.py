@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -14,9 +13,9 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from archive.errors import ArchiveError
+from archive.errors import ArchiveError, StoreAway
 from archive.layout import IDENTITY_PATH
-from archive.store import INCOMING, DirectoryStore, open_store
+from archive.store import INCOMING, Store, open_store
 from config.settings import Settings
 
 from .filesystems import nearest
@@ -26,7 +25,7 @@ _ARCHIVE = "archive"
 _SPOOL = "spool"
 _OTHER_ARCHIVE = (
     "give back the ledger that belongs to this archive, or let EARWITNESS_ARCHIVE_URL name another "
-    "folder"
+    "archive"
 )
 
 
@@ -37,12 +36,18 @@ def archive(settings: Settings, identity: str | None) -> Iterator[Finding]:
     except ValueError as failure:
         yield error(_ARCHIVE, str(failure), "see EARWITNESS_ARCHIVE_URL")
         return
-    if not store.root.is_dir():
-        yield from _to_be_made(_ARCHIVE, store.root)
+    folder = _folder(settings)
+    if folder is not None and not folder.is_dir():
+        yield from _to_be_made(_ARCHIVE, folder)
         return
-    yield from _belonging(store, identity)
-    yield from _written_once(store)
-    yield ok(_ARCHIVE, f"{store.root}, {decimal(shutil.disk_usage(store.root).free)} free")
+    try:
+        yield from _belonging(store, identity)
+        yield from _written_once(store)
+    except StoreAway as failure:
+        yield error(_ARCHIVE, str(failure), "see EARWITNESS_ARCHIVE_URL")
+        return
+    room = f", {decimal(shutil.disk_usage(folder).free)} free" if folder is not None else ""
+    yield ok(_ARCHIVE, f"{store.address}{room}")
 
 
 def spool(settings: Settings) -> Iterator[Finding]:
@@ -60,12 +65,17 @@ def spool(settings: Settings) -> Iterator[Finding]:
         return
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix="doctor-") as file:
-            yield from _linked(Path(file.name), Path(settings.archive_url))
+            yield from _linked(Path(file.name), _folder(settings))
     except OSError as failure:
         yield error(_SPOOL, f"can not be written to ({failure.strerror})", f"see {folder}")
         return
     if free > reserve:
         yield ok(_SPOOL, f"{folder}, {decimal(free)} free")
+
+
+def _folder(settings: Settings) -> Path | None:
+    """The archive's folder, where it lies in one."""
+    return None if "://" in settings.archive_url else Path(settings.archive_url)
 
 
 def _to_be_made(subject: str, folder: Path) -> Iterator[Finding]:
@@ -78,7 +88,7 @@ def _to_be_made(subject: str, folder: Path) -> Iterator[Finding]:
         )
 
 
-def _belonging(store: DirectoryStore, identity: str | None) -> Iterator[Finding]:
+def _belonging(store: Store, identity: str | None) -> Iterator[Finding]:
     try:
         theirs = json.loads(store.read(IDENTITY_PATH))["ledger"]
     except ArchiveError:
@@ -97,25 +107,21 @@ def _belonging(store: DirectoryStore, identity: str | None) -> Iterator[Finding]
         yield error(_ARCHIVE, meaning, _OTHER_ARCHIVE)
 
 
-def _written_once(store: DirectoryStore) -> Iterator[Finding]:
+def _written_once(store: Store) -> Iterator[Finding]:
     """Create one name twice: the second must be refused, and the first stay as it is."""
     try:
-        with _trial(store.root) as folder:
-            trial = DirectoryStore(folder)
-            trial.create("name", b"first")
-            with contextlib.suppress(FileExistsError):
-                trial.create("name", b"second")
-                meaning = "a second file took a name that was taken: any could be overwritten"
-                yield error(_ARCHIVE, meaning, "use another filesystem")
-                return
+        if store.gives_names_once():
             yield ok(_ARCHIVE, "a name is given once: nothing is overwritten")
+        else:
+            meaning = "a second file took a name that was taken: any could be overwritten"
+            yield error(_ARCHIVE, meaning, "use another filesystem or object store")
     except (OSError, ArchiveError) as failure:
-        yield error(_ARCHIVE, f"can not be written to: {failure}", f"see {store.root}")
+        yield error(_ARCHIVE, f"can not be written to: {failure}", f"see {store.address}")
 
 
-def _linked(file: Path, archive_root: Path) -> Iterator[Finding]:
+def _linked(file: Path, archive_root: Path | None) -> Iterator[Finding]:
     """Link a file of the spool into the archive, as every download is."""
-    if not archive_root.is_dir():
+    if archive_root is None or not archive_root.is_dir():
         return
     try:
         with _trial(archive_root) as folder:

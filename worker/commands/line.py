@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import click
 
-from archive.errors import ArchiveError
+from archive.errors import ArchiveError, StoreAway
 from config.errors import ConfigurationError
 from config.umask import keep_from_others
 from config.version import VERSION
@@ -22,6 +22,9 @@ from providers.errors import ProviderError
 from tasks.errors import InvalidArgument, JobError
 
 PROGRAM = "python -m worker"
+
+#: What says itself what happened and what to do.
+_SAID = (ArchiveError, JobError, LedgerError, OSError, ProviderError, StoreAway)
 
 #: Each command's module, and its line in the list of commands.
 COMMANDS = {
@@ -100,7 +103,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 130
     except click.ClickException as error:
         return _refused(error.format_message(), 1)
-    except (ArchiveError, JobError, LedgerError, OSError, ProviderError) as error:
+    except _SAID as error:
         return _refused(str(error), 1)
     return status if isinstance(status, int) else 0
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from archive.store import Store, open_store
+
 
 class DayType(click.ParamType[date]):
     """A calendar day such as 2026-11-20."""
@@ -23,14 +25,33 @@ class DayType(click.ParamType[date]):
             self.fail(f"{value!r} is no day; write it like 2026-11-20.", param, ctx)
 
 
+class ArchiveType(click.ParamType[Store]):
+    """The archive in a folder that is there, or under s3://bucket/prefix."""
+
+    name = "archive"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Store:
+        """The archive that was named."""
+        named = str(value)
+        if "://" not in named and not Path(named).is_dir():
+            self.fail(f"there is no folder {named!r}.", param, ctx)
+        try:
+            return open_store(named if "://" in named else str(Path(named).absolute()))
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
 DAY = DayType()
+ARCHIVE = ArchiveType()
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 one_account = click.option("--account", metavar="ALIAS", help="Of this account alone.")
 archive = click.option(
     "--archive",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The archive's folder. [default: the configured one]",
+    type=ARCHIVE,
+    help="A folder or s3://bucket/prefix. [default: the configured one]",
 )
 
 

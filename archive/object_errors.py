@@ -1,0 +1,70 @@
+"""What `obstore` raises, in the archive's own words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from obstore.exceptions import BaseError, PreconditionError
+
+from .errors import Damaged, Missing, StoreAway, StoreRefused
+
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+#: Of the refusals those that another try may not meet.
+_PASSING = {"408", "409", "429"}
+#: Where a machine of a cloud asks for its own credentials; `obstore` does so when it has no others.
+_CREDENTIALS_OF_MACHINE = "169.254.169.254"
+
+
+@contextmanager
+def understood(address: str, path: str | None = None) -> Iterator[None]:
+    """Turn errors of a request into Missing and Damaged (where it was about the object at `path`),
+    StoreRefused and StoreAway.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        if path is None or "NoSuchBucket" in str(error):
+            raise _meant(address, str(error)) from None
+        raise Missing(path, "is not in the archive") from None
+    except PreconditionError as error:
+        if path is None:
+            raise _meant(address, str(error)) from None
+        raise Damaged(path, "was replaced while it was read; run verify") from None
+    except BaseError as error:
+        raise _meant(address, str(error)) from None
+
+
+def _meant(address: str, said: str) -> StoreAway:
+    """`said` is for programmers and long; it is never shown, since it may quote any answer."""
+    status, code = _STATUS.search(said), _CODE.search(said)
+    shown = " ".join(found[1] for found in (status, code) if found)
+    if code and code[1] == "NoSuchBucket":
+        return StoreRefused(
+            address, "is in a bucket that does not exist; create it, or name another"
+        )
+    if status and status[1] in {"401", "403"}:
+        return StoreRefused(
+            address,
+            f"does not let us in ({shown}); nothing was done; give its key the right to read, list "
+            "and write (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, the bucket's policy)",
+        )
+    if _CREDENTIALS_OF_MACHINE in said:
+        return StoreRefused(
+            address,
+            "can not be asked without credentials, and there are none; set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY",
+        )
+    passing = status is None or status[1] in _PASSING or shown.endswith("NoSuchUpload")
+    if not passing and shown.startswith(("3", "4")):
+        return StoreRefused(
+            address,
+            f"does not take our requests ({shown}); see AWS_REGION and AWS_ENDPOINT_URL",
+        )
+    return StoreAway(
+        address,
+        f"does not answer as it should ({shown or 'no answer'}); it is unknown whether the last "
+        "file was stored; to be tried again",
+    )

@@ -1,0 +1,83 @@
+"""Reading an object in ranges, as far as it is asked for."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING
+
+import obstore
+
+from .object_errors import understood
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from obstore.store import S3Store
+
+_FIRST = 64 * 1024
+_MOST = 4 * 1024 * 1024
+
+
+class ObjectReader(io.RawIOBase):
+    """One object, seekable. It holds one range of 4 MiB at most.
+
+    A range after a jump is small, as in the directory of a ZIP; each that follows directly on the
+    one before is twice as long, since a request costs more than bytes do.
+    """
+
+    def __init__(
+        self, bucket: S3Store, address: str, path: str, size: int, e_tag: str | None
+    ) -> None:
+        self._bucket, self._address, self._path = bucket, address, path
+        self._size, self._e_tag = size, e_tag
+        self._at = 0
+        self._start, self._held = 0, memoryview(b"")
+        self._ahead = _FIRST
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """The new position. Nothing is fetched."""
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        if origin + offset < 0:
+            raise OSError(22, "negative position in the object")
+        self._at = origin + offset
+        return self._at
+
+    def tell(self) -> int:
+        """The position."""
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Fill the buffer as far as one range goes; 0 at the end.
+
+        Raises Missing and Damaged (the object was removed or replaced meanwhile), StoreAway.
+        """
+        target = memoryview(buffer).cast("B")
+        if self._at >= self._size or not target:
+            return 0
+        if not self._start <= self._at < self._start + len(self._held):
+            self._fetch(len(target))
+        piece = self._held[self._at - self._start :][: len(target)]
+        target[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+    def _fetch(self, wanted: int) -> None:
+        goes_on = bool(self._held) and self._at == self._start + len(self._held)
+        self._ahead = min(2 * self._ahead, _MOST) if goes_on else _FIRST
+        stop = min(self._at + min(max(wanted, self._ahead), _MOST), self._size)
+        options: obstore.GetOptions = {"range": (self._at, stop)}
+        if self._e_tag is not None:
+            options["if_match"] = self._e_tag
+        # The old range first: two at once are twice the memory.
+        self._start, self._held = self._at, memoryview(b"")
+        with understood(self._address, self._path):
+            answer = obstore.get(self._bucket, self._path, options=options)
+            self._held = memoryview(answer.bytes())

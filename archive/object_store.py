@@ -1,0 +1,231 @@
+"""An archive in a bucket of an object store that speaks S3.
+
+An object appears complete or not at all. What fits into memory is put if nothing stands there
+(`If-None-Match: *`); a larger file goes up in parts, for which there is no such condition: its name
+is bound to its content, so that whoever completes late writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import S3Store
+
+from .errors import Missing, StoreAway, StoreRefused
+from .object_errors import understood
+from .object_reader import ObjectReader
+from .stored import (
+    INCOMING,
+    PIECE,
+    Stored,
+    parts_of,
+    refuse_another,
+    refuse_changed,
+    summed,
+)
+
+#: Up to this size a file is put in one piece, and so only where nothing stands.
+ONE_PIECE = 32 * 1024 * 1024
+
+_PART = 8 * 1024 * 1024
+_MOST_PARTS = 10_000
+_PARTS_AT_ONCE = 4
+_BUFFER = 64 * 1024
+_TRIAL = f"{INCOMING}/written-once"
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+#: One request is tried for half a minute; then the job that needs it waits, and begins again.
+_RETRIES = {
+    "max_retries": 6,
+    "backoff": {"max_backoff": timedelta(seconds=5)},
+    "retry_timeout": timedelta(seconds=30),
+}
+
+
+class _Taken(Exception):
+    """While a file went up in parts, another took its name."""
+
+
+class ObjectStore:
+    """An archive in a bucket. Any number of processes on any number of machines may use it at once.
+
+    Credentials, region and endpoint come from the environment (`AWS_ACCESS_KEY_ID` and so on, as
+    `obstore` documents them), a role of the container or of the machine. Nothing is ever removed.
+    """
+
+    def __init__(self, bucket: str, prefix: str = "") -> None:
+        """Open the archive under `prefix` of `bucket`; no request is made yet.
+
+        Raises ValueError where the environment's settings of the bucket make no sense.
+        """
+        endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
+        http = {"allow_http": True} if endpoint.lower().startswith("http://") else {}
+        self._address = f"s3://{bucket}/{prefix}".rstrip("/")
+        try:
+            self._bucket = S3Store(
+                bucket,
+                prefix=prefix or None,
+                client_options=http or None,  # type: ignore[arg-type]
+                retry_config=_RETRIES,  # type: ignore[arg-type]
+            )
+        except BaseError as error:
+            raise ValueError(f"{self._address} can not be opened: {error}") from None
+
+    @property
+    def address(self) -> str:
+        """`s3://bucket/prefix`."""
+        return self._address
+
+    def keep(
+        self,
+        path: str,
+        source: Path,
+        sha256: str,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> Stored:
+        """Store a large file from the spool; see `Store.keep`. Its sum is read back."""
+        if not self.exists(path):
+            size = source.stat().st_size
+            try:
+                if size <= ONE_PIECE:
+                    data = b"".join(_checked(path, source, sha256, on_bytes))
+                    self.create(path, data)
+                else:
+                    self._upload(path, _checked(path, source, sha256, on_bytes), size)
+            except (FileExistsError, _Taken):
+                pass
+            except StoreAway:
+                # Where only the answer to the last step was lost, the file stands there.
+                if not self.exists(path):
+                    raise
+        present = self.checksum(path, on_bytes)
+        refuse_another(present, sha256)
+        return present
+
+    def create(self, path: str, data: bytes) -> Stored:
+        """Store a small file, if nothing stands under its path; see `Store.create`.
+
+        It raises FileExistsError as well where it was this very call that stored the file, when
+        the answer was lost and `obstore` asked again.
+        """
+        parts_of(path)
+        if not self._put(path, data):
+            raise FileExistsError(errno.EEXIST, "already in the archive", path)
+        return Stored(path, len(data), hashlib.sha256(data).hexdigest())
+
+    def read(self, path: str) -> bytes:
+        """All bytes of a small file. Raises Missing."""
+        parts_of(path)
+        with understood(self._address, path):
+            return bytes(obstore.get(self._bucket, path).bytes())
+
+    def open(self, path: str) -> BinaryIO:
+        """The object for reading, seekable, fetched in ranges as it is read. Raises Missing.
+
+        It is read as it was when it was opened: Damaged where another took its place meanwhile.
+        """
+        parts_of(path)
+        with understood(self._address, path):
+            meta = obstore.head(self._bucket, path)
+        reader = ObjectReader(self._bucket, self._address, path, meta["size"], meta["e_tag"])
+        return io.BufferedReader(reader, _BUFFER)
+
+    def size(self, path: str) -> int:
+        """The object's size in bytes. Raises Missing."""
+        parts_of(path)
+        with understood(self._address, path):
+            return obstore.head(self._bucket, path)["size"]
+
+    def exists(self, path: str) -> bool:
+        """Whether an object stands under the path."""
+        try:
+            self.size(path)
+        except Missing:
+            return False
+        return True
+
+    def checksum(self, path: str, on_bytes: Callable[[int], None] | None = None) -> Stored:
+        """Read the whole object and sum it up; see `Store.checksum`."""
+        with self.open(path) as file:
+            return summed(file, path, on_bytes)
+
+    def paths(self, prefix: str = "") -> Iterator[str]:
+        """Every path that begins with `prefix`, sorted as S3 lists them.
+
+        Raises StoreRefused where they come in another order: much would be taken for missing.
+        """
+        folder, _, _ = prefix.rpartition("/")
+        if folder:
+            parts_of(folder)
+        last = ""
+        for path in self._listed(folder):
+            if path <= last:
+                raise StoreRefused(self._address, "lists its objects unsorted, which S3 does not")
+            last = path
+            if path.startswith(prefix) and not path.startswith(f"{INCOMING}/"):
+                yield path
+
+    def gives_names_once(self) -> bool:
+        """See `Store.gives_names_once`. One small object stays for the next trial."""
+        return not (self._put(_TRIAL, b"a trial") and self._put(_TRIAL, b"a second trial"))
+
+    def _listed(self, folder: str) -> Iterator[str]:
+        listed = iter(obstore.list(self._bucket, prefix=folder or None, chunk_size=1000))
+        while True:
+            with understood(self._address):
+                chunk = next(listed, None)
+            if chunk is None:
+                return
+            for meta in chunk:
+                yield meta["path"]
+
+    def _put(self, path: str, data: bytes) -> bool:
+        """Whether nothing stood there, so that it was stored."""
+        with understood(self._address):
+            try:
+                obstore.put(self._bucket, path, data, mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                return False
+        return True
+
+    def _upload(self, path: str, pieces: Iterator[bytes], size: int) -> None:
+        """What `pieces` raises ends it, and what was sent by then is given up."""
+        with understood(self._address):
+            obstore.put(
+                self._bucket,
+                path,
+                self._unless_taken(path, pieces),
+                chunk_size=max(_PART, size // _MOST_PARTS + 1),
+                max_concurrency=_PARTS_AT_ONCE,
+            )
+
+    def _unless_taken(self, path: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        yield from pieces
+        # It took long, and the last step would replace what others have stored meanwhile. In a
+        # thread of its own: obstore asks for the pieces inside of its event loop.
+        with ThreadPoolExecutor(1) as thread:
+            if thread.submit(self.exists, path).result():
+                raise _Taken
+
+
+def _checked(
+    path: str, source: Path, sha256: str, on_bytes: Callable[[int], None] | None
+) -> Iterator[bytes]:
+    """The file's bytes in pieces. Raises Damaged after the last one where they have another sum."""
+    digest = hashlib.sha256()
+    with source.open("rb") as file:
+        while piece := file.read(PIECE):
+            digest.update(piece)
+            if on_bytes:
+                on_bytes(len(piece))
+            yield piece
+    refuse_changed(path, digest.hexdigest(), sha256)

@@ -1,0 +1,149 @@
+"""An object store for tests: moto's server on the loopback, which misbehaves on request."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from archive.object_store import ObjectStore
+
+Environ = dict[str, Any]
+Start = Callable[..., Any]
+Application = Callable[[Environ, Start], Iterable[bytes]]
+
+
+class Front:
+    """Stands before the server. One request at a time is let through: moto decides about
+    `If-None-Match` in two steps, which no real store does.
+
+    A fault is for the next requests of a method whose address contains a string:
+
+    - ``500``, ``503``: refused with that status, nothing is done
+    - ``cut``: the answer breaks off in its middle
+    - ``lost``: it is done, and no answer comes
+    - ``unconditional``: `If-None-Match` is overlooked
+    """
+
+    def __init__(self, inner: Application) -> None:
+        self._inner = inner
+        self._lock = threading.Lock()
+        self._faults: list[list[Any]] = []
+        #: Method and address of every request.
+        self.seen: list[str] = []
+        #: Nobody is served.
+        self.away = False
+
+    def misbehave(self, how: str, method: str, containing: str = "", times: int = 1) -> None:
+        """Order a fault."""
+        self._faults.append([how, method, containing, times])
+
+    def behave(self) -> None:
+        """Be a good server again."""
+        self._faults.clear()
+        self.away = False
+
+    def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        address = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}"
+        with self._lock:
+            self.seen.append(address)
+            how = "503" if self.away else self._fault(address)
+            if how in ("500", "503"):
+                start(f"{how} Trouble", [("Content-Type", "application/xml")])
+                return [b"<Error><Code>SlowDown</Code></Error>" if how == "503" else b""]
+            if how == "unconditional":
+                environ.pop("HTTP_IF_NONE_MATCH", None)
+            answer = list(self._inner(environ, start))
+        if how == "lost":
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            raise ConnectionAbortedError
+        return _broken(answer) if how == "cut" else answer
+
+    def _fault(self, address: str) -> str | None:
+        for fault in self._faults:
+            if fault[3] and address.startswith(f"{fault[1]} ") and fault[2] in address:
+                fault[3] -= 1
+                return str(fault[0])
+        return None
+
+
+def _broken(answer: list[bytes]) -> Iterator[bytes]:
+    whole = b"".join(answer)
+    yield whole[: len(whole) // 2]
+    raise ConnectionAbortedError
+
+
+class Buckets:
+    """A running server of S3."""
+
+    def __init__(self, endpoint: str, front: Front) -> None:
+        self.endpoint = endpoint
+        self.front = front
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs to reach it."""
+        return {
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "a secret key",
+            "AWS_REGION": "eu-west-1",
+            "AWS_ENDPOINT_URL": self.endpoint,
+        }
+
+    def bucket(self) -> str:
+        """The name of a new, empty bucket."""
+        name = f"bucket-{uuid.uuid4().hex}"
+        request = urllib.request.Request(f"{self.endpoint}/{name}", method="PUT")
+        urllib.request.urlopen(request).close()
+        return name
+
+    def store(self) -> ObjectStore:
+        """An empty archive in a bucket of its own."""
+        return ObjectStore(self.bucket(), "some/archive")
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, *_arguments: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def running() -> Iterator[Buckets]:
+    """A server in this process; the environment names it for this process and its children."""
+    front = Front(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, front, threaded=True, request_handler=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    buckets = Buckets(f"http://127.0.0.1:{server.port}", front)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in buckets.environment.items():
+                patch.setenv(name, value)
+            yield buckets
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def overwrite(address: str, path: str, data: bytes | None) -> None:
+    """Change (or remove, by None) an archive's object as somebody would who should not."""
+    bucket, _, prefix = address.removeprefix("s3://").partition("/")
+    client = boto3.client(
+        "s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"], region_name="eu-west-1"
+    )
+    place = {"Bucket": bucket, "Key": f"{prefix}/{path}"}
+    if data is None:
+        client.delete_object(**place)
+    else:
+        client.put_object(**place, Body=data)
