@@ -150,6 +150,9 @@ def _secrets_of(model: BaseModel) -> Iterator[str]:
             elif isinstance(part, SecretStr):
                 secret = part.get_secret_value()
                 yield from _of_address(secret) if name in _ADDRESSES else (secret,)
+            elif name == "alert_url" and part is not None:
+                # That of a chat's webhook is all that one needs to write there.
+                yield part
 
 
 def _of_address(url: str) -> Iterator[str]:

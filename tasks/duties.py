@@ -1,4 +1,6 @@
-"""Discharging what is owed: receipts, chain entries, notifications, alerts."""
+"""Discharging what is owed: receipts, chain entries, notifications, alerts. Their webhooks are sent
+apart (`alerts`): who receives them may hang.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,16 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from archive import chain
-from archive.errors import ArchiveError
+from archive.errors import ArchiveError, Contradiction
+from ledger.alerts import archive_contradiction
 from ledger.obligations import Obligation
 
+from .alerts import tell
 from .message import notify
 from .receipts import keep_receipt
 from .resources import ledger, store
 
 _log = logging.getLogger(__name__)
-_alerts = logging.getLogger("earwitness.alerts")
 
 #: How many obligations one round takes up.
 BATCH = 50
@@ -51,10 +54,14 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation]) -> int:
         elif kind == "notify":
             _notify(batch[0])
         else:
-            _alerts.error("%s", batch[0].payload["message"])
+            tell(batch[0])
     except _NOT_NOW as error:
         ledger().obligations.failed(ids, str(error))
         _log.warning("%s of %s is owed: %s", kind, account, error)
+        if isinstance(error, Contradiction):
+            message = f"the {kind} of job {batch[0].job_id} ({account}) can not be kept: {error}"
+            found = archive_contradiction(error.path, account, message, batch[0].job_id)
+            ledger().alerts.open(found)
         return 0
     ledger().obligations.discharged(ids)
     return len(ids)
