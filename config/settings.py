@@ -30,7 +30,7 @@ from .addresses import (
     celery_address,
 )
 from .errors import ConfigurationError
-from .fields import BindAddress, Secret, WebAddress
+from .fields import BindAddress, Secret, SecretAddress, WebAddress
 from .refusals import refusal
 from .sources import AccountsFile, Environment
 
@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     hooks_url: WebAddress | None = None
     hooks_bind: BindAddress = "127.0.0.1:8765"
     metrics_bind: BindAddress | None = None
-    alert_url: WebAddress | None = None
+    alert_url: SecretAddress | None = None
     alert_secret: Secret | None = None
     log_format: Literal["text", "json"] = "text"
 
@@ -150,9 +150,6 @@ def _secrets_of(model: BaseModel) -> Iterator[str]:
             elif isinstance(part, SecretStr):
                 secret = part.get_secret_value()
                 yield from _of_address(secret) if name in _ADDRESSES else (secret,)
-            elif name == "alert_url" and part is not None:
-                # That of a chat's webhook is all that one needs to write there.
-                yield part
 
 
 def _of_address(url: str) -> Iterator[str]:

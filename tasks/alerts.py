@@ -66,7 +66,7 @@ def deliver_due() -> int:
         # Where no address is set any more, nobody waits for it.
         if url is not None and secret is not None:
             try:
-                _send(url, secret.get_secret_value().encode(), _body(owed))
+                _send(url.get_secret_value(), secret.get_secret_value().encode(), _body(owed))
             except _NotDelivered as error:
                 ledger().obligations.failed([owed.id], str(error))
                 with bind(job_id=owed.job_id or None, account=owed.account):
