@@ -43,7 +43,7 @@ class _NotDelivered(Exception):
 def tell(owed: Obligation) -> None:
     """Write the line that people watch for, and owe the webhook where one is set."""
     said = owed.payload
-    with bind(job_id=owed.job_id or None, account=owed.account, cause=said.get("cause")):
+    with bind(cause=said.get("cause")):
         if said.get("state") == RESOLVED:
             _alerts.warning("over: %s", said["message"])
         else:

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from archive import chain
 from archive.errors import ArchiveError, Contradiction
+from config.logging import bind
 from ledger.alerts import archive_contradiction
 from ledger.obligations import Obligation
 
@@ -40,8 +41,15 @@ def discharge_due() -> int:
         together = list(group)
         batches = [together] if kind == "chain" else [[one] for one in together]
         for batch in batches:
-            done += _discharge(kind, account, batch)
+            with bind(account=account, job_id=_one_job(batch)):
+                done += _discharge(kind, account, batch)
     return done
+
+
+def _one_job(batch: Sequence[Obligation]) -> str | None:
+    """The job that owes all of it, where it is one."""
+    ids = {one.job_id for one in batch}
+    return ids.pop() or None if len(ids) == 1 else None
 
 
 def _discharge(kind: str, account: str, batch: Sequence[Obligation]) -> int:

@@ -15,6 +15,7 @@ from celery import bootsteps
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from config.logging import bind
 from config.queues import DOWNLOADS, DUE
 from config.settings import settings
 from ledger.alerts import CONTRADICTION, Alert
@@ -90,7 +91,8 @@ class Rounds:
     def sweep(self) -> None:
         """One round: the dead, what is owed, then hints."""
         for job in ledger().recovery.take_from_the_dead():
-            _log.warning("job %s: %s (takeover %d)", job.job_id, job.reason, job.takeovers)
+            with bind(job_id=job.job_id, account=job.account):
+                _log.warning("job %s: %s (takeover %d)", job.job_id, job.reason, job.takeovers)
         discharge_due()
         try:
             self._announce()
