@@ -226,7 +226,7 @@ accounts = Table(
     Column("postponed_until", Double),
     Column("postponed_because", _Words),
     Column("next_request_at", Double),
-    Column("alerted", String(64)),
+    Column("alerted", String(64)),  # unused since migration 0004
 )
 
 queues = Table(

@@ -14,27 +14,46 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery, current_app
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from sqlalchemy import update
 
+from archive.errors import Contradiction, Damaged
 from config import logging as our_logging
 from config.settings import settings
 from ledger.alerts import Alert
 from ledger.ledger import Ledger
 from ledger.schema import obligations
-from tasks import resources
+from tasks import nightly, resources
 from tasks.alerts import deliver_due
+from tasks.consequences import public
 from tasks.duties import discharge_due
 
 from .alert_receiver import AlertReceiver
 from .deployment import ROOT, Deployment, account_toml, eventually
+from .ledger_calls import SAID_OK, owed, sending
 from .ledgers import pass_time
 from .simulators import Simulators
 from .test_nights import DAY, ZONE, planner, settled, yesterday
 
 SECRET = "signed-with-this"
+PARAMETERS = {
+    "country": "ES",
+    "phone": "+34660111222",
+    "max_seconds": 60,
+    "company_name": "MyCompany",
+    "company_id": "A4562154",
+}
+VONAGE = {
+    "provider": "vonage",
+    "username": "john.doe@vbc.prod",
+    "password": "p",
+    "client_id": "c",
+    "client_secret": "s",
+}
 REFUSED = Alert("credentials:india", "credentials", "india", "refused for +34600123456")
 
 
@@ -49,8 +68,9 @@ def receiver() -> Iterator[AlertReceiver]:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Ledger]]:
     """The process of the test as a worker whose alerts go to an address."""
 
-    def configured(url: str | None) -> Ledger:
-        (tmp_path / "accounts.toml").write_text("")
+    def configured(url: str | None, accounts: str = "") -> Ledger:
+        (tmp_path / "accounts.toml").write_text(accounts)
+        monkeypatch.setenv("EARWITNESS_ARCHIVE_URL", str(tmp_path / "archive"))
         monkeypatch.setenv("EARWITNESS_ACCOUNTS_FILE", str(tmp_path / "accounts.toml"))
         monkeypatch.setenv("EARWITNESS_LEDGER_URL", f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
         for name, value in (("ALERT_URL", url), ("ALERT_SECRET", SECRET)):
@@ -184,6 +204,62 @@ def test_nobody_else_is_told(here: Callable[..., Ledger], tmp_path: Path) -> Non
         due_again(ledger)
         assert deliver_due() == 0
     assert "did not answer (ConnectError)" in reason(ledger)
+
+
+def test_a_receipt_that_differs_is_told_once(
+    here: Callable[..., Ledger], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where another file stands in a receipt's place it stays; the receipt stays owed, and people
+    are told once, however often it is tried.
+    """
+    ledger = here(None)
+    resources.store.cache_clear()
+    _, lease = sending(ledger, parameters=PARAMETERS)
+    job = ledger.calls.answered(lease, SAID_OK, own_task=None)
+    discharge_due()
+    (receipt,) = resources.store().root.glob("legal/certified-calls/*/*/*.json")
+    receipt.write_text("{}")
+    _owe_it_again(ledger)
+    for _ in range(3):
+        discharge_due()
+        due_again(ledger)
+    path = str(receipt.relative_to(resources.store().root))
+    (alert,) = ledger.alerts.all_open()
+    assert alert["cause"] == f"contradiction:archive:{path}"
+    assert (alert["job_id"], alert["account"]) == (job.job_id, "legal")
+    assert [one.name for one in caplog.records].count("earwitness.alerts") == 1
+    assert receipt.read_text() == "{}"
+
+
+def _owe_it_again(ledger: Ledger) -> None:
+    receipts = update(obligations).where(obligations.c.kind == "receipt")
+    ledger.database.write(
+        lambda connection: connection.execute(receipts.values(discharged_at=None, due_at=0))
+    )
+
+
+def test_the_job_that_met_another_object_says_where() -> None:
+    """What an archive's contradiction means for a job keeps its place, for the alert of its end."""
+    assert public(Contradiction("india/a.zip", "another one stands there")).contradicts == (
+        "india/a.zip"
+    )
+    assert public(Damaged("india/a.zip", "cut")).contradicts is None
+
+
+def test_nights_that_can_not_be_planned_are_told(here: Callable[..., Ledger]) -> None:
+    """Once for the account, however often beat ticks, and once more when they are planned again."""
+    ledger = here(None, account_toml("india", VONAGE, {"catchup_days": 1}))
+    # No day is before the first of the calendar: what can not be planned.
+    never, now = datetime(1, 1, 1, tzinfo=UTC), datetime.now(UTC)
+    before = current_app._get_current_object()
+    Celery(broker="memory://").set_current()
+    try:
+        for at, opened in ((never, []), (never, []), (now, ["india"])):
+            assert list(nightly.plan(at)["opened"]) == opened
+    finally:
+        before.set_current()
+    assert [one["state"] for one in owed(ledger, "alert")] == ["open", "resolved"]
+    assert owed(ledger, "alert")[1]["cause"] == "day:india:planning"
 
 
 def test_the_address_is_a_secret(

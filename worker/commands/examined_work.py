@@ -98,16 +98,23 @@ def _owed() -> Finding:
 def _alerts(settings: Settings) -> Finding:
     """Whether people are told: alerts wait for a receiver that does not take them."""
     if settings.alert_url is None:
-        return ok("alerts", "are told in the log alone; EARWITNESS_ALERT_URL is not set")
+        where = "told in the log alone, EARWITNESS_ALERT_URL is not set"
+        return ok("alerts", f"{where}; {_open_causes()}")
     waiting = [one for one in ledger().obligations.waiting() if one["kind"] == WEBHOOK]
     if not waiting:
-        return ok("alerts", "every one was delivered")
+        return ok("alerts", f"every one was delivered; {_open_causes()}")
     (owed,) = waiting
     meaning = f"{owed['count']} not delivered, the oldest since {iso(owed['oldest'])}"
     if time.time() - owed["oldest"] < _UNTOLD_SECONDS or not owed["reason"]:
         return ok("alerts", meaning)
     advice = "see that EARWITNESS_ALERT_URL is right and that its receiver answers with 2xx"
     return warning("alerts", f"{meaning}: {owed['reason']}", advice)
+
+
+def _open_causes() -> str:
+    causes = [one["cause"] for one in ledger().alerts.all_open()]
+    named = ", ".join(causes[-_MOST_NAMED:])
+    return f"open: {len(causes)}, the last: {named}" if causes else "none is open"
 
 
 def _failed() -> Finding:
