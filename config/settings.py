@@ -30,7 +30,7 @@ from .addresses import (
     celery_address,
 )
 from .errors import ConfigurationError
-from .fields import BindAddress, Secret, WebAddress
+from .fields import BindAddress, Secret, SecretAddress, WebAddress
 from .refusals import refusal
 from .sources import AccountsFile, Environment
 
@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     hooks_url: WebAddress | None = None
     hooks_bind: BindAddress = "127.0.0.1:8765"
     metrics_bind: BindAddress | None = None
-    alert_url: WebAddress | None = None
+    alert_url: SecretAddress | None = None
     alert_secret: Secret | None = None
     log_format: Literal["text", "json"] = "text"
 

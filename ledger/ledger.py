@@ -6,6 +6,7 @@ import os
 import socket
 
 from .accounts import Accounts
+from .alerts import Alerts
 from .calls import Calls
 from .database import Database
 from .days import Days
@@ -43,6 +44,7 @@ class Ledger:
         self.hints = Hints(self.database, patience_seconds=lease_seconds)
         self.waiters = Waiters(self.database)
         self.obligations = Obligations(self.database)
+        self.alerts = Alerts(self.database)
         self.decisions = Decisions(self.database)
         self.calls = Calls(self.database, self.leases, worker)
         self.instructions = Instructions(self.database)

@@ -6,11 +6,12 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, insert, select, update
 
-from . import states
+from . import alert_causes, states
 from .cap import release
 from .database import now
 from .job import COLUMNS, Job
-from .schema import audit, days, jobs, obligations, waiters
+from .obligations import owe
+from .schema import audit, days, jobs, waiters
 
 #: The task whose own end is being written stores its result itself; its waiter is only answered by
 #: a message of its own when that did not happen within this time.
@@ -47,27 +48,20 @@ def audited(
     )
 
 
-def owe(
-    connection: Connection, job_id: str, account: str, kind: str, payload: dict[str, Any]
+def ended(
+    connection: Connection,
+    job: Job,
+    before: str,
+    *,
+    by: str,
+    own_task: str | None,
+    contradicts: str | None = None,
 ) -> None:
-    """Add an obligation, due at once: ``chain``, ``receipt``, ``notify`` or ``alert``."""
-    connection.execute(
-        insert(obligations).values(
-            job_id=job_id,
-            account=account,
-            kind=kind,
-            payload=payload,
-            created_at=now(),
-            due_at=now(),
-            attempts=0,
-        )
-    )
+    """Everything that the end of a job owes: audit, answers, notifications, its parent, its day,
+    and the word to people where it failed for good.
 
-
-def ended(connection: Connection, job: Job, before: str, *, by: str, own_task: str | None) -> None:
-    """Everything that the end of a job owes: audit, answers, notifications, its parent, its day.
-
-    ``job`` is the row after the change; ``own_task`` is the task id that will store the outcome.
+    ``job`` is the row after the change; ``own_task`` is the task id that will store the outcome;
+    ``contradicts`` is the path in the archive where something else stands than the job would keep.
     """
     audited(connection, job.job_id, (before, job.state), by=by, why=job.reason or "")
     connection.execute(
@@ -87,6 +81,7 @@ def ended(connection: Connection, job: Job, before: str, *, by: str, own_task: s
         _part_ended(connection, job.parent_id)
     if job.kind == "export.run" and "day" in job.parameters:
         _day_ended(connection, job)
+    alert_causes.told(connection, job, before, contradicts)
 
 
 def cancel_open(

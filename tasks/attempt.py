@@ -200,4 +200,5 @@ def _end(attempt: Attempt, state: str, outcome: Ended) -> Job:
         error=None if error is None else stored(error),
         owed=outcome.owed,
         own_task=attempt.task_id,
+        contradicts=None if error is None else error.contradicts,
     )

@@ -65,7 +65,6 @@ def verify_archive(attempt: Attempt) -> Ended:
     return Ended(
         {**result, "problems": problems},
         errors.Damaged(f"done: {message}"),
-        [("alert", {"message": message})],
     )
 
 

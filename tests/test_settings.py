@@ -169,6 +169,8 @@ def test_object_storage_is_an_archive(read: Load) -> None:
         ("METRICS_BIND", "localhost:99999", "127.0.0.1"),
         ("SPOOL_DIR", "", "empty"),
         ("ALERT_SECRET", " ", "empty"),
+        ("ALERT_URL", "alerts.example.com", "https://"),
+        ("ALERT_URL", "https://alerts.example.com/?key=s3cr3t#x", "#"),
         ("REDIS_UR", "redis://:s3cr3t@h", "did you mean EARWITNESS_REDIS_URL?"),
         ("NOISE", "s3cr3t", ".env.example"),
         ("ACCOUNTS", "{}", "no setting"),
@@ -249,7 +251,7 @@ def test_shows_no_secret(read: Load) -> None:
     said = read(
         REDIS_URL="redis://:s3cr3t@h/0",
         LEDGER_URL="postgresql://u:s3cr3t@h/l",
-        ALERT_URL="https://alerts.example.com",
+        ALERT_URL="https://alerts.example.com/?key=s3cr3t",
         ALERT_SECRET="s3cr3t",
     )
 
@@ -265,7 +267,7 @@ def test_knows_what_logs_must_hide(read: Load) -> None:
         ALERT_SECRET="signed",
     )
 
-    assert {"p%40ss", "p@ss", "signed"} <= set(said.secret_values())
+    assert {"p%40ss", "p@ss", "signed", "https://alerts.example.com"} <= set(said.secret_values())
     assert said.ledger_url.get_secret_value() not in said.secret_values()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 
-from celery import Celery, signals
+from celery import Celery, Task, signals
 
 from config.settings import ConfigurationError, settings
 from config.umask import keep_from_others
@@ -17,7 +17,7 @@ except ConfigurationError as error:
 
 from config import logging as our_logging
 from tasks.jobs import cancel_revoked
-from tasks.message import revoked_listeners
+from tasks.message import ACCOUNT_HEADER, JOB_HEADER, revoked_listeners
 from tasks.resources import stopping
 
 from .broker import keep_consuming
@@ -53,6 +53,17 @@ if "flower.command" in sys.modules:  # Celery's command line, which loads it wit
 @signals.setup_logging.connect
 def _log(loglevel: int | str = "INFO", **_: object) -> None:
     our_logging.configure(settings().log_format, loglevel, settings().secret_values())
+
+
+@signals.task_prerun.connect
+def _begin(task_id: str, task: Task, **_: object) -> None:
+    job_id, account = (task.request.get(header) for header in (JOB_HEADER, ACCOUNT_HEADER))
+    our_logging.begin_task(task_id, job_id=job_id, account=account)
+
+
+@signals.task_postrun.connect
+def _end(**_: object) -> None:
+    our_logging.end_task()
 
 
 @signals.worker_init.connect

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from archive.durability import flush_folder, make_folder
+from config.logging import bind
 from ledger.errors import LedgerAway
 from tasks.resources import ledger
 
@@ -119,7 +120,9 @@ class Deliveries:
 
     def _enter_one(self, path: Path) -> None:
         try:
-            _enter(json.loads(path.read_bytes()))
+            fact = json.loads(path.read_bytes())
+            with bind(account=fact.get("account")):
+                _enter(fact)
         except FileNotFoundError:
             return
         except LedgerAway:

@@ -25,6 +25,7 @@ from tornado.web import Application, RequestHandler, stream_request_body
 from config.accounts import OzekiAccount
 from config.logging import bind
 from config.settings import settings
+from ledger.instructions import Instruction
 from providers import ozml
 from providers.ozeki_notifications import Notification, Unreadable, notification
 from tasks.ozeki_documents import document, told_to
@@ -162,6 +163,10 @@ class Notify(Refusing):
         given = self.receiver.armed.take(alias, told.call_id, told.name)
         if given is None:
             return ozml.empty()
+        with bind(job_id=given.job_id):
+            return await self._document(given, told)
+
+    async def _document(self, given: Instruction, told: Notification) -> bytes:
         try:
             # Before the answer: what is recorded must not look as if it had never begun.
             await self.receiver.kept(lambda: self.receiver.deliveries.told_answered(given.token))

@@ -12,6 +12,7 @@ from config.accounts import VonageAccount
 from config.settings import Settings
 from ledger import states
 from ledger.job import iso
+from ledger.obligations import WEBHOOK
 from tasks import windows
 from tasks.resources import ledger
 
@@ -20,6 +21,8 @@ from .findings import Finding, error, ok, warning
 _DAY_SECONDS = 86_400
 #: What is owed is tried again within ten minutes; older than this it does not go away by itself.
 _OWED_SECONDS = 1_200
+#: An alert that nobody takes for so long is told here.
+_UNTOLD_SECONDS = 300
 #: Beat ticks every five minutes: so much later a night is planned.
 _TICKS = timedelta(minutes=15)
 _MOST_FAILED = 1_000
@@ -31,6 +34,7 @@ def examined(settings: Settings) -> Iterator[Finding]:
     yield _beat(settings)
     yield _decisions()
     yield _owed()
+    yield _alerts(settings)
     yield _failed()
     yield _days()
     for alias in sorted(settings.accounts):
@@ -92,6 +96,28 @@ def _owed() -> Finding:
         return ok("owed", meaning)
     why = f": {oldest['reason']}" if oldest["reason"] else ""
     return warning("owed", meaning + why, "see the workers' logs; it is tried again without end")
+
+
+def _alerts(settings: Settings) -> Finding:
+    """Whether people are told: alerts wait for a receiver that does not take them."""
+    if settings.alert_url is None:
+        where = "told in the log alone, EARWITNESS_ALERT_URL is not set"
+        return ok("alerts", f"{where}; {_open_causes()}")
+    waiting = [one for one in ledger().obligations.waiting() if one["kind"] == WEBHOOK]
+    if not waiting:
+        return ok("alerts", f"every one was delivered; {_open_causes()}")
+    (owed,) = waiting
+    meaning = f"{owed['count']} not delivered, the oldest since {iso(owed['oldest'])}"
+    if time.time() - owed["oldest"] < _UNTOLD_SECONDS or not owed["reason"]:
+        return ok("alerts", meaning)
+    advice = "see that EARWITNESS_ALERT_URL is right and that its receiver answers with 2xx"
+    return warning("alerts", f"{meaning}: {owed['reason']}", advice)
+
+
+def _open_causes() -> str:
+    causes = [one["cause"] for one in ledger().alerts.all_open()]
+    named = ", ".join(causes[-_MOST_NAMED:])
+    return f"open: {len(causes)}, the last: {named}" if causes else "none is open"
 
 
 def _failed() -> Finding:
