@@ -1,0 +1,179 @@
+"""The pages in docs/ as programs: their files are written, their commands run, what is printed is
+compared with what the page prints.
+
+What a page must keep to: a file's name stands alone in the line before its block, as in
+"`shop/views.py`:"; a ``console`` block is a session (commands after "$ ", then what they print); a
+``sh`` block is a program that runs on, such as a server.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from .deployment import ROOT, Process
+
+DOCS = ROOT / "docs"
+
+#: What differs from run to run, and what is compared in its place.
+SHAPES = [
+    (re.compile(r"\b[0-9a-f]{64}\b"), "<sha256>"),
+    (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<id>"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?"), "<time>"),
+    (re.compile(r"\b\d{4}([-/])\d\d\1\d\d\b"), "<day>"),
+    (re.compile(r"\b\d{8,}\b"), "<number>"),
+    (re.compile(r"\b\d+\.\d+ s\b"), "<seconds>"),
+]
+#: A file's name in the line before its block.
+_NAMED = re.compile(r"`([^`\s]+)`:")
+
+
+@dataclass
+class Command:
+    """A command of a session, and what the page says that it prints."""
+
+    line: str
+    printed: str = ""
+
+
+@dataclass
+class Page:
+    """A page of docs/: its files by name, its sessions' commands in order, its programs that run
+    on.
+    """
+
+    files: dict[str, str] = field(default_factory=dict)
+    commands: list[Command] = field(default_factory=list)
+    programs: list[str] = field(default_factory=list)
+
+
+def read_page(name: str) -> Page:
+    """The page ``docs/<name>.md``."""
+    page = Page()
+    tokens = MarkdownIt().parse((DOCS / f"{name}.md").read_text(encoding="utf-8"))
+    for place, token in enumerate(tokens):
+        if token.type != "fence":
+            continue
+        kind = token.info.strip()
+        if named := _file_name(tokens[:place]):
+            page.files[named] = token.content
+        elif kind == "console":
+            page.commands += _session(token.content)
+        elif kind == "sh":
+            page.programs += token.content.splitlines()
+    return page
+
+
+def _file_name(before: list[Token]) -> str | None:
+    """The name that the paragraph right before a block consists of."""
+    if not before or before[-1].type != "paragraph_close":
+        return None
+    named = _NAMED.fullmatch(before[-2].content)
+    return named and named[1]
+
+
+def _session(text: str) -> list[Command]:
+    commands: list[Command] = []
+    for line in text.splitlines(keepends=True):
+        if line.startswith("$ "):
+            commands.append(Command(line[2:].rstrip("\n")))
+        else:
+            commands[-1].printed += line
+    return commands
+
+
+def shape(text: str) -> str:
+    """A text with everything that differs from run to run replaced by what it is."""
+    for pattern, name in SHAPES:
+        text = pattern.sub(name, text)
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip()
+
+
+class Reader:
+    """Somebody who follows a page in a folder of their own.
+
+    ``environment`` is what they have set; ``names`` are what the page says and what it is called
+    here, such as addresses and paths.
+    """
+
+    def __init__(
+        self,
+        page: Page,
+        folder: Path,
+        environment: Mapping[str, str],
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        self.page = page
+        self.folder = folder
+        self.names = dict(names or {})
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        self.environment = {
+            "PATH": path,
+            "HOME": os.environ.get("HOME", str(folder)),
+            "PYTHONPATH": str(ROOT / "client" / "src"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **environment,
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in page.files.items():
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(self._here(text), encoding="utf-8")
+
+    def run(self, line: str, *, within: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a line in a shell; what it printed, in the page's names."""
+        done = subprocess.run(
+            ["sh", "-c", self._here(line)],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=within,
+            check=False,
+        )
+        done.stdout = self.as_printed(done.stdout)
+        return done
+
+    def follow(self, *begins: str, within: float = 60) -> list[str]:
+        """Run the page's commands in order, all or those that begin so, and compare what is
+        printed; what really was.
+        """
+        printed = []
+        for command in self.page.commands:
+            if begins and not command.line.startswith(begins):
+                continue
+            done = self.run(command.line, within=within)
+            assert shape(done.stdout) == shape(command.printed), f"$ {command.line}\n{done.stdout}"
+            printed.append(done.stdout)
+        assert printed, f"the page has no command {begins}"
+        return printed
+
+    def start(self, line: str, name: str) -> Process:
+        """Start a program that runs on; whoever starts it closes it."""
+        assert line in self.page.programs
+        return Process(
+            ["sh", "-c", f"exec {self._here(line)}"],
+            self.environment,
+            self.folder / f"{name}.log",
+            folder=self.folder,
+        )
+
+    def as_printed(self, text: str) -> str:
+        """A text of this machine in the page's names."""
+        for name, here in self.names.items():
+            text = text.replace(here, name)
+        return text
+
+    def _here(self, text: str) -> str:
+        for name, here in self.names.items():
+            text = text.replace(name, here)
+        return text
