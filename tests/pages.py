@@ -3,7 +3,8 @@ compared with what the page prints.
 
 What a page must keep to: a file's name stands alone in the line before its block, as in
 "`shop/views.py`:"; a ``console`` block is a session (commands after "$ ", then what they print); a
-``sh`` block is a program that runs on, such as a server.
+``sh`` block is a program that runs on, such as a server; a ``text`` block is something that is
+printed at another time.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from markdown_it.token import Token
 from .deployment import ROOT, Process
 
 DOCS = ROOT / "docs"
+#: What is set on this machine, proxies included, for those who install something.
+MACHINE = dict(os.environ)
 
 #: What differs from run to run, and what is compared in its place.
 SHAPES = [
@@ -47,12 +50,13 @@ class Command:
 @dataclass
 class Page:
     """A page of docs/: its files by name, its sessions' commands in order, its programs that run
-    on.
+    on, its texts.
     """
 
     files: dict[str, str] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
     programs: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
 
 
 def read_page(name: str) -> Page:
@@ -69,6 +73,8 @@ def read_page(name: str) -> Page:
             page.commands += _session(token.content)
         elif kind == "sh":
             page.programs += token.content.splitlines()
+        elif kind == "text":
+            page.texts.append(token.content)
     return page
 
 
@@ -128,12 +134,16 @@ class Reader:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(self._here(text), encoding="utf-8")
 
-    def run(self, line: str, *, within: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run a line in a shell; what it printed, in the page's names."""
+    def run(
+        self, line: str, *, within: float = 60, installs: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a line in a shell; what it printed, in the page's names. One that ``installs`` goes
+        to the registry in the way that is set on this machine.
+        """
         done = subprocess.run(
             ["sh", "-c", self._here(line)],
             cwd=self.folder,
-            env=self.environment,
+            env={**(MACHINE if installs else {}), **self.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
