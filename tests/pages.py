@@ -2,25 +2,27 @@
 compared with what the page prints.
 
 What a page must keep to: a file's name stands alone in the line before its block, as in
-"`shop/views.py`:"; a ``console`` block is a session (commands after "$ ", then what they print); a
-``sh`` block is a program that runs on, such as a server; a ``text`` block is something that is
-printed at another time.
+"`shop/views.py`:", or as "At the end of `project/settings.py`:"; a ``console`` block is a session
+(commands after "$ ", then what they print); a ``sh`` block is a program that runs on, such as a
+server; a ``text`` block is something that is printed at another time.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from .deployment import ROOT, Process
+from .deployment import ROOT, Process, eventually
 
 DOCS = ROOT / "docs"
 #: What is set on this machine, proxies included, for those who install something.
@@ -36,7 +38,7 @@ SHAPES = [
     (re.compile(r"\b\d+\.\d+ s\b"), "<seconds>"),
 ]
 #: A file's name in the line before its block.
-_NAMED = re.compile(r"`([^`\s]+)`:")
+_NAMED = re.compile(r"(At the end of )?`([^`\s]+)`:")
 
 
 @dataclass
@@ -49,11 +51,12 @@ class Command:
 
 @dataclass
 class Page:
-    """A page of docs/: its files by name, its sessions' commands in order, its programs that run
-    on, its texts.
+    """A page of docs/: its files by name, what it adds to files, its sessions' commands in order,
+    its programs that run on, its texts.
     """
 
     files: dict[str, str] = field(default_factory=dict)
+    additions: dict[str, str] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
     programs: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -68,7 +71,8 @@ def read_page(name: str) -> Page:
             continue
         kind = token.info.strip()
         if named := _file_name(tokens[:place]):
-            page.files[named] = token.content
+            files = page.additions if named[1] else page.files
+            files[named[2]] = token.content
         elif kind == "console":
             page.commands += _session(token.content)
         elif kind == "sh":
@@ -78,12 +82,11 @@ def read_page(name: str) -> Page:
     return page
 
 
-def _file_name(before: list[Token]) -> str | None:
+def _file_name(before: list[Token]) -> re.Match[str] | None:
     """The name that the paragraph right before a block consists of."""
     if not before or before[-1].type != "paragraph_close":
         return None
-    named = _NAMED.fullmatch(before[-2].content)
-    return named and named[1]
+    return _NAMED.fullmatch(before[-2].content)
 
 
 def _session(text: str) -> list[Command]:
@@ -94,6 +97,11 @@ def _session(text: str) -> list[Command]:
         else:
             commands[-1].printed += line
     return commands
+
+
+def _listens(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) == 0
 
 
 def shape(text: str) -> str:
@@ -120,6 +128,7 @@ class Reader:
         self.page = page
         self.folder = folder
         self.names = dict(names or {})
+        self._ahead = list(page.commands)
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         self.environment = {
             "PATH": path,
@@ -129,10 +138,16 @@ class Reader:
             **environment,
         }
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in page.files.items():
-            file = folder / name
+
+    def write_files(self) -> None:
+        """Write the page's files, and add to others what it adds."""
+        for name, text in self.page.files.items():
+            file = self.folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(self._here(text), encoding="utf-8")
+        for name, text in self.page.additions.items():
+            with (self.folder / name).open("a", encoding="utf-8") as file:
+                file.write(self._here(text))
 
     def run(
         self, line: str, *, within: float = 60, installs: bool = False
@@ -153,29 +168,37 @@ class Reader:
         done.stdout = self.as_printed(done.stdout)
         return done
 
-    def follow(self, *begins: str, within: float = 60) -> list[str]:
-        """Run the page's commands in order, all or those that begin so, and compare what is
-        printed; what really was.
+    def follow(self, many: int | None = None, *, installs: bool = False) -> list[str]:
+        """Run the page's next commands, all that are left unless told how many, and compare what
+        they print; what that was.
         """
+        ahead = self._ahead[:many]
+        del self._ahead[:many]
+        assert len(ahead) == (many or len(ahead)) > 0, "the page has no more commands"
         printed = []
-        for command in self.page.commands:
-            if begins and not command.line.startswith(begins):
-                continue
-            done = self.run(command.line, within=within)
+        for command in ahead:
+            done = self.run(command.line, installs=installs)
             assert shape(done.stdout) == shape(command.printed), f"$ {command.line}\n{done.stdout}"
             printed.append(done.stdout)
-        assert printed, f"the page has no command {begins}"
         return printed
 
-    def start(self, line: str, name: str) -> Process:
-        """Start a program that runs on; whoever starts it closes it."""
+    @contextmanager
+    def running(self, line: str, address: str) -> Iterator[Process]:
+        """A program of the page that runs on, once it listens at the page's ``address``."""
         assert line in self.page.programs
-        return Process(
-            ["sh", "-c", f"exec {self._here(line)}"],
-            self.environment,
-            self.folder / f"{name}.log",
-            folder=self.folder,
-        )
+        host, _, port = self._here(address).partition(":")
+        command = ["sh", "-c", f"exec {self._here(line)}"]
+        log = self.folder / "program.log"
+        process = Process(command, self.environment, log, folder=self.folder)
+        try:
+            eventually(
+                lambda: _listens(host, int(port)) or not process.alive,
+                what=f"{line} does not listen",
+            )
+            assert process.alive, process.log()
+            yield process
+        finally:
+            process.close()
 
     def as_printed(self, text: str) -> str:
         """A text of this machine in the page's names."""

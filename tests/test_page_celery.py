@@ -46,16 +46,17 @@ def test_the_page_as_written(house: ProducerHouse, tmp_path: Path) -> None:
     was known ahead.
     """
     reader = Reader(read_page("producers/celery"), tmp_path / "shop", house.environment)
-    calls = reader.follow("python call.py", "REDIS_URL=", "python status.py")
+    reader.write_files()
+    calls = reader.follow(5)
     assert len({line for line in "".join(calls).splitlines() if line.startswith("job ")}) == 1
     assert re.findall(r"[0-9a-f-]{36}", calls[0])[0] == re.findall(r"[0-9a-f-]{36}", calls[0])[1]
     assert house.placed() == 1
     house.office.configure(ready_after_polls=1_000_000)
     reader.run("python night.py 2026-11-10 0.1")
     eventually(lambda: house.states("export.retrieve") == ["waiting"], what="no export waits")
-    reader.follow("python night.py 2026-11-10 3")
+    reader.follow(1)
     house.office.configure(ready_after_polls=0)
-    reader.follow("python night.py 2026-11-10 60")
+    reader.follow()
     assert house.states("export.run") == ["done"]
 
 
@@ -64,6 +65,7 @@ def test_a_process_that_lives_on(valkey: Valkey, tmp_path: Path) -> None:
     the next, before and after it had answered; when it is back, requests are sent again.
     """
     reader = Reader(read_page("producers/celery"), tmp_path / "shop", {"REDIS_URL": valkey.url})
+    reader.write_files()
     valkey.freeze()
     with subprocess.Popen(
         [sys.executable, "-c", LONG_LIVED],
