@@ -99,9 +99,10 @@ def _session(text: str) -> list[Command]:
     return commands
 
 
-def _listens(host: str, port: int) -> bool:
+def _listens(address: str) -> bool:
+    host, _, port = address.partition(":")
     with socket.socket() as probe:
-        return probe.connect_ex((host, port)) == 0
+        return probe.connect_ex((host, int(port))) == 0
 
 
 def shape(text: str) -> str:
@@ -183,18 +184,20 @@ class Reader:
         return printed
 
     @contextmanager
-    def running(self, line: str, address: str) -> Iterator[Process]:
-        """A program of the page that runs on, once it listens at the page's ``address``."""
-        assert line in self.page.programs
-        host, _, port = self._here(address).partition(":")
+    def running(self, *, address: str = "", says: str = "") -> Iterator[Process]:
+        """The page's program that runs on, once it listens at the page's ``address``, or ``says``
+        that it is ready.
+        """
+        (line,) = self.page.programs
         command = ["sh", "-c", f"exec {self._here(line)}"]
         log = self.folder / "program.log"
         process = Process(command, self.environment, log, folder=self.folder)
+
+        def is_ready() -> bool:
+            return _listens(self._here(address)) if address else says in process.log()
+
         try:
-            eventually(
-                lambda: _listens(host, int(port)) or not process.alive,
-                what=f"{line} does not listen",
-            )
+            eventually(lambda: is_ready() or not process.alive, what=f"not ready: {line}")
             assert process.alive, process.log()
             yield process
         finally:

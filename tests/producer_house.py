@@ -30,6 +30,12 @@ class ProducerHouse:
         """What somebody who follows a page has set."""
         return {"REDIS_URL": self.deployment.valkey.url}
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """What stands in the worker's .env."""
+        environment = self.deployment.environment
+        return {name: one for name, one in environment.items() if name.startswith("EARWITNESS_")}
+
     def placed(self) -> int:
         """How many calls the platform has counted."""
         return len(self.platform.calls())

@@ -30,16 +30,10 @@ def house(deploy: Callable[..., Deployment], simulators: Simulators) -> Producer
 def reader(house: ProducerHouse, tmp_path: Path) -> Reader:
     """Somebody with the page's programs, executable, and a worker that is configured."""
     names = {".venv/bin/python": sys.executable, "/srv/earwitness": str(ROOT)}
-    made = Reader(PAGE, tmp_path / "home", {**settings(house), **house.environment}, names)
+    made = Reader(PAGE, tmp_path / "home", {**house.settings, **house.environment}, names)
     made.write_files()
     made.follow(1)
     return made
-
-
-def settings(house: ProducerHouse) -> dict[str, str]:
-    """What would stand in the worker's .env."""
-    environment = house.deployment.environment
-    return {name: one for name, one in environment.items() if name.startswith("EARWITNESS_")}
 
 
 def cron(house: ProducerHouse, reader: Reader) -> list[tuple[int, str]]:
@@ -53,7 +47,7 @@ def cron(house: ProducerHouse, reader: Reader) -> list[tuple[int, str]]:
         done = subprocess.run(
             ["/bin/sh", "-c", command],
             cwd=reader.folder,
-            env={**surroundings, **settings(house)},
+            env={**surroundings, **house.settings},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from .deployment import Deployment, Process, eventually
+from .deployment import Deployment, eventually
 from .pages import Reader, read_page
 from .producer_house import ProducerHouse, producer_house
 from .servers import free_port
@@ -31,25 +31,17 @@ def reader(house: ProducerHouse, tmp_path: Path) -> Reader:
     return made
 
 
-@pytest.fixture
-def server(reader: Reader) -> Iterator[Process]:
-    """The page's server, answering."""
-    (line,) = reader.page.programs
-    with reader.running(line, "127.0.0.1:8000") as process:
-        yield process
-
-
-@pytest.mark.usefixtures("server")
 def test_the_page_as_written(house: ProducerHouse, reader: Reader) -> None:
     """The view is requested twice, and the request sent once more by the command: one call. With
     Redis down the view answers all the same; the command sends the call later, once.
     """
-    reader.follow(3)
-    eventually(lambda: house.placed() == 1, what="the call was not placed")
-    house.deployment.valkey.stop()
-    reader.follow(2)
-    house.deployment.valkey.start()
-    reader.follow()
+    with reader.running(address="127.0.0.1:8000"):
+        reader.follow(3)
+        eventually(lambda: house.placed() == 1, what="the call was not placed")
+        house.deployment.valkey.stop()
+        reader.follow(2)
+        house.deployment.valkey.start()
+        reader.follow()
     eventually(lambda: house.placed() == 2, what="the second call was not placed")
     assert reader.run("python manage.py resend_calls").stdout == ""
     assert house.placed() == 2

@@ -38,8 +38,7 @@ def test_the_page_as_written(house: ProducerHouse, reader: Reader) -> None:
     """Every request is answered as the page says, two of them with one call; a recording is kept
     from an asynchronous endpoint; with Redis down the status is 503.
     """
-    (line,) = reader.page.programs
-    with reader.running(line, "127.0.0.1:8000"):
+    with reader.running(address="127.0.0.1:8000"):
         reader.follow(2)
         eventually(lambda: house.states("certified_call.request") == ["done"], what="no call")
         assert house.placed() == 1
