@@ -145,10 +145,10 @@ class Reader:
         for name, text in self.page.files.items():
             file = self.folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(self._here(text), encoding="utf-8")
+            file.write_text(self.here(text), encoding="utf-8")
         for name, text in self.page.additions.items():
             with (self.folder / name).open("a", encoding="utf-8") as file:
-                file.write(self._here(text))
+                file.write(self.here(text))
 
     def run(
         self, line: str, *, within: float = 60, installs: bool = False
@@ -157,7 +157,7 @@ class Reader:
         to the registry in the way that is set on this machine.
         """
         done = subprocess.run(
-            ["sh", "-c", self._here(line)],
+            ["sh", "-c", self.here(line)],
             cwd=self.folder,
             env={**(MACHINE if installs else {}), **self.environment},
             stdout=subprocess.PIPE,
@@ -189,12 +189,12 @@ class Reader:
         that it is ready.
         """
         (line,) = self.page.programs
-        command = ["sh", "-c", f"exec {self._here(line)}"]
+        command = ["sh", "-c", f"exec {self.here(line)}"]
         log = self.folder / "program.log"
         process = Process(command, self.environment, log, folder=self.folder)
 
         def is_ready() -> bool:
-            return _listens(self._here(address)) if address else says in process.log()
+            return _listens(self.here(address)) if address else says in process.log()
 
         try:
             eventually(lambda: is_ready() or not process.alive, what=f"not ready: {line}")
@@ -209,7 +209,8 @@ class Reader:
             text = text.replace(here, name)
         return text
 
-    def _here(self, text: str) -> str:
+    def here(self, text: str) -> str:
+        """A text of the page in this machine's names."""
         for name, here in self.names.items():
             text = text.replace(name, here)
         return text
