@@ -25,6 +25,8 @@ from markdown_it.token import Token
 from .deployment import ROOT, Process, eventually
 
 DOCS = ROOT / "docs"
+#: What a bare machine may lack.
+PROGRAMS = Path(__file__).parent / "programs"
 #: What is set on this machine, proxies included, for those who install something.
 MACHINE = dict(os.environ)
 
@@ -130,7 +132,9 @@ class Reader:
         self.folder = folder
         self.names = dict(names or {})
         self._ahead = list(page.commands)
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        path = os.pathsep.join(
+            [str(Path(sys.executable).parent), os.environ["PATH"], str(PROGRAMS)]
+        )
         self.environment = {
             "PATH": path,
             "HOME": os.environ.get("HOME", str(folder)),
@@ -175,7 +179,8 @@ class Reader:
         """
         ahead = self._ahead[:many]
         del self._ahead[:many]
-        assert len(ahead) == (many or len(ahead)) > 0, "the page has no more commands"
+        assert ahead, "the page has no more commands"
+        assert many in (None, len(ahead)), "the page has too few commands left"
         printed = []
         for command in ahead:
             done = self.run(command.line, installs=installs)
