@@ -14,6 +14,8 @@ from archive import chain
 from archive.errors import ArchiveError
 from ledger.obligations import Obligation
 
+from . import measures
+from .heads import heads
 from .message import notify
 from .receipts import keep_receipt
 from .resources import ledger, store
@@ -53,9 +55,11 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation]) -> int:
         else:
             _alerts.error("%s", batch[0].payload["message"])
     except _NOT_NOW as error:
+        measures.obligations_tried.labels(kind, "failed").inc(len(ids))
         ledger().obligations.failed(ids, str(error))
         _log.warning("%s of %s is owed: %s", kind, account, error)
         return 0
+    measures.obligations_tried.labels(kind, "done").inc(len(ids))
     ledger().obligations.discharged(ids)
     return len(ids)
 
@@ -65,6 +69,7 @@ def _chain(account: str, batch: Sequence[Obligation]) -> None:
     head = chain.append(
         store(), account, [{"path": path, "sha256": entries[path]} for path in sorted(entries)]
     )
+    heads.noted(head)
     _log.info("chain head of %s: entry %d, %s", account, head.n, head.sha256)
 
 

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from config.queues import DOWNLOADS, DUE
 from config.settings import settings
 from ledger.errors import LedgerError
+from tasks import measures
 from tasks.duties import discharge_due
 from tasks.message import publish
 from tasks.resources import ledger, spool
@@ -81,6 +82,7 @@ class Rounds:
         """One round: the dead, what is owed, then hints."""
         for job in ledger().recovery.take_from_the_dead():
             _log.warning("job %s: %s (takeover %d)", job.job_id, job.reason, job.takeovers)
+            measures.takeovers.labels(job.account).inc()
         discharge_due()
         try:
             self._announce()
