@@ -11,6 +11,7 @@ from .calls import Calls
 from .database import Database
 from .days import Days
 from .decisions import Decisions
+from .figures import Figures, figures
 from .hints import Hints
 from .identity import Identity
 from .instructions import Instructions
@@ -52,6 +53,10 @@ class Ledger:
         self.accounts = Accounts(self.database)
         self.jobs = Reading(self.database)
         self.worker = worker
+
+    def figures(self, *, patience_seconds: float) -> Figures:
+        """What people watch of it. Raises LedgerAway after so many seconds."""
+        return figures(self.database, patience_seconds=patience_seconds)
 
     def close(self) -> None:
         """Renew no lease any more and close its connections."""

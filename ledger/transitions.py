@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, and_, insert, select, update
 
 from . import alert_causes, states
 from .cap import release
-from .database import now
+from .database import now, once_committed
 from .job import COLUMNS, Job
 from .obligations import owe
 from .schema import audit, days, jobs, waiters
@@ -16,6 +18,9 @@ from .schema import audit, days, jobs, waiters
 #: The task whose own end is being written stores its result itself; its waiter is only answered by
 #: a message of its own when that did not happen within this time.
 OWN_ANSWER_SECONDS = 10
+
+#: Each is told of every job that ended by a change of this process, once that is committed.
+end_listeners: list[Callable[[Job], None]] = []
 
 
 def find(connection: Connection, job_id: str) -> Job | None:
@@ -64,6 +69,7 @@ def ended(
     ``contradicts`` is the path in the archive where something else stands than the job would keep.
     """
     audited(connection, job.job_id, (before, job.state), by=by, why=job.reason or "")
+    once_committed(connection, partial(_tell_listeners, job))
     connection.execute(
         update(waiters)
         .where(waiters.c.job_id == job.job_id, waiters.c.answered_at.is_(None))
@@ -82,6 +88,11 @@ def ended(
     if job.kind == "export.run" and "day" in job.parameters:
         _day_ended(connection, job)
     alert_causes.told(connection, job, before, contradicts)
+
+
+def _tell_listeners(job: Job) -> None:
+    for listener in end_listeners:
+        listener(job)
 
 
 def cancel_open(

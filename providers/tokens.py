@@ -85,7 +85,7 @@ class Tokens:
     def __init__(
         self, account: VonageAccount | VoipnowAccount, shelf: Shelf, http: httpx.Client
     ) -> None:
-        self._timeout_seconds = account.timeout_seconds
+        self._account = account
         self._login = login(account)
         self._shelf = shelf
         self._http = http
@@ -112,8 +112,8 @@ class Tokens:
             raise BadCredentials(
                 self._login.provider, "the provider refuses the account's access_token"
             )
-        until = time.monotonic() + self._timeout_seconds
-        with within(self._timeout_seconds):
+        until = time.monotonic() + self._account.timeout_seconds
+        with within(self._account.timeout_seconds):
             while (access := self._newer(failed_version)) is None:
                 if time.monotonic() > until:
                     raise Unreachable(
@@ -129,7 +129,7 @@ class Tokens:
         if token is not None and version != failed_version:
             return Access(SecretStr(token.access_token), version)
         # Half of the time, so that who waits for a holder that died has the other half.
-        seconds = self._timeout_seconds / 2
+        seconds = self._account.timeout_seconds / 2
         claim = self._shelf.claim(version, seconds)
         if claim is None:
             return None
@@ -167,7 +167,7 @@ class Tokens:
             return None
 
     def _asked(self, request: httpx.Request, what: str) -> Token:
-        answer = exchange(self._http, request, provider=self._login.provider, what=what)
+        answer = exchange(self._http, request, account=self._account, operation="login", what=what)
         del request
         token = _token(answer) if answer.status == 200 else None
         if token is None:

@@ -13,7 +13,7 @@ from config.settings import settings
 from providers import errors as provider
 from providers.errors import ProviderError
 
-from . import errors
+from . import errors, measures
 from .alerts import credentials_accepted, credentials_refused
 from .attempt import Attempt, Wait
 from .resources import ledger
@@ -35,6 +35,9 @@ def consequences(attempt: Attempt, *, waits_for_credentials: bool) -> Iterator[N
     except NoSpace as error:
         raise Wait(f"the disk is full: {error}", settings().poll_max_seconds) from None
     except ArchiveError as error:
+        if isinstance(error, Contradiction):
+            counted = measures.verification_failures
+            counted.labels(attempt.job.account, measures.CONTRADICTION).inc()
         raise public(error) from None
     else:
         credentials_accepted(attempt.job.account)

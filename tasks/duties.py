@@ -18,7 +18,9 @@ from config.logging import bind
 from ledger.alerts import archive_contradiction
 from ledger.obligations import Obligation
 
+from . import measures
 from .alerts import tell
+from .heads import heads
 from .message import notify
 from .receipts import keep_receipt
 from .resources import ledger, store
@@ -64,6 +66,7 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation]) -> int:
         else:
             tell(batch[0])
     except _NOT_NOW as error:
+        measures.obligations_tried.labels(kind, "failed").inc(len(ids))
         ledger().obligations.failed(ids, str(error))
         _log.warning("%s of %s is owed: %s", kind, account, error)
         if isinstance(error, Contradiction):
@@ -71,6 +74,7 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation]) -> int:
             found = archive_contradiction(error.path, account, message, batch[0].job_id)
             ledger().alerts.open(found)
         return 0
+    measures.obligations_tried.labels(kind, "done").inc(len(ids))
     ledger().obligations.discharged(ids)
     return len(ids)
 
@@ -80,6 +84,7 @@ def _chain(account: str, batch: Sequence[Obligation]) -> None:
     head = chain.append(
         store(), account, [{"path": path, "sha256": entries[path]} for path in sorted(entries)]
     )
+    heads.noted(head)
     _log.info("chain head of %s: entry %d, %s", account, head.n, head.sha256)
 
 

@@ -18,7 +18,7 @@ from ledger.errors import LeaseLost, LedgerAway, LedgerError
 from ledger.job import Job
 from ledger.leases import Lease
 
-from . import errors
+from . import errors, measures
 from .attempt import Attempt, Run, carry_out
 from .resources import ledger, transfer_slots
 from .shown import shown_arguments
@@ -97,6 +97,7 @@ def _attempted(task: Task, run: Run, job: Job, number: int | None) -> Job:
 
 def replay(job: Job) -> Any:
     """The outcome of a job that has ended, for Celery to store: its result or its exception."""
+    measures.results_told.labels(job.kind, job.state).inc()
     if job.state == states.DONE:
         return {"job_id": job.job_id, **(job.result or {})}
     raise errors.replayed(job.error) from None

@@ -21,6 +21,7 @@ from tasks.message import ACCOUNT_HEADER, JOB_HEADER, revoked_listeners
 from tasks.resources import stopping
 
 from .broker import keep_consuming
+from .metrics import Metrics
 from .start import start_checks
 from .sweeper import Sweeper
 
@@ -40,7 +41,7 @@ app = Celery(
         "tasks.verification",
     ],
 )
-app.steps["worker"].add(Sweeper)
+app.steps["worker"].update({Sweeper, Metrics})
 keep_consuming()
 app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "worker.results:Outcomes")
 

@@ -20,6 +20,7 @@ from config.queues import DOWNLOADS, DUE
 from config.settings import settings
 from ledger.alerts import CONTRADICTION, Alert
 from ledger.errors import Foreign, LedgerError
+from tasks import measures
 from tasks.alerts import FOREIGN_REDIS, deliver_due
 from tasks.duties import discharge_due
 from tasks.message import publish
@@ -93,6 +94,7 @@ class Rounds:
         for job in ledger().recovery.take_from_the_dead():
             with bind(job_id=job.job_id, account=job.account):
                 _log.warning("job %s: %s (takeover %d)", job.job_id, job.reason, job.takeovers)
+            measures.takeovers.labels(job.account).inc()
         discharge_due()
         try:
             self._announce()
