@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kombu import Exchange, Queue
 
+from . import tls
 from .queues import DOWNLOADS, DUE, FRONT_DOOR
 from .settings import settings
 
@@ -15,6 +16,9 @@ from .settings import settings
 
 broker_url = settings().celery_url.get_secret_value()
 result_backend = broker_url
+#: Says no more than the address, but Flower looks only here.
+broker_use_ssl = tls.options(broker_url) or False
+_prefixed = {"global_keyprefix": settings().redis_key("")} if settings().redis_key_prefix else {}
 
 #: A worker killed before its message became a row costs half a minute. The keys are our own, so
 #: that no other application on the database sees its messages restored by this timeout.
@@ -30,6 +34,7 @@ broker_transport_options = {
     "socket_keepalive": True,
     "health_check_interval": 10,
     "client_name": "earwitness",
+    **_prefixed,
 }
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # a worker that gave up would look alive and do nothing
@@ -40,7 +45,8 @@ redis_socket_connect_timeout = 5.0
 redis_backend_health_check_interval = 10
 #: The ledger answers again whatever could not be stored, so nobody waits here for Redis' return.
 result_backend_transport_options = {
-    "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
+    "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_max": 0.2},
+    **_prefixed,
 }
 result_expires = 86_400
 

@@ -13,7 +13,8 @@ from redis.exceptions import RedisError
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from config.settings import Settings
 
-from ..start import REDIS_KEY
+from ..redis_trouble import trouble
+from ..start import REDIS_KEY, REDIS_WAY_OUT
 from .deployment import announcing
 from .findings import Finding, error, ok, warning
 
