@@ -89,7 +89,7 @@ class Settings(BaseSettings):
         return SecretStr(celery_address(self.redis_url.get_secret_value()))
 
     def redis_key(self, name: str) -> str:
-        """A key or queue as it is called in Redis: kombu adds the prefix by itself, redis-py not."""
+        """A key or queue as Redis knows it: kombu adds the prefix by itself, redis-py does not."""
         return f"{self.redis_key_prefix or ''}{name}"
 
     def secret_values(self) -> tuple[str, ...]:

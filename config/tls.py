@@ -18,7 +18,7 @@ _CHECKS = {
     "optional": ssl.CERT_OPTIONAL,
     "none": ssl.CERT_NONE,
 }
-_SWITCH = {"true": "true", "1": "true", "yes": "true", "false": "false", "0": "false", "no": "false"}
+_SWITCH = {"true", "false"}
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _KNOWN = {"ssl_cert_reqs", "ssl_check_hostname", *_FILES}
 
@@ -74,7 +74,7 @@ def _check(value: str) -> str:
 def _switch(value: str) -> str:
     if value.lower() not in _SWITCH:
         raise ValueError("has an ssl_check_hostname that is neither true nor false")
-    return _SWITCH[value.lower()]
+    return value.lower()
 
 
 def _file(name: str, value: str, root: Path) -> str:

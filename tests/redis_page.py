@@ -8,7 +8,7 @@ import shlex
 from .deployment import ROOT
 from .servers import Valkey
 
-_USER = re.compile(r"^(ACL SETUSER (\S+) .*)$", re.M)
+_USER = re.compile(r"^(ACL SETUSER (\S+) .*)$", re.MULTILINE)
 #: In an address it stands as %xx.
 PASSWORD = "p%ss/w:rd"
 
@@ -19,7 +19,7 @@ def user_rules() -> dict[str, str]:
     return {name: line for line, name in _USER.findall(page)}
 
 
-def make_users(valkey: Valkey, prefix: str = "", database: int = 0) -> set[str]:
+def make_users(valkey: Valkey, prefix: str = "") -> set[str]:
     """Type every line of the page, with a password, and with a prefix as the page says it; the
     names of the users.
     """
@@ -27,7 +27,7 @@ def make_users(valkey: Valkey, prefix: str = "", database: int = 0) -> set[str]:
     with valkey.client() as client:
         for line in rules.values():
             said = line.replace(">PASSWORD", f">{PASSWORD}")
-            client.execute_command(*map(lambda word: _prefixed(word, prefix), shlex.split(said)))
+            client.execute_command(*(_prefixed(word, prefix) for word in shlex.split(said)))
         client.execute_command("ACL", "LOG", "RESET")
     return set(rules)
 

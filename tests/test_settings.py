@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
-from redis import ConnectionPool
 from pydantic import ValidationError
+from redis import ConnectionPool
 
 from config.settings import ROOT, ConfigurationError, Settings, load, settings
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
+import datetime as dt
 import ipaddress
 import ssl
 import threading
@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from .servers import free_port
 
-_DAY = datetime.timedelta(days=1)
+_DAY = dt.timedelta(days=1)
 
 
 class Authority:
@@ -51,7 +51,7 @@ class Authority:
     def _signed(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, names: list[x509.GeneralName]
     ) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         public = key.public_key()
         builder = (
             x509.CertificateBuilder()

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from redis.exceptions import AuthenticationError, NoPermissionError
 
 _ADDRESS = "EARWITNESS_REDIS_URL"
-#: Redis names the command, key or channel that a user may not touch; no value stands there.
-_REFUSED_PASSWORD = re.compile(r"WRONGPASS|NOAUTH|invalid (username|password)|Authentication", re.I)
+#: kombu wraps errors, and Redis says each in its own way.
+_REFUSED_PASSWORD = re.compile(r"WRONGPASS|NOAUTH|invalid (username|password)")
 
 
 class Trouble(NamedTuple):

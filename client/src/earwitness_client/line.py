@@ -223,8 +223,8 @@ def _key_prefix(prefix: str) -> str:
     """Celery's result backend puts "_" after a prefix that ends otherwise; so no worker has one."""
     if prefix and prefix[-1] not in "._:-":
         raise InvalidArgument(
-            "not done: key_prefix: write it as the worker's EARWITNESS_REDIS_KEY_PREFIX, which ends "
-            "with '.', '_', ':' or '-'"
+            "not done: key_prefix: write it as the worker's EARWITNESS_REDIS_KEY_PREFIX, which "
+            "ends with '.', '_', ':' or '-'"
         )
     return prefix
 
