@@ -81,9 +81,10 @@ class Tunnel:
         self._to_port = to_port
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate)
-        self._loop = asyncio.new_event_loop()
         self._listening = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tls-tunnel", daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run()), name="tls-tunnel", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -91,23 +92,28 @@ class Tunnel:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(10)
 
-    def _run(self) -> None:
-        self._loop.run_until_complete(
-            asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._context)
-        )
+    async def _run(self) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._context)
         self._listening.set()
-        self._loop.run_forever()
-        for task in asyncio.all_tasks(self._loop):
+        await self._over.wait()
+        server.close()
+        passing = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in passing:
             task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))
-        self._loop.close()
+        await asyncio.gather(*passing, return_exceptions=True)
+        await asyncio.sleep(0.05)  # what was aborted is closed in one of the loop's next turns
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._to_port)
-        await asyncio.gather(_pass(reader, inner_writer), _pass(inner_reader, writer))
+        try:
+            await asyncio.gather(_pass(reader, inner_writer), _pass(inner_reader, writer))
+        finally:
+            inner_writer.transport.abort()
+            writer.transport.abort()
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

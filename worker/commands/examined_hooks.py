@@ -65,9 +65,8 @@ def _answers(url: str) -> Finding:
             "it either, no finished recording is collected, and no OzML start happens",
             _START,
         )
-    if answer.status_code == httpx.codes.NOT_FOUND and "xml" in answer.headers.get(
-        "Content-Type", ""
-    ):
+    kind = answer.headers.get("Content-Type", "")
+    if answer.status_code == httpx.codes.NOT_FOUND and "xml" in kind:
         return ok(_SUBJECT, f"the receiver answers at {url}")
     meaning = f"something else than the receiver answers at {url} (HTTP {answer.status_code})"
     return warning(_SUBJECT, f"{meaning}: no finished recording is collected", _START)
