@@ -42,7 +42,7 @@ class Host(Deployment):
         self._site = folder / "site"
         self._site.mkdir()
         (self._site / "sitecustomize.py").write_text(_SITE.format(ahead=ahead, name=name))
-        house.processes = self.processes = house.processes or []
+        self.processes = house.processes
 
     @property
     def environment(self) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -61,7 +61,9 @@ class Night:
 
 
 @pytest.fixture
-def night(deploy: Callable[..., Deployment], simulators: Simulators, postgres: Postgres) -> Any:
+def night(
+    deploy: Callable[..., Deployment], simulators: Simulators, postgres: Postgres
+) -> Iterator[Night]:
     """Yesterday's recordings, a platform for certified calls, a telephone system; two hosts."""
     india = simulators.vonage.account(username="john.doe@vbc.prod")
     india.seed(YESTERDAY, ZONE, 4, size_bytes=SIZE // 4)

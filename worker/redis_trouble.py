@@ -6,7 +6,12 @@ import re
 import ssl
 from typing import NamedTuple
 
-from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+)
 
 _ADDRESS = "EARWITNESS_REDIS_URL"
 #: kombu wraps errors, and Redis says each in its own way.
@@ -39,6 +44,16 @@ def trouble(error: BaseException) -> Trouble:
             return Trouble(
                 f"its user may not do what is needed ({one})",
                 "give it the rule of docs/redis.md (ACL SETUSER), and see ACL LOG",
+            )
+        if isinstance(one, ReadOnlyError):
+            return Trouble(
+                "it is a replica, to which nothing can be written",
+                f"let {_ADDRESS} name its primary",
+            )
+        if isinstance(one, OutOfMemoryError):
+            return Trouble(
+                "its memory is full and it takes no message",
+                "raise maxmemory, and see what fills it: redis-cli --bigkeys",
             )
         if isinstance(one, AuthenticationError) or _REFUSED_PASSWORD.search(str(one)):
             return Trouble(

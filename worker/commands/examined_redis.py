@@ -105,12 +105,6 @@ def _server(facts: dict[str, Any] | None) -> Iterator[Finding]:
         yield error(_SUBJECT, f"version {version} is older than 6.2", "use Redis 6.2 or Valkey")
     else:
         yield ok(_SUBJECT, f"answers, version {facts.get('valkey_version', version)}")
-    if facts.get("role") not in (None, "master"):
-        yield error(
-            _SUBJECT,
-            "is a replica, to which nothing can be written: nothing is accepted",
-            "let EARWITNESS_REDIS_URL name its primary",
-        )
     yield from _kept(facts)
     yield from _memory(facts)
 
