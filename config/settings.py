@@ -24,6 +24,7 @@ from .accounts import Accounts
 from .addresses import (
     ROOT,
     ArchiveAddress,
+    KeyPrefix,
     LedgerAddress,
     LocalPath,
     RedisAddress,
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
     )
 
     redis_url: RedisAddress = SecretStr("redis://127.0.0.1:6379/0")
+    redis_key_prefix: KeyPrefix | None = None
     ledger_url: LedgerAddress = SecretStr("sqlite:///var/ledger.sqlite3")
     archive_url: ArchiveAddress = "var/archive"
     spool_dir: LocalPath = Path("var/spool")
@@ -85,6 +87,10 @@ class Settings(BaseSettings):
     def celery_url(self) -> SecretStr:
         """`redis_url` as Celery and kombu write it; redis-py takes `redis_url` itself."""
         return SecretStr(celery_address(self.redis_url.get_secret_value()))
+
+    def redis_key(self, name: str) -> str:
+        """A key or queue as Redis knows it: kombu adds the prefix by itself, redis-py does not."""
+        return f"{self.redis_key_prefix or ''}{name}"
 
     def secret_values(self) -> tuple[str, ...]:
         """Every value that no log may show: hand them to `config.logging.configure`."""

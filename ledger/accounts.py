@@ -14,10 +14,13 @@ from .schema import accounts
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """An encrypted token and its version, 1 for the first."""
+    """An encrypted token, its version, 1 for the first, and when it was read, in seconds since
+    1970 by the database's clock.
+    """
 
     version: int
     ciphertext: bytes
+    read_at: float
 
 
 class TokenShelf:
@@ -31,12 +34,16 @@ class TokenShelf:
         """The stored token, or None."""
         row = self._database.read(
             lambda connection: connection.execute(
-                select(accounts.c.token_version, accounts.c.token).where(
+                select(accounts.c.token_version, accounts.c.token, now().label("read_at")).where(
                     accounts.c.alias == self._alias, accounts.c.token.is_not(None)
                 )
             ).one_or_none()
         )
-        return None if row is None else Sealed(row.token_version, row.token)
+        return None if row is None else Sealed(row.token_version, row.token, row.read_at)
+
+    def time(self) -> float:
+        """Seconds since 1970 by the clock that ``read_at`` goes by."""
+        return self._database.time()
 
     def claim(self, version: int, seconds: float) -> str | None:
         """The right to renew, for so many seconds; None when another renews, or when the stored

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import stamina
-from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url, select
 from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.compiler import compiles
@@ -27,6 +27,8 @@ _NOTICES_A_DEAD_HOST = {
     "tcp_user_timeout": 10_000,
 }
 
+_SQLITE_KEEPS = ("journal_mode", "synchronous")
+_POSTGRES_KEEPS = ("synchronous_commit", "fsync", "full_page_writes", "transaction_read_only")
 #: PostgreSQL ends the session of a process that slept in a transaction with an InternalError.
 _AWAY = (OperationalError, InterfaceError, InternalError, NoConnectionFree)
 #: Two that insert the same row at once: the second, run again, finds it.
@@ -127,6 +129,23 @@ class Database:
         except _AWAY as error:
             raise LedgerAway(_sentence(error)) from None
         raise AssertionError("stamina ends a loop by returning or raising")
+
+    def time(self) -> float:
+        """Seconds since 1970 by the clock that all processes share. Raises LedgerAway."""
+        return self.read(lambda connection: float(connection.execute(select(now())).scalar_one()))
+
+    def durability(self) -> dict[str, str]:
+        """What decides whether a commit outlives a loss of power, as our own connections see it:
+        SQLite's pragmas or PostgreSQL's settings, by their names. Raises LedgerAway.
+        """
+        show = "PRAGMA" if self.is_sqlite else "SHOW"
+        names = _SQLITE_KEEPS if self.is_sqlite else _POSTGRES_KEEPS
+
+        def work(connection: Connection) -> dict[str, str]:
+            asked = {name: connection.exec_driver_sql(f"{show} {name}").scalar() for name in names}
+            return {name: str(value) for name, value in asked.items()}
+
+        return self.read(work)
 
     def close(self) -> None:
         """Close every pooled connection."""

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 @plain_task("nightly.plan", PlanNights)
 def plan_nights(_: PlanNights) -> dict[str, Any]:
     """Open every export that is due: ``{opened: {account: number}, failed: [account]}``."""
-    return plan(datetime.now(UTC))
+    return plan(datetime.fromtimestamp(ledger().database.time(), UTC))
 
 
 def plan(now: datetime) -> dict[str, Any]:

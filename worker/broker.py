@@ -1,24 +1,62 @@
-"""Losing Redis with a message in hand must not end the worker.
+"""Messages in hand: losing Redis must not end the worker, and its clock must not give them away.
 
 kombu 5.7 puts unacknowledged messages back while it closes a lost connection, and acknowledges them
 later over the one that is closed. Both fail with an AttributeError, which Celery takes for
 unrecoverable: the worker ends, in the middle of a certified call, because Redis was restarted.
 (Seen by tests/test_call_redis.py.)
+
+It also notes by this host's clock since when a message is in hand, and another host compares that
+with its own: a clock that is half a minute ahead would put back every message of everybody else's,
+again and again. So both sides take Redis' clock. (tests/test_redis_prefix.py)
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from kombu.transport.redis import Channel, QoS
+from kombu.transport.virtual import QoS as AnyQoS
+from kombu.utils.json import dumps
 from redis.exceptions import RedisError
 
 _log = logging.getLogger(__name__)
 
+#: How long the difference between Redis' clock and the monotonic one of this host is believed.
+_CLOCK_SECONDS = 60.0
+
 
 class Unacknowledged(QoS):
     """Messages in hand, which come again by themselves when they can not be put back."""
+
+    _ahead = 0.0
+    _asked_at: float | None = None
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note that a message is in hand, and since when by Redis' clock."""
+        info = message.delivery_info
+        raw = dumps([message._raw, info["exchange"], info["routing_key"]])  # noqa: SLF001 - as kombu's
+        since = {delivery_tag: time.monotonic() + self._redis_ahead()}
+        with self.pipe_or_acquire() as pipe:
+            pipe.zadd(self.unacked_index_key, since).hset(self.unacked_key, delivery_tag, raw)
+            pipe.execute()
+        AnyQoS.append(self, message, delivery_tag)
+
+    @property
+    def visibility_timeout(self) -> float:
+        """kombu subtracts it from this host's time for what was taken in hand too long ago."""
+        ahead = time.monotonic() + self._redis_ahead() - time.time()
+        return float(self.channel.visibility_timeout) - ahead
+
+    def _redis_ahead(self) -> float:
+        """Redis' time less this host's monotonic one."""
+        if self._asked_at is None or time.monotonic() - self._asked_at > _CLOCK_SECONDS:
+            with self.channel.conn_or_acquire() as client:
+                seconds, microseconds = client.time()
+            self._asked_at = time.monotonic()
+            self._ahead = seconds + microseconds / 1e6 - self._asked_at
+        return self._ahead
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
         """Put them back if Redis answers; else they come again after the visibility timeout."""

@@ -46,6 +46,9 @@ _RAISED = re.compile(r"^(\w+)\((['\"])(.*)\2\)$", re.DOTALL)
 _UNDECIDED = {("earwitness.certified_call.request", "Uncertain"): "NEEDS A DECISION: "}
 _UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
+_OWN_KEYS = {
+    f"unacked{end}_key": f"earwitness.flower.unacked{end}" for end in ("", "_index", "_mutex")
+}
 _DEFAULTS = {
     "address": "127.0.0.1",
     "read_only": True,
@@ -85,6 +88,7 @@ class Dashboard(Flower):
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         refuse_strangers()
+        _let_messages_be(more.get("capp"))
         hidden = [*settings().secret_values(), *_passwords()]
         our_logging.configure(settings().log_format, logging.getLogger().level, hidden)
         _mask_everything()
@@ -109,6 +113,14 @@ def refuse_strangers() -> None:
         "authentication, so it was not started; set FLOWER_BASIC_AUTH=user:password, or "
         "FLOWER_ADDRESS=127.0.0.1"
     )
+
+
+def _let_messages_be(app: Any) -> None:
+    """Whatever consumes puts the messages of dead workers back; who only looks has no part in it,
+    and needs no right to.
+    """
+    if app is not None:
+        app.conf.broker_transport_options = {**app.conf.broker_transport_options, **_OWN_KEYS}
 
 
 def _is_loopback(address: str) -> bool:

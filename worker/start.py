@@ -19,6 +19,8 @@ from ledger.errors import Foreign, LedgerAway, LedgerError
 from ledger.identity import refuse_foreign
 from tasks.resources import ledger, store
 
+from .redis_trouble import trouble
+
 _log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
@@ -29,9 +31,9 @@ _ARCHIVE_WAY_OUT = (
     "give back the ledger that belongs to this archive, or set EARWITNESS_ARCHIVE_URL to another "
     "archive"
 )
-_REDIS_WAY_OUT = (
-    "give each deployment a Redis database of its own (EARWITNESS_REDIS_URL), or, if the other one "
-    f"is gone for good, delete the key {REDIS_KEY}"
+REDIS_WAY_OUT = (
+    "give each deployment a Redis database of its own (EARWITNESS_REDIS_URL) or a prefix of its "
+    "own (EARWITNESS_REDIS_KEY_PREFIX), or, if the other one is gone for good, delete the key {key}"
 )
 
 
@@ -78,15 +80,17 @@ def claim_redis(app: Any, identity: str) -> None:
     """Write the identity into Redis where none stands. Raises Foreign. With Redis away nothing can
     be read: the sweeper's rounds go on, and messages can not come either.
     """
+    key = settings().redis_key(REDIS_KEY)
     try:
         client = app.backend.client
-        client.set(REDIS_KEY, identity, nx=True)
-        theirs = client.get(REDIS_KEY)
+        client.set(key, identity, nx=True)
+        theirs = client.get(key)
     except RedisError as error:
-        _log.warning("Redis does not answer yet (%s)", error)
+        _log.warning("Redis: %s; %s", *trouble(error))
         return
     if theirs is not None:
-        refuse_foreign(identity, theirs.decode(), "this Redis database", _REDIS_WAY_OUT)
+        way_out = REDIS_WAY_OUT.format(key=key)
+        refuse_foreign(identity, theirs.decode(), "this Redis database", way_out)
 
 
 def _patient(action: Callable[[], Result]) -> Result:

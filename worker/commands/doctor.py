@@ -9,11 +9,13 @@ import click
 
 from . import (
     examined_files,
+    examined_hooks,
     examined_ledger,
     examined_providers,
     examined_redis,
     examined_storage,
     examined_work,
+    examined_workers,
 )
 from .deployment import configured
 from .display import console, plain, print_json
@@ -49,6 +51,8 @@ def _findings() -> Iterator[Finding]:
     yield from examined_storage.archive(settings, identity)
     yield from examined_storage.spool(settings)
     yield from examined_redis.examined(settings, identity)
+    yield from examined_workers.examined(identity)
+    yield from examined_hooks.examined(settings)
     yield from examined_providers.clocks(settings)
     if identity is not None:
         yield from examined_work.examined(settings)
