@@ -29,6 +29,11 @@ _OTHER_ARCHIVE = (
     "folder"
 )
 
+_REBUILD = (
+    "if that ledger is lost, let EARWITNESS_LEDGER_URL name an empty one and run: "
+    "python -m worker rebuild"
+)
+
 
 def archive(settings: Settings, identity: str | None) -> Iterator[Finding]:
     """What there is to say of the archive."""
@@ -91,10 +96,10 @@ def _belonging(store: DirectoryStore, identity: str | None) -> Iterator[Finding]
         return
     if identity is None:
         meaning = f"it belongs to ledger {theirs}, but there is none; no worker starts"
-        yield error(_ARCHIVE, meaning, _OTHER_ARCHIVE)
+        yield error(_ARCHIVE, meaning, f"{_OTHER_ARCHIVE}; {_REBUILD}")
     elif theirs != identity:
         meaning = f"it belongs to ledger {theirs}, not to {identity}; no worker starts"
-        yield error(_ARCHIVE, meaning, _OTHER_ARCHIVE)
+        yield error(_ARCHIVE, meaning, f"{_OTHER_ARCHIVE}; {_REBUILD}")
 
 
 def _written_once(store: DirectoryStore) -> Iterator[Finding]:
