@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, and_, func, literal, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from . import quarantine, states
+from .call_outcomes import UNKNOWN
 from .database import Database, now
 from .days import Day
 from .errors import NotPossible
@@ -275,14 +276,17 @@ def _call(connection: Connection, job_id: str, account: str, call: KnownCall) ->
         .on_conflict_do_nothing(index_elements=["job_id"])
     )
     values = {name: value for name, value in asdict(call).items() if name != "reserved_on"}
+    # Its sender seemed dead to the restored ledger, and has left its answer in the archive.
+    doubted = and_(
+        c.receipts == call.receipts, c.outcome == UNKNOWN, literal(call.outcome != UNKNOWN)
+    )
     row = connection.execute(
         update(calls)
-        .where(c.job_id == job_id, c.receipts < call.receipts)
+        .where(c.job_id == job_id, (c.receipts < call.receipts) | doubted)
         .values({**values, "answer": call.answer or None})
         .returning(c.reserved_on)
     ).one_or_none()
-    if row is not None:
-        _settle_receipts(connection, job_id, call.receipts)
+    _settle_receipts(connection, job_id, call.receipts)
     if row is None or row.reserved_on is not None or call.reserved_on is None:
         return
     connection.execute(update(calls).where(c.job_id == job_id).values(reserved_on=call.reserved_on))
