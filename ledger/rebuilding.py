@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, literal, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from . import quarantine, states
@@ -217,8 +217,9 @@ def _inserted(connection: Connection, known: KnownJob, by: str) -> bool:
             updated_at=known.updated_at,
         )
         .on_conflict_do_nothing()
+        .returning(jobs.c.job_id)
     )
-    if not row.rowcount:
+    if row.one_or_none() is None:
         return False
     # At the time when it came to this: since then a decision may be waited for.
     connection.execute(
@@ -345,8 +346,9 @@ def _day(connection: Connection, known: KnownDay) -> bool:
         .insert(days)
         .values(**values)
         .on_conflict_do_nothing(index_elements=["account", "day"])
+        .returning(days.c.day)
     )
-    if inserted.rowcount:
+    if inserted.one_or_none() is not None:
         return True
     c, generation = days.c, known.day.generation
     newer = (c.generation == generation) & c.manifest.is_distinct_from(known.day.manifest)
