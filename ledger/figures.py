@@ -13,8 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, case, func, or_, select
 
 from . import states
+from .alerts import CREDENTIALS
 from .database import Database, now
-from .schema import accounts, audit, days, jobs, ledger, obligations
+from .schema import accounts, alerts, audit, days, jobs, ledger, obligations
 
 _UNFINISHED = (
     states.PENDING,
@@ -49,8 +50,10 @@ class Figures:
     days: list[Row[Any]]
     #: account, days, newest: of all days, and the last that was planned
     planned: list[Row[Any]]
-    #: account, rests, alerted
+    #: account, rests
     accounts: list[Row[Any]]
+    #: account
+    refused: list[Row[Any]]
     quarantined: bool
 
     def complete_days(self) -> dict[str, int]:
@@ -75,6 +78,7 @@ def statements() -> dict[str, Select[Any]]:
         "days": _days(),
         "planned": _planned(),
         "accounts": _accounts(),
+        "refused": _refused(),
     }
 
 
@@ -172,4 +176,9 @@ def _planned() -> Select[Any]:
 def _accounts() -> Select[Any]:
     c = accounts.c
     rests = case((c.postponed_until > now(), c.postponed_until - now()), else_=0.0)
-    return select(c.alias.label("account"), rests.label("rests"), c.alerted)
+    return select(c.alias.label("account"), rests.label("rests"))
+
+
+def _refused() -> Select[Any]:
+    c = alerts.c
+    return select(c.account).where(c.closed_at.is_(None), c.kind == CREDENTIALS)

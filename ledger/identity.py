@@ -104,11 +104,14 @@ class Identity:
             lambda connection: bool(connection.execute(select(ledger.c.quarantined)).scalar_one())
         )
 
-    def quarantine(self) -> None:
+    def quarantine(
+        self, *, by: str = "ledger", note: str = "what was placed since its copy is not known"
+    ) -> None:
         """From now on a certified call that this ledger does not know, or has not sent yet, needs a
-        decision: it may have been placed without its knowledge. Everything else goes on.
+        decision: it may have been placed without its knowledge. Everything else goes on. Audited
+        under the ledger's identity with who and why.
         """
-        self._database.write(lambda connection: quarantine.begin(connection, by="ledger"))
+        self._database.write(lambda connection: quarantine.begin(connection, by=by, why=note))
 
     def lift(self, *, by: str, note: str) -> None:
         """End the quarantine, audited under the ledger's identity with who and why. What needs a

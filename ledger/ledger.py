@@ -18,6 +18,7 @@ from .instructions import Instructions
 from .leases import Leases
 from .obligations import Obligations
 from .reading import Reading
+from .rebuilding import Rebuilding
 from .recovery import Recovery
 from .requests import Requests
 from .waiters import Waiters
@@ -52,6 +53,7 @@ class Ledger:
         self.days = Days(self.database)
         self.accounts = Accounts(self.database)
         self.jobs = Reading(self.database)
+        self.rebuilding = Rebuilding(self.database)
         self.worker = worker
 
     def figures(self, *, patience_seconds: float) -> Figures:

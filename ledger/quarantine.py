@@ -11,6 +11,15 @@ from .job import COLUMNS, Job
 from .schema import calls, jobs, ledger
 from .transitions import audited, ended
 
+#: What quarantine means to people, and what they do about it.
+MEANING = (
+    "certified calls that the ledger does not know are not placed, but need a decision; all else "
+    "goes on"
+)
+WAY_OUT = (
+    "compare the calls in the provider's panel with those of the ledger, then: python -m worker "
+    "quarantine --lift --by WHO --note WHY"
+)
 _REASON = (
     "unknown: the ledger was restored and does not know whether this call was placed; nothing was "
     "sent now; look in the provider's panel and decide"
@@ -59,11 +68,11 @@ def withhold(connection: Connection, job_id: str, before: str, *, by: str) -> Jo
     return job
 
 
-def begin(connection: Connection, *, by: str) -> None:
+def begin(connection: Connection, *, by: str, why: str) -> None:
     """Quarantine the ledger, and let every call that has not left yet wait for a decision: it may
     have left after the copy was made that was restored.
     """
-    _mark(connection, quarantined=True, by=by, why="what was placed since its copy is not known")
+    _mark(connection, quarantined=True, by=by, why=why)
     unsent = (states.PENDING, states.WAITING, states.RUNNING)
     found = connection.execute(
         select(jobs.c.job_id, jobs.c.state)

@@ -120,6 +120,11 @@ class Postgres:
         assert pid is not None
         return pid
 
+    @property
+    def programs(self) -> Path:
+        """The folder of PostgreSQL's own programs, of the version that runs."""
+        return Path(psutil.Process(self.pid).exe()).parent
+
     def start(self) -> None:
         """Start it and wait until it answers; after a crash it recovers what was committed."""
         self._server.start()

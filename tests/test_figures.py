@@ -12,6 +12,7 @@ from sqlalchemy import Connection, insert, text
 
 from config.queues import DOWNLOADS
 from ledger import states
+from ledger.alerts import CREDENTIALS, Alert
 from ledger.figures import Figures, statements
 from ledger.job import Job
 from ledger.ledger import Ledger
@@ -137,14 +138,19 @@ def test_a_day_lacks_something_until_it_does_not(ledger: Ledger) -> None:
 def test_accounts_that_rest_are_told(ledger: Ledger) -> None:
     """For how long an account rests, and what people were told of it; quarantine is told too."""
     ledger.accounts.postpone("india", 600, "the provider asked to wait")
-    ledger.accounts.alert_once("india", "credentials")
+    ledger.alerts.open(Alert("credentials:india", CREDENTIALS, "india", "refused"))
+    ledger.alerts.open(Alert("credentials:branch", CREDENTIALS, "branch", "refused"))
+    ledger.alerts.close("credentials:branch")
     ledger.accounts.postpone("branch", -1, "it is over")
     ledger.identity.quarantine()
 
     seen = figures(ledger)
 
-    told = {row.account: (round(row.rests, -2), row.alerted) for row in seen.accounts}
-    assert told == {"india": (600, "credentials"), "branch": (0, None)}
+    assert {row.account: round(row.rests, -2) for row in seen.accounts} == {
+        "india": 600,
+        "branch": 0,
+    }
+    assert [row.account for row in seen.refused] == ["india"]
     assert seen.quarantined
 
 

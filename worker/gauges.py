@@ -17,12 +17,9 @@ from tasks.heads import Heads
 
 from .asked import Asked
 
-_OBLIGATIONS = ("alert", "chain", "notify", "receipt")
+_OBLIGATIONS = ("alert", "chain", "notify", "receipt", "webhook")
 #: Beat ticks every five minutes: so much later a night is planned.
 _TICKS = timedelta(minutes=15)
-
-#: The cause of an account's alert (tasks.consequences).
-_REFUSED = "credentials"
 
 Values = Mapping[tuple[str, ...], float]
 
@@ -151,10 +148,10 @@ class LedgerGauges(Collector):
             ("account",),
             {**self._none(), **rests},
         )
-        refused: Values = {(row.account,): row.alerted == _REFUSED for row in figures.accounts}
+        refused: Values = {(row.account,): 1.0 for row in figures.refused}
         yield _gauge(
             "account_credentials_refused",
-            "Whether the provider refuses the account's credentials, as exports have found.",
+            "Whether the provider refuses the account's credentials.",
             ("account",),
             {**self._none(), **refused},
         )

@@ -17,11 +17,14 @@ from archive.layout import IDENTITY_PATH
 from config.settings import settings
 from ledger.errors import Foreign, LedgerAway, LedgerError
 from ledger.identity import refuse_foreign
+from ledger.quarantine import MEANING, WAY_OUT
+from tasks import comparing
 from tasks.resources import ledger, store
 
 from .redis_trouble import trouble
 
 _log = logging.getLogger(__name__)
+_alerts = logging.getLogger("earwitness.alerts")
 
 Result = TypeVar("Result")
 
@@ -30,6 +33,10 @@ REDIS_KEY = "earwitness.ledger"
 _ARCHIVE_WAY_OUT = (
     "give back the ledger that belongs to this archive, or set EARWITNESS_ARCHIVE_URL to another "
     "archive"
+)
+_REBUILD = (
+    f"{_ARCHIVE_WAY_OUT}; if that ledger is lost, let EARWITNESS_LEDGER_URL name an empty one and "
+    "run: python -m worker rebuild"
 )
 REDIS_WAY_OUT = (
     "give each deployment a Redis database of its own (EARWITNESS_REDIS_URL) or a prefix of its "
@@ -47,8 +54,26 @@ def start_checks(app: Any) -> None:
         identity = _patient(ledger().identity.prepare)
         _patient(lambda: claim_archive(identity))
         claim_redis(app, identity)
+        notice_older_ledger()
     except (ArchiveError, LedgerError, OSError, StoreRefused) as error:
         sys.exit(f"earwitness: {error}")
+
+
+def notice_older_ledger() -> None:
+    """Quarantine a ledger that is older than its archive: calls may have been placed since its copy
+    was made. Say that there is a quarantine, whoever began it.
+    """
+    try:
+        unknown = comparing.unknown_files()
+    except (ArchiveError, OSError) as error:
+        _log.warning("whether the ledger is older than the archive is not known: %s", error)
+        unknown = []
+    if unknown:
+        sentence = comparing.said(unknown)
+        ledger().identity.quarantine(by=f"worker {ledger().worker}", note=sentence)
+        _alerts.error("%s; it is in quarantine now; %s", sentence, comparing.WAY_OUT)
+    if ledger().identity.quarantined():
+        _log.warning("the ledger is in quarantine: %s; %s", MEANING, WAY_OUT)
 
 
 def claim_archive(identity: str) -> None:
@@ -73,7 +98,7 @@ def claim_archive(identity: str) -> None:
     except FileExistsError:
         theirs = json.loads(store().read(IDENTITY_PATH))["ledger"]
         where = f"the archive {settings().archive_url}"
-        refuse_foreign(identity, theirs, where, _ARCHIVE_WAY_OUT)
+        refuse_foreign(identity, theirs, where, _REBUILD)
 
 
 def claim_redis(app: Any, identity: str) -> None:

@@ -8,12 +8,14 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
+from archive.errors import ArchiveError
 from config.accounts import VonageAccount
 from config.settings import Settings
 from ledger import states
 from ledger.job import iso
 from ledger.obligations import WEBHOOK
-from tasks import windows
+from ledger.quarantine import MEANING, WAY_OUT
+from tasks import comparing, windows
 from tasks.resources import ledger
 
 from .findings import Finding, error, ok, warning
@@ -32,6 +34,8 @@ _MOST_NAMED = 10
 def examined(settings: Settings) -> Iterator[Finding]:
     """What there is to say of jobs, days and accounts."""
     yield _beat(settings)
+    yield _quarantine()
+    yield _compared()
     yield _decisions()
     yield _owed()
     yield _alerts(settings)
@@ -70,6 +74,23 @@ def _beat(settings: Settings) -> Finding:
 
 def _named(due: dict[str, date]) -> str:
     return ", ".join(f"{alias} {day}" for alias, day in sorted(due.items()))
+
+
+def _quarantine() -> Finding:
+    if not ledger().identity.quarantined():
+        return ok("quarantine", "the ledger is in none")
+    return warning("quarantine", f"the ledger is in quarantine: {MEANING}", WAY_OUT)
+
+
+def _compared() -> Finding:
+    """Whether the archive knows of jobs that the ledger does not."""
+    try:
+        unknown = comparing.unknown_files()
+    except (ArchiveError, OSError) as failure:
+        return warning("restored", f"the archive can not be listed: {failure}", "see the archive")
+    if unknown:
+        return error("restored", comparing.said(unknown), comparing.WAY_OUT)
+    return ok("restored", "the ledger knows the archive's newest receipts and manifests")
 
 
 def _decisions() -> Finding:

@@ -40,6 +40,8 @@ COMMANDS = {
     "find": ("archives", "Find recordings in the archive."),
     "hooks": ("hooks", "Receive the notifications of Ozeki servers."),
     "migrate": ("migration", "Bring the ledger's schema to this program's version."),
+    "quarantine": ("restoring", "Say, begin or lift the quarantine of a restored ledger."),
+    "rebuild": ("restoring", "Make the ledger anew from the archive."),
     "record": ("live", "Start recording a call that is going on."),
     "resolve": ("decisions", "Decide what became of a certified call."),
     "retry": ("jobs", "Have a failed or cancelled job done once more."),
