@@ -113,6 +113,26 @@ def test_the_migrations_make_the_schema(ledger: Ledger) -> None:
     assert ledger.database.read(differences) == []
 
 
+def test_the_newest_version_is_alembics(ledger: Ledger) -> None:
+    """What the migrations' names say is what Alembic notes when it has run them all."""
+    noted = ledger.database.read(
+        lambda connection: MigrationContext.configure(connection).get_current_revision()
+    )
+    assert noted == newest_version() == ledger.identity.version()
+
+
+def test_alembic_is_left_to_who_migrates(ledger: Ledger, ledger_url: str) -> None:
+    """A process that starts on a ledger of its own version does not load it: starts are quick."""
+    program = (
+        "import sys; from ledger.ledger import Ledger; "
+        f"print(Ledger({ledger_url!r}).identity.prepare(), 'alembic' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [ledger.identity.identity(), "False"]
+
+
 def test_an_older_schema_is_refused_with_the_way_out(
     ledger: Ledger, ledger_url: str, tmp_path: Path
 ) -> None:
