@@ -13,7 +13,7 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.server import create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from archive.object_store import ObjectStore
@@ -120,7 +120,7 @@ class _Quiet(WSGIRequestHandler):
 @contextmanager
 def running() -> Iterator[Buckets]:
     """A server in this process; the environment names it for this process and its children."""
-    front = Front(DomainDispatcherApplication(create_backend_app))
+    front = Front(create_backend_app("s3"))
     server = make_server("127.0.0.1", 0, front, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
