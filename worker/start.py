@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from archive.errors import ArchiveError, StoreAway, StoreRefused
 from archive.layout import IDENTITY_PATH
-from config.settings import settings
+from config.settings import ConfigurationError, settings
 from ledger.errors import Foreign, LedgerAway, LedgerError
 from ledger.identity import refuse_foreign
 from tasks.resources import ledger, store
@@ -45,7 +45,7 @@ def start_checks(app: Any) -> None:
         identity = _patient(ledger().identity.prepare)
         _patient(lambda: claim_archive(identity))
         claim_redis(app, identity)
-    except (ArchiveError, LedgerError, OSError, StoreRefused) as error:
+    except (ArchiveError, ConfigurationError, LedgerError, OSError, StoreRefused) as error:
         sys.exit(f"earwitness: {error}")
 
 
