@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from obstore.exceptions import BaseError, PreconditionError
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
 from .errors import Damaged, Missing, StoreAway, StoreRefused
 
@@ -16,6 +16,8 @@ _CODE = re.compile(r"<Code>(\w+)</Code>")
 _PASSING = {"408", "409", "429"}
 #: Where a machine of a cloud asks for its own credentials; `obstore` does so when it has no others.
 _CREDENTIALS_OF_MACHINE = "169.254.169.254"
+#: S3's answer where the bucket lies in another region.
+_ELSEWHERE = "redirect without LOCATION"
 
 
 @contextmanager
@@ -37,6 +39,14 @@ def understood(address: str, path: str | None = None) -> Iterator[None]:
         raise _meant(address, str(error)) from None
 
 
+def is_conflict(error: AlreadyExistsError) -> bool:
+    """Whether a name was refused only because another request about it was under way: it is open
+    then whether anything stands there (S3's ConditionalRequestConflict).
+    """
+    status = _STATUS.search(str(error))
+    return status is not None and status[1] == "409"
+
+
 def _meant(address: str, said: str) -> StoreAway:
     """`said` is for programmers and long; it is never shown, since it may quote any answer."""
     status, code = _STATUS.search(said), _CODE.search(said)
@@ -55,16 +65,23 @@ def _meant(address: str, said: str) -> StoreAway:
         return StoreRefused(
             address,
             "can not be asked without credentials, and there are none; set AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SECRET_ACCESS_KEY in the environment (neither .env nor ~/.aws is read for them)",
         )
-    passing = status is None or status[1] in _PASSING or shown.endswith("NoSuchUpload")
-    if not passing and shown.startswith(("3", "4")):
+    if status and status[1] == "501":
         return StoreRefused(
             address,
-            f"does not take our requests ({shown}); see AWS_REGION and AWS_ENDPOINT_URL",
+            f"does not know a request of ours ({shown}); it may lack If-None-Match, without which "
+            "files could be overwritten; use an object store that has it",
+        )
+    passing = status is None or status[1] in _PASSING or shown.endswith("NoSuchUpload")
+    if _ELSEWHERE in said or (not passing and shown.startswith(("3", "4"))):
+        return StoreRefused(
+            address,
+            f"does not take our requests ({shown or 'it sends us elsewhere'}); see AWS_REGION and "
+            "AWS_ENDPOINT_URL",
         )
     return StoreAway(
         address,
         f"does not answer as it should ({shown or 'no answer'}); it is unknown whether the last "
-        "file was stored; to be tried again",
+        "file was stored; to be tried again; where that lasts, see AWS_ENDPOINT_URL",
     )

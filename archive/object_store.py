@@ -10,19 +10,17 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import S3Store
+from obstore.exceptions import AlreadyExistsError
 
 from .errors import Missing, StoreAway, StoreRefused
-from .object_errors import understood
+from .object_client import opened
+from .object_errors import is_conflict, understood
 from .object_reader import ObjectReader
 from .stored import (
     INCOMING,
@@ -42,13 +40,6 @@ _MOST_PARTS = 10_000
 _PARTS_AT_ONCE = 4
 _BUFFER = 64 * 1024
 _TRIAL = f"{INCOMING}/written-once"
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-#: One request is tried for half a minute; then the job that needs it waits, and begins again.
-_RETRIES = {
-    "max_retries": 6,
-    "backoff": {"max_backoff": timedelta(seconds=5)},
-    "retry_timeout": timedelta(seconds=30),
-}
 
 
 class _Taken(Exception):
@@ -65,20 +56,10 @@ class ObjectStore:
     def __init__(self, bucket: str, prefix: str = "") -> None:
         """Open the archive under `prefix` of `bucket`; no request is made yet.
 
-        Raises ValueError where the environment's settings of the bucket make no sense.
+        Raises ValueError where the environment's variables of the bucket make no sense.
         """
-        endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
-        http = {"allow_http": True} if endpoint.lower().startswith("http://") else {}
         self._address = f"s3://{bucket}/{prefix}".rstrip("/")
-        try:
-            self._bucket = S3Store(
-                bucket,
-                prefix=prefix or None,
-                client_options=http or None,  # type: ignore[arg-type]
-                retry_config=_RETRIES,  # type: ignore[arg-type]
-            )
-        except BaseError as error:
-            raise ValueError(f"{self._address} can not be opened: {error}") from None
+        self._bucket = opened(self._address, bucket, prefix)
 
     @property
     def address(self) -> str:
@@ -193,7 +174,9 @@ class ObjectStore:
         with understood(self._address):
             try:
                 obstore.put(self._bucket, path, data, mode="create", use_multipart=False)
-            except AlreadyExistsError:
+            except AlreadyExistsError as error:
+                if is_conflict(error):
+                    raise
                 return False
         return True
 

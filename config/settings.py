@@ -34,6 +34,7 @@ from .errors import ConfigurationError
 from .fields import BindAddress, Secret, SecretAddress, WebAddress
 from .refusals import refusal
 from .sources import AccountsFile, Environment
+from .storage import storage_secrets
 
 __all__ = ["ROOT", "ConfigurationError", "Settings", "load", "settings"]
 
@@ -93,8 +94,10 @@ class Settings(BaseSettings):
         return f"{self.redis_key_prefix or ''}{name}"
 
     def secret_values(self) -> tuple[str, ...]:
-        """Every value that no log may show: hand them to `config.logging.configure`."""
-        return tuple(dict.fromkeys(_secrets_of(self)))
+        """Every value that no log may show: hand them to `config.logging.configure`. The object
+        store's secrets are among them, although they are no settings of ours.
+        """
+        return tuple(dict.fromkeys([*_secrets_of(self), *storage_secrets()]))
 
     @model_validator(mode="after")
     def _in_order(self) -> Settings:

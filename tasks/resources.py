@@ -9,7 +9,7 @@ from archive.spool import Spool
 from archive.store import Store, open_store
 from archive.zips import Limits
 from config.accounts import Account, GsmblockchainAccount, VoipnowAccount, VonageAccount
-from config.settings import settings
+from config.settings import ConfigurationError, settings
 from ledger.ledger import Ledger
 
 from .errors import InvalidArgument
@@ -26,8 +26,13 @@ def ledger() -> Ledger:
 
 @cache
 def store() -> Store:
-    """The archive that the settings name."""
-    return open_store(settings().archive_url)
+    """The archive that the settings name. Raises ConfigurationError where what the environment says
+    of its bucket makes no sense.
+    """
+    try:
+        return open_store(settings().archive_url)
+    except ValueError as error:
+        raise ConfigurationError(f"EARWITNESS_ARCHIVE_URL: {error}") from None
 
 
 @cache

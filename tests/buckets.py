@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.server import create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from archive.object_store import ObjectStore
@@ -22,6 +23,19 @@ Environ = dict[str, Any]
 Start = Callable[..., Any]
 Application = Callable[[Environ, Start], Iterable[bytes]]
 
+_KEY = "a secret/key+3f9c27"
+#: What is answered with a status; the one that refuses a key repeats what was sent, and more.
+_REFUSALS = {
+    "301": b"<Error><Code>PermanentRedirect</Code></Error>",
+    "400": b"<Error><Code>AuthorizationHeaderMalformed</Code></Error>",
+    "403": b"<Error><Code>SignatureDoesNotMatch</Code><Message>%b</Message></Error>"
+    % _KEY.encode(),
+    "409": b"<Error><Code>ConditionalRequestConflict</Code></Error>",
+    "500": b"",
+    "501": b"<Error><Code>NotImplemented</Code></Error>",
+    "503": b"<Error><Code>SlowDown</Code></Error>",
+}
+
 
 class Front:
     """Stands before the server. One request at a time is let through: moto decides about
@@ -29,7 +43,9 @@ class Front:
 
     A fault is for the next requests of a method whose address contains a string:
 
-    - ``500``, ``503``: refused with that status, nothing is done
+    - a status such as ``500``: refused with that, nothing is done
+    - ``slow``: it takes a while, in the middle of the answer too
+    - ``hang``: nothing is done until the server is told to `go_on`
     - ``cut``: the answer breaks off in its middle
     - ``lost``: it is done, and no answer comes
     - ``unconditional``: `If-None-Match` is overlooked
@@ -39,6 +55,7 @@ class Front:
         self._inner = inner
         self._lock = threading.Lock()
         self._faults: list[list[Any]] = []
+        self._goes_on = threading.Event()
         #: Method and address of every request.
         self.seen: list[str] = []
         #: Nobody is served.
@@ -52,22 +69,31 @@ class Front:
         """Be a good server again."""
         self._faults.clear()
         self.away = False
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Do what hangs."""
+        self._goes_on.set()
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         address = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}"
         with self._lock:
             self.seen.append(address)
             how = "503" if self.away else self._fault(address)
-            if how in ("500", "503"):
-                start(f"{how} Trouble", [("Content-Type", "application/xml")])
-                return [b"<Error><Code>SlowDown</Code></Error>" if how == "503" else b""]
-            if how == "unconditional":
-                environ.pop("HTTP_IF_NONE_MATCH", None)
+        if how in _REFUSALS:
+            start(f"{how} Trouble", [("Content-Type", "application/xml")])
+            return [_REFUSALS[how]]
+        if how == "hang":
+            self._goes_on.clear()
+            self._goes_on.wait(60)
+        if how == "unconditional":
+            environ.pop("HTTP_IF_NONE_MATCH", None)
+        with self._lock:
             answer = list(self._inner(environ, start))
         if how == "lost":
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionAbortedError
-        return _broken(answer) if how == "cut" else answer
+        return {"cut": _broken, "slow": _slow}.get(how or "", iter)(answer)
 
     def _fault(self, address: str) -> str | None:
         for fault in self._faults:
@@ -75,6 +101,13 @@ class Front:
                 fault[3] -= 1
                 return str(fault[0])
         return None
+
+
+def _slow(answer: list[bytes]) -> Iterator[bytes]:
+    whole = b"".join(answer)
+    for piece in (whole[: len(whole) // 2], whole[len(whole) // 2 :]):
+        time.sleep(0.2)
+        yield piece
 
 
 def _broken(answer: list[bytes]) -> Iterator[bytes]:
@@ -89,14 +122,15 @@ class Buckets:
     def __init__(self, endpoint: str, front: Front) -> None:
         self.endpoint = endpoint
         self.front = front
+        self.region = "eu-west-1"
 
     @property
     def environment(self) -> dict[str, str]:
         """What a process needs to reach it."""
         return {
             "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "a secret key",
-            "AWS_REGION": "eu-west-1",
+            "AWS_SECRET_ACCESS_KEY": _KEY,
+            "AWS_REGION": self.region,
             "AWS_ENDPOINT_URL": self.endpoint,
         }
 
@@ -120,7 +154,7 @@ class _Quiet(WSGIRequestHandler):
 @contextmanager
 def running() -> Iterator[Buckets]:
     """A server in this process; the environment names it for this process and its children."""
-    front = Front(DomainDispatcherApplication(create_backend_app))
+    front = Front(create_backend_app("s3"))
     server = make_server("127.0.0.1", 0, front, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

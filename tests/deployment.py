@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import psutil
 from celery import Celery
 
-from archive.store import DirectoryStore
+from archive.store import Store, open_store
 from ledger.ledger import Ledger
 
 from .servers import Valkey
@@ -197,9 +197,9 @@ class Deployment:
         return self._ledger
 
     @property
-    def store(self) -> DirectoryStore:
+    def store(self) -> Store:
         """The archive."""
-        return DirectoryStore(self.archive)
+        return open_store(self.settings.get("ARCHIVE_URL", str(self.archive)))
 
     @property
     def spool(self) -> Path:

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from archive.errors import ArchiveError, StoreAway, StoreRefused
 from archive.layout import IDENTITY_PATH
-from config.settings import settings
+from config.settings import ConfigurationError, settings
 from ledger.errors import Foreign, LedgerAway, LedgerError
 from ledger.identity import refuse_foreign
 from ledger.quarantine import MEANING, WAY_OUT
@@ -55,7 +55,7 @@ def start_checks(app: Any) -> None:
         _patient(lambda: claim_archive(identity))
         claim_redis(app, identity)
         notice_older_ledger()
-    except (ArchiveError, LedgerError, OSError, StoreRefused) as error:
+    except (ArchiveError, ConfigurationError, LedgerError, OSError, StoreRefused) as error:
         sys.exit(f"earwitness: {error}")
 
 

@@ -1,0 +1,85 @@
+"""A client of a bucket, with what the environment says of it: endpoint, region, credentials."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from config.masking import without
+from config.storage import storage_secrets
+
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_NEVER_EMPTY = (
+    *_ENDPOINTS,
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+)
+_REASON = re.compile(r"source: (.+?),?\n")
+#: One request is tried for half a minute; then the job that needs it waits, and begins again.
+_RETRIES = {
+    "max_retries": 6,
+    "backoff": {"max_backoff": timedelta(seconds=5)},
+    "retry_timeout": timedelta(seconds=30),
+}
+#: For all of a request: four parts of 8 MiB at once get through a line of 2.5 Mbit/s.
+_TIMEOUT = timedelta(seconds=120)
+
+
+def opened(address: str, bucket: str, prefix: str) -> S3Store:
+    """A client of what lies under `prefix` in `bucket`; no request is made yet.
+
+    Raises ValueError where a variable of the environment makes no sense; it names the variable.
+    """
+    for name in _NEVER_EMPTY:
+        if os.environ.get(name, " ").strip() == "" and name in os.environ:
+            raise ValueError(
+                f"{address} can not be opened: {name} is empty; set it, or take it out of the "
+                "environment"
+            )
+    http = _speaks_http(address)
+    try:
+        return S3Store(
+            bucket,
+            prefix=prefix or None,
+            # Whatever AWS_CONDITIONAL_PUT says: without it files could be overwritten.
+            conditional_put="etag",
+            client_options={"timeout": _TIMEOUT, "allow_http": http},
+            retry_config=_RETRIES,  # type: ignore[arg-type]
+        )
+    except BaseError as error:
+        raise ValueError(f"{address} can not be opened: {_reason(error)}") from None
+
+
+def _speaks_http(address: str) -> bool:
+    """Whether the endpoint that counts is one without encryption."""
+    speaks = []
+    for name in _ENDPOINTS:
+        endpoint = os.environ.get(name)
+        if endpoint is None:
+            continue
+        parts = urlsplit(endpoint)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(
+                f"{address} can not be opened: {name} is no address; write it like "
+                "https://storage.example:9000"
+            )
+        speaks.append(parts.scheme)
+    return speaks[:1] == ["http"]
+
+
+def _reason(error: BaseError) -> str:
+    """What `obstore` has against a setting, on one line, without a secret."""
+    found = _REASON.search(str(error))
+    said = found[1] if found else "see the variables AWS_..."
+    if said == "MissingSecretAccessKey":
+        return "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not; set both"
+    if said == "MissingAccessKeyId":
+        return "AWS_SECRET_ACCESS_KEY is set and AWS_ACCESS_KEY_ID is not; set both"
+    return without(f"a variable AWS_... in the environment is wrong: {said}", storage_secrets())
