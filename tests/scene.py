@@ -99,11 +99,14 @@ class Scene:
         flower = Process(command, environment, self.house.folder / "flower.log")
         self.house.processes.append(flower)
         self.processes = [worker, beat, flower]
-        eventually(self._flower_answers, what="Flower did not start")
+        eventually(self._flower_hears, what="Flower does not hear of the worker")
 
-    def _flower_answers(self) -> bool:
+    def _flower_hears(self) -> bool:
+        """Whether it lists the worker, of which it knows by events: what happens now, it shows."""
+        auth = ("ops", FLOWER_PASSWORD)
+        url = f"{self.flower_url}/workers?json=1"
         try:
-            return httpx.get(self.flower_url + "/healthcheck", trust_env=False).is_success
+            return self.node in httpx.get(url, auth=auth, trust_env=False).text
         except httpx.HTTPError:
             return False
 
