@@ -111,12 +111,15 @@ class Scene:
         hooks = Process(command, self.house.environment, self.house.folder / "hooks.log")
         self.house.processes.append(hooks)
         self.processes = [worker, beat, flower, hooks]
-        eventually(self._flower_answers, what="Flower did not start")
+        eventually(self._flower_hears, what="Flower does not hear of the worker")
         eventually(lambda: "listening" in hooks.log(), what="the receiver did not start")
 
-    def _flower_answers(self) -> bool:
+    def _flower_hears(self) -> bool:
+        """Whether it lists the worker, of which it knows by events: what happens now, it shows."""
+        auth = ("ops", FLOWER_PASSWORD)
+        url = f"{self.flower_url}/workers?json=1"
         try:
-            return httpx.get(self.flower_url + "/healthcheck", trust_env=False).is_success
+            return self.node in httpx.get(url, auth=auth, trust_env=False).text
         except httpx.HTTPError:
             return False
 
