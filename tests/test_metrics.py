@@ -361,7 +361,7 @@ def test_a_ledger_that_hangs_is_asked_once_and_waited_for_no_longer() -> None:
 
 
 def test_a_ledger_that_fails_is_not_asked_at_every_scrape() -> None:
-    """What it fails with is logged once, and a moment later it is no use to ask again."""
+    """A moment after it has failed it is no use to ask again."""
     asked: list[int] = []
 
     def ask() -> Figures:
