@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,6 +14,8 @@ from .cap import release
 from .database import now, once_committed
 from .job import COLUMNS, Job
 from .schema import audit, days, jobs, obligations, waiters
+
+_log = logging.getLogger(__name__)
 
 #: The task whose own end is being written stores its result itself; its waiter is only answered by
 #: a message of its own when that did not happen within this time.
@@ -97,7 +100,10 @@ def ended(connection: Connection, job: Job, before: str, *, by: str, own_task: s
 
 def _tell_listeners(job: Job) -> None:
     for listener in end_listeners:
-        listener(job)
+        try:
+            listener(job)
+        except Exception:  # noqa: BLE001 - it is committed: whoever ended it must not think otherwise
+            _log.exception("a listener failed at the end of job %s", job.job_id)
 
 
 def cancel_open(
