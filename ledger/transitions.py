@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,6 +15,8 @@ from .database import now, once_committed
 from .job import COLUMNS, Job
 from .obligations import owe
 from .schema import audit, days, jobs, waiters
+
+_log = logging.getLogger(__name__)
 
 #: The task whose own end is being written stores its result itself; its waiter is only answered by
 #: a message of its own when that did not happen within this time.
@@ -92,7 +95,10 @@ def ended(
 
 def _tell_listeners(job: Job) -> None:
     for listener in end_listeners:
-        listener(job)
+        try:
+            listener(job)
+        except Exception:  # noqa: BLE001 - it is committed: whoever ended it must not think otherwise
+            _log.exception("a listener failed at the end of job %s", job.job_id)
 
 
 def cancel_open(

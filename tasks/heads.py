@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from archive import chain
@@ -30,9 +31,10 @@ class Known:
 
 
 class Heads:
-    """What is known of the chains."""
+    """What is known of the chains; ``clock`` counts seconds and never goes back."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._known: dict[str, Known] = {}
         self._lock = threading.Lock()
 
@@ -56,7 +58,7 @@ class Heads:
             return [self._known[account] for account in sorted(self._known)]
 
     def _note(self, head: Head) -> None:
-        now = time.monotonic()
+        now = self._clock()
         before = self._known.get(head.account)
         if before is None or now - before.since >= SHOWN_SECONDS or head.n < before.shown.n:
             self._known[head.account] = Known(head.n, head, now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
@@ -156,11 +156,17 @@ def test_accounts_that_rest_are_told(ledger: Ledger) -> None:
 
 @pytest.fixture
 def told() -> Iterator[list[Job]]:
-    """Every job whose end listeners are told."""
+    """Every job whose end listeners are told, while another listener fails."""
     seen: list[Job] = []
-    end_listeners.append(seen.append)
+
+    def broken(_: Job) -> None:
+        raise RuntimeError
+
+    both: list[Callable[[Job], None]] = [broken, seen.append]
+    end_listeners.extend(both)
     yield seen
-    end_listeners.remove(seen.append)
+    for one in both:
+        end_listeners.remove(one)
 
 
 def test_every_end_is_told_once_and_only_when_it_is_committed(

@@ -30,6 +30,7 @@ class Asked:
         self._lock = threading.Lock()
         self._asking: threading.Event | None = None
         self._seen: Figures | None = None
+        self._is_missed = False
         self._seen_at = -_KEPT_SECONDS
 
     def figures(self) -> Figures | None:
@@ -50,9 +51,12 @@ class Asked:
         try:
             seen = self._ask()
         except LedgerError as error:
-            _log.warning("the metrics lack what the ledger knows: %s", error)
+            # Once, not at every scrape until it is back.
+            level = logging.DEBUG if self._is_missed else logging.WARNING
+            _log.log(level, "the metrics lack what the ledger knows: %s", error)
         except Exception:  # noqa: BLE001 - logged; the rest of the metrics is worth a scrape
             _log.exception("the metrics lack what the ledger knows")
         with self._lock:
             self._seen, self._seen_at, self._asking = seen, time.monotonic(), None
+            self._is_missed = seen is None
         over.set()

@@ -143,14 +143,14 @@ class Exporter:
         while not self._stop.is_set():
             try:
                 return listen(self._address, self._answers)
-            except OSError as error:
+            except (OSError, UnicodeError) as error:
                 if not warned:
                     _log.warning(
                         "no metrics yet: EARWITNESS_METRICS_BIND=%s can not be listened at (%s); "
                         "this worker works on and tries again; give each worker of a machine an "
                         "address of its own",
                         self._address,
-                        error.strerror or error,
+                        getattr(error, "strerror", None) or error,
                     )
                 warned = True
             self._stop.wait(_AGAIN_SECONDS)
