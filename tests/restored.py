@@ -32,7 +32,7 @@ class Night:
         deploy: Callable[..., Deployment],
         simulators: Simulators,
         *,
-        seconds: float = 30,
+        seconds: float = 120,
         **options: Any,
     ) -> None:
         self.accounts = {
@@ -61,7 +61,11 @@ class Night:
     def begin(self, app: Celery) -> None:
         """Plan the nights, and return once one account is archived and the others are at work."""
         self.house.send(app, "nightly.plan")
-        eventually(lambda: self.states("early") == ["complete"] * 2, what="early was not archived")
+        eventually(
+            lambda: self.states("early") == ["complete"] * 2,
+            within=60,
+            what="early was not archived",
+        )
         eventually(
             lambda: list(self.house.spool.glob("zip-*.part")), what="nothing was transferred"
         )

@@ -12,10 +12,12 @@ from archive.errors import ArchiveError
 from config.accounts import VonageAccount
 from config.settings import Settings
 from ledger import states
+from ledger.errors import NotPossible
 from ledger.job import iso
 from ledger.obligations import WEBHOOK
 from ledger.quarantine import MEANING, WAY_OUT
 from tasks import comparing, windows
+from tasks.rebuilding import archived_identity
 from tasks.resources import ledger
 
 from .findings import Finding, error, ok, warning
@@ -35,7 +37,7 @@ def examined(settings: Settings) -> Iterator[Finding]:
     """What there is to say of jobs, days and accounts."""
     yield _beat(settings)
     yield _quarantine()
-    yield _compared()
+    yield from _compared()
     yield _decisions()
     yield _owed()
     yield _alerts(settings)
@@ -82,15 +84,21 @@ def _quarantine() -> Finding:
     return warning("quarantine", f"the ledger is in quarantine: {MEANING}", WAY_OUT)
 
 
-def _compared() -> Finding:
-    """Whether the archive knows of jobs that the ledger does not."""
+def _compared() -> Iterator[Finding]:
+    """Whether the archive, if it is this ledger's, knows of jobs that the ledger does not."""
     try:
+        if archived_identity() != ledger().identity.identity():
+            return
         unknown = comparing.unknown_files()
+    except NotPossible:
+        return
     except (ArchiveError, OSError) as failure:
-        return warning("restored", f"the archive can not be listed: {failure}", "see the archive")
+        yield warning("restored", f"the archive can not be listed: {failure}", "see the archive")
+        return
     if unknown:
-        return error("restored", comparing.said(unknown), comparing.WAY_OUT)
-    return ok("restored", "the ledger knows the archive's newest receipts and manifests")
+        yield error("restored", comparing.said(unknown), comparing.WAY_OUT)
+    else:
+        yield ok("restored", "the ledger knows the archive's newest receipts and manifests")
 
 
 def _decisions() -> Finding:
