@@ -16,6 +16,7 @@ from .alerts import (
     CREDENTIALS,
     DAY,
     DECISION,
+    EVERY_ACCOUNT,
     JOB,
     VERIFICATION,
     Alert,
@@ -32,7 +33,6 @@ from .schema import jobs
 _ANSWERS = ("Rejected", "InvalidArgument", "RequestConflict", "CapReached", "NoSuchJob")
 #: Short actions whose success shows that the provider takes the credentials.
 _SIGNED_IN = ("certified_call.request", "recording.start", "recording.stop")
-_EVERY_ACCOUNT = "*"
 _EXPORTS = "export."
 
 
@@ -82,7 +82,7 @@ def told(connection: Connection, job: Job, before: str, contradicts: str | None)
 
 def _over(connection: Connection, job: Job, before: str) -> None:
     if job.kind == "archive.verify":
-        close_kind(connection, VERIFICATION, None if job.account == _EVERY_ACCOUNT else job.account)
+        close_kind(connection, VERIFICATION, None if job.account == EVERY_ACCOUNT else job.account)
         return
     first = _first_job_id(job)
     causes = [f"{JOB}:{first}", late_cause(first)]

@@ -25,6 +25,10 @@ DAY = "day"
 CREDENTIALS = "credentials"
 CONTRADICTION = "contradiction"
 VERIFICATION = "verification"
+QUARANTINE = "quarantine"
+
+#: Stands in place of an account's alias.
+EVERY_ACCOUNT = "*"
 
 OPEN = "open"
 RESOLVED = "resolved"

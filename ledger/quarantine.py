@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, insert, select, update
 
 from . import states
+from .alerts import EVERY_ACCOUNT, QUARANTINE, Alert, close_alerts, open_alert
 from .call_outcomes import KIND, UNKNOWN, owe_decision
 from .database import now
 from .job import COLUMNS, Job
@@ -20,6 +21,8 @@ WAY_OUT = (
     "compare the calls in the provider's panel with those of the ledger, then: python -m worker "
     "quarantine --lift --by WHO --note WHY"
 )
+#: The cause under which people are told.
+CAUSE = QUARANTINE
 _REASON = (
     "unknown: the ledger was restored and does not know whether this call was placed; nothing was "
     "sent now; look in the provider's panel and decide"
@@ -99,3 +102,8 @@ def _mark(connection: Connection, *, quarantined: bool, by: str, why: str) -> No
     if identity is not None:
         change = (_OPEN, _QUARANTINED) if quarantined else (_QUARANTINED, _OPEN)
         audited(connection, identity, change, by=by, why=why)
+        if quarantined:
+            said = f"the ledger is in quarantine ({why}): {MEANING}; {WAY_OUT}"
+            open_alert(connection, Alert(CAUSE, QUARANTINE, EVERY_ACCOUNT, said))
+        else:
+            close_alerts(connection, [CAUSE])

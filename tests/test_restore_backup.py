@@ -144,7 +144,7 @@ def noticed(copied: Copied, app: Celery) -> None:
     assert "the ledger is older than the archive" in said["meaning"]
     assert "rebuild --restored" in said["advice"]
     worker = house.worker("after")
-    assert "it is in quarantine now" in worker.log()
+    assert "the ledger is in quarantine" in worker.log()
     assert copied.calls.job("later") is None
     with pytest.raises(Exception, match="the ledger was restored") as undecided:
         copied.ask(app, "new")

@@ -24,7 +24,6 @@ from tasks.resources import ledger, store
 from .redis_trouble import trouble
 
 _log = logging.getLogger(__name__)
-_alerts = logging.getLogger("earwitness.alerts")
 
 Result = TypeVar("Result")
 
@@ -70,8 +69,8 @@ def notice_older_ledger() -> None:
         unknown = []
     if unknown:
         sentence = comparing.said(unknown)
-        ledger().identity.quarantine(by=f"worker {ledger().worker}", note=sentence)
-        _alerts.error("%s; it is in quarantine now; %s", sentence, comparing.WAY_OUT)
+        note = f"{sentence}; {comparing.WAY_OUT}"
+        ledger().identity.quarantine(by=f"worker {ledger().worker}", note=note)
     if ledger().identity.quarantined():
         _log.warning("the ledger is in quarantine: %s; %s", MEANING, WAY_OUT)
 

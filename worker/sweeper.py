@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from config.logging import bind
 from config.queues import DOWNLOADS, DUE
 from config.settings import settings
-from ledger.alerts import CONTRADICTION, Alert
+from ledger.alerts import CONTRADICTION, EVERY_ACCOUNT, Alert
 from ledger.errors import Foreign, LedgerError
 from tasks import measures
 from tasks.alerts import FOREIGN_REDIS, deliver_due
@@ -107,7 +107,7 @@ class Rounds:
         try:
             claim_redis(self._app, self._identity)
         except Foreign as error:
-            ledger().alerts.open(Alert(FOREIGN_REDIS, CONTRADICTION, "*", str(error)))
+            ledger().alerts.open(Alert(FOREIGN_REDIS, CONTRADICTION, EVERY_ACCOUNT, str(error)))
             raise
         ledger().alerts.close(FOREIGN_REDIS)
         with self._app.connection_for_write() as connection:
