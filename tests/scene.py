@@ -178,7 +178,21 @@ class Scene:
             self.house.send(app, "recording.download", account="wrong", recording_id="1"),
         ]
         self.house.send(app, "export.run", account="wrong", day=day)
+        eventually(
+            lambda: self._is_over(app, asked[4].id), within=90, what="the export did not end"
+        )
         self.answers += [(one.id, one.get(timeout=90, propagate=False)) for one in asked]
+
+    def _is_over(self, app: Celery, task_id: str) -> bool:
+        """Whether an export has ended. Which troubles it meets is chance; where one leaves it
+        unknown whether it was created, that rests for 15 minutes, and a person cancels it.
+        """
+        job = self.house.send(app, "job.status", task_id=task_id).get(timeout=30, propagate=False)
+        if isinstance(job, Exception):
+            return False
+        if job["state"] == "waiting" and "created again at" in job["reason"]:
+            self.house.send(app, "job.cancel", task_id=task_id).get(timeout=30, propagate=False)
+        return job["state"] in ("done", "failed", "cancelled")
 
     def calls(self, app: Celery) -> None:
         """A certified call with each misbehaviour, answers that repeat the address among them."""
