@@ -196,10 +196,11 @@ def test_what_is_damaged_is_not_believed(
     refused = house.job(house.original, CALL, "legal", "refused")
     unknown = house.job(house.original, CALL, "legal", "unknown")
     by_filters = house.job(house.original, "export.run", "india", "f")
+    zip_file = damage(root, f"india/exports/{YESTERDAY:%Y/%m/%d}/*/*.zip")
     wrong = {
+        zip_file,
         damage(root, f"legal/certified-calls/*/*/{refused.job_id}.json"),
         damage(root, f"india/exports/*/*/*/{by_filters.job_id}/manifest.json"),
-        damage(root, f"india/exports/{YESTERDAY:%Y/%m/%d}/*/*.zip"),
         damage(root, f"office/recordings/*/*/*/{COLLECTED}.mp3"),
     }
     (first,) = [path for path in store.paths("legal/certified-calls/") if unknown.job_id in path]
@@ -229,6 +230,14 @@ def test_what_is_damaged_is_not_believed(
     with house.house.producer() as app:
         for name in ("refused", "unknown"):
             assert isinstance(house.calls.ask(app, name).get(30, propagate=False), Exception)
+        # As docs/restore.md says where there is no copy of a ZIP.
+        (root / zip_file).unlink()
+        again = house.house.send(app, "export.run", account="india", day=YESTERDAY.isoformat())
+        anew = again.get(timeout=60)
+        assert (anew["listed"], anew["archived"], anew["missing"]) == (2, 2, 0)
+        assert len(json.loads(store.read(anew["manifest"]))["files"]) == 2
         eventually(lambda: not ledger.obligations.waiting(), what="a chain entry is owed")
+        (day,) = ledger.days.of("india", YESTERDAY, YESTERDAY)
+        assert (day.state, day.generation) == (states.DAY_COMPLETE, 2)
     assert house.calls.placed() == placed
     ledger.close()
