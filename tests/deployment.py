@@ -166,6 +166,8 @@ class Deployment:
         self.accounts_file = folder / "accounts.toml"
         self.accounts_file.write_text(accounts)
         self.settings = {**QUICK, **(settings or {})}
+        #: Variables of the environment that are no settings of ours.
+        self.more: dict[str, str] = {}
         self.processes: list[Process] = []
         self._ledger: Ledger | None = None
 
@@ -182,7 +184,8 @@ class Deployment:
         }
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         kept["FLOWER_DB"] = str(self.folder / "flower")
-        return {**kept, **{f"EARWITNESS_{name}": value for name, value in ours.items()}}
+        named = {f"EARWITNESS_{name}": value for name, value in ours.items()}
+        return {**kept, **self.more, **named}
 
     @property
     def ledger(self) -> Ledger:

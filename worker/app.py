@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
+from typing import Any
 
 from celery import Celery, signals
 
@@ -20,6 +22,7 @@ from tasks.message import revoked_listeners
 from tasks.resources import stopping
 
 from .broker import keep_consuming
+from .pulse import pulse
 from .start import start_checks
 from .sweeper import Sweeper
 
@@ -40,6 +43,7 @@ app = Celery(
 )
 app.steps["worker"].add(Sweeper)
 keep_consuming()
+app.conf.beat_scheduler = "worker.timetable:Timetable"
 app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "worker.results:Outcomes")
 
 if "flower.command" in sys.modules:  # Celery's command line, which loads it with every command
@@ -54,13 +58,26 @@ def _log(loglevel: int | str = "INFO", **_: object) -> None:
 
 
 @signals.worker_init.connect
-def _start(**_: object) -> None:
+def _start(sender: Any, **_: object) -> None:
+    pulse.begin("worker", sender.hostname)  # first: the checks may wait for the ledger
     start_checks(app)
+
+
+@signals.worker_ready.connect
+def _ready(sender: Any, **_: object) -> None:
+    pulse.ready(frozenset(sender.app.amqp.queues.consume_from))
 
 
 @signals.worker_shutting_down.connect
 def _stop(**_: object) -> None:
     stopping.set()
+    pulse.stopping()
+
+
+@signals.beat_init.connect
+def _tick(**_: object) -> None:
+    pulse.begin("beat", f"beat@{socket.gethostname()}")
+    pulse.ready()
 
 
 def _revoked(task_id: str) -> None:

@@ -34,6 +34,7 @@ COMMANDS = {
     "export": ("exports", "Export days of an account."),
     "extract": ("archives", "Take one recording out of the archive."),
     "find": ("archives", "Find recordings in the archive."),
+    "health": ("health", "Tell whether a service does what it is there for."),
     "hooks": ("hooks", "Receive the notifications of Ozeki servers."),
     "migrate": ("migration", "Bring the ledger's schema to this program's version."),
     "record": ("live", "Start recording a call that is going on."),
