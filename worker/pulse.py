@@ -27,7 +27,7 @@ from .marks import Mark, write
 _log = logging.getLogger(__name__)
 
 _SECONDS = 1.0
-#: A worker asks every second, beat ticks every five. Where it did not for so long, Redis may be why.
+#: A worker asks every second, beat ticks every five: later than this, Redis may be the reason.
 _LATE_SECONDS = 6.0
 _REDIS_SECONDS = 2.0
 
