@@ -52,6 +52,7 @@ CMD ["celery", "-A", "worker", "worker"]
 
 FROM earwitness AS demo
 COPY tests/__init__.py tests/
+COPY tests/samples/ tests/samples/
 COPY tests/simulators/ tests/simulators/
 CMD ["python", "-m", "tests.simulators", "--host", "0.0.0.0", "--port", "8080"]
 

@@ -59,7 +59,9 @@ def _log(loglevel: int | str = "INFO", **_: object) -> None:
 
 @signals.worker_init.connect
 def _start(sender: Any, **_: object) -> None:
-    pulse.begin("worker", sender.hostname)  # first: the checks may wait for the ledger
+    # The checks may wait for the ledger, and shall say so: Celery sets up logs only after them.
+    _log()
+    pulse.begin("worker", sender.hostname)
     start_checks(app)
 
 
