@@ -36,7 +36,7 @@ LABEL org.opencontainers.image.title="Earwitness" \
 RUN groupadd --gid 10001 earwitness \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp \
         --shell /usr/sbin/nologin earwitness \
-    && for folder in archive spool beat flower; do \
+    && for folder in data data/archive data/spool beat hooks flower; do \
         install -d -o 10001 -g 10001 -m 0750 "/var/lib/earwitness/$folder" || exit 1; done
 COPY --from=packages /opt/earwitness /opt/earwitness
 COPY --from=packages /app /app
