@@ -84,6 +84,8 @@ worker_proc_alive_timeout = 30
 
 timezone = "UTC"
 enable_utc = True
+#: Beat looks at its timetable so often at least; `health` notices when it does no more.
+beat_max_loop_interval = 5
 #: Beat only ticks; which night is due is a row of the ledger, so two beats do no harm.
 beat_schedule_filename = str(ROOT / "var" / "beat")
 beat_schedule = {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
+from typing import Any
 
 from celery import Celery, Task, signals
 
@@ -23,6 +25,7 @@ from tasks.resources import stopping
 from . import clock as _clock  # noqa: F401 - registers what doctor asks
 from .broker import keep_consuming
 from .metrics import Metrics
+from .pulse import pulse
 from .start import start_checks
 from .sweeper import Sweeper
 
@@ -44,6 +47,7 @@ app = Celery(
 )
 app.steps["worker"].update({Sweeper, Metrics})
 keep_consuming()
+app.conf.beat_scheduler = "worker.timetable:Timetable"
 app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "worker.results:Outcomes")
 
 if "flower.command" in sys.modules:  # Celery's command line, which loads it with every command
@@ -69,13 +73,28 @@ def _end(**_: object) -> None:
 
 
 @signals.worker_init.connect
-def _start(**_: object) -> None:
+def _start(sender: Any, **_: object) -> None:
+    # The checks may wait for the ledger, and shall say so: Celery sets up logs only after them.
+    _log()
+    pulse.begin("worker", sender.hostname)
     start_checks(app)
+
+
+@signals.worker_ready.connect
+def _ready(sender: Any, **_: object) -> None:
+    pulse.ready(frozenset(sender.app.amqp.queues.consume_from))
 
 
 @signals.worker_shutting_down.connect
 def _stop(**_: object) -> None:
     stopping.set()
+    pulse.stopping()
+
+
+@signals.beat_init.connect
+def _tick(**_: object) -> None:
+    pulse.begin("beat", f"beat@{socket.gethostname()}")
+    pulse.ready()
 
 
 def _revoked(task_id: str) -> None:

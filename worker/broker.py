@@ -16,7 +16,7 @@ import logging
 import time
 from typing import Any
 
-from kombu.transport.redis import Channel, QoS
+from kombu.transport.redis import Channel, QoS, Transport
 from kombu.transport.virtual import QoS as AnyQoS
 from kombu.utils.json import dumps
 from redis.exceptions import RedisError
@@ -25,6 +25,21 @@ _log = logging.getLogger(__name__)
 
 #: How long the difference between Redis' clock and the monotonic one of this host is believed.
 _CLOCK_SECONDS = 60.0
+
+
+class Consumption:
+    """When this process last asked for messages, and of which queues."""
+
+    def __init__(self) -> None:
+        #: Read by another thread: one value, replaced as a whole.
+        self.last: tuple[float, frozenset[str]] = (0.0, frozenset())
+
+    def note(self, queues: set[str]) -> None:
+        """It asks just now."""
+        self.last = (time.monotonic(), frozenset(queues))
+
+
+consumption = Consumption()
 
 
 class Unacknowledged(QoS):
@@ -58,6 +73,13 @@ class Unacknowledged(QoS):
             self._ahead = seconds + microseconds / 1e6 - self._asked_at
         return self._ahead
 
+    def can_consume(self) -> bool:
+        """Whether there is room for a message. A worker without room consumes as it should."""
+        room = bool(super().can_consume())
+        if not room:
+            consumption.note(self.channel.active_queues)
+        return room
+
     def restore_unacked_once(self, stderr: Any = None) -> None:
         """Put them back if Redis answers; else they come again after the visibility timeout."""
         try:
@@ -75,6 +97,20 @@ class Unacknowledged(QoS):
             _log.info("a message whose connection is gone comes again (%s)", error)
 
 
+class Asking(Channel):
+    """A connection's channel that notes whenever it asks for messages.
+
+    It asks anew every second. Nothing else shows that it still does: remote control, and with it
+    ping, comes by another channel.
+    """
+
+    QoS = Unacknowledged
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        super()._brpop_start(timeout)
+        consumption.note(self.active_queues)
+
+
 def keep_consuming() -> None:
     """Let every Redis connection of this process use it."""
-    Channel.QoS = Unacknowledged
+    Transport.Channel = Asking

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -49,6 +50,8 @@ _UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _OWN_KEYS = {
     f"unacked{end}_key": f"earwitness.flower.unacked{end}" for end in ("", "_index", "_mutex")
 }
+#: No name of Flower's own. FLOWER_BASIC_AUTH wins where both are set.
+_LOGIN_FILE = "FLOWER_BASIC_AUTH_FILE"
 _DEFAULTS = {
     "address": "127.0.0.1",
     "read_only": True,
@@ -67,8 +70,25 @@ def prepare() -> None:
     """Have Flower start as ours, should it be Flower that is started."""
     for name, value in _DEFAULTS.items():
         setattr(options, name, value)
+    if file := os.environ.get(_LOGIN_FILE):
+        options.basic_auth = _logins(Path(file))
     options.format_task = with_its_reason
     flower.command.Flower = Dashboard
+
+
+def _logins(file: Path) -> list[str]:
+    """What FLOWER_BASIC_AUTH would say, from a file: a variable of the environment is shown by
+    whatever inspects a container.
+    """
+    try:
+        said = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        sys.exit(
+            f"earwitness: {_LOGIN_FILE}: {file} cannot be read "
+            f"({getattr(error, 'strerror', None) or 'no UTF-8 text'}), so Flower was not started; "
+            "write user:password into it"
+        )
+    return said.split(",")
 
 
 def with_its_reason(task: Any) -> Any:

@@ -46,6 +46,11 @@ class Deliveries:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="earwitness-deliveries", daemon=True)
 
+    @property
+    def runs(self) -> bool:
+        """Whether what is told is still entered."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         """Begin to enter what lies there. Raises OSError where the folder can not be made."""
         make_folder(self._folder)

@@ -1,4 +1,5 @@
-"""The receiver of Ozeki's notifications: an HTTP service of two addresses an account.
+"""The receiver of Ozeki's notifications: an HTTP service of two addresses an account
+(and ``GET /health``, which tells nothing but whether it works).
 
 ``POST /ozeki/<account>/notify`` takes what happens in calls, and answers with the OzML document of
 an instruction that is armed for the call; ``POST /ozeki/<account>/completed/<token>`` takes the end
@@ -145,6 +146,19 @@ class Refusing(RequestHandler):
             return None
 
 
+class Health(RequestHandler):
+    """Whether this receiver works, said to anybody by a status alone: 204, or 503."""
+
+    def initialize(self, receiver: Receiver) -> None:
+        """Tornado's constructor."""
+        self.receiver = receiver
+
+    def get(self) -> None:
+        """It works while it still reads what is armed and enters what it is told."""
+        self.clear_header("Server")
+        self.set_status(204 if self.receiver.works else 503)
+
+
 class Notify(Refusing):
     """What happens in an account's calls."""
 
@@ -212,6 +226,7 @@ def application(receiver: Receiver) -> Application:
     shared = {"receiver": receiver}
     return Application(
         [
+            ("/health", Health, shared),
             (_ACCOUNT + "/notify", Notify, shared),
             (_ACCOUNT + "/completed/([A-Za-z0-9_-]{43})", Completed, shared),
         ],

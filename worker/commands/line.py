@@ -38,6 +38,7 @@ COMMANDS = {
     "export": ("exports", "Export days of an account."),
     "extract": ("archives", "Take one recording out of the archive."),
     "find": ("archives", "Find recordings in the archive."),
+    "health": ("health", "Tell whether a service does what it is there for."),
     "hooks": ("hooks", "Receive the notifications of Ozeki servers."),
     "migrate": ("migration", "Bring the ledger's schema to this program's version."),
     "quarantine": ("restoring", "Say, begin or lift the quarantine of a restored ledger."),
