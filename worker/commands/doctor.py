@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from . import (
+    examined_accounts,
     examined_hooks,
     examined_ledger,
     examined_providers,
@@ -53,6 +54,7 @@ def _findings() -> Iterator[Finding]:
     yield from examined_hooks.examined(settings)
     yield from examined_providers.clocks(settings)
     if identity is not None:
+        yield from examined_accounts.examined(settings)
         yield from examined_work.examined(settings)
 
 
