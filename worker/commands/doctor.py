@@ -30,7 +30,8 @@ _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 def doctor(as_json: bool) -> int:
     """Examine settings, ledger, archive, spool, Redis, workers, providers and what is left undone.
 
-    Nothing is changed but for a file in the archive and one in the spool, which are removed again.
+    Nothing is changed but for a file in the archive and one in the spool, which are removed again,
+    and the token of an account, which is renewed where it has ended.
     The status is 1 where something is an error.
     """
     found = []
