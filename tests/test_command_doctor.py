@@ -89,6 +89,7 @@ def test_a_healthy_deployment_has_no_errors(
     assert "nothing is overwritten" in found["ok", "archive"]
     assert "without a copy" in found["ok", "spool"]
     assert found["ok", "workers"].count("is consumed by") == 3
+    assert "credentials are taken" in found["ok", "account india"]
     assert str(YESTERDAY) in found["ok", "beat"]
     assert (files(house.archive), files(house.spool)) == before
     assert len(simulators.vonage.secrets()) == logins

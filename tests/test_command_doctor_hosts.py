@@ -113,3 +113,25 @@ def test_a_ledger_that_may_forget_is_an_error(
         _, found = examined(house)
     assert "can only be read" in found["error", "ledger"]
     assert "synchronous_commit" not in found["error", "ledger"]
+
+
+def test_refused_credentials_are_told_by_account(deploy: Deploy, simulators: Simulators) -> None:
+    """Each provider is asked one harmless thing with what the accounts file says; paid calls are
+    not tried.
+    """
+    right, wrong = simulators.vonage.account(), simulators.vonage.account()
+    paying, pbx = simulators.gsmblockchain.account(), simulators.ozeki.account(control="http")
+    tables = {
+        "right": right.configuration(),
+        "wrong": {**wrong.configuration(), "password": "mistyped"},
+        "paying": paying.configuration(),
+        "office": {**pbx.configuration(), "control": "http"},
+    }
+    house = deploy("\n".join(account_toml(alias, table) for alias, table in tables.items()))
+    house.ledger.identity.prepare()
+    _, found = examined(house)
+    assert "credentials are refused" in found["error", "account wrong"]
+    assert "credentials are taken" in found["ok", "account right"]
+    assert "credentials are taken" in found["ok", "account office"]
+    assert "costs money" in found["ok", "account paying"]
+    assert paying.calls() == []

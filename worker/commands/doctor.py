@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from . import (
+    examined_accounts,
     examined_files,
     examined_hooks,
     examined_ledger,
@@ -30,7 +31,8 @@ _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 def doctor(as_json: bool) -> int:
     """Examine settings, ledger, archive, spool, Redis, workers, providers and what is left undone.
 
-    Nothing is changed but for a file in the archive and one in the spool, which are removed again.
+    Nothing is changed but for a file in the archive and one in the spool, which are removed again,
+    and the token of an account, which is renewed where it has ended.
     The status is 1 where something is an error.
     """
     found = []
@@ -55,6 +57,7 @@ def _findings() -> Iterator[Finding]:
     yield from examined_hooks.examined(settings)
     yield from examined_providers.clocks(settings)
     if identity is not None:
+        yield from examined_accounts.examined(settings)
         yield from examined_work.examined(settings)
 
 
