@@ -21,7 +21,7 @@ from .simulators import Simulators
 Deploy = Callable[..., Deployment]
 
 #: Signs of life come every second, and while Redis is frozen every three; here they count so long.
-WITHIN = "8"
+WITHIN = "6"
 
 
 @pytest.fixture
