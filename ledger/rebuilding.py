@@ -6,8 +6,7 @@ What was known is added once: an end that the ledger knows is never replaced by 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import date
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, insert, literal, select, update
@@ -20,6 +19,7 @@ from .days import Day
 from .errors import NotPossible
 from .instructions import COMPLETED
 from .job import COLUMNS, FINGERPRINT_VERSION, Job, fingerprint
+from .known import KnownCall, KnownDay, KnownJob, KnownRecording, OwedEntry
 from .obligations import owe
 from .schema import (
     audit,
@@ -36,73 +36,6 @@ from .transitions import ended
 
 #: So many rows are looked up in one statement.
 _AT_ONCE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class KnownCall:
-    """What is known of a request that may have left. ``receipts`` is how many there are,
-    ``reserved_on`` the day whose cap it counts for; times are seconds since 1970.
-    """
-
-    sent_at: float | None
-    answered_at: float | None
-    outcome: str
-    http_status: int | None
-    answer: bytes
-    platform_phone: str | None
-    error_message: str | None
-    receipts: int
-    reserved_on: date | None
-
-
-@dataclass(frozen=True, slots=True)
-class KnownRecording:
-    """The live call whose recording a job has collected, and how it was controlled."""
-
-    token: str
-    call_id: str
-    control: str
-
-
-@dataclass(frozen=True, slots=True)
-class KnownJob:
-    """A job that has ended, or needs a decision, as ``source`` tells of it."""
-
-    job_id: str
-    kind: str
-    account: str
-    request_id: str
-    parameters: dict[str, Any]
-    queue: str
-    state: str
-    created_at: float
-    updated_at: float
-    source: str
-    reason: str | None = None
-    error: dict[str, str] | None = None
-    result: dict[str, Any] | None = None
-    call: KnownCall | None = None
-    recording: KnownRecording | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KnownDay:
-    """A day as the archive tells of it; ``planned_on`` is the night of its newest generation."""
-
-    day: Day
-    planned_on: date | None = None
-    completed_by: str | None = None
-    listings: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class OwedEntry:
-    """A file that no chain covers yet, and the job that it tells of."""
-
-    job_id: str
-    account: str
-    path: str
-    sha256: str
 
 
 class Rebuilding:

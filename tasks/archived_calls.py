@@ -18,7 +18,7 @@ from config.settings import settings
 from ledger import states
 from ledger.call_outcomes import KIND, PLACED, REFUSED, RESOLVED, UNKNOWN, UNSENT
 from ledger.job import job_id
-from ledger.rebuilding import KnownCall, KnownJob
+from ledger.known import KnownCall, KnownJob
 
 from .resources import store
 from .trusted import Trusted

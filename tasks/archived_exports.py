@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
-from typing import Any, Literal
-from zoneinfo import ZoneInfo
+from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import ValidationError
 
 from archive import layout, manifest
 from archive.errors import ArchiveError
 from archive.store import Stored
-from config.accounts import VonageAccount
 from config.queues import DOWNLOADS, DUE
-from config.settings import settings
 from ledger import states
-from ledger.days import Day
 from ledger.job import job_id
-from ledger.rebuilding import KnownDay, KnownJob
+from ledger.known import KnownDay, KnownJob
 
-from . import days, retrieval, windows
+from . import retrieval
+from .archived_days import archived_day, gaps, settle_seconds
+from .archived_manifests import Folder, Manifest
 from .arguments import utc_text
 from .resources import store
 from .trusted import Trusted
@@ -30,52 +27,6 @@ from .trusted import Trusted
 _RUN = "earwitness.export.run"
 #: So many generations beyond those that are known are tried for a folder without a manifest.
 _MORE_GENERATIONS = 100
-
-
-class Window(BaseModel):
-    """From ``start`` up to, and without, ``end``."""
-
-    start: AwareDatetime
-    end: AwareDatetime
-
-
-class Manifest(BaseModel):
-    """A manifest, as docs/archive-format.md describes it; of its parts what a rebuild needs."""
-
-    kind: Literal["export"]
-    account: str
-    job_id: str
-    day: date | None
-    generation: int | None = Field(ge=1)
-    window: Window | None
-    filters: dict[str, Any] | None
-    parts: list[dict[str, Any]]
-    files: list[dict[str, Any]]
-    listed: int
-    archived: int
-    missing: int
-    complete: bool
-    created_at: AwareDatetime
-
-
-@dataclass
-class _Folder:
-    """The exports of one day: what each job's manifest says, None where it can not be believed or
-    is not there.
-    """
-
-    account: str
-    day: date
-    exports: dict[str, tuple[str, Manifest | None]] = field(default_factory=dict)
-
-    def runs(self) -> list[tuple[str, Manifest]]:
-        """The manifests of the day itself, by generation."""
-        found = [
-            (path, one)
-            for path, one in self.exports.values()
-            if one is not None and one.day == self.day and one.generation is not None
-        ]
-        return sorted(found, key=lambda run: run[1].generation or 0)
 
 
 def exports(alias: str, trusted: Trusted) -> Iterator[KnownJob | KnownDay]:
@@ -86,7 +37,7 @@ def exports(alias: str, trusted: Trusted) -> Iterator[KnownJob | KnownDay]:
     for day, paths in groupby(_paths(alias, trusted), key=day_of):
         if day is None:
             continue
-        folder = _Folder(alias, day)
+        folder = Folder(alias, day)
         for path in paths:
             _look(folder, path, trusted)
         for path, one in folder.exports.values():
@@ -95,11 +46,11 @@ def exports(alias: str, trusted: Trusted) -> Iterator[KnownJob | KnownDay]:
         generations = _generations(folder)
         yield from _damaged(folder, generations, trusted)
         if generations:
-            row = _day(folder, max(generations.values()), trusted)
+            row = archived_day(folder, max(generations.values()), trusted)
             if row is not None:
                 known.add(day)
                 yield row
-    yield from _gaps(alias, known)
+    yield from gaps(alias, known)
 
 
 def is_a_run_of(alias: str, day: date, known: str) -> bool:
@@ -122,7 +73,7 @@ def day_of(path: str) -> date | None:
         return None
 
 
-def _look(folder: _Folder, path: str, trusted: Trusted) -> None:
+def _look(folder: Folder, path: str, trusted: Trusted) -> None:
     parts = path.split("/")
     if len(parts) != 7:
         return
@@ -134,7 +85,7 @@ def _look(folder: _Folder, path: str, trusted: Trusted) -> None:
         folder.exports.setdefault(name, (told, None))
 
 
-def _read(folder: _Folder, name: str, path: str, trusted: Trusted) -> Manifest | None:
+def _read(folder: Folder, name: str, path: str, trusted: Trusted) -> Manifest | None:
     if not trusted.believes(path):
         return None
     try:
@@ -202,7 +153,7 @@ def _parameters(found: Manifest, day: date) -> dict[str, Any]:
     }
     if found.day is None:
         return asked
-    settled_at = span.end.timestamp() + _settle_seconds(found.account)
+    settled_at = span.end.timestamp() + settle_seconds(found.account)
     about = {"day": found.day.isoformat(), "generation": found.generation}
     return {**about, **asked, "settled_at": settled_at}
 
@@ -220,7 +171,7 @@ def _end(found: Manifest, path: str) -> dict[str, Any]:
     return {"state": states.FAILED, "result": result, "reason": message, "error": error}
 
 
-def _generations(folder: _Folder) -> dict[str, int]:
+def _generations(folder: Folder) -> dict[str, int]:
     """The generation of each job of the day, with or without a manifest: a number that was begun
     is not taken again, so that two exports never share a folder.
     """
@@ -236,7 +187,7 @@ def _generations(folder: _Folder) -> dict[str, int]:
     return found
 
 
-def _damaged(folder: _Folder, generations: dict[str, int], trusted: Trusted) -> Iterator[KnownJob]:
+def _damaged(folder: Folder, generations: dict[str, int], trusted: Trusted) -> Iterator[KnownJob]:
     """Exports whose manifests can not be believed: they are known, and failed."""
     for name, (path, one) in folder.exports.items():
         if one is not None or trusted.believes(path):
@@ -258,89 +209,3 @@ def _damaged(folder: _Folder, generations: dict[str, int], trusted: Trusted) -> 
             reason=message,
             error={"type": "Damaged", "message": message},
         )
-
-
-def _day(folder: _Folder, generation: int, trusted: Trusted) -> KnownDay | None:
-    """The day as its newest manifest says; incomplete where anything of it is damaged."""
-    runs = folder.runs()
-    if not runs:
-        return _begun(folder, generation)
-    path, newest = runs[-1]
-    assert newest.window is not None
-    completed_by, listings = None, 0
-    for _, one in runs:
-        completed_by = one.job_id if one.complete else None
-        listings = listings + 1 if one.complete else 0
-    if _is_damaged(folder, runs, trusted):
-        completed_by, listings = None, 0
-    timezone = _timezone(folder.account)
-    return KnownDay(
-        Day(
-            account=folder.account,
-            day=folder.day,
-            window_start=newest.window.start.timestamp(),
-            window_end=newest.window.end.timestamp(),
-            filters=newest.filters or {},
-            settle_seconds=_settle_seconds(folder.account),
-            timezone=timezone,
-            state=states.DAY_COMPLETE if completed_by else states.DAY_INCOMPLETE,
-            generation=generation,
-            job_id=newest.job_id,
-            manifest=path,
-            counts={
-                "listed": newest.listed,
-                "archived": newest.archived,
-                "missing": newest.missing,
-            },
-        ),
-        planned_on=newest.created_at.astimezone(ZoneInfo(timezone)).date(),
-        completed_by=completed_by,
-        listings=listings,
-    )
-
-
-def _is_damaged(folder: _Folder, runs: list[tuple[str, Manifest]], trusted: Trusted) -> bool:
-    here = f"{layout.exports_folder(folder.account, folder.day)}/"
-    singly = {one["path"] for _, run in runs for one in run.files}
-    wrong = {*trusted.damaged, *trusted.refused}
-    return any(path.startswith(here) or path in singly for path in wrong)
-
-
-def _begun(folder: _Folder, generation: int) -> KnownDay | None:
-    """A day of which files are there, but no manifest: due again, as the next generation."""
-    if not isinstance(settings().accounts.get(folder.account), VonageAccount):
-        return None
-    row = days.day_row(folder.account, folder.day, gave_up=False)
-    return KnownDay(_with_generation(row, generation))
-
-
-def _with_generation(row: Day, generation: int) -> Day:
-    values = {name: getattr(row, name) for name in Day.__dataclass_fields__}
-    return Day(**{**values, "generation": generation})
-
-
-def _gaps(alias: str, known: set[date]) -> Iterator[KnownDay]:
-    """The days of a nightly account that a night would not plan by itself any more, since later
-    ones are known, and those that it would catch up.
-    """
-    account = settings().accounts.get(alias)
-    if not isinstance(account, VonageAccount) or account.nightly is None:
-        return
-    newest = windows.newest_due(account.nightly, datetime.now(UTC))
-    caught_up = windows.due_days(newest, None, account.nightly.catchup_days)
-    first, last = min([*known, *caught_up]), max([*known, *caught_up])
-    for number in range((last - first).days + 1):
-        day = first + timedelta(days=number)
-        if day not in known:
-            yield KnownDay(days.day_row(alias, day, gave_up=day < caught_up[0]))
-
-
-def _timezone(alias: str) -> str:
-    account = settings().accounts.get(alias)
-    return windows.zone(account) if isinstance(account, VonageAccount) else "UTC"
-
-
-def _settle_seconds(alias: str) -> int:
-    account = settings().accounts.get(alias)
-    nightly = account.nightly if isinstance(account, VonageAccount) else None
-    return 0 if nightly is None else nightly.settle_minutes * 60

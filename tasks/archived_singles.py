@@ -12,7 +12,7 @@ from archive import layout
 from archive.errors import ArchiveError
 from config.queues import DOWNLOADS
 from ledger import states
-from ledger.rebuilding import KnownJob, KnownRecording
+from ledger.known import KnownJob, KnownRecording
 
 from .archived_exports import day_of, is_a_run_of
 from .resources import store

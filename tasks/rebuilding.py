@@ -13,7 +13,7 @@ from archive.errors import ArchiveError
 from ledger import states
 from ledger.errors import NotPossible
 from ledger.identity import refuse_foreign
-from ledger.rebuilding import KnownDay, KnownJob, OwedEntry
+from ledger.known import KnownDay, KnownJob, OwedEntry
 
 from .archived_calls import calls
 from .archived_exports import exports
