@@ -47,6 +47,12 @@ def is_conflict(error: AlreadyExistsError) -> bool:
     return status is not None and status[1] == "409"
 
 
+def has_no_range(error: BaseError) -> bool:
+    """Whether a range was asked for where there are no bytes: of an empty object."""
+    status = _STATUS.search(str(error))
+    return (status is not None and status[1] == "416") or "non-partial" in str(error)
+
+
 def _meant(address: str, said: str) -> StoreAway:
     """`said` is for programmers and long; it is never shown, since it may quote any answer."""
     status, code = _STATUS.search(said), _CODE.search(said)

@@ -7,8 +7,9 @@ import os
 from typing import TYPE_CHECKING
 
 import obstore
+from obstore.exceptions import BaseError
 
-from .object_errors import understood
+from .object_errors import has_no_range, understood
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -21,18 +22,28 @@ _MOST = 4 * 1024 * 1024
 class ObjectReader(io.RawIOBase):
     """One object, seekable. It holds one range of 4 MiB at most.
 
-    A range after a jump is small, as in the directory of a ZIP; each that follows directly on the
-    one before is twice as long, since a request costs more than bytes do.
+    The beginning is fetched at once: that tells the size, and of most files it is everything. A
+    range after a jump is small, as in the directory of a ZIP; each that follows directly on the one
+    before is twice as long, since a request costs more than bytes do.
     """
 
-    def __init__(
-        self, bucket: S3Store, address: str, path: str, size: int, e_tag: str | None
-    ) -> None:
+    def __init__(self, bucket: S3Store, address: str, path: str) -> None:
+        """Raises Missing, StoreAway."""
         self._bucket, self._address, self._path = bucket, address, path
-        self._size, self._e_tag = size, e_tag
-        self._at = 0
-        self._start, self._held = 0, memoryview(b"")
-        self._ahead = _FIRST
+        self._at, self._start, self._ahead = 0, 0, _FIRST
+        with understood(address, path):
+            meta, self._held = self._beginning()
+        self._size, self._e_tag = meta["size"], meta["e_tag"]
+
+    def _beginning(self) -> tuple[obstore.ObjectMeta, memoryview]:
+        try:
+            answer = obstore.get(self._bucket, self._path, options={"range": (0, _FIRST)})
+        except BaseError as error:
+            meta = obstore.head(self._bucket, self._path) if has_no_range(error) else None
+            if meta is None or meta["size"] != 0:
+                raise
+            return meta, memoryview(b"")
+        return answer.meta, memoryview(answer.bytes())
 
     def readable(self) -> bool:
         """It is."""

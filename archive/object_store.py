@@ -115,10 +115,7 @@ class ObjectStore:
         It is read as it was when it was opened: Damaged where another took its place meanwhile.
         """
         parts_of(path)
-        with understood(self._address, path):
-            meta = obstore.head(self._bucket, path)
-        reader = ObjectReader(self._bucket, self._address, path, meta["size"], meta["e_tag"])
-        return io.BufferedReader(reader, _BUFFER)
+        return io.BufferedReader(ObjectReader(self._bucket, self._address, path), _BUFFER)
 
     def size(self, path: str) -> int:
         """The object's size in bytes. Raises Missing."""

@@ -161,7 +161,9 @@ def _kill_twice(scene: BucketHouse) -> None:
     scene.buckets.front.misbehave("hang", "PUT", "partNumber=3")
     second = scene.house.worker("second", loglevel="DEBUG")
     eventually(
-        lambda: any("partNumber=3" in one for one in scene.buckets.front.seen),
+        lambda: any(
+            scene.bucket in one and "partNumber=3" in one for one in scene.buckets.front.seen
+        ),
         within=60,
         what="no upload began",
     )

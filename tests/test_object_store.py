@@ -1,13 +1,13 @@
-"""An archive in a bucket: what goes over the wire, a bad server, and a whole night."""
+"""An archive in a bucket: what goes over the wire, and a bad server."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -17,7 +17,6 @@ import pytest
 from archive import layout, verification
 from archive.errors import Contradiction, Damaged, Missing, StoreAway, StoreRefused
 from archive.object_store import ONE_PIECE, ObjectStore
-from archive.store import Store
 from config.settings import ROOT
 
 from .archives import Builder, fill, overwrite
@@ -132,11 +131,10 @@ def test_an_object_replaced_under_the_reader_is_damage(store: ObjectStore, tmp_p
                 file.read()
 
 
-@pytest.mark.parametrize("how", ["500", "503", "lost"])
 def test_a_short_trouble_is_not_noticed(
-    store: ObjectStore, buckets: Buckets, tmp_path: Path, how: str
+    store: ObjectStore, buckets: Buckets, tmp_path: Path
 ) -> None:
-    """Refused, throttled, unanswered, at every kind of request: asked again, and all is there."""
+    """Refused, throttled, unanswered, slow, at every kind of request: in the end all is there."""
     small, large = os.urandom(3_000_000), os.urandom(LARGE)
     for method, containing in (
         ("HEAD", "/a/"),
@@ -147,7 +145,8 @@ def test_a_short_trouble_is_not_noticed(
         ("POST", "uploads"),
         ("POST", "uploadId"),
     ):
-        buckets.front.misbehave(how, method, containing)
+        for how in ("500", "503", "lost", "slow"):
+            buckets.front.misbehave(how, method, containing)
     for path, data in (("a/small", small), ("a/large", large)):
         source, sha256 = spooled(tmp_path, data)
         assert store.keep(path, source, sha256).sha256 == sha256
@@ -223,10 +222,10 @@ def test_damage_in_a_bucket_is_found_and_named(buckets: Buckets, tmp_path: Path)
     for kind in ("zip", "audio", "receipt"):
         path = chosen[kind]
         data = store.read(path)
-        for changed in (bytes([data[0] ^ 1]) + data[1:], None, b"other"):
-            overwrite(store, path, changed)
-            report = verification.verify(store, heads=heads)
-            assert {problem.path for problem in report.problems} == {path}, report.problems
+        changed = {"zip": bytes([data[0] ^ 1]) + data[1:], "audio": None, "receipt": b"other"}
+        overwrite(store, path, changed[kind])
+        report = verification.verify(store, heads=heads)
+        assert {problem.path for problem in report.problems} == {path}, report.problems
         overwrite(store, path, data)
     assert verification.verify(store, heads=heads).problems == []
 
@@ -248,82 +247,121 @@ def test_a_store_that_overwrites_shows(store: ObjectStore, buckets: Buckets) -> 
     assert not store.gives_names_once()
 
 
-def test_a_night_in_a_bucket(
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("403", "AWS_SECRET_ACCESS_KEY"),
+        ("400", "AWS_REGION"),
+        ("301", "AWS_REGION"),
+        ("501", "If-None-Match"),
+    ],
+)
+def test_a_refusal_names_what_to_change(buckets: Buckets, status: str, said: str) -> None:
+    """A wrong key, a wrong region, a store without put-if-absent: told at once as what somebody has
+    to mend, without a word of what the server said, which may repeat a key.
+    """
+    store = buckets.store()
+    for method in ("GET", "PUT"):
+        buckets.front.misbehave(status, method, times=100)
+    actions: list[Callable[[], object]] = [
+        lambda: store.read("a/x.json"),
+        lambda: store.create("a/y.json", b"{}"),
+        store.gives_names_once,
+    ]
+    for action in actions:
+        with pytest.raises(StoreRefused, match=said) as caught:
+            action()
+        assert buckets.environment["AWS_SECRET_ACCESS_KEY"] not in str(caught.value)
+
+
+def test_a_name_that_is_contended_is_not_taken(store: ObjectStore, buckets: Buckets) -> None:
+    """S3 answers 409 where two requests about one name met: that says of neither that it won."""
+    buckets.front.misbehave("409", "PUT")
+    with pytest.raises(StoreAway, match="to be tried again") as caught:
+        store.create("a/x.json", b"{}")
+    assert not isinstance(caught.value, StoreRefused)
+    assert store.create("a/x.json", b"{}").bytes == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("AWS_ENDPOINT_URL", "storage.example:9000", "AWS_ENDPOINT_URL is no address"),
+        ("AWS_ENDPOINT_URL_S3", "", "AWS_ENDPOINT_URL_S3 is empty"),
+        ("AWS_REGION", "", "AWS_REGION is empty"),
+        ("AWS_SECRET_ACCESS_KEY", None, "AWS_SECRET_ACCESS_KEY is not"),
+        ("AWS_ACCESS_KEY_ID", None, "AWS_ACCESS_KEY_ID is not"),
+        ("AWS_CHECKSUM_ALGORITHM", "crc7", "not a valid checksum"),
+    ],
+)
+def test_a_variable_that_makes_no_sense_is_named(
+    buckets: Buckets, monkeypatch: pytest.MonkeyPatch, name: str, value: str | None, said: str
+) -> None:
+    """Before any request, in one line, and without the key."""
+    if value is None:
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=said) as caught:
+        buckets.store()
+    assert "\n" not in str(caught.value)
+    assert buckets.environment["AWS_SECRET_ACCESS_KEY"] not in str(caught.value)
+
+
+def test_put_if_absent_can_not_be_switched_off(
+    buckets: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the environment says of it."""
+    monkeypatch.setenv("AWS_CONDITIONAL_PUT", "disabled")
+    assert buckets.store().gives_names_once()
+
+
+def test_what_cannot_serve_is_refused_at_the_start(
     buckets: Buckets, deploy: Callable[..., Deployment], simulators: Simulators
 ) -> None:
-    """A day is archived in a bucket by a real worker, which waits while the bucket is away; the
-    command line, with no settings, finds it whole and takes a recording out of it.
+    """A store that overwrites, an endpoint that is none: the worker ends with a sentence before
+    anything could be lost, `doctor` says the same, and none of the two shows the key.
     """
     account = simulators.vonage.account(username="john.doe@vbc.prod")
-    account.configure(ready_after_polls=0)
-    account.seed(DAY, "Asia/Kolkata", 4, size_bytes=2_000_000)
-    house = deploy(
-        account_toml("india", account.configuration(), {}),
-        settings={"ARCHIVE_URL": f"s3://{buckets.bucket()}/house", "LEASE_SECONDS": "10"},
-        surroundings=buckets.environment,
-    )
-    archive = house.settings["ARCHIVE_URL"]
-    house.worker()
-    with house.producer() as app:
-        buckets.front.away = True
-        run = house.send(app, "export.run", account="india", day=DAY.isoformat())
-        eventually(
-            lambda: any(
-                f"the archive {archive} does not answer" in (job.reason or "")
-                for kind in ("export.run", "export.retrieve")
-                for job in house.ledger.jobs.jobs(kind=kind)
-            ),
-            within=60,
-            what="that the bucket is away is not shown",
-        )
-        buckets.front.behave()
-        assert run.get(timeout=60)["archived"] == 4
-    store: Store = ObjectStore(*archive.removeprefix("s3://").split("/"))
-    eventually(lambda: any("/chain/" in path for path in store.paths()), what="nothing is chained")
-    _agree(house, archive)
-    doctor = house.run("doctor").stdout
-    assert "a name is given once" in doctor
-    assert archive in doctor
-    house.close()
-
-
-def _agree(house: Deployment, archive: str) -> None:
-    bare = {"PATH": os.environ["PATH"], **house.surroundings}
-
-    def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "worker", *arguments]
-        done = subprocess.run(
-            command, cwd=ROOT, env=bare, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr + done.stdout
-        return done.stdout
-
-    assert "verify: ok" in run("verify", archive)
-    found = run("find", "--archive", archive, "--json")
-    recording = json.loads(found)[0]["line"]["id"]
-    to = house.folder / "extracted"
-    run("extract", recording, "--archive", archive, "--to", str(to))
-    assert sorted(path.suffix for path in to.iterdir()) == [".json", ".json", ".mp3"]
-
-
-def test_no_worker_starts_on_a_store_that_overwrites(
-    buckets: Buckets, deploy: Callable[..., Deployment], simulators: Simulators
-) -> None:
-    """It ends with a sentence before anything could be lost; `doctor` says the same."""
-    account = simulators.vonage.account(username="john.doe@vbc.prod")
-    buckets.front.misbehave("unconditional", "PUT", times=100)
     house = deploy(
         account_toml("india", account.configuration(), {}),
         settings={"ARCHIVE_URL": f"s3://{buckets.bucket()}"},
         surroundings=buckets.environment,
     )
-    worker = house.worker("refused", ready=False)
-    eventually(lambda: not worker.alive, what="the worker did not end")
-    assert "lets a second file take a name that is taken" in worker.log()
-    assert "Traceback" not in worker.log()
+    said: list[str] = []
+
+    def refused(name: str) -> str:
+        worker = house.worker(name, ready=False, loglevel="DEBUG")
+        eventually(lambda: not worker.alive, what="the worker did not end")
+        said.append(worker.log())
+        return said[-1]
+
+    buckets.front.misbehave("unconditional", "PUT", times=100)
+    assert "lets a second file take a name that is taken" in refused("overwriting")
     doctor = house.run("doctor")
     assert doctor.returncode == 1
     assert "any could be overwritten" in doctor.stdout
+    said.append(doctor.stdout + doctor.stderr)
+    house.surroundings["AWS_ENDPOINT_URL"] = "storage.example:9000"
+    assert "AWS_ENDPOINT_URL is no address" in refused("no-endpoint")
+    for one in said:
+        assert "Traceback" not in one
+        assert buckets.environment["AWS_SECRET_ACCESS_KEY"] not in one
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(200)
+def test_a_slow_line_is_no_trouble(buckets: Buckets, tmp_path: Path) -> None:
+    """A part that takes 40 s, as on an office's line, is waited for: sent once, and stored."""
+    source, sha256 = spooled(tmp_path, os.urandom(LARGE))
+    store = buckets.store()
+    buckets.front.seen.clear()
+    buckets.front.misbehave("hang", "PUT", "partNumber=2")
+    waking = threading.Timer(40, buckets.front.go_on)
+    waking.start()
+    assert store.keep("a/large", source, sha256).sha256 == sha256
+    waking.join()
+    assert len([one for one in buckets.front.seen if "partNumber=2" in one]) == 1
 
 
 @pytest.mark.soak

@@ -284,6 +284,21 @@ def test_knows_what_logs_must_hide(read: Load) -> None:
     assert said.ledger_url.get_secret_value() not in said.secret_values()
 
 
+def test_an_object_store_s_secrets_are_hidden_too(
+    read: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They stand in the environment under names of their own, and no log shows them either."""
+    secret = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SSE_CUSTOMER_KEY_BASE64")
+    for name in secret:
+        monkeypatch.setenv(name, f"{name} itself")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+
+    hidden = read().secret_values()
+
+    assert {f"{name} itself" for name in secret} <= set(hidden)
+    assert "eu-west-1" not in hidden
+
+
 def test_is_read_once(read: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process keeps the settings that it began with."""
     read()
