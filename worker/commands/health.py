@@ -11,7 +11,7 @@ import http.client
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import click
 
@@ -58,7 +58,8 @@ def _of_marks(service: str, within: float, node: str | None) -> str:
             f"no {service} runs here: none has left a sign of life in {settings().spool_dir}; "
             "start it, with the same EARWITNESS_SPOOL_DIR"
         )
-    return "; ".join(_judged(mark, service, within) for mark in found)
+    now = time.monotonic()
+    return "; ".join(judged(mark, service, within, now=now) for mark in found)
 
 
 def _mine(service: str) -> Iterator[Mark]:
@@ -75,9 +76,17 @@ def _mine(service: str) -> Iterator[Mark]:
             yield mark
 
 
-def _judged(mark: Mark, service: str, within: float) -> str:
-    """What is well about it. Raises ClickException where it is not well."""
-    now = time.monotonic()
+def judged(
+    mark: Mark,
+    service: str,
+    within: float,
+    *,
+    now: float,
+    redis_answers: Callable[[], bool] = redis_answers,
+) -> str:
+    """What is well about a process, by its mark. ``within`` is in seconds, ``now`` a reading of the
+    monotonic clock. Raises ClickException where it is not well.
+    """
     if not 0 <= now - mark.at <= within:
         raise click.ClickException(
             f"{mark.node} (process {mark.pid}) gives no sign of life any more: it was killed, or "
@@ -85,7 +94,8 @@ def _judged(mark: Mark, service: str, within: float) -> str:
         )
     if mark.phase != "working":
         return f"{mark.node} is {mark.phase}"
-    missing = _QUEUES.get(service, frozenset()) - mark.consumed
+    # It is ready a moment before it first asks.
+    missing = _QUEUES.get(service, frozenset()) - mark.consumed if mark.consumed else frozenset()
     idle = now - (mark.worked_at or 0.0)
     if idle <= within and not missing:
         return f"{mark.node} {_does(mark)}"
@@ -108,7 +118,7 @@ def _judged(mark: Mark, service: str, within: float) -> str:
 def _does(mark: Mark) -> str:
     if mark.kind == "beat":
         return "ticks"
-    return f"consumes {', '.join(sorted(mark.consumed))}"
+    return f"consumes {', '.join(sorted(mark.consumed)) or 'in a moment'}"
 
 
 def _does_not(mark: Mark) -> str:
