@@ -16,6 +16,8 @@ from .store import Store, Stored
 #: What was let in by its limits once is not measured against any here: it is never unpacked.
 _NO_LIMITS = zips.Limits(members=1 << 62, bytes=1 << 62, ratio=float("inf"))
 _NOT_YET = "not yet under a manifest"
+#: What is wrong with a file that should be under a chain and is under none, if nothing else is.
+UNCOVERED = "is not under the chain: nothing vouches for it"
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Inspection:
             if not covers and self._coverage.is_damaged_about(stored.path):
                 return [], "may be covered by an entry of the chain that is damaged or missing"
             if not covers:
-                return ["is not under the chain: nothing vouches for it"], None
+                return [UNCOVERED], None
         if not covers and kind is None:
             return [], "is no file of an archive: nothing vouches for it"
         return [

@@ -13,10 +13,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
+from . import tls
+
 #: The project's root: where `accounts.toml` and `.env` lie.
 ROOT = Path(__file__).resolve().parent.parent
 
 _DATABASE = re.compile(r"(/\d*)?")
+#: Celery's result backend puts "_" after a prefix that ends otherwise, and kombu does not.
+_KEY_PREFIX = re.compile(r"[A-Za-z0-9._:-]{0,63}[._:-]")
 _REDIS = 'write it like "redis://127.0.0.1:6379/0", "rediss://..." or "unix:///run/redis.sock?db=0"'
 _LEDGER = 'write it like "sqlite:///var/ledger.sqlite3" or "postgresql://user:password@host/name"'
 
@@ -35,10 +39,18 @@ def _redis_address(secret: SecretStr) -> SecretStr:
             "names a Redis cluster, which Celery's queues do not support; "
             "name a single Redis or Valkey server"
         )
+    if scheme == "sentinel":
+        raise ValueError(
+            "names a Sentinel, which Earwitness was never tried with; name the server itself, or "
+            "the address that follows it"
+        )
     if scheme not in {"redis", "rediss", "unix", "redis+socket"}:
         raise ValueError(f"is no address of Redis; {_REDIS}")
     if not _is_whole(url, is_socket=scheme in {"unix", "redis+socket"}):
         raise ValueError(f"is no address of one Redis server; {_REDIS}")
+    if scheme == "rediss":
+        return SecretStr(tls.said_completely(url, ROOT))
+    tls.refuse_without(url)
     return SecretStr(_renamed(url, "unix", "virtual_host", "db") if "+" in scheme else url)
 
 
@@ -64,15 +76,19 @@ def _renamed(url: str, scheme: str, old: str, new: str) -> str:
 
 
 def celery_address(url: str) -> str:
-    """The same Redis as Celery and kombu write it: a socket is `redis+socket:///path?virtual_host=0`,
-    and Celery's result backend wants to be told that a certificate is checked.
-    """
-    scheme = url.partition("://")[0].lower()
-    if scheme == "unix":
+    """The same Redis as Celery and kombu write it: a socket is `redis+socket:///path?virtual_host=0`."""
+    if url.partition("://")[0].lower() == "unix":
         return _renamed(url, "redis+socket", "db", "virtual_host")
-    if scheme == "rediss" and "ssl_cert_reqs=" not in url:
-        return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
     return url
+
+
+def _key_prefix(prefix: str) -> str:
+    if not _KEY_PREFIX.fullmatch(prefix):
+        raise ValueError(
+            "is no prefix of keys; write up to 64 letters, digits, '.', '_', ':' or '-', the last "
+            'of them no letter or digit, such as "earwitness-a:"'
+        )
+    return prefix
 
 
 def _ledger_address(secret: SecretStr) -> SecretStr:
@@ -105,6 +121,7 @@ def _archive_address(url: str) -> str:
 
 
 RedisAddress = Annotated[SecretStr, AfterValidator(_redis_address)]
+KeyPrefix = Annotated[str, AfterValidator(_key_prefix)]
 LedgerAddress = Annotated[SecretStr, AfterValidator(_ledger_address)]
 ArchiveAddress = Annotated[str, AfterValidator(_archive_address)]
 LocalPath = Annotated[Path, AfterValidator(from_root)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from celery.schedules import crontab
 from kombu import Exchange, Queue
 
+from . import tls
 from .queues import DOWNLOADS, DUE, FRONT_DOOR
 from .settings import ROOT, settings
 
@@ -16,6 +17,9 @@ from .settings import ROOT, settings
 
 broker_url = settings().celery_url.get_secret_value()
 result_backend = broker_url
+#: Says no more than the address, but Flower looks only here.
+broker_use_ssl = tls.options(broker_url) or False
+_prefixed = {"global_keyprefix": settings().redis_key("")} if settings().redis_key_prefix else {}
 
 #: A worker killed before its message became a row costs half a minute. The keys are our own, so
 #: that no other application on the database sees its messages restored by this timeout.
@@ -31,6 +35,7 @@ broker_transport_options = {
     "socket_keepalive": True,
     "health_check_interval": 10,
     "client_name": "earwitness",
+    **_prefixed,
 }
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # a worker that gave up would look alive and do nothing
@@ -41,7 +46,8 @@ redis_socket_connect_timeout = 5.0
 redis_backend_health_check_interval = 10
 #: The ledger answers again whatever could not be stored, so nobody waits here for Redis' return.
 result_backend_transport_options = {
-    "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
+    "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_max": 0.2},
+    **_prefixed,
 }
 result_expires = 86_400
 
@@ -78,13 +84,16 @@ worker_proc_alive_timeout = 30
 
 timezone = "UTC"
 enable_utc = True
+#: Beat looks at its timetable so often at least; `health` notices when it does no more.
+beat_max_loop_interval = 5
 #: Beat only ticks; which night is due is a row of the ledger, so two beats do no harm.
 beat_schedule_filename = str(ROOT / "var" / "beat")
 beat_schedule = {
     "nightly.plan": {
         "task": "earwitness.nightly.plan",
         "schedule": 300.0,
-        "options": {"queue": FRONT_DOOR, "expires": 240},
+        # Three ticks at most wait for a worker; its clock judges beat's, and may differ by minutes.
+        "options": {"queue": FRONT_DOOR, "expires": 900},
     },
     "archive.verify": {
         "task": "earwitness.archive.verify",

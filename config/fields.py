@@ -83,6 +83,14 @@ def _web_address(url: str) -> str:
     return parts._replace(netloc=parts.netloc.lower()).geturl().rstrip("/")
 
 
+def _secret_address(secret: SecretStr) -> SecretStr:
+    """A web address that is itself a secret, its query too, as those of chats are."""
+    address, mark, query = secret.get_secret_value().partition("?")
+    if "#" in query or re.search(r"\s", query):
+        raise ValueError('is no web address: a space or "#" stands in it')
+    return SecretStr(f"{_web_address(address)}{mark}{query}")
+
+
 def _bind_address(value: str) -> str:
     host, colon, port = value.rpartition(":")
     if not (host and colon and port.isascii() and port.isdigit() and int(port) <= 65535):
@@ -123,6 +131,7 @@ Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Secret = Annotated[SecretStr, AfterValidator(_filled)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
+SecretAddress = Annotated[SecretStr, AfterValidator(_secret_address)]
 BindAddress = Annotated[str, AfterValidator(_bind_address)]
 RateLimit = Annotated[Rate | None, BeforeValidator(_rate)]
 Several = BeforeValidator(_split)

@@ -18,12 +18,25 @@ from typing import Literal
 
 from .masking import conceal, mask
 
-__all__ = ["MaskingFilter", "bind", "configure", "mask"]
+__all__ = [
+    "MaskingFilter",
+    "begin_task",
+    "bind",
+    "configure",
+    "end_task",
+    "mask",
+    "of_task",
+    "received",
+]
 
 #: They log whole URLs, and gsmblockchain and Ozeki take credentials in theirs.
 _TALKATIVE = ("httpx", "httpcore", "hpack")
 
-_bound: ContextVar[Mapping[str, str]] = ContextVar("bound", default=MappingProxyType({}))
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_bound: ContextVar[Mapping[str, str]] = ContextVar("bound", default=_NOTHING)
+#: Of the task that this thread runs, None where it runs none; of the message that it received last.
+_task: ContextVar[Mapping[str, str] | None] = ContextVar("task", default=None)
+_message: ContextVar[Mapping[str, str]] = ContextVar("message", default=_NOTHING)
 
 
 @contextmanager
@@ -33,12 +46,41 @@ def bind(**fields: object) -> Iterator[None]:
     Args:
         fields: such as job_id, account, task_id; None leaves a field out.
     """
-    said = {name: str(value) for name, value in fields.items() if value is not None}
-    token = _bound.set({**_bound.get(), **said})
+    token = _bound.set({**_bound.get(), **_said(fields)})
     try:
         yield
     finally:
         _bound.reset(token)
+
+
+def begin_task(task_id: str, **fields: object) -> None:
+    """A task runs in this thread from now on: every line of it says so, until `end_task`. Celery
+    says how a task ended when our code has returned, so that no `bind` of ours is around that.
+    """
+    _task.set(_said({"task_id": task_id, **fields}))
+
+
+def of_task(**fields: object) -> None:
+    """What is known by now of the task that this thread runs, such as its job_id and account: on
+    its lines from now on. Where it runs none, nothing is noted.
+    """
+    known = _task.get()
+    if known is not None:
+        _task.set({**known, **_said(fields)})
+
+
+def end_task() -> None:
+    """The task of this thread is over."""
+    _task.set(None)
+
+
+def received(task_id: str, **fields: object) -> None:
+    """What is known of the message that this thread received last, for Celery's line about it."""
+    _message.set(_said({"task_id": task_id, **fields}))
+
+
+def _said(fields: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in fields.items() if value is not None}
 
 
 def configure(
@@ -80,7 +122,7 @@ class MaskingFilter(logging.Filter):
         """Mask the record, once, and let it pass."""
         if getattr(record, "is_masked", False):
             return True
-        record.msg, record.args = mask(_message(record)), ()
+        record.msg, record.args = mask(_text(record)), ()
         if record.exc_info:
             record.exc_text = record.exc_text or logging.Formatter().formatException(
                 record.exc_info
@@ -90,12 +132,22 @@ class MaskingFilter(logging.Filter):
             record.exc_text = mask(record.exc_text)
         if record.stack_info:
             record.stack_info = mask(record.stack_info)
-        record.bound = {name: mask(value) for name, value in _bound.get().items()}
+        known = {**_of_celery(record), **(_task.get() or {}), **_bound.get()}
+        record.bound = {name: mask(value) for name, value in known.items()}
         record.is_masked = True
         return True
 
 
-def _message(record: logging.LogRecord) -> str:
+def _of_celery(record: logging.LogRecord) -> Mapping[str, str]:
+    """The task that a line of Celery's own is about: such lines carry its name and id."""
+    data = getattr(record, "data", None)
+    if not isinstance(data, Mapping) or not isinstance(data.get("id"), str):
+        return _NOTHING
+    message = _message.get()
+    return message if message.get("task_id") == data["id"] else {"task_id": data["id"]}
+
+
+def _text(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception:  # noqa: BLE001 - logging itself would print the arguments unmasked
@@ -109,7 +161,8 @@ class TextLines(logging.Formatter):
         """The line, and below it the exception and the stack."""
         fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
         line = f"{_time(record)} {record.levelname} {record.name}: {record.getMessage()}"
-        parts = [f"{line} [{fields}]" if fields else line, record.exc_text, record.stack_info]
+        line = f"{line} [{fields}]" if fields else line
+        parts = [_one_line(line), record.exc_text, record.stack_info]
         return "\n".join(part for part in parts if part)
 
 
@@ -128,6 +181,11 @@ class JsonLines(logging.Formatter):
             "stack": record.stack_info,
         }
         return json.dumps({key: value for key, value in line.items() if value}, ensure_ascii=False)
+
+
+def _one_line(text: str) -> str:
+    """Whoever chooses a task's id or a recording's name must not write lines of our log."""
+    return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -24,13 +24,14 @@ from .accounts import Accounts
 from .addresses import (
     ROOT,
     ArchiveAddress,
+    KeyPrefix,
     LedgerAddress,
     LocalPath,
     RedisAddress,
     celery_address,
 )
 from .errors import ConfigurationError
-from .fields import BindAddress, Secret, WebAddress
+from .fields import BindAddress, Secret, SecretAddress, WebAddress
 from .refusals import refusal
 from .sources import AccountsFile, Environment
 from .storage import storage_secrets
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
     )
 
     redis_url: RedisAddress = SecretStr("redis://127.0.0.1:6379/0")
+    redis_key_prefix: KeyPrefix | None = None
     ledger_url: LedgerAddress = SecretStr("sqlite:///var/ledger.sqlite3")
     archive_url: ArchiveAddress = "var/archive"
     spool_dir: LocalPath = Path("var/spool")
@@ -76,7 +78,7 @@ class Settings(BaseSettings):
     hooks_url: WebAddress | None = None
     hooks_bind: BindAddress = "127.0.0.1:8765"
     metrics_bind: BindAddress | None = None
-    alert_url: WebAddress | None = None
+    alert_url: SecretAddress | None = None
     alert_secret: Secret | None = None
     log_format: Literal["text", "json"] = "text"
 
@@ -86,6 +88,10 @@ class Settings(BaseSettings):
     def celery_url(self) -> SecretStr:
         """`redis_url` as Celery and kombu write it; redis-py takes `redis_url` itself."""
         return SecretStr(celery_address(self.redis_url.get_secret_value()))
+
+    def redis_key(self, name: str) -> str:
+        """A key or queue as Redis knows it: kombu adds the prefix by itself, redis-py does not."""
+        return f"{self.redis_key_prefix or ''}{name}"
 
     def secret_values(self) -> tuple[str, ...]:
         """Every value that no log may show: hand them to `config.logging.configure`. The object

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, case, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from .database import Database, now
 from .schema import accounts
-from .transitions import owe
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """An encrypted token and its version, 1 for the first."""
+    """An encrypted token, its version, 1 for the first, and when it was read, in seconds since
+    1970 by the database's clock.
+    """
 
     version: int
     ciphertext: bytes
+    read_at: float
 
 
 class TokenShelf:
@@ -33,12 +34,16 @@ class TokenShelf:
         """The stored token, or None."""
         row = self._database.read(
             lambda connection: connection.execute(
-                select(accounts.c.token_version, accounts.c.token).where(
+                select(accounts.c.token_version, accounts.c.token, now().label("read_at")).where(
                     accounts.c.alias == self._alias, accounts.c.token.is_not(None)
                 )
             ).one_or_none()
         )
-        return None if row is None else Sealed(row.token_version, row.token)
+        return None if row is None else Sealed(row.token_version, row.token, row.read_at)
+
+    def time(self) -> float:
+        """Seconds since 1970 by the clock that ``read_at`` goes by."""
+        return self._database.time()
 
     def claim(self, version: int, seconds: float) -> str | None:
         """The right to renew, for so many seconds; None when another renews, or when the stored
@@ -167,31 +172,6 @@ class Accounts:
             )
 
         return max(self._database.write(work), 0.0)
-
-    def alert_once(
-        self, alias: str, cause: str | None, *, owed: tuple[str, dict[str, Any]] | None = None
-    ) -> bool:
-        """Note the cause that people are told of; whether it is a new one. None: it is over.
-
-        ``owed`` (job id, payload) is the alert itself: with a new cause it becomes an obligation in
-        the same transaction, so that nobody is told twice and nobody is left untold.
-        """
-
-        def work(connection: Connection) -> bool:
-            _ensure(connection, alias)
-            other = (
-                accounts.c.alerted.is_not(None)
-                if cause is None
-                else or_(accounts.c.alerted.is_(None), accounts.c.alerted != cause)
-            )
-            changed = connection.execute(
-                update(accounts).where(accounts.c.alias == alias, other).values(alerted=cause)
-            )
-            if changed.rowcount and owed is not None:
-                owe(connection, owed[0], alias, "alert", owed[1])
-            return bool(changed.rowcount)
-
-        return self._database.write(work)
 
 
 def _ensure(connection: Connection, alias: str) -> None:

@@ -11,10 +11,13 @@ from sqlalchemy import Connection, case, select, update
 from config.version import VERSION
 
 from . import states
+from .alert_causes import decision_cause
+from .alerts import DECISION, Alert, open_alert
 from .database import now
 from .job import COLUMNS, Job
+from .obligations import owe
 from .schema import calls, jobs
-from .transitions import ended, owe
+from .transitions import ended
 
 #: The kind of their jobs.
 KIND = "certified_call.request"
@@ -121,7 +124,8 @@ def owe_decision(connection: Connection, job: Job) -> None:
         f"certified call {job.job_id} ({job.account}) needs a decision: {job.reason}; look it up "
         "in the provider's panel, then: python -m worker resolve"
     )
-    owe(connection, job.job_id, job.account, "alert", {"message": message})
+    cause = decision_cause(job.job_id)
+    open_alert(connection, Alert(cause, DECISION, job.account, message, job.job_id))
 
 
 def note_outcome(connection: Connection, job: Job, outcome: Outcome) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, exists, select, update
 
 from . import states
+from .alerts import CONTRADICTION, Alert, open_alert
 from .call_outcomes import RESOLVED, UNKNOWN, Outcome, note_outcome, owe_decision
 from .cap import Cap, reserved_today
 from .database import Database, now
@@ -14,7 +15,7 @@ from .errors import CapReached, Expired, LeaseLost, LedgerError, NotPossible
 from .job import COLUMNS, Job, iso
 from .leases import Lease, Leases
 from .schema import calls, jobs
-from .transitions import audited, ended, find, owe
+from .transitions import audited, ended, find
 
 #: The commit that allows the bytes to leave is worth nothing when it takes longer (design 4).
 MOST_COMMIT_SECONDS = 2.0
@@ -140,7 +141,8 @@ class Calls:
         why = f"an answer came after the decision: {outcome.outcome}; {outcome.reason or 'OK'}"
         audited(connection, job.job_id, (job.state, job.state), by=self._worker, why=why)
         message = f"job {job.job_id} ({job.account}): {why}; compare it with what was decided"
-        owe(connection, job.job_id, job.account, "alert", {"message": message})
+        cause = f"{CONTRADICTION}:answer:{job.job_id}"
+        open_alert(connection, Alert(cause, CONTRADICTION, job.account, message, job.job_id))
         return job
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import stamina
-from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url, select
 from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.compiler import compiles
@@ -27,10 +27,21 @@ _NOTICES_A_DEAD_HOST = {
     "tcp_user_timeout": 10_000,
 }
 
+_SQLITE_KEEPS = ("journal_mode", "synchronous")
+_POSTGRES_KEEPS = ("synchronous_commit", "fsync", "full_page_writes", "transaction_read_only")
 #: PostgreSQL ends the session of a process that slept in a transaction with an InternalError.
 _AWAY = (OperationalError, InterfaceError, InternalError, NoConnectionFree)
 #: Two that insert the same row at once: the second, run again, finds it.
 _AGAIN = (*_AWAY, IntegrityError)
+
+
+#: Where a connection keeps what is to be called once its transaction is committed.
+_AFTER_COMMIT = "after commit"
+
+
+def once_committed(connection: Connection, call: Callable[[], None]) -> None:
+    """Call this when the transaction of `Database.write` is committed, and only then."""
+    connection.info.setdefault(_AFTER_COMMIT, []).append(call)
 
 
 class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
@@ -62,9 +73,16 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite(url, busy_seconds) if self.is_sqlite else _postgres(url, busy_seconds)
         self._reading = (
-            self.engine.execution_options(reading=True)
+            self.engine.execution_options(begin=None)
             if self.is_sqlite
             else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
+        self._at_one_moment = (
+            self.engine.execution_options(begin="BEGIN")
+            if self.is_sqlite
+            else self.engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
         )
 
     def write(self, work: Callable[[Connection], Result], *, patience_seconds: float = 5) -> Result:
@@ -77,23 +95,57 @@ class Database:
             for attempt in stamina.retry_context(
                 on=_AGAIN, attempts=None, timeout=patience_seconds, **_WAITS
             ):
-                with attempt, self.engine.begin() as connection:
+                with attempt:
+                    return self._committed(work)
+        except _AWAY as error:
+            raise LedgerAway(_sentence(error)) from None
+        raise AssertionError("stamina ends a loop by returning or raising")
+
+    def _committed(self, work: Callable[[Connection], Result]) -> Result:
+        with self.engine.begin() as connection:
+            after = connection.info[_AFTER_COMMIT] = []
+            result = work(connection)
+        for call in after:
+            call()
+        return result
+
+    def read(
+        self,
+        work: Callable[[Connection], Result],
+        *,
+        patience_seconds: float = 5,
+        at_one_moment: bool = False,
+    ) -> Result:
+        """Run reading statements outside any transaction, or ``at_one_moment`` in one that holds
+        up nobody. Raises LedgerAway.
+        """
+        engine = self._at_one_moment if at_one_moment else self._reading
+        try:
+            for attempt in stamina.retry_context(
+                on=_AWAY, attempts=None, timeout=patience_seconds, **_WAITS
+            ):
+                with attempt, engine.connect() as connection:
                     return work(connection)
         except _AWAY as error:
             raise LedgerAway(_sentence(error)) from None
         raise AssertionError("stamina ends a loop by returning or raising")
 
-    def read(self, work: Callable[[Connection], Result], *, patience_seconds: float = 5) -> Result:
-        """Run reading statements outside any transaction. Raises LedgerAway."""
-        try:
-            for attempt in stamina.retry_context(
-                on=_AWAY, attempts=None, timeout=patience_seconds, **_WAITS
-            ):
-                with attempt, self._reading.connect() as connection:
-                    return work(connection)
-        except _AWAY as error:
-            raise LedgerAway(_sentence(error)) from None
-        raise AssertionError("stamina ends a loop by returning or raising")
+    def time(self) -> float:
+        """Seconds since 1970 by the clock that all processes share. Raises LedgerAway."""
+        return self.read(lambda connection: float(connection.execute(select(now())).scalar_one()))
+
+    def durability(self) -> dict[str, str]:
+        """What decides whether a commit outlives a loss of power, as our own connections see it:
+        SQLite's pragmas or PostgreSQL's settings, by their names. Raises LedgerAway.
+        """
+        show = "PRAGMA" if self.is_sqlite else "SHOW"
+        names = _SQLITE_KEEPS if self.is_sqlite else _POSTGRES_KEEPS
+
+        def work(connection: Connection) -> dict[str, str]:
+            asked = {name: connection.exec_driver_sql(f"{show} {name}").scalar() for name in names}
+            return {name: str(value) for name, value in asked.items()}
+
+        return self.read(work)
 
     def close(self) -> None:
         """Close every pooled connection."""
@@ -124,8 +176,9 @@ def _sqlite(url: str, busy_seconds: float) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        if not connection.get_execution_options().get("reading"):
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        begin = connection.get_execution_options().get("begin", "BEGIN IMMEDIATE")
+        if begin is not None:
+            connection.exec_driver_sql(begin)
 
     return engine
 

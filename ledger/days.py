@@ -11,6 +11,8 @@ from sqlalchemy import ColumnElement, Connection, case, func, or_, select, updat
 from sqlalchemy.dialects import postgresql, sqlite
 
 from . import states
+from .alert_causes import given_up
+from .alerts import open_alert
 from .database import Database, now
 from .job import Job
 from .requests import Request, insert_job
@@ -84,14 +86,21 @@ class Days:
     ) -> list[Opened]:
         """Insert the days that are not there yet and open the next generation of every day that is
         due, failed or incomplete, or to be looked at again; each at most once a night, all in one
-        transaction. ``night`` is the local date of the planning. Returns what was opened.
+        transaction; people are told of days that no night catches up. ``night`` is the local date
+        of the planning. Returns what was opened.
         """
         opening = _Opening(night, request_for, by)
         openable = _openable(night, catchup_days)
 
         def work(connection: Connection) -> list[Opened]:
-            for day in wanted:
-                _insert(connection, day)
+            missed = [
+                day.day
+                for day in wanted
+                if _insert(connection, day) and day.state == states.DAY_GAVE_UP
+            ]
+            if missed:
+                first, last = (day.isoformat() for day in (min(missed), max(missed)))
+                open_alert(connection, given_up(account, first, last))
             chosen = connection.execute(
                 select(days.c.day).where(days.c.account == account, *openable).order_by(days.c.day)
             )
@@ -157,14 +166,16 @@ class Days:
         )
 
 
-def _insert(connection: Connection, day: Day) -> None:
+def _insert(connection: Connection, day: Day) -> bool:
+    """Whether the day was not there yet."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     values = {name: getattr(day, name) for name in Day.__dataclass_fields__}
-    connection.execute(
+    inserted = connection.execute(
         dialect.insert(days)
         .values(**values, listings=0)
         .on_conflict_do_nothing(index_elements=["account", "day"])
     )
+    return bool(inserted.rowcount)
 
 
 def _openable(night: date, catchup_days: int) -> tuple[ColumnElement[bool], ...]:

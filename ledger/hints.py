@@ -14,13 +14,16 @@ from .schema import jobs, queues
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A message to publish: for which job, under which task name and id, on which queue."""
+    """A message to publish: for which job of which account, under which task name and id, on which
+    queue.
+    """
 
     job_id: str
     kind: str
     task_id: str
     queue: str
     number: int
+    account: str
 
 
 class Hints:
@@ -93,6 +96,6 @@ class Hints:
             update(jobs)
             .where(jobs.c.job_id.in_(wanted.scalar_subquery()))
             .values(hinted_at=now(), hint_no=number)
-            .returning(jobs.c.job_id, jobs.c.kind, jobs.c.task_id)
+            .returning(jobs.c.job_id, jobs.c.kind, jobs.c.task_id, jobs.c.account)
         )
-        return [Hint(row.job_id, row.kind, row.task_id, queue, number) for row in rows]
+        return [Hint(row.job_id, row.kind, row.task_id, queue, number, row.account) for row in rows]

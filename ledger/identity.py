@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select, text
 
 from . import quarantine
 from .database import Database, now
 from .errors import Foreign, SchemaMismatch
 from .schema import jobs, ledger
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
+#: Each begins with its version: every start asks for the newest, and needs no Alembic for it.
+_MIGRATIONS = Path(__file__).parent / "migrations/versions"
 #: Any number, the same in every process: two that migrate at once take turns.
 _MIGRATION_LOCK = 7_204_811
-#: Alembic keeps the migration that runs in its module's globals: threads take turns, too.
-_ONE_AT_A_TIME = threading.Lock()
+#: Where Alembic notes the version.
+_NOTED = Table("alembic_version", MetaData(), Column("version_num", String(32)))
 
 
 def newest_version() -> str:
     """The schema's version that this program needs."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
+    return max(_known_versions())
 
 
 class Identity:
@@ -42,15 +36,13 @@ class Identity:
 
         Raises SchemaMismatch when it is newer than this program.
         """
+        from .upgrading import upgrade  # noqa: PLC0415 - Alembic, for the few who migrate
 
         def work(connection: Connection) -> str:
             if connection.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
             _refuse_newer(_version(connection))
-            config = _config()
-            config.attributes["connection"] = connection
-            with _ONE_AT_A_TIME:
-                command.upgrade(config, "head")
+            upgrade(connection)
             if connection.execute(select(ledger.c.identity)).first() is None:
                 identity = {"identity": str(uuid.uuid4()), "created_at": now()}
                 connection.execute(ledger.insert().values(**identity, quarantined=False))
@@ -104,11 +96,14 @@ class Identity:
             lambda connection: bool(connection.execute(select(ledger.c.quarantined)).scalar_one())
         )
 
-    def quarantine(self) -> None:
+    def quarantine(
+        self, *, by: str = "ledger", note: str = "what was placed since its copy is not known"
+    ) -> None:
         """From now on a certified call that this ledger does not know, or has not sent yet, needs a
-        decision: it may have been placed without its knowledge. Everything else goes on.
+        decision: it may have been placed without its knowledge. Everything else goes on. Audited
+        under the ledger's identity with who and why.
         """
-        self._database.write(lambda connection: quarantine.begin(connection, by="ledger"))
+        self._database.write(lambda connection: quarantine.begin(connection, by=by, why=note))
 
     def lift(self, *, by: str, note: str) -> None:
         """End the quarantine, audited under the ledger's identity with who and why. What needs a
@@ -133,22 +128,21 @@ def refuse_foreign(ours: str, theirs: str, where: str, way_out: str) -> None:
 
 
 def _refuse_newer(version: str | None) -> None:
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if version is not None and version not in known:
+    if version is not None and version not in _known_versions():
         raise SchemaMismatch(
             f"the ledger's schema has version {version}, which is newer than this program knows "
             f"({newest_version()}); nothing was changed; run the newer program"
         )
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    return config
+def _known_versions() -> set[str]:
+    return {path.name.partition("_")[0] for path in _MIGRATIONS.glob("[0-9]*.py")}
 
 
 def _version(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table(_NOTED.name):
+        return None
+    return connection.execute(select(_NOTED.c.version_num)).scalar_one_or_none()
 
 
 def _has_tables(connection: Connection) -> bool:

@@ -7,6 +7,7 @@ change here is one conditional statement whose row count decides.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -14,9 +15,10 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, func, select, update
 
 from . import states
+from .alert_causes import late_cause
+from .alerts import CONTRADICTION, Alert, open_alert
 from .database import Database, now
 from .schema import instructions, jobs
-from .transitions import owe
 
 #: Not asked of the server yet, as far as is known.
 ARMED = "armed"
@@ -156,7 +158,10 @@ class Instructions:
                 return "nobody"
             if known.record_url == record_url:
                 return "known"
-            _alert(connection, Instruction.of(known), _ANOTHER)
+            instruction = Instruction.of(known)
+            digest = hashlib.sha256(record_url.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+            cause = f"{CONTRADICTION}:recording:{_told_job(instruction)}:{digest}"
+            _alert(connection, instruction, cause, _ANOTHER)
             return "another"
 
         return self._database.write(work)
@@ -203,7 +208,8 @@ def _hand_over(connection: Connection, instruction: Instruction) -> None:
         select(jobs.c.state).where(jobs.c.job_id == instruction.collect_job_id)
     ).scalar_one()
     if state in states.ENDED:
-        _alert(connection, instruction, _TOO_LATE)
+        cause = late_cause(instruction.collect_job_id)
+        _alert(connection, instruction, cause, _TOO_LATE)
 
 
 def _wake(connection: Connection, job_id: str) -> None:
@@ -214,6 +220,11 @@ def _wake(connection: Connection, job_id: str) -> None:
     )
 
 
-def _alert(connection: Connection, instruction: Instruction, message: str) -> None:
-    job_id = instruction.collect_job_id or instruction.job_id
-    owe(connection, job_id, instruction.account, "alert", {"message": f"job {job_id}: {message}"})
+def _alert(connection: Connection, instruction: Instruction, cause: str, message: str) -> None:
+    job_id = _told_job(instruction)
+    said = f"job {job_id}: {message}"
+    open_alert(connection, Alert(cause, CONTRADICTION, instruction.account, said, job_id))
+
+
+def _told_job(instruction: Instruction) -> str:
+    return instruction.collect_job_id or instruction.job_id

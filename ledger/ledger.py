@@ -6,16 +6,19 @@ import os
 import socket
 
 from .accounts import Accounts
+from .alerts import Alerts
 from .calls import Calls
 from .database import Database
 from .days import Days
 from .decisions import Decisions
+from .figures import Figures, figures
 from .hints import Hints
 from .identity import Identity
 from .instructions import Instructions
 from .leases import Leases
 from .obligations import Obligations
 from .reading import Reading
+from .rebuilding import Rebuilding
 from .recovery import Recovery
 from .requests import Requests
 from .waiters import Waiters
@@ -43,13 +46,19 @@ class Ledger:
         self.hints = Hints(self.database, patience_seconds=lease_seconds)
         self.waiters = Waiters(self.database)
         self.obligations = Obligations(self.database)
+        self.alerts = Alerts(self.database)
         self.decisions = Decisions(self.database)
         self.calls = Calls(self.database, self.leases, worker)
         self.instructions = Instructions(self.database)
         self.days = Days(self.database)
         self.accounts = Accounts(self.database)
         self.jobs = Reading(self.database)
+        self.rebuilding = Rebuilding(self.database)
         self.worker = worker
+
+    def figures(self, *, patience_seconds: float) -> Figures:
+        """What people watch of it. Raises LedgerAway after so many seconds."""
+        return figures(self.database, patience_seconds=patience_seconds)
 
     def close(self) -> None:
         """Renew no lease any more and close its connections."""

@@ -5,15 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, case, cast, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    case,
+    cast,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from .database import Database, now
 from .schema import obligations
-from .transitions import owe
 
 #: 5, 10, 20, ... seconds, at most ten minutes.
 _FIRST_SECONDS = 5
 _MOST_DOUBLINGS = 7
+
+#: The kind that is discharged apart from all others: whoever receives it may hang.
+WEBHOOK = "webhook"
 
 
 def wait_seconds(attempts: ColumnElement[int]) -> ColumnElement[float]:
@@ -34,6 +47,25 @@ class Obligation:
     attempts: int
 
 
+def owe(
+    connection: Connection, job_id: str, account: str, kind: str, payload: dict[str, Any]
+) -> None:
+    """Add an obligation, due at once: of the kind ``chain``, ``receipt``, ``notify``, ``alert``
+    or ``webhook``.
+    """
+    connection.execute(
+        insert(obligations).values(
+            job_id=job_id,
+            account=account,
+            kind=kind,
+            payload=payload,
+            created_at=now(),
+            due_at=now(),
+            attempts=0,
+        )
+    )
+
+
 class Obligations:
     """What is owed, and what was discharged."""
 
@@ -44,10 +76,13 @@ class Obligations:
         """Add an obligation that no change of state brings with it."""
         self._database.write(lambda connection: owe(connection, job_id, account, kind, payload))
 
-    def due(self, *, limit: int) -> list[Obligation]:
-        """Claim up to ``limit`` obligations that are due, oldest first."""
+    def due(self, *, limit: int, webhooks: bool = False) -> list[Obligation]:
+        """Claim up to ``limit`` obligations that are due, oldest first: webhooks alone, or all
+        others. Of the webhooks of one cause only the oldest is due: what is over was said before.
+        """
         c = obligations.c
-        owed = (c.discharged_at.is_(None), c.due_at <= now())
+        owed = [c.discharged_at.is_(None), c.due_at <= now()]
+        owed += [c.kind == WEBHOOK, ~_older_of_its_cause()] if webhooks else [c.kind != WEBHOOK]
         found = self._database.read(
             lambda connection: list(
                 connection.execute(select(c.id).where(*owed).order_by(c.id).limit(limit)).scalars()
@@ -107,3 +142,14 @@ class Obligations:
             {"kind": kind, "count": count, "oldest": oldest, "reason": reason}
             for kind, count, oldest, reason in rows
         ]
+
+
+def _older_of_its_cause() -> ColumnElement[bool]:
+    older = obligations.alias("older")
+    return (
+        exists()
+        .where(older.c.kind == WEBHOOK, older.c.discharged_at.is_(None))
+        .where(older.c.id < obligations.c.id)
+        .where(older.c.payload["cause"].as_string() == obligations.c.payload["cause"].as_string())
+        .correlate(obligations)
+    )

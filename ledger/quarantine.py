@@ -5,12 +5,24 @@ from __future__ import annotations
 from sqlalchemy import Connection, insert, select, update
 
 from . import states
+from .alerts import EVERY_ACCOUNT, QUARANTINE, Alert, close_alerts, open_alert
 from .call_outcomes import KIND, UNKNOWN, owe_decision
 from .database import now
 from .job import COLUMNS, Job
 from .schema import calls, jobs, ledger
 from .transitions import audited, ended
 
+#: What quarantine means to people, and what they do about it.
+MEANING = (
+    "certified calls that the ledger does not know are not placed, but need a decision; all else "
+    "goes on"
+)
+WAY_OUT = (
+    "compare the calls in the provider's panel with those of the ledger, then: python -m worker "
+    "quarantine --lift --by WHO --note WHY"
+)
+#: The cause under which people are told.
+CAUSE = QUARANTINE
 _REASON = (
     "unknown: the ledger was restored and does not know whether this call was placed; nothing was "
     "sent now; look in the provider's panel and decide"
@@ -59,11 +71,11 @@ def withhold(connection: Connection, job_id: str, before: str, *, by: str) -> Jo
     return job
 
 
-def begin(connection: Connection, *, by: str) -> None:
+def begin(connection: Connection, *, by: str, why: str) -> None:
     """Quarantine the ledger, and let every call that has not left yet wait for a decision: it may
     have left after the copy was made that was restored.
     """
-    _mark(connection, quarantined=True, by=by, why="what was placed since its copy is not known")
+    _mark(connection, quarantined=True, by=by, why=why)
     unsent = (states.PENDING, states.WAITING, states.RUNNING)
     found = connection.execute(
         select(jobs.c.job_id, jobs.c.state)
@@ -90,3 +102,8 @@ def _mark(connection: Connection, *, quarantined: bool, by: str, why: str) -> No
     if identity is not None:
         change = (_OPEN, _QUARANTINED) if quarantined else (_QUARANTINED, _OPEN)
         audited(connection, identity, change, by=by, why=why)
+        if quarantined:
+            said = f"the ledger is in quarantine ({why}): {MEANING}; {WAY_OUT}"
+            open_alert(connection, Alert(CAUSE, QUARANTINE, EVERY_ACCOUNT, said))
+        else:
+            close_alerts(connection, [CAUSE])

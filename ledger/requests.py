@@ -14,9 +14,10 @@ from .database import Database, now
 from .errors import RequestConflict
 from .instructions import ARMED
 from .job import FINGERPRINT_VERSION, Job, fingerprint, job_id
+from .obligations import owe
 from .quarantine import withheld, withhold
 from .schema import calls, instructions, jobs, queues, waiters
-from .transitions import OWN_ANSWER_SECONDS, audited, find, find_held, notification, owe
+from .transitions import OWN_ANSWER_SECONDS, audited, find, find_held, notification
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,22 @@ obligations = Table(
 )
 Index("ix_obligations_due", obligations.c.discharged_at, obligations.c.due_at)
 
+#: What people were told of: one row a cause, which opens, repeats, closes and may open again.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("cause", Text, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("account", String(40), nullable=False),
+    Column("job_id", String(36)),
+    Column("message", _Words, nullable=False),
+    Column("opened_at", Double, nullable=False),
+    Column("repeated", Integer, nullable=False),
+    Column("last_at", Double, nullable=False),
+    Column("closed_at", Double),
+)
+Index("ix_alerts_open", alerts.c.closed_at, alerts.c.kind)
+
 calls = Table(
     "calls",
     metadata,
@@ -210,7 +226,7 @@ accounts = Table(
     Column("postponed_until", Double),
     Column("postponed_because", _Words),
     Column("next_request_at", Double),
-    Column("alerted", String(64)),
+    Column("alerted", String(64)),  # unused since migration 0004
 )
 
 queues = Table(

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, and_, insert, select, update
 
-from . import states
+from . import alert_causes, states
 from .cap import release
-from .database import now
+from .database import now, once_committed
 from .job import COLUMNS, Job
-from .schema import audit, days, jobs, obligations, waiters
+from .obligations import owe
+from .schema import audit, days, jobs, waiters
+
+_log = logging.getLogger(__name__)
 
 #: The task whose own end is being written stores its result itself; its waiter is only answered by
 #: a message of its own when that did not happen within this time.
 OWN_ANSWER_SECONDS = 10
+
+#: Each is told of every job that ended by a change of this process, once that is committed.
+end_listeners: list[Callable[[Job], None]] = []
 
 
 def find(connection: Connection, job_id: str) -> Job | None:
@@ -47,29 +56,23 @@ def audited(
     )
 
 
-def owe(
-    connection: Connection, job_id: str, account: str, kind: str, payload: dict[str, Any]
+def ended(
+    connection: Connection,
+    job: Job,
+    before: str,
+    *,
+    by: str,
+    own_task: str | None,
+    contradicts: str | None = None,
 ) -> None:
-    """Add an obligation, due at once: ``chain``, ``receipt``, ``notify`` or ``alert``."""
-    connection.execute(
-        insert(obligations).values(
-            job_id=job_id,
-            account=account,
-            kind=kind,
-            payload=payload,
-            created_at=now(),
-            due_at=now(),
-            attempts=0,
-        )
-    )
+    """Everything that the end of a job owes: audit, answers, notifications, its parent, its day,
+    and the word to people where it failed for good.
 
-
-def ended(connection: Connection, job: Job, before: str, *, by: str, own_task: str | None) -> None:
-    """Everything that the end of a job owes: audit, answers, notifications, its parent, its day.
-
-    ``job`` is the row after the change; ``own_task`` is the task id that will store the outcome.
+    ``job`` is the row after the change; ``own_task`` is the task id that will store the outcome;
+    ``contradicts`` is the path in the archive where something else stands than the job would keep.
     """
     audited(connection, job.job_id, (before, job.state), by=by, why=job.reason or "")
+    once_committed(connection, partial(_tell_listeners, job))
     connection.execute(
         update(waiters)
         .where(waiters.c.job_id == job.job_id, waiters.c.answered_at.is_(None))
@@ -87,6 +90,15 @@ def ended(connection: Connection, job: Job, before: str, *, by: str, own_task: s
         _part_ended(connection, job.parent_id)
     if job.kind == "export.run" and "day" in job.parameters:
         _day_ended(connection, job)
+    alert_causes.told(connection, job, before, contradicts)
+
+
+def _tell_listeners(job: Job) -> None:
+    for listener in end_listeners:
+        try:
+            listener(job)
+        except Exception:  # noqa: BLE001 - it is committed: whoever ended it must not think otherwise
+            _log.exception("a listener failed at the end of job %s", job.job_id)
 
 
 def cancel_open(

@@ -27,7 +27,7 @@ class Waiters:
         )
         found = self._database.read(
             lambda connection: connection.execute(
-                select(waiters.c.task_id, jobs.c.job_id, jobs.c.kind)
+                select(waiters.c.task_id, jobs.c.job_id, jobs.c.kind, jobs.c.account)
                 .join(jobs, jobs.c.job_id == waiters.c.job_id)
                 .where(*owed, jobs.c.state.in_(states.ENDED))
                 .order_by(waiters.c.due_at)
@@ -50,7 +50,7 @@ class Waiters:
             )
         )
         return [
-            Hint(row.job_id, row.kind, row.task_id, queue, 0)
+            Hint(row.job_id, row.kind, row.task_id, queue, 0, row.account)
             for row in found
             if row.task_id in claimed
         ]

@@ -14,8 +14,9 @@ from .database import Database, Result, now
 from .fencing import announced_on, claim, fenced, holds, own_change, taken_up
 from .job import Job
 from .leases import Lease, Leases
+from .obligations import owe
 from .requests import Request, insert_job, open_or_join
-from .transitions import audited, cancel_open, ended, owe
+from .transitions import audited, cancel_open, ended
 
 
 class Work:
@@ -154,8 +155,10 @@ class Work:
         error: dict[str, str] | None = None,
         owed: list[tuple[str, dict[str, Any]]] | None = None,
         own_task: str | None = None,
+        contradicts: str | None = None,
     ) -> Job:
-        """End the job with everything its end owes. ``owed`` adds obligations (kind, payload).
+        """End the job with everything its end owes. ``owed`` adds obligations (kind, payload);
+        ``contradicts`` is the path in the archive where something else stands than it would keep.
 
         Raises LeaseLost when another holds the job by now: then nothing was stored.
         """
@@ -175,7 +178,14 @@ class Work:
                 return own_change(connection, lease, state)
             for kind, payload in owed or []:
                 owe(connection, job.job_id, job.account, kind, payload)
-            ended(connection, job, states.RUNNING, by=self._worker, own_task=own_task)
+            ended(
+                connection,
+                job,
+                states.RUNNING,
+                by=self._worker,
+                own_task=own_task,
+                contradicts=contradicts,
+            )
             return job
 
         job = self._write(lease, write)

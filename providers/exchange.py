@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from config.accounts import AnyAccount
+from config.accounts import Account, AnyAccount
 
 from .errors import ProviderError, Uncertain, Unreachable
+from .observation import UNREACHABLE, Observation, outcome_of
 
 #: The largest answer that is read as a whole, in bytes.
 MOST_BYTES = 16 << 20
@@ -52,7 +53,8 @@ def exchange(
     http: httpx.Client,
     request: httpx.Request,
     *,
-    provider: str,
+    account: Account,
+    operation: str,
     what: str,
     streamed: Collection[int] = (),
 ) -> Answer:
@@ -60,21 +62,31 @@ def exchange(
     ``streamed``; such an answer has to be closed.
 
     Raises Unreachable where nothing was sent, Uncertain where the answer was lost, cut off or too
-    large. ``what`` begins the reason.
+    large. ``what`` begins the reason; ``operation`` is the word under which it is measured: an
+    answer as a whole, a streamed one up to its head.
     """
+    provider = account.provider
+    seen = Observation(account, operation)
     failure: ProviderError
     try:
         response = http.send(request, stream=True)
         if response.status_code in streamed:
-            return Answer(response, b"")
-        with closing(response):
-            return Answer(response, _whole(response, provider, what))
+            answer = Answer(response, b"")
+        else:
+            with closing(response):
+                answer = Answer(response, _whole(response, provider, what))
+        seen.outcome = outcome_of(answer.status)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        seen.outcome = UNREACHABLE
         failure = Unreachable(
             provider, f"{what}: the provider could not be reached ({type(error).__name__})"
         )
     except httpx.RequestError as error:
         failure = Uncertain(provider, f"{what}: no whole answer came ({type(error).__name__})")
+    else:
+        return answer
+    finally:
+        seen.over()
     del request
     raise failure
 

@@ -24,6 +24,7 @@ from .errors import BadCredentials, ProviderError, Rejected, Uncertain, Unreacha
 from .gsmblockchain_answers import Said, understood
 from .gsmblockchain_wire import Sending
 from .headers import retry_after
+from .observation import NOT_SENT, OK, REFUSED, UNAUTHORIZED, UNREACHABLE, Observation, outcome_of
 
 __all__ = ["NAME", "Gsmblockchain", "Placed", "Refused", "RefusedCredentials", "Unanswered"]
 
@@ -140,10 +141,13 @@ class Gsmblockchain:
         del country, phone, company_name, company_id
         sending = Sending(before_bytes)
         request = self._request(sent)
+        seen = Observation(self._account, "certified_call")
         if request is not None:
             sending.send(request, self._account, self._transport)
         outcome = _outcome(request, sending, [sent[name] for name in _PRIVATE])
         del request, sent
+        seen.outcome = _measured(sending, outcome) or seen.outcome
+        seen.over()
         if isinstance(outcome, Placed):
             return outcome
         raise outcome
@@ -210,6 +214,23 @@ def _outcome(
     if said.is_ok:
         return Placed(said.phone, sending.status, sending.body)
     return _refused(sending, said, sent)
+
+
+def _measured(sending: Sending, outcome: Placed | BaseException) -> str | None:
+    """As what the request counts, None where no answer came that says anything."""
+    meanings = (
+        (Placed, OK),
+        (RefusedCredentials, UNAUTHORIZED),
+        (Refused, REFUSED),
+        (Unreachable, UNREACHABLE),
+    )
+    for kind, meaning in meanings:
+        if isinstance(outcome, kind):
+            return meaning
+    if not isinstance(outcome, Unanswered):
+        return NOT_SENT
+    decides_nothing = sending.failure is not None or sending.status in (None, 200)
+    return None if decides_nothing else outcome_of(sending.status or 0)
 
 
 def _refused(sending: Sending, said: Said, sent: Collection[str]) -> Refused:

@@ -40,6 +40,8 @@ Format = Literal["mp3", "wav"]
 
 _FILE = (200, 206)
 _PART = (*_FILE, 416)
+#: The words under which commands are measured.
+_OPERATIONS = {"Record": "recording_start", "ListActiveCalls": "call_list"}
 
 
 class Ozeki:
@@ -124,7 +126,11 @@ class Ozeki:
     ) -> tuple[int, bytes]:
         """Status and body of a command's answer."""
         answer = self._exchanged(
-            command(self._account, {"command": name, **parameters}), what, streamed=(), headers={}
+            _OPERATIONS[name],
+            command(self._account, {"command": name, **parameters}),
+            what,
+            streamed=(),
+            headers={},
         )
         return answer.status, answer.body
 
@@ -146,10 +152,11 @@ class Ozeki:
     @forgetful
     def _opened(self, url: str, what: str, headers: Mapping[str, str]) -> Answer:
         address = recording_address(url, self._account.base_url, self._account.recording_hosts)
-        return self._exchanged(address, what, streamed=_FILE, headers=headers)
+        return self._exchanged("recording_file", address, what, streamed=_FILE, headers=headers)
 
     def _exchanged(
         self,
+        operation: str,
         target: httpx.URL,
         what: str,
         *,
@@ -161,7 +168,8 @@ class Ozeki:
             return exchange(
                 self._http,
                 veiled(self._http, target, headers),
-                provider=NAME,
+                account=self._account,
+                operation=operation,
                 what=what,
                 streamed=streamed,
             )

@@ -10,6 +10,7 @@ import base64
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import NamedTuple, Protocol
 
@@ -44,12 +45,19 @@ class Sealed(Protocol):
     def ciphertext(self) -> bytes:
         """What `put` was given."""
 
+    @property
+    def read_at(self) -> float:
+        """When it was read, in seconds since 1970 by the shelf's clock: hosts' clocks differ."""
+
 
 class Shelf(Protocol):
     """Where an account's token lies for all workers; renewing it is a lease."""
 
     def read(self) -> Sealed | None:
         """The stored token, or None."""
+
+    def time(self) -> float:
+        """Seconds since 1970 by the shelf's clock."""
 
     def claim(self, version: int, seconds: float) -> str | None:
         """The right to renew for so many seconds; None unless the stored version is still
@@ -72,7 +80,7 @@ class Access(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Token:
-    """What the token endpoint gave; ``renew_at`` in seconds since 1970."""
+    """What the token endpoint gave; ``renew_at`` in seconds since 1970 by the shelf's clock."""
 
     access_token: str
     refresh_token: str | None
@@ -85,7 +93,7 @@ class Tokens:
     def __init__(
         self, account: VonageAccount | VoipnowAccount, shelf: Shelf, http: httpx.Client
     ) -> None:
-        self._timeout_seconds = account.timeout_seconds
+        self._account = account
         self._login = login(account)
         self._shelf = shelf
         self._http = http
@@ -99,8 +107,8 @@ class Tokens:
         """
         if self._login.standing is not None:
             return Access(self._login.standing, 0)
-        version, token = self._stored()
-        if token is not None and time.time() < token.renew_at:
+        version, token, read_at = self._stored()
+        if token is not None and read_at < token.renew_at:
             return Access(SecretStr(token.access_token), version)
         return self.renew(version)
 
@@ -112,8 +120,8 @@ class Tokens:
             raise BadCredentials(
                 self._login.provider, "the provider refuses the account's access_token"
             )
-        until = time.monotonic() + self._timeout_seconds
-        with within(self._timeout_seconds):
+        until = time.monotonic() + self._account.timeout_seconds
+        with within(self._account.timeout_seconds):
             while (access := self._newer(failed_version)) is None:
                 if time.monotonic() > until:
                     raise Unreachable(
@@ -125,11 +133,11 @@ class Tokens:
 
     def _newer(self, failed_version: int) -> Access | None:
         """A newer token, of another or renewed here; None while another renews it."""
-        version, token = self._stored()
+        version, token, _ = self._stored()
         if token is not None and version != failed_version:
             return Access(SecretStr(token.access_token), version)
         # Half of the time, so that who waits for a holder that died has the other half.
-        seconds = self._timeout_seconds / 2
+        seconds = self._account.timeout_seconds / 2
         claim = self._shelf.claim(version, seconds)
         if claim is None:
             return None
@@ -167,9 +175,9 @@ class Tokens:
             return None
 
     def _asked(self, request: httpx.Request, what: str) -> Token:
-        answer = exchange(self._http, request, provider=self._login.provider, what=what)
+        answer = exchange(self._http, request, account=self._account, operation="login", what=what)
         del request
-        token = _token(answer) if answer.status == 200 else None
+        token = _token(answer, self._shelf.time()) if answer.status == 200 else None
         if token is None:
             raise self._refusal(answer, what)
         return token
@@ -191,15 +199,16 @@ class Tokens:
             "POST", self._login.address, data={**grant, **self._login.client}
         )
 
-    def _stored(self) -> tuple[int, Token | None]:
+    def _stored(self) -> tuple[int, Token | None, float]:
+        """The version, the token where there is one, and when it was read."""
         sealed = self._shelf.read()
         if sealed is None:
-            return 0, None
-        try:
-            return sealed.version, Token(**json.loads(self._fernet().decrypt(sealed.ciphertext)))
-        except (InvalidToken, ValueError, TypeError):
-            # Sealed under another secret: the account's credentials were changed since.
-            return sealed.version, None
+            return 0, None, 0.0
+        token = None
+        # Sealed under another secret, it can not be read: the credentials were changed since.
+        with suppress(InvalidToken, ValueError, TypeError):
+            token = Token(**json.loads(self._fernet().decrypt(sealed.ciphertext)))
+        return sealed.version, token, sealed.read_at
 
     def _seal(self, token: Token) -> bytes:
         return self._fernet().encrypt(json.dumps(asdict(token)).encode())
@@ -210,7 +219,7 @@ class Tokens:
         return Fernet(base64.urlsafe_b64encode(kdf.derive("\0".join(self._login.secrets).encode())))
 
 
-def _token(answer: Answer) -> Token | None:
+def _token(answer: Answer, now: float) -> Token | None:
     """The token in an answer, or None where there is none that could be sent."""
     try:
         content = json.loads(answer.body)
@@ -226,5 +235,5 @@ def _token(answer: Answer) -> Token | None:
     return Token(
         access_token,
         refresh_token if isinstance(refresh_token, str) and refresh_token else None,
-        time.time() + life - min(_EARLY_SECONDS, life / 10),
+        now + life - min(_EARLY_SECONDS, life / 10),
     )

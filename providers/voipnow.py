@@ -29,6 +29,8 @@ __all__ = ["NoFittingView", "Recorded", "Voipnow", "fitting_view"]
 
 #: The server lists at most 5000 calls and begins at 4999 at the latest (providers.md 3.4).
 _COUNT = 500
+#: The words under which actions are measured.
+_OPERATIONS = {"StartRecording": "recording_start", "StopRecording": "recording_stop"}
 _LAST_START = 4999
 
 
@@ -113,6 +115,7 @@ class Voipnow:
 
     def _page(self, user_id: str, extension: str, query: Mapping[str, str | int]) -> answers.Page:
         answer = self._requests.answer(
+            "call_list",
             "GET",
             _path(user_id, extension),
             "the list of calls",
@@ -159,6 +162,7 @@ class Voipnow:
         fields.check(call_id=call_id, view_id=view_id, extension=extension, user_id=user_id)
         what = f"{action['action']} of view {view_id} of call {call_id}"
         answer = self._requests.answer(
+            _OPERATIONS[action["action"]],
             "PUT",
             f"{_path(user_id, extension)}/{call_id}",
             what,

@@ -14,7 +14,7 @@ from .deadline import Transport, within
 from .exchange import Answer, connected, exchange
 from .headers import date_of
 from .tokens import Access, Shelf, Tokens
-from .voipnow_refusals import NAME, refusal
+from .voipnow_refusals import refusal
 
 _SUCCESS = (200, 204)
 #: A token that has ended is 401 in the vendor's list; its own sample application renews on 403.
@@ -45,31 +45,33 @@ class Requests:
         """Give the connections back."""
         self._http.close()
 
-    def answer(self, method: str, path: str, what: str, **content: Any) -> Answer:
-        """A whole answer of success; ``content`` is httpx's params or json. After a 401 or a 403
-        the token is renewed once, unless another worker has done so, and the request sent again.
+    def answer(self, operation: str, method: str, path: str, what: str, **content: Any) -> Answer:
+        """A whole answer of success; ``content`` is httpx's params or json, ``operation`` the word
+        under which the request is measured. After a 401 or a 403 the token is renewed once, unless
+        another worker has done so, and the request sent again.
 
         Raises what voipnow_refusals makes of any other answer, and Unreachable and Uncertain for
         what befell the connection.
         """
         access = self._tokens.access()
-        answer = self._exchanged(access, method, path, what, **content)
+        answer = self._exchanged(operation, access, method, path, what, **content)
         if answer.status in _RENEWING:
             access = self._tokens.renew(access.version)
-            answer = self._exchanged(access, method, path, what, **content)
+            answer = self._exchanged(operation, access, method, path, what, **content)
         if answer.status not in _SUCCESS:
             raise refusal(answer, what)
         return answer
 
     def _exchanged(
-        self, access: Access, method: str, path: str, what: str, **content: Any
+        self, operation: str, access: Access, method: str, path: str, what: str, **content: Any
     ) -> Answer:
         self._before_call()
         with within(self._account.timeout_seconds):
             answer = exchange(
                 self._http,
                 self._request(access, method, path, **content),
-                provider=NAME,
+                account=self._account,
+                operation=operation,
                 what=what,
             )
         self.provider_time = date_of(answer.headers) or self.provider_time

@@ -103,7 +103,9 @@ class Vonage:
         smaller. Raises NotFound past the end, where the provider answers so.
         """
         query = {**filters, "order": order, "page": page, "page_size": page_size}
-        answer = self._calls.answer("GET", self._company, "the list of recordings", params=query)
+        answer = self._calls.answer(
+            "recording_list", "GET", self._company, "the list of recordings", params=query
+        )
         if answer.status == 204:
             return {"recordings": [], "page": page, "page_size": page_size}
         return answers.page(answer.body, asked=page, page_size=page_size)
@@ -152,7 +154,8 @@ class Vonage:
     def recording(self, recording_id: str) -> dict[str, Any]:
         """One recording, every field of the vendor's. Raises NotFound."""
         what = f"recording {recording_id}"
-        answer = self._calls.answer("GET", f"{self._company}/{_component(recording_id)}", what)
+        path = f"{self._company}/{_component(recording_id)}"
+        answer = self._calls.answer("recording_get", "GET", path, what)
         return answers.recording(answer.body, what)
 
     def delete(self, recording_id: str) -> bool:
@@ -160,7 +163,7 @@ class Vonage:
         path = f"{self._company}/{_component(recording_id)}"
         what = f"the deletion of recording {recording_id}"
         try:
-            answers.deleted(self._calls.answer("DELETE", path, what).body, what)
+            answers.deleted(self._calls.answer("recording_delete", "DELETE", path, what).body, what)
         except (NotFound, Gone):
             return False
         return True
@@ -172,7 +175,8 @@ class Vonage:
         success (question 19).
         """
         what = "the creation of an export"
-        answer = self._calls.answer("POST", f"{self._company}/export", what, json=dict(filters))
+        path = f"{self._company}/export"
+        answer = self._calls.answer("export_create", "POST", path, what, json=dict(filters))
         return answers.job_ids(answer.body)
 
     @contextmanager
@@ -184,7 +188,7 @@ class Vonage:
         """
         path = f"/api/audio/recording/{_component(recording_id)}"
         what = f"the audio of recording {recording_id}"
-        with self._calls.file(path, {}, what, etag, offset) as answer:
+        with self._calls.file("recording_audio", path, {}, what, etag, offset) as answer:
             if answer.status not in _FILE:
                 raise refusal(answer, what)
             yield Body(NAME, answer, asked=offset, etag=etag)
@@ -203,7 +207,8 @@ class Vonage:
         what = f"export {provider_job_id}"
         # India's names are jobId and userName; the sibling API spells them otherwise.
         query = {"jobId": provider_job_id, "userName": self._account.login_name or ""}
-        with self._calls.file("/api/bulkDownload/retrieve", query, what, etag, offset) as answer:
+        path = "/api/bulkDownload/retrieve"
+        with self._calls.file("export_retrieve", path, query, what, etag, offset) as answer:
             if answer.status not in _FILE:
                 raise self._no_file(answer, what)
             body = Body(NAME, answer, asked=offset, etag=etag)

@@ -16,7 +16,7 @@ from .deadline import Transport, within
 from .exchange import Answer, connected, exchange
 from .headers import date_of
 from .tokens import Access, Shelf, Tokens
-from .vonage_refusals import NAME, is_not_subscribed, refusal
+from .vonage_refusals import is_not_subscribed, refusal
 
 _SUCCESS = (200, 201, 202, 204)
 
@@ -45,20 +45,27 @@ class Calls:
         """Give the connections back."""
         self._http.close()
 
-    def answer(self, method: str, path: str, what: str, **content: Any) -> Answer:
-        """A whole answer of success; ``content`` is httpx's params or json.
+    def answer(self, operation: str, method: str, path: str, what: str, **content: Any) -> Answer:
+        """A whole answer of success; ``content`` is httpx's params or json, ``operation`` the word
+        under which the request is measured.
 
         Raises what ``what`` was answered with, as vonage_refusals says, and Unreachable and
         Uncertain for what befell the connection.
         """
-        with self._answered(method, path, what, content) as answer:
+        with self._answered(operation, method, path, what, content) as answer:
             if answer.status not in _SUCCESS:
                 raise refusal(answer, what)
             return answer
 
     @contextmanager
     def file(
-        self, path: str, params: Mapping[str, str], what: str, etag: str | None, offset: int
+        self,
+        operation: str,
+        path: str,
+        params: Mapping[str, str],
+        what: str,
+        etag: str | None,
+        offset: int,
     ) -> Iterator[Answer]:
         """An answer whose body of 200 or 206 is still to come; other statuses are for the caller.
 
@@ -70,17 +77,18 @@ class Calls:
         if offset and is_strong(etag):
             headers = {"Range": f"bytes={offset}-", "If-Range": etag}
             with self._answered(
-                "GET", path, what, {**content, "headers": headers}, (200, 206)
+                operation, "GET", path, what, {**content, "headers": headers}, (200, 206)
             ) as answer:
                 if not begins_anew(answer, etag, offset):
                     yield answer
                     return
-        with self._answered("GET", path, what, content, streamed=(200, 206)) as answer:
+        with self._answered(operation, "GET", path, what, content, streamed=(200, 206)) as answer:
             yield answer
 
     @contextmanager
     def _answered(
         self,
+        operation: str,
         method: str,
         path: str,
         what: str,
@@ -89,10 +97,10 @@ class Calls:
     ) -> Iterator[Answer]:
         """An answer to a token that holds: after a 401, one renewal and a second try."""
         access = self._tokens.access()
-        answer = self._exchanged(access, method, path, what, content, streamed)
+        answer = self._exchanged(operation, access, method, path, what, content, streamed)
         if answer.status == 401 and not is_not_subscribed(answer):
             access = self._tokens.renew(access.version)
-            answer = self._exchanged(access, method, path, what, content, streamed)
+            answer = self._exchanged(operation, access, method, path, what, content, streamed)
         try:
             yield answer
         finally:
@@ -100,6 +108,7 @@ class Calls:
 
     def _exchanged(
         self,
+        operation: str,
         access: Access,
         method: str,
         path: str,
@@ -112,7 +121,8 @@ class Calls:
             answer = exchange(
                 self._http,
                 self._request(access, method, path, **content),
-                provider=NAME,
+                account=self._account,
+                operation=operation,
                 what=what,
                 streamed=streamed,
             )

@@ -86,6 +86,12 @@ class Attempt:
         if stopping.is_set():
             raise GiveBack
 
+    def calls_last(self, timeout_seconds: float) -> None:
+        """From now on its signs of life may be as far apart as a call with this timeout can last:
+        connecting and answering, and one more renewal.
+        """
+        self.quiet_seconds = 2 * timeout_seconds + ledger().leases.seconds
+
     def note(self, **work: Any) -> None:
         """Add to what is known of the work so far, before it goes on."""
         self.job.work.update(work)
@@ -194,4 +200,5 @@ def _end(attempt: Attempt, state: str, outcome: Ended) -> Job:
         error=None if error is None else stored(error),
         owed=outcome.owed,
         own_task=attempt.task_id,
+        contradicts=None if error is None else error.contradicts,
     )

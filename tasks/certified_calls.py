@@ -91,7 +91,7 @@ def _parameters(asked: RequestCall, account: GsmblockchainAccount) -> dict[str, 
 def request_call(attempt: Attempt) -> Job:
     """Ask the platform for a certified call, at most once: {job_id, state, platform_phone}."""
     account = calling_account(attempt.job.account)
-    attempt.quiet_seconds = 2 * account.timeout_seconds + ledger().leases.seconds
+    attempt.calls_last(account.timeout_seconds)
     deadline = Deadline(attempt)
     deadline.refuse_late()
     attempt.check()

@@ -13,7 +13,8 @@ from config.settings import settings
 from providers import errors as provider
 from providers.errors import ProviderError
 
-from . import errors
+from . import errors, measures
+from .alerts import credentials_accepted, credentials_refused
 from .attempt import Attempt, Wait
 from .resources import ledger
 
@@ -34,9 +35,12 @@ def consequences(attempt: Attempt, *, waits_for_credentials: bool) -> Iterator[N
     except NoSpace as error:
         raise Wait(f"the disk is full: {error}", settings().poll_max_seconds) from None
     except ArchiveError as error:
+        if isinstance(error, Contradiction):
+            counted = measures.verification_failures
+            counted.labels(attempt.job.account, measures.CONTRADICTION).inc()
         raise public(error) from None
     else:
-        ledger().accounts.alert_once(attempt.job.account, None)
+        credentials_accepted(attempt.job.account)
 
 
 def _provider(attempt: Attempt, error: ProviderError, *, waits_for_credentials: bool) -> NoReturn:
@@ -63,8 +67,7 @@ def _refused(attempt: Attempt, error: ProviderError) -> Wait:
     alias, seconds = attempt.job.account, settings().poll_max_seconds
     reason = f"the provider refuses the credentials of account {alias}: {error}; tried on"
     ledger().accounts.postpone(alias, seconds, reason)
-    alert = (attempt.job.job_id, {"message": reason})
-    ledger().accounts.alert_once(alias, "credentials", owed=alert)
+    credentials_refused(alias, reason, attempt.job.job_id)
     return Wait(reason, seconds)
 
 
@@ -85,5 +88,7 @@ def public(error: ProviderError | ArchiveError) -> errors.JobError:
     ]
     for kind, shown in named:
         if isinstance(error, kind):
-            return shown(f"not done: {error}")
+            failure = shown(f"not done: {error}")
+            failure.contradicts = error.path if isinstance(error, Contradiction) else None
+            return failure
     return errors.Uncertain(f"unknown: {error}")

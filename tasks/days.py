@@ -27,7 +27,8 @@ def open_day(
     """
     account = vonage_account(alias)
     timezone = windows.zone(account)
-    today = windows.local_day(datetime.now(UTC), timezone)
+    now = datetime.fromtimestamp(ledger().database.time(), UTC)
+    today = windows.local_day(now, timezone)
     if day >= today:
         raise errors.InvalidArgument(
             f"not done: day: {day} is not over in {timezone}; ask for it tomorrow"

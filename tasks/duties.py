@@ -1,4 +1,6 @@
-"""Discharging what is owed: receipts, chain entries, notifications, alerts."""
+"""Discharging what is owed: receipts, chain entries, notifications, alerts. Their webhooks are sent
+apart (`alerts`): who receives them may hang.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,19 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from archive import chain
-from archive.errors import ArchiveError, StoreAway
+from archive.errors import ArchiveError, Contradiction, StoreAway
+from config.logging import bind
+from ledger.alerts import archive_contradiction
 from ledger.obligations import Obligation
 
+from . import measures
+from .alerts import tell
+from .heads import heads
 from .message import notify
 from .receipts import keep_receipt
 from .resources import ledger, store
 
 _log = logging.getLogger(__name__)
-_alerts = logging.getLogger("earwitness.alerts")
 
 #: How many obligations one round takes up.
 BATCH = 50
@@ -37,8 +43,15 @@ def discharge_due() -> int:
         together = list(group)
         batches = [together] if kind == "chain" else [[one] for one in together]
         for batch in batches:
-            done += _discharge(kind, account, batch)
+            with bind(account=account, job_id=_one_job(batch)):
+                done += _discharge(kind, account, batch)
     return done
+
+
+def _one_job(batch: Sequence[Obligation]) -> str | None:
+    """The job that owes all of it, where it is one."""
+    ids = {one.job_id for one in batch}
+    return ids.pop() or None if len(ids) == 1 else None
 
 
 def _discharge(kind: str, account: str, batch: Sequence[Obligation]) -> int:
@@ -51,11 +64,17 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation]) -> int:
         elif kind == "notify":
             _notify(batch[0])
         else:
-            _alerts.error("%s", batch[0].payload["message"])
+            tell(batch[0])
     except _NOT_NOW as error:
+        measures.obligations_tried.labels(kind, "failed").inc(len(ids))
         ledger().obligations.failed(ids, str(error))
         _log.warning("%s of %s is owed: %s", kind, account, error)
+        if isinstance(error, Contradiction):
+            message = f"the {kind} of job {batch[0].job_id} ({account}) can not be kept: {error}"
+            found = archive_contradiction(error.path, account, message, batch[0].job_id)
+            ledger().alerts.open(found)
         return 0
+    measures.obligations_tried.labels(kind, "done").inc(len(ids))
     ledger().obligations.discharged(ids)
     return len(ids)
 
@@ -65,6 +84,7 @@ def _chain(account: str, batch: Sequence[Obligation]) -> None:
     head = chain.append(
         store(), account, [{"path": path, "sha256": entries[path]} for path in sorted(entries)]
     )
+    heads.noted(head)
     _log.info("chain head of %s: entry %d, %s", account, head.n, head.sha256)
 
 

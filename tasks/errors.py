@@ -23,7 +23,12 @@ from __future__ import annotations
 
 
 class JobError(Exception):
-    """Root; its only argument is the message."""
+    """Root; its only argument is the message.
+
+    ``contradicts`` is the path in the archive where something else stands than was to be kept.
+    """
+
+    contradicts: str | None = None
 
 
 class InvalidArgument(JobError):

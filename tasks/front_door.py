@@ -13,7 +13,7 @@ from celery import Task, shared_task
 from celery.exceptions import Ignore, Reject
 from celery.utils.time import maybe_iso8601
 
-from config.logging import bind
+from config.logging import of_task
 from ledger.errors import LedgerAway, LedgerError
 from ledger.job import Job
 from ledger.requests import Request
@@ -110,7 +110,7 @@ def plain_task(
         def body(_task: Task, *positional: Any, **given: Any) -> Any:
             _refuse_positional(positional)
             try:
-                return answer(parse(arguments, given))
+                return answer(_parsed(arguments, given))
             except LedgerError as error:
                 raise _public(error) from None
 
@@ -136,20 +136,20 @@ def _asked(
 ) -> Any:
     """Open the row or join it, and answer at once where the job has ended already."""
     _refuse_positional(positional)
-    asked = parse(arguments, given)
-    notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None  # type: ignore[attr-defined]
+    asked = _parsed(arguments, given)
+    notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None
     try:
         job, number = _patiently(lambda: _opened(request_of(asked, task.request.id), task, notify))
     except LedgerError as error:
         raise _public(error) from None
-    with bind(job_id=job.job_id, account=job.account):
-        if job.ended:
-            return replay(job)
-        _log.info("%s accepted" if number is not None else "%s joined", job.kind)
-        show_waiting(task, job)
-        if number is not None:
-            publish_first(job, number)
-        raise Ignore
+    of_task(job_id=job.job_id, account=job.account)
+    if job.ended:
+        return replay(job)
+    _log.info("%s accepted" if number is not None else "%s joined", job.kind)
+    show_waiting(task, job)
+    if number is not None:
+        publish_first(job, number)
+    raise Ignore
 
 
 def _asked_at_once(
@@ -162,8 +162,8 @@ def _asked_at_once(
 ) -> Any:
     """Open the row and do its work here and now, or join it where it is there."""
     _refuse_positional(positional)
-    asked = parse(arguments, given)
-    notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None  # type: ignore[attr-defined]
+    asked = _parsed(arguments, given)
+    notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None
     made = request_of(asked, task.request.id)
     assert isinstance(made, Request)
     request = _expiring(made, task.request.expires)
@@ -172,14 +172,14 @@ def _asked_at_once(
         job, lease = _patiently(lambda: ledger().work.begin(request, by=by, notify=notify))
     except LedgerError as error:
         raise _public(error) from None
-    with bind(job_id=job.job_id, account=job.account):
-        if lease is not None:
-            return finished(task, run, job, lease)
-        if job.ended:
-            return replay(job)
-        _log.info("%s joined", job.kind)
-        show_waiting(task, job)
-        raise Ignore
+    of_task(job_id=job.job_id, account=job.account)
+    if lease is not None:
+        return finished(task, run, job, lease)
+    if job.ended:
+        return replay(job)
+    _log.info("%s joined", job.kind)
+    show_waiting(task, job)
+    raise Ignore
 
 
 def _expiring(request: Request, expires: Any) -> Request:
@@ -220,6 +220,13 @@ def _patiently(work: Callable[[], Opened]) -> Opened:
                 raise Reject(str(error), requeue=True) from None
             _log.warning("%s; the message is kept and tried again", error)
             time.sleep(1)
+
+
+def _parsed(arguments: type[Arguments], given: dict[str, Any]) -> Any:
+    """The validated arguments; from now on the task's lines say whose account it is."""
+    asked = parse(arguments, given)
+    of_task(account=getattr(asked, "account", None))
+    return asked
 
 
 def _refuse_positional(positional: tuple[Any, ...]) -> None:

@@ -10,7 +10,7 @@ from celery.exceptions import Ignore
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from config.logging import bind
+from config.logging import of_task
 from config.queues import DOWNLOADS
 from config.settings import settings
 from ledger import states
@@ -18,7 +18,7 @@ from ledger.errors import LeaseLost, LedgerAway, LedgerError
 from ledger.job import Job
 from ledger.leases import Lease
 
-from . import errors
+from . import errors, measures
 from .attempt import Attempt, Run, carry_out
 from .resources import ledger, transfer_slots
 from .shown import shown_arguments
@@ -44,14 +44,14 @@ def heed(task: Task, run: Run, job_id: str, number: int | None) -> Any:
 def _hinted(task: Task, run: Run, job_id: str, number: int | None) -> Any:
     """Take up the job of a hint, or answer for it, or leave it to whom it belongs."""
     job = ledger().jobs.job(job_id)
-    with bind(job_id=job.job_id, account=job.account):
-        if job.ended:
-            return replay(job)
-        job = _attempted(task, run, job, number)
-        if job.ended:
-            return replay(job)
-        show_waiting(task, job)
-        raise Ignore
+    of_task(job_id=job.job_id, account=job.account)
+    if job.ended:
+        return replay(job)
+    job = _attempted(task, run, job, number)
+    if job.ended:
+        return replay(job)
+    show_waiting(task, job)
+    raise Ignore
 
 
 def finished(task: Task, run: Run, job: Job, lease: Lease) -> Any:
@@ -97,6 +97,7 @@ def _attempted(task: Task, run: Run, job: Job, number: int | None) -> Job:
 
 def replay(job: Job) -> Any:
     """The outcome of a job that has ended, for Celery to store: its result or its exception."""
+    measures.results_told.labels(job.kind, job.state).inc()
     if job.state == states.DONE:
         return {"job_id": job.job_id, **(job.result or {})}
     raise errors.replayed(job.error) from None

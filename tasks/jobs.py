@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from config.logging import bind, of_task
 from ledger.errors import LedgerError, NotPossible
 from ledger.job import Job
 
@@ -71,10 +72,13 @@ def retry(job: Job, *, by: str, note: str) -> Job:
 
 
 def _meant(asked: NameJob) -> Job:
-    if asked.job_id is not None:
-        return ledger().jobs.job(asked.job_id)
-    assert asked.task_id is not None
-    return ledger().jobs.job(_asked_by(asked.task_id))
+    job_id = asked.job_id
+    if job_id is None:
+        assert asked.task_id is not None
+        job_id = _asked_by(asked.task_id)
+    job = ledger().jobs.job(job_id)
+    of_task(job_id=job.job_id, account=job.account)
+    return job
 
 
 def _asked_by(task_id: str) -> str:
@@ -86,9 +90,11 @@ def _asked_by(task_id: str) -> str:
 
 def cancel_revoked(task_id: str) -> None:
     """Celery's revoke is treated as a cancel (design 4)."""
+    job_id = None
     try:
         job_id = ledger().waiters.job_of(task_id)
         if job_id is not None:
             ledger().decisions.cancel(job_id, by="celery revoke", why="revoked")
     except LedgerError as error:
-        _log.warning("task %s was revoked, but its job was not cancelled: %s", task_id, error)
+        with bind(task_id=task_id, job_id=job_id):
+            _log.warning("the task was revoked, but its job was not cancelled: %s", error)

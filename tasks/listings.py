@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from providers.errors import ProviderError, Throttled, Uncertain, Unreachable
+from providers.errors import BadCredentials, ProviderError, Throttled, Uncertain, Unreachable
 
+from .alerts import credentials_accepted, credentials_refused
 from .consequences import public, throttled
 
 #: Three tries within half a minute.
@@ -43,7 +44,7 @@ def answered(alias: str, ask: Callable[[], Answer]) -> Answer:
     tries = iter((*_TRY_AGAIN_AFTER, None))
     while True:
         try:
-            return ask()
+            found = ask()
         except Throttled as error:
             seconds = throttled(alias, error)
             if waited or seconds > _LONGEST_PAUSE_SECONDS:
@@ -55,5 +56,11 @@ def answered(alias: str, ask: Callable[[], Answer]) -> Answer:
             if pause is None:
                 raise public(error) from None
             time.sleep(pause)
+        except BadCredentials as error:
+            credentials_refused(alias, f"account {alias}: {error}")
+            raise public(error) from None
         except ProviderError as error:
             raise public(error) from None
+        else:
+            credentials_accepted(alias)
+            return found

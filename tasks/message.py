@@ -11,8 +11,10 @@ from celery.worker.request import Request as CeleryRequest
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from config.logging import bind, received
 from config.masking import mask
 from config.queues import DUE
+from config.settings import settings
 from ledger.hints import Hint
 from ledger.job import Job
 
@@ -25,6 +27,8 @@ _BROKER_AWAY = (OperationalError, RedisError, OSError)
 #: The header that makes a message a hint: the job's id. A hint has no arguments.
 JOB_HEADER = "earwitness_job"
 NUMBER_HEADER = "earwitness_hint"
+#: Whose job it is, for the log alone.
+ACCOUNT_HEADER = "earwitness_account"
 
 #: What a revoked task id means is decided elsewhere; the worker hands the ids over here.
 revoked_listeners: list[Callable[[str], None]] = []
@@ -42,6 +46,18 @@ class Message(CeleryRequest):
         self._kwargsrepr = shown_arguments(self._kwargs if isinstance(self._kwargs, dict) else {})
         self._request_dict["argsrepr"] = self._argsrepr
         self._request_dict["kwargsrepr"] = self._kwargsrepr
+        received(self.id, **self.said)
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What the message says of its job and account, for the log."""
+        given = self._kwargs if isinstance(self._kwargs, dict) else {}
+        alias = self._request_dict.get(ACCOUNT_HEADER) or given.get("account")
+        known = isinstance(alias, str) and alias in settings().accounts
+        return {
+            "job_id": self._request_dict.get(JOB_HEADER),
+            "account": alias if known else None,
+        }
 
     @property
     def is_hint(self) -> bool:
@@ -56,9 +72,10 @@ class Message(CeleryRequest):
         """Acknowledge a hint before it runs: the row protects the job, and a transfer of hours
         would otherwise be delivered again every 30 seconds.
         """
-        super().on_accepted(pid, time_accepted)
-        if self.is_hint:
-            self.acknowledge()
+        with bind(task_id=self.id, **self.said):
+            super().on_accepted(pid, time_accepted)
+            if self.is_hint:
+                self.acknowledge()
 
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's signature
         """Send an event, which Flower and anybody on this Redis may read: results and errors lose
@@ -81,7 +98,8 @@ class Message(CeleryRequest):
 
     def revoked(self) -> bool:
         """A revoked task is a cancelled job."""
-        revoked = bool(super().revoked())
+        with bind(task_id=self.id, **self.said):
+            revoked = bool(super().revoked())
         if revoked:
             for listener in revoked_listeners:
                 listener(self.id)
@@ -95,7 +113,11 @@ def publish(hint: Hint) -> None:
     """
     amqp = current_app.amqp
     message = amqp.create_task_message(hint.task_id, f"earwitness.{hint.kind}", (), {})
-    headers = {JOB_HEADER: hint.job_id, NUMBER_HEADER: hint.number}
+    headers = {
+        JOB_HEADER: hint.job_id,
+        NUMBER_HEADER: hint.number,
+        ACCOUNT_HEADER: hint.account,
+    }
     with current_app.producer_or_acquire() as producer:
         amqp.send_task_message(
             producer,
@@ -112,9 +134,10 @@ def publish_first(job: Job, number: int) -> None:
     a sweeper announces the job in its time.
     """
     try:
-        publish(Hint(job.job_id, job.kind, job.task_id, job.queue, number))
+        publish(Hint(job.job_id, job.kind, job.task_id, job.queue, number, job.account))
     except _BROKER_AWAY as error:
-        _log.warning("job %s is accepted; its hint waits for Redis (%s)", job.job_id, error)
+        with bind(job_id=job.job_id, account=job.account):
+            _log.warning("job %s is accepted; its hint waits for Redis (%s)", job.job_id, error)
 
 
 def notify(task_id: str, task: str, queue: str, kwargs: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from config.accounts import VonageAccount
 from config.logging import bind
 from config.settings import settings
+from ledger.alerts import DAY, Alert
 from ledger.errors import LedgerAway
 
 from . import days, windows
@@ -24,7 +25,7 @@ _log = logging.getLogger(__name__)
 @plain_task("nightly.plan", PlanNights)
 def plan_nights(_: PlanNights) -> dict[str, Any]:
     """Open every export that is due: ``{opened: {account: number}, failed: [account]}``."""
-    return plan(datetime.now(UTC))
+    return plan(datetime.fromtimestamp(ledger().database.time(), UTC))
 
 
 def plan(now: datetime) -> dict[str, Any]:
@@ -39,12 +40,25 @@ def plan(now: datetime) -> dict[str, Any]:
         with bind(account=account.alias):
             try:
                 opened[account.alias] = plan_account(account, now)
+                ledger().alerts.close(unplanned_cause(account.alias))
             except LedgerAway:
                 raise
-            except Exception:  # noqa: BLE001 - logged; the other accounts' nights must come
+            except Exception as error:  # noqa: BLE001 - logged; the other accounts' nights must come
                 _log.exception("the nights of account %s could not be planned", account.alias)
                 failed.append(account.alias)
+                ledger().alerts.open(_unplanned(account.alias, error))
     return {"opened": opened, "failed": failed}
+
+
+def unplanned_cause(alias: str) -> str:
+    """The cause that no night of an account can be planned."""
+    return f"{DAY}:{alias}:planning"
+
+
+def _unplanned(alias: str, error: Exception) -> Alert:
+    why = f"{type(error).__name__}: {error}"
+    message = f"the nights of account {alias} could not be planned: {why}; see the workers' logs"
+    return Alert(unplanned_cause(alias), DAY, alias, message)
 
 
 def plan_account(account: VonageAccount, now: datetime) -> int:

@@ -9,7 +9,7 @@ from providers.ozeki import Ozeki
 
 from .attempt import Attempt, Wait
 from .errors import InvalidArgument
-from .resources import account, ledger
+from .resources import account
 from .turns import take_turn
 
 
@@ -28,7 +28,7 @@ def client(attempt: Attempt, wait: Callable[[str, float], Exception] = Wait) -> 
     deadline; a pause of the account or a far turn raises what ``wait`` makes of it.
     """
     found = ozeki_account(attempt.job.account)
-    attempt.quiet_seconds = 2 * found.timeout_seconds + ledger().leases.seconds
+    attempt.calls_last(found.timeout_seconds)
 
     def before_call() -> None:
         attempt.check()

@@ -108,7 +108,9 @@ def _list(attempt: Attempt, vonage: Vonage, reconciliation: Reconciliation) -> N
 
 
 def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> dict[str, Any] | None:
-    """What earlier generations of the day have archived already, and the newest one's manifest."""
+    """What earlier generations of the day have archived already, and the newest one's manifest; it
+    speaks for no complete day any more where a file that it names is gone.
+    """
     if "day" not in attempt.job.parameters:
         return None
     known = manifest.latest(
@@ -117,12 +119,19 @@ def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> dict[str, Any]
         runs.folder_day(attempt.job),
         before=attempt.job.parameters["generation"],
     )
-    if known is not None:
-        for line in manifest.lines(store(), known):
-            if not line.get("missing"):
-                place: dict[str, Any] = {key: line[key] for key in _PLACE if key in line}
-                reconciliation.earlier(line["id"], place)
-    return known
+    if known is None:
+        return None
+    there: dict[str, bool] = {}
+    for line in manifest.lines(store(), known):
+        if line.get("missing"):
+            continue
+        path = line["path"]
+        if path not in there:
+            there[path] = store().exists(path)
+        if there[path]:
+            place: dict[str, Any] = {key: line[key] for key in _PLACE if key in line}
+            reconciliation.earlier(line["id"], place)
+    return {**known, "complete": known["complete"] and all(there.values())}
 
 
 def _fill_gaps(attempt: Attempt, vonage: Vonage, reconciliation: Reconciliation) -> None:

@@ -10,7 +10,7 @@ from archive.part import Part
 from archive.store import Stored
 from providers.errors import NotReady
 
-from . import errors
+from . import errors, measures
 from .attempt import Attempt, Wait
 from .consequences import consequences, public
 from .resources import store, zip_limits
@@ -55,11 +55,14 @@ def _keep(
         count = sum(1 for _ in members)
         path = layout.part_path(folder, provider_job_id, sha256)
         stored = store().keep(path, part.path, sha256, on_bytes=lambda _: attempt.check())
-    except (Damaged, Dangerous):
+    except (Damaged, Dangerous) as error:
+        kind = measures.DANGEROUS if isinstance(error, Dangerous) else measures.DAMAGED
+        measures.verification_failures.labels(attempt.job.account, kind).inc()
         # What was refused is not resumed: the next try begins at the first byte.
         part.discard()
         raise
     part.discard()
+    measures.archived_bytes.labels(attempt.job.account).inc(stored.bytes)
     return stored, count
 
 

@@ -111,10 +111,12 @@ def _keep(attempt: Attempt, path: str, write: Any) -> Stored:
         attempt.check()
         return store().keep(path, target, sha256, on_bytes=lambda _: attempt.check())
     except Contradiction as error:
-        raise errors.Damaged(
+        failure = errors.Damaged(
             f"not done: {error}; another worker sealed this run in another way; look at both and "
             "retry the job"
-        ) from None
+        )
+        failure.contradicts = error.path
+        raise failure from None
     finally:
         target.unlink(missing_ok=True)
 

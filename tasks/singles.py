@@ -13,6 +13,7 @@ from archive.store import Stored
 from config.version import VERSION
 from providers.vonage import Vonage
 
+from . import measures
 from .attempt import Attempt, Wait
 from .resources import ledger, store
 from .transfers import Open, fetched
@@ -69,9 +70,11 @@ def keep(attempt: Attempt, single: Single, open_body: Open) -> tuple[Stored, Sto
             path = layout.recording_path(account, single.day, single.recording_id, extension)
             stored = store().keep(path, part.path, sha256, on_bytes=lambda _: attempt.check())
         except Damaged as error:
+            measures.verification_failures.labels(account, measures.DAMAGED).inc()
             raise Damaged(f"recording {single.recording_id}", error.reason) from None
         finally:
             part.discard()
+    measures.archived_bytes.labels(account).inc(stored.bytes)
     metadata = _keep_metadata(attempt, single, stored)
     # At once, not at the job's end: a long run of many must not look unchained to a verification.
     entry = {"path": metadata.path, "sha256": metadata.sha256}

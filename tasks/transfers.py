@@ -11,6 +11,7 @@ from config.settings import settings
 from providers.bodies import Body
 from providers.errors import Uncertain
 
+from . import measures
 from .attempt import Attempt, Wait
 from .resources import account, spool
 
@@ -61,13 +62,15 @@ def fetched(
         attempt.check()
 
     with spool().part(name, on_bytes=alive) as part:
-        content_type = _receive(attempt, part, open_body, Meter(attempt, expected_bytes))
+        with measures.transfers.labels(attempt.job.account).track_inprogress():
+            content_type = _receive(attempt, part, open_body, Meter(attempt, expected_bytes))
         _, sha256 = part.finish()
         yield part, sha256, content_type
 
 
 def _receive(attempt: Attempt, part: Part, open_body: Open, meter: Meter) -> str:
     until = time.monotonic() + settings().transfer_max_hours * 3600
+    received = measures.transferred_bytes.labels(attempt.job.account)
     for _ in range(_MOST_RESTARTS + 1):
         with open_body(part.etag, part.held) as body:
             if body.complete:
@@ -82,6 +85,7 @@ def _receive(attempt: Attempt, part: Part, open_body: Open, meter: Meter) -> str
                     if time.monotonic() > until:
                         raise Wait("the transfer took too long; it is resumed", 0)
                     part.write(chunk)
+                    received.inc(len(chunk))
                     meter.moved(part.held, body.total)
                 return body.content_type
     raise Uncertain(

@@ -10,7 +10,7 @@ from config.queues import DOWNLOADS
 from config.settings import settings
 from ledger.requests import Request
 
-from . import errors
+from . import errors, measures
 from .arguments import VerifyArchive
 from .attempt import Attempt, Ended, Wait
 from .front_door import job_task
@@ -18,8 +18,6 @@ from .resources import account, store
 
 #: One slice of a long verification; then the slot goes to others and the cursor to the ledger.
 _SLICE_SECONDS = 300.0
-#: All accounts at once; no alias looks like this.
-EVERY_ACCOUNT = "*"
 _MOST_NAMED = 20
 
 
@@ -28,7 +26,7 @@ def _request(asked: VerifyArchive, task_id: str) -> Request:
         account(asked.account)
     return Request(
         kind="archive.verify",
-        account=asked.account or EVERY_ACCOUNT,
+        account=asked.account or measures.EVERY_ACCOUNT,
         request_id=asked.request_id or task_id,
         parameters={"account": asked.account},
         queue=DOWNLOADS,
@@ -61,11 +59,11 @@ def verify_archive(attempt: Attempt) -> Ended:
     result: dict[str, Any] = {"files": work["files"], "bytes": work["bytes"], "heads": heads}
     if not problems:
         return Ended(result)
+    measures.found_wrong(problems)
     message = f"{len(problems)} problems in the archive: " + "; ".join(problems[:_MOST_NAMED])
     return Ended(
         {**result, "problems": problems},
         errors.Damaged(f"done: {message}"),
-        [("alert", {"message": message})],
     )
 
 

@@ -15,7 +15,7 @@ from .arguments import StartRecording, StopRecording
 from .attempt import Attempt, Ended
 from .consequences import public, throttled
 from .lateness import Deadline
-from .resources import ledger, voipnow_account
+from .resources import voipnow_account
 from .turns import take_turn
 from .voipnow import client
 
@@ -99,7 +99,7 @@ class _Round:
         self._unknown_before = bool(attempt.job.work.get("may_have_left"))
         self._acts_next = False
         self._actions = 0
-        attempt.quiet_seconds = 2 * self._account.timeout_seconds + ledger().leases.seconds
+        attempt.calls_last(self._account.timeout_seconds)
 
     def carried_out(self, act: Callable[[Recorder], Recording]) -> Recording:
         """The recording as it is sure to be. Raises Wait where it is tried again until

@@ -14,7 +14,7 @@ def client(attempt: Attempt) -> Vonage:
     deadline; a pause of the account or a far turn raises Wait before a call.
     """
     account = vonage_account(attempt.job.account)
-    attempt.quiet_seconds = 2 * account.timeout_seconds + ledger().leases.seconds
+    attempt.calls_last(account.timeout_seconds)
 
     def wait(reason: str, seconds: float) -> Exception:
         return Wait(reason, seconds)

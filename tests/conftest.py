@@ -15,6 +15,7 @@ from config.settings import settings
 from ledger.ledger import Ledger
 
 from . import buckets as object_stores
+from . import unused_ledgers
 from .buckets import Buckets
 from .deployment import Deployment
 from .servers import Postgres, Valkey
@@ -63,12 +64,16 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database: once as an SQLite file, once on PostgreSQL."""
+def ledger_url(
+    request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A ledger that was never used: once as an SQLite file, once on PostgreSQL."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+        path = tmp_path / "ledger.sqlite3"
+        unused_ledgers.copy(tmp_path_factory.getbasetemp() / "unused.sqlite3", path)
+        yield f"sqlite:///{path}"
     else:
-        with request.getfixturevalue("postgres").database() as url:
+        with request.getfixturevalue("postgres").ledger() as url:
             yield url
 
 
@@ -88,7 +93,7 @@ def open_ledger(ledger_url: str) -> Iterator[Callable[..., Ledger]]:
 
 @pytest.fixture
 def ledger(open_ledger: Callable[..., Ledger]) -> Ledger:
-    """An empty ledger, ready for use."""
+    """A ledger that was never used."""
     return open_ledger()
 
 

@@ -258,9 +258,14 @@ class Deployment:
         """Enqueue a task of ours as another application would; its AsyncResult."""
         return app.send_task(f"earwitness.{task}", kwargs=kwargs, queue="earwitness")
 
+    def without_ledger(self) -> None:
+        """Close the test's own ledger: another one may be opened under the same address."""
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+
     def close(self) -> None:
         """End everything that was started."""
         for process in self.processes:
             process.close()
-        if self._ledger is not None:
-            self._ledger.close()
+        self.without_ledger()

@@ -111,12 +111,15 @@ class Scene:
         hooks = Process(command, self.house.environment, self.house.folder / "hooks.log")
         self.house.processes.append(hooks)
         self.processes = [worker, beat, flower, hooks]
-        eventually(self._flower_answers, what="Flower did not start")
+        eventually(self._flower_hears, what="Flower does not hear of the worker")
         eventually(lambda: "listening" in hooks.log(), what="the receiver did not start")
 
-    def _flower_answers(self) -> bool:
+    def _flower_hears(self) -> bool:
+        """Whether it lists the worker, of which it knows by events: what happens now, it shows."""
+        auth = ("ops", FLOWER_PASSWORD)
+        url = f"{self.flower_url}/workers?json=1"
         try:
-            return httpx.get(self.flower_url + "/healthcheck", trust_env=False).is_success
+            return self.node in httpx.get(url, auth=auth, trust_env=False).text
         except httpx.HTTPError:
             return False
 
@@ -175,7 +178,21 @@ class Scene:
             self.house.send(app, "recording.download", account="wrong", recording_id="1"),
         ]
         self.house.send(app, "export.run", account="wrong", day=day)
+        eventually(
+            lambda: self._is_over(app, asked[4].id), within=90, what="the export did not end"
+        )
         self.answers += [(one.id, one.get(timeout=90, propagate=False)) for one in asked]
+
+    def _is_over(self, app: Celery, task_id: str) -> bool:
+        """Whether an export has ended. Which troubles it meets is chance; where one leaves it
+        unknown whether it was created, that rests for 15 minutes, and a person cancels it.
+        """
+        job = self.house.send(app, "job.status", task_id=task_id).get(timeout=30, propagate=False)
+        if isinstance(job, Exception):
+            return False
+        if job["state"] == "waiting" and "created again at" in job["reason"]:
+            self.house.send(app, "job.cancel", task_id=task_id).get(timeout=30, propagate=False)
+        return job["state"] in ("done", "failed", "cancelled")
 
     def calls(self, app: Celery) -> None:
         """A certified call with each misbehaviour, answers that repeat the address among them."""

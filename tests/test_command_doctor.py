@@ -89,6 +89,7 @@ def test_a_healthy_deployment_has_no_errors(
     assert "nothing is overwritten" in found["ok", "archive"]
     assert "without a copy" in found["ok", "spool"]
     assert found["ok", "workers"].count("is consumed by") == 3
+    assert "credentials are taken" in found["ok", "account india"]
     assert str(YESTERDAY) in found["ok", "beat"]
     assert (files(house.archive), files(house.spool)) == before
     assert len(simulators.vonage.secrets()) == logins
@@ -135,21 +136,27 @@ def test_what_belongs_to_another_ledger_is_named(house: Deployment) -> None:
 
 
 def test_what_is_left_undone_is_told(house: Deployment, account: AccountDoor) -> None:
-    """Something owed for an hour with its reason, a failed job, an incomplete day, a resting
-    account, nights that nobody planned.
+    """Something owed for an hour with its reason, an alert that nobody takes, a failed job, an
+    incomplete day, a resting account, nights that nobody planned.
     """
     ledger = house.ledger
+    house.settings.update(ALERT_URL="https://alerts.example.com", ALERT_SECRET="signed")
     job, lease = running(ledger, "r1")
     ledger.work.finish(lease, states.FAILED, reason="not done: no such export")
     ledger.obligations.owe(job.job_id, "india", "chain", {"path": "p", "sha256": "s"})
     (owed,) = ledger.obligations.due(limit=1)
     ledger.obligations.failed([owed.id], "the disk is full")
+    ledger.obligations.owe(job.job_id, "india", "webhook", {"cause": "a"})
+    (owed,) = ledger.obligations.due(limit=1, webhooks=True)
+    ledger.obligations.failed([owed.id], "alerts.example.com did not answer")
     pass_time(ledger, 3600, obligations.c.created_at)
     ledger.accounts.postpone("india", 600, "the provider asked to wait")
     account.seed(YESTERDAY, ZONE, 1)
     status, found = examined(house)
     assert status == 1
     assert "the disk is full" in found["warning", "owed"]
+    assert "1 not delivered" in found["warning", "alerts"]
+    assert "did not answer" in found["warning", "alerts"]
     assert "no such export" in found["warning", "jobs"]
     assert "asked to wait" in found["warning", "account india"]
     assert f"india since {YESTERDAY}" in found["error", "beat"]

@@ -1,4 +1,4 @@
-"""What all workers know of an account at once: its token, its pauses, its turns, its alerts."""
+"""What all workers know of an account at once: its token, its pauses, its turns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import select
 from ledger.ledger import Ledger
 from ledger.schema import accounts
 
-from .ledgers import at_once, in_processes, opened, pass_time
+from .ledgers import at_once, in_processes, pass_time
 
 OpenLedger = Callable[..., Ledger]
 
@@ -137,36 +137,10 @@ def test_turns_are_spaced_across_processes(ledger_url: str) -> None:
     assert min(gaps) > 4
 
 
-def test_people_are_told_once(open_ledger: OpenLedger) -> None:
-    """Of many workers that meet the same trouble, one tells; again only after it was over."""
-    ledgers = [open_ledger() for _ in range(4)]
-    first = ledgers[0]
-    told = at_once(*[lambda x=x: x.accounts.alert_once("india", "credentials") for x in ledgers])
-    assert sorted(told) == [False, False, False, True]
-    assert not first.accounts.alert_once("india", "credentials")
-    assert first.accounts.alert_once("india", "disk")
-    assert first.accounts.alert_once("india", None)
-    assert not first.accounts.alert_once("india", None)
-    assert first.accounts.alert_once("india", "disk")
-
-
-def test_the_alert_comes_with_its_cause(open_ledger: OpenLedger) -> None:
-    """The alert is owed in the transaction that notes its cause: exactly one, whoever dies."""
-    ledgers = [open_ledger() for _ in range(4)]
-    job = opened(ledgers[0])
-    owed = (job.job_id, {"message": "refused"})
-    at_once(*[lambda x=x: x.accounts.alert_once("india", "refused", owed=owed) for x in ledgers])
-    (alert,) = ledgers[0].obligations.due(limit=9)
-    assert (alert.kind, alert.account, alert.payload) == ("alert", "india", {"message": "refused"})
-    ledgers[0].accounts.alert_once("india", None)
-    assert ledgers[0].obligations.due(limit=9) == []
-
-
 def test_an_account_is_one_row(ledger: Ledger) -> None:
     """Whatever is noted of an account first, the rest finds the same row."""
     ledger.accounts.turn("india", 1)
     ledger.accounts.postpone("india", 1, "x")
-    ledger.accounts.alert_once("india", "x")
     ledger.accounts.shelf("india").claim(0, 1)
     aliases = ledger.database.read(lambda c: c.execute(select(accounts.c.alias)).scalars().all())
     assert aliases == ["india"]

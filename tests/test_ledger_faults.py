@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, event, func, select, text
 
 from ledger import states
+from ledger.alerts import Alert
 from ledger.errors import LedgerAway
 from ledger.ledger import Ledger
 from ledger.schema import audit, jobs, waiters
@@ -79,7 +80,8 @@ def test_an_end_whose_answer_was_lost(ledger: Ledger, state: str) -> None:
         job = ledger.work.finish(lease, state, result={"n": 1}, owed=[("chain", {"path": "a"})])
     assert (job.state, job.result) == (state, {"n": 1})
     assert steps(ledger, job.job_id)[1:] == [("pending", "running"), ("running", state)]
-    assert [one.kind for one in ledger.obligations.due(limit=9)] == ["chain"]
+    told = ["alert"] if state == states.FAILED else []
+    assert [one.kind for one in ledger.obligations.due(limit=9)] == ["chain", *told]
 
 
 def test_a_wait_whose_answer_was_lost(ledger: Ledger) -> None:
@@ -151,10 +153,13 @@ def test_a_renewed_token_whose_answers_were_lost(ledger: Ledger) -> None:
 
 
 def test_an_alert_whose_answer_was_lost(ledger: Ledger) -> None:
-    """It is owed, once."""
-    job = opened(ledger)
+    """It is owed, once; so is the word that it is over."""
+    refused = Alert("credentials:india", "credentials", "india", "m")
     with answer_lost(ledger):
-        ledger.accounts.alert_once("india", "refused", owed=(job.job_id, {"message": "m"}))
+        ledger.alerts.open(refused)
+    assert len(ledger.obligations.due(limit=9)) == 1
+    with answer_lost(ledger):
+        ledger.alerts.close(refused.cause)
     assert len(ledger.obligations.due(limit=9)) == 1
 
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,16 @@ def upgrade():
     op.add_column("accounts", sa.Column("nickname", sa.Text()))
     {then}
 '''
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database: once as an SQLite file, once on PostgreSQL."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+    else:
+        with request.getfixturevalue("postgres").database() as url:
+            yield url
 
 
 def _later_release(folder: Path, then: str = "pass") -> Path:
@@ -111,6 +121,26 @@ def test_the_migrations_make_the_schema(ledger: Ledger) -> None:
         return list(compare_metadata(context, metadata))
 
     assert ledger.database.read(differences) == []
+
+
+def test_the_newest_version_is_alembics(ledger: Ledger) -> None:
+    """What the migrations' names say is what Alembic notes when it has run them all."""
+    noted = ledger.database.read(
+        lambda connection: MigrationContext.configure(connection).get_current_revision()
+    )
+    assert noted == newest_version() == ledger.identity.version()
+
+
+def test_alembic_is_left_to_who_migrates(ledger: Ledger, ledger_url: str) -> None:
+    """A process that starts on a ledger of its own version does not load it: starts are quick."""
+    program = (
+        "import sys; from ledger.ledger import Ledger; "
+        f"print(Ledger({ledger_url!r}).identity.prepare(), 'alembic' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [ledger.identity.identity(), "False"]
 
 
 def test_an_older_schema_is_refused_with_the_way_out(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,11 @@ from .ledgers import NOTIFY, QUEUE, answer_lost, at_once, request, steps, taken_
 OpenLedger = Callable[..., Ledger]
 
 
+def decisions(ledger: Ledger) -> list[dict[str, Any]]:
+    """What people are told of calls that need a decision."""
+    return [told for told in owed(ledger, "alert") if told["kind"] == "decision"]
+
+
 def test_a_new_ledger_is_not_in_quarantine(ledger: Ledger) -> None:
     """Until somebody says so; then every process knows, and after it was lifted too."""
     assert not ledger.identity.quarantined()
@@ -53,6 +59,24 @@ def test_both_are_audited_once(ledger: Ledger) -> None:
     assert (last["by"], last["why"]) == ("ana", "compared with the panel")
 
 
+def test_people_are_told_that_it_is_on_and_that_it_is_over(ledger: Ledger) -> None:
+    """Once, with what it means and what to do, however often it is begun; and once when lifted."""
+    for _ in range(2):
+        ledger.identity.quarantine(by="ana", note="restored from Monday")
+    (told,) = ledger.obligations.due(limit=10)
+    assert (told.kind, told.payload["cause"], told.payload["state"]) == (
+        "alert",
+        "quarantine",
+        "open",
+    )
+    for said in ("restored from Monday", "are not placed", "quarantine --lift"):
+        assert said in told.payload["message"]
+    for _ in range(2):
+        ledger.identity.lift(by="ana", note="compared with the panel")
+    (over,) = ledger.obligations.due(limit=10)
+    assert over.payload["state"] == "resolved"
+
+
 @pytest.mark.parametrize("door", ["begin", "open"])
 def test_a_call_that_the_ledger_does_not_know_needs_a_decision(ledger: Ledger, door: str) -> None:
     """At once, without a lease or a hint: people are alerted, the caller is told, nothing is sent
@@ -73,7 +97,7 @@ def test_a_call_that_the_ledger_does_not_know_needs_a_decision(ledger: Ledger, d
     assert "the ledger was restored and does not know whether this call was placed" in job.reason
     assert "look in the provider's panel" in job.reason
     assert steps(ledger, job.job_id) == [(None, "pending"), ("pending", "needs_decision")]
-    assert "python -m worker resolve" in owed(ledger, "alert")[0]["message"]
+    assert "python -m worker resolve" in decisions(ledger)[0]["message"]
     assert [one["kwargs"]["state"] for one in owed(ledger, "notify")] == ["needs_decision"]
     assert ledger.waiters.job_of("t1") == job.job_id
     assert owed(ledger, "receipt") == []
@@ -89,7 +113,7 @@ def test_its_opening_whose_answer_was_lost(ledger: Ledger) -> None:
         job, lease = ledger.work.begin(call(task_id="t1"), by="test", notify=NOTIFY)
     assert (job.state, lease) == (states.NEEDS_DECISION, None)
     assert len(ledger.jobs.history(job.job_id)) == 2
-    assert len(owed(ledger, "alert")) == len(owed(ledger, "notify")) == 1
+    assert len(decisions(ledger)) == len(owed(ledger, "notify")) == 1
 
 
 def test_many_who_ask_at_once_are_one_decision(open_ledger: OpenLedger) -> None:
@@ -100,7 +124,7 @@ def test_many_who_ask_at_once_are_one_decision(open_ledger: OpenLedger) -> None:
         asked = call(account=f"a{n}")
         told = at_once(*[partial(begins, one, asked) for one in (here, there, here, there)])
         assert told == [(asked.job_id, False)] * 4
-    assert len(owed(here, "alert")) == 5
+    assert len(decisions(here)) == 5
 
 
 @pytest.mark.parametrize("placed", [True, False])
@@ -135,7 +159,7 @@ def test_calls_that_have_not_left_need_a_decision_too(ledger: Ledger) -> None:
         assert known["outcome"] == "unknown"
     assert sends(ledger, held) == "LeaseLost"
     assert counted(ledger) == [0]
-    assert len(owed(ledger, "alert")) == 3
+    assert len(decisions(ledger)) == 3
     assert len(owed(ledger, "notify")) == 1
     assert [hint.task_id for hint in ledger.waiters.due(queue=QUEUE, limit=9)] == ["t1"]
 

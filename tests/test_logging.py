@@ -17,7 +17,7 @@ from urllib.parse import quote, quote_plus
 import httpx
 import pytest
 
-from config.logging import bind, configure, mask
+from config.logging import begin_task, bind, configure, end_task, mask, of_task, received
 
 SECRET = 'p@ss/w0rd&"+é <x>'
 
@@ -221,6 +221,51 @@ def test_lines_name_their_job(log_format: str, logged: Callable[[], str]) -> Non
     assert "india" in outer
     assert "task_id" not in outer
     assert "india" not in after
+
+
+def test_a_task_s_lines_name_it_until_its_end(logged: Callable[[], str]) -> None:
+    """Also those that Celery writes when our code has returned; what becomes known of the job on
+    the way stands on the lines from then on. Outside a task nothing is kept.
+    """
+    configure("json")
+    log = logging.getLogger("worker")
+    of_task(job_id="lost")
+    begin_task("t1", account=None)
+    log.info("before")
+    of_task(job_id="j1", account="india")
+    with bind(job_id="j2"):
+        log.info("of another job")
+    log.info("after")
+    end_task()
+    log.info("over")
+    received("t2", job_id="j3")
+    for task_id in ("t2", "t3"):
+        log.info("received", extra={"data": {"id": task_id, "name": "x"}})
+
+    said = [json.loads(line) for line in logged().splitlines()]
+    fields = [{k: line[k] for k in ("task_id", "job_id", "account") if k in line} for line in said]
+    assert fields == [
+        {"task_id": "t1"},
+        {"task_id": "t1", "job_id": "j2", "account": "india"},
+        {"task_id": "t1", "job_id": "j1", "account": "india"},
+        {},
+        {"task_id": "t2", "job_id": "j3"},
+        {"task_id": "t3"},
+    ]
+
+
+def test_nobody_writes_lines_of_our_log(logged: Callable[[], str]) -> None:
+    """A line break in a name that somebody else chose ends no line; an exception has its own."""
+    configure()
+    with bind(task_id="a\nb"):
+        try:
+            raise RuntimeError("broken")
+        except RuntimeError:
+            logging.getLogger("x").exception("at %s", "c\r\nd")
+
+    first, second, *_ = logged().splitlines()
+    assert first.endswith("at c\\r\\nd [task_id=a\\nb]")
+    assert second.startswith("Traceback")
 
 
 def test_json_is_one_object_a_line(logged: Callable[[], str]) -> None:

@@ -341,7 +341,7 @@ def test_a_day_is_not_exported_before_the_provider_s_own_clock_says_so(
             lambda: any("settles until" in (j.reason or "") for j in house.ledger.jobs.jobs()),
             what="the day did not wait",
         )
-        assert asked.state == "RETRY"
+        eventually(lambda: asked.state == "RETRY", what="it is not shown as waiting")
     assert simulators.log.exports() == []
 
 

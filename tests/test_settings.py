@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from celery import Celery
 from pydantic import ValidationError
+from redis import ConnectionPool
 
 from config.settings import ROOT, ConfigurationError, Settings, load, settings
 
@@ -103,17 +104,22 @@ def test_other_programs_may_share_env(read: Load) -> None:
         ("redis://:pw@redis.internal:6380/3", "redis://:pw@redis.internal:6380/3", 3),
         ("rediss://u:pw@h/1", "rediss://u:pw@h/1?ssl_cert_reqs=required", 1),
         ("rediss://h/1?ssl_cert_reqs=none", "rediss://h/1?ssl_cert_reqs=none", 1),
+        ("rediss://h/1?ssl_cert_reqs=CERT_NONE", "rediss://h/1?ssl_cert_reqs=none", 1),
         ("unix:///run/redis.sock?db=4", "redis+socket:///run/redis.sock?virtual_host=4", 4),
     ],
 )
 def test_celery_gets_redis_in_its_own_words(
     read: Load, url: str, for_celery: str, database: int
 ) -> None:
-    """Redis is said once, and both Celery's broker and its result backend understand it."""
+    """Redis is said once, and both Celery's broker and its result backend understand it; over TLS
+    the certificate is checked unless the address says otherwise.
+    """
     said = read(REDIS_URL=url)
     address = said.celery_url.get_secret_value()
 
-    assert said.redis_url.get_secret_value() == url
+    told = said.redis_url.get_secret_value()
+    assert told == (for_celery if url.startswith("rediss") else url)
+    assert ConnectionPool.from_url(told).connection_kwargs["db"] == database
     assert address == for_celery
     with Celery(broker=address, backend=address, set_as_current=False) as app:
         assert app.connection().as_uri()
@@ -145,8 +151,15 @@ def test_object_storage_is_an_archive(read: Load) -> None:
     [
         ("REDIS_URL", "redis-cluster://:s3cr3t@h:6379", "cluster"),
         ("REDIS_URL", "rediss+cluster://:s3cr3t@h:6379", "cluster"),
-        ("REDIS_URL", "sentinel://:s3cr3t@h:26379", "redis://"),
+        ("REDIS_URL", "sentinel://:s3cr3t@h:26379", "Sentinel"),
         ("REDIS_URL", "amqp://u:s3cr3t@h", "redis://"),
+        ("REDIS_URL", "rediss://:s3cr3t@h?ssl_cert_reqs=maybe", "required, optional and none"),
+        ("REDIS_URL", "rediss://:s3cr3t@h?ssl_ca_cert=x.pem", "ssl_ca_cert;"),
+        ("REDIS_URL", "rediss://:s3cr3t@h?ssl_ca_certs=/nowhere/ca.pem", "no file"),
+        ("REDIS_URL", "rediss://:s3cr3t@h?ssl_check_hostname=maybe", "true nor false"),
+        ("REDIS_URL", "redis://:s3cr3t@h?ssl_cert_reqs=required", "rediss://"),
+        ("REDIS_KEY_PREFIX", "earwitness", "earwitness-a:"),
+        ("REDIS_KEY_PREFIX", "ear*:", "earwitness-a:"),
         ("REDIS_URL", "redis://:s3cr3t@a:6379;redis://b:6379", "one Redis server"),
         ("REDIS_URL", "redis://:s3cr3t@h:6379/zero", "one Redis server"),
         ("REDIS_URL", "unix://", "one Redis server"),
@@ -169,6 +182,8 @@ def test_object_storage_is_an_archive(read: Load) -> None:
         ("METRICS_BIND", "localhost:99999", "127.0.0.1"),
         ("SPOOL_DIR", "", "empty"),
         ("ALERT_SECRET", " ", "empty"),
+        ("ALERT_URL", "alerts.example.com", "https://"),
+        ("ALERT_URL", "https://alerts.example.com/?key=s3cr3t#x", "#"),
         ("REDIS_UR", "redis://:s3cr3t@h", "did you mean EARWITNESS_REDIS_URL?"),
         ("NOISE", "s3cr3t", ".env.example"),
         ("ACCOUNTS", "{}", "no setting"),
@@ -249,7 +264,7 @@ def test_shows_no_secret(read: Load) -> None:
     said = read(
         REDIS_URL="redis://:s3cr3t@h/0",
         LEDGER_URL="postgresql://u:s3cr3t@h/l",
-        ALERT_URL="https://alerts.example.com",
+        ALERT_URL="https://alerts.example.com/?key=s3cr3t",
         ALERT_SECRET="s3cr3t",
     )
 
@@ -265,7 +280,7 @@ def test_knows_what_logs_must_hide(read: Load) -> None:
         ALERT_SECRET="signed",
     )
 
-    assert {"p%40ss", "p@ss", "signed"} <= set(said.secret_values())
+    assert {"p%40ss", "p@ss", "signed", "https://alerts.example.com"} <= set(said.secret_values())
     assert said.ledger_url.get_secret_value() not in said.secret_values()
 
 

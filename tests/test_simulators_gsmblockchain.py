@@ -476,7 +476,7 @@ def test_another_process_has_the_same_methods(tmp_path: Path) -> None:
 
 def test_every_method_of_the_door_is_there() -> None:
     """Whatever a door offers, the control behind it knows, so no method is missing over HTTP."""
-    offered = {name for door in (GsmblockchainDoor, CallingAccountDoor) for name in vars(door)}
+    offered = {name for door in (GsmblockchainDoor, CallingAccountDoor) for name in dir(door)}
     known = {name for name in vars(GsmblockchainControl) if not name.startswith("_")}
     asked = {name for name in offered if not name.startswith("_")}
     assert asked - {"configuration"} == known - {"addresses"}

@@ -442,6 +442,6 @@ def test_every_control_method_has_its_door() -> None:
     """What HTTP offers, Python offers under the same name."""
 
     def public(kind: type) -> set[str]:
-        return {name for name in vars(kind) if not name.startswith("_")}
+        return {name for name in dir(kind) if not name.startswith("_")}
 
     assert public(VoipnowControl) - {"addresses"} <= public(VoipnowDoor) | public(AppDoor)

@@ -70,7 +70,7 @@ def test_two_aliases_for_one_login_are_refused(deploy: Deploy) -> None:
 
 def test_another_deployment_s_redis_is_refused(deploy: Deploy, simulators: Simulators) -> None:
     """Two ledgers on one Redis would take each other's messages: the second worker names both, also
-    after the mark was lost by a flush.
+    after the mark was lost by a flush. Where one is written there later, people are told.
     """
     accounts = account_toml("india", simulators.vonage.account().configuration())
     first, second = deploy(accounts), deploy(accounts)
@@ -80,9 +80,19 @@ def test_another_deployment_s_redis_is_refused(deploy: Deploy, simulators: Simul
         client.flushall()
         eventually(lambda: client.get("earwitness.ledger"), what="the mark was not set again")
     said = refused(second)
+    theirs = second.ledger.identity.identity()
     assert ours in said
-    assert second.ledger.identity.identity() in said
+    assert theirs in said
     assert "EARWITNESS_REDIS_URL" in said
+
+    def told() -> list[str]:
+        return [one["cause"] for one in first.ledger.alerts.all_open()]
+
+    with first.valkey.client() as client:
+        client.set("earwitness.ledger", theirs)
+        eventually(lambda: told() == ["contradiction:identity:redis"], what="nobody was told")
+        client.set("earwitness.ledger", ours)
+        eventually(lambda: told() == [], what="nobody was told that it is over")
 
 
 def test_an_empty_ledger_beside_a_full_archive_is_refused(

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+import time_machine
 
 from ledger.ledger import Ledger
 from providers.errors import BadCredentials, ProviderError, Throttled, Unreachable
@@ -79,6 +80,21 @@ def test_logs_in_once_for_all_workers(shelf: Shelf) -> None:
             "client_secret": CLIENT_SECRET,
         }
     ]
+
+
+@pytest.mark.parametrize("ahead", [-7200, 7200])
+def test_a_host_s_clock_renews_nothing(tmp_path: Path, ahead: float) -> None:
+    """Whoever stored a token of an hour, two hours early or late by its clock: the next host finds
+    it good, since both go by the ledger's clock.
+    """
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+    ledger.identity.prepare()
+    shelf = ledger.accounts.shelf("india")
+    with time_machine.travel(time.time() + ahead, tick=True):
+        assert told(tokens(shelf, provider(granted(1)))) == ("access-1", 1)
+    with time_machine.travel(time.time() - ahead, tick=True):
+        assert told(tokens(shelf, provider())) == ("access-1", 1)
+    ledger.close()
 
 
 def test_two_that_renew_at_once_ask_once(shelf: Shelf) -> None:

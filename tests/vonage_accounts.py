@@ -51,6 +51,10 @@ class Kept:
     version: int
     ciphertext: bytes
 
+    @property
+    def read_at(self) -> float:
+        return time.time()
+
 
 class MemoryShelf:
     """The rules of the ledger's shelf, in memory."""
@@ -63,6 +67,9 @@ class MemoryShelf:
 
     def read(self) -> Kept | None:
         return self.kept
+
+    def time(self) -> float:
+        return time.time()
 
     def claim(self, version: int, seconds: float) -> str | None:
         with self._lock:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
+from typing import Any
 
-from celery import Celery, signals
+from celery import Celery, Task, signals
 
 from config.settings import ConfigurationError, settings
+from config.umask import keep_from_others
 
 try:
     settings()
@@ -16,13 +19,17 @@ except ConfigurationError as error:
 
 from config import logging as our_logging
 from tasks.jobs import cancel_revoked
-from tasks.message import revoked_listeners
+from tasks.message import ACCOUNT_HEADER, JOB_HEADER, revoked_listeners
 from tasks.resources import stopping
 
+from . import clock as _clock  # noqa: F401 - registers what doctor asks
 from .broker import keep_consuming
+from .metrics import Metrics
+from .pulse import pulse
 from .start import start_checks
 from .sweeper import Sweeper
 
+keep_from_others()
 app = Celery(
     "earwitness",
     config_source="config.celery",
@@ -38,8 +45,9 @@ app = Celery(
         "tasks.verification",
     ],
 )
-app.steps["worker"].add(Sweeper)
+app.steps["worker"].update({Sweeper, Metrics})
 keep_consuming()
+app.conf.beat_scheduler = "worker.timetable:Timetable"
 app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "worker.results:Outcomes")
 
 if "flower.command" in sys.modules:  # Celery's command line, which loads it with every command
@@ -53,14 +61,40 @@ def _log(loglevel: int | str = "INFO", **_: object) -> None:
     our_logging.configure(settings().log_format, loglevel, settings().secret_values())
 
 
+@signals.task_prerun.connect
+def _begin(task_id: str, task: Task, **_: object) -> None:
+    job_id, account = (task.request.get(header) for header in (JOB_HEADER, ACCOUNT_HEADER))
+    our_logging.begin_task(task_id, job_id=job_id, account=account)
+
+
+@signals.task_postrun.connect
+def _end(**_: object) -> None:
+    our_logging.end_task()
+
+
 @signals.worker_init.connect
-def _start(**_: object) -> None:
+def _start(sender: Any, **_: object) -> None:
+    # The checks may wait for the ledger, and shall say so: Celery sets up logs only after them.
+    _log()
+    pulse.begin("worker", sender.hostname)
     start_checks(app)
+
+
+@signals.worker_ready.connect
+def _ready(sender: Any, **_: object) -> None:
+    pulse.ready(frozenset(sender.app.amqp.queues.consume_from))
 
 
 @signals.worker_shutting_down.connect
 def _stop(**_: object) -> None:
     stopping.set()
+    pulse.stopping()
+
+
+@signals.beat_init.connect
+def _tick(**_: object) -> None:
+    pulse.begin("beat", f"beat@{socket.gethostname()}")
+    pulse.ready()
 
 
 def _revoked(task_id: str) -> None:

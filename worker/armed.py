@@ -44,6 +44,11 @@ class ArmedInstructions:
         """Whether the ledger answered a moment ago."""
         return time.monotonic() - self._read_at < _AWAY_SECONDS
 
+    @property
+    def runs(self) -> bool:
+        """Whether they are still read."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         """Begin to read."""
         self._thread.start()

@@ -1,24 +1,84 @@
-"""Losing Redis with a message in hand must not end the worker.
+"""Messages in hand: losing Redis must not end the worker, and its clock must not give them away.
 
 kombu 5.7 puts unacknowledged messages back while it closes a lost connection, and acknowledges them
 later over the one that is closed. Both fail with an AttributeError, which Celery takes for
 unrecoverable: the worker ends, in the middle of a certified call, because Redis was restarted.
 (Seen by tests/test_call_redis.py.)
+
+It also notes by this host's clock since when a message is in hand, and another host compares that
+with its own: a clock that is half a minute ahead would put back every message of everybody else's,
+again and again. So both sides take Redis' clock. (tests/test_redis_prefix.py)
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
-from kombu.transport.redis import Channel, QoS
+from kombu.transport.redis import Channel, QoS, Transport
+from kombu.transport.virtual import QoS as AnyQoS
+from kombu.utils.json import dumps
 from redis.exceptions import RedisError
 
 _log = logging.getLogger(__name__)
 
+#: How long the difference between Redis' clock and the monotonic one of this host is believed.
+_CLOCK_SECONDS = 60.0
+
+
+class Consumption:
+    """When this process last asked for messages, and of which queues."""
+
+    def __init__(self) -> None:
+        #: Read by another thread: one value, replaced as a whole.
+        self.last: tuple[float, frozenset[str]] = (0.0, frozenset())
+
+    def note(self, queues: set[str]) -> None:
+        """It asks just now."""
+        self.last = (time.monotonic(), frozenset(queues))
+
+
+consumption = Consumption()
+
 
 class Unacknowledged(QoS):
     """Messages in hand, which come again by themselves when they can not be put back."""
+
+    _ahead = 0.0
+    _asked_at: float | None = None
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note that a message is in hand, and since when by Redis' clock."""
+        info = message.delivery_info
+        raw = dumps([message._raw, info["exchange"], info["routing_key"]])  # noqa: SLF001 - as kombu's
+        since = {delivery_tag: time.monotonic() + self._redis_ahead()}
+        with self.pipe_or_acquire() as pipe:
+            pipe.zadd(self.unacked_index_key, since).hset(self.unacked_key, delivery_tag, raw)
+            pipe.execute()
+        AnyQoS.append(self, message, delivery_tag)
+
+    @property
+    def visibility_timeout(self) -> float:
+        """kombu subtracts it from this host's time for what was taken in hand too long ago."""
+        ahead = time.monotonic() + self._redis_ahead() - time.time()
+        return float(self.channel.visibility_timeout) - ahead
+
+    def _redis_ahead(self) -> float:
+        """Redis' time less this host's monotonic one."""
+        if self._asked_at is None or time.monotonic() - self._asked_at > _CLOCK_SECONDS:
+            with self.channel.conn_or_acquire() as client:
+                seconds, microseconds = client.time()
+            self._asked_at = time.monotonic()
+            self._ahead = seconds + microseconds / 1e6 - self._asked_at
+        return self._ahead
+
+    def can_consume(self) -> bool:
+        """Whether there is room for a message. A worker without room consumes as it should."""
+        room = bool(super().can_consume())
+        if not room:
+            consumption.note(self.channel.active_queues)
+        return room
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
         """Put them back if Redis answers; else they come again after the visibility timeout."""
@@ -37,6 +97,20 @@ class Unacknowledged(QoS):
             _log.info("a message whose connection is gone comes again (%s)", error)
 
 
+class Asking(Channel):
+    """A connection's channel that notes whenever it asks for messages.
+
+    It asks anew every second. Nothing else shows that it still does: remote control, and with it
+    ping, comes by another channel.
+    """
+
+    QoS = Unacknowledged
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        super()._brpop_start(timeout)
+        consumption.note(self.active_queues)
+
+
 def keep_consuming() -> None:
     """Let every Redis connection of this process use it."""
-    Channel.QoS = Unacknowledged
+    Transport.Channel = Asking

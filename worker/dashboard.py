@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -46,6 +47,11 @@ _RAISED = re.compile(r"^(\w+)\((['\"])(.*)\2\)$", re.DOTALL)
 _UNDECIDED = {("earwitness.certified_call.request", "Uncertain"): "NEEDS A DECISION: "}
 _UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
+_OWN_KEYS = {
+    f"unacked{end}_key": f"earwitness.flower.unacked{end}" for end in ("", "_index", "_mutex")
+}
+#: No name of Flower's own. FLOWER_BASIC_AUTH wins where both are set.
+_LOGIN_FILE = "FLOWER_BASIC_AUTH_FILE"
 _DEFAULTS = {
     "address": "127.0.0.1",
     "read_only": True,
@@ -64,8 +70,25 @@ def prepare() -> None:
     """Have Flower start as ours, should it be Flower that is started."""
     for name, value in _DEFAULTS.items():
         setattr(options, name, value)
+    if file := os.environ.get(_LOGIN_FILE):
+        options.basic_auth = _logins(Path(file))
     options.format_task = with_its_reason
     flower.command.Flower = Dashboard
+
+
+def _logins(file: Path) -> list[str]:
+    """What FLOWER_BASIC_AUTH would say, from a file: a variable of the environment is shown by
+    whatever inspects a container.
+    """
+    try:
+        said = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        sys.exit(
+            f"earwitness: {_LOGIN_FILE}: {file} cannot be read "
+            f"({getattr(error, 'strerror', None) or 'no UTF-8 text'}), so Flower was not started; "
+            "write user:password into it"
+        )
+    return said.split(",")
 
 
 def with_its_reason(task: Any) -> Any:
@@ -85,6 +108,7 @@ class Dashboard(Flower):
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         refuse_strangers()
+        _let_messages_be(more.get("capp"))
         hidden = [*settings().secret_values(), *_passwords()]
         our_logging.configure(settings().log_format, logging.getLogger().level, hidden)
         _mask_everything()
@@ -109,6 +133,14 @@ def refuse_strangers() -> None:
         "authentication, so it was not started; set FLOWER_BASIC_AUTH=user:password, or "
         "FLOWER_ADDRESS=127.0.0.1"
     )
+
+
+def _let_messages_be(app: Any) -> None:
+    """Whatever consumes puts the messages of dead workers back; who only looks has no part in it,
+    and needs no right to.
+    """
+    if app is not None:
+        app.conf.broker_transport_options = {**app.conf.broker_transport_options, **_OWN_KEYS}
 
 
 def _is_loopback(address: str) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from archive.durability import flush_folder, make_folder
+from config.logging import bind
 from ledger.errors import LedgerAway
 from tasks.resources import ledger
 
@@ -44,6 +45,11 @@ class Deliveries:
         self._came = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="earwitness-deliveries", daemon=True)
+
+    @property
+    def runs(self) -> bool:
+        """Whether what is told is still entered."""
+        return self._thread.is_alive()
 
     def start(self) -> None:
         """Begin to enter what lies there. Raises OSError where the folder can not be made."""
@@ -119,7 +125,9 @@ class Deliveries:
 
     def _enter_one(self, path: Path) -> None:
         try:
-            _enter(json.loads(path.read_bytes()))
+            fact = json.loads(path.read_bytes())
+            with bind(account=fact.get("account")):
+                _enter(fact)
         except FileNotFoundError:
             return
         except LedgerAway:

@@ -1,4 +1,5 @@
-"""The receiver of Ozeki's notifications: an HTTP service of two addresses an account.
+"""The receiver of Ozeki's notifications: an HTTP service of two addresses an account
+(and ``GET /health``, which tells nothing but whether it works).
 
 ``POST /ozeki/<account>/notify`` takes what happens in calls, and answers with the OzML document of
 an instruction that is armed for the call; ``POST /ozeki/<account>/completed/<token>`` takes the end
@@ -25,6 +26,7 @@ from tornado.web import Application, RequestHandler, stream_request_body
 from config.accounts import OzekiAccount
 from config.logging import bind
 from config.settings import settings
+from ledger.instructions import Instruction
 from providers import ozml
 from providers.ozeki_notifications import Notification, Unreadable, notification
 from tasks.ozeki_documents import document, told_to
@@ -144,6 +146,19 @@ class Refusing(RequestHandler):
             return None
 
 
+class Health(RequestHandler):
+    """Whether this receiver works, said to anybody by a status alone: 204, or 503."""
+
+    def initialize(self, receiver: Receiver) -> None:
+        """Tornado's constructor."""
+        self.receiver = receiver
+
+    def get(self) -> None:
+        """It works while it still reads what is armed and enters what it is told."""
+        self.clear_header("Server")
+        self.set_status(204 if self.receiver.works else 503)
+
+
 class Notify(Refusing):
     """What happens in an account's calls."""
 
@@ -162,6 +177,10 @@ class Notify(Refusing):
         given = self.receiver.armed.take(alias, told.call_id, told.name)
         if given is None:
             return ozml.empty()
+        with bind(job_id=given.job_id):
+            return await self._document(given, told)
+
+    async def _document(self, given: Instruction, told: Notification) -> bytes:
         try:
             # Before the answer: what is recorded must not look as if it had never begun.
             await self.receiver.kept(lambda: self.receiver.deliveries.told_answered(given.token))
@@ -207,6 +226,7 @@ def application(receiver: Receiver) -> Application:
     shared = {"receiver": receiver}
     return Application(
         [
+            ("/health", Health, shared),
             (_ACCOUNT + "/notify", Notify, shared),
             (_ACCOUNT + "/completed/([A-Za-z0-9_-]{43})", Completed, shared),
         ],

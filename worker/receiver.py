@@ -32,6 +32,11 @@ class Receiver:
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     _open: set[int] = field(default_factory=set)
 
+    @property
+    def works(self) -> bool:
+        """Whether the threads behind it still run."""
+        return self.armed.runs and self.deliveries.runs
+
     def begun(self, request: int) -> None:
         """A request is being answered."""
         self._open.add(request)

@@ -17,7 +17,11 @@ from archive.layout import IDENTITY_PATH
 from config.settings import ConfigurationError, settings
 from ledger.errors import Foreign, LedgerAway, LedgerError
 from ledger.identity import refuse_foreign
+from ledger.quarantine import MEANING, WAY_OUT
+from tasks import comparing
 from tasks.resources import ledger, store
+
+from .redis_trouble import trouble
 
 _log = logging.getLogger(__name__)
 
@@ -29,9 +33,13 @@ _ARCHIVE_WAY_OUT = (
     "give back the ledger that belongs to this archive, or set EARWITNESS_ARCHIVE_URL to another "
     "archive"
 )
-_REDIS_WAY_OUT = (
-    "give each deployment a Redis database of its own (EARWITNESS_REDIS_URL), or, if the other one "
-    f"is gone for good, delete the key {REDIS_KEY}"
+_REBUILD = (
+    f"{_ARCHIVE_WAY_OUT}; if that ledger is lost, let EARWITNESS_LEDGER_URL name an empty one and "
+    "run: python -m worker rebuild"
+)
+REDIS_WAY_OUT = (
+    "give each deployment a Redis database of its own (EARWITNESS_REDIS_URL) or a prefix of its "
+    "own (EARWITNESS_REDIS_KEY_PREFIX), or, if the other one is gone for good, delete the key {key}"
 )
 
 
@@ -45,8 +53,26 @@ def start_checks(app: Any) -> None:
         identity = _patient(ledger().identity.prepare)
         _patient(lambda: claim_archive(identity))
         claim_redis(app, identity)
+        notice_older_ledger()
     except (ArchiveError, ConfigurationError, LedgerError, OSError, StoreRefused) as error:
         sys.exit(f"earwitness: {error}")
+
+
+def notice_older_ledger() -> None:
+    """Quarantine a ledger that is older than its archive: calls may have been placed since its copy
+    was made. Say that there is a quarantine, whoever began it.
+    """
+    try:
+        unknown = comparing.unknown_files()
+    except (ArchiveError, OSError) as error:
+        _log.warning("whether the ledger is older than the archive is not known: %s", error)
+        unknown = []
+    if unknown:
+        sentence = comparing.said(unknown)
+        note = f"{sentence}; {comparing.WAY_OUT}"
+        ledger().identity.quarantine(by=f"worker {ledger().worker}", note=note)
+    if ledger().identity.quarantined():
+        _log.warning("the ledger is in quarantine: %s; %s", MEANING, WAY_OUT)
 
 
 def claim_archive(identity: str) -> None:
@@ -71,22 +97,24 @@ def claim_archive(identity: str) -> None:
     except FileExistsError:
         theirs = json.loads(store().read(IDENTITY_PATH))["ledger"]
         where = f"the archive {settings().archive_url}"
-        refuse_foreign(identity, theirs, where, _ARCHIVE_WAY_OUT)
+        refuse_foreign(identity, theirs, where, _REBUILD)
 
 
 def claim_redis(app: Any, identity: str) -> None:
     """Write the identity into Redis where none stands. Raises Foreign. With Redis away nothing can
     be read: the sweeper's rounds go on, and messages can not come either.
     """
+    key = settings().redis_key(REDIS_KEY)
     try:
         client = app.backend.client
-        client.set(REDIS_KEY, identity, nx=True)
-        theirs = client.get(REDIS_KEY)
+        client.set(key, identity, nx=True)
+        theirs = client.get(key)
     except RedisError as error:
-        _log.warning("Redis does not answer yet (%s)", error)
+        _log.warning("Redis: %s; %s", *trouble(error))
         return
     if theirs is not None:
-        refuse_foreign(identity, theirs.decode(), "this Redis database", _REDIS_WAY_OUT)
+        way_out = REDIS_WAY_OUT.format(key=key)
+        refuse_foreign(identity, theirs.decode(), "this Redis database", way_out)
 
 
 def _patient(action: Callable[[], Result]) -> Result:

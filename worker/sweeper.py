@@ -1,4 +1,5 @@
-"""The sweeper: one thread a worker process, which needs neither Redis nor a healthy consumer.
+"""The sweeper: one thread a worker process, which needs neither Redis nor a healthy consumer; and
+another that sends alerts, whose receiver may hang.
 
 A *worker* bootstep: a consumer step stands still while Redis is away (design section 8).
 """
@@ -7,15 +8,20 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from celery import bootsteps
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from config.logging import bind
 from config.queues import DOWNLOADS, DUE
 from config.settings import settings
-from ledger.errors import LedgerError
+from ledger.alerts import CONTRADICTION, EVERY_ACCOUNT, Alert
+from ledger.errors import Foreign, LedgerError
+from tasks import measures
+from tasks.alerts import FOREIGN_REDIS, deliver_due
 from tasks.duties import discharge_due
 from tasks.message import publish
 from tasks.resources import ledger, spool
@@ -39,21 +45,37 @@ class Sweeper(bootsteps.StartStopStep):
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     def start(self, parent: Any) -> None:
         """Begin."""
         rounds = Rounds(parent.app, slots=parent.concurrency or 1)
-        self._thread = threading.Thread(
-            target=rounds.run, args=(self._stop,), name="earwitness-sweeper", daemon=True
-        )
-        self._thread.start()
+        for name, act in (("sweeper", rounds.sweep), ("alerts", deliver_due)):
+            thread = threading.Thread(
+                target=repeated, args=(act, self._stop), name=f"earwitness-{name}", daemon=True
+            )
+            thread.start()
+            self._threads.append(thread)
 
     def stop(self, _parent: Any) -> None:
-        """End the thread."""
+        """End the threads."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=settings().sweep_seconds + 5)
+        for thread in self._threads:
+            thread.join(timeout=settings().sweep_seconds + 5)
+
+
+def repeated(act: Callable[[], Any], stop: threading.Event) -> None:
+    """Do it every few seconds until told to stop; whatever goes wrong in one round, the next one
+    comes.
+    """
+    who = threading.current_thread().name
+    while not stop.wait(settings().sweep_seconds):
+        try:
+            act()
+        except LedgerError as error:
+            _log.warning("this round of %s came to nothing: %s", who, error)
+        except Exception:  # noqa: BLE001 - logged; a thread that dies leaves jobs unannounced
+            _log.exception("this round of %s failed", who)
 
 
 class Rounds:
@@ -67,20 +89,12 @@ class Rounds:
             DOWNLOADS: _HINTS_PER_SLOT * settings().transfers_per_worker,
         }
 
-    def run(self, stop: threading.Event) -> None:
-        """Sweep until told to stop; whatever goes wrong in one round, the next one comes."""
-        while not stop.wait(settings().sweep_seconds):
-            try:
-                self.sweep()
-            except LedgerError as error:
-                _log.warning("this round of the sweeper came to nothing: %s", error)
-            except Exception:  # noqa: BLE001 - logged; a sweeper that dies leaves jobs unannounced
-                _log.exception("this round of the sweeper failed")
-
     def sweep(self) -> None:
         """One round: the dead, what is owed, then hints."""
         for job in ledger().recovery.take_from_the_dead():
-            _log.warning("job %s: %s (takeover %d)", job.job_id, job.reason, job.takeovers)
+            with bind(job_id=job.job_id, account=job.account):
+                _log.warning("job %s: %s (takeover %d)", job.job_id, job.reason, job.takeovers)
+            measures.takeovers.labels(job.account).inc()
         discharge_due()
         try:
             self._announce()
@@ -90,7 +104,12 @@ class Rounds:
 
     def _announce(self) -> None:
         # Redis may have been flushed: the mark that tells deployments apart is set again.
-        claim_redis(self._app, self._identity)
+        try:
+            claim_redis(self._app, self._identity)
+        except Foreign as error:
+            ledger().alerts.open(Alert(FOREIGN_REDIS, CONTRADICTION, EVERY_ACCOUNT, str(error)))
+            raise
+        ledger().alerts.close(FOREIGN_REDIS)
         with self._app.connection_for_write() as connection:
             channel = connection.default_channel
             lengths = {queue: channel._size(queue) for queue in self._room}  # noqa: SLF001

@@ -6,10 +6,12 @@ import argparse
 import json
 import signal
 import threading
+import tomllib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from .server import Simulators
 
@@ -27,12 +29,23 @@ def main() -> None:
         action="store_true",
         help="makes accounts, one with recordings of the last two days, and prints them",
     )
+    parser.add_argument(
+        "--accounts",
+        type=Path,
+        metavar="FILE",
+        help="makes the accounts of an accounts.toml that are Vonage's or gsmblockchain's, the "
+        "former with recordings of the last two days",
+    )
+    parser.add_argument("--url", help="the address by which others reach this (its own)")
     arguments = parser.parse_args()
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    with Simulators(arguments.port, arguments.host, arguments.data) as simulators:
+    place = (arguments.port, arguments.host, arguments.data, arguments.url)
+    with Simulators(*place) as simulators:
         print(f"simulators at {simulators.url}", flush=True)
+        if arguments.accounts:
+            play(simulators, tomllib.loads(arguments.accounts.read_text()).get("accounts", {}))
         if arguments.sandbox:
             print(sandbox(simulators), flush=True)
         stopped.wait()
@@ -41,15 +54,32 @@ def main() -> None:
 def sandbox(simulators: Simulators) -> str:
     """An account with recordings and one for certified calls, as sections of accounts.toml."""
     account = simulators.vonage.account(username="john.doe@vbc.prod")
-    today = datetime.now(UTC).date()
-    for days in (2, 1):
-        account.seed(today - timedelta(days=days), TIMEZONE, 10)
+    seed(account, TIMEZONE)
     calling = simulators.gsmblockchain.account(username="myuser")
     sections = [
         section("sandbox", account.configuration()),
         section("sandbox_calls", calling.configuration()),
     ]
     return "\n".join(sections)
+
+
+def play(simulators: Simulators, accounts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Make the accounts that an accounts file names, with their credentials."""
+    for told in accounts.values():
+        if told["provider"] == "vonage":
+            names = ("username", "password", "client_id", "client_secret", "login_name")
+            account = simulators.vonage.account(**{name: told[name] for name in names})
+            seed(account, told.get("nightly", {}).get("timezone", TIMEZONE))
+        elif told["provider"] == "gsmblockchain":
+            names = ("username", "password")
+            simulators.gsmblockchain.account(**{name: told[name] for name in names})
+
+
+def seed(account: Any, timezone: str) -> None:
+    """Give an account recordings of the two days before today."""
+    today = datetime.now(ZoneInfo(timezone)).date()
+    for days in (2, 1):
+        account.seed(today - timedelta(days=days), timezone, 10)
 
 
 def section(alias: str, configuration: Mapping[str, Any]) -> str:

@@ -11,11 +11,49 @@ from .vonage_answers import BASE, TOKEN
 Call = Callable[[str, dict[str, Any]], Any]
 
 
-class VonageDoor:
+class ProviderDoor:
+    """What every provider's simulator offers: its switches, its misbehaviour and its secrets."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def configure(self, **switches: Any) -> None:
+        """Sets switches (`Switches` of the provider) of every account and of those to come."""
+        self._call("configure", switches)
+
+    def fault(
+        self,
+        operation: str,
+        kind: str,
+        *,
+        times: int | None = 1,
+        skip: int = 0,
+        account: str | None = None,
+        **parameters: Any,
+    ) -> int:
+        """Asks for a misbehaviour of one of the provider's OPERATIONS, or of an Ozeki notification
+        by its name (faults.py lists kinds and parameters).
+        """
+        rule = {"times": times, "skip": skip, "account": account, **parameters}
+        return int(self._call("fault", {"operation": operation, "kind": kind, **rule}))
+
+    def clear_faults(self, operation: str | None = None) -> None:
+        self._call("clear_faults", {"operation": operation})
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The misbehaviours still to come."""
+        return list(self._call("faults", {}))
+
+    def secrets(self) -> list[str]:
+        """Every password, client secret and token there ever was."""
+        return list(self._call("secrets", {}))
+
+
+class VonageDoor(ProviderDoor):
     """The Vonage simulator: accounts, switches, misbehaviour."""
 
     def __init__(self, url: str, call: Call) -> None:
-        self._call = call
+        super().__init__(call)
         self.base_url = url + BASE
         self.token_url = url + TOKEN
 
@@ -31,35 +69,6 @@ class VonageDoor:
     def accounts(self) -> list[str]:
         """The usernames."""
         return list(self._call("accounts", {}))
-
-    def configure(self, **switches: Any) -> None:
-        """Sets switches (vonage_state.Switches) of every account and of those to come."""
-        self._call("configure", switches)
-
-    def fault(
-        self,
-        operation: str,
-        kind: str,
-        *,
-        times: int | None = 1,
-        skip: int = 0,
-        account: str | None = None,
-        **parameters: Any,
-    ) -> int:
-        """Asks for a misbehaviour of an operation (faults.py lists kinds and parameters)."""
-        rule = {"times": times, "skip": skip, "account": account, **parameters}
-        return int(self._call("fault", {"operation": operation, "kind": kind, **rule}))
-
-    def clear_faults(self, operation: str | None = None) -> None:
-        self._call("clear_faults", {"operation": operation})
-
-    def faults(self) -> list[dict[str, Any]]:
-        """The misbehaviours still to come."""
-        return list(self._call("faults", {}))
-
-    def secrets(self) -> list[str]:
-        """Every password, client secret and token there ever was."""
-        return list(self._call("secrets", {}))
 
 
 class AccountDoor:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .doors import Call
+from .doors import Call, ProviderDoor
 from .gsmblockchain import BASE
 
 
-class GsmblockchainDoor:
+class GsmblockchainDoor(ProviderDoor):
     """The gsmblockchain simulator: accounts, counted calls, switches, misbehaviour."""
 
     def __init__(self, url: str, call: Call) -> None:
-        self._call = call
+        super().__init__(call)
         self.base_url = url + BASE
 
     def account(
@@ -28,35 +28,6 @@ class GsmblockchainDoor:
         country, phone, max_seconds, company_name, company_id, platform_phone.
         """
         return list(self._call("calls", {"username": username}))
-
-    def configure(self, **switches: Any) -> None:
-        """Sets switches (gsmblockchain_state.Switches) of every account and of those to come."""
-        self._call("configure", switches)
-
-    def fault(
-        self,
-        operation: str,
-        kind: str,
-        *,
-        times: int | None = 1,
-        skip: int = 0,
-        account: str | None = None,
-        **parameters: Any,
-    ) -> int:
-        """Asks for a misbehaviour of the operation "call" (faults.py lists the kinds)."""
-        rule = {"times": times, "skip": skip, "account": account, **parameters}
-        return int(self._call("fault", {"operation": operation, "kind": kind, **rule}))
-
-    def clear_faults(self, operation: str | None = None) -> None:
-        self._call("clear_faults", {"operation": operation})
-
-    def faults(self) -> list[dict[str, Any]]:
-        """The misbehaviours still to come."""
-        return list(self._call("faults", {}))
-
-    def secrets(self) -> list[str]:
-        """Every password there ever was."""
-        return list(self._call("secrets", {}))
 
 
 class CallingAccountDoor:

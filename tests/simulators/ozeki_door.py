@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .doors import Call
+from .doors import Call, ProviderDoor
 
 
-class OzekiDoor:
+class OzekiDoor(ProviderDoor):
     """The Ozeki simulator: servers, switches, misbehaviour."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
 
     def account(self, name: str | None = None, **more: Any) -> PbxDoor:
         """Creates a server or finds it by name. `more`: username, password and any switch; what is
@@ -23,37 +20,6 @@ class OzekiDoor:
     def accounts(self) -> list[str]:
         """The servers' names."""
         return list(self._call("accounts", {}))
-
-    def configure(self, **switches: Any) -> None:
-        """Sets switches (ozeki_state.Switches) of every server and of those to come."""
-        self._call("configure", switches)
-
-    def fault(
-        self,
-        operation: str,
-        kind: str,
-        *,
-        times: int | None = 1,
-        skip: int = 0,
-        account: str | None = None,
-        **parameters: Any,
-    ) -> int:
-        """Asks for a misbehaviour of "record", "list", "recording" (faults.py lists the kinds) or
-        of a notification, by its name (NOTIFICATION_KINDS there).
-        """
-        rule = {"times": times, "skip": skip, "account": account, **parameters}
-        return int(self._call("fault", {"operation": operation, "kind": kind, **rule}))
-
-    def clear_faults(self, operation: str | None = None) -> None:
-        self._call("clear_faults", {"operation": operation})
-
-    def faults(self) -> list[dict[str, Any]]:
-        """The misbehaviours still to come."""
-        return list(self._call("faults", {}))
-
-    def secrets(self) -> list[str]:
-        """Every password there ever was."""
-        return list(self._call("secrets", {}))
 
 
 class PbxDoor:

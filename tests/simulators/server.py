@@ -151,18 +151,23 @@ class Simulators:
     """The simulators in this process; a context manager.
 
     `port` 0 takes a free one. `data` is where archives and log.jsonl lie; without it a
-    temporary directory that goes when the simulators stop.
+    temporary directory that goes when the simulators stop. `url` is the address by which others
+    reach them, where it is not their own.
     """
 
     def __init__(
-        self, port: int = 0, host: str = "127.0.0.1", data: Path | str | None = None
+        self,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        data: Path | str | None = None,
+        url: str | None = None,
     ) -> None:
         self._own = data is None
         self.data = Path(data or tempfile.mkdtemp(prefix="simulators-"))
         self.data.mkdir(parents=True, exist_ok=True)
         self._server = Server((host, port))
         shown = "127.0.0.1" if host in ("", "0.0.0.0") else host
-        self.url = f"http://{shown}:{self._server.server_address[1]}"
+        self.url = url or f"http://{shown}:{self._server.server_address[1]}"
         self._log = Log(self.data / "log.jsonl")
         self._server.log = self._log
         vonage = Vonage(self._log, self.data)

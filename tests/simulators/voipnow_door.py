@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .doors import Call
+from .doors import Call, ProviderDoor
 from .voipnow_answers import BASE
 
 
-class VoipnowDoor:
+class VoipnowDoor(ProviderDoor):
     """The VoipNow simulator: Apps, live calls, switches, misbehaviour."""
 
     def __init__(self, url: str, call: Call) -> None:
-        self._call = call
+        super().__init__(call)
         self.base_url = url + BASE
 
     def account(
@@ -22,35 +22,6 @@ class VoipnowDoor:
         """Creates an App or finds it by client_id; what is not given is made up."""
         arguments = {"client_id": client_id, "client_secret": client_secret, **switches}
         return AppDoor(self, self._call, self._call("account", arguments))
-
-    def configure(self, **switches: Any) -> None:
-        """Sets switches (voipnow_state.Switches) of every App and of those to come."""
-        self._call("configure", switches)
-
-    def fault(
-        self,
-        operation: str,
-        kind: str,
-        *,
-        times: int | None = 1,
-        skip: int = 0,
-        account: str | None = None,
-        **parameters: Any,
-    ) -> int:
-        """Asks for a misbehaviour of "token", "list", "start" or "stop" (kinds: faults.py)."""
-        rule = {"times": times, "skip": skip, "account": account, **parameters}
-        return int(self._call("fault", {"operation": operation, "kind": kind, **rule}))
-
-    def clear_faults(self, operation: str | None = None) -> None:
-        self._call("clear_faults", {"operation": operation})
-
-    def faults(self) -> list[dict[str, Any]]:
-        """The misbehaviours still to come."""
-        return list(self._call("faults", {}))
-
-    def secrets(self) -> list[str]:
-        """Every client secret and token there ever was."""
-        return list(self._call("secrets", {}))
 
 
 class AppDoor:

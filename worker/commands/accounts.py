@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -141,6 +142,7 @@ def _listed(page: dict[str, object]) -> str:
 class _Sealed:
     version: int
     ciphertext: bytes
+    read_at: float
 
 
 class Pocket:
@@ -153,6 +155,10 @@ class Pocket:
         """The token, or None."""
         return self._kept
 
+    def time(self) -> float:
+        """The clock of this process: nobody else reads what is kept."""
+        return time.time()
+
     def claim(self, version: int, seconds: float) -> str | None:  # noqa: ARG002 - nobody else renews
         """The right to renew, if the version is still this one."""
         held = self._kept.version if self._kept else 0
@@ -160,7 +166,8 @@ class Pocket:
 
     def put(self, claim: str, ciphertext: bytes) -> bool:  # noqa: ARG002 - nobody else renews
         """Keep a renewed token."""
-        self._kept = _Sealed((self._kept.version if self._kept else 0) + 1, ciphertext)
+        version = self._kept.version if self._kept else 0
+        self._kept = _Sealed(version + 1, ciphertext, self.time())
         return True
 
     def release(self, claim: str) -> None:

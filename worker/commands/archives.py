@@ -59,7 +59,7 @@ def verify(
     Without a head that was kept elsewhere it shows damage and partial tampering, but neither that
     the newest entries were removed nor a rewrite of everything.
     """
-    with _Watched() as watched:
+    with Watched() as watched:
         report = verification.verify(_store(named), account, dict(heads), watched)
     if as_json:
         print_json(asdict(report))
@@ -179,7 +179,7 @@ def _place(line: dict[str, Any]) -> list[str]:
     return [line[name] for name in ("member", "path") if line.get(name)]
 
 
-class _Watched:
+class Watched:
     """Shows on a terminal how far a verification has come."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from .single import meant, one_job, say
 _MOST_NAMED = 10
 
 
-class _Words(click.ParamType[str]):
+class Words(click.ParamType[str]):
     """Words that are kept with a decision for ever."""
 
     name = "text"
@@ -37,8 +37,8 @@ class _Words(click.ParamType[str]):
 @one_job
 @click.option("--placed", is_flag=True, help="The provider's panel shows the call: it ends done.")
 @click.option("--not-placed", is_flag=True, help="The panel does not show it: it ends failed.")
-@click.option("--by", metavar="WHO", type=_Words(200), required=True, help="Who decides.")
-@click.option("--note", type=_Words(1000), required=True, help="Why, for history and receipt.")
+@click.option("--by", metavar="WHO", type=Words(200), required=True, help="Who decides.")
+@click.option("--note", type=Words(1000), required=True, help="Why, for history and receipt.")
 @as_json
 def resolve(name: str, placed: bool, not_placed: bool, by: str, note: str, as_json: bool) -> None:
     """Decide what became of a certified call that needs a decision.

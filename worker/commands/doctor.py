@@ -7,7 +7,17 @@ from dataclasses import asdict
 
 import click
 
-from . import examined_ledger, examined_providers, examined_redis, examined_storage, examined_work
+from . import (
+    examined_accounts,
+    examined_files,
+    examined_hooks,
+    examined_ledger,
+    examined_providers,
+    examined_redis,
+    examined_storage,
+    examined_work,
+    examined_workers,
+)
 from .deployment import configured
 from .display import console, plain, print_json
 from .findings import Finding, ok
@@ -21,7 +31,8 @@ _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 def doctor(as_json: bool) -> int:
     """Examine settings, ledger, archive, spool, Redis, workers, providers and what is left undone.
 
-    Nothing is changed but for a file in the archive and one in the spool, which are removed again.
+    Nothing is changed but for a file in the archive and one in the spool, which are removed again,
+    and the token of an account, which is renewed where it has ended.
     The status is 1 where something is an error.
     """
     found = []
@@ -37,12 +48,16 @@ def doctor(as_json: bool) -> int:
 def _findings() -> Iterator[Finding]:
     settings = configured()
     yield ok("settings", f"accounts: {', '.join(sorted(settings.accounts)) or 'none'}")
+    yield from examined_files.examined(settings)
     identity = yield from examined_ledger.examined()
     yield from examined_storage.archive(settings, identity)
     yield from examined_storage.spool(settings)
     yield from examined_redis.examined(settings, identity)
+    yield from examined_workers.examined(identity)
+    yield from examined_hooks.examined(settings)
     yield from examined_providers.clocks(settings)
     if identity is not None:
+        yield from examined_accounts.examined(settings)
         yield from examined_work.examined(settings)
 
 

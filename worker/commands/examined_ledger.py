@@ -12,6 +12,16 @@ from .filesystems import NETWORK, filesystem
 from .findings import Finding, error, ok, warning
 
 _SUBJECT = "ledger"
+_SERVER = "see the server's configuration (ALTER SYSTEM, ALTER ROLE), and restart it"
+_POOLER = "see whether a pooler before it drops startup options; connect without it"
+#: What decides it, which values are right, and what to do about others.
+_WANTED = {
+    "synchronous": ({"2", "3"}, "report it: Earwitness sets it on every connection"),
+    "journal_mode": ({"wal"}, "put the file on a local disk, where SQLite can share memory"),
+    "synchronous_commit": ({"on", "remote_apply", "remote_write", "local"}, _POOLER),
+    "fsync": ({"on"}, _SERVER),
+    "full_page_writes": ({"on"}, _SERVER),
+}
 _MIGRATE = "start a worker, or run: python -m worker migrate"
 
 
@@ -29,8 +39,25 @@ def examined() -> Generator[Finding, None, str | None]:
         yield error(_SUBJECT, f"{where}: {failure}", "see EARWITNESS_LEDGER_URL, and its server")
         return None
     version = ledger().identity.version()
+    yield from _durable()
     yield ok(_SUBJECT, f"{identity} at {where}, schema version {version}")
     return identity
+
+
+def _durable() -> Generator[Finding, None, None]:
+    """Whether what is committed, a paid call's *sending* above all, outlives a loss of power."""
+    found = ledger().database.durability()
+    for name, (wanted, advice) in _WANTED.items():
+        if name in found and found[name] not in wanted:
+            yield error(
+                _SUBJECT,
+                f"{name} is {found[name]}: what was committed can be lost with the power, and a "
+                "certified call then be paid twice",
+                advice,
+            )
+    if found.get("transaction_read_only") == "on":
+        meaning = "it can only be read (a standby?): no job is accepted and none goes on"
+        yield error(_SUBJECT, meaning, "let EARWITNESS_LEDGER_URL name the primary")
 
 
 def _disk(file: Path | None) -> Generator[Finding, None, None]:

@@ -1,67 +1,130 @@
-"""``doctor`` on Redis, and on the workers behind it."""
+"""``doctor`` on Redis: reached, trusted and permitted; what it keeps, and whose it is."""
 
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from kombu.exceptions import OperationalError
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
+from config.celery import broker_transport_options
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from config.settings import Settings
 
-from ..start import REDIS_KEY
-from .deployment import announcing
+from ..redis_trouble import trouble
+from ..start import REDIS_KEY, REDIS_WAY_OUT
 from .findings import Finding, error, ok, warning
 
 _SUBJECT = "redis"
 _SECONDS = 3.0
 #: For LMOVE and what kombu uses beside it.
 _OLDEST = (6, 2)
-_PURPOSE = {
-    FRONT_DOOR: "no task is accepted",
-    DUE: "no job is taken up and nobody is answered",
-    DOWNLOADS: "nothing is downloaded",
-}
+_NEARLY_FULL = 0.8
 
 
 def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
-    """What there is to say of Redis, and of the workers where it answers."""
+    """What there is to say of Redis; nothing is changed there."""
     url = settings.redis_url.get_secret_value()
     try:
         with Redis.from_url(
             url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS
         ) as client:
-            facts: dict[str, Any] = client.info()
-            theirs = client.get(REDIS_KEY)
+            client.ping()
+            facts = _facts(client)
+            theirs = client.get(settings.redis_key(REDIS_KEY))
+            refused = _refused(client, settings)
     except (RedisError, OSError) as failure:
+        meaning, advice = trouble(failure)
+        waits = "accepted jobs wait in the ledger, and nothing is accepted"
+        yield error(_SUBJECT, f"{meaning}: {waits}", advice)
+        return
+    if "ssl_cert_reqs=none" in url:
+        yield warning(
+            _SUBJECT,
+            "its certificate is not checked: who stands on the way can read and change everything",
+            "let ssl_ca_certs in EARWITNESS_REDIS_URL name its CA, and take ssl_cert_reqs=none out",
+        )
+    yield from _rights(refused)
+    yield from _server(facts)
+    yield from _belonging(theirs, identity, settings)
+
+
+def _facts(client: Redis) -> dict[str, Any] | None:
+    try:
+        facts: dict[str, Any] = client.info()
+    except NoPermissionError:
+        return None
+    return facts
+
+
+def _refused(client: Redis, settings: Settings) -> list[str]:
+    """What our user may not do of what a worker does, tried with names that stand for nothing."""
+    nobody = str(uuid.uuid4())
+    unacked = str(broker_transport_options["unacked_key"])
+    index = str(broker_transport_options["unacked_index_key"])
+    trials = [
+        *(("LLEN", settings.redis_key(queue)) for queue in (FRONT_DOOR, DUE, DOWNLOADS)),
+        ("HDEL", settings.redis_key(unacked), nobody),
+        ("ZREM", settings.redis_key(index), nobody),
+        ("SREM", settings.redis_key(f"_kombu.binding.{FRONT_DOOR}"), nobody),
+        ("DEL", settings.redis_key(f"celery-task-meta-{nobody}")),
+        ("PUBLISH", settings.redis_key(f"celery-task-meta-{nobody}"), ""),
+        ("TIME",),
+    ]
+    refused = []
+    for trial in trials:
+        try:
+            client.execute_command(*trial)
+        except NoPermissionError:
+            refused.append(" ".join(trial[:2]).replace(nobody, "..."))
+    return refused
+
+
+def _rights(refused: list[str]) -> Iterator[Finding]:
+    if refused:
         yield error(
             _SUBJECT,
-            f"does not answer ({type(failure).__name__}): accepted jobs wait in the ledger, and "
-            "nothing is accepted",
-            "start it, or see EARWITNESS_REDIS_URL",
+            f"its user may not do what a worker does: {', '.join(refused)}",
+            "give it the rule of docs/redis.md (ACL SETUSER), and see ACL LOG",
+        )
+
+
+def _server(facts: dict[str, Any] | None) -> Iterator[Finding]:
+    if facts is None:
+        yield warning(
+            _SUBJECT,
+            "its user may not ask for INFO: whether messages outlive a restart is not known",
+            "give it +info (docs/redis.md)",
         )
         return
-    yield from _server(facts)
-    yield from _belonging(theirs if isinstance(theirs, bytes) else None, identity)
-    yield from _workers()
-
-
-def _server(facts: dict[str, Any]) -> Iterator[Finding]:
     version = str(facts.get("redis_version", "0"))
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < _OLDEST:
         yield error(_SUBJECT, f"version {version} is older than 6.2", "use Redis 6.2 or Valkey")
     else:
         yield ok(_SUBJECT, f"answers, version {facts.get('valkey_version', version)}")
+    yield from _kept(facts)
+    yield from _memory(facts)
+
+
+def _kept(facts: dict[str, Any]) -> Iterator[Finding]:
     if not facts.get("aof_enabled"):
         yield warning(
             _SUBJECT,
             "keeps no append-only file: tasks that are not accepted yet are lost with it",
             "set appendonly yes",
         )
+    elif facts.get("aof_last_write_status") == "err":
+        yield error(
+            _SUBJECT,
+            "can not write its append-only file: it takes no message any more",
+            "see its log and the space on its disk",
+        )
+
+
+def _memory(facts: dict[str, Any]) -> Iterator[Finding]:
     policy = facts.get("maxmemory_policy")
     if policy != "noeviction":
         yield warning(
@@ -69,34 +132,24 @@ def _server(facts: dict[str, Any]) -> Iterator[Finding]:
             f"throws keys away when its memory is full ({policy}): tasks among them",
             "set maxmemory-policy noeviction",
         )
-
-
-def _belonging(theirs: bytes | None, identity: str | None) -> Iterator[Finding]:
-    if theirs is None:
-        yield ok(_SUBJECT, "no deployment has claimed this database yet; the first worker does")
-    elif theirs.decode() != identity:
-        yield error(
+    limit, used = int(facts.get("maxmemory") or 0), int(facts.get("used_memory") or 0)
+    if limit and used > _NEARLY_FULL * limit:
+        yield warning(
             _SUBJECT,
-            f"this database belongs to ledger {theirs.decode()}, not to ours; no worker starts",
-            "give each deployment a database of its own, or, if the other one is gone for good, "
-            f"delete the key {REDIS_KEY}",
+            f"{used / limit:.0%} of its memory is used: when it is full no message is taken",
+            "raise maxmemory, and see what fills it: redis-cli --bigkeys",
         )
 
 
-def _workers() -> Iterator[Finding]:
-    try:
-        with announcing() as app:
-            answers = app.control.inspect(timeout=_SECONDS).active_queues() or {}
-    except (OperationalError, RedisError, OSError) as failure:
-        yield error("workers", f"could not be asked ({type(failure).__name__})", "run doctor again")
-        return
-    consumers: dict[str, list[str]] = {queue: [] for queue in _PURPOSE}
-    for worker, queues in answers.items():
-        for queue in queues:
-            consumers.setdefault(queue["name"], []).append(worker)
-    for queue, meaning in _PURPOSE.items():
-        if consumers[queue]:
-            yield ok("workers", f"{queue} is consumed by {', '.join(sorted(consumers[queue]))}")
-        else:
-            advice = "start one: celery -A worker worker"
-            yield error("workers", f"none consumes {queue}: {meaning}", advice)
+def _belonging(theirs: Any, identity: str | None, settings: Settings) -> Iterator[Finding]:
+    if theirs is None:
+        yield ok(_SUBJECT, "no deployment has claimed this database yet; the first worker does")
+    elif theirs.decode() != identity:
+        key = settings.redis_key(REDIS_KEY)
+        where = f"under the prefix {settings.redis_key('')}" if settings.redis_key("") else ""
+        yield error(
+            _SUBJECT,
+            f"this database {where}".rstrip()
+            + f" belongs to ledger {theirs.decode()}, not to ours; no worker starts",
+            REDIS_WAY_OUT.format(key=key),
+        )

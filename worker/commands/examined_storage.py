@@ -28,6 +28,11 @@ _OTHER_ARCHIVE = (
     "archive"
 )
 
+_REBUILD = (
+    "if that ledger is lost, let EARWITNESS_LEDGER_URL name an empty one and run: "
+    "python -m worker rebuild"
+)
+
 
 def archive(settings: Settings, identity: str | None) -> Iterator[Finding]:
     """What there is to say of the archive."""
@@ -101,10 +106,10 @@ def _belonging(store: Store, identity: str | None) -> Iterator[Finding]:
         return
     if identity is None:
         meaning = f"it belongs to ledger {theirs}, but there is none; no worker starts"
-        yield error(_ARCHIVE, meaning, _OTHER_ARCHIVE)
+        yield error(_ARCHIVE, meaning, f"{_OTHER_ARCHIVE}; {_REBUILD}")
     elif theirs != identity:
         meaning = f"it belongs to ledger {theirs}, not to {identity}; no worker starts"
-        yield error(_ARCHIVE, meaning, _OTHER_ARCHIVE)
+        yield error(_ARCHIVE, meaning, f"{_OTHER_ARCHIVE}; {_REBUILD}")
 
 
 def _written_once(store: Store) -> Iterator[Finding]:

@@ -8,11 +8,16 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
+from archive.errors import ArchiveError
 from config.accounts import VonageAccount
 from config.settings import Settings
 from ledger import states
+from ledger.errors import NotPossible
 from ledger.job import iso
-from tasks import windows
+from ledger.obligations import WEBHOOK
+from ledger.quarantine import MEANING, WAY_OUT
+from tasks import comparing, windows
+from tasks.rebuilding import archived_identity
 from tasks.resources import ledger
 
 from .findings import Finding, error, ok, warning
@@ -20,6 +25,8 @@ from .findings import Finding, error, ok, warning
 _DAY_SECONDS = 86_400
 #: What is owed is tried again within ten minutes; older than this it does not go away by itself.
 _OWED_SECONDS = 1_200
+#: An alert that nobody takes for so long is told here.
+_UNTOLD_SECONDS = 300
 #: Beat ticks every five minutes: so much later a night is planned.
 _TICKS = timedelta(minutes=15)
 _MOST_FAILED = 1_000
@@ -29,8 +36,11 @@ _MOST_NAMED = 10
 def examined(settings: Settings) -> Iterator[Finding]:
     """What there is to say of jobs, days and accounts."""
     yield _beat(settings)
+    yield _quarantine()
+    yield from _compared()
     yield _decisions()
     yield _owed()
+    yield _alerts(settings)
     yield _failed()
     yield _days()
     for alias in sorted(settings.accounts):
@@ -68,6 +78,29 @@ def _named(due: dict[str, date]) -> str:
     return ", ".join(f"{alias} {day}" for alias, day in sorted(due.items()))
 
 
+def _quarantine() -> Finding:
+    if not ledger().identity.quarantined():
+        return ok("quarantine", "the ledger is in none")
+    return warning("quarantine", f"the ledger is in quarantine: {MEANING}", WAY_OUT)
+
+
+def _compared() -> Iterator[Finding]:
+    """Whether the archive, if it is this ledger's, knows of jobs that the ledger does not."""
+    try:
+        if archived_identity() != ledger().identity.identity():
+            return
+        unknown = comparing.unknown_files()
+    except NotPossible:
+        return
+    except (ArchiveError, OSError) as failure:
+        yield warning("restored", f"the archive can not be listed: {failure}", "see the archive")
+        return
+    if unknown:
+        yield error("restored", comparing.said(unknown), comparing.WAY_OUT)
+    else:
+        yield ok("restored", "the ledger knows the archive's newest receipts and manifests")
+
+
 def _decisions() -> Finding:
     waiting = ledger().jobs.undecided()
     if not waiting:
@@ -92,6 +125,28 @@ def _owed() -> Finding:
         return ok("owed", meaning)
     why = f": {oldest['reason']}" if oldest["reason"] else ""
     return warning("owed", meaning + why, "see the workers' logs; it is tried again without end")
+
+
+def _alerts(settings: Settings) -> Finding:
+    """Whether people are told: alerts wait for a receiver that does not take them."""
+    if settings.alert_url is None:
+        where = "told in the log alone, EARWITNESS_ALERT_URL is not set"
+        return ok("alerts", f"{where}; {_open_causes()}")
+    waiting = [one for one in ledger().obligations.waiting() if one["kind"] == WEBHOOK]
+    if not waiting:
+        return ok("alerts", f"every one was delivered; {_open_causes()}")
+    (owed,) = waiting
+    meaning = f"{owed['count']} not delivered, the oldest since {iso(owed['oldest'])}"
+    if time.time() - owed["oldest"] < _UNTOLD_SECONDS or not owed["reason"]:
+        return ok("alerts", meaning)
+    advice = "see that EARWITNESS_ALERT_URL is right and that its receiver answers with 2xx"
+    return warning("alerts", f"{meaning}: {owed['reason']}", advice)
+
+
+def _open_causes() -> str:
+    causes = [one["cause"] for one in ledger().alerts.all_open()]
+    named = ", ".join(causes[-_MOST_NAMED:])
+    return f"open: {len(causes)}, the last: {named}" if causes else "none is open"
 
 
 def _failed() -> Finding:

@@ -18,6 +18,7 @@ from .display import print_json, print_lines, print_table
 from .histories import print_job, whole
 from .options import as_json, one_account
 from .personal import shown
+from .restoring import quarantine_lines
 from .single import meant, one_job, say
 
 
@@ -38,6 +39,7 @@ def status(
     if as_json:
         print_json([shown(job) for job in found])
         return
+    print_lines(quarantine_lines() if ledger.identity.quarantined() else [])
     print_lines(undecided_lines(ledger.jobs.undecided()))
     print_table(("job", "kind", "account", "state", "changed", "about"), map(_row, found))
     print_lines(_totals(ledger))

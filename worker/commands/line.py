@@ -15,6 +15,7 @@ import click
 
 from archive.errors import ArchiveError, StoreAway
 from config.errors import ConfigurationError
+from config.umask import keep_from_others
 from config.version import VERSION
 from ledger.errors import LedgerError
 from providers.errors import ProviderError
@@ -37,8 +38,11 @@ COMMANDS = {
     "export": ("exports", "Export days of an account."),
     "extract": ("archives", "Take one recording out of the archive."),
     "find": ("archives", "Find recordings in the archive."),
+    "health": ("health", "Tell whether a service does what it is there for."),
     "hooks": ("hooks", "Receive the notifications of Ozeki servers."),
     "migrate": ("migration", "Bring the ledger's schema to this program's version."),
+    "quarantine": ("restoring", "Say, begin or lift the quarantine of a restored ledger."),
+    "rebuild": ("restoring", "Make the ledger anew from the archive."),
     "record": ("live", "Start recording a call that is going on."),
     "resolve": ("decisions", "Decide what became of a certified call."),
     "retry": ("jobs", "Have a failed or cancelled job done once more."),
@@ -83,6 +87,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command; the status to end with: 0 done, 1 failed, 2 not understood or not
     configured, 130 interrupted. What went wrong is one sentence on standard error.
     """
+    keep_from_others()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A name that the terminal can not show is no reason to stop.

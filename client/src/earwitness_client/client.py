@@ -15,14 +15,15 @@ class Earwitness:
     """Asks an Earwitness worker for what it does.
 
     ``url`` is Redis' address as the worker has it, such as ``redis://127.0.0.1:6379/0``; ``queue``
-    the queue that the worker consumes. Making one opens no connection. It may be shared by threads
-    and be made before a fork; it holds no global state, and none of Celery's is touched.
+    the queue that the worker consumes, ``key_prefix`` the worker's EARWITNESS_REDIS_KEY_PREFIX, if
+    it has one. Making one opens no connection. It may be shared by threads and be made before a
+    fork; it holds no global state, and none of Celery's is touched.
 
-    Raises InvalidArgument for an address that is none.
+    Raises InvalidArgument for an address that is none, or a prefix that no worker takes.
     """
 
-    def __init__(self, url: str, *, queue: str = "earwitness") -> None:
-        self._line = Line(url, queue)
+    def __init__(self, url: str, *, queue: str = "earwitness", key_prefix: str = "") -> None:
+        self._line = Line(url, queue, key_prefix)
         self.certified_call = CertifiedCalls(self._line)
         self.recording = Recordings(self._line)
         self.call = Calls(self._line)

@@ -12,6 +12,8 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -72,8 +74,9 @@ class _Transport(virtual.Transport):
 class _Own:
     """What belongs to one process: connections must not be shared with a child by fork."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, prefix: str) -> None:
         self.pid = os.getpid()
+        self._prefix = prefix
         over_network = {} if url.startswith("unix:") else {"socket_keepalive": True}
         self.pool = BlockingConnectionPool.from_url(
             url,
@@ -91,13 +94,15 @@ class _Own:
         """Put a message on a queue. Raises NotQueued or MaybeQueued."""
         try:
             connection = self.pool.get_connection(*_GET_CONNECTION)
+        except _REFUSED as error:
+            raise NotQueued(f"Redis refused the connection ({_said(error)})") from error
         except (RedisError, OSError) as error:
-            raise NotQueued(f"Redis could not be reached ({type(error).__name__})") from error
+            raise NotQueued(f"Redis could not be reached ({_untrusted(error)})") from error
         try:
-            connection.send_command("LPUSH", queue, message)
+            connection.send_command("LPUSH", self._prefix + queue, message)
             connection.read_response()
         except _REFUSED as error:
-            raise NotQueued(f"Redis refused it ({type(error).__name__}: {error})") from error
+            raise NotQueued(f"Redis refused it ({_said(error)})") from error
         except (RedisError, OSError) as error:
             connection.disconnect()
             raise MaybeQueued(f"Redis did not confirm it ({type(error).__name__})") from error
@@ -122,12 +127,14 @@ class _Own:
 class Line:
     """Sends requests and looks at what was stored for them, from any thread and after a fork.
 
-    ``url`` is Redis' address as the worker has it, ``queue`` the one that the worker consumes.
+    ``url`` is Redis' address as the worker has it, ``queue`` the one that the worker consumes, and
+    ``key_prefix`` what every key begins with, where the worker is told one.
     """
 
-    def __init__(self, url: str, queue: str) -> None:
+    def __init__(self, url: str, queue: str, key_prefix: str = "") -> None:
         self._url = _redis_address(url)
         self._queue = queue
+        self._prefix = _key_prefix(key_prefix)
         # Told everything here, it reads neither CELERY_CONFIG_MODULE nor CELERY_LOADER.
         app = Celery(
             "earwitness-client",
@@ -139,7 +146,7 @@ class Line:
         self._message = app.amqp.create_task_message
         self._publish = app.amqp.send_task_message
         self._closed = False
-        self._own = _Own(self._url)
+        self._own = _Own(self._url, self._prefix)
 
     def send(self, request: Request) -> None:
         """Put a request on the queue, within two seconds. Raises NotQueued or MaybeQueued."""
@@ -165,12 +172,12 @@ class Line:
 
         Raises RedisError or OSError, within two seconds.
         """
-        found = self._here().redis.get(_RESULT_KEY.format(task_id))
+        found = self._here().redis.get(self._prefix + _RESULT_KEY.format(task_id))
         return dict(json.loads(found)) if isinstance(found, bytes | str) else None
 
     def queued(self) -> int:
         """How many messages lie on the queue. Raises RedisError or OSError, within two seconds."""
-        return int(self._here().redis.llen(self._queue))
+        return int(self._here().redis.llen(self._prefix + self._queue))
 
     def close(self) -> None:
         """Close every connection; nothing can be sent afterwards."""
@@ -185,7 +192,7 @@ class Line:
         if own.pid != os.getpid():
             # Without a lock, which another thread could have held at the fork: of two that meet
             # here, one makes connections that are closed when it is done.
-            own = self._own = _Own(self._url)
+            own = self._own = _Own(self._url, self._prefix)
         return own
 
 
@@ -198,6 +205,30 @@ def _told(error: NotQueued | MaybeQueued, request: Request) -> NotQueued | Maybe
     return told
 
 
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _untrusted(error: BaseException) -> str:
+    """The kind of an error, or what is wrong with the server's certificate."""
+    step: BaseException | None = error
+    while step is not None:
+        if isinstance(step, ssl.SSLCertVerificationError):
+            return f"its certificate is refused: {step.verify_message.rstrip('.')}"
+        step = step.__cause__ or step.__context__
+    return type(error).__name__
+
+
+def _key_prefix(prefix: str) -> str:
+    """Celery's result backend puts "_" after a prefix that ends otherwise; so no worker has one."""
+    if prefix and prefix[-1] not in "._:-":
+        raise InvalidArgument(
+            "not done: key_prefix: write it as the worker's EARWITNESS_REDIS_KEY_PREFIX, which "
+            "ends with '.', '_', ':' or '-'"
+        )
+    return prefix
+
+
 def _redis_address(url: str) -> str:
     scheme, _, rest = url.partition("://")
     if scheme not in {"redis", "rediss", "unix", "redis+socket"} or not rest:
@@ -205,6 +236,9 @@ def _redis_address(url: str) -> str:
             'not done: url: write it like "redis://127.0.0.1:6379/0", "rediss://..." or '
             '"unix:///run/redis.sock?db=0"'
         )
+    if scheme == "rediss":
+        # Celery's words for it, which redis-py does not know.
+        return re.sub("(?<=ssl_cert_reqs=)CERT_[A-Z]+", lambda word: word[0][5:].lower(), url)
     if scheme != "redis+socket":
         return url
     # Celery's way of writing a socket's address.

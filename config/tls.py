@@ -1,0 +1,84 @@
+"""Redis over TLS, as its address says it: one meaning for redis-py, kombu, Celery and Flower.
+
+Left to themselves they differ. For an address without ``ssl_cert_reqs`` redis-py checks the
+certificate and kombu 5.7 does not (it warns, and takes any); Celery's backend knows words that
+redis-py does not; Flower reads nothing of it from the address.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+_REQUIRED = "required"
+_CHECKS = {
+    "required": ssl.CERT_REQUIRED,
+    "optional": ssl.CERT_OPTIONAL,
+    "none": ssl.CERT_NONE,
+}
+_SWITCH = {"true", "false"}
+_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_KNOWN = {"ssl_cert_reqs", "ssl_check_hostname", *_FILES}
+
+
+def said_completely(url: str, root: Path) -> str:
+    """A ``rediss://`` address with every option of TLS in the one form that all readers take: the
+    certificate is checked unless ``ssl_cert_reqs=none`` says otherwise, and files are absolute.
+
+    Raises ValueError for an option that is unknown or wrong, or a file that is not there.
+    """
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    unknown = sorted(name for name in query if name.startswith("ssl_") and name not in _KNOWN)
+    if unknown:
+        raise ValueError(f"has an option {unknown[0]}; known are {', '.join(sorted(_KNOWN))}")
+    query["ssl_cert_reqs"] = _check(query.get("ssl_cert_reqs", _REQUIRED))
+    if "ssl_check_hostname" in query:
+        query["ssl_check_hostname"] = _switch(query["ssl_check_hostname"])
+    for name in _FILES:
+        if name in query:
+            query[name] = _file(name, query[name], root)
+    return urlunsplit(parts._replace(query=urlencode(query, safe="/")))
+
+
+def refuse_without(url: str) -> None:
+    """Raise ValueError where an address without TLS has options of TLS: they would do nothing."""
+    named = [name for name, _ in parse_qsl(urlsplit(url).query) if name.startswith("ssl_")]
+    if named:
+        raise ValueError(f"has {named[0]} without TLS; write rediss:// for it")
+
+
+def options(url: str) -> dict[str, Any] | None:
+    """The options of TLS as Celery's ``broker_use_ssl`` takes them (Flower reads no other); None
+    without TLS.
+    """
+    if not url.startswith("rediss://"):
+        return None
+    query = dict(parse_qsl(urlsplit(url).query))
+    found: dict[str, Any] = {name: query[name] for name in _FILES if name in query}
+    found["ssl_cert_reqs"] = _CHECKS[query["ssl_cert_reqs"]]
+    if "ssl_check_hostname" in query:
+        found["ssl_check_hostname"] = query["ssl_check_hostname"] == "true"
+    return found
+
+
+def _check(value: str) -> str:
+    word = value.lower().removeprefix("cert_")
+    if word not in _CHECKS:
+        raise ValueError("has an ssl_cert_reqs that is none of required, optional and none")
+    return word
+
+
+def _switch(value: str) -> str:
+    if value.lower() not in _SWITCH:
+        raise ValueError("has an ssl_check_hostname that is neither true nor false")
+    return value.lower()
+
+
+def _file(name: str, value: str, root: Path) -> str:
+    path = root / value
+    if not path.is_file():
+        raise ValueError(f"has an {name} that names no file ({path})")
+    return str(path)

@@ -1,0 +1,184 @@
+"""Figures for those who watch: few, cheap, and read at one moment.
+
+They are asked for again and again, of ledgers that hold years: so every statement finds its rows by
+an index, and finished jobs are not looked at (tests/test_figures.py looks at the plans).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, case, func, or_, select
+
+from . import states
+from .alerts import CREDENTIALS
+from .database import Database, now
+from .schema import accounts, alerts, audit, days, jobs, ledger, obligations
+
+_UNFINISHED = (
+    states.PENDING,
+    states.RUNNING,
+    states.SENDING,
+    states.WAITING,
+    states.NEEDS_DECISION,
+)
+_NOT_COMPLETE = (
+    states.DAY_DUE,
+    states.DAY_RUNNING,
+    states.DAY_INCOMPLETE,
+    states.DAY_GAVE_UP,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the ledger holds at one moment; ages and rests in seconds by its clock, ``since`` in
+    seconds since 1970. A row's fields are named as the statements below name them.
+    """
+
+    #: account, kind, state, jobs, takeovers: of jobs that have not ended or need a decision
+    jobs: list[Row[Any]]
+    #: queue, jobs, age: of jobs that are due and that nobody has taken up
+    due: list[Row[Any]]
+    #: account, age, jobs: of jobs that need a decision
+    decisions: list[Row[Any]]
+    #: kind, owed, age
+    obligations: list[Row[Any]]
+    #: account, state, lacking (whether it is known that something is missing), days, since
+    days: list[Row[Any]]
+    #: account, days, newest: of all days, and the last that was planned
+    planned: list[Row[Any]]
+    #: account, rests
+    accounts: list[Row[Any]]
+    #: account
+    refused: list[Row[Any]]
+    quarantined: bool
+
+    def complete_days(self) -> dict[str, int]:
+        """How many days of each account are complete."""
+        left = {row.account: row.days for row in self.planned}
+        for row in self.days:
+            left[row.account] -= row.days
+        return left
+
+    def newest_days(self) -> dict[str, date]:
+        """The last day of each account that was planned or asked for."""
+        return {row.account: row.newest for row in self.planned}
+
+
+def statements() -> dict[str, Select[Any]]:
+    """What is asked, by the names of `Figures`."""
+    return {
+        "jobs": _jobs(),
+        "due": _due(),
+        "decisions": _decisions(),
+        "obligations": _obligations(),
+        "days": _days(),
+        "planned": _planned(),
+        "accounts": _accounts(),
+        "refused": _refused(),
+    }
+
+
+def figures(database: Database, *, patience_seconds: float) -> Figures:
+    """Read everything in one transaction that writes nothing. Raises LedgerAway."""
+
+    def look(connection: Connection) -> Figures:
+        rows = {
+            name: list(connection.execute(statement).all())
+            for name, statement in statements().items()
+        }
+        quarantined = connection.execute(select(ledger.c.quarantined)).scalar_one()
+        return Figures(**rows, quarantined=bool(quarantined))
+
+    return database.read(look, patience_seconds=patience_seconds, at_one_moment=True)
+
+
+def _jobs() -> Select[Any]:
+    c = jobs.c
+    return (
+        select(
+            c.account,
+            c.kind,
+            c.state,
+            func.count().label("jobs"),
+            func.sum(c.takeovers).label("takeovers"),
+        )
+        .where(c.state.in_(_UNFINISHED))
+        .group_by(c.account, c.kind, c.state)
+    )
+
+
+def _due() -> Select[Any]:
+    c = jobs.c
+    age = now() - func.min(c.next_attempt_at)
+    return (
+        select(c.queue, func.count().label("jobs"), age.label("age"))
+        .where(c.state.in_(states.OPEN), c.next_attempt_at <= now())
+        .group_by(c.queue)
+    )
+
+
+def _decisions() -> Select[Any]:
+    since = (
+        select(func.min(audit.c.at))
+        .where(audit.c.job_id == jobs.c.job_id, audit.c.to_state == states.NEEDS_DECISION)
+        .scalar_subquery()
+    )
+    each = (
+        select(jobs.c.account, since.label("since"))
+        .where(jobs.c.state == states.NEEDS_DECISION)
+        .subquery()
+    )
+    age = now() - func.min(each.c.since)
+    return select(each.c.account, func.count().label("jobs"), age.label("age")).group_by(
+        each.c.account
+    )
+
+
+def _obligations() -> Select[Any]:
+    c = obligations.c
+    age = now() - func.min(c.created_at)
+    return (
+        select(c.kind, func.count().label("owed"), age.label("age"))
+        .where(c.discharged_at.is_(None))
+        .group_by(c.kind)
+    )
+
+
+def _days() -> Select[Any]:
+    c = days.c
+    # A later try at a day is no reason to take it for whole: it lacks something until it does not.
+    tried_again = and_(c.state == states.DAY_RUNNING, c.generation > 1, c.completed_by.is_(None))
+    missed = c.state.in_((states.DAY_INCOMPLETE, states.DAY_GAVE_UP))
+    lacking = case((or_(missed, tried_again), 1), else_=0).label("lacking")
+    return (
+        select(
+            c.account,
+            c.state,
+            lacking,
+            func.count().label("days"),
+            func.min(c.window_start).label("since"),
+        )
+        .where(c.state.in_(_NOT_COMPLETE))
+        .group_by(c.account, c.state, lacking)
+    )
+
+
+def _planned() -> Select[Any]:
+    c = days.c
+    newest = func.max(c.day).label("newest")
+    return select(c.account, func.count().label("days"), newest).group_by(c.account)
+
+
+def _accounts() -> Select[Any]:
+    c = accounts.c
+    rests = case((c.postponed_until > now(), c.postponed_until - now()), else_=0.0)
+    return select(c.alias.label("account"), rests.label("rests"))
+
+
+def _refused() -> Select[Any]:
+    c = alerts.c
+    return select(c.account).where(c.closed_at.is_(None), c.kind == CREDENTIALS)

@@ -1,0 +1,70 @@
+"""Whoever measures requests to providers is told of each one here, and of nothing that was sent."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from config.accounts import Account
+
+_log = logging.getLogger(__name__)
+
+OK = "ok"
+UNAUTHORIZED = "unauthorized"
+THROTTLED = "throttled"
+REFUSED = "refused"
+ERROR = "error"
+UNREACHABLE = "unreachable"
+UNANSWERED = "unanswered"
+NOT_SENT = "not_sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One request: the account's alias, its provider, what was asked for (one of a few words of
+    ours), what came of it and how many seconds it took.
+    """
+
+    account: str
+    provider: str
+    operation: str
+    outcome: str
+    seconds: float
+
+
+#: Each is told of every request of this process when it is over.
+observers: list[Callable[[Observed], None]] = []
+
+
+def outcome_of(status: int) -> str:
+    """What an answer with this HTTP status is counted as; what its body says is another matter."""
+    if status in (401, 403):
+        return UNAUTHORIZED
+    if status in (429, 503):
+        return THROTTLED
+    if status >= 500:
+        return ERROR
+    return OK if 200 <= status < 300 else REFUSED
+
+
+class Observation:
+    """One request that begins now; ``outcome`` is to be set where an answer came."""
+
+    def __init__(self, account: Account, operation: str) -> None:
+        self.outcome = UNANSWERED
+        self._account = account
+        self._operation = operation
+        self._began = time.monotonic()
+
+    def over(self) -> None:
+        """Tell the observers. Whatever goes wrong with them, the answer is worth more."""
+        seconds = time.monotonic() - self._began
+        account = self._account
+        seen = Observed(account.alias, account.provider, self._operation, self.outcome, seconds)
+        for observer in observers:
+            try:
+                observer(seen)
+            except Exception:  # noqa: BLE001 - an answer that cost money must not be lost for it
+                _log.exception("a request could not be measured")

@@ -1,0 +1,135 @@
+"""Alerts to people: a line of the log, and a signed webhook where one is set."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from config.logging import bind
+from config.masking import mask
+from config.settings import settings
+from config.version import VERSION
+from ledger.alerts import CONTRADICTION, CREDENTIALS, RESOLVED, Alert, credentials_cause
+from ledger.errors import LedgerAway
+from ledger.obligations import WEBHOOK, Obligation
+from providers.deadline import Transport, within
+
+from .resources import ledger
+
+_log = logging.getLogger(__name__)
+_alerts = logging.getLogger("earwitness.alerts")
+
+#: Below the five seconds after which another worker may try the same one.
+DEADLINE_SECONDS = 4.0
+#: How many one round sends; a round ends at the first that can not be sent.
+_MOST_A_ROUND = 50
+#: What a receiver is told of an alert beside what is the same for all.
+_TOLD = ("id", "state", "cause", "kind", "account", "job_id", "message", "since", "repeated")
+
+FOREIGN_REDIS = f"{CONTRADICTION}:identity:redis"
+
+
+class _NotDelivered(Exception):
+    """Why the webhook was not taken, without its address."""
+
+
+def tell(owed: Obligation) -> None:
+    """Write the line that people watch for, and owe the webhook where one is set."""
+    said = owed.payload
+    with bind(cause=said.get("cause")):
+        if said.get("state") == RESOLVED:
+            _alerts.warning("over: %s", said["message"])
+        else:
+            _alerts.error("%s", said["message"])
+    # What an earlier version owed names no cause, and was for the log alone.
+    if settings().alert_url is not None and "cause" in said:
+        ledger().obligations.owe(owed.job_id, owed.account, WEBHOOK, said)
+
+
+def deliver_due() -> int:
+    """Send the webhooks that are due; how many were taken. A receiver that hangs or fails ends the
+    round: its alerts stay owed, with growing waits, and `status` says why.
+    """
+    for taken in range(_MOST_A_ROUND):
+        found = ledger().obligations.due(limit=1, webhooks=True)
+        if not found:
+            return taken
+        (owed,) = found
+        url, secret = settings().alert_url, settings().alert_secret
+        # Where no address is set any more, nobody waits for it.
+        if url is not None and secret is not None:
+            try:
+                _send(url.get_secret_value(), secret.get_secret_value().encode(), _body(owed))
+            except _NotDelivered as error:
+                ledger().obligations.failed([owed.id], str(error))
+                with bind(job_id=owed.job_id or None, account=owed.account):
+                    _log.warning("an alert is owed: %s", error)
+                return taken
+        ledger().obligations.discharged([owed.id])
+    return _MOST_A_ROUND
+
+
+def signature(secret: bytes, timestamp: str, body: bytes) -> str:
+    """The value of Earwitness-Signature: HMAC-SHA256 over the timestamp, a full stop and the body,
+    in hexadecimal, after its version.
+    """
+    signed = hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256)
+    return f"v1={signed.hexdigest()}"
+
+
+def _body(owed: Obligation) -> bytes:
+    told: dict[str, Any] = {name: owed.payload[name] for name in _TOLD}
+    told["message"] = mask(told["message"])
+    deployment = ledger().identity.identity()
+    return json.dumps({"schema": 1, **told, "deployment": deployment, "version": VERSION}).encode()
+
+
+def _send(url: str, secret: bytes, body: bytes) -> None:
+    timestamp = str(int(time.time()))
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": f"earwitness/{VERSION}",
+        "Earwitness-Timestamp": timestamp,
+        "Earwitness-Signature": signature(secret, timestamp, body),
+    }
+    failure = None
+    try:
+        with (
+            within(DEADLINE_SECONDS),
+            httpx.Client(
+                transport=Transport(), timeout=DEADLINE_SECONDS, trust_env=False
+            ) as client,
+            client.stream("POST", url, content=body, headers=headers) as answer,
+        ):
+            if not answer.is_success:
+                failure = f"answered HTTP {answer.status_code}"
+    except httpx.HTTPError as error:
+        # Its text and its request hold the address, which may be a secret.
+        failure = f"did not answer ({type(error).__name__})"
+    if failure is not None:
+        host = urlsplit(url).hostname
+        raise _NotDelivered(f"the receiver of alerts, {host}, {failure}; it is sent again")
+
+
+def credentials_refused(alias: str, reason: str, job_id: str | None = None) -> None:
+    """Tell people, once until they are taken again, that a provider refuses the credentials."""
+    alert = Alert(credentials_cause(alias), CREDENTIALS, alias, reason, job_id)
+    try:
+        ledger().alerts.open(alert)
+    except LedgerAway as error:
+        _log.warning("the refused credentials of %s are told of later: %s", alias, error)
+
+
+def credentials_accepted(alias: str) -> None:
+    """The provider took the credentials: what people were told before is over."""
+    try:
+        ledger().alerts.close(credentials_cause(alias))
+    except LedgerAway as error:
+        _log.info("what was told of the credentials of %s stays open: %s", alias, error)

@@ -1,0 +1,204 @@
+"""Certified calls as their receipts tell of them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from itertools import groupby
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+
+from archive.errors import ArchiveError
+from config.accounts import GsmblockchainAccount
+from config.queues import DUE
+from config.settings import settings
+from ledger import states
+from ledger.call_outcomes import KIND, PLACED, REFUSED, RESOLVED, UNKNOWN, UNSENT
+from ledger.job import job_id
+from ledger.known import KnownCall, KnownJob
+
+from .resources import store
+from .trusted import Trusted
+
+_LOOK = "look in the provider's panel and decide"
+
+
+class Receipt(BaseModel):
+    """A receipt, as docs/archive-format.md describes it."""
+
+    version_of_format: Literal[1] = Field(alias="schema")
+    job_id: str
+    request_id: str
+    account: str
+    country: str
+    phone: str
+    max_seconds: int
+    company_name: str
+    company_id: str
+    requested_at: AwareDatetime
+    sent_at: AwareDatetime
+    answered_at: AwareDatetime | None
+    outcome: Literal["placed", "refused", "unknown", "resolved", "unsent"]
+    platform_phone: str | None
+    error_message: str | None
+    http_status: int | None
+    answer: str
+    decided: Literal["placed", "not placed"] | None = None
+    by: str | None = None
+    note: str | None = None
+
+
+def receipt_paths(prefix: str, trusted: Trusted) -> Iterator[tuple[str, dict[int, str]]]:
+    """Each call's job id and the paths of its receipts by their numbers."""
+    for stem, paths in groupby(trusted.paths(prefix, "receipt"), key=_stem):
+        yield stem.rpartition("/")[2], {number(path): path for path in paths}
+
+
+def number(path: str) -> int:
+    """The number of a receipt, which is in its name from the second on."""
+    told = path.rpartition("/")[2].split(".")[1]
+    return int(told) if told.isdecimal() else 1
+
+
+def calls(alias: str, trusted: Trusted) -> Iterator[KnownJob]:
+    """Every call of an account of which there is a receipt, in whatever state it is."""
+    for known, paths in receipt_paths(f"{alias}/certified-calls/", trusted):
+        yield _call(alias, known, paths, trusted)
+
+
+def _stem(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/{name.partition('.')[0]}"
+
+
+def _call(alias: str, known: str, paths: dict[int, str], trusted: Trusted) -> KnownJob:
+    newest = max(paths)
+    for one in sorted(paths, reverse=True):
+        receipt = _read(alias, known, paths[one], trusted)
+        if receipt is not None:
+            # Where a later one is damaged, nobody knows what it said.
+            outcome = receipt.outcome if one == newest else UNKNOWN
+            return _from(receipt, outcome, newest, paths[one])
+    return _lost(alias, known, paths)
+
+
+def _read(alias: str, known: str, path: str, trusted: Trusted) -> Receipt | None:
+    if not trusted.believes(path):
+        return None
+    try:
+        receipt = Receipt.model_validate_json(store().read(path))
+        base64.b64decode(receipt.answer, validate=True)
+    except (ArchiveError, ValidationError, ValueError):
+        trusted.refuse(path, "is not readable as a receipt")
+        return None
+    named = job_id(alias, f"earwitness.{KIND}", receipt.request_id)
+    if (receipt.account, receipt.job_id, known) != (alias, named, named):
+        trusted.refuse(path, "speaks of another call than its name says")
+        return None
+    return receipt
+
+
+def _from(receipt: Receipt, outcome: str, receipts: int, path: str) -> KnownJob:
+    sent = receipt.sent_at
+    changed = receipt.answered_at or sent
+    return KnownJob(
+        job_id=receipt.job_id,
+        kind=KIND,
+        account=receipt.account,
+        request_id=receipt.request_id,
+        parameters={
+            "country": receipt.country,
+            "phone": receipt.phone,
+            "max_seconds": receipt.max_seconds,
+            "company_name": receipt.company_name,
+            "company_id": receipt.company_id,
+        },
+        queue=DUE,
+        created_at=receipt.requested_at.timestamp(),
+        updated_at=changed.timestamp(),
+        source=path,
+        call=KnownCall(
+            sent_at=sent.timestamp(),
+            answered_at=None if receipt.answered_at is None else receipt.answered_at.timestamp(),
+            outcome=outcome,
+            http_status=receipt.http_status,
+            answer=base64.b64decode(receipt.answer),
+            platform_phone=receipt.platform_phone,
+            error_message=receipt.error_message,
+            receipts=receipts,
+            reserved_on=_day(receipt.account, sent),
+        ),
+        **_end(receipt, outcome),
+    )
+
+
+def _end(receipt: Receipt, outcome: str) -> dict[str, Any]:
+    """How the job of a call ended."""
+    if outcome == PLACED:
+        return _done(receipt.platform_phone)
+    if outcome == RESOLVED:
+        words = f"decided by {receipt.by}: the call was {receipt.decided}; {receipt.note}"
+        if receipt.decided == "placed":
+            return {**_done(None), "reason": words}
+        return _failed("Rejected", f"not done: {words}; to call, send a new request id")
+    if outcome == REFUSED:
+        return _failed(
+            "Rejected",
+            "not done: the certified call was refused and not placed; its receipt has the "
+            "platform's words",
+        )
+    if outcome == UNSENT:
+        again = "nothing was sent; to call, send a new request id"
+        return _failed("Unreachable", f"not done: {again}")
+    return _undecided(f"unknown: by its receipt nobody knows whether it was placed; {_LOOK}")
+
+
+def _done(platform_phone: str | None) -> dict[str, Any]:
+    result = {"state": states.DONE, "platform_phone": platform_phone}
+    return {"state": states.DONE, "result": result}
+
+
+def _failed(kind: str, message: str) -> dict[str, Any]:
+    return {
+        "state": states.FAILED,
+        "reason": message,
+        "error": {"type": kind, "message": message},
+    }
+
+
+def _undecided(message: str) -> dict[str, Any]:
+    error = {"type": "Uncertain", "message": message}
+    return {"state": states.NEEDS_DECISION, "reason": message, "error": error}
+
+
+def _lost(alias: str, known: str, paths: dict[int, str]) -> KnownJob:
+    """A call of which no receipt can be believed: its job id is in their names, and keeps the
+    request from being sent again.
+    """
+    path = paths[min(paths)]
+    year, month = path.split("/")[2:4]
+    when = datetime(int(year), max(1, min(12, int(month))), 1, tzinfo=UTC).timestamp()
+    return KnownJob(
+        job_id=known,
+        kind=KIND,
+        account=alias,
+        request_id=f"rebuilt/{known}",
+        parameters={},
+        queue=DUE,
+        created_at=when,
+        updated_at=when,
+        source=path,
+        call=KnownCall(None, None, UNKNOWN, None, b"", None, None, max(paths), None),
+        **_undecided(f"unknown: its receipt {path} is damaged; compare it with a copy; {_LOOK}"),
+    )
+
+
+def _day(alias: str, sent: datetime) -> date:
+    """The day whose cap a call counts for."""
+    account = settings().accounts.get(alias)
+    calling = isinstance(account, GsmblockchainAccount)
+    timezone = account.timezone if calling else "UTC"  # type: ignore[union-attr]
+    return sent.astimezone(ZoneInfo(timezone)).date()

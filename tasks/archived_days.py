@@ -1,0 +1,105 @@
+"""Days as the manifests of their exports tell of them, and days that nothing tells of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from archive import layout
+from config.accounts import VonageAccount
+from config.settings import settings
+from ledger import states
+from ledger.days import Day
+from ledger.known import KnownDay
+
+from . import days, windows
+from .archived_manifests import Folder, Manifest
+from .trusted import Trusted
+
+
+def archived_day(folder: Folder, generation: int, trusted: Trusted) -> KnownDay | None:
+    """The day as its newest manifest says; incomplete where anything of it is damaged."""
+    runs = folder.runs()
+    if not runs:
+        return _begun(folder, generation)
+    path, newest = runs[-1]
+    assert newest.window is not None
+    completed_by, listings = None, 0
+    for _, one in runs:
+        completed_by = one.job_id if one.complete else None
+        listings = listings + 1 if one.complete else 0
+    if _is_damaged(folder, runs, trusted):
+        completed_by, listings = None, 0
+    timezone = _timezone(folder.account)
+    return KnownDay(
+        Day(
+            account=folder.account,
+            day=folder.day,
+            window_start=newest.window.start.timestamp(),
+            window_end=newest.window.end.timestamp(),
+            filters=newest.filters or {},
+            settle_seconds=settle_seconds(folder.account),
+            timezone=timezone,
+            state=states.DAY_COMPLETE if completed_by else states.DAY_INCOMPLETE,
+            generation=generation,
+            job_id=newest.job_id,
+            manifest=path,
+            counts={
+                "listed": newest.listed,
+                "archived": newest.archived,
+                "missing": newest.missing,
+            },
+        ),
+        planned_on=newest.created_at.astimezone(ZoneInfo(timezone)).date(),
+        completed_by=completed_by,
+        listings=listings,
+    )
+
+
+def _is_damaged(folder: Folder, runs: list[tuple[str, Manifest]], trusted: Trusted) -> bool:
+    here = f"{layout.exports_folder(folder.account, folder.day)}/"
+    singly = {one["path"] for _, run in runs for one in run.files}
+    wrong = {*trusted.damaged, *trusted.refused}
+    return any(path.startswith(here) or path in singly for path in wrong)
+
+
+def _begun(folder: Folder, generation: int) -> KnownDay | None:
+    """A day of which files are there, but no manifest: due again, as the next generation."""
+    if not isinstance(settings().accounts.get(folder.account), VonageAccount):
+        return None
+    row = days.day_row(folder.account, folder.day, gave_up=False)
+    return KnownDay(_with_generation(row, generation))
+
+
+def _with_generation(row: Day, generation: int) -> Day:
+    values = {name: getattr(row, name) for name in Day.__dataclass_fields__}
+    return Day(**{**values, "generation": generation})
+
+
+def gaps(alias: str, known: set[date]) -> Iterator[KnownDay]:
+    """The days of a nightly account that a night would not plan by itself any more, since later
+    ones are known, and those that it would catch up.
+    """
+    account = settings().accounts.get(alias)
+    if not isinstance(account, VonageAccount) or account.nightly is None:
+        return
+    newest = windows.newest_due(account.nightly, datetime.now(UTC))
+    caught_up = windows.due_days(newest, None, account.nightly.catchup_days)
+    first, last = min([*known, *caught_up]), max([*known, *caught_up])
+    for number in range((last - first).days + 1):
+        day = first + timedelta(days=number)
+        if day not in known:
+            yield KnownDay(days.day_row(alias, day, gave_up=day < caught_up[0]))
+
+
+def _timezone(alias: str) -> str:
+    account = settings().accounts.get(alias)
+    return windows.zone(account) if isinstance(account, VonageAccount) else "UTC"
+
+
+def settle_seconds(alias: str) -> int:
+    """How long after a day's end its recordings may still change, as it is configured now."""
+    account = settings().accounts.get(alias)
+    nightly = account.nightly if isinstance(account, VonageAccount) else None
+    return 0 if nightly is None else nightly.settle_minutes * 60

@@ -1,0 +1,211 @@
+"""Exports and days as their manifests tell of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from pydantic import ValidationError
+
+from archive import layout, manifest
+from archive.errors import ArchiveError
+from archive.store import Stored
+from config.queues import DOWNLOADS, DUE
+from ledger import states
+from ledger.job import job_id
+from ledger.known import KnownDay, KnownJob
+
+from . import retrieval
+from .archived_days import archived_day, gaps, settle_seconds
+from .archived_manifests import Folder, Manifest
+from .arguments import utc_text
+from .resources import store
+from .trusted import Trusted
+
+_RUN = "earwitness.export.run"
+#: So many generations beyond those that are known are tried for a folder without a manifest.
+_MORE_GENERATIONS = 100
+
+
+def exports(alias: str, trusted: Trusted) -> Iterator[KnownJob | KnownDay]:
+    """Every export of an account that has a manifest, and its days: the oldest first. Days between
+    them that are not in the archive, and those that a night would catch up, are due.
+    """
+    known: set[date] = set()
+    for day, paths in groupby(_paths(alias, trusted), key=day_of):
+        if day is None:
+            continue
+        folder = Folder(alias, day)
+        for path in paths:
+            _look(folder, path, trusted)
+        for path, one in folder.exports.values():
+            if one is not None:
+                yield _job(one, path, day)
+        generations = _generations(folder)
+        yield from _damaged(folder, generations, trusted)
+        if generations:
+            row = archived_day(folder, max(generations.values()), trusted)
+            if row is not None:
+                known.add(day)
+                yield row
+    yield from gaps(alias, known)
+
+
+def is_a_run_of(alias: str, day: date, known: str) -> bool:
+    """Whether a job id is that of one of a day's exports."""
+    numbers = range(1, _MORE_GENERATIONS)
+    return any(job_id(alias, _RUN, f"day:{day}#{one}") == known for one in numbers)
+
+
+def _paths(alias: str, trusted: Trusted) -> Iterator[str]:
+    prefix = f"{alias}/exports/"
+    gone = [path for path in trusted.damaged if path.startswith(prefix)]
+    yield from sorted({*store().paths(prefix), *gone})
+
+
+def day_of(path: str) -> date | None:
+    """The day in the path of an export or of a single recording."""
+    try:
+        return date(*(int(part) for part in path.split("/")[2:5]))
+    except (ValueError, TypeError):
+        return None
+
+
+def _look(folder: Folder, path: str, trusted: Trusted) -> None:
+    parts = path.split("/")
+    if len(parts) != 7:
+        return
+    name = parts[5]
+    told = layout.manifest_path("/".join(parts[:6]))
+    if path == told:
+        folder.exports[name] = path, _read(folder, name, path, trusted)
+    else:
+        folder.exports.setdefault(name, (told, None))
+
+
+def _read(folder: Folder, name: str, path: str, trusted: Trusted) -> Manifest | None:
+    if not trusted.believes(path):
+        return None
+    try:
+        content = manifest.read_manifest(store(), path)
+        if content.get("kind") == "erasure":
+            return None
+        found = Manifest.model_validate(content)
+    except (ArchiveError, ValidationError):
+        trusted.refuse(path, "is not readable as a manifest")
+        return None
+    day_job = job_id(folder.account, _RUN, f"day:{found.day}#{found.generation}")
+    whole = found.day is None or (found.window is not None and found.job_id == day_job)
+    if (found.account, found.job_id) != (folder.account, name) or not whole:
+        trusted.refuse(path, "speaks of another export than its folder says")
+        return None
+    return found
+
+
+def _job(found: Manifest, path: str, day: date) -> KnownJob:
+    at = found.created_at.timestamp()
+    common: dict[str, Any] = {
+        "job_id": found.job_id,
+        "account": found.account,
+        "created_at": at,
+        "updated_at": at,
+        "source": path,
+    }
+    if found.window is None:
+        return KnownJob(**common, **_retrieved(found))
+    shown = f"day:{found.day}#{found.generation}" if found.day else f"rebuilt/{found.job_id}"
+    return KnownJob(
+        **common,
+        kind="export.run",
+        request_id=shown,
+        parameters=_parameters(found, day),
+        queue=DUE,
+        **_end(found, path),
+    )
+
+
+def _retrieved(found: Manifest) -> dict[str, Any]:
+    part = found.parts[0]
+    stored = Stored(part["path"], part["bytes"], part["sha256"])
+    return {
+        "kind": "export.retrieve",
+        "request_id": f"rebuilt/{found.job_id}",
+        "parameters": {"provider_job_id": part["provider_job_id"]},
+        "queue": DOWNLOADS,
+        "state": states.DONE,
+        "result": retrieval.result(stored, len(part["members"]), part["provider_job_id"]),
+    }
+
+
+def _parameters(found: Manifest, day: date) -> dict[str, Any]:
+    """The parameters with which the export was asked for, from which its fingerprint follows."""
+    assert found.window is not None
+    span = found.window
+    asked = {
+        "filters": found.filters or {},
+        "window": {
+            "start": utc_text(span.start),
+            "last": utc_text(span.end - timedelta(seconds=1)),
+        },
+        "folder_day": day.isoformat(),
+    }
+    if found.day is None:
+        return asked
+    settled_at = span.end.timestamp() + settle_seconds(found.account)
+    about = {"day": found.day.isoformat(), "generation": found.generation}
+    return {**about, **asked, "settled_at": settled_at}
+
+
+def _end(found: Manifest, path: str) -> dict[str, Any]:
+    counts = {"listed": found.listed, "archived": found.archived, "missing": found.missing}
+    result = {"manifest": path, **counts}
+    if found.complete:
+        return {"state": states.DONE, "result": result}
+    message = (
+        f"not done: {found.missing} of {found.listed} missing; {path} names them; the next night "
+        "tries again, or export the day again"
+    )
+    error = {"type": "Incomplete", "message": message}
+    return {"state": states.FAILED, "result": result, "reason": message, "error": error}
+
+
+def _generations(folder: Folder) -> dict[str, int]:
+    """The generation of each job of the day, with or without a manifest: a number that was begun
+    is not taken again, so that two exports never share a folder.
+    """
+    found = {one.job_id: one.generation or 0 for _, one in folder.runs()}
+    left = {name for name, (_, one) in folder.exports.items() if one is None}
+    for generation in range(1, max(found.values(), default=0) + _MORE_GENERATIONS):
+        if not left:
+            break
+        one = job_id(folder.account, _RUN, f"day:{folder.day}#{generation}")
+        if one in left:
+            left.remove(one)
+            found[one] = generation
+    return found
+
+
+def _damaged(folder: Folder, generations: dict[str, int], trusted: Trusted) -> Iterator[KnownJob]:
+    """Exports whose manifests can not be believed: they are known, and failed."""
+    for name, (path, one) in folder.exports.items():
+        if one is not None or trusted.believes(path):
+            continue
+        message = f"not done: its manifest {path} is damaged; compare it with a copy"
+        at = datetime.combine(folder.day, datetime.min.time(), UTC).timestamp()
+        shown = f"day:{folder.day}#{generations[name]}" if name in generations else None
+        yield KnownJob(
+            job_id=name,
+            kind="export.run",
+            account=folder.account,
+            request_id=shown or f"rebuilt/{name}",
+            parameters={},
+            queue=DUE,
+            state=states.FAILED,
+            created_at=at,
+            updated_at=at,
+            source=path,
+            reason=message,
+            error={"type": "Damaged", "message": message},
+        )

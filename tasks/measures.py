@@ -1,0 +1,124 @@
+"""What this process counts of its own work, as docs/metrics.md explains it.
+
+Labels are words of ours and aliases of accounts alone: never a number, an id or a path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+from archive import layout
+from config.settings import settings
+from ledger.job import Job
+from providers.observation import Observed
+
+# When each counter began is a series more for every series, and nobody asks.
+disable_created_metrics()
+
+REGISTRY = CollectorRegistry()
+
+#: Stands for all accounts, as in the ledger's jobs, and for what belongs to none.
+EVERY_ACCOUNT = "*"
+
+ARCHIVE, DAMAGED, DANGEROUS, CONTRADICTION = "archive", "damaged", "dangerous", "contradiction"
+
+#: Seconds: a login is answered in tenths, a list in seconds, and `timeout_seconds` is 30.
+_LATENCIES = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+jobs_ended = Counter(
+    "earwitness_jobs_ended",
+    "Jobs that ended or came to need a decision by a change that this worker made.",
+    ["account", "kind", "state"],
+    registry=REGISTRY,
+)
+results_told = Counter(
+    "earwitness_results_told",
+    "Outcomes of jobs that this worker handed to Celery for whoever asked.",
+    ["kind", "state"],
+    registry=REGISTRY,
+)
+obligations_tried = Counter(
+    "earwitness_obligations_tried",
+    "Attempts at what is owed: receipts, chain entries, notifications, alerts.",
+    ["kind", "outcome"],
+    registry=REGISTRY,
+)
+takeovers = Counter(
+    "earwitness_lease_takeovers",
+    "Jobs that this worker took from a worker that had stopped answering.",
+    ["account"],
+    registry=REGISTRY,
+)
+archived_bytes = Counter(
+    "earwitness_archived_bytes",
+    "Bytes of ZIPs and recordings that this worker put into the archive.",
+    ["account"],
+    registry=REGISTRY,
+)
+transferred_bytes = Counter(
+    "earwitness_transferred_bytes",
+    "Bytes of ZIPs and recordings that came from providers.",
+    ["account"],
+    registry=REGISTRY,
+)
+transfers = Gauge(
+    "earwitness_transfers_in_progress",
+    "ZIPs and recordings that this worker is receiving now.",
+    ["account"],
+    registry=REGISTRY,
+)
+verification_failures = Counter(
+    "earwitness_verification_failures",
+    "What was not as it should be: problems that a verification of the archive found (archive), "
+    "and files from providers that were refused (damaged, dangerous) or met another under their "
+    "name (contradiction).",
+    ["account", "kind"],
+    registry=REGISTRY,
+)
+provider_requests = Counter(
+    "earwitness_provider_requests",
+    "Requests to providers by what came of them.",
+    ["account", "provider", "operation", "outcome"],
+    registry=REGISTRY,
+)
+provider_seconds = Histogram(
+    "earwitness_provider_request_duration_seconds",
+    "How long requests to providers took: to the whole answer, for files to its head.",
+    ["account", "provider", "operation"],
+    buckets=_LATENCIES,
+    registry=REGISTRY,
+)
+
+
+def begin(accounts: Iterable[str]) -> None:
+    """Show what alerts look at as 0 from the start: a series that begins at 1 has not risen."""
+    for account in (*accounts, EVERY_ACCOUNT):
+        takeovers.labels(account)
+        for kind in (ARCHIVE, DAMAGED, DANGEROUS, CONTRADICTION):
+            verification_failures.labels(account, kind)
+    for account in accounts:
+        for counter in (archived_bytes, transferred_bytes):
+            counter.labels(account)
+        transfers.labels(account)
+
+
+def ended(job: Job) -> None:
+    """A job has ended, or needs a decision."""
+    jobs_ended.labels(job.account, job.kind, job.state).inc()
+
+
+def requested(seen: Observed) -> None:
+    """A request to a provider is over."""
+    where = (seen.account, seen.provider, seen.operation)
+    provider_requests.labels(*where, seen.outcome).inc()
+    provider_seconds.labels(*where).observe(seen.seconds)
+
+
+def found_wrong(problems: Iterable[str]) -> None:
+    """A verification found these, each beginning with its path in the archive."""
+    for problem in problems:
+        account = layout.account_of(problem)
+        known = account if account in settings().accounts else EVERY_ACCOUNT
+        verification_failures.labels(known, ARCHIVE).inc()

@@ -1,0 +1,126 @@
+"""Rebuilding the ledger from the archive: what lies there is known again, the rest is in doubt."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from archive import layout
+from archive.errors import ArchiveError
+from ledger import states
+from ledger.errors import NotPossible
+from ledger.identity import refuse_foreign
+from ledger.known import KnownDay, KnownJob, OwedEntry
+
+from .archived_calls import calls
+from .archived_exports import exports
+from .archived_singles import singles
+from .resources import ledger, store
+from .trusted import Trusted, verified
+
+#: So many records are one transaction.
+_AT_ONCE = 200
+
+Known = KnownJob | KnownDay | OwedEntry
+
+
+@dataclass
+class Rebuilt:
+    """What came of it: the ledger's identity; how many jobs by kind and state, and days by state,
+    were taken; files that no chain covered yet, which are put under it; and by path what was not
+    taken, and why.
+    """
+
+    identity: str
+    jobs: Counter[tuple[str, str]] = field(default_factory=Counter)
+    days: Counter[str] = field(default_factory=Counter)
+    uncovered: list[str] = field(default_factory=list)
+    not_taken: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def undecided(self) -> int:
+        """How many of the calls wait for a decision."""
+        return sum(n for (_, state), n in self.jobs.items() if state == states.NEEDS_DECISION)
+
+    def count(self, known: Known) -> None:
+        """Note one that was taken."""
+        if isinstance(known, KnownJob):
+            self.jobs[known.kind, known.state] += 1
+        elif isinstance(known, KnownDay):
+            self.days[known.day.state] += 1
+        else:
+            self.uncovered.append(known.path)
+
+
+def rebuild(
+    *, by: str, restored: bool = False, on_file: Callable[[str, int], None] | None = None
+) -> Rebuilt:
+    """Make a new ledger from the archive, under its identity and in quarantine. The archive is
+    verified first (``on_file`` as in `archive.verification.verify`); nothing in it is changed.
+
+    ``restored``: the ledger is there, from a backup; it is quarantined, and what the archive knows
+    beyond it is added.
+
+    Raises NotPossible where the ledger holds anything already (or, restored, holds nothing), and
+    where the archive does not say whose it is; Foreign where it is another ledger's.
+    """
+    identity = archived_identity()
+    ours = ledger().identity.prepare()
+    if restored:
+        refuse_foreign(ours, identity, "the archive", "give back the ledger that belongs to it")
+        ledger().identity.quarantine(by=by, note="it was restored from a backup")
+    else:
+        ledger().rebuilding.refuse_used()
+    trusted = verified(on_file)
+    if layout.IDENTITY_PATH in trusted.damaged:
+        raise NotPossible(
+            f"not done: {layout.IDENTITY_PATH} {trusted.damaged[layout.IDENTITY_PATH]}; no ledger "
+            "was made from an archive that may be another's; give back the file that was there"
+        )
+    done = Rebuilt(identity)
+    found = _found(trusted)
+    while some := list(islice(found, _AT_ONCE)):
+        for known in ledger().rebuilding.take(some, by=by):
+            done.count(known)
+    done.not_taken = {**trusted.damaged, **trusted.refused}
+    if not restored:
+        ledger().rebuilding.finish(identity, by=by)
+    return done
+
+
+def archived_identity() -> str:
+    """The ledger that the archive names. Raises NotPossible where it names none."""
+    try:
+        named = json.loads(store().read(layout.IDENTITY_PATH))["ledger"]
+    except (ArchiveError, ValueError, KeyError, TypeError):
+        raise NotPossible(
+            f"not done: the archive has no readable {layout.IDENTITY_PATH} that says whose it is; "
+            "nothing was changed; see EARWITNESS_ARCHIVE_URL, or give back that file from a copy"
+        ) from None
+    return str(named)
+
+
+def _found(trusted: Trusted) -> Iterator[Known]:
+    """Everything that the archive tells of."""
+    for alias in trusted.accounts:
+        exported: set[str] = set()
+        for known in exports(alias, trusted):
+            if isinstance(known, KnownJob):
+                exported.add(known.job_id)
+            yield known
+        yield from singles(alias, trusted, exported)
+        yield from calls(alias, trusted)
+    yield from _uncovered(trusted)
+
+
+def _uncovered(trusted: Trusted) -> Iterator[OwedEntry]:
+    """Files that were written, but not yet put under their chain, when the ledger was lost."""
+    for path in sorted(trusted.uncovered):
+        if trusted.believes(path) and layout.kind_of(path) != "identity":
+            parts = path.split("/")
+            name = parts[-2] if parts[-1] == "manifest.json" else parts[-1].partition(".")[0]
+            stored = store().checksum(path)
+            yield OwedEntry(name, layout.account_of(path), path, stored.sha256)

@@ -1,0 +1,60 @@
+"""What of an archive can be believed when nothing else is left: it is verified whole first."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from archive import layout, verification
+from archive.inspection import UNCOVERED
+from archive.layout import Kind
+
+from .resources import store
+
+
+@dataclass
+class Trusted:
+    """The archive's files after its verification.
+
+    ``damaged`` says by path what is wrong; ``uncovered`` are files in order that no chain covers
+    yet; ``refused`` what could be read, but says what can not be.
+    """
+
+    accounts: list[str]
+    damaged: dict[str, str]
+    uncovered: set[str]
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def paths(self, prefix: str, kind: Kind) -> Iterator[str]:
+        """Every path of this kind that is there, or was: sorted, each once."""
+        gone = sorted(path for path in self.damaged if path.startswith(prefix))
+        last = ""
+        for path in heapq.merge(store().paths(prefix), gone):
+            if path != last and layout.kind_of(path) == kind:
+                yield path
+            last = path
+
+    def believes(self, path: str) -> bool:
+        """Whether nothing speaks against a file."""
+        return path not in self.damaged and path not in self.refused
+
+    def refuse(self, path: str, why: str) -> None:
+        """Take nothing from this file."""
+        self.refused[path] = why
+
+
+def verified(on_file: Callable[[str, int], None] | None = None) -> Trusted:
+    """Verify the whole archive, every ZIP included. Writes nothing."""
+    report = verification.verify(store(), on_file=on_file)
+    damaged: dict[str, str] = {}
+    uncovered = set()
+    for problem in report.problems:
+        if problem.message == UNCOVERED:
+            uncovered.add(problem.path)
+        else:
+            known = damaged.get(problem.path)
+            damaged[problem.path] = f"{known}; {problem.message}" if known else problem.message
+    accounts = {layout.account_of(path) for path in store().paths()}
+    accounts |= {layout.account_of(path) for path in damaged}
+    return Trusted(sorted(accounts - {""}), damaged, uncovered)

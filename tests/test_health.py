@@ -1,0 +1,184 @@
+"""``python -m worker health``: real processes, and each way in which they stop doing their work."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from worker.marks import Mark, marks, write
+
+from .deployment import Deployment, account_toml, eventually
+from .ozeki_house import ozeki_house
+from .servers import free_port
+from .simulators import Simulators
+
+Deploy = Callable[..., Deployment]
+
+#: Signs of life come every second, and while Redis is frozen every three; here they count so long.
+WITHIN = "6"
+
+
+@pytest.fixture
+def house(deploy: Deploy, simulators: Simulators) -> Deployment:
+    """A deployment that needs no account in particular."""
+    account = simulators.gsmblockchain.account(username="myuser")
+    return deploy(account_toml("legal", account.configuration()))
+
+
+def health(house: Deployment, service: str, *more: str) -> tuple[int, str]:
+    """Its status, and the one line that it says."""
+    ended = house.run("health", service, "--within", WITHIN, *more)
+    said = (ended.stdout + ended.stderr).strip()
+    assert "\n" not in said, said
+    return ended.returncode, said
+
+
+def becomes(house: Deployment, service: str, status: int, words: str, *more: str) -> None:
+    """Wait until the command ends so, and says so."""
+
+    def look() -> bool:
+        time.sleep(0.3)  # the command takes half a second of a core
+        seen.append(health(house, service, *more))
+        return seen[-1][0] == status and words in seen[-1][1]
+
+    seen: list[tuple[int, str]] = []
+    eventually(look, within=45, what=f"{service} was not {status} with {words!r}: {seen}")
+
+
+def answers_ping(house: Deployment, node: str) -> bool:
+    """Whether the node's remote control answers."""
+    with house.producer() as app:
+        return any(node in one for one in app.control.ping(timeout=2) or ())
+
+
+def test_a_worker(house: Deployment) -> None:
+    """A worker that consumes is healthy. One whose queue was taken away is not, though it answers
+    ping, until it has it back; nor is one that stands still, or was killed. While Redis is away it
+    is, and so it is afterwards.
+    """
+    assert health(house, "worker")[0] == 1  # nothing was ever started
+    worker = house.worker("all")
+    node = next(iter(marks(house.spool))).node
+    becomes(house, "worker", 0, "consumes earwitness, earwitness.downloads, earwitness.due")
+    becomes(house, "downloads", 0, "consumes")
+    assert health(house, "beat")[0] == 1
+
+    with house.producer() as app:
+        app.control.cancel_consumer("earwitness", reply=True, timeout=2)
+        becomes(house, "worker", 1, "does not consume earwitness;")
+        assert answers_ping(house, node)
+        becomes(house, "downloads", 0, "consumes")
+        for queue in ("earwitness.due", "earwitness.downloads"):
+            app.control.cancel_consumer(queue, reply=True, timeout=2)
+        becomes(house, "downloads", 1, "has not asked for messages")
+        assert answers_ping(house, node)
+        for queue in ("earwitness", "earwitness.due", "earwitness.downloads"):
+            app.control.add_consumer(queue, reply=True, timeout=2)
+        becomes(house, "worker", 0, "consumes")
+
+    house.valkey.freeze()
+    becomes(house, "worker", 0, "waits for Redis")
+    assert worker.alive
+    house.valkey.thaw()
+    becomes(house, "worker", 0, "consumes")
+
+    worker.signal_group(signal.SIGSTOP)
+    becomes(house, "worker", 1, "stands still")
+    worker.signal_group(signal.SIGCONT)
+    becomes(house, "worker", 0, "consumes", "--node", node)
+    assert health(house, "worker", "--node", "other@host")[0] == 1
+
+    worker.kill()
+    becomes(house, "worker", 1, "it was killed")
+
+
+def test_each_kind_of_worker(house: Deployment) -> None:
+    """Of two kinds of workers each is judged by its own queues; one that ended in order leaves
+    no mark.
+    """
+    celery = ("worker", "--loglevel", "INFO")
+    short = house.celery(*celery, "-n", "short@%h", "-Q", "earwitness,earwitness.due", name="short")
+    long = house.celery(*celery, "-n", "long@%h", "-Q", "earwitness.downloads", name="long")
+    becomes(house, "worker", 0, "consumes earwitness, earwitness.due")
+    becomes(house, "downloads", 0, "consumes earwitness.downloads")
+    assert len(list(marks(house.spool))) == 2
+
+    assert short.stop() == 0
+    assert "no worker runs here" in health(house, "worker")[1]
+    assert [mark.node.partition("@")[0] for mark in marks(house.spool)] == ["long"]
+    becomes(house, "downloads", 0, "consumes")
+    assert long.alive
+
+
+def test_beat(house: Deployment) -> None:
+    """Beat is healthy while it ticks and while it waits for Redis, not when it stands still."""
+    beat = house.beat()
+    becomes(house, "beat", 0, "ticks")
+    beat.signal_group(signal.SIGSTOP)
+    becomes(house, "beat", 1, "stands still")
+    beat.signal_group(signal.SIGCONT)
+    becomes(house, "beat", 0, "ticks")
+    assert beat.stop() == 0
+    assert "no beat runs here" in health(house, "beat")[1]
+
+
+def test_hooks(deploy: Deploy, simulators: Simulators) -> None:
+    """The receiver is healthy while it answers; its address for that tells nothing."""
+    made = ozeki_house(deploy, simulators)
+    receiver = made.hooks()
+    house = made.house
+    becomes(house, "hooks", 0, "answers")
+    receiver.signal_group(signal.SIGSTOP)
+    assert health(house, "hooks")[0] == 1
+    receiver.signal_group(signal.SIGCONT)
+    becomes(house, "hooks", 0, "answers")
+    receiver.stop()
+    assert "does not answer" in health(house, "hooks")[1]
+
+
+def test_flower(house: Deployment, tmp_path: Path) -> None:
+    """Flower takes its login from a file, asks for it, and is healthy while it answers."""
+    login = tmp_path / "login"
+    login.write_text("ana:correct-horse\n")
+    port = free_port()
+    house.surroundings = {
+        "FLOWER_BASIC_AUTH_FILE": str(login),
+        "FLOWER_ADDRESS": "0.0.0.0",
+        "FLOWER_PORT": str(port),
+        "FLOWER_URL_PREFIX": "shown",
+    }
+    flower = house.celery("flower", name="flower")
+    becomes(house, "flower", 0, "answers")
+    tasks = f"http://127.0.0.1:{port}/shown/api/workers"
+    with httpx.Client(trust_env=False) as visitor:
+        assert visitor.get(tasks).status_code == 401
+        assert visitor.get(tasks, auth=("ana", "correct-horse")).status_code == 200
+    assert "correct-horse" not in flower.log()
+    flower.signal_group(signal.SIGSTOP)
+    assert health(house, "flower")[0] == 1
+    flower.signal_group(signal.SIGCONT)
+    becomes(house, "flower", 0, "answers")
+
+    house.surroundings["FLOWER_BASIC_AUTH_FILE"] = str(tmp_path / "missing")
+    assert house.celery("flower", name="second").popen.wait(timeout=30) == 1
+    assert "FLOWER_BASIC_AUTH_FILE" in (house.folder / "second.log").read_text()
+
+
+def test_a_disk_that_is_full_or_a_mark_that_is_torn(tmp_path: Path) -> None:
+    """A mark keeps its length, so renewing it takes no space; a broken one is passed over."""
+    mark = Mark("worker", "a/b@host", "working", queues=frozenset({"earwitness"}), at=1.0)
+    write(mark, tmp_path)
+    path = mark.path(tmp_path)
+    before = path.stat()
+    write(Mark("worker", "a/b@host", "stopping", at=time.monotonic()), tmp_path)
+    assert (path.stat().st_size, path.stat().st_ino) == (before.st_size, before.st_ino)
+    assert [one.phase for one in marks(tmp_path)] == ["stopping"]
+    assert json.loads(path.read_text())["node"] == "a/b@host"
+    path.write_text("{")
+    assert list(marks(tmp_path)) == []

@@ -1,0 +1,249 @@
+"""Alerts in the ledger: once a cause, in the transaction of the change that opens or closes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+
+from ledger import states
+from ledger.alerts import Alert
+from ledger.days import Day
+from ledger.job import Job
+from ledger.ledger import Ledger
+from ledger.requests import Request
+from ledger.schema import obligations
+
+from .ledger_calls import owed
+from .ledgers import QUEUE, at_once, ended, opened, pass_time, running, taken_up, with_parts
+
+OpenLedger = Callable[..., Ledger]
+REFUSED = Alert("credentials:india", "credentials", "india", "refused")
+
+
+def told(ledger: Ledger) -> list[tuple[str, str]]:
+    """What people are or were told, in order: the state and the cause."""
+    return [(one["state"], one["cause"]) for one in owed(ledger, "alert")]
+
+
+def failed(ledger: Ledger, request_id: str = "r1", error: str = "Damaged", **given: Any) -> Job:
+    """A job that was taken up and failed with this error."""
+    _, lease = running(ledger, request_id, **given)
+    return _fails(ledger, lease, error)
+
+
+def _fails(ledger: Ledger, lease: Any, error: str, **more: Any) -> Job:
+    failure = {"type": error, "message": "not done: no"}
+    return ledger.work.finish(lease, states.FAILED, reason="not done: no", error=failure, **more)
+
+
+def test_a_cause_is_told_once_until_it_is_over(ledger: Ledger) -> None:
+    """A repetition only counts; closing tells that it is over; then it may come again."""
+    assert ledger.alerts.open(REFUSED)
+    assert not ledger.alerts.open(REFUSED)
+    (row,) = ledger.alerts.all_open()
+    assert (row["repeated"], row["opened_at"] < row["last_at"]) == (1, True)
+    assert ledger.alerts.close(REFUSED.cause)
+    assert not ledger.alerts.close(REFUSED.cause)
+    assert ledger.alerts.all_open() == []
+    assert ledger.alerts.open(REFUSED)
+    assert [(one["state"], one["repeated"]) for one in owed(ledger, "alert")] == [
+        ("open", 0),
+        ("resolved", 1),
+        ("open", 0),
+    ]
+    assert len({one["id"] for one in owed(ledger, "alert")}) == 3
+
+
+def test_of_many_that_meet_it_at_once_one_tells(open_ledger: OpenLedger) -> None:
+    """Four workers, one alert; four that see its end, one word of it."""
+    ledgers = [open_ledger() for _ in range(4)]
+    assert sorted(at_once(*[lambda x=x: x.alerts.open(REFUSED) for x in ledgers])) == [
+        False,
+        False,
+        False,
+        True,
+    ]
+    assert sum(at_once(*[lambda x=x: x.alerts.close(REFUSED.cause) for x in ledgers])) == 1
+    assert told(ledgers[0]) == [("open", REFUSED.cause), ("resolved", REFUSED.cause)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "is_told"),
+    [
+        ("export.create", "Damaged", True),
+        ("export.create", "Rejected", True),
+        ("recording.start", "Uncertain", True),
+        ("certified_call.request", "Expired", True),
+        ("certified_call.request", "Rejected", False),
+        ("recording.start", "Rejected", False),
+        ("recording.download", "InvalidArgument", False),
+    ],
+)
+def test_a_failure_is_told_unless_it_only_answers_its_caller(
+    ledger: Ledger, kind: str, error: str, *, is_told: bool
+) -> None:
+    """A provider's no to what a caller asked is the caller's; other failures are people's."""
+    job = failed(ledger, error=error, kind=kind)
+    assert told(ledger) == [("open", f"job:{job.job_id}")] * is_told
+
+
+def test_an_end_that_is_not_stored_tells_nobody(ledger: Ledger) -> None:
+    """The alert is in the transaction of the end: with a lease that was lost there is neither."""
+    job, lease = running(ledger)
+    ledger.decisions.cancel(job.job_id, by="operator")
+    assert ledger.work.finish(lease, states.CANCELLED).state == states.CANCELLED
+    assert told(ledger) == []
+    other, lost = running(ledger, "r2")
+    lost.lose()
+    with pytest.raises(Exception, match="lease"):
+        _fails(ledger, lost, "Damaged")
+    assert (told(ledger), ledger.jobs.job(other.job_id).state) == ([], states.RUNNING)
+
+
+def test_a_retry_that_succeeds_ends_the_alert_of_the_job(ledger: Ledger) -> None:
+    """Retries are the same cause: one that fails counts, one that is done is its end."""
+    job = failed(ledger)
+    for number, state in enumerate((states.FAILED, states.DONE)):
+        again, _ = ledger.decisions.again(job.job_id, by="ana", note="once more")
+        _, lease = taken_up(ledger, again.job_id)
+        ledger.work.finish(lease, state)
+        assert len(told(ledger)) == number + 1
+    cause = f"job:{job.job_id}"
+    assert told(ledger) == [("open", cause), ("resolved", cause)]
+
+
+def test_parts_of_an_export_are_told_as_the_export(ledger: Ledger) -> None:
+    """Three failed parts and their export are one alert."""
+    parent, parts = with_parts(ledger, 3)
+    for part in parts:
+        _, lease = taken_up(ledger, part.job_id)
+        _fails(ledger, lease, "Damaged")
+    assert told(ledger) == []
+    _, lease = taken_up(ledger, parent.job_id)
+    _fails(ledger, lease, "Incomplete")
+    assert told(ledger) == [("open", f"job:{parent.job_id}")]
+
+
+def test_refused_credentials_are_one_cause_for_all_jobs(ledger: Ledger) -> None:
+    """Jobs that end of them count; a short action that succeeds shows that they are taken again."""
+    for number in range(3):
+        failed(ledger, f"r{number}", "BadCredentials", kind="recording.start", account="pbx")
+    ended(ledger, "r9", kind="archive.verify", account="pbx")
+    ended(ledger, "r9", kind="recording.start", account="pbx")
+    cause = "credentials:pbx"
+    assert told(ledger) == [("open", cause), ("resolved", cause)]
+    assert owed(ledger, "alert")[1]["repeated"] == 2
+
+
+def test_other_damage_is_other_news(ledger: Ledger) -> None:
+    """The same damage found again is told once; further damage is told, and the end of it is."""
+
+    def verified(number: int, *problems: str, account: str = "*") -> None:
+        _, lease = running(ledger, f"v{number}", kind="archive.verify", account=account)
+        if problems:
+            _fails(ledger, lease, "Damaged", result={"problems": list(problems)})
+        else:
+            ledger.work.finish(lease, states.DONE)
+
+    for number in range(2):
+        verified(number, "a: altered")
+    assert [state for state, _ in told(ledger)] == ["open"]
+    verified(3, "a: altered", "b: missing")
+    assert [state for state, _ in told(ledger)] == ["open", "resolved", "open"]
+    verified(4, account="india")
+    assert len(told(ledger)) == 3
+    verified(5)
+    assert [state for state, _ in told(ledger)] == ["open", "resolved", "open", "resolved"]
+
+
+def test_what_differs_in_the_archive_is_its_own_cause(ledger: Ledger) -> None:
+    """Another object under a name is told as the contradiction that it is, not as a failed job."""
+    for number in range(2):
+        _, lease = running(ledger, f"r{number}")
+        _fails(ledger, lease, "Damaged", contradicts="india/a.zip")
+    assert told(ledger) == [("open", "contradiction:archive:india/a.zip")]
+
+
+def test_a_collection_is_told_unless_its_start_was(ledger: Ledger) -> None:
+    """A start that failed says it all; else the recording that is lost is told."""
+    for number, (state, expected) in enumerate(((states.FAILED, 0), (states.DONE, 1))):
+        start = ended(ledger, f"s{number}", state, kind="recording.start", account="office")
+        before = len(told(ledger))
+        parameters = {"call_id": "1", "start_job_id": start.job_id}
+        job = failed(
+            ledger, f"c{number}", "Rejected", kind="recording.collect", parameters=parameters
+        )
+        assert told(ledger)[before:] == [("open", f"job:{job.job_id}")] * expected
+
+
+def _day(number: int, state: str = states.DAY_DUE) -> Day:
+    day = date(2026, 11, number)
+    return Day("india", day, 0, 86400, {}, 0, "UTC", state, 0, None, None, None)
+
+
+def _generation(day: Day) -> Request:
+    return Request(
+        kind="export.run",
+        account=day.account,
+        request_id=f"day:{day.day}#{day.generation}",
+        parameters={"day": day.day.isoformat()},
+        queue=QUEUE,
+    )
+
+
+def _plan(ledger: Ledger, night: int, *wanted: Day) -> list[Job]:
+    opened = ledger.days.plan(
+        "india",
+        list(wanted),
+        night=date(2026, 11, night),
+        catchup_days=7,
+        request_for=_generation,
+        by="nightly plan",
+    )
+    return [job for job, _ in opened]
+
+
+def test_an_incomplete_day_is_told_once_over_its_nights(ledger: Ledger) -> None:
+    """Three nights with the same incomplete day are one alert; the fourth completes it."""
+    for night in (11, 12, 13, 14):
+        (job,) = _plan(ledger, night, _day(10))
+        _, lease = taken_up(ledger, job.job_id)
+        if night < 14:
+            _fails(ledger, lease, "Incomplete")
+        else:
+            result = {"manifest": "m", "listed": 1, "archived": 1, "missing": 0}
+            ledger.work.finish(lease, states.DONE, result=result)
+    cause = "day:india:2026-11-10"
+    assert told(ledger) == [("open", cause), ("resolved", cause)]
+    assert owed(ledger, "alert")[1]["repeated"] == 2
+    assert "day 2026-11-10 of account india" in owed(ledger, "alert")[0]["message"]
+
+
+def test_days_that_nobody_catches_up_are_told_together(ledger: Ledger) -> None:
+    """One alert for the days that an outage left behind, however often they are planned."""
+    for _ in range(2):
+        _plan(ledger, 30, *(_day(n, states.DAY_GAVE_UP) for n in (10, 11, 12)))
+    assert told(ledger) == [("open", "day:india:2026-11-10..2026-11-12")]
+    assert "--from 2026-11-10 --to 2026-11-12" in owed(ledger, "alert")[0]["message"]
+
+
+def test_a_cause_is_told_in_order(ledger: Ledger) -> None:
+    """That something is over is not due before it was told that it is there."""
+    job = opened(ledger)
+    for cause, state in (("a", "open"), ("a", "resolved"), ("b", "open")):
+        ledger.obligations.owe(job.job_id, "india", "webhook", {"cause": cause, "state": state})
+    assert ledger.obligations.due(limit=9) == []
+
+    def due() -> list[tuple[str, str]]:
+        pass_time(ledger, 3600, obligations.c.due_at)
+        found = ledger.obligations.due(limit=9, webhooks=True)
+        ids.extend(one.id for one in found)
+        return [(one.payload["cause"], one.payload["state"]) for one in found]
+
+    ids: list[int] = []
+    assert due() == due() == [("a", "open"), ("b", "open")]
+    ledger.obligations.discharged(ids)
+    assert due() == [("a", "resolved")]

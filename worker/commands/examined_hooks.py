@@ -1,0 +1,96 @@
+"""``doctor`` on the receiver of notifications: whether Ozeki servers can tell that a recording is
+finished, and whether what they told came further than the disk.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import httpx
+
+from config.accounts import OzekiAccount
+from config.settings import Settings
+from providers.deadline import Transport, within
+
+from .findings import Finding, error, ok, warning
+
+_SUBJECT = "hooks"
+_SECONDS = 3.0
+_START = "start it where the servers reach it: python -m worker hooks"
+
+
+def examined(settings: Settings) -> Iterator[Finding]:
+    """What there is to say of the receiver; without Ozeki accounts nothing."""
+    accounts = [one for one in settings.accounts.values() if isinstance(one, OzekiAccount)]
+    if not accounts:
+        return
+    for account in accounts:
+        yield from _told(account, settings)
+    if settings.hooks_url is not None:
+        yield _answers(settings.hooks_url)
+    yield from _waiting(settings)
+
+
+def _told(account: OzekiAccount, settings: Settings) -> Iterator[Finding]:
+    lacks = []
+    if settings.hooks_url is None:
+        lacks.append("EARWITNESS_HOOKS_URL")
+    if not account.allowed_networks:
+        lacks.append("the account's allowed_networks")
+    if not lacks:
+        return
+    subject = f"account {account.alias}"
+    named = " and ".join(lacks)
+    if account.control == "http":
+        meaning = "its recordings are started, but their files are not collected: "
+        yield warning(subject, f"{meaning}without {named}", f"set {named}")
+    else:
+        meaning = f"no recording can be started: its control is {account.control}, "
+        yield error(subject, f"{meaning}without {named} its server is not heard", f"set {named}")
+
+
+def _answers(url: str) -> Finding:
+    """Ask under an account that is nobody's, which the receiver alone answers as it does."""
+    try:
+        with (
+            httpx.Client(transport=Transport(), timeout=_SECONDS, trust_env=False) as client,
+            within(_SECONDS),
+        ):
+            answer = client.post(f"{url.rstrip('/')}/ozeki/{uuid.uuid4().hex}/notify")
+    except httpx.HTTPError as failure:
+        return warning(
+            _SUBJECT,
+            f"{url} does not answer from here ({type(failure).__name__}): if servers do not reach "
+            "it either, no finished recording is collected, and no OzML start happens",
+            _START,
+        )
+    kind = answer.headers.get("Content-Type", "")
+    if answer.status_code == httpx.codes.NOT_FOUND and "xml" in kind:
+        return ok(_SUBJECT, f"the receiver answers at {url}")
+    meaning = f"something else than the receiver answers at {url} (HTTP {answer.status_code})"
+    return warning(_SUBJECT, f"{meaning}: no finished recording is collected", _START)
+
+
+def _waiting(settings: Settings) -> Iterator[Finding]:
+    folder = settings.spool_dir / "hooks"
+    try:
+        names = [path.suffix for path in folder.iterdir()]
+    except FileNotFoundError:
+        return
+    except OSError as failure:
+        yield error(_SUBJECT, f"{folder} can not be read ({failure.strerror})", "see its owner")
+        return
+    if ".json" in names:
+        yield warning(
+            _SUBJECT,
+            f"{names.count('.json')} notifications in {folder} wait for the ledger: nothing is "
+            "lost, but what they tell is not acted on",
+            "start the receiver on this host (it enters them), and see that the ledger answers",
+        )
+    if ".unreadable" in names:
+        yield warning(
+            _SUBJECT,
+            f"{names.count('.unreadable')} notifications in {folder} were not understood",
+            "look at them: each is a recording that is not collected; then remove them",
+        )

@@ -1,0 +1,127 @@
+"""``rebuild`` and ``quarantine``: a ledger that was lost, or restored from a backup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from ledger.quarantine import MEANING, WAY_OUT
+from tasks import comparing
+from tasks.rebuilding import Rebuilt
+from tasks.rebuilding import rebuild as rebuilt
+
+from .archives import Watched
+from .decisions import Words
+from .deployment import configured, opened, operator
+from .display import print_json, print_lines
+from .options import as_json
+
+#: So many files are named; of the rest it is said how many there are.
+_MOST_NAMED = 20
+
+
+@click.command()
+@click.option("--restored", is_flag=True, help="Add to a ledger that was restored from a backup.")
+@as_json
+def rebuild(restored: bool, as_json: bool) -> int:
+    """Make a new ledger from the archive: days, exports, single recordings and certified calls.
+
+    Stop every worker first. The archive is verified whole, and nothing in it is changed. The new
+    ledger is in quarantine: a certified call that it does not know is not placed, but needs a
+    decision. A ledger that holds anything is refused, unless it is one from a backup (--restored).
+    The status is 1 where something could not be taken, since it is damaged.
+    """
+    configured()
+    with Watched() as watched:
+        done = rebuilt(by=operator(), restored=restored, on_file=watched)
+    if as_json:
+        print_json(_content(done))
+    else:
+        print_lines(_lines(done))
+    return int(bool(done.not_taken))
+
+
+@click.command()
+@click.option("--begin", is_flag=True, help="From now on no certified call that is not known.")
+@click.option("--lift", is_flag=True, help="Place certified calls as usual again.")
+@click.option("--by", metavar="WHO", type=Words(200), help="Who decides.")
+@click.option("--note", type=Words(1000), help="Why, for the ledger's history.")
+@as_json
+def quarantine(begin: bool, lift: bool, by: str | None, note: str | None, as_json: bool) -> None:
+    """Say whether the ledger is in quarantine, begin it, or lift it.
+
+    In quarantine a certified call that the ledger does not know, or has not sent yet, is not
+    placed: it needs a decision. Everything else goes on. Begin it after a ledger was restored from
+    a backup; lift it when the calls in the provider's panel were compared with those of the ledger.
+    """
+    if begin and lift:
+        raise click.UsageError("Give either --begin or --lift.")
+    if (begin or lift) and (by is None or note is None):
+        raise click.UsageError("Give --by and --note: who decides, and why.")
+    ledger = opened()
+    if begin:
+        ledger.identity.quarantine(by=str(by), note=str(note))
+    elif lift:
+        _refuse_older()
+        ledger.identity.lift(by=str(by), note=str(note))
+    is_on = ledger.identity.quarantined()
+    if as_json:
+        print_json({"ledger": ledger.identity.identity(), "quarantined": is_on})
+    else:
+        print_lines(quarantine_lines() if is_on else ["the ledger is not in quarantine"])
+
+
+def quarantine_lines() -> list[str]:
+    """That the ledger is in quarantine, and what to do."""
+    return [f"IN QUARANTINE: {MEANING}", f"  {WAY_OUT}", ""]
+
+
+def _refuse_older() -> None:
+    """A call that the archive knows and the ledger does not would be placed once more."""
+    unknown = comparing.unknown_files()
+    if unknown:
+        raise click.ClickException(
+            f"not done: {comparing.said(unknown)}; a call among them could be placed once more; "
+            f"{comparing.WAY_OUT}"
+        )
+
+
+def _lines(done: Rebuilt) -> Iterator[str]:
+    yield f"ledger {done.identity}: taken from the archive:"
+    for (kind, state), count in sorted(done.jobs.items()):
+        yield f"  {count} {kind} {state}"
+    for state, count in sorted(done.days.items()):
+        yield f"  {count} days {state.replace('_', ' ')}"
+    if not done.jobs and not done.days:
+        yield "  nothing that it did not know"
+    if done.uncovered:
+        many = f"{len(done.uncovered)} files were under no chain yet; a worker puts them under it:"
+        yield from _named(many, done.uncovered)
+    if done.not_taken:
+        wrong = [f"{path}: {why}" for path, why in sorted(done.not_taken.items())]
+        yield from _named(f"NOT TAKEN, since damaged: {len(wrong)}", wrong)
+    if done.undecided:
+        yield f"{done.undecided} calls need a decision: see python -m worker status"
+    yield from quarantine_lines()
+
+
+def _named(many: str, names: list[str]) -> Iterator[str]:
+    yield many
+    yield from (f"  {name}" for name in names[:_MOST_NAMED])
+    if len(names) > _MOST_NAMED:
+        yield f"  and {len(names) - _MOST_NAMED} more: python -m worker verify, or --json"
+
+
+def _content(done: Rebuilt) -> dict[str, object]:
+    return {
+        "ledger": done.identity,
+        "jobs": [
+            {"kind": kind, "state": state, "count": count}
+            for (kind, state), count in sorted(done.jobs.items())
+        ],
+        "days": dict(sorted(done.days.items())),
+        "uncovered": done.uncovered,
+        "not_taken": done.not_taken,
+        "quarantined": True,
+    }

@@ -1,0 +1,218 @@
+"""The gauges that are asked for at each scrape: the ledger's figures and the chains' heads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from config.accounts import Account, VonageAccount
+from config.queues import DOWNLOADS, DUE
+from ledger import states
+from ledger.figures import Figures
+from tasks import windows
+from tasks.heads import Heads
+
+from .asked import Asked
+
+_OBLIGATIONS = ("alert", "chain", "notify", "receipt", "webhook")
+#: Beat ticks every five minutes: so much later a night is planned.
+_TICKS = timedelta(minutes=15)
+
+Values = Mapping[tuple[str, ...], float]
+
+
+class LedgerGauges(Collector):
+    """What the ledger holds. Every worker shows the same: take one of them, or the maximum."""
+
+    def __init__(self, asked: Asked, accounts: Mapping[str, Account]) -> None:
+        self._asked = asked
+        self._accounts = accounts
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Every family, or that the ledger is away alone."""
+        figures = self._asked.figures()
+        yield _gauge(
+            "ledger_up", "Whether the ledger answered this worker in time.", (), _one(bool(figures))
+        )
+        if figures is not None:
+            yield from self._jobs(figures)
+            yield from self._owed(figures)
+            yield from self._days(figures)
+            yield from self._about_accounts(figures)
+
+    def _jobs(self, figures: Figures) -> Iterator[GaugeMetricFamily]:
+        yield _gauge(
+            "jobs",
+            "Jobs that have not ended, and those that need a decision.",
+            ("account", "kind", "state"),
+            {(row.account, row.kind, row.state): row.jobs for row in figures.jobs},
+        )
+        takeovers = self._none()
+        for row in figures.jobs:
+            one = (row.account,)
+            takeovers[one] = takeovers.get(one, 0) + int(row.takeovers)
+        yield _gauge(
+            "open_job_takeovers",
+            "How often a worker died over the jobs that have not ended, since they came further.",
+            ("account",),
+            takeovers,
+        )
+        queues: Values = {(DUE,): 0, (DOWNLOADS,): 0}
+        yield _gauge(
+            "jobs_due",
+            "Jobs whose time has come and that no worker has taken up.",
+            ("queue",),
+            {**queues, **{(row.queue,): row.jobs for row in figures.due}},
+        )
+        yield _gauge(
+            "oldest_due_job_age_seconds",
+            "For how long the first of these has been due; 0 where there is none.",
+            ("queue",),
+            {**queues, **{(row.queue,): _age(row.age) for row in figures.due}},
+        )
+
+    def _owed(self, figures: Figures) -> Iterator[GaugeMetricFamily]:
+        yield _gauge(
+            "decisions_waiting",
+            "Certified calls of which nobody knows whether they were placed.",
+            ("account",),
+            {**self._none(), **{(row.account,): row.jobs for row in figures.decisions}},
+        )
+        yield _gauge(
+            "oldest_decision_age_seconds",
+            "For how long the first of these has waited for a person; 0 where there is none.",
+            ("account",),
+            {**self._none(), **{(row.account,): _age(row.age) for row in figures.decisions}},
+        )
+        kinds: Values = {(kind,): 0 for kind in _OBLIGATIONS}
+        yield _gauge(
+            "obligations_owed",
+            "Receipts, chain entries, notifications and alerts that are still owed.",
+            ("kind",),
+            {**kinds, **{(row.kind,): row.owed for row in figures.obligations}},
+        )
+        yield _gauge(
+            "oldest_obligation_age_seconds",
+            "For how long the first of these has been owed; 0 where there is none.",
+            ("kind",),
+            {**kinds, **{(row.kind,): _age(row.age) for row in figures.obligations}},
+        )
+
+    def _days(self, figures: Figures) -> Iterator[GaugeMetricFamily]:
+        complete = figures.complete_days()
+        shown: dict[tuple[str, ...], float] = {
+            (account, states.DAY_COMPLETE): days for account, days in complete.items()
+        }
+        lacking: dict[tuple[str, ...], float] = {(alias,): 0 for alias in self._with_nights()}
+        oldest: dict[tuple[str, ...], float] = {}
+        for row in figures.days:
+            one, state = (row.account,), (row.account, row.state)
+            shown[state] = shown.get(state, 0) + row.days
+            if row.lacking:
+                lacking[one] = lacking.get(one, 0) + row.days
+                oldest[one] = min(row.since, oldest.get(one, row.since))
+        # promtool takes "days" in a name for a unit, which these are not.
+        yield _gauge(
+            "coverage", "Days by state, as coverage shows them.", ("account", "state"), shown
+        )
+        yield _gauge(
+            "coverage_incomplete",
+            "Days of which it is known that something is missing, while they are tried again too.",
+            ("account",),
+            lacking,
+        )
+        yield _gauge(
+            "oldest_incomplete_day_timestamp_seconds",
+            "When the first of these days began.",
+            ("account",),
+            oldest,
+        )
+        yield _gauge(
+            "nights_unplanned",
+            "Days whose night has come without a tick of beat that planned them.",
+            ("account",),
+            {
+                (alias,): _unplanned(due, figures.newest_days().get(alias))
+                for alias, due in self._with_nights().items()
+            },
+        )
+
+    def _about_accounts(self, figures: Figures) -> Iterator[GaugeMetricFamily]:
+        rests: Values = {(row.account,): row.rests for row in figures.accounts}
+        yield _gauge(
+            "account_postponed_seconds",
+            "For how much longer nothing is sent to the account's provider; 0 where it is used.",
+            ("account",),
+            {**self._none(), **rests},
+        )
+        refused: Values = {(row.account,): 1.0 for row in figures.refused}
+        yield _gauge(
+            "account_credentials_refused",
+            "Whether the provider refuses the account's credentials.",
+            ("account",),
+            {**self._none(), **refused},
+        )
+        yield _gauge(
+            "quarantined",
+            "Whether the ledger was restored and places no certified call.",
+            (),
+            _one(figures.quarantined),
+        )
+
+    def _none(self) -> dict[tuple[str, ...], float]:
+        """0 for every account, so that what comes to be is seen to rise."""
+        return {(alias,): 0.0 for alias in self._accounts}
+
+    def _with_nights(self) -> dict[str, date]:
+        """The accounts with nightly exports, and the last day that must be planned by now."""
+        now = datetime.now(UTC) - _TICKS
+        return {
+            alias: windows.newest_due(account.nightly, now)
+            for alias, account in self._accounts.items()
+            if isinstance(account, VonageAccount) and account.nightly is not None
+        }
+
+
+class ChainGauges(Collector):
+    """The chains, as far as this worker has seen them."""
+
+    def __init__(self, heads: Heads) -> None:
+        self._heads = heads
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Both families."""
+        known = self._heads.known()
+        yield _gauge(
+            "chain_entries",
+            "Entries of the account's chain, when this worker last saw it.",
+            ("account",),
+            {(one.shown.account,): one.entries for one in known},
+        )
+        yield _gauge(
+            "chain_head_info",
+            "An entry that was the chain's newest not long ago: give it to verify as --head.",
+            ("account", "sha256"),
+            {(one.shown.account, one.shown.sha256): 1 for one in known},
+        )
+
+
+def _gauge(name: str, says: str, labels: Iterable[str], values: Values) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"earwitness_{name}", says, labels=list(labels))
+    for where in sorted(values):
+        family.add_metric(where, values[where])
+    return family
+
+
+def _one(value: bool) -> Values:
+    return {(): float(value)}
+
+
+def _age(seconds: float) -> float:
+    return max(float(seconds), 0.0)
+
+
+def _unplanned(due: date, newest: date | None) -> int:
+    return 1 if newest is None else max((due - newest).days, 0)

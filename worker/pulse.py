@@ -1,0 +1,126 @@
+"""Signs of life: what ``python -m worker health`` judges workers and beat by.
+
+A process writes down every second when it last did what it is there for: a worker, that it
+asked Redis for messages, and of which queues; beat, that it looked at its timetable. That a worker
+answers a ping says neither: ping comes by a channel of its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+from dataclasses import replace
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from config.settings import settings
+
+from .broker import consumption
+from .marks import Mark, write
+
+_log = logging.getLogger(__name__)
+
+_SECONDS = 1.0
+#: A worker asks every second, beat ticks every five: later than this, Redis may be the reason.
+_LATE_SECONDS = 6.0
+_REDIS_SECONDS = 2.0
+
+
+class Pulse:
+    """The mark of this process, and the thread that renews it; removed when the process ends."""
+
+    def __init__(self) -> None:
+        self._mark: Mark | None = None
+        self._worked_at = float("-inf")
+        self._told = False
+        self._stop = threading.Event()
+        self._writing = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="earwitness-pulse", daemon=True)
+
+    def begin(self, kind: str, node: str) -> None:
+        """The process starts: as ``worker`` or ``beat``, under this node name."""
+        self._mark = Mark(kind=kind, node=node, phase="starting")
+        self._thread.start()
+        atexit.register(self.end)
+
+    def ready(self, queues: frozenset[str] = frozenset()) -> None:
+        """It works from now on; a worker, on these queues."""
+        self._worked_at = time.monotonic()
+        self._change(phase="working", queues=queues)
+
+    def worked(self) -> None:
+        """It has just done what it is there for (workers are seen consuming)."""
+        self._worked_at = time.monotonic()
+
+    def stopping(self) -> None:
+        """It takes up nothing more, and finishes what it has."""
+        self._change(phase="stopping")
+
+    def end(self) -> None:
+        """Nothing is to be expected of it any more."""
+        with self._writing:
+            self._stop.set()
+            if self._mark is not None:
+                self._mark.path(settings().spool_dir).unlink(missing_ok=True)
+
+    def _change(self, **changes: object) -> None:
+        if self._mark is not None:
+            self._mark = replace(self._mark, **changes)  # type: ignore[arg-type]
+
+    def _run(self) -> None:
+        away_at: float | None = None
+        while not self._stop.is_set():
+            try:
+                away_at = self._beat(away_at)
+                self._told = False
+            except OSError as error:
+                if not self._told:
+                    _log.warning("signs of life cannot be written: %s", error)
+                self._told = True
+            self._stop.wait(_SECONDS)
+
+    def _beat(self, away_at: float | None) -> float | None:
+        """One sign of life; when Redis was last seen away."""
+        assert self._mark is not None
+        at, consumed = consumption.last
+        worked_at = max(self._worked_at, at)
+        late = time.monotonic() - worked_at > _LATE_SECONDS
+        if late and not redis_answers():
+            away_at = time.monotonic()
+        now = time.monotonic()
+        mark = replace(
+            self._mark,
+            pid=os.getpid(),
+            at=now,
+            worked_at=worked_at if worked_at > 0 else None,
+            consumed=consumed,
+            redis_away_at=away_at,
+        )
+        with self._writing:
+            if not self._stop.is_set():
+                write(mark, settings().spool_dir)
+        return away_at
+
+
+def redis_answers() -> bool:
+    """Whether Redis answers this process at all, within two seconds."""
+    address = settings().redis_url.get_secret_value()
+    try:
+        with Redis.from_url(
+            address,
+            socket_timeout=_REDIS_SECONDS,
+            socket_connect_timeout=_REDIS_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        ) as client:
+            return bool(client.ping())
+    except (RedisError, OSError):
+        return False
+
+
+pulse = Pulse()
