@@ -146,7 +146,7 @@ def test_a_worker_that_asks_no_more(house: Deployment) -> None:
 
 
 def test_beat(house: Deployment) -> None:
-    """Beat is healthy while it ticks and while it waits for Redis, not when it stands still."""
+    """Beat is healthy while it ticks, not when it stands still or has ended."""
     beat = house.beat()
     becomes(house, "beat", 0, "ticks")
     beat.signal_group(signal.SIGSTOP)
