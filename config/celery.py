@@ -10,7 +10,7 @@ from celery.schedules import crontab
 from kombu import Exchange, Queue
 
 from . import tls
-from .queues import DOWNLOADS, DUE, FRONT_DOOR
+from .queues import DOWNLOADS, DUE, FRONT_DOOR, UNACKED, UNACKED_INDEX
 from .settings import ROOT, settings
 
 # --- broker and result backend -------------------------------------------------------------------
@@ -27,8 +27,8 @@ broker_transport_options = {
     "visibility_timeout": 30,
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
-    "unacked_key": "earwitness.unacked",
-    "unacked_index_key": "earwitness.unacked_index",
+    "unacked_key": UNACKED,
+    "unacked_index_key": UNACKED_INDEX,
     "unacked_mutex_key": "earwitness.unacked_mutex",
     "socket_timeout": 10,
     "socket_connect_timeout": 5,

@@ -1,4 +1,4 @@
-"""The queues: names that leave the house, needed where no configuration is."""
+"""The queues, and the keys of messages in hand: needed where no configuration is."""
 
 from __future__ import annotations
 
@@ -8,3 +8,7 @@ FRONT_DOOR = "earwitness"
 #: Filled by sweepers alone: short actions and answers, and transfers.
 DUE = "earwitness.due"
 DOWNLOADS = "earwitness.downloads"
+
+#: Messages in hand, under keys of our own (config/celery.py says why).
+UNACKED = "earwitness.unacked"
+UNACKED_INDEX = "earwitness.unacked_index"

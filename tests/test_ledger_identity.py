@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +44,10 @@ def upgrade():
 '''
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database: once as an SQLite file, once on PostgreSQL."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
-    else:
-        with request.getfixturevalue("postgres").database() as url:
-            yield url
+@pytest.fixture
+def ledger_url(empty_database: str) -> str:
+    """Here a ledger begins with nothing, not even its tables."""
+    return empty_database
 
 
 def _later_release(folder: Path, then: str = "pass") -> Path:

@@ -211,7 +211,7 @@ def test_a_ledger_that_hangs_is_asked_once_and_waited_for_no_longer() -> None:
     """
     asked: list[int] = []
     answers = threading.Event()
-    figures = Figures([], [], [], [], [], [], [], quarantined=False)
+    figures = Figures([], [], [], [], [], [], [], [], quarantined=False)
 
     def ask() -> Figures:
         asked.append(1)

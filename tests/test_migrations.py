@@ -30,6 +30,12 @@ _ASIDE = re.compile(r"(SELECT|PRAGMA|WITH|BEGIN)\b", re.IGNORECASE)
 _VERSION = re.compile(r"(INSERT INTO|UPDATE) alembic_version .*'?(\d{4})?", re.IGNORECASE)
 
 
+@pytest.fixture
+def ledger_url(empty_database: str) -> str:
+    """Here a ledger begins with nothing, not even its tables."""
+    return empty_database
+
+
 def test_every_migration_only_adds(ledger_url: str) -> None:
     """After the first one: tables, columns that may be empty or have a default, and indexes; a
     unique one on a new table alone. Nothing is dropped, renamed or made stricter.

@@ -10,8 +10,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
-from config.celery import broker_transport_options
-from config.queues import DOWNLOADS, DUE, FRONT_DOOR
+from config.queues import DOWNLOADS, DUE, FRONT_DOOR, UNACKED, UNACKED_INDEX
 from config.settings import Settings
 
 from ..redis_trouble import trouble
@@ -63,12 +62,10 @@ def _facts(client: Redis) -> dict[str, Any] | None:
 def _refused(client: Redis, settings: Settings) -> list[str]:
     """What our user may not do of what a worker does, tried with names that stand for nothing."""
     nobody = str(uuid.uuid4())
-    unacked = str(broker_transport_options["unacked_key"])
-    index = str(broker_transport_options["unacked_index_key"])
     trials = [
         *(("LLEN", settings.redis_key(queue)) for queue in (FRONT_DOOR, DUE, DOWNLOADS)),
-        ("HDEL", settings.redis_key(unacked), nobody),
-        ("ZREM", settings.redis_key(index), nobody),
+        ("HDEL", settings.redis_key(UNACKED), nobody),
+        ("ZREM", settings.redis_key(UNACKED_INDEX), nobody),
         ("SREM", settings.redis_key(f"_kombu.binding.{FRONT_DOOR}"), nobody),
         ("DEL", settings.redis_key(f"celery-task-meta-{nobody}")),
         ("PUBLISH", settings.redis_key(f"celery-task-meta-{nobody}"), ""),
