@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import uuid
@@ -20,52 +19,18 @@ from ledger.identity import newest_version, refuse_foreign
 from ledger.ledger import Ledger
 from ledger.schema import metadata
 
+from .later_release import NEXT, THIS, later_release, run_in
 from .ledgers import at_once, in_processes, opened
 
 ROOT = Path(__file__).parent.parent
 
 OpenLedger = Callable[..., Ledger]
 
-THIS = newest_version()
-NEXT = f"{int(THIS) + 1:04}"
-
-_NEXT = '''"""A change that a later release makes."""
-
-import sqlalchemy as sa
-from alembic import op
-
-revision = "{next}"
-down_revision = "{this}"
-
-
-def upgrade():
-    op.add_column("accounts", sa.Column("nickname", sa.Text()))
-    {then}
-'''
-
 
 @pytest.fixture
 def ledger_url(empty_database: str) -> str:
     """Here a ledger begins with nothing, not even its tables."""
     return empty_database
-
-
-def _later_release(folder: Path, then: str = "pass") -> Path:
-    """The ledger of a later release: this one and a further migration."""
-    for part in ("config", "ledger"):
-        shutil.copytree(ROOT / part, folder / part)
-    text = _NEXT.format(then=then, this=THIS, next=NEXT)
-    (folder / f"ledger/migrations/versions/{NEXT}_next.py").write_text(text)
-    return folder
-
-
-def _run(release: Path, url: str, act: str) -> str:
-    """What a program of this release prints, its last line if it fails."""
-    program = f"from ledger.ledger import Ledger; print(Ledger({url!r}).identity.{act}())"
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=release, capture_output=True, text=True, check=False
-    )
-    return (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()[-1]
 
 
 def _columns(ledger: Ledger) -> list[str]:
@@ -81,7 +46,7 @@ def test_an_empty_database_becomes_a_ledger(ledger_url: str, open_ledger: OpenLe
     first = open_ledger().identity.identity()
     assert str(uuid.UUID(first)) == first
     assert open_ledger().identity.prepare() == first
-    assert _run(ROOT, ledger_url, "prepare") == first
+    assert run_in(ROOT, ledger_url, "prepare") == first
 
 
 def test_two_ledgers_are_two(tmp_path: Path) -> None:
@@ -143,19 +108,19 @@ def test_an_older_schema_is_refused_with_the_way_out(
     ledger: Ledger, ledger_url: str, tmp_path: Path
 ) -> None:
     """A later release leaves an older ledger alone, names the command, and goes on after it."""
-    identity, later = ledger.identity.identity(), _later_release(tmp_path)
-    refused = _run(later, ledger_url, "prepare")
+    identity, later = ledger.identity.identity(), later_release(tmp_path)
+    refused = run_in(later, ledger_url, "prepare")
     assert f"has version {THIS}, this program needs {NEXT}; nothing was changed" in refused
     assert refused.endswith("run: python -m worker migrate")
     assert "nickname" not in _columns(ledger)
-    assert _run(later, ledger_url, "migrate") == NEXT
-    assert _run(later, ledger_url, "prepare") == identity
+    assert run_in(later, ledger_url, "migrate") == NEXT
+    assert run_in(later, ledger_url, "prepare") == identity
     assert "nickname" in _columns(ledger)
 
 
 def test_a_newer_schema_is_refused(ledger: Ledger, ledger_url: str, tmp_path: Path) -> None:
     """An older program neither uses nor migrates a ledger of a later release."""
-    _run(_later_release(tmp_path), ledger_url, "migrate")
+    run_in(later_release(tmp_path), ledger_url, "migrate")
     for act in (ledger.identity.prepare, ledger.identity.migrate):
         with pytest.raises(SchemaMismatch, match=rf"version {NEXT}, which is newer .* \({THIS}\)"):
             act()
@@ -165,8 +130,8 @@ def test_a_migration_that_fails_changes_nothing(
     ledger: Ledger, ledger_url: str, tmp_path: Path
 ) -> None:
     """It is one transaction: the ledger stays what it was, for the program that fits it."""
-    broken = _later_release(tmp_path, then='raise RuntimeError("broken")')
-    assert _run(broken, ledger_url, "migrate") == "RuntimeError: broken"
+    broken = later_release(tmp_path, then='raise RuntimeError("broken")')
+    assert run_in(broken, ledger_url, "migrate") == "RuntimeError: broken"
     assert "nickname" not in _columns(ledger)
     assert ledger.identity.prepare() == ledger.identity.identity()
     assert ledger.identity.migrate() == newest_version()

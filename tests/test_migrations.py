@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from ledger.identity import newest_version
 from ledger.ledger import Ledger
 
 from .deployment import Deployment, account_toml
+from .later_release import NEXT, later_release, run_in
 from .ledgers import ended
 from .servers import free_port
 from .simulators import Simulators
@@ -65,14 +67,13 @@ def test_every_migration_only_adds(ledger_url: str) -> None:
         assert fits, statement
 
 
-def test_a_ledger_is_migrated_while_work_is_done(ledger_url: str) -> None:
-    """Jobs are opened, held and ended all the while, by a process whose ledger is older: each of
-    them comes to its end, and the migration comes through.
+def test_a_ledger_is_migrated_while_work_is_done(ledger_url: str, tmp_path: Path) -> None:
+    """Jobs are opened, held and ended all the while by this release, while a later one migrates the
+    ledger: each of them comes to its end, before and after, and the migration comes through.
     """
-    worker, operator = Ledger(ledger_url), Ledger(ledger_url)
-    # The oldest that the code of today can do its exports with.
-    _upgrade(worker, "0002")
-    assert operator.identity.version() == "0002"
+    later = later_release(tmp_path / "later")
+    worker = Ledger(ledger_url)
+    worker.identity.prepare()
     enough, failed, count = threading.Event(), [], [0]
 
     def work() -> None:
@@ -88,18 +89,17 @@ def test_a_ledger_is_migrated_while_work_is_done(ledger_url: str) -> None:
     try:
         while not count[0] and not failed:
             thread.join(0.01)
-        operator.identity.migrate()
+        migrated = run_in(later, ledger_url, "migrate")
         migrated_after = count[0]
         while count[0] < migrated_after + 5 and not failed:
             thread.join(0.01)
     finally:
         enough.set()
         thread.join(30)
-    assert failed == []
-    assert operator.identity.version() == newest_version()
-    assert operator.jobs.counts() == {states.DONE: count[0]}
+    assert (failed, migrated) == ([], NEXT)
+    assert worker.identity.version() == NEXT
+    assert worker.jobs.counts() == {states.DONE: count[0]}
     worker.close()
-    operator.close()
 
 
 @pytest.mark.parametrize(

