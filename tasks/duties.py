@@ -103,6 +103,6 @@ def _notify(owed: Obligation) -> None:
     head = chain.head(store(), owed.account) if kwargs["result"] else None
     if head is not None:
         kwargs = {**kwargs, "result": {**kwargs["result"], "chain_head": head.sha256}}
-    # The same id each time it is sent, so that the receiver can tell a repetition.
+    # The same id each time it is sent; who asked twice to be told is told under two.
     task_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"earwitness:notify:{owed.job_id}:{owed.id}"))
     notify(task_id, owed.payload["task"], owed.payload["queue"], kwargs)
