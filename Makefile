@@ -9,8 +9,8 @@ PYTHON ?= $(shell for python in $(PYTHONS); do \
 BIN := .venv/bin
 STAMP := .venv/.complete
 T ?=
-# Most tests wait for processes and sockets of theirs: one more than there are cores keeps these busy.
-PROCESSES ?= $(shell $(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)')
+# Most tests wait for processes and sockets of theirs: twice as many as there are cores keep these busy.
+PROCESSES ?= $(shell $(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 help: ## Show this table
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
