@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import threading
@@ -45,7 +46,7 @@ class Front:
 
     - a status such as ``500``: refused with that, nothing is done
     - ``slow``: it takes a while, in the middle of the answer too
-    - ``hang``: nothing is done until the server is told to `go_on`
+    - ``hang``: what is sent is taken, and nothing is done until the server is told to `go_on`
     - ``cut``: the answer breaks off in its middle
     - ``lost``: it is done, and no answer comes
     - ``unconditional``: `If-None-Match` is overlooked
@@ -84,6 +85,9 @@ class Front:
             start(f"{how} Trouble", [("Content-Type", "application/xml")])
             return [_REFUSALS[how]]
         if how == "hang":
+            # What is sent is taken: a peer that takes nothing is given up by TCP itself.
+            sent = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            environ["wsgi.input"] = io.BytesIO(sent)
             self._goes_on.clear()
             self._goes_on.wait(60)
         if how == "unconditional":
