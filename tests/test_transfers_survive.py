@@ -251,7 +251,7 @@ def test_catch_up_of_days_is_not_disturbed_by_a_killed_worker(
             house.send(app, "export.run", account="india", day=day.isoformat())
 
         def in_the_middle() -> bool:
-            # A worker killed while it asked for an export: nobody asks again for a quarter of an hour.
+            # Killed while it asks for an export, nobody asks again for a quarter of an hour.
             parts = house.ledger.jobs.jobs(kind="export.retrieve")
             return len(parts) == 3 and bool(list(house.spool.glob("zip-*.part")))
 
