@@ -27,7 +27,7 @@ CONTRADICTION = "contradiction"
 VERIFICATION = "verification"
 QUARANTINE = "quarantine"
 
-#: Stands in place of an account's alias.
+#: Stands in place of an account's alias: for all accounts, or for what belongs to none.
 EVERY_ACCOUNT = "*"
 
 OPEN = "open"

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 
 from archive import layout
 from config.settings import settings
+from ledger.alerts import EVERY_ACCOUNT
 from ledger.job import Job
 from providers.observation import Observed
 
@@ -18,9 +19,6 @@ from providers.observation import Observed
 disable_created_metrics()
 
 REGISTRY = CollectorRegistry()
-
-#: Stands for all accounts, as in the ledger's jobs, and for what belongs to none.
-EVERY_ACCOUNT = "*"
 
 ARCHIVE, DAMAGED, DANGEROUS, CONTRADICTION = "archive", "damaged", "dangerous", "contradiction"
 

@@ -8,6 +8,7 @@ from typing import Any
 from archive import chain, verification
 from config.queues import DOWNLOADS
 from config.settings import settings
+from ledger.alerts import EVERY_ACCOUNT
 from ledger.requests import Request
 
 from . import errors, measures
@@ -26,7 +27,7 @@ def _request(asked: VerifyArchive, task_id: str) -> Request:
         account(asked.account)
     return Request(
         kind="archive.verify",
-        account=asked.account or measures.EVERY_ACCOUNT,
+        account=asked.account or EVERY_ACCOUNT,
         request_id=asked.request_id or task_id,
         parameters={"account": asked.account},
         queue=DOWNLOADS,

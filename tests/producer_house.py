@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from .deployment import Deployment, account_toml
+from .deployment import Deployment, account_toml, eventually
+from .pages import Reader
 from .simulators import Simulators
 
 #: A day on which the account ``india`` has recordings, and its time zone.
@@ -43,6 +44,17 @@ class ProducerHouse:
     def states(self, kind: str) -> list[str]:
         """The states of the jobs of a kind."""
         return [job.state for job in self.deployment.ledger.jobs.jobs(kind=kind)]
+
+    def takes_long(self, reader: Reader, asks: str) -> None:
+        """A program of the page asks for a night whose export is not ready; the page's next command
+        finds it so, and those after that find it ready.
+        """
+        self.office.configure(ready_after_polls=1_000_000)
+        reader.run(asks)
+        eventually(lambda: self.states("export.retrieve") == ["waiting"], what="no export waits")
+        reader.follow(1)
+        self.office.configure(ready_after_polls=0)
+        reader.follow()
 
 
 def producer_house(

