@@ -31,8 +31,9 @@ _SQLITE_KEEPS = ("journal_mode", "synchronous")
 _POSTGRES_KEEPS = ("synchronous_commit", "fsync", "full_page_writes", "transaction_read_only")
 #: PostgreSQL ends the session of a process that slept in a transaction with an InternalError.
 _AWAY = (OperationalError, InterfaceError, InternalError, NoConnectionFree)
-#: Two that insert the same row at once: the second, run again, finds it.
-_AGAIN = (*_AWAY, IntegrityError)
+#: Two that insert the same row at once: the second, run again, finds it. That often, however slow
+#: the database is: nobody has to be patient for it.
+_MOST_COLLISIONS = 3
 
 
 #: Where a connection keeps what is to be called once its transaction is committed.
@@ -93,13 +94,21 @@ class Database:
         """
         try:
             for attempt in stamina.retry_context(
-                on=_AGAIN, attempts=None, timeout=patience_seconds, **_WAITS
+                on=_AWAY, attempts=None, timeout=patience_seconds, **_WAITS
             ):
                 with attempt:
-                    return self._committed(work)
+                    return self._inserted(work)
         except _AWAY as error:
             raise LedgerAway(_sentence(error)) from None
         raise AssertionError("stamina ends a loop by returning or raising")
+
+    def _inserted(self, work: Callable[[Connection], Result]) -> Result:
+        for _ in range(_MOST_COLLISIONS):
+            try:
+                return self._committed(work)
+            except IntegrityError:
+                continue
+        return self._committed(work)
 
     def _committed(self, work: Callable[[Connection], Result]) -> Result:
         with self.engine.begin() as connection:

@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, create_engine, event, func, select, text
+from sqlalchemy.exc import IntegrityError
 
 from ledger import states
 from ledger.alerts import Alert
 from ledger.errors import LedgerAway
 from ledger.ledger import Ledger
+from ledger.requests import insert_job
 from ledger.schema import audit, jobs, waiters
 
 from .ledgers import (
@@ -372,3 +374,32 @@ def test_a_killed_process_leaves_nothing_half(ledger: Ledger, ledger_url: str) -
     )
     assert _count(ledger, waiters) == len(found)
     assert _count(ledger, audit) == sum(states_of[job.state] for job in found)
+
+
+@on_postgres
+def test_a_row_that_another_inserted_meanwhile(ledger: Ledger) -> None:
+    """It is found, however slow the database was: whoever met it is told no error of SQL's."""
+    rounds = 0
+
+    def work(connection: Connection) -> int:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 1:
+            opened(ledger)
+            time.sleep(0.2)  # longer than its patience
+        elif ledger.jobs.jobs():
+            return rounds
+        insert_job(connection, request(), by="test")
+        return rounds
+
+    assert ledger.database.write(work, patience_seconds=0.1) == 2
+    assert _count(ledger, jobs) == 1
+
+
+@on_postgres
+def test_a_row_that_can_never_stand(ledger: Ledger) -> None:
+    """It is not tried for ever, and nothing of it stands."""
+    opened(ledger)
+    with pytest.raises(IntegrityError):
+        ledger.database.write(lambda connection: insert_job(connection, request(), by="test"))
+    assert (_count(ledger, jobs), _count(ledger, audit)) == (1, 1)
