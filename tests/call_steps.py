@@ -263,7 +263,11 @@ def act_out(
 
     held = stack.enter_context(gate(simulators.url))
     calling = call_house(
-        deploy, simulators, timeout_seconds=30, base_url=f"{held.url}/gsmblockchain"
+        deploy,
+        simulators,
+        timeout_seconds=30,
+        base_url=f"{held.url}/gsmblockchain",
+        settings={"LEASE_SECONDS": "4"},
     )
     calling.house.ledger.identity.prepare()
     app = stack.enter_context(calling.house.producer())

@@ -38,7 +38,7 @@ class Night:
         self.recordings = self.account.seed(DAY, "Asia/Kolkata", 4, size_bytes=size // 4)
         self.size = size
         self.simulators = simulators
-        lease = "2" if seconds < 10 else "10"
+        lease = "4" if seconds < 10 else "10"
         accounts = account_toml("india", self.account.configuration(), {"catchup_days": 1})
         self.house = deploy(accounts, settings={"LEASE_SECONDS": lease})
 
@@ -244,7 +244,8 @@ def test_catch_up_of_days_is_not_disturbed_by_a_killed_worker(
     days = [DAY + timedelta(days=n) for n in range(3)]
     for day in days:
         account.seed(day, "Asia/Kolkata", 2, size_bytes=2 * MB)
-    house = deploy(account_toml("india", account.configuration(), {}))
+    accounts = account_toml("india", account.configuration(), {})
+    house = deploy(accounts, settings={"LEASE_SECONDS": "4"})
     first = house.worker("first")
     with house.producer() as app:
         for day in days:
