@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import create_engine, make_url
 
 from archive.verification import verify
 
@@ -15,20 +18,31 @@ Deploy = Callable[..., Deployment]
 
 
 def delete_ledger(house: Deployment) -> None:
-    """The ledger's file is gone, and what SQLite keeps beside it."""
+    """Everything of it is gone: SQLite's file and what is kept beside it, or all that stands in
+    the database on PostgreSQL.
+    """
     house.without_ledger()
-    for path in house.folder.glob("ledger.sqlite3*"):
-        path.unlink()
+    url = make_url(house.ledger_url)
+    if url.database is not None and url.get_backend_name() == "sqlite":
+        file = Path(url.database)
+        for path in file.parent.glob(f"{file.name}*"):
+            path.unlink()
+        return
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    engine.dispose()
 
 
 def test_the_ledger_rebuilt_in_the_middle_of_a_night(
-    deploy: Deploy, simulators: Simulators
+    deploy: Deploy, simulators: Simulators, empty_database: str
 ) -> None:
     """Days are archived, transferred and waited for, calls were placed, and one is on its way, when
     every worker is killed and the ledger is deleted. Rebuilt from the archive: no call is placed
     twice, every day is complete in the end, and no file of the archive has changed.
     """
-    night = Night(deploy, simulators)
+    night = Night(deploy, simulators, ledger_url=empty_database)
     house = night.house
     house.worker("first")
     house.worker("second")
