@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 from celery import Celery
+from celery.result import AsyncResult
 
 from ledger import states
 from ledger.job import Job
@@ -34,7 +35,6 @@ class Stage:
     simulators: Simulators
     worker: Process
     stack: ExitStack
-    asked: Any = None
     _lock: sqlite3.Connection | None = field(default=None)
 
     @property
@@ -71,7 +71,11 @@ class Stage:
         return str(self.calling.platform.username)
 
     def ask(self) -> None:
-        self.asked = self.calling.ask(self.app, "r1", task_id="the-task")
+        self.calling.ask(self.app, "r1", task_id="the-task")
+
+    def told(self) -> AsyncResult:
+        """What the caller finds now."""
+        return AsyncResult("the-task", app=self.app)
 
 
 Act = Callable[[Stage], None]
