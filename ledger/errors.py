@@ -8,7 +8,7 @@ LedgerError
 ├── Expired            not_after has passed before anything was sent
 ├── RequestConflict    the request id was used before with other parameters
 ├── NoSuchJob          no job has this id
-├── NotPossible        the job's state does not allow it
+├── NotPossible        the state of the job, or of the alert, does not allow it
 └── LeaseLost          the caller no longer holds the job: it must stop and store nothing
 """
 
@@ -48,7 +48,7 @@ class NoSuchJob(LedgerError):
 
 
 class NotPossible(LedgerError):
-    """The state of the job does not allow what was asked."""
+    """The state of the job, or of the alert, does not allow what was asked."""
 
 
 class LeaseLost(LedgerError):

@@ -54,6 +54,8 @@ class Figures:
     accounts: list[Row[Any]]
     #: account
     refused: list[Row[Any]]
+    #: kind, alerts: of those that are open
+    alerts: list[Row[Any]]
     quarantined: bool
 
     def complete_days(self) -> dict[str, int]:
@@ -79,6 +81,7 @@ def statements() -> dict[str, Select[Any]]:
         "planned": _planned(),
         "accounts": _accounts(),
         "refused": _refused(),
+        "alerts": _alerts(),
     }
 
 
@@ -182,3 +185,9 @@ def _accounts() -> Select[Any]:
 def _refused() -> Select[Any]:
     c = alerts.c
     return select(c.account).where(c.closed_at.is_(None), c.kind == CREDENTIALS)
+
+
+def _alerts() -> Select[Any]:
+    c = alerts.c
+    counted = select(c.kind, func.count().label("alerts"))
+    return counted.where(c.closed_at.is_(None)).group_by(c.kind)

@@ -132,7 +132,8 @@ obligations = Table(
 )
 Index("ix_obligations_due", obligations.c.discharged_at, obligations.c.due_at)
 
-#: What people were told of: one row a cause, which opens, repeats, closes and may open again.
+#: What people were told of: one row a cause, which opens, repeats, closes and may open again. Who
+#: closed it and why stand there only while it is closed, and not where it ended by itself.
 alerts = Table(
     "alerts",
     metadata,
@@ -145,6 +146,8 @@ alerts = Table(
     Column("repeated", Integer, nullable=False),
     Column("last_at", Double, nullable=False),
     Column("closed_at", Double),
+    Column("closed_by", _Words),
+    Column("closed_note", _Words),
 )
 Index("ix_alerts_open", alerts.c.closed_at, alerts.c.kind)
 

@@ -30,8 +30,10 @@ _alerts = logging.getLogger("earwitness.alerts")
 DEADLINE_SECONDS = 4.0
 #: How many one round sends; a round ends at the first that can not be sent.
 _MOST_A_ROUND = 50
-#: What a receiver is told of an alert beside what is the same for all.
+#: What a receiver is told of an alert beside what is the same for all; when it is over, also by
+#: whose word.
 _TOLD = ("id", "state", "cause", "kind", "account", "job_id", "message", "since", "repeated")
+_OVER = ("closed_by", "note")
 
 FOREIGN_REDIS = f"{CONTRADICTION}:identity:redis"
 
@@ -45,7 +47,7 @@ def tell(owed: Obligation) -> None:
     said = owed.payload
     with bind(cause=said.get("cause")):
         if said.get("state") == RESOLVED:
-            _alerts.warning("over: %s", said["message"])
+            _alerts.warning("over: %s%s", said["message"], _closed(said))
         else:
             _alerts.error("%s", said["message"])
     # What an earlier version owed names no cause, and was for the log alone.
@@ -86,9 +88,20 @@ def signature(secret: bytes, timestamp: str, body: bytes) -> str:
 
 def _body(owed: Obligation) -> bytes:
     told: dict[str, Any] = {name: owed.payload[name] for name in _TOLD}
-    told["message"] = mask(told["message"])
+    if told["state"] == RESOLVED:
+        # What an earlier version owed ended by itself.
+        told |= {name: owed.payload.get(name) for name in _OVER}
+    for name in ("message", *_OVER):
+        if told.get(name) is not None:
+            told[name] = mask(told[name])
     deployment = ledger().identity.identity()
     return json.dumps({"schema": 1, **told, "deployment": deployment, "version": VERSION}).encode()
+
+
+def _closed(said: dict[str, Any]) -> str:
+    """By whose word an alert is over, where it was somebody's."""
+    by = said.get("closed_by")
+    return "" if by is None else f"; closed by {by}: {said['note']}"
 
 
 def _send(url: str, secret: bytes, body: bytes) -> None:

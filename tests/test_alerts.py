@@ -147,6 +147,38 @@ def test_an_alert_is_signed_and_says_what_it_is_about(
     assert not check(old, body, SECRET)
 
 
+def test_the_end_says_by_whose_word_it_is(
+    here: Callable[..., Ledger], receiver: AlertReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The end of a cause names who closed it and why, without the numbers of people, and nobody
+    where it ended by itself, was told by a version that knew of nobody, or begins.
+    """
+    ledger = here(receiver.url)
+    ledger.alerts.open(REFUSED)
+    ledger.alerts.close(REFUSED.cause)
+    ledger.alerts.open(REFUSED)
+    ledger.alerts.close_by_hand(REFUSED.cause, by="ana", note="+34600123456 has paid")
+    before = {**owed(ledger, "alert")[1], "id": "before", "cause": "a"}
+    del before["closed_by"], before["note"]
+    ledger.obligations.owe("", "india", "alert", before)
+    with caplog.at_level(logging.INFO):
+        discharge_due()
+    said = [one.getMessage() for one in caplog.records if one.name == "earwitness.alerts"]
+    over = f"over: {REFUSED.message}"
+    assert said[1] == said[4] == over
+    assert said[3] == f"{over}; closed by ana: +34600123456 has paid"
+    while deliver_due():
+        due_again(ledger)
+    bodies = [json.loads(body) for _, _, body in receiver.received]
+    assert len(bodies) == 5
+    named = {(one["state"], one.get("closed_by", "-"), one.get("note", "-")) for one in bodies}
+    assert named == {
+        ("open", "-", "-"),
+        ("resolved", None, None),
+        ("resolved", "ana", "***456 has paid"),
+    }
+
+
 def test_what_is_not_taken_is_sent_again_as_the_same(
     here: Callable[..., Ledger], receiver: AlertReceiver
 ) -> None:

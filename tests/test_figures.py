@@ -151,6 +151,7 @@ def test_accounts_that_rest_are_told(ledger: Ledger) -> None:
         "branch": 0,
     }
     assert [row.account for row in seen.refused] == ["india"]
+    assert {row.kind: row.alerts for row in seen.alerts} == {"credentials": 1, "quarantine": 1}
     assert seen.quarantined
 
 

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, event, select
 
 from ledger import states
 from ledger.alerts import Alert
 from ledger.days import Day
+from ledger.errors import NotPossible
 from ledger.job import Job
 from ledger.ledger import Ledger
 from ledger.requests import Request
-from ledger.schema import obligations
+from ledger.schema import alerts, obligations
 
-from .ledger_calls import owed
-from .ledgers import QUEUE, at_once, ended, opened, pass_time, running, taken_up, with_parts
+from .ledger_calls import everything, owed, undecided
+from .ledgers import (
+    QUEUE,
+    answer_lost,
+    at_once,
+    ended,
+    opened,
+    pass_time,
+    running,
+    taken_up,
+    with_parts,
+)
 
 OpenLedger = Callable[..., Ledger]
 REFUSED = Alert("credentials:india", "credentials", "india", "refused")
@@ -247,3 +261,155 @@ def test_a_cause_is_told_in_order(ledger: Ledger) -> None:
     assert due() == due() == [("a", "open"), ("b", "open")]
     ledger.obligations.discharged(ids)
     assert due() == [("a", "resolved")]
+
+
+def _close(ledger: Ledger, cause: str, by: str = "ana") -> dict[str, Any]:
+    return ledger.alerts.close_by_hand(cause, by=by, note="seen \0 by all")
+
+
+def _stored(ledger: Ledger, cause: str) -> tuple[Any, ...]:
+    """Whether a cause is closed, by whom and why, as its row has it."""
+    wanted = select(alerts.c.closed_at, alerts.c.closed_by, alerts.c.closed_note)
+    found = wanted.where(alerts.c.cause == cause)
+    row = ledger.database.read(lambda connection: connection.execute(found).one())
+    return row.closed_at is not None, row.closed_by, row.closed_note
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        "credentials:india",
+        "day:india:2026-11-01..2026-11-03",
+        "day:india:2026-11-04",
+        "job:4711",
+        "verification:*:0123456789abcdef",
+        "contradiction:archive:india/a.zip",
+    ],
+)
+def test_a_person_closes_it_with_a_word_that_is_kept(ledger: Ledger, cause: str) -> None:
+    """Who and why stand in the row and in what people are told. Met again it is a new alert that
+    knows nothing of it, nor does its end when it ends by itself.
+    """
+    alert = Alert(cause, cause.partition(":")[0], "india", "it is wrong")
+    ledger.alerts.open(alert)
+    ledger.alerts.open(alert)
+    row = _close(ledger, cause)
+    assert (row["cause"], row["closed_by"], row["closed_note"]) == (
+        cause,
+        "ana",
+        "seen \ufffd by all",
+    )
+    assert _stored(ledger, cause) == (True, "ana", "seen \ufffd by all")
+    assert ledger.alerts.open(alert)
+    assert _stored(ledger, cause) == (False, None, None)
+    (open_again,) = ledger.alerts.all_open()
+    assert open_again["repeated"] == 0
+    assert ledger.alerts.close(cause)
+    assert _stored(ledger, cause) == (True, None, None)
+    said = [
+        (one["state"], one.get("closed_by", "-"), one.get("note", "-"))
+        for one in owed(ledger, "alert")
+    ]
+    assert said == [
+        ("open", "-", "-"),
+        ("resolved", "ana", "seen \ufffd by all"),
+        ("open", "-", "-"),
+        ("resolved", None, None),
+    ]
+
+
+def test_what_is_not_open_is_not_closed(ledger: Ledger) -> None:
+    """A cause that never was, one that ended by itself, one that somebody closed: each refusal says
+    which, and nothing is changed.
+    """
+    for cause in ("credentials:a", "credentials:b"):
+        ledger.alerts.open(Alert(cause, "credentials", cause[-1], "refused"))
+    ledger.alerts.close("credentials:a")
+    _close(ledger, "credentials:b", by="eva")
+    before = everything(ledger)
+    for cause, said in (
+        ("credentials:c", "there is no alert 'credentials:c'"),
+        ("credentials:a", "credentials:a is not open; it ended by itself at 20"),
+        ("credentials:b", "credentials:b is not open; it ended by eva at 20"),
+    ):
+        with pytest.raises(NotPossible, match=f"^not done: .*{re.escape(said)}"):
+            _close(ledger, cause)
+    assert everything(ledger) == before
+
+
+def test_what_still_waits_is_not_hidden(ledger: Ledger) -> None:
+    """A call without its decision and quarantine are refused with the command that ends them, which
+    then does; nothing else is changed by the refusal.
+    """
+    job, _ = undecided(ledger)
+    ledger.identity.quarantine()
+    before = everything(ledger)
+    with pytest.raises(NotPossible, match=f"run: python -m worker resolve {job.job_id} --placed"):
+        _close(ledger, f"decision:{job.job_id}")
+    with pytest.raises(NotPossible, match="run: python -m worker quarantine --lift --by WHO"):
+        _close(ledger, "quarantine")
+    assert everything(ledger) == before
+    ledger.decisions.resolve(job.job_id, placed=False, by="ana", note="seen")
+    ledger.identity.lift(by="ana", note="compared")
+    assert ledger.alerts.all_open() == []
+
+
+def test_a_word_whose_answer_was_lost(ledger: Ledger) -> None:
+    """It recognises its own: told once, and the same asked anew is refused."""
+    ledger.alerts.open(REFUSED)
+    with answer_lost(ledger):
+        assert _close(ledger, REFUSED.cause)["closed_by"] == "ana"
+    assert told(ledger) == [("open", REFUSED.cause), ("resolved", REFUSED.cause)]
+    with pytest.raises(NotPossible, match="it ended by ana"):
+        _close(ledger, REFUSED.cause)
+
+
+def test_a_word_whose_answer_was_lost_while_it_came_again(open_ledger: OpenLedger) -> None:
+    """What was opened anew before the closer could look again is another alert: it stays open."""
+    closer, worker = open_ledger(), open_ledger()
+    worker.alerts.open(REFUSED)
+    again = [True]
+
+    def reopen(_connection: Connection) -> None:
+        # At the closer's second try: its first was committed.
+        if not again and worker.alerts.all_open() == []:
+            worker.alerts.open(REFUSED)
+        again.clear()
+
+    event.listen(closer.database.engine, "engine_connect", reopen)
+    with answer_lost(closer):
+        assert _close(closer, REFUSED.cause)["closed_by"] == "ana"
+    event.remove(closer.database.engine, "engine_connect", reopen)
+    assert [state for state, _ in told(worker)] == ["open", "resolved", "open"]
+    assert [one["repeated"] for one in worker.alerts.all_open()] == [0]
+
+
+def test_closed_and_met_again_at_once(open_ledger: OpenLedger) -> None:
+    """Two who close it and two workers that meet it, in the same moment: each opening and each end
+    is told once and in turn, who is told no has closed nothing, and the row is as was told last.
+    """
+    ledgers = [open_ledger() for _ in range(4)]
+
+    def closes(ledger: Ledger, cause: str, by: str) -> str | None:
+        try:
+            return str(_close(ledger, cause, by)["closed_by"])
+        except NotPossible:
+            return None
+
+    for number in range(10):
+        alert = Alert(f"job:{number}", "job", "india", "failed")
+        ledgers[0].alerts.open(alert)
+        acts: list[Callable[[], Any]] = [partial(x.alerts.open, alert) for x in ledgers[2:]]
+        acts += [
+            partial(closes, ledgers[n], alert.cause, by) for n, by in enumerate(("ana", "eva"))
+        ]
+        *opens, one, other = at_once(*acts)
+        said = [one["state"] for one in owed(ledgers[0], "alert") if one["cause"] == alert.cause]
+        closed = [by for by in (one, other) if by is not None]
+        assert said == ["open", "resolved"] * len(closed) + ["open"] * (
+            sum(opens) + 1 - len(closed)
+        )
+        assert 1 <= len(closed) <= 1 + sum(opens)
+        is_closed, by, _ = _stored(ledgers[0], alert.cause)
+        assert is_closed == (said[-1] == "resolved")
+        assert by in ([*closed] if is_closed else [None])

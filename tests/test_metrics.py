@@ -88,6 +88,8 @@ def jobs_are_right(shown: Shown) -> None:
     for kind in ("chain", "receipt", "notify", "alert"):
         assert shown.value("obligations_owed", kind=kind) == 0
     assert shown.value("obligations_tried_total", kind="receipt", outcome="done") == 1
+    assert shown.value("alerts_open", kind="decision") == 1
+    assert shown.value("alerts_open", kind="quarantine") == 0
 
 
 def days_are_right(night: Night, shown: Shown) -> None:
@@ -211,7 +213,7 @@ def test_a_ledger_that_hangs_is_asked_once_and_waited_for_no_longer() -> None:
     """
     asked: list[int] = []
     answers = threading.Event()
-    figures = Figures([], [], [], [], [], [], [], [], quarantined=False)
+    figures = Figures([], [], [], [], [], [], [], [], [], quarantined=False)
 
     def ask() -> Figures:
         asked.append(1)

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from config.accounts import Account, VonageAccount
 from config.queues import DOWNLOADS, DUE
 from ledger import states
+from ledger.alerts import KINDS
 from ledger.figures import Figures
 from tasks import windows
 from tasks.heads import Heads
@@ -99,6 +100,13 @@ class LedgerGauges(Collector):
             "For how long the first of these has been owed; 0 where there is none.",
             ("kind",),
             {**kinds, **{(row.kind,): _age(row.age) for row in figures.obligations}},
+        )
+        alerts: Values = {(kind,): 0 for kind in KINDS}
+        yield _gauge(
+            "alerts_open",
+            "Causes that people were told of and that are not over.",
+            ("kind",),
+            {**alerts, **{(row.kind,): row.alerts for row in figures.alerts}},
         )
 
     def _days(self, figures: Figures) -> Iterator[GaugeMetricFamily]:

@@ -146,7 +146,9 @@ def _alerts(settings: Settings) -> Finding:
 def _open_causes() -> str:
     causes = [one["cause"] for one in ledger().alerts.all_open()]
     named = ", ".join(causes[-_MOST_NAMED:])
-    return f"open: {len(causes)}, the last: {named}" if causes else "none is open"
+    if not causes:
+        return "none is open"
+    return f"open: {len(causes)}, the last: {named}; see: python -m worker alerts"
 
 
 def _failed() -> Finding:

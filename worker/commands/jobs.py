@@ -31,8 +31,8 @@ from .single import meant, one_job, say
 def status(
     account: str | None, state: str | None, kind: str | None, limit: int, as_json: bool
 ) -> None:
-    """Show what waits for a decision, the jobs that changed last, newest first, and what is owed
-    after those that ended.
+    """Show what waits for a decision, the jobs that changed last, newest first, what is owed after
+    those that ended, and how many alerts are open.
     """
     ledger = opened()
     found = ledger.jobs.jobs(account=account, state=state, kind=kind, limit=limit)
@@ -110,4 +110,8 @@ def _totals(ledger: Ledger) -> list[str]:
     for owed in ledger.obligations.waiting():
         why = f", latest reason: {owed['reason']}" if owed["reason"] else ""
         lines.append(f"owed: {owed['count']} {owed['kind']} since {iso(owed['oldest'])}{why}")
+    alerts = ledger.alerts.all_open()
+    if alerts:
+        since = iso(alerts[0]["opened_at"])
+        lines.append(f"open alerts: {len(alerts)} since {since}; see: python -m worker alerts")
     return lines

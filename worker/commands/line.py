@@ -29,6 +29,7 @@ _SAID = (ArchiveError, JobError, LedgerError, OSError, ProviderError, StoreAway)
 #: Each command's module, and its line in the list of commands.
 COMMANDS = {
     "accounts": ("accounts", "Try the accounts at their providers."),
+    "alerts": ("alerts", "Show the alerts that are open, or close one."),
     "calls": ("live", "Show the calls that are going on."),
     "cancel": ("jobs", "Cancel a job."),
     "catalogue": ("catalogue", "Print the JSON Schema of every task."),

@@ -1,0 +1,150 @@
+"""``alerts``: what people were told of and is not over, and the word that something is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from config.masking import mask
+from ledger.alert_causes import late_cause
+from ledger.alerts import (
+    CREDENTIALS,
+    DAY,
+    DECISION,
+    EVERY_ACCOUNT,
+    JOB,
+    QUARANTINE,
+    VERIFICATION,
+)
+from ledger.job import iso
+from tasks.alerts import FOREIGN_REDIS
+from tasks.nightly import unplanned_cause
+
+from .decisions import Words
+from .deployment import opened
+from .display import plain, print_json, print_lines, print_table
+from .options import as_json
+
+_NEVER = "nothing but --close, when somebody has looked and done what there is to do"
+
+
+@click.command()
+@click.option("--close", "cause", metavar="CAUSE", help="This one is over.")
+@click.option("--by", metavar="WHO", type=Words(200), help="Who says so.")
+@click.option("--note", type=Words(1000), help="Why, for whoever receives alerts.")
+@as_json
+def alerts(cause: str | None, by: str | None, note: str | None, as_json: bool) -> int:
+    """Show every alert that is open, the oldest first, and what closes it; the status is 1 where
+    there is one.
+
+    --close ends one that nothing else will end, and people are told so. Met again, the same cause
+    is a new alert. A call that needs a decision, and quarantine, are ended by their own commands.
+    """
+    if cause is not None:
+        if by is None or note is None:
+            raise click.UsageError("Give --by and --note: who closes it, and why.")
+        _close(cause, by, note, as_json=as_json)
+        return 0
+    if by is not None or note is not None:
+        raise click.UsageError("Give --close and the cause that is over.")
+    found = [_open(row) for row in opened().alerts.all_open()]
+    if as_json:
+        print_json(found)
+    elif not found:
+        click.echo("no alert is open")
+    else:
+        _print(found)
+    return int(bool(found))
+
+
+def _close(cause: str, by: str, note: str, *, as_json: bool) -> None:
+    row = opened().alerts.close_by_hand(cause, by=by, note=note)
+    if as_json:
+        said = {"closed_at": iso(row["closed_at"]), "closed_by": by, "note": mask(note)}
+        print_json({**_shown(row), **said})
+    else:
+        click.echo(plain(f"alert {cause} is closed by {by}: {mask(note)}"))
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "cause": row["cause"],
+        "kind": row["kind"],
+        "account": row["account"],
+        "job_id": row["job_id"],
+        "since": iso(row["opened_at"]),
+        "repeated": row["repeated"],
+        "last_at": iso(row["last_at"]),
+        "message": mask(row["message"]),
+    }
+
+
+def _open(row: dict[str, Any]) -> dict[str, Any]:
+    return {**_shown(row), "closes": _closes(row)}
+
+
+def _print(found: list[dict[str, Any]]) -> None:
+    for one in found:
+        account = "all accounts" if one["account"] == EVERY_ACCOUNT else one["account"]
+        fields = {
+            "cause": one["cause"],
+            "kind": f"{one['kind']} of {account}",
+            "since": one["since"],
+            "repeated": f"{one['repeated']}, last at {one['last_at']}",
+            "message": one["message"],
+            "closes": one["closes"],
+        }
+        print_table(("", "value"), fields.items(), head=False)
+        click.echo()
+    print_lines(["to close one by hand: python -m worker alerts --close CAUSE --by WHO --note WHY"])
+
+
+def _closes(row: dict[str, Any]) -> str:
+    """What ends an alert: a sentence with the command that does, where there is one."""
+    kind, job = row["kind"], row["job_id"]
+    if kind == DECISION:
+        return f"python -m worker resolve {job} --placed|--not-placed --by WHO --note WHY"
+    if kind == QUARANTINE:
+        return "python -m worker quarantine --lift --by WHO --note WHY"
+    if kind == CREDENTIALS:
+        return "the provider takes them: correct the account and restart the workers"
+    if kind == VERIFICATION:
+        return "a later verification that does not find it"
+    if kind == DAY:
+        return _closes_day(row)
+    return _closes_job(row) if kind == JOB else _closes_contradiction(row)
+
+
+def _closes_day(row: dict[str, Any]) -> str:
+    if row["cause"] == unplanned_cause(row["account"]):
+        return "the nights of the account are planned again"
+    if row["job_id"] is not None:
+        return f"the export of the day is done; now: python -m worker retry {row['job_id']}"
+    if ".." in row["cause"]:
+        return f"nothing but --close, when the days are exported: {_exports(row['cause'])}"
+    return f"the export of the day is done: {_exports(row['cause'])}"
+
+
+def _exports(cause: str) -> str:
+    _, account, days = cause.split(":")
+    first, _, last = days.partition("..")
+    return f"python -m worker export --account {account} --from {first} --to {last or first}"
+
+
+def _closes_job(row: dict[str, Any]) -> str:
+    # Of a certified call there is no retry, and none of a deletion is the same cause.
+    if row["cause"].startswith(f"{JOB}:deletion:") or row["job_kind"] is None:
+        return _NEVER
+    if row["job_kind"].startswith("certified_call."):
+        return _NEVER
+    return f"a retry that is done: python -m worker retry {row['job_id']}"
+
+
+def _closes_contradiction(row: dict[str, Any]) -> str:
+    _, late, collection = row["cause"].partition(late_cause(""))
+    if late:
+        return f"a retry of the collection that is done: python -m worker retry {collection}"
+    if row["cause"] == FOREIGN_REDIS:
+        return "the mark of this deployment stands in Redis again"
+    return _NEVER
