@@ -47,16 +47,18 @@ def test_redis_is_gone(office: OzekiHouse) -> None:
 
 
 def _told_quickly(office: OzekiHouse, url: str) -> None:
-    """Ends are taken within milliseconds, one of a token that nobody can judge now too."""
+    """Ends are taken without the ledger being waited for, one of a token that nobody can judge
+    now too.
+    """
     told = {"NotificationName": "RecordCompleted", "RecordURL": f"{office.pbx.base_url}/x.mp3"}
 
     def quick() -> bool:
         begun = time.monotonic()
         assert office.post(url, told).status_code == 200
-        return time.monotonic() - begun < 0.1
+        return time.monotonic() - begun < 0.4  # a look into the ledger is given up after 0.5
 
     # The first may come before the receiver has noticed that the ledger is away.
-    eventually(quick, within=10, what="it was never quick")
+    eventually(quick, within=60, what="it was never quick")
 
 
 def test_sqlite_is_locked(office: OzekiHouse) -> None:
