@@ -171,11 +171,10 @@ class Accounts:
                 .values(next_request_at=free + interval_seconds)
                 .returning(c.next_request_at - interval_seconds - now())
             ).scalar_one_or_none()
-            taken = wait is not None
-            if not taken:
-                far = select(c.next_request_at - now()).where(c.alias == alias)
-                wait = connection.execute(far).scalar_one()
-            return taken, max(float(wait), 0.0)
+            if wait is not None:
+                return True, max(float(wait), 0.0)
+            far = select(c.next_request_at - now()).where(c.alias == alias)
+            return False, max(float(connection.execute(far).scalar_one()), 0.0)
 
         return self._database.write(work)
 
