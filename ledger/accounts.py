@@ -152,26 +152,31 @@ class Accounts:
         )
         return None if row is None else (row.left, row.postponed_because)
 
-    def turn(self, alias: str, interval_seconds: float) -> float:
+    def turn(
+        self, alias: str, interval_seconds: float, *, within_seconds: float
+    ) -> tuple[bool, float]:
         """Take the next turn of an account whose requests are spaced so many seconds apart over all
-        workers; for how many seconds to wait until it.
+        workers, where it comes within ``within_seconds``. Whether it was taken, and for how many
+        seconds to wait until it: a turn further away is left to whoever asks when it comes.
         """
 
-        def work(connection: Connection) -> float:
+        def work(connection: Connection) -> tuple[bool, float]:
             _ensure(connection, alias)
-            free = case(
-                (accounts.c.next_request_at > now(), accounts.c.next_request_at), else_=now()
-            )
-            return float(
-                connection.execute(
-                    update(accounts)
-                    .where(accounts.c.alias == alias)
-                    .values(next_request_at=free + interval_seconds)
-                    .returning(accounts.c.next_request_at - interval_seconds - now())
-                ).scalar_one()
-            )
+            c = accounts.c
+            free = case((c.next_request_at > now(), c.next_request_at), else_=now())
+            near = or_(c.next_request_at.is_(None), c.next_request_at <= now() + within_seconds)
+            wait = connection.execute(
+                update(accounts)
+                .where(c.alias == alias, near)
+                .values(next_request_at=free + interval_seconds)
+                .returning(c.next_request_at - interval_seconds - now())
+            ).scalar_one_or_none()
+            if wait is not None:
+                return True, max(float(wait), 0.0)
+            far = select(c.next_request_at - now()).where(c.alias == alias)
+            return False, max(float(connection.execute(far).scalar_one()), 0.0)
 
-        return max(self._database.write(work), 0.0)
+        return self._database.write(work)
 
 
 def _ensure(connection: Connection, alias: str) -> None:

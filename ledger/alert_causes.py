@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import date
 
 from sqlalchemy import Connection, select
 
@@ -27,7 +28,7 @@ from .alerts import (
     open_alert,
 )
 from .job import Job, job_id
-from .schema import jobs
+from .schema import alerts, days, jobs
 
 #: Errors that answer the caller: nothing broke that people could mend.
 _ANSWERS = ("Rejected", "InvalidArgument", "RequestConflict", "CapReached", "NoSuchJob")
@@ -88,9 +89,34 @@ def _over(connection: Connection, job: Job, before: str) -> None:
     causes = [f"{JOB}:{first}", late_cause(first)]
     if _is_day(job):
         causes = [day_cause(job.account, job.parameters["day"])]
+        causes += _exported_after_all(connection, job.account)
     if job.kind in _SIGNED_IN and before in (states.RUNNING, states.SENDING):
         causes.append(credentials_cause(job.account))
     close_alerts(connection, causes)
+
+
+def _exported_after_all(connection: Connection, account: str) -> list[str]:
+    """The causes that days in a row were given up, of which none is any more."""
+    c = alerts.c
+    open_causes = connection.execute(
+        select(c.cause).where(c.kind == DAY, c.account == account, c.closed_at.is_(None))
+    ).scalars()
+    spans = {cause: cause.rpartition(":")[2].partition("..") for cause in open_causes}
+    return [
+        cause
+        for cause, (first, many, last) in spans.items()
+        if many and not _any_given_up(connection, account, first, last)
+    ]
+
+
+def _any_given_up(connection: Connection, account: str, first: str, last: str) -> bool:
+    bounds = date.fromisoformat(first), date.fromisoformat(last)
+    lacking = select(days.c.day).where(
+        days.c.account == account,
+        days.c.day.between(*bounds),
+        days.c.state == states.DAY_GAVE_UP,
+    )
+    return connection.execute(lacking.limit(1)).first() is not None
 
 
 def _of_failure(connection: Connection, job: Job, contradicts: str | None) -> Alert | None:

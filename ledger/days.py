@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -93,14 +93,7 @@ class Days:
         openable = _openable(night, catchup_days)
 
         def work(connection: Connection) -> list[Opened]:
-            missed = [
-                day.day
-                for day in wanted
-                if _insert(connection, day) and day.state == states.DAY_GAVE_UP
-            ]
-            if missed:
-                first, last = (day.isoformat() for day in (min(missed), max(missed)))
-                open_alert(connection, given_up(account, first, last))
+            _insert_all(connection, account, wanted)
             chosen = connection.execute(
                 select(days.c.day).where(days.c.account == account, *openable).order_by(days.c.day)
             )
@@ -112,13 +105,23 @@ class Days:
 
         return self._database.write(work)
 
-    def open(self, day: Day, *, night: date, request_for: RequestFor, by: str) -> Opened:
+    def open(
+        self,
+        day: Day,
+        *,
+        earlier: Sequence[Day] = (),
+        night: date,
+        request_for: RequestFor,
+        by: str,
+    ) -> Opened:
         """Give a day that somebody asks for: the job that runs or completed it, else a new
-        generation, whatever its age and however often it was tried this night.
+        generation, whatever its age and however often it was tried this night. ``earlier`` are
+        days that the plan has not come to yet: inserted as the plan would, and opened by it.
         """
         unfinished = days.c.state.in_((states.DAY_DUE, states.DAY_INCOMPLETE, states.DAY_GAVE_UP))
 
         def work(connection: Connection) -> Opened:
+            _insert_all(connection, day.account, earlier)
             _insert(connection, day)
             opened = _advance(
                 connection, day.account, day.day, (unfinished,), _Opening(night, request_for, by)
@@ -164,6 +167,16 @@ class Days:
                 .values(deleted_at=now())
             )
         )
+
+
+def _insert_all(connection: Connection, account: str, wanted: Sequence[Day]) -> None:
+    """Insert what is not there yet; people are told of days that no night catches up."""
+    missed = [
+        day.day for day in wanted if _insert(connection, day) and day.state == states.DAY_GAVE_UP
+    ]
+    if missed:
+        first, last = (day.isoformat() for day in (min(missed), max(missed)))
+        open_alert(connection, given_up(account, first, last))
 
 
 def _insert(connection: Connection, day: Day) -> bool:

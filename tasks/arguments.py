@@ -12,11 +12,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
 
 from .errors import InvalidArgument
+
+Moment = TypeVar("Moment", date, datetime)
 
 
 def _unreserved(request_id: str) -> str:
@@ -27,6 +30,13 @@ def _unreserved(request_id: str) -> str:
 
 #: The caller's idempotency key, without personal data.
 RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$"), AfterValidator(_unreserved)]
+
+
+def _writable(value: str) -> str:
+    """Refuses what no database and no address can hold. Raises ValueError."""
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("holds a NUL or half of a character")
+    return value
 
 
 def _text(value: Any) -> Any:
@@ -42,8 +52,23 @@ def _instant(value: Any) -> Any:
     return value
 
 
-Text = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=200)]
-Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
+def _in_range(value: Moment) -> Moment:
+    # In no time zone does it leave what Python can count, and a provider's clock began in 1970.
+    if not 1970 < value.year < 9999:
+        raise ValueError("must lie after 1970 and before 9999")
+    return value
+
+
+Text = Annotated[
+    str,
+    BeforeValidator(_text),
+    Field(min_length=1, max_length=200),
+    AfterValidator(_writable),
+]
+#: The name of an account, or the id of a job or a task.
+Id = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_writable)]
+Day = Annotated[date, AfterValidator(_in_range)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_in_range)]
 Milliseconds = Annotated[int, Field(ge=0, strict=True)]
 
 
@@ -63,7 +88,7 @@ class Notify(Arguments):
 class JobArguments(Arguments):
     """Arguments of a task that opens a job."""
 
-    account: str
+    account: Id
     request_id: RequestId | None = None
     notify: Notify | None = None
 
@@ -100,7 +125,7 @@ class Filters(Arguments):
 class RequestCall(Arguments):
     """``earwitness.certified_call.request``."""
 
-    account: str
+    account: Id
     country: str = Field(pattern="^[A-Za-z]{2}$")
     phone: Text
     max_seconds: int = Field(ge=1, strict=True)
@@ -142,7 +167,7 @@ class StopRecording(JobArguments):
 class ListCalls(Arguments):
     """``earwitness.call.list``."""
 
-    account: str
+    account: Id
     extension: Text | None = None
     user_id: Text | None = None
 
@@ -150,7 +175,7 @@ class ListCalls(Arguments):
 class ListRecordings(Arguments):
     """``earwitness.recording.list``."""
 
-    account: str
+    account: Id
     filters: Filters = Filters()
     page: int = Field(1, ge=1, strict=True)
     page_size: int = Field(10, ge=1, le=1000, strict=True)
@@ -160,7 +185,7 @@ class ListRecordings(Arguments):
 class GetRecording(Arguments):
     """``earwitness.recording.get``."""
 
-    account: str
+    account: Id
     recording_id: Text
 
 
@@ -199,7 +224,7 @@ class RetrieveExport(JobArguments):
 class RunExport(JobArguments):
     """``earwitness.export.run``: a day, or filters with both bounds of start."""
 
-    day: date | None = None
+    day: Day | None = None
     filters: Filters | None = None
 
     @model_validator(mode="after")
@@ -216,8 +241,8 @@ class RunExport(JobArguments):
 class NameJob(Arguments):
     """``earwitness.job.status`` and ``.cancel``."""
 
-    job_id: str | None = None
-    task_id: str | None = None
+    job_id: Id | None = None
+    task_id: Id | None = None
 
     @model_validator(mode="after")
     def _one_of_two(self) -> NameJob:
@@ -244,7 +269,7 @@ class ResolveJob(NameJob):
 class VerifyArchive(Arguments):
     """``earwitness.archive.verify``."""
 
-    account: str | None = None
+    account: Id | None = None
     request_id: RequestId | None = None
     notify: Notify | None = None
 
@@ -267,6 +292,23 @@ def parse(model: type[Model], arguments: dict[str, Any]) -> Model:
         name = ".".join(str(part) for part in first["loc"]) or "arguments"
         sentence = first["msg"].removeprefix("Value error, ")
         raise InvalidArgument(f"not done: {name}: {sentence}") from None
+
+
+def check_task_id(task_id: str, *, is_key: bool) -> None:
+    """See that the ledger can hold a task's id and, where it ``is_key``, that it may serve as
+    request id: what is no request id may be the ledger's own name for another job. Raises
+    InvalidArgument.
+    """
+    kind: Any = RequestId if is_key else Id
+    try:
+        TypeAdapter(kind).validate_python(task_id)
+    except ValidationError as error:
+        sentence = error.errors(include_input=False, include_url=False)[0]["msg"]
+        name, advice = ("request_id", "; give one") if is_key else ("task_id", "")
+        raise InvalidArgument(
+            f"not done: {name}: the task's own id does not serve: "
+            f"{sentence.removeprefix('Value error, ')}{advice}; nothing was opened"
+        ) from None
 
 
 def utc_text(instant: datetime) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
+from config.accounts import VonageAccount
 from config.queues import DUE
 from ledger import states
 from ledger.days import Day
@@ -21,7 +22,8 @@ def open_day(
     alias: str, day: date, *, by: str, task_id: str | None = None
 ) -> tuple[Job, int | None]:
     """Open the export of a day that somebody asks for, or join the one that runs or completed it.
-    What is opened runs under ``task_id``, the task that asks.
+    What is opened runs under ``task_id``, the task that asks. The nightly plan goes on after the
+    last day that is known, so those that it has not come to yet become known with this one.
 
     Raises InvalidArgument for a day that has not begun.
     """
@@ -35,10 +37,30 @@ def open_day(
         )
     return ledger().days.open(
         day_row(alias, day, gave_up=False),
+        earlier=_earlier(account, day, now),
         night=today,
         request_for=lambda row: replace(day_request(row), task_id=task_id),
         by=by,
     )
+
+
+def unplanned(account: VonageAccount, newest_due: date) -> list[Day]:
+    """The days up to ``newest_due`` that follow the last one that is known, as they are first
+    planned; those that no night catches up are given up.
+    """
+    nightly, night = account.nightly, windows.night_of(newest_due)
+    assert nightly is not None
+    known = ledger().days.newest(account.alias)
+    rows = [
+        day_row(account.alias, day, gave_up=(night - day).days > nightly.catchup_days)
+        for day in windows.due_days(newest_due, known, nightly.catchup_days)
+    ]
+    if rows and known is not None:
+        (before,) = ledger().days.of(account.alias, known, known)
+        # Where days are counted by another time zone now, no hour is left between them.
+        start = min(rows[0].window_start, before.window_end)
+        rows[0] = replace(rows[0], window_start=start)
+    return rows
 
 
 def day_row(alias: str, day: date, *, gave_up: bool) -> Day:
@@ -82,6 +104,12 @@ def day_request(day: Day) -> Request:
         },
         queue=DUE,
     )
+
+
+def _earlier(account: VonageAccount, day: date, now: datetime) -> list[Day]:
+    if account.nightly is None:
+        return []
+    return unplanned(account, max(day, windows.newest_due(account.nightly, now)))
 
 
 def reopen(job: Job, *, by: str) -> tuple[Job, int | None]:

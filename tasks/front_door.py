@@ -19,7 +19,7 @@ from ledger.job import Job
 from ledger.requests import Request
 
 from . import errors
-from .arguments import Arguments, parse
+from .arguments import Arguments, check_task_id, parse
 from .attempt import Run
 from .hints import finished, heed, replay, show_waiting
 from .message import JOB_HEADER, NUMBER_HEADER, publish_first
@@ -139,7 +139,7 @@ def _asked(
     asked = _parsed(arguments, given)
     notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None
     try:
-        job, number = _patiently(lambda: _opened(request_of(asked, task.request.id), task, notify))
+        job, number = _patiently(lambda: _opened(_made(request_of, asked, task), task, notify))
     except LedgerError as error:
         raise _public(error) from None
     of_task(job_id=job.job_id, account=job.account)
@@ -164,7 +164,7 @@ def _asked_at_once(
     _refuse_positional(positional)
     asked = _parsed(arguments, given)
     notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None
-    made = request_of(asked, task.request.id)
+    made = _made(request_of, asked, task)
     assert isinstance(made, Request)
     request = _expiring(made, task.request.expires)
     by = f"task {task.request.id}"
@@ -180,6 +180,16 @@ def _asked_at_once(
     _log.info("%s joined", job.kind)
     show_waiting(task, job)
     raise Ignore
+
+
+def _made(request_of: RequestOf, asked: Any, task: Task) -> Request | tuple[Job, int | None]:
+    """What the task asks for. Raises InvalidArgument, also where its id can not stand for it."""
+    task_id = task.request.id
+    check_task_id(task_id, is_key=False)
+    made = request_of(asked, task_id)
+    if isinstance(made, Request) and made.request_id == task_id:
+        check_task_id(task_id, is_key=True)
+    return made
 
 
 def _expiring(request: Request, expires: Any) -> Request:
@@ -205,7 +215,10 @@ def _opened(
 
 def _answered(task_id: str) -> None:
     try:
+        check_task_id(task_id, is_key=False)
         ledger().waiters.answered(task_id)
+    except errors.InvalidArgument:
+        return  # the ledger can not know it
     except LedgerAway as error:
         _log.info("task %s is answered once more later (%s)", task_id, error)
 

@@ -66,17 +66,10 @@ def plan_account(account: VonageAccount, now: datetime) -> int:
     nightly = account.nightly
     assert nightly is not None
     newest = windows.newest_due(nightly, now)
-    night = windows.night_of(newest)
-    wanted = [
-        days.day_row(account.alias, day, gave_up=(night - day).days > nightly.catchup_days)
-        for day in windows.due_days(
-            newest, ledger().days.newest(account.alias), nightly.catchup_days
-        )
-    ]
     opened = ledger().days.plan(
         account.alias,
-        wanted,
-        night=night,
+        days.unplanned(account, newest),
+        night=windows.night_of(newest),
         catchup_days=nightly.catchup_days,
         request_for=days.day_request,
         by="nightly plan",

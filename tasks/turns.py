@@ -26,8 +26,12 @@ def take_turn(account: AnyAccount, refusal: Callable[[str, float], Exception]) -
         raise refusal(because, seconds)
     if account.rate is None:
         return
-    wait = ledger().accounts.turn(account.alias, account.rate.seconds / account.rate.count)
-    if wait > _LONGEST_TURN_SECONDS:
+    taken, wait = ledger().accounts.turn(
+        account.alias,
+        account.rate.seconds / account.rate.count,
+        within_seconds=_LONGEST_TURN_SECONDS,
+    )
+    if not taken:
         raise refusal(f"account {account.alias} waits for its turn", wait)
     time.sleep(wait)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import chain, pairwise
 
 import pytest
@@ -107,25 +108,46 @@ def test_an_account_rests_for_all_workers(open_ledger: OpenLedger) -> None:
     assert one.accounts.pause("india") is None
 
 
+def _turn(ledger: Ledger, alias: str = "india", seconds: float = 10) -> float:
+    taken, wait = ledger.accounts.turn(alias, seconds, within_seconds=100)
+    assert taken
+    return wait
+
+
 def test_turns_are_spaced(ledger: Ledger) -> None:
     """The first goes at once, each further one an interval later."""
-    waits = [ledger.accounts.turn("india", 10) for _ in range(3)]
+    waits = [_turn(ledger) for _ in range(3)]
     assert waits[0] == 0
     assert 9 < waits[1] <= 10
     assert 19 < waits[2] <= 20
-    assert ledger.accounts.turn("peru", 10) == 0
+    assert _turn(ledger, "peru") == 0
+
+
+def test_a_turn_too_far_away_is_not_used_up(ledger: Ledger) -> None:
+    """Whoever does not wait for a turn has taken none: asked again when it comes, it is there,
+    however far apart turns are and however many have asked meanwhile.
+    """
+    ask = partial(ledger.accounts.turn, "india", 60, within_seconds=5)
+    assert ask() == (True, 0)
+    for _ in range(5):
+        taken, wait = ask()
+        assert not taken
+        assert 59 < wait <= 60
+    pass_time(ledger, wait, accounts.c.next_request_at)
+    assert ask() == (True, 0)
+    assert not ask()[0]
 
 
 def test_turns_not_taken_are_not_saved_up(ledger: Ledger) -> None:
     """After a silence one request goes at once, and the next waits its interval again."""
-    ledger.accounts.turn("india", 10)
+    _turn(ledger)
     pass_time(ledger, 100, accounts.c.next_request_at)
-    assert ledger.accounts.turn("india", 10) == 0
-    assert 9 < ledger.accounts.turn("india", 10) <= 10
+    assert _turn(ledger) == 0
+    assert 9 < _turn(ledger) <= 10
 
 
 def _turns(ledger: Ledger, count: int) -> list[float]:
-    return [time.time() + ledger.accounts.turn("india", 5) for _ in range(count)]
+    return [time.time() + _turn(ledger, seconds=5) for _ in range(count)]
 
 
 @pytest.mark.usefixtures("ledger")
@@ -139,7 +161,7 @@ def test_turns_are_spaced_across_processes(ledger_url: str) -> None:
 
 def test_an_account_is_one_row(ledger: Ledger) -> None:
     """Whatever is noted of an account first, the rest finds the same row."""
-    ledger.accounts.turn("india", 1)
+    _turn(ledger)
     ledger.accounts.postpone("india", 1, "x")
     ledger.accounts.shelf("india").claim(0, 1)
     aliases = ledger.database.read(lambda c: c.execute(select(accounts.c.alias)).scalars().all())

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ from config.settings import settings
 from ledger import states
 from ledger.job import Job
 from tasks import nightly, resources
+from tasks.days import open_day
 
 from .deployment import Deployment, account_toml, eventually
 from .simulators import Simulators
@@ -321,6 +323,60 @@ def test_days_beyond_the_catch_up_are_given_up_in_sight(
         asked = house.send(app, "export.run", account="india", day=(old + DAY).isoformat())
         assert asked.get(timeout=30)["archived"] == 1
     assert days_of(house, "india")[old + DAY] == "complete"
+
+
+def test_a_day_that_a_person_asks_for_hides_no_other(
+    deploy: Deploy, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an outage somebody asks for yesterday before the first night is planned: the days
+    between are caught up or given up all the same, and people are told until each is exported.
+    """
+    account = simulators.vonage.account(username="john.doe@vbc.prod")
+    old, new = yesterday() - 5 * DAY, yesterday()
+    house = deploy(account_toml("india", account.configuration(), {"catchup_days": 2}))
+    house.ledger.identity.prepare()
+    with planner(house, monkeypatch) as plan:
+        plan(old)
+        open_day("india", new, by="operator")
+        found = days_of(house, "india")
+        assert [found[old + n * DAY] for n in range(1, 6)] == ["gave_up"] * 3 + ["due", "running"]
+        plan(new)
+        assert days_of(house, "india")[new - DAY] == "running"
+        lost = [old + n * DAY for n in (1, 2, 3)]
+        told = f"day:india:{lost[0]}..{lost[-1]}"
+        for day in lost:
+            assert told in {one["cause"] for one in house.ledger.alerts.all_open()}
+            job, _ = open_day("india", day, by="operator")
+            claimed = house.ledger.work.claim(job.job_id)
+            assert claimed is not None
+            house.ledger.work.finish(claimed[1], states.DONE)
+        assert told not in {one["cause"] for one in house.ledger.alerts.all_open()}
+
+
+def test_days_counted_by_another_time_zone_leave_no_hour_between(
+    deploy: Deploy, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time zone is edited between two nights: the first day that is counted by the new one
+    begins where the last one of the old one ended, or before.
+    """
+    account = simulators.vonage.account(username="john.doe@vbc.prod")
+
+    def text(zone: str) -> str:
+        nightly = {"catchup_days": 1, "timezone": zone}
+        return account_toml("india", account.configuration(), nightly)
+
+    house = deploy(text(ZONE))
+    house.ledger.identity.prepare()
+    with planner(house, monkeypatch) as plan:
+        for days, zone in ((-6, ZONE), (-4, "America/New_York"), (-2, "Pacific/Auckland")):
+            house.accounts_file.write_text(text(zone))
+            plan(yesterday() + days * DAY)
+            plan(yesterday() + (days + 1) * DAY)
+    rows = house.ledger.days.of("india")
+    assert {row.timezone for row in rows} == {ZONE, "America/New_York", "Pacific/Auckland"}
+    for before, after in pairwise(rows):
+        assert after.day == before.day + DAY
+        assert after.window_start <= before.window_end
 
 
 def test_a_day_is_not_exported_before_the_provider_s_own_clock_says_so(

@@ -217,6 +217,41 @@ def test_a_wrong_argument_is_named_and_opens_no_job(
     assert house.house.ledger.jobs.jobs() == []
 
 
+def test_what_no_ledger_can_hold_is_refused_in_words(house: House) -> None:
+    """Halves of characters, NUL, instants before there were providers, and task ids that are no
+    request id, that could name another job of ours or that no index takes: each is told as an error
+    of ours, nothing is opened, and the day that was imitated is exported.
+    """
+    for task, kwargs, named in (
+        ("recording.download", {"recording_id": "1\ud800"}, "recording_id"),
+        ("recording.download", {"recording_id": "1\0"}, "recording_id"),
+        ("recording.download", {"recording_id": "1", "account": "i\ud800"}, "account"),
+        ("export.create", {"filters": {"start:gte": "0001-01-01T00:00:00+14:00"}}, "start:gte"),
+        ("export.run", {"day": "0001-01-01"}, "day"),
+    ):
+        ended = house.send(task, **{"account": "india", **kwargs}).get(timeout=30, propagate=False)
+        assert type(ended).__name__ == "InvalidArgument", ended
+        assert named in str(ended)
+    refused = house.send("job.status", job_id="1\0").get(timeout=30, propagate=False)
+    assert type(refused).__name__ == "InvalidArgument", refused
+    filters = {"start:gte": "2026-11-10T00:00:00Z", "start:lte": "2026-11-11T00:00:00Z"}
+    asked = [
+        house.app.send_task(
+            "earwitness.export.run",
+            kwargs={"account": "india", "filters": filters},
+            queue="earwitness",
+            task_id=task_id,
+        )
+        for task_id in (f"day:{DAY}#1", "order#2", "a\0b", "x" * 10_000)
+    ]
+    for one in asked:
+        ended = one.get(timeout=30, propagate=False)
+        assert type(ended).__name__ == "InvalidArgument", ended
+        assert "own id" in str(ended)
+    assert house.house.ledger.jobs.jobs() == []
+    assert house.ask("export.run", day=DAY.isoformat())["missing"] == 0
+
+
 def test_the_same_request_id_is_one_job_whoever_asks(house: House) -> None:
     """Twenty tasks with one request id are one job with twenty equal answers; with other parameters
     it is a conflict; a failure is replayed too.
