@@ -13,6 +13,7 @@ from typing import Any
 from . import layout
 from .errors import Damaged
 from .manifest import latest, lines, read_header
+from .reconciliation import PLACE
 from .store import Store
 
 _FOLDER_DAY = re.compile(r"/([0-9]{4})/([0-9]{2})/([0-9]{2})/")
@@ -177,8 +178,9 @@ def _line_of(store: Store, path: str, wanted: _Wanted) -> dict[str, Any] | None:
     try:
         content = json.loads(store.read(path))
         place = {name: content[name] for name in ("path", "bytes", "sha256")}
-        line = {"id": content["recording_id"], **content["recording"], **place}
-    except (ValueError, KeyError, TypeError):
+        listed = {name: told for name, told in content["recording"].items() if name not in PLACE}
+        line = {"id": content["recording_id"], **listed, **place}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Damaged(path, "is not readable as metadata; run verify") from None
     return wanted.read(json.dumps(line).encode(), path)
 
