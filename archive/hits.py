@@ -12,7 +12,8 @@ from typing import Any
 
 from . import layout
 from .errors import Damaged
-from .manifest import latest, lines, read_header
+from .manifest import latest, lines, read_header, read_line
+from .reconciliation import PLACE
 from .store import Store
 
 _FOLDER_DAY = re.compile(r"/([0-9]{4})/([0-9]{2})/([0-9]{2})/")
@@ -92,11 +93,8 @@ class _Wanted:
         """A line that meets all conditions but the day."""
         if not all(text in data for text in self.surely):
             return None
-        try:
-            line = json.loads(data)
-            return line if self._met_by(line) else None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise Damaged(path, "is not readable; run verify") from None
+        line = read_line(data, path)
+        return line if self._met_by(line) else None
 
     def _met_by(self, line: dict[str, Any]) -> bool:
         return (
@@ -134,7 +132,7 @@ def _of_day(store: Store, account: str, paths: list[str], wanted: _Wanted) -> It
             continue
         remembered = spoken_for if path in by_day and len(by_day) > 1 else None
         for line in _lines(store, path, wanted, remembered):
-            if _is_within(line, header, wanted):
+            if _is_within(line, header, wanted, path):
                 yield Hit(account, line, path)
 
 
@@ -147,7 +145,7 @@ def _lines(
     with store.open(path) as file:
         for data in file:
             if spoken_for is not None:
-                recording_id = json.loads(data).get("id")
+                recording_id = read_line(data, path)["id"]
                 new.add(recording_id)
                 if recording_id in spoken_for:
                     continue
@@ -177,8 +175,9 @@ def _line_of(store: Store, path: str, wanted: _Wanted) -> dict[str, Any] | None:
     try:
         content = json.loads(store.read(path))
         place = {name: content[name] for name in ("path", "bytes", "sha256")}
-        line = {"id": content["recording_id"], **content["recording"], **place}
-    except (ValueError, KeyError, TypeError):
+        listed = {name: told for name, told in content["recording"].items() if name not in PLACE}
+        line = {"id": content["recording_id"], **listed, **place}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Damaged(path, "is not readable as metadata; run verify") from None
     return wanted.read(json.dumps(line).encode(), path)
 
@@ -208,11 +207,14 @@ def _may_hold(header: dict[str, Any], wanted: _Wanted) -> bool:
     return not day or wanted.start <= date.fromisoformat(day) <= wanted.end
 
 
-def _is_within(line: dict[str, Any], header: dict[str, Any], wanted: _Wanted) -> bool:
+def _is_within(line: dict[str, Any], header: dict[str, Any], wanted: _Wanted, path: str) -> bool:
     if header.get("day") or (wanted.start, wanted.end) == (date.min, date.max):
         return True
     start = line.get("start") or ""
-    return start != "" and wanted.start <= date.fromisoformat(start[:10]) <= wanted.end
+    try:
+        return start != "" and wanted.start <= date.fromisoformat(start[:10]) <= wanted.end
+    except (ValueError, TypeError):
+        raise Damaged(path, "lists a recording whose start is no date; run verify") from None
 
 
 def _of_kind(store: Store, prefix: str, kind: layout.Kind) -> Iterator[str]:

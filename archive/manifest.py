@@ -77,7 +77,7 @@ def read_manifest(store: Store, path: str) -> dict[str, Any]:
     """A manifest. Raises Missing, and Damaged when it can not be read as one."""
     try:
         content = json.loads(store.read(path))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Damaged(path, "is not readable as JSON; run verify") from None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise Damaged(path, f"is not a manifest of schema {SCHEMA}; run verify")
@@ -92,9 +92,22 @@ def read_header(store: Store, path: str) -> dict[str, Any]:
         head, found, _ = file.read(_HEADER_BYTES).partition(b',\n "parts": [')
     try:
         content = json.loads(head + b"}") if found else None
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
-    return content if isinstance(content, dict) else read_manifest(store, path)
+    if not isinstance(content, dict):
+        content = read_manifest(store, path)
+    if not _has_day(content.get("day"), content.get("generation")):
+        raise Damaged(path, "is not readable as a manifest; run verify")
+    return content
+
+
+def _has_day(day: object, generation: object) -> bool:
+    """Whether these can be the day and the generation of an export; both None where it has none."""
+    try:
+        told = None if day is None else date.fromisoformat(str(day)).isoformat()
+    except ValueError:
+        return False
+    return told == day and isinstance(generation, int if day else int | None)
 
 
 def latest(
@@ -115,10 +128,24 @@ def latest(
 
 
 def lines(store: Store, manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The lines of a manifest's recordings.jsonl, one at a time."""
-    with store.open(manifest["recordings"]["path"]) as file:
-        for line in file:
-            yield json.loads(line)
+    """The lines of a manifest's recordings.jsonl, one at a time. Raises Damaged for one that can
+    not be read.
+    """
+    path = manifest["recordings"]["path"]
+    with store.open(path) as file:
+        for data in file:
+            yield read_line(data, path)
+
+
+def read_line(data: bytes, path: str) -> dict[str, Any]:
+    """A line of the recordings.jsonl under ``path``, which has an id. Raises Damaged."""
+    try:
+        line = json.loads(data)
+    except (ValueError, RecursionError):
+        line = None
+    if not isinstance(line, dict) or not isinstance(line.get("id"), str):
+        raise Damaged(path, "is not readable; run verify")
+    return line
 
 
 def _parts(reconciliation: Reconciliation) -> Iterator[str]:

@@ -27,7 +27,11 @@ def may_be_audio(name: str) -> bool:
 
 
 def match(db: sqlite3.Connection) -> None:
-    """Match every member to at most one recording, and each recording to at most one member."""
+    """Match every member to at most one recording, and each recording to at most one member.
+
+    What a recording was listed with counts whichever way it is found: a member of another size is
+    not it, but cut or a page of errors.
+    """
     for number, name, size in _unmatched(db, audio=False):
         _take_by_name(db, number, name, size)
     for number, name, size in _unmatched(db, audio=True):
@@ -51,19 +55,23 @@ def _unmatched(db: sqlite3.Connection, *, audio: bool) -> Iterator[tuple[int, st
 
 
 def _take_by_name(db: sqlite3.Connection, number: int, name: str, size: int) -> None:
-    # Of several recordings listed under one name, the one without a place and of this size.
+    # Of several recordings listed under one name, the one of this size and without a place.
     found = db.execute(
-        "SELECT id FROM recordings WHERE name = ? AND source IS NOT 'part' "
-        "ORDER BY path IS NOT NULL, size IS NOT ?, start, id LIMIT 1",
-        (basename(name), size),
+        "SELECT id, ifnull(size, ?) = ? AS fits FROM recordings WHERE name = ? "
+        "AND source IS NOT 'part' ORDER BY NOT fits, path IS NOT NULL, size IS NULL, start, id "
+        "LIMIT 1",
+        (size, size, basename(name)),
     ).fetchone()
-    if found:
+    if found and found[1]:
         _take(db, number, found[0])
+    elif found:
+        _leave(db, number)
 
 
 def _take_by_number(db: sqlite3.Connection, number: int, name: str, size: int) -> None:
     """By the id as a whole number in the name, the folders only where the file's own name has
-    none. A name with the ids of several recordings decides nothing, unless the size does.
+    none. A name with the ids of several recordings decides nothing, unless the size does; one of
+    another size than was listed is nobody's.
     """
     base = basename(name)
     # Without its ending: the 3 of mp3 is no id.
@@ -71,9 +79,11 @@ def _take_by_number(db: sqlite3.Connection, number: int, name: str, size: int) -
         named = _named(db, part)
         fitting = [recording for recording, listed in named.items() if listed == size]
         for choice in (list(named), fitting):
-            if len(choice) == 1:
+            if len(choice) == 1 and named[choice[0]] in (None, size):
                 _take(db, number, choice[0])
                 return
+        if len(named) == 1:
+            _leave(db, number)
         if named:
             return
 
@@ -88,6 +98,11 @@ def _named(db: sqlite3.Connection, part: str) -> dict[str, int | None]:
         if row:
             found[row[0]] = row[1]
     return found
+
+
+def _leave(db: sqlite3.Connection, number: int) -> None:
+    """It has a recording's name and not its bytes: it is none, and no other way makes it one."""
+    db.execute("UPDATE members SET audio = FALSE WHERE n = ?", (number,))
 
 
 def _take(db: sqlite3.Connection, number: int, recording: str) -> None:

@@ -164,7 +164,18 @@ class ObjectStore:
             if chunk is None:
                 return
             for meta in chunk:
-                yield meta["path"]
+                if meta["size"] or self._is_file(meta["path"]):
+                    yield meta["path"]
+
+    def _is_file(self, listed: str) -> bool:
+        """Whether an empty object is one. A console's "folder" has a name that ends with a slash,
+        which obstore leaves out: under the name that is left there is nothing.
+        """
+        try:
+            with understood(self._address, listed):
+                return bool(listed) and obstore.head(self._bucket, listed) is not None
+        except Missing:
+            return False
 
     def _put(self, path: str, data: bytes) -> bool:
         """Whether nothing stood there, so that it was stored."""

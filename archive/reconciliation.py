@@ -35,7 +35,8 @@ CREATE INDEX by_recording ON members (recording);
 CREATE INDEX by_part ON members (part, name);
 """
 
-_PLACE = ("path", "member", "bytes", "sha256", "missing")
+#: What a line says of a place; no field of a provider's may be taken for it.
+PLACE = ("path", "member", "bytes", "sha256", "missing")
 _SLICE = 500
 
 
@@ -89,6 +90,8 @@ class Reconciliation:
         """
         self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (self._pass, recording["id"]))
         name = recording.get("file_name")
+        # A field that a place has is ours to say: a provider's own "missing" would hide the file.
+        line = {key: value for key, value in recording.items() if key not in PLACE}
         self._db.execute(
             "INSERT OR REPLACE INTO recordings (id, start, name, size, line) VALUES (?,?,?,?,?)",
             (
@@ -96,7 +99,7 @@ class Reconciliation:
                 recording.get("start") or "",
                 _storable(basename(name)) if name else None,
                 recording.get("file_size_in_bytes"),
-                json.dumps(recording),
+                json.dumps(line),
             ),
         )
 
@@ -182,8 +185,7 @@ class Reconciliation:
         """Take over the lines of a recordings.jsonl that a worker wrote before it died."""
         self.start_pass()
         for line in lines:
-            recording = {key: value for key, value in line.items() if key not in _PLACE}
-            self.listed(recording)
+            self.listed(line)
             if line.get("missing"):
                 continue
             taken = self._db.execute(

@@ -94,7 +94,11 @@ class DirectoryStore:
     def open(self, path: str) -> BinaryIO:
         """The file for reading, seekable; the caller closes it. Raises Missing, Dangerous."""
         full = self._full(path)
-        if not full.resolve().is_relative_to(self.root.resolve()):
+        try:
+            inside = full.resolve().is_relative_to(self.root.resolve())
+        except RuntimeError:
+            raise Dangerous(path, "is a link that leads to itself") from None
+        if not inside:
             raise Dangerous(path, "is a link that leads out of the archive; it was not followed")
         try:
             descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -29,6 +29,7 @@ from .fields import (
     Several,
     Text,
     TimeZone,
+    Token,
     WebAddress,
 )
 from .nightly import Nightly
@@ -136,7 +137,7 @@ class VonageAccount(AnyAccount):
     password: Secret | None = None
     client_id: Text | None = None
     client_secret: Secret | None = None
-    access_token: Secret | None = None
+    access_token: Token | None = None
     allow_delete: bool = False
     nightly: Nightly | None = None
 

@@ -39,7 +39,9 @@ class Rate:
 class FrozenTable(BaseModel):
     """A table of `accounts.toml`: it knows its keys, cannot be changed and quotes no value."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+    )
 
 
 def _rate(value: object) -> object:
@@ -54,6 +56,14 @@ def _rate(value: object) -> object:
 def _filled(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().strip():
         raise ValueError("is empty; give the secret")
+    return secret
+
+
+def _sendable(secret: SecretStr) -> SecretStr:
+    """A token as a header takes it. Of another, an error would repeat all."""
+    token = secret.get_secret_value()
+    if not (token.isascii() and token.isprintable()) or token != token.strip():
+        raise ValueError("holds characters that no token has; give it as the portal shows it")
     return secret
 
 
@@ -129,6 +139,7 @@ def _thawed(value: Mapping[Key, Value]) -> dict[Key, Value]:
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Secret = Annotated[SecretStr, AfterValidator(_filled)]
+Token = Annotated[Secret, AfterValidator(_sendable)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 SecretAddress = Annotated[SecretStr, AfterValidator(_secret_address)]

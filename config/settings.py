@@ -52,6 +52,7 @@ class Settings(BaseSettings):
         frozen=True,
         hide_input_in_errors=True,
         validate_default=True,
+        allow_inf_nan=False,
     )
 
     redis_url: RedisAddress = SecretStr("redis://127.0.0.1:6379/0")

@@ -64,10 +64,21 @@ class Environment(PydanticBaseSettingsSource):
                 f"{name} ({place}) is no setting{f'; did you mean {near[0]}?' if near else ''}: "
                 "correct or remove it (.env.example names every setting)"
             )
+        if not _is_text(value):
+            raise ConfigurationError(f"{name} ({place}) is no UTF-8 text: write it in UTF-8")
         if not value.strip():
             raise ConfigurationError(
                 f"{name} ({place}) is empty: give it a value, or remove it for the default"
             )
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be sent: other bytes of the environment Python keeps as half characters."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _plant(tree: dict[str, Any], path: list[str], value: str) -> bool:
@@ -134,8 +145,14 @@ def _secrets(said: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, str]]:
     directory = from_root(Path(said[_SECRETS_DIR][0]))
     try:
         for path in sorted(directory.iterdir()):
-            if path.name.upper().startswith(PREFIX) and path.is_file():
-                yield path.name.upper(), path.read_text(encoding="utf-8").strip()
+            if not path.name.upper().startswith(PREFIX):
+                continue
+            if not path.is_file():
+                raise ConfigurationError(
+                    f"{path.name.upper()} (in SECRETS_DIR) is no file, but a folder or a link to "
+                    "nothing: is what should be mounted there missing?"
+                )
+            yield path.name.upper(), path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"{_SECRETS_DIR}: {directory} cannot be read ({_why(error)}): name a directory in "

@@ -15,6 +15,7 @@ import httpx
 from config.accounts import Account, AnyAccount
 
 from .errors import ProviderError, Uncertain, Unreachable
+from .headers import is_packed_twice
 from .observation import UNREACHABLE, Observation, outcome_of
 
 #: The largest answer that is read as a whole, in bytes.
@@ -92,6 +93,8 @@ def exchange(
 
 
 def _whole(response: httpx.Response, provider: str, what: str) -> bytes:
+    if is_packed_twice(response.headers):
+        raise Uncertain(provider, f"{what}: the answer is compressed more than once and not read")
     body = bytearray()
     for piece in response.iter_bytes():
         body += piece

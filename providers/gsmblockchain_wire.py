@@ -14,6 +14,7 @@ import httpx
 from config.accounts import GsmblockchainAccount
 
 from .deadline import Transport, within
+from .headers import is_packed_twice
 
 #: httpcore's words for: the connection stands, and not a byte of the request has left.
 _BEFORE_BYTES = "http11.send_request_headers.started"
@@ -81,6 +82,9 @@ class Sending:
     def _read(self, response: httpx.Response) -> None:
         self.status, self.headers = response.status_code, response.headers
         try:
+            if is_packed_twice(response.headers):
+                self.failure = "compressed more than once"
+                return
             for piece in response.iter_bytes():
                 self.body += piece
                 if len(self.body) > MOST_BYTES:

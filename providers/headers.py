@@ -1,4 +1,4 @@
-"""What an answer's headers say of time: the provider's own, and how long to wait."""
+"""What an answer's headers say: the provider's own time, how long to wait, how it is packed."""
 
 from __future__ import annotations
 
@@ -33,9 +33,17 @@ def date_of(headers: httpx.Headers) -> datetime | None:
     return _http_date(headers.get("Date", ""))
 
 
+def is_packed_twice(headers: httpx.Headers) -> bool:
+    """Whether a body was compressed and compressed again, which no server does: each time may hide
+    a thousand times as much, and httpx would unpack it all at once.
+    """
+    packed = headers.get_list("Content-Encoding", split_commas=True)
+    return len([one for one in packed if one.strip().lower() not in ("", "identity")]) > 1
+
+
 def _http_date(text: str) -> datetime | None:
     try:
         found = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):  # also the last day of 9999 in western time
         return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

@@ -224,7 +224,8 @@ def _token(answer: Answer, now: float) -> Token | None:
     try:
         content = json.loads(answer.body)
         access_token, refresh_token = content["access_token"], content.get("refresh_token")
-        life = float(content.get("expires_in", _GUESSED_SECONDS))
+        # As text, of which a number of hundreds of digits becomes infinity and not an error.
+        life = float(str(content.get("expires_in", _GUESSED_SECONDS)))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     sendable = isinstance(access_token, str) and access_token.isascii()
@@ -232,8 +233,10 @@ def _token(answer: Answer, now: float) -> Token | None:
         return None
     if not 0 <= life < 10 * 365 * 86400:
         life = _GUESSED_SECONDS  # WSO2 says -1 or far too much for a token that does not end
+    # One that could not be sent would fail every renewal to come; without it there is the login.
+    keeps = isinstance(refresh_token, str) and refresh_token and refresh_token.isprintable()
     return Token(
         access_token,
-        refresh_token if isinstance(refresh_token, str) and refresh_token else None,
+        refresh_token if keeps else None,
         now + life - min(_EARLY_SECONDS, life / 10),
     )

@@ -211,6 +211,14 @@ def test_addresses_are_made_alike(read: Read) -> None:
         (GSM + 'rate = "0/second"\n', ("accounts.legal.rate", "5/second")),
         (GSM + 'rate = "5/day"\n', ("accounts.legal.rate", "5/second")),
         (GSM + "timeout_seconds = 0\n", ("accounts.legal.timeout_seconds", "greater")),
+        (GSM + "timeout_seconds = inf\n", ("accounts.legal.timeout_seconds", "finite")),
+        *(
+            (
+                f'[accounts.india]\nprovider = "vonage"\naccess_token = "{token}"\n',
+                ("accounts.india.access_token", "no token"),
+            )
+            for token in ("s3cr3t-\u00f1", "s3cr3t\\n", "s3cr3t\\u0000")
+        ),
         (GSM + 'base_url = "sms.example.com"\n', ("accounts.legal.base_url", "https://")),
         (
             GSM + 'base_url = "https://u:s3cr3t@h"\n',

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import inspect
 import json
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any
@@ -335,6 +336,27 @@ def test_an_address_that_is_none(url: str) -> None:
     """Is refused when the client is made."""
     with pytest.raises(InvalidArgument, match="url"):
         Earwitness(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:s3cr/et@h:6379/0",
+        "redis://:s3cr#et@h:6379/0",
+        "redis://:s3cr3t@h:port/0",
+        "redis://:s3cr3t@[::1/0",
+        "redis://:s3cr3t@h/0?socket_timeout=soon",
+        "redis://:s3cr3t@h/0?nonsense=1",
+        "rediss://:s3cr3t@h/0?ssl_cert_reqs=maybe",
+        "unix://:s3cr3t@/run/redis.sock?db=zero",
+    ],
+)
+def test_an_address_that_can_not_be_read_is_refused_without_its_password(url: str) -> None:
+    """When the client is made, not at the first request, by no error that repeats half of it."""
+    with pytest.raises(InvalidArgument, match="not done: url") as caught:
+        Earwitness(url)
+
+    assert "s3cr" not in "".join(traceback.format_exception(caught.value)).replace(url, "")
 
 
 def test_nobody_answers(client: Earwitness) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import ssl
 import time
@@ -261,6 +262,8 @@ def _certified(directory: Path) -> ssl.SSLContext:
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+#: OK, compressed and compressed again.
+PACKED_TWICE = gzip.compress(gzip.compress(OK))
 BROKEN = {
     "reset": (resetting, None, b""),
     "closed": (sending(b""), None, b""),
@@ -274,6 +277,7 @@ BROKEN = {
     "body broken": (sending(CHUNKED + b"23\r\n" + OK + b"\r\nnonsense\r\n"), 200, OK),
     "last chunk missing": (sending(CHUNKED + b"23\r\n" + OK + b"\r\n"), 200, OK),
     "false gzip": (answering(OK, "200 OK", "Content-Encoding: gzip"), 200, b""),
+    "packed twice": (answering(PACKED_TWICE, "200 OK", "Content-Encoding: gzip, gzip"), 200, b""),
     "too large": (answering(OK + b" " * (1 << 16)), 200, OK + b" " * ((1 << 16) - len(OK))),
 }
 

@@ -167,6 +167,22 @@ def test_an_answer_that_breaks_off(store: ObjectStore, buckets: Buckets, tmp_pat
     assert list(store.paths()) == ["a/large"]
 
 
+def test_a_console_s_folders_are_no_files(buckets: Buckets, tmp_path: Path) -> None:
+    """Whoever makes "folders" by hand in a bucket makes empty objects whose names end with a slash:
+    the archive around them is found, searched and verified as before.
+    """
+    store = buckets.store()
+    fill(Builder(tmp_path, store))
+    before = list(store.paths())
+    for folder in ("", "india/", "india/exports/2026/11/21/", "indi-a/", ".incoming/"):
+        overwrite(store, folder, b"")
+
+    assert list(store.paths()) == before
+    assert list(store.paths("india/")) == [path for path in before if path.startswith("india/")]
+    report = verification.verify(store)
+    assert (report.problems, report.notes) == ([], [])
+
+
 def test_a_put_whose_answer_is_lost_stands(store: ObjectStore, buckets: Buckets) -> None:
     """It was stored and is asked for again: it stands there already, with its bytes."""
     buckets.front.misbehave("lost", "PUT")

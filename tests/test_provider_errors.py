@@ -249,6 +249,9 @@ def test_no_body_takes_long_to_read(text: str) -> None:
         ),
         ({"Retry-After": "Fri, 20 Nov 2015 03:04:05 GMT"}, 0),
         ({"Retry-After": "Fri, 99 Nov 2026 03:04:05 GMT"}, None),
+        # In UTC it is a day of the year 10000.
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 -0100"}, None),
+        ({"Retry-After": "7", "Date": "Fri, 31 Dec 9999 23:59:59 -0100"}, 7),
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])

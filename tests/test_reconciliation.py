@@ -71,12 +71,12 @@ def run(tmp_path: Path) -> Iterator[Reconciliation]:
 
 
 def recording(number: int, size: int | None = None, **fields: Any) -> dict[str, Any]:
-    """A recording as it is listed."""
+    """A recording as it is listed; its size is not told unless it is given."""
     return {
         "id": str(number),
         "start": f"2026-11-20T00:00:{number % 60:02}Z",
         "file_name": f"f{number}.mp3",
-        "file_size_in_bytes": number if size is None else size,
+        "file_size_in_bytes": size,
         **fields,
     }
 
@@ -102,6 +102,26 @@ def test_a_member_is_matched_by_its_name_in_whatever_folder(run: Reconciliation)
 
     assert places(run) == {"1": "2026/11/f1.mp3", "2": "c\\f2.mp3", "3": "f3.mp3"}
     assert run.counts() == Counts(listed=3, archived=3, missing=0, unexpected=0)
+
+
+def test_a_member_of_another_size_than_was_listed_is_not_the_recording(run: Reconciliation) -> None:
+    """An empty member, a cut one or a page of errors under a recording's name or id: the recording
+    is missing and fetched singly, nobody else is given those bytes, and the name is understood.
+    """
+    for number, size in ((1, 100), (2, 200), (300300, 300), (4, 7)):
+        run.listed(recording(number, size))
+    run.member("p", member("f1.mp3", 0))
+    run.member("p", member("f2.mp3", 7))
+    run.member("p", member("call_300300.mp3", 299))
+    run.match()
+
+    assert places(run) == {"1": None, "2": None, "300300": None, "4": None}
+    assert run.counts() == Counts(listed=4, archived=0, missing=4, unexpected=3)
+    assert run.not_understood() == []
+
+    run.member("p", member("f1.mp3", 100))
+    run.match()
+    assert places(run)["1"] == "f1.mp3"
 
 
 def test_a_member_is_matched_by_the_id_as_a_whole_number(run: Reconciliation) -> None:
@@ -310,6 +330,25 @@ def test_lines_keep_every_field_as_listed(run: Reconciliation) -> None:
 
     assert {line["id"]: line for line in run.lines()}["1"] == {**odd, "missing": True}
     assert run.counts().missing == 2
+
+
+def test_no_field_of_the_provider_s_is_taken_for_a_place(run: Reconciliation) -> None:
+    """A listed "missing" or "member" would hide a recording that is there, or a "path" pretend one
+    that is not.
+    """
+    odd = {"missing": True, "member": "x", "path": "y", "sha256": "z", "bytes": 1}
+    for number in (1, 2, 3):
+        run.listed(recording(number, **odd))
+    run.member("p", member("f1.mp3"))
+    run.match()
+    run.fetched("2", Stored("india/2.mp3", 2, "d" * 64))
+    lines = {line["id"]: line for line in run.lines()}
+
+    assert (lines["1"]["member"], lines["1"]["path"]) == ("f1.mp3", "india/p.zip")
+    assert (lines["2"]["path"], lines["2"]["bytes"]) == ("india/2.mp3", 2)
+    assert "missing" not in {**lines["1"], **lines["2"]}
+    assert "member" not in lines["2"]
+    assert lines["3"] == {**recording(3), "missing": True}
 
 
 def test_a_list_that_was_written_before_is_taken_over(tmp_path: Path) -> None:

@@ -144,6 +144,31 @@ def test_a_list_that_can_not_be_read_is_named(builder: Builder) -> None:
         list(search.find(builder.store))
 
 
+@pytest.mark.parametrize("line", [b"x", b"[]", b"5", b"{}", b'{"id": [1]}', b"[" * 100_000])
+def test_a_list_of_several_that_can_not_be_read_is_named(builder: Builder, line: bytes) -> None:
+    """Also where two generations of a day are compared: nobody is told that they asked wrongly."""
+    listed = [recording(1)]
+    builder.export("india", "one", listed, {"p": zipped([])}, generation=1)
+    second = builder.export("india", "two", listed, {"q": zipped([])}, generation=2)
+    overwrite(builder.store, second["recordings"]["path"], line + b"\n")
+
+    with pytest.raises(Damaged, match=r"two/recordings\.jsonl"):
+        list(search.find(builder.store))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"generation": "x"}, {"generation": [1]}, {"day": "then"}, {"day": 5}, {"day": {}}]
+)
+def test_a_manifest_that_can_not_be_read_is_named(builder: Builder, wrong: Any) -> None:
+    """A day or a generation that is none is damage of that file."""
+    written = builder.export("india", "day", [recording(1)], {"p": zipped([])})
+    path = written.pop("path")
+    overwrite(builder.store, path, json.dumps({**written, **wrong}, indent=1).encode())
+
+    with pytest.raises(Damaged, match=r"manifest\.json"):
+        list(search.find(builder.store))
+
+
 def test_a_recording_comes_out_of_a_zip(store: Store, tmp_path: Path) -> None:
     """Byte for byte, with its line (both numbers, both times) and the manifest that proves it."""
     to = tmp_path / "for" / "the lawyer"
@@ -234,7 +259,8 @@ def test_a_large_zip_is_streamed(tmp_path: Path) -> None:
     for _ in range(200):
         digest.update(piece)
     data = source.read_bytes()
-    builder.export("india", "0b5e", [recording(7)], {"p": data})
+    listed = [recording(7, file_size_in_bytes=200 * len(piece))]
+    builder.export("india", "0b5e", listed, {"p": data})
     del data
     grown = subprocess.run(
         [sys.executable, "-c", EXTRACT, builder.root, tmp_path / "to"],

@@ -173,6 +173,9 @@ def test_object_storage_is_an_archive(read: Load) -> None:
         ("ARCHIVE_URL", "file:///srv", "directory"),
         ("POLL_FIRST_SECONDS", "soon", "number"),
         ("SWEEP_SECONDS", "0", "greater than 0"),
+        ("LEASE_SECONDS", "inf", "finite"),
+        ("POLL_DEADLINE_HOURS", "nan", "finite"),
+        ("ALERT_SECRET", "s3cr3t\udcf1", "UTF-8"),
         ("TRANSFERS_PER_WORKER", "0", "greater than or equal to 1"),
         ("ZIP_MAX_MEMBERS", "1.5", "integer"),
         ("LOG_FORMAT", "xml", "'text' or 'json'"),
@@ -231,6 +234,20 @@ def test_refuses_an_unknown_file_of_secrets(read: Load, tmp_path: Path) -> None:
         read()
 
     assert "s3cr3t" not in str(refused.value)
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_a_secret_that_is_no_file_is_not_passed_over(
+    read: Load, tmp_path: Path, is_link: bool
+) -> None:
+    """A container's mount that is missing leaves a folder, or a link to nothing: the default in its
+    place would be another Redis.
+    """
+    (tmp_path / "secrets").mkdir()
+    secret = tmp_path / "secrets" / "earwitness_redis_url"
+    secret.symlink_to("nothing") if is_link else secret.mkdir()
+    with pytest.raises(ConfigurationError, match=r"EARWITNESS_REDIS_URL .* is no file"):
+        read(SECRETS_DIR=str(tmp_path / "secrets"))
 
 
 def test_refuses_contradictions(read: Load) -> None:

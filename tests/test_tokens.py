@@ -275,6 +275,7 @@ def test_a_damaged_token_means_a_login(shelf: Shelf, ciphertext: bytes) -> None:
         ("0", True),
         (-1, False),
         (1e99, False),
+        pytest.param(10**400, False, id="endless"),
     ],
 )
 def test_the_life_that_is_told_counts(shelf: Shelf, life: object, is_renewed: bool) -> None:
@@ -304,6 +305,15 @@ def test_a_token_without_a_refresh_token_is_renewed_by_login(shelf: Shelf) -> No
     told(tokens(shelf, vendor))
 
     assert told(tokens(shelf, vendor), 1) == ("access-2", 2)
+    assert vendor.grant_types == ["password", "password"]
+
+
+def test_a_refresh_token_that_can_not_be_sent_is_not_kept(shelf: Shelf) -> None:
+    """Half of a character, which JSON can spell, is in no form: the next renewal is a login."""
+    vendor = provider(granted(1, expires_in=0, refresh_token="\ud800"), granted(2))
+    told(tokens(shelf, vendor))
+
+    assert told(tokens(shelf, vendor)) == ("access-2", 2)
     assert vendor.grant_types == ["password", "password"]
 
 

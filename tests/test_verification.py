@@ -325,13 +325,24 @@ def test_a_zip_that_its_manifest_does_not_name_is_a_note(copied: DirectoryStore)
 
 
 def test_nothing_at_all_is_a_problem(tmp_path: Path, copied: DirectoryStore) -> None:
-    """An empty folder, a folder that is not there, an account without files: never "whole"."""
+    """An empty folder, a folder that is not there, an account without files: never "whole", though
+    the ledger's name lies beside it.
+    """
     (problem,) = verification.verify(DirectoryStore(tmp_path / "nowhere")).problems
     assert problem == Problem(".", "holds nothing that could be verified")
-    (copied.root / "ledger.json").unlink()
     assert verification.verify(copied, "nobody").problems == [
         Problem("nobody", "holds nothing that could be verified")
     ]
+
+
+def test_a_link_that_leads_to_itself_is_named(copied: DirectoryStore) -> None:
+    """It is one file that is wrong, and ends no verification of the others."""
+    path = "legal_es/recordings/2026/11/20/203.mp3"
+    (copied.root / path).unlink()
+    (copied.root / path).symlink_to("203.mp3")
+    report = verification.verify(copied)
+
+    assert report.problems == [Problem(path, "is a link that leads to itself")]
 
 
 def test_links_and_strange_files_do_no_harm(copied: DirectoryStore, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -231,6 +233,23 @@ def test_a_pass_that_breaks_off_is_no_short_list(
     with client(*answers) as vonage, pytest.raises(kind) as caught:
         ids(vonage)
     assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("packed", ["gzip, gzip", "deflate,gzip"])
+def test_an_answer_that_was_compressed_twice_is_not_unpacked(packed: str) -> None:
+    """Thirteen KiB of them can hold sixteen GB, and a worker would die of unpacking them."""
+    tracemalloc.start()
+    try:
+        bomb = gzip.compress(gzip.compress(bytes(32 << 20)))
+        tracemalloc.reset_peak()
+        with (
+            client(raw(200, bomb, Content_Encoding=packed)) as vonage,
+            pytest.raises(Uncertain, match="compressed more than once"),
+        ):
+            vonage.recordings({})
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_recordings_come_while_pages_are_read() -> None:

@@ -44,6 +44,9 @@ _MOST_CONNECTIONS = 50
 #: Where Celery's result backends keep a task's state.
 _RESULT_KEY = "celery-task-meta-{}"
 
+_ADDRESS = (
+    'write it like "redis://127.0.0.1:6379/0", "rediss://..." or "unix:///run/redis.sock?db=0"'
+)
 #: What Redis itself answers; everything else is silence or a broken connection.
 _REFUSED = (ResponseError, BusyLoadingError, AuthenticationError)
 #: redis-py before 5.3 requires the command's name, and later ones warn of it.
@@ -124,6 +127,22 @@ class _Own:
         return made
 
 
+def _own(url: str, prefix: str) -> _Own:
+    """What belongs to this process. Raises InvalidArgument where redis-py can not read the address;
+    its own errors repeat parts of it, and a password with a slash in it is such a part.
+    """
+    try:
+        own = _Own(url, prefix)
+        # An option that it does not know shows only here; nothing is opened by it.
+        own.pool.connection_class(**own.pool.connection_kwargs)
+    except (ValueError, TypeError, RedisError):
+        raise InvalidArgument(
+            f"not done: url: redis-py can not read it; {_ADDRESS}, with %2F for a / in a password "
+            "(and so on), and only options that it knows"
+        ) from None
+    return own
+
+
 class Line:
     """Sends requests and looks at what was stored for them, from any thread and after a fork.
 
@@ -146,7 +165,7 @@ class Line:
         self._message = app.amqp.create_task_message
         self._publish = app.amqp.send_task_message
         self._closed = False
-        self._own = _Own(self._url, self._prefix)
+        self._own = _own(self._url, self._prefix)
 
     def send(self, request: Request) -> None:
         """Put a request on the queue, within two seconds. Raises NotQueued or MaybeQueued."""
@@ -232,10 +251,7 @@ def _key_prefix(prefix: str) -> str:
 def _redis_address(url: str) -> str:
     scheme, _, rest = url.partition("://")
     if scheme not in {"redis", "rediss", "unix", "redis+socket"} or not rest:
-        raise InvalidArgument(
-            'not done: url: write it like "redis://127.0.0.1:6379/0", "rediss://..." or '
-            '"unix:///run/redis.sock?db=0"'
-        )
+        raise InvalidArgument(f"not done: url: {_ADDRESS}")
     if scheme == "rediss":
         # Celery's words for it, which redis-py does not know.
         return re.sub("(?<=ssl_cert_reqs=)CERT_[A-Z]+", lambda word: word[0][5:].lower(), url)
