@@ -122,7 +122,7 @@ def _closes_day(row: dict[str, Any]) -> str:
     if row["job_id"] is not None:
         return f"the export of the day is done; now: python -m worker retry {row['job_id']}"
     if ".." in row["cause"]:
-        return f"nothing but --close, when the days are exported: {_exports(row['cause'])}"
+        return f"the exports of these days are done: {_exports(row['cause'])}"
     return f"the export of the day is done: {_exports(row['cause'])}"
 
 
