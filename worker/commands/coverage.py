@@ -160,9 +160,7 @@ def _reason(ledger: Ledger, job_id: str | None) -> str | None:
 
 def _unplanned(ledger: Ledger, alias: str, nightly: Nightly | None, day: date) -> Covered:
     if nightly is None:
-        return Covered(
-            alias, day.isoformat(), NOT_DUE, reason="the account has no nightly export"
-        )
+        return Covered(alias, day.isoformat(), NOT_DUE, reason="the account has no nightly export")
     if day > windows.newest_due(nightly, datetime.now(UTC)):
         return Covered(alias, day.isoformat(), NOT_DUE, reason="its night has not come")
     newest = ledger.days.newest(alias)
