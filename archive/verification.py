@@ -96,7 +96,7 @@ def verify(
                 on_file(path, finding.bytes)
     if not holds_any:
         problems.append(Problem(account or ".", "holds nothing that could be verified"))
-    return Report(problems, _heads(store, account), count, size, notes)
+    return Report(problems, heads_of(store, account), count, size, notes)
 
 
 def _findings(
@@ -124,7 +124,8 @@ def _accounts(store: Store, account: str | None) -> list[str]:
     return sorted({layout.account_of(path) for path in store.paths()} - {""})
 
 
-def _heads(store: Store, account: str | None) -> dict[str, str]:
+def heads_of(store: Store, account: str | None) -> dict[str, str]:
+    """By account, None for all that the archive has, the SHA-256 of its chain's newest entry."""
     found = {}
     for name in _accounts(store, account):
         try:

@@ -30,7 +30,7 @@ UNSENT = "unsent"
 
 _SENDER_DIED = (
     "its worker stopped answering while the call was being requested; it was not tried again; look "
-    "in the provider's panel and decide"
+    "in the provider's panel, then: python -m worker resolve"
 )
 
 
@@ -120,10 +120,7 @@ def decided(connection: Connection, job: Job, *, placed: bool, by: str, note: st
 
 def owe_decision(connection: Connection, job: Job) -> None:
     """Owe people the word that a call waits for their decision."""
-    message = (
-        f"certified call {job.job_id} ({job.account}) needs a decision: {job.reason}; look it up "
-        "in the provider's panel, then: python -m worker resolve"
-    )
+    message = f"certified call {job.job_id} ({job.account}) needs a decision: {job.reason}"
     cause = decision_cause(job.job_id)
     open_alert(connection, Alert(cause, DECISION, job.account, message, job.job_id))
 

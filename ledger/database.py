@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from .errors import LedgerAway
+from .errors import LedgerAway, Unsuitable
 
 Result = TypeVar("Result")
 
@@ -199,7 +199,7 @@ def _postgres(url: str, busy_seconds: float) -> Engine:
         f"-c statement_timeout={max(milliseconds, 5000)} "
         f"-c idle_in_transaction_session_timeout={max(milliseconds, 5000)}"
     )
-    return create_engine(
+    engine = create_engine(
         url,
         hide_parameters=True,
         pool_pre_ping=True,
@@ -208,3 +208,17 @@ def _postgres(url: str, busy_seconds: float) -> Engine:
         pool_timeout=busy_seconds,
         connect_args={"connect_timeout": 5, "options": options, **_NOTICES_A_DEAD_HOST},
     )
+    # Before SQLAlchemy's own first look, which ends with a TypeError where psycopg gives bytes.
+    event.listen(engine, "connect", _refuse_encoding, insert=True)
+    return engine
+
+
+def _refuse_encoding(connection: Any, _record: Any) -> None:
+    """Names and messages are in any script: another encoding would fail over the first of them."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding not in (None, "UTF8"):
+        raise Unsuitable(
+            f"the ledger's database {connection.info.dbname} has the encoding {encoding}, and a "
+            "ledger needs UTF8; nothing was changed; create another one, createdb --encoding=UTF8 "
+            "--template=template0 NAME, and let EARWITNESS_LEDGER_URL name it"
+        )

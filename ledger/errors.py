@@ -2,6 +2,7 @@
 
 LedgerError
 ├── LedgerAway         the database did not answer in time; nothing is known to have changed
+├── Unsuitable         the database can not hold a ledger
 ├── SchemaMismatch     the database has another version than this program
 ├── Foreign            another ledger's identity stands beside this one
 ├── CapReached         the account's cap of paid calls is reached for today
@@ -21,6 +22,10 @@ class LedgerError(Exception):
 
 class LedgerAway(LedgerError):
     """The database did not answer in time."""
+
+
+class Unsuitable(LedgerError):
+    """The database can not hold a ledger, as it was created."""
 
 
 class SchemaMismatch(LedgerError):

@@ -25,7 +25,7 @@ WAY_OUT = (
 CAUSE = QUARANTINE
 _REASON = (
     "unknown: the ledger was restored and does not know whether this call was placed; nothing was "
-    "sent now; look in the provider's panel and decide"
+    "sent now; look in the provider's panel, then: python -m worker resolve"
 )
 #: The words under which the audit of the ledger itself has the two changes.
 _QUARANTINED = "quarantined"

@@ -23,7 +23,7 @@ from ledger.known import KnownCall, KnownJob
 from .resources import store
 from .trusted import Trusted
 
-_LOOK = "look in the provider's panel and decide"
+_LOOK = "look in the provider's panel, then: python -m worker resolve"
 
 
 class Receipt(BaseModel):

@@ -65,7 +65,7 @@ def throttled(alias: str, error: provider.Throttled) -> float:
 def _refused(attempt: Attempt, error: ProviderError) -> Wait:
     # One login a pause for the whole account: many jobs that try at once would lock the user out.
     alias, seconds = attempt.job.account, settings().poll_max_seconds
-    reason = f"the provider refuses the credentials of account {alias}: {error}; tried on"
+    reason = f"the provider refuses the credentials of account {alias}: {error}; it is tried again"
     ledger().accounts.postpone(alias, seconds, reason)
     credentials_refused(alias, reason, attempt.job.job_id)
     return Wait(reason, seconds)

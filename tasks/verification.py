@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from archive import chain, verification
+from archive import verification
 from config.queues import DOWNLOADS
-from config.settings import settings
 from ledger.alerts import EVERY_ACCOUNT
 from ledger.requests import Request
 
@@ -56,7 +55,7 @@ def verify_archive(attempt: Attempt) -> Ended:
     problems += [
         f"{problem.path}: {problem.message}" for problem in verification.chains(store(), only, {})
     ]
-    heads = _heads(only)
+    heads = verification.heads_of(store(), only)
     result: dict[str, Any] = {"files": work["files"], "bytes": work["bytes"], "heads": heads}
     if not problems:
         return Ended(result)
@@ -66,9 +65,3 @@ def verify_archive(attempt: Attempt) -> Ended:
         {**result, "problems": problems},
         errors.Damaged(f"done: {message}"),
     )
-
-
-def _heads(only: str | None) -> dict[str, str]:
-    aliases = [only] if only is not None else list(settings().accounts)
-    found = {alias: chain.head(store(), alias) for alias in aliases}
-    return {alias: head.sha256 for alias, head in found.items() if head is not None}

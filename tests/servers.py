@@ -162,10 +162,11 @@ class Postgres:
         return str(self._server.get_uri(database=database, driver="psycopg"))
 
     @contextmanager
-    def database(self) -> Iterator[str]:
+    def database(self, encoding: str = "UTF8") -> Iterator[str]:
         """The URL of a new, empty database, removed afterwards."""
         name = f"test_{uuid.uuid4().hex}"
-        self._execute(f"CREATE DATABASE {name}")
+        details = f"ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+        self._execute(f"CREATE DATABASE {name}" + (f" {details}" if encoding != "UTF8" else ""))
         try:
             yield self.url(name)
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -188,6 +188,16 @@ def plan(house: Deployment, monkeypatch: pytest.MonkeyPatch, gave_up: bool = Fal
     )
 
 
+def by_hand(house: Deployment, monkeypatch: pytest.MonkeyPatch, *days: date) -> None:
+    """Open the export of days as ``export`` does, whatever nights there are."""
+    for name, value in house.environment.items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    for day in days:
+        row = day_row("india", day, gave_up=False)
+        house.ledger.days.open(row, night=TODAY, request_for=day_request, by="test")
+
+
 def end(house: Deployment, ago: int, state: str, **counts: int) -> None:
     """Bring the export of a day to its end, with a manifest where something was counted."""
     (row,) = house.ledger.days.of("india", TODAY - ago * DAY, TODAY - ago * DAY)
@@ -238,6 +248,25 @@ def test_coverage_hides_no_day(house: Deployment, monkeypatch: pytest.MonkeyPatc
     assert house.ledger.days.of("india")[0].state == DAY_GAVE_UP
     unknown = house.run("coverage", "--account", "nobody")
     assert (unknown.returncode, len(unknown.stderr.splitlines())) == (2, 1)
+
+
+def test_days_that_nobody_asked_for_are_no_failure(
+    deploy: Callable[..., Deployment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An account without nights, two of its days exported by hand: those between them are shown as
+    not due, and the status is 0. Who names a span asks for each of its days, and the status is 1;
+    so it is where a day that was asked for is not complete.
+    """
+    house = deploy(account_toml("india", INDIA), settings={"LEASE_SECONDS": "30"})
+    by_hand(house, monkeypatch, TODAY - 5 * DAY, TODAY - 3 * DAY)
+    end(house, 5, states.DONE, listed=9, archived=9, missing=0)
+    end(house, 3, states.DONE, listed=4, archived=4, missing=0)
+    done = house.run("coverage")
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 4)
+    assert f"{TODAY - 4 * DAY}  not due" in done.stdout
+    assert house.run("coverage", "--from", str(TODAY - 5 * DAY)).returncode == 1
+    by_hand(house, monkeypatch, TODAY - 2 * DAY)
+    assert house.run("coverage").returncode == 1
 
 
 def test_export_shows_what_it_would_do_and_does_nothing(

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from .archives import Builder
 from .deployment import Deployment, account_toml, eventually
 from .simulators import Simulators
 
@@ -347,12 +348,15 @@ def test_a_failed_job_is_retried_as_a_job_of_its_own(house: House) -> None:
 
 
 def test_the_archive_is_verified_by_a_task(house: House) -> None:
-    """Every file is read; a flipped bit makes it fail and names the file, and people are told."""
+    """Every file is read, those too of an account that the configuration no longer names, and the
+    head of each chain told; a flipped bit makes it fail and names the file, and people are told.
+    """
+    Builder(house.house.folder).receipt("removed", str(uuid.uuid4()))
     stored = house.ask("export.run", day=DAY.isoformat())
     eventually(lambda: chained(house, stored["manifest"]))
     whole = house.send("archive.verify").get(timeout=30)
     assert whole["files"] >= 5
-    assert set(whole["heads"]) == {"india"}
+    assert set(whole["heads"]) == {"india", "removed"}
     (path,) = house.house.archive.rglob("*.zip")
     path.chmod(0o644)
     data = bytearray(path.read_bytes())

@@ -21,6 +21,7 @@ from .display import print_json, print_table
 from .options import DAY, as_json, in_order, one_account
 
 COMPLETE = "complete"
+NOT_DUE = "not due"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Covered:
 @as_json
 def coverage(account: str | None, first: date | None, last: date | None, as_json: bool) -> int:
     """Show which days are archived, one line a day: complete, incomplete, failed, waiting, not due
-    or gave up. The status is 1 where one is not complete.
+    or gave up. The status is 1 where one is not complete; a day that is not due counts only with
+    --from or --to.
     """
     in_order(first, last)
     ledger = opened()
@@ -59,7 +61,15 @@ def coverage(account: str | None, first: date | None, last: date | None, as_json
         print_table(("account", "day", "state", "about"), map(_row, lines), one_line=True)
     else:
         click.echo("no account has a nightly export, and no day was ever exported")
-    return int(any(line.state != COMPLETE for line in lines))
+    asked = first is not None or last is not None
+    return int(any(line.state not in _accepted(asked) for line in lines))
+
+
+def _accepted(asked: bool) -> tuple[str, ...]:
+    """The states of a day that is no failure. One that is not due is none where nobody asked for
+    it: neither a night nor ``--from`` or ``--to``.
+    """
+    return (COMPLETE,) if asked else (COMPLETE, NOT_DUE)
 
 
 def _aliases(ledger: Ledger, account: str | None) -> list[str]:
@@ -150,15 +160,13 @@ def _reason(ledger: Ledger, job_id: str | None) -> str | None:
 
 def _unplanned(ledger: Ledger, alias: str, nightly: Nightly | None, day: date) -> Covered:
     if nightly is None:
-        return Covered(
-            alias, day.isoformat(), "not due", reason="the account has no nightly export"
-        )
+        return Covered(alias, day.isoformat(), NOT_DUE, reason="the account has no nightly export")
     if day > windows.newest_due(nightly, datetime.now(UTC)):
-        return Covered(alias, day.isoformat(), "not due", reason="its night has not come")
+        return Covered(alias, day.isoformat(), NOT_DUE, reason="its night has not come")
     newest = ledger.days.newest(alias)
     if newest is not None and day <= newest:
         why = "before the account's first night; export it by hand"
-        return Covered(alias, day.isoformat(), "not due", reason=why)
+        return Covered(alias, day.isoformat(), NOT_DUE, reason=why)
     why = "not planned yet: a worker and beat must be running"
     return Covered(alias, day.isoformat(), "waiting", reason=why)
 
