@@ -233,11 +233,16 @@ def add_waiter(
     known = connection.execute(
         select(waiters.c.job_id).where(waiters.c.task_id == task_id)
     ).scalar_one_or_none()
+    if known not in (None, job.job_id):
+        # The id of another job's task, used again: what becomes of this job is told all the same.
+        if notify is not None and task_id != job.job_id:
+            add_waiter(connection, job, job.job_id, notify)
+        return
     due_at = now() + OWN_ANSWER_SECONDS if job.ended else None
     if known is not None:
         connection.execute(
             update(waiters)
-            .where(waiters.c.task_id == task_id, waiters.c.job_id == job.job_id)
+            .where(waiters.c.task_id == task_id)
             .values(answered_at=None, due_at=due_at, attempts=0)
         )
         return

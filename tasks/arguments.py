@@ -54,8 +54,8 @@ def _instant(value: Any) -> Any:
 
 def _in_range(value: Moment) -> Moment:
     # In no time zone does it leave what Python can count, and a provider's clock began in 1970.
-    if not 1970 < value.year < 9999:
-        raise ValueError("must lie after 1970 and before 9999")
+    if not 1970 <= value.year < 9999:
+        raise ValueError("must lie between 1970 and 9998")
     return value
 
 

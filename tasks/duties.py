@@ -15,7 +15,9 @@ from redis.exceptions import RedisError
 from archive import chain
 from archive.errors import ArchiveError, Contradiction, StoreAway
 from config.logging import bind
+from config.masking import mask
 from ledger.alerts import archive_contradiction
+from ledger.errors import LedgerError
 from ledger.obligations import Obligation
 
 from . import measures
@@ -29,12 +31,14 @@ _log = logging.getLogger(__name__)
 
 #: How many obligations one round takes up.
 BATCH = 50
+_BROKER, _ARCHIVE = "broker", "archive"
 _NOT_NOW = (OperationalError, RedisError, OSError, ArchiveError, StoreAway)
 
 
 def discharge_due() -> int:
     """Discharge a batch of what is due; how many were done. What can not be done now stays owed."""
     owed = ledger().obligations.due(limit=BATCH)
+    away: dict[str, str] = {}
     done = 0
     for (kind, account), group in groupby(
         sorted(owed, key=lambda one: (one.kind, one.account, one.id)),
@@ -44,8 +48,14 @@ def discharge_due() -> int:
         batches = [together] if kind == "chain" else [[one] for one in together]
         for batch in batches:
             with bind(account=account, job_id=_one_job(batch)):
-                done += _discharge(kind, account, batch)
+                done += _discharge(kind, account, batch, away)
     return done
+
+
+def _needs(one: Obligation) -> tuple[str, ...]:
+    if one.kind == "notify":
+        return (_BROKER, _ARCHIVE) if one.payload["kwargs"]["result"] else (_BROKER,)
+    return (_ARCHIVE,) if one.kind in ("chain", "receipt") else ()
 
 
 def _one_job(batch: Sequence[Obligation]) -> str | None:
@@ -54,8 +64,15 @@ def _one_job(batch: Sequence[Obligation]) -> str | None:
     return ids.pop() or None if len(ids) == 1 else None
 
 
-def _discharge(kind: str, account: str, batch: Sequence[Obligation]) -> int:
+def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: dict[str, str]) -> int:
+    """``away`` says what did not answer in this round, and why: it is asked once in a round, since
+    it may take half a minute each time, and hints wait for the round's end.
+    """
     ids = [one.id for one in batch]
+    lacking = [away[need] for need in _needs(batch[0]) if need in away]
+    if lacking:
+        ledger().obligations.failed(ids, lacking[0])
+        return 0
     try:
         if kind == "chain":
             _chain(account, batch)
@@ -69,10 +86,21 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation]) -> int:
         measures.obligations_tried.labels(kind, "failed").inc(len(ids))
         ledger().obligations.failed(ids, str(error))
         _log.warning("%s of %s is owed: %s", kind, account, error)
+        if isinstance(error, StoreAway):
+            away[_ARCHIVE] = str(error)
+        elif isinstance(error, OperationalError | RedisError):
+            away[_BROKER] = str(error)
         if isinstance(error, Contradiction):
             message = f"the {kind} of job {batch[0].job_id} ({account}) can not be kept: {error}"
             found = archive_contradiction(error.path, account, message, batch[0].job_id)
             ledger().alerts.open(found)
+        return 0
+    except LedgerError:
+        raise
+    except Exception as error:  # noqa: BLE001 - logged, and owed on: the others must not wait behind it
+        measures.obligations_tried.labels(kind, "failed").inc(len(ids))
+        ledger().obligations.failed(ids, mask(f"unforeseen: {type(error).__name__}: {error}"))
+        _log.exception("%s of %s stopped at something unforeseen; it is owed on", kind, account)
         return 0
     measures.obligations_tried.labels(kind, "done").inc(len(ids))
     ledger().obligations.discharged(ids)

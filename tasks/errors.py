@@ -107,4 +107,5 @@ def replayed(error: dict[str, str] | None) -> JobError:
     """The error that stands in the ledger, to be raised again."""
     if error is None:
         return Uncertain("unknown: the job ended without saying why; see its history")
-    return BY_NAME[error["type"]](error["message"])
+    # Another version may have stored an error that this one does not know: its words still tell.
+    return BY_NAME.get(error["type"], Uncertain)(error["message"])

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import current_app
+from celery.exceptions import InvalidTaskError
 from celery.worker.request import Request as CeleryRequest
-from kombu.exceptions import OperationalError
+from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
 
 from config.logging import bind, received
@@ -41,7 +42,16 @@ class Message(CeleryRequest):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        # Of any other exception the worker ends, with the message put back for the next one.
+        try:
+            super().__init__(*args, **kwargs)
+        except (InvalidTaskError, KombuError):
+            raise
+        except Exception as error:  # noqa: BLE001 - Celery drops it with a line of the log
+            kind = type(error).__name__
+            raise InvalidTaskError(f"it is written as no task is ({kind})") from None
+        if not isinstance(self.id, str):
+            raise InvalidTaskError("its id is no text")
         self._argsrepr = "()" if not self._args else "(...)"
         self._kwargsrepr = shown_arguments(self._kwargs if isinstance(self._kwargs, dict) else {})
         self._request_dict["argsrepr"] = self._argsrepr

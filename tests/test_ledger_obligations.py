@@ -36,6 +36,18 @@ def test_an_end_that_is_refused_owes_nothing(ledger: Ledger) -> None:
     assert ledger.obligations.due(limit=9) == []
 
 
+def test_a_task_id_used_again_loses_no_notify(ledger: Ledger) -> None:
+    """Somebody sends two jobs under one task id: the end of each is told, once."""
+    for request_id in ("one", "two", "two"):
+        asked = request(request_id, task_id="t1")
+        job, _ = ledger.requests.open(asked, by="test", notify=NOTIFY)
+        claimed = ledger.work.claim(job.job_id)
+        if claimed is not None:
+            ledger.work.finish(claimed[1], states.DONE)
+    told = [one.payload["kwargs"]["request_id"] for one in ledger.obligations.due(limit=9)]
+    assert told == ["one", "two"]
+
+
 def test_every_notify_is_owed_at_the_end(ledger: Ledger) -> None:
     """Each caller that asked to be told is told, with the job's id, kind, state and outcome."""
     job, _ = ledger.requests.open(request(task_id="t1"), by="test", notify=NOTIFY)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
+from json import JSONDecodeError
 from typing import Any
 
 from kombu.transport.redis import Channel, QoS, Transport
@@ -105,6 +106,15 @@ class Asking(Channel):
     """
 
     QoS = Unacknowledged
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)
+        except JSONDecodeError:
+            # Whatever put it there does not speak Celery. It has left the queue with this; the
+            # worker would end, and with it what it has in hand.
+            _log.exception("what lay in a queue of ours is no message, and was dropped")
+            return True
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         super()._brpop_start(timeout)

@@ -20,6 +20,7 @@ from config.queues import DOWNLOADS, DUE
 from config.settings import settings
 from ledger.alerts import CONTRADICTION, EVERY_ACCOUNT, Alert
 from ledger.errors import Foreign, LedgerError
+from ledger.hints import Hint
 from tasks import measures
 from tasks.alerts import FOREIGN_REDIS, deliver_due
 from tasks.duties import discharge_due
@@ -32,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 #: Hints outstanding in a queue for each slot that takes them; the backlog stays in the ledger.
 _HINTS_PER_SLOT = 4
+#: One in so many of them is kept for answers.
+_ANSWERS_SHARE = 4
 _BROKER_AWAY = (OperationalError, RedisError, OSError)
 #: A part of a download that nobody has touched for so long is abandoned.
 _SPOOL_SECONDS = 7 * 86_400.0
@@ -115,8 +118,16 @@ class Rounds:
             lengths = {queue: channel._size(queue) for queue in self._room}  # noqa: SLF001
         for queue, room in self._room.items():
             free = room - lengths[queue]
-            hints = ledger().hints.due(queue, room=free, queue_is_empty=lengths[queue] == 0)
-            if queue == DUE and free > len(hints):
-                hints += ledger().waiters.due(queue=DUE, limit=free - len(hints))
+            # However many jobs are due, who waits for one that has ended is answered.
+            hints = self._answers(queue, -(-free // _ANSWERS_SHARE))
+            left = free - len(hints)
+            hints += ledger().hints.due(queue, room=left, queue_is_empty=lengths[queue] == 0)
+            hints += self._answers(queue, free - len(hints))
             for hint in hints:
                 publish(hint)
+
+    @staticmethod
+    def _answers(queue: str, limit: int) -> list[Hint]:
+        if queue != DUE or limit <= 0:
+            return []
+        return ledger().waiters.due(queue=queue, limit=limit)

@@ -1,0 +1,85 @@
+"""What is owed is discharged one by one: nothing that can not be done holds up the rest."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from celery import Celery, current_app
+
+from config.settings import settings
+from ledger.alerts import DAY, Alert
+from ledger.ledger import Ledger
+from tasks import measures, resources
+from tasks.duties import discharge_due
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
+    """The process of the test as a worker's."""
+    (tmp_path / "accounts.toml").write_text("")
+    monkeypatch.setenv("EARWITNESS_ACCOUNTS_FILE", str(tmp_path / "accounts.toml"))
+    monkeypatch.setenv("EARWITNESS_ARCHIVE_URL", str(tmp_path / "archive"))
+    monkeypatch.setenv("EARWITNESS_LEDGER_URL", f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+    settings.cache_clear()
+    resources.ledger.cache_clear()
+    resources.store.cache_clear()
+    resources.ledger().identity.prepare()
+    yield resources.ledger()
+    resources.ledger().close()
+    resources.ledger.cache_clear()
+    resources.store.cache_clear()
+
+
+@pytest.fixture
+def silent_broker() -> Iterator[None]:
+    """A Redis that takes connections and says nothing."""
+    before = current_app._get_current_object()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        app = Celery(broker=f"redis://127.0.0.1:{server.getsockname()[1]}/0", set_as_current=True)
+        app.conf.broker_transport_options = {"socket_timeout": 0.2, "max_retries": 0}
+        yield
+    before.set_current()
+
+
+def owe_notification(ledger: Ledger, job_id: str) -> None:
+    """That a caller is to be told of a failed job."""
+    kwargs = {"job_id": job_id, "result": None}
+    ledger.obligations.owe(job_id, "india", "notify", {"task": "t", "queue": "q", "kwargs": kwargs})
+
+
+def tried(kind: str) -> float:
+    """How often it was tried in vain."""
+    return float(measures.obligations_tried.labels(kind, "failed")._value.get())
+
+
+def test_what_this_version_does_not_know_stays_owed_alone(
+    here: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A later version owes something else before it is rolled back: people are told of an alert in
+    the same round all the same, and what is unknown stays owed, with the reason.
+    """
+    here.obligations.owe("", "india", "aerogram", {"to": "somebody"})
+    here.alerts.open(Alert("cause", DAY, "india", "a day is missing"))
+    assert discharge_due() == 1
+    assert "a day is missing" in caplog.text
+    (left,) = here.obligations.waiting()
+    assert left["kind"] == "aerogram"
+    assert "unforeseen" in left["reason"]
+
+
+@pytest.mark.usefixtures("silent_broker")
+def test_who_does_not_answer_is_asked_once_in_a_round(here: Ledger) -> None:
+    """Fifty notifications for a frozen Redis cost a round of the sweeper one time limit, not fifty:
+    dead workers and hints wait for it. All stay owed, with the reason.
+    """
+    for number in range(50):
+        owe_notification(here, f"job-{number}")
+    before = tried("notify")
+    assert discharge_due() == 0
+    assert tried("notify") - before == 1
+    (left,) = here.obligations.waiting()
+    assert left["count"] == 50
+    assert left["reason"]
