@@ -11,6 +11,8 @@ from pathlib import Path
 from .errors import NoSpace
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+#: Folders of archives whose names this process has made durable.
+_durable: set[Path] = set()
 
 
 def flush_folder(folder: Path) -> None:
@@ -22,13 +24,20 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def make_folder(folder: Path) -> None:
-    """Create `folder` and what leads to it where absent, and make each name durable."""
-    if folder.is_dir():
+def make_folder(folder: Path, below: Path | None = None) -> None:
+    """Create `folder` and what leads to it where absent, and make each name durable.
+
+    A folder that is there may be one whose maker was killed before its name was durable: so names
+    `below` a folder are made so once by each process that meets them.
+    """
+    is_below = below is not None and below in folder.parents
+    if folder.is_dir() and (folder in _durable or not is_below):
         return
-    make_folder(folder.parent)
+    make_folder(folder.parent, below)
     folder.mkdir(exist_ok=True)
     flush_folder(folder.parent)
+    if is_below:
+        _durable.add(folder)
 
 
 @contextmanager

@@ -69,7 +69,7 @@ class DirectoryStore:
             with self._temporary(path) as temporary:
                 _link_or_copy(source, temporary, on_bytes)
                 stored = _seal(temporary, path, sha256, on_bytes)
-                if _link(temporary, target):
+                if _link(temporary, target, self.root):
                     return stored
         return self._adopt(path, sha256, on_bytes)
 
@@ -82,7 +82,7 @@ class DirectoryStore:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            if not _link(temporary, target):
+            if not _link(temporary, target, self.root):
                 raise FileExistsError(errno.EEXIST, "already in the archive", path)
         return Stored(path, len(data), hashlib.sha256(data).hexdigest())
 
@@ -171,6 +171,7 @@ class DirectoryStore:
     def _adopt(self, path: str, sha256: str, on_bytes: Callable[[int], None] | None) -> Stored:
         present = self.checksum(path, on_bytes)
         refuse_another(present, sha256)
+        make_folder(self._full(path).parent, self.root)
         flush_folder(self._full(path).parent)
         return present
 
@@ -235,9 +236,9 @@ def _seal(
     return stored
 
 
-def _link(temporary: Path, target: Path) -> bool:
+def _link(temporary: Path, target: Path, root: Path) -> bool:
     """Give the file its name, durably; False where the name is taken (then that is durable)."""
-    make_folder(target.parent)
+    make_folder(target.parent, root)
     try:
         os.link(temporary, target)
         linked = True

@@ -30,6 +30,13 @@ def from_root(path: Path) -> Path:
     return ROOT / path
 
 
+def _local(path: Path) -> Path:
+    """Below the project's root a folder named ~ would be made, and an archive begun in it."""
+    if path.parts[:1] and path.parts[0].startswith("~"):
+        raise ValueError('begins with "~", which only a shell understands; write the whole path')
+    return from_root(path)
+
+
 def _redis_address(secret: SecretStr) -> SecretStr:
     """Redis' address in redis-py's form, in which a socket is `unix:///path?db=0`."""
     url = secret.get_secret_value()
@@ -106,7 +113,7 @@ def _sqlite_address(rest: str) -> str:
     file, question, query = tail.partition("?")
     if host or not file or file.startswith((":memory:", "file:")):
         raise ValueError(f"names no file, and a ledger must outlive its process; {_LEDGER}")
-    return f"sqlite:///{from_root(Path(file))}{question}{query}"
+    return f"sqlite:///{_local(Path(file))}{question}{query}"
 
 
 def _archive_address(url: str) -> str:
@@ -114,7 +121,7 @@ def _archive_address(url: str) -> str:
     if not separator:
         if not url.strip():
             raise ValueError("is empty; name a directory or s3://bucket/prefix")
-        return str(from_root(Path(url)))
+        return str(_local(Path(url)))
     if scheme != "s3" or not rest.partition("/")[0]:
         raise ValueError("is no address of an archive; name a directory or s3://bucket/prefix")
     return url.rstrip("/")
@@ -124,4 +131,4 @@ RedisAddress = Annotated[SecretStr, AfterValidator(_redis_address)]
 KeyPrefix = Annotated[str, AfterValidator(_key_prefix)]
 LedgerAddress = Annotated[SecretStr, AfterValidator(_ledger_address)]
 ArchiveAddress = Annotated[str, AfterValidator(_archive_address)]
-LocalPath = Annotated[Path, AfterValidator(from_root)]
+LocalPath = Annotated[Path, AfterValidator(_local)]

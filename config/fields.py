@@ -25,6 +25,7 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 _RATE = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour)")
+_UNSAID_PORTS = {"http": ":80", "https": ":443"}
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 
 
@@ -78,7 +79,9 @@ def _timezone(name: str) -> str:
 
 
 def _web_address(url: str) -> str:
-    """The address without its trailing slash, scheme and host in lower case."""
+    """The address without its trailing slash and a port that goes without saying, scheme and host
+    in lower case: one place is written in one way.
+    """
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1)
@@ -90,7 +93,8 @@ def _web_address(url: str) -> str:
         raise ValueError("holds a user name or password; those have fields of their own")
     if parts.query or parts.fragment:
         raise ValueError('goes on after "?" or "#"; leave that part out')
-    return parts._replace(netloc=parts.netloc.lower()).geturl().rstrip("/")
+    netloc = parts.netloc.lower().removesuffix(_UNSAID_PORTS[parts.scheme])
+    return parts._replace(netloc=netloc).geturl().rstrip("/")
 
 
 def _secret_address(secret: SecretStr) -> SecretStr:

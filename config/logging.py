@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -106,10 +107,20 @@ def configure(
     root.addHandler(handler)
     root.setLevel(level)
     logging.captureWarnings(True)
+    threading.excepthook = _of_thread
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     # It warns of each retry without saying of what; whoever gives up says it in words.
     logging.getLogger("stamina").setLevel(logging.ERROR)
+
+
+def _of_thread(ended: threading.ExceptHookArgs) -> None:
+    """What ends a thread is logged, and so masked: Python itself would print it as it is."""
+    if ended.exc_type is SystemExit or ended.exc_value is None:
+        return
+    name = ended.thread.name if ended.thread else "unknown"
+    log = logging.getLogger(__name__)
+    log.error("the thread %s ended by itself", name, exc_info=ended.exc_value)
 
 
 class MaskingFilter(logging.Filter):

@@ -30,10 +30,11 @@ _KEPT = "|".join(
         r"(?<![\d.])\d{1,6}\.\d+s\b",  # Celery's "succeeded in 0.0123456789s"
     )
 )
-_GAP = r"(?:[ \-.()\u00a0]|%20|%2D)"
-#: A gap of up to two characters may stand between digits, as in "+34 (600) 123-456", but a number
-#: does not reach into a time or an identifier that follows it.
-_NUMBERS = re.compile(rf"(?P<kept>{_KEPT})|\+?\d(?:\d|{_GAP}{{1,2}}(?!{_KEPT})\d){{6,}}")
+#: Between digits: blanks and dashes of every width too, as people copy them out of documents.
+_GAP = r"(?:[ \t\-.()\u00a0\u2000-\u2015\u202f\u2060\u2212]|%20|%2D)"
+#: A gap of up to three characters may stand between digits, as in "+34 (600) 12 - 34", but a
+#: number does not reach into a time or an identifier that follows it.
+_NUMBERS = re.compile(rf"(?P<kept>{_KEPT})|\+?\d(?:\d|{_GAP}{{1,3}}(?!{_KEPT})\d){{6,}}")
 
 _HEADER = re.compile(
     r"""(?i)(authori[sz]ation\\?["']?\s*[:=,]\s*(?:b(?=["']))?\\?["']?)(?:(?:bearer|basic|digest)\s+)?[^\s"',;\\]+"""
@@ -48,6 +49,8 @@ _QUOTED = re.compile(
     _KEY + r"""(\\?["']\s*:\s*)(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\\"[^"]*"|[^\s,}]+)"""
 )
 _ELEMENT = re.compile(_KEY + r"(>)[^<]*")
+#: The address under which a recording's end may be told; whoever knows it may tell it.
+_COMPLETED = re.compile(r"(/completed/)[A-Za-z0-9_-]{43}")
 _USERINFO = re.compile(r"""(://)[^\s/?#"'<>]*@""")
 
 
@@ -88,6 +91,7 @@ def mask(text: str) -> str:
     text = _BEARER.sub(rf"\1{HIDDEN}", text)
     for pattern in (_ASSIGNED, _QUOTED, _ELEMENT):
         text = pattern.sub(rf"\1\2{HIDDEN}", text)
+    text = _COMPLETED.sub(rf"\1{HIDDEN}", text)
     text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
     return _NUMBERS.sub(_last_three, text)
 

@@ -117,25 +117,33 @@ class Vonage:
 
         A page without anything new ends it. Pages count from 1 in practice, from 0 in the seed's
         links (providers.md 4.5): unless as many came as the provider counts, page 0 is asked for
-        too. Raises Uncertain when they are fewer even so.
+        too. Raises Uncertain when they are fewer even so; where it counts pages alone, when those
+        are.
         """
         seen: set[str] = set()
-        counted = 0
+        counted = pages = filled = 0
         for number in itertools.count(1):
             found = self._page(filters, number, page_size, order)
             # The seed's own sample says 0 items beside a recording, so 0 is no count.
             counted = max(counted, found.get("total_items", 0))
+            pages = max(pages, found.get("total_pages", 0))
             fresh = _fresh(found, seen)
             yield from fresh
             if not fresh:
                 break
+            filled += 1
         if not counted or len(seen) < counted:
             zero = self._page(filters, 0, page_size, order)
-            yield from _fresh(zero, seen)
+            fresh = _fresh(zero, seen)
+            yield from fresh
+            filled += bool(fresh)
             if not found and not zero and number == 1:
                 raise NotFound(NAME, "there is no list of recordings: check account_id")
         if len(seen) < counted:
             raise Uncertain(NAME, f"the provider counts {counted} recordings but lists {len(seen)}")
+        # An empty list may be counted as one page.
+        if not counted and filled < pages and pages > 1:
+            raise Uncertain(NAME, f"the provider counts {pages} pages but lists {filled}")
 
     def _page(
         self, filters: Mapping[str, Any], number: int, page_size: int, order: str

@@ -15,7 +15,7 @@ from .errors import Uncertain
 from .privacy import forgetful
 from .vonage_refusals import NAME
 
-_TEXTS = ("id", "call_id", "caller_id", "dnis", "cnam")
+_TEXTS = ("id", "call_id", "caller_id", "dnis", "cnam", "file_name")
 _LISTS = ("extensions", "rule_ids")
 _NUMBERS = ("duration", "file_size_in_bytes")
 #: No bytes, milliseconds or pages are more; SQLite could not store them.

@@ -231,6 +231,12 @@ def test_addresses_are_made_alike(read: Read) -> None:
         (GSM.replace("legal", "1st"), ("1st", "letter first")),
         (GSM + GSM.replace("legal", "other"), ("accounts.other", "accounts.legal", "same login")),
         (OZEKI + OZEKI.replace("office", "other"), ("accounts.other", "accounts.office")),
+        (
+            GSM
+            + GSM.replace("legal", "other")
+            + 'base_url = "https://sms.gsmblockchain.com:443"\n',
+            ("accounts.other", "accounts.legal", "same login"),
+        ),
         (OZEKI + 'username = "u"\n', ("accounts.office", "password")),
         (OZEKI + 'control = "sip"\n', ("accounts.office.control", "'http'")),
         (OZEKI + 'allowed_networks = ["pbx"]\n', ("accounts.office.allowed_networks.0",)),

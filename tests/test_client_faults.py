@@ -87,6 +87,16 @@ def test_frozen_before(valkey: Valkey, client: Earwitness) -> None:
     assert queued(valkey) == 0
 
 
+@pytest.mark.parametrize("timeouts", ["socket_timeout=20", "socket_connect_timeout=20&timeout=20"])
+def test_frozen_with_the_worker_s_patience(valkey: Valkey, timeouts: str) -> None:
+    """An address may say more patience for its other readers; the client's bound holds."""
+    with Earwitness(f"{valkey.url}?{timeouts}") as client:
+        send(client)
+        valkey.freeze()
+        for _ in range(2):
+            failed(lambda: send(client))
+
+
 def test_frozen_during(valkey: Valkey, client: Earwitness) -> None:
     """Frozen with a connection open: it may be queued, and is; sent again under the same id it is
     there twice with the same request, which is done once.

@@ -56,6 +56,10 @@ def logged(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
         ("phone=34%20600%20123%20456", "phone=***456"),
         ("tel34600123456_a.mp3", "tel***456_a.mp3"),
         ("{'phone': '34600123456'}", "{'phone': '***456'}"),
+        ("called 600\u202f123\u2009456", "called ***456"),
+        ("called 600\u2011123\u2011456", "called ***456"),
+        ("called 600\t123\t456", "called ***456"),
+        ("called 555 - 123 - 4567", "called ***567"),
         ("1234567", "***567"),
         ("123456", "123456"),
         ("extension 1001 rang", "extension 1001 rang"),
@@ -102,6 +106,7 @@ def test_what_is_no_number_stays(text: str) -> None:
         '{"authorization": "Bearer SESAME"}',
         "GET /x?accessRequestToken=Bearer%20SESAME",
         "GET /x?access_token=SESAME&y=1",
+        "POST /ozeki/office/completed/" + "SESAME".ljust(43, "x") + " (192.0.2.1)",
         "grant_type=refresh_token&refresh_token=SESAME",
         "client_secret=SESAME&client_id=c",
         'password="a SESAME"',
@@ -185,6 +190,23 @@ def test_masks_message_arguments_exception_and_stack(logged: Callable[[], str]) 
     assert "Stack (most recent call last)" in said
     assert "hunter2" not in said
     assert number not in said
+
+
+def test_masks_what_ends_a_thread(logged: Callable[[], str]) -> None:
+    """It comes out as a line of the log, and not as Python prints it."""
+
+    def ends() -> None:
+        raise ValueError(SECRET + " called 34600123456")
+
+    configure(secrets=[SECRET])
+    thread = threading.Thread(target=ends, name="worker-7")
+    thread.start()
+    thread.join()
+
+    shown = logged()
+    assert "ERROR config.logging: the thread worker-7 ended by itself" in shown
+    assert "ValueError: *** called ***456" in shown
+    assert SECRET not in shown
 
 
 def test_masks_records_that_cannot_be_formatted(logged: Callable[[], str]) -> None:

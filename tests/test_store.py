@@ -191,6 +191,28 @@ def test_bytes_are_durable_before_their_name(
     assert "fsync" in calls[named:]
 
 
+@pytest.mark.parametrize("how", ["create", "keep", "adopt"])
+def test_a_folder_that_a_killed_process_made_is_made_durable(
+    store: DirectoryStore, tmp_path: Path, how: str
+) -> None:
+    """Who finds a folder can not know that its name outlives a power cut: every name down to the
+    file's is flushed, once in a process.
+    """
+    store.create("first.json", b"{}")
+    (store.root / "a" / "b").mkdir(parents=True)
+    source, sha256 = spooled(tmp_path, b"one")
+    if how == "adopt":
+        (store.root / "a/b/x.zip").write_bytes(b"one")
+    actions: dict[str, Callable[[], object]] = {
+        "create": lambda: store.create("a/b/x.json", b"{}"),
+        "keep": lambda: store.keep("a/b/x.zip", source, sha256),
+        "adopt": lambda: store.keep("a/b/x.zip", source, sha256),
+    }
+    # The names of a, of b and of the file; before them the file itself, unless it is there.
+    assert called(actions[how]).count("fsync") == (3 if how == "adopt" else 4)
+    assert called(lambda: store.create("a/b/y.json", b"{}")).count("fsync") == 2
+
+
 def called(action: Callable[[], object]) -> list[str]:
     """The names of the system calls of `os` that an action makes, in order."""
     calls: list[str] = []

@@ -134,6 +134,8 @@ def test_reads_every_form_of_a_date(text: str, instant: str) -> None:
         ({"extensions": None, "rule_ids": ["1", 2]}, {"extensions": [], "rule_ids": ["1", "2"]}),
         ({"extensions": 3101}, {"extensions": ["3101"]}),
         ({"duration": "60000"}, {"duration": 60000}),
+        ({"file_name": 730048}, {"file_name": "730048"}),
+        ({"file_name": None}, {"file_name": None}),
         ({"duration": None, "file_size_in_bytes": "?"}, {"file_size_in_bytes": None}),
         ({"end": None}, {"end": None}),
         ({"call_direction": "SIDEWAYS"}, {"call_direction": "SIDEWAYS"}),

@@ -199,6 +199,23 @@ def test_fewer_than_counted_is_uncertain(zero: Callable[[], httpx.Response]) -> 
         ids(vonage)
 
 
+@pytest.mark.parametrize("end", [listed, lambda: raw(404), lambda: listed(recording(1))])
+def test_fewer_pages_than_counted_are_uncertain(end: Callable[[], httpx.Response]) -> None:
+    """Where recordings are not counted, but pages are, a pass that ends before the last is not
+    whole: the rest of a day would be missing and nobody would see it.
+    """
+    answers = [listed(recording(1), total_pages=3), end(), end()]
+    with client(*answers) as vonage, pytest.raises(Uncertain, match=r"counts 3 pages .+ lists 1"):
+        ids(vonage)
+
+
+@pytest.mark.parametrize("pages", [0, 1])
+def test_an_empty_list_may_count_a_page(pages: int) -> None:
+    """Of nothing at all, one page or none is the same."""
+    with client(*(listed(total_pages=pages) for _ in range(2))) as vonage:
+        assert ids(vonage) == []
+
+
 @pytest.mark.parametrize("zero", [lambda: raw(404), lambda: raw(400)])
 def test_page_zero_need_not_exist(zero: Callable[[], httpx.Response]) -> None:
     """Where nothing is counted it is tried too, and may be refused."""

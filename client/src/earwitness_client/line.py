@@ -84,11 +84,13 @@ class _Own:
         self.pool = BlockingConnectionPool.from_url(
             url,
             max_connections=_MOST_CONNECTIONS,
-            timeout=_FREE_CONNECTION_SECONDS,
-            socket_connect_timeout=_CONNECT_SECONDS,
-            socket_timeout=_ANSWER_SECONDS,
             retry=Retry(NoBackoff(), 0),
             **over_network,
+        )
+        # Only now: what the address says, for the worker perhaps, would win.
+        self.pool.timeout = _FREE_CONNECTION_SECONDS
+        self.pool.connection_kwargs.update(
+            socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=_ANSWER_SECONDS
         )
         self.redis = Redis(connection_pool=self.pool)
         self.thread = threading.local()
