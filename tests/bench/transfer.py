@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 from celery import Celery
@@ -144,7 +145,8 @@ def transfer(folder: Path, sizes: Sizes, valkey: Valkey, simulators: Remote) -> 
 
 def _ready(ours: Ours, simulators: Remote) -> tuple[str, str]:
     """The address of a ZIP that is ready, and a token for it."""
-    address = f"{simulators.vonage.base_url}/api/bulkDownload/retrieve?jobId={ours.ready()}"
+    query = urlencode({"jobId": ours.ready(), "userName": ours.account.login_name})
+    address = f"{simulators.vonage.base_url}/api/bulkDownload/retrieve?{query}"
     return address, ours.account.issue_token()
 
 
