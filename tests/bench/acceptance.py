@@ -104,7 +104,7 @@ class Ours(Crowd):
 
     def receipts(self) -> int:
         """How many receipts lie in the archive."""
-        folder = self.house.archive / ASKED["account"] / "certified-calls"
+        folder = self.house.archive / str(ASKED["account"]) / "certified-calls"
         return sum(1 for _ in folder.rglob("*.json"))
 
     def _owed(self) -> int:
@@ -125,9 +125,7 @@ def acceptance(folder: Path, sizes: Sizes, valkey: Valkey, simulators: Remote) -
         ledger_url = stack.enter_context(_durable_postgres())
         ours = {}
         for number, (name, url) in enumerate([("SQLite", None), ("PostgreSQL", ledger_url)]):
-            house = deployment(
-                folder / name, valkey, accounts, database=number, ledger_url=url
-            )
+            house = deployment(folder / name, valkey, accounts, database=number, ledger_url=url)
             stack.callback(house.close)
             house.ledger  # noqa: B018 - is prepared before the worker opens it
             ours[name] = Ours(urls[number], sizes.calls, house)

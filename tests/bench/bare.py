@@ -13,7 +13,7 @@ app.conf.task_default_queue = "bare"
 _client = httpx.Client(trust_env=False)
 
 
-@app.task(name="bare.ask")
+@app.task(name="bare.ask")  # type: ignore[untyped-decorator]
 def ask(url: str) -> Any:
     """Ask the address and return its answer."""
     return _client.get(url).raise_for_status().json()

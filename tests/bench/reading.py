@@ -9,14 +9,13 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from archive.store import DirectoryStore
 from tests.deployment import ROOT
 
 from .house import bare_environment
 from .made import last_id, many, mixed
-from .measurement import Row, in_turns, timed
+from .measurement import Row, Turn, in_turns, timed
 from .sizes import Sizes
 
 _UNZIP = "unzip -tqq" if shutil.which("unzip") else f'"{sys.executable}" -m zipfile -t'
@@ -40,6 +39,10 @@ _BY_NUMBER = "both numbers of each line, generations of a day; starting with our
 _BY_ID = "lines without the id are not even parsed; starting with our imports"
 
 
+#: A program and its arguments.
+Command = list[str | Path]
+
+
 def run(*command: str | Path) -> subprocess.CompletedProcess[bytes]:
     """Run a program to its end, from the project's folder, with no setting of ours."""
     return subprocess.run(
@@ -54,8 +57,8 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[bytes]:
 def verify(folder: Path, sizes: Sizes) -> Iterator[Row]:
     """``verify`` of a mixed archive; sha256sum of its files and a test of its ZIPs."""
     store = mixed(folder, sizes)
-    ours = [sys.executable, "-m", "worker", "verify", store.root]
-    peer = ["sh", "-c", _SUMS, store.root]
+    ours: Command = [sys.executable, "-m", "worker", "verify", store.root]
+    peer: Command = ["sh", "-c", _SUMS, store.root]
     found = run(*ours, "--json")
     files = int(json.loads(found.stdout)["files"])
     summed = len(run(*peer).stdout.splitlines())
@@ -74,7 +77,7 @@ def find(folder: Path, sizes: Sizes) -> Iterator[Row]:
     last = last_id(sizes)
     asked = {"number": ("--number", f"{last:04}"), "id": ("--recording", str(last))}
     ours = {name: _find(store, *told) for name, told in asked.items()}
-    peer = [sys.executable, "-c", _PARSE, store.root]
+    peer: Command = [sys.executable, "-c", _PARSE, store.root]
     lines = int(run(*peer).stdout)
     assert lines == sizes.days * sizes.recordings_a_day, lines
     hits = {name: len(json.loads(run(*one, "--json").stdout)) for name, one in ours.items()}
@@ -87,9 +90,9 @@ def find(folder: Path, sizes: Sizes) -> Iterator[Row]:
         yield Row(what, seconds[name], seconds["peer"], "json.loads of them", why, counted)
 
 
-def _find(store: DirectoryStore, option: str, value: str) -> list[Any]:
+def _find(store: DirectoryStore, option: str, value: str) -> Command:
     return [sys.executable, "-m", "worker", "find", "--archive", store.root, option, value]
 
 
-def _turn(command: list[Any]) -> Any:
+def _turn(command: Command) -> Turn:
     return partial(timed, partial(run, *command))

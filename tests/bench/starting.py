@@ -6,7 +6,7 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.deployment import ROOT, Deployment, Process
@@ -60,8 +60,7 @@ class Starting:
         name = f"bare-{next(self._numbers)}"
         return self._ready("bare", lambda: bare_worker(self._folder, self._redis_url, name))
 
-    def _ready(self, whose: str, start: object) -> float:
-        assert callable(start)
+    def _ready(self, whose: str, start: Callable[[], Process]) -> float:
         begun: list[Process] = []
 
         def run() -> None:

@@ -34,9 +34,8 @@ def machine() -> str:
 
 def cells(row: Row) -> tuple[str, ...]:
     """The row as people read it."""
-    return (row.what, _seconds(row.ours), _seconds(row.peer), f"{row.ratio:.1f}", row.than) + (
-        row.pays_for,
-    )
+    times = (_seconds(row.ours), _seconds(row.peer), f"{row.ratio:.1f}")
+    return (row.what, *times, row.than, row.pays_for)
 
 
 def show(head: str, rows: Sequence[Row]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
@@ -98,7 +98,7 @@ class Peer:
         """The same by curl."""
         return self._saved(self._curled)
 
-    def _saved(self, save: Any) -> float:
+    def _saved(self, save: Callable[[], None]) -> float:
         taken = timed(save)
         self.sizes.append(self._target.stat().st_size)
         self._target.unlink()
@@ -118,9 +118,7 @@ class Peer:
         # By its standard input, so that the token is in no list of processes.
         told = f'url = "{self._address}"\nheader = "Authorization: Bearer {self._token}"\n'
         command = ["curl", "--silent", "--fail", "--noproxy", "*", "--config", "-"]
-        subprocess.run(
-            [*command, "--output", str(self._target)], input=told, text=True, check=True
-        )
+        subprocess.run([*command, "--output", str(self._target)], input=told, text=True, check=True)
 
 
 def transfer(folder: Path, sizes: Sizes, valkey: Valkey, simulators: Remote) -> Iterator[Row]:
