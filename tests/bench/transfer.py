@@ -25,8 +25,8 @@ from .sizes import Sizes
 
 _FIRST = date(2026, 11, 1)
 _RECORDINGS = 20
-_RETRIEVED = "each member through its CRC, SHA-256 read back, fsync, ledger, sweeper, chain"
-_RUN = "besides that: asking for it, its building, polls, the list, the manifest"
+_RETRIEVED = "fsync; read twice more: members by CRC and SHA-256, its own sum; rows"
+_RUN = "besides that: the provider builds the ZIP; polls, the list, the manifest"
 
 
 class Ours:
