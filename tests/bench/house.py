@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
-from tests.deployment import ROOT, Deployment, Process
+from tests.deployment import Deployment, Process
 from tests.servers import Valkey
 
 #: A Python that is told something is started anew, not forked from one that runs already.
@@ -25,6 +26,7 @@ def deployment(
     *,
     database: int = 0,
     ledger_url: str | None = None,
+    surroundings: Mapping[str, str] | None = None,
 ) -> Deployment:
     """A deployment in a folder of its own, on one of Redis' databases."""
     folder.mkdir(exist_ok=True)
@@ -35,7 +37,7 @@ def deployment(
         accounts,
         ledger_url=ledger_url,
         settings=settings,
-        surroundings=STARTED_ANEW,
+        surroundings=surroundings,
     )
 
 
@@ -44,17 +46,22 @@ def address(valkey: Valkey, database: int) -> str:
     return f"{valkey.url.rpartition('/')[0]}/{database}"
 
 
-def bare_worker(folder: Path, redis_url: str, name: str = "bare") -> Process:
+def bare_worker(
+    folder: Path,
+    redis_url: str,
+    name: str = "bare",
+    surroundings: Mapping[str, str] | None = None,
+) -> Process:
     """Start the peer's worker."""
     command = [sys.executable, "-m", "celery", "-A", "tests.bench.bare", "worker"]
     command += [*SLOTS, "-n", f"{name}@%h", "--loglevel", "INFO"]
-    return Process(command, {**bare_environment(), "BARE_URL": redis_url}, folder / f"{name}.log")
+    environment = {**bare_environment(), **(surroundings or {}), "BARE_URL": redis_url}
+    return Process(command, environment, folder / f"{name}.log")
 
 
 def bare_environment() -> dict[str, str]:
     """What a program needs that is none of ours."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return {**kept, **STARTED_ANEW, "PYTHONPATH": str(ROOT)}
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
 
 def until_ready(process: Process, seconds: float = 60) -> None:

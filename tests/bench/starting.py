@@ -34,7 +34,7 @@ class Starting:
 
     def status(self) -> float:
         """``python -m worker status`` of a ledger without a job."""
-        environment = {**self._house.environment, **STARTED_ANEW}
+        environment = self._house.environment
         command = [sys.executable, "-m", "worker", "status", "--json"]
 
         def run() -> None:
@@ -58,7 +58,9 @@ class Starting:
     def bare(self) -> float:
         """The peer's worker until it says the same."""
         name = f"bare-{next(self._numbers)}"
-        return self._ready("bare", lambda: bare_worker(self._folder, self._redis_url, name))
+        return self._ready(
+            "bare", lambda: bare_worker(self._folder, self._redis_url, name, STARTED_ANEW)
+        )
 
     def _ready(self, whose: str, start: Callable[[], Process]) -> float:
         begun: list[Process] = []
@@ -79,7 +81,7 @@ class Starting:
 
 def starting(folder: Path, sizes: Sizes, valkey: Valkey) -> Iterator[Row]:
     """A command's start, and a worker's."""
-    house = deployment(folder, valkey, "")
+    house = deployment(folder, valkey, "", surroundings=STARTED_ANEW)
     try:
         house.ledger  # noqa: B018 - there is one, as in use
         start = Starting(folder, house, address(valkey, 1))
