@@ -1,6 +1,6 @@
 # Everything here needs make and Python 3.11 or later, nothing else: the rest goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak check format
+.PHONY: help setup demo test soak bench check format
 
 # The first of these that is new enough; say `make PYTHON=...` for another.
 PYTHONS ?= python3 python3.14 python3.13 python3.12 python3.11
@@ -26,6 +26,9 @@ test: setup ## Run the tests (T=... selects: T=tests/test_logging.py, T='-k mask
 
 soak: setup ## Run the long and heavy tests, one after the other
 	@$(BIN)/python -m pytest -m soak $(T)
+
+bench: setup ## Measure speed, as ratios against peers in the same run (about two minutes)
+	@$(BIN)/python -m tests.bench
 
 check: setup ## Check format, style and types
 	@$(BIN)/ruff format --check .

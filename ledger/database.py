@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import stamina
@@ -73,6 +75,8 @@ class Database:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite(url, busy_seconds) if self.is_sqlite else _postgres(url, busy_seconds)
+        self._turn_seconds = busy_seconds / 3
+        self._turn = threading.Lock()
         self._reading = (
             self.engine.execution_options(begin=None)
             if self.is_sqlite
@@ -111,12 +115,29 @@ class Database:
         return self._committed(work)
 
     def _committed(self, work: Callable[[Connection], Result]) -> Result:
-        with self.engine.begin() as connection:
+        with self._in_turn(), self.engine.begin() as connection:
             after = connection.info[_AFTER_COMMIT] = []
             result = work(connection)
         for call in after:
             call()
         return result
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """SQLite's writers of one process come one after the other: left to themselves they sleep
+        while its lock is free, and one of twenty that all write may find it taken for seconds.
+
+        Only a part of a statement's patience is spent here; past that, the file's lock decides.
+        """
+        if not self.is_sqlite:
+            yield
+            return
+        taken = self._turn.acquire(timeout=self._turn_seconds)
+        try:
+            yield
+        finally:
+            if taken:
+                self._turn.release()
 
     def read(
         self,

@@ -1,0 +1,87 @@
+"""Archives to be verified and searched, made by the parts that make real ones."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+from archive.store import DirectoryStore
+from archive.stored import Stored
+from tests.archives import Builder, recording, zipped
+
+from .keeping import write_zip
+from .sizes import Sizes
+
+_FIRST = date(2026, 1, 1)
+#: No id begins with 9, which the builder takes for one that cannot be fetched.
+_IDS = 1_000_000
+
+
+class Unflushed(DirectoryStore):
+    """An archive that does not wait for the disk: only what lies in it is measured."""
+
+    def keep(
+        self,
+        path: str,
+        source: Path,
+        sha256: str,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> Stored:
+        """Move the file to its path."""
+        del on_bytes
+        target = self._made(path)
+        os.link(source, target)
+        return Stored(path, target.stat().st_size, sha256)
+
+    def create(self, path: str, data: bytes) -> Stored:
+        """Write the file."""
+        with self._made(path).open("xb") as file:
+            file.write(data)
+        return Stored(path, len(data), hashlib.sha256(data).hexdigest())
+
+    def _made(self, path: str) -> Path:
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+
+def mixed(folder: Path, sizes: Sizes) -> DirectoryStore:
+    """Small recordings that were fetched singly, and an export in large ZIPs."""
+    store = Unflushed(folder / "archive")
+    builder = Builder(folder, store)
+    builder.identity()
+    singles = [recording(_IDS + number) for number in range(sizes.singles)]
+    builder.export("small", "0b5e-small", singles, {})
+    parts, listed = {}, []
+    for part in range(sizes.zips):
+        numbers = range(2 * _IDS + 10 * part, 2 * _IDS + 10 * part + 10)
+        target = folder / "part.zip"
+        write_zip(target, [f"730048.{number}.mp3" for number in numbers], sizes.zip_bytes)
+        parts[f"p-{part}"] = target.read_bytes()
+        listed += [recording(n, file_size_in_bytes=sizes.zip_bytes // 10) for n in numbers]
+    builder.export("large", "0b5e-large", listed, parts)
+    return store
+
+
+def many(folder: Path, sizes: Sizes) -> DirectoryStore:
+    """A day's export for each of many days."""
+    store = Unflushed(folder / "archive")
+    builder = Builder(folder, store)
+    builder.identity()
+    for number in range(sizes.days):
+        day = _FIRST + timedelta(days=number)
+        first = _IDS + number * sizes.recordings_a_day
+        ids = range(first, first + sizes.recordings_a_day)
+        start = f"{day.isoformat()}T10:04:05Z"
+        listed = [recording(n, start=start, file_size_in_bytes=4) for n in ids]
+        part = zipped((f"730048.{n}.mp3", b"ID3\x04") for n in ids)
+        builder.export("many", f"0b5e-{number}", listed, {"p": part}, day=day)
+    return store
+
+
+def last_id(sizes: Sizes) -> int:
+    """The recording that was listed last in `many`."""
+    return _IDS + sizes.days * sizes.recordings_a_day - 1
