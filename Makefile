@@ -27,7 +27,7 @@ test: setup ## Run the tests (T=... selects: T=tests/test_logging.py, T='-k mask
 soak: setup ## Run the long and heavy tests, one after the other
 	@$(BIN)/python -m pytest -m soak $(T)
 
-bench: setup ## Measure speed, as ratios against peers in the same run (about two minutes)
+bench: setup ## Measure speed, as ratios against peers in the same run (about three minutes)
 	@$(BIN)/python -m tests.bench
 
 check: setup ## Check format, style and types

@@ -23,7 +23,7 @@ class Sizes:
 #: What `make bench` measures.
 FULL = Sizes(
     times=3,
-    calls=60,
+    calls=120,
     transfer_bytes=200_000_000,
     kept_bytes=200_000_000,
     singles=3_000,
