@@ -43,7 +43,10 @@ def _account(account: Account) -> Finding | None:
         _ask(account)
     except BadCredentials as failure:
         meaning = f"its credentials are refused, and its jobs fail or wait: {failure}"
-        advice = "put them right on every host, then run: python -m worker accounts check"
+        advice = (
+            "put them right on every host, run: python -m worker accounts check, and restart the "
+            "workers"
+        )
         return error(subject, meaning, advice)
     except (ProviderError, LedgerError) as failure:
         meaning = f"whether its credentials are good is not known: {failure}"
