@@ -23,6 +23,7 @@ from .fields import (
     FROZEN,
     THAWED,
     FrozenTable,
+    HostName,
     Rate,
     RateLimit,
     Secret,
@@ -110,7 +111,7 @@ class OzekiAccount(AnyAccount):
     password: Secret | None = None
     control: Literal["http", "ozml_third_party", "ozml_extension"] = "http"
     allowed_networks: Annotated[tuple[IPvAnyNetwork, ...], Several] = ()
-    recording_hosts: Annotated[tuple[Text, ...], Several] = ()
+    recording_hosts: Annotated[tuple[HostName, ...], Several] = ()
     collect_deadline_hours: float = Field(24, gt=0)
 
     @property

@@ -25,6 +25,7 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 _RATE = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour)")
+_HOST = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]|[0-9a-f]*:[0-9a-f:.]*:[0-9a-f.]*")
 _UNSAID_PORTS = {"http": ":80", "https": ":443"}
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 
@@ -97,6 +98,17 @@ def _web_address(url: str) -> str:
     return parts._replace(netloc=netloc).geturl().rstrip("/")
 
 
+def _host_name(value: str) -> str:
+    """A host alone: compared letter by letter with that of an address."""
+    host = value.lower()
+    if not _HOST.fullmatch(host):
+        raise ValueError(
+            'is no host; write it like "files.example.com", "192.0.2.7" or "[2001:db8::7]", '
+            "without http:// and a port, other scripts as xn--..."
+        )
+    return host
+
+
 def _secret_address(secret: SecretStr) -> SecretStr:
     """A web address that is itself a secret, its query too, as those of chats are."""
     address, mark, query = secret.get_secret_value().partition("?")
@@ -146,6 +158,7 @@ Secret = Annotated[SecretStr, AfterValidator(_filled)]
 Token = Annotated[Secret, AfterValidator(_sendable)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
+HostName = Annotated[Text, AfterValidator(_host_name)]
 SecretAddress = Annotated[SecretStr, AfterValidator(_secret_address)]
 BindAddress = Annotated[str, AfterValidator(_bind_address)]
 RateLimit = Annotated[Rate | None, BeforeValidator(_rate)]

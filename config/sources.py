@@ -123,7 +123,7 @@ def _environ() -> Iterator[tuple[str, str]]:
 
 def _dotenv(path: Path | None) -> Iterator[tuple[str, str]]:
     """Lines as they stand: `${NAME}` is not filled in, since a password may look like it."""
-    if path is None or not path.is_file():
+    if path is None or not os.path.lexists(path):
         return
     try:
         with path.open(encoding="utf-8") as stream:

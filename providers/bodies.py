@@ -149,7 +149,12 @@ def unsatisfied_total(answer: Answer) -> int | None:
 
 
 def begins_anew(answer: Answer, etag: str | None, offset: int) -> bool:
-    """Whether the object can only be had from its first byte; If-Range is not every server's."""
-    if answer.status == 416:
-        return unsatisfied_total(answer) != offset or answer.headers.get("ETag", etag) != etag
-    return answer.status == 206 and answer.headers.get("ETag", etag) != etag
+    """Whether the object can only be had from its first byte: neither If-Range nor Range is every
+    server's.
+    """
+    if answer.status not in (206, 416):
+        return False
+    found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    begins = int(found[1]) if found and int(found[1]) <= int(found[2]) else None
+    place = begins if answer.status == 206 else unsatisfied_total(answer)
+    return place != offset or answer.headers.get("ETag", etag) != etag

@@ -179,6 +179,15 @@ def test_a_token_alone_is_a_way_in(read: Read) -> None:
     assert india.username is None
 
 
+@pytest.mark.parametrize("host", ["Files.example", "192.0.2.7", "[2001:DB8::7]", "2001:db8::7"])
+def test_a_host_may_be_a_name_or_an_address(read: Read, host: str) -> None:
+    """What a RecordURL may name beside the server's own host."""
+    (office,) = read(f'{OZEKI}recording_hosts = ["{host}"]\n').values()
+
+    assert isinstance(office, OzekiAccount)
+    assert office.recording_hosts == (host.lower(),)
+
+
 def test_addresses_are_made_alike(read: Read) -> None:
     """A trailing slash and capitals in the host make no other provider."""
     (office,) = read(OZEKI.replace("http://pbx.local:7780", "HTTP://PBX.Local:7780/")).values()
@@ -240,6 +249,13 @@ def test_addresses_are_made_alike(read: Read) -> None:
         (OZEKI + 'username = "u"\n', ("accounts.office", "password")),
         (OZEKI + 'control = "sip"\n', ("accounts.office.control", "'http'")),
         (OZEKI + 'allowed_networks = ["pbx"]\n', ("accounts.office.allowed_networks.0",)),
+        *(
+            (
+                OZEKI + f'recording_hosts = ["{host}"]\n',
+                ("accounts.office.recording_hosts.0", "no host"),
+            )
+            for host in ("http://files.example", "files.example:7780", "münchen.example", "a b")
+        ),
         (OZEKI.replace("base_url", "url"), ("accounts.office.base_url", "missing")),
         (VONAGE.replace('client_id = "c"', ""), ("accounts.india", "client_id")),
         (VONAGE + 'access_token = "s3cr3t"\n', ("accounts.india", "access_token alone")),

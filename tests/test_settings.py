@@ -253,6 +253,15 @@ def test_a_secret_that_is_no_file_is_not_passed_over(
         read(SECRETS_DIR=str(tmp_path / "secrets"))
 
 
+@pytest.mark.parametrize("is_link", [True, False])
+def test_an_env_that_is_no_file_is_not_passed_over(tmp_path: Path, is_link: bool) -> None:
+    """As a secret: a mount that is missing must not mean the defaults."""
+    env = tmp_path / ".env"
+    env.symlink_to("nothing") if is_link else env.mkdir()
+    with pytest.raises(ConfigurationError, match=r"\.env cannot be read"):
+        load(env)
+
+
 def test_refuses_contradictions(read: Load) -> None:
     """A longest wait below the first one, and an alert address without its secret, are refused."""
     with pytest.raises(ConfigurationError, match="EARWITNESS_POLL_MAX_SECONDS"):
