@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from config.accounts import VonageAccount
 from config.queues import DUE
@@ -16,6 +16,8 @@ from ledger.requests import Request
 from . import errors, windows
 from .arguments import utc_text
 from .resources import ledger, vonage_account
+
+_DAY = timedelta(days=1)
 
 
 def open_day(
@@ -46,21 +48,32 @@ def open_day(
 
 def unplanned(account: VonageAccount, newest_due: date) -> list[Day]:
     """The days up to ``newest_due`` that follow the last one that is known, as they are first
-    planned; those that no night catches up are given up.
+    planned, and those that are caught up, whether they are known or not; what no night catches up
+    is given up.
     """
     nightly, night = account.nightly, windows.night_of(newest_due)
     assert nightly is not None
     known = ledger().days.newest(account.alias)
+    # Whatever else is known: somebody may have asked for a later day before the first night.
+    wanted = set(windows.due_days(newest_due, None, nightly.catchup_days))
+    wanted.update(windows.due_days(newest_due, known, nightly.catchup_days))
     rows = [
         day_row(account.alias, day, gave_up=(night - day).days > nightly.catchup_days)
-        for day in windows.due_days(newest_due, known, nightly.catchup_days)
+        for day in sorted(wanted)
     ]
-    if rows and known is not None:
-        (before,) = ledger().days.of(account.alias, known, known)
-        # Where days are counted by another time zone now, no hour is left between them.
-        start = min(rows[0].window_start, before.window_end)
-        rows[0] = replace(rows[0], window_start=start)
-    return rows
+    return rows if known is None else _joined(rows, known)
+
+
+def _joined(rows: list[Day], known: date) -> list[Day]:
+    """Where days are counted by another time zone now, no hour is left after the last one that is
+    ``known``.
+    """
+    found = ledger().days.of(rows[0].account, known, known) if rows else []
+    ends = {row.day: row.window_end for row in found}
+    return [
+        replace(row, window_start=min(row.window_start, ends.get(row.day - _DAY, row.window_start)))
+        for row in rows
+    ]
 
 
 def day_row(alias: str, day: date, *, gave_up: bool) -> Day:
@@ -107,9 +120,12 @@ def day_request(day: Day) -> Request:
 
 
 def _earlier(account: VonageAccount, day: date, now: datetime) -> list[Day]:
-    if account.nightly is None:
+    """What is passed over where the plan goes on after ``day``."""
+    known = ledger().days.newest(account.alias)
+    if account.nightly is None or known is None:
         return []
-    return unplanned(account, max(day, windows.newest_due(account.nightly, now)))
+    newest_due = max(day, windows.newest_due(account.nightly, now))
+    return [row for row in unplanned(account, newest_due) if row.day > known]
 
 
 def reopen(job: Job, *, by: str) -> tuple[Job, int | None]:

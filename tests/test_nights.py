@@ -353,6 +353,24 @@ def test_a_day_that_a_person_asks_for_hides_no_other(
         assert told not in {one["cause"] for one in house.ledger.alerts.all_open()}
 
 
+def test_who_asks_before_the_first_night_takes_nothing_from_it(
+    deploy: Deploy, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An account is new, and somebody asks for yesterday at once: the first night catches up the
+    days before all the same.
+    """
+    account = simulators.vonage.account(username="john.doe@vbc.prod")
+    house = deploy(account_toml("india", account.configuration(), {"catchup_days": 3}))
+    house.ledger.identity.prepare()
+    with planner(house, monkeypatch) as plan:
+        open_day("india", yesterday(), by="operator")
+        assert days_of(house, "india") == {yesterday(): "running"}
+        plan(yesterday())
+    assert days_of(house, "india") == dict.fromkeys(
+        [yesterday() - n * DAY for n in range(3)], "running"
+    )
+
+
 def test_days_counted_by_another_time_zone_leave_no_hour_between(
     deploy: Deploy, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
