@@ -25,10 +25,12 @@ from __future__ import annotations
 class JobError(Exception):
     """Root; its only argument is the message.
 
-    ``contradicts`` is the path in the archive where something else stands than was to be kept.
+    ``contradicts`` is the path in the archive where something else stands than was to be kept;
+    ``is_outcome`` is false where a job may still come to another end.
     """
 
     contradicts: str | None = None
+    is_outcome = True
 
 
 class InvalidArgument(JobError):

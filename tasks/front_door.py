@@ -18,7 +18,7 @@ from ledger.errors import LedgerAway, LedgerError
 from ledger.job import Job
 from ledger.requests import Request
 
-from . import errors
+from . import errors, told
 from .arguments import Arguments, check_task_id, parse
 from .attempt import Run
 from .hints import finished, heed, replay, show_waiting
@@ -61,7 +61,7 @@ class JobTask(Task):
 
     def on_failure(self, exc: Any, task_id: str, _args: Any, _kwargs: Any, _einfo: Any) -> None:
         """Celery stored the exception; where it is none of ours, it is not the job's outcome."""
-        if isinstance(exc, errors.JobError):
+        if isinstance(exc, errors.JobError) and exc.is_outcome:
             _answered(task_id)
 
 
@@ -79,9 +79,10 @@ def job_task(
             job_id = self.request.get(JOB_HEADER)
             if job_id:
                 return heed(self, run, job_id, self.request.get(NUMBER_HEADER))
-            if at_once:
-                return _asked_at_once(self, run, arguments, request_of, positional, given)
-            return _asked(self, arguments, request_of, positional, given)
+            with told.nothing_else(but=told.AWAY):
+                if at_once:
+                    return _asked_at_once(self, run, arguments, request_of, positional, given)
+                return _asked(self, arguments, request_of, positional, given)
 
         body.__doc__ = run.__doc__
         return shared_task(name=f"earwitness.{kind}", bind=True, base=JobTask, typing=False)(body)
@@ -109,10 +110,11 @@ def plain_task(
 
         def body(_task: Task, *positional: Any, **given: Any) -> Any:
             _refuse_positional(positional)
-            try:
-                return answer(_parsed(arguments, given))
-            except LedgerError as error:
-                raise _public(error) from None
+            with told.nothing_else():
+                try:
+                    return answer(_parsed(arguments, given))
+                except LedgerError as error:
+                    raise told.of_ledger(error) from None
 
         body.__doc__ = answer.__doc__
         return shared_task(
@@ -141,7 +143,7 @@ def _asked(
     try:
         job, number = _patiently(lambda: _opened(_made(request_of, asked, task), task, notify))
     except LedgerError as error:
-        raise _public(error) from None
+        raise told.of_ledger(error) from None
     of_task(job_id=job.job_id, account=job.account)
     if job.ended:
         return replay(job)
@@ -171,7 +173,7 @@ def _asked_at_once(
     try:
         job, lease = _patiently(lambda: ledger().work.begin(request, by=by, notify=notify))
     except LedgerError as error:
-        raise _public(error) from None
+        raise told.of_ledger(error) from None
     of_task(job_id=job.job_id, account=job.account)
     if lease is not None:
         return finished(task, run, job, lease)
@@ -247,13 +249,3 @@ def _refuse_positional(positional: tuple[Any, ...]) -> None:
         raise errors.InvalidArgument(
             "not done: arguments: send keyword arguments only (kwargs={...}); nothing was opened"
         )
-
-
-def _public(error: LedgerError) -> errors.JobError:
-    named = {
-        "RequestConflict": errors.RequestConflict,
-        "CapReached": errors.CapReached,
-        "NoSuchJob": errors.NoSuchJob,
-        "LedgerAway": errors.Unreachable,
-    }
-    return named.get(type(error).__name__, errors.InvalidArgument)(str(error))

@@ -1,0 +1,54 @@
+"""What callers are told: exceptions of ours and no others, whatever happened.
+
+Celery keeps an exception's arguments in Redis, and hands it to callers who may lack its class.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from celery.exceptions import Ignore, Reject
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from ledger.errors import LedgerError
+
+from . import errors
+
+_log = logging.getLogger(__name__)
+
+#: Redis away and the like: of a job, the result backend keeps it to itself and answers later.
+AWAY = (OperationalError, RedisError, OSError)
+
+_OF_THE_LEDGER = {
+    "RequestConflict": errors.RequestConflict,
+    "CapReached": errors.CapReached,
+    "NoSuchJob": errors.NoSuchJob,
+    "LedgerAway": errors.Unreachable,
+}
+
+
+def of_ledger(error: LedgerError) -> errors.JobError:
+    """What a caller is told of an error of the ledger's."""
+    return _OF_THE_LEDGER.get(type(error).__name__, errors.InvalidArgument)(str(error))
+
+
+@contextmanager
+def nothing_else(*, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Raise Uncertain, which tells the kind of what happened and no more, in place of an exception
+    that nobody foresaw, ``but`` of these; the log has it whole. Of a job it is not the outcome.
+    """
+    try:
+        yield
+    except (errors.JobError, Ignore, Reject, *but):
+        raise
+    except Exception as error:  # noqa: BLE001 - logged; its own text may hold anything
+        _log.exception("a task stopped at something unforeseen")
+        failure = errors.Uncertain(
+            f"unknown: unforeseen ({type(error).__name__}); the worker's log says more; the same "
+            "request id may be sent again"
+        )
+        failure.is_outcome = False
+        raise failure from None
