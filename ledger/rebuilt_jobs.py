@@ -1,0 +1,176 @@
+"""Jobs that a ledger learns again, with their calls and recordings.
+
+What was known is added once: an end that the ledger knows is never replaced by another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, and_, insert, literal, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from . import states
+from .call_outcomes import UNKNOWN
+from .database import now
+from .instructions import COMPLETED
+from .job import COLUMNS, FINGERPRINT_VERSION, Job, fingerprint
+from .known import KnownCall, KnownJob, KnownRecording
+from .schema import audit, call_days, calls, instructions, jobs, obligations
+from .transitions import ended
+
+
+def take_job(connection: Connection, known: KnownJob, by: str) -> bool:
+    """Add a job, or bring one to its known end; whether that was news."""
+    news = _inserted(connection, known, by) or _caught_up(connection, known, by)
+    if known.call is not None:
+        _call(connection, known.job_id, known.account, known.call)
+    if known.recording is not None and news:
+        _recording(connection, known, known.recording)
+    return news
+
+
+def _inserted(connection: Connection, known: KnownJob, by: str) -> bool:
+    names = ("job_id", "kind", "account", "request_id", "parameters", "queue", "state", "reason")
+    values = {name: getattr(known, name) for name in names}
+    row = connection.execute(
+        _dialect(connection)
+        .insert(jobs)
+        .values(
+            **values,
+            error=known.error,
+            result=known.result,
+            task_id=known.job_id,
+            fingerprint=fingerprint(known.parameters),
+            fingerprint_version=FINGERPRINT_VERSION,
+            work={},
+            attempts=0,
+            takeovers=0,
+            cancel_requested=False,
+            open_parts=0,
+            hint_no=0,
+            created_at=known.created_at,
+            updated_at=known.updated_at,
+        )
+        .on_conflict_do_nothing()
+        .returning(jobs.c.job_id)
+    )
+    if row.one_or_none() is None:
+        return False
+    # At the time when it came to this: since then a decision may be waited for.
+    connection.execute(
+        insert(audit).values(
+            job_id=known.job_id,
+            at=known.updated_at,
+            from_state=None,
+            to_state=known.state,
+            by=by,
+            why=f"found in the archive: {known.source}",
+        )
+    )
+    return True
+
+
+def _caught_up(connection: Connection, known: KnownJob, by: str) -> bool:
+    """Bring a job that had not ended when the copy of this ledger was made to its known end."""
+    final = (states.DONE, states.FAILED, states.CANCELLED)
+    before = connection.execute(
+        select(jobs.c.state)
+        .where(jobs.c.job_id == known.job_id, jobs.c.state.not_in(final))
+        .with_for_update(key_share=True)
+    ).scalar_one_or_none()
+    if before is None or (before == known.state == states.NEEDS_DECISION):
+        return False
+    row = connection.execute(
+        update(jobs)
+        .where(jobs.c.job_id == known.job_id, jobs.c.state == before)
+        .values(
+            state=known.state,
+            reason=known.reason or f"found in the archive: {known.source}",
+            error=known.error,
+            result=known.result,
+            next_attempt_at=None,
+            lease_token=None,
+            lease_until=None,
+            transfer=None,
+            updated_at=now(),
+        )
+        .returning(*COLUMNS)
+    ).one()
+    if known.call is not None:
+        # Before the end is written: what was sent is not given back to the cap.
+        _call(connection, known.job_id, known.account, known.call)
+    ended(connection, Job.of(row), before, by=by, own_task=None)
+    return True
+
+
+def _call(connection: Connection, job_id: str, account: str, call: KnownCall) -> None:
+    c = calls.c
+    connection.execute(
+        _dialect(connection)
+        .insert(calls)
+        .values(job_id=job_id, receipts=-1)
+        .on_conflict_do_nothing(index_elements=["job_id"])
+    )
+    values = {name: value for name, value in asdict(call).items() if name != "reserved_on"}
+    # Its sender seemed dead to the restored ledger, and has left its answer in the archive.
+    doubted = and_(
+        c.receipts == call.receipts, c.outcome == UNKNOWN, literal(call.outcome != UNKNOWN)
+    )
+    row = connection.execute(
+        update(calls)
+        .where(c.job_id == job_id, (c.receipts < call.receipts) | doubted)
+        .values({**values, "answer": call.answer or None})
+        .returning(c.reserved_on)
+    ).one_or_none()
+    _settle_receipts(connection, job_id, call.receipts)
+    if row is None or row.reserved_on is not None or call.reserved_on is None:
+        return
+    connection.execute(update(calls).where(c.job_id == job_id).values(reserved_on=call.reserved_on))
+    connection.execute(
+        _dialect(connection)
+        .insert(call_days)
+        .values(account=account, day=call.reserved_on, calls=1)
+        .on_conflict_do_update(
+            index_elements=["account", "day"], set_={"calls": call_days.c.calls + 1}
+        )
+    )
+
+
+def _settle_receipts(connection: Connection, job_id: str, receipts: int) -> None:
+    """What the archive holds already is owed no more, whatever it was to say."""
+    o = obligations.c
+    owed = connection.execute(
+        select(o.id, o.payload).where(
+            o.job_id == job_id, o.kind == "receipt", o.discharged_at.is_(None)
+        )
+    )
+    there = [row.id for row in owed.all() if row.payload["number"] <= receipts]
+    connection.execute(
+        update(obligations)
+        .where(o.id.in_(there))
+        .values(discharged_at=now(), reason="the archive held it")
+    )
+
+
+def _recording(connection: Connection, known: KnownJob, recording: KnownRecording) -> None:
+    connection.execute(
+        insert(instructions).values(
+            token=recording.token,
+            # The start itself is not in the archive: the collection stands in for it.
+            job_id=known.job_id,
+            collect_job_id=known.job_id,
+            account=known.account,
+            call_id=recording.call_id,
+            control=recording.control,
+            parameters={},
+            state=COMPLETED,
+            created_at=known.created_at,
+            completed_at=known.updated_at,
+        )
+    )
+
+
+def _dialect(connection: Connection) -> Any:
+    return postgresql if connection.dialect.name == "postgresql" else sqlite
