@@ -6,9 +6,8 @@ import uuid
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, case, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from .database import Database, now
+from .database import Database, insert_into, now
 from .schema import accounts
 
 
@@ -180,9 +179,8 @@ class Accounts:
 
 
 def _ensure(connection: Connection, alias: str) -> None:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     connection.execute(
-        dialect.insert(accounts)
+        insert_into(connection, accounts)
         .values(alias=alias, token_version=0)
         .on_conflict_do_nothing(index_elements=["alias"])
     )

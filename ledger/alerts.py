@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, case, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from . import states
-from .database import Database, now
+from .database import Database, insert_into, now
 from .errors import NotPossible
 from .job import iso
 from .obligations import owe
@@ -65,7 +64,6 @@ def archive_contradiction(path: str, account: str, message: str, job_id: str | N
 
 def open_alert(connection: Connection, alert: Alert) -> bool:
     """Note that a cause is there, and owe the word of it where it is news; whether it is."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     c = alerts.c
     said = {
         "kind": alert.kind,
@@ -76,7 +74,7 @@ def open_alert(connection: Connection, alert: Alert) -> bool:
     }
     again = c.closed_at.is_not(None)
     row = connection.execute(
-        dialect.insert(alerts)
+        insert_into(connection, alerts)
         .values(cause=alert.cause, opened_at=now(), repeated=0, **said)
         .on_conflict_do_update(
             index_elements=["cause"],

@@ -7,9 +7,8 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from .database import now
+from .database import insert_into, now
 from .errors import CapReached
 from .schema import call_days, calls
 
@@ -34,9 +33,8 @@ def reserve(connection: Connection, account: str, cap: Cap) -> date:
     left: so whoever is told of the cap is told at once, and nothing was opened.
     """
     day = cap.today(connection)
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     connection.execute(
-        dialect.insert(call_days)
+        insert_into(connection, call_days)
         .values(account=account, day=day, calls=0)
         .on_conflict_do_nothing(index_elements=["account", "day"])
     )

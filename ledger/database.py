@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import stamina
-from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url, select
+from sqlalchemy import Connection, Double, Engine, Table, create_engine, event, make_url, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.compiler import compiles
@@ -45,6 +46,12 @@ _AFTER_COMMIT = "after commit"
 def once_committed(connection: Connection, call: Callable[[], None]) -> None:
     """Call this when the transaction of `Database.write` is committed, and only then."""
     connection.info.setdefault(_AFTER_COMMIT, []).append(call)
+
+
+def insert_into(connection: Connection, table: Table) -> Any:
+    """An INSERT in the words of this connection's database, which knows ON CONFLICT."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)
 
 
 class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is

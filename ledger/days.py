@@ -8,12 +8,11 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from . import states
 from .alert_causes import given_up
 from .alerts import open_alert
-from .database import Database, now
+from .database import Database, insert_into, now
 from .job import Job
 from .requests import Request, insert_job
 from .schema import days, jobs
@@ -181,10 +180,9 @@ def _insert_all(connection: Connection, account: str, wanted: Sequence[Day]) -> 
 
 def _insert(connection: Connection, day: Day) -> bool:
     """Whether the day was not there yet."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     values = {name: getattr(day, name) for name in Day.__dataclass_fields__}
     inserted = connection.execute(
-        dialect.insert(days)
+        insert_into(connection, days)
         .values(**values, listings=0)
         .on_conflict_do_nothing(index_elements=["account", "day"])
     )

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from . import quarantine
-from .database import Database
+from .database import Database, insert_into
 from .days import Day
 from .errors import NotPossible
 from .known import KnownDay, KnownJob, OwedEntry
@@ -110,9 +109,8 @@ def _day(connection: Connection, known: KnownDay) -> bool:
         "completed_by": known.completed_by,
         "listings": known.listings,
     }
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     inserted = connection.execute(
-        dialect.insert(days)
+        insert_into(connection, days)
         .values(**values)
         .on_conflict_do_nothing(index_elements=["account", "day"])
         .returning(days.c.day)

@@ -6,14 +6,12 @@ What was known is added once: an end that the ledger knows is never replaced by 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 from sqlalchemy import Connection, and_, insert, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from . import states
 from .call_outcomes import UNKNOWN
-from .database import now
+from .database import insert_into, now
 from .instructions import COMPLETED
 from .job import COLUMNS, FINGERPRINT_VERSION, Job, fingerprint
 from .known import KnownCall, KnownJob, KnownRecording
@@ -35,8 +33,7 @@ def _inserted(connection: Connection, known: KnownJob, by: str) -> bool:
     names = ("job_id", "kind", "account", "request_id", "parameters", "queue", "state", "reason")
     values = {name: getattr(known, name) for name in names}
     row = connection.execute(
-        _dialect(connection)
-        .insert(jobs)
+        insert_into(connection, jobs)
         .values(
             **values,
             error=known.error,
@@ -108,8 +105,7 @@ def _caught_up(connection: Connection, known: KnownJob, by: str) -> bool:
 def _call(connection: Connection, job_id: str, account: str, call: KnownCall) -> None:
     c = calls.c
     connection.execute(
-        _dialect(connection)
-        .insert(calls)
+        insert_into(connection, calls)
         .values(job_id=job_id, receipts=-1)
         .on_conflict_do_nothing(index_elements=["job_id"])
     )
@@ -129,8 +125,7 @@ def _call(connection: Connection, job_id: str, account: str, call: KnownCall) ->
         return
     connection.execute(update(calls).where(c.job_id == job_id).values(reserved_on=call.reserved_on))
     connection.execute(
-        _dialect(connection)
-        .insert(call_days)
+        insert_into(connection, call_days)
         .values(account=account, day=call.reserved_on, calls=1)
         .on_conflict_do_update(
             index_elements=["account", "day"], set_={"calls": call_days.c.calls + 1}
@@ -170,7 +165,3 @@ def _recording(connection: Connection, known: KnownJob, recording: KnownRecordin
             completed_at=known.updated_at,
         )
     )
-
-
-def _dialect(connection: Connection) -> Any:
-    return postgresql if connection.dialect.name == "postgresql" else sqlite

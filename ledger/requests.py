@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from . import states
 from .cap import Cap, reserve
-from .database import Database, now
+from .database import Database, insert_into, now
 from .errors import RequestConflict
 from .instructions import ARMED
 from .job import FINGERPRINT_VERSION, Job, fingerprint, job_id
@@ -214,9 +213,8 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
 
 def next_hint(connection: Connection, queue: str) -> int:
     """The next number of a queue's hints; a later number was published later."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = (
-        dialect.insert(queues)
+        insert_into(connection, queues)
         .values(queue=queue, last_no=1, taken_no=0)
         .on_conflict_do_update(index_elements=["queue"], set_={"last_no": queues.c.last_no + 1})
         .returning(queues.c.last_no)
