@@ -6,19 +6,14 @@ import json
 import logging
 import re
 import socket
-import ssl
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from celery import Celery, current_app
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from sqlalchemy import update
 
 from archive.errors import Contradiction, Damaged
@@ -33,6 +28,7 @@ from tasks.consequences import public
 from tasks.duties import discharge_due
 
 from .alert_receiver import AlertReceiver
+from .certificates import unknown
 from .deployment import ROOT, Deployment, account_toml, eventually
 from .ledger_calls import SAID_OK, owed, sending
 from .ledgers import pass_time
@@ -223,7 +219,7 @@ def test_nobody_else_is_told(here: Callable[..., Ledger], tmp_path: Path) -> Non
     """A certificate that nobody vouches for, and a port on which nobody listens: nothing is sent,
     and the reason names the kind of failure alone.
     """
-    with AlertReceiver(_unknown_certificate(tmp_path)) as stranger:
+    with AlertReceiver(unknown(tmp_path, "127.0.0.1")) as stranger:
         ledger = here(stranger.url)
         ledger.alerts.open(REFUSED)
         discharge_due()
@@ -310,31 +306,6 @@ def test_the_address_is_a_secret(
         root.handlers[:], root.level = handlers, level
         logging.captureWarnings(False)
     assert "k3y" not in capsys.readouterr().err
-
-
-def _unknown_certificate(folder: Path) -> ssl.SSLContext:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    (folder / "key.pem").write_bytes(pem + certificate.public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "key.pem")
-    return context
 
 
 def test_three_nights_of_one_incomplete_day(

@@ -6,19 +6,16 @@ import contextlib
 import json
 import re
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from .certificates import unknown
 from .deployment import Deployment, account_toml
 from .servers import free_port
 from .simulators import Simulators
@@ -47,14 +44,13 @@ LAX = {"verify_tls": False, "username": "other"}
 
 
 class Secure:
-    """A server with a certificate that nobody signed; what each client sent, None where it went
+    """A server with a certificate of nobody known; what each client sent, None where it went
     away before TLS stood.
     """
 
     def __init__(self, folder: Path) -> None:
         self.read: list[bytes | None] = []
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(_certificate(folder))
+        self._context = unknown(folder, "localhost")
         self._listener = socket.create_server(("localhost", 0))
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve)
@@ -77,33 +73,6 @@ class Secure:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join(20)
         self._listener.close()
-
-
-def _certificate(folder: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "server.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    return file
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -17,14 +15,12 @@ from urllib.parse import unquote
 import httpcore
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from config.accounts import GsmblockchainAccount
 from providers.errors import ProviderError, Unreachable
 from providers.gsmblockchain import Placed, Refused, Unanswered
 
+from .certificates import unknown
 from .gsmblockchain_calls import (
     COMPANY_ID,
     COMPANY_NAME,
@@ -222,7 +218,7 @@ def test_a_failed_handshake_is_unreachable(serve: Serve) -> None:
 
 def test_a_certificate_is_verified_unless_told_otherwise(tmp_path: Path) -> None:
     """One that nobody vouches for gets no password, but where the account allows it."""
-    certified, hook = _certified(tmp_path), Hook()
+    certified, hook = unknown(tmp_path, "127.0.0.1"), Hook()
     with serving(answering(), certified=certified) as server:
         error = failing(account(server.url), hook)
         assert type(error) is Unreachable
@@ -231,33 +227,6 @@ def test_a_certificate_is_verified_unless_told_otherwise(tmp_path: Path) -> None
         assert call(account(server.url, verify_tls=False), hook).platform_phone == "912080202"
     assert hook.calls == 1
     assert len(server.received) == 1
-
-
-def _certified(directory: Path) -> ssl.SSLContext:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    (directory / "server.pem").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
-        + certificate.public_bytes(pem)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(directory / "server.pem")
-    return context
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n"

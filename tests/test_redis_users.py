@@ -19,11 +19,12 @@ from redis.exceptions import NoPermissionError
 
 from earwitness_client import Earwitness, NotQueued
 
+from .certificates import Authority
 from .deployment import ROOT, Deployment, Process, account_toml, eventually
 from .redis_page import PASSWORD, denied, make_users
 from .servers import Valkey, free_port
 from .simulators import Simulators
-from .tls_tunnel import Authority, Tunnel
+from .tls_tunnel import Tunnel
 
 DAY = date(2026, 11, 10)
 LOGIN = ("ops", "flower-pass/word")
