@@ -20,7 +20,7 @@ from ledger.known import KnownDay, KnownJob
 from . import retrieval
 from .archived_days import archived_day, gaps, settle_seconds
 from .archived_manifests import Folder, Manifest
-from .arguments import utc_text
+from .fields import utc_text
 from .resources import store
 from .trusted import Trusted
 

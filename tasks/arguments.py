@@ -2,74 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from datetime import datetime
+from typing import Any, Literal, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import InvalidArgument
-
-Moment = TypeVar("Moment", date, datetime)
-
-
-def _unreserved(request_id: str) -> str:
-    if request_id.startswith("day:"):
-        raise ValueError("ids that begin with day: are reserved for the days' own jobs")
-    return request_id
-
-
-#: The caller's idempotency key, without personal data.
-RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$"), AfterValidator(_unreserved)]
-
-
-def _writable(value: str) -> str:
-    """Refuses what no database and no address can hold. Raises ValueError."""
-    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError("holds a NUL or half of a character")
-    return value
-
-
-def _text(value: Any) -> Any:
-    # The vendor's own samples give caller_id and extension as numbers (seed 004).
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _instant(value: Any) -> Any:
-    if isinstance(value, int | float):
-        raise ValueError(  # noqa: TRY004 - pydantic turns only ValueError into its own
-            "must be a text such as 2026-11-20T00:00:00Z, with an offset"
-        )
-    return value
-
-
-def _in_range(value: Moment) -> Moment:
-    # In no time zone does it leave what Python can count, and a provider's clock began in 1970.
-    if not 1970 <= value.year < 9999:
-        raise ValueError("must lie between 1970 and 9998")
-    return value
-
-
-Text = Annotated[
-    str,
-    BeforeValidator(_text),
-    Field(min_length=1, max_length=200),
-    AfterValidator(_writable),
-]
-#: The name of an account, or the id of a job or a task.
-Id = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_writable)]
-Day = Annotated[date, AfterValidator(_in_range)]
-Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_in_range)]
-Milliseconds = Annotated[int, Field(ge=0, strict=True)]
+from .fields import Day, Id, Instant, Milliseconds, RequestId, Text, Words, utc_text
 
 
 class Arguments(BaseModel):
@@ -81,8 +20,8 @@ class Arguments(BaseModel):
 class Notify(Arguments):
     """Where the end of a job is told: a task of the caller's own, on a queue of its own."""
 
-    task: str = Field(min_length=1, max_length=200)
-    queue: str = Field(min_length=1, max_length=200)
+    task: Id
+    queue: Id
 
 
 class JobArguments(Arguments):
@@ -147,12 +86,12 @@ class StartRecording(JobArguments):
     view_id: Text | None = None
     extension: Text | None = None
     user_id: Text | None = None
-    announcement: str | None = Field(None, min_length=1, max_length=1000)
+    announcement: Words | None = Field(None, min_length=1, max_length=1000)
     max_seconds: int | None = Field(None, ge=1, strict=True)
     silence_seconds: int | None = Field(None, ge=1, strict=True)
     finish_digits: Text | None = None
     hang_up_after_seconds: int | None = Field(None, ge=0, strict=True)
-    finished_url: str | None = Field(None, min_length=1, max_length=2000)
+    finished_url: Words | None = Field(None, min_length=1, max_length=2000)
 
 
 class StopRecording(JobArguments):
@@ -199,7 +138,7 @@ class DeleteRecording(JobArguments):
     """``earwitness.recording.delete``."""
 
     recording_id: Text
-    reason: str | None = Field(None, min_length=1, max_length=1000)
+    reason: Words | None = Field(None, min_length=1, max_length=1000)
     unarchived: bool = False
 
     @model_validator(mode="after")
@@ -254,16 +193,16 @@ class NameJob(Arguments):
 class RetryJob(NameJob):
     """``earwitness.job.retry``."""
 
-    by: str = Field(min_length=1, max_length=200)
-    note: str = Field(min_length=1, max_length=1000)
+    by: Id
+    note: Words = Field(min_length=1, max_length=1000)
 
 
 class ResolveJob(NameJob):
     """``earwitness.job.resolve``."""
 
     outcome: Literal["placed", "not_placed"]
-    by: str = Field(min_length=1, max_length=200)
-    note: str = Field(min_length=1, max_length=1000)
+    by: Id
+    note: Words = Field(min_length=1, max_length=1000)
 
 
 class VerifyArchive(Arguments):
@@ -292,25 +231,3 @@ def parse(model: type[Model], arguments: dict[str, Any]) -> Model:
         name = ".".join(str(part) for part in first["loc"]) or "arguments"
         sentence = first["msg"].removeprefix("Value error, ")
         raise InvalidArgument(f"not done: {name}: {sentence}") from None
-
-
-def check_task_id(task_id: str, *, is_key: bool) -> None:
-    """See that the ledger can hold a task's id and, where it ``is_key``, that it may serve as
-    request id: what is no request id may be the ledger's own name for another job. Raises
-    InvalidArgument.
-    """
-    kind: Any = RequestId if is_key else Id
-    try:
-        TypeAdapter(kind).validate_python(task_id)
-    except ValidationError as error:
-        sentence = error.errors(include_input=False, include_url=False)[0]["msg"]
-        name, advice = ("request_id", "; give one") if is_key else ("task_id", "")
-        raise InvalidArgument(
-            f"not done: {name}: the task's own id does not serve: "
-            f"{sentence.removeprefix('Value error, ')}{advice}; nothing was opened"
-        ) from None
-
-
-def utc_text(instant: datetime) -> str:
-    """An instant as ``yyyy-MM-ddTHH:mm:ssZ``, the form that the vendor documents (seed 004)."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

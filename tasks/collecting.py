@@ -18,9 +18,10 @@ from ledger.requests import Request
 from providers.errors import NotFound, ProviderError
 
 from . import errors
-from .arguments import JobArguments, Text
+from .arguments import JobArguments
 from .attempt import Attempt, Ended, Wait
 from .consequences import consequences
+from .fields import Text
 from .front_door import job_task
 from .ozeki import client, ozeki_account
 from .resources import ledger

@@ -14,7 +14,7 @@ from ledger.job import Job
 from ledger.requests import Request
 
 from . import errors, windows
-from .arguments import utc_text
+from .fields import utc_text
 from .resources import ledger, vonage_account
 
 _DAY = timedelta(days=1)

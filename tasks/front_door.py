@@ -19,8 +19,9 @@ from ledger.job import Job
 from ledger.requests import Request
 
 from . import errors, told
-from .arguments import Arguments, check_task_id, parse
+from .arguments import Arguments, parse
 from .attempt import Run
+from .fields import check_task_id
 from .hints import finished, heed, replay, show_waiting
 from .message import JOB_HEADER, NUMBER_HEADER, publish_first
 from .resources import ledger, stopping

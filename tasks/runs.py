@@ -8,7 +8,7 @@ from typing import Any
 from archive import layout
 from ledger.job import Job
 
-from .arguments import utc_text
+from .fields import utc_text
 
 
 def provider_filters(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -227,6 +227,12 @@ def test_what_no_ledger_can_hold_is_refused_in_words(house: House) -> None:
         ("recording.download", {"recording_id": "1\ud800"}, "recording_id"),
         ("recording.download", {"recording_id": "1\0"}, "recording_id"),
         ("recording.download", {"recording_id": "1", "account": "i\ud800"}, "account"),
+        ("recording.delete", {"recording_id": "1", "reason": "why\0"}, "reason"),
+        (
+            "recording.download",
+            {"recording_id": "1", "notify": {"task": "told", "queue": "q\ud800"}},
+            "notify.queue",
+        ),
         ("export.create", {"filters": {"start:gte": "0001-01-01T00:00:00+14:00"}}, "start:gte"),
         ("export.run", {"day": "0001-01-01"}, "day"),
     ):

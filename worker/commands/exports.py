@@ -14,8 +14,8 @@ from ledger import states
 from ledger.job import Job
 from ledger.ledger import Ledger
 from tasks import windows
-from tasks.arguments import utc_text
 from tasks.days import day_row, open_day
+from tasks.fields import utc_text
 from tasks.message import publish_first
 from tasks.resources import vonage_account
 

@@ -13,7 +13,7 @@ from config.settings import Settings
 from providers.errors import NotReady
 from providers.vonage import Vonage
 from tasks import windows
-from tasks.arguments import utc_text
+from tasks.fields import utc_text
 
 #: How long one export is waited for.
 _PATIENCE_SECONDS = 900.0

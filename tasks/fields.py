@@ -1,0 +1,93 @@
+"""What single arguments may be: texts, ids, days and instants that the ledger can hold."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
+
+from .errors import InvalidArgument
+
+Moment = TypeVar("Moment", date, datetime)
+
+
+def _unreserved(request_id: str) -> str:
+    if request_id.startswith("day:"):
+        raise ValueError("ids that begin with day: are reserved for the days' own jobs")
+    return request_id
+
+
+#: The caller's idempotency key, without personal data.
+RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$"), AfterValidator(_unreserved)]
+
+
+def _writable(value: str) -> str:
+    """Refuses what no database and no address can hold. Raises ValueError."""
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("holds a NUL or half of a character")
+    return value
+
+
+def _text(value: Any) -> Any:
+    # The vendor's own samples give caller_id and extension as numbers (seed 004).
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _instant(value: Any) -> Any:
+    if isinstance(value, int | float):
+        raise ValueError(  # noqa: TRY004 - pydantic turns only ValueError into its own
+            "must be a text such as 2026-11-20T00:00:00Z, with an offset"
+        )
+    return value
+
+
+def _in_range(value: Moment) -> Moment:
+    # In no time zone does it leave what Python can count, and a provider's clock began in 1970.
+    if not 1970 <= value.year < 9999:
+        raise ValueError("must lie between 1970 and 9998")
+    return value
+
+
+Text = Annotated[
+    str,
+    BeforeValidator(_text),
+    Field(min_length=1, max_length=200),
+    AfterValidator(_writable),
+]
+#: What people and applications write; each field says how much of it.
+Words = Annotated[str, AfterValidator(_writable)]
+#: The name of an account or of a person, or the id of a job or a task.
+Id = Annotated[Words, Field(min_length=1, max_length=200)]
+Day = Annotated[date, AfterValidator(_in_range)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_in_range)]
+Milliseconds = Annotated[int, Field(ge=0, strict=True)]
+
+
+def check_task_id(task_id: str, *, is_key: bool) -> None:
+    """See that the ledger can hold a task's id and, where it ``is_key``, that it may serve as
+    request id: what is no request id may be the ledger's own name for another job. Raises
+    InvalidArgument.
+    """
+    kind: Any = RequestId if is_key else Id
+    try:
+        TypeAdapter(kind).validate_python(task_id)
+    except ValidationError as error:
+        sentence = error.errors(include_input=False, include_url=False)[0]["msg"]
+        name, advice = ("request_id", "; give one") if is_key else ("task_id", "")
+        raise InvalidArgument(
+            f"not done: {name}: the task's own id does not serve: "
+            f"{sentence.removeprefix('Value error, ')}{advice}; nothing was opened"
+        ) from None
+
+
+def utc_text(instant: datetime) -> str:
+    """An instant as ``yyyy-MM-ddTHH:mm:ssZ``, the form that the vendor documents (seed 004)."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
