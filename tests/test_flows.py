@@ -1,0 +1,76 @@
+"""What happens between the modules: answers that are lost, looks that cross, disks that fill up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from .deployment import Deployment, account_toml, eventually
+from .simulators import Simulators
+from .test_deletions import ago
+from .test_nights import DAY as A_DAY
+from .test_nights import ZONE, manifests, planner, settled, yesterday
+from .test_tasks import DAY, House, opened
+
+Deploy = Callable[..., Deployment]
+
+
+def test_a_deletion_whose_answer_was_lost_is_known_as_done(
+    deploy: Deploy, simulators: Simulators
+) -> None:
+    """The provider deletes the recording and its answer is lost: sent again, it is gone, and that
+    is what was wanted; the job is done and names its proof.
+    """
+    with opened(deploy, simulators, allow_delete=True) as house:
+        house.ask("recording.download", recording_id=house.ids[0])
+        eventually(lambda: not house.house.ledger.obligations.waiting())
+        house.account.fault("delete", "reset", times=1, when="after")
+        ended = house.ask("recording.delete", recording_id=house.ids[0])
+        assert isinstance(ended, dict), ended
+        assert ended["archived_as"].endswith(f"{house.ids[0]}.json")
+        assert len(simulators.log.effects("recording_deleted")) == 1
+
+
+def test_what_a_last_look_found_is_deleted_as_well(
+    deploy: Deploy, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day was deleted at the provider, and a later look archives one more of its recordings: that
+    is deleted too when its time has come.
+    """
+    day = yesterday() - A_DAY
+    account = simulators.vonage.account(username="john.doe@vbc.prod")
+    account.seed(day, ZONE, 2)
+    account.configure(ready_after_polls=0)
+    accounts = account_toml(
+        "india",
+        {**account.configuration(), "allow_delete": True},
+        {"catchup_days": 2, "delete_after_days": 1},
+    )
+    house = deploy(accounts)
+    house.worker()
+
+    def deletions() -> list[str]:
+        return [job.state for job in house.ledger.jobs.jobs(kind="recording.delete")]
+
+    with planner(house, monkeypatch) as plan:
+        plan(day)
+        settled(house, "india", day, "complete")
+        eventually(lambda: not house.ledger.obligations.waiting())
+        ago(house, 3)
+        plan(day)
+        eventually(lambda: deletions() == ["done"] * 2, what="the day was not deleted")
+        late = account.add({"start": f"{day}T06:00:00+00:00"})
+        plan(day + A_DAY)
+        eventually(lambda: len(manifests(house, "india", day)) == 2)
+        settled(house, "india", day, "complete")
+        eventually(lambda: not house.ledger.obligations.waiting())
+        ago(house, 5)
+        plan(day + A_DAY)
+        plan(day + A_DAY)
+        eventually(lambda: deletions() == ["done"] * 3, within=8, what="the late one is still there")
+    deleted = simulators.log.effects("recording_deleted")
+    assert str(late["id"]) in {str(effect["recording_id"]) for effect in deleted}
