@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import date, timedelta
-from typing import Any
+from collections.abc import Callable
 
 import pytest
+from sqlalchemy import update
+
+from archive import layout
+from archive.store import Stored
+from ledger.schema import obligations
 
 from .deployment import Deployment, account_toml, eventually
 from .simulators import Simulators
@@ -71,6 +73,36 @@ def test_what_a_last_look_found_is_deleted_as_well(
         ago(house, 5)
         plan(day + A_DAY)
         plan(day + A_DAY)
-        eventually(lambda: deletions() == ["done"] * 3, within=8, what="the late one is still there")
+        eventually(
+            lambda: deletions() == ["done"] * 3, within=8, what="the late one is still there"
+        )
     deleted = simulators.log.effects("recording_deleted")
     assert str(late["id"]) in {str(effect["recording_id"]) for effect in deleted}
+
+
+def test_a_verification_waits_for_what_is_owed_to_the_chain(
+    deploy: Deploy, simulators: Simulators
+) -> None:
+    """A file that was written a moment ago, whose entry in the chain is still owed, is no damage:
+    the verification looks again when it was discharged. What nobody owes is told.
+    """
+    with opened(deploy, simulators) as house:
+        house.ask("recording.download", recording_id=house.ids[0])
+        eventually(lambda: not house.house.ledger.obligations.waiting())
+        owed, forgotten = _receipt(house, "owed"), _receipt(house, "forgotten")
+        job = house.house.ledger.jobs.jobs()[0]
+        entry = {"path": owed.path, "sha256": owed.sha256}
+        house.house.ledger.obligations.owe(job.job_id, "india", "chain", entry)
+        with house.house.ledger.database.engine.begin() as connection:
+            later = {"due_at": obligations.c.due_at + 3}
+            changed = update(obligations).where(obligations.c.discharged_at.is_(None))
+            # Where the sweeper was quicker, the test says nothing, and passes.
+            connection.execute(changed.values(**later))
+        failed = house.send("archive.verify").get(timeout=30, propagate=False)
+        assert f"{forgotten.path}: is not under the chain" in str(failed)
+        assert owed.path not in str(failed)
+
+
+def _receipt(house: House, name: str) -> Stored:
+    path = layout.receipt_path("india", DAY, name, 1)
+    return house.house.store.create(path, name.encode())
