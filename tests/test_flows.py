@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
 from archive import layout
+from archive.errors import NoSpace
+from archive.reconciliation import Reconciliation
 from archive.store import Stored
-from ledger.schema import obligations
+from ledger.schema import jobs, obligations
 
+from .archives import recording
 from .deployment import Deployment, account_toml, eventually
+from .disks import small_disk
 from .simulators import Simulators
 from .test_deletions import ago
 from .test_nights import DAY as A_DAY
@@ -106,3 +111,44 @@ def test_a_verification_waits_for_what_is_owed_to_the_chain(
 def _receipt(house: House, name: str) -> Stored:
     path = layout.receipt_path("india", DAY, name, 1)
     return house.house.store.create(path, name.encode())
+
+
+def test_a_zip_that_is_archived_is_not_fetched_again_to_seal_it(
+    deploy: Deploy, simulators: Simulators
+) -> None:
+    """A worker dies between the ZIP and its manifest, and the provider has thrown the export away
+    since: whoever takes over seals the ZIP that lies in the archive.
+    """
+    with opened(deploy, simulators) as house:
+        (provider_job_id,) = house.ask("export.create", filters={})["provider_job_ids"]
+        kept = house.ask("export.retrieve", provider_job_id=provider_job_id)
+        folder = (house.house.archive / kept["path"]).parent
+        sealed = {path.name: path.read_bytes() for path in folder.iterdir()}
+        for name in ("manifest.json", "recordings.jsonl"):
+            (folder / name).unlink()
+        house.account.expire_job(provider_job_id)
+        again = {"state": "waiting", "next_attempt_at": 0, "result": None, "hinted_at": None}
+        with house.house.ledger.database.engine.begin() as connection:
+            mine = update(jobs).where(jobs.c.job_id == kept["job_id"])
+            connection.execute(mine.values(**again))
+        job = eventually(
+            lambda: found if (found := house.house.ledger.jobs.job(kept["job_id"])).ended else None
+        )
+        assert job.state == "done", job.reason
+        assert {"job_id": job.job_id, **(job.result or {})} == kept
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == sealed
+
+
+def test_a_disk_that_is_full_while_a_run_is_compared_is_no_surprise(tmp_path: Path) -> None:
+    """The list of a large run does not fit on the spool's disk any more: that is said as such, so
+    that the run waits for room and does not fail as something unforeseen.
+    """
+
+    def compare(scratch: Path) -> None:
+        with Reconciliation(scratch) as reconciliation:
+            reconciliation.start_pass()
+            for number in range(40_000):
+                reconciliation.listed(recording(number))
+
+    with small_disk(tmp_path, mebibytes=6) as disk, pytest.raises(NoSpace, match="disk is full"):
+        compare(disk / "scratch")
