@@ -152,3 +152,17 @@ def test_a_disk_that_is_full_while_a_run_is_compared_is_no_surprise(tmp_path: Pa
 
     with small_disk(tmp_path, mebibytes=6) as disk, pytest.raises(NoSpace, match="disk is full"):
         compare(disk / "scratch")
+
+
+def test_an_argument_called_self_is_refused_like_any_other(
+    deploy: Deploy, simulators: Simulators
+) -> None:
+    """No name of an argument reaches Python's own calls: it is refused as one that nobody knows."""
+    with opened(deploy, simulators) as house:
+        for task in ("recording.list", "recording.download"):
+            for name in ("self", "_task"):
+                asked = house.app.send_task(
+                    f"earwitness.{task}", kwargs={"account": "india", name: "x"}, queue="earwitness"
+                )
+                refused = asked.get(timeout=30, propagate=False)
+                assert type(refused).__name__ == "InvalidArgument", refused
