@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.exceptions import AlreadyExistsError, BaseError, InvalidPathError, PreconditionError
 
 from .errors import Damaged, Missing, StoreAway, StoreRefused
 
 _STATUS = re.compile(r"status code: (\d{3})")
+_NAME = re.compile(r'[Pp]ath "([^"]+)"')
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 #: Of the refusals those that another try may not meet.
 _PASSING = {"408", "409", "429"}
@@ -35,6 +36,8 @@ def understood(address: str, path: str | None = None) -> Iterator[None]:
         if path is None:
             raise _meant(address, str(error)) from None
         raise Damaged(path, "was replaced while it was read; run verify") from None
+    except InvalidPathError as error:
+        raise StoreRefused(address, _strange(str(error))) from None
     except BaseError as error:
         raise _meant(address, str(error)) from None
 
@@ -51,6 +54,15 @@ def has_no_range(error: BaseError) -> bool:
     """Whether a range was asked for where there are no bytes: of an empty object."""
     status = _STATUS.search(str(error))
     return (status is not None and status[1] == "416") or "non-partial" in str(error)
+
+
+def _strange(said: str) -> str:
+    """`obstore` lists nothing at all where one name among the objects is no path."""
+    name = _NAME.search(said)
+    return (
+        f"holds an object with an impossible name ({name[1] if name else 'it is not told'}), which "
+        "nothing of ours has put there; nothing can be listed beside it; rename or remove it"
+    )
 
 
 def _meant(address: str, said: str) -> StoreAway:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .errors import NoSpace
 from .matching import basename, match, may_be_audio
 from .store import Stored
 from .zips import Member
@@ -51,7 +52,10 @@ class Counts:
 
 
 class Reconciliation:
-    """One run's listing, members and matches. A context manager; its file is removed at the end."""
+    """One run's listing, members and matches. A context manager; its file is removed at the end.
+
+    Where the file finds no more room, the context ends in NoSpace.
+    """
 
     def __init__(self, scratch: Path) -> None:
         """Begin anew in the file ``scratch``."""
@@ -77,6 +81,9 @@ class Reconciliation:
     ) -> None:
         self._db.close()
         self._scratch.unlink(missing_ok=True)
+        if isinstance(error, sqlite3.Error) and error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            reason = "the disk is full; a run's comparison found no room; make room"
+            raise NoSpace(self._scratch.name, reason) from error
 
     def start_pass(self) -> None:
         """Begin to list once more; only the last pass counts."""

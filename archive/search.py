@@ -58,6 +58,8 @@ def extract(store: Store, recording_id: str, to: Path, account: str | None = Non
     """
     hit = _only(store, recording_id, account)
     stem = layout.safe(recording_id)
+    if stem.lower() == "manifest":
+        stem += "~"  # as no other id is called: the copy of the manifest keeps its name
     beside = [to / f"{stem}.json"]
     if layout.kind_of(hit.source) == "manifest":
         beside.append(to / "manifest.json")

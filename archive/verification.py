@@ -7,7 +7,7 @@ the chain for the one before, and a head kept elsewhere for the newest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -15,13 +15,13 @@ from . import chain, layout
 from .claims import Manifests
 from .coverage import Coverage
 from .errors import ArchiveError
-from .inspection import Finding, Inspection
+from .inspection import UNCOVERED, Finding, Inspection
 from .links import Links
 from .problem import Problem
 from .round import paths
 from .store import Store
 
-__all__ = ["Problem", "Report", "chains", "files", "verify"]
+__all__ = ["UNCOVERED", "Problem", "Report", "chains", "files", "still_wrong", "verify"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,21 @@ def files(
     """
     for path, finding in _findings(store, account, {}, after, on_bytes):
         yield path, _problem(path, finding), finding.bytes or 0
+
+
+def still_wrong(
+    store: Store, seen: Sequence[str], on_bytes: Callable[[int], None] | None = None
+) -> Iterator[Problem]:
+    """What is still wrong with files in which something was wrong when they were last read."""
+    accounts = sorted({layout.account_of(path) for path in seen} - {""})
+    with ExitStack() as stack:
+        coverage = stack.enter_context(Coverage(store, accounts, {}))
+        manifests = stack.enter_context(Manifests(store, coverage))
+        inspection = Inspection(store, coverage, manifests, on_bytes)
+        for path in seen:
+            problem = _problem(path, inspection.inspect(path))
+            if problem:
+                yield problem
 
 
 def verify(

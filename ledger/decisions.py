@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, select, update
+from dataclasses import replace
+
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from . import states
 from .call_outcomes import decided
@@ -11,7 +13,7 @@ from .errors import NoSuchJob, NotPossible
 from .job import COLUMNS, Job
 from .requests import Request, insert_job
 from .schema import jobs
-from .transitions import audited, cancel_open, find_held
+from .transitions import audited, cancel_open, find, find_held
 
 
 class Decisions:
@@ -58,13 +60,13 @@ class Decisions:
                 raise NotPossible(
                     "not done: a certified call is never repeated; send a new request id instead"
                 )
-            base = job.request_id.partition("#")[0]
+            base = _base(connection, job)
             newest = _newest(connection, job, base)
             if newest.state not in (states.FAILED, states.CANCELLED):
                 if newest.job_id == job.job_id:
                     raise NotPossible(f"not done: job {job_id} is {job.state}, not failed")
                 return newest, None
-            count = int(newest.request_id.partition("#")[2] or 1) + 1
+            count = int(newest.request_id[len(base) + 1 :] or 1) + 1
             request = Request(
                 kind=job.kind,
                 account=job.account,
@@ -72,6 +74,10 @@ class Decisions:
                 parameters=job.parameters,
                 queue=job.queue,
             )
+            while find(connection, request.job_id) is not None:
+                # Another part, whose name at the provider ends like a retry of this one.
+                count += 1
+                request = replace(request, request_id=f"{base}#{count}")
             audited(connection, job.job_id, (job.state, job.state), by=by, why=f"retried: {note}")
             return insert_job(connection, request, by=by)
 
@@ -114,12 +120,32 @@ def _existing(connection: Connection, job_id: str) -> Job:
     return job
 
 
+def _base(connection: Connection, job: Job) -> str:
+    """The request id that a job's work was first opened with: its own, unless it is a retry. What a
+    provider calls its export is in the id of a part, and may end like a retry's.
+    """
+    stem, _, number = job.request_id.rpartition("#")
+    if not number.isdecimal():
+        return job.request_id
+    first = select(jobs.c.job_id).where(*_alike(job), jobs.c.request_id == stem)
+    return job.request_id if connection.execute(first).first() is None else stem
+
+
+def _alike(job: Job) -> tuple[ColumnElement[bool], ...]:
+    """The jobs that do the same work as this one."""
+    return (
+        jobs.c.account == job.account,
+        jobs.c.kind == job.kind,
+        jobs.c.fingerprint == job.fingerprint,
+    )
+
+
 def _newest(connection: Connection, job: Job, base: str) -> Job:
     # By its characters: LIKE would take "_" for any, and on SQLite "a" for "A".
     again = f"{base}#"
     rows = connection.execute(
         select(*COLUMNS)
-        .where(jobs.c.account == job.account, jobs.c.kind == job.kind)
+        .where(*_alike(job))
         .where(
             (jobs.c.request_id == base) | (func.substr(jobs.c.request_id, 1, len(again)) == again)
         )

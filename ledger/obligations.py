@@ -128,6 +128,15 @@ class Obligations:
             ).scalar_one()
         )
 
+    def unchained(self) -> set[str]:
+        """The paths of all files that are not yet under the chain."""
+        c = obligations.c
+        owed = (c.discharged_at.is_(None), c.kind == "chain")
+        payloads = self._database.read(
+            lambda connection: connection.execute(select(c.payload).where(*owed)).scalars().all()
+        )
+        return {payload["path"] for payload in payloads}
+
     def waiting(self) -> list[dict[str, Any]]:
         """How many of each kind are owed, since when, and the latest reason."""
         c = obligations.c

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, and_, insert, select, update
+from sqlalchemy import Connection, and_, case, insert, select, update
 
 from . import alert_causes, states
 from .cap import release
@@ -191,6 +191,9 @@ def _day_ended(connection: Connection, job: Job) -> None:
             # A later look found something missing: what completed the day no longer does.
             values |= {"completed_by": None, "listings": 0}
         values["manifest"] = outcome["manifest"]
+        # What another manifest lists was not all deleted when the day was.
+        another = row.manifest.is_distinct_from(outcome["manifest"])
+        values["deleted_at"] = case((another, None), else_=row.deleted_at)
         values["counts"] = {key: outcome[key] for key in ("listed", "archived", "missing")}
     mine = and_(row.account == job.account, row.job_id == job.job_id)
     if job.state != states.DONE and not outcome.get("manifest"):

@@ -53,14 +53,12 @@ def deletion(alias: str, recording_id: str, day: date) -> Request:
     )
 
 
-def refuse_unproven(attempt: Attempt, vonage: Vonage, recording_id: str, day: date | None) -> str:
+def refuse_unproven(attempt: Attempt, vonage: Vonage, recording_id: str) -> str:
     """The path of the manifest or metadata under whose sum the archive holds this recording whole,
     its bytes read back just now. Raises Rejected where that can not be shown.
     """
     account = vonage_account(attempt.job.account)
-    if day is None:
-        start = datetime.fromisoformat(vonage.recording(recording_id)["start"])
-        day = windows.local_day(start, windows.zone(account))
+    day = _day(attempt, vonage, recording_id)
     try:
         proof = _held(attempt, recording_id, day)
     except (ArchiveError, KeyError) as error:
@@ -75,18 +73,31 @@ def refuse_unproven(attempt: Attempt, vonage: Vonage, recording_id: str, day: da
     return proof
 
 
+def _day(attempt: Attempt, vonage: Vonage, recording_id: str) -> date:
+    """The local day of the recording's start, as the request or the provider tells it."""
+    told = attempt.job.parameters.get("day") or attempt.job.work.get("day")
+    if told is None:
+        start = datetime.fromisoformat(vonage.recording(recording_id)["start"])
+        told = windows.local_day(start, windows.zone(vonage_account(attempt.job.account)))
+        told = told.isoformat()
+        # Before the request leaves: where its answer is lost, the provider does not tell it again.
+        attempt.note(day=told)
+    return date.fromisoformat(told)
+
+
 def _held(attempt: Attempt, recording_id: str, day: date) -> str | None:
     """The manifest or metadata that holds the recording, once its bytes agree with it. Raises
     Missing, Damaged.
     """
     known = manifest.latest(store(), attempt.job.account, day)
-    lines = manifest.lines(store(), known) if known is not None else iter(())
-    for line in lines:
-        if line["id"] == recording_id and not line.get("missing"):
-            assert known is not None
-            for _ in search.audio(store(), line):
-                attempt.check()
-            return known["path"]
+    while known is not None:
+        for line in manifest.lines(store(), known):
+            if line["id"] == recording_id and not line.get("missing"):
+                for _ in search.audio(store(), line):
+                    attempt.check()
+                return str(known["path"])
+        # A later look did not list it any more: what an earlier one archived is there all the same.
+        known = manifest.latest(store(), attempt.job.account, day, before=known["generation"])
     single = kept_single(attempt, recording_id, day)
     return None if single is None else single[1].path
 

@@ -49,7 +49,17 @@ class Kind:
 KINDS: dict[str, Kind] = {}
 
 
-class JobTask(Task):
+class Called(Task):
+    """A task whose arguments may have any name: Celery's own call has a ``self`` among its own."""
+
+    abstract = True
+
+    def __call__(self, /, *positional: Any, **given: Any) -> Any:
+        """Carry it out; Celery's tracer has made its request known before."""
+        return self.run(*positional, **given)
+
+
+class JobTask(Called):
     """A task whose outcome, once Celery has stored it, is marked as answered in the ledger."""
 
     Request = "tasks.message:Message"
@@ -76,7 +86,7 @@ def job_task(
     def decorate(run: Run) -> Task:
         KINDS[kind] = Kind(kind, arguments, run)
 
-        def body(self: Task, *positional: Any, **given: Any) -> Any:
+        def body(self: Task, /, *positional: Any, **given: Any) -> Any:
             job_id = self.request.get(JOB_HEADER)
             if job_id:
                 return heed(self, run, job_id, self.request.get(NUMBER_HEADER))
@@ -91,7 +101,7 @@ def job_task(
     return decorate
 
 
-class ShortLived(Task):
+class ShortLived(Called):
     """A task whose result holds personal data, and is forgotten ten minutes after it was stored."""
 
     abstract = True
@@ -102,14 +112,14 @@ class ShortLived(Task):
 
 
 def plain_task(
-    kind: str, arguments: type[Arguments], base: type[Task] = Task
+    kind: str, arguments: type[Arguments], base: type[Task] = Called
 ) -> Callable[[Callable[..., Any]], Task]:
     """Make a function of validated arguments a task that opens no job: it answers or fails."""
 
     def decorate(answer: Callable[..., Any]) -> Task:
         KINDS[kind] = Kind(kind, arguments, None)
 
-        def body(_task: Task, *positional: Any, **given: Any) -> Any:
+        def body(_task: Task, /, *positional: Any, **given: Any) -> Any:
             _refuse_positional(positional)
             with told.nothing_else():
                 try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from archive.errors import Contradiction, Damaged
@@ -101,10 +101,6 @@ def delete_recording(attempt: Attempt) -> Ended:
     with consequences(attempt, waits_for_credentials=False), client(attempt) as vonage:
         proof = None
         if not parameters.get("unarchived"):
-            proof = refuse_unproven(attempt, vonage, recording_id, _day(parameters))
+            proof = refuse_unproven(attempt, vonage, recording_id)
         was_there = vonage.delete(recording_id)
     return Ended({"recording_id": recording_id, "deleted": was_there, "archived_as": proof})
-
-
-def _day(parameters: dict[str, Any]) -> date | None:
-    return date.fromisoformat(parameters["day"]) if "day" in parameters else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import Any, NoReturn
 
 from archive import layout, zips
 from archive.errors import Damaged, Dangerous
@@ -27,6 +28,9 @@ def retrieve(attempt: Attempt, provider_job_id: str, folder: str) -> tuple[Store
     Raises Wait while it is not ready, and errors.NotReady, Damaged, Dangerous and Rejected (410:
     it is gone) when it is not to be had.
     """
+    kept = attempt.job.work.get("kept")
+    if kept is not None and store().exists(kept["path"]):
+        return Stored(kept["path"], kept["bytes"], kept["sha256"]), kept["members"]
     expected = attempt.job.work.get("expected_bytes")
     with consequences(attempt, waits_for_credentials=True), client(attempt) as vonage:
         try:
@@ -36,12 +40,14 @@ def retrieve(attempt: Attempt, provider_job_id: str, folder: str) -> tuple[Store
                 lambda etag, offset: vonage.retrieve(provider_job_id, etag=etag, offset=offset),
                 expected_bytes=expected,
             ) as (part, sha256, _):
-                return _keep(attempt, part, sha256, provider_job_id, folder)
+                stored, count = _keep(attempt, part, sha256, provider_job_id, folder)
         except NotReady as error:
             _poll_again(attempt, error)
         except Damaged as error:
             _fetch_again(attempt, error)
-    raise AssertionError("polling and fetching again end in an exception")
+    # Whoever has to seal it later may not get it again: an export does not lie there for ever.
+    attempt.note(kept={**asdict(stored), "members": count})
+    return stored, count
 
 
 def _keep(
@@ -66,13 +72,13 @@ def _keep(
     return stored, count
 
 
-def _poll_again(attempt: Attempt, error: NotReady) -> None:
+def _poll_again(attempt: Attempt, error: NotReady) -> NoReturn:
     if attempt.past_deadline:
         raise errors.NotReady(f"not done: the deadline passed: {error}") from None
     raise Wait(str(error), attempt.patience("polls")) from None
 
 
-def _fetch_again(attempt: Attempt, error: Damaged) -> None:
+def _fetch_again(attempt: Attempt, error: Damaged) -> NoReturn:
     times = int(attempt.job.work.get("damaged", 0)) + 1
     attempt.job.work["damaged"] = times
     if times >= _MOST_DAMAGED:

@@ -253,3 +253,18 @@ def test_the_callers_id_still_means_the_first_job(ledger: Ledger) -> None:
     assert ledger.requests.open(request(), by="test")[0].job_id == first.job_id
     with pytest.raises(RequestConflict):
         ledger.requests.open(request(parameters={}), by="test")
+
+
+def test_a_part_whose_name_holds_a_number_sign_is_retried(ledger: Ledger) -> None:
+    """What a provider calls its export is in a part's request id: it is no number of a retry, and
+    two parts whose names differ by what looks like one are not taken for each other.
+    """
+    parts = [
+        ended(ledger, f"run/{name}", state=states.FAILED, parameters={"provider_job_id": name})
+        for name in ("a#b", "c", "c#2")
+    ]
+    for job in parts:
+        again, _ = ledger.decisions.again(job.job_id, by="ana", note="x")
+        assert again.parameters == job.parameters
+        same, number = ledger.decisions.again(job.job_id, by="ana", note="x")
+        assert (same.job_id, number) == (again.job_id, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -181,6 +182,17 @@ def test_a_console_s_folders_are_no_files(buckets: Buckets, tmp_path: Path) -> N
     assert list(store.paths("india/")) == [path for path in before if path.startswith("india/")]
     report = verification.verify(store)
     assert (report.problems, report.notes) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["india//x.json", "india/../x.json"])
+def test_an_object_whose_name_is_no_path_is_named(buckets: Buckets, name: str) -> None:
+    """Somebody puts an object under a name that no path can have, beside which nothing can be
+    listed: it is named, and is no trouble of the network that passes by itself.
+    """
+    store = buckets.store()
+    overwrite(store, name, b"1")
+    with pytest.raises(StoreRefused, match=f"{re.escape(name)}.*rename or remove it"):
+        list(store.paths())
 
 
 def test_a_put_whose_answer_is_lost_stands(store: ObjectStore, buckets: Buckets) -> None:

@@ -213,6 +213,20 @@ def test_nothing_is_overwritten(store: Store, tmp_path: Path, present: str) -> N
     assert (tmp_path / present).read_bytes() == b"kept"
 
 
+def test_a_recording_called_manifest_comes_with_its_manifest(
+    builder: Builder, tmp_path: Path
+) -> None:
+    """Its line does not take the name of the manifest that is handed over with it."""
+    data = audio(1)
+    builder.export(
+        "india", "job-9", [recording(1, id="manifest")], {"p9": zipped([("730048.1.mp3", data)])}
+    )
+    written = search.extract(builder.store, "manifest", tmp_path / "out")
+    assert {path.name for path in written} == {"manifest~.mp3", "manifest~.json", "manifest.json"}
+    assert json.loads((tmp_path / "out/manifest~.json").read_text())["id"] == "manifest"
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["kind"] == "export"
+
+
 def test_what_is_not_there_is_said(store: Store, builder: Builder, tmp_path: Path) -> None:
     """Unknown, missing, and not clear which: each with its own words, and nothing is written."""
     to = tmp_path / "to"
