@@ -39,6 +39,9 @@ broker_transport_options = {
 }
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # a worker that gave up would look alive and do nothing
+#: What Redis refuses for a while (its memory is full, it became a replica, a script keeps it busy)
+#: it will take again; by itself Celery ends the worker, with what that has in hand.
+broker_channel_error_retry = True
 broker_connection_timeout = 5
 broker_pool_limit = 20
 redis_socket_timeout = 5.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -109,3 +109,54 @@ def test_a_task_that_nobody_knows_ends_nothing(deploy: Deploy, simulators: Simul
         with pytest.raises(Exception, match=r"earwitness\.no\.such"):
             unknown.get(timeout=20)
         assert calling.ask(app, "r1").get(timeout=20)["state"] == "done"
+
+
+def refusals(valkey: Valkey) -> Iterator[Callable[[], Any]]:
+    """How Redis refuses for a while what a worker asks, one after the other, and what ends it."""
+    with valkey.client() as client:
+        client.replicaof("127.0.0.1", "1")
+        yield lambda: client.replicaof("NO", "ONE")
+        client.execute_command("ACL", "SETUSER", "default", "-brpop")
+        yield lambda: client.execute_command("ACL", "SETUSER", "default", "+brpop")
+        client.set("earwitness.downloads", "no list")
+        yield lambda: client.delete("earwitness.downloads")
+
+
+def test_what_redis_refuses_for_a_while_ends_no_worker(
+    deploy: Callable[..., Deployment], simulators: Simulators, valkey: Valkey
+) -> None:
+    """It becomes a replica, takes a right away, holds a queue under another kind of key: the worker
+    asks again until it may, and the same worker places the next call.
+    """
+    calling = call_house(deploy, simulators)
+    worker = calling.house.worker()
+    with calling.house.producer() as app:
+        for number, end in enumerate(refusals(valkey)):
+            seen = len(worker.log())
+            eventually(lambda at=seen: "broker lost" in worker.log()[at:], what="nothing refused")
+            end()
+            assert calling.ask(app, f"r{number}").get(timeout=30)["state"] == "done"
+    assert worker.alive
+
+
+def test_a_redis_without_memory_loses_no_message_that_it_holds(
+    deploy: Callable[..., Deployment], simulators: Simulators, valkey: Valkey
+) -> None:
+    """Calls wait in the queue when its memory is full, and what a worker takes in hand can not be
+    noted there: each is placed all the same, by a worker that goes on.
+    """
+    calling = call_house(deploy, simulators)
+    with calling.house.producer() as app, valkey.client() as client:
+        for number in range(5):
+            calling.ask(app, f"r{number}")
+        messages = client.lrange("earwitness", 0, -1)
+        client.delete("earwitness")
+        worker = calling.house.worker()
+        with client.pipeline(transaction=True) as at_once:
+            at_once.lpush("earwitness", *messages).config_set("maxmemory", "1").execute()
+        for number in range(5):
+            calling.in_state(f"r{number}", "done")
+        client.config_set("maxmemory", "0")
+        assert calling.ask(app, "r5").get(timeout=30)["state"] == "done"
+    assert worker.alive
+    assert calling.placed() == 6

@@ -20,7 +20,7 @@ from typing import Any
 from kombu.transport.redis import Channel, QoS, Transport
 from kombu.transport.virtual import QoS as AnyQoS
 from kombu.utils.json import dumps
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 _log = logging.getLogger(__name__)
 
@@ -54,9 +54,13 @@ class Unacknowledged(QoS):
         info = message.delivery_info
         raw = dumps([message._raw, info["exchange"], info["routing_key"]])  # noqa: SLF001 - as kombu's
         since = {delivery_tag: time.monotonic() + self._redis_ahead()}
-        with self.pipe_or_acquire() as pipe:
-            pipe.zadd(self.unacked_index_key, since).hset(self.unacked_key, delivery_tag, raw)
-            pipe.execute()
+        try:
+            with self.pipe_or_acquire() as pipe:
+                pipe.zadd(self.unacked_index_key, since).hset(self.unacked_key, delivery_tag, raw)
+                pipe.execute()
+        except ResponseError as error:
+            # It has left the queue: a Redis without memory would lose one after the other.
+            _log.warning("a message is in hand without a note of it in Redis (%s)", error)
         AnyQoS.append(self, message, delivery_tag)
 
     @property

@@ -23,6 +23,25 @@ _AWAY = (OperationalError, RedisError, OSError)
 class Outcomes(RedisBackend):
     """Celery's backend, which keeps the network's errors to itself."""
 
+    def store_result(
+        self,
+        task_id: str,
+        result: Any,
+        state: str,
+        traceback: Any = None,
+        request: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Store a state; that a task has begun is told where Redis takes it, and not its failure."""
+        try:
+            return super().store_result(task_id, result, state, traceback, request, **options)
+        except _AWAY as error:
+            # Raised, it would end the task before it opens its row, with its message acknowledged.
+            if state != states.STARTED:
+                raise
+            _log.info("that task %s has begun is told to nobody (%s)", task_id, error)
+            return result
+
     def mark_as_failure(
         self,
         task_id: str,
