@@ -145,7 +145,7 @@ def commit_lost(ledger: Ledger) -> Iterator[None]:
     """Within, the next commit does not reach the database: nothing of it is written."""
     armed = [True]
 
-    def lose(connection: Connection) -> None:
+    def lose(_connection: Connection) -> None:
         if armed:
             armed.clear()
             raise OperationalError("COMMIT", None, ConnectionError("the connection was lost"))
