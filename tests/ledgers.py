@@ -138,3 +138,21 @@ def answer_lost(ledger: Ledger) -> Iterator[None]:
         assert not armed, "nothing was committed"
     finally:
         event.remove(ledger.database.engine, "commit", lose)
+
+
+@contextmanager
+def commit_lost(ledger: Ledger) -> Iterator[None]:
+    """Within, the next commit does not reach the database: nothing of it is written."""
+    armed = [True]
+
+    def lose(_connection: Connection) -> None:
+        if armed:
+            armed.clear()
+            raise OperationalError("COMMIT", None, ConnectionError("the connection was lost"))
+
+    event.listen(ledger.database.engine, "commit", lose)
+    try:
+        yield
+        assert not armed, "nothing was committed"
+    finally:
+        event.remove(ledger.database.engine, "commit", lose)

@@ -27,7 +27,8 @@ def test_recordings_are_deleted_when_their_time_has_come(
     deploy: Deploy, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A complete day is deleted at the provider ``delete_after_days`` after its last listing, each
-    recording by a job of its own with its proof; not earlier, and not the day that is incomplete.
+    recording by a job of its own with its proof; not earlier, not the day that is incomplete, and
+    never where no ``delete_after_days`` is set, though the account allows deleting.
     """
     whole, lacking = yesterday() - DAY, yesterday()
     account = simulators.vonage.account(username="john.doe@vbc.prod")
@@ -39,12 +40,18 @@ def test_recordings_are_deleted_when_their_time_has_come(
         {**account.configuration(), "allow_delete": True},
         {"catchup_days": 2, "delete_after_days": 30},
     )
+    keeping = simulators.vonage.account(username="jane.doe@vbc.prod")
+    keeping.seed(whole, ZONE, 1)
+    accounts += "\n" + account_toml(
+        "keeps", {**keeping.configuration(), "allow_delete": True}, {"catchup_days": 2}
+    )
     house = deploy(accounts)
     house.worker()
     with planner(house, monkeypatch) as plan:
         plan(lacking)
         settled(house, "india", whole, "complete")
         settled(house, "india", lacking, "incomplete")
+        settled(house, "keeps", whole, "complete")
         eventually(lambda: not house.ledger.obligations.waiting(), what="nothing was chained")
         plan(lacking)
         assert house.ledger.jobs.jobs(kind="recording.delete") == []

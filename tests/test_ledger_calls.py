@@ -28,7 +28,7 @@ from .ledger_calls import (
     sends,
     state,
 )
-from .ledgers import QUEUE, answer_lost, at_once, in_processes, pass_time, steps
+from .ledgers import QUEUE, answer_lost, at_once, commit_lost, in_processes, pass_time, steps
 
 OpenLedger = Callable[..., Ledger]
 
@@ -200,6 +200,17 @@ def test_a_permission_whose_answer_was_lost(ledger: Ledger) -> None:
     assert steps(ledger, job.job_id)[2:] == [("running", "sending")]
     assert counted(ledger) == [1]
     assert ledger.calls.answered(lease, SAID_OK, own_task=None).state == states.DONE
+
+
+def test_a_permission_that_did_not_reach_the_database(ledger: Ledger) -> None:
+    """It is written by the next try, before the holder is allowed anything: else bytes would leave
+    of a call that the ledger takes for unsent, and lets another send.
+    """
+    job, lease = begun(ledger)
+    with commit_lost(ledger):
+        ledger.calls.send(lease, CAP)
+    assert state(ledger, job) == states.SENDING
+    assert steps(ledger, job.job_id)[2:] == [("running", "sending")]
 
 
 def test_one_of_many_who_send_at_once(open_ledger: OpenLedger) -> None:

@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from config.queues import DUE
+from ledger.requests import Request
+
 from .archives import Builder
 from .deployment import Deployment, account_toml, eventually
 from .simulators import Simulators
@@ -148,7 +151,9 @@ def test_a_recording_is_deleted_only_when_it_is_proven_to_be_kept(house: House) 
 
 
 def test_damage_in_the_archive_forbids_deleting(house: House) -> None:
-    """A flipped bit in the archived audio: the provider's copy stays."""
+    """A flipped bit in the archived audio: the provider's copy stays. So it does where the metadata
+    was rewritten to agree with it: the chain vouches for neither.
+    """
     recording = house.ids[0]
     result = house.ask("recording.download", recording_id=recording)
     path = house.house.archive / result["path"]
@@ -158,15 +163,39 @@ def test_damage_in_the_archive_forbids_deleting(house: House) -> None:
     audio[100] ^= 1
     path.write_bytes(audio)
     house.refused("Rejected", "recording.delete", recording_id=recording)
+    told = path.with_suffix(".json")
+    told.chmod(0o644)
+    metadata = json.loads(told.read_text())
+    told.write_text(json.dumps({**metadata, "sha256": hashlib.sha256(audio).hexdigest()}))
+    message = house.refused("Rejected", "recording.delete", recording_id=recording)
+    assert "not archived, verified and chained" in message
     assert house.ask("recording.get", recording_id=recording)["id"] == recording
 
 
 def test_deleting_needs_the_account_s_leave(deploy: Deploy, simulators: Simulators) -> None:
-    """Without ``allow_delete`` nothing is deleted and no job is opened."""
+    """Without ``allow_delete`` nothing is deleted and no job is opened; a job that was opened while
+    it was allowed deletes nothing either.
+    """
     with opened(deploy, simulators) as house:
         message = house.refused("InvalidArgument", "recording.delete", recording_id=house.ids[0])
         assert "allow_delete" in message
         assert house.house.ledger.jobs.jobs() == []
+        kept = house.ids[0]
+        parameters = {"recording_id": kept, "unarchived": True, "reason": "a wrong number"}
+        earlier = Request(
+            kind="recording.delete",
+            account="india",
+            request_id="earlier",
+            parameters=parameters,
+            queue=DUE,
+        )
+        opened_then, _ = house.house.ledger.requests.open(earlier, by="test")
+        job = eventually(
+            lambda: next((one for one in house.house.ledger.jobs.jobs() if one.ended), None)
+        )
+        assert (job.job_id, job.state) == (opened_then.job_id, "failed")
+        assert "does not allow deleting any more" in (job.reason or "")
+        assert house.ask("recording.get", recording_id=kept)["id"] == kept
 
 
 def test_an_export_is_created_and_retrieved_on_its_own(house: House) -> None:
