@@ -105,8 +105,10 @@ def verify(
             notes.append(Problem(path, finding.note))
         if finding.bytes is not None:
             count, size = count + 1, size + finding.bytes
-            # The ledger's name lies beside every account: alone it says nothing of one.
-            holds_any |= account in (None, layout.account_of(path))
+            # The ledger's name lies beside every account: alone it says nothing of one. Files of
+            # other names make no archive: it was meant to be another folder.
+            if layout.kind_of(path) is not None:
+                holds_any |= account in (None, layout.account_of(path))
             if on_file:
                 on_file(path, finding.bytes)
     if not holds_any:

@@ -10,7 +10,13 @@ from typing import Any, TypeVar
 import stamina
 from sqlalchemy import Connection, Double, Engine, Table, create_engine, event, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import (
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -101,7 +107,7 @@ class Database:
         """Run ``work`` in one transaction, again from its start while the database is away.
 
         ``work`` must be conditional statements only, since a commit whose answer was lost is
-        repeated. Raises LedgerAway after ``patience_seconds``.
+        repeated. Raises LedgerAway after ``patience_seconds``, Unsuitable where a file is damaged.
         """
         try:
             for attempt in stamina.retry_context(
@@ -111,6 +117,8 @@ class Database:
                     return self._inserted(work)
         except _AWAY as error:
             raise LedgerAway(_sentence(error)) from None
+        except DatabaseError as error:
+            raise self._told(error) from None
         raise AssertionError("stamina ends a loop by returning or raising")
 
     def _inserted(self, work: Callable[[Connection], Result]) -> Result:
@@ -154,7 +162,7 @@ class Database:
         at_one_moment: bool = False,
     ) -> Result:
         """Run reading statements outside any transaction, or ``at_one_moment`` in one that holds
-        up nobody. Raises LedgerAway.
+        up nobody. Raises LedgerAway and Unsuitable.
         """
         engine = self._at_one_moment if at_one_moment else self._reading
         try:
@@ -165,6 +173,8 @@ class Database:
                     return work(connection)
         except _AWAY as error:
             raise LedgerAway(_sentence(error)) from None
+        except DatabaseError as error:
+            raise self._told(error) from None
         raise AssertionError("stamina ends a loop by returning or raising")
 
     def time(self) -> float:
@@ -187,6 +197,18 @@ class Database:
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+    def _told(self, error: DatabaseError) -> Exception:
+        """The error, or in words that a file is no database, or a damaged one: of these alone the
+        driver raises the root of its errors itself (SQLITE_NOTADB, SQLITE_CORRUPT).
+        """
+        if not self.is_sqlite or type(error) is not DatabaseError:
+            return error
+        return Unsuitable(
+            f"the ledger's file {self.url.database} is damaged, or is no SQLite database "
+            f"({error.orig}); stop every worker, and give back a backup or rebuild it from the "
+            "archive (docs/restore.md)"
+        )
 
 
 def _sentence(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 LedgerError
 ├── LedgerAway         the database did not answer in time; nothing is known to have changed
-├── Unsuitable         the database can not hold a ledger
+├── Unsuitable         the database can not hold a ledger, or is damaged
 ├── SchemaMismatch     the database has another version than this program
 ├── Foreign            another ledger's identity stands beside this one
 ├── CapReached         the account's cap of paid calls is reached for today
@@ -25,7 +25,7 @@ class LedgerAway(LedgerError):
 
 
 class Unsuitable(LedgerError):
-    """The database can not hold a ledger, as it was created."""
+    """The database can not hold a ledger, as it was created, or its file is damaged."""
 
 
 class SchemaMismatch(LedgerError):

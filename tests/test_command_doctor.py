@@ -135,6 +135,27 @@ def test_what_belongs_to_another_ledger_is_named(house: Deployment) -> None:
     assert other in found["error", "redis"]
 
 
+def test_a_ledger_that_can_not_be_read_hides_nothing_else_and_accuses_nobody(
+    house: Deployment,
+) -> None:
+    """A file that is no database, and a path that can be none: one error of the ledger, all else
+    examined, and nobody told to give up archive or Redis as another ledger's.
+    """
+    identity = house.ledger.identity.prepare()
+    house.store.create("ledger.json", json.dumps({"schema": 1, "ledger": identity}).encode())
+    with house.valkey.client() as client:
+        client.set("earwitness.ledger", identity)
+    no_database = house.folder / "text"
+    no_database.write_text("no database " * 400)
+    too_long = house.folder / ("x" * 300)
+    for file, words in ((no_database, "file is not a database"), (too_long, "too long")):
+        house.settings["LEDGER_URL"] = f"sqlite:///{file}"
+        status, found = examined(house)
+        assert (status, levels(found, "error")) == (1, {"ledger", "workers"})
+        assert words in found["error", "ledger"]
+        assert {"archive", "spool", "redis"} <= levels(found, "ok")
+
+
 def test_what_is_left_undone_is_told(house: Deployment, account: AccountDoor) -> None:
     """Something owed for an hour with its reason, an alert that nobody takes, a failed job, an
     incomplete day, a resting account, nights that nobody planned.

@@ -201,3 +201,44 @@ def test_nothing_found_is_status_1(archive: Path, tmp_path: Path) -> None:
         assert done.returncode == 1
         assert len(done.stderr.splitlines()) == 1
     assert typed("verify", str(tmp_path / "empty"), cwd=tmp_path).returncode == 1
+
+
+def test_what_can_not_be_is_refused_in_a_sentence(archive: Path, tmp_path: Path) -> None:
+    """Bytes that are no text, figures that are too large, days of another millennium, an account or
+    a port that can be none, a name that a script left empty: status 2 and one line each.
+    """
+    (tmp_path / "accounts.toml").write_text("")
+    settings = {
+        "EARWITNESS_ACCOUNTS_FILE": str(tmp_path / "accounts.toml"),
+        "EARWITNESS_LEDGER_URL": f"sqlite:///{tmp_path / 'ledger.sqlite3'}",
+        "FLOWER_PORT": "5555/tcp",
+    }
+    span = ("--from", "1026-11-20", "--to", "2026-11-20")
+    for asked in (
+        ("show", "J\udcfcrgen"),
+        ("alerts", "--close", "\udcff", "--by", "ana", "--note", "over"),
+        ("status", "--limit", "9" * 30),
+        ("export", "--account", "india", *span),
+        ("coverage", *span),
+        ("verify", str(archive), "--account", "../.."),
+        ("verify", ""),
+        ("find", "--archive", ""),
+        ("health", "flower"),
+    ):
+        said = typed(*asked, cwd=tmp_path, **settings)
+        assert (said.returncode, said.stdout) == (2, ""), (asked, said.stderr)
+        assert said.stderr.startswith("earwitness: "), asked
+        assert len(said.stderr.splitlines()) == 1, asked
+
+
+def test_an_archive_that_is_not_there_holds_no_answer(tmp_path: Path) -> None:
+    """Of a folder that is not mounted it is said that it is away, not that it lacks a recording."""
+    (tmp_path / "accounts.toml").write_text("")
+    settings = {
+        "EARWITNESS_ACCOUNTS_FILE": str(tmp_path / "accounts.toml"),
+        "EARWITNESS_ARCHIVE_URL": str(tmp_path / "away"),
+    }
+    for asked in (("find",), ("extract", "1", "--to", str(tmp_path / "out"))):
+        said = typed(*asked, cwd=tmp_path, **settings)
+        assert (said.returncode, said.stdout) == (1, "")
+        assert f"there is no archive at {tmp_path / 'away'}" in said.stderr

@@ -11,6 +11,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import psutil
+
 from .deployment import ROOT, zip_is_whole
 
 
@@ -87,3 +89,23 @@ def test_the_demo_names_a_recording_that_is_withheld() -> None:
     lines = (printed(done.stdout, "manifest").parent / "recordings.jsonl").read_text().splitlines()
     (missing,) = [line for line in lines if '"missing": true' in line]
     assert f'"id": "{named[1]}"' in missing
+
+
+def test_a_demo_that_is_killed_in_the_middle_leaves_nothing_running() -> None:
+    """SIGTERM while it works, as from a script that has waited long enough: all of it ends."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "worker", "demo"],
+        cwd=ROOT,
+        env={**os.environ, "ONCE": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline().startswith("services started")
+        started = psutil.Process(killed.pid).children(recursive=True)
+        assert len(started) >= 6
+        killed.terminate()
+        _, alive = psutil.wait_procs(started, timeout=60)
+        for process in alive:
+            process.kill()
+    assert (alive, killed.returncode) == ([], 130)

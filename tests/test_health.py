@@ -209,5 +209,18 @@ def test_a_disk_that_is_full_or_a_mark_that_is_torn(tmp_path: Path) -> None:
     assert (path.stat().st_size, path.stat().st_ino) == (before.st_size, before.st_ino)
     assert [one.phase for one in marks(tmp_path)] == ["stopping"]
     assert json.loads(path.read_text())["node"] == "a/b@host"
-    path.write_text("{")
-    assert list(marks(tmp_path)) == []
+    for torn in ("{", "[]", "{}", "5"):
+        path.write_text(torn)
+        assert list(marks(tmp_path)) == []
+
+
+def test_a_mark_of_another_release(tmp_path: Path) -> None:
+    """While one release replaces another on a shared spool, each reads of the other's marks what it
+    knows.
+    """
+    mark = Mark("worker", "celery@host", "working", queues=FRONT, consumed=FRONT, at=1.0)
+    write(mark, tmp_path)
+    content = json.loads(mark.path(tmp_path).read_text())
+    del content["redis_away_at"]
+    mark.path(tmp_path).write_text(json.dumps({**content, "of_a_later_release": 1}))
+    assert list(marks(tmp_path)) == [mark]

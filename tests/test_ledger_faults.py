@@ -9,8 +9,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ledger import states
 from ledger.alerts import Alert
-from ledger.errors import LedgerAway
+from ledger.errors import LedgerAway, Unsuitable
 from ledger.ledger import Ledger
 from ledger.requests import insert_job
 from ledger.schema import audit, jobs, waiters
@@ -403,3 +404,14 @@ def test_a_row_that_can_never_stand(ledger: Ledger) -> None:
     with pytest.raises(IntegrityError):
         ledger.database.write(lambda connection: insert_job(connection, request(), by="test"))
     assert (_count(ledger, jobs), _count(ledger, audit)) == (1, 1)
+
+
+def test_a_file_that_is_damaged_is_told_of_in_a_sentence(tmp_path: Path) -> None:
+    """A ledger's file that is no database: what it is and what to do; it stays as it is."""
+    file = tmp_path / "ledger.sqlite3"
+    file.write_bytes(b"no database " * 400)
+    with closing(Ledger(f"sqlite:///{file}")) as ledger:
+        for ask in (ledger.identity.prepare, ledger.identity.migrate, ledger.jobs.counts):
+            with pytest.raises(Unsuitable, match=r"is damaged, or is no SQLite database"):
+                ask()
+    assert file.read_bytes() == b"no database " * 400

@@ -335,6 +335,12 @@ def test_nothing_at_all_is_a_problem(tmp_path: Path, copied: DirectoryStore) -> 
     ]
 
 
+def test_a_folder_that_is_no_archive_is_a_problem(copied: DirectoryStore) -> None:
+    """The folder above the archive, or any other with files in it, is not called whole."""
+    report = verification.verify(DirectoryStore(copied.root.parent))
+    assert Problem(".", "holds nothing that could be verified") in report.problems
+
+
 def test_a_link_that_leads_to_itself_is_named(copied: DirectoryStore) -> None:
     """It is one file that is wrong, and ends no verification of the others."""
     path = "legal_es/recordings/2026/11/20/203.mp3"

@@ -40,6 +40,7 @@ def demo(*, once: bool, withhold: bool) -> int:
     ``once`` ends it there, else it stays up until Ctrl-C; ``withhold`` makes the provider keep one
     recording back.
     """
+    _end_in_order()
     console = make_console()
     demos = ROOT / "var" / "demo"
     demos.mkdir(parents=True, exist_ok=True)
@@ -167,8 +168,16 @@ class _Show:
             ledger.close()
 
 
+def _end_in_order() -> None:
+    """However it is ended, what it has started ends with it: kill, and a terminal that closes, do
+    what Ctrl-C does.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
+
 def _stay(console: Console) -> None:
     console.print("everything stays up; Ctrl-C ends it")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         signal.pause()

@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -67,16 +67,29 @@ def write(mark: Mark, spool: Path) -> None:
 def marks(spool: Path) -> Iterator[Mark]:
     """Every mark that can be read."""
     for path in sorted((spool / _FOLDER).glob("*.json")):
-        content = _read(path)
-        if content is not None:
-            sets = {name: frozenset(content[name]) for name in ("queues", "consumed")}
-            yield Mark(**{**content, **sets})
+        mark = _understood(_read(path))
+        if mark is not None:
+            yield mark
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _understood(content: Any) -> Mark | None:
+    """The mark, as far as this release knows it: one of another release, which runs beside it while
+    they are replaced, may say more.
+    """
+    if not isinstance(content, dict):
+        return None
+    known = {field.name: content[field.name] for field in fields(Mark) if field.name in content}
+    try:
+        sets = {name: frozenset(known.get(name, ())) for name in ("queues", "consumed")}
+        return Mark(**{**known, **sets})
+    except TypeError:
+        return None
+
+
+def _read(path: Path) -> Any:
     for _ in range(3):
         try:
-            found: dict[str, Any] = json.loads(path.read_bytes())
+            found = json.loads(path.read_bytes())
         except FileNotFoundError:
             return None
         except ValueError:  # it is being written

@@ -16,7 +16,7 @@ from rich.progress import Progress, TextColumn
 
 from archive import search, verification
 from archive.search import Hit
-from archive.store import Store, open_store
+from archive.store import DirectoryStore, Store, open_store
 
 from .display import console, print_json, print_lines, print_table
 from .options import ARCHIVE, DAY, archive, as_json, in_order, one_account
@@ -59,7 +59,7 @@ def verify(
     Without a head that was kept elsewhere it shows damage and partial tampering, but neither that
     the newest entries were removed nor a rewrite of everything.
     """
-    with Watched() as watched:
+    with Watched() as watched, _understood():
         report = verification.verify(_store(named), account, dict(heads), watched)
     if as_json:
         print_json(asdict(report))
@@ -96,7 +96,7 @@ def find(
 ) -> int:
     """Find recordings in the archive. The status is 1 where there are none."""
     in_order(first, last)
-    store = _store(archive)
+    store = _at_hand(archive)
     with _understood():
         hits = list(
             search.find(
@@ -135,7 +135,7 @@ def extract(
     recording: str, target: Path, account: str | None, archive: Store | None, as_json: bool
 ) -> None:
     """Take one recording out of the archive: its audio, its line of the list, its manifest."""
-    store = _store(archive)
+    store = _at_hand(archive)
     with _understood():
         written = search.extract(store, recording, target, account)
     if as_json:
@@ -163,6 +163,17 @@ def _store(named: Store | None) -> Store:
         return open_store(settings().archive_url)
     except ValueError as error:
         raise click.UsageError(f"EARWITNESS_ARCHIVE_URL: {error}") from None
+
+
+def _at_hand(named: Store | None) -> Store:
+    """The same, where it is there: of one that is not mounted nobody can say what it holds."""
+    store = _store(named)
+    if isinstance(store, DirectoryStore) and not store.root.is_dir():
+        raise click.ClickException(
+            f"there is no archive at {store.root} (EARWITNESS_ARCHIVE_URL), and nothing was looked "
+            "for; it is not mounted, or nothing was archived yet"
+        )
+    return store
 
 
 def _row(hit: Hit) -> tuple[Any, ...]:

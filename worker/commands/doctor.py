@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict
+from typing import Any
 
 import click
+
+from config.masking import mask
 
 from . import (
     examined_accounts,
@@ -20,7 +23,7 @@ from . import (
 )
 from .deployment import configured
 from .display import console, plain, print_json
-from .findings import Finding, ok
+from .findings import UNKNOWN, Finding, error, ok
 from .options import as_json
 
 _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
@@ -48,17 +51,28 @@ def doctor(as_json: bool) -> int:
 def _findings() -> Iterator[Finding]:
     settings = configured()
     yield ok("settings", f"accounts: {', '.join(sorted(settings.accounts)) or 'none'}")
-    yield from examined_files.examined(settings)
-    identity = yield from examined_ledger.examined()
-    yield from examined_storage.archive(settings, identity)
-    yield from examined_storage.spool(settings)
-    yield from examined_redis.examined(settings, identity)
-    yield from examined_workers.examined(identity)
-    yield from examined_hooks.examined(settings)
-    yield from examined_providers.clocks(settings)
-    if identity is not None:
-        yield from examined_accounts.examined(settings)
-        yield from examined_work.examined(settings)
+    yield from _to_the_end("files", examined_files.examined(settings))
+    identity = yield from _to_the_end("ledger", examined_ledger.examined())
+    yield from _to_the_end("archive", examined_storage.archive(settings, identity))
+    yield from _to_the_end("spool", examined_storage.spool(settings))
+    yield from _to_the_end("redis", examined_redis.examined(settings, identity))
+    yield from _to_the_end("workers", examined_workers.examined(identity))
+    yield from _to_the_end("hooks", examined_hooks.examined(settings))
+    yield from _to_the_end("providers", examined_providers.clocks(settings))
+    if identity not in (None, UNKNOWN):
+        yield from _to_the_end("accounts", examined_accounts.examined(settings))
+        yield from _to_the_end("jobs", examined_work.examined(settings))
+
+
+def _to_the_end(subject: str, found: Iterator[Finding]) -> Generator[Finding, None, Any]:
+    """What is found, and where that ends early, why: one thing that is broken hides no other."""
+    try:
+        return (yield from found)
+    except Exception as failure:  # noqa: BLE001 - told
+        why = mask(f"{type(failure).__name__}: {failure}".splitlines()[0])
+        advice = "see that who asks may read and write what the workers do, and ask again"
+        yield error(subject, f"not examined to the end: {why}", advice)
+        return UNKNOWN
 
 
 def _print(finding: Finding) -> None:

@@ -9,7 +9,7 @@ from ledger.errors import LedgerError
 from tasks.resources import ledger
 
 from .filesystems import NETWORK, filesystem
-from .findings import Finding, error, ok, warning
+from .findings import UNKNOWN, Finding, error, ok, warning
 
 _SUBJECT = "ledger"
 _SERVER = "see the server's configuration (ALTER SYSTEM, ALTER ROLE), and restart it"
@@ -26,7 +26,9 @@ _MIGRATE = "start a worker, or run: python -m worker migrate"
 
 
 def examined() -> Generator[Finding, None, str | None]:
-    """What there is to say of the ledger; returns its identity, None where it can not be used."""
+    """What there is to say of the ledger; returns its identity, None where there is no ledger, and
+    UNKNOWN where there may be one.
+    """
     url = ledger().database.url
     where = url.render_as_string(hide_password=True)
     yield from _disk(Path(url.database or "") if ledger().database.is_sqlite else None)
@@ -37,7 +39,7 @@ def examined() -> Generator[Finding, None, str | None]:
         identity = ledger().identity.prepare()
     except LedgerError as failure:
         yield error(_SUBJECT, f"{where}: {failure}", "see EARWITNESS_LEDGER_URL, and its server")
-        return None
+        return UNKNOWN
     version = ledger().identity.version()
     yield from _durable()
     yield ok(_SUBJECT, f"{identity} at {where}, schema version {version}")

@@ -15,7 +15,7 @@ from config.settings import Settings
 
 from ..redis_trouble import trouble
 from ..start import REDIS_KEY, REDIS_WAY_OUT
-from .findings import Finding, error, ok, warning
+from .findings import UNKNOWN, Finding, error, ok, warning
 
 _SUBJECT = "redis"
 _SECONDS = 3.0
@@ -141,7 +141,7 @@ def _memory(facts: dict[str, Any]) -> Iterator[Finding]:
 def _belonging(theirs: Any, identity: str | None, settings: Settings) -> Iterator[Finding]:
     if theirs is None:
         yield ok(_SUBJECT, "no deployment has claimed this database yet; the first worker does")
-    elif theirs.decode() != identity:
+    elif identity not in (UNKNOWN, theirs.decode()):
         key = settings.redis_key(REDIS_KEY)
         where = f"under the prefix {settings.redis_key('')}" if settings.redis_key("") else ""
         yield error(

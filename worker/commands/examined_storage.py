@@ -19,7 +19,7 @@ from archive.store import INCOMING, Store, open_store
 from config.settings import Settings
 
 from .filesystems import nearest
-from .findings import Finding, error, ok, warning
+from .findings import UNKNOWN, Finding, error, ok, warning
 
 _ARCHIVE = "archive"
 _SPOOL = "spool"
@@ -103,6 +103,8 @@ def _belonging(store: Store, identity: str | None) -> Iterator[Finding]:
         return
     except (ValueError, KeyError, TypeError):
         yield error(_ARCHIVE, f"{IDENTITY_PATH} can not be read", "run: python -m worker verify")
+        return
+    if identity == UNKNOWN:
         return
     if identity is None:
         meaning = f"it belongs to ledger {theirs}, but there is none; no worker starts"

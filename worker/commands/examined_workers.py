@@ -15,7 +15,7 @@ from tasks.resources import ledger
 from ..clock import ASKED
 from ..redis_trouble import trouble
 from .deployment import announcing
-from .findings import Finding, error, ok, warning
+from .findings import UNKNOWN, Finding, error, ok, warning
 
 _SUBJECT = "workers"
 _SECONDS = 3.0
@@ -28,12 +28,12 @@ _PURPOSE = {
 
 
 def examined(identity: str | None) -> Iterator[Finding]:
-    """What there is to say of the workers; without a ledger (None) nothing of their clocks."""
+    """What there is to say of the workers; without a ledger nothing of their clocks."""
     try:
         with announcing() as app:
             answers = app.control.inspect(timeout=_SECONDS).active_queues() or {}
             yield from _consumers(answers)
-            if answers and identity is not None:
+            if answers and identity not in (None, UNKNOWN):
                 yield from _hosts(sorted(answers))
                 yield from _clocks(app, len(answers))
     except (OperationalError, RedisError, OSError) as failure:

@@ -133,7 +133,7 @@ def _answering(service: str) -> str:
     try:
         connection.request("GET", path)
         status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, UnicodeError) as error:
         raise click.ClickException(
             f"{where} does not answer ({str(error) or type(error).__name__}); start it anew"
         ) from None
@@ -153,8 +153,10 @@ def _flower() -> tuple[str, int, str]:
     """By Flower's own names; where its options were given otherwise, set them for this command."""
     prefix = os.environ.get("FLOWER_URL_PREFIX", "").strip("/")
     host = _reachable(os.environ.get("FLOWER_ADDRESS", "127.0.0.1"))
-    port = int(os.environ.get("FLOWER_PORT", _FLOWER_PORT))
-    return host, port, f"{'/' if prefix else ''}{prefix}/healthcheck"
+    port = os.environ.get("FLOWER_PORT", str(_FLOWER_PORT))
+    if not port.isdecimal():
+        raise click.UsageError(f"FLOWER_PORT is {port!r}, which is no port.")
+    return host, int(port), f"{'/' if prefix else ''}{prefix}/healthcheck"
 
 
 def _reachable(host: str) -> str:

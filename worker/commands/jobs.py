@@ -21,12 +21,14 @@ from .personal import shown
 from .restoring import quarantine_lines
 from .single import meant, one_job, say
 
+_MOST_LISTED = 1_000_000
+
 
 @click.command()
 @one_account
 @click.option("--state", type=click.Choice(states.ALL), help="In this state alone.")
 @click.option("--kind", metavar="KIND", help="Of this kind alone, such as export.run.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, _MOST_LISTED), default=50, show_default=True)
 @as_json
 def status(
     account: str | None, state: str | None, kind: str | None, limit: int, as_json: bool

@@ -103,6 +103,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _refused(f"{error.format_message()} See: {asked} --help", 2)
     except (ConfigurationError, InvalidArgument) as error:
         return _refused(str(error), 2)
+    except UnicodeEncodeError:
+        # Every write is one transaction, and text that it can not take ends it.
+        sentence = "not done: what was given holds bytes that are no UTF-8 text; write it in UTF-8"
+        return _refused(sentence, 2)
     except click.Abort:
         return 130
     except click.ClickException as error:

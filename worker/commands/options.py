@@ -9,6 +9,8 @@ import click
 
 from archive.store import Store, open_store
 
+_FIRST = date(1970, 1, 1)
+
 
 class DayType(click.ParamType[date]):
     """A calendar day such as 2026-11-20."""
@@ -20,9 +22,13 @@ class DayType(click.ParamType[date]):
     ) -> date:
         """The day that was written."""
         try:
-            return datetime.strptime(str(value), "%Y-%m-%d").date()  # noqa: DTZ007 - a day, no instant
+            day = datetime.strptime(str(value), "%Y-%m-%d").date()  # noqa: DTZ007 - a day, no instant
         except ValueError:
             self.fail(f"{value!r} is no day; write it like 2026-11-20.", param, ctx)
+        if day < _FIRST:
+            # A year that is mistyped would open exports of centuries, each asked of the provider.
+            self.fail(f"{day} is before {_FIRST}; is the year right?", param, ctx)
+        return day
 
 
 class ArchiveType(click.ParamType[Store]):
@@ -35,7 +41,8 @@ class ArchiveType(click.ParamType[Store]):
     ) -> Store:
         """The archive that was named."""
         named = str(value)
-        if "://" not in named and not Path(named).is_dir():
+        # An empty name, of a variable that nobody set, would be the folder one stands in.
+        if not named or ("://" not in named and not Path(named).is_dir()):
             self.fail(f"there is no folder {named!r}.", param, ctx)
         try:
             return open_store(named if "://" in named else str(Path(named).absolute()))
