@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -181,3 +182,29 @@ def _listens(office: OzekiHouse) -> bool:
             return True
     except OSError:
         return False
+
+
+def test_more_connections_than_a_process_may_have(deploy: Deploy, simulators: Simulators) -> None:
+    """Anybody may connect, and say nothing: what is too many is closed, in one line of the log, and
+    the next who comes when there is room is answered.
+    """
+    office = ozeki_house(deploy, simulators)
+    receiver = office.hooks()
+    _, most = resource.prlimit(receiver.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(receiver.pid, resource.RLIMIT_NOFILE, (100, most))
+    with contextlib.ExitStack() as held:
+        for _ in range(150):
+            held.enter_context(_connected(office)).sendall(
+                b"POST /ozeki/office/notify HTTP/1.1\r\n"
+            )
+        eventually(lambda: "others are closed" in receiver.log())
+    assert eventually(lambda: _health(office) == 204)
+    assert receiver.log().count("others are closed") == 1
+    assert "Too many open files" not in receiver.log()
+
+
+def _health(office: OzekiHouse) -> int | None:
+    try:
+        return httpx.get(f"{office.url}/health").status_code
+    except httpx.HTTPError:
+        return None

@@ -23,9 +23,9 @@ ACCOUNT = {
 }
 
 
-def refused(house: Deployment) -> str:
+def refused(house: Deployment, *options: str) -> str:
     """What a worker prints that does not start."""
-    worker = house.worker("refused", ready=False)
+    worker = house.celery("worker", *options, name="refused")
     eventually(lambda: not worker.alive, what="the worker did not end")
     assert worker.popen.returncode not in (0, None)
     assert "ready." not in worker.log()
@@ -59,6 +59,19 @@ def test_wrong_configuration_is_refused_at_start(
     assert "Traceback" not in said
     assert "a password" not in said
     assert "a secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [(("--pool", "solo"), "--pool"), (("--autoscale", "5,2"), "--autoscale")],
+)
+def test_a_worker_without_threads_of_its_own_is_refused(
+    deploy: Deploy, options: tuple[str, str], named: str
+) -> None:
+    """Celery's other ways to run tasks: one sentence says which option to leave out."""
+    said = refused(deploy(account_toml("india", ACCOUNT)), *options)
+    assert f"leave {named} out" in said
+    assert "Traceback" not in said
 
 
 def test_two_aliases_for_one_login_are_refused(deploy: Deploy) -> None:

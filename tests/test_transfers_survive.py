@@ -266,3 +266,19 @@ def test_catch_up_of_days_is_not_disturbed_by_a_killed_worker(
 
     eventually(all_done, within=90, what="not every day was archived")
     assert len(simulators.log.exports()) == 3
+
+
+def test_a_worker_that_is_ended_by_remote_control_gives_its_transfer_back(
+    deploy: Deploy, simulators: Simulators
+) -> None:
+    """As after a signal: it ends at once, not when all of the ZIP is there; another goes on."""
+    night = Night(deploy, simulators, 40_000_000, 400.0)
+    worker = night.house.worker()
+    night.start()
+    night.until_held(0.005)
+    with night.house.producer() as app:
+        app.control.shutdown()
+    eventually(lambda: not worker.alive, what="the worker went on with its transfer")
+    night.account.configure(bytes_per_second=None)
+    night.house.worker("another")
+    night.archived(within=60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from celery import Celery, Task, signals
@@ -26,7 +27,7 @@ from . import clock as _clock  # noqa: F401 - registers what doctor asks
 from .broker import keep_consuming
 from .metrics import Metrics
 from .pulse import pulse
-from .start import start_checks
+from .start import refuse_autoscaling, refuse_other_pools, start_checks
 from .sweeper import Sweeper
 
 keep_from_others()
@@ -73,10 +74,16 @@ def _end(**_: object) -> None:
     our_logging.end_task()
 
 
+@signals.celeryd_init.connect
+def _refuse(options: Mapping[str, Any], **_: object) -> None:
+    refuse_autoscaling(options)
+
+
 @signals.worker_init.connect
 def _start(sender: Any, **_: object) -> None:
     # The checks may wait for the ledger, and shall say so: Celery sets up logs only after them.
     _log()
+    refuse_other_pools(sender.pool_cls)
     pulse.begin("worker", sender.hostname)
     start_checks(app)
 

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
+import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
@@ -43,6 +46,9 @@ MOST_BYTES = 64 << 10
 _MOST_DROPPED = 256 << 10
 _BODY_SECONDS = 10.0
 _STOP_SECONDS = 10.0
+#: For the ledger, the files of notifications and what is being refused.
+_OWN_DESCRIPTORS = 64
+_TOLD_SECONDS = 60.0
 #: The states that end a call (providers.md 2.4): there is nothing left to record.
 _ENDED = frozenset({"completed", "cancelled", "busy", "error"})
 
@@ -221,6 +227,28 @@ class Completed(Refusing):
         return True
 
 
+class Server(HTTPServer):
+    """Tornado's server, which closes a connection too many at once: with no descriptor left it
+    would try to accept it again and again, as fast as it can, and write a line for each.
+    """
+
+    _told_at = float("-inf")
+
+    def _handle_connection(self, connection: socket.socket, address: Any) -> None:
+        if connection.fileno() < _descriptors():
+            super()._handle_connection(connection, address)
+            return
+        connection.close()
+        if time.monotonic() - self._told_at > _TOLD_SECONDS:
+            self._told_at = time.monotonic()
+            _log.warning("as many connections are open as this process may have: others are closed")
+
+
+def _descriptors() -> int:
+    """How many open files this process may have, without those that it needs for itself."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OWN_DESCRIPTORS
+
+
 def application(receiver: Receiver) -> Application:
     """The service's addresses."""
     shared = {"receiver": receiver}
@@ -247,7 +275,7 @@ async def serve(bind_to: str, started: Callable[[int], Any]) -> None:
     sockets = bind_sockets(int(port), host.strip("[]"))
     receiver.deliveries.start()
     receiver.armed.start()
-    server = HTTPServer(
+    server = Server(
         application(receiver),
         # Our own limit answers 413; Tornado's would close the connection without a word.
         max_body_size=1 << 62,

@@ -32,7 +32,7 @@ class Outcomes(RedisBackend):
         request: Any = None,
         **options: Any,
     ) -> Any:
-        """Store a state; that a task has begun is told where Redis takes it, else nobody."""
+        """Store a state. That a task has begun is told where Redis takes it, and is no failure."""
         try:
             return super().store_result(task_id, result, state, traceback, request, **options)
         except _AWAY as error:

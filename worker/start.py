@@ -7,9 +7,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from celery.concurrency.thread import TaskPool as ThreadPool
 from redis.exceptions import RedisError
 
 from archive.errors import ArchiveError, StoreAway, StoreRefused
@@ -56,6 +57,29 @@ def start_checks(app: Any) -> None:
         notice_older_ledger()
     except (ArchiveError, ConfigurationError, LedgerError, OSError, StoreRefused) as error:
         sys.exit(f"earwitness: {error}")
+
+
+def refuse_other_pools(pool: type) -> None:
+    """End the process with a sentence where tasks would not run in threads: what they share here
+    belongs to one process, and a transfer alone would hold up every call.
+    """
+    if not issubclass(pool, ThreadPool):
+        chosen = pool.__module__.rpartition(".")[2]
+        sys.exit(
+            f"earwitness: a worker runs its tasks in threads, not in the pool {chosen}, so none "
+            "was started; leave --pool out, and say how many by --concurrency"
+        )
+
+
+def refuse_autoscaling(options: Mapping[str, Any]) -> None:
+    """End the process with a sentence where the number of threads shall change: Celery can not do
+    that, and the worker would end at its first task.
+    """
+    if options.get("autoscale"):
+        sys.exit(
+            "earwitness: the number of a worker's threads can not change, so none was started; "
+            "leave --autoscale out, and say how many by --concurrency"
+        )
 
 
 def notice_older_ledger() -> None:

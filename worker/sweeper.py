@@ -25,8 +25,9 @@ from tasks import measures
 from tasks.alerts import FOREIGN_REDIS, deliver_due
 from tasks.duties import discharge_due
 from tasks.message import publish
-from tasks.resources import ledger, spool
+from tasks.resources import ledger, spool, stopping
 
+from .pulse import pulse
 from .start import claim_redis
 
 _log = logging.getLogger(__name__)
@@ -61,7 +62,11 @@ class Sweeper(bootsteps.StartStopStep):
             self._threads.append(thread)
 
     def stop(self, _parent: Any) -> None:
-        """End the threads."""
+        """End the threads. Whoever ended the worker, a signal or remote control: what it has under
+        way is given back.
+        """
+        stopping.set()
+        pulse.stopping()
         self._stop.set()
         for thread in self._threads:
             thread.join(timeout=settings().sweep_seconds + 5)
