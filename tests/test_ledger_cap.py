@@ -162,6 +162,18 @@ def test_after_midnight_there_is_room_again(ledger: Ledger) -> None:
     assert counted(ledger) == [0, 3]
 
 
+def test_the_last_place_of_a_day_is_a_place(ledger: Ledger) -> None:
+    """A call that holds it is sent, day after day: neither a full counter nor those of other days
+    hold it back.
+    """
+    for name in ("yesterday", "today"):
+        _, lease = begun(ledger, name, cap=Cap(1, CAP.timezone))
+        ledger.calls.send(lease, Cap(1, CAP.timezone))
+        if name == "yesterday":
+            a_day_goes_by(ledger)
+    assert counted(ledger) == [1, 1]
+
+
 def test_midnight_whose_answer_was_lost(ledger: Ledger) -> None:
     """The place moves once."""
     _, lease = begun(ledger)

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import event
 
 from ledger import states
 from ledger.errors import LeaseLost
 from ledger.ledger import Ledger
 from ledger.schema import jobs
 
+from .ledger_calls import sending
 from .ledgers import (
     QUEUE,
     at_once,
@@ -173,6 +175,27 @@ def test_a_live_lease_is_left_alone(ledger: Ledger) -> None:
     """Nothing is taken from a worker whose lease has not run out."""
     running(ledger)
     assert ledger.recovery.take_from_the_dead() == []
+
+
+def test_a_lease_renewed_under_the_sweepers_eyes_is_left_alone(open_ledger: OpenLedger) -> None:
+    """The sweeper has read that it ran out, and then its holder renews it: of two jobs, and of a
+    call that is being sent, none is taken away.
+    """
+    sweeper, worker = open_ledger(), open_ledger()
+    held = [running(worker, "r1"), running(worker, "r2"), sending(worker, "call")]
+    pass_time(worker, 31, jobs.c.lease_until)
+    before = [steps(worker, job.job_id) for job, _ in held]
+    looked: list[bool] = []
+
+    def renew(*_: object) -> None:
+        if not looked:
+            looked.append(True)
+            worker.leases.renew()
+
+    event.listen(sweeper.database.engine, "after_cursor_execute", renew)
+    assert sweeper.recovery.take_from_the_dead() == []
+    assert looked
+    assert [steps(worker, job.job_id) for job, _ in held] == before
 
 
 def test_the_fifth_dead_worker_ends_the_job(ledger: Ledger) -> None:

@@ -154,7 +154,11 @@ def _is_cancelled(ledger: Ledger) -> None:
 
 
 def _is_put_off_and_done(ledger: Ledger) -> None:
-    job, lease = running(ledger, **OWN, task_id="mine")
+    asked = request(**OWN, task_id="mine")
+    job, hint_no = ledger.requests.open(asked, by="test")
+    held = ledger.work.claim(job.job_id, hint_no)
+    assert held is not None
+    lease = held[1]
     ledger.work.note(lease, {"page": 1})
     lease.transfer = {"bytes": 1}
     ledger.leases.renew()

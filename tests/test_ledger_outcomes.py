@@ -11,7 +11,7 @@ import pytest
 
 from ledger import states
 from ledger.call_outcomes import Outcome
-from ledger.errors import NotPossible
+from ledger.errors import LeaseLost, NotPossible
 from ledger.ledger import Ledger
 from ledger.schema import jobs
 
@@ -63,6 +63,8 @@ def test_an_outcome_is_stored_with_everything_it_owes(ledger: Ledger, word: str)
     assert len(owed(ledger, "alert")) == (word == "unknown")
     assert [hint.task_id for hint in ledger.waiters.due(queue=QUEUE, limit=9)] == ["t2"]
     assert steps(ledger, job.job_id)[-1] == ("sending", outcome.state)
+    with pytest.raises(LeaseLost):
+        lease.check()
 
 
 def test_the_receipt_that_is_owed_says_everything(ledger: Ledger) -> None:

@@ -102,6 +102,9 @@ def test_a_cancelled_export_stays_cancelled(ledger: Ledger) -> None:
     _, lease = taken_up(ledger, one.job_id)
     ledger.decisions.cancel(parent.job_id, by="operator")
     assert ledger.jobs.job(two.job_id).state == states.CANCELLED
+    said = ledger.jobs.job(parent.job_id).reason
     ledger.work.finish(lease, states.DONE)
-    assert ledger.jobs.job(parent.job_id).state == states.CANCELLED
+    cancelled = ledger.jobs.job(parent.job_id)
+    assert (cancelled.state, cancelled.reason) == (states.CANCELLED, said)
+    assert cancelled.next_attempt_at is None
     assert ledger.work.claim(parent.job_id) is None
