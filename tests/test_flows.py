@@ -166,3 +166,20 @@ def test_an_argument_called_self_is_refused_like_any_other(
                 )
                 refused = asked.get(timeout=30, propagate=False)
                 assert type(refused).__name__ == "InvalidArgument", refused
+
+
+def test_a_gap_of_several_days_lies_under_its_own_day(
+    deploy: Deploy, simulators: Simulators
+) -> None:
+    """What an export of several days fetches singly lies under the local day of its start, where a
+    download, a search by days and a proof look for it; it is not fetched once more.
+    """
+    with opened(deploy, simulators, allow_delete=True) as house:
+        house.account.withhold(house.ids[0])
+        span = {"start:gte": f"{DAY - 2 * A_DAY}T00:00:00Z", "start:lte": f"{DAY}T23:59:59Z"}
+        run = house.ask("export.run", filters=span)
+        assert run["missing"] == 0
+        (audio,) = house.house.archive.rglob(f"{house.ids[0]}.mp3")
+        assert f"{DAY:%Y/%m/%d}" in str(audio)
+        single = house.ask("recording.download", recording_id=house.ids[0])
+        assert (house.house.archive / single["path"]) == audio
