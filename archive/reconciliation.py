@@ -162,10 +162,13 @@ class Reconciliation:
 
     def not_understood(self) -> list[str]:
         """Three names of members where recordings are missing and more than half of the members
-        that may be recordings stayed unmatched, else none.
+        that may be recordings stayed unmatched, else none. One that came twice counts once: an
+        export that was created anew holds again what the first one held.
         """
         total, left = self._db.execute(
-            "SELECT count(*), count(*) FILTER (WHERE recording IS NULL) FROM members WHERE audio"
+            "SELECT count(DISTINCT sha256), count(DISTINCT sha256) FILTER (WHERE recording IS NULL "
+            "AND sha256 NOT IN (SELECT sha256 FROM members WHERE recording IS NOT NULL)) "
+            "FROM members WHERE audio"
         ).fetchone()
         if left * 2 <= total or self.counts().missing == 0:
             return []

@@ -53,6 +53,12 @@ def exports(alias: str, trusted: Trusted) -> Iterator[KnownJob | KnownDay]:
     yield from gaps(alias, known)
 
 
+def exported(alias: str, trusted: Trusted) -> set[str]:
+    """The job ids of an account's exports, of those too that were lost before their manifests."""
+    found = (path.split("/") for path in _paths(alias, trusted))
+    return {parts[5] for parts in found if len(parts) == 7}
+
+
 def is_a_run_of(alias: str, day: date, known: str) -> bool:
     """Whether a job id is that of one of a day's exports."""
     numbers = range(1, _MORE_GENERATIONS)

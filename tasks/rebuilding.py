@@ -16,7 +16,7 @@ from ledger.identity import refuse_foreign
 from ledger.known import KnownDay, KnownJob, OwedEntry
 
 from .archived_calls import calls
-from .archived_exports import exports
+from .archived_exports import exported, exports
 from .archived_singles import singles
 from .resources import ledger, store
 from .trusted import Trusted, verified
@@ -106,12 +106,8 @@ def archived_identity() -> str:
 def _found(trusted: Trusted) -> Iterator[Known]:
     """Everything that the archive tells of."""
     for alias in trusted.accounts:
-        exported: set[str] = set()
-        for known in exports(alias, trusted):
-            if isinstance(known, KnownJob):
-                exported.add(known.job_id)
-            yield known
-        yield from singles(alias, trusted, exported)
+        yield from exports(alias, trusted)
+        yield from singles(alias, trusted, exported(alias, trusted))
         yield from calls(alias, trusted)
     yield from _uncovered(trusted)
 

@@ -19,10 +19,10 @@ from ledger import states
 from providers.errors import BadCredentials, Rejected, Uncertain
 from providers.vonage import Vonage
 
-from . import runs
+from . import runs, windows
 from .attempt import Attempt, Ended, Wait
 from .consequences import consequences
-from .resources import ledger, spool, store, zip_limits
+from .resources import ledger, spool, store, vonage_account, zip_limits
 from .sealing import seal
 from .singles import keep_single
 from .survey import refuse_unsettled
@@ -136,10 +136,11 @@ def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> dict[str, Any]
 
 def _fill_gaps(attempt: Attempt, vonage: Vonage, reconciliation: Reconciliation) -> None:
     """Fetch one by one what no ZIP holds. What the provider will not give stays missing."""
-    day = runs.folder_day(attempt.job)
+    timezone = windows.zone(vonage_account(attempt.job.account))
     for recording in list(reconciliation.missing()):
         attempt.check()
         attempt.lease.transfer = None
+        day = runs.recording_day(attempt.job.parameters, recording, timezone)
         stored = _gap(attempt, vonage, recording, day)
         if stored is not None:
             reconciliation.fetched(recording["id"], stored)

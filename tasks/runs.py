@@ -8,6 +8,7 @@ from typing import Any
 from archive import layout
 from ledger.job import Job
 
+from . import windows
 from .fields import utc_text
 
 
@@ -35,6 +36,15 @@ def in_window(parameters: dict[str, Any], recording: dict[str, Any]) -> bool:
     first, last = datetime.fromisoformat(span["start"]), datetime.fromisoformat(span["last"])
     # The bounds count whole seconds, the upper one included (seed 004).
     return first <= start.replace(microsecond=0) <= last
+
+
+def recording_day(parameters: dict[str, Any], recording: dict[str, Any], timezone: str) -> date:
+    """The day under which one of the run's recordings lies where it is fetched singly: the run's
+    own, else the local day of its start, since a run by filters may be of several days.
+    """
+    if "day" in parameters:
+        return date.fromisoformat(parameters["day"])
+    return windows.local_day(datetime.fromisoformat(recording["start"]), timezone)
 
 
 def folder(job: Job) -> str:

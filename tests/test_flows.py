@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from archive.reconciliation import Reconciliation
 from archive.store import Stored
 from ledger.schema import jobs, obligations
 
-from .archives import recording
+from .archives import Builder, audio, recording, zipped
 from .deployment import Deployment, account_toml, eventually
 from .disks import small_disk
 from .simulators import Simulators
@@ -166,3 +168,40 @@ def test_an_argument_called_self_is_refused_like_any_other(
                 )
                 refused = asked.get(timeout=30, propagate=False)
                 assert type(refused).__name__ == "InvalidArgument", refused
+
+
+def test_a_gap_of_several_days_lies_under_its_own_day(
+    deploy: Deploy, simulators: Simulators
+) -> None:
+    """What an export of several days fetches singly lies under the local day of its start, where a
+    download, a search by days and a proof look for it; it is not fetched once more.
+    """
+    with opened(deploy, simulators, allow_delete=True) as house:
+        house.account.withhold(house.ids[0])
+        span = {"start:gte": f"{DAY - 2 * A_DAY}T00:00:00Z", "start:lte": f"{DAY}T23:59:59Z"}
+        run = house.ask("export.run", filters=span)
+        assert run["missing"] == 0
+        (audio,) = house.house.archive.rglob(f"{house.ids[0]}.mp3")
+        assert f"{DAY:%Y/%m/%d}" in str(audio)
+        single = house.ask("recording.download", recording_id=house.ids[0])
+        assert (house.house.archive / single["path"]) == audio
+
+
+def test_a_rebuild_in_the_middle_of_an_export_knows_no_download_of_it(
+    deploy: Deploy, simulators: Simulators
+) -> None:
+    """The ledger is lost while an export by filters fetches its gaps: a rebuilt one takes them for
+    no download, so that the same request can be sent again and is carried out.
+    """
+    account = simulators.vonage.account(username="john.doe@vbc.prod")
+    house = deploy(account_toml("india", account.configuration(), {}))
+    builder = Builder(house.folder)
+    builder.identity()
+    _, metadata = builder.single("india", recording(1))
+    run = json.loads(builder.store.read(metadata.path))["job_id"]
+    data = zipped([("730048.2.mp3", audio(2))])
+    folder = layout.export_folder("india", DAY, run)
+    builder.keep(layout.part_path(folder, "p1", hashlib.sha256(data).hexdigest()), data)
+    done = house.run("rebuild", "--json")
+    assert done.stdout, done.stderr
+    assert house.ledger.jobs.jobs() == []

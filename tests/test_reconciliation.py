@@ -398,3 +398,18 @@ def test_memory_stays_flat(tmp_path: Path, way: str) -> None:
     )
 
     assert int(grown.stdout) <= 32
+
+
+def test_what_came_twice_is_understood_as_well(run: Reconciliation) -> None:
+    """An export was created anew since one of its parts was thrown away: what the other held comes
+    again, and is no member whose name is not understood, so that the gaps are fetched.
+    """
+    run.part("again", Stored("india/again.zip", 1000, "b" * 64))
+    for number in range(4):
+        run.listed(recording(number))
+    for part in ("p", "again"):
+        for name in ("f0.mp3", "f1.mp3", "of-another-day.mp3"):
+            run.member(part, member(name))
+    run.match()
+    assert run.counts().missing == 2
+    assert run.not_understood() == []
