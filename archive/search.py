@@ -115,5 +115,7 @@ def _refuse_existing(targets: list[Path]) -> None:
     for target in targets:
         if target.exists():
             raise FileExistsError(
-                errno.EEXIST, "exists already and was not overwritten; name another folder", target
+                errno.EEXIST,
+                "exists already and was not overwritten; name another folder",
+                str(target),
             )

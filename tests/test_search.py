@@ -207,8 +207,9 @@ def test_nothing_is_overwritten(store: Store, tmp_path: Path, present: str) -> N
     """A folder that holds one of the names is left as it is."""
     (tmp_path / present).write_bytes(b"kept")
 
-    with pytest.raises(FileExistsError, match=present):
+    with pytest.raises(FileExistsError, match=present) as refused:
         search.extract(store, "102", tmp_path)
+    assert str(refused.value).endswith(f": '{tmp_path / present}'")
     assert [path.name for path in tmp_path.iterdir()] == [present]
     assert (tmp_path / present).read_bytes() == b"kept"
 
