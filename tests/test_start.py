@@ -74,6 +74,20 @@ def test_a_worker_without_threads_of_its_own_is_refused(
     assert "Traceback" not in said
 
 
+def test_a_worker_says_that_transfers_can_take_all_its_threads(
+    deploy: Deploy, simulators: Simulators
+) -> None:
+    """With as many threads as transfers; one that is for downloads alone says nothing."""
+    house = deploy(account_toml("india", simulators.vonage.account().configuration()))
+    few = house.celery("worker", "-c", "2", "-n", "few@%h", "-l", "INFO", name="few")
+    downloads = ("-c", "2", "-Q", "earwitness.downloads", "-n", "downloads@%h", "-l", "INFO")
+    alone = house.celery("worker", *downloads, name="alone")
+    for worker in (few, alone):
+        eventually(lambda one=worker: " ready." in one.log(), what="it was not ready")
+    eventually(lambda: "can take all threads of this worker (2)" in few.log())
+    assert "can take all threads" not in alone.log()
+
+
 def test_two_aliases_for_one_login_are_refused(deploy: Deploy) -> None:
     """Both are named."""
     said = refused(deploy(account_toml("india", ACCOUNT) + account_toml("again", ACCOUNT)))

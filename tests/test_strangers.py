@@ -37,8 +37,9 @@ def message(body: Any, **headers: Any) -> str:
 def test_a_message_that_is_none_ends_no_worker_and_is_not_repeated(
     deploy: Deploy, simulators: Simulators
 ) -> None:
-    """Ids that are no text, bodies that are no task's, what is no JSON, and the task of a later
-    version: the same worker answers the next caller, nothing comes again, and the log names nobody.
+    """Ids that are no text, bodies that are no task's, what is no JSON or no message, and the task
+    of a later version, in a queue and told to all workers: the same worker answers the next caller,
+    nothing comes again, and the log names nobody.
     """
     arguments: Any = [[], {"company_name": _NAME}, {}]
     with opened(deploy, simulators) as house:
@@ -54,8 +55,15 @@ def test_a_message_that_is_none_ends_no_worker_and_is_not_repeated(
             message(arguments, eta="soon"),
             json.dumps({**json.loads(message(arguments)), "headers": {}}),
             _NAME,
+            json.dumps({"company_name": _NAME}),
+            json.dumps([_NAME]),
+            json.dumps(_NAME),
+            json.dumps({"body": _NAME, "properties": {"body_encoding": _NAME}}),
+            json.dumps({"body": _NAME, "properties": {"delivery_tag": None}, "headers": None}),
+            json.dumps({"body": _NAME, "properties": {"delivery_tag": "1", "delivery_info": {}}}),
         ):
             redis.lpush("earwitness", strange)
+            redis.publish("/0.celery.pidbox", strange)
         assert house.ask("recording.get", recording_id=house.ids[0])["id"] == house.ids[0]
         eventually(lambda: redis.hlen("earwitness.unacked") == 0, what="one stayed in hand")
         assert worker.alive

@@ -27,7 +27,12 @@ from . import clock as _clock  # noqa: F401 - registers what doctor asks
 from .broker import keep_consuming
 from .metrics import Metrics
 from .pulse import pulse
-from .start import refuse_autoscaling, refuse_other_pools, start_checks
+from .start import (
+    notice_few_threads,
+    refuse_autoscaling,
+    refuse_other_pools,
+    start_checks,
+)
 from .sweeper import Sweeper
 
 keep_from_others()
@@ -90,7 +95,9 @@ def _start(sender: Any, **_: object) -> None:
 
 @signals.worker_ready.connect
 def _ready(sender: Any, **_: object) -> None:
-    pulse.ready(frozenset(sender.app.amqp.queues.consume_from))
+    queues = frozenset(sender.app.amqp.queues.consume_from)
+    notice_few_threads(sender.pool.limit, queues)
+    pulse.ready(queues)
 
 
 @signals.worker_shutting_down.connect

@@ -18,6 +18,7 @@ from json import JSONDecodeError
 from typing import Any
 
 from kombu.transport.redis import Channel, QoS, Transport
+from kombu.transport.virtual import Message
 from kombu.transport.virtual import QoS as AnyQoS
 from kombu.utils.json import dumps
 from redis.exceptions import RedisError, ResponseError
@@ -102,6 +103,27 @@ class Unacknowledged(QoS):
             _log.info("a message whose connection is gone comes again (%s)", error)
 
 
+class NoMessage(ValueError):
+    """What lay in Redis is JSON, but nothing that a producer writes."""
+
+
+class Envelope(Message):
+    """A message as producers write it."""
+
+    def __init__(self, payload: Any, channel: Any = None, **more: Any) -> None:
+        try:
+            super().__init__(payload, channel=channel, **more)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            # What Python says of it may repeat what it holds.
+            raise NoMessage(f"it has not the form of a message ({type(error).__name__})") from None
+        # Without these it can be taken in hand, and neither acknowledged nor put back: no
+        # connection would be closed in order any more, nor a new one begun.
+        info = self.delivery_info
+        known = isinstance(info, dict) and {"exchange", "routing_key"} <= info.keys()
+        if not (known and isinstance(self.delivery_tag, str)):
+            raise NoMessage("it does not say which message it is, or for which queue")
+
+
 class Asking(Channel):
     """A connection's channel that notes whenever it asks for messages.
 
@@ -110,14 +132,22 @@ class Asking(Channel):
     """
 
     QoS = Unacknowledged
+    Message = Envelope
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)
-        except JSONDecodeError:
+        except (JSONDecodeError, NoMessage):
             # Whatever put it there does not speak Celery. It has left the queue with this; the
             # worker would end, and with it what it has in hand.
             _log.exception("what lay in a queue of ours is no message, and was dropped")
+            return True
+
+    def _receive_one(self, connection: Any) -> Any:
+        try:
+            return super()._receive_one(connection)
+        except NoMessage:
+            _log.exception("what was told to all workers is no message, and was dropped")
             return True
 
     def _brpop_start(self, timeout: float | None = None) -> None:

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from archive.errors import ArchiveError, StoreAway, StoreRefused
 from archive.layout import IDENTITY_PATH
+from config.queues import DOWNLOADS
 from config.settings import ConfigurationError, settings
 from ledger.errors import Foreign, LedgerAway, LedgerError
 from ledger.identity import refuse_foreign
@@ -79,6 +80,20 @@ def refuse_autoscaling(options: Mapping[str, Any]) -> None:
         sys.exit(
             "earwitness: the number of a worker's threads can not change, so none was started; "
             "leave --autoscale out, and say how many by --concurrency"
+        )
+
+
+def notice_few_threads(threads: int, queues: frozenset[str]) -> None:
+    """Say where transfers, which may take hours, can take every thread of this worker, so that all
+    else that it consumes waits for them.
+    """
+    most = settings().transfers_per_worker
+    if DOWNLOADS in queues and len(queues) > 1 and threads <= most:
+        _log.warning(
+            "%d transfers at once can take all threads of this worker (%d): calls wait for them; "
+            "start it with a --concurrency of more than EARWITNESS_TRANSFERS_PER_WORKER",
+            most,
+            threads,
         )
 
 
