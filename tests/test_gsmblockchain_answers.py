@@ -112,6 +112,7 @@ def test_an_ok_is_a_call(text: str, phone: str | None) -> None:
         ('{"status":"KO","errorMessage":7}', "7"),
         ('{"status":"KO"}', "without a reason"),
         ('{"status":"KO","errorMessage":null,"phone":912080202}', "without a reason"),
+        ("{status: “KO”, errorMessage: null}", "without a reason"),
     ],
 )
 def test_a_ko_is_a_refusal(text: str, reason: str) -> None:

@@ -60,7 +60,7 @@ def _plan(ledger: Ledger, account: str, *wanted: date) -> list[Job]:
     opened = ledger.days.plan(
         account,
         [day(one) for one in wanted],
-        night=date(2026, 11, 21),
+        night=date(2026, 11, 21 if account == MINE else 20),
         catchup_days=7,
         request_for=asked,
         by="plan",

@@ -123,3 +123,13 @@ def test_two_sweepers_discharge_each_once(open_ledger: OpenLedger) -> None:
         one.obligations.owe(job.job_id, "india", "chain", {"n": n})
     claimed = at_once(lambda: one.obligations.due(limit=50), lambda: two.obligations.due(limit=50))
     assert sorted(owing.payload["n"] for owing in claimed[0] + claimed[1]) == list(range(30))
+
+
+def test_what_is_not_sealed_yet_is_counted(ledger: Ledger) -> None:
+    """Files of these jobs alone, until they are under the chain; notifications are no files."""
+    for job_id, kind in (("a", "chain"), ("a", "chain"), ("a", "notify"), ("b", "chain")):
+        ledger.obligations.owe(job_id, "india", kind, {})
+    assert ledger.obligations.unsealed(["a"]) == 2
+    assert ledger.obligations.unsealed(["a", "b"]) == 3
+    ledger.obligations.discharged([ledger.obligations.due(limit=1)[0].id])
+    assert ledger.obligations.unsealed(["a"]) == 1

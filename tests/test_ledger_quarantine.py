@@ -15,6 +15,7 @@ from ledger.ledger import Ledger
 
 from .ledger_calls import (
     CAP,
+    NOTHING_LEFT,
     SAID_OK,
     begins,
     begun,
@@ -27,7 +28,7 @@ from .ledger_calls import (
     sends,
     state,
 )
-from .ledgers import NOTIFY, QUEUE, answer_lost, at_once, request, steps, taken_up
+from .ledgers import NOTIFY, QUEUE, answer_lost, at_once, opened, request, running, steps, taken_up
 
 OpenLedger = Callable[..., Ledger]
 
@@ -225,3 +226,20 @@ def test_a_quarantine_that_meets_calls_being_begun(open_ledger: OpenLedger) -> N
         asked = call(account=f"a{n}")
         at_once(operator.identity.quarantine, partial(begins, worker, asked))
         assert worker.jobs.job(asked.job_id).state == states.NEEDS_DECISION
+
+
+def test_it_withholds_calls_that_did_not_leave_and_nothing_else(ledger: Ledger) -> None:
+    """Exports, calls under way and calls that ended are as before; and who holds a call that is
+    withheld has no say in it any more.
+    """
+    held, lease = begun(ledger, "held")
+    others = [running(ledger, "export")[0], opened(ledger, "due"), sending(ledger, "sent")[0]]
+    placed, answering = sending(ledger, "placed")
+    ledger.calls.answered(answering, SAID_OK, own_task=None)
+    others.append(placed)
+    before = [(ledger.jobs.job(job.job_id), ledger.calls.known(job.job_id)) for job in others]
+    ledger.identity.quarantine()
+    after = [(ledger.jobs.job(job.job_id), ledger.calls.known(job.job_id)) for job in others]
+    assert after == before
+    ledger.calls.answered(lease, NOTHING_LEFT, own_task=None)
+    assert ledger.jobs.job(held.job_id).state == states.NEEDS_DECISION

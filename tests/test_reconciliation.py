@@ -104,6 +104,34 @@ def test_a_member_is_matched_by_its_name_in_whatever_folder(run: Reconciliation)
     assert run.counts() == Counts(listed=3, archived=3, missing=0, unexpected=0)
 
 
+def test_a_name_decides_before_ids_and_sizes(run: Reconciliation) -> None:
+    """A name with another recording's id in it, and one whose size two recordings have; under a
+    name that was listed with another size nothing is taken, by whom the size would fit neither.
+    """
+    for number, name, size in (
+        (1, "2.mp3", None),
+        (2, "1.mp3", None),
+        (3, "twin.mp3", 30),
+        (4, "other.mp3", 30),
+        (5, "cut.mp3", 50),
+        (6, "else.mp3", 49),
+    ):
+        run.listed(recording(number, size, file_name=name))
+    for name, size in (("1.mp3", 9), ("2.mp3", 9), ("other.mp3", 30), ("twin.mp3", 30)):
+        run.member("p", member(name, size))
+    run.member("p", member("cut.mp3", 49))
+    run.match()
+
+    assert places(run) == {
+        "1": "2.mp3",
+        "2": "1.mp3",
+        "3": "twin.mp3",
+        "4": "other.mp3",
+        "5": None,
+        "6": None,
+    }
+
+
 def test_a_member_of_another_size_than_was_listed_is_not_the_recording(run: Reconciliation) -> None:
     """An empty member, a cut one or a page of errors under a recording's name or id: the recording
     is missing and fetched singly, nobody else is given those bytes, and the name is understood.
@@ -193,6 +221,53 @@ def test_of_a_name_twice_the_second_may_be_another_recording(run: Reconciliation
 
     assert {line["id"]: line["bytes"] for line in run.lines()} == {"1": 10, "2": 20}
     assert run.counts().unexpected == 0
+
+
+def test_of_a_name_twice_the_best_recording_is_taken(run: Reconciliation) -> None:
+    """One that was listed with this very size before one of unknown size, one that lies nowhere
+    before one that is archived already, the earlier before the later; and none twice.
+    """
+    later = {"start": "2026-11-20T01:00:00Z"}
+    run.listed(recording(1, file_name="sized.mp3"))
+    run.listed(recording(2, 20, file_name="sized.mp3", **later))
+    run.listed(recording(3, file_name="kept.mp3"))
+    run.listed(recording(4, file_name="kept.mp3", **later))
+    run.listed(recording(5, file_name="twice.mp3", **later))
+    run.listed(recording(6, file_name="twice.mp3"))
+    run.earlier("3", {"path": "india/old.mp3", "bytes": 1, "sha256": "c" * 64})
+    for name, size in (("sized", 20), ("sized", 10), ("kept", 7), ("twice", 8)):
+        run.member("p", member(f"{name}.mp3", size))
+    for _ in range(2):
+        run.match()
+        assert {line["id"]: line.get("bytes") for line in run.lines()} == {
+            "1": 10,
+            "2": 20,
+            "3": 1,
+            "4": 7,
+            "5": None,
+            "6": 8,
+        }
+
+
+def test_folders_decide_nothing_where_the_name_has_ids(run: Reconciliation) -> None:
+    """Two ids in a member's name are not decided by a third one in its folder."""
+    for number in (730048, 193228, 193229):
+        run.listed(recording(number))
+    run.member("p", member("193229/730048.193228.mp3"))
+    run.match()
+
+    assert set(places(run).values()) == {None}
+
+
+def test_a_size_alone_moves_nothing_that_is_archived(run: Reconciliation) -> None:
+    """What an earlier generation archived is not matched by a guess, and stays where it lies."""
+    run.listed(recording(1, 40))
+    run.earlier("1", {"path": "india/old.mp3", "bytes": 40, "sha256": "c" * 64})
+    run.member("p", member("odd.mp3", 40))
+    run.match()
+
+    assert next(run.lines())["path"] == "india/old.mp3"
+    assert run.counts() == Counts(listed=1, archived=1, missing=0, unexpected=1)
 
 
 def test_several_parts_are_matched_together(run: Reconciliation) -> None:
@@ -314,7 +389,8 @@ def test_only_two_passes_with_the_same_ids_agree(run: Reconciliation) -> None:
 
 
 def test_an_empty_day_agrees(run: Reconciliation) -> None:
-    """Two passes without a recording are a day without recordings."""
+    """Two passes without a recording, and not one alone, are a day without recordings."""
+    assert not run.passes_agree()
     run.start_pass()
 
     assert run.passes_agree()
@@ -367,6 +443,29 @@ def test_a_list_that_was_written_before_is_taken_over(tmp_path: Path) -> None:
         two.earlier("2", {"path": "india/2.mp3", "bytes": 2, "sha256": "d" * 64})
 
         assert (list(two.lines()), list(two.files()), two.counts()) == (lines, files, counts)
+
+
+def test_a_list_taken_over_speaks_of_the_members_that_it_names(run: Reconciliation) -> None:
+    """Only a member of the same ZIP, name and sum is the recording's, and each is one recording's:
+    what lies elsewhere is an earlier generation's, and the member stays unexpected.
+    """
+    named = [member(f"{name}.mp3") for name in ("same", "same", "changed", "elsewhere")]
+    for one in named:
+        run.member("p", one)
+    places_of = [("p", named[0].sha256), ("p", named[0].sha256), ("p", "0" * 64)]
+    places_of.append(("old", named[3].sha256))
+    run.adopt(
+        {
+            **recording(number),
+            "path": f"india/{zip_name}.zip",
+            "member": one.name,
+            "bytes": 5,
+            "sha256": sha256,
+        }
+        for number, (one, (zip_name, sha256)) in enumerate(zip(named, places_of, strict=True))
+    )
+
+    assert run.counts() == Counts(listed=4, archived=4, missing=0, unexpected=2)
 
 
 def _half_a_run(run: Reconciliation) -> None:
