@@ -12,17 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
 import signal
-import socket
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from tornado.http1connection import HTTP1Connection
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler, stream_request_body
 
@@ -35,6 +31,7 @@ from providers.ozeki_notifications import Notification, Unreadable, notification
 from tasks.ozeki_documents import document, told_to
 
 from .armed import ArmedInstructions
+from .connections import Server
 from .deliveries import Deliveries, Full
 from .receiver import Receiver
 
@@ -46,9 +43,6 @@ MOST_BYTES = 64 << 10
 _MOST_DROPPED = 256 << 10
 _BODY_SECONDS = 10.0
 _STOP_SECONDS = 10.0
-#: For the ledger, the files of notifications and what is being refused.
-_OWN_DESCRIPTORS = 64
-_TOLD_SECONDS = 60.0
 #: The states that end a call (providers.md 2.4): there is nothing left to record.
 _ENDED = frozenset({"completed", "cancelled", "busy", "error"})
 
@@ -225,28 +219,6 @@ class Completed(Refusing):
             _log.error("%s: the end of a recording could not be kept: %s", alias, error)
             return False
         return True
-
-
-class Server(HTTPServer):
-    """Tornado's server, which closes a connection too many at once: with no descriptor left it
-    would try to accept it again and again, as fast as it can, and write a line for each.
-    """
-
-    _told_at = float("-inf")
-
-    def _handle_connection(self, connection: socket.socket, address: Any) -> None:
-        if connection.fileno() < _descriptors():
-            super()._handle_connection(connection, address)
-            return
-        connection.close()
-        if time.monotonic() - self._told_at > _TOLD_SECONDS:
-            self._told_at = time.monotonic()
-            _log.warning("as many connections are open as this process may have: others are closed")
-
-
-def _descriptors() -> int:
-    """How many open files this process may have, without those that it needs for itself."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OWN_DESCRIPTORS
 
 
 def application(receiver: Receiver) -> Application:
