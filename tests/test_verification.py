@@ -129,6 +129,18 @@ def test_every_bit_of_a_newest_entry_counts(tmp_path: Path) -> None:
         assert path in named(verification.verify(builder.store)), (at, bytes(changed))
 
 
+@pytest.mark.parametrize("change", [(b"\n", b""), (b"{", b'{"n": 7,'), (b"}", b"} ")])
+def test_a_newest_entry_is_written_in_one_way(tmp_path: Path, change: tuple[bytes, bytes]) -> None:
+    """Other bytes that say the same (white space, a key twice) are a change as well."""
+    builder = Builder(tmp_path)
+    builder.identity()
+    builder.receipt("legal_es", "call-1")
+    path = layout.chain_path("legal_es", 1)
+    overwrite(builder.store, path, builder.store.read(path).replace(*change, 1))
+
+    assert path in named(verification.verify(builder.store))
+
+
 def test_a_deleted_file_is_found_and_named(whole: DirectoryStore) -> None:
     """Each file in turn, and no other one; the newest entry of a chain by the head that was noted
     elsewhere.
