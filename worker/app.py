@@ -53,7 +53,7 @@ app = Celery(
 )
 app.steps["worker"].update({Sweeper, Metrics})
 keep_consuming()
-app.conf.worker_consumer = "worker.strangers:Discreet"
+app.conf.worker_consumer = "worker.consumer:Discreet"
 app.conf.beat_scheduler = "worker.timetable:Timetable"
 app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "worker.results:Outcomes")
 

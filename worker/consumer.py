@@ -1,17 +1,21 @@
-"""Messages that are none of ours: dropped with a line that repeats nothing of what they hold.
+"""Celery's consumer, made discreet and patient.
 
-Celery writes the whole body and every header of a message that it does not understand into the log,
+It writes the whole body and every header of a message that it does not understand into the log,
 names of people among them: of a task that only a later version knows, or one sent without headers.
+And while Redis takes connections but refuses what is asked first (a replica after a failover), it
+connects anew five times a second, with a line for each.
 """
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from celery.worker.consumer import Consumer
 from kombu.exceptions import DecodeError
 
 _UNSAID = "..."
+_PAUSE_SECONDS = 1.0
 #: Headers that say what a message is, not what it holds:
 #: https://docs.celeryq.dev/en/stable/internals/protocol.html
 _SAID = ("lang", "task", "id", "root_id", "parent_id", "retries", "eta", "expires", "origin")
@@ -32,7 +36,14 @@ class _Unsaid:
 
 
 class Discreet(Consumer):
-    """Celery's consumer, which does not write into the log what others wrote into a message."""
+    """Celery's consumer, which does not write into the log what others wrote into a message, and
+    does not hurry where Redis refuses.
+    """
+
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """What was asked first was refused."""
+        super().on_connection_error_before_connected(exc)
+        time.sleep(_PAUSE_SECONDS)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """It can not be decoded."""
