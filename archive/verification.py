@@ -7,8 +7,8 @@ the chain for the one before, and a head kept elsewhere for the newest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from . import chain, layout
@@ -73,10 +73,7 @@ def still_wrong(
     store: Store, seen: Sequence[str], on_bytes: Callable[[int], None] | None = None
 ) -> Iterator[Problem]:
     """What is still wrong with files in which something was wrong when they were last read."""
-    accounts = sorted({layout.account_of(path) for path in seen} - {""})
-    with ExitStack() as stack:
-        coverage = stack.enter_context(Coverage(store, accounts, {}))
-        manifests = stack.enter_context(Manifests(store, coverage))
+    with _inspected(store, _owners(seen), {}) as (coverage, manifests):
         inspection = Inspection(store, coverage, manifests, on_bytes)
         for path in seen:
             problem = _problem(path, inspection.inspect(path))
@@ -116,6 +113,15 @@ def verify(
     return Report(problems, heads_of(store, account), count, size, notes)
 
 
+@contextmanager
+def _inspected(
+    store: Store, accounts: Sequence[str], heads: Mapping[str, str]
+) -> Iterator[tuple[Coverage, Manifests]]:
+    """What chains and manifests of these accounts say of files."""
+    with Coverage(store, accounts, heads) as coverage, Manifests(store, coverage) as manifests:
+        yield coverage, manifests
+
+
 def _findings(
     store: Store,
     account: str | None,
@@ -123,9 +129,7 @@ def _findings(
     after: str,
     on_bytes: Callable[[int], None] | None,
 ) -> Iterator[tuple[str, Finding]]:
-    with ExitStack() as stack:
-        coverage = stack.enter_context(Coverage(store, _accounts(store, account), heads))
-        manifests = stack.enter_context(Manifests(store, coverage))
+    with _inspected(store, _accounts(store, account), heads) as (coverage, manifests):
         inspection = Inspection(store, coverage, manifests, on_bytes)
         for path in paths(store, account, coverage, manifests, after):
             yield path, inspection.inspect(path)
@@ -138,7 +142,11 @@ def _problem(path: str, finding: Finding) -> Problem | None:
 def _accounts(store: Store, account: str | None) -> list[str]:
     if account is not None:
         return [account]
-    return sorted({layout.account_of(path) for path in store.paths()} - {""})
+    return _owners(store.paths())
+
+
+def _owners(seen: Iterable[str]) -> list[str]:
+    return sorted({layout.account_of(path) for path in seen} - {""})
 
 
 def heads_of(store: Store, account: str | None) -> dict[str, str]:

@@ -23,7 +23,7 @@ from .arguments import Arguments, parse
 from .attempt import Run
 from .fields import check_task_id
 from .hints import finished, heed, replay, show_waiting
-from .message import JOB_HEADER, NUMBER_HEADER, publish_first
+from .message import BROKER_AWAY, JOB_HEADER, NUMBER_HEADER, publish_first
 from .resources import ledger, stopping
 
 _log = logging.getLogger(__name__)
@@ -90,7 +90,8 @@ def job_task(
             job_id = self.request.get(JOB_HEADER)
             if job_id:
                 return heed(self, run, job_id, self.request.get(NUMBER_HEADER))
-            with told.nothing_else(but=told.AWAY):
+            # Of a job, the result backend keeps this to itself and answers later.
+            with told.nothing_else(but=BROKER_AWAY):
                 if at_once:
                     return _asked_at_once(self, run, arguments, request_of, positional, given)
                 return _asked(self, arguments, request_of, positional, given)

@@ -7,8 +7,6 @@ from typing import Any
 
 from celery import Task
 from celery.exceptions import Ignore
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from config.logging import of_task
 from config.queues import DOWNLOADS
@@ -20,6 +18,7 @@ from ledger.leases import Lease
 
 from . import errors, measures
 from .attempt import Attempt, Run, carry_out
+from .message import BROKER_AWAY
 from .resources import ledger, transfer_slots
 from .shown import shown_arguments
 
@@ -115,7 +114,7 @@ def show_waiting(task: Task, job: Job) -> None:
         shown = shown_arguments({"account": job.account, **_day(job)})
         task.send_event("task-retried", exception=reason, traceback="", kwargs=shown)
         ledger().waiters.shown_as_waiting(task.request.id)
-    except (OperationalError, RedisError, OSError, LedgerAway) as error:
+    except (*BROKER_AWAY, LedgerAway) as error:
         _log.info("the state of job %s could not be shown (%s)", job.job_id, error)
 
 

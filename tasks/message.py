@@ -23,7 +23,7 @@ from .shown import shown_arguments, shown_result
 
 _log = logging.getLogger(__name__)
 #: What kombu and redis-py raise while the broker is away, frozen or cut off.
-_BROKER_AWAY = (OperationalError, RedisError, OSError)
+BROKER_AWAY = (OperationalError, RedisError, OSError)
 
 #: The header that makes a message a hint: the job's id. A hint has no arguments.
 JOB_HEADER = "earwitness_job"
@@ -145,7 +145,7 @@ def publish_first(job: Job, number: int) -> None:
     """
     try:
         publish(Hint(job.job_id, job.kind, job.task_id, job.queue, number, job.account))
-    except _BROKER_AWAY as error:
+    except BROKER_AWAY as error:
         with bind(job_id=job.job_id, account=job.account):
             _log.warning("job %s is accepted; its hint waits for Redis (%s)", job.job_id, error)
 

@@ -10,17 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from celery.exceptions import Ignore, Reject
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from ledger.errors import LedgerError
 
 from . import errors
 
 _log = logging.getLogger(__name__)
-
-#: Redis away and the like: of a job, the result backend keeps it to itself and answers later.
-AWAY = (OperationalError, RedisError, OSError)
 
 _OF_THE_LEDGER = {
     "RequestConflict": errors.RequestConflict,

@@ -83,6 +83,11 @@ def zip_is_whole(path: Path) -> bool:
     return tested.returncode == 0 and "corrupted" not in tested.stdout
 
 
+def machine() -> dict[str, str]:
+    """What a program needs of this machine's environment, and nothing of ours."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+
+
 class Process:
     """A process of ours in a group of its own, with its output in a file."""
 
@@ -190,8 +195,7 @@ class Deployment:
             "ACCOUNTS_FILE": str(self.accounts_file),
             **self.settings,
         }
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        kept |= {"FLOWER_DB": str(self.folder / "flower"), **self.surroundings}
+        kept = {**machine(), "FLOWER_DB": str(self.folder / "flower"), **self.surroundings}
         return {**kept, **{f"EARWITNESS_{name}": value for name, value in ours.items()}}
 
     @property

@@ -6,7 +6,7 @@ import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Column, Connection, event, update
@@ -121,34 +121,25 @@ def _act(act: Callable[..., Result], url: str, argument: Any, barrier: Any) -> R
         ledger.close()
 
 
-@contextmanager
-def answer_lost(ledger: Ledger) -> Iterator[None]:
+def answer_lost(ledger: Ledger) -> AbstractContextManager[None]:
     """Within, the next commit is written, but its answer does not come back."""
+    return _failing(ledger, lambda connection: connection.connection.commit(), "the answer")
+
+
+def commit_lost(ledger: Ledger) -> AbstractContextManager[None]:
+    """Within, the next commit does not reach the database: nothing of it is written."""
+    return _failing(ledger, lambda _connection: None, "the connection")
+
+
+@contextmanager
+def _failing(ledger: Ledger, before: Callable[[Connection], None], what: str) -> Iterator[None]:
     armed = [True]
 
     def lose(connection: Connection) -> None:
         if armed:
             armed.clear()
-            connection.connection.commit()
-            raise OperationalError("COMMIT", None, ConnectionError("the answer was lost"))
-
-    event.listen(ledger.database.engine, "commit", lose)
-    try:
-        yield
-        assert not armed, "nothing was committed"
-    finally:
-        event.remove(ledger.database.engine, "commit", lose)
-
-
-@contextmanager
-def commit_lost(ledger: Ledger) -> Iterator[None]:
-    """Within, the next commit does not reach the database: nothing of it is written."""
-    armed = [True]
-
-    def lose(_connection: Connection) -> None:
-        if armed:
-            armed.clear()
-            raise OperationalError("COMMIT", None, ConnectionError("the connection was lost"))
+            before(connection)
+            raise OperationalError("COMMIT", None, ConnectionError(f"{what} was lost"))
 
     event.listen(ledger.database.engine, "commit", lose)
     try:

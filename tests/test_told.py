@@ -10,6 +10,7 @@ from redis.exceptions import ConnectionError as RedisAway
 
 from ledger.errors import CapReached, LedgerAway, LedgerError, NoSuchJob, RequestConflict
 from tasks import errors, told
+from tasks.message import BROKER_AWAY
 
 
 def test_what_nobody_foresaw_is_told_by_its_kind_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -19,7 +20,7 @@ def test_what_nobody_foresaw_is_told_by_its_kind_alone(caplog: pytest.LogCapture
     with (
         caplog.at_level(logging.ERROR),
         pytest.raises(errors.Uncertain) as caught,
-        told.nothing_else(but=told.AWAY),
+        told.nothing_else(but=BROKER_AWAY),
     ):
         raise UnicodeEncodeError("ascii", "s3cr3t", 0, 1, "x")
     assert str(caught.value).startswith("unknown: unforeseen (UnicodeEncodeError)")
@@ -34,7 +35,7 @@ def test_what_nobody_foresaw_is_told_by_its_kind_alone(caplog: pytest.LogCapture
 @pytest.mark.parametrize("known", [errors.Rejected("no"), Ignore(), RedisAway("away")])
 def test_what_is_known_passes(known: Exception) -> None:
     """Our own exceptions, Celery's, and of a job that Redis is away: the backend sees to that."""
-    with pytest.raises(type(known)) as caught, told.nothing_else(but=told.AWAY):
+    with pytest.raises(type(known)) as caught, told.nothing_else(but=BROKER_AWAY):
         raise known
     assert caught.value is known
 

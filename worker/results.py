@@ -11,13 +11,11 @@ from typing import Any
 
 from celery import states
 from celery.backends.redis import RedisBackend
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from tasks.front_door import JobTask
+from tasks.message import BROKER_AWAY
 
 _log = logging.getLogger(__name__)
-_AWAY = (OperationalError, RedisError, OSError)
 
 
 class Outcomes(RedisBackend):
@@ -35,7 +33,7 @@ class Outcomes(RedisBackend):
         """Store a state. That a task has begun is told where Redis takes it, and is no failure."""
         try:
             return super().store_result(task_id, result, state, traceback, request, **options)
-        except _AWAY as error:
+        except BROKER_AWAY as error:
             # Raised, it would end the task before it opens its row, with its message acknowledged.
             if state != states.STARTED:
                 raise
@@ -55,7 +53,7 @@ class Outcomes(RedisBackend):
         """Store an exception, unless it only says that a job's outcome could not be stored."""
         # Celery hands over other things than a request, too: for a task that nobody knows.
         task = self.app.tasks.get(getattr(request, "task", None))
-        if isinstance(exc, _AWAY) and isinstance(task, JobTask):
+        if isinstance(exc, BROKER_AWAY) and isinstance(task, JobTask):
             _log.warning("task %s is answered once more later (%s)", task_id, exc)
             return
         super().mark_as_failure(

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from celery import bootsteps
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from config.logging import bind
 from config.queues import DOWNLOADS, DUE
@@ -24,7 +22,7 @@ from ledger.hints import Hint
 from tasks import measures
 from tasks.alerts import FOREIGN_REDIS, deliver_due
 from tasks.duties import discharge_due
-from tasks.message import publish
+from tasks.message import BROKER_AWAY, publish
 from tasks.resources import ledger, spool, stopping
 
 from .pulse import pulse
@@ -36,7 +34,6 @@ _log = logging.getLogger(__name__)
 _HINTS_PER_SLOT = 4
 #: One in so many of them is kept for answers.
 _ANSWERS_SHARE = 4
-_BROKER_AWAY = (OperationalError, RedisError, OSError)
 #: A part of a download that nobody has touched for so long is abandoned.
 _SPOOL_SECONDS = 7 * 86_400.0
 
@@ -106,7 +103,7 @@ class Rounds:
         discharge_due()
         try:
             self._announce()
-        except _BROKER_AWAY as error:
+        except BROKER_AWAY as error:
             _log.warning("hints wait for Redis: %s", error)
         spool().sweep(_SPOOL_SECONDS)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.deployment import Deployment, Process
+from tests.deployment import Deployment, Process, machine
 from tests.servers import Valkey
 
 #: A Python that is told something is started anew, not forked from one that runs already.
@@ -55,13 +54,8 @@ def bare_worker(
     """Start the peer's worker."""
     command = [sys.executable, "-m", "celery", "-A", "tests.bench.bare", "worker"]
     command += [*SLOTS, "-n", f"{name}@%h", "--loglevel", "INFO"]
-    environment = {**bare_environment(), **(surroundings or {}), "BARE_URL": redis_url}
+    environment = {**machine(), **(surroundings or {}), "BARE_URL": redis_url}
     return Process(command, environment, folder / f"{name}.log")
-
-
-def bare_environment() -> dict[str, str]:
-    """What a program needs that is none of ours."""
-    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
 
 def until_ready(process: Process, seconds: float = 60) -> None:

@@ -11,9 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from archive.store import DirectoryStore
-from tests.deployment import ROOT
+from tests.deployment import ROOT, machine
 
-from .house import bare_environment
 from .made import last_id, many, mixed
 from .measurement import Row, Turn, in_turns, timed
 from .sizes import Sizes
@@ -48,7 +47,7 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [str(part) for part in command],
         cwd=ROOT,
-        env=bare_environment(),
+        env=machine(),
         capture_output=True,
         check=True,
     )

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.deployment import ROOT, Deployment, Process
+from tests.deployment import ROOT, Deployment, Process, machine
 from tests.servers import Valkey
 
-from .house import STARTED_ANEW, address, bare_environment, bare_worker, deployment, until_ready
+from .house import STARTED_ANEW, address, bare_worker, deployment, until_ready
 from .measurement import Row, in_turns, timed
 from .sizes import Sizes
 
@@ -48,7 +48,7 @@ class Starting:
     def libraries(self) -> float:
         """The imports that every such program needs."""
         command = [sys.executable, *_LIBRARIES]
-        return timed(lambda: subprocess.run(command, cwd=ROOT, env=bare_environment(), check=True))
+        return timed(lambda: subprocess.run(command, cwd=ROOT, env=machine(), check=True))
 
     def worker(self) -> float:
         """``celery -A worker worker`` until it says that it is ready."""
