@@ -22,6 +22,7 @@ demo: setup ## Run everything against simulated providers and show one night's w
 	@$(BIN)/python -m worker demo
 
 test: setup ## Run the tests (T=... selects: T=tests/test_logging.py, T='-k masks')
+	@$(BIN)/python -m tests.page_packages
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not soak" $(T)
 
 soak: setup ## Run the long and heavy tests, one after the other

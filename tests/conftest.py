@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,12 +23,27 @@ from .servers import Postgres, Valkey
 from .simulators import Simulators
 
 
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test says all of its settings itself, and nothing goes through a proxy."""
+#: What tests take over from the environment of whoever runs them, besides pytest's own.
+KEPT = {"HOME", "PATH", "TMPDIR"}
+
+
+def _forget_the_callers_environment() -> None:
+    """Drop every other variable: settings, proxies, time zone, locale, colours, packages' indexes.
+
+    It happens once, before any fixture, so that processes that tests start are bare as well.
+    """
     for name in list(os.environ):
-        if name.upper().startswith("EARWITNESS_") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
+        if name not in KEPT and not name.startswith("PYTEST_"):
+            del os.environ[name]
+    time.tzset()
+
+
+_forget_the_callers_environment()
+
+
+@pytest.fixture(autouse=True)
+def own_settings() -> Iterator[None]:
+    """Each test says all of its settings itself."""
     settings.cache_clear()
     yield
     settings.cache_clear()

@@ -85,7 +85,7 @@ def zip_is_whole(path: Path) -> bool:
 
 def machine() -> dict[str, str]:
     """What a program needs of this machine's environment, and nothing of ours."""
-    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
 
 
 class Process:

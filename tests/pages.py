@@ -19,16 +19,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from . import page_packages
 from .deployment import ROOT, Process, eventually
 
 DOCS = ROOT / "docs"
 #: What a bare machine may lack.
 PROGRAMS = Path(__file__).parent / "programs"
-#: What is set on this machine, proxies included, for those who install something.
-MACHINE = dict(os.environ)
 
 #: What differs from run to run, and what is compared in its place.
 SHAPES = [
@@ -114,6 +114,13 @@ def shape(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines()).strip()
 
 
+def need(packages: page_packages.Packages) -> None:
+    """Skip the test that calls this where the packages of its page were not fetched."""
+    if not packages.fetched:
+        name = packages.folder.name
+        pytest.skip(f"{name} was not fetched: `make test` fetches it where a registry answers")
+
+
 class Reader:
     """Somebody who follows a page in a folder of their own.
 
@@ -137,9 +144,11 @@ class Reader:
         )
         self.environment = {
             "PATH": path,
-            "HOME": os.environ.get("HOME", str(folder)),
+            "HOME": str(folder),
+            "LC_ALL": "C.UTF-8",
             "PYTHONPATH": str(ROOT / "client" / "src"),
             "PYTHONDONTWRITEBYTECODE": "1",
+            **page_packages.offline(),
             **environment,
         }
         folder.mkdir(parents=True, exist_ok=True)
@@ -154,16 +163,14 @@ class Reader:
             with (self.folder / name).open("a", encoding="utf-8") as file:
                 file.write(self.here(text))
 
-    def run(
-        self, line: str, *, within: float = 60, installs: bool = False
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a line in a shell; what it printed, in the page's names. One that ``installs`` goes
-        to the registry in the way that is set on this machine.
+    def run(self, line: str, *, within: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a line in a shell; what it printed, in the page's names. One that installs something
+        takes it from the packages that were fetched when the tests were set up.
         """
         done = subprocess.run(
             ["sh", "-c", self.here(line)],
             cwd=self.folder,
-            env={**(MACHINE if installs else {}), **self.environment},
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -173,7 +180,7 @@ class Reader:
         done.stdout = self.as_printed(done.stdout)
         return done
 
-    def follow(self, many: int | None = None, *, installs: bool = False) -> list[str]:
+    def follow(self, many: int | None = None) -> list[str]:
         """Run the page's next commands, all that are left unless told how many, and compare what
         they print; what that was.
         """
@@ -183,7 +190,7 @@ class Reader:
         assert many in (None, len(ahead)), "the page has too few commands left"
         printed = []
         for command in ahead:
-            done = self.run(command.line, installs=installs)
+            done = self.run(command.line)
             assert shape(done.stdout) == shape(command.printed), f"$ {command.line}\n{done.stdout}"
             printed.append(done.stdout)
         return printed

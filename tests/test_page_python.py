@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from . import page_packages
 from .deployment import ROOT, Deployment, eventually
-from .pages import Reader, read_page
+from .pages import Reader, need, read_page
 from .producer_house import ProducerHouse, producer_house
 from .simulators import Simulators
 
@@ -46,6 +47,7 @@ def reader(house: ProducerHouse, tmp_path: Path) -> Reader:
     """Somebody with a virtual environment of their own, in which the client's dependencies are
     already there.
     """
+    need(page_packages.wheels())
     own = tmp_path / "venv"
     venv.create(own, with_pip=False)
     (site,) = own.glob("lib/python*/site-packages")
@@ -65,7 +67,7 @@ def test_the_page_as_written(house: ProducerHouse, reader: Reader) -> None:
     """Installed, asked, accepted, answered, looked at; with Redis gone and frozen the errors that
     the page shows; sent again under the same id, one call for each.
     """
-    reader.follow(1, installs=True)
+    reader.follow(1)
     calls = reader.follow(4)
     assert len(set(re.findall(r"[0-9a-f-]{36}", calls[0] + calls[1]))) == 1
     assert house.placed() == 2
