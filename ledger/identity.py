@@ -90,6 +90,12 @@ class Identity:
             lambda connection: str(connection.execute(select(ledger.c.identity)).scalar_one())
         )
 
+    def created_at(self) -> float:
+        """When this ledger was made, in seconds since 1970."""
+        return self._database.read(
+            lambda connection: float(connection.execute(select(ledger.c.created_at)).scalar_one())
+        )
+
     def quarantined(self) -> bool:
         """Whether this ledger was restored and places no certified call until that is lifted."""
         return self._database.read(

@@ -34,9 +34,7 @@ def open_day(
     now = datetime.fromtimestamp(ledger().database.time(), UTC)
     today = windows.local_day(now, timezone)
     if day >= today:
-        raise errors.InvalidArgument(
-            f"not done: day: {day} is not over in {timezone}; ask for it tomorrow"
-        )
+        raise errors.InvalidArgument(f"not done: day: {windows.not_over(day, timezone)}")
     return ledger().days.open(
         day_row(alias, day, gave_up=False),
         earlier=_earlier(account, day, now),
@@ -51,15 +49,16 @@ def unplanned(account: VonageAccount, newest_due: date) -> list[Day]:
     planned, and those that are caught up, whether they are known or not; what no night catches up
     is given up.
     """
-    nightly, night = account.nightly, windows.night_of(newest_due)
+    nightly = account.nightly
     assert nightly is not None
     known = ledger().days.newest(account.alias)
-    # Whatever else is known: somebody may have asked for a later day before the first night.
-    wanted = set(windows.due_days(newest_due, None, nightly.catchup_days))
-    wanted.update(windows.due_days(newest_due, known, nightly.catchup_days))
     rows = [
-        day_row(account.alias, day, gave_up=(night - day).days > nightly.catchup_days)
-        for day in sorted(wanted)
+        day_row(
+            account.alias,
+            day,
+            gave_up=windows.is_given_up(day, newest_due, nightly.catchup_days),
+        )
+        for day in sorted(windows.unplanned_days(newest_due, known, nightly.catchup_days))
     ]
     return rows if known is None else _joined(rows, known)
 

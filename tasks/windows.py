@@ -27,6 +27,11 @@ def local_day(instant: datetime, timezone: str) -> date:
     return instant.astimezone(ZoneInfo(timezone)).date()
 
 
+def not_over(day: date, timezone: str) -> str:
+    """Say why a day cannot be exported yet, and when it can."""
+    return f"{day} is not over in {timezone}; ask for it on {day + _DAY} or later"
+
+
 def newest_due(nightly: Nightly, now: datetime) -> date:
     """The last day whose night has come: the local time ``at`` on the day after has passed."""
     today = local_day(now, nightly.timezone)
@@ -48,6 +53,22 @@ def due_days(newest_due: date, newest_planned: date | None, catchup_days: int) -
     if newest_planned is not None:
         first = newest_planned + _DAY
     return [first + timedelta(days=n) for n in range((newest_due - first).days + 1)]
+
+
+def unplanned_days(newest_due: date, newest_planned: date | None, catchup_days: int) -> set[date]:
+    """Return the days that the next tick of the nightly plan takes up, as far as they have no row
+    yet: those after the last planned one, and those that are caught up whatever was planned, since
+    a person may have asked for a later day before the first night.
+    """
+    return {
+        *due_days(newest_due, None, catchup_days),
+        *due_days(newest_due, newest_planned, catchup_days),
+    }
+
+
+def is_given_up(day: date, newest_due: date, catchup_days: int) -> bool:
+    """Return whether the plan records a day only as missed: it is older than ``catchup_days``."""
+    return (night_of(newest_due) - day).days > catchup_days
 
 
 def _midnight(day: date, timezone: str) -> datetime:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ledger import states
+from ledger.schema import ledger as ledger_table
 from ledger.schema import obligations
 from worker.commands import filesystems
 
@@ -171,6 +172,7 @@ def test_what_is_left_undone_is_told(house: Deployment, account: AccountDoor) ->
     (owed,) = ledger.obligations.due(limit=1, webhooks=True)
     ledger.obligations.failed([owed.id], "alerts.example.com did not answer")
     pass_time(ledger, 3600, obligations.c.created_at)
+    pass_time(ledger, 3600, ledger_table.c.created_at)
     ledger.accounts.postpone("india", 600, "the provider asked to wait")
     account.seed(YESTERDAY, ZONE, 1)
     status, found = examined(house)

@@ -269,6 +269,50 @@ def test_days_that_nobody_asked_for_are_no_failure(
     assert house.run("coverage").returncode == 1
 
 
+def test_days_that_beat_will_open_are_waited_for(
+    house: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a day was exported by hand before the first tick, the days before it that the tick
+    opens are shown as waiting, without ``--from`` too. A day that no tick opens is not.
+    """
+    by_hand(house, monkeypatch, TODAY - DAY)
+    end(house, 1, states.DONE, listed=9, archived=9, missing=0)
+    done = house.run("coverage", "--json")
+    assert done.returncode == 1
+    lines = json.loads(done.stdout)
+    assert [line["state"] for line in lines] == ["waiting", "waiting", "complete"]
+    assert "next tick opens it" in lines[0]["reason"]
+    old = str(TODAY - 40 * DAY)
+    (line,) = json.loads(house.run("coverage", "--from", old, "--to", old, "--json").stdout)
+    assert (line["state"], "first night" in line["reason"]) == ("not due", True)
+
+
+def test_days_that_the_next_tick_gives_up_are_shown_so(
+    house: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a long outage the days beyond ``catchup_days`` are not said to be opened soon."""
+    by_hand(house, monkeypatch, TODAY - 6 * DAY)
+    lines = json.loads(house.run("coverage", "--json").stdout)
+    assert [line["state"] for line in lines] == [
+        "waiting", "gave up", "gave up", "waiting", "waiting", "waiting",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "option"), [(30, 31, "--from"), (0, 0, "--from"), (-1, 30, "--to")]
+)
+def test_a_day_that_is_not_over_is_named_with_the_date_to_ask(
+    house: Deployment, first: int, last: int, option: str
+) -> None:
+    """A refusal names the option at fault and the first date on which the export can be asked."""
+    span = [str(TODAY + n * DAY) for n in (first, last)]
+    done = house.run("export", "--account", "india", "--from", span[0], "--to", span[1])
+    assert done.returncode == 2
+    day = TODAY + (first if option == "--from" else last) * DAY
+    assert f"{option} {day} is not over" in done.stderr
+    assert f"ask for it on {day + DAY} or later" in done.stderr
+
+
 def test_export_shows_what_it_would_do_and_does_nothing(
     house: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

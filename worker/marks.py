@@ -24,7 +24,8 @@ _BYTES = 1_024
 class Mark:
     """What a process said of itself.
 
-    ``kind`` is ``worker`` or ``beat``; ``phase`` ``starting``, ``working`` or ``stopping``;
+    ``kind`` is ``worker`` or ``beat``, ``began_at`` when it started; ``phase`` ``starting``,
+    ``working`` or ``stopping``;
     ``queues`` what it was started to consume, ``consumed`` what it last asked Redis for; ``at``
     when it said so, ``worked_at`` when it last did what it is there for, and ``redis_away_at`` when
     it last found Redis away, in seconds of the monotonic clock.
@@ -36,6 +37,7 @@ class Mark:
     queues: frozenset[str] = frozenset()
     consumed: frozenset[str] = frozenset()
     pid: int = 0
+    began_at: float = 0.0
     at: float = 0.0
     worked_at: float | None = None
     redis_away_at: float | None = None

@@ -45,7 +45,7 @@ class Pulse:
 
     def begin(self, kind: str, node: str) -> None:
         """The process starts: as ``worker`` or ``beat``, under this node name."""
-        self._mark = Mark(kind=kind, node=node, phase="starting")
+        self._mark = Mark(kind=kind, node=node, phase="starting", began_at=time.monotonic())
         self._thread.start()
         atexit.register(self.end)
 

@@ -22,6 +22,8 @@ from .options import DAY, as_json, in_order, one_account
 
 COMPLETE = "complete"
 NOT_DUE = "not due"
+GAVE_UP = "gave up"
+_MISSED = "it was missed by more than catchup_days; export it by hand"
 
 
 @dataclass(frozen=True)
@@ -107,15 +109,13 @@ def _span(
     last: date | None,
 ) -> list[date]:
     """The days to show, in order and without a gap."""
-    due = windows.newest_due(nightly, datetime.now(UTC)) if nightly else None
-    begins, ends = first, last
-    if begins is None:
-        begins = min(rows, default=None)
-        if begins is None and nightly and due:
-            planned = ledger.days.newest(alias)
-            begins = min(windows.due_days(due, planned, nightly.catchup_days), default=None)
-    if ends is None:
-        ends = max([*rows, *([due] if due else [])], default=begins)
+    wanted = set(rows)
+    if nightly is not None:
+        due = windows.newest_due(nightly, datetime.now(UTC))
+        known = ledger.days.newest(alias)
+        wanted |= windows.unplanned_days(due, known, nightly.catchup_days)
+    begins = min(wanted, default=None) if first is None else first
+    ends = max(wanted, default=begins) if last is None else last
     if begins is None or ends is None:
         return []
     return [begins + timedelta(days=n) for n in range((ends - begins).days + 1)]
@@ -142,7 +142,7 @@ def _judged(ledger: Ledger, row: Day) -> tuple[str, str | None]:
     if row.state == states.DAY_COMPLETE:
         return COMPLETE, None
     if row.state == states.DAY_GAVE_UP:
-        return "gave up", "it was missed by more than catchup_days; export it by hand"
+        return GAVE_UP, _MISSED
     reason = _reason(ledger, row.job_id)
     if row.state == states.DAY_INCOMPLETE:
         # Without counts no run of the day ever came as far as a manifest.
@@ -161,13 +161,16 @@ def _reason(ledger: Ledger, job_id: str | None) -> str | None:
 def _unplanned(ledger: Ledger, alias: str, nightly: Nightly | None, day: date) -> Covered:
     if nightly is None:
         return Covered(alias, day.isoformat(), NOT_DUE, reason="the account has no nightly export")
-    if day > windows.newest_due(nightly, datetime.now(UTC)):
+    newest_due = windows.newest_due(nightly, datetime.now(UTC))
+    if day > newest_due:
         return Covered(alias, day.isoformat(), NOT_DUE, reason="its night has not come")
-    newest = ledger.days.newest(alias)
-    if newest is not None and day <= newest:
+    known = ledger.days.newest(alias)
+    if day not in windows.unplanned_days(newest_due, known, nightly.catchup_days):
         why = "before the account's first night; export it by hand"
         return Covered(alias, day.isoformat(), NOT_DUE, reason=why)
-    why = "not planned yet: a worker and beat must be running"
+    if windows.is_given_up(day, newest_due, nightly.catchup_days):
+        return Covered(alias, day.isoformat(), GAVE_UP, reason=_MISSED)
+    why = "not planned yet: beat's next tick opens it, within five minutes where beat runs"
     return Covered(alias, day.isoformat(), "waiting", reason=why)
 
 

@@ -12,6 +12,7 @@ from config.masking import mask
 
 from . import (
     examined_accounts,
+    examined_beat,
     examined_files,
     examined_hooks,
     examined_ledger,
@@ -61,6 +62,7 @@ def _findings() -> Iterator[Finding]:
     yield from _to_the_end("providers", examined_providers.clocks(settings))
     if identity not in (None, UNKNOWN):
         yield from _to_the_end("accounts", examined_accounts.examined(settings))
+        yield from _to_the_end("beat", examined_beat.examined(settings))
         yield from _to_the_end("jobs", examined_work.examined(settings))
 
 

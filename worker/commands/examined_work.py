@@ -1,22 +1,20 @@
 """``doctor`` on the work: decisions that people owe, what is owed to them and what failed,
-incomplete days, whether beat ticks.
+incomplete days.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
 
 from archive.errors import ArchiveError
-from config.accounts import VonageAccount
 from config.settings import Settings
 from ledger import states
 from ledger.errors import NotPossible
 from ledger.job import iso
 from ledger.obligations import WEBHOOK
 from ledger.quarantine import MEANING, WAY_OUT
-from tasks import comparing, windows
+from tasks import comparing
 from tasks.rebuilding import archived_identity
 from tasks.resources import ledger
 
@@ -27,15 +25,12 @@ _DAY_SECONDS = 86_400
 _OWED_SECONDS = 1_200
 #: An alert that nobody takes for so long is told here.
 _UNTOLD_SECONDS = 300
-#: Beat ticks every five minutes: so much later a night is planned.
-_TICKS = timedelta(minutes=15)
 _MOST_FAILED = 1_000
 _MOST_NAMED = 10
 
 
 def examined(settings: Settings) -> Iterator[Finding]:
     """What there is to say of jobs, days and accounts."""
-    yield _beat(settings)
     yield _quarantine()
     yield from _compared()
     yield _decisions()
@@ -49,33 +44,6 @@ def examined(settings: Settings) -> Iterator[Finding]:
             seconds, because = pause
             meaning = f"rests for {seconds:.0f} s more: {because}"
             yield warning(f"account {alias}", meaning, "run: python -m worker accounts check")
-
-
-def _beat(settings: Settings) -> Finding:
-    """Whether the nights that are due were planned: that beat ticks leaves no other trace."""
-    due = {
-        account.alias: windows.newest_due(account.nightly, datetime.now(UTC) - _TICKS)
-        for account in settings.accounts.values()
-        if isinstance(account, VonageAccount) and account.nightly is not None
-    }
-    if not due:
-        return ok("beat", "unknown: only nightly exports show it, and no account has one")
-    late = []
-    for alias, day in due.items():
-        newest = ledger().days.newest(alias)
-        if newest is None or newest < day:
-            late.append(f"{alias} since {day if newest is None else newest + timedelta(days=1)}")
-    if late:
-        advice = (
-            "start both: celery -A worker beat, celery -A worker worker; the first tick comes "
-            "within five minutes"
-        )
-        return error("beat", f"nights are not planned ({', '.join(late)}): no tick came", advice)
-    return ok("beat", f"the last nights were planned ({_named(due)}); it ticked then")
-
-
-def _named(due: dict[str, date]) -> str:
-    return ", ".join(f"{alias} {day}" for alias, day in sorted(due.items()))
 
 
 def _quarantine() -> Finding:

@@ -60,8 +60,10 @@ def export(account: str, first: date, last: date, dry_run: bool, wait: bool, as_
 def _over(account: VonageAccount, first: date, last: date) -> list[date]:
     """The days of the span; refused before the first is opened where the last is not over."""
     timezone = windows.zone(account)
-    if last >= windows.local_day(datetime.now(UTC), timezone):
-        raise click.UsageError(f"--to {last} is not over in {timezone}; ask for it tomorrow.")
+    today = windows.local_day(datetime.now(UTC), timezone)
+    if last >= today:
+        option, day = ("--from", first) if first >= today else ("--to", last)
+        raise click.UsageError(f"{option} {windows.not_over(day, timezone)}.")
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
