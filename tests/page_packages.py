@@ -25,7 +25,7 @@ NODE_FILES = ROOT / "docs" / "producers" / "node"
 #: Within the environment that the tests run in: `make setup` removes both together.
 PACKAGES = Path(sys.prefix) / "page-packages"
 
-_TRIES = 3
+_TRIES = 2
 _PAUSE_SECONDS = 5
 _TRY_SECONDS = 300
 
