@@ -72,7 +72,7 @@ def _signature(given: dict[str, Any]) -> dict[str, Any]:
     _NAME.validate_python(given.get("task"))
     for name, kind in (("args", list), ("kwargs", dict), ("options", dict)):
         if not isinstance(given.get(name), kind | None):
-            raise ValueError(f"{name} is of another type")
+            raise ValueError(f"{name} is of another type")  # noqa: TRY004 - pydantic takes no other
     return given
 
 

@@ -146,6 +146,12 @@ class Asking(Channel):
             _log.warning("a broadcast that cannot be understood was dropped: %s", why(error))
             return True
 
+    def _handle_message(self, client: Any, response: Any) -> Any:
+        payload = super()._handle_message(client, response)
+        if isinstance(payload["data"], bytes) and payload["data"]:
+            parsed(payload["data"])  # kombu writes what is no JSON into the log
+        return payload
+
     # --- bindings, which producers write ---------------------------------------------------------
 
     def _lookup(self, exchange: str, routing_key: str, default: Any = None) -> list[str]:
@@ -166,7 +172,7 @@ class Asking(Channel):
         try:
             super()._queue_bind(exchange, routing_key, pattern, queue)
         except ResponseError as error:
-            if not str(error).startswith("WRONGTYPE") or queue not in (FRONT_DOOR, DUE, DOWNLOADS):
+            if "WRONGTYPE" not in str(error) or queue not in (FRONT_DOOR, DUE, DOWNLOADS):
                 raise
             _log.warning("the set of the bindings of %s is no set, and is not needed", exchange)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from celery.worker.consumer import Consumer
 from kombu.exceptions import ContentDisallowed
@@ -50,6 +50,14 @@ class Discreet(Consumer):
     """Celery's consumer, which does not write into the log what others wrote into a message, and
     does not hurry where Redis refuses.
     """
+
+    class Blueprint(Consumer.Blueprint):
+        """Celery's steps, one of them replaced."""
+
+        default_steps: ClassVar = [
+            "worker.remote_control:RemoteControl" if step.endswith(":Control") else step
+            for step in Consumer.Blueprint.default_steps
+        ]
 
     def __init__(self, on_task_request: Callable[[Any], None], **options: Any) -> None:
         super().__init__(_taking_up(on_task_request), **options)

@@ -91,7 +91,7 @@ def parsed(item: bytes) -> dict[str, Any]:
     but the message's fault.
     """
     if len(item) > MOST_BYTES:
-        raise NoMessage(f"it is longer than {MOST_BYTES} bytes")
+        raise NoMessage("it is longer than 4 MiB")
     payload = json.loads(item.decode())
     if not isinstance(payload, dict):
         raise NoMessage("it is no JSON object")
@@ -151,7 +151,7 @@ def _from_base64(text: str) -> bytes:
 def _unpacked(unpacker: Any, packed: bytes) -> bytes:
     body: bytes = unpacker.decompress(packed, MOST_BYTES + 1)
     if len(body) > MOST_BYTES:
-        raise NoMessage(f"its body is longer than {MOST_BYTES} bytes once it is unpacked")
+        raise NoMessage("its body is longer than 4 MiB once it is unpacked")
     if not unpacker.eof:
         raise NoMessage("its compressed body ends early")
     return body

@@ -16,7 +16,15 @@ from typing import Any
 
 from redis import Redis
 
-from config.queues import SET_ASIDE, SET_ASIDE_INDEX, UNACKED, UNACKED_INDEX
+from config.queues import (
+    DOWNLOADS,
+    DUE,
+    FRONT_DOOR,
+    SET_ASIDE,
+    SET_ASIDE_INDEX,
+    UNACKED,
+    UNACKED_INDEX,
+)
 from ledger.alerts import EVERY_ACCOUNT, MESSAGE, Alert
 from tasks.resources import ledger
 
@@ -84,6 +92,11 @@ class Kept:
     def is_whole(self) -> bool:
         """Whether all of it was kept."""
         return len(self.content) == self.length
+
+    @property
+    def goes_somewhere(self) -> bool:
+        """Whether its queue is one of ours."""
+        return self.queue in (FRONT_DOOR, DUE, DOWNLOADS)
 
 
 class SetAside:
@@ -177,16 +190,16 @@ def announce(client: Redis, prefix: str) -> None:
         return
     kept = aside.kept()
     if kept:
-        ledger().alerts.open(Alert(CAUSE, MESSAGE, EVERY_ACCOUNT, meaning(kept)))
+        ledger().alerts.open(Alert(CAUSE, MESSAGE, EVERY_ACCOUNT, summary(kept)))
         client.set(told, newest)
 
 
-def meaning(kept: list[Kept]) -> str:
+def summary(kept: list[Kept]) -> str:
     """What people are told of these messages."""
     last = kept[-1]
     return (
-        f"{len(kept)} messages cannot be understood and are set aside; nothing was done for them. "
-        f"The last one lay in the queue {last.queue}: {last.reason}. See them: {COMMAND}"
+        f"messages that cannot be understood: {len(kept)}; they are set aside, nothing was done "
+        f"for them; the last lay in the queue {last.queue}: {last.reason}; see: {COMMAND}"
     )
 
 
