@@ -10,7 +10,7 @@ from celery.schedules import crontab
 from kombu import Exchange, Queue
 
 from . import tls
-from .queues import DOWNLOADS, DUE, FRONT_DOOR, UNACKED, UNACKED_INDEX
+from .queues import DOWNLOADS, DUE, FRONT_DOOR, UNACKED, UNACKED_INDEX, UNACKED_MUTEX
 from .settings import ROOT, settings
 
 # --- broker and result backend -------------------------------------------------------------------
@@ -29,7 +29,9 @@ broker_transport_options = {
     "unacked_restore_throttle": 1,
     "unacked_key": UNACKED,
     "unacked_index_key": UNACKED_INDEX,
-    "unacked_mutex_key": "earwitness.unacked_mutex",
+    "unacked_mutex_key": UNACKED_MUTEX,
+    #: A worker that is killed while it holds the mutex keeps nobody from putting messages back.
+    "unacked_mutex_expire": 5,
     "socket_timeout": 10,
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
@@ -44,6 +46,8 @@ broker_connection_max_retries = None  # a worker that gave up would look alive a
 broker_channel_error_retry = True
 broker_connection_timeout = 5
 broker_pool_limit = 20
+#: Nobody waits for ever for a connection that others keep: a hint is announced again.
+broker_pool_acquire_timeout = 10
 redis_socket_timeout = 5.0
 redis_socket_connect_timeout = 5.0
 redis_backend_health_check_interval = 10

@@ -12,3 +12,8 @@ DOWNLOADS = "earwitness.downloads"
 #: Messages in hand, under keys of our own (config/celery.py says why).
 UNACKED = "earwitness.unacked"
 UNACKED_INDEX = "earwitness.unacked_index"
+UNACKED_MUTEX = "earwitness.unacked_mutex"
+
+#: Messages that cannot be understood, and when each was set aside.
+SET_ASIDE = "earwitness.set_aside"
+SET_ASIDE_INDEX = "earwitness.set_aside_index"

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from archive import layout
+from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from config.settings import settings
 from ledger.alerts import EVERY_ACCOUNT
 from ledger.job import Job
@@ -21,6 +22,10 @@ disable_created_metrics()
 REGISTRY = CollectorRegistry()
 
 ARCHIVE, DAMAGED, DANGEROUS, CONTRADICTION = "archive", "damaged", "dangerous", "contradiction"
+
+#: The queues that workers read, and what stands for any other.
+QUEUES = (FRONT_DOOR, DUE, DOWNLOADS)
+OTHER = "other"
 
 #: Seconds: a login is answered in tenths, a list in seconds, and `timeout_seconds` is 30.
 _LATENCIES = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -67,6 +72,12 @@ transfers = Gauge(
     ["account"],
     registry=REGISTRY,
 )
+set_aside = Counter(
+    "earwitness_messages_set_aside",
+    "Messages that this worker could not understand and set aside.",
+    ["queue"],
+    registry=REGISTRY,
+)
 verification_failures = Counter(
     "earwitness_verification_failures",
     "What was not as it should be: problems that a verification of the archive found (archive), "
@@ -92,6 +103,8 @@ provider_seconds = Histogram(
 
 def begin(accounts: Iterable[str]) -> None:
     """Show what alerts look at as 0 from the start: a series that begins at 1 has not risen."""
+    for queue in (*QUEUES, OTHER):
+        set_aside.labels(queue)
     for account in (*accounts, EVERY_ACCOUNT):
         takeovers.labels(account)
         for kind in (ARCHIVE, DAMAGED, DANGEROUS, CONTRADICTION):

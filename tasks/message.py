@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import current_app
-from celery.exceptions import InvalidTaskError
 from celery.worker.request import Request as CeleryRequest
-from kombu.exceptions import KombuError, OperationalError
+from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from config.logging import bind, received
@@ -19,6 +18,7 @@ from config.settings import settings
 from ledger.hints import Hint
 from ledger.job import Job
 
+from .headers import check_body, check_headers
 from .shown import shown_arguments, shown_result
 
 _log = logging.getLogger(__name__)
@@ -42,16 +42,10 @@ class Message(CeleryRequest):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # Of any other exception the worker ends, with the message put back for the next one.
-        try:
-            super().__init__(*args, **kwargs)
-        except (InvalidTaskError, KombuError):
-            raise
-        except Exception as error:  # noqa: BLE001 - Celery drops it with a line of the log
-            kind = type(error).__name__
-            raise InvalidTaskError(f"it is written as no task is ({kind})") from None
-        if not isinstance(self.id, str):
-            raise InvalidTaskError("its id is no text")
+        message, headers, body = args[0], kwargs["headers"], kwargs["body"]
+        check_headers(headers)
+        check_body(body if kwargs["decoded"] else message.payload)
+        super().__init__(*args, **kwargs)
         self._argsrepr = "()" if not self._args else "(...)"
         self._kwargsrepr = shown_arguments(self._kwargs if isinstance(self._kwargs, dict) else {})
         self._request_dict["argsrepr"] = self._argsrepr

@@ -1,32 +1,32 @@
-"""Messages in hand: losing Redis must not end the worker, and its clock must not give them away.
+"""The connection to Redis: what lies in a queue becomes a task, and ends no worker on the way.
 
-kombu 5.7 puts unacknowledged messages back while it closes a lost connection, and acknowledges them
-later over the one that is closed. Both fail with an AttributeError, which Celery takes for
-unrecoverable: the worker ends, in the middle of a certified call, because Redis was restarted.
-(Seen by tests/test_call_redis.py.)
-
-It also notes by this host's clock since when a message is in hand, and another host compares that
-with its own: a clock that is half a minute ahead would put back every message of everybody else's,
-again and again. So both sides take Redis' clock. (tests/test_redis_prefix.py)
+Whatever kombu, Celery or we cannot make of a message is the message's own fault, unless Redis is
+away or the process itself is in trouble. It is set aside, and the next one is served.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from json import JSONDecodeError
+from collections.abc import Callable
+from queue import Empty
 from typing import Any
 
-from kombu.transport.redis import Channel, QoS, Transport
-from kombu.transport.virtual import Message
-from kombu.transport.virtual import QoS as AnyQoS
-from kombu.utils.json import dumps
-from redis.exceptions import RedisError, ResponseError
+from kombu.transport.redis import Channel, Transport
+from redis.exceptions import DataError, RedisError, ResponseError
+
+from config.queues import DOWNLOADS, DUE, FRONT_DOOR
+
+from .envelope import Envelope, parsed, why
+from .in_hand import Unacknowledged, new_tag
 
 _log = logging.getLogger(__name__)
 
-#: How long the difference between Redis' clock and the monotonic one of this host is believed.
-_CLOCK_SECONDS = 60.0
+_BINDING_PARTS = 3
+
+
+class NotTakenUp(Exception):
+    """A message was understood, and this process could not begin its task."""
 
 
 class Consumption:
@@ -44,88 +44,17 @@ class Consumption:
 consumption = Consumption()
 
 
-class Unacknowledged(QoS):
-    """Messages in hand, which come again by themselves when they can not be put back."""
-
-    _ahead = 0.0
-    _asked_at: float | None = None
-
-    def append(self, message: Any, delivery_tag: str) -> None:
-        """Note that a message is in hand, and since when by Redis' clock."""
-        info = message.delivery_info
-        raw = dumps([message._raw, info["exchange"], info["routing_key"]])  # noqa: SLF001 - as kombu's
-        since = {delivery_tag: time.monotonic() + self._redis_ahead()}
-        try:
-            with self.pipe_or_acquire() as pipe:
-                pipe.zadd(self.unacked_index_key, since).hset(self.unacked_key, delivery_tag, raw)
-                pipe.execute()
-        except ResponseError as error:
-            # It has left the queue: a Redis without memory would lose one after the other.
-            _log.warning("a message is in hand without a note of it in Redis (%s)", error)
-        AnyQoS.append(self, message, delivery_tag)
-
-    @property
-    def visibility_timeout(self) -> float:
-        """kombu subtracts it from this host's time for what was taken in hand too long ago."""
-        ahead = time.monotonic() + self._redis_ahead() - time.time()
-        return float(self.channel.visibility_timeout) - ahead
-
-    def _redis_ahead(self) -> float:
-        """Redis' time less this host's monotonic one."""
-        if self._asked_at is None or time.monotonic() - self._asked_at > _CLOCK_SECONDS:
-            with self.channel.conn_or_acquire() as client:
-                seconds, microseconds = client.time()
-            self._asked_at = time.monotonic()
-            self._ahead = seconds + microseconds / 1e6 - self._asked_at
-        return self._ahead
-
-    def can_consume(self) -> bool:
-        """Whether there is room for a message. A worker without room consumes as it should."""
-        room = bool(super().can_consume())
-        if not room:
-            consumption.note(self.channel.active_queues)
-        return room
-
-    def restore_unacked_once(self, stderr: Any = None) -> None:
-        """Put them back if Redis answers; else they come again after the visibility timeout."""
-        try:
-            super().restore_unacked_once(stderr)
-        except (AttributeError, OSError, RedisError) as error:
-            _log.info("messages in hand come again after the visibility timeout (%s)", error)
-
-    def ack(self, delivery_tag: Any) -> None:
-        """Acknowledge a message, unless the connection that brought it is gone: it comes again, and
-        finds its row.
-        """
-        try:
-            super().ack(delivery_tag)
-        except AttributeError as error:
-            _log.info("a message whose connection is gone comes again (%s)", error)
-
-
-class NoMessage(ValueError):
-    """What lay in Redis is JSON, but nothing that a producer writes."""
-
-
-class Envelope(Message):
-    """A message as producers write it."""
-
-    def __init__(self, payload: Any, channel: Any = None, **more: Any) -> None:
-        try:
-            super().__init__(payload, channel=channel, **more)
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            # What Python says of it may repeat what it holds.
-            raise NoMessage(f"it has not the form of a message ({type(error).__name__})") from None
-        # Without these it can be taken in hand, and neither acknowledged nor put back: no
-        # connection would be closed in order any more, nor a new one begun.
-        info = self.delivery_info
-        known = isinstance(info, dict) and {"exchange", "routing_key"} <= info.keys()
-        if not (known and isinstance(self.delivery_tag, str)):
-            raise NoMessage("it does not say which message it is, or for which queue")
+def _is_ours(error: Exception) -> bool:
+    """Whether Redis or this process fails, and not the message: redis-py raises DataError for what
+    it is given.
+    """
+    if isinstance(error, RedisError):
+        return not isinstance(error, DataError)
+    return isinstance(error, MemoryError | NotTakenUp | OSError)
 
 
 class Asking(Channel):
-    """A connection's channel that notes whenever it asks for messages.
+    """A connection's channel that notes whenever it asks for messages, and trusts none.
 
     It asks anew every second. Nothing else shows that it still does: remote control, and with it
     ping, comes by another channel.
@@ -134,25 +63,118 @@ class Asking(Channel):
     QoS = Unacknowledged
     Message = Envelope
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        #: Who reads each queue, and whether its messages are acknowledged.
+        self._readers: dict[str, tuple[Callable[[Any], Any], bool]] = {}
+
+    def note_consumption(self) -> None:
+        """Note that messages are asked for, or that as many are in hand as may be."""
+        consumption.note(self.active_queues)
+
+    def basic_consume(
+        self, queue: str, no_ack: bool, callback: Any, *args: Any, **options: Any
+    ) -> Any:
+        """Begin to read a queue."""
+        self._readers[queue] = (callback, not no_ack)
+        return super().basic_consume(queue, no_ack, callback, *args, **options)
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        super()._brpop_start(timeout)
+        self.note_consumption()
+
     def _brpop_read(self, **options: Any) -> Any:
         try:
-            return super()._brpop_read(**options)
-        except (JSONDecodeError, NoMessage):
-            # Whatever put it there does not speak Celery. It has left the queue with this; the
-            # worker would end, and with it what it has in hand.
-            _log.exception("what lay in a queue of ours is no message, and was dropped")
-            return True
+            taken = self._taken(**options)
+        finally:
+            self._in_poll: Any = None
+            self._flush_brpop_reauth()
+        if not taken:
+            raise Empty
+        key, item = taken
+        queue = key.decode().rsplit(self.sep, 1)[0]
+        if queue in self.active_queues:
+            self._queue_cycle.rotate(queue)
+            self._receive_item(queue, item)
+        else:  # it was cancelled after it had been asked for
+            with self.conn_or_acquire() as client:
+                client.rpush(key.decode(), item)
+        return True
+
+    def _taken(self, **options: Any) -> Any:
+        try:
+            return self.client.parse_response(self.client.connection, "BRPOP", **options)
+        except self.connection_errors:
+            # It is connected anew when it is asked next.
+            self.client.connection.disconnect()
+            raise
+
+    def _receive_item(self, queue: str, item: bytes) -> None:
+        """Hand over what lay in a queue. Raises what is no fault of the message."""
+        callback, is_acknowledged = self._readers[queue]
+        try:
+            message = Envelope(parsed(item), channel=self)
+        except Exception as error:  # noqa: BLE001 - only the message was looked at
+            if is_acknowledged:
+                self.qos.move_aside(item, queue, why(error))
+            else:
+                _log.warning("an answer that cannot be understood was dropped: %s", why(error))
+            return
+        message.queue, message.item, message.delivery_tag = queue, item, new_tag()
+        if is_acknowledged:
+            self.qos.append(message, message.delivery_tag)
+        try:
+            callback(message)
+        except Exception as error:
+            if _is_ours(error):
+                if not isinstance(error, RedisError | OSError):
+                    self.qos.blame(message.delivery_tag)
+                raise
+            if is_acknowledged:
+                self.qos.set_aside(message, error)
+            else:
+                _log.warning("an answer that cannot be understood was dropped: %s", why(error))
 
     def _receive_one(self, connection: Any) -> Any:
         try:
             return super()._receive_one(connection)
-        except NoMessage:
-            _log.exception("what was told to all workers is no message, and was dropped")
+        except Empty:
+            raise
+        except Exception as error:
+            if _is_ours(error):
+                raise
+            _log.warning("a broadcast that cannot be understood was dropped: %s", why(error))
             return True
 
-    def _brpop_start(self, timeout: float | None = None) -> None:
-        super()._brpop_start(timeout)
-        consumption.note(self.active_queues)
+    def _handle_message(self, client: Any, response: Any) -> Any:
+        payload = super()._handle_message(client, response)
+        if isinstance(payload["data"], bytes) and payload["data"]:
+            parsed(payload["data"])  # kombu writes what is no JSON into the log
+        return payload
+
+    # --- bindings, which producers write ---------------------------------------------------------
+
+    def _lookup(self, exchange: str, routing_key: str, default: Any = None) -> list[str]:
+        # Nobody else says where our messages go.
+        if exchange == routing_key and exchange in (FRONT_DOOR, DUE, DOWNLOADS):
+            return [exchange]
+        found: list[str] = super()._lookup(exchange, routing_key, default)
+        return found
+
+    def get_table(self, exchange: str) -> list[tuple[str, ...]]:
+        """The bindings of an exchange, without what is none."""
+        with self.conn_or_acquire() as client:
+            members = client.smembers(self.keyprefix_queue % exchange)
+        parts = [tuple(one.decode(errors="replace").split(self.sep)) for one in members]
+        return [binding for binding in parts if len(binding) == _BINDING_PARTS]
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        try:
+            super()._queue_bind(exchange, routing_key, pattern, queue)
+        except ResponseError as error:
+            if "WRONGTYPE" not in str(error) or queue not in (FRONT_DOOR, DUE, DOWNLOADS):
+                raise
+            _log.warning("the set of the bindings of %s is no set, and is not needed", exchange)
 
 
 def keep_consuming() -> None:

@@ -26,6 +26,7 @@ from tasks.message import BROKER_AWAY, publish
 from tasks.resources import ledger, spool, stopping
 
 from .pulse import pulse
+from .set_aside import announce
 from .start import claim_redis
 
 _log = logging.getLogger(__name__)
@@ -105,6 +106,7 @@ class Rounds:
             self._announce()
         except BROKER_AWAY as error:
             _log.warning("hints wait for Redis: %s", error)
+        self._tell_of_set_aside()
         spool().sweep(_SPOOL_SECONDS)
 
     def _announce(self) -> None:
@@ -127,6 +129,12 @@ class Rounds:
             hints += self._answers(queue, free - len(hints))
             for hint in hints:
                 publish(hint)
+
+    def _tell_of_set_aside(self) -> None:
+        try:
+            announce(self._app.backend.client, settings().redis_key(""))
+        except BROKER_AWAY as error:
+            _log.warning("whether messages were set aside is not known: %s", error)
 
     @staticmethod
     def _answers(queue: str, limit: int) -> list[Hint]:

@@ -14,6 +14,7 @@ from ledger.alerts import (
     DECISION,
     EVERY_ACCOUNT,
     JOB,
+    MESSAGE,
     QUARANTINE,
     VERIFICATION,
 )
@@ -21,6 +22,7 @@ from ledger.job import iso
 from tasks.alerts import FOREIGN_REDIS
 from tasks.nightly import unplanned_cause
 
+from ..set_aside import COMMAND
 from .decisions import Words
 from .deployment import opened
 from .display import plain, print_json, print_lines, print_table
@@ -113,6 +115,8 @@ def _closes(row: dict[str, Any]) -> str:
         return "a later verification that does not find it"
     if kind == DAY:
         return _closes_day(row)
+    if kind == MESSAGE:
+        return f"no message is set aside any more, at the latest after a week; now: {COMMAND}"
     return _closes_job(row) if kind == JOB else _closes_contradiction(row)
 
 

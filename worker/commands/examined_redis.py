@@ -10,10 +10,11 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
-from config.queues import DOWNLOADS, DUE, FRONT_DOOR, UNACKED, UNACKED_INDEX
+from config.queues import DOWNLOADS, DUE, FRONT_DOOR, SET_ASIDE, UNACKED, UNACKED_INDEX
 from config.settings import Settings
 
 from ..redis_trouble import trouble
+from ..set_aside import COMMAND, Kept, SetAside, summary
 from ..start import REDIS_KEY, REDIS_WAY_OUT
 from .findings import UNKNOWN, Finding, error, ok, warning
 
@@ -35,6 +36,7 @@ def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
             facts = _facts(client)
             theirs = client.get(settings.redis_key(REDIS_KEY))
             refused = _refused(client, settings)
+            kept = _kept_aside(client, settings)
     except (RedisError, OSError) as failure:
         meaning, advice = trouble(failure)
         waits = "accepted jobs wait in the ledger, and nothing is accepted"
@@ -49,6 +51,9 @@ def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
     yield from _rights(refused)
     yield from _server(facts)
     yield from _belonging(theirs, identity, settings)
+    if kept:
+        advice = f"mend their sender; {COMMAND} lists, removes and puts back"
+        yield warning("messages", summary(kept), advice)
 
 
 def _facts(client: Redis) -> dict[str, Any] | None:
@@ -66,6 +71,7 @@ def _refused(client: Redis, settings: Settings) -> list[str]:
         *(("LLEN", settings.redis_key(queue)) for queue in (FRONT_DOOR, DUE, DOWNLOADS)),
         ("HDEL", settings.redis_key(UNACKED), nobody),
         ("ZREM", settings.redis_key(UNACKED_INDEX), nobody),
+        ("HDEL", settings.redis_key(SET_ASIDE), nobody),
         ("SREM", settings.redis_key(f"_kombu.binding.{FRONT_DOOR}"), nobody),
         ("DEL", settings.redis_key(f"celery-task-meta-{nobody}")),
         ("PUBLISH", settings.redis_key(f"celery-task-meta-{nobody}"), ""),
@@ -78,6 +84,13 @@ def _refused(client: Redis, settings: Settings) -> list[str]:
         except NoPermissionError:
             refused.append(" ".join(trial[:2]).replace(nobody, "..."))
     return refused
+
+
+def _kept_aside(client: Redis, settings: Settings) -> list[Kept]:
+    try:
+        return SetAside(client, settings.redis_key("")).kept()
+    except NoPermissionError:
+        return []  # what is refused is said anyway
 
 
 def _rights(refused: list[str]) -> Iterator[Finding]:

@@ -41,6 +41,7 @@ COMMANDS = {
     "find": ("archives", "Find recordings in the archive."),
     "health": ("health", "Tell whether a service does what it is there for."),
     "hooks": ("hooks", "Receive the notifications of Ozeki servers."),
+    "messages": ("messages", "Show the messages that no worker understood, or remove them."),
     "migrate": ("migration", "Bring the ledger's schema to this program's version."),
     "quarantine": ("restoring", "Say, begin or lift the quarantine of a restored ledger."),
     "rebuild": ("restoring", "Make the ledger anew from the archive."),

@@ -1,0 +1,127 @@
+"""What the headers and the body of a task message may be.
+
+Celery reads them long after it has taken the message, on its main thread and after the task's work
+is done. A field of another type would end the worker, or turn the answer of a call that was placed
+into an error. So a message is checked before anything is done for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from celery.exceptions import InvalidTaskError
+from celery.utils.time import maybe_iso8601
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+#: Longer ids and names come from no client of Celery.
+_MOST_CHARACTERS = 1024
+
+
+class Malformed(InvalidTaskError):
+    """A task message that cannot be understood. The text names the field, never its value."""
+
+
+def _whole(text: str) -> str:
+    text.encode()  # raises where half of a character stands in it
+    return text
+
+
+def _instant(text: str) -> str:
+    maybe_iso8601(text)
+    return text
+
+
+_Text = Annotated[str, Field(max_length=_MOST_CHARACTERS), AfterValidator(_whole)]
+_Name = Annotated[_Text, Field(min_length=1)]
+_Instant = Annotated[_Text, AfterValidator(_instant)]
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Count = Annotated[int, Field(ge=0, le=2**31)]
+
+
+class _Headers(BaseModel):
+    """The headers that Celery reads, of both protocols. Others may be anything."""
+
+    model_config = ConfigDict(strict=True)
+
+    task: _Name
+    id: _Name
+    shadow: _Text | None = None
+    root_id: _Text | None = None
+    parent_id: _Text | None = None
+    group: _Text | None = None
+    group_index: _Count | None = None
+    origin: _Text | None = None
+    argsrepr: str | None = None
+    kwargsrepr: str | None = None
+    retries: _Count | None = None
+    replaced_task_nesting: _Count | None = None
+    eta: _Instant | None = None
+    expires: _Instant | None = None
+    timelimit: tuple[_Seconds | None, _Seconds | None] | None = None
+    ignore_result: bool | None = None
+    stamped_headers: list[_Name] | None = None
+    stamps: dict[str, Any] | None = None
+    earwitness_job: _Text | None = None
+    earwitness_hint: _Count | None = None
+    earwitness_account: _Text | None = None
+
+
+def _signature(given: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what is no task that Celery could send when this one has ended."""
+    _NAME.validate_python(given.get("task"))
+    for name, kind in (("args", list), ("kwargs", dict), ("options", dict)):
+        if not isinstance(given.get(name), kind | None):
+            raise ValueError(f"{name} is of another type")  # noqa: TRY004 - pydantic takes no other
+    return given
+
+
+_NAME: TypeAdapter[str] = TypeAdapter(_Name, config=ConfigDict(strict=True))
+_Signature = Annotated[dict[str, Any], AfterValidator(_signature)]
+
+
+class _Embedded(BaseModel):
+    """What protocol 2 sends beside the arguments."""
+
+    model_config = ConfigDict(strict=True)
+
+    callbacks: list[_Signature] | None = None
+    errbacks: list[_Signature] | None = None
+    chain: list[_Signature] | None = None
+    chord: _Signature | None = None
+
+
+_BODY: TypeAdapter[Any] = TypeAdapter(
+    tuple[list[Any], dict[str, Any], _Embedded | None], config=ConfigDict(strict=True)
+)
+
+
+def check_headers(headers: Mapping[str, Any]) -> None:
+    """Check the headers of a task message. Raises Malformed."""
+    listed = {**headers, **_as_pair(headers.get("timelimit"))}
+    try:
+        _Headers.model_validate(listed)
+    except ValidationError as error:
+        raise Malformed(f"its header {_field(error)} is not what Celery sends") from None
+
+
+def check_body(body: Any) -> None:
+    """Check the decoded body: arguments, keyword arguments, and what follows. Raises Malformed."""
+    try:
+        # JSON has no tuples, and protocol 1 is brought into this form by Celery itself.
+        given = tuple(body) if isinstance(body, list | tuple) else body
+        if isinstance(given, tuple) and given and isinstance(given[0], tuple):
+            given = (list(given[0]), *given[1:])
+        _BODY.validate_python(given)
+    except ValidationError as error:
+        raise Malformed(f"its body is no task's ({_field(error)})") from None
+
+
+def _as_pair(limits: Any) -> dict[str, Any]:
+    return {"timelimit": tuple(limits)} if isinstance(limits, list) else {}
+
+
+def _field(error: ValidationError) -> str:
+    """Where the first mistake is, in names of ours and numbers alone."""
+    place = error.errors(include_input=False, include_url=False, include_context=False)[0]["loc"]
+    return ".".join(str(part) for part in place[:2]) or "as a whole"

@@ -1,0 +1,108 @@
+"""``messages``: those that no worker could understand, to remove or to put back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from redis import Redis
+from redis.exceptions import RedisError
+
+from config.settings import Settings
+
+from ..redis_trouble import trouble
+from ..set_aside import Kept, SetAside
+from .deployment import configured
+from .display import plain, print_json, print_lines, print_table
+from .options import as_json
+
+_SECONDS = 3.0
+_EVERY = "all"
+
+
+@click.command()
+@click.option("--put-back", metavar="ID", help="Put this one back into its queue, as new.")
+@click.option("--remove", metavar="ID", help="Remove this one for good, or `all`.")
+@as_json
+def messages(put_back: str | None, remove: str | None, as_json: bool) -> int:
+    """Show the messages that no worker could understand, the oldest first; the status is 1 where
+    there is one.
+
+    Each is kept for a week, the last 200 of them. Its content is not shown: it may hold names and
+    numbers. Put back what was set aside for another reason than its own form, such as five workers
+    that were killed while they had it in hand.
+    """
+    if put_back is not None and remove is not None:
+        raise click.UsageError("Give --put-back or --remove, not both.")
+    settings = configured()
+    try:
+        with _connected(settings) as client:
+            aside = SetAside(client, settings.redis_key(""))
+            if put_back is not None:
+                return _put_back(aside, put_back)
+            if remove is not None:
+                return _remove(aside, remove)
+            return _show(aside.kept(), as_json=as_json)
+    except (OSError, RedisError) as error:
+        meaning, advice = trouble(error)
+        raise click.ClickException(f"not done: Redis: {meaning}; {advice}") from None
+
+
+def _connected(settings: Settings) -> Redis:
+    address = settings.redis_url.get_secret_value()
+    return Redis.from_url(address, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS)
+
+
+def _show(kept: list[Kept], *, as_json: bool) -> int:
+    if as_json:
+        print_json([_shown(one) for one in kept])
+    elif not kept:
+        click.echo("no message is set aside")
+    else:
+        rows = [_shown(one) for one in kept]
+        print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+        print_lines(["", "to remove one: python -m worker messages --remove ID"])
+    return int(bool(kept))
+
+
+def _shown(kept: Kept) -> dict[str, Any]:
+    return {
+        "id": kept.id,
+        "at": kept.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "queue": kept.queue,
+        "bytes": kept.length,
+        "reason": kept.reason,
+    }
+
+
+def _put_back(aside: SetAside, kept_id: str) -> int:
+    kept = _found(aside, kept_id)
+    if not kept.is_whole or not kept.goes_somewhere:
+        raise click.ClickException(
+            f"not done: message {kept_id} cannot be put back: it is longer than what was kept of "
+            "it, or its queue is not known; ask its sender to send it again"
+        )
+    if not aside.put_back(kept):
+        raise _gone(kept_id)
+    click.echo(plain(f"message {kept_id} is back in the queue {kept.queue}"))
+    return 0
+
+
+def _remove(aside: SetAside, kept_id: str) -> int:
+    wanted = aside.kept() if kept_id == _EVERY else [_found(aside, kept_id)]
+    removed = sum(aside.remove(one.id) for one in wanted)
+    click.echo(f"removed: {removed}")
+    return 0
+
+
+def _found(aside: SetAside, kept_id: str) -> Kept:
+    found = [one for one in aside.kept() if one.id == kept_id]
+    if not found:
+        raise _gone(kept_id)
+    return found[0]
+
+
+def _gone(kept_id: str) -> click.ClickException:
+    return click.ClickException(
+        f"not done: no message {kept_id} is set aside; see: python -m worker messages"
+    )

@@ -1,0 +1,157 @@
+"""Messages as they lie in Redis, read without trusting a byte of them."""
+
+from __future__ import annotations
+
+import base64
+import bz2
+import json
+import lzma
+import zlib
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from kombu.transport.virtual import Message
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from tasks.headers import Malformed
+
+#: A message of ours takes about 1.3 kB. So much is read, also of a body that was compressed.
+MOST_BYTES = 4 * 1024 * 1024
+_ENCODINGS = (None, "utf-8", "base64")
+#: What Celery's `task_compression` makes, and how much of it is unpacked.
+_UNPACKED: dict[str, Callable[[bytes], bytes]] = {
+    "application/x-gzip": lambda packed: _unpacked(zlib.decompressobj(), packed),
+    "application/x-bz2": lambda packed: _unpacked(bz2.BZ2Decompressor(), packed),
+    "application/x-lzma": lambda packed: _unpacked(lzma.LZMADecompressor(), packed),
+}
+#: Clients of other languages write the short names.
+_NAMES = {
+    "gzip": "application/x-gzip",
+    "zlib": "application/x-gzip",
+    "bzip2": "application/x-bz2",
+    "lzma": "application/x-lzma",
+}
+
+
+class NoMessage(ValueError):
+    """What lay in Redis is nothing that a producer writes. The text never repeats its content."""
+
+
+def why(error: BaseException) -> str:
+    """Why a message could not be understood, without a word of its content."""
+    if isinstance(error, NoMessage | Malformed):
+        return str(error)
+    return f"it cannot be understood ({type(error).__name__})"
+
+
+def _whole(text: str) -> str:
+    text.encode()  # raises where half of a character stands in it
+    return text
+
+
+_Text = Annotated[str, AfterValidator(_whole)]
+
+
+class _Delivery(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    exchange: _Text | None = None
+    routing_key: _Text | None = None
+    priority: int | None = None
+    redelivered: bool | None = None
+
+
+class _Properties(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    delivery_tag: Annotated[_Text, Field(min_length=1)]
+    delivery_info: _Delivery
+    body_encoding: str | None = None
+    priority: int | None = None
+    correlation_id: _Text | None = None
+    reply_to: _Text | None = None
+
+
+class _Form(BaseModel):
+    """The fields of a message that kombu and Celery read."""
+
+    model_config = ConfigDict(strict=True)
+
+    body: str
+    properties: _Properties
+    headers: dict[str, Any] | None = None
+    content_type: _Text | None = Field(default=None, alias="content-type")
+    content_encoding: _Text | None = Field(default=None, alias="content-encoding")
+
+
+def parsed(item: bytes) -> dict[str, Any]:
+    """The message of a list's item.
+
+    Raises NoMessage, and whatever Python raises of a text that is no JSON: none of it is anything
+    but the message's fault.
+    """
+    if len(item) > MOST_BYTES:
+        raise NoMessage("it is longer than 4 MiB")
+    payload = json.loads(item.decode())
+    if not isinstance(payload, dict):
+        raise NoMessage("it is no JSON object")
+    if b"\\ud" in item.lower():
+        json.dumps(payload, ensure_ascii=False).encode()
+    return payload
+
+
+class Envelope(Message):
+    """A message as producers write it. Raises NoMessage where it is none."""
+
+    #: The queue that it was taken from, and the bytes that lay there.
+    queue: str = ""
+    item: bytes = b""
+
+    def __init__(self, payload: Any, channel: Any = None, **more: Any) -> None:
+        form = _form(payload)
+        properties = payload["properties"]
+        headers = dict(form.headers or {})
+        body = _body(form.body, form.properties.body_encoding, headers.pop("compression", None))
+        plain = {**payload, "body": body, "headers": headers}
+        super().__init__(
+            {**plain, "properties": {**properties, "body_encoding": None}}, channel=channel, **more
+        )
+
+
+def _form(payload: Any) -> _Form:
+    try:
+        form = _Form.model_validate(payload)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "whole"
+        raise NoMessage(f"its {place} is not what producers write") from None
+    if form.properties.body_encoding not in _ENCODINGS:
+        raise NoMessage("its body_encoding is neither base64 nor utf-8")
+    return form
+
+
+def _body(text: str, encoding: str | None, compression: Any) -> bytes:
+    # Some clients break lines of base64.
+    body = text.encode() if encoding != "base64" else _from_base64("".join(text.split()))
+    if compression is None:
+        return body
+    unpack = _UNPACKED.get(_NAMES.get(compression, compression))
+    if unpack is None:
+        raise NoMessage("its body is compressed in a way that is not known here")
+    return unpack(body)
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise NoMessage("its body is not base64") from None
+
+
+def _unpacked(unpacker: Any, packed: bytes) -> bytes:
+    body: bytes = unpacker.decompress(packed, MOST_BYTES + 1)
+    if len(body) > MOST_BYTES:
+        raise NoMessage("its body is longer than 4 MiB once it is unpacked")
+    if not unpacker.eof:
+        raise NoMessage("its compressed body ends early")
+    return body
