@@ -12,3 +12,22 @@ DOWNLOADS = "earwitness.downloads"
 #: Messages in hand, under keys of our own (config/celery.py says why).
 UNACKED = "earwitness.unacked"
 UNACKED_INDEX = "earwitness.unacked_index"
+
+#: Held while messages of dead workers are put back.
+UNACKED_MUTEX = "earwitness.unacked_mutex"
+
+_OWN_PREFIXES = (DUE, DOWNLOADS, UNACKED, "earwitness.ledger", "earwitness.flower.")
+#: What Celery and kombu keep in Redis beside queues, for everybody.
+_CELERY_PREFIXES = ("_kombu.", "celery-task-meta-", "celery-taskset-meta-", "celeryev", "unacked")
+
+
+def is_own(queue: str) -> bool:
+    """Whether nobody may be notified in a queue of this name: Earwitness consumes it, or keeps
+    something else under that key, or Celery does.
+    """
+    return (
+        queue == FRONT_DOOR
+        or queue.startswith((*_OWN_PREFIXES, *_CELERY_PREFIXES, "/"))
+        or ".celery.pidbox" in queue
+        or not queue.isprintable()
+    )

@@ -23,6 +23,7 @@ from .schema import alerts, jobs, ledger
 
 DECISION = "decision"
 JOB = "job"
+NOTIFICATION = "notification"
 DAY = "day"
 CREDENTIALS = "credentials"
 CONTRADICTION = "contradiction"
@@ -30,7 +31,16 @@ VERIFICATION = "verification"
 QUARANTINE = "quarantine"
 
 #: All of them.
-KINDS = (CONTRADICTION, CREDENTIALS, DAY, DECISION, JOB, QUARANTINE, VERIFICATION)
+KINDS = (
+    CONTRADICTION,
+    CREDENTIALS,
+    DAY,
+    DECISION,
+    JOB,
+    NOTIFICATION,
+    QUARANTINE,
+    VERIFICATION,
+)
 
 #: Stands in place of an account's alias: for all accounts, or for what belongs to none.
 EVERY_ACCOUNT = "*"

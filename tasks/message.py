@@ -9,8 +9,8 @@ from typing import Any
 from celery import current_app
 from celery.exceptions import InvalidTaskError
 from celery.worker.request import Request as CeleryRequest
-from kombu.exceptions import KombuError, OperationalError
-from redis.exceptions import RedisError
+from kombu import Queue
+from kombu.exceptions import KombuError
 
 from config.logging import bind, received
 from config.masking import mask
@@ -19,11 +19,10 @@ from config.settings import settings
 from ledger.hints import Hint
 from ledger.job import Job
 
+from .redis_errors import BROKER_AWAY
 from .shown import shown_arguments, shown_result
 
 _log = logging.getLogger(__name__)
-#: What kombu and redis-py raise while the broker is away, frozen or cut off.
-BROKER_AWAY = (OperationalError, RedisError, OSError)
 
 #: The header that makes a message a hint: the job's id. A hint has no arguments.
 JOB_HEADER = "earwitness_job"
@@ -156,5 +155,7 @@ def notify(task_id: str, task: str, queue: str, kwargs: dict[str, Any]) -> None:
     """
     amqp = current_app.amqp
     message = amqp.create_task_message(task_id, task, (), kwargs, kwargsrepr="{...}")
+    # Nothing is declared: who reads the queue does that, and it is no queue of this application.
+    place = Queue(queue)
     with current_app.producer_or_acquire() as producer:
-        amqp.send_task_message(producer, task, message, queue=queue, retry=False)
+        amqp.send_task_message(producer, task, message, queue=place, declare=(), retry=False)
