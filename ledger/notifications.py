@@ -81,7 +81,7 @@ class Notifications:
     def of_job(self, job_id: str) -> list[Notification]:
         """The notifications that a job's ends brought, the oldest first."""
         c = obligations.c
-        wanted = select(c).where(c.kind == NOTIFY, c.job_id == job_id).order_by(c.id)
+        wanted = select(*c).where(c.kind == NOTIFY, c.job_id == job_id).order_by(c.id)
         rows = self._database.read(lambda connection: connection.execute(wanted).all())
         return [
             Notification(
@@ -114,7 +114,7 @@ class Notifications:
 
 def _owed(connection: Connection, ids: Collection[int]) -> list[Row[Any]]:
     c = obligations.c
-    wanted = select(c).where(c.id.in_(list(ids)), c.discharged_at.is_(None)).with_for_update()
+    wanted = select(*c).where(c.id.in_(list(ids)), c.discharged_at.is_(None)).with_for_update()
     return list(connection.execute(wanted).all())
 
 

@@ -156,7 +156,7 @@ class Obligations:
         payloads = self._database.read(
             lambda connection: connection.execute(select(c.payload).where(*owed)).scalars().all()
         )
-        return {payload["path"] for payload in payloads}
+        return {payload["path"] for payload in payloads if "path" in payload}
 
     def waiting(self) -> list[dict[str, Any]]:
         """How many of each kind are owed, since when, and the latest reason."""

@@ -14,7 +14,7 @@ from archive.errors import ArchiveError, Contradiction, StoreAway
 from config.logging import bind
 from config.masking import mask
 from ledger.alerts import archive_contradiction
-from ledger.errors import LedgerError
+from ledger.errors import LedgerAway
 from ledger.obligations import NOTIFY, Obligation
 
 from . import measures
@@ -56,14 +56,21 @@ def _discharge_all(owed: Sequence[Obligation], sender: Sender, away: Away) -> in
     ):
         if kind == NOTIFY:
             continue
-        together = list(group)
-        batches = [together] if kind == "chain" else [[one] for one in together]
-        for batch in batches:
+        for batch in _batches(kind, list(group)):
             with bind(account=account, job_id=_one_job(batch)):
                 done += _discharge(kind, account, batch, away)
     # Last: they carry the newest head of the chain.
     notifications = [one for one in owed if one.kind == NOTIFY]
     return done + (sender.send(notifications) if notifications else 0)
+
+
+def _batches(kind: str, group: Sequence[Obligation]) -> list[Sequence[Obligation]]:
+    """What is done in one go: all that belongs under a chain, and everything else one by one, an
+    entry that can not be read too: the others must not fail with it.
+    """
+    entries = [one for one in group if kind == "chain" and {"path", "sha256"} <= set(one.payload)]
+    singly = [[one] for one in group if one not in entries]
+    return [entries, *singly] if entries else list(singly)
 
 
 def _one_job(batch: Sequence[Obligation]) -> str | None:
@@ -98,7 +105,7 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away)
             found = archive_contradiction(error.path, account, message, batch[0].job_id)
             ledger().alerts.open(found)
         return 0
-    except LedgerError:
+    except LedgerAway:
         raise
     except Exception as error:  # noqa: BLE001 - logged, and owed on: the others must not wait behind it
         measures.obligations_tried.labels(kind, "failed").inc(len(ids))

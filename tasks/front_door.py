@@ -23,7 +23,8 @@ from .arguments import Arguments, parse
 from .attempt import Run
 from .fields import check_task_id
 from .hints import finished, heed, replay, show_waiting
-from .message import BROKER_AWAY, JOB_HEADER, NUMBER_HEADER, publish_first
+from .message import JOB_HEADER, NUMBER_HEADER, publish_first
+from .redis_errors import BROKER_AWAY
 from .resources import ledger, stopping
 
 _log = logging.getLogger(__name__)

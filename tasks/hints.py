@@ -18,7 +18,7 @@ from ledger.leases import Lease
 
 from . import errors, measures
 from .attempt import Attempt, Run, carry_out
-from .message import BROKER_AWAY
+from .redis_errors import BROKER_AWAY
 from .resources import ledger, transfer_slots
 from .shown import shown_arguments
 

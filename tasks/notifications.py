@@ -8,6 +8,8 @@ from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kombu.exceptions import KombuError, SerializationError
+
 from archive import chain
 from archive.errors import ArchiveError, StoreAway
 from config.logging import bind
@@ -17,7 +19,7 @@ from ledger.obligations import NOTIFY, Obligation
 
 from . import measures
 from .message import notify
-from .redis_errors import is_away
+from .redis_errors import BROKER_AWAY, is_away
 from .resources import ledger, store
 
 _log = logging.getLogger(__name__)
@@ -25,9 +27,6 @@ _log = logging.getLogger(__name__)
 #: What a round found away, and why.
 Away = MutableMapping[str, str]
 BROKER, ARCHIVE = "broker", "archive"
-
-#: A message that can not be written: it says nothing of others for the same queue.
-_UNWRITABLE = (AttributeError, LookupError, TypeError, ValueError)
 
 
 class _BrokerAway(Exception):
@@ -71,9 +70,7 @@ class Sender:
         self._note(outcomes)
         return len(outcomes.sent)
 
-    def _send_one(
-        self, one: Obligation, heads: dict[str, str | None], outcomes: _Outcomes
-    ) -> None:
+    def _send_one(self, one: Obligation, heads: dict[str, str | None], outcomes: _Outcomes) -> None:
         queue = str(one.payload.get("queue"))
         if queue in self._refusing:
             outcomes.refused[one.id] = self._refusing[queue]
@@ -109,9 +106,9 @@ class Sender:
         task_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
         try:
             notify(task_id, one.payload["task"], queue, kwargs)
-        except _UNWRITABLE:
+        except SerializationError:
             raise
-        except Exception as error:
+        except (KombuError, *BROKER_AWAY) as error:
             if not is_away(error):
                 raise _Refused(mask(f"queue {queue!r}: {error}")) from None
             self._away[BROKER] = str(error)

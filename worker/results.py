@@ -13,7 +13,7 @@ from celery import states
 from celery.backends.redis import RedisBackend
 
 from tasks.front_door import JobTask
-from tasks.message import BROKER_AWAY
+from tasks.redis_errors import BROKER_AWAY
 
 _log = logging.getLogger(__name__)
 
