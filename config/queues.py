@@ -8,6 +8,7 @@ FRONT_DOOR = "earwitness"
 #: Filled by sweepers alone: short actions and answers, and transfers.
 DUE = "earwitness.due"
 DOWNLOADS = "earwitness.downloads"
+INNER = (DUE, DOWNLOADS)
 
 #: Messages in hand, under keys of our own (config/celery.py says why).
 UNACKED = "earwitness.unacked"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from json import JSONDecodeError
 from typing import Any
 
@@ -22,6 +23,8 @@ from kombu.transport.virtual import Message
 from kombu.transport.virtual import QoS as AnyQoS
 from kombu.utils.json import dumps
 from redis.exceptions import RedisError, ResponseError
+
+from .arrival import arrived
 
 _log = logging.getLogger(__name__)
 
@@ -149,6 +152,14 @@ class Asking(Channel):
         except NoMessage:
             _log.exception("what was told to all workers is no message, and was dropped")
             return True
+
+    def basic_consume(self, queue: str, *args: Any, **kwargs: Any) -> Any:
+        """Consume a queue, and let each message of it say by which queue it came."""
+        consumed = super().basic_consume(queue, *args, **kwargs)
+        if queue not in self._fanout_queues:
+            callbacks = self.connection._callbacks  # noqa: SLF001 - as kombu's own basic_consume
+            callbacks[queue] = partial(arrived, queue, callbacks[queue])
+        return consumed
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         super()._brpop_start(timeout)
