@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from .alerts import NOTIFICATION, Alert, close_alerts, open_alert
 from .database import Database, now
@@ -61,11 +61,7 @@ class Notifications:
         """Note why the destinations of these obligations refuse them. What has been refused for a
         day is given up, with an alert for its queue; how many were.
         """
-        return self._database.write(
-            lambda connection: sum(
-                _refused(connection, row, reasons[row.id]) for row in _owed(connection, reasons)
-            )
-        )
+        return self._database.write(lambda connection: _refused(connection, reasons))
 
     def taken(self, queues: Collection[str]) -> None:
         """These queues take notifications: close the alerts that say otherwise."""
@@ -112,24 +108,24 @@ class Notifications:
         return {"count": row.count, "last": iso(row.discharged_at), "reason": row.reason}
 
 
-def _owed(connection: Connection, ids: Collection[int]) -> list[Row[Any]]:
+def _refused(connection: Connection, reasons: Mapping[int, str]) -> int:
     c = obligations.c
-    wanted = select(*c).where(c.id.in_(list(ids)), c.discharged_at.is_(None)).with_for_update()
-    return list(connection.execute(wanted).all())
-
-
-def _refused(connection: Connection, row: Row[Any], reason: str) -> bool:
-    """Note one refusal; whether the notification is given up with it."""
+    owed = select(*c).where(c.id.in_(list(reasons)), c.discharged_at.is_(None)).with_for_update()
     moment = connection.execute(select(now())).scalar_one()
-    since = row.payload.get(_REFUSED_SINCE, moment)
-    hopeless = moment - since >= GIVE_UP_SECONDS
-    values: dict[str, Any] = {"reason": reason, "payload": {**row.payload, _REFUSED_SINCE: since}}
-    if hopeless:
-        values["discharged_at"] = moment
-    connection.execute(update(obligations).where(obligations.c.id == row.id).values(values))
-    if hopeless:
-        open_alert(connection, _alert(row, reason))
-    return bool(hopeless)
+    noted, hopeless = [], []
+    for row in connection.execute(owed).all():
+        since = row.payload.get(_REFUSED_SINCE, moment)
+        is_over = moment - since >= GIVE_UP_SECONDS
+        values = {"payload": {**row.payload, _REFUSED_SINCE: since}, "reason": reasons[row.id]}
+        noted.append({"row": row.id, **values, "discharged_at": moment if is_over else None})
+        hopeless += [row] if is_over else []
+    if noted:
+        named = ("payload", "reason", "discharged_at")
+        statement = update(obligations).where(c.id == bindparam("row"))
+        connection.execute(statement.values({name: bindparam(name) for name in named}), noted)
+    for row in hopeless:
+        open_alert(connection, _alert(row, reasons[row.id]))
+    return len(hopeless)
 
 
 def _alert(row: Row[Any], reason: str) -> Alert:

@@ -211,7 +211,7 @@ def publish_first(job: Job, number: int) -> None:
             _log.warning("job %s is accepted; its hint waits for Redis (%s)", job.job_id, error)
 
 
-def notify(task_id: str, task: str, queue: str, kwargs: dict[str, Any]) -> None:
+def notify(producer: Any, task_id: str, task: str, queue: str, kwargs: dict[str, Any]) -> None:
     """Send a caller's notification to the queue of its own application. The same notification sent
     twice has the same task id.
     """
@@ -219,5 +219,4 @@ def notify(task_id: str, task: str, queue: str, kwargs: dict[str, Any]) -> None:
     message = amqp.create_task_message(task_id, task, (), kwargs, kwargsrepr="{...}")
     # Nothing is declared: who reads the queue does that, and it is no queue of this application.
     place = Queue(queue)
-    with current_app.producer_or_acquire() as producer:
-        amqp.send_task_message(producer, task, message, queue=place, declare=(), retry=False)
+    amqp.send_task_message(producer, task, message, queue=place, declare=(), retry=False)

@@ -8,6 +8,7 @@ from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from celery import current_app
 from kombu.exceptions import KombuError, SerializationError
 
 from archive import chain
@@ -59,27 +60,38 @@ class Sender:
     def __init__(self, away: Away) -> None:
         self._away = away
         self._refusing: dict[str, str] = {}
+        #: The head of each account's chain, asked for once in a batch: others lengthen it.
+        self._heads: dict[str, str | None] = {}
 
     def send(self, owed: Sequence[Obligation]) -> int:
         """Send these; how many were sent. Raises LedgerError."""
-        heads: dict[str, str | None] = {}
+        self._heads.clear()
         outcomes = _Outcomes()
-        for one in owed:
-            with bind(account=one.account, job_id=one.job_id):
-                self._send_one(one, heads, outcomes)
+        left = list(owed)
+        try:
+            if BROKER in self._away:
+                raise _BrokerAway
+            # One for all: after a refusal Celery would close the connection of each.
+            with current_app.producer_or_acquire() as producer:
+                while left:
+                    with bind(account=left[0].account, job_id=left[0].job_id):
+                        self._send_one(left[0], producer, outcomes)
+                    left.pop(0)
+        except _BrokerAway:
+            outcomes.put_off = [one.id for one in left]
         self._note(outcomes)
         return len(outcomes.sent)
 
-    def _send_one(self, one: Obligation, heads: dict[str, str | None], outcomes: _Outcomes) -> None:
+    def _send_one(self, one: Obligation, producer: Any, outcomes: _Outcomes) -> None:
+        """Send one, and note what came of it. Raises _BrokerAway."""
         queue = str(one.payload.get("queue"))
         if queue in self._refusing:
             outcomes.refused[one.id] = self._refusing[queue]
             return
         try:
-            self._try(one, queue, heads)
+            self._try(one, queue, producer)
         except _BrokerAway:
-            outcomes.put_off.append(one.id)
-            return
+            raise
         except _ArchiveFails as failure:
             outcomes.failed.setdefault(str(failure), []).append(one.id)
             return
@@ -94,18 +106,16 @@ class Sender:
             return
         measures.obligations_tried.labels(NOTIFY, "failed").inc()
 
-    def _try(self, one: Obligation, queue: str, heads: dict[str, str | None]) -> None:
+    def _try(self, one: Obligation, queue: str, producer: Any) -> None:
         """Send one. Raises _BrokerAway, _ArchiveFails, _Refused, and what its payload causes."""
-        if BROKER in self._away:
-            raise _BrokerAway
         if is_own(queue):
             raise _Refused(f"queue {queue!r} is Earwitness' own, and nobody there is notified")
-        kwargs = self._arguments(one, heads)
+        kwargs = self._arguments(one)
         # The same id each time it is sent; who asked twice to be told is told under two.
         name = f"earwitness:notify:{one.job_id}:{one.id}"
         task_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
         try:
-            notify(task_id, one.payload["task"], queue, kwargs)
+            notify(producer, task_id, one.payload["task"], queue, kwargs)
         except SerializationError:
             raise
         except (KombuError, *BROKER_AWAY) as error:
@@ -116,18 +126,21 @@ class Sender:
             _log.warning("notifications wait for Redis: %s", error)
             raise _BrokerAway from None
 
-    def _arguments(self, one: Obligation, heads: dict[str, str | None]) -> dict[str, Any]:
+    def _arguments(self, one: Obligation) -> dict[str, Any]:
         """What it tells. A result comes with the head of the archive's chain, which the receiver
         may keep: it proves later that nothing was rewritten.
         """
         kwargs: dict[str, Any] = one.payload["kwargs"]
         if not kwargs["result"]:
             return kwargs
-        if one.account not in heads:
-            heads[one.account] = self._head(one.account)
-        if heads[one.account] is None:
-            return kwargs
-        return {**kwargs, "result": {**kwargs["result"], "chain_head": heads[one.account]}}
+        if one.account not in self._heads:
+            self._heads[one.account] = self._head(one.account)
+        head = self._heads[one.account]
+        return (
+            kwargs
+            if head is None
+            else {**kwargs, "result": {**kwargs["result"], "chain_head": head}}
+        )
 
     def _head(self, account: str) -> str | None:
         if ARCHIVE in self._away:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from kombu.exceptions import LimitExceeded, OperationalError
 from redis import exceptions
 
@@ -18,7 +20,8 @@ _OF_THE_WHOLE = (
 )
 #: The same, which redis-py 8 gives no class of its own: the server can not save its data, has too
 #: few replicas, or runs a script.
-_CODES = ("MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE")
+_CODES = re.compile(r"(?:^|caused error: )(?:MISCONF|NOREPLICAS|BUSY|UNKILLABLE)\b")
+_WRONG_TYPE = re.compile(r"(?:^|caused error: )WRONGTYPE\b")
 #: How Redis 6 and 7 say that a user lacks a command, not a key.
 _LACKS_COMMAND = "no permissions to run the"
 
@@ -35,10 +38,15 @@ def is_away(error: BaseException) -> bool:
     return any(isinstance(one, (*BROKER_AWAY, LimitExceeded)) for one in chain)
 
 
+def is_wrong_type(error: BaseException) -> bool:
+    """Whether Redis says that a key holds another type than the command is for."""
+    return isinstance(error, exceptions.ResponseError) and bool(_WRONG_TYPE.search(str(error)))
+
+
 def _of_the_whole(error: exceptions.RedisError) -> bool:
     if isinstance(error, exceptions.NoPermissionError):
         return _LACKS_COMMAND in str(error)
-    return isinstance(error, _OF_THE_WHOLE) or str(error).startswith(_CODES)
+    return isinstance(error, _OF_THE_WHOLE) or bool(_CODES.search(str(error)))
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -129,7 +129,7 @@ class Dashboard(Flower):
             with listening("Flower", address, said):
                 if not 0 <= options.port <= _MOST_PORTS:
                     # It would be taken for another one.
-                    raise OverflowError(f"a port is at most {_MOST_PORTS}")  # noqa: TRY301
+                    raise OverflowError(f"a port is at most {_MOST_PORTS}")
                 port: int | None = super().start_http_server()
         except CannotListen as error:
             sys.exit(f"earwitness: {error}")

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from celery import bootsteps
 
 from config.logging import bind
-from config.queues import DOWNLOADS, DUE
+from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from config.settings import settings
 from ledger.alerts import CONTRADICTION, EVERY_ACCOUNT, Alert
 from ledger.errors import Foreign, LedgerError
@@ -27,6 +27,7 @@ from tasks.redis_errors import BROKER_AWAY, is_away
 from tasks.resources import ledger, spool, stopping
 
 from .pulse import pulse
+from .queue_keys import queue_length
 from .start import claim_redis
 
 _log = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ class Rounds:
         self._app = app
         self._identity = ledger().identity.identity()
         self._room = {
+            FRONT_DOOR: 0,
             DUE: _HINTS_PER_SLOT * slots,
             DOWNLOADS: _HINTS_PER_SLOT * settings().transfers_per_worker,
         }
@@ -129,8 +131,7 @@ class Rounds:
         refuses alone holds up no other.
         """
         try:
-            with self._app.connection_for_write() as connection:
-                length = connection.default_channel._size(queue)  # noqa: SLF001
+            length = queue_length(self._app, queue)
             for hint in self._hints(queue, room - length, is_empty=length == 0):
                 publish(hint)
         except BROKER_AWAY as error:
