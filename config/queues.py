@@ -8,6 +8,7 @@ FRONT_DOOR = "earwitness"
 #: Filled by sweepers alone: short actions and answers, and transfers.
 DUE = "earwitness.due"
 DOWNLOADS = "earwitness.downloads"
+INNER = (DUE, DOWNLOADS)
 
 #: Messages in hand, under keys of our own (config/celery.py says why).
 UNACKED = "earwitness.unacked"
@@ -17,3 +18,19 @@ UNACKED_MUTEX = "earwitness.unacked_mutex"
 #: Messages that cannot be understood, and when each was set aside.
 SET_ASIDE = "earwitness.set_aside"
 SET_ASIDE_INDEX = "earwitness.set_aside_index"
+
+_OWN_PREFIXES = (DUE, DOWNLOADS, UNACKED, SET_ASIDE, "earwitness.ledger", "earwitness.flower.")
+#: What Celery and kombu keep in Redis beside queues, for everybody.
+_CELERY_PREFIXES = ("_kombu.", "celery-task-meta-", "celery-taskset-meta-", "celeryev", "unacked")
+
+
+def is_own(queue: str) -> bool:
+    """Whether nobody may be notified in a queue of this name: Earwitness consumes it, or keeps
+    something else under that key, or Celery does.
+    """
+    return (
+        queue == FRONT_DOOR
+        or queue.startswith((*_OWN_PREFIXES, *_CELERY_PREFIXES, "/"))
+        or ".celery.pidbox" in queue
+        or not queue.isprintable()
+    )

@@ -23,6 +23,7 @@ from .schema import alerts, jobs, ledger
 
 DECISION = "decision"
 JOB = "job"
+NOTIFICATION = "notification"
 DAY = "day"
 CREDENTIALS = "credentials"
 CONTRADICTION = "contradiction"
@@ -31,7 +32,17 @@ QUARANTINE = "quarantine"
 MESSAGE = "message"
 
 #: All of them.
-KINDS = (CONTRADICTION, CREDENTIALS, DAY, DECISION, JOB, MESSAGE, QUARANTINE, VERIFICATION)
+KINDS = (
+    CONTRADICTION,
+    CREDENTIALS,
+    DAY,
+    DECISION,
+    JOB,
+    MESSAGE,
+    NOTIFICATION,
+    QUARANTINE,
+    VERIFICATION,
+)
 
 #: Stands in place of an account's alias: for all accounts, or for what belongs to none.
 EVERY_ACCOUNT = "*"

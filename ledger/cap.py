@@ -22,17 +22,22 @@ class Cap:
 
     def today(self, connection: Connection) -> date:
         """The account's day by the database's clock."""
-        seconds = connection.execute(select(now())).scalar_one()
+        return self.day(connection.execute(select(now())).scalar_one())
+
+    def day(self, seconds: float) -> date:
+        """The account's day at an instant, in seconds since 1970."""
         return datetime.fromtimestamp(seconds, UTC).astimezone(ZoneInfo(self.timezone)).date()
 
 
-def reserve(connection: Connection, account: str, cap: Cap) -> date:
-    """Take one of the day's calls; the day. Raises CapReached when there is none left.
+def reserve(connection: Connection, account: str, cap: Cap, due_at: float | None = None) -> date:
+    """Take one of the calls of the day on which a call is due, today where ``due_at`` is None; that
+    day. Raises CapReached when there is none left.
 
     A call is taken when its job is opened and given back when the job ends without anything having
     left: so whoever is told of the cap is told at once, and nothing was opened.
     """
-    day = cap.today(connection)
+    today = cap.today(connection)
+    day = today if due_at is None else cap.day(due_at)
     connection.execute(
         insert_into(connection, call_days)
         .values(account=account, day=day, calls=0)
@@ -47,7 +52,8 @@ def reserve(connection: Connection, account: str, cap: Cap) -> date:
     if not taken.rowcount:
         raise CapReached(
             f"not done: account {account!r} has reached its {cap.limit} certified calls for {day} "
-            f"({cap.timezone}); nothing was changed; the same id may be sent again tomorrow"
+            f"({cap.timezone}); nothing was changed; the same id may be sent again "
+            f"{'tomorrow' if day == today else 'for another day'}"
         )
     return day
 

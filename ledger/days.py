@@ -93,6 +93,7 @@ class Days:
 
         def work(connection: Connection) -> list[Opened]:
             _insert_all(connection, account, wanted)
+            _hasten(connection, account, night)
             chosen = connection.execute(
                 select(days.c.day).where(days.c.account == account, *openable).order_by(days.c.day)
             )
@@ -166,6 +167,23 @@ class Days:
                 .values(deleted_at=now())
             )
         )
+
+
+def _hasten(connection: Connection, account: str, night: date) -> None:
+    """Make due what somebody asked for on an earlier night for a time that is still to come: no
+    night passes over a day.
+    """
+    asked = select(days.c.job_id).where(
+        days.c.account == account,
+        days.c.state == states.DAY_RUNNING,
+        days.c.planned_on < night,
+    )
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.job_id.in_(asked), jobs.c.state == states.WAITING, jobs.c.attempts == 0)
+        .where(jobs.c.next_attempt_at > now())
+        .values(next_attempt_at=now(), hinted_at=None)
+    )
 
 
 def _insert_all(connection: Connection, account: str, wanted: Sequence[Day]) -> None:

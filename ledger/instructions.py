@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, func, or_, select, update
 
 from . import states
 from .alert_causes import late_cause
@@ -99,7 +99,7 @@ class Instructions:
 
     def armed(self, *, patience_seconds: float) -> list[Armed]:
         """The instructions that a notification may be answered with, oldest first: their starts
-        are open, and not past ``not_after``. Raises LedgerAway.
+        are open, were due before, and are not past ``not_after``. Raises LedgerAway.
         """
         statement = (
             select(*_COLUMNS, (jobs.c.not_after - now()).label("seconds_left"))
@@ -107,6 +107,7 @@ class Instructions:
             .where(instructions.c.state == ARMED, instructions.c.control != "http")
             .where(jobs.c.state.not_in(states.ENDED), jobs.c.cancel_requested.is_(False))
             .where(jobs.c.not_after > now())
+            .where(or_(jobs.c.attempts > 0, jobs.c.next_attempt_at <= now()))
             .order_by(instructions.c.created_at, instructions.c.token)
         )
         rows: Sequence[Any] = self._database.read(

@@ -31,6 +31,10 @@ def fingerprint(parameters: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+#: In a job's work: when it was first due, where its sender asked for a later time.
+DUE = "due_at"
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One row of the table of jobs, as it was read; times are seconds since 1970."""
@@ -68,6 +72,11 @@ class Job:
     def ended(self) -> bool:
         """Whether its outcome is answered to whoever asks."""
         return self.state in states.ENDED
+
+    @property
+    def began_at(self) -> float:
+        """From when on it is late: its opening, or the later time that its sender asked for."""
+        return float(self.work.get(DUE, self.created_at))
 
     @property
     def said(self) -> str | None:

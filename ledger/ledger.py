@@ -16,6 +16,7 @@ from .hints import Hints
 from .identity import Identity
 from .instructions import Instructions
 from .leases import Leases
+from .notifications import Notifications
 from .obligations import Obligations
 from .reading import Reading
 from .rebuilding import Rebuilding
@@ -46,6 +47,7 @@ class Ledger:
         self.hints = Hints(self.database, patience_seconds=lease_seconds)
         self.waiters = Waiters(self.database)
         self.obligations = Obligations(self.database)
+        self.notifications = Notifications(self.database)
         self.alerts = Alerts(self.database)
         self.decisions = Decisions(self.database)
         self.calls = Calls(self.database, self.leases, worker)

@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
+    Select,
     case,
     cast,
     exists,
@@ -27,6 +28,11 @@ _MOST_DOUBLINGS = 7
 
 #: The kind that is discharged apart from all others: whoever receives it may hang.
 WEBHOOK = "webhook"
+#: A message to a queue of the caller's own.
+NOTIFY = "notify"
+
+#: How soon an obligation is tried again after something that all of its kind need was away.
+_AWAY_SECONDS = 10
 
 
 def wait_seconds(attempts: ColumnElement[int]) -> ColumnElement[float]:
@@ -77,16 +83,18 @@ class Obligations:
         self._database.write(lambda connection: owe(connection, job_id, account, kind, payload))
 
     def due(self, *, limit: int, webhooks: bool = False) -> list[Obligation]:
-        """Claim up to ``limit`` obligations that are due, oldest first: webhooks alone, or all
-        others. Of the webhooks of one cause only the oldest is due: what is over was said before.
+        """Claim up to ``limit`` obligations that are due: webhooks alone, or all others. Of the
+        webhooks of one cause only the oldest is due: what is over was said before.
+
+        Kinds share the limit, and so do the destinations within a kind (the queue of a
+        notification, else the account), so that none waits behind what another one refuses. What
+        was never tried comes before what is tried again; apart from that, the oldest comes first.
         """
         c = obligations.c
         owed = [c.discharged_at.is_(None), c.due_at <= now()]
         owed += [c.kind == WEBHOOK, ~_older_of_its_cause()] if webhooks else [c.kind != WEBHOOK]
         found = self._database.read(
-            lambda connection: list(
-                connection.execute(select(c.id).where(*owed).order_by(c.id).limit(limit)).scalars()
-            )
+            lambda connection: list(connection.execute(_in_turn(owed).limit(limit)).scalars())
         )
         if not found:
             return []
@@ -118,6 +126,19 @@ class Obligations:
             )
         )
 
+    def put_off(self, ids: list[int], reason: str) -> None:
+        """What all of these need is away, and why: they are due again soon, and this try does not
+        count.
+        """
+        c = obligations.c
+        self._database.write(
+            lambda connection: connection.execute(
+                update(obligations)
+                .where(c.id.in_(ids), c.attempts > 0)
+                .values(reason=reason, due_at=now() + _AWAY_SECONDS, attempts=c.attempts - 1)
+            )
+        )
+
     def unsealed(self, job_ids: list[str]) -> int:
         """How many files of these jobs are not yet under the chain."""
         c = obligations.c
@@ -135,7 +156,7 @@ class Obligations:
         payloads = self._database.read(
             lambda connection: connection.execute(select(c.payload).where(*owed)).scalars().all()
         )
-        return {payload["path"] for payload in payloads}
+        return {payload["path"] for payload in payloads if "path" in payload}
 
     def waiting(self) -> list[dict[str, Any]]:
         """How many of each kind are owed, since when, and the latest reason."""
@@ -151,6 +172,22 @@ class Obligations:
             {"kind": kind, "count": count, "oldest": oldest, "reason": reason}
             for kind, count, oldest, reason in rows
         ]
+
+
+def _in_turn(owed: list[ColumnElement[bool]]) -> Select[tuple[int]]:
+    """The ids of what is owed, so that kinds and, within a kind, destinations take turns."""
+    c = obligations.c
+    queue = c.payload["queue"].as_string()
+    destination = case((c.kind == NOTIFY, func.coalesce(queue, "")), else_=c.account)
+    tried = case((c.attempts > 0, 1), else_=0)
+    place = func.row_number().over(partition_by=[c.kind, destination, tried], order_by=c.id)
+    placed = (
+        select(c.id, c.kind, tried.label("tried"), place.label("place")).where(*owed).subquery()
+    )
+    turn = func.row_number().over(
+        partition_by=placed.c.kind, order_by=[placed.c.tried, placed.c.place, placed.c.id]
+    )
+    return select(placed.c.id).order_by(turn, placed.c.id)
 
 
 def _older_of_its_cause() -> ColumnElement[bool]:

@@ -12,11 +12,11 @@ from .cap import Cap, reserve
 from .database import Database, insert_into, now
 from .errors import RequestConflict
 from .instructions import ARMED
-from .job import FINGERPRINT_VERSION, Job, fingerprint, job_id
+from .job import COLUMNS, DUE, FINGERPRINT_VERSION, Job, fingerprint, iso, job_id
 from .obligations import owe
 from .quarantine import withheld, withhold
 from .schema import calls, instructions, jobs, queues, waiters
-from .transitions import OWN_ANSWER_SECONDS, audited, find, find_held, notification
+from .transitions import OWN_ANSWER_SECONDS, audited, ended, find, find_held, notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,9 @@ class Request:
     """What a job is opened with.
 
     ``parameters`` are validated and canonical; ``task_id`` is the Celery task that asks (its own
-    hints run under it); ``not_after`` is in seconds since 1970, and ``lifetime_seconds`` how
-    long after the opening it is where it is not given; ``cap`` is that of paid calls.
+    hints run under it); ``due_at`` is when the job is first due, now where it is None;
+    ``not_after`` is in seconds since 1970 as well, and ``lifetime_seconds`` how long after the job
+    is due it is where it is not given; ``cap`` is that of paid calls.
 
     ``beside`` is the job that is opened in the same transaction, waits for ``reason`` until it is
     woken or so many ``waits_seconds`` have passed, and tells its end to the same ``notify``;
@@ -51,6 +52,7 @@ class Request:
     queue: str
     task_id: str | None = None
     parent_id: str | None = None
+    due_at: float | None = None
     not_after: float | None = None
     lifetime_seconds: float | None = None
     cap: Cap | None = None
@@ -64,6 +66,13 @@ class Request:
     def job_id(self) -> str:
         """The id that the job has or will have."""
         return job_id(self.account, f"earwitness.{self.kind}", self.request_id)
+
+    @property
+    def is_void(self) -> bool:
+        """Whether nothing may be sent any more when the job is due."""
+        return (
+            self.due_at is not None and self.not_after is not None and self.not_after <= self.due_at
+        )
 
 
 class Requests:
@@ -100,7 +109,8 @@ class Requests:
 def open_or_join(
     connection: Connection, request: Request, *, by: str, notify: dict[str, str] | None
 ) -> tuple[Job, int | None]:
-    """The job of a request, opened or found, and the number of its first hint where it was opened.
+    """The job of a request, opened or found, and the number of its first hint where it was opened
+    and is due.
 
     In quarantine a certified call that is opened needs a decision at once, and has no hint.
 
@@ -109,12 +119,13 @@ def open_or_join(
     job = find_held(connection, request.job_id)
     number = None
     if job is None and withheld(connection, request.kind):
-        opened, _ = insert_job(connection, replace(request, cap=None), by=by)
+        opened, _ = insert_job(connection, replace(request, cap=None, due_at=None), by=by)
         job = withhold(connection, opened.job_id, states.PENDING, by=by)
         assert job is not None
     elif job is None:
         job, number = insert_job(connection, request, by=by)
-        _open_beside(connection, request, by=by, notify=notify)
+        if not job.ended:
+            _open_beside(connection, request, by=by, notify=notify)
     elif job.fingerprint != fingerprint(request.parameters):
         raise RequestConflict(
             f"not done: request id {request.request_id!r} was used before for {request.kind} of "
@@ -131,15 +142,18 @@ def _open_beside(
     """What is opened together with a job: another that waits, and the instruction of both."""
     other = request.beside
     if other is not None:
+        if request.due_at is not None:
+            other = replace(other, work={**(other.work or {}), DUE: request.due_at})
         job, _ = insert_job(connection, other, by=by)
         wait = 0.0 if other.waits_seconds is None else other.waits_seconds
+        begins = now() if request.due_at is None else request.due_at
         connection.execute(
             update(jobs)
             .where(jobs.c.job_id == job.job_id)
             .values(
                 state=states.WAITING,
                 reason=other.reason,
-                next_attempt_at=now() + wait,
+                next_attempt_at=begins + wait,
                 hinted_at=None,
             )
         )
@@ -163,16 +177,18 @@ def _open_beside(
         )
 
 
-def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Job, int]:
-    """Insert a job that is due at once and whose first hint the caller publishes.
+def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Job, int | None]:
+    """Insert a job. The caller publishes its first hint, which has the number returned with it. A
+    job that is due later waits, and has none; one that will be too late then ends at once.
 
     Two that insert at once: the second meets the first's row by the unique key, its transaction is
     rolled back whole, and finds the row when ``Database.write`` runs it again.
     """
     number = next_hint(connection, request.queue)
+    begins: Any = now() if request.due_at is None else request.due_at
     not_after: Any = request.not_after
     if not_after is None and request.lifetime_seconds is not None:
-        not_after = now() + request.lifetime_seconds
+        not_after = begins + request.lifetime_seconds
     values = {
         "job_id": request.job_id,
         "kind": request.kind,
@@ -183,17 +199,17 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
         "fingerprint": fingerprint(request.parameters),
         "fingerprint_version": FINGERPRINT_VERSION,
         "state": states.PENDING,
-        "work": request.work or {},
+        "work": (request.work or {}) | ({} if request.due_at is None else {DUE: request.due_at}),
         "attempts": 0,
         "takeovers": 0,
         "queue": request.queue,
-        "next_attempt_at": now(),
+        "next_attempt_at": begins,
         "not_after": not_after,
         "cancel_requested": False,
         "parent_id": request.parent_id,
         "open_parts": 0,
         "hint_no": number,
-        "hinted_at": now(),
+        "hinted_at": now() if request.due_at is None else None,
         "created_at": now(),
         "updated_at": now(),
     }
@@ -201,14 +217,42 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
     if request.cap is not None:
         # After the row: of two that ask for the same call, the second has to meet the first's row,
         # not the cap that the first has reached.
-        reserved_on = reserve(connection, request.account, request.cap)
+        reserved_on = reserve(connection, request.account, request.cap, request.due_at)
         connection.execute(
             insert(calls).values(job_id=request.job_id, reserved_on=reserved_on, receipts=0)
         )
     audited(connection, request.job_id, (None, states.PENDING), by=by, why="opened")
+    if request.due_at is not None:
+        return _waits(connection, request, by=by), None
     job = find(connection, request.job_id)
     assert job is not None
     return job, number
+
+
+def _waits(connection: Connection, request: Request, *, by: str) -> Job:
+    """Let a job that was inserted just now wait until it is due, or end where that is too late."""
+    values: dict[str, Any] = {
+        "state": states.WAITING,
+        "reason": f"waits until {iso(request.due_at)}, as its sender asked",
+    }
+    if request.is_void:
+        sentence = (
+            f"not done: it expires at {iso(request.not_after)}, before it is due at "
+            f"{iso(request.due_at)}; nothing was sent"
+        )
+        error = {"type": "Expired", "message": sentence}
+        values = {"state": states.FAILED, "reason": sentence, "error": error}
+        values["next_attempt_at"] = None
+    row = connection.execute(
+        update(jobs).where(jobs.c.job_id == request.job_id).values(values).returning(*COLUMNS)
+    ).one()
+    job = Job.of(row)
+    if job.ended:
+        ended(connection, job, states.PENDING, by=by, own_task=request.task_id)
+    else:
+        change = (states.PENDING, states.WAITING)
+        audited(connection, job.job_id, change, by=by, why=job.reason or "")
+    return job
 
 
 def next_hint(connection: Connection, queue: str) -> int:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import ColumnElement, case, exists, func, select, update
 
 from . import states
 from .database import Database, now
 from .hints import Hint
 from .obligations import wait_seconds
 from .schema import jobs, waiters
+
+#: The waits between so many attempts add up to a day, for which a result is kept: whose result
+#: could not be stored until then asks again, and the ledger answers.
+MOST_ANSWERS = 150
 
 
 class Waiters:
@@ -18,19 +22,20 @@ class Waiters:
         self._database = database
 
     def due(self, *, queue: str, limit: int) -> list[Hint]:
-        """Claim up to ``limit`` tasks that are owed an answer; each is claimed again, after a wait
-        that grows, until it is marked as answered.
+        """Claim up to ``limit`` tasks that are owed an answer, first those that were never claimed.
+        Each is claimed again, after a wait that grows, until it is marked as answered, for a day.
         """
         owed = (
             waiters.c.answered_at.is_(None),
             waiters.c.due_at <= now(),
+            waiters.c.attempts < MOST_ANSWERS,
         )
         found = self._database.read(
             lambda connection: connection.execute(
                 select(waiters.c.task_id, jobs.c.job_id, jobs.c.kind, jobs.c.account)
                 .join(jobs, jobs.c.job_id == waiters.c.job_id)
                 .where(*owed, jobs.c.state.in_(states.ENDED))
-                .order_by(waiters.c.due_at)
+                .order_by(case((waiters.c.attempts > 0, 1), else_=0), waiters.c.due_at)
                 .limit(limit)
             ).all()
         )
@@ -55,11 +60,24 @@ class Waiters:
             if row.task_id in claimed
         ]
 
+    def unanswerable(self) -> int:
+        """How many tasks have not got their answer in a day, and are not answered any more."""
+        wanted = (
+            select(func.count())
+            .select_from(waiters)
+            .where(waiters.c.answered_at.is_(None), waiters.c.attempts >= MOST_ANSWERS)
+        )
+        return self._database.read(lambda connection: connection.execute(wanted).scalar_one())
+
     def answered(self, task_id: str) -> None:
-        """The outcome was stored under this task id."""
+        """The outcome was stored under this task id. While the job goes on nothing was its outcome:
+        a message that was refused may have had the same id.
+        """
         self._database.write(
             lambda connection: connection.execute(
-                update(waiters).where(waiters.c.task_id == task_id).values(answered_at=now())
+                update(waiters)
+                .where(waiters.c.task_id == task_id, _over())
+                .values(answered_at=now())
             )
         )
 
@@ -67,11 +85,10 @@ class Waiters:
         """The state RETRY was stored under this task id. Had its job ended in that very moment, it
         would stand over the outcome, so the answer is due again.
         """
-        over = exists().where(jobs.c.job_id == waiters.c.job_id, jobs.c.state.in_(states.ENDED))
         self._database.write(
             lambda connection: connection.execute(
                 update(waiters)
-                .where(waiters.c.task_id == task_id, over)
+                .where(waiters.c.task_id == task_id, _over())
                 .values(answered_at=None, due_at=now())
             )
         )
@@ -83,3 +100,8 @@ class Waiters:
                 select(waiters.c.job_id).where(waiters.c.task_id == task_id)
             ).scalar_one_or_none()
         )
+
+
+def _over() -> ColumnElement[bool]:
+    """Whether the job that a task waits for has ended."""
+    return exists().where(jobs.c.job_id == waiters.c.job_id, jobs.c.state.in_(states.ENDED))

@@ -139,7 +139,8 @@ class Work:
         def write(connection: Connection) -> list[tuple[Job, int]]:
             if not self._waits(connection, lease, values):
                 return []
-            return [insert_job(connection, part, by=self._worker) for part in parts]
+            inserted = [insert_job(connection, part, by=self._worker) for part in parts]
+            return [(job, number) for job, number in inserted if number is not None]
 
         opened = self._write(lease, write)
         self._leases.drop(lease)

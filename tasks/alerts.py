@@ -28,8 +28,10 @@ _alerts = logging.getLogger("earwitness.alerts")
 
 #: Below the five seconds after which another worker may try the same one.
 DEADLINE_SECONDS = 4.0
-#: How many one round sends; a round ends at the first that can not be sent.
+#: How many one round sends.
 _MOST_A_ROUND = 50
+#: Statuses that speak of the receiver, not of one alert.
+_ASKS_TO_WAIT = (429, 502, 503, 504)
 #: What a receiver is told of an alert beside what is the same for all; when it is over, also by
 #: whose word.
 _TOLD = ("id", "state", "cause", "kind", "account", "job_id", "message", "since", "repeated")
@@ -39,7 +41,13 @@ FOREIGN_REDIS = f"{CONTRADICTION}:identity:redis"
 
 
 class _NotDelivered(Exception):
-    """Why the webhook was not taken, without its address."""
+    """Why the webhook was not taken, without its address; ``answered`` says whether the receiver
+    spoke of this one alert, so that it may take the next.
+    """
+
+    def __init__(self, reason: str, *, answered: bool) -> None:
+        super().__init__(reason)
+        self.answered = answered
 
 
 def tell(owed: Obligation) -> None:
@@ -56,26 +64,42 @@ def tell(owed: Obligation) -> None:
 
 
 def deliver_due() -> int:
-    """Send the webhooks that are due; how many were taken. A receiver that hangs or fails ends the
-    round: its alerts stay owed, with growing waits, and `status` says why.
+    """Send the webhooks that are due; how many were taken. A receiver that hangs, does not answer
+    or asks to wait ends the round; one that refuses an alert is sent the next. What was not taken
+    stays owed, with growing waits, and `status` says why.
     """
-    for taken in range(_MOST_A_ROUND):
+    taken = 0
+    for _ in range(_MOST_A_ROUND):
         found = ledger().obligations.due(limit=1, webhooks=True)
         if not found:
-            return taken
+            break
         (owed,) = found
-        url, secret = settings().alert_url, settings().alert_secret
-        # Where no address is set any more, nobody waits for it.
-        if url is not None and secret is not None:
-            try:
-                _send(url.get_secret_value(), secret.get_secret_value().encode(), _body(owed))
-            except _NotDelivered as error:
-                ledger().obligations.failed([owed.id], str(error))
-                with bind(job_id=owed.job_id or None, account=owed.account):
-                    _log.warning("an alert is owed: %s", error)
-                return taken
-        ledger().obligations.discharged([owed.id])
-    return _MOST_A_ROUND
+        try:
+            _deliver(owed)
+        except _NotDelivered as error:
+            ledger().obligations.failed([owed.id], str(error))
+            with bind(job_id=owed.job_id or None, account=owed.account):
+                _log.warning("an alert is owed: %s", error)
+            if not error.answered:
+                break
+        else:
+            ledger().obligations.discharged([owed.id])
+            taken += 1
+    return taken
+
+
+def _deliver(owed: Obligation) -> None:
+    """Send one webhook. Raises _NotDelivered, and LedgerAway."""
+    url, secret = settings().alert_url, settings().alert_secret
+    if url is None or secret is None:
+        return  # where no address is set any more, nobody waits for it
+    try:
+        body = _body(owed)
+    except (KeyError, TypeError) as error:
+        # Owed by another version, which may be back: the others do not wait behind it.
+        message = f"an alert can not be written ({type(error).__name__})"
+        raise _NotDelivered(message, answered=True) from None
+    _send(url.get_secret_value(), secret.get_secret_value().encode(), body)
 
 
 def signature(secret: bytes, timestamp: str, body: bytes) -> str:
@@ -112,7 +136,7 @@ def _send(url: str, secret: bytes, body: bytes) -> None:
         "Earwitness-Timestamp": timestamp,
         "Earwitness-Signature": signature(secret, timestamp, body),
     }
-    failure = None
+    failure, answered = None, False
     try:
         with (
             within(DEADLINE_SECONDS),
@@ -123,12 +147,14 @@ def _send(url: str, secret: bytes, body: bytes) -> None:
         ):
             if not answer.is_success:
                 failure = f"answered HTTP {answer.status_code}"
+                answered = answer.status_code not in _ASKS_TO_WAIT
     except httpx.HTTPError as error:
         # Its text and its request hold the address, which may be a secret.
         failure = f"did not answer ({type(error).__name__})"
     if failure is not None:
         host = urlsplit(url).hostname
-        raise _NotDelivered(f"the receiver of alerts, {host}, {failure}; it is sent again")
+        message = f"the receiver of alerts, {host}, {failure}; it is sent again"
+        raise _NotDelivered(message, answered=answered)
 
 
 def credentials_refused(alias: str, reason: str, job_id: str | None = None) -> None:

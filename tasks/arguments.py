@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from config.queues import is_own
 
 from .errors import InvalidArgument
 from .fields import Day, Id, Instant, Milliseconds, RequestId, Text, Words, utc_text
@@ -22,6 +31,13 @@ class Notify(Arguments):
 
     task: Id
     queue: Id
+
+    @field_validator("queue")
+    @classmethod
+    def _of_the_caller(cls, queue: str) -> str:
+        if is_own(queue):
+            raise ValueError("Earwitness or Celery uses this name; give a queue of your own")
+        return queue
 
 
 class JobArguments(Arguments):

@@ -99,8 +99,8 @@ class Attempt:
 
     @property
     def age_seconds(self) -> float:
-        """How long ago the job was opened, by the ledger's clock at the claim."""
-        return self.job.updated_at - self.job.created_at
+        """How long ago the job was opened, or first due, by the ledger's clock at the claim."""
+        return self.job.updated_at - self.job.began_at
 
     def patience(self, counter: str) -> float:
         """How long to wait for the nth time: doubling with jitter between the two polling times.

@@ -22,7 +22,7 @@ from .arguments import JobArguments
 from .attempt import Attempt, Ended, Wait
 from .consequences import consequences
 from .fields import Text
-from .front_door import job_task
+from .front_door import Opening, job_task
 from .ozeki import client, ozeki_account
 from .resources import ledger
 from .singles import Single, fetch_again, keep
@@ -56,7 +56,7 @@ def collection(alias: str, start_job_id: str, call_id: str) -> Request:
     )
 
 
-def _joined(asked: CollectRecording, _task_id: str) -> tuple[Job, int | None]:
+def _joined(asked: CollectRecording, _task_id: str) -> Opening:
     ozeki_account(asked.account)
     instruction = ledger().instructions.newest(asked.account, asked.call_id)
     if instruction is None or instruction.collect_job_id is None:
@@ -64,7 +64,8 @@ def _joined(asked: CollectRecording, _task_id: str) -> tuple[Job, int | None]:
             f"not done: call_id: no recording of call {mask(asked.call_id)} is collected for "
             f"account {asked.account!r}; a collection is opened by recording.start"
         )
-    return ledger().jobs.job(instruction.collect_job_id), None
+    job = ledger().jobs.job(instruction.collect_job_id)
+    return lambda *, timed: (job, None)  # noqa: ARG005 - it was opened with its start
 
 
 @job_task(KIND, CollectRecording, _joined)

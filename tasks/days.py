@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -21,10 +22,16 @@ _DAY = timedelta(days=1)
 
 
 def open_day(
-    alias: str, day: date, *, by: str, task_id: str | None = None
+    alias: str,
+    day: date,
+    *,
+    by: str,
+    task_id: str | None = None,
+    timed: Callable[[Request], Request] = lambda request: request,
 ) -> tuple[Job, int | None]:
     """Open the export of a day that somebody asks for, or join the one that runs or completed it.
-    What is opened runs under ``task_id``, the task that asks. The nightly plan goes on after the
+    What is opened runs under ``task_id``, the task that asks, and when ``timed`` says. The nightly
+    plan goes on after the
     last day that is known, so those that it has not come to yet become known with this one.
 
     Raises InvalidArgument for a day that has not begun.
@@ -39,7 +46,7 @@ def open_day(
         day_row(alias, day, gave_up=False),
         earlier=_earlier(account, day, now),
         night=today,
-        request_for=lambda row: replace(day_request(row), task_id=task_id),
+        request_for=lambda row: timed(replace(day_request(row), task_id=task_id)),
         by=by,
     )
 

@@ -5,57 +5,72 @@ apart (`alerts`): who receives them may hang.
 from __future__ import annotations
 
 import logging
-import uuid
+import time
 from collections.abc import Sequence
 from itertools import groupby
-
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from archive import chain
 from archive.errors import ArchiveError, Contradiction, StoreAway
 from config.logging import bind
 from config.masking import mask
 from ledger.alerts import archive_contradiction
-from ledger.errors import LedgerError
-from ledger.obligations import Obligation
+from ledger.errors import LedgerAway
+from ledger.obligations import NOTIFY, Obligation
 
 from . import measures
 from .alerts import tell
 from .heads import heads
-from .message import notify
+from .notifications import ARCHIVE, Away, Sender
 from .receipts import keep_receipt
 from .resources import ledger, store
 
 _log = logging.getLogger(__name__)
 
-#: How many obligations one round takes up.
+#: How many obligations are taken up together.
 BATCH = 50
-_BROKER, _ARCHIVE = "broker", "archive"
-_NOT_NOW = (OperationalError, RedisError, OSError, ArchiveError, StoreAway)
+#: A round takes up no more after this long: hints wait for its end.
+_ROUND_SECONDS = 2.0
+_NOT_NOW = (OSError, ArchiveError, StoreAway)
 
 
 def discharge_due() -> int:
-    """Discharge a batch of what is due; how many were done. What can not be done now stays owed."""
-    owed = ledger().obligations.due(limit=BATCH)
+    """Discharge what is due, batch by batch; how many were done. What can not be done now stays
+    owed. A round ends early where something does not answer, and after a few seconds.
+    """
     away: dict[str, str] = {}
+    sender = Sender(away)
+    until = time.monotonic() + _ROUND_SECONDS
+    done = 0
+    while True:
+        owed = ledger().obligations.due(limit=BATCH)
+        done += _discharge_all(owed, sender, away)
+        if len(owed) < BATCH or away or time.monotonic() >= until:
+            return done
+
+
+def _discharge_all(owed: Sequence[Obligation], sender: Sender, away: Away) -> int:
     done = 0
     for (kind, account), group in groupby(
         sorted(owed, key=lambda one: (one.kind, one.account, one.id)),
         key=lambda one: (one.kind, one.account),
     ):
-        together = list(group)
-        batches = [together] if kind == "chain" else [[one] for one in together]
-        for batch in batches:
+        if kind == NOTIFY:
+            continue
+        for batch in _batches(kind, list(group)):
             with bind(account=account, job_id=_one_job(batch)):
                 done += _discharge(kind, account, batch, away)
-    return done
+    # Last: they carry the newest head of the chain.
+    notifications = [one for one in owed if one.kind == NOTIFY]
+    return done + (sender.send(notifications) if notifications else 0)
 
 
-def _needs(one: Obligation) -> tuple[str, ...]:
-    if one.kind == "notify":
-        return (_BROKER, _ARCHIVE) if one.payload["kwargs"]["result"] else (_BROKER,)
-    return (_ARCHIVE,) if one.kind in ("chain", "receipt") else ()
+def _batches(kind: str, group: Sequence[Obligation]) -> list[Sequence[Obligation]]:
+    """What is done in one go: all that belongs under a chain, and everything else one by one, an
+    entry that can not be read too: the others must not fail with it.
+    """
+    entries = [one for one in group if kind == "chain" and {"path", "sha256"} <= set(one.payload)]
+    singly = [[one] for one in group if one not in entries]
+    return [entries, *singly] if entries else list(singly)
 
 
 def _one_job(batch: Sequence[Obligation]) -> str | None:
@@ -64,22 +79,19 @@ def _one_job(batch: Sequence[Obligation]) -> str | None:
     return ids.pop() or None if len(ids) == 1 else None
 
 
-def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: dict[str, str]) -> int:
+def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away) -> int:
     """``away`` says what did not answer in this round, and why: it is asked once in a round, since
     it may take half a minute each time, and hints wait for the round's end.
     """
     ids = [one.id for one in batch]
-    lacking = [away[need] for need in _needs(batch[0]) if need in away]
-    if lacking:
-        ledger().obligations.failed(ids, lacking[0])
+    if ARCHIVE in away and kind in ("chain", "receipt"):
+        ledger().obligations.failed(ids, away[ARCHIVE])
         return 0
     try:
         if kind == "chain":
             _chain(account, batch)
         elif kind == "receipt":
             _receipt(batch[0])
-        elif kind == "notify":
-            _notify(batch[0])
         else:
             tell(batch[0])
     except _NOT_NOW as error:
@@ -87,15 +99,13 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: dict[
         ledger().obligations.failed(ids, str(error))
         _log.warning("%s of %s is owed: %s", kind, account, error)
         if isinstance(error, StoreAway):
-            away[_ARCHIVE] = str(error)
-        elif isinstance(error, OperationalError | RedisError):
-            away[_BROKER] = str(error)
+            away[ARCHIVE] = str(error)
         if isinstance(error, Contradiction):
             message = f"the {kind} of job {batch[0].job_id} ({account}) can not be kept: {error}"
             found = archive_contradiction(error.path, account, message, batch[0].job_id)
             ledger().alerts.open(found)
         return 0
-    except LedgerError:
+    except LedgerAway:
         raise
     except Exception as error:  # noqa: BLE001 - logged, and owed on: the others must not wait behind it
         measures.obligations_tried.labels(kind, "failed").inc(len(ids))
@@ -121,16 +131,3 @@ def _receipt(owed: Obligation) -> None:
     stored = keep_receipt(owed)
     entry = {"path": stored.path, "sha256": stored.sha256}
     ledger().obligations.owe(owed.job_id, owed.account, "chain", entry)
-
-
-def _notify(owed: Obligation) -> None:
-    """Send a notification. What it tells of the archive comes with the chain's head, which the
-    receiver may keep: it proves later that nothing was rewritten.
-    """
-    kwargs = owed.payload["kwargs"]
-    head = chain.head(store(), owed.account) if kwargs["result"] else None
-    if head is not None:
-        kwargs = {**kwargs, "result": {**kwargs["result"], "chain_head": head.sha256}}
-    # The same id each time it is sent; who asked twice to be told is told under two.
-    task_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"earwitness:notify:{owed.job_id}:{owed.id}"))
-    notify(task_id, owed.payload["task"], owed.payload["queue"], kwargs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from archive import layout
@@ -15,7 +16,7 @@ from .arguments import CreateExport, RetrieveExport, RunExport
 from .asking import vonage_request
 from .attempt import Attempt, Ended, Parts
 from .consequences import consequences
-from .front_door import job_task
+from .front_door import Opening, job_task
 from .reconciliation import reconcile
 from .resources import ledger, vonage_account
 from .sealing import seal_retrieved
@@ -60,10 +61,11 @@ def _own_folder(job: Job) -> str:
     return layout.export_folder(job.account, day, job.job_id)
 
 
-def _run_request(asked: RunExport, task_id: str) -> Request | tuple[Job, int | None]:
+def _run_request(asked: RunExport, task_id: str) -> Request | Opening:
     account = vonage_account(asked.account)
     if asked.day is not None:
-        return days.open_day(asked.account, asked.day, by=f"task {task_id}", task_id=task_id)
+        by = f"task {task_id}"
+        return partial(days.open_day, asked.account, asked.day, by=by, task_id=task_id)
     assert asked.filters is not None
     filters = asked.filters.canonical()
     start = datetime.fromisoformat(filters["start:gte"])

@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 from celery import Task, shared_task
 from celery.exceptions import Ignore, Reject
-from celery.utils.time import maybe_iso8601
 
 from config.logging import of_task
 from ledger.errors import LedgerAway, LedgerError
@@ -22,9 +20,12 @@ from . import errors, told
 from .arguments import Arguments, parse
 from .attempt import Run
 from .fields import check_task_id
-from .hints import finished, heed, replay, show_waiting
-from .message import BROKER_AWAY, JOB_HEADER, NUMBER_HEADER, publish_first
+from .hints import finished, heed, refuse_false_hint, replay, show_waiting
+from .lateness import unless_late
+from .message import JOB_HEADER, NUMBER_HEADER, publish_first
+from .redis_errors import BROKER_AWAY
 from .resources import ledger, stopping
+from .timing import Timing, refuse_later, timing
 
 _log = logging.getLogger(__name__)
 
@@ -32,8 +33,18 @@ _SHORT_LIFE_SECONDS = 600
 
 Opened = TypeVar("Opened")
 
+
+class Opening(Protocol):
+    """Opens or joins a job by a rule of its own: the job, and the number of its first hint where it
+    was opened and is due. What it opens is ``timed`` as the message says.
+    """
+
+    def __call__(self, *, timed: Callable[[Request], Request]) -> tuple[Job, int | None]:
+        """Open the job, or join it. Raises InvalidArgument, LedgerError."""
+
+
 #: Makes a job's request from validated arguments and the id of the task that asks.
-RequestOf = Callable[[Any, str], "Request | tuple[Job, int | None]"]
+RequestOf = Callable[[Any, str], Request | Opening]
 
 
 @dataclass(frozen=True)
@@ -84,16 +95,19 @@ def job_task(
     """
 
     def decorate(run: Run) -> Task:
-        KINDS[kind] = Kind(kind, arguments, run)
+        # A short action looks at its not_after by itself, until nothing of it can be sent any more.
+        work = run if at_once else unless_late(run)
+        KINDS[kind] = Kind(kind, arguments, work)
 
         def body(self: Task, /, *positional: Any, **given: Any) -> Any:
             job_id = self.request.get(JOB_HEADER)
             if job_id:
-                return heed(self, run, job_id, self.request.get(NUMBER_HEADER))
+                return heed(self, work, job_id, self.request.get(NUMBER_HEADER))
             # Of a job, the result backend keeps this to itself and answers later.
             with told.nothing_else(but=BROKER_AWAY):
+                refuse_false_hint(self)
                 if at_once:
-                    return _asked_at_once(self, run, arguments, request_of, positional, given)
+                    return _asked_at_once(self, work, arguments, request_of, positional, given)
                 return _asked(self, arguments, request_of, positional, given)
 
         body.__doc__ = run.__doc__
@@ -120,10 +134,12 @@ def plain_task(
     def decorate(answer: Callable[..., Any]) -> Task:
         KINDS[kind] = Kind(kind, arguments, None)
 
-        def body(_task: Task, /, *positional: Any, **given: Any) -> Any:
+        def body(self: Task, /, *positional: Any, **given: Any) -> Any:
             _refuse_positional(positional)
             with told.nothing_else():
+                refuse_false_hint(self)
                 try:
+                    refuse_later(_timing(self), kind)
                     return answer(_parsed(arguments, given))
                 except LedgerError as error:
                     raise told.of_ledger(error) from None
@@ -153,13 +169,15 @@ def _asked(
     asked = _parsed(arguments, given)
     notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None
     try:
-        job, number = _patiently(lambda: _opened(_made(request_of, asked, task), task, notify))
+        job, number = _patiently(
+            lambda: _opened(_made(request_of, asked, task), _timing(task), task, notify)
+        )
     except LedgerError as error:
         raise told.of_ledger(error) from None
     of_task(job_id=job.job_id, account=job.account)
     if job.ended:
         return replay(job)
-    _log.info("%s accepted" if number is not None else "%s joined", job.kind)
+    _log.info("%s %s", job.kind, "accepted" if number is not None else _joined(job, task))
     show_waiting(task, job)
     if number is not None:
         publish_first(job, number)
@@ -174,16 +192,19 @@ def _asked_at_once(
     positional: tuple[Any, ...],
     given: dict[str, Any],
 ) -> Any:
-    """Open the row and do its work here and now, or join it where it is there."""
+    """Open the row and do its work here and now, or join it where it is there; where its sender
+    asked for a later time, it waits.
+    """
     _refuse_positional(positional)
     asked = _parsed(arguments, given)
     notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None
     made = _made(request_of, asked, task)
     assert isinstance(made, Request)
-    request = _expiring(made, task.request.expires)
     by = f"task {task.request.id}"
     try:
-        job, lease = _patiently(lambda: ledger().work.begin(request, by=by, notify=notify))
+        job, lease = _patiently(
+            lambda: ledger().work.begin(_timing(task).of(made), by=by, notify=notify)
+        )
     except LedgerError as error:
         raise told.of_ledger(error) from None
     of_task(job_id=job.job_id, account=job.account)
@@ -191,12 +212,17 @@ def _asked_at_once(
         return finished(task, run, job, lease)
     if job.ended:
         return replay(job)
-    _log.info("%s joined", job.kind)
+    _log.info("%s %s", job.kind, _joined(job, task))
     show_waiting(task, job)
     raise Ignore
 
 
-def _made(request_of: RequestOf, asked: Any, task: Task) -> Request | tuple[Job, int | None]:
+def _joined(job: Job, task: Task) -> str:
+    is_own = job.task_id == task.request.id and job.attempts == 0
+    return f"accepted; it {job.reason}" if is_own and job.reason else "joined"
+
+
+def _made(request_of: RequestOf, asked: Any, task: Task) -> Request | Opening:
     """What the task asks for. Raises InvalidArgument, also where its id can not stand for it."""
     task_id = task.request.id
     check_task_id(task_id, is_key=False)
@@ -206,24 +232,18 @@ def _made(request_of: RequestOf, asked: Any, task: Task) -> Request | tuple[Job,
     return made
 
 
-def _expiring(request: Request, expires: Any) -> Request:
-    """The request, with the ``expires`` of its message as ``not_after`` where it is earlier:
-    Celery would drop the message before there is a row.
-    """
-    at = maybe_iso8601(expires)
-    if at is None:
-        return request
-    moment = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-    return replace(request, not_after=min(request.not_after or moment, moment))
+def _timing(task: Task) -> Timing:
+    """When the message is to be carried out. Raises InvalidArgument, LedgerAway."""
+    return timing(task.request.eta, task.request.expires)
 
 
 def _opened(
-    made: Request | tuple[Job, int | None], task: Task, notify: dict[str, str] | None
+    made: Request | Opening, when: Timing, task: Task, notify: dict[str, str] | None
 ) -> tuple[Job, int | None]:
     by = f"task {task.request.id}"
     if isinstance(made, Request):
-        return ledger().requests.open(made, by=by, notify=notify)
-    job, number = made
+        return ledger().requests.open(when.of(made), by=by, notify=notify)
+    job, number = made(timed=when.of)
     return ledger().requests.join(job, task.request.id, notify), number
 
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from celery.exceptions import InvalidTaskError
-from celery.utils.time import maybe_iso8601
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 #: Longer ids and names come from no client of Celery.
@@ -27,20 +26,16 @@ def _whole(text: str) -> str:
     return text
 
 
-def _instant(text: str) -> str:
-    maybe_iso8601(text)
-    return text
-
-
 _Text = Annotated[str, Field(max_length=_MOST_CHARACTERS), AfterValidator(_whole)]
 _Name = Annotated[_Text, Field(min_length=1)]
-_Instant = Annotated[_Text, AfterValidator(_instant)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Count = Annotated[int, Field(ge=0, le=2**31)]
 
 
 class _Headers(BaseModel):
-    """The headers that Celery reads, of both protocols. Others may be anything."""
+    """The headers that Celery reads, of both protocols. Others may be anything; what ``eta`` and
+    ``expires`` may be, the task itself tells its caller (`tasks/timing.py`).
+    """
 
     model_config = ConfigDict(strict=True)
 
@@ -56,8 +51,6 @@ class _Headers(BaseModel):
     kwargsrepr: str | None = None
     retries: _Count | None = None
     replaced_task_nesting: _Count | None = None
-    eta: _Instant | None = None
-    expires: _Instant | None = None
     timelimit: tuple[_Seconds | None, _Seconds | None] | None = None
     ignore_result: bool | None = None
     stamped_headers: list[_Name] | None = None

@@ -18,7 +18,8 @@ from ledger.leases import Lease
 
 from . import errors, measures
 from .attempt import Attempt, Run, carry_out
-from .message import BROKER_AWAY
+from .message import REFUSED
+from .redis_errors import BROKER_AWAY
 from .resources import ledger, transfer_slots
 from .shown import shown_arguments
 
@@ -40,10 +41,32 @@ def heed(task: Task, run: Run, job_id: str, number: int | None) -> Any:
         raise Ignore from None
 
 
+def refuse_false_hint(task: Task) -> None:
+    """Refuse a message that says it is a hint and is none. No job is touched, and nothing is stored
+    where a task of that id waits for one: the message says nothing of that.
+
+    Raises InvalidArgument, else Ignore.
+    """
+    why = task.request.get(REFUSED)
+    if why is None:
+        return
+    _log.warning("a message that says it is a hint is refused: %s", why)
+    try:
+        waits = ledger().waiters.job_of(task.request.id) is not None
+    except LedgerAway:
+        waits = True
+    if waits:
+        raise Ignore
+    raise errors.InvalidArgument(
+        f"not done: headers: {why}; nothing was opened or changed; send the task without it"
+    )
+
+
 def _hinted(task: Task, run: Run, job_id: str, number: int | None) -> Any:
     """Take up the job of a hint, or answer for it, or leave it to whom it belongs."""
     job = ledger().jobs.job(job_id)
     of_task(job_id=job.job_id, account=job.account)
+    _refuse_mismatch(task, job)
     if job.ended:
         return replay(job)
     job = _attempted(task, run, job, number)
@@ -51,6 +74,22 @@ def _hinted(task: Task, run: Run, job_id: str, number: int | None) -> Any:
         return replay(job)
     show_waiting(task, job)
     raise Ignore
+
+
+def _refuse_mismatch(task: Task, job: Job) -> None:
+    """Raise Ignore where a hint names another task than the job's own, or a task id that did not
+    ask for the job. The job is not touched, and nothing is stored under the id.
+    """
+    if task.name != f"earwitness.{job.kind}":
+        _log.warning(
+            "a hint for job %s is refused: it names %s, and the job is %s",
+            *(job.job_id, task.name, job.kind),
+        )
+        raise Ignore
+    task_id = task.request.id
+    if task_id != job.task_id and ledger().waiters.job_of(task_id) != job.job_id:
+        _log.warning("a hint for job %s is refused: task %s did not ask", job.job_id, task_id)
+        raise Ignore
 
 
 def finished(task: Task, run: Run, job: Job, lease: Lease) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
-from .attempt import Attempt, Wait
+from .attempt import Attempt, Run, Wait
 from .errors import Expired
 
 
@@ -37,3 +38,14 @@ class Deadline:
             return float("inf")
         since_claim = time.monotonic() - self._claimed
         return self._job.not_after - self._job.updated_at - since_claim
+
+
+def unless_late(run: Run) -> Run:
+    """The same work, which ends Expired where it has not begun by ``not_after``."""
+
+    def work(attempt: Attempt) -> Any:
+        if attempt.job.attempts == 1:
+            Deadline(attempt).refuse_late()
+        return run(attempt)
+
+    return work

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
 from celery import current_app
+from celery.utils.time import maybe_iso8601
 from celery.worker.request import Request as CeleryRequest
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from kombu import Queue
 
 from config.logging import bind, received
 from config.masking import mask
-from config.queues import DUE
+from config.queues import DUE, INNER
 from config.settings import settings
 from ledger.hints import Hint
 from ledger.job import Job
 
 from .headers import check_body, check_headers
+from .redis_errors import BROKER_AWAY
 from .shown import shown_arguments, shown_result
 
 _log = logging.getLogger(__name__)
-#: What kombu and redis-py raise while the broker is away, frozen or cut off.
-BROKER_AWAY = (OperationalError, RedisError, OSError)
 
 #: The header that makes a message a hint: the job's id. A hint has no arguments.
 JOB_HEADER = "earwitness_job"
 NUMBER_HEADER = "earwitness_hint"
 #: Whose job it is, for the log alone.
 ACCOUNT_HEADER = "earwitness_account"
+_OF_HINTS = (JOB_HEADER, NUMBER_HEADER, ACCOUNT_HEADER)
+#: In a request: why its message, which says that it is a hint, is not taken for one.
+REFUSED = "earwitness_refused"
+
+#: Headers that the tasks read by themselves: what Celery can not read, it would drop.
+_TIMES = ("eta", "expires")
+#: What Celery writes behind the arguments of a task:
+#: https://docs.celeryq.dev/en/stable/internals/protocol.html
+_BEHIND = ("callbacks", "errbacks", "chain", "chord")
+_JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 #: What a revoked task id means is decided elsewhere; the worker hands the ids over here.
 revoked_listeners: list[Callable[[str], None]] = []
@@ -41,16 +51,52 @@ class Message(CeleryRequest):
     row is committed.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        message, headers, body = args[0], kwargs["headers"], kwargs["body"]
-        check_headers(headers)
-        check_body(body if kwargs["decoded"] else message.payload)
-        super().__init__(*args, **kwargs)
+    def __init__(self, message: Any, *args: Any, headers: Any = None, **kwargs: Any) -> None:
+        given = dict(message.headers if headers is None else headers)
+        check_headers(given)
+        check_body(kwargs["body"] if kwargs["decoded"] else message.payload)
+        readable = {name: _readable(given.get(name)) for name in _TIMES}
+        super().__init__(message, *args, headers={**given, **readable}, **kwargs)
+        self._request_dict.update({name: given.get(name) for name in _TIMES})
+        self._keep_from_body()
+        self._take_for_hint()
         self._argsrepr = "()" if not self._args else "(...)"
         self._kwargsrepr = shown_arguments(self._kwargs if isinstance(self._kwargs, dict) else {})
         self._request_dict["argsrepr"] = self._argsrepr
         self._request_dict["kwargsrepr"] = self._kwargsrepr
         received(self.id, **self.said)
+
+    def _keep_from_body(self) -> None:
+        """Let what stands behind the arguments in the body say what Celery writes there, and no
+        more: Celery would let it replace any header.
+        """
+        args, kwargs, behind = self._payload
+        kept = {name: behind[name] for name in _BEHIND if name in behind} if behind else {}
+        self._body = (args, kwargs, kept)
+        self._content_type = self._content_encoding = None
+
+    def _take_for_hint(self) -> None:
+        """Heed the headers of a hint where it came by a queue that nobody else may write to."""
+        said = {name: self._request_dict.pop(name, None) for name in _OF_HINTS}
+        self._request_dict.pop(REFUSED, None)
+        if all(value is None for value in said.values()):
+            return
+        if self._delivery_info["routing_key"] not in INNER:
+            self._request_dict[REFUSED] = f"only Earwitness itself sends {JOB_HEADER}"
+        elif not _is_hint(said[JOB_HEADER], said[NUMBER_HEADER]):
+            self._request_dict[REFUSED] = (
+                f"{JOB_HEADER} or {NUMBER_HEADER} is not as Earwitness sends"
+            )
+        else:
+            self._request_dict.update(said)
+
+    @property
+    def eta(self) -> None:
+        """None: Celery would hold the message in memory until then, unacknowledged, so that it
+        would be delivered again and again. It is accepted at once, and its row waits
+        (`tasks/timing.py`).
+        """
+        return
 
     @property
     def said(self) -> dict[str, Any]:
@@ -66,7 +112,7 @@ class Message(CeleryRequest):
     @property
     def is_hint(self) -> bool:
         """Whether this message only says that a job may be due."""
-        return bool(self._request_dict.get(JOB_HEADER))
+        return JOB_HEADER in self._request_dict
 
     def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002 - Celery's signature
         """What ``inspect`` and Flower's page of a worker show of a task that runs."""
@@ -96,7 +142,7 @@ class Message(CeleryRequest):
         """Celery drops an expired message before there is a row; ours treat ``expires`` as
         ``not_after``. Only the planner's ticks may be dropped.
         """
-        if self.name == "earwitness.nightly.plan":
+        if self._type == "earwitness.nightly.plan":
             return bool(super().maybe_expire())
         return False
 
@@ -108,6 +154,19 @@ class Message(CeleryRequest):
             for listener in revoked_listeners:
                 listener(self.id)
         return revoked
+
+
+def _readable(moment: Any) -> Any:
+    """A time as Celery may have it, None where it would drop the message."""
+    try:
+        return moment if isinstance(moment, str) and maybe_iso8601(moment) else None
+    except (ArithmeticError, ValueError):
+        return None
+
+
+def _is_hint(job_id: Any, number: Any) -> bool:
+    counted = number is None or (type(number) is int and 0 <= number < 2**63)
+    return isinstance(job_id, str) and bool(_JOB_ID.fullmatch(job_id)) and counted
 
 
 def publish(hint: Hint) -> None:
@@ -144,11 +203,12 @@ def publish_first(job: Job, number: int) -> None:
             _log.warning("job %s is accepted; its hint waits for Redis (%s)", job.job_id, error)
 
 
-def notify(task_id: str, task: str, queue: str, kwargs: dict[str, Any]) -> None:
+def notify(producer: Any, task_id: str, task: str, queue: str, kwargs: dict[str, Any]) -> None:
     """Send a caller's notification to the queue of its own application. The same notification sent
     twice has the same task id.
     """
     amqp = current_app.amqp
     message = amqp.create_task_message(task_id, task, (), kwargs, kwargsrepr="{...}")
-    with current_app.producer_or_acquire() as producer:
-        amqp.send_task_message(producer, task, message, queue=queue, retry=False)
+    # Nothing is declared: who reads the queue does that, and it is no queue of this application.
+    place = Queue(queue)
+    amqp.send_task_message(producer, task, message, queue=place, declare=(), retry=False)

@@ -165,3 +165,30 @@ def test_the_newest_of_a_call(ledger: Ledger) -> None:
     assert found is not None
     assert found.job_id == last.job_id
     assert ledger.instructions.newest("home", "uteom") is None
+
+
+def test_a_start_that_is_due_later_arms_nothing_before(ledger: Ledger) -> None:
+    """A notification that comes before a start is due is not answered by it; its collection waits
+    for as long after that as it would otherwise.
+    """
+    at = ledger.database.time() + 1000
+    collects = Request("recording.collect", "office", "c", {}, QUEUE, waits_seconds=60, reason="w")
+    request = Request(
+        kind="recording.start",
+        account="office",
+        request_id="r1",
+        parameters={},
+        queue=QUEUE,
+        due_at=at,
+        lifetime_seconds=60,
+        beside=collects,
+        to_record=ToRecord(TOKEN, "uteom", "ozml_third_party", {}),
+    )
+    job, lease = ledger.work.begin(request, by="test")
+    assert (lease, job.state, job.next_attempt_at, job.not_after) == (None, "waiting", at, at + 60)
+    collection = ledger.jobs.job(collects.job_id)
+    assert (collection.next_attempt_at, collection.began_at) == (at + 60, at)
+    assert ledger.instructions.armed(patience_seconds=5) == []
+    pass_time(ledger, 1001, jobs.c.next_attempt_at, jobs.c.not_after)
+    (armed,) = ledger.instructions.armed(patience_seconds=5)
+    assert armed.instruction.token == TOKEN

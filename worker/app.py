@@ -27,6 +27,7 @@ from . import clock as _clock  # noqa: F401 - registers what doctor asks
 from .broker import keep_consuming
 from .metrics import Metrics
 from .pulse import pulse
+from .revocation import cancel_at_once
 from .start import (
     notice_few_threads,
     refuse_autoscaling,
@@ -53,6 +54,7 @@ app = Celery(
 )
 app.steps["worker"].update({Sweeper, Metrics})
 keep_consuming()
+cancel_at_once()
 app.conf.worker_consumer = "worker.consumer:Discreet"
 app.conf.beat_scheduler = "worker.timetable:Timetable"
 app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "worker.results:Outcomes")

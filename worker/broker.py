@@ -121,6 +121,8 @@ class Asking(Channel):
                 _log.warning("an answer that cannot be understood was dropped: %s", why(error))
             return
         message.queue, message.item, message.delivery_tag = queue, item, new_tag()
+        # What a message says of its own way is its sender's word; the tasks tell hints by it.
+        message.delivery_info = {**message.delivery_info, "exchange": "", "routing_key": queue}
         if is_acknowledged:
             self.qos.append(message, message.delivery_tag)
         try:

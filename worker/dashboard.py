@@ -31,6 +31,7 @@ from tornado import web
 from config import logging as our_logging
 from config.settings import ROOT, settings
 
+from .listening import CannotListen, listening
 from .masking import (
     masked_event,
     masked_exception,
@@ -50,6 +51,7 @@ _UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _OWN_KEYS = {
     f"unacked{end}_key": f"earwitness.flower.unacked{end}" for end in ("", "_index", "_mutex")
 }
+_MOST_PORTS = 65_535
 #: No name of Flower's own. FLOWER_BASIC_AUTH wins where both are set.
 _LOGIN_FILE = "FLOWER_BASIC_AUTH_FILE"
 _DEFAULTS = {
@@ -115,6 +117,23 @@ class Dashboard(Flower):
         if options.persistent:
             Path(options.db).parent.mkdir(parents=True, exist_ok=True)
         super().__init__(*arguments, **more)
+
+    def start_http_server(self) -> int | None:
+        """Listen, and return the port; end the process with a sentence where that cannot be."""
+        if options.unix_socket:
+            address, said = options.unix_socket, "FLOWER_UNIX_SOCKET (--unix-socket)"
+        else:
+            address = f"{options.address or '*'}:{options.port}"
+            said = "FLOWER_ADDRESS (--address) and FLOWER_PORT (--port)"
+        try:
+            with listening("Flower", address, said):
+                if not 0 <= options.port <= _MOST_PORTS:
+                    # It would be taken for another one.
+                    raise OverflowError(f"a port is at most {_MOST_PORTS}")
+                port: int | None = super().start_http_server()
+        except CannotListen as error:
+            sys.exit(f"earwitness: {error}")
+        return port
 
 
 def refuse_strangers() -> None:

@@ -33,6 +33,7 @@ from tasks.ozeki_documents import document, told_to
 from .armed import ArmedInstructions
 from .connections import Server
 from .deliveries import Deliveries, Full
+from .listening import listening
 from .receiver import Receiver
 
 _log = logging.getLogger(__name__)
@@ -239,12 +240,13 @@ def application(receiver: Receiver) -> Application:
 
 async def serve(bind_to: str, started: Callable[[int], Any]) -> None:
     """Serve until SIGTERM or SIGINT, then answer what has come and end. ``started`` hears of the
-    port. Raises OSError where it can not listen there, or keep anything.
+    port. Raises CannotListen, and OSError where it can not keep anything.
     """
     host, _, port = bind_to.rpartition(":")
     receiver = Receiver(ArmedInstructions(), Deliveries(settings().spool_dir / "hooks"))
     receiver.idle.set()
-    sockets = bind_sockets(int(port), host.strip("[]"))
+    with listening("the receiver of notifications", bind_to, "EARWITNESS_HOOKS_BIND"):
+        sockets = bind_sockets(int(port), host.strip("[]"))
     receiver.deliveries.start()
     receiver.armed.start()
     server = Server(

@@ -13,7 +13,8 @@ from celery import states
 from celery.backends.redis import RedisBackend
 
 from tasks.front_door import JobTask
-from tasks.message import BROKER_AWAY
+from tasks.message import REFUSED
+from tasks.redis_errors import BROKER_AWAY
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +31,11 @@ class Outcomes(RedisBackend):
         request: Any = None,
         **options: Any,
     ) -> Any:
-        """Store a state. That a task has begun is told where Redis takes it, and is no failure."""
+        """Store a state. That a task has begun is told where Redis takes it, and is no failure; of
+        a message that is refused as a hint it is not told, since its id may be another's.
+        """
+        if state == states.STARTED and getattr(request, REFUSED, None):
+            return result
         try:
             return super().store_result(task_id, result, state, traceback, request, **options)
         except BROKER_AWAY as error:

@@ -153,7 +153,7 @@ def claim_redis(app: Any, identity: str) -> None:
         return
     if theirs is not None:
         way_out = REDIS_WAY_OUT.format(key=key)
-        refuse_foreign(identity, theirs.decode(), "this Redis database", way_out)
+        refuse_foreign(identity, theirs.decode(errors="replace"), "this Redis database", way_out)
 
 
 def _patient(action: Callable[[], Result]) -> Result:

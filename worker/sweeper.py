@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from celery import bootsteps
 
 from config.logging import bind
-from config.queues import DOWNLOADS, DUE
+from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from config.settings import settings
 from ledger.alerts import CONTRADICTION, EVERY_ACCOUNT, Alert
 from ledger.errors import Foreign, LedgerError
@@ -22,10 +22,12 @@ from ledger.hints import Hint
 from tasks import measures
 from tasks.alerts import FOREIGN_REDIS, deliver_due
 from tasks.duties import discharge_due
-from tasks.message import BROKER_AWAY, publish
+from tasks.message import publish
+from tasks.redis_errors import BROKER_AWAY, is_away
 from tasks.resources import ledger, spool, stopping
 
 from .pulse import pulse
+from .queue_keys import queue_length
 from .set_aside import announce
 from .start import claim_redis
 
@@ -91,25 +93,38 @@ class Rounds:
         self._app = app
         self._identity = ledger().identity.identity()
         self._room = {
+            FRONT_DOOR: 0,
             DUE: _HINTS_PER_SLOT * slots,
             DOWNLOADS: _HINTS_PER_SLOT * settings().transfers_per_worker,
         }
 
     def sweep(self) -> None:
-        """One round: the dead, what is owed, then hints."""
-        for job in ledger().recovery.take_from_the_dead():
-            with bind(job_id=job.job_id, account=job.account):
-                _log.warning("job %s: %s (takeover %d)", job.job_id, job.reason, job.takeovers)
-            measures.takeovers.labels(job.account).inc()
-        discharge_due()
-        try:
-            self._announce()
-        except BROKER_AWAY as error:
-            _log.warning("hints wait for Redis: %s", error)
-        self._tell_of_set_aside()
-        spool().sweep(_SPOOL_SECONDS)
+        """One round: the dead, what is owed, then hints. What fails in one of them, however often,
+        does not hold up the others. Raises LedgerError.
+        """
+        for act in (
+            _take_from_the_dead,
+            discharge_due,
+            self._announce,
+            self._tell_of_set_aside,
+            _sweep_spool,
+        ):
+            try:
+                act()
+            except LedgerError:
+                raise
+            except Exception:  # noqa: BLE001 - logged; the rest of the round does not wait for it
+                _log.exception("a part of this round failed")
 
     def _announce(self) -> None:
+        try:
+            self._claim()
+            for queue, room in self._room.items():
+                self._fill(queue, room)
+        except BROKER_AWAY as error:
+            _log.warning("hints wait for Redis: %s", error)
+
+    def _claim(self) -> None:
         # Redis may have been flushed: the mark that tells deployments apart is set again.
         try:
             claim_redis(self._app, self._identity)
@@ -117,18 +132,26 @@ class Rounds:
             ledger().alerts.open(Alert(FOREIGN_REDIS, CONTRADICTION, EVERY_ACCOUNT, str(error)))
             raise
         ledger().alerts.close(FOREIGN_REDIS)
-        with self._app.connection_for_write() as connection:
-            channel = connection.default_channel
-            lengths = {queue: channel._size(queue) for queue in self._room}  # noqa: SLF001
-        for queue, room in self._room.items():
-            free = room - lengths[queue]
-            # However many jobs are due, who waits for one that has ended is answered.
-            hints = self._answers(queue, -(-free // _ANSWERS_SHARE))
-            left = free - len(hints)
-            hints += ledger().hints.due(queue, room=left, queue_is_empty=lengths[queue] == 0)
-            hints += self._answers(queue, free - len(hints))
-            for hint in hints:
+
+    def _fill(self, queue: str, room: int) -> None:
+        """Publish hints until so many lie in the queue. Raises BROKER_AWAY; a queue that Redis
+        refuses alone holds up no other.
+        """
+        try:
+            length = queue_length(self._app, queue)
+            for hint in self._hints(queue, room - length, is_empty=length == 0):
                 publish(hint)
+        except BROKER_AWAY as error:
+            if is_away(error):
+                raise
+            _log.error("no hint can be put into the queue %s: %s", queue, error)
+
+    def _hints(self, queue: str, free: int, *, is_empty: bool) -> list[Hint]:
+        # However many jobs are due, who waits for one that has ended is answered.
+        hints = self._answers(queue, -(-free // _ANSWERS_SHARE))
+        left = free - len(hints)
+        hints += ledger().hints.due(queue, room=left, queue_is_empty=is_empty)
+        return hints + self._answers(queue, free - len(hints))
 
     def _tell_of_set_aside(self) -> None:
         try:
@@ -141,3 +164,14 @@ class Rounds:
         if queue != DUE or limit <= 0:
             return []
         return ledger().waiters.due(queue=queue, limit=limit)
+
+
+def _take_from_the_dead() -> None:
+    for job in ledger().recovery.take_from_the_dead():
+        with bind(job_id=job.job_id, account=job.account):
+            _log.warning("job %s: %s (takeover %d)", job.job_id, job.reason, job.takeovers)
+        measures.takeovers.labels(job.account).inc()
+
+
+def _sweep_spool() -> None:
+    spool().sweep(_SPOOL_SECONDS)

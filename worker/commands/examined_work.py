@@ -4,12 +4,13 @@ incomplete days.
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
 
 from archive.errors import ArchiveError
 from config.settings import Settings
-from ledger import states
+from ledger import alerts, states
 from ledger.errors import NotPossible
 from ledger.job import iso
 from ledger.obligations import WEBHOOK
@@ -35,6 +36,8 @@ def examined(settings: Settings) -> Iterator[Finding]:
     yield from _compared()
     yield _decisions()
     yield _owed()
+    yield _notifications()
+    yield _answers()
     yield _alerts(settings)
     yield _failed()
     yield _days()
@@ -92,7 +95,40 @@ def _owed() -> Finding:
     if time.time() - oldest["oldest"] < _OWED_SECONDS:
         return ok("owed", meaning)
     why = f": {oldest['reason']}" if oldest["reason"] else ""
-    return warning("owed", meaning + why, "see the workers' logs; it is tried again without end")
+    advice = "see the workers' logs; it is tried again without end, a notification for a day"
+    return warning("owed", meaning + why, advice)
+
+
+def _notifications() -> Finding:
+    """Whether notifications were given up and nobody has said that this is settled."""
+    causes = [
+        one["cause"] for one in ledger().alerts.all_open() if one["kind"] == alerts.NOTIFICATION
+    ]
+    given_up = ledger().notifications.given_up()
+    if not causes or given_up is None:
+        return ok("notifications", "none that was given up is open")
+    meaning = (
+        f"{given_up['count']} were given up, the last at {given_up['last']}: "
+        f"{given_up['reason']}; the jobs are not touched"
+    )
+    advice = (
+        "mend the queue, then let the caller send the request id with notify again, or close: "
+        f"python -m worker alerts --close {shlex.quote(causes[-1])} --by WHO --note WHY"
+    )
+    return warning("notifications", meaning, advice)
+
+
+def _answers() -> Finding:
+    """Whether results could not be stored in Redis for as long as it would have kept them."""
+    lost = ledger().waiters.unanswerable()
+    if not lost:
+        return ok("answers", "every task that waits is answered")
+    meaning = f"the results of {lost} tasks could not be stored in Redis within a day"
+    advice = (
+        "see the workers' logs and ACL LOG; the ledger has the outcomes, and sending the same "
+        "request ids again asks for them"
+    )
+    return warning("answers", meaning, advice)
 
 
 def _alerts(settings: Settings) -> Finding:

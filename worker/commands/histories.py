@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
-from config.masking import HIDDEN
+from config.masking import HIDDEN, mask
 from ledger import states
 from ledger.job import Job
 from ledger.ledger import Ledger
@@ -17,8 +18,9 @@ from .personal import last_three, masked, shown
 
 
 def whole(ledger: Ledger, job: Job, *, reveal: bool) -> dict[str, Any]:
-    """The job with its parameters, error, transfer, parts and history; what is known of a certified
-    call, and the commands that decide about it; personal data masked unless ``reveal``.
+    """The job with its parameters, error, transfer, parts, notifications and history; what is known
+    of a certified call, and the commands that decide about it; personal data masked unless
+    ``reveal``.
     """
     return {
         **shown(job, reveal=reveal),
@@ -31,6 +33,10 @@ def whole(ledger: Ledger, job: Job, *, reveal: bool) -> dict[str, Any]:
             for part in ledger.jobs.parts(job.job_id)
         ],
         "call": _call(ledger, job, reveal=reveal),
+        "notifications": [
+            {**asdict(one), "reason": mask(one.reason) if one.reason else None}
+            for one in ledger.notifications.of_job(job.job_id)
+        ],
         "decide": ways_out(job) if job.state == states.NEEDS_DECISION else [],
         "history": ledger.jobs.history(job.job_id),
     }
@@ -38,7 +44,7 @@ def whole(ledger: Ledger, job: Job, *, reveal: bool) -> dict[str, Any]:
 
 def print_job(content: dict[str, Any]) -> None:
     """Print what ``whole`` found, for people."""
-    apart = ("parts", "history", "transfer", "error", "call", "decide")
+    apart = ("parts", "history", "transfer", "error", "call", "notifications", "decide")
     fields = [
         (name, _text(value))
         for name, value in content.items()
@@ -58,6 +64,12 @@ def print_job(content: dict[str, Any]) -> None:
     if content["parts"]:
         print_lines(["", "parts"])
         print_table(("job", "state", "reason", "transfer"), map(_part, content["parts"]))
+    if content["notifications"]:
+        print_lines(["", "notifications"])
+        print_table(
+            ("task", "queue", "state", "tries", "reason"),
+            [tuple(one.values()) for one in content["notifications"]],
+        )
     print_lines(["", "history"])
     print_table(
         ("at", "from", "to", "by", "why"),

@@ -112,6 +112,12 @@ def _totals(ledger: Ledger) -> list[str]:
     for owed in ledger.obligations.waiting():
         why = f", latest reason: {owed['reason']}" if owed["reason"] else ""
         lines.append(f"owed: {owed['count']} {owed['kind']} since {iso(owed['oldest'])}{why}")
+    given_up = ledger.notifications.given_up()
+    if given_up:
+        lines.append(
+            f"given up: {given_up['count']} notify, the last at {given_up['last']}, "
+            f"reason: {given_up['reason']}"
+        )
     alerts = ledger.alerts.all_open()
     if alerts:
         since = iso(alerts[0]["opened_at"])

@@ -1,0 +1,144 @@
+"""Notifications that their destination refuses: counted, and given up after a day.
+
+A notification is an obligation. One that was given up is discharged and keeps its reason; its job
+is not touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, func, select, update
+
+from .alerts import NOTIFICATION, Alert, close_alerts, open_alert
+from .database import Database, now
+from .job import iso
+from .obligations import NOTIFY
+from .schema import alerts, obligations
+
+#: A destination that has refused a notification for so long will not take it.
+GIVE_UP_SECONDS = 86_400
+#: In the payload: since when the destination refuses it, in seconds since 1970.
+_REFUSED_SINCE = "refused_since"
+#: A queue that can be typed; no telephone number is among them.
+_PLAIN = re.compile(r"(?!.*\d{5})[A-Za-z0-9._:-]{1,128}")
+
+SENT = "sent"
+WAITING = "waiting"
+GIVEN_UP = "given up"
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A notification of a job: where it goes, what became of it, and why it was not taken."""
+
+    task: str
+    queue: str
+    state: str
+    attempts: int
+    reason: str | None
+
+
+def refused_cause(queue: str) -> str:
+    """The cause that notifications to a queue were given up."""
+    if _PLAIN.fullmatch(queue):
+        return f"{NOTIFICATION}:{queue}"
+    digest = hashlib.sha256(queue.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{NOTIFICATION}:{digest[:16]}"
+
+
+class Notifications:
+    """What became of notifications."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def refused(self, reasons: Mapping[int, str]) -> int:
+        """Note why the destinations of these obligations refuse them. What has been refused for a
+        day is given up, with an alert for its queue; how many were.
+        """
+        return self._database.write(lambda connection: _refused(connection, reasons))
+
+    def taken(self, queues: Collection[str]) -> None:
+        """These queues take notifications: close the alerts that say otherwise."""
+        c = alerts.c
+        causes = {refused_cause(queue) for queue in queues}
+        known = select(c.cause).where(c.kind == NOTIFICATION, c.closed_at.is_(None))
+        found = self._database.read(
+            lambda connection: set(connection.execute(known).scalars()) & causes
+        )
+        if found:
+            self._database.write(lambda connection: close_alerts(connection, found))
+
+    def of_job(self, job_id: str) -> list[Notification]:
+        """The notifications that a job's ends brought, the oldest first."""
+        c = obligations.c
+        wanted = select(*c).where(c.kind == NOTIFY, c.job_id == job_id).order_by(c.id)
+        rows = self._database.read(lambda connection: connection.execute(wanted).all())
+        return [
+            Notification(
+                task=row.payload["task"],
+                queue=row.payload["queue"],
+                state=_state(row),
+                attempts=row.attempts,
+                reason=row.reason,
+            )
+            for row in rows
+        ]
+
+    def given_up(self) -> dict[str, Any] | None:
+        """How many were given up, ``count``, with the time of the last, ``last`` (ISO 8601), and
+        its ``reason``; None where none was.
+        """
+        c = obligations.c
+        over = (c.kind == NOTIFY, c.discharged_at.is_not(None), c.reason.is_not(None))
+        wanted = (
+            select(func.count().over().label("count"), c.discharged_at, c.reason)
+            .where(*over)
+            .order_by(c.discharged_at.desc(), c.id.desc())
+            .limit(1)
+        )
+        row = self._database.read(lambda connection: connection.execute(wanted).one_or_none())
+        if row is None:
+            return None
+        return {"count": row.count, "last": iso(row.discharged_at), "reason": row.reason}
+
+
+def _refused(connection: Connection, reasons: Mapping[int, str]) -> int:
+    c = obligations.c
+    owed = select(*c).where(c.id.in_(list(reasons)), c.discharged_at.is_(None)).with_for_update()
+    moment = connection.execute(select(now())).scalar_one()
+    noted, hopeless = [], []
+    for row in connection.execute(owed).all():
+        since = row.payload.get(_REFUSED_SINCE, moment)
+        is_over = moment - since >= GIVE_UP_SECONDS
+        values = {"payload": {**row.payload, _REFUSED_SINCE: since}, "reason": reasons[row.id]}
+        noted.append({"row": row.id, **values, "discharged_at": moment if is_over else None})
+        hopeless += [row] if is_over else []
+    if noted:
+        named = ("payload", "reason", "discharged_at")
+        statement = update(obligations).where(c.id == bindparam("row"))
+        connection.execute(statement.values({name: bindparam(name) for name in named}), noted)
+    for row in hopeless:
+        open_alert(connection, _alert(row, reasons[row.id]))
+    return len(hopeless)
+
+
+def _alert(row: Row[Any], reason: str) -> Alert:
+    queue = row.payload["queue"]
+    message = (
+        f"a notification of job {row.job_id} ({row.account}) was given up after a day: {reason}; "
+        "the job is not touched; to be notified after all, mend the queue or name another, and "
+        "send the same request id with notify again"
+    )
+    return Alert(refused_cause(queue), NOTIFICATION, row.account, message, row.job_id)
+
+
+def _state(row: Row[Any]) -> str:
+    if row.discharged_at is None:
+        return WAITING
+    return SENT if row.reason is None else GIVEN_UP

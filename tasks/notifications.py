@@ -1,0 +1,168 @@
+"""Sending notifications, so that a queue which refuses them holds up no other queue."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from celery import current_app
+from kombu.exceptions import KombuError, SerializationError
+
+from archive import chain
+from archive.errors import ArchiveError, StoreAway
+from config.logging import bind
+from config.masking import mask
+from config.queues import is_own
+from ledger.obligations import NOTIFY, Obligation
+
+from . import measures
+from .message import notify
+from .redis_errors import BROKER_AWAY, is_away
+from .resources import ledger, store
+
+_log = logging.getLogger(__name__)
+
+#: What a round found away, and why.
+Away = MutableMapping[str, str]
+BROKER, ARCHIVE = "broker", "archive"
+
+
+class _BrokerAway(Exception):
+    """Redis takes no message at all."""
+
+
+class _ArchiveFails(Exception):
+    """The head of the account's chain can not be read."""
+
+
+class _Refused(Exception):
+    """The queue does not take it."""
+
+
+@dataclass
+class _Outcomes:
+    sent: list[Obligation] = field(default_factory=list)
+    put_off: list[int] = field(default_factory=list)
+    failed: dict[str, list[int]] = field(default_factory=dict)
+    refused: dict[int, str] = field(default_factory=dict)
+
+
+class Sender:
+    """Sends the notifications of one round of the sweeper.
+
+    ``away`` is shared with the rest of the round. A queue that refused one notification in the
+    round is not asked again in it: the others for it count as refused too.
+    """
+
+    def __init__(self, away: Away) -> None:
+        self._away = away
+        self._refusing: dict[str, str] = {}
+        #: The head of each account's chain, asked for once in a batch: others lengthen it.
+        self._heads: dict[str, str | None] = {}
+
+    def send(self, owed: Sequence[Obligation]) -> int:
+        """Send these; how many were sent. Raises LedgerError."""
+        self._heads.clear()
+        outcomes = _Outcomes()
+        left = list(owed)
+        try:
+            if BROKER in self._away:
+                raise _BrokerAway
+            # One for all: after a refusal Celery would close the connection of each.
+            with current_app.producer_or_acquire() as producer:
+                while left:
+                    with bind(account=left[0].account, job_id=left[0].job_id):
+                        self._send_one(left[0], producer, outcomes)
+                    left.pop(0)
+        except _BrokerAway:
+            outcomes.put_off = [one.id for one in left]
+        self._note(outcomes)
+        return len(outcomes.sent)
+
+    def _send_one(self, one: Obligation, producer: Any, outcomes: _Outcomes) -> None:
+        """Send one, and note what came of it. Raises _BrokerAway."""
+        queue = str(one.payload.get("queue"))
+        if queue in self._refusing:
+            outcomes.refused[one.id] = self._refusing[queue]
+            return
+        try:
+            self._try(one, queue, producer)
+        except _BrokerAway:
+            raise
+        except _ArchiveFails as failure:
+            outcomes.failed.setdefault(str(failure), []).append(one.id)
+            return
+        except _Refused as refusal:
+            _log.warning("a notification is refused: %s", refusal)
+            outcomes.refused[one.id] = self._refusing[queue] = str(refusal)
+        except Exception as error:  # noqa: BLE001 - logged, and counted against this one alone
+            _log.exception("a notification can not be written")
+            outcomes.refused[one.id] = mask(f"can not be written: {type(error).__name__}: {error}")
+        else:
+            outcomes.sent.append(one)
+            return
+        measures.obligations_tried.labels(NOTIFY, "failed").inc()
+
+    def _try(self, one: Obligation, queue: str, producer: Any) -> None:
+        """Send one. Raises _BrokerAway, _ArchiveFails, _Refused, and what its payload causes."""
+        if is_own(queue):
+            raise _Refused(f"queue {queue!r} is Earwitness' own, and nobody there is notified")
+        kwargs = self._arguments(one)
+        # The same id each time it is sent; who asked twice to be told is told under two.
+        name = f"earwitness:notify:{one.job_id}:{one.id}"
+        task_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+        try:
+            notify(producer, task_id, one.payload["task"], queue, kwargs)
+        except SerializationError:
+            raise
+        except (KombuError, *BROKER_AWAY) as error:
+            if not is_away(error):
+                raise _Refused(mask(f"queue {queue!r}: {error}")) from None
+            self._away[BROKER] = str(error)
+            measures.obligations_tried.labels(NOTIFY, "failed").inc()
+            _log.warning("notifications wait for Redis: %s", error)
+            raise _BrokerAway from None
+
+    def _arguments(self, one: Obligation) -> dict[str, Any]:
+        """What it tells. A result comes with the head of the archive's chain, which the receiver
+        may keep: it proves later that nothing was rewritten.
+        """
+        kwargs: dict[str, Any] = one.payload["kwargs"]
+        if not kwargs["result"]:
+            return kwargs
+        if one.account not in self._heads:
+            self._heads[one.account] = self._head(one.account)
+        head = self._heads[one.account]
+        return (
+            kwargs
+            if head is None
+            else {**kwargs, "result": {**kwargs["result"], "chain_head": head}}
+        )
+
+    def _head(self, account: str) -> str | None:
+        if ARCHIVE in self._away:
+            raise _ArchiveFails(self._away[ARCHIVE])
+        try:
+            head = chain.head(store(), account)
+        except (ArchiveError, StoreAway, OSError) as error:
+            if isinstance(error, StoreAway):
+                self._away[ARCHIVE] = str(error)
+            _log.warning("notifications of %s wait for the archive: %s", account, error)
+            raise _ArchiveFails(str(error)) from None
+        return None if head is None else head.sha256
+
+    def _note(self, outcomes: _Outcomes) -> None:
+        obligations, sent = ledger().obligations, outcomes.sent
+        if sent:
+            measures.obligations_tried.labels(NOTIFY, "done").inc(len(sent))
+            obligations.discharged([one.id for one in sent])
+            ledger().notifications.taken({one.payload["queue"] for one in sent})
+        if outcomes.put_off:
+            obligations.put_off(outcomes.put_off, self._away[BROKER])
+        for reason, ids in outcomes.failed.items():
+            obligations.failed(ids, reason)
+        if outcomes.refused:
+            ledger().notifications.refused(outcomes.refused)

@@ -1,0 +1,90 @@
+"""When the sender of a message wants it carried out: Celery's ``eta``, ``countdown`` and
+``expires``.
+
+Celery would keep a message with an eta in the worker's memory, unacknowledged, and Redis would
+deliver it again and again until then. So it is accepted at once, and its row waits in the ledger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from celery.utils.time import maybe_iso8601
+
+from ledger.job import iso
+from ledger.requests import Request
+
+from .errors import InvalidArgument
+from .resources import ledger
+
+#: What lies further ahead is rather a mistake of units or of the calendar.
+MOST_SECONDS = 366 * 86_400
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Both in seconds since 1970: not before ``due_at``, None for at once, and not after
+    ``expires``, None for never.
+    """
+
+    due_at: float | None
+    expires: float | None
+
+    def of(self, request: Request) -> Request:
+        """The request, timed: the earlier of its own ``not_after`` and ``expires`` counts."""
+        ends = [at for at in (request.not_after, self.expires) if at is not None]
+        return replace(request, due_at=self.due_at, not_after=min(ends, default=None))
+
+
+def timing(eta: Any, expires: Any) -> Timing:
+    """What the headers of a message say. An eta that has passed is none.
+
+    Raises InvalidArgument, which names the header, where one is no instant or lies more than a year
+    ahead; nothing was opened. Raises LedgerAway.
+    """
+    due_at, ends = _seconds("eta", eta), _seconds("expires", expires)
+    if due_at is None:
+        return Timing(None, ends)
+    now = ledger().database.time()
+    if due_at > now + MOST_SECONDS:
+        raise InvalidArgument(
+            f"not done: eta: {_text(due_at)} is more than a year ahead; nothing was opened; send "
+            "it within a year of when it is due"
+        )
+    return Timing(due_at if due_at > now else None, ends)
+
+
+def refuse_later(timing: Timing, task: str) -> None:
+    """Raise InvalidArgument where a task that opens no job was to be carried out later."""
+    if timing.due_at is not None:
+        raise InvalidArgument(
+            f"not done: eta: {task} opens no job that could wait until {_text(timing.due_at)}; "
+            "send it when it is due, without eta or countdown"
+        )
+
+
+def _seconds(name: str, value: Any) -> float | None:
+    """An instant in seconds since 1970; without an offset it is UTC."""
+    if value is None:
+        return None
+    try:
+        if not isinstance(value, str) or not value:
+            raise TypeError
+        moment = maybe_iso8601(value)
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return (aware - _EPOCH).total_seconds()
+    except (ArithmeticError, AttributeError, TypeError, ValueError):
+        raise InvalidArgument(
+            f"not done: {name}: must be an instant such as 2026-11-20T00:00:00+00:00; nothing was "
+            "opened"
+        ) from None
+
+
+def _text(seconds: float) -> str:
+    try:
+        return str(iso(seconds))
+    except (OverflowError, ValueError):
+        return "the instant given"

@@ -1,0 +1,91 @@
+"""Keys of Redis that hold another type than they should: nobody else is held up by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ledger.schema import waiters
+
+from .deployment import Deployment, account_toml, eventually
+from .ledgers import pass_time
+from .redis_page import denied, make_users
+from .servers import Valkey
+from .simulators import Simulators
+from .test_redis_prefix import address
+from .test_tasks import DAY, ZONE, Deploy
+
+
+def test_a_queue_of_another_type_is_moved_aside(
+    deploy: Deploy, simulators: Simulators, valkey: Valkey
+) -> None:
+    """A producer makes a set of the empty queue, an operator's slip writes over the inner ones:
+    with the users of docs/redis.md the next job of each queue is done all the same, what stood
+    there is kept, and an alert says so.
+    """
+    make_users(valkey)
+    account = simulators.vonage.account()
+    account.seed(DAY, ZONE, 1)
+    told = {"REDIS_URL": address(valkey, "earwitness")}
+    house = deploy(account_toml("india", account.configuration()), settings=told)
+    house.worker()
+    (recording,) = (str(one["id"]) for one in account.recordings())
+    with valkey.client() as admin, house.producer() as app:
+
+        def done(number: int) -> bool:
+            asked = {"account": "india", "recording_id": recording, "request_id": f"r{number}"}
+            return bool(house.send(app, "recording.download", **asked).get(timeout=60)["path"])
+
+        assert done(0)
+        admin.sadd("earwitness", "x")
+        admin.set("earwitness.due", "x")
+        admin.hset("earwitness.downloads", "a", "b")
+        eventually(lambda: admin.exists("earwitness.misplaced.earwitness"), what="it stays")
+        assert done(1)
+        causes = {one["cause"] for one in house.ledger.alerts.all_open()}
+        queues = ("earwitness", "earwitness.due", "earwitness.downloads")
+        assert causes == {f"contradiction:queue:{queue}" for queue in queues}
+        for queue in queues:
+            aside = f"earwitness.misplaced.{queue}"
+            assert 0 < admin.ttl(aside) <= 7 * 86_400  # type: ignore[operator]
+        assert denied(valkey) == set()
+
+
+def test_a_result_that_can_not_be_stored_holds_up_no_other(
+    deploy: Deploy, simulators: Simulators, valkey: Valkey
+) -> None:
+    """Forty callers whose results' keys hold another type and one honest one wait for the same job:
+    the honest one is answered. After a day the others are not tried any more, and doctor says so.
+    """
+    account = simulators.vonage.account()
+    account.seed(DAY, ZONE, 1)
+    house = deploy(account_toml("india", account.configuration()))
+    (recording,) = (str(one["id"]) for one in account.recordings())
+    asked = {"account": "india", "recording_id": recording, "request_id": "r"}
+    with valkey.client() as admin, house.producer() as app:
+        for number in range(40):
+            admin.hset(f"celery-task-meta-bad-{number}", "a", "b")
+            app.send_task(
+                "earwitness.recording.download",
+                kwargs=asked,
+                queue="earwitness",
+                task_id=f"bad-{number}",
+                ignore_result=False,
+            )
+        worker = house.worker()
+        assert house.send(app, "recording.download", **asked).get(timeout=60)["path"]
+        for _ in range(160):
+            if _untold(house) == 0:
+                break
+            pass_time(house.ledger, 700, waiters.c.due_at)
+            house.ledger.waiters.due(queue="earwitness.due", limit=100)
+        assert _untold(house) == 0
+        assert house.ledger.waiters.unanswerable() == 40
+        assert "the results of 40 tasks could not be stored" in house.run("doctor").stdout
+        assert worker.alive
+
+
+def _untold(house: Deployment) -> int:
+    """How many tasks are owed an answer and still tried."""
+    wanted = waiters.select().where(waiters.c.answered_at.is_(None), waiters.c.attempts < 150)
+    rows: list[Any] = house.ledger.database.read(lambda c: list(c.execute(wanted).all()))
+    return len(rows)
