@@ -84,9 +84,9 @@ class Calls:
 
         Only the sender's own token can do this, while the call is *running* or *sending*; the call
         waits for ``seconds``, at most until ``not_after``, and keeps its place under the cap. Once
-        the sender was taken for dead the call needs a decision and its caller has been told so: then
-        ``unsent`` ends it instead, and nothing tries it again. Returns the job as it is then; raises
-        LeaseLost where another worker has it.
+        the sender was taken for dead the call needs a decision, and its caller has been told so:
+        then ``unsent`` ends it instead, and nothing tries it again. Returns the job as it is then;
+        raises LeaseLost where another worker has it.
         """
         values = {"reason": reason, "work": work, "next_attempt_at": _due_in(seconds)}
 

@@ -95,7 +95,8 @@ class Rounds:
         }
 
     def sweep(self) -> None:
-        """One round: the dead, what is owed, then hints."""
+        """One round: times of a clock that was ahead, the dead, what is owed, then hints."""
+        _mend_future_times()
         for job in ledger().recovery.take_from_the_dead():
             with bind(job_id=job.job_id, account=job.account):
                 _log.warning("job %s: %s (takeover %d)", job.job_id, job.reason, job.takeovers)
@@ -133,3 +134,17 @@ class Rounds:
         if queue != DUE or limit <= 0:
             return []
         return ledger().waiters.due(queue=queue, limit=limit)
+
+
+def _mend_future_times() -> None:
+    found = ledger().future_times.mend()
+    if found:
+        first = found[0]
+        _log.warning(
+            "%d times lay further ahead than they can (%s %s by %.0f s, ...): a clock was ahead; "
+            "what was to wait for them is due now",
+            len(found),
+            first.what,
+            first.name,
+            first.seconds,
+        )
