@@ -34,6 +34,7 @@ from .start import (
     start_checks,
 )
 from .sweeper import Sweeper
+from .unknown_tasks import unknown
 
 keep_from_others()
 app = Celery(
@@ -104,6 +105,11 @@ def _ready(sender: Any, **_: object) -> None:
 def _stop(**_: object) -> None:
     stopping.set()
     pulse.stopping()
+
+
+@signals.task_unknown.connect
+def _unknown(name: object, **_: object) -> None:
+    unknown.note(name, app.tasks)
 
 
 @signals.beat_init.connect

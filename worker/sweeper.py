@@ -27,6 +27,7 @@ from tasks.resources import ledger, spool, stopping
 
 from .pulse import pulse
 from .start import claim_redis
+from .unknown_tasks import unknown
 
 _log = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class Rounds:
             with bind(job_id=job.job_id, account=job.account):
                 _log.warning("job %s: %s (takeover %d)", job.job_id, job.reason, job.takeovers)
             measures.takeovers.labels(job.account).inc()
+        unknown.tell()
         discharge_due()
         try:
             self._announce()
