@@ -12,3 +12,10 @@ DOWNLOADS = "earwitness.downloads"
 #: Messages in hand, under keys of our own (config/celery.py says why).
 UNACKED = "earwitness.unacked"
 UNACKED_INDEX = "earwitness.unacked_index"
+
+#: Stands in Redis so that two deployments on one database notice each other.
+IDENTITY = "earwitness.ledger"
+#: What producers may read: that a deployment's workers use this database, and, before a queue's
+#: name, that one of them listens there now.
+HERE = "earwitness.here"
+LISTENING = "earwitness.listening."

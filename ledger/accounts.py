@@ -164,9 +164,7 @@ class Accounts:
             c = accounts.c
             # Nobody takes a turn further away than this: a clock that was ahead wrote it.
             false = c.next_request_at > now() + (within_seconds + interval_seconds + 1)
-            free = case(
-                (false, now()), (c.next_request_at > now(), c.next_request_at), else_=now()
-            )
+            free = case((false, now()), (c.next_request_at > now(), c.next_request_at), else_=now())
             soon = c.next_request_at <= now() + within_seconds
             near = or_(c.next_request_at.is_(None), soon, false)
             wait = connection.execute(

@@ -201,9 +201,7 @@ def _openable(night: date, catchup_days: int) -> tuple[ColumnElement[bool], ...]
     tomorrow = date.fromordinal(night.toordinal() + 1)
     return (
         # Planned later than tomorrow, it was by a clock that was ahead.
-        or_(
-            days.c.planned_on.is_(None), days.c.planned_on < night, days.c.planned_on > tomorrow
-        ),
+        or_(days.c.planned_on.is_(None), days.c.planned_on < night, days.c.planned_on > tomorrow),
         days.c.day >= oldest,
         days.c.day <= night,
         or_(unfinished, complete),

@@ -222,9 +222,7 @@ STEPS = {
     "opening": Step(states.PENDING, _open_and_lock, _received, _unlock, ("done", 1), ("done", 1)),
     "connecting": Step(states.RUNNING, _nothing, _connecting, _open, ("done", 1), ("done", 1)),
     "committing": Step(states.RUNNING, _nothing, _committing, _unlock, ("done", 1), ("done", 1)),
-    "taking back": Step(
-        states.RUNNING, _nothing, _taking_back, _unlock, ("done", 1), ("done", 1)
-    ),
+    "taking back": Step(states.RUNNING, _nothing, _taking_back, _unlock, ("done", 1), ("done", 1)),
     "asked": Step(
         states.SENDING, _hang("before"), _sending, _nothing, ("needs_decision", 1), ("done", 1)
     ),

@@ -105,7 +105,9 @@ def test_a_burst_on_a_ledger_that_is_locked_most_of_the_time(
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("ledger_url", ["sqlite", "postgres"], indirect=True)
-def test_900_calls_in_bursts_of_300(deploy: Deploy, simulators: Simulators, ledger_url: str) -> None:
+def test_900_calls_in_bursts_of_300(
+    deploy: Deploy, simulators: Simulators, ledger_url: str
+) -> None:
     """On 64 slots, as they were seen to fail: all are placed, under their own request ids."""
     calling = house(deploy, simulators, ledger_url)
     with calling.house.producer() as app:

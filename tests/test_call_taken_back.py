@@ -167,9 +167,7 @@ def test_the_database_is_frozen(
     assert calling.placed() == 1
 
 
-def test_a_ledger_that_stays_away_until_not_after(
-    deploy: Deploy, simulators: Simulators
-) -> None:
+def test_a_ledger_that_stays_away_until_not_after(deploy: Deploy, simulators: Simulators) -> None:
     """Then it is too late: the call ends as not sent, and says why, and none was placed."""
     with gate(simulators.url) as held:
         calling = call_house(

@@ -30,9 +30,7 @@ def the_clock_was_ahead(house: Deployment) -> None:
         pass_time(house.ledger, -HOUR, column)
 
 
-def test_calls_of_the_wrong_hour_end_as_they_should(
-    deploy: Deploy, simulators: Simulators
-) -> None:
+def test_calls_of_the_wrong_hour_end_as_they_should(deploy: Deploy, simulators: Simulators) -> None:
     """One was being sent when its worker was killed, one waits: the first needs a decision, the
     second is placed, and doctor has named both before a worker ran.
     """
@@ -50,7 +48,8 @@ def test_calls_of_the_wrong_hour_end_as_they_should(
         worker.kill()
         the_clock_was_ahead(house)
         said = {
-            one["subject"]: one["meaning"] for one in json.loads(house.run("doctor", "--json").stdout)
+            one["subject"]: one["meaning"]
+            for one in json.loads(house.run("doctor", "--json").stdout)
         }
         sent = calling.job("sent")
         assert sent is not None

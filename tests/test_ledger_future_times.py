@@ -231,9 +231,7 @@ def _plan(ledger: Ledger, wanted: list[Day], night: date = NIGHT) -> list[str]:
 
 
 @pytest.mark.parametrize("row_state", [states.DAY_DUE, states.DAY_INCOMPLETE, states.DAY_GAVE_UP])
-def test_days_that_were_planned_in_the_future_are_caught_up(
-    ledger: Ledger, row_state: str
-) -> None:
+def test_days_that_were_planned_in_the_future_are_caught_up(ledger: Ledger, row_state: str) -> None:
     """The clock was ten days ahead: no night tries a day that has not begun, and each is exported in
     its turn, also one that was given up as too old.
     """

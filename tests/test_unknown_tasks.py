@@ -83,7 +83,7 @@ def test_a_misspelt_task_is_told_everywhere(deploy: Deploy, simulators: Simulato
         with pytest.raises(NotRegistered, match="later version"):
             _sent(app, "earwitness.zzz").get(timeout=30)
     assert "no task is called 'export.run': did you mean earwitness.export.run?" in worker.log()
-    alert = eventually(lambda: house.ledger.alerts.all_open())[0]
+    alert = eventually(house.ledger.alerts.all_open)[0]
     assert alert["cause"] == "message:unknown_task"
     told_people = eventually(
         lambda: re.search(r"no task is called .*correct the name", worker.log()),

@@ -26,6 +26,7 @@ from tasks.resources import stopping
 from . import clock as _clock  # noqa: F401 - registers what doctor asks
 from .broker import keep_consuming
 from .metrics import Metrics
+from .presence import notice_queues
 from .pulse import pulse
 from .start import (
     notice_few_threads,
@@ -98,6 +99,7 @@ def _start(sender: Any, **_: object) -> None:
 def _ready(sender: Any, **_: object) -> None:
     queues = frozenset(sender.app.amqp.queues.consume_from)
     notice_few_threads(sender.pool.limit, queues)
+    notice_queues(queues)
     pulse.ready(queues)
 
 

@@ -1,5 +1,5 @@
 """The sweeper: one thread a worker process, which needs neither Redis nor a healthy consumer; and
-another that sends alerts, whose receiver may hang.
+others that send alerts, whose receiver may hang, and show in Redis that the worker lives.
 
 A *worker* bootstep: a consumer step stands still while Redis is away (design section 8).
 """
@@ -25,6 +25,7 @@ from tasks.duties import discharge_due
 from tasks.message import BROKER_AWAY, publish
 from tasks.resources import ledger, spool, stopping
 
+from .presence import Presence
 from .pulse import pulse
 from .start import claim_redis
 from .unknown_tasks import unknown
@@ -52,7 +53,13 @@ class Sweeper(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Begin."""
         rounds = Rounds(parent.app, slots=parent.concurrency or 1)
-        for name, act in (("sweeper", rounds.sweep), ("alerts", deliver_due)):
+        presence = Presence(parent.hostname)
+        acts: tuple[tuple[str, Callable[[], Any]], ...] = (
+            ("sweeper", rounds.sweep),
+            ("alerts", deliver_due),
+            ("presence", lambda: presence.show(parent.app.backend.client)),
+        )
+        for name, act in acts:
             thread = threading.Thread(
                 target=repeated, args=(act, self._stop), name=f"earwitness-{name}", daemon=True
             )

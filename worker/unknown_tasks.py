@@ -47,7 +47,7 @@ class Unknown:
             self._last = sentence
 
     def tell(self) -> None:
-        """Open the alert, where something came. Raises LedgerAway; it is told the next time then."""
+        """Open the alert, where something came. Raises LedgerAway: then it is told later."""
         with self._lock:
             count, last = self._count, self._last
         if not count:
