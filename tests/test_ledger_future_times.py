@@ -22,7 +22,7 @@ HOUR = 3_600.0
 
 
 def the_clock_was_ahead(ledger: Ledger, seconds: float = HOUR) -> None:
-    """Move everything that was written into the future, as if the clock had been ahead until now."""
+    """Move everything that was written into the future, as a clock that was ahead leaves it."""
     for column in (
         *(jobs.c[name] for name in ("lease_until", "next_attempt_at", "hinted_at")),
         *(jobs.c[name] for name in ("created_at", "updated_at", "not_after")),
@@ -190,7 +190,7 @@ def test_an_accounts_rest_and_renewal_end(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("ahead", [30.0, HOUR])
 def test_a_turn_in_the_future_is_taken_now(ledger: Ledger, ahead: float) -> None:
-    """Calls that are spaced a second apart do not wait for an hour; the next one is spaced again."""
+    """Calls that are spaced a second apart do not wait for it; the next one is spaced again."""
     ledger.accounts.turn("india", 1, within_seconds=5)
     pass_time(ledger, -ahead, accounts.c.next_request_at)
     assert ledger.accounts.turn("india", 1, within_seconds=5) == (True, pytest.approx(0, abs=1))
@@ -232,8 +232,8 @@ def _plan(ledger: Ledger, wanted: list[Day], night: date = NIGHT) -> list[str]:
 
 @pytest.mark.parametrize("row_state", [states.DAY_DUE, states.DAY_INCOMPLETE, states.DAY_GAVE_UP])
 def test_days_that_were_planned_in_the_future_are_caught_up(ledger: Ledger, row_state: str) -> None:
-    """The clock was ten days ahead: no night tries a day that has not begun, and each is exported in
-    its turn, also one that was given up as too old.
+    """The clock was ten days ahead: no night tries a day that has not begun, and each is exported
+    in its turn, also one that was given up as too old.
     """
     future = [_row(NIGHT + timedelta(days=n), row_state) for n in range(-1, 9)]
 

@@ -107,7 +107,7 @@ def test_a_worker_that_comes_late_is_waited_for(house: Deployment, valkey: Valke
     with valkey.client() as redis, Earwitness(valkey.url) as client:
         redis.delete("earwitness.listening.earwitness")
         answer = client.job.status(job_id="x")
-        with pytest.raises(NotAnswered, match="no worker listens on this Redis .* now"):
+        with pytest.raises(NotAnswered, match=r"no worker listens on this Redis .* now"):
             answer.wait(2)
         house.worker("late")
         with pytest.raises(Exception, match="no job has the id"):
