@@ -30,6 +30,8 @@ _LONGEST_SECONDS = 2 * 86_400.0
 _REST_SECONDS = 86_400.0
 #: Who renews a token has half of its account's ``timeout_seconds``.
 _RENEWAL_SECONDS = 300.0
+#: In a job's work: the moment that its caller named.
+_NAMED = "due_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,9 @@ def _rules(lease_seconds: float) -> Sequence[_Rule]:
     j, w, o, a = jobs.c, waiters.c, obligations.c, accounts.c
     due_now = {"next_attempt_at": now(), "hinted_at": None}
     never_tried = and_(j.state == states.PENDING, _beyond(j.next_attempt_at, _PENDING_SECONDS))
-    # Of a job that was never taken up, its caller may have named the moment.
-    waits = and_(j.state == states.WAITING, j.attempts > 0, _beyond(j.next_attempt_at))
+    # For the first time a job may wait for a moment that its caller named, however far it is.
+    named = and_(j.attempts == 0, j.work[_NAMED].as_string().is_not(None))
+    waits = and_(j.state == states.WAITING, ~named, _beyond(j.next_attempt_at))
     tried = or_(_beyond(j.updated_at), _beyond(j.next_attempt_at, _LONGEST_SECONDS))
     too_late = j.next_attempt_at > j.not_after + _SLACK_SECONDS
     at_not_after = case((j.not_after > now(), j.not_after), else_=now())

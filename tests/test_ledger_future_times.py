@@ -139,14 +139,27 @@ def test_a_lost_hint_is_sent_again(ledger: Ledger) -> None:
 def test_a_moment_that_a_caller_named_stays(ledger: Ledger) -> None:
     """A job that waits for the first time, until a day that its caller chose."""
     job = opened(ledger)
-    later = update(jobs).values(
-        state=states.WAITING, next_attempt_at=jobs.c.created_at + 200 * 86_400, hinted_at=None
+    moment = job.created_at + 200 * 86_400
+    later = {"state": states.WAITING, "next_attempt_at": moment, "hinted_at": None}
+    ledger.database.write(
+        lambda connection: connection.execute(update(jobs).values(**later, work={"due_at": moment}))
     )
-    ledger.database.write(lambda connection: connection.execute(later))
+    for column in (jobs.c.created_at, jobs.c.updated_at):
+        pass_time(ledger, -HOUR, column)
     before = ledger.jobs.job(job.job_id)
     assert ledger.future_times.mend() == []
-    the_clock_was_ahead(ledger, 0)
     assert ledger.jobs.job(job.job_id) == before
+
+
+def test_a_job_that_waits_for_the_first_time_is_due_now(ledger: Ledger) -> None:
+    """The collection of a recording, opened with its start, looks for the first time after some
+    seconds, not after the hour that the clock was ahead.
+    """
+    beside = request("c", kind="recording.collect", waits_seconds=15, reason="looks soon")
+    ledger.requests.open(request(beside=beside), by="test")
+    the_clock_was_ahead(ledger)
+    ledger.future_times.mend()
+    assert ledger.work.claim(beside.job_id) is not None
 
 
 def test_no_job_waits_beyond_its_not_after(ledger: Ledger) -> None:

@@ -11,12 +11,11 @@ import time
 import uuid
 
 from redis import Redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, RedisError
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR, HERE, LISTENING
 from config.settings import settings
 from config.version import VERSION
-from tasks.message import BROKER_AWAY
 
 from .broker import consumption
 from .misdirected import for_us, told
@@ -71,7 +70,7 @@ class Presence:
         """One round: show that this worker lives, and say what is wrong, where Redis answers."""
         try:
             self._show(client)
-        except BROKER_AWAY as error:
+        except (RedisError, OSError) as error:
             _log.info("Redis is shown no sign of life (%s)", error)
 
     def _show(self, client: Redis) -> None:
