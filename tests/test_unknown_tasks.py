@@ -13,6 +13,7 @@ import pytest
 from celery import Celery
 from celery.exceptions import NotRegistered
 
+from earwitness_client.stored import exception
 from worker.unknown_tasks import meaning, nearest, told
 
 from .deployment import Deployment, account_toml, eventually
@@ -65,6 +66,15 @@ def test_a_name_with_a_number_or_a_control_character_is_not_repeated() -> None:
     """Who reads logs and alerts sees three digits at most, and no line is forged."""
     assert "660111222" not in meaning("call.660111222", KNOWN)
     assert "\n" not in meaning("a\nERROR b", KNOWN)
+
+
+def test_the_typed_client_says_it_in_one_sentence() -> None:
+    """A newer client asks an older worker for a task that it does not know."""
+    error = told("earwitness.export.erase", KNOWN)
+    stored = {"exc_type": "NotRegistered", "exc_message": list(error.args)}
+    raised = exception({"status": "FAILURE", "result": stored})
+    assert type(raised).__name__ == "JobFailed"
+    assert str(raised).startswith("not done: no task is called 'earwitness.export.erase'")
 
 
 def test_a_misspelt_task_is_told_everywhere(deploy: Deploy, simulators: Simulators) -> None:
