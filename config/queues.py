@@ -19,7 +19,23 @@ UNACKED_MUTEX = "earwitness.unacked_mutex"
 SET_ASIDE = "earwitness.set_aside"
 SET_ASIDE_INDEX = "earwitness.set_aside_index"
 
-_OWN_PREFIXES = (DUE, DOWNLOADS, UNACKED, SET_ASIDE, "earwitness.ledger", "earwitness.flower.")
+#: Stands in Redis so that two deployments on one database notice each other.
+IDENTITY = "earwitness.ledger"
+#: What producers may read: that a deployment's workers use this database, and, before a queue's
+#: name, that one of them listens there now.
+HERE = "earwitness.here"
+LISTENING = "earwitness.listening."
+
+_OWN_PREFIXES = (
+    DUE,
+    DOWNLOADS,
+    UNACKED,
+    SET_ASIDE,
+    IDENTITY,
+    HERE,
+    LISTENING,
+    "earwitness.flower.",
+)
 #: What Celery and kombu keep in Redis beside queues, for everybody.
 _CELERY_PREFIXES = ("_kombu.", "celery-task-meta-", "celery-taskset-meta-", "celeryev", "unacked")
 

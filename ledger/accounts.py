@@ -162,8 +162,11 @@ class Accounts:
         def work(connection: Connection) -> tuple[bool, float]:
             _ensure(connection, alias)
             c = accounts.c
-            free = case((c.next_request_at > now(), c.next_request_at), else_=now())
-            near = or_(c.next_request_at.is_(None), c.next_request_at <= now() + within_seconds)
+            # Nobody takes a turn further away than this: a clock that was ahead wrote it.
+            false = c.next_request_at > now() + (within_seconds + interval_seconds + 1)
+            free = case((false, now()), (c.next_request_at > now(), c.next_request_at), else_=now())
+            soon = c.next_request_at <= now() + within_seconds
+            near = or_(c.next_request_at.is_(None), soon, false)
             wait = connection.execute(
                 update(accounts)
                 .where(c.alias == alias, near)

@@ -150,6 +150,15 @@ def note_outcome(connection: Connection, job: Job, outcome: Outcome) -> None:
         owe_receipt(connection, job)
 
 
+def forget_sending(connection: Connection, job_id: str) -> None:
+    """Note that nothing of a call left after all. What a receipt has said already stays."""
+    connection.execute(
+        update(calls)
+        .where(calls.c.job_id == job_id, calls.c.receipts == 0)
+        .values(sent_at=None, outcome=None)
+    )
+
+
 def owe_receipt(connection: Connection, job: Job, **decision: str) -> None:
     """Owe the receipt of what is known now; the obligation holds everything that the receipt will
     say beside the request itself, so that whoever writes it writes the same bytes.

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, exists, select, update
+from sqlalchemy import ColumnElement, Connection, case, exists, select, update
 
 from . import states
 from .alerts import CONTRADICTION, Alert, open_alert
-from .call_outcomes import RESOLVED, UNKNOWN, Outcome, note_outcome, owe_decision
+from .call_outcomes import (
+    KIND,
+    RESOLVED,
+    UNKNOWN,
+    Outcome,
+    forget_sending,
+    note_outcome,
+    owe_decision,
+)
 from .cap import Cap, reserved_today
 from .database import Database, now
 from .errors import CapReached, Expired, LeaseLost, LedgerError, NotPossible
 from .job import COLUMNS, Job, iso
 from .leases import Lease, Leases
+from .quarantine import withheld, withhold
 from .schema import calls, jobs
-from .transitions import audited, ended, find
+from .transitions import audited, cancel_open, ended, find
 
 #: The commit that allows the bytes to leave is worth nothing when it takes longer (design 4).
 MOST_COMMIT_SECONDS = 2.0
@@ -58,6 +67,48 @@ class Calls:
         job = self._database.write(
             lambda connection: self._answered(connection, lease, outcome, own_task)
         )
+        self._leases.drop(lease)
+        return job
+
+    def take_back(
+        self,
+        lease: Lease,
+        reason: str,
+        *,
+        seconds: float,
+        work: dict[str, Any],
+        unsent: Outcome,
+        own_task: str | None,
+    ) -> Job:
+        """Let a call wait and be tried again, because its sender knows that no byte of it left.
+
+        Only the sender's own token can do this, while the call is *running* or *sending*; the call
+        waits for ``seconds``, at most until ``not_after``, and keeps its place under the cap. Once
+        the sender was taken for dead the call needs a decision, and its caller has been told so:
+        then ``unsent`` ends it instead, and nothing tries it again. Returns the job as it is then;
+        raises LeaseLost where another worker has it.
+        """
+        values = {"reason": reason, "work": work, "next_attempt_at": _due_in(seconds)}
+
+        def write(connection: Connection) -> Job:
+            # The row's lock decides between this and a commit of ``send`` that is still under way.
+            row = connection.execute(
+                select(jobs.c.state, jobs.c.lease_token)
+                .where(jobs.c.job_id == lease.job_id)
+                .with_for_update()
+            ).one()
+            is_own = row.lease_token == lease.token
+            if is_own and row.state in (states.RUNNING, states.SENDING):
+                return self._taken_back(connection, lease.job_id, row.state, values)
+            job = find(connection, lease.job_id)
+            assert job is not None
+            if is_own and job.state == states.WAITING:
+                return job  # the answer to the commit that took it back was lost
+            if not job.ended:
+                raise _lost(lease)
+            return self._answered(connection, lease, unsent, own_task)
+
+        job = self._database.write(write)
         self._leases.drop(lease)
         return job
 
@@ -105,6 +156,32 @@ class Calls:
         )
         change = (states.RUNNING, states.SENDING)
         audited(connection, job.job_id, change, by=self._worker, why="the request may have left")
+
+    def _taken_back(
+        self, connection: Connection, job_id: str, before: str, values: dict[str, Any]
+    ) -> Job:
+        if withheld(connection, KIND):
+            # What another sender did since the copy was made that was restored, nobody knows.
+            job = withhold(connection, job_id, before, by=self._worker)
+            assert job is not None
+            return job
+        row = connection.execute(
+            update(jobs)
+            .where(jobs.c.job_id == job_id)
+            .values(
+                state=states.WAITING, hinted_at=None, lease_until=None, updated_at=now(), **values
+            )
+            .returning(*COLUMNS)
+        ).one()
+        forget_sending(connection, job_id)
+        if row.cancel_requested:
+            why = "cancelled while it ran"
+            cancelled = cancel_open(connection, job_id, before, by=self._worker, why=why)
+            assert cancelled is not None
+            return cancelled
+        change = (before, states.WAITING)
+        audited(connection, job_id, change, by=self._worker, why=str(values["reason"]))
+        return Job.of(row)
 
     def _answered(
         self, connection: Connection, lease: Lease, outcome: Outcome, own_task: str | None
@@ -187,4 +264,14 @@ def _refusal(connection: Connection, lease: Lease) -> LedgerError:
         passed = connection.execute(select(now())).scalar_one()
         if job.not_after is not None and job.not_after <= passed:
             return Expired("not done: not_after had passed before anything was sent")
+    return _lost(lease)
+
+
+def _lost(lease: Lease) -> LeaseLost:
     return LeaseLost(f"the lease on job {lease.job_id} was lost; another worker goes on")
+
+
+def _due_in(seconds: float) -> ColumnElement[float]:
+    """The moment in so many seconds, or ``not_after`` where that comes first."""
+    then = now() + seconds
+    return case((jobs.c.not_after < then, jobs.c.not_after), else_=then)

@@ -211,13 +211,17 @@ def _openable(night: date, catchup_days: int) -> tuple[ColumnElement[bool], ...]
     """Which rows the plan of this night opens: not yet planned this night, young enough, and
     either unfinished or complete but to be listed again (on the next night, and on the last).
     """
-    unfinished = days.c.state.in_((states.DAY_DUE, states.DAY_INCOMPLETE))
+    # Given up within the nights that catch up: a clock that was ahead took it for too old.
+    unfinished = days.c.state.in_((states.DAY_DUE, states.DAY_INCOMPLETE, states.DAY_GAVE_UP))
     oldest = date.fromordinal(night.toordinal() - catchup_days)
     look_again = or_(days.c.listings == 1, days.c.day == oldest)
     complete = (days.c.state == states.DAY_COMPLETE) & look_again
+    tomorrow = date.fromordinal(night.toordinal() + 1)
     return (
-        or_(days.c.planned_on.is_(None), days.c.planned_on < night),
+        # Planned later than tomorrow, it was by a clock that was ahead.
+        or_(days.c.planned_on.is_(None), days.c.planned_on < night, days.c.planned_on > tomorrow),
         days.c.day >= oldest,
+        days.c.day <= night,
         or_(unfinished, complete),
     )
 

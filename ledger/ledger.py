@@ -12,6 +12,7 @@ from .database import Database
 from .days import Days
 from .decisions import Decisions
 from .figures import Figures, figures
+from .future_times import FutureTimes
 from .hints import Hints
 from .identity import Identity
 from .instructions import Instructions
@@ -56,6 +57,7 @@ class Ledger:
         self.accounts = Accounts(self.database)
         self.jobs = Reading(self.database)
         self.rebuilding = Rebuilding(self.database)
+        self.future_times = FutureTimes(self.database, lease_seconds)
         self.worker = worker
 
     def figures(self, *, patience_seconds: float) -> Figures:

@@ -25,6 +25,8 @@ from .schema import obligations
 #: 5, 10, 20, ... seconds, at most ten minutes.
 _FIRST_SECONDS = 5
 _MOST_DOUBLINGS = 7
+#: No wait is longer.
+MOST_WAIT_SECONDS = 600.0
 
 #: The kind that is discharged apart from all others: whoever receives it may hang.
 WEBHOOK = "webhook"
@@ -38,7 +40,7 @@ _AWAY_SECONDS = 10
 def wait_seconds(attempts: ColumnElement[int]) -> ColumnElement[float]:
     """How long until the next try, given how many there were."""
     steps = [(attempts == n, _FIRST_SECONDS * 2**n) for n in range(_MOST_DOUBLINGS)]
-    return cast(case(*steps, else_=600), Double)
+    return cast(case(*steps, else_=MOST_WAIT_SECONDS), Double)
 
 
 @dataclass(frozen=True, slots=True)

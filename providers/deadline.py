@@ -37,6 +37,12 @@ def within(seconds: float) -> Iterator[None]:
         _until.reset(token)
 
 
+def is_over() -> bool:
+    """Whether the time of the `within` around this has passed."""
+    until = _until.get()
+    return until is not None and time.monotonic() >= until
+
+
 def connect(address: str, *, verify: bool, seconds: float) -> None:
     """Open a connection as a request to this address would, and close it; no byte of a request is
     sent. Raises httpcore.ConnectError and httpcore.ConnectTimeout.

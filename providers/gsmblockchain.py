@@ -133,9 +133,10 @@ class Gsmblockchain:
         as it is, and nothing leaves. The account's ``timeout_seconds`` are for everything, the time
         that ``before_bytes`` takes included.
 
-        Raises ValueError for text that cannot be sent, and Unreachable: both before
-        ``before_bytes``. After it: Refused, RefusedCredentials and Unanswered; only an OK or a KO
-        with HTTP 200 is an answer. None of them holds what was sent, nor has a cause or a context.
+        Raises ValueError for text that cannot be sent, before ``before_bytes``; Unreachable where
+        nothing left, also when ``before_bytes`` took all of the time; after it Refused,
+        RefusedCredentials and Unanswered: only an OK or a KO with HTTP 200 is an answer. None of
+        them holds what was sent, nor has a cause or a context.
         """
         sent = self._query(country, phone, max_seconds, company_name, company_id)
         del country, phone, company_name, company_id

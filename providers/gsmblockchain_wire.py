@@ -13,7 +13,7 @@ import httpx
 
 from config.accounts import GsmblockchainAccount
 
-from .deadline import Transport, within
+from .deadline import Transport, is_over, within
 from .headers import is_packed_twice
 
 #: httpcore's words for: the connection stands, and not a byte of the request has left.
@@ -30,7 +30,7 @@ class Sending:
     """What became of one request.
 
     ``before_bytes`` is called once at most, see `Gsmblockchain.call`; ``stopped_by`` is what it
-    raised and ``is_released`` whether it returned: before that nothing has left. ``status``,
+    raised and ``is_released`` whether it returned in time: otherwise nothing has left. ``status``,
     ``headers`` and ``body`` are what came, ``failure`` names what it broke off with, None where it
     came whole. The request is not kept: it holds the password.
     """
@@ -64,7 +64,7 @@ class Sending:
             ):
                 self._read(wire.handle_request(request))
         except Exception as error:  # noqa: BLE001 - whatever it is, the call may have been placed
-            self.failure = type(error).__name__
+            self.failure = self.failure or type(error).__name__
 
     def _trace(self, event: str, info: dict[str, Any]) -> None:
         del info  # it holds the request, and what before_bytes raises keeps this frame
@@ -75,8 +75,10 @@ class Sending:
         except BaseException as error:  # noqa: BLE001 - raised again by the caller, unchanged
             self.stopped_by = error
         else:
-            self.is_released = True
-            return
+            self.is_released = not is_over()
+            if self.is_released:
+                return
+            self.failure = "no time was left for it"
         raise _Stopped
 
     def _read(self, response: httpx.Response) -> None:

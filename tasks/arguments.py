@@ -16,6 +16,7 @@ from pydantic import (
 
 from config.queues import is_own
 
+from .argument_faults import first_fault
 from .errors import InvalidArgument
 from .fields import Day, Id, Instant, Milliseconds, RequestId, Text, Words, utc_text
 
@@ -160,7 +161,7 @@ class DeleteRecording(JobArguments):
     @model_validator(mode="after")
     def _reason_for_unarchived(self) -> DeleteRecording:
         if self.unarchived and not self.reason:
-            raise ValueError("unarchived needs a reason")
+            raise ValueError("reason: is needed where unarchived is true")
         return self
 
 
@@ -185,11 +186,11 @@ class RunExport(JobArguments):
     @model_validator(mode="after")
     def _one_of_two(self) -> RunExport:
         if (self.day is None) == (self.filters is None):
-            raise ValueError("give either day or filters")
+            raise ValueError("day: give either day or filters")
         if self.day is not None and self.request_id is not None:
-            raise ValueError("request_id is not for a day: the day is the key")
+            raise ValueError("request_id: is not for a day: the day is the key")
         if self.filters and not (self.filters.start_from and self.filters.start_to):
-            raise ValueError("filters needs both start:gte and start:lte")
+            raise ValueError("filters: needs both start:gte and start:lte")
         return self
 
 
@@ -202,7 +203,7 @@ class NameJob(Arguments):
     @model_validator(mode="after")
     def _one_of_two(self) -> NameJob:
         if (self.job_id is None) == (self.task_id is None):
-            raise ValueError("give either job_id or task_id")
+            raise ValueError("job_id: give either job_id or task_id")
         return self
 
 
@@ -243,7 +244,4 @@ def parse(model: type[Model], arguments: dict[str, Any]) -> Model:
     try:
         return model.model_validate(arguments)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"]) or "arguments"
-        sentence = first["msg"].removeprefix("Value error, ")
-        raise InvalidArgument(f"not done: {name}: {sentence}") from None
+        raise InvalidArgument(f"not done: {first_fault(model, error)}") from None

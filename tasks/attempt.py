@@ -102,14 +102,15 @@ class Attempt:
         """How long ago the job was opened, or first due, by the ledger's clock at the claim."""
         return self.job.updated_at - self.job.began_at
 
-    def patience(self, counter: str) -> float:
-        """How long to wait for the nth time: doubling with jitter between the two polling times.
-        The count is kept under ``counter`` in the work.
+    def patience(self, counter: str, *, first_seconds: float | None = None) -> float:
+        """How long to wait for the nth time: doubling with jitter between the two polling times,
+        or from ``first_seconds``. The count is kept under ``counter`` in the work.
         """
         times = int(self.job.work.get(counter, 0))
         self.job.work[counter] = times + 1
         # 2**n outgrows every setting long before n does; a float must not overflow.
-        wait = settings().poll_first_seconds * 2.0 ** min(times, 32)
+        first = settings().poll_first_seconds if first_seconds is None else first_seconds
+        wait = first * 2.0 ** min(times, 32)
         return min(wait, settings().poll_max_seconds) * random.uniform(0.85, 1.15)  # noqa: S311
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from config.accounts import GsmblockchainAccount
@@ -13,7 +14,7 @@ from ledger import states
 from ledger.call_outcomes import KIND, PLACED, REFUSED, UNKNOWN, UNSENT, Outcome
 from ledger.calls import MOST_COMMIT_SECONDS
 from ledger.cap import Cap
-from ledger.errors import CapReached, Expired, LedgerAway, NotPossible
+from ledger.errors import CapReached, Expired, LeaseLost, LedgerAway, NotPossible
 from ledger.job import Job
 from ledger.requests import Request
 from providers import errors as provider
@@ -33,11 +34,19 @@ from .turns import take_turn
 _log = logging.getLogger(__name__)
 
 _LIFETIME_SECONDS = 900.0
+#: The first wait after the ledger was too slow: the provider is not to blame.
+_BUSY_SECONDS = 1.0
 _DECIDE = "it was not tried again; look in the provider's panel, then: python -m worker resolve"
 
 
 class _Unsent(Exception):
-    """The commit that lets the bytes leave was not confirmed in time: none of them left."""
+    """No byte of the request left. It is tried again in ``seconds``; None: soon, since only the
+    ledger was slow.
+    """
+
+    def __init__(self, reason: str, seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
 
 
 def _request(asked: RequestCall, task_id: str) -> Request:
@@ -92,15 +101,13 @@ def request_call(attempt: Attempt) -> Job:
     """Ask the platform for a certified call, at most once: {job_id, state, platform_phone}."""
     account = calling_account(attempt.job.account)
     attempt.calls_last(account.timeout_seconds)
-    deadline = Deadline(attempt)
-    deadline.refuse_late()
+    Deadline(attempt).refuse_late()
     attempt.check()
-    take_turn(account, lambda reason, seconds: deadline.wait(reason, seconds, progressed=False))
     try:
+        _take_turn(account)
         placed = _placed(attempt, account)
     except (CapReached, provider.Unreachable) as error:
-        seconds = attempt.patience("troubles")
-        raise deadline.wait(str(error), seconds, progressed=False) from None
+        return _taken_back(attempt, str(error), attempt.patience("troubles"))
     except ValueError as error:
         raise errors.InvalidArgument(f"not done: {error}") from None
     except Expired as error:
@@ -108,11 +115,22 @@ def request_call(attempt: Attempt) -> Job:
     except NotPossible as error:
         raise errors.Cancelled(str(error)) from None
     except _Unsent as error:
-        return _stored(attempt, _unsent(str(error)))
+        seconds = error.seconds
+        if seconds is None:
+            seconds = attempt.patience("busy", first_seconds=_BUSY_SECONDS)
+        return _taken_back(attempt, str(error), seconds)
     except provider.ProviderError as error:
         _let_rest(account, error)
         return _stored(attempt, _refused(error, account))
     return _stored(attempt, _accepted(placed, account))
+
+
+def _take_turn(account: GsmblockchainAccount) -> None:
+    """Wait for the account's turn. Raises _Unsent where it is far or the ledger does not answer."""
+    try:
+        take_turn(account, _Unsent)
+    except LedgerAway as error:
+        raise _Unsent(_tried_again(str(error))) from None
 
 
 def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
@@ -123,10 +141,12 @@ def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
         begun = time.monotonic()
         try:
             ledger().calls.send(attempt.lease, _cap(account))
-        except LedgerAway as error:
-            raise _Unsent(str(error)) from None
+        except (LedgerAway, LeaseLost) as error:
+            raise _Unsent(_tried_again(str(error))) from None
         if time.monotonic() - begun > MOST_COMMIT_SECONDS:
-            raise _Unsent("the ledger took too long to confirm that it may be sent")
+            raise _Unsent(
+                _tried_again("the ledger took too long to confirm that the call may be sent")
+            )
 
     return Gsmblockchain(account).call(
         country=country,
@@ -171,9 +191,15 @@ def _accepted(placed: Placed, account: GsmblockchainAccount) -> Outcome:
     )
 
 
+def _tried_again(why: str) -> str:
+    return f"nothing was sent, and the call is tried again: {why}"
+
+
 def _unsent(why: str) -> Outcome:
+    """How a call ends of which its sender knows too late that nothing left."""
     failure = errors.Unreachable(
-        f"not done: {why}; nothing was sent; to call, send a new request id"
+        f"not done: nothing was sent, and it is not tried again, since the call was said to need a "
+        f"decision meanwhile ({why}); to call, send a new request id"
     )
     return Outcome(states.FAILED, UNSENT, str(failure), errors.stored(failure))
 
@@ -209,9 +235,35 @@ def _stored(attempt: Attempt, outcome: Outcome) -> Job:
     """Store what became of the request, however long the ledger is away: only this process knows
     it. Killed meanwhile, the call waits for a decision.
     """
+    return _insisting(
+        attempt,
+        lambda: ledger().calls.answered(attempt.lease, outcome, own_task=attempt.task_id),
+    )
+
+
+def _taken_back(attempt: Attempt, reason: str, seconds: float) -> Job:
+    """Let a call wait of which nothing left, however long the ledger is away: only this process
+    knows that. Killed meanwhile, a call that was noted as *sending* waits for a decision.
+    """
+    _log.info("job %s waits: %s", attempt.job.job_id, reason)
+    return _insisting(
+        attempt,
+        lambda: ledger().calls.take_back(
+            attempt.lease,
+            reason,
+            seconds=seconds,
+            work=attempt.job.work,
+            unsent=_unsent(reason),
+            own_task=attempt.task_id,
+        ),
+    )
+
+
+def _insisting(attempt: Attempt, write: Callable[[], Job]) -> Job:
+    """Write to the ledger, again and again while it is away; the job as it is then."""
     while True:
         try:
-            return ledger().calls.answered(attempt.lease, outcome, own_task=attempt.task_id)
+            return write()
         except LedgerAway as error:
             _log.warning("the outcome of job %s waits: %s", attempt.job.job_id, error)
             attempt.lease.progress(attempt.quiet_seconds)

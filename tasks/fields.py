@@ -14,6 +14,7 @@ from pydantic import (
     ValidationError,
 )
 
+from .argument_faults import BY_NAME, ID, own_words
 from .errors import InvalidArgument
 
 Moment = TypeVar("Moment", date, datetime)
@@ -44,7 +45,7 @@ def _text(value: Any) -> Any:
 def _instant(value: Any) -> Any:
     if isinstance(value, int | float):
         raise ValueError(  # noqa: TRY004 - pydantic turns only ValueError into its own
-            "must be a text such as 2026-11-20T00:00:00Z, with an offset"
+            "must be a time with an offset, such as 2026-11-20T00:00:00Z"
         )
     return value
 
@@ -80,11 +81,12 @@ def check_task_id(task_id: str, *, is_key: bool) -> None:
     try:
         TypeAdapter(kind).validate_python(task_id)
     except ValidationError as error:
-        sentence = error.errors(include_input=False, include_url=False)[0]["msg"]
+        fault = error.errors(include_input=False, include_url=False)[0]
         name, advice = ("request_id", "; give one") if is_key else ("task_id", "")
+        sentence = own_words(fault) or (BY_NAME[name] if is_key else ID)
         raise InvalidArgument(
-            f"not done: {name}: the task's own id does not serve: "
-            f"{sentence.removeprefix('Value error, ')}{advice}; nothing was opened"
+            f"not done: {name}: the task's own id does not serve: {sentence}{advice}; nothing was "
+            "opened"
         ) from None
 
 

@@ -78,6 +78,11 @@ set_aside = Counter(
     ["queue"],
     registry=REGISTRY,
 )
+unknown_tasks = Counter(
+    "earwitness_unknown_tasks",
+    "Messages for tasks that this worker does not know.",
+    registry=REGISTRY,
+)
 verification_failures = Counter(
     "earwitness_verification_failures",
     "What was not as it should be: problems that a verification of the archive found (archive), "

@@ -132,6 +132,12 @@ def _committing(stage: Stage) -> None:
     eventually(lambda: stage.gate.passed >= 1)
 
 
+def _taking_back(stage: Stage) -> None:
+    """The permission to send came too late; that the call waits again cannot be written either."""
+    _committing(stage)
+    eventually(lambda: "nothing was sent, and the call is tried again" in stage.worker.log())
+
+
 def _hang(when: str) -> Act:
     def arrange(stage: Stage) -> None:
         stage.gate.open()
@@ -216,6 +222,7 @@ STEPS = {
     "opening": Step(states.PENDING, _open_and_lock, _received, _unlock, ("done", 1), ("done", 1)),
     "connecting": Step(states.RUNNING, _nothing, _connecting, _open, ("done", 1), ("done", 1)),
     "committing": Step(states.RUNNING, _nothing, _committing, _unlock, ("done", 1), ("done", 1)),
+    "taking back": Step(states.RUNNING, _nothing, _taking_back, _unlock, ("done", 1), ("done", 1)),
     "asked": Step(
         states.SENDING, _hang("before"), _sending, _nothing, ("needs_decision", 1), ("done", 1)
     ),

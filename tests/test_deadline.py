@@ -15,6 +15,7 @@ from providers.deadline import Transport, within
 from providers.errors import ProviderError, Uncertain, Unreachable
 from providers.vonage import Vonage
 
+from . import gsmblockchain_calls
 from .vonage_accounts import MemoryShelf, account
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
@@ -272,3 +273,15 @@ def test_without_a_deadline_the_transport_is_httpxs_own() -> None:
         httpx.Client(transport=Transport(), timeout=0.5, trust_env=False) as http,
     ):
         assert http.get(url).text == "in peace"
+
+
+def test_a_call_for_which_no_time_is_left_does_not_leave() -> None:
+    """What comes before its first byte took all of the account's time: its sender knows that no
+    byte left, it can be tried again, and nobody has to decide.
+    """
+    with gsmblockchain_calls.serving(gsmblockchain_calls.answering()) as platform:
+        known = gsmblockchain_calls.account(platform.url, timeout_seconds=1)
+        with pytest.raises(Unreachable, match="nothing was sent"):
+            gsmblockchain_calls.call(known, lambda: time.sleep(1.1))
+        assert platform.is_met.wait(PATIENCE)
+    assert platform.received == [b""]

@@ -26,6 +26,7 @@ from tasks.resources import stopping
 from . import clock as _clock  # noqa: F401 - registers what doctor asks
 from .broker import keep_consuming
 from .metrics import Metrics
+from .presence import notice_queues
 from .pulse import pulse
 from .revocation import cancel_at_once
 from .start import (
@@ -35,6 +36,7 @@ from .start import (
     start_checks,
 )
 from .sweeper import Sweeper
+from .unknown_tasks import unknown
 
 keep_from_others()
 app = Celery(
@@ -99,6 +101,7 @@ def _start(sender: Any, **_: object) -> None:
 def _ready(sender: Any, **_: object) -> None:
     queues = frozenset(sender.app.amqp.queues.consume_from)
     notice_few_threads(sender.pool.limit, queues)
+    notice_queues(queues)
     pulse.ready(queues)
 
 
@@ -106,6 +109,11 @@ def _ready(sender: Any, **_: object) -> None:
 def _stop(**_: object) -> None:
     stopping.set()
     pulse.stopping()
+
+
+@signals.task_unknown.connect
+def _unknown(name: object, **_: object) -> None:
+    unknown.note(name, app.tasks)
 
 
 @signals.beat_init.connect

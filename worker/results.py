@@ -11,10 +11,13 @@ from typing import Any
 
 from celery import states
 from celery.backends.redis import RedisBackend
+from celery.exceptions import NotRegistered
 
 from tasks.front_door import JobTask
 from tasks.message import REFUSED
 from tasks.redis_errors import BROKER_AWAY
+
+from . import unknown_tasks
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +59,8 @@ class Outcomes(RedisBackend):
         state: str = states.FAILURE,
     ) -> None:
         """Store an exception, unless it only says that a job's outcome could not be stored."""
+        if isinstance(exc, NotRegistered):
+            exc = unknown_tasks.told(getattr(request, "name", None), self.app.tasks)
         # Celery hands over other things than a request, too: for a task that nobody knows.
         task = self.app.tasks.get(getattr(request, "task", None))
         if isinstance(exc, BROKER_AWAY) and isinstance(task, JobTask):

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from archive.errors import ArchiveError, StoreAway, StoreRefused
 from archive.layout import IDENTITY_PATH
-from config.queues import DOWNLOADS
+from config.queues import DOWNLOADS, IDENTITY
 from config.settings import ConfigurationError, settings
 from ledger.errors import Foreign, LedgerAway, LedgerError
 from ledger.identity import refuse_foreign
@@ -29,8 +29,7 @@ _log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-#: Stands in Redis so that two deployments on one database notice each other.
-REDIS_KEY = "earwitness.ledger"
+REDIS_KEY = IDENTITY
 _ARCHIVE_WAY_OUT = (
     "give back the ledger that belongs to this archive, or set EARWITNESS_ARCHIVE_URL to another "
     "archive"

@@ -1,5 +1,5 @@
 """The sweeper: one thread a worker process, which needs neither Redis nor a healthy consumer; and
-another that sends alerts, whose receiver may hang.
+others that send alerts, whose receiver may hang, and show in Redis that the worker lives.
 
 A *worker* bootstep: a consumer step stands still while Redis is away (design section 8).
 """
@@ -26,10 +26,12 @@ from tasks.message import publish
 from tasks.redis_errors import BROKER_AWAY, is_away
 from tasks.resources import ledger, spool, stopping
 
+from .presence import Presence
 from .pulse import pulse
 from .queue_keys import queue_length
 from .set_aside import announce
 from .start import claim_redis
+from .unknown_tasks import unknown
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +56,13 @@ class Sweeper(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Begin."""
         rounds = Rounds(parent.app, slots=parent.concurrency or 1)
-        for name, act in (("sweeper", rounds.sweep), ("alerts", deliver_due)):
+        presence = Presence(parent.hostname)
+        acts: tuple[tuple[str, Callable[[], Any]], ...] = (
+            ("sweeper", rounds.sweep),
+            ("alerts", deliver_due),
+            ("presence", lambda: presence.show(parent.app.backend.client)),
+        )
+        for name, act in acts:
             thread = threading.Thread(
                 target=repeated, args=(act, self._stop), name=f"earwitness-{name}", daemon=True
             )
@@ -99,11 +107,13 @@ class Rounds:
         }
 
     def sweep(self) -> None:
-        """One round: the dead, what is owed, then hints. What fails in one of them, however often,
-        does not hold up the others. Raises LedgerError.
+        """One round: times of a clock that was ahead, the dead, what is owed, then hints. What
+        fails in one of them, however often, does not hold up the others. Raises LedgerError.
         """
         for act in (
+            _mend_future_times,
             _take_from_the_dead,
+            unknown.tell,
             discharge_due,
             self._announce,
             self._tell_of_set_aside,
@@ -175,3 +185,17 @@ def _take_from_the_dead() -> None:
 
 def _sweep_spool() -> None:
     spool().sweep(_SPOOL_SECONDS)
+
+
+def _mend_future_times() -> None:
+    found = ledger().future_times.mend()
+    if found:
+        first = found[0]
+        _log.warning(
+            "%d times lay further ahead than they can (%s %s by %.0f s, ...): a clock was ahead; "
+            "what was to wait for them is due now",
+            len(found),
+            first.what,
+            first.name,
+            first.seconds,
+        )

@@ -13,6 +13,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR, SET_ASIDE, UNACKED, UNACKED_INDEX
 from config.settings import Settings
 
+from ..misdirected import elsewhere, for_us, told
 from ..redis_trouble import trouble
 from ..set_aside import COMMAND, Kept, SetAside, summary
 from ..start import REDIS_KEY, REDIS_WAY_OUT
@@ -49,11 +50,34 @@ def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
             "let ssl_ca_certs in EARWITNESS_REDIS_URL name its CA, and take ssl_cert_reqs=none out",
         )
     yield from _rights(refused)
+    yield from _misdirected(url, settings.redis_key(""))
     yield from _server(facts)
     yield from _belonging(theirs, identity, settings)
     if kept:
         advice = f"mend their sender; {COMMAND} lists, removes and puts back"
         yield warning("messages", summary(kept), advice)
+
+
+def _misdirected(url: str, prefix: str) -> Iterator[Finding]:
+    """Whether tasks of ours lie where no worker looks."""
+    try:
+        with Redis.from_url(
+            url,
+            socket_timeout=_SECONDS,
+            socket_connect_timeout=_SECONDS,
+            single_connection_client=True,
+        ) as client:
+            found = [*for_us(client, prefix), *elsewhere(client, prefix)]
+    except NoPermissionError:
+        meaning = "its user may not look for tasks that were sent to another queue or database"
+        yield ok(_SUBJECT, f"{meaning} (docs/redis.md has its rule)")
+        return
+    except (RedisError, OSError) as failure:
+        meaning, advice = trouble(failure)
+        yield warning(_SUBJECT, f"{meaning}: where tasks lie was not seen to the end", advice)
+        return
+    for one in found:
+        yield warning(_SUBJECT, *told(one))
 
 
 def _facts(client: Redis) -> dict[str, Any] | None:

@@ -32,6 +32,7 @@ _MOST_NAMED = 10
 
 def examined(settings: Settings) -> Iterator[Finding]:
     """What there is to say of jobs, days and accounts."""
+    yield _future_times()
     yield _quarantine()
     yield from _compared()
     yield _decisions()
@@ -47,6 +48,24 @@ def examined(settings: Settings) -> Iterator[Finding]:
             seconds, because = pause
             meaning = f"rests for {seconds:.0f} s more: {because}"
             yield warning(f"account {alias}", meaning, "run: python -m worker accounts check")
+
+
+def _future_times() -> Finding:
+    """Whether something waits for a time that only a clock which was ahead can have written."""
+    found = ledger().future_times.found()
+    if not found:
+        return ok("clock", "no time in the ledger lies further ahead than it can")
+    named = "; ".join(
+        f"{one.what} {one.name} by {one.seconds:.0f} s" for one in found[:_MOST_NAMED]
+    )
+    more = f", and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    return warning(
+        "clock",
+        f"{len(found)} times in the ledger lie further ahead than they can ({named}{more}): the "
+        "clock was ahead when they were written",
+        "see that this machine's clock is right now (NTP); a worker that runs brings them back to "
+        "now within seconds",
+    )
 
 
 def _quarantine() -> Finding:

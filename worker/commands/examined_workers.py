@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from tasks.resources import ledger
 
 from ..clock import ASKED
+from ..presence import PURPOSE
 from ..redis_trouble import trouble
 from .deployment import announcing
 from .findings import UNKNOWN, Finding, error, ok, warning
@@ -20,19 +20,18 @@ from .findings import UNKNOWN, Finding, error, ok, warning
 _SUBJECT = "workers"
 _SECONDS = 3.0
 _MOST_SECONDS_APART = 30.0
-_PURPOSE = {
-    FRONT_DOOR: "no task is accepted",
-    DUE: "no job is taken up and nobody is answered",
-    DOWNLOADS: "nothing is downloaded",
-}
 
 
 def examined(identity: str | None) -> Iterator[Finding]:
     """What there is to say of the workers; without a ledger nothing of their clocks."""
     try:
         with announcing() as app:
-            answers = app.control.inspect(timeout=_SECONDS).active_queues() or {}
+            replies = app.control.broadcast("active_queues", reply=True, timeout=_SECONDS) or []
+            answers = {name: one for reply in replies for name, one in reply.items()}
             yield from _consumers(answers)
+            yield from _namesakes([name for reply in replies for name in reply])
+            if replies:
+                yield from _strangers(answers, _times(app, len(replies)).keys())
             if answers and identity not in (None, UNKNOWN):
                 yield from _hosts(sorted(answers))
                 yield from _clocks(app, len(answers))
@@ -42,16 +41,50 @@ def examined(identity: str | None) -> Iterator[Finding]:
 
 
 def _consumers(answers: dict[str, list[dict[str, Any]]]) -> Iterator[Finding]:
-    consumers: dict[str, list[str]] = {queue: [] for queue in _PURPOSE}
+    consumers: dict[str, list[str]] = {queue: [] for queue in PURPOSE}
     for worker, consumed in answers.items():
         for one in consumed:
             consumers.setdefault(one["name"], []).append(worker)
-    for queue, meaning in _PURPOSE.items():
+    for queue, meaning in PURPOSE.items():
         if consumers[queue]:
             yield ok(_SUBJECT, f"{queue} is consumed by {', '.join(sorted(consumers[queue]))}")
         else:
             advice = "start one: celery -A worker worker"
             yield error(_SUBJECT, f"none consumes {queue}: {meaning}", advice)
+
+
+def _namesakes(names: list[str]) -> Iterator[Finding]:
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield warning(
+            _SUBJECT,
+            f"{names.count(name)} of them are called {name}: Flower, health and remote control "
+            "take them for one",
+            "give each a name of its own: celery -A worker worker -n NAME@%h",
+        )
+
+
+def _strangers(
+    answers: dict[str, list[dict[str, Any]]], ours: Collection[str]
+) -> Iterator[Finding]:
+    """Workers of another application on our queues, and of ours on those of others."""
+    for name, consumed in sorted(answers.items()):
+        queues = {one["name"] for one in consumed}
+        taken = sorted(queues & PURPOSE.keys())
+        if name not in ours and taken:
+            yield error(
+                _SUBJECT,
+                f"{name} consumes {', '.join(taken)} and does not answer as a worker of "
+                "Earwitness does: what it takes from there is lost",
+                "if it belongs to another application, start it with a -Q of its own",
+            )
+        strange = sorted(queues - PURPOSE.keys())
+        if name in ours and strange:
+            yield error(
+                _SUBJECT,
+                f"{name} consumes {', '.join(strange)}, which is no queue of Earwitness: it takes "
+                "what others put there and discards it",
+                "start it without -Q",
+            )
 
 
 def _hosts(workers: list[str]) -> Iterator[Finding]:
@@ -68,9 +101,8 @@ def _hosts(workers: list[str]) -> Iterator[Finding]:
 def _clocks(app: Celery, count: int) -> Iterator[Finding]:
     """Compare each worker's clock with the ledger's, which everything goes by."""
     before = ledger().database.time()
-    replies = app.control.broadcast(ASKED, reply=True, limit=count, timeout=_SECONDS) or []
+    told = _times(app, count)
     after = ledger().database.time()
-    told = {name: one["seconds"] for reply in replies for name, one in reply.items()}
     apart = {name: max(at - after, before - at) for name, at in told.items()}
     for name, seconds in sorted(apart.items()):
         if seconds > _MOST_SECONDS_APART:
@@ -83,3 +115,14 @@ def _clocks(app: Celery, count: int) -> Iterator[Finding]:
             )
     if told and all(seconds <= _MOST_SECONDS_APART for seconds in apart.values()):
         yield ok(_SUBJECT, "their clocks agree with the ledger's")
+
+
+def _times(app: Celery, count: int) -> dict[str, float]:
+    """What time each worker of ours has; those of other applications know no such question."""
+    replies = app.control.broadcast(ASKED, reply=True, limit=count, timeout=_SECONDS) or []
+    return {
+        name: one["seconds"]
+        for reply in replies
+        for name, one in reply.items()
+        if isinstance(one, dict) and "seconds" in one
+    }

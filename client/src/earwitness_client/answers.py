@@ -9,6 +9,7 @@ from .errors import CapReached, InvalidArgument, JobError, NotAnswered, RequestC
 from .line import Line
 from .request import Request
 from .results import JobView
+from .silence import Silence
 from .stored import Stored, ended, exception, outcome, said
 from .watching import Doubt, drained, look, send_quietly, watched
 
@@ -40,13 +41,13 @@ class Answer(Generic[Result]):
         Redis may meanwhile be away, or lose everything: a question that was lost is asked again.
         Raises JobError, as the worker says it, and NotAnswered.
         """
-        doubt = Doubt(self._ask_again)
-        for stored in watched(self._line, self.task_id, timeout, doubt):
+        doubt, silence = Doubt(self._ask_again), Silence(self._line, self._request)
+        for stored in watched(self._line, self.task_id, timeout, doubt, silence):
             if ended(stored):
                 return cast("Result", outcome(stored))
         raise NotAnswered(
-            f"unknown: {self._request.task} was not answered within {timeout:g} s; wait longer, or "
-            f"{self._request.repetition}"
+            f"unknown: {self._request.task} was not answered within {timeout:g} s; {silence.why}"
+            f"wait longer, or {self._request.repetition}"
         )
 
     def _ask_again(self) -> None:
@@ -80,13 +81,14 @@ class Job(Answer[Result]):
         NotAnswered.
         """
         doubt = _JobDoubt(self._line, self._request, self._question)
-        for stored in watched(self._line, self.task_id, timeout, doubt):
+        silence = Silence(self._line, self._request)
+        for stored in watched(self._line, self.task_id, timeout, doubt, silence):
             error = exception(stored) if ended(stored) else None
             if isinstance(error, _OPENED_NONE):
                 raise error
             if doubt.known or ended(stored) or stored.get("status") == "RETRY":
                 return
-        raise self._not_answered(timeout, "it is not known to be accepted")
+        raise self._not_answered(timeout, "it is not known to be accepted", silence)
 
     def wait(self, timeout: float) -> Result:
         """The job's result, waited for up to ``timeout`` seconds.
@@ -96,15 +98,16 @@ class Job(Answer[Result]):
         ended or was refused, and NotAnswered, after which the job goes on.
         """
         doubt = _JobDoubt(self._line, self._request, self._question)
+        silence = Silence(self._line, self._request)
         state = "it is not known to be accepted"
-        for stored in watched(self._line, self.task_id, timeout, doubt):
+        for stored in watched(self._line, self.task_id, timeout, doubt, silence):
             if ended(stored):
                 return cast("Result", outcome(stored))
             if stored.get("status") == "RETRY":
                 state = f"it is accepted and waits ({said(stored)})"
             elif doubt.known:
                 state = f"it is {doubt.known['state']}"
-        raise self._not_answered(timeout, state)
+        raise self._not_answered(timeout, state, silence)
 
     def status(self, timeout: float = 10) -> JobView:
         """The job as the worker's ledger has it, waited for up to ``timeout`` seconds.
@@ -120,10 +123,10 @@ class Job(Answer[Result]):
         named = {"task_id": self.task_id} if self.request_id is None else {"job_id": self.id}
         return Request("earwitness.job.status", named, question=True)
 
-    def _not_answered(self, timeout: float, state: str) -> NotAnswered:
+    def _not_answered(self, timeout: float, state: str, silence: Silence) -> NotAnswered:
         return NotAnswered(
-            f"unknown: nothing came of job {self.id} within {timeout:g} s; {state}; wait "
-            f"longer, or {self._request.repetition}"
+            f"unknown: nothing came of job {self.id} within {timeout:g} s; {state}; {silence.why}"
+            f"wait longer, or {self._request.repetition}"
         )
 
 

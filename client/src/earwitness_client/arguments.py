@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from difflib import get_close_matches
 from typing import Any, Literal, TypedDict
 
 from .errors import InvalidArgument
@@ -175,7 +176,9 @@ def _filter(name: str, value: Any) -> Any:
     if name in {"start:gte", "start:lte"}:
         return instant(field, value)
     if name not in Filters.__annotations__:
-        raise wrong("filters", f"knows no {name!r}")
+        meant = get_close_matches(str(name).lower(), Filters.__annotations__, n=1)
+        hint = f": did you mean {meant[0]!r}?" if meant else ""
+        raise wrong("filters", f"knows no {name!r}{hint}")
     return text(field, value)
 
 

@@ -16,7 +16,7 @@ import re
 import ssl
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from celery import Celery
@@ -43,6 +43,8 @@ _ANSWER_SECONDS = 0.8
 _MOST_CONNECTIONS = 50
 #: Where Celery's result backends keep a task's state.
 _RESULT_KEY = "celery-task-meta-{}"
+#: What workers show producers: that they use this database, and that one listens on a queue.
+_HERE, _LISTENING = "earwitness.here", "earwitness.listening."
 
 _ADDRESS = (
     'write it like "redis://127.0.0.1:6379/0", "rediss://..." or "unix:///run/redis.sock?db=0"'
@@ -195,6 +197,24 @@ class Line:
         """
         found = self._here().redis.get(self._prefix + _RESULT_KEY.format(task_id))
         return dict(json.loads(found)) if isinstance(found, bytes | str) else None
+
+    def listeners(self) -> Literal["now", "before", "never"]:
+        """Whether a worker listens on the queue, as workers show it to producers: now, at some time
+        in this database, or never. Raises RedisError (where the user may not see that, too) or
+        OSError, within two seconds.
+        """
+        redis = self._here().redis
+        if redis.get(f"{self._prefix}{_LISTENING}{self._queue}") is not None:
+            return "now"
+        return "never" if redis.get(self._prefix + _HERE) is None else "before"
+
+    @property
+    def place(self) -> str:
+        """Where the requests go, without user and password."""
+        known = self._own.pool.connection_kwargs
+        server = known.get("path") or f"{known.get('host')}:{known.get('port')}"
+        prefix = f", key prefix {self._prefix}" if self._prefix else ""
+        return f"{server}, database {known.get('db') or 0}, queue {self._queue}{prefix}"
 
     def queued(self) -> int:
         """How many messages lie on the queue. Raises RedisError or OSError, within two seconds."""

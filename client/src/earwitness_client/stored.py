@@ -37,7 +37,11 @@ def exception(stored: Stored) -> JobError | None:
     if stored["status"] == "REVOKED":
         return Cancelled(f"not done: revoked before the job was opened ({message})")
     known = BY_NAME.get(name)
-    return known(message) if known else JobFailed(f"unknown: {name}: {message}")
+    if known is not None:
+        return known(message)
+    # An older worker says so of a task that it does not know.
+    is_told = message.startswith("not done: ")
+    return JobFailed(message if is_told else f"unknown: {name}: {message}")
 
 
 def said(stored: Stored) -> str:

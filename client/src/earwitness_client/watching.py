@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from .errors import NotSent
 from .line import Line
 from .request import Request
+from .silence import Silence
 from .stored import Stored
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 1.0
@@ -50,9 +51,11 @@ class Doubt:
             self._act()
 
 
-def watched(line: Line, task_id: str, timeout: float, doubt: Doubt) -> Iterator[Stored]:
+def watched(
+    line: Line, task_id: str, timeout: float, doubt: Doubt, silence: Silence
+) -> Iterator[Stored]:
     """What is stored for a task, in growing pauses until the time is over, the end included; empty
-    where nothing is stored or Redis does not answer.
+    where nothing is stored or Redis does not answer. Raises NotAnswered where nobody ever listens.
     """
     until = time.monotonic() + timeout
     pause = _FIRST_PAUSE_SECONDS
@@ -61,6 +64,7 @@ def watched(line: Line, task_id: str, timeout: float, doubt: Doubt) -> Iterator[
         yield stored or {}
         if time.monotonic() >= until:
             return
+        silence.hear(stored)
         if stored is not None:
             doubt.hear(stored)
         time.sleep(max(0.0, min(pause, until - time.monotonic())))
