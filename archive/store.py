@@ -221,7 +221,10 @@ def open_store(url: str) -> Store:
             "s3://bucket/prefix"
         )
     if not Path(url).is_absolute():
-        raise ValueError(f"the archive's path {url!r} is not absolute")
+        raise ValueError(
+            f"an archive cannot lie under {url!r}, which is no absolute path; give that of a "
+            "directory or s3://bucket/prefix"
+        )
     return DirectoryStore(Path(url))
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from . import states
 from .alerts import EVERY_ACCOUNT, QUARANTINE, Alert, close_alerts, open_alert
-from .call_outcomes import KIND, UNKNOWN, owe_decision
+from .call_outcomes import KIND, UNKNOWN, owe_decision, owe_receipt
 from .database import now
 from .job import COLUMNS, Job
 from .schema import calls, jobs, ledger
@@ -66,6 +66,8 @@ def withhold(connection: Connection, job_id: str, before: str, *, by: str) -> Jo
     known = update(calls).where(calls.c.job_id == job_id).values(outcome=UNKNOWN)
     if not connection.execute(known).rowcount:
         connection.execute(insert(calls).values(job_id=job_id, outcome=UNKNOWN, receipts=0))
+    # Should this ledger be lost as well, the next one must not take the request for a new one.
+    owe_receipt(connection, job)
     owe_decision(connection, job)
     ended(connection, job, before, by=by, own_task=None)
     return job
