@@ -69,6 +69,8 @@ class KnownJob:
     result: dict[str, Any] | None = None
     call: KnownCall | None = None
     recording: KnownRecording | None = None
+    #: Files of an export beside its manifest: path and size in bytes.
+    archived: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import socket
 
 from .accounts import Accounts
 from .alerts import Alerts
+from .archived import Archived
 from .calls import Calls
 from .database import Database
 from .days import Days
@@ -54,6 +55,7 @@ class Ledger:
         self.accounts = Accounts(self.database)
         self.jobs = Reading(self.database)
         self.rebuilding = Rebuilding(self.database)
+        self.archived = Archived(self.database)
         self.worker = worker
 
     def figures(self, *, patience_seconds: float) -> Figures:
