@@ -8,18 +8,21 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, or_, select, update
+from sqlalchemy import Connection, delete, exists, or_, select, update
 
 from . import states, vouched
 from .alert_causes import damaged, day_cause, spans_over
 from .alerts import close_alerts, open_alert
 from .database import Database, insert_into, now
+from .job import Job
 from .lost import Lost
 from .schema import calls, chain_heads, days, jobs, ledger, obligations
 from .transitions import audited
 from .vouched import VouchedFile, VouchedReceipts
 
 _DAY = timedelta(days=1)
+#: So many rows are named in one statement.
+_AT_ONCE = 500
 _KINDS = ("export.retrieve", "recording.download", "recording.collect")
 #: What the audit of the ledger itself says of its archive.
 _ARCHIVE = "archive"
@@ -127,6 +130,10 @@ class Archived:
         """Every file that ended jobs of an account have stored, or of one day alone."""
         return vouched.stored(self._database, account, day)
 
+    def stored_by(self, job: Job) -> Iterator[VouchedFile]:
+        """Every file that one job has stored."""
+        return vouched.of_job(self._database, job)
+
     def receipts(self, account: str) -> Iterator[VouchedReceipts]:
         """The receipts of an account's certified calls."""
         return vouched.receipts(self._database, account)
@@ -142,7 +149,8 @@ class Archived:
         """
 
         def work(connection: Connection) -> tuple[list[date], list[date]]:
-            broken, mended = [], []
+            broken: list[date] = []
+            mended: list[date] = []
             for row in _to_compare(connection, account, gone, day):
                 lost = Lost.of(row.lost)
                 now_gone = set(gone.get(row.day, ())) - lost.given_up
@@ -161,6 +169,32 @@ class Archived:
             return broken, mended
 
         return self._database.write(work)
+
+    def superseded(self, job_ids: Collection[str]) -> set[str]:
+        """Those of the jobs whose work a later one, a retry, has done once more."""
+        again = jobs.alias("again")
+        c = jobs.c
+        wanted = (
+            select(c.job_id)
+            .join(
+                again,
+                (again.c.account == c.account)
+                & (again.c.kind == c.kind)
+                & (again.c.fingerprint == c.fingerprint)
+                & (again.c.created_at > c.created_at),
+            )
+            .where(again.c.state == states.DONE, again.c.request_id.like("%#%"))
+        )
+
+        def work(connection: Connection) -> set[str]:
+            found: set[str] = set()
+            names = sorted(job_ids)
+            for first in range(0, len(names), _AT_ONCE):
+                some = names[first : first + _AT_ONCE]
+                found.update(connection.execute(wanted.where(c.job_id.in_(some))).scalars())
+            return found
+
+        return self._database.read(work)
 
     def owe_again(self, receipts: Mapping[str, Iterable[int]]) -> int:
         """Owe receipts once more that were written: by job, their numbers. How many are owed now;
@@ -201,12 +235,14 @@ class Archived:
             )
         )
 
-    def any_damaged(self) -> bool:
-        """Whether a day is damaged."""
-        wanted = select(days.c.day).where(days.c.state == states.DAY_DAMAGED).limit(1)
-        return (
-            self._database.read(lambda connection: connection.execute(wanted).first()) is not None
+    def damaged(self) -> list[tuple[str, date]]:
+        """The account and date of every damaged day, in order."""
+        c = days.c
+        wanted = (
+            select(c.account, c.day).where(c.state == states.DAY_DAMAGED).order_by(c.account, c.day)
         )
+        rows = self._database.read(lambda connection: connection.execute(wanted).all())
+        return [(row.account, row.day) for row in rows]
 
     def replaced(self, heads: Mapping[str, tuple[int, str]], *, by: str, note: str) -> None:
         """From now on another archive, or an older copy, counts as this ledger's: its chains end
@@ -229,7 +265,7 @@ class Archived:
 
 def _to_compare(
     connection: Connection, account: str, gone: Mapping[date, object], day: date | None
-) -> list[Row[Any]]:
+) -> list[Any]:
     """The complete and damaged days of which anything is to be said, held until the end."""
     c = days.c
     wanted = (
@@ -240,7 +276,8 @@ def _to_compare(
     )
     if day is not None:
         wanted = wanted.where(c.day == day)
-    return [row for row in connection.execute(wanted) if row.lost or row.day in gone]
+    rows = connection.execute(wanted).all()
+    return [row for row in rows if row.lost or row.day in gone]
 
 
 def _tell(
@@ -261,8 +298,8 @@ def _tell(
 def _undischarge(connection: Connection, ids: Sequence[int]) -> int:
     values: dict[str, Any] = {"discharged_at": None, "due_at": now(), "attempts": 0}
     count = 0
-    for first in range(0, len(ids), 500):
-        some = ids[first : first + 500]
+    for first in range(0, len(ids), _AT_ONCE):
+        some = ids[first : first + _AT_ONCE]
         count += connection.execute(
             update(obligations).where(obligations.c.id.in_(some)).values(**values)
         ).rowcount

@@ -8,7 +8,6 @@ from typing import Any
 
 from .days import Day
 
-
 _REBUILT = "rebuilt/"
 
 

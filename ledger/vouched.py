@@ -15,6 +15,7 @@ from sqlalchemy import Row, Select, func, select
 from . import states
 from .call_outcomes import KIND
 from .database import Database
+from .job import Job
 from .schema import calls, jobs, obligations
 
 _PAGE = 1_000
@@ -63,6 +64,15 @@ def stored(database: Database, account: str, day: date | None = None) -> Iterato
                 for row in rows:
                     yield from _named(row, None)
                 yield from _chained(database, {row.job_id: None for row in rows})
+
+
+def of_job(database: Database, job: Job) -> Iterator[VouchedFile]:
+    """What one job has stored, its parts' files included."""
+    wanted = _ended(job.account, job.kind).where(jobs.c.job_id == job.job_id)
+    for row in database.read(lambda connection: connection.execute(wanted).all()):
+        yield from _named(row, None)
+        yield from _parts(database, {job.job_id: None})
+        yield from _chained(database, {job.job_id: None})
 
 
 def receipts(database: Database, account: str) -> Iterator[VouchedReceipts]:

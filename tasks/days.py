@@ -13,7 +13,7 @@ from ledger.errors import NotPossible
 from ledger.job import Job
 from ledger.requests import Request
 
-from . import errors, windows
+from . import archive_watch, errors, windows
 from .fields import utc_text
 from .resources import ledger, vonage_account
 
@@ -23,7 +23,8 @@ _DAY = timedelta(days=1)
 def open_day(
     alias: str, day: date, *, by: str, task_id: str | None = None
 ) -> tuple[Job, int | None]:
-    """Open the export of a day that somebody asks for, or join the one that runs or completed it.
+    """Open the export of a day that somebody asks for, or join the one that runs or completed it,
+    as long as its files are in the archive.
     What is opened runs under ``task_id``, the task that asks. The nightly plan goes on after the
     last day that is known, so those that it has not come to yet become known with this one.
 
@@ -37,6 +38,8 @@ def open_day(
         raise errors.InvalidArgument(
             f"not done: day: {day} is not over in {timezone}; ask for it tomorrow"
         )
+    if is_complete(alias, day):
+        archive_watch.look_at_day(alias, day)
     return ledger().days.open(
         day_row(alias, day, gave_up=False),
         earlier=_earlier(account, day, now),
@@ -129,8 +132,18 @@ def _earlier(account: VonageAccount, day: date, now: datetime) -> list[Day]:
 
 
 def reopen(job: Job, *, by: str) -> tuple[Job, int | None]:
-    """The day's next generation after one that failed. Raises NotPossible where it did not."""
-    if job.state not in (states.FAILED, states.CANCELLED):
-        raise NotPossible(f"not done: job {job.job_id} is {job.state}, not failed")
+    """The day's next generation after one that failed, or whose files are gone from the archive.
+    Raises NotPossible where neither is so.
+    """
     day = date.fromisoformat(job.parameters["day"])
+    if job.state not in (states.FAILED, states.CANCELLED):
+        archive_watch.look_at_day(job.account, day)
+        (row,) = ledger().days.of(job.account, day, day)
+        if row.state != states.DAY_DAMAGED:
+            raise NotPossible(f"not done: job {job.job_id} is {job.state}, not failed")
     return open_day(job.account, day, by=by)
+
+
+def is_complete(alias: str, day: date) -> bool:
+    """Whether a day is complete as far as the ledger knows."""
+    return any(row.state == states.DAY_COMPLETE for row in ledger().days.of(alias, day, day))

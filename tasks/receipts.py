@@ -14,7 +14,6 @@ from ledger.obligations import Obligation
 
 from .resources import ledger, store
 
-
 #: So many further numbers are tried for a decision.
 _MOST_TAKEN = 100
 

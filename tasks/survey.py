@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archive import manifest
+from archive.errors import Missing
 from ledger.job import iso
 from providers.vonage import Vonage
 
@@ -51,8 +52,16 @@ def refuse_unsettled(attempt: Attempt, vonage: Vonage) -> None:
 
 
 def _archived_before(attempt: Attempt) -> bool:
-    # A later generation fetches singly what is not archived; where nothing is, an export is better.
+    # A later generation fetches singly what is not archived; where nothing is, or nothing of it is
+    # there any more, an export is better.
     if "day" not in attempt.job.parameters:
         return False
     known = manifest.latest(store(), attempt.job.account, runs.folder_day(attempt.job))
-    return known is not None and known["archived"] > 0
+    if known is None or known["archived"] == 0:
+        return False
+    there = runs.Presence(known)
+    try:
+        lines = manifest.lines(store(), known)
+        return any(not line.get("missing") and there.holds(line["path"]) for line in lines)
+    except Missing:
+        return False

@@ -1,5 +1,5 @@
 """The sweeper: one thread a worker process, which needs neither Redis nor a healthy consumer; and
-another that sends alerts, whose receiver may hang.
+two more that send alerts and look after the archive, which may hang.
 
 A *worker* bootstep: a consumer step stands still while Redis is away (design section 8).
 """
@@ -21,6 +21,7 @@ from ledger.errors import Foreign, LedgerError
 from ledger.hints import Hint
 from tasks import measures
 from tasks.alerts import FOREIGN_REDIS, deliver_due
+from tasks.archive_watch import Watch
 from tasks.duties import discharge_due
 from tasks.message import BROKER_AWAY, publish
 from tasks.resources import ledger, spool, stopping
@@ -51,7 +52,8 @@ class Sweeper(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Begin."""
         rounds = Rounds(parent.app, slots=parent.concurrency or 1)
-        for name, act in (("sweeper", rounds.sweep), ("alerts", deliver_due)):
+        watch = Watch().look
+        for name, act in (("sweeper", rounds.sweep), ("alerts", deliver_due), ("archive", watch)):
             thread = threading.Thread(
                 target=repeated, args=(act, self._stop), name=f"earwitness-{name}", daemon=True
             )
