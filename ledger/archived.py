@@ -21,6 +21,7 @@ from .transitions import audited
 from .vouched import VouchedFile, VouchedReceipts
 
 _DAY = timedelta(days=1)
+_ARCHIVED = (states.DAY_COMPLETE, states.DAY_DAMAGED)
 #: So many rows are named in one statement.
 _AT_ONCE = 500
 _KINDS = ("export.retrieve", "recording.download", "recording.collect")
@@ -143,7 +144,8 @@ class Archived:
     ) -> tuple[list[date], list[date]]:
         """Note which files of days are gone, by their paths: of all days of an account, or of one
         ``day`` alone. A complete day that lacks one is damaged from now on, and one that was
-        damaged and lacks none any more is complete again; people are told of both.
+        damaged and lacks none any more is complete again; people are told of both. A day in another
+        state stays in it, and does without the file once it is exported again.
 
         Returns the days that became damaged, and those that became complete.
         """
@@ -155,7 +157,9 @@ class Archived:
                 lost = Lost.of(row.lost)
                 now_gone = set(gone.get(row.day, ())) - lost.given_up
                 kept = Lost(now_gone, lost.given_up & set(gone.get(row.day, ())))
-                state = states.DAY_DAMAGED if now_gone else states.DAY_COMPLETE
+                state = row.state
+                if row.state in _ARCHIVED:
+                    state = states.DAY_DAMAGED if now_gone else states.DAY_COMPLETE
                 if (state, kept) == (row.state, lost):
                     continue
                 connection.execute(
@@ -169,6 +173,14 @@ class Archived:
             return broken, mended
 
         return self._database.write(work)
+
+    def given_up(self, account: str) -> dict[date, set[str]]:
+        """By day, the files that are gone and that a later export of the day did without."""
+        wanted = select(days.c.day, days.c.lost).where(
+            days.c.account == account, days.c.lost.is_not(None)
+        )
+        rows = self._database.read(lambda connection: connection.execute(wanted).all())
+        return {row.day: Lost.of(row.lost).given_up for row in rows}
 
     def superseded(self, job_ids: Collection[str]) -> set[str]:
         """Those of the jobs whose work a later one, a retry, has done once more."""
@@ -266,11 +278,11 @@ class Archived:
 def _to_compare(
     connection: Connection, account: str, gone: Mapping[date, object], day: date | None
 ) -> list[Any]:
-    """The complete and damaged days of which anything is to be said, held until the end."""
+    """The days of which anything is to be said, held until the end."""
     c = days.c
     wanted = (
         select(c.day, c.state, c.lost)
-        .where(c.account == account, c.state.in_((states.DAY_COMPLETE, states.DAY_DAMAGED)))
+        .where(c.account == account)
         .order_by(c.day)
         .with_for_update(key_share=True)
     )

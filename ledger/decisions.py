@@ -49,9 +49,9 @@ class Decisions:
         self, job_id: str, *, by: str, note: str, is_lost: bool = False
     ) -> tuple[Job, int | None]:
         """Open the work of a failed or cancelled job once more, or of one that was done and whose
-        files are gone (``is_lost``), as a job of its own: an end is never left. Its request id is the old one with ``#2``, ``#3`` and so on, which no caller can
-        use. Asking again while it is open gives the same job. Returns it and the number of its
-        first hint.
+        files are gone (``is_lost``), as a job of its own: an end is never left. Its request id is
+        the old one with ``#2``, ``#3`` and so on, which no caller can use. Asking again while it is
+        open gives the same job. Returns it and the number of its first hint.
 
         Raises NoSuchJob, and NotPossible when the job has not failed, or is a certified call.
         """

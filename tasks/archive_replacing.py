@@ -23,7 +23,7 @@ def begin(*, by: str, note: str) -> Compared:
     Raises NotPossible where anything lies there, and what a store raises.
     """
     store = bare_store()
-    if vouching.named_ledger(store) is not None or next(iter(store.paths()), None) is not None:
+    if vouching.named_ledger(store) is not None or vouching.holds_files(store):
         raise NotPossible(
             f"not done: {store.address} is not empty; nothing was changed; let "
             "EARWITNESS_ARCHIVE_URL name an empty place, or go on with what is there: "
@@ -77,8 +77,8 @@ def _taken(store: Store, *, by: str, note: str) -> Compared:
     heads = {}
     for account in accounts:
         head = chain.head(store, account)
-        if head is not None:
-            heads[account] = head.n, head.sha256
+        # Where it has no chain, nothing of one is expected of it any more.
+        heads[account] = (0, chain.NOTHING) if head is None else (head.n, head.sha256)
     ledger().archived.replaced(heads, by=by, note=note)
     ledger().alerts.close(archive_alerts.VANISHED)
     for account in accounts:

@@ -46,12 +46,11 @@ def accounts() -> list[str]:
 
 
 def refuse_vanished() -> None:
-    """Raise Vanished where the archive is not the one that the ledger vouches for, and StoreAway
-    where that can not be known.
+    """Raise Vanished where the archive is not the one that the ledger vouches for, and StoreAway,
+    ArchiveError or OSError where that can not be known.
     """
-    bare = bare_store()
-    vouching.assure(bare, ledger(), writing=True)
-    vouching.refuse_shorter(bare, ledger(), accounts())
+    vouching.refuse_other(bare_store(), ledger())
+    vouching.refuse_shorter(bare_store(), ledger(), accounts())
 
 
 class Watch:
@@ -67,7 +66,7 @@ class Watch:
         if "://" in settings().archive_url and number % _BUCKET_ROUNDS:
             return
         try:
-            vouching.assure(bare_store(), ledger(), writing=False)
+            vouching.refuse_other(bare_store(), ledger())
             lacking = vouching.shorter(bare_store(), ledger())
             if lacking:
                 raise Vanished(bare_store().address, vouching.older(lacking))
@@ -108,7 +107,7 @@ def compare(names: Iterable[str] | None = None) -> Compared:
     Raises StoreAway, ArchiveError, OSError.
     """
     done = Compared()
-    vouching.refuse_shorter(bare_store(), ledger(), accounts())
+    refuse_vanished()
     for account in accounts() if names is None else names:
         found = presence.gone(store(), ledger(), account)
         damaged, mended = ledger().archived.note_gone(account, found.days)
@@ -124,6 +123,18 @@ def compare(names: Iterable[str] | None = None) -> Compared:
         for day in damaged:
             _log.warning("files of day %s of account %s are gone from the archive", day, account)
     return done
+
+
+def gone_files(alias: str) -> list[str]:
+    """The files of an account that are gone, but for those that its days and jobs do without by
+    now. Nothing is noted. Raises StoreAway, ArchiveError, OSError.
+    """
+    found = presence.gone(store(), ledger(), alias)
+    given_up = ledger().archived.given_up(alias)
+    done_without = {path for paths in given_up.values() for path in paths}
+    superseded = ledger().archived.superseded(set(found.others.values()))
+    done_without |= {path for path, job in found.others.items() if job in superseded}
+    return [path for path in found.paths() if path not in done_without]
 
 
 def damaged_days() -> list[str]:

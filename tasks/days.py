@@ -38,7 +38,7 @@ def open_day(
         raise errors.InvalidArgument(
             f"not done: day: {day} is not over in {timezone}; ask for it tomorrow"
         )
-    if is_complete(alias, day):
+    if _may_lack_files(alias, day):
         archive_watch.look_at_day(alias, day)
     return ledger().days.open(
         day_row(alias, day, gave_up=False),
@@ -144,6 +144,9 @@ def reopen(job: Job, *, by: str) -> tuple[Job, int | None]:
     return open_day(job.account, day, by=by)
 
 
-def is_complete(alias: str, day: date) -> bool:
-    """Whether a day is complete as far as the ledger knows."""
-    return any(row.state == states.DAY_COMPLETE for row in ledger().days.of(alias, day, day))
+def _may_lack_files(alias: str, day: date) -> bool:
+    """Whether anything was archived of a day, and no export of it is under way."""
+    return any(
+        row.generation and row.state != states.DAY_RUNNING
+        for row in ledger().days.of(alias, day, day)
+    )

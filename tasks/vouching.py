@@ -25,24 +25,35 @@ WAYS_OUT = (
 
 
 def assure(store: Store, ledger: Ledger, *, writing: bool) -> None:
-    """Raise Vanished unless this is the ledger's archive. A ledger that has archived nothing yet
-    begins one with its first file, where nothing lies.
+    """Raise Vanished where nothing must be read as missing, or written: this is not the ledger's
+    archive. A ledger that has archived nothing yet begins one with its first file, where nothing
+    lies. To be read, an archive may be another ledger's: a rebuild makes that ledger anew.
     """
     named = named_ledger(store)
+    if named is not None and not writing:
+        return
+    if not _is_ours(store, ledger, named) and writing:
+        begin(store, _identity(ledger))
+
+
+def refuse_other(store: Store, ledger: Ledger) -> None:
+    """Raise Vanished where something else lies there than this ledger's archive, or nothing though
+    the ledger has archived files.
+    """
+    _is_ours(store, ledger, named_ledger(store))
+
+
+def _is_ours(store: Store, ledger: Ledger, named: str | None) -> bool:
+    """Whether the archive is there; it need not be where nothing was archived yet."""
     ours = _identity(ledger)
-    if named == ours:
-        return
-    if named is not None:
-        if writing:
-            raise Vanished(
-                store.address,
-                f"belongs to ledger {named}, not to {ours}; nothing was stored; {WAYS_OUT}",
-            )
-        return
-    if ledger.archived.anything():
+    if named is None and ledger.archived.anything():
         raise Vanished(store.address, absent())
-    if writing:
-        begin(store, ours)
+    if named not in (None, ours):
+        raise Vanished(
+            store.address,
+            f"belongs to ledger {named}, not to {ours}; nothing was stored; {WAYS_OUT}",
+        )
+    return named is not None
 
 
 def absent() -> str:
@@ -75,7 +86,7 @@ def begin(store: Store, identity: str) -> None:
     """Begin an archive for this ledger, where nothing lies. Raises Vanished where something does,
     and what a store raises.
     """
-    if next(iter(store.paths()), None) is not None:
+    if holds_files(store):
         raise Vanished(
             store.address,
             f"holds files, but no {layout.IDENTITY_PATH} that says whose they are; nothing was "
@@ -88,6 +99,13 @@ def begin(store: Store, identity: str) -> None:
             raise Vanished(
                 store.address, "was begun by another ledger just now; nothing was stored"
             ) from None
+
+
+def holds_files(store: Store) -> bool:
+    """Whether anything lies there beside the name of a ledger, which another worker may be writing
+    at this moment.
+    """
+    return any(path != layout.IDENTITY_PATH for path in store.paths())
 
 
 def identity_file(identity: str) -> bytes:
@@ -127,6 +145,8 @@ def older(lacking: Sequence[str]) -> str:
 
 def lacks(store: Store, known: KnownHead) -> str | None:
     """Why an account's chain is not the one that the ledger knows, or None."""
+    if known.n == 0:
+        return None
     path = layout.chain_path(known.account, known.n)
     try:
         found = hashlib.sha256(store.read(path)).hexdigest()

@@ -172,7 +172,7 @@ def claim_archive(identity: str) -> None:
         named = vouching.named_ledger(bare)
         if named is not None:
             refuse_foreign(identity, named, where, _REBUILD)
-        elif next(iter(bare.paths()), None) is not None:
+        elif vouching.holds_files(bare):
             raise Foreign(
                 f"{where} holds files, but no {IDENTITY_PATH} that says whose they are; nothing "
                 f"was started; {_ARCHIVE_WAY_OUT}"
