@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, exists, or_, select, update
 
-from . import states, vouched
+from . import quarantine, states, vouched
 from .alert_causes import damaged, day_cause, spans_over
 from .alerts import close_alerts, open_alert
 from .database import Database, insert_into, now
 from .job import Job
 from .lost import Lost
-from .schema import calls, chain_heads, days, jobs, ledger, obligations
+from .schema import audit, chain_heads, days, jobs, ledger, obligations
 from .transitions import audited
 from .vouched import VouchedFile, VouchedReceipts
 
@@ -24,7 +24,6 @@ _DAY = timedelta(days=1)
 _ARCHIVED = (states.DAY_COMPLETE, states.DAY_DAMAGED)
 #: So many rows are named in one statement.
 _AT_ONCE = 500
-_KINDS = ("export.retrieve", "recording.download", "recording.collect")
 #: What the audit of the ledger itself says of its archive.
 _ARCHIVE = "archive"
 
@@ -78,29 +77,17 @@ class Archived:
 
     def anything(self) -> bool:
         """Whether this ledger ever stored a file in an archive, that it knows of."""
-        c, o = jobs.c, obligations.c
+        o = obligations.c
         sealed = o.kind.in_(("chain", "receipt")) & o.discharged_at.is_not(None)
-        kept = exists().where(calls.c.receipts > 0, calls.c.job_id == c.job_id) & ~exists().where(
-            o.job_id == c.job_id, o.kind == "receipt", o.discharged_at.is_(None)
-        )
-        looks = (
-            select(chain_heads.c.account),
-            select(days.c.day).where(days.c.manifest.is_not(None)),
-            select(o.id).where(sealed),
-            select(c.job_id).where(c.kind.in_(_KINDS), c.state == states.DONE),
-            select(c.job_id).where(c.kind == "certified_call.request", kept),
-        )
+        # What a rebuild found in the archive owed nothing to this ledger.
+        rebuilt = audit.c.job_id == select(ledger.c.identity).scalar_subquery()
+        rebuilt &= audit.c.to_state == quarantine.QUARANTINED
+        found = select(jobs.c.job_id).where(exists().where(rebuilt), jobs.c.state == states.DONE)
+        looks = (select(chain_heads.c.account), select(o.id).where(sealed), found)
         return self._database.read(
             lambda connection: any(
                 connection.execute(look.limit(1)).first() is not None for look in looks
             )
-        )
-
-    def accounts(self) -> list[str]:
-        """Every account of which a job was ever opened, in order."""
-        wanted = select(jobs.c.account).distinct().order_by(jobs.c.account)
-        return self._database.read(
-            lambda connection: [str(one) for one in connection.execute(wanted).scalars()]
         )
 
     def newest(self, account: str) -> Chained | None:

@@ -68,8 +68,8 @@ class KnownJob:
     result: dict[str, Any] | None = None
     call: KnownCall | None = None
     recording: KnownRecording | None = None
-    #: Files of an export beside its manifest: path and size in bytes.
-    archived: tuple[tuple[str, int], ...] = ()
+    #: Files of an export: path, and size in bytes where it is known.
+    archived: tuple[tuple[str, int | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

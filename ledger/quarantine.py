@@ -6,7 +6,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from . import states
 from .alerts import EVERY_ACCOUNT, QUARANTINE, Alert, close_alerts, open_alert
-from .call_outcomes import KIND, UNKNOWN, owe_decision, owe_receipt
+from .call_outcomes import KIND, UNKNOWN, owe_decision
 from .database import now
 from .job import COLUMNS, Job
 from .schema import calls, jobs, ledger
@@ -28,7 +28,7 @@ _REASON = (
     "sent now; look in the provider's panel, then: python -m worker resolve"
 )
 #: The words under which the audit of the ledger itself has the two changes.
-_QUARANTINED = "quarantined"
+QUARANTINED = "quarantined"
 _OPEN = "open"
 
 
@@ -66,8 +66,6 @@ def withhold(connection: Connection, job_id: str, before: str, *, by: str) -> Jo
     known = update(calls).where(calls.c.job_id == job_id).values(outcome=UNKNOWN)
     if not connection.execute(known).rowcount:
         connection.execute(insert(calls).values(job_id=job_id, outcome=UNKNOWN, receipts=0))
-    # Should this ledger be lost as well, the next one must not take the request for a new one.
-    owe_receipt(connection, job)
     owe_decision(connection, job)
     ended(connection, job, before, by=by, own_task=None)
     return job
@@ -102,7 +100,7 @@ def _mark(connection: Connection, *, quarantined: bool, by: str, why: str) -> No
         .returning(ledger.c.identity)
     ).scalar_one_or_none()
     if identity is not None:
-        change = (_OPEN, _QUARANTINED) if quarantined else (_QUARANTINED, _OPEN)
+        change = (_OPEN, QUARANTINED) if quarantined else (QUARANTINED, _OPEN)
         audited(connection, identity, change, by=by, why=why)
         if quarantined:
             said = f"the ledger is in quarantine ({why}): {MEANING}; {WAY_OUT}"

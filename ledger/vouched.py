@@ -110,10 +110,10 @@ def _ended(account: str, kind: str) -> Select[Any]:
 
 
 def _named(row: Row[Any], day: date | None) -> Iterator[VouchedFile]:
-    """The files that a job's result names, and those that a rebuild read in its manifest."""
+    """The files that a job's result names, and those that a rebuild read in its manifest. (Of a run
+    that this ledger saw, the manifest is among the files under the chain.)
+    """
     result = row.result or {}
-    if "manifest" in result:
-        yield VouchedFile(result["manifest"], None, row.job_id, day)
     if "path" in result:
         yield VouchedFile(result["path"], result.get("bytes"), row.job_id, day)
     for path, size in (row.work or {}).get("archived", []):

@@ -128,7 +128,10 @@ def _job(found: Manifest, path: str, day: date) -> KnownJob:
         request_id=shown,
         parameters=_parameters(found, day),
         queue=DUE,
-        archived=tuple((one["path"], one["bytes"]) for one in (*found.parts, *found.files)),
+        archived=(
+            (path, None),
+            *((one["path"], one["bytes"]) for one in (*found.parts, *found.files)),
+        ),
         **_end(found, path),
     )
 

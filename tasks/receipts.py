@@ -29,25 +29,22 @@ def keep_receipt(owed: Obligation) -> Stored:
     path = layout.receipt_path(job.account, month, job.job_id, known["number"])
     if known["sent_at"] is not None:
         return receipts.keep(store(), path, receipt)
-    return _keep_doubted(receipt, job, month, known["number"])
+    return _keep_decision(receipt, job, month, known["number"])
 
 
-def _keep_doubted(receipt: dict[str, Any], job: Job, month: date, number: int) -> Stored:
-    """Keep the receipt of a call that this ledger did not send. An earlier ledger may have, which
-    the archive knows better: a doubt adds nothing to its receipts, a decision follows the last.
+def _keep_decision(receipt: dict[str, Any], job: Job, month: date, number: int) -> Stored:
+    """Keep a decision about a call that this ledger did not send. An earlier ledger may have, and
+    left receipts under the numbers that this one begins with: the decision follows the last.
     """
-    is_decided = "decided" in receipt
     last = number + _MOST_TAKEN
     for one in range(number, last):
         path = layout.receipt_path(job.account, month, job.job_id, one)
         try:
             return receipts.keep(store(), path, receipt)
         except Contradiction:
-            if not is_decided:
-                return store().checksum(path)
-    return receipts.keep(
-        store(), layout.receipt_path(job.account, month, job.job_id, last), receipt
-    )
+            continue
+    path = layout.receipt_path(job.account, month, job.job_id, last)
+    return receipts.keep(store(), path, receipt)
 
 
 def _receipt(job: Job, known: dict[str, Any]) -> dict[str, Any]:

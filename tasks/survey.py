@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archive import manifest
-from archive.errors import Missing
 from ledger.job import iso
 from providers.vonage import Vonage
 
@@ -52,16 +51,11 @@ def refuse_unsettled(attempt: Attempt, vonage: Vonage) -> None:
 
 
 def _archived_before(attempt: Attempt) -> bool:
-    # A later generation fetches singly what is not archived; where nothing is, or nothing of it is
-    # there any more, an export is better.
+    # A later generation fetches singly what is not archived; where nothing is, an export is better.
     if "day" not in attempt.job.parameters:
         return False
     known = manifest.latest(store(), attempt.job.account, runs.folder_day(attempt.job))
     if known is None or known["archived"] == 0:
         return False
-    there = runs.Presence(known)
-    try:
-        lines = manifest.lines(store(), known)
-        return any(not line.get("missing") and there.holds(line["path"]) for line in lines)
-    except Missing:
-        return False
+    # Without its list nobody knows what that generation archived.
+    return store().exists(known["recordings"]["path"])

@@ -49,8 +49,8 @@ def owes_nothing(calls: CallHouse) -> None:
 def test_a_decision_made_in_quarantine_is_known_to_the_next_ledger(
     deploy: Deploy, simulators: Simulators
 ) -> None:
-    """The ledger is lost, and calls that the next one does not know are decided in its quarantine,
-    or left undecided. That ledger is lost too: sent again after the quarantine, none is placed.
+    """The ledger is lost, and calls that the next one does not know are decided in its quarantine.
+    That ledger is lost too: sent again after the quarantine, none is placed.
     """
     calls = call_house(deploy, simulators)
     with calls.house.producer() as app:
@@ -60,8 +60,8 @@ def test_a_decision_made_in_quarantine_is_known_to_the_next_ledger(
         lose_the_ledger(calls)
 
         calls.house.worker("second")
-        for request_id in ("placed", "not_placed", "undecided"):
-            assert told(calls, app, request_id.replace("_", "-")) == "Uncertain"
+        for request_id in ("placed", "not-placed"):
+            assert told(calls, app, request_id) == "Uncertain"
         for request_id, outcome in (("placed", "--placed"), ("not-placed", "--not-placed")):
             done = calls.house.run("resolve", request_id, outcome, *WHO)
             assert done.returncode == 0, done.stderr
@@ -71,8 +71,8 @@ def test_a_decision_made_in_quarantine_is_known_to_the_next_ledger(
 
         lift(calls)
         calls.house.worker("third")
-        ends = {name: told(calls, app, name) for name in ("placed", "not-placed", "undecided")}
-        assert ends == {"placed": "done", "not-placed": "Rejected", "undecided": "Uncertain"}
+        ends = {name: told(calls, app, name) for name in ("placed", "not-placed")}
+        assert ends == {"placed": "done", "not-placed": "Rejected"}
         job = calls.in_state("placed", states.DONE)
         assert "decided by ana" in str(job.reason)
         assert calls.placed() == 1
@@ -80,12 +80,11 @@ def test_a_decision_made_in_quarantine_is_known_to_the_next_ledger(
         owes_nothing(calls)
 
 
-def test_a_restored_ledger_s_doubt_does_not_stand_against_the_archive(
+def test_a_decision_of_a_restored_ledger_follows_the_receipts_of_the_archive(
     deploy: Deploy, simulators: Simulators
 ) -> None:
     """A call was placed after the copy was made: asked for again, it is in doubt for the copy, and
-    the archive has its receipt. The doubt replaces nothing and is no contradiction; a decision
-    about it follows the receipt.
+    the archive has its receipt. A decision about it follows that receipt, and is no contradiction.
     """
     calls = call_house(deploy, simulators)
     with calls.house.producer() as app:
