@@ -60,11 +60,11 @@ class Watch:
         self._round = 0
         self._compared_at: float | None = None
 
-    def look(self) -> None:
-        """One round. Raises LedgerError."""
+    def look(self) -> bool:
+        """One round; whether the archive was there. Raises LedgerError."""
         number, self._round = self._round, self._round + 1
         if "://" in settings().archive_url and number % _BUCKET_ROUNDS:
-            return
+            return False
         try:
             vouching.refuse_other(bare_store(), ledger())
             lacking = vouching.shorter(bare_store(), ledger())
@@ -72,14 +72,15 @@ class Watch:
                 raise Vanished(bare_store().address, vouching.older(lacking))
         except StoreRefused as error:
             archive_alerts.refused(error)
-            return
+            return False
         except (ArchiveError, StoreAway, OSError) as error:
             _log.warning("whether the archive is there is not known: %s", error)
-            return
+            return False
         ledger().alerts.close(archive_alerts.VANISHED)
         archive_alerts.close_mended(store())
         if self._is_due(number):
             self._compare()
+        return True
 
     def _is_due(self, number: int) -> bool:
         """Whether every file is looked for now: at this process' first look; once a day in one

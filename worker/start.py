@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -49,6 +50,8 @@ _REBUILD = (
     f"{_ARCHIVE_WAY_OUT}; if that ledger is lost, let EARWITNESS_LEDGER_URL name an empty one and "
     "run: python -m worker rebuild"
 )
+#: Set while it is not known whether the ledger is older than its archive, which does not answer.
+comparison_owed = threading.Event()
 #: An archive that is away is asked again so soon.
 _AGAIN_SECONDS = 1.0
 REDIS_WAY_OUT = (
@@ -148,8 +151,10 @@ def notice_older_ledger() -> None:
     """
     try:
         unknown = comparing.unknown_files()
+        comparison_owed.clear()
     except (ArchiveError, OSError, StoreAway) as error:
         _log.warning("whether the ledger is older than the archive is not known: %s", error)
+        comparison_owed.set()
         unknown = []
     if unknown:
         sentence = comparing.said(unknown)

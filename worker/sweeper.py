@@ -27,7 +27,7 @@ from tasks.message import BROKER_AWAY, publish
 from tasks.resources import ledger, spool, stopping
 
 from .pulse import pulse
-from .start import claim_redis
+from .start import claim_redis, comparison_owed, notice_older_ledger
 
 _log = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ class Sweeper(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Begin."""
         rounds = Rounds(parent.app, slots=parent.concurrency or 1)
-        watch = Watch().look
-        for name, act in (("sweeper", rounds.sweep), ("alerts", deliver_due), ("archive", watch)):
+        acts = (("sweeper", rounds.sweep), ("alerts", deliver_due), ("archive", rounds.watch))
+        for name, act in acts:
             thread = threading.Thread(
                 target=repeated, args=(act, self._stop), name=f"earwitness-{name}", daemon=True
             )
@@ -90,11 +90,17 @@ class Rounds:
 
     def __init__(self, app: Any, *, slots: int) -> None:
         self._app = app
+        self._watch = Watch()
         self._identity = ledger().identity.identity()
         self._room = {
             DUE: _HINTS_PER_SLOT * slots,
             DOWNLOADS: _HINTS_PER_SLOT * settings().transfers_per_worker,
         }
+
+    def watch(self) -> None:
+        """Look after the archive; what a start could not ask it is asked as soon as it answers."""
+        if self._watch.look() and comparison_owed.is_set():
+            notice_older_ledger()
 
     def sweep(self) -> None:
         """One round: the dead, what is owed, then hints."""
