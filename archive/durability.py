@@ -28,13 +28,19 @@ def make_folder(folder: Path, below: Path | None = None) -> None:
     """Create `folder` and what leads to it where absent, and make each name durable.
 
     A folder that is there may be one whose maker was killed before its name was durable: so names
-    `below` a folder are made so once by each process that meets them.
+    `below` a folder are made so once by each process that meets them. That folder itself is never
+    made: where it is gone, its disk is not mounted any more. Raises OSError.
     """
     is_below = below is not None and below in folder.parents
     if folder.is_dir() and (folder in _durable or not is_below):
         return
+    if folder == below:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
     make_folder(folder.parent, below)
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
     flush_folder(folder.parent)
     if is_below:
         _durable.add(folder)

@@ -58,3 +58,21 @@ class StoreAway(Exception):
 
 class StoreRefused(StoreAway):
     """The storage answers, but will not serve: somebody has to give it a bucket or a permission."""
+
+
+class Vanished(StoreRefused):
+    """What lies at the archive's address is not the archive that should lie there: somebody has to
+    mount it, or correct its address.
+    """
+
+
+class Unwritable(StoreRefused):
+    """The storage refuses to write at one place: `place` is that path, or the archive's address.
+
+    Somebody has to mend permissions, or what stands in the way.
+    """
+
+    def __init__(self, address: str, reason: str, place: str) -> None:
+        super().__init__(address, reason)
+        self.args = (address, reason, place)
+        self.place = place

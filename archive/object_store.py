@@ -141,22 +141,26 @@ class ObjectStore:
 
         Raises StoreRefused where they come in another order: much would be taken for missing.
         """
+        return (path for path, _ in self.sizes(prefix))
+
+    def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """The same, with each object's size in bytes."""
         folder, _, _ = prefix.rpartition("/")
         if folder:
             parts_of(folder)
         last = ""
-        for path in self._listed(folder):
+        for path, size in self._listed(folder):
             if path <= last:
                 raise StoreRefused(self._address, "lists its objects unsorted, which S3 does not")
             last = path
             if path.startswith(prefix) and not path.startswith(f"{INCOMING}/"):
-                yield path
+                yield path, size
 
     def gives_names_once(self) -> bool:
         """See `Store.gives_names_once`. One small object stays for the next trial."""
         return not (self._put(_TRIAL, b"a trial") and self._put(_TRIAL, b"a second trial"))
 
-    def _listed(self, folder: str) -> Iterator[str]:
+    def _listed(self, folder: str) -> Iterator[tuple[str, int]]:
         listed = iter(obstore.list(self._bucket, prefix=folder or None, chunk_size=1000))
         while True:
             with understood(self._address):
@@ -165,7 +169,7 @@ class ObjectStore:
                 return
             for meta in chunk:
                 if meta["size"] or self._is_file(meta["path"]):
-                    yield meta["path"]
+                    yield meta["path"], meta["size"]
 
     def _is_file(self, listed: str) -> bool:
         """Whether an empty object is one. A console's "folder" has a name that ends with a slash,

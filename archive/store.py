@@ -15,7 +15,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,9 +43,12 @@ _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.
 class DirectoryStore:
     """An archive in a directory. Any number of processes may use the same one at once."""
 
-    def __init__(self, root: Path) -> None:
-        """Open the archive under `root`, which is created with the first file stored."""
+    def __init__(self, root: Path, *, begins: bool = True) -> None:
+        """Open the archive under `root`. Where it `begins` one, `root` is created with the first
+        file stored; else nothing is stored where `root` is gone.
+        """
         self.root = root
+        self._begins = begins
 
     @property
     def address(self) -> str:
@@ -131,7 +134,18 @@ class DirectoryStore:
         folder, _, _ = prefix.rpartition("/")
         if folder:
             self._full(folder)
-        return self._walk(folder, prefix)
+        return (path for path, _ in self._walk(folder, prefix))
+
+    def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """The same, with each file's size in bytes."""
+        folder, _, _ = prefix.rpartition("/")
+        if folder:
+            self._full(folder)
+        for path, entry in self._walk(folder, prefix):
+            try:
+                yield path, entry.stat(follow_symlinks=False).st_size
+            except FileNotFoundError:
+                continue
 
     def gives_names_once(self) -> bool:
         """See `Store.gives_names_once`. What it writes is no part of the archive, and removed."""
@@ -146,22 +160,22 @@ class DirectoryStore:
             shutil.rmtree(folder, ignore_errors=True)
         return False
 
-    def _walk(self, folder: str, prefix: str) -> Iterator[str]:
+    def _walk(self, folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         try:
-            with os.scandir(self.root / folder) as entries:
-                names = sorted(
-                    entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "")
-                    for entry in entries
-                )
+            with os.scandir(self.root / folder) as found:
+                entries = {
+                    entry.name + ("/" if entry.is_dir(follow_symlinks=False) else ""): entry
+                    for entry in found
+                }
         except (FileNotFoundError, NotADirectoryError):
             return
-        for name in names:
+        for name in sorted(entries):
             path = f"{folder}/{name}" if folder else name
             if path == INCOMING + "/":
                 continue
             if not name.endswith("/"):
                 if path.startswith(prefix):
-                    yield path
+                    yield path, entries[name]
             elif path.startswith(prefix) or prefix.startswith(path):
                 yield from self._walk(path[:-1], prefix)
 
@@ -193,18 +207,20 @@ class DirectoryStore:
     @contextmanager
     def _temporary(self, path: str) -> Iterator[Path]:
         incoming = self.root / INCOMING
-        make_folder(incoming)
-        _remove_abandoned(incoming)
         temporary = incoming / f"{int(time.time())}-{secrets.token_hex(16)}"
         try:
             with full_disk(path, "the archive's disk is full; nothing was stored; make room"):
+                make_folder(incoming, None if self._begins else self.root)
+                _remove_abandoned(incoming)
                 yield temporary
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, *, begins: bool = True) -> Store:
     """The archive that `url` names: the absolute path of a directory, or `s3://bucket/prefix`.
+    Where it `begins` one, a directory that is not there is made with the first file.
 
     Raises ValueError where the archive would lie elsewhere, or the bucket's settings in the
     environment make no sense.
@@ -221,8 +237,11 @@ def open_store(url: str) -> Store:
             "s3://bucket/prefix"
         )
     if not Path(url).is_absolute():
-        raise ValueError(f"the archive's path {url!r} is not absolute")
-    return DirectoryStore(Path(url))
+        raise ValueError(
+            f"an archive cannot lie under {url!r}, which is no absolute path; give that of a "
+            "directory or s3://bucket/prefix"
+        )
+    return DirectoryStore(Path(url), begins=begins)
 
 
 def _link_or_copy(source: Path, temporary: Path, on_bytes: Callable[[int], None] | None) -> None:

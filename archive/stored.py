@@ -86,6 +86,9 @@ class Store(Protocol):
         for files that are being stored never shows.
         """
 
+    def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """Every path as `paths` gives it, with the file's size in bytes."""
+
     def gives_names_once(self) -> bool:
         """Try it: whether the second of two files that are created under one name is refused.
 

@@ -21,6 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 _DATABASE = re.compile(r"(/\d*)?")
 #: Celery's result backend puts "_" after a prefix that ends otherwise, and kombu does not.
 _KEY_PREFIX = re.compile(r"[A-Za-z0-9._:-]{0,63}[._:-]")
+#: What begins like the address of another store: `file:`, `gs://`, `S3://`, `s3:/bucket`, `s3//`.
+_LIKE_A_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(:|//)")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ARCHIVE = "name a directory or s3://bucket/prefix"
 _REDIS = 'write it like "redis://127.0.0.1:6379/0", "rediss://..." or "unix:///run/redis.sock?db=0"'
 _LEDGER = 'write it like "sqlite:///var/ledger.sqlite3" or "postgresql://user:password@host/name"'
 
@@ -116,15 +120,32 @@ def _sqlite_address(rest: str) -> str:
     return f"sqlite:///{_local(Path(file))}{question}{query}"
 
 
+def is_like_an_address(named: str) -> bool:
+    """Whether an archive's name begins as the address of a store does, and not as a path: taken for
+    a folder, a mistyped address would become an empty archive below the project's root.
+    """
+    return _LIKE_A_SCHEME.match(named) is not None
+
+
 def _archive_address(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        if not url.strip():
-            raise ValueError("is empty; name a directory or s3://bucket/prefix")
+    if not url.strip():
+        raise ValueError(f"is empty; {_ARCHIVE}")
+    if url != url.strip() or not url.isprintable():
+        raise ValueError(f"holds a blank at one of its ends, or a control character; {_ARCHIVE}")
+    if not is_like_an_address(url):
         return str(_local(Path(url)))
-    if scheme != "s3" or not rest.partition("/")[0]:
-        raise ValueError("is no address of an archive; name a directory or s3://bucket/prefix")
-    return url.rstrip("/")
+    bucket, slash, prefix = url.removeprefix("s3://").partition("/")
+    if not url.startswith("s3://") or not bucket:
+        raise ValueError(
+            f"is no address of an archive; {_ARCHIVE}, or, for a directory whose name looks like "
+            "an address, its whole path"
+        )
+    if not _BUCKET.fullmatch(bucket) or set(prefix) & set("?#\\"):
+        raise ValueError(
+            f"names no bucket and prefix; {_ARCHIVE}; credentials and options stand in variables "
+            "of their own (AWS_ACCESS_KEY_ID, AWS_REGION, AWS_ENDPOINT_URL)"
+        )
+    return f"s3://{bucket}{slash}{prefix}".rstrip("/")
 
 
 RedisAddress = Annotated[SecretStr, AfterValidator(_redis_address)]

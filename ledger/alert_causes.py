@@ -63,6 +63,17 @@ def given_up(account: str, first: str, last: str) -> Alert:
     return Alert(cause, DAY, account, message)
 
 
+def damaged(account: str, first: str, last: str, example: str) -> Alert:
+    """That files of complete days are gone from the archive."""
+    cause = day_cause(account, first if first == last else f"{first}..{last}")
+    message = (
+        f"days of account {account} from {first} to {last} are damaged: files of them are gone "
+        f"from the archive (for example {example}); give them back from a copy, or fetch them "
+        f"again: python -m worker export --account {account} --from {first} --to {last}"
+    )
+    return Alert(cause, DAY, account, message)
+
+
 def told(connection: Connection, job: Job, before: str, contradicts: str | None) -> None:
     """Open and close what the end of a job opens and closes. ``before`` is the state that it left;
     ``contradicts`` the path in the archive where something else stands than the job would keep.
@@ -89,14 +100,14 @@ def _over(connection: Connection, job: Job, before: str) -> None:
     causes = [f"{JOB}:{first}", late_cause(first)]
     if _is_day(job):
         causes = [day_cause(job.account, job.parameters["day"])]
-        causes += _exported_after_all(connection, job.account)
+        causes += spans_over(connection, job.account)
     if job.kind in _SIGNED_IN and before in (states.RUNNING, states.SENDING):
         causes.append(credentials_cause(job.account))
     close_alerts(connection, causes)
 
 
-def _exported_after_all(connection: Connection, account: str) -> list[str]:
-    """The causes that days in a row were given up, of which none is any more."""
+def spans_over(connection: Connection, account: str) -> list[str]:
+    """The causes that days in a row were given up or damaged, of which none is any more."""
     c = alerts.c
     open_causes = connection.execute(
         select(c.cause).where(c.kind == DAY, c.account == account, c.closed_at.is_(None))
@@ -105,16 +116,16 @@ def _exported_after_all(connection: Connection, account: str) -> list[str]:
     return [
         cause
         for cause, (first, many, last) in spans.items()
-        if many and not _any_given_up(connection, account, first, last)
+        if many and not _any_lacks(connection, account, first, last)
     ]
 
 
-def _any_given_up(connection: Connection, account: str, first: str, last: str) -> bool:
+def _any_lacks(connection: Connection, account: str, first: str, last: str) -> bool:
     bounds = date.fromisoformat(first), date.fromisoformat(last)
     lacking = select(days.c.day).where(
         days.c.account == account,
         days.c.day.between(*bounds),
-        days.c.state == states.DAY_GAVE_UP,
+        days.c.state.in_((states.DAY_GAVE_UP, states.DAY_DAMAGED)),
     )
     return connection.execute(lacking.limit(1)).first() is not None
 

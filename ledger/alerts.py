@@ -29,10 +29,12 @@ CREDENTIALS = "credentials"
 CONTRADICTION = "contradiction"
 VERIFICATION = "verification"
 QUARANTINE = "quarantine"
+ARCHIVE = "archive"
 MESSAGE = "message"
 
 #: All of them.
 KINDS = (
+    ARCHIVE,
     CONTRADICTION,
     CREDENTIALS,
     DAY,

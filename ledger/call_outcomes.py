@@ -14,7 +14,7 @@ from . import states
 from .alert_causes import decision_cause
 from .alerts import DECISION, Alert, open_alert
 from .database import now
-from .job import COLUMNS, Job
+from .job import COLUMNS, Job, iso
 from .obligations import owe
 from .schema import calls, jobs
 from .transitions import ended
@@ -104,16 +104,14 @@ def decided(connection: Connection, job: Job, *, placed: bool, by: str, note: st
     ).one_or_none()
     if row is None:
         return None
-    sent_at = connection.execute(
-        update(calls)
-        .where(calls.c.job_id == job.job_id)
-        .values(outcome=RESOLVED)
-        .returning(calls.c.sent_at)
+    decided_at = connection.execute(
+        update(calls).where(calls.c.job_id == job.job_id).values(outcome=RESOLVED).returning(now())
     ).scalar_one()
     after = Job.of(row)
-    if sent_at is not None:
-        said = "placed" if placed else "not placed"
-        owe_receipt(connection, after, decided=said, by=by, note=note)
+    said = "placed" if placed else "not placed"
+    # Every decision, one about a call of which this ledger knows no sending too: the next ledger
+    # that is rebuilt from the archive learns of it by the receipt alone.
+    owe_receipt(connection, after, decided=said, by=by, note=note, decided_at=iso(decided_at))
     ended(connection, after, states.NEEDS_DECISION, by=by, own_task=None)
     return after
 
@@ -159,7 +157,7 @@ def forget_sending(connection: Connection, job_id: str) -> None:
     )
 
 
-def owe_receipt(connection: Connection, job: Job, **decision: str) -> None:
+def owe_receipt(connection: Connection, job: Job, **decision: str | None) -> None:
     """Owe the receipt of what is known now; the obligation holds everything that the receipt will
     say beside the request itself, so that whoever writes it writes the same bytes.
     """

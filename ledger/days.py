@@ -14,6 +14,7 @@ from .alert_causes import given_up
 from .alerts import open_alert
 from .database import Database, insert_into, now
 from .job import Job
+from .lost import Lost
 from .requests import Request, insert_job
 from .schema import days, jobs
 from .transitions import find
@@ -118,7 +119,9 @@ class Days:
         generation, whatever its age and however often it was tried this night. ``earlier`` are
         days that the plan has not come to yet: inserted as the plan would, and opened by it.
         """
-        unfinished = days.c.state.in_((states.DAY_DUE, states.DAY_INCOMPLETE, states.DAY_GAVE_UP))
+        unfinished = days.c.state.in_(
+            (states.DAY_DUE, states.DAY_INCOMPLETE, states.DAY_GAVE_UP, states.DAY_DAMAGED)
+        )
 
         def work(connection: Connection) -> Opened:
             _insert_all(connection, day.account, earlier)
@@ -212,7 +215,9 @@ def _openable(night: date, catchup_days: int) -> tuple[ColumnElement[bool], ...]
     either unfinished or complete but to be listed again (on the next night, and on the last).
     """
     # Given up within the nights that catch up: a clock that was ahead took it for too old.
-    unfinished = days.c.state.in_((states.DAY_DUE, states.DAY_INCOMPLETE, states.DAY_GAVE_UP))
+    unfinished = days.c.state.in_(
+        (states.DAY_DUE, states.DAY_INCOMPLETE, states.DAY_GAVE_UP, states.DAY_DAMAGED)
+    )
     oldest = date.fromordinal(night.toordinal() - catchup_days)
     look_again = or_(days.c.listings == 1, days.c.day == oldest)
     complete = (days.c.state == states.DAY_COMPLETE) & look_again
@@ -233,13 +238,22 @@ def _advance(
     allowed: tuple[ColumnElement[bool], ...],
     opening: _Opening,
 ) -> Opened | None:
+    damaged = days.c.state == states.DAY_DAMAGED
+    mine = (days.c.account == account, days.c.day == day)
+    lost = connection.execute(
+        select(days.c.lost).where(*mine, days.c.lost.is_not(None)).with_for_update(key_share=True)
+    ).scalar_one_or_none()
     row = connection.execute(
         update(days)
-        .where(days.c.account == account, days.c.day == day, *allowed)
+        .where(*mine, *allowed)
         .values(
             state=states.DAY_RUNNING,
             generation=days.c.generation + 1,
             planned_on=opening.night,
+            # What completed a damaged day does so no more, whatever becomes of this generation.
+            completed_by=case((damaged, None), else_=days.c.completed_by),
+            listings=case((damaged, 0), else_=days.c.listings),
+            lost=Lost.of(lost).exported_again().stored(),
         )
         .returning(*_COLUMNS)
     ).one_or_none()

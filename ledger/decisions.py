@@ -45,11 +45,13 @@ class Decisions:
 
         return self._database.write(work)
 
-    def again(self, job_id: str, *, by: str, note: str) -> tuple[Job, int | None]:
-        """Open the work of a failed or cancelled job once more, as a job of its own: an end is
-        never left. Its request id is the old one with ``#2``, ``#3`` and so on, which no caller can
-        use. Asking again while it is open gives the same job. Returns it and the number of its
-        first hint.
+    def again(
+        self, job_id: str, *, by: str, note: str, is_lost: bool = False
+    ) -> tuple[Job, int | None]:
+        """Open the work of a failed or cancelled job once more, or of one that was done and whose
+        files are gone (``is_lost``), as a job of its own: an end is never left. Its request id is
+        the old one with ``#2``, ``#3`` and so on, which no caller can use. Asking again while it is
+        open gives the same job. Returns it and the number of its first hint.
 
         Raises NoSuchJob, and NotPossible when the job has not failed, or is a certified call.
         """
@@ -62,7 +64,8 @@ class Decisions:
                 )
             base = _base(connection, job)
             newest = _newest(connection, job, base)
-            if newest.state not in (states.FAILED, states.CANCELLED):
+            repeatable = (states.FAILED, states.CANCELLED, *((states.DONE,) if is_lost else ()))
+            if newest.state not in repeatable:
                 if newest.job_id == job.job_id:
                     raise NotPossible(f"not done: job {job_id} is {job.state}, not failed")
                 return newest, None

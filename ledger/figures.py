@@ -29,6 +29,7 @@ _NOT_COMPLETE = (
     states.DAY_RUNNING,
     states.DAY_INCOMPLETE,
     states.DAY_GAVE_UP,
+    states.DAY_DAMAGED,
 )
 
 
@@ -155,7 +156,7 @@ def _days() -> Select[Any]:
     c = days.c
     # A later try at a day is no reason to take it for whole: it lacks something until it does not.
     tried_again = and_(c.state == states.DAY_RUNNING, c.generation > 1, c.completed_by.is_(None))
-    missed = c.state.in_((states.DAY_INCOMPLETE, states.DAY_GAVE_UP))
+    missed = c.state.in_((states.DAY_INCOMPLETE, states.DAY_GAVE_UP, states.DAY_DAMAGED))
     lacking = case((or_(missed, tried_again), 1), else_=0).label("lacking")
     return (
         select(

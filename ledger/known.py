@@ -8,6 +8,20 @@ from typing import Any
 
 from .days import Day
 
+_REBUILT = "rebuilt/"
+
+
+def rebuilt_request_id(job_id: str) -> str:
+    """What stands for the request id of a job of which the archive tells no request id. A caller
+    cannot use it, since it holds a slash.
+    """
+    return f"{_REBUILT}{job_id}"
+
+
+def is_rebuilt(request_id: str) -> bool:
+    """Whether it stands for a request id that nobody knows."""
+    return request_id.startswith(_REBUILT)
+
 
 @dataclass(frozen=True, slots=True)
 class KnownCall:
@@ -54,6 +68,8 @@ class KnownJob:
     result: dict[str, Any] | None = None
     call: KnownCall | None = None
     recording: KnownRecording | None = None
+    #: Files of an export: path, and size in bytes where it is known.
+    archived: tuple[tuple[str, int | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

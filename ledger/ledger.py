@@ -7,6 +7,7 @@ import socket
 
 from .accounts import Accounts
 from .alerts import Alerts
+from .archived import Archived
 from .calls import Calls
 from .database import Database
 from .days import Days
@@ -58,6 +59,7 @@ class Ledger:
         self.jobs = Reading(self.database)
         self.rebuilding = Rebuilding(self.database)
         self.future_times = FutureTimes(self.database, lease_seconds)
+        self.archived = Archived(self.database)
         self.worker = worker
 
     def figures(self, *, patience_seconds: float) -> Figures:

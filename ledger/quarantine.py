@@ -28,7 +28,7 @@ _REASON = (
     "sent now; look in the provider's panel, then: python -m worker resolve"
 )
 #: The words under which the audit of the ledger itself has the two changes.
-_QUARANTINED = "quarantined"
+QUARANTINED = "quarantined"
 _OPEN = "open"
 
 
@@ -100,7 +100,7 @@ def _mark(connection: Connection, *, quarantined: bool, by: str, why: str) -> No
         .returning(ledger.c.identity)
     ).scalar_one_or_none()
     if identity is not None:
-        change = (_OPEN, _QUARANTINED) if quarantined else (_QUARANTINED, _OPEN)
+        change = (_OPEN, QUARANTINED) if quarantined else (QUARANTINED, _OPEN)
         audited(connection, identity, change, by=by, why=why)
         if quarantined:
             said = f"the ledger is in quarantine ({why}): {MEANING}; {WAY_OUT}"

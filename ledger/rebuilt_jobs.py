@@ -41,7 +41,7 @@ def _inserted(connection: Connection, known: KnownJob, by: str) -> bool:
             task_id=known.job_id,
             fingerprint=fingerprint(known.parameters),
             fingerprint_version=FINGERPRINT_VERSION,
-            work={},
+            work={"archived": known.archived} if known.archived else {},
             attempts=0,
             takeovers=0,
             cancel_requested=False,

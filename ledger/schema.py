@@ -51,6 +51,7 @@ ledger = Table(
     Column("identity", String(36), primary_key=True),
     Column("created_at", Double, nullable=False),
     Column("quarantined", Boolean, nullable=False),
+    Column("archive_checked_at", Double),
 )
 
 jobs = Table(
@@ -215,8 +216,20 @@ days = Table(
     Column("completed_by", String(36)),
     Column("listings", Integer, nullable=False),
     Column("deleted_at", Double),
+    # Paths of its files that were found to be gone.
+    Column("lost", _JSON),
 )
 Index("ix_days_state", days.c.state)
+
+#: The newest entry of each account's chain, as it was when this ledger last lengthened or saw it.
+chain_heads = Table(
+    "chain_heads",
+    metadata,
+    Column("account", String(40), primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("noted_at", Double, nullable=False),
+)
 
 accounts = Table(
     "accounts",

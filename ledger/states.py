@@ -22,3 +22,5 @@ DAY_RUNNING = "running"
 DAY_COMPLETE = "complete"
 DAY_INCOMPLETE = "incomplete"
 DAY_GAVE_UP = "gave_up"
+#: It was complete, and files of it are gone from the archive.
+DAY_DAMAGED = "damaged"

@@ -18,11 +18,12 @@ from config.settings import settings
 from ledger import states
 from ledger.call_outcomes import KIND, PLACED, REFUSED, RESOLVED, UNKNOWN, UNSENT
 from ledger.job import job_id
-from ledger.known import KnownCall, KnownJob
+from ledger.known import KnownCall, KnownJob, rebuilt_request_id
 
 from .resources import store
 from .trusted import Trusted
 
+_PARAMETERS = ("country", "phone", "max_seconds", "company_name", "company_id")
 _LOOK = "look in the provider's panel, then: python -m worker resolve"
 
 
@@ -31,15 +32,15 @@ class Receipt(BaseModel):
 
     version_of_format: Literal[1] = Field(alias="schema")
     job_id: str
-    request_id: str
+    request_id: str | None
     account: str
-    country: str
-    phone: str
-    max_seconds: int
-    company_name: str
-    company_id: str
+    country: str | None
+    phone: str | None
+    max_seconds: int | None
+    company_name: str | None
+    company_id: str | None
     requested_at: AwareDatetime
-    sent_at: AwareDatetime
+    sent_at: AwareDatetime | None
     answered_at: AwareDatetime | None
     outcome: Literal["placed", "refused", "unknown", "resolved", "unsent"]
     platform_phone: str | None
@@ -49,6 +50,7 @@ class Receipt(BaseModel):
     decided: Literal["placed", "not placed"] | None = None
     by: str | None = None
     note: str | None = None
+    decided_at: AwareDatetime | None = None
 
 
 def receipt_paths(prefix: str, trusted: Trusted) -> Iterator[tuple[str, dict[int, str]]]:
@@ -94,7 +96,9 @@ def _read(alias: str, known: str, path: str, trusted: Trusted) -> Receipt | None
     except (ArchiveError, ValidationError, ValueError):
         trusted.refuse(path, "is not readable as a receipt")
         return None
-    named = job_id(alias, f"earwitness.{KIND}", receipt.request_id)
+    named = known
+    if receipt.request_id is not None:
+        named = job_id(alias, f"earwitness.{KIND}", receipt.request_id)
     if (receipt.account, receipt.job_id, known) != (alias, named, named):
         trusted.refuse(path, "speaks of another call than its name says")
         return None
@@ -103,25 +107,21 @@ def _read(alias: str, known: str, path: str, trusted: Trusted) -> Receipt | None
 
 def _from(receipt: Receipt, outcome: str, receipts: int, path: str) -> KnownJob:
     sent = receipt.sent_at
-    changed = receipt.answered_at or sent
+    changed = receipt.answered_at or sent or receipt.decided_at or receipt.requested_at
+    parameters = {name: getattr(receipt, name) for name in _PARAMETERS}
+    is_asked = receipt.request_id is not None
     return KnownJob(
         job_id=receipt.job_id,
         kind=KIND,
         account=receipt.account,
-        request_id=receipt.request_id,
-        parameters={
-            "country": receipt.country,
-            "phone": receipt.phone,
-            "max_seconds": receipt.max_seconds,
-            "company_name": receipt.company_name,
-            "company_id": receipt.company_id,
-        },
+        request_id=receipt.request_id or rebuilt_request_id(receipt.job_id),
+        parameters=parameters if is_asked else {},
         queue=DUE,
         created_at=receipt.requested_at.timestamp(),
         updated_at=changed.timestamp(),
         source=path,
         call=KnownCall(
-            sent_at=sent.timestamp(),
+            sent_at=None if sent is None else sent.timestamp(),
             answered_at=None if receipt.answered_at is None else receipt.answered_at.timestamp(),
             outcome=outcome,
             http_status=receipt.http_status,
@@ -129,7 +129,7 @@ def _from(receipt: Receipt, outcome: str, receipts: int, path: str) -> KnownJob:
             platform_phone=receipt.platform_phone,
             error_message=receipt.error_message,
             receipts=receipts,
-            reserved_on=_day(receipt.account, sent),
+            reserved_on=None if sent is None else _day(receipt.account, sent),
         ),
         **_end(receipt, outcome),
     )
@@ -185,7 +185,7 @@ def _lost(alias: str, known: str, paths: dict[int, str]) -> KnownJob:
         job_id=known,
         kind=KIND,
         account=alias,
-        request_id=f"rebuilt/{known}",
+        request_id=rebuilt_request_id(known),
         parameters={},
         queue=DUE,
         created_at=when,

@@ -15,7 +15,7 @@ from archive.store import Stored
 from config.queues import DOWNLOADS, DUE
 from ledger import states
 from ledger.job import job_id
-from ledger.known import KnownDay, KnownJob
+from ledger.known import KnownDay, KnownJob, rebuilt_request_id
 
 from . import retrieval
 from .archived_days import archived_day, gaps, settle_seconds
@@ -121,13 +121,17 @@ def _job(found: Manifest, path: str, day: date) -> KnownJob:
     }
     if found.window is None:
         return KnownJob(**common, **_retrieved(found))
-    shown = f"day:{found.day}#{found.generation}" if found.day else f"rebuilt/{found.job_id}"
+    shown = f"day:{found.day}#{found.generation}" if found.day else rebuilt_request_id(found.job_id)
     return KnownJob(
         **common,
         kind="export.run",
         request_id=shown,
         parameters=_parameters(found, day),
         queue=DUE,
+        archived=(
+            (path, None),
+            *((one["path"], one["bytes"]) for one in (*found.parts, *found.files)),
+        ),
         **_end(found, path),
     )
 
@@ -137,7 +141,7 @@ def _retrieved(found: Manifest) -> dict[str, Any]:
     stored = Stored(part["path"], part["bytes"], part["sha256"])
     return {
         "kind": "export.retrieve",
-        "request_id": f"rebuilt/{found.job_id}",
+        "request_id": rebuilt_request_id(found.job_id),
         "parameters": {"provider_job_id": part["provider_job_id"]},
         "queue": DOWNLOADS,
         "state": states.DONE,
@@ -205,7 +209,7 @@ def _damaged(folder: Folder, generations: dict[str, int], trusted: Trusted) -> I
             job_id=name,
             kind="export.run",
             account=folder.account,
-            request_id=shown or f"rebuilt/{name}",
+            request_id=shown or rebuilt_request_id(name),
             parameters={},
             queue=DUE,
             state=states.FAILED,

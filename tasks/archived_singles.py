@@ -12,7 +12,7 @@ from archive import layout
 from archive.errors import ArchiveError
 from config.queues import DOWNLOADS
 from ledger import states
-from ledger.known import KnownJob, KnownRecording
+from ledger.known import KnownJob, KnownRecording, rebuilt_request_id
 
 from .archived_exports import day_of, is_a_run_of
 from .resources import store
@@ -92,7 +92,7 @@ def _job(
         job_id=found.job_id,
         kind=kind,
         account=found.account,
-        request_id=f"rebuilt/{found.job_id}",
+        request_id=rebuilt_request_id(found.job_id),
         parameters=parameters,
         queue=DOWNLOADS,
         state=states.DONE,

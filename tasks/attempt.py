@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archive.errors import StoreAway
+from archive.guarded import refusal
 from config.logging import mask
 from config.settings import settings
 from ledger import states
@@ -17,6 +18,7 @@ from ledger.job import Job
 from ledger.leases import Lease
 from ledger.requests import Request
 
+from . import archive_alerts
 from .errors import Cancelled, JobError, Uncertain, stored
 from .message import publish_first
 from .resources import ledger, stopping
@@ -156,7 +158,15 @@ def _tried(attempt: Attempt, run: Run) -> Ended | Parts | Job:
         return run(attempt)
     except StoreAway as error:
         # Of no job is it the fault, however long it lasts: it waits, and goes on by itself.
+        archive_alerts.refused(error)
         raise Wait(str(error), attempt.patience("storage")) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A folder of ours, such as the spool's: the archive says its own errors.
+        found = refusal(str(settings().spool_dir), "", error)
+        archive_alerts.refused(found)
+        raise Wait(f"the disk: {found}", attempt.patience("storage")) from None
 
 
 def _postponed(attempt: Attempt, wait: Wait) -> Job:

@@ -13,7 +13,7 @@ from config.settings import settings
 from providers import errors as provider
 from providers.errors import ProviderError
 
-from . import errors, measures
+from . import archive_alerts, errors, measures
 from .alerts import credentials_accepted, credentials_refused
 from .attempt import Attempt, Wait
 from .resources import ledger
@@ -33,6 +33,7 @@ def consequences(attempt: Attempt, *, waits_for_credentials: bool) -> Iterator[N
     except ProviderError as error:
         _provider(attempt, error, waits_for_credentials=waits_for_credentials)
     except NoSpace as error:
+        archive_alerts.refused(error)
         raise Wait(f"the disk is full: {error}", settings().poll_max_seconds) from None
     except ArchiveError as error:
         if isinstance(error, Contradiction):

@@ -14,7 +14,7 @@ from ledger.errors import NotPossible
 from ledger.job import Job
 from ledger.requests import Request
 
-from . import errors, windows
+from . import archive_watch, errors, windows
 from .fields import utc_text
 from .resources import ledger, vonage_account
 
@@ -29,9 +29,9 @@ def open_day(
     task_id: str | None = None,
     timed: Callable[[Request], Request] = lambda request: request,
 ) -> tuple[Job, int | None]:
-    """Open the export of a day that somebody asks for, or join the one that runs or completed it.
-    What is opened runs under ``task_id``, the task that asks, and when ``timed`` says. The nightly
-    plan goes on after the
+    """Open the export of a day that somebody asks for, or join the one that runs or completed it,
+    as long as its files are in the archive. What is opened runs under ``task_id``, the task that
+    asks, and when ``timed`` says. The nightly plan goes on after the
     last day that is known, so those that it has not come to yet become known with this one.
 
     Raises InvalidArgument for a day that has not begun.
@@ -42,6 +42,8 @@ def open_day(
     today = windows.local_day(now, timezone)
     if day >= today:
         raise errors.InvalidArgument(f"not done: day: {windows.not_over(day, timezone)}")
+    if _may_lack_files(alias, day):
+        archive_watch.look_at_day(alias, day)
     return ledger().days.open(
         day_row(alias, day, gave_up=False),
         earlier=_earlier(account, day, now),
@@ -135,8 +137,21 @@ def _earlier(account: VonageAccount, day: date, now: datetime) -> list[Day]:
 
 
 def reopen(job: Job, *, by: str) -> tuple[Job, int | None]:
-    """The day's next generation after one that failed. Raises NotPossible where it did not."""
-    if job.state not in (states.FAILED, states.CANCELLED):
-        raise NotPossible(f"not done: job {job.job_id} is {job.state}, not failed")
+    """The day's next generation after one that failed, or whose files are gone from the archive.
+    Raises NotPossible where neither is so.
+    """
     day = date.fromisoformat(job.parameters["day"])
+    if job.state not in (states.FAILED, states.CANCELLED):
+        archive_watch.look_at_day(job.account, day)
+        (row,) = ledger().days.of(job.account, day, day)
+        if row.state != states.DAY_DAMAGED:
+            raise NotPossible(f"not done: job {job.job_id} is {job.state}, not failed")
     return open_day(job.account, day, by=by)
+
+
+def _may_lack_files(alias: str, day: date) -> bool:
+    """Whether anything was archived of a day, and no export of it is under way."""
+    return any(
+        row.generation and row.state != states.DAY_RUNNING
+        for row in ledger().days.of(alias, day, day)
+    )

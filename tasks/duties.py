@@ -17,7 +17,7 @@ from ledger.alerts import archive_contradiction
 from ledger.errors import LedgerAway
 from ledger.obligations import NOTIFY, Obligation
 
-from . import measures
+from . import archive_alerts, measures, vouching
 from .alerts import tell
 from .heads import heads
 from .notifications import ARCHIVE, Away, Sender
@@ -98,6 +98,7 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away)
         measures.obligations_tried.labels(kind, "failed").inc(len(ids))
         ledger().obligations.failed(ids, str(error))
         _log.warning("%s of %s is owed: %s", kind, account, error)
+        archive_alerts.refused(error)
         if isinstance(error, StoreAway):
             away[ARCHIVE] = str(error)
         if isinstance(error, Contradiction):
@@ -118,10 +119,12 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away)
 
 
 def _chain(account: str, batch: Sequence[Obligation]) -> None:
+    vouching.refuse_fork(store(), ledger(), account)
     entries = {one.payload["path"]: one.payload["sha256"] for one in batch}
     head = chain.append(
         store(), account, [{"path": path, "sha256": entries[path]} for path in sorted(entries)]
     )
+    ledger().archived.note_head(account, head.n, head.sha256)
     heads.noted(head)
     _log.info("chain head of %s: entry %d, %s", account, head.n, head.sha256)
 

@@ -6,10 +6,11 @@ import logging
 from typing import Any
 
 from config.logging import bind, of_task
+from ledger import states
 from ledger.errors import LedgerError, NotPossible
 from ledger.job import Job
 
-from . import days, errors
+from . import archive_watch, days, errors
 from .arguments import NameJob, ResolveJob, RetryJob
 from .front_door import plain_task
 from .message import publish_first
@@ -35,7 +36,7 @@ def cancel_job(asked: NameJob) -> dict[str, Any]:
 
 @plain_task("job.retry", RetryJob)
 def retry_job(asked: RetryJob) -> dict[str, Any]:
-    """Have a failed or cancelled job done once more, as a job of its own: that job."""
+    """Have a job done once more that failed, was cancelled or lost its files: the new job."""
     try:
         return retry(_meant(asked), by=asked.by, note=asked.note).shown()
     except NotPossible as error:
@@ -60,12 +61,13 @@ def resolve(job: Job, *, placed: bool, by: str, note: str) -> Job:
 def retry(job: Job, *, by: str, note: str) -> Job:
     """Open the job's work once more; a day's export as the day's next generation.
 
-    Raises ledger.errors.NotPossible where the job has not failed.
+    Raises ledger.errors.NotPossible where the job has not failed, and its files are not gone.
     """
     if "day" in job.parameters and job.kind == "export.run":
         opened, number = days.reopen(job, by=f"{by}: {note}")
     else:
-        opened, number = ledger().decisions.again(job.job_id, by=by, note=note)
+        is_lost = job.state == states.DONE and archive_watch.is_lost(job)
+        opened, number = ledger().decisions.again(job.job_id, by=by, note=note, is_lost=is_lost)
     if number is not None:
         publish_first(opened, number)
     return opened

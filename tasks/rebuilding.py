@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from archive import layout
+from archive import chain, layout
 from archive.errors import ArchiveError
 from ledger import states
 from ledger.errors import NotPossible
@@ -86,6 +86,8 @@ def rebuild(
         for known in ledger().rebuilding.take(some, by=by):
             done.count(known)
     done.not_taken = {**trusted.damaged, **trusted.refused}
+    for alias in trusted.accounts:
+        _note_head(alias)
     if not restored:
         ledger().rebuilding.finish(identity, by=by)
     return done
@@ -101,6 +103,16 @@ def archived_identity() -> str:
             "nothing was changed; see EARWITNESS_ARCHIVE_URL, or give back that file from a copy"
         ) from None
     return str(named)
+
+
+def _note_head(alias: str) -> None:
+    """From now on the ledger vouches for as much of the chain as is there."""
+    try:
+        head = chain.head(store(), alias)
+    except ArchiveError:
+        return  # a damaged entry, of which was told
+    if head is not None:
+        ledger().archived.note_head(alias, head.n, head.sha256)
 
 
 def _found(trusted: Trusted) -> Iterator[Known]:

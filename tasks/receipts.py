@@ -2,37 +2,62 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from archive import layout, receipts
+from archive.errors import Contradiction
 from archive.store import Stored
 from ledger.job import Job, iso
+from ledger.known import is_rebuilt
 from ledger.obligations import Obligation
 
 from .resources import ledger, store
+
+#: So many further numbers are tried for a decision.
+_MOST_TAKEN = 100
 
 
 def keep_receipt(owed: Obligation) -> Stored:
     """Write the receipt that is owed. Raises ArchiveError, OSError, StoreAway."""
     job = ledger().jobs.job(owed.job_id)
     known = owed.payload
-    month = datetime.fromtimestamp(known["sent_at"], UTC).date()
+    # Of a call whose sending nobody noted, the month in which it was asked for.
+    when = job.created_at if known["sent_at"] is None else known["sent_at"]
+    month = datetime.fromtimestamp(when, UTC).date()
+    receipt = _receipt(job, known)
     path = layout.receipt_path(job.account, month, job.job_id, known["number"])
-    return receipts.keep(store(), path, _receipt(job, known))
+    if known["sent_at"] is not None:
+        return receipts.keep(store(), path, receipt)
+    return _keep_decision(receipt, job, month, known["number"])
+
+
+def _keep_decision(receipt: dict[str, Any], job: Job, month: date, number: int) -> Stored:
+    """Keep a decision about a call that this ledger did not send. An earlier ledger may have, and
+    left receipts under the numbers that this one begins with: the decision follows the last.
+    """
+    last = number + _MOST_TAKEN
+    for one in range(number, last):
+        path = layout.receipt_path(job.account, month, job.job_id, one)
+        try:
+            return receipts.keep(store(), path, receipt)
+        except Contradiction:
+            continue
+    path = layout.receipt_path(job.account, month, job.job_id, last)
+    return receipts.keep(store(), path, receipt)
 
 
 def _receipt(job: Job, known: dict[str, Any]) -> dict[str, Any]:
     names = ("country", "phone", "max_seconds", "company_name", "company_id")
     later = ("platform_phone", "error_message", "http_status", "answer")
-    decision = ("decided", "by", "note")
+    decision = ("decided", "by", "note", "decided_at")
     return {
         "schema": 1,
         "job_id": job.job_id,
-        "request_id": job.request_id,
+        "request_id": None if is_rebuilt(job.request_id) else job.request_id,
         "account": job.account,
         "provider": "gsmblockchain",
-        **{name: job.parameters[name] for name in names},
+        **{name: job.parameters.get(name) for name in names},
         "requested_at": iso(job.created_at),
         "sent_at": iso(known["sent_at"]),
         "answered_at": iso(known["answered_at"]),

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from archive import layout, manifest, zips
-from archive.errors import Contradiction, Damaged, Dangerous
+from archive.errors import Contradiction, Damaged, Dangerous, Missing
 from archive.reconciliation import Reconciliation
 from archive.store import Stored
 from ledger import states
@@ -121,17 +121,17 @@ def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> dict[str, Any]
     )
     if known is None:
         return None
-    there: dict[str, bool] = {}
-    for line in manifest.lines(store(), known):
-        if line.get("missing"):
-            continue
-        path = line["path"]
-        if path not in there:
-            there[path] = store().exists(path)
-        if there[path]:
-            place: dict[str, Any] = {key: line[key] for key in _PLACE if key in line}
-            reconciliation.earlier(line["id"], place)
-    return {**known, "complete": known["complete"] and all(there.values())}
+    there = runs.Presence(known)
+    try:
+        for line in manifest.lines(store(), known):
+            if not line.get("missing") and there.holds(line["path"]):
+                place: dict[str, Any] = {key: line[key] for key in _PLACE if key in line}
+                reconciliation.earlier(line["id"], place)
+    except Missing as error:
+        # The list of what that generation archived is gone: what it lists is fetched once more.
+        _log.warning("what an earlier generation has archived is not known: %s", error)
+        return None
+    return {**known, "complete": known["complete"] and there.is_whole}
 
 
 def _fill_gaps(attempt: Attempt, vonage: Vonage, reconciliation: Reconciliation) -> None:

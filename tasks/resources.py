@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from functools import cache
 
+from archive.guarded import Guarded
 from archive.spool import Spool
 from archive.store import Store, open_store
 from archive.zips import Limits
@@ -12,6 +13,7 @@ from config.accounts import Account, GsmblockchainAccount, VoipnowAccount, Vonag
 from config.settings import ConfigurationError, settings
 from ledger.ledger import Ledger
 
+from . import vouching
 from .errors import InvalidArgument
 
 #: Set when this process is told to stop: a transfer then gives its lease back at the next chunk.
@@ -26,11 +28,24 @@ def ledger() -> Ledger:
 
 @cache
 def store() -> Store:
-    """The archive that the settings name. Raises ConfigurationError where what the environment says
-    of its bucket makes no sense.
+    """The archive that the settings name, as long as it is this ledger's. Raises ConfigurationError
+    where what the environment says of its bucket makes no sense.
     """
+    bare = bare_store()
+    return Guarded(
+        _opened(begins=False),
+        lambda _, writing: vouching.assure(bare, ledger(), writing=writing),
+    )
+
+
+def bare_store() -> Store:
+    """Whatever lies where the settings say that the archive does. Raises ConfigurationError."""
+    return _opened(begins=True)
+
+
+def _opened(*, begins: bool) -> Store:
     try:
-        return open_store(settings().archive_url)
+        return open_store(settings().archive_url, begins=begins)
     except ValueError as error:
         raise ConfigurationError(f"EARWITNESS_ARCHIVE_URL: {error}") from None
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from archive import layout
+from archive.errors import Missing
 from ledger.job import Job
 
 from . import windows
 from .fields import utc_text
+from .resources import store
 
 
 def provider_filters(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -55,3 +58,27 @@ def folder(job: Job) -> str:
 def folder_day(job: Job) -> date:
     """The first local day of a run's window."""
     return date.fromisoformat(job.parameters["folder_day"])
+
+
+class Presence:
+    """Whether the files that a manifest names are in the archive, each looked for once."""
+
+    def __init__(self, known: Mapping[str, Any]) -> None:
+        named = (*known.get("parts", ()), *known.get("files", ()))
+        self._sizes = {one["path"]: one["bytes"] for one in named}
+        self._there: dict[str, bool] = {}
+
+    def holds(self, path: str) -> bool:
+        """Whether a file is there, of the size that the manifest gives, if it gives one."""
+        if path not in self._there:
+            try:
+                size = store().size(path)
+            except Missing:
+                size = None
+            self._there[path] = size is not None and self._sizes.get(path, size) == size
+        return self._there[path]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every file that was asked for is there."""
+        return all(self._there.values())

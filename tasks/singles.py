@@ -68,6 +68,7 @@ def keep(attempt: Attempt, single: Single, open_body: Open) -> tuple[Stored, Sto
                 part.path, content_type=content_type, expected_bytes=single.expected_bytes
             )
             path = layout.recording_path(account, single.day, single.recording_id, extension)
+            _refuse_other_bytes(account, single, sha256)
             stored = store().keep(path, part.path, sha256, on_bytes=lambda _: attempt.check())
         except Damaged as error:
             measures.verification_failures.labels(account, measures.DAMAGED).inc()
@@ -82,6 +83,19 @@ def keep(attempt: Attempt, single: Single, open_body: Open) -> tuple[Stored, Sto
     return stored, metadata
 
 
+def _refuse_other_bytes(account: str, single: Single, sha256: str) -> None:
+    """Where the audio was lost and its metadata was not, only the very same bytes take its place.
+    Raises Contradiction for others.
+    """
+    path = layout.recording_json_path(account, single.day, single.recording_id)
+    if store().exists(path) and json.loads(store().read(path)).get("sha256") != sha256:
+        raise Contradiction(
+            path,
+            "speaks of audio that is gone, and the provider has other bytes now (SHA-256 "
+            f"{sha256}); nothing was stored; give the audio back from a copy",
+        )
+
+
 def fetch_again(attempt: Attempt, error: Damaged) -> None:
     """Raise Wait where a damaged recording is fetched once more; return after the last time."""
     times = int(attempt.job.work.get("damaged", 0)) + 1
@@ -91,13 +105,15 @@ def fetch_again(attempt: Attempt, error: Damaged) -> None:
 
 
 def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored, Stored] | None:
-    """The recording as it lies in the archive, its sum read back, or None. Raises Missing and
-    Contradiction when its metadata stands there without the audio it speaks of.
+    """The recording as it lies in the archive, its sum read back, or None where its metadata or its
+    audio is not there. Raises Contradiction where the audio is another one.
     """
     path = layout.recording_json_path(attempt.job.account, day, recording_id)
     if not store().exists(path):
         return None
     metadata = json.loads(store().read(path))
+    if not store().exists(metadata["path"]):
+        return None
     stored = store().checksum(metadata["path"], on_bytes=lambda _: attempt.check())
     if stored.sha256 != metadata["sha256"]:
         raise Contradiction(

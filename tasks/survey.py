@@ -55,4 +55,7 @@ def _archived_before(attempt: Attempt) -> bool:
     if "day" not in attempt.job.parameters:
         return False
     known = manifest.latest(store(), attempt.job.account, runs.folder_day(attempt.job))
-    return known is not None and known["archived"] > 0
+    if known is None or known["archived"] == 0:
+        return False
+    # Without its list nobody knows what that generation archived.
+    return store().exists(known["recordings"]["path"])

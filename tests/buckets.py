@@ -185,3 +185,12 @@ def overwrite(address: str, path: str, data: bytes | None) -> None:
         client.delete_object(**place)
     else:
         client.put_object(**place, Body=data)
+
+
+def emptied(bucket: str) -> None:
+    """Remove every object of a bucket, as somebody would who should not."""
+    client = boto3.client(
+        "s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"], region_name="eu-west-1"
+    )
+    for found in client.list_objects_v2(Bucket=bucket).get("Contents", ()):
+        client.delete_object(Bucket=bucket, Key=found["Key"])

@@ -130,8 +130,8 @@ def test_many_who_ask_at_once_are_one_decision(open_ledger: OpenLedger) -> None:
 
 @pytest.mark.parametrize("placed", [True, False])
 def test_it_is_decided_like_any_other(ledger: Ledger, placed: bool) -> None:
-    """Without a receipt, since nothing left under this ledger; the decision is audited, and the
-    same twice changes nothing.
+    """With a receipt, though nothing left under this ledger: the next one that is rebuilt learns of
+    the decision by it. The decision is audited, and the same twice changes nothing.
     """
     ledger.identity.quarantine()
     job, _ = ledger.work.begin(call(), by="test", notify=None)
@@ -140,7 +140,11 @@ def test_it_is_decided_like_any_other(ledger: Ledger, placed: bool) -> None:
     before = everything(ledger)
     assert ledger.decisions.resolve(job.job_id, placed=placed, by="bob", note="x") == told
     assert everything(ledger) == before
-    assert owed(ledger, "receipt") == []
+    (decided,) = owed(ledger, "receipt")
+    assert (decided["number"], decided["outcome"], decided["sent_at"]) == (1, "resolved", None)
+    assert decided["decided"] == ("placed" if placed else "not placed")
+    assert (decided["by"], decided["note"]) == ("ana", "seen")
+    assert decided["decided_at"].endswith("Z")
 
 
 def test_calls_that_have_not_left_need_a_decision_too(ledger: Ledger) -> None:

@@ -144,6 +144,12 @@ def test_postgresql_is_spoken_to_through_psycopg(read: Load, scheme: str) -> Non
 def test_object_storage_is_an_archive(read: Load) -> None:
     """s3:// with a bucket is accepted."""
     assert read(ARCHIVE_URL="s3://bucket/prefix/").archive_url == "s3://bucket/prefix"
+    assert read(ARCHIVE_URL="s3://my.bucket_1").archive_url == "s3://my.bucket_1"
+
+
+def test_a_directory_may_have_a_colon_in_its_whole_path(read: Load) -> None:
+    """Only what begins like an address is refused."""
+    assert read(ARCHIVE_URL="/srv/s3:/archive").archive_url == "/srv/s3:/archive"
 
 
 @pytest.mark.parametrize(
@@ -171,6 +177,26 @@ def test_object_storage_is_an_archive(read: Load) -> None:
         ("ARCHIVE_URL", "gs://bucket", "s3://"),
         ("ARCHIVE_URL", "s3://", "s3://"),
         ("ARCHIVE_URL", "~/archive", "the whole path"),
+        *(
+            ("ARCHIVE_URL", mistyped, "s3://bucket/prefix")
+            for mistyped in (
+                "s3:/bucket/x",
+                "s3:bucket",
+                "s3//bucket/x",
+                "S3://bucket/x",
+                "s3a://bucket/x",
+                "az://container/x",
+                "file:/srv/archive",
+                "file:",
+                "https://bucket.example.com/x",
+                "C:/archive",
+                "s3:///prefix",
+                "s3://key:s3cr3t@bucket/x",
+                "s3://bucket/x?region=eu-west-1",
+                " s3://bucket/x",
+                "/srv/archive\n",
+            )
+        ),
         ("LEDGER_URL", "sqlite:///~/ledger.sqlite3", "the whole path"),
         ("SPOOL_DIR", "~other/spool", "the whole path"),
         ("ARCHIVE_URL", "file:///srv", "directory"),

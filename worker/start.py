@@ -4,24 +4,35 @@ together.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from celery.concurrency.thread import TaskPool as ThreadPool
 from redis.exceptions import RedisError
 
-from archive.errors import ArchiveError, StoreAway, StoreRefused
+from archive.errors import (
+    ArchiveError,
+    NoSpace,
+    StoreAway,
+    StoreRefused,
+    Unwritable,
+    Vanished,
+)
+from archive.guarded import refusal
 from archive.layout import IDENTITY_PATH
+from archive.store import Store
 from config.queues import DOWNLOADS, IDENTITY
 from config.settings import ConfigurationError, settings
 from ledger.errors import Foreign, LedgerAway, LedgerError
 from ledger.identity import refuse_foreign
 from ledger.quarantine import MEANING, WAY_OUT
-from tasks import comparing
-from tasks.resources import ledger, store
+from tasks import archive_alerts, archive_watch, comparing, vouching
+from tasks.resources import bare_store, ledger
 
 from .redis_trouble import trouble
 
@@ -38,6 +49,10 @@ _REBUILD = (
     f"{_ARCHIVE_WAY_OUT}; if that ledger is lost, let EARWITNESS_LEDGER_URL name an empty one and "
     "run: python -m worker rebuild"
 )
+#: Set while it is not known whether the ledger is older than its archive, which does not answer.
+comparison_owed = threading.Event()
+#: An archive that is away is asked again so soon.
+_AGAIN_SECONDS = 1.0
 REDIS_WAY_OUT = (
     "give each deployment a Redis database of its own (EARWITNESS_REDIS_URL) or a prefix of its "
     "own (EARWITNESS_REDIS_KEY_PREFIX), or, if the other one is gone for good, delete the key {key}"
@@ -47,14 +62,14 @@ REDIS_WAY_OUT = (
 def start_checks(app: Any) -> None:
     """Prepare an empty ledger, and refuse one that is not this archive's or this Redis'.
 
-    Ends the process with a sentence; nothing was taken up. With the ledger or the archive away it
-    waits for them.
+    Ends the process with a sentence; nothing was taken up. With the ledger away it waits for it. An
+    archive that is full, read-only or away keeps no worker from its start: what needs the archive
+    waits, and certified calls are placed.
     """
     try:
         identity = _patient(ledger().identity.prepare)
-        _patient(lambda: claim_archive(identity))
+        _archive_checks(identity)
         claim_redis(app, identity)
-        notice_older_ledger()
     except (ArchiveError, ConfigurationError, LedgerError, OSError, StoreRefused) as error:
         sys.exit(f"earwitness: {error}")
 
@@ -96,14 +111,49 @@ def notice_few_threads(threads: int, queues: frozenset[str]) -> None:
         )
 
 
+def _archive_checks(identity: str) -> None:
+    """Refuse an archive that is not this ledger's, or lacks what this ledger has archived."""
+    while True:
+        try:
+            claim_archive(identity)
+        except (NoSpace, Unwritable) as error:
+            if isinstance(error, Unwritable) and not _is_begun():
+                raise  # a first start: the address is to be mended, and nothing waits for it
+            archive_alerts.refused(error)
+            _log.warning("%s; the worker starts, and what needs the archive waits", error)
+        except StoreRefused:
+            raise
+        except StoreAway as error:
+            if ledger().identity.is_empty():
+                # Whether calls were placed under an earlier ledger, the archive alone can tell.
+                _log.warning("%s; waiting for it", error)
+                time.sleep(_AGAIN_SECONDS)
+                continue
+            _log.warning("%s; the worker starts, and what needs the archive waits", error)
+        notice_older_ledger()
+        return
+
+
+def _is_begun() -> bool:
+    """Whether the archive names a ledger, or this ledger has archived anything."""
+    try:
+        if vouching.named_ledger(bare_store()) is not None:
+            return True
+    except (ArchiveError, OSError, StoreAway):
+        pass
+    return ledger().archived.anything()
+
+
 def notice_older_ledger() -> None:
     """Quarantine a ledger that is older than its archive: calls may have been placed since its copy
     was made. Say that there is a quarantine, whoever began it.
     """
     try:
         unknown = comparing.unknown_files()
-    except (ArchiveError, OSError) as error:
+        comparison_owed.clear()
+    except (ArchiveError, OSError, StoreAway) as error:
         _log.warning("whether the ledger is older than the archive is not known: %s", error)
+        comparison_owed.set()
         unknown = []
     if unknown:
         sentence = comparing.said(unknown)
@@ -114,28 +164,44 @@ def notice_older_ledger() -> None:
 
 
 def claim_archive(identity: str) -> None:
-    """Write the ledger's identity into an archive that has none.
+    """Make sure that the archive is this ledger's and holds what it has archived; begin one where
+    nothing was archived yet.
 
-    Raises Foreign; StoreRefused where a name can be given twice, so that a file would be lost.
+    Raises Foreign; Vanished; StoreRefused where a name can be given twice, so that a file would be
+    lost; NoSpace, Unwritable, StoreAway.
     """
-    if not store().gives_names_once():
-        raise StoreRefused(
-            store().address,
-            "lets a second file take a name that is taken, so any could be overwritten; nothing "
-            "was started; use another filesystem, or an object store that knows If-None-Match",
-        )
-    if not store().exists(IDENTITY_PATH) and next(store().paths(), None) is not None:
-        raise Foreign(
-            f"the archive {settings().archive_url} holds files, but no {IDENTITY_PATH} that says "
-            f"whose they are; nothing was started; {_ARCHIVE_WAY_OUT}"
-        )
-    content = json.dumps({"schema": 1, "ledger": identity}).encode()
+    bare = bare_store()
+    where = f"the archive {settings().archive_url}"
+    with _understood(bare):
+        named = vouching.named_ledger(bare)
+        if named is not None:
+            refuse_foreign(identity, named, where, _REBUILD)
+        elif vouching.holds_files(bare):
+            raise Foreign(
+                f"{where} holds files, but no {IDENTITY_PATH} that says whose they are; nothing "
+                f"was started; {_ARCHIVE_WAY_OUT}"
+            )
+        elif ledger().archived.anything():
+            raise Vanished(bare.address, vouching.absent())
+        vouching.refuse_shorter(bare, ledger(), archive_watch.accounts())
+        if not bare.gives_names_once():
+            raise StoreRefused(
+                bare.address,
+                "lets a second file take a name that is taken, so any could be overwritten; "
+                "nothing was started; use another filesystem, or an object store that knows "
+                "If-None-Match",
+            )
+        if named is None:
+            vouching.begin(bare, identity)
+
+
+@contextmanager
+def _understood(store: Store) -> Iterator[None]:
+    """What the operating system refuses, in the archive's own words."""
     try:
-        store().create(IDENTITY_PATH, content)
-    except FileExistsError:
-        theirs = json.loads(store().read(IDENTITY_PATH))["ledger"]
-        where = f"the archive {settings().archive_url}"
-        refuse_foreign(identity, theirs, where, _REBUILD)
+        yield
+    except OSError as error:
+        raise refusal(store.address, "", error) from error
 
 
 def claim_redis(app: Any, identity: str) -> None:
@@ -160,7 +226,5 @@ def _patient(action: Callable[[], Result]) -> Result:
     while True:
         try:
             return action()
-        except StoreRefused:
-            raise
-        except (LedgerAway, StoreAway) as error:
+        except LedgerAway as error:
             _log.warning("%s; waiting for it", error)

@@ -1,5 +1,6 @@
 """The sweeper: one thread a worker process, which needs neither Redis nor a healthy consumer; and
-others that send alerts, whose receiver may hang, and show in Redis that the worker lives.
+others that send alerts, whose receiver may hang, look after the archive, which may hang too,
+and show in Redis that the worker lives.
 
 A *worker* bootstep: a consumer step stands still while Redis is away (design section 8).
 """
@@ -21,6 +22,7 @@ from ledger.errors import Foreign, LedgerError
 from ledger.hints import Hint
 from tasks import measures
 from tasks.alerts import FOREIGN_REDIS, deliver_due
+from tasks.archive_watch import Watch
 from tasks.duties import discharge_due
 from tasks.message import publish
 from tasks.redis_errors import BROKER_AWAY, is_away
@@ -30,7 +32,7 @@ from .presence import Presence
 from .pulse import pulse
 from .queue_keys import queue_length
 from .set_aside import announce
-from .start import claim_redis
+from .start import claim_redis, comparison_owed, notice_older_ledger
 from .unknown_tasks import unknown
 
 _log = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ class Sweeper(bootsteps.StartStopStep):
         acts: tuple[tuple[str, Callable[[], Any]], ...] = (
             ("sweeper", rounds.sweep),
             ("alerts", deliver_due),
+            ("archive", rounds.watch),
             ("presence", lambda: presence.show(parent.app.backend.client)),
         )
         for name, act in acts:
@@ -99,12 +102,18 @@ class Rounds:
 
     def __init__(self, app: Any, *, slots: int) -> None:
         self._app = app
+        self._watch = Watch()
         self._identity = ledger().identity.identity()
         self._room = {
             FRONT_DOOR: 0,
             DUE: _HINTS_PER_SLOT * slots,
             DOWNLOADS: _HINTS_PER_SLOT * settings().transfers_per_worker,
         }
+
+    def watch(self) -> None:
+        """Look after the archive; what a start could not ask it is asked as soon as it answers."""
+        if self._watch.look() and comparison_owed.is_set():
+            notice_older_ledger()
 
     def sweep(self) -> None:
         """One round: times of a clock that was ahead, the dead, what is owed, then hints. What

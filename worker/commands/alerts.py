@@ -9,6 +9,7 @@ import click
 from config.masking import mask
 from ledger.alert_causes import late_cause
 from ledger.alerts import (
+    ARCHIVE,
     CREDENTIALS,
     DAY,
     DECISION,
@@ -113,6 +114,8 @@ def _closes(row: dict[str, Any]) -> str:
         return "the provider takes them: correct the account and restart the workers"
     if kind == VERIFICATION:
         return "a later verification that does not find it"
+    if kind == ARCHIVE:
+        return "the archive is there, whole and takes files again; now: python -m worker archive"
     if kind == DAY:
         return _closes_day(row)
     if kind == MESSAGE:

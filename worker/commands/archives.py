@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
@@ -15,6 +15,8 @@ from rich.filesize import decimal
 from rich.progress import Progress, TextColumn
 
 from archive import search, verification
+from archive.errors import Vanished
+from archive.problem import Problem
 from archive.search import Hit
 from archive.store import DirectoryStore, Store, open_store
 
@@ -56,11 +58,17 @@ def verify(
 ) -> int:
     """Verify every checksum and every chain of an archive; the configured one unless told.
 
-    Without a head that was kept elsewhere it shows damage and partial tampering, but neither that
-    the newest entries were removed nor a rewrite of everything.
+    The configured one is compared with the ledger too, if there is one: what the ledger has
+    archived must be there. Without ledger, and without a head that was kept elsewhere, it shows
+    damage and partial tampering, but neither that the newest entries were removed nor a rewrite of
+    everything.
     """
     with Watched() as watched, _understood():
         report = verification.verify(_store(named), account, dict(heads), watched)
+        if named is None:
+            problems, notes = _vouched_problems(account, {one.path for one in report.problems})
+            report.problems.extend(problems)
+            report.notes.extend(notes)
     if as_json:
         print_json(asdict(report))
         return int(bool(report.problems))
@@ -142,6 +150,31 @@ def extract(
         print_json([str(path) for path in written])
     else:
         print_lines(str(path) for path in written)
+
+
+def _vouched_problems(
+    account: str | None, known: Collection[str]
+) -> tuple[list[Problem], list[Problem]]:
+    """What the configured archive lacks of what the ledger has archived, but for paths that are
+    ``known`` to be wrong; and a note where the ledger can not be asked.
+    """
+    from ledger.errors import LedgerError  # noqa: PLC0415 - an archive alone needs no ledger
+    from ledger.identity import newest_version  # noqa: PLC0415
+    from tasks import archive_watch  # noqa: PLC0415
+    from tasks.resources import ledger  # noqa: PLC0415
+
+    try:
+        if ledger().identity.version() != newest_version():
+            return [], []
+        archive_watch.refuse_vanished()
+        aliases = archive_watch.accounts() if account is None else [account]
+        gone = [path for alias in aliases for path in archive_watch.gone_files(alias)]
+    except Vanished as error:
+        return [Problem(".", error.reason)], []
+    except LedgerError as error:
+        return [], [Problem(".", f"was not compared with the ledger: {error}")]
+    found = (path for path in gone if path not in known)
+    return [Problem(path, "is gone: the ledger has archived it") for path in found], []
 
 
 @contextmanager

@@ -16,12 +16,15 @@ from ledger.errors import NoSuchJob
 from ledger.ledger import Ledger
 from tasks import windows
 
+from . import days_presence
+from .days_presence import GoneDays
 from .deployment import opened
 from .display import print_json, print_table
 from .options import DAY, as_json, in_order, one_account
 
 COMPLETE = "complete"
 NOT_DUE = "not due"
+DAMAGED = "damaged"
 GAVE_UP = "gave up"
 _MISSED = "it was missed by more than catchup_days; export it by hand"
 
@@ -48,15 +51,18 @@ class Covered:
 @click.option("--to", "last", type=DAY, help="The last day. [default: the last that is due]")
 @as_json
 def coverage(account: str | None, first: date | None, last: date | None, as_json: bool) -> int:
-    """Show which days are archived, one line a day: complete, incomplete, failed, waiting, not due
-    or gave up. The status is 1 where one is not complete; a day that is not due counts only with
-    --from or --to.
+    """Show which days are archived, one line a day: complete, damaged (files of it are gone from
+    the archive), incomplete, failed, waiting, not due or gave up. The status is 1 where one is not
+    complete, or where the archive is not there; a day that is not due counts only with --from or
+    --to.
     """
     in_order(first, last)
     ledger = opened()
-    lines = [
-        line for alias in _aliases(ledger, account) for line in _lines(ledger, alias, first, last)
-    ]
+    aliases = _aliases(ledger, account)
+    gone, trouble = days_presence.gone(ledger, aliases, first, last)
+    lines = [line for alias in aliases for line in _lines(ledger, alias, first, last, gone)]
+    if trouble is not None:
+        click.echo(f"earwitness: {trouble}", err=True)
     if as_json:
         print_json([asdict(line) for line in lines])
     elif lines:
@@ -64,7 +70,7 @@ def coverage(account: str | None, first: date | None, last: date | None, as_json
     else:
         click.echo("no account has a nightly export, and no day was ever exported")
     asked = first is not None or last is not None
-    return int(any(line.state not in _accepted(asked) for line in lines))
+    return int(trouble is not None or any(line.state not in _accepted(asked) for line in lines))
 
 
 def _accepted(asked: bool) -> tuple[str, ...]:
@@ -90,12 +96,14 @@ def _nightly(alias: str) -> Nightly | None:
     return account.nightly if isinstance(account, VonageAccount) else None
 
 
-def _lines(ledger: Ledger, alias: str, first: date | None, last: date | None) -> Iterator[Covered]:
+def _lines(
+    ledger: Ledger, alias: str, first: date | None, last: date | None, gone: GoneDays
+) -> Iterator[Covered]:
     rows = {row.day: row for row in ledger.days.of(alias, first, last)}
     nightly = _nightly(alias)
     for day in _span(ledger, alias, nightly, rows, first, last):
         if day in rows:
-            yield _planned(ledger, rows[day])
+            yield _planned(ledger, rows[day], gone.get((alias, day)))
         else:
             yield _unplanned(ledger, alias, nightly, day)
 
@@ -121,9 +129,9 @@ def _span(
     return [begins + timedelta(days=n) for n in range((ends - begins).days + 1)]
 
 
-def _planned(ledger: Ledger, row: Day) -> Covered:
+def _planned(ledger: Ledger, row: Day, gone: str | None) -> Covered:
     counts = row.counts or {}
-    state, reason = _judged(ledger, row)
+    state, reason = _judged(ledger, row, gone)
     return Covered(
         row.account,
         row.day.isoformat(),
@@ -138,8 +146,11 @@ def _planned(ledger: Ledger, row: Day) -> Covered:
     )
 
 
-def _judged(ledger: Ledger, row: Day) -> tuple[str, str | None]:
-    if row.state == states.DAY_COMPLETE:
+def _judged(ledger: Ledger, row: Day, gone: str | None) -> tuple[str, str | None]:
+    if gone is not None:
+        return DAMAGED, f"{gone}; give it back from a copy, or export the day again"
+    if row.state in (states.DAY_COMPLETE, states.DAY_DAMAGED):
+        # What was damaged and lacks nothing now is complete again with the next comparison.
         return COMPLETE, None
     if row.state == states.DAY_GAVE_UP:
         return GAVE_UP, _MISSED

@@ -17,12 +17,15 @@ from archive.errors import ArchiveError, StoreAway
 from archive.layout import IDENTITY_PATH
 from archive.store import INCOMING, Store, open_store
 from config.settings import Settings
+from tasks import archive_watch
+from tasks.resources import ledger
 
 from .filesystems import nearest
 from .findings import UNKNOWN, Finding, error, ok, warning
 
 _ARCHIVE = "archive"
 _SPOOL = "spool"
+_MOST_NAMED = 3
 _OTHER_ARCHIVE = (
     "give back the ledger that belongs to this archive, or let EARWITNESS_ARCHIVE_URL name another "
     "archive"
@@ -37,22 +40,42 @@ _REBUILD = (
 def archive(settings: Settings, identity: str | None) -> Iterator[Finding]:
     """What there is to say of the archive."""
     try:
-        store = open_store(settings.archive_url)
+        bare = open_store(settings.archive_url)
     except ValueError as failure:
         yield error(_ARCHIVE, str(failure), "see EARWITNESS_ARCHIVE_URL")
         return
     folder = _folder(settings)
-    if folder is not None and not folder.is_dir():
-        yield from _to_be_made(_ARCHIVE, folder)
-        return
     try:
-        yield from _belonging(store, identity)
-        yield from _written_once(store)
+        if identity not in (None, UNKNOWN):
+            yield from _vouched_for()
+        if folder is not None and not folder.is_dir():
+            yield from _to_be_made(_ARCHIVE, folder)
+            return
+        yield from _belonging(bare, identity)
+        yield from _written_once(bare)
     except StoreAway as failure:
         yield error(_ARCHIVE, str(failure), "see EARWITNESS_ARCHIVE_URL")
         return
     room = f", {decimal(shutil.disk_usage(folder).free)} free" if folder is not None else ""
-    yield ok(_ARCHIVE, f"{store.address}{room}")
+    yield ok(_ARCHIVE, f"{bare.address}{room}")
+
+
+def _vouched_for() -> Iterator[Finding]:
+    """Whether it is there, as new as the ledger, and whole; a file's content is not read."""
+    if not ledger().archived.anything():
+        return
+    archive_watch.refuse_vanished()
+    lacking = {alias: archive_watch.gone_files(alias) for alias in archive_watch.accounts()}
+    lost = [path for paths in lacking.values() for path in paths]
+    if not lost:
+        yield ok(_ARCHIVE, "it holds every file that the ledger has archived")
+        return
+    more = f" and {len(lost) - _MOST_NAMED} more" if len(lost) > _MOST_NAMED else ""
+    yield error(
+        _ARCHIVE,
+        f"files that the ledger has archived are gone: {', '.join(lost[:_MOST_NAMED])}{more}",
+        "give them back from a copy; else python -m worker archive names the days to export again",
+    )
 
 
 def spool(settings: Settings) -> Iterator[Finding]:

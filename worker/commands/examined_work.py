@@ -190,7 +190,7 @@ def _days() -> Finding:
         f"{row.account} {row.day} ({row.state.replace('_', ' ')})"
         for alias in ledger().days.accounts()
         for row in ledger().days.of(alias)
-        if row.state in (states.DAY_INCOMPLETE, states.DAY_GAVE_UP)
+        if row.state in (states.DAY_INCOMPLETE, states.DAY_GAVE_UP, states.DAY_DAMAGED)
     ]
     if not missing:
         return ok("days", "none is incomplete")

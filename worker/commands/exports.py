@@ -20,6 +20,7 @@ from tasks.message import publish_first
 from tasks.resources import vonage_account
 
 from ..follow import follow, outcome
+from . import days_presence
 from .deployment import announcing, opened, operator
 from .display import console, print_json, print_lines, print_table
 from .options import DAY, as_json, in_order
@@ -38,7 +39,8 @@ _LOOK_SECONDS = 0.2
 @click.option("--wait", is_flag=True, help="Follow the exports to their end.")
 @as_json
 def export(account: str, first: date, last: date, dry_run: bool, wait: bool, as_json: bool) -> int:
-    """Export days of an account, each once: a day that is complete stays as it is.
+    """Export days of an account, each once: a day that is complete stays as it is, unless files of
+    it are gone from the archive.
 
     Days are those of the account's time zone. With --wait the status is 1 where one ends
     incomplete.
@@ -122,8 +124,11 @@ def _intent(ledger: Ledger, account: str, day: date) -> dict[str, Any]:
     """What exporting a day would do."""
     known = ledger.days.of(account, day, day)
     row = known[0] if known else day_row(account, day, gave_up=False)
+    gone, _ = days_presence.gone(ledger, [account], day, day)
     act = f"open generation {row.generation + 1}"
-    if row.state in (states.DAY_COMPLETE, states.DAY_RUNNING):
+    if (account, day) in gone:
+        act = f"{act}: {gone[account, day]}"
+    elif row.state in (states.DAY_COMPLETE, states.DAY_RUNNING):
         act = f"nothing: it is {row.state} (job {row.job_id})"
     return {
         "day": day.isoformat(),

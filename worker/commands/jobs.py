@@ -70,7 +70,8 @@ def show(name: str, reveal: bool, as_json: bool) -> None:
 @click.option("--note", default="retried by hand", help="Why, for the job's history.")
 @as_json
 def retry(name: str, by: str | None, note: str, as_json: bool) -> None:
-    """Have a failed or cancelled job done once more, as a job of its own.
+    """Have a failed or cancelled job done once more, as a job of its own; or one that was done and
+    whose files are gone from the archive.
 
     A day's export is done as the day's next generation.
     """

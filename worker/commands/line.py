@@ -30,6 +30,7 @@ _SAID = (ArchiveError, JobError, LedgerError, OSError, ProviderError, StoreAway)
 COMMANDS = {
     "accounts": ("accounts", "Try the accounts at their providers."),
     "alerts": ("alerts", "Show the alerts that are open, or close one."),
+    "archive": ("archived", "Compare the archive with the ledger, or take another one."),
     "calls": ("live", "Show the calls that are going on."),
     "cancel": ("jobs", "Cancel a job."),
     "catalogue": ("catalogue", "Print the JSON Schema of every task."),

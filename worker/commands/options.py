@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from archive.store import Store, open_store
+from config.addresses import is_like_an_address
 
 _FIRST = date(1970, 1, 1)
 
@@ -42,10 +43,11 @@ class ArchiveType(click.ParamType[Store]):
         """The archive that was named."""
         named = str(value)
         # An empty name, of a variable that nobody set, would be the folder one stands in.
-        if not named or ("://" not in named and not Path(named).is_dir()):
+        is_folder = Path(named).is_dir() if named else False
+        if not is_folder and not is_like_an_address(named):
             self.fail(f"there is no folder {named!r}.", param, ctx)
         try:
-            return open_store(named if "://" in named else str(Path(named).absolute()))
+            return open_store(str(Path(named).absolute()) if is_folder else named)
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
 

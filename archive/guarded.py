@@ -1,0 +1,164 @@
+"""A store whose every answer is the right archive's, or none.
+
+Where its disk is not mounted, or its address was mistyped, there is an empty place, and an empty
+place answers every question: nothing is there, anything may be stored. So before a file is stored,
+and wherever something is not there, somebody makes sure that this is the archive that is meant.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .errors import Missing, NoSpace, StoreAway, Unwritable
+from .store import Store
+from .stored import Stored
+
+#: Raises StoreAway where a store does not hold the archive that is meant. The second argument says
+#: whether something is about to be stored.
+Assure = Callable[[Store, bool], None]
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_REFUSED = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.EFBIG,
+    errno.EMLINK,
+}
+
+
+class Guarded:
+    """`store`, as `Store` describes it, once `assure` agrees.
+
+    What the operating system refuses becomes Unwritable or StoreAway with the place and the reason.
+    """
+
+    def __init__(self, store: Store, assure: Assure) -> None:
+        self._store = store
+        self._assure = assure
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else the store has, such as a directory's `root`."""
+        return getattr(self._store, name)
+
+    @property
+    def address(self) -> str:
+        """See `Store.address`."""
+        return self._store.address
+
+    def keep(
+        self,
+        path: str,
+        source: Path,
+        sha256: str,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> Stored:
+        """See `Store.keep`."""
+        with self._understood(path):
+            self._assure(self._store, True)
+            return self._store.keep(path, source, sha256, on_bytes)
+
+    def create(self, path: str, data: bytes) -> Stored:
+        """See `Store.create`."""
+        with self._understood(path):
+            self._assure(self._store, True)
+            return self._store.create(path, data)
+
+    def read(self, path: str) -> bytes:
+        """See `Store.read`."""
+        with self._understood(path):
+            return self._store.read(path)
+
+    def open(self, path: str) -> BinaryIO:
+        """See `Store.open`."""
+        with self._understood(path):
+            return self._store.open(path)
+
+    def size(self, path: str) -> int:
+        """See `Store.size`."""
+        with self._understood(path):
+            return self._store.size(path)
+
+    def exists(self, path: str) -> bool:
+        """See `Store.exists`."""
+        with self._understood(path):
+            if self._store.exists(path):
+                return True
+            self._assure(self._store, False)
+            return False
+
+    def checksum(self, path: str, on_bytes: Callable[[int], None] | None = None) -> Stored:
+        """See `Store.checksum`."""
+        with self._understood(path):
+            return self._store.checksum(path, on_bytes)
+
+    def paths(self, prefix: str = "") -> Iterator[str]:
+        """See `Store.paths`."""
+        return (path for path, _ in self._listed(prefix, sized=False))
+
+    def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """See `Store.sizes`."""
+        return self._listed(prefix, sized=True)
+
+    def gives_names_once(self) -> bool:
+        """See `Store.gives_names_once`."""
+        with self._understood(""):
+            self._assure(self._store, True)
+            return self._store.gives_names_once()
+
+    def _listed(self, prefix: str, *, sized: bool) -> Iterator[tuple[str, int]]:
+        with self._understood(prefix):
+            if sized:
+                yield from self._store.sizes(prefix)
+            else:
+                yield from ((path, 0) for path in self._store.paths(prefix))
+            # Afterwards: where it went away meanwhile, the list that was given is too short.
+            self._assure(self._store, False)
+
+    @contextmanager
+    def _understood(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except Missing:
+            self._assure(self._store, False)
+            raise
+        except FileExistsError:
+            raise
+        except OSError as error:
+            # A folder above it may be gone, and not only the file.
+            self._assure(self._store, False)
+            raise refusal(self._store.address, path, error) from error
+
+
+def refusal(address: str, path: str, error: OSError) -> Exception:
+    """What the operating system refused, in the archive's own words: NoSpace, Unwritable or, for
+    what may pass by itself, StoreAway. The place ends with a slash where a folder should be.
+    """
+    place = _nearest(Path(error.filename2 or error.filename or Path(address) / path))
+    if error.errno == errno.ENOTDIR:
+        place += "/"
+    why = error.strerror or os.strerror(error.errno or errno.EIO)
+    if error.errno in _FULL:
+        return NoSpace(path, "the archive's disk is full; nothing was stored; make room")
+    if error.errno in _REFUSED:
+        return Unwritable(
+            address,
+            f"refuses {place} ({why}); nothing was stored; the worker needs to read and write "
+            "there, and a folder must not be a file",
+            place,
+        )
+    return StoreAway(address, f"does not answer at {place} ({why}); it is tried again")
+
+
+def _nearest(path: Path) -> str:
+    """The path, or what is nearest above it: the same for every file that a folder refuses."""
+    return str(next((one for one in (path, *path.parents) if os.path.lexists(one)), path))

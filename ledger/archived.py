@@ -1,0 +1,314 @@
+"""What a ledger vouches for in the archive, and what it notes of files that are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import Connection, delete, exists, or_, select, update
+
+from . import quarantine, states, vouched
+from .alert_causes import damaged, day_cause, spans_over
+from .alerts import close_alerts, open_alert
+from .database import Database, insert_into, now
+from .job import Job
+from .lost import Lost
+from .schema import audit, chain_heads, days, jobs, ledger, obligations
+from .transitions import audited
+from .vouched import VouchedFile, VouchedReceipts
+
+_DAY = timedelta(days=1)
+_ARCHIVED = (states.DAY_COMPLETE, states.DAY_DAMAGED)
+#: So many rows are named in one statement.
+_AT_ONCE = 500
+#: What the audit of the ledger itself says of its archive.
+_ARCHIVE = "archive"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHead:
+    """The newest entry of an account's chain, as this ledger knows it."""
+
+    account: str
+    n: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chained:
+    """A file that was put under the chain: its path and its SHA-256."""
+
+    id: int
+    job_id: str
+    path: str
+    sha256: str
+
+
+class Archived:
+    """What the archive must hold, by this ledger's rows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def heads(self) -> dict[str, KnownHead]:
+        """By account, the newest entry of its chain that this ledger knows."""
+        c = chain_heads.c
+        wanted = select(c.account, c.n, c.sha256).order_by(c.account)
+        rows = self._database.read(lambda connection: connection.execute(wanted).all())
+        return {row.account: KnownHead(*row) for row in rows}
+
+    def note_head(self, account: str, n: int, sha256: str) -> None:
+        """The chain has this entry. An older one than is known changes nothing."""
+        values = {"n": n, "sha256": sha256, "noted_at": now()}
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                insert_into(connection, chain_heads)
+                .values(account=account, **values)
+                .on_conflict_do_update(
+                    index_elements=["account"], set_=values, where=chain_heads.c.n < n
+                )
+            )
+
+        self._database.write(work)
+
+    def anything(self) -> bool:
+        """Whether this ledger ever stored a file in an archive, that it knows of."""
+        o = obligations.c
+        sealed = o.kind.in_(("chain", "receipt")) & o.discharged_at.is_not(None)
+        # What a rebuild found in the archive owed nothing to this ledger.
+        rebuilt = audit.c.job_id == select(ledger.c.identity).scalar_subquery()
+        rebuilt &= audit.c.to_state == quarantine.QUARANTINED
+        found = select(jobs.c.job_id).where(exists().where(rebuilt), jobs.c.state == states.DONE)
+        looks = (select(chain_heads.c.account), select(o.id).where(sealed), found)
+        return self._database.read(
+            lambda connection: any(
+                connection.execute(look.limit(1)).first() is not None for look in looks
+            )
+        )
+
+    def newest(self, account: str) -> Chained | None:
+        """The file that was put under an account's chain last, as far as this ledger did it."""
+        return next(iter(self.chained(account, limit=1)), None)
+
+    def chained(
+        self, account: str, *, before: int | None = None, limit: int = 1_000
+    ) -> list[Chained]:
+        """Files that this ledger put under an account's chain, the last first; ``before`` is the
+        ``id`` of the last one of the page before.
+        """
+        c = obligations.c
+        wanted = (
+            select(c.id, c.job_id, c.payload)
+            .where(c.account == account, c.kind == "chain", c.discharged_at.is_not(None))
+            .order_by(c.id.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            wanted = wanted.where(c.id < before)
+        rows = self._database.read(lambda connection: connection.execute(wanted).all())
+        return [
+            Chained(row.id, row.job_id, row.payload["path"], row.payload["sha256"]) for row in rows
+        ]
+
+    def stored(self, account: str, day: date | None = None) -> Iterator[VouchedFile]:
+        """Every file that ended jobs of an account have stored, or of one day alone."""
+        return vouched.stored(self._database, account, day)
+
+    def stored_by(self, job: Job) -> Iterator[VouchedFile]:
+        """Every file that one job has stored."""
+        return vouched.of_job(self._database, job)
+
+    def receipts(self, account: str) -> Iterator[VouchedReceipts]:
+        """The receipts of an account's certified calls."""
+        return vouched.receipts(self._database, account)
+
+    def note_gone(
+        self, account: str, gone: Mapping[date, Collection[str]], *, day: date | None = None
+    ) -> tuple[list[date], list[date]]:
+        """Note which files of days are gone, by their paths: of all days of an account, or of one
+        ``day`` alone. A complete day that lacks one is damaged from now on, and one that was
+        damaged and lacks none any more is complete again; people are told of both. A day in another
+        state stays in it, and does without the file once it is exported again.
+
+        Returns the days that became damaged, and those that became complete.
+        """
+
+        def work(connection: Connection) -> tuple[list[date], list[date]]:
+            broken: list[date] = []
+            mended: list[date] = []
+            for row in _to_compare(connection, account, gone, day):
+                lost = Lost.of(row.lost)
+                now_gone = set(gone.get(row.day, ())) - lost.given_up
+                kept = Lost(now_gone, lost.given_up & set(gone.get(row.day, ())))
+                state = row.state
+                if row.state in _ARCHIVED:
+                    state = states.DAY_DAMAGED if now_gone else states.DAY_COMPLETE
+                if (state, kept) == (row.state, lost):
+                    continue
+                connection.execute(
+                    update(days)
+                    .where(days.c.account == account, days.c.day == row.day)
+                    .values(state=state, lost=kept.stored())
+                )
+                if state != row.state:
+                    (broken if now_gone else mended).append(row.day)
+            _tell(connection, account, gone, broken, mended)
+            return broken, mended
+
+        return self._database.write(work)
+
+    def given_up(self, account: str) -> dict[date, set[str]]:
+        """By day, the files that are gone and that a later export of the day did without."""
+        wanted = select(days.c.day, days.c.lost).where(
+            days.c.account == account, days.c.lost.is_not(None)
+        )
+        rows = self._database.read(lambda connection: connection.execute(wanted).all())
+        return {row.day: Lost.of(row.lost).given_up for row in rows}
+
+    def superseded(self, job_ids: Collection[str]) -> set[str]:
+        """Those of the jobs whose work a later one, a retry, has done once more."""
+        again = jobs.alias("again")
+        c = jobs.c
+        wanted = (
+            select(c.job_id)
+            .join(
+                again,
+                (again.c.account == c.account)
+                & (again.c.kind == c.kind)
+                & (again.c.fingerprint == c.fingerprint)
+                & (again.c.created_at > c.created_at),
+            )
+            .where(again.c.state == states.DONE, again.c.request_id.like("%#%"))
+        )
+
+        def work(connection: Connection) -> set[str]:
+            found: set[str] = set()
+            names = sorted(job_ids)
+            for first in range(0, len(names), _AT_ONCE):
+                some = names[first : first + _AT_ONCE]
+                found.update(connection.execute(wanted.where(c.job_id.in_(some))).scalars())
+            return found
+
+        return self._database.read(work)
+
+    def owe_again(self, receipts: Mapping[str, Iterable[int]]) -> int:
+        """Owe receipts once more that were written: by job, their numbers. How many are owed now;
+        what a receipt is to say stands in the obligation that was discharged.
+        """
+        o = obligations.c
+
+        def work(connection: Connection) -> int:
+            count = 0
+            for job_id, numbers in receipts.items():
+                wanted = set(numbers)
+                written = connection.execute(
+                    select(o.id, o.payload).where(
+                        o.job_id == job_id, o.kind == "receipt", o.discharged_at.is_not(None)
+                    )
+                ).all()
+                ids = [row.id for row in written if row.payload["number"] in wanted]
+                count += _undischarge(connection, ids)
+            return count
+
+        return self._database.write(work)
+
+    def chain_again(self, ids: Sequence[int]) -> int:
+        """Owe the entries of files once more that were put under the chain. How many."""
+        return self._database.write(lambda connection: _undischarge(connection, ids))
+
+    def take_turn(self, seconds: float) -> bool:
+        """Whether this process shall compare archive and ledger now: so long after the last."""
+        c = ledger.c.archive_checked_at
+        due = or_(c.is_(None), c < now() - seconds, c > now() + seconds)
+        return bool(
+            self._database.write(
+                lambda connection: (
+                    connection.execute(
+                        update(ledger).where(due).values(archive_checked_at=now())
+                    ).rowcount
+                )
+            )
+        )
+
+    def damaged(self) -> list[tuple[str, date]]:
+        """The account and date of every damaged day, in order."""
+        c = days.c
+        wanted = (
+            select(c.account, c.day).where(c.state == states.DAY_DAMAGED).order_by(c.account, c.day)
+        )
+        rows = self._database.read(lambda connection: connection.execute(wanted).all())
+        return [(row.account, row.day) for row in rows]
+
+    def replaced(self, heads: Mapping[str, tuple[int, str]], *, by: str, note: str) -> None:
+        """From now on another archive, or an older copy, counts as this ledger's: its chains end
+        with these entries. Audited under the ledger's identity.
+        """
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(chain_heads))
+            for account, (n, sha256) in heads.items():
+                connection.execute(
+                    insert_into(connection, chain_heads).values(
+                        account=account, n=n, sha256=sha256, noted_at=now()
+                    )
+                )
+            identity = str(connection.execute(select(ledger.c.identity)).scalar_one())
+            audited(connection, identity, (_ARCHIVE, _ARCHIVE), by=by, why=note)
+
+        self._database.write(work)
+
+
+def _to_compare(
+    connection: Connection, account: str, gone: Mapping[date, object], day: date | None
+) -> list[Any]:
+    """The days of which anything is to be said, held until the end."""
+    c = days.c
+    wanted = (
+        select(c.day, c.state, c.lost)
+        .where(c.account == account)
+        .order_by(c.day)
+        .with_for_update(key_share=True)
+    )
+    if day is not None:
+        wanted = wanted.where(c.day == day)
+    rows = connection.execute(wanted).all()
+    return [row for row in rows if row.lost or row.day in gone]
+
+
+def _tell(
+    connection: Connection,
+    account: str,
+    gone: Mapping[date, Collection[str]],
+    broken: Sequence[date],
+    mended: Sequence[date],
+) -> None:
+    for first, last in _spans(broken):
+        found = damaged(account, first.isoformat(), last.isoformat(), min(gone[first]))
+        open_alert(connection, found)
+    if mended:
+        causes = [day_cause(account, one.isoformat()) for one in mended]
+        close_alerts(connection, [*causes, *spans_over(connection, account)])
+
+
+def _undischarge(connection: Connection, ids: Sequence[int]) -> int:
+    values: dict[str, Any] = {"discharged_at": None, "due_at": now(), "attempts": 0}
+    count = 0
+    for first in range(0, len(ids), _AT_ONCE):
+        some = ids[first : first + _AT_ONCE]
+        count += connection.execute(
+            update(obligations).where(obligations.c.id.in_(some)).values(**values)
+        ).rowcount
+    return count
+
+
+def _spans(found: Sequence[date]) -> Iterator[tuple[date, date]]:
+    """Days in a row, the first and the last of each row."""
+    breaks = [n for n, (one, other) in enumerate(pairwise(found), 1) if other - one != _DAY]
+    bounds = [0, *breaks, len(found)]
+    for first, end in pairwise(bounds):
+        if end > first:
+            yield found[first], found[end - 1]

@@ -1,0 +1,168 @@
+"""Which files a ledger vouches for, row by row: what ended jobs stored, what lies under a chain.
+
+A ledger may hold years. So rows come in pages, and nothing is held in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Row, Select, func, select
+
+from . import states
+from .call_outcomes import KIND
+from .database import Database
+from .job import Job
+from .schema import calls, jobs, obligations
+
+_PAGE = 1_000
+#: Kinds whose results name a file of their own.
+_SINGLES = ("recording.download", "recording.collect")
+
+
+@dataclass(frozen=True, slots=True)
+class VouchedFile:
+    """A file of the archive: its path, its size in bytes where the ledger knows it, the job that
+    stored it, and the day that the job exported, if any.
+    """
+
+    path: str
+    bytes: int | None
+    job_id: str
+    day: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VouchedReceipts:
+    """The receipts of a call: so many, but for the numbers that are ``owed`` still. ``since`` is
+    the time (seconds since 1970) that decides about their month.
+    """
+
+    job_id: str
+    since: float
+    count: int
+    owed: frozenset[int]
+
+
+def stored(database: Database, account: str, day: date | None = None) -> Iterator[VouchedFile]:
+    """What ended jobs of an account have stored, or of one day alone: manifests, ZIPs, recordings
+    that were fetched singly (their audio where the job's result names it, else their metadata).
+    """
+    for rows in _pages(database, _runs(account, day), jobs.c.request_id):
+        runs = {row.job_id: _day_of(row) for row in rows}
+        for row in rows:
+            yield from _named(row, runs[row.job_id])
+        yield from _parts(database, runs)
+        yield from _chained(database, runs)
+    if day is None:
+        for kind in ("export.retrieve", *_SINGLES):
+            own = _ended(account, kind).where(jobs.c.parent_id.is_(None))
+            for rows in _pages(database, own, jobs.c.request_id):
+                for row in rows:
+                    yield from _named(row, None)
+                yield from _chained(database, {row.job_id: None for row in rows})
+
+
+def of_job(database: Database, job: Job) -> Iterator[VouchedFile]:
+    """What one job has stored, its parts' files included."""
+    wanted = _ended(job.account, job.kind).where(jobs.c.job_id == job.job_id)
+    for row in database.read(lambda connection: connection.execute(wanted).all()):
+        yield from _named(row, None)
+        yield from _parts(database, {job.job_id: None})
+        yield from _chained(database, {job.job_id: None})
+
+
+def receipts(database: Database, account: str) -> Iterator[VouchedReceipts]:
+    """The receipts of an account's certified calls."""
+    wanted = (
+        select(jobs.c.job_id, jobs.c.created_at, calls.c.sent_at, calls.c.receipts)
+        .join(calls, calls.c.job_id == jobs.c.job_id)
+        .where(jobs.c.account == account, jobs.c.kind == KIND, calls.c.receipts > 0)
+    )
+    for rows in _pages(database, wanted, jobs.c.job_id):
+        owed = _owed(database, [row.job_id for row in rows])
+        for row in rows:
+            since = row.created_at if row.sent_at is None else row.sent_at
+            yield VouchedReceipts(
+                row.job_id, since, row.receipts, frozenset(owed.get(row.job_id, ()))
+            )
+
+
+def _runs(account: str, day: date | None) -> Select[Any]:
+    wanted = _ended(account, "export.run")
+    if day is None:
+        return wanted
+    asked = f"day:{day.isoformat()}#"
+    return wanted.where(func.substr(jobs.c.request_id, 1, len(asked)) == asked)
+
+
+def _ended(account: str, kind: str) -> Select[Any]:
+    c = jobs.c
+    return select(c.job_id, c.request_id, c.parameters, c.result, c.work).where(
+        c.account == account,
+        c.kind == kind,
+        c.state.in_((states.DONE, states.FAILED)),
+        c.result.is_not(None),
+    )
+
+
+def _named(row: Row[Any], day: date | None) -> Iterator[VouchedFile]:
+    """The files that a job's result names, and those that a rebuild read in its manifest. (Of a run
+    that this ledger saw, the manifest is among the files under the chain.)
+    """
+    result = row.result or {}
+    if "path" in result:
+        yield VouchedFile(result["path"], result.get("bytes"), row.job_id, day)
+    for path, size in (row.work or {}).get("archived", []):
+        yield VouchedFile(path, size, row.job_id, day)
+
+
+def _day_of(row: Row[Any]) -> date | None:
+    named = row.parameters.get("day")
+    return None if named is None else date.fromisoformat(named)
+
+
+def _parts(database: Database, runs: dict[str, date | None]) -> Iterator[VouchedFile]:
+    c = jobs.c
+    wanted = select(c.parent_id, c.result).where(
+        c.parent_id.in_(list(runs)), c.state == states.DONE, c.result.is_not(None)
+    )
+    for row in database.read(lambda connection: connection.execute(wanted).all()):
+        if "path" in row.result:
+            yield VouchedFile(
+                row.result["path"], row.result.get("bytes"), row.parent_id, runs[row.parent_id]
+            )
+
+
+def _chained(database: Database, found: dict[str, date | None]) -> Iterator[VouchedFile]:
+    """Files of jobs that lie under the chain, or are about to."""
+    c = obligations.c
+    wanted = select(c.job_id, c.payload).where(c.kind == "chain", c.job_id.in_(list(found)))
+    for row in database.read(lambda connection: connection.execute(wanted).all()):
+        yield VouchedFile(row.payload["path"], None, row.job_id, found[row.job_id])
+
+
+def _owed(database: Database, job_ids: Sequence[str]) -> dict[str, set[int]]:
+    c = obligations.c
+    wanted = select(c.job_id, c.payload).where(
+        c.kind == "receipt", c.discharged_at.is_(None), c.job_id.in_(job_ids)
+    )
+    owed: dict[str, set[int]] = {}
+    for row in database.read(lambda connection: connection.execute(wanted).all()):
+        owed.setdefault(row.job_id, set()).add(int(row.payload["number"]))
+    return owed
+
+
+def _pages(database: Database, wanted: Select[Any], key: Any) -> Iterable[list[Row[Any]]]:
+    """The rows in the order of a column that is unique among them, a thousand at a time."""
+    last = ""
+    while True:
+        page = wanted.where(key > last).order_by(key).limit(_PAGE)
+        rows = database.read(lambda connection, page=page: list(connection.execute(page).all()))  # type: ignore[misc]
+        if not rows:
+            return
+        yield rows
+        last = getattr(rows[-1], key.name)

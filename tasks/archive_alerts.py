@@ -1,0 +1,90 @@
+"""Alerts about the archive as a whole: it is not there, refuses to be written to, has no room."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+from archive.errors import ArchiveError, NoSpace, StoreAway, StoreRefused, Unwritable, Vanished
+from archive.store import Store
+from ledger.alerts import ARCHIVE, EVERY_ACCOUNT, Alert
+from ledger.errors import LedgerError
+
+from .resources import ledger
+
+_log = logging.getLogger(__name__)
+
+#: The archive is not the one that the ledger vouches for.
+VANISHED = f"{ARCHIVE}:vanished"
+#: There is no room.
+FULL = f"{ARCHIVE}:full"
+#: A place refuses to be written to, whose name follows.
+REFUSED = f"{ARCHIVE}:refused:"
+_JOBS_WAIT = "jobs that need it wait and go on by themselves; certified calls are placed meanwhile"
+#: A disk with less free is still called full.
+_ROOM_BYTES = 1_048_576
+
+
+def refused(error: BaseException) -> None:
+    """Tell people of an error of the archive that somebody has to mend; of no other."""
+    found = _alert(error)
+    if found is not None:
+        try:
+            ledger().alerts.open(found)
+        except LedgerError as failure:
+            _log.warning("an alert is told of later (%s): %s", found.message, failure)
+
+
+def vanished(error: StoreAway) -> Alert:
+    """That the archive is not the one that the ledger vouches for."""
+    return Alert(VANISHED, ARCHIVE, EVERY_ACCOUNT, f"{error}; {_JOBS_WAIT}")
+
+
+def close_mended(store: Store) -> None:
+    """Note of each place that refused to be written to, and of room, whether that is over."""
+    causes = [one["cause"] for one in ledger().alerts.all_open() if one["kind"] == ARCHIVE]
+    for cause in causes:
+        refused_at = cause.removeprefix(REFUSED)
+        is_over = cause == FULL and _has_room(store)
+        is_over |= cause != refused_at and _takes_files(refused_at, store)
+        if is_over:
+            ledger().alerts.close(cause)
+
+
+def _alert(error: BaseException) -> Alert | None:
+    if isinstance(error, Vanished):
+        return vanished(error)
+    if isinstance(error, NoSpace):
+        return Alert(FULL, ARCHIVE, EVERY_ACCOUNT, f"{error}; {_JOBS_WAIT}")
+    if isinstance(error, Unwritable):
+        return Alert(f"{REFUSED}{error.place}", ARCHIVE, EVERY_ACCOUNT, f"{error}; {_JOBS_WAIT}")
+    if isinstance(error, StoreRefused):
+        return Alert(f"{REFUSED}{error.address}", ARCHIVE, EVERY_ACCOUNT, f"{error}; {_JOBS_WAIT}")
+    return None
+
+
+def _takes_files(place: str, store: Store) -> bool:
+    """Whether a folder may be written to by now, or a bucket takes a trial."""
+    if "://" in place:
+        try:
+            return store.gives_names_once()
+        except (ArchiveError, StoreAway, OSError):
+            return False
+    path = Path(place)
+    nearest = next(one for one in (path, *path.parents) if os.path.lexists(one))
+    if nearest.is_dir():
+        return os.access(nearest, os.R_OK | os.W_OK | os.X_OK)
+    # A file: one that could not be read, unless a folder should be there.
+    return nearest == path and not place.endswith("/") and os.access(nearest, os.R_OK)
+
+
+def _has_room(store: Store) -> bool:
+    """Whether the archive takes a file again, and its disk has some room."""
+    try:
+        if "://" not in store.address and shutil.disk_usage(store.address).free < _ROOM_BYTES:
+            return False
+        return store.gives_names_once()
+    except (ArchiveError, StoreAway, OSError):
+        return False

@@ -1,0 +1,102 @@
+"""Taking another archive for the ledger's: a new one, or a copy that is older than the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from archive import chain, layout
+from archive.coverage import Coverage
+from archive.errors import ArchiveError
+from archive.store import Store
+from ledger.errors import NotPossible
+from ledger.ledger import Ledger
+
+from . import archive_alerts, archive_watch, vouching
+from .archive_watch import Compared
+from .resources import bare_store, ledger
+
+
+def begin(*, by: str, note: str) -> Compared:
+    """Begin a new archive in an empty place; what was archived before counts as lost. Audited.
+
+    Raises NotPossible where anything lies there, and what a store raises.
+    """
+    store = bare_store()
+    if vouching.named_ledger(store) is not None or vouching.holds_files(store):
+        raise NotPossible(
+            f"not done: {store.address} is not empty; nothing was changed; let "
+            "EARWITNESS_ARCHIVE_URL name an empty place, or go on with what is there: "
+            "python -m worker archive --accept --by WHO --note WHY"
+        )
+    vouching.begin(store, ledger().identity.identity())
+    return _taken(store, by=by, note=f"a new archive was begun at {store.address}: {note}")
+
+
+def accept(*, by: str, note: str) -> Compared:
+    """Take what lies at the archive's address for the ledger's archive, as old as it may be; what
+    it lacks counts as lost. Audited.
+
+    Raises NotPossible where it is another ledger's, or no archive at all; and what a store raises.
+    """
+    store, ours = bare_store(), ledger().identity.identity()
+    named = vouching.named_ledger(store)
+    if named is None and not _is_ours_without_its_name(store, ours):
+        raise NotPossible(
+            f"not done: {store.address} is no archive of this ledger: it has no "
+            f"{layout.IDENTITY_PATH}; nothing was changed; see EARWITNESS_ARCHIVE_URL; in an empty "
+            "place: python -m worker archive --begin --by WHO --note WHY"
+        )
+    if named not in (None, ours):
+        raise NotPossible(
+            f"not done: {store.address} belongs to ledger {named}, not to {ours}; nothing was "
+            "changed; see EARWITNESS_ARCHIVE_URL"
+        )
+    if named is None:
+        store.create(layout.IDENTITY_PATH, vouching.identity_file(ours))
+    return _taken(store, by=by, note=f"{store.address} was taken for the archive: {note}")
+
+
+def _is_ours_without_its_name(store: Store, identity: str) -> bool:
+    """Whether the chain of any account covers the very file that is gone."""
+    entry = {
+        "path": layout.IDENTITY_PATH,
+        "sha256": hashlib.sha256(vouching.identity_file(identity)).hexdigest(),
+    }
+    for account in {layout.account_of(path) for path in store.paths()} - {""}:
+        try:
+            if chain.covers(store, account, entry):
+                return True
+        except ArchiveError:
+            continue
+    return False
+
+
+def _taken(store: Store, *, by: str, note: str) -> Compared:
+    accounts = archive_watch.accounts()
+    heads = {}
+    for account in accounts:
+        head = chain.head(store, account)
+        # Where it has no chain, nothing of one is expected of it any more.
+        heads[account] = (0, chain.NOTHING) if head is None else (head.n, head.sha256)
+    ledger().archived.replaced(heads, by=by, note=note)
+    ledger().alerts.close(archive_alerts.VANISHED)
+    for account in accounts:
+        _chain_again(store, ledger(), account)
+    return archive_watch.compare()
+
+
+def _chain_again(store: Store, ledger: Ledger, account: str) -> None:
+    """Owe the entries of files that are there, and that the chain covers no more."""
+    with Coverage(store, [account], {}) as coverage:
+        for ids in _uncovered(store, ledger, account, coverage):
+            ledger.archived.chain_again(ids)
+
+
+def _uncovered(
+    store: Store, ledger: Ledger, account: str, coverage: Coverage
+) -> Iterable[list[int]]:
+    before = None
+    while page := ledger.archived.chained(account, before=before):
+        before = page[-1].id
+        yield [one.id for one in page if not coverage.covers(one.path) and store.exists(one.path)]

@@ -1,0 +1,189 @@
+"""Looking after the archive: whether it is there, as new as the ledger, and whole."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+from archive.errors import ArchiveError, StoreAway, StoreRefused, Vanished
+from config.settings import settings
+from ledger.alerts import ARCHIVE, Alert
+from ledger.job import Job
+
+from . import archive_alerts, presence, vouching
+from .presence import Gone
+from .resources import bare_store, ledger, store
+
+_log = logging.getLogger(__name__)
+
+#: Archive and ledger are compared file by file once a day, by one worker.
+_DAILY_SECONDS = 86_400.0
+#: Where something is gone, so many times in a row is not waited for a day: ten minutes by default.
+_SOON_ROUNDS = 120
+#: A bucket is asked in one round of so many.
+_BUCKET_ROUNDS = 12
+_MOST_NAMED = 3
+
+
+@dataclass
+class Compared:
+    """What a comparison found: by account, days that became damaged or complete, and other files
+    that are gone; how many receipts are written once more.
+    """
+
+    damaged: dict[str, list[str]] = field(default_factory=dict)
+    mended: dict[str, list[str]] = field(default_factory=dict)
+    gone: dict[str, list[str]] = field(default_factory=dict)
+    receipts: int = 0
+
+
+def accounts() -> list[str]:
+    """The accounts of which the archive may hold something."""
+    return sorted({*settings().accounts, *ledger().archived.heads()})
+
+
+def refuse_vanished() -> None:
+    """Raise Vanished where the archive is not the one that the ledger vouches for, and StoreAway,
+    ArchiveError or OSError where that can not be known.
+    """
+    vouching.refuse_other(bare_store(), ledger())
+    vouching.refuse_shorter(bare_store(), ledger(), accounts())
+
+
+class Watch:
+    """What the sweeper does about the archive, round by round."""
+
+    def __init__(self) -> None:
+        self._round = 0
+        self._compared_at: float | None = None
+
+    def look(self) -> bool:
+        """One round; whether the archive was there. Raises LedgerError."""
+        number, self._round = self._round, self._round + 1
+        if "://" in settings().archive_url and number % _BUCKET_ROUNDS:
+            return False
+        try:
+            vouching.refuse_other(bare_store(), ledger())
+            lacking = vouching.shorter(bare_store(), ledger())
+            if lacking:
+                raise Vanished(bare_store().address, vouching.older(lacking))
+        except StoreRefused as error:
+            archive_alerts.refused(error)
+            return False
+        except (ArchiveError, StoreAway, OSError) as error:
+            _log.warning("whether the archive is there is not known: %s", error)
+            return False
+        ledger().alerts.close(archive_alerts.VANISHED)
+        archive_alerts.close_mended(store())
+        if self._is_due(number):
+            self._compare()
+        return True
+
+    def _is_due(self, number: int) -> bool:
+        """Whether every file is looked for now: at this process' first look; once a day in one
+        process of all; and soon again where something is gone.
+        """
+        if self._compared_at is None:
+            return True
+        if number % _SOON_ROUNDS == 0 and _is_lacking():
+            return True
+        since = time.monotonic() - self._compared_at
+        return since > _DAILY_SECONDS / 24 and ledger().archived.take_turn(_DAILY_SECONDS)
+
+    def _compare(self) -> None:
+        self._compared_at = time.monotonic()
+        try:
+            compare()
+        except (ArchiveError, StoreAway, OSError) as error:
+            _log.warning("archive and ledger were not compared: %s", error)
+
+
+def compare(names: Iterable[str] | None = None) -> Compared:
+    """Look for every file that the ledger vouches for, of these accounts or of all: note the days
+    that are damaged, or whole again, write receipts once more that are gone, and tell people.
+
+    Raises StoreAway, ArchiveError, OSError.
+    """
+    done = Compared()
+    refuse_vanished()
+    for account in accounts() if names is None else names:
+        found = presence.gone(store(), ledger(), account)
+        damaged, mended = ledger().archived.note_gone(account, found.days)
+        numbers = {job: set(paths) for job, paths in found.receipts.items()}
+        again = ledger().archived.owe_again(numbers)
+        others = _others(account, found, again)
+        for named, days in ((done.damaged, damaged), (done.mended, mended)):
+            if days:
+                named[account] = [day.isoformat() for day in days]
+        if others:
+            done.gone[account] = others
+        done.receipts += again
+        for day in damaged:
+            _log.warning("files of day %s of account %s are gone from the archive", day, account)
+    return done
+
+
+def gone_files(alias: str) -> list[str]:
+    """The files of an account that are gone, but for those that its days and jobs do without by
+    now. Nothing is noted. Raises StoreAway, ArchiveError, OSError.
+    """
+    found = presence.gone(store(), ledger(), alias)
+    given_up = ledger().archived.given_up(alias)
+    done_without = {path for paths in given_up.values() for path in paths}
+    superseded = ledger().archived.superseded(set(found.others.values()))
+    done_without |= {path for path, job in found.others.items() if job in superseded}
+    return [path for path in found.paths() if path not in done_without]
+
+
+def damaged_days() -> list[str]:
+    """The days that are damaged now, each with its account."""
+    return [f"{account} {day}" for account, day in ledger().archived.damaged()]
+
+
+def look_at_day(alias: str, day: date) -> None:
+    """Note whether a day that somebody asks for is still whole. Where that can not be known, it is
+    answered as the ledger knows it.
+    """
+    try:
+        gone = presence.gone_of_day(store(), ledger(), alias, day)
+    except (ArchiveError, StoreAway, OSError) as error:
+        _log.warning("whether day %s of %s is whole is not known: %s", day, alias, error)
+        return
+    ledger().archived.note_gone(alias, {day: gone} if gone else {}, day=day)
+
+
+def is_lost(job: Job) -> bool:
+    """Whether files that a job has stored are gone. Raises StoreAway, ArchiveError, OSError."""
+    return bool(presence.gone_of_job(store(), ledger(), job))
+
+
+def lost_cause(account: str) -> str:
+    """The cause that single files of an account are gone."""
+    return f"{ARCHIVE}:lost:{account}"
+
+
+def _others(account: str, found: Gone, again: int) -> list[str]:
+    """The files that belong to no day and are gone; people are told of them."""
+    superseded = ledger().archived.superseded(set(found.others.values()))
+    lost = {path for path, job in found.others.items() if job not in superseded}
+    lost |= {path for numbers in found.receipts.values() for path in numbers.values()}
+    if not lost:
+        ledger().alerts.close(lost_cause(account))
+        return []
+    named = ", ".join(sorted(lost)[:_MOST_NAMED]) + (", ..." if len(lost) > _MOST_NAMED else "")
+    message = (
+        f"{len(lost)} files of account {account} are gone from the archive ({named}); {again} "
+        "receipts among them are written once more; give the others back from a copy, or fetch "
+        "them again: python -m worker retry JOB"
+    )
+    ledger().alerts.open(Alert(lost_cause(account), ARCHIVE, account, message))
+    return sorted(lost)
+
+
+def _is_lacking() -> bool:
+    causes = (one["cause"] for one in ledger().alerts.all_open())
+    lost = any(cause.startswith(f"{ARCHIVE}:lost:") for cause in causes)
+    return lost or bool(ledger().archived.damaged())

@@ -1,0 +1,82 @@
+"""``archive``: whether the archive is there and whole, and what to do where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import click
+
+from tasks import archive_replacing, archive_watch
+from tasks.archive_watch import Compared
+
+from .decisions import Words
+from .deployment import opened
+from .display import print_json, print_lines
+from .options import as_json
+
+#: So many files are named; of the rest it is said how many there are.
+_MOST_NAMED = 20
+
+
+@click.command()
+@click.option("--accept", is_flag=True, help="Go on with this archive, though it lacks files.")
+@click.option("--begin", is_flag=True, help="Begin a new archive in an empty place.")
+@click.option("--by", metavar="WHO", type=Words(200), help="Who decides.")
+@click.option("--note", type=Words(1000), help="Why, for the ledger's history.")
+@as_json
+def archive(accept: bool, begin: bool, by: str | None, note: str | None, as_json: bool) -> int:
+    """Compare the archive with the ledger: whether it is the ledger's archive, as new as the
+    ledger, and holds every file that the ledger has archived. No file is read.
+
+    A day whose files are gone is damaged from now on, and complete again once they are back.
+    Receipts that are gone are written once more. The status is 1 where anything is gone.
+
+    With --accept an older copy of the archive is taken for the ledger's, and with --begin an empty
+    place: what they lack is lost, and shown as damaged. Both are noted with --by and --note.
+    """
+    if accept and begin:
+        raise click.UsageError("Give either --accept or --begin.")
+    if (accept or begin) and (by is None or note is None):
+        raise click.UsageError("Give --by and --note: who decides, and why.")
+    opened()
+    if accept:
+        done = archive_replacing.accept(by=str(by), note=str(note))
+    elif begin:
+        done = archive_replacing.begin(by=str(by), note=str(note))
+    else:
+        done = archive_watch.compare()
+    if as_json:
+        print_json(asdict(done))
+    else:
+        print_lines(_lines(done))
+    lacking = archive_watch.damaged_days() or done.gone
+    return int(bool(lacking) and not (accept or begin))
+
+
+def _lines(done: Compared) -> Iterator[str]:
+    for account, days in sorted(done.mended.items()):
+        yield f"{account}: complete again: {_named(days)}"
+    for account, days in sorted(done.damaged.items()):
+        yield f"{account}: files are gone, these days are damaged: {_named(days)}"
+        yield (
+            f"  to fetch them again: python -m worker export --account {account} "
+            f"--from {days[0]} --to {days[-1]}"
+        )
+    for account, paths in sorted(done.gone.items()):
+        yield f"{account}: {len(paths)} other files are gone:"
+        yield from (f"  {path}" for path in paths[:_MOST_NAMED])
+        if len(paths) > _MOST_NAMED:
+            yield f"  and {len(paths) - _MOST_NAMED} more: --json"
+    if done.receipts:
+        yield f"{done.receipts} receipts are written once more by a worker"
+    left = archive_watch.damaged_days()
+    if left:
+        yield f"damaged: {_named(left)}; see: python -m worker coverage"
+    elif not done.gone:
+        yield "the archive holds everything that the ledger has archived"
+
+
+def _named(days: list[str]) -> str:
+    named = ", ".join(days[:_MOST_NAMED])
+    return named if len(days) <= _MOST_NAMED else f"{named} and {len(days) - _MOST_NAMED} more"

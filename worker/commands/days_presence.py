@@ -1,0 +1,45 @@
+"""Which days lack files in the archive at this moment, for commands that show days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+from archive.errors import ArchiveError, StoreAway
+from config.settings import ConfigurationError
+from ledger import states
+from ledger.ledger import Ledger
+from tasks import archive_watch, presence
+from tasks.resources import store
+
+#: By account and day, which files are gone, in words.
+GoneDays = Mapping[tuple[str, date], str]
+
+
+def gone(
+    ledger: Ledger, aliases: Iterable[str], first: date | None, last: date | None
+) -> tuple[GoneDays, str | None]:
+    """The complete and damaged days between two days that lack files, and why nobody can say more:
+    the archive is not there, or does not answer. Nothing is noted in the ledger.
+    """
+    found: dict[tuple[str, date], str] = {}
+    try:
+        archive_watch.refuse_vanished()
+        for alias in aliases:
+            known = ledger.days.of(alias, first, last)
+            shown = {row.day for row in known if row.state in _ARCHIVED and row.manifest}
+            if not shown:
+                continue
+            lost = presence.gone(store(), ledger, alias).days
+            given_up = ledger.archived.given_up(alias)
+            for day in shown & lost.keys():
+                paths = sorted(lost[day] - given_up.get(day, set()))
+                if paths:
+                    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+                    found[alias, day] = f"gone: {paths[0]}{more}"
+    except (ArchiveError, ConfigurationError, OSError, StoreAway) as error:
+        return found, str(error)
+    return found, None
+
+
+_ARCHIVED = (states.DAY_COMPLETE, states.DAY_DAMAGED)
