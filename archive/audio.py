@@ -22,7 +22,7 @@ from .records import (
 )
 from .sound import Sound, Walk
 
-__all__ = ["ENDINGS", "Listener", "Sound", "description", "fault_of", "hear", "kind", "verify"]
+__all__ = ["ENDINGS", "Listener", "Sound", "description", "fault_of", "hear", "kind", "listed", "may_be_sound", "verify"]
 
 #: The endings of audio files, which are the formats that are known.
 ENDINGS = ("mp3", "wav", "ogg", "flac", "aac", "m4a", "amr", "au", "aiff", "webm")
@@ -181,6 +181,11 @@ def fault_of(
     if shortfall is not None and expected_ms and shortfall > _tolerance(expected_ms):
         return f"is cut: {_length(sound, expected_ms)}"
     return None
+
+
+def listed(number: object) -> int | None:
+    """A size or a duration as it was listed; None where it is not known, which 0 says too."""
+    return number if isinstance(number, int) and number > 0 else None
 
 
 def _tolerance(expected_ms: int) -> float:

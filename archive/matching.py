@@ -86,7 +86,7 @@ def _take_by_name(db: sqlite3.Connection, number: int, name: str) -> None:
         f"SELECT id, {_FITS} AS fits FROM recordings, members WHERE recordings.name = ? "  # noqa: S608
         "AND n = ? AND source IS NOT 'part' ORDER BY NOT fits, path IS NOT NULL, size IS NULL, "
         "start, id LIMIT 1",
-        (_spelt(name), number),
+        (basename(name), number),
     ).fetchone()
     if found and found[1]:
         _take(db, number, found[0])
@@ -150,10 +150,6 @@ def _ending(name: str) -> str:
     return name.rpartition(".")[2].lower()
 
 
-def _spelt(name: str) -> str:
-    return basename(name).encode("utf-8", "replace").decode()
-
-
 def _leave(db: sqlite3.Connection, number: int) -> None:
     """It has a recording's name and not its bytes: it is none, and no other way makes it one."""
     db.execute("UPDATE members SET audio = FALSE WHERE n = ?", (number,))
@@ -162,8 +158,8 @@ def _leave(db: sqlite3.Connection, number: int) -> None:
 def _take(db: sqlite3.Connection, number: int, recording: str) -> None:
     db.execute("UPDATE members SET recording = ? WHERE n = ?", (recording, number))
     db.execute(
-        "UPDATE recordings SET (path, member, bytes, sha256) = (SELECT path, name, "
-        "members.bytes, members.sha256 FROM members JOIN parts ON parts.n = part "
+        "UPDATE recordings SET (path, member, bytes, sha256, audio) = (SELECT path, name, "
+        "members.bytes, members.sha256, format FROM members JOIN parts ON parts.n = part "
         "WHERE members.n = ?), source = 'part' WHERE id = ?",
         (number, recording),
     )

@@ -138,6 +138,10 @@ def _runs(head: bytes, at: int, lengths: Sequence[int], *, whole: bool) -> bool:
     return True
 
 
+def _is_frame(data: bytes, at: int, lengths: Sequence[int]) -> bool:
+    return data[at] == 0xFF and lengths[data[at + 1] << 8 | data[at + 2]] > 0
+
+
 class MpegWalk:
     """The walk over the frames of one file, fed from the file's beginning."""
 
@@ -149,7 +153,7 @@ class MpegWalk:
         self._samples, self._rate = _samples(form)
         self._declared = _declared(head, start, lengths)
         self._skip, self._rest = start, b""
-        self._start, self._frames = start, 0
+        self._start, self._frames, self._seconds = start, 0, 0.0
         # Bytes that are no frame's: so many, so many before the last run of them, how that begins.
         self._stray, self._stray_before, self._after = 0, 0, b""
 
@@ -164,12 +168,32 @@ class MpegWalk:
                 at += found
                 frames += 1
             else:
-                at = self._resync(data, at)
-        self._frames += frames
+                self._count(frames)
+                at, frames = self._resync(data, at), 0
+                lengths = self._lengths
+        self._count(frames)
         self._skip, self._rest = max(0, at - len(data)), data[at:]
+
+    def _count(self, frames: int) -> None:
+        self._frames += frames
+        self._seconds += frames * self._samples / self._rate
+
+    def _changes(self, data: bytes, at: int) -> bool:
+        """Whether frames of another form begin right here, as where recordings were joined."""
+        form = _form(data, at) if data[at] == 0xFF else None
+        if form is None or self._after:
+            return False
+        lengths = _lengths(form)
+        following = at + lengths[data[at + 1] << 8 | data[at + 2]]
+        if following == at or (following + 4 <= len(data) and not _is_frame(data, following, lengths)):
+            return False
+        self._lengths, (self._samples, self._rate) = lengths, _samples(form)
+        return True
 
     def _resync(self, data: bytes, at: int) -> int:
         """Where a frame follows on bytes that are none; near the end of what is there it waits."""
+        if self._changes(data, at):
+            return at
         if not self._after:
             self._stray_before = self._stray
         self._after += data[at : at + 12 - len(self._after)]
@@ -180,9 +204,7 @@ class MpegWalk:
             length = self._lengths[data[found + 1] << 8 | data[found + 2]]
             following = found + length
             if length and (
-                following + 4 > len(data)
-                or (data[following] == 0xFF
-                    and self._lengths[data[following + 1] << 8 | data[following + 2]])
+                following + 4 > len(data) or _is_frame(data, following, self._lengths)
             ):
                 self._stray += found - at
                 self._after = b""
@@ -198,8 +220,8 @@ class MpegWalk:
         stray = self._stray + len(self._rest)
         if self._after.startswith(_TAGS):
             stray = self._stray_before
-        header = self._declared is not None
-        seconds = max(0, frames - header) * self._samples / self._rate
+        no_sound = (self._skip > 0) + (self._declared is not None)
+        seconds = max(0.0, self._seconds - no_sound * self._samples / self._rate)
         fault = None
         if self._declared and frames - 1 < self._declared - max(1, self._declared // 100):
             fault = f"holds {frames - 1} of the {self._declared} frames that its header counts"

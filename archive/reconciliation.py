@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .audio import listed
 from .errors import NoSpace
 from .matching import basename, is_whole, match
 from .store import Stored
@@ -22,7 +23,7 @@ _SCHEMA = """
 CREATE TABLE seen (pass INTEGER, id TEXT, PRIMARY KEY (pass, id)) WITHOUT ROWID;
 CREATE TABLE recordings (
     id TEXT PRIMARY KEY, start TEXT, name TEXT, size INTEGER, duration INTEGER, line TEXT,
-    path TEXT, member TEXT, bytes INTEGER, sha256 TEXT, source TEXT
+    path TEXT, member TEXT, bytes INTEGER, sha256 TEXT, audio TEXT, source TEXT
 ) WITHOUT ROWID;
 CREATE INDEX by_start ON recordings (start, id);
 CREATE INDEX by_name ON recordings (name);
@@ -39,7 +40,7 @@ CREATE INDEX by_part ON members (part, name);
 """
 
 #: What a line says of a place; no field of a provider's may be taken for it.
-PLACE = ("path", "member", "bytes", "sha256", "missing")
+PLACE = ("path", "member", "bytes", "sha256", "audio", "missing")
 _SLICE = 500
 #: Of a member: whether its ZIP is of this run.
 _OWN = "part IN (SELECT n FROM parts WHERE own)"
@@ -111,8 +112,8 @@ class Reconciliation:
                 recording["id"],
                 recording.get("start") or "",
                 _storable(basename(name)) if name else None,
-                _number(recording.get("file_size_in_bytes")),
-                _number(recording.get("duration")),
+                listed(recording.get("file_size_in_bytes")),
+                listed(recording.get("duration")),
                 json.dumps(line),
             ),
         )
@@ -161,7 +162,8 @@ class Reconciliation:
         )
 
     def earlier(self, recording_id: str, place: Mapping[str, Any]) -> None:
-        """A recording that an earlier generation archived, and where: path, member, bytes, sha256.
+        """A recording that an earlier generation archived, and where: path, member, bytes, sha256,
+        audio.
 
         A place elsewhere that it has by now (in a ZIP of this run) stands.
         """
@@ -171,9 +173,24 @@ class Reconciliation:
         if row and row[0] in (None, place["path"]) and row[1] in (None, place.get("member")):
             self._place(recording_id, place, "earlier")
 
+    def heard(self, path: str, member: str, sha256: str) -> str | None:
+        """The format of a member that was added, None where it is no audio or not there."""
+        row = self._db.execute(
+            "SELECT format FROM members JOIN parts ON parts.n = part "
+            "WHERE path = ? AND name = ? AND members.sha256 = ? LIMIT 1",
+            (path, member, sha256),
+        ).fetchone()
+        return None if row is None else row[0]
+
     def fetched(self, recording_id: str, stored: Stored) -> None:
         """A recording that was fetched singly."""
-        place = {"path": stored.path, "bytes": stored.bytes, "sha256": stored.sha256}
+        ending = stored.path.rpartition(".")[2]
+        place = {
+            "path": stored.path,
+            "bytes": stored.bytes,
+            "sha256": stored.sha256,
+            "audio": ending,
+        }
         self._place(recording_id, place, "single")
 
     def match(self) -> None:
@@ -237,14 +254,14 @@ class Reconciliation:
         ``missing``.
         """
         rows = self._db.execute(
-            "SELECT line, path, member, bytes, sha256 FROM recordings ORDER BY start, id"
+            "SELECT line, path, member, bytes, sha256, audio FROM recordings ORDER BY start, id"
         )
-        for line, path, member, size, sha256 in rows:
+        for line, path, *rest in rows:
             recording = json.loads(line)
             if path is None:
                 yield {**recording, "missing": True}
                 continue
-            place = {"path": path, "member": member, "bytes": size, "sha256": sha256}
+            place = dict(zip(PLACE, (path, *rest), strict=False))
             yield {**recording, **{key: value for key, value in place.items() if value is not None}}
 
     def parts(self) -> Iterator[tuple[str, Stored]]:
@@ -284,22 +301,18 @@ class Reconciliation:
 
     def _place(self, recording_id: str, place: Mapping[str, Any], source: str) -> None:
         self._db.execute(
-            "UPDATE recordings SET path = ?, member = ?, bytes = ?, sha256 = ?, source = ? "
-            "WHERE id = ?",
+            "UPDATE recordings SET path = ?, member = ?, bytes = ?, sha256 = ?, audio = ?, "
+            "source = ? WHERE id = ?",
             (
                 place["path"],
                 place.get("member"),
                 place["bytes"],
                 place["sha256"],
+                place.get("audio"),
                 source,
                 recording_id,
             ),
         )
-
-
-def _number(listed: object) -> int | None:
-    """A number as listed; None where there is none to go by, which 0 says too."""
-    return listed if isinstance(listed, int) and listed > 0 else None
 
 
 def _storable(text: str) -> str:
