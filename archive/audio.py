@@ -4,126 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 from . import mpeg
 from .errors import Damaged
-from .records import (
-    Adts,
-    Aiff,
-    Amr,
-    Au,
-    Boxes,
-    Flac,
-    Matroska,
-    Ogg,
-    Wave,
-    adts_length,
-)
-from .sound import Sound, Walk
+from .listening import HEAD, hear
+from .sound import Sound
 
-__all__ = ["ENDINGS", "Listener", "Sound", "description", "fault_of", "hear", "kind", "listed", "may_be_sound", "verify"]
-
-#: The endings of audio files, which are the formats that are known.
-ENDINGS = ("mp3", "wav", "ogg", "flac", "aac", "m4a", "amr", "au", "aiff", "webm")
-
-#: So many bytes, tags left out, decide what a file is.
-HEAD = 64 * 1024
-_PIECE = 1024 * 1024
 #: How far the sound may be shorter than was listed, in seconds and as a share; one second more
 #: where whole seconds are listed, since they are rounded up. A file that ends within a frame was
 #: cut somewhere: it must be as long as was listed, but for that frame.
 _SHORTER_SECONDS, _SHORTER_SHARE = 0.5, 0.05
 _ROUNDED_SECONDS = 1.0
 _LAST_FRAME_SECONDS = 0.15
-
-
-class Listener:
-    """Hears what a file is while its bytes pass by, in memory that does not grow.
-
-    ``whole`` walks it to its end; else its beginning decides, which costs nothing.
-    """
-
-    def __init__(self, *, whole: bool) -> None:
-        self._whole = whole
-        self._head = bytearray()
-        self._skip = self._size = self._start = 0
-        #: Whether the beginning has come, which is all that counts unless it is walked whole.
-        self.decided = False
-        self._walk: Walk | None = None
-
-    def feed(self, piece: bytes) -> None:
-        """The bytes that follow."""
-        self._size += len(piece)
-        taken = 0 if self.decided else self._beginning(piece)
-        if self._whole and self._walk is not None and taken < len(piece):
-            self._walk.feed(piece[taken:])
-
-    def _beginning(self, piece: bytes) -> int:
-        """Take what the beginning still lacks of a piece; how many of its bytes that was."""
-        taken = 0
-        while taken < len(piece) and not self.decided:
-            passed = min(self._skip, len(piece) - taken)
-            start = taken + passed
-            taken = min(start + HEAD - len(self._head), len(piece))
-            self._skip -= passed
-            self._head += piece[start:taken]
-            self._pass_tags()
-            if len(self._head) >= HEAD:
-                self._decide(at_end=False)
-        return taken
-
-    def sound(self) -> Sound | None:
-        """What it is, now that it has ended; None where it is no audio."""
-        if not self.decided:
-            self._decide(at_end=True)
-        if self._walk is None:
-            return None
-        if not self._whole:
-            return Sound(self._walk.format)
-        return self._walk.sound(self._size - self._start)
-
-    def _pass_tags(self) -> None:
-        """Pass over the tags (ID3v2) in front of the sound; there may be several."""
-        while length := _tag_length(self._head):
-            self._start += length
-            self._skip = max(0, length - len(self._head))
-            del self._head[:length]
-
-    def _decide(self, *, at_end: bool) -> None:
-        head = bytes(self._head)
-        self._head.clear()
-        self.decided = True
-        self._walk = _walk(head, at_end=at_end)
-        if self._walk is not None and (self._whole or not self._walk.begun):
-            self._walk.feed(head)
-            if not self._walk.begun:
-                self._walk = None
-
-
-def hear(
-    file: BinaryIO, *, whole: bool, on_bytes: Callable[[int], None] | None = None
-) -> Sound | None:
-    """What an open file is, read from its beginning; None where it is no audio. Without ``whole``
-    its beginning alone is read (one with large tags as far as they go).
-    """
-    listener = Listener(whole=whole)
-    file.seek(0)
-    while piece := file.read(_PIECE if whole else HEAD):
-        listener.feed(piece)
-        if on_bytes:
-            on_bytes(len(piece))
-        if not whole and listener.decided:
-            break
-    return listener.sound()
-
-
-def kind(head: bytes) -> str | None:
-    """The format of a file by its beginning, 64 KiB or all of it; None where it is no audio."""
-    listener = Listener(whole=False)
-    listener.feed(head)
-    found = listener.sound()
-    return None if found is None else found.format
 
 
 def verify(
@@ -149,7 +41,8 @@ def verify(
         found = hear(file, whole=size != expected_bytes, on_bytes=on_bytes)
         if found is None:
             file.seek(0)
-            raise Damaged(path.name, f"is not audio but {description(file.read(HEAD), content_type)}")
+            shown = description(file.read(HEAD), content_type)
+            raise Damaged(path.name, f"is not audio but {shown}")
     fault = fault_of(found, size, expected_bytes=expected_bytes, expected_ms=expected_ms)
     if fault:
         raise Damaged(path.name, f"{fault}; fetch it again")
@@ -239,35 +132,3 @@ def may_be_sound(head: bytes) -> bool:
     # Bare samples may begin with any byte, but are no text.
     is_text = not start.translate(None, bytes(range(32, 256)) + b"\t\r\n")
     return bool(head.strip(b"\0")) and not (is_text and start.startswith((b"<", b"{", b"[")))
-
-
-def _tag_length(head: bytearray) -> int:
-    if len(head) < 10 or not head.startswith(b"ID3") or head[3] == 0xFF or head[4] == 0xFF:
-        return 0
-    if any(byte & 0x80 for byte in head[6:10]):
-        return 0
-    length = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-    return 10 + length + (10 if head[5] & 0x10 else 0)
-
-
-def _walk(head: bytes, *, at_end: bool) -> Walk | None:
-    """The walk over a file that begins so."""
-    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:12] == b"WAVE":
-        return Wave(head[:4])
-    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-        return Aiff()
-    if head[4:8] == b"ftyp":
-        return Boxes()
-    if head.startswith((b"#!AMR\n", b"#!AMR-WB\n")):
-        return Amr(head)
-    if head.startswith((b".snd", b"dns.")):
-        return Au(head)
-    if head.startswith(b"OggS"):
-        return Ogg()
-    if head.startswith(b"fLaC"):
-        return Flac()
-    if head.startswith(b"\x1a\x45\xdf\xa3"):
-        return Matroska()
-    if adts_length(head):
-        return Adts()
-    return mpeg.find(head, whole=at_end)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from . import layout, pretenders, zips
-from .audio import Listener
 from .claims import Manifests, Unusable
 from .coverage import Coverage
 from .errors import ArchiveError, Missing
+from .listening import Listener
 from .places import Places
 from .store import Store, Stored
 

@@ -7,7 +7,7 @@ import re
 from datetime import date
 from typing import Literal
 
-from .audio import ENDINGS
+from .listening import ENDINGS
 
 #: The ledger that the archive belongs to.
 IDENTITY_PATH = "ledger.json"

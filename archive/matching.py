@@ -74,18 +74,13 @@ def _unmatched(db: sqlite3.Connection) -> Iterator[tuple[int, str]]:
         last = rows[-1][0]
 
 
-#: Whether a member is the whole recording, in SQL.
-_FITS = (
-    "is_whole(size, duration, members.bytes, format, seconds, fault, last_is_cut)"
-)
-
-
 def _take_by_name(db: sqlite3.Connection, number: int, name: str) -> None:
     # Of several recordings listed under one name, the one of this size and without a place.
     found = db.execute(
-        f"SELECT id, {_FITS} AS fits FROM recordings, members WHERE recordings.name = ? "  # noqa: S608
-        "AND n = ? AND source IS NOT 'part' ORDER BY NOT fits, path IS NOT NULL, size IS NULL, "
-        "start, id LIMIT 1",
+        "SELECT id, is_whole(size, duration, members.bytes, format, seconds, fault, last_is_cut) "
+        "AS fits FROM recordings, members WHERE recordings.name = ? AND n = ? "
+        "AND source IS NOT 'part' ORDER BY NOT fits, path IS NOT NULL, size IS NULL, start, id "
+        "LIMIT 1",
         (basename(name), number),
     ).fetchone()
     if found and found[1]:
@@ -94,9 +89,7 @@ def _take_by_name(db: sqlite3.Connection, number: int, name: str) -> None:
         _leave(db, number)
 
 
-def _take_by_number(
-    db: sqlite3.Connection, number: int, name: str, *, same_ending: bool
-) -> None:
+def _take_by_number(db: sqlite3.Connection, number: int, name: str, *, same_ending: bool) -> None:
     """By the id as a whole number in the name, the folders only where the file's own name has
     none. A name with the ids of several recordings decides nothing, unless the size does; one of
     another size than was listed is nobody's. ``same_ending``: only a recording that was listed with
@@ -137,7 +130,8 @@ def _named(db: sqlite3.Connection, part: str, number: int) -> dict[str, _Named]:
     found = {}
     for candidate in dict.fromkeys(_NUMBER.findall(part)):
         row = db.execute(
-            f"SELECT id, {_FITS}, size IS NOT NULL, recordings.name FROM recordings, members "  # noqa: S608
+            "SELECT id, is_whole(size, duration, members.bytes, format, seconds, fault, "
+            "last_is_cut), size IS NOT NULL, recordings.name FROM recordings, members "
             "WHERE id = ? AND n = ? AND source IS NOT 'part'",
             (candidate, number),
         ).fetchone()

@@ -185,7 +185,8 @@ class MpegWalk:
             return False
         lengths = _lengths(form)
         following = at + lengths[data[at + 1] << 8 | data[at + 2]]
-        if following == at or (following + 4 <= len(data) and not _is_frame(data, following, lengths)):
+        goes_on = following + 4 > len(data) or _is_frame(data, following, lengths)
+        if following == at or not goes_on:
             return False
         self._lengths, (self._samples, self._rate) = lengths, _samples(form)
         return True
@@ -203,9 +204,7 @@ class MpegWalk:
                 break
             length = self._lengths[data[found + 1] << 8 | data[found + 2]]
             following = found + length
-            if length and (
-                following + 4 > len(data) or _is_frame(data, following, self._lengths)
-            ):
+            if length and (following + 4 > len(data) or _is_frame(data, following, self._lengths)):
                 self._stray += found - at
                 self._after = b""
                 return found

@@ -1,4 +1,4 @@
-"""Files that are no audio and are named as recordings all the same: older releases went by names."""
+"""Files that are no audio and are named as recordings: older releases went by their names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 from collections.abc import Collection, Iterator
 
 from . import layout
-from .audio import description, hear
+from .audio import description
+from .listening import hear
 from .store import Store
 
 _LONGEST_LINE = 1024 * 1024
@@ -26,15 +27,16 @@ def in_zip(store: Store, path: str, silent: Collection[bytes]) -> Iterator[str]:
         for recording, member in _named(store, recordings, path, silent):
             found += 1
             if found <= _MOST_NAMED:
-                yield f"holds {member!r}, which {recordings} names as recording {recording}: no audio"
+                who = f"{recordings} names as recording {recording}"
+                yield f"holds {member!r}, which {who} and which is not audio"
     if found > _MOST_NAMED:
-        yield f"and so on, {found} that are no audio"
+        yield f"and so on, {found} that are not audio"
 
 
 def _named(
     store: Store, recordings: str, path: str, silent: Collection[bytes]
 ) -> Iterator[tuple[str, str]]:
-    """The recordings that a list places in such a member. What cannot be read is said of the list."""
+    """The recordings that a list places in such a member; what cannot be read is left out."""
     with store.open(recordings) as file:
         while data := file.readline(_LONGEST_LINE):
             try:
@@ -46,7 +48,7 @@ def _named(
 
 
 def single(store: Store, path: str) -> str | None:
-    """What is wrong with the file of a recording that was fetched singly; None where it is audio."""
+    """What is wrong with the file of a single recording; None where it is audio."""
     with store.open(path) as file:
         if hear(file, whole=False) is not None:
             return None

@@ -8,14 +8,10 @@ from typing import Literal
 
 from .sound import Sound
 
-#: What a recorder writes for a size that it does not know yet, and never learns where it writes
-#: into a pipe: 0, all ones, or the largest number that it dares, less what stands around it.
-_UNKNOWN_FROM = 0x7FFF0000
-
 #: Where the next record begins when there is none to be looked at any more.
-_END = 1 << 62
+END = 1 << 62
 
-_Order = Literal["little", "big"]
+Order = Literal["little", "big"]
 
 
 class More(Exception):
@@ -61,7 +57,7 @@ class Records:
                 continue
             needed = self.HEADER
             if length == 0:
-                self._next = _END
+                self._next = END
                 break
             self._records += 1
             self._next += length
@@ -70,108 +66,27 @@ class Records:
 
     def sound(self, size: int) -> Sound:
         """What was found, now that the file has ended."""
-        is_cut = self.FRAMES and size < self._next < _END
+        is_cut = self.FRAMES and size < self._next < END
         return Sound(self.format, self.seconds(size), self._fault(size), last_is_cut=is_cut)
 
     def _fault(self, size: int) -> str | None:
-        if self.fault is None and not self.FRAMES and size < self._next < _END:
-            return _is_cut(size, self._next)
+        if self.fault is None and not self.FRAMES and size < self._next < END:
+            return is_cut_at(size, self._next)
         return self.fault
 
 
-def _is_cut(size: int, told: int) -> str:
+def is_cut_at(size: int, told: int) -> str:
+    """The words for a file of so many bytes that should have more."""
     return f"is cut: {size} bytes where it should have {told}"
-
-
-class Wave(Records):
-    """RIFF, RIFX (big-endian), RF64 and BW64 (sizes of 64 bits in a chunk of their own)."""
-
-    format = "wav"
-
-    def __init__(self, kind: bytes) -> None:
-        super().__init__()
-        self._order: _Order = "big" if kind == b"RIFX" else "little"
-        self._large: int | None = None
-        self._rate = 0
-        self._data: tuple[int, int] | None = None
-
-    def record(self, head: bytes, at: int) -> int:
-        """A chunk; the sound's own is the last that is looked at."""
-        if at == 0:
-            return 12
-        name, told = head[:4], int.from_bytes(head[4:8], self._order)
-        if name == b"ds64":
-            if len(head) < 24:
-                raise More(24)
-            self._large = int.from_bytes(head[16:24], "little")
-        elif name == b"fmt ":
-            if len(head) < 24:
-                raise More(24)
-            numbers = [int.from_bytes(head[a:b], self._order) for a, b in ((8, 10), (10, 12))]
-            self._rate = int.from_bytes(head[16:20], self._order)
-            if told < 14 or 0 in numbers:
-                self.fault = "is cut or changed: its description of the sound cannot be read"
-        elif name == b"data":
-            if self._large is not None and told == 0xFFFFFFFF:
-                told = self._large
-            self._data = at + 8, told
-            self.begun = self._rate > 0
-            return 0
-        elif not name.strip(b"\0") or not name.isascii():
-            self.fault = "is cut or changed: it has no sound behind its description"
-        return 8 + told + told % 2
-
-    def _told(self) -> int | None:
-        told = self._data[1] if self._data else 0
-        unknown = told == 0 or _UNKNOWN_FROM <= told <= 0xFFFFFFFF or told >= _END
-        return None if unknown else told
-
-    def seconds(self, size: int) -> float | None:
-        """By the bytes a second."""
-        if self._data is None or not self._rate:
-            return None
-        held = size - self._data[0]
-        told = self._told()
-        return min(held, held if told is None else told) / self._rate
-
-    def _fault(self, size: int) -> str | None:
-        if self._data is None:
-            return super()._fault(size) or "has no sound in it"
-        start, told = self._data
-        if size <= start:
-            return "has no sound in it"
-        # A number near 2 or 4 GiB may be meant: then nearly all of it is there.
-        if self._told() is None and (told <= size - start or told == 0 or size < told // 2):
-            return None
-        return None if start + told <= size else _is_cut(size, start + told)
-
-
-class Aiff(Records):
-    """AIFF and AIFC."""
-
-    format = "aiff"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._seen: set[bytes] = set()
-
-    def record(self, head: bytes, at: int) -> int:
-        """A chunk."""
-        if at == 0:
-            return 12
-        self._seen.add(head[:4])
-        self.begun = bool(self._seen & {b"COMM", b"FVER"})
-        told = int.from_bytes(head[4:8], "big")
-        if head[:4] == b"SSND" and (told == 0 or told >= _UNKNOWN_FROM):
-            return 0
-        return 8 + told + told % 2
 
 
 class Boxes(Records):
     """MP4, M4A, 3GP and their kin."""
 
     format = "m4a"
-    _SECOND = (b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"sidx", b"styp", b"uuid", b"meta")
+    _SECOND = frozenset(
+        (b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"sidx", b"styp", b"uuid", b"meta")
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -272,7 +187,9 @@ class Adts(Records):
     format = "aac"
     HEADER = 7
     FRAMES = True
-    _RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+    _RATES = (
+        *(96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350),
+    )
 
     def record(self, head: bytes, at: int) -> int:
         """A frame."""
@@ -309,7 +226,7 @@ class Au(Records):
 
     def __init__(self, head: bytes) -> None:
         super().__init__()
-        self._order: _Order = "little" if head.startswith(b"dns.") else "big"
+        self._order: Order = "little" if head.startswith(b"dns.") else "big"
 
     def record(self, head: bytes, at: int) -> int:
         """All of the file."""

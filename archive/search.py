@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from . import layout, zips
-from .audio import ENDINGS, HEAD, kind
 from .errors import Damaged, Missing
 from .hits import Hit, find
+from .listening import ENDINGS, HEAD, kind
 from .manifest import serialised
 from .store import PIECE, Store
 
@@ -48,9 +48,9 @@ def extract(store: Store, recording_id: str, to: Path, account: str | None = Non
 
     Parameters: `to`, a folder, created where absent; `account`, needed where several accounts have
     a recording of that id.
-    Returns what was written: ``<id>.<mp3, wav or another format>``; ``<id>.json``, its line with numbers and times;
-    ``manifest.json``, a copy of the manifest that names its sum. For a recording that was fetched
-    singly ``<id>.json`` is a copy of its metadata, which names its sum itself.
+    Returns what was written: ``<id>.<ending of its format>``; ``<id>.json``, its line with numbers
+    and times; ``manifest.json``, a copy of the manifest that names its sum. For a recording that
+    was fetched singly ``<id>.json`` is a copy of its metadata, which names its sum itself.
     Raises Missing, Damaged (the sum differs; nothing is left), FileExistsError (nothing is ever
     overwritten), ValueError (several accounts have it).
     """

@@ -38,8 +38,8 @@ _UTF8_NAME = 0x800
 class Directory:
     """Where the list of members lies: `start` and `size` in bytes, `count` of its entries.
 
-    `wraps` says that `count` has 16 bits only and begins again after 65,535; `shift`, how many bytes
-    stand before the archive that its own offsets do not count.
+    `wraps` says that `count` has 16 bits only and begins again after 65,535; `shift`, how many
+    bytes stand before the archive that its own offsets do not count.
     """
 
     file: BinaryIO
@@ -85,8 +85,8 @@ def find(file: BinaryIO, path: str) -> Directory:
 
     Parameters: `file`, seekable; `path`, its name in messages.
     Bytes before the archive (a program that unpacks it, a line's end) are passed over.
-    Raises Damaged where the end is missing, is followed by more than zeros and white space, or where
-    the list does not lie directly before it (bytes were lost or added on the way).
+    Raises Damaged where the end is missing, is followed by more than zeros and white space, or
+    where the list does not lie directly before it (bytes were lost or added on the way).
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _LONGEST_END))

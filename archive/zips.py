@@ -14,8 +14,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
-from .audio import Listener, Sound
 from .errors import Dangerous, Missing
+from .listening import Listener
+from .sound import Sound
 from .zip_directory import Directory, find, name
 from .zip_member import packed_at, shortest, unpacked
 
@@ -35,8 +36,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A verified member: its name as in the archive, its unpacked size, its SHA-256 in hex; where it
-    was listened to and is audio, what was heard.
+    """A verified member: its name as in the archive, its unpacked size, its SHA-256 in hex; where
+    it was listened to and is audio, what was heard.
     """
 
     name: str

@@ -7,8 +7,9 @@ from datetime import date, datetime
 from typing import Any
 
 from archive import chain, manifest, search
-from archive.audio import Listener, description, fault_of, listed
+from archive.audio import description, fault_of, listed
 from archive.errors import ArchiveError, Damaged
+from archive.listening import Listener
 from config.accounts import VonageAccount
 from config.queues import DUE
 from ledger.requests import Request

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from archive import layout, manifest, zips
-from archive.audio import Listener, hear
 from archive.errors import Contradiction, Damaged, Dangerous
+from archive.listening import Listener, hear
 from archive.reconciliation import Reconciliation
 from archive.store import Stored
 from ledger import states
@@ -183,9 +183,7 @@ def _unheard(
     return found
 
 
-def _heard(
-    reconciliation: Reconciliation, line: dict[str, Any], zips_read: set[str]
-) -> str | None:
+def _heard(reconciliation: Reconciliation, line: dict[str, Any], zips_read: set[str]) -> str | None:
     """The format of a recording in the archive by its bytes; None where it is no audio."""
     if "member" in line:
         if line["path"] not in zips_read:

@@ -9,6 +9,7 @@ from typing import Any
 
 from archive import audio, layout, manifest
 from archive.errors import Contradiction, Damaged
+from archive.listening import HEAD, hear, kind
 from archive.part import Part
 from archive.store import Stored
 from config.version import VERSION
@@ -103,10 +104,10 @@ def set_aside(part: Part, name: str, sha256: str) -> str:
     where that is, as the end of a sentence.
     """
     with part.path.open("rb") as file:
-        head = file.read(audio.HEAD)
+        head = file.read(HEAD)
     if not audio.may_be_sound(head):
         return ""
-    target = spool().set_aside(part.path, layout.safe(name), sha256, audio.kind(head) or "bin")
+    target = spool().set_aside(part.path, layout.safe(name), sha256, kind(head) or "bin")
     if target is None:
         return f"; it was not set aside, since {spool().refused} is full: look through it"
     return f"; set aside as {target}"
@@ -135,7 +136,7 @@ def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored,
             stored.path, f"has another SHA-256 than {path} says; run verify and look at both"
         )
     with store().open(stored.path) as file:
-        if audio.hear(file, whole=False) is None:
+        if hear(file, whole=False) is None:
             raise Damaged(
                 stored.path,
                 "stands in the archive under this recording's name and is no audio; nothing is "
