@@ -29,6 +29,7 @@ CREDENTIALS = "credentials"
 CONTRADICTION = "contradiction"
 VERIFICATION = "verification"
 QUARANTINE = "quarantine"
+UNUSUAL = "unusual"
 ARCHIVE = "archive"
 MESSAGE = "message"
 
@@ -43,6 +44,7 @@ KINDS = (
     MESSAGE,
     NOTIFICATION,
     QUARANTINE,
+    UNUSUAL,
     VERIFICATION,
 )
 

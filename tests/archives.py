@@ -9,12 +9,15 @@ import random
 import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from archive import chain, layout, manifest, zips
+from archive.listening import Listener
 from archive.reconciliation import Reconciliation
+from archive.sound import Sound
 from archive.store import DirectoryStore, Store, Stored
 
 from . import buckets
@@ -44,8 +47,15 @@ def recording(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def audio(number: int) -> bytes:
-    """The bytes of a recording; other ones for every number."""
-    return b"ID3\x04" + random.Random(number).randbytes(200 + number % 7)
+    """The bytes of a recording: a tag and three MPEG frames; other ones for every number."""
+    tag = b"ID3\x04\0\0\0\0\0" + bytes([number % 7]) + bytes(number % 7)
+    return tag + frames(number, 3)
+
+
+def frames(number: int, count: int) -> bytes:
+    """MPEG frames of noise, 144 bytes each."""
+    chance = random.Random(number)
+    return b"".join(b"\xff\xe3\x28\xc4" + chance.randbytes(140) for _ in range(count))
 
 
 def zipped(members: Iterable[tuple[str, bytes]]) -> bytes:
@@ -89,13 +99,15 @@ class Builder:
         day: date | None = DAY,
         generation: int | None = 1,
         chained: bool = True,
+        heard: bool = True,
     ) -> dict[str, Any]:
         """An export with its ZIPs; what is not in them is taken from earlier generations, else
-        fetched singly, unless its ``id`` begins with 9. Its manifest, with its ``path``.
+        fetched singly, unless its ``id`` begins with 9. Its manifest, with its ``path``. Not
+        ``heard``: as by releases that took any member for audio.
         """
         folder = layout.export_folder(account, day or DAY, job_id)
         with Reconciliation(self._scratch / "reconciliation") as reconciliation:
-            self._read(reconciliation, folder, parts)
+            self._read(reconciliation, folder, parts, heard=heard)
             reconciliation.start_pass()
             for one in listed:
                 reconciliation.listed(one)
@@ -153,15 +165,21 @@ class Builder:
         return stored
 
     def _read(
-        self, reconciliation: Reconciliation, folder: str, parts: Mapping[str, bytes]
+        self,
+        reconciliation: Reconciliation,
+        folder: str,
+        parts: Mapping[str, bytes],
+        *,
+        heard: bool,
     ) -> None:
         for provider_job_id, data in parts.items():
             sha256 = hashlib.sha256(data).hexdigest()
             stored = self.keep(layout.part_path(folder, provider_job_id, sha256), data)
             reconciliation.part(provider_job_id, stored)
             with self.store.open(stored.path) as file:
-                for member in zips.members(file, LIMITS, path=stored.path):
-                    reconciliation.member(provider_job_id, member)
+                for member in zips.members(file, LIMITS, path=stored.path, listener=_listener):
+                    unheard = replace(member, sound=Sound(None))  # type: ignore[arg-type]
+                    reconciliation.member(provider_job_id, member if heard else unheard)
 
     def _seal(
         self,
@@ -181,6 +199,10 @@ class Builder:
         sealed = self.store.keep(layout.manifest_path(folder), target, sha256)
         target.unlink()
         return sealed
+
+
+def _listener() -> Listener:
+    return Listener(whole=False)
 
 
 def header_of(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from archive.reconciliation import Counts, Reconciliation
+from archive.sound import Sound
 from archive.store import Stored
 from archive.zips import Member
 from config.settings import ROOT
@@ -22,6 +23,7 @@ import hashlib, resource, sys
 from pathlib import Path
 from archive import manifest
 from archive.reconciliation import Reconciliation
+from archive.sound import Sound
 from archive.store import Stored
 from archive.zips import Member
 
@@ -45,7 +47,7 @@ with Reconciliation(folder / "scratch") as run:
     run.part("p", Stored("a/p.zip", 1, "0" * 64))
     for number in range(0, count, 2):
         sha256 = hashlib.sha256(b"%d" % number).hexdigest()
-        run.member("p", Member(name(number), 1000 + number, sha256))
+        run.member("p", Member(name(number), 1000 + number, sha256, Sound("mp3")))
     run.match()
     assert run.not_understood() == []
     for recording in run.missing():
@@ -81,9 +83,9 @@ def recording(number: int, size: int | None = None, **fields: Any) -> dict[str, 
     }
 
 
-def member(name: str, size: int = 5) -> Member:
-    """A member of a ZIP with bytes of its own."""
-    return Member(name, size, hashlib.sha256(f"{name}{size}".encode()).hexdigest())
+def member(name: str, size: int = 5, sound: Sound | None = Sound("mp3")) -> Member:  # noqa: B008
+    """A member of a ZIP with bytes of its own, of which this was heard."""
+    return Member(name, size, hashlib.sha256(f"{name}{size}".encode()).hexdigest(), sound)
 
 
 def places(run: Reconciliation) -> dict[str, str | None]:
@@ -102,6 +104,70 @@ def test_a_member_is_matched_by_its_name_in_whatever_folder(run: Reconciliation)
 
     assert places(run) == {"1": "2026/11/f1.mp3", "2": "c\\f2.mp3", "3": "f3.mp3"}
     assert run.counts() == Counts(listed=3, archived=3, missing=0, unexpected=0)
+
+
+def test_a_name_is_matched_however_its_letters_are_written(run: Reconciliation) -> None:
+    """Composed or not, on either side, and in Windows' code page that the ZIP does not name."""
+    for number, name in ((1, "Jos\u00e9.mp3"), (2, "Mu\u0308ller.mp3"), (3, "Ni\u00f1o.mp3")):
+        run.listed(recording(number, file_name=name))
+    for name in (
+        "a/Jose\u0301.mp3",
+        "M\u00fcller.mp3",
+        "Ni\u00f1o.mp3".encode("cp1252").decode("cp437"),
+    ):
+        run.member("p", member(name))
+    run.match()
+
+    assert None not in places(run).values()
+    assert run.counts() == Counts(listed=3, archived=3, missing=0, unexpected=0)
+
+
+def test_only_audio_is_a_recording(run: Reconciliation) -> None:
+    """What was not heard to be audio is none under any name, id or size; a cut file is none where
+    nothing else vouches for it.
+    """
+    for number, size in ((1, None), (2, None), (3, 33), (4, None)):
+        run.listed(recording(number, size, duration=10_000))
+    for name, sound in (
+        ("f1.mp3", None),
+        ("call_2.mp3", None),
+        ("unknown", None),
+        ("f4.mp3", Sound("mp3", 6.0)),
+    ):
+        run.member("p", member(name, 33, sound))
+    run.match()
+
+    assert set(places(run).values()) == {None}
+    assert run.counts().unexpected == 4
+    assert run.not_understood() == []
+
+
+def test_of_two_files_for_one_recording_the_listed_kind_is_it(run: Reconciliation) -> None:
+    """Whichever comes first in the ZIP; where the listed kind is cut, the other one is."""
+    for number, ending in ((193228, "mp3"), (193229, "wav"), (193230, "mp3")):
+        run.listed(recording(number, file_name=f"f.{ending}", duration=10_000))
+    for number in (193228, 193229, 193230):
+        run.member("p", member(f"{number}.wav", 8, Sound("wav", 10.0)))
+        seconds = 6.0 if number == 193230 else 10.0
+        run.member("p", member(f"{number}.mp3", 9, Sound("mp3", seconds)))
+    run.match()
+
+    assert places(run) == {"193228": "193228.mp3", "193229": "193229.wav", "193230": "193230.wav"}
+    assert run.counts().unexpected == 3
+
+
+def test_members_of_earlier_zips_are_matched_and_not_counted(run: Reconciliation) -> None:
+    """A ZIP of an earlier generation gives its members, and is no part of this run."""
+    run.part("india/old.zip", Stored("india/old.zip", 9, "b" * 64), own=False)
+    run.listed(recording(1))
+    for name, sound in (("f1.mp3", Sound("mp3")), ("f1.vtt", None), ("odd.mp3", Sound("mp3"))):
+        run.member("india/old.zip", member(name, sound=sound))
+    run.match()
+
+    assert places(run) == {"1": "f1.mp3"}
+    assert next(run.lines())["path"] == "india/old.zip"
+    assert [name for name, _ in run.parts()] == ["p"]
+    assert run.counts() == Counts(listed=1, archived=1, missing=0, unexpected=0)
 
 
 def test_a_name_decides_before_ids_and_sizes(run: Reconciliation) -> None:
@@ -291,8 +357,9 @@ def test_an_index_beside_the_recordings_is_unexpected(run: Reconciliation) -> No
     """A CSV or JSON file is no recording, whatever number or size it has, and disturbs nothing."""
     run.listed(recording(1, 5))
     run.listed(recording(2, 6))
-    for name in ("f1.mp3", "2.json", "1.json", "index.csv"):
-        run.member("p", member(name, 6 if name == "2.json" else 5))
+    run.member("p", member("f1.mp3"))
+    for name in ("2.json", "1.json", "index.csv"):
+        run.member("p", member(name, 6 if name == "2.json" else 5, sound=None))
     run.match()
 
     assert places(run) == {"1": "f1.mp3", "2": None}

@@ -43,6 +43,8 @@ _HINTS_PER_SLOT = 4
 _ANSWERS_SHARE = 4
 #: A part of a download that nobody has touched for so long is abandoned.
 _SPOOL_SECONDS = 7 * 86_400.0
+#: How long refused files wait for a person (docs/operations.md).
+_REFUSED_SECONDS = 90 * 86_400.0
 
 
 class Sweeper(bootsteps.StartStopStep):
@@ -194,6 +196,7 @@ def _take_from_the_dead() -> None:
 
 def _sweep_spool() -> None:
     spool().sweep(_SPOOL_SECONDS)
+    spool().sweep_refused(_REFUSED_SECONDS)
 
 
 def _mend_future_times() -> None:

@@ -17,6 +17,7 @@ from ledger.alerts import (
     JOB,
     MESSAGE,
     QUARANTINE,
+    UNUSUAL,
     VERIFICATION,
 )
 from ledger.job import iso
@@ -116,6 +117,8 @@ def _closes(row: dict[str, Any]) -> str:
         return "a later verification that does not find it"
     if kind == ARCHIVE:
         return "the archive is there, whole and takes files again; now: python -m worker archive"
+    if kind == UNUSUAL:
+        return "a later look at the day that lists usual numbers, or somebody who knows the cause"
     if kind == DAY:
         return _closes_day(row)
     if kind == MESSAGE:
