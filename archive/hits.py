@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 
-from . import layout
+from . import documents, layout
 from .errors import Damaged
 from .manifest import latest, lines, read_header, read_line
 from .reconciliation import PLACE
@@ -89,9 +89,9 @@ class _Wanted:
         ]
         return cls(call_id, digits, recording_id, start or date.min, end or date.max, surely)
 
-    def read(self, data: bytes, path: str) -> dict[str, Any] | None:
+    def read(self, data: bytes | None, path: str) -> dict[str, Any] | None:
         """A line that meets all conditions but the day."""
-        if not all(text in data for text in self.surely):
+        if data is not None and not all(text in data for text in self.surely):
             return None
         line = read_line(data, path)
         return line if self._met_by(line) else None
@@ -143,7 +143,7 @@ def _lines(
     path = layout.recordings_path(manifest.rpartition("/")[0])
     new = set()
     with store.open(path) as file:
-        for data in file:
+        for data in documents.lines(file):
             if spoken_for is not None:
                 recording_id = read_line(data, path)["id"]
                 new.add(recording_id)
@@ -173,11 +173,11 @@ def _of_single(
 
 def _line_of(store: Store, path: str, wanted: _Wanted) -> dict[str, Any] | None:
     try:
-        content = json.loads(store.read(path))
-        place = {name: content[name] for name in ("path", "bytes", "sha256")}
+        content = documents.content_of(store, path)
+        place = asdict(documents.stored_of(content))
         listed = {name: told for name, told in content["recording"].items() if name not in PLACE}
         line = {"id": content["recording_id"], **listed, **place}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (Damaged, ValueError, KeyError, TypeError, AttributeError):
         raise Damaged(path, "is not readable as metadata; run verify") from None
     return wanted.read(json.dumps(line).encode(), path)
 

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import layout, zips
+from . import documents, layout, zips
 from .audio import kind
 from .errors import Damaged, Missing
 from .hits import Hit, find
 from .manifest import serialised
-from .store import PIECE, Store
+from .store import PIECE, Store, Stored
 
 __all__ = ["Hit", "audio", "extract", "find"]
 
@@ -31,17 +31,18 @@ def audio(store: Store, line: Mapping[str, Any]) -> Iterator[bytes]:
     Parameters: `line`, of a recordings.jsonl, not one that is ``missing``.
     Raises Missing; Damaged, after the last piece of a file, where its sum is not the line's.
     """
-    path = line["path"]
+    place = _place(line)
+    path = place.path
     with store.open(path) as file:
         if "member" in line:
-            member = zips.Member(line["member"], line["bytes"], line["sha256"])
+            member = zips.Member(str(line["member"]), place.bytes, place.sha256)
             yield from zips.unpack(file, member, path=path)
             return
         digest = hashlib.sha256()
         while piece := file.read(PIECE):
             digest.update(piece)
             yield piece
-    if digest.hexdigest() != line["sha256"]:
+    if digest.hexdigest() != place.sha256:
         raise Damaged(path, "does not have the SHA-256 that it was archived with; run verify")
 
 
@@ -75,6 +76,14 @@ def extract(store: Store, recording_id: str, to: Path, account: str | None = Non
             else:
                 file.write(serialised(hit.line).encode() + b"\n")
     return written
+
+
+def _place(line: Mapping[str, Any]) -> Stored:
+    try:
+        return documents.stored_of(line)
+    except (ValueError, KeyError) as error:
+        reason = f"is listed at no possible place ({error}); run verify"
+        raise Damaged(f"recording {line.get('id')}", reason) from None
 
 
 def _only(store: Store, recording_id: str, account: str | None) -> Hit:
