@@ -149,7 +149,11 @@ def lines(store: Store, manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]
     """The lines of a manifest's recordings.jsonl, one at a time. Raises Damaged for one that can
     not be read.
     """
-    path = manifest["recordings"]["path"]
+    yield from lines_of(store, manifest["recordings"]["path"])
+
+
+def lines_of(store: Store, path: str) -> Iterator[dict[str, Any]]:
+    """The lines of the recordings.jsonl under ``path``, as `lines` gives them."""
     with store.open(path) as file:
         for data in documents.lines(file):
             yield read_line(data, path)

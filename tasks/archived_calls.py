@@ -9,8 +9,9 @@ from itertools import groupby
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
+from archive import documents
 from archive.errors import ArchiveError
 from config.accounts import GsmblockchainAccount
 from config.queues import DUE
@@ -20,6 +21,7 @@ from ledger.call_outcomes import KIND, PLACED, REFUSED, RESOLVED, UNKNOWN, UNSEN
 from ledger.job import job_id
 from ledger.known import KnownCall, KnownJob
 
+from .archived_manifests import Instant
 from .resources import store
 from .trusted import Trusted
 
@@ -38,9 +40,9 @@ class Receipt(BaseModel):
     max_seconds: int
     company_name: str
     company_id: str
-    requested_at: AwareDatetime
-    sent_at: AwareDatetime
-    answered_at: AwareDatetime | None
+    requested_at: Instant
+    sent_at: Instant
+    answered_at: Instant | None
     outcome: Literal["placed", "refused", "unknown", "resolved", "unsent"]
     platform_phone: str | None
     error_message: str | None
@@ -89,7 +91,7 @@ def _read(alias: str, known: str, path: str, trusted: Trusted) -> Receipt | None
     if not trusted.believes(path):
         return None
     try:
-        receipt = Receipt.model_validate_json(store().read(path))
+        receipt = Receipt.model_validate(documents.content_of(store(), path))
         base64.b64decode(receipt.answer, validate=True)
     except (ArchiveError, ValidationError, ValueError):
         trusted.refuse(path, "is not readable as a receipt")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from archive import audio, layout, manifest
+from archive import audio, documents, layout, manifest
 from archive.errors import Contradiction, Damaged
 from archive.store import Stored
 from config.version import VERSION
@@ -97,7 +96,7 @@ def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored,
     path = layout.recording_json_path(attempt.job.account, day, recording_id)
     if not store().exists(path):
         return None
-    metadata = json.loads(store().read(path))
+    metadata = documents.content_of(store(), path)
     stored = store().checksum(metadata["path"], on_bytes=lambda _: attempt.check())
     if stored.sha256 != metadata["sha256"]:
         raise Contradiction(
