@@ -88,6 +88,8 @@ class Places:
                     faults += 1
                     if faults <= _MOST_NAMED:
                         yield f"line {number} {fault}"
+        if claims.header.get("complete") is True and counts["missing"]:
+            yield "lists missing recordings, where its manifest says that it is complete"
         if faults > _MOST_NAMED:
             yield f"and so on, {faults} lines in all"
         for name, count in counts.items():
