@@ -1,4 +1,4 @@
-"""docs/archive-format.md answers what a person asks of an archive: its own commands are run here."""
+"""docs/archive-format.md answers what a person asks: its own commands are run here."""
 
 from __future__ import annotations
 
