@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import layout
+from . import documents, layout
 from .errors import ArchiveError, Damaged
 from .store import Store
 
@@ -23,6 +23,7 @@ NOTHING = "0" * 64
 _REMEMBERED = 100
 
 _NAME = re.compile(r"[0-9]{8}\.json")
+_LAST = 99_999_999
 
 Entry = dict[str, str]
 
@@ -41,7 +42,8 @@ def append(store: Store, account: str, entries: Sequence[Entry]) -> Head:
     left out, so that it may be asked twice. The head afterwards.
 
     A damaged entry does not keep new files from being put under the chain: it is `verify` that
-    speaks of it. Raises NoSpace, and ValueError where there is neither an entry nor a chain.
+    speaks of it. Raises NoSpace; Damaged where a forged entry has the last number that there is;
+    ValueError where there is neither an entry nor a chain.
     """
     while True:
         current = head(store, account)
@@ -51,6 +53,12 @@ def append(store: Store, account: str, entries: Sequence[Entry]) -> Head:
                 raise ValueError(f"nothing to put under the chain of {account}")
             return current
         number = 1 if current is None else current.n + 1
+        if number > _LAST:
+            raise Damaged(
+                layout.chain_path(account, _LAST),
+                "has the last number that an entry can have, so nothing can be put under the "
+                "chain; it is forged: run verify, and move it out of the archive",
+            )
         data = serialised(
             {
                 "n": number,
@@ -75,7 +83,7 @@ def head(store: Store, account: str) -> Head | None:
     newest = max(numbers(store, account), default=0)
     if newest == 0:
         return None
-    data = store.read(layout.chain_path(account, newest))
+    data = documents.read(store, layout.chain_path(account, newest))
     return Head(account, newest, hashlib.sha256(data).hexdigest())
 
 
@@ -94,18 +102,18 @@ def read(store: Store, account: str, number: int) -> dict[str, Any]:
     """One entry of the chain. Raises Missing, and Damaged when it can not be read as one."""
     path = layout.chain_path(account, number)
     try:
-        content = json.loads(store.read(path))
+        content = documents.content_of(store, path)
         _known(content)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (Damaged, ValueError, KeyError, TypeError, AttributeError):
         raise Damaged(path, "is not readable as an entry of the chain; run verify") from None
     if content.get("n") != number:
         raise Damaged(path, f"calls itself entry {content.get('n')!r}; run verify")
     return dict(content)
 
 
-def numbers(store: Store, account: str) -> Iterator[int]:
-    """The numbers under which entries stand, in order."""
-    for path in store.paths(f"{layout.chain_folder(account)}/"):
+def numbers(store: Store, account: str, *, unlisted: bool = False) -> Iterator[int]:
+    """The numbers under which entries stand, in order; ``unlisted`` as in `Store.paths`."""
+    for path in store.paths(f"{layout.chain_folder(account)}/", unlisted=unlisted):
         name = path.removeprefix(f"{layout.chain_folder(account)}/")
         if _NAME.fullmatch(name):
             yield int(name.removesuffix(".json"))

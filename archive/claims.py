@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from . import layout
+from . import documents, layout
 from .coverage import Coverage
 from .errors import ArchiveError, Missing
-from .manifest import read_manifest
+from .manifest import of_schema
 from .store import Store, Stored
 from .zips import Member
 
@@ -68,6 +69,10 @@ class Manifests:
 
     def of(self, folder: str) -> Claims | Unusable:
         """The claims of a folder's manifest."""
+        held = self._held.get(folder)
+        if isinstance(held, Unusable) and held.fault is None:
+            # Of an archive in use: it may have been written since.
+            del self._held[folder]
         if folder not in self._held:
             while len(self._held) >= _HELD:
                 oldest = next(iter(self._held))
@@ -84,6 +89,13 @@ class Manifests:
         )
         for row in rows:
             yield Member(*row)
+
+    def measured(self, path: str) -> tuple[int, int]:
+        """How many members a ZIP should have, and how many bytes they should have unpacked."""
+        self.of(path.rpartition("/")[0])
+        query = "SELECT count(*), total(bytes) FROM members WHERE path = ?"
+        count, size = self._db.execute(query, (path,)).fetchone()
+        return count, int(size)
 
     def hold(self, path: str, member: Member) -> bool:
         """Whether a manifest claims that this member lies in this ZIP. One that is damaged is not
@@ -102,10 +114,7 @@ class Manifests:
         path = layout.manifest_path(folder)
         self._db.execute("BEGIN")
         try:
-            if self._coverage.contradicts(self._store.checksum(path)):
-                claims: Claims | Unusable = Unusable("cannot be relied on for the files it names")
-            else:
-                claims = self._claims(folder, read_manifest(self._store, path))
+            claims: Claims | Unusable = self._believed(folder, path)
         except Missing:
             claims = Unusable("is missing" if self._coverage.covers(path) else None)
         except ArchiveError as error:
@@ -119,14 +128,23 @@ class Manifests:
         self._db.execute("COMMIT")
         return claims
 
+    def _believed(self, folder: str, path: str) -> Claims | Unusable:
+        """What it claims, if its own sum is the one that the chain says."""
+        data = documents.read(self._store, path)
+        if self._coverage.contradicts(Stored(path, len(data), hashlib.sha256(data).hexdigest())):
+            return Unusable("cannot be relied on for the files it names")
+        content = documents.fields(data, path)
+        del data
+        return self._claims(folder, of_schema(content, path))
+
     def _claims(self, folder: str, manifest: dict[str, Any]) -> Claims | Unusable:
         if manifest["kind"] == "erasure":
             # Reserved: its claims are for the version that writes it.
             return Claims({"kind": "erasure"}, {}, [], frozenset(), 0)
-        recordings, members = _stored(manifest["recordings"]), 0
+        recordings, members = documents.stored_of(manifest["recordings"]), 0
         beside = {recordings.path: recordings}
         for part in manifest.pop("parts"):
-            stored = _stored(part)
+            stored = documents.stored_of(part)
             beside[stored.path] = stored
             for member in part["members"]:
                 members += 1
@@ -138,10 +156,6 @@ class Manifests:
             path.rpartition("/")[0] != folder for path in beside
         ):
             return Unusable("names files of another folder as its own: it was changed or moved")
-        singles = [_stored(single) for single in manifest.pop("files")]
+        singles = [documents.stored_of(single) for single in manifest.pop("files")]
         parts = frozenset(beside) - {recordings.path}
         return Claims(manifest, beside, singles, parts, members)
-
-
-def _stored(claim: dict[str, Any]) -> Stored:
-    return Stored(str(claim["path"]), int(claim["bytes"]), str(claim["sha256"]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .problem import escaped
+
 
 class ArchiveError(Exception):
     """A file of the archive that is not as it should be.
@@ -17,7 +19,7 @@ class ArchiveError(Exception):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return f"{escaped(self.path)}: {escaped(self.reason)}"
 
 
 class Damaged(ArchiveError):

@@ -12,11 +12,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from .errors import Missing, NoSpace, StoreAway, Unwritable
 from .store import Store
-from .stored import Stored
+from .stored import LARGEST_READ, Stored
+
+Listed = TypeVar("Listed")
 
 #: Raises StoreAway where a store does not hold the archive that is meant. The second argument says
 #: whether something is about to be stored.
@@ -73,10 +75,10 @@ class Guarded:
             self._assure(self._store, True)
             return self._store.create(path, data)
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, most: int = LARGEST_READ) -> bytes:
         """See `Store.read`."""
         with self._understood(path):
-            return self._store.read(path)
+            return self._store.read(path, most)
 
     def open(self, path: str) -> BinaryIO:
         """See `Store.open`."""
@@ -101,13 +103,18 @@ class Guarded:
         with self._understood(path):
             return self._store.checksum(path, on_bytes)
 
-    def paths(self, prefix: str = "") -> Iterator[str]:
+    def modified(self, path: str) -> float:
+        """See `Store.modified`."""
+        with self._understood(path):
+            return self._store.modified(path)
+
+    def paths(self, prefix: str = "", *, unlisted: bool = False) -> Iterator[str]:
         """See `Store.paths`."""
-        return (path for path, _ in self._listed(prefix, sized=False))
+        return self._listed(prefix, lambda: self._store.paths(prefix, unlisted=unlisted))
 
     def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """See `Store.sizes`."""
-        return self._listed(prefix, sized=True)
+        return self._listed(prefix, lambda: self._store.sizes(prefix))
 
     def gives_names_once(self) -> bool:
         """See `Store.gives_names_once`."""
@@ -115,12 +122,9 @@ class Guarded:
             self._assure(self._store, True)
             return self._store.gives_names_once()
 
-    def _listed(self, prefix: str, *, sized: bool) -> Iterator[tuple[str, int]]:
+    def _listed(self, prefix: str, listing: Callable[[], Iterator[Listed]]) -> Iterator[Listed]:
         with self._understood(prefix):
-            if sized:
-                yield from self._store.sizes(prefix)
-            else:
-                yield from ((path, 0) for path in self._store.paths(prefix))
+            yield from listing()
             # Afterwards: where it went away meanwhile, the list that was given is too short.
             self._assure(self._store, False)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 
-from . import layout
-from .errors import Damaged
+from . import documents, layout
+from .errors import ArchiveError, Damaged, Dangerous
 from .manifest import latest, lines, read_header, read_line
 from .reconciliation import PLACE
+from .spoken_for import SpokenFor
 from .store import Store
 
 _FOLDER_DAY = re.compile(r"/([0-9]{4})/([0-9]{2})/([0-9]{2})/")
@@ -49,15 +51,35 @@ def find(
     `start` and `end`, the first and the last day, both included: the local day of the recording's
     start, and the day in UTC for exports that were not made by the day.
     The newest generation speaks for a recording. One that is missing comes last, and only if it
-    lies nowhere. Raises ValueError (a number without digits), Damaged.
+    lies nowhere. Files that cannot be read do not end the search: the first of them is raised when
+    everything else was looked at, as ArchiveError or OSError. Raises ValueError (a number without
+    digits).
     """
+    damage = _Damage()
     wanted = _Wanted.of(call_id, number, recording_id, start, end)
     if account is not None:
         accounts = {account}
     else:
-        accounts = {layout.account_of(path) for path in store.paths()} - {""}
+        accounts = {layout.account_of(path) for path in store.paths(unlisted=True)} - {""}
     for name in sorted(accounts):
-        yield from _once(_hits(store, name, wanted))
+        yield from _once(_hits(store, name, wanted, damage))
+    if damage.first is not None:
+        raise damage.first
+
+
+class _Damage:
+    """Keeps the first error of files that could not be read."""
+
+    def __init__(self) -> None:
+        self.first: ArchiveError | OSError | None = None
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Go on after what cannot be read."""
+        try:
+            yield
+        except (ArchiveError, OSError) as error:
+            self.first = self.first or error
 
 
 @dataclass(frozen=True)
@@ -89,9 +111,9 @@ class _Wanted:
         ]
         return cls(call_id, digits, recording_id, start or date.min, end or date.max, surely)
 
-    def read(self, data: bytes, path: str) -> dict[str, Any] | None:
+    def read(self, data: bytes | None, path: str) -> dict[str, Any] | None:
         """A line that meets all conditions but the day."""
-        if not all(text in data for text in self.surely):
+        if data is not None and not all(text in data for text in self.surely):
             return None
         line = read_line(data, path)
         return line if self._met_by(line) else None
@@ -109,85 +131,93 @@ class _Wanted:
         )
 
 
-def _hits(store: Store, account: str, wanted: _Wanted) -> Iterator[Hit]:
+def _hits(store: Store, account: str, wanted: _Wanted, damage: _Damage) -> Iterator[Hit]:
     """Those of exports first, then those of single recordings."""
-    manifests = _of_kind(store, f"{account}/exports/", "manifest")
+    manifests = _of_kind(store, f"{account}/exports/", "manifest", damage)
     for day, group in groupby(manifests, key=_folder_day):
         if day <= _next(wanted.end):
-            yield from _of_day(store, account, list(group), wanted)
-    singles = _of_kind(store, f"{account}/recordings/", "metadata")
+            yield from _of_day(store, account, list(group), wanted, damage)
+    singles = _of_kind(store, f"{account}/recordings/", "metadata", damage)
     for day, group in groupby(singles, key=_folder_day):
         if wanted.start <= day <= wanted.end:
-            yield from _of_single(store, account, day, [*group], wanted)
+            yield from _of_single(store, account, day, [*group], wanted, damage)
 
 
-def _of_day(store: Store, account: str, paths: list[str], wanted: _Wanted) -> Iterator[Hit]:
+def _of_day(
+    store: Store, account: str, paths: list[str], wanted: _Wanted, damage: _Damage
+) -> Iterator[Hit]:
     """The hits of the exports in one day's folder, generations from the newest to the oldest."""
-    headers = [(path, read_header(store, path)) for path in paths]
+    headers = []
+    for path in paths:
+        with damage.noted():
+            headers.append((path, read_header(store, path)))
     headers.sort(key=lambda one: one[1].get("generation") or 0, reverse=True)
     by_day = [path for path, header in headers if header.get("day")]
-    spoken_for: set[str] = set()
-    for path, header in headers:
-        if header.get("kind") != "export" or not _may_hold(header, wanted):
-            continue
-        remembered = spoken_for if path in by_day and len(by_day) > 1 else None
-        for line in _lines(store, path, wanted, remembered):
-            if _is_within(line, header, wanted, path):
-                yield Hit(account, line, path)
+    with SpokenFor() as spoken_for:
+        for path, header in headers:
+            if header.get("kind") != "export" or not _may_hold(header, wanted):
+                continue
+            remembered = spoken_for if path in by_day and len(by_day) > 1 else None
+            with damage.noted():
+                for line in _lines(store, path, wanted, remembered):
+                    if _is_within(line, header, wanted, path):
+                        yield Hit(account, line, path)
 
 
 def _lines(
-    store: Store, manifest: str, wanted: _Wanted, spoken_for: set[str] | None
+    store: Store, manifest: str, wanted: _Wanted, spoken_for: SpokenFor | None
 ) -> Iterator[dict[str, Any]]:
     """The wanted lines of an export; not those for whose recording another one spoke before."""
     path = layout.recordings_path(manifest.rpartition("/")[0])
-    new = set()
+    if spoken_for is not None:
+        spoken_for.next_list()
     with store.open(path) as file:
-        for data in file:
-            if spoken_for is not None:
-                recording_id = read_line(data, path)["id"]
-                new.add(recording_id)
-                if recording_id in spoken_for:
-                    continue
+        for data in documents.lines(file):
+            if spoken_for is not None and spoken_for.note(read_line(data, path)["id"]):
+                continue
             line = wanted.read(data, path)
             if line is not None:
                 yield line
-    if spoken_for is not None:
-        spoken_for |= new
 
 
 def _of_single(
-    store: Store, account: str, day: date, paths: list[str], wanted: _Wanted
+    store: Store, account: str, day: date, paths: list[str], wanted: _Wanted, damage: _Damage
 ) -> Iterator[Hit]:
     """The hits among the single recordings of a day, but those that an export of it speaks for."""
-    spoken_for = None
-    for path in paths:
-        line = _line_of(store, path, wanted)
-        if line is None:
-            continue
-        if spoken_for is None:
-            spoken_for = _archived(store, account, day)
-        if line["id"] not in spoken_for:
-            yield Hit(account, line, path)
+    with SpokenFor() as archived:
+        is_read = False
+        for path in paths:
+            line = None
+            with damage.noted():
+                line = _line_of(store, path, wanted)
+            if line is None:
+                continue
+            if not is_read:
+                is_read = True
+                with damage.noted():
+                    _note_archived(store, account, day, archived)
+                archived.next_list()
+            if line["id"] not in archived:
+                yield Hit(account, line, path)
 
 
 def _line_of(store: Store, path: str, wanted: _Wanted) -> dict[str, Any] | None:
     try:
-        content = json.loads(store.read(path))
-        place = {name: content[name] for name in ("path", "bytes", "sha256")}
+        content = documents.content_of(store, path)
+        place = asdict(documents.stored_of(content))
         listed = {name: told for name, told in content["recording"].items() if name not in PLACE}
         line = {"id": content["recording_id"], **listed, **place}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (Damaged, ValueError, KeyError, TypeError, AttributeError):
         raise Damaged(path, "is not readable as metadata; run verify") from None
     return wanted.read(json.dumps(line).encode(), path)
 
 
-def _archived(store: Store, account: str, day: date) -> set[str]:
-    """The recordings that the newest generation of a day has in the archive."""
+def _note_archived(store: Store, account: str, day: date, archived: SpokenFor) -> None:
+    """Note the recordings that the newest generation of a day has in the archive."""
     newest = latest(store, account, day)
-    if newest is None:
-        return set()
-    return {line["id"] for line in lines(store, newest) if not line.get("missing")}
+    for line in lines(store, newest) if newest else ():
+        if not line.get("missing"):
+            archived.note(line["id"])
 
 
 def _once(hits: Iterator[Hit]) -> Iterator[Hit]:
@@ -217,8 +247,21 @@ def _is_within(line: dict[str, Any], header: dict[str, Any], wanted: _Wanted, pa
         raise Damaged(path, "lists a recording whose start is no date; run verify") from None
 
 
-def _of_kind(store: Store, prefix: str, kind: layout.Kind) -> Iterator[str]:
-    return (path for path in store.paths(prefix) if layout.kind_of(path) == kind)
+def _of_kind(store: Store, prefix: str, kind: layout.Kind, damage: _Damage) -> Iterator[str]:
+    for path in store.paths(prefix, unlisted=True):
+        found = layout.kind_of(path)
+        if found == kind:
+            yield path
+        elif found is None:
+            with damage.noted():
+                _refuse_unlisted(store, path)
+
+
+def _refuse_unlisted(store: Store, path: str) -> None:
+    """Raise Dangerous for a folder that cannot be listed: anything may lie in it."""
+    if not store.exists(path):
+        reason = "cannot be listed or is no plain file, and was not searched; run verify"
+        raise Dangerous(path, reason)
 
 
 def _folder_day(path: str) -> date:

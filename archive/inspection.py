@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from . import layout, pretenders, zips
-from .claims import Manifests, Unusable
+from . import documents, layout, pretenders, zips
+from .claims import Claims, Manifests, Unusable
 from .coverage import Coverage
 from .errors import ArchiveError, Missing
 from .listening import Listener
-from .places import Places
+from .places import Metadata, Places
+from .problem import quoted
 from .store import Store, Stored
+from .stored import refuse_larger
 
-#: What was let in by its limits once is not measured against any here: it is never unpacked.
-_NO_LIMITS = zips.Limits(members=1 << 62, bytes=1 << 62, ratio=float("inf"))
-_NOT_YET = "not yet under a manifest"
+#: Problems, a note, and why nothing vouches for the file.
+_Said = tuple[list[str], str | None, str | None]
+
 #: What is wrong with a file that should be under a chain and is under none, if nothing else is.
 UNCOVERED = "is not under the chain: nothing vouches for it"
+#: The same of a ZIP or a list, until its run ends.
+UNSEALED = "is under no manifest: nothing vouches for it"
+#: What vouches for a file is written after it, within seconds. So long after a file was stored
+#: nothing is said against it; a host's clock may differ from the storage's by as much.
+PENDING_SECONDS = 15 * 60.0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of one file: problems in words, a note on what nothing vouches for, its size (None
-    where it is not there).
+    """What came of one file: problems in words, a note, its size in bytes (None where it is not
+    there), why nothing vouches for it, and whether it is so young that something still may.
     """
 
     problems: list[str]
     note: str | None
     bytes: int | None
+    unvouched: str | None = None
+    is_young: bool = False
 
 
 class Inspection:
@@ -50,58 +60,82 @@ class Inspection:
 
     def inspect(self, path: str) -> Finding:
         """Read one file whole and compare it with everything that speaks of it."""
+        size: int | None = None
         try:
+            limit = documents.limit_of(path)
+            if limit is not None:
+                refuse_larger(path, self._store.size(path), limit.bytes)
             stored = self._store.checksum(path, self._on_bytes)
+            size = stored.bytes
+            return self._compared(stored)
         except Missing:
-            return Finding([f"is missing: {self._who_names(path)}"], None, None)
+            return self._missing(path)
         except ArchiveError as error:
-            return Finding([error.reason], None, 0)
+            return Finding([error.reason], None, size or 0)
         except OSError as error:
-            return Finding([f"cannot be read: {error.strerror}"], None, 0)
+            return Finding([f"cannot be read: {error.strerror}"], None, size or 0)
         except ValueError:
-            return Finding([f"is no possible path, but {self._who_names(path)}"], None, None)
-        kind = layout.kind_of(path)
-        problems, note = self._against_chain(stored, kind)
-        try:
-            more, other_note = self._inside(stored, kind)
-        except ArchiveError as error:
-            more, other_note = [error.reason], None
-        return Finding([*problems, *more], note or other_note, stored.bytes)
+            named = self._who_names(path) or "something names it"
+            return Finding([f"is no possible path, but {named}"], None, None)
 
-    def _against_chain(
-        self, stored: Stored, kind: layout.Kind | None
-    ) -> tuple[list[str], str | None]:
+    def _compared(self, stored: Stored) -> Finding:
+        kind = layout.kind_of(stored.path)
+        problems, note, unvouched = self._against_chain(stored, kind)
+        more, other_note, other_unvouched = self._inside(stored, kind)
+        unvouched = unvouched or other_unvouched
+        is_young = unvouched is not None and self._is_young(stored.path)
+        return Finding([*problems, *more], note or other_note, stored.bytes, unvouched, is_young)
+
+    def _missing(self, path: str) -> Finding:
+        named = self._who_names(path)
+        # Nobody misses a file that was there a moment ago and that nothing names.
+        return Finding([f"is missing: {named}"] if named else [], None, None)
+
+    def _is_young(self, path: str) -> bool:
+        """Whether it was stored a moment ago. A time that is still to come is believed no further
+        than clocks differ: else a file could be young for ever.
+        """
+        return abs(time.time() - self._store.modified(path)) < PENDING_SECONDS
+
+    def _against_chain(self, stored: Stored, kind: layout.Kind | None) -> _Said:
         covers = self._coverage.covers(stored.path)
         if not covers and kind in layout.CHAINED:
             # A live archive moves: what was written a moment ago may be under the chain by now.
             self._coverage.refresh(stored.path)
             covers = self._coverage.covers(stored.path)
             if not covers and kind == "identity" and self._coverage.is_empty:
-                return [], "not yet under a chain"
+                return [], "not yet under a chain", None
             if not covers and self._coverage.is_damaged_about(stored.path):
-                return [], "may be covered by an entry of the chain that is damaged or missing"
+                return (
+                    [],
+                    "may be covered by an entry of the chain that is damaged or missing",
+                    None,
+                )
             if not covers:
-                return [UNCOVERED], None
+                return [], None, UNCOVERED
         if not covers and kind is None:
-            return [], "is no file of an archive: nothing vouches for it"
-        return [
+            if layout.is_among_files(stored.path):
+                return [], None, "is no file of an archive, but lies among its files"
+            return [], "is no file of an archive: nothing vouches for it", None
+        problems = [
             f"has the SHA-256 {stored.sha256} where {cover.entry} says {cover.sha256}: one of the "
             "two was changed or replaced"
             for cover in covers
             if cover.sha256 != stored.sha256
-        ], None
+        ]
+        return problems, None, None
 
-    def _inside(self, stored: Stored, kind: layout.Kind | None) -> tuple[list[str], str | None]:
+    def _inside(self, stored: Stored, kind: layout.Kind | None) -> _Said:
         match kind:
             case "manifest":
-                return list(self._faults_of_manifest(stored.path)), None
+                return list(self._faults_of_manifest(stored.path)), None, None
             case "recordings" | "zip":
                 return self._beside_manifest(stored, kind)
             case "metadata":
-                return list(self._faults_of_metadata(stored.path)), None
+                return list(self._faults_of_metadata(stored.path)), None, None
             case "audio":
                 return self._against_metadata(stored)
-        return [], None
+        return [], None, None
 
     def _faults_of_manifest(self, path: str) -> Iterator[str]:
         claims = self._manifests.of(path.rpartition("/")[0])
@@ -111,33 +145,42 @@ class Inspection:
         if claims.header["kind"] == "erasure":
             return
         if claims.header.get("account") != layout.account_of(path):
-            yield f"is of the account {claims.header.get('account')!r}: it was changed or moved"
+            account = quoted(claims.header.get("account"))
+            yield f"is of the account {account}: it was changed or moved"
         for single in claims.singles:
             fault = self._places.fault_of_single(single)
             if fault:
                 yield fault
 
-    def _beside_manifest(self, stored: Stored, kind: str) -> tuple[list[str], str | None]:
+    def _beside_manifest(self, stored: Stored, kind: str) -> _Said:
         claims = self._manifests.of(stored.path.rpartition("/")[0])
         problems = list(_fault_of_name(stored)) if kind == "zip" else []
         if isinstance(claims, Unusable):
-            return problems, "its manifest claims nothing" if claims.fault else _NOT_YET
+            return (
+                (problems, "its manifest claims nothing", None)
+                if claims.fault
+                else (problems, None, UNSEALED)
+            )
         claimed = claims.beside.get(stored.path)
         if claimed is None:
-            return problems, "its manifest does not name it: nothing vouches for it"
+            if any(one.sha256 == stored.sha256 for one in claims.beside.values()):
+                return problems, "is a second copy of a file that its manifest names", None
+            return problems, None, "is not named by its manifest: nothing vouches for it"
         if claimed != stored:
             problems.append(_other_sum(stored, "its manifest", claimed))
         elif kind == "zip":
             problems += self._faults_of_members(stored.path)
         else:
             problems += self._places.faults_of_lines(stored.path, claims)
-        return problems, None
+        return problems, None, None
 
     def _faults_of_members(self, path: str) -> Iterator[str]:
         claimed, silent = self._manifests.members(path), set()
+        # What was let in by its limits once is measured against what it was then, and no more.
+        limits = zips.Limits(*self._manifests.measured(path), ratio=float("inf"))
         with self._store.open(path) as file:
             found = zips.members(
-                file, _NO_LIMITS, path=path, on_bytes=self._on_bytes, listener=_listener
+                file, limits, path=path, on_bytes=self._on_bytes, listener=_listener
             )
             for one, other in zip_longest(found, claimed):
                 if one is None or one != other:
@@ -154,33 +197,39 @@ class Inspection:
             return
         stem = path.rpartition("/")[2].removesuffix(".json")
         if metadata.account != layout.account_of(path):
-            yield f"is of the account {metadata.account!r}: it was changed or moved"
+            yield f"is of the account {quoted(metadata.account)}: it was changed or moved"
         if stem not in {layout.safe(metadata.recording_id), metadata.job_id}:
-            yield f"is of the recording {metadata.recording_id!r}: it was changed or moved"
+            yield f"is of the recording {quoted(metadata.recording_id)}: it was changed or moved"
         if not layout.is_beside(metadata.stored.path, path):
-            yield f"speaks of {metadata.stored.path!r}, which is not its audio"
+            yield f"speaks of {quoted(metadata.stored.path)}, which is not its audio"
 
-    def _against_metadata(self, stored: Stored) -> tuple[list[str], str | None]:
+    def _against_metadata(self, stored: Stored) -> _Said:
         path = layout.metadata_path(stored.path)
         metadata = self._places.metadata(path)
         if metadata is None:
-            return [], "has no metadata yet: nothing vouches for it"
+            return [], None, "has no metadata: nothing vouches for it"
         if isinstance(metadata, str):
-            return [], "its metadata claims nothing"
+            return [], "its metadata claims nothing", None
         if metadata.stored.path != stored.path:
-            return [], f"{path} speaks of another file: nothing vouches for it"
+            return [], None, f"{path} speaks of another file: nothing vouches for it"
         if metadata.stored == stored:
             fault = pretenders.single(self._store, stored.path)
-            return [fault] if fault else [], None
-        return [_other_sum(stored, path, metadata.stored)], None
+            return [fault] if fault else [], None, None
+        return [_other_sum(stored, path, metadata.stored)], None, None
 
-    def _who_names(self, path: str) -> str:
+    def _who_names(self, path: str) -> str | None:
+        """What says that a file should be there; None where nothing does."""
         covers = self._coverage.covers(path)
         if covers:
             return f"{covers[0].entry} names it"
         if layout.kind_of(path) == "audio":
-            return f"{layout.metadata_path(path)} speaks of it"
-        return "its manifest names it"
+            beside = layout.metadata_path(path)
+            metadata = self._places.metadata(beside)
+            is_named = isinstance(metadata, Metadata) and metadata.stored.path == path
+            return f"{beside} speaks of it" if is_named else None
+        claims = self._manifests.of(path.rpartition("/")[0])
+        is_named = isinstance(claims, Claims) and path in claims.beside
+        return "its manifest names it" if is_named else None
 
 
 def _listener() -> Listener:
@@ -203,4 +252,4 @@ def _other_sum(found: Stored, witness: str, told: Stored) -> str:
 def _shown(member: zips.Member | None) -> str:
     if member is None:
         return "no more members"
-    return f"{member.name!r} ({member.bytes} bytes, SHA-256 {member.sha256})"
+    return f"{quoted(member.name)} ({member.bytes} bytes, SHA-256 {member.sha256})"

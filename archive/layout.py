@@ -30,6 +30,8 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("receipt", re.compile(r"[^/]+/certified-calls/[0-9]{4}/[0-9]{2}/[^/]+\.json")),
 )
 
+_FOLDERS = {"exports", "recordings", "certified-calls", "chain"}
+
 _SAFE = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,100}")
 
 
@@ -57,6 +59,15 @@ def is_of(account: str, path: str) -> bool:
     parts = path.split("/")
     plain = path.isprintable() and "\\" not in path
     return plain and parts[0] == account and not {"", ".", ".."} & set(parts)
+
+
+def is_among_files(path: str) -> bool:
+    """Whether a path lies where only files of an archive should be. Names that begin with a dot,
+    which systems and programs leave everywhere, do not count.
+    """
+    _, _, rest = path.partition("/")
+    folder, _, name = rest.rpartition("/")
+    return folder.partition("/")[0] in _FOLDERS and not name.startswith(".")
 
 
 def kind_of(path: str) -> Kind | None:

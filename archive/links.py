@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 import sqlite3
 from collections.abc import Iterator
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
-from . import chain, layout
+from . import chain, documents, layout
 from .errors import ArchiveError
-from .problem import Problem
+from .problem import Problem, quoted
 from .store import Store
 
 _SCHEMA = """
@@ -24,7 +23,8 @@ CREATE INDEX by_path ON covered (path);
 CREATE INDEX by_entry ON covered (n);
 """
 _PAGE = 500
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+#: So many faults of one chain are named; of more than these there is only the number.
+_MOST_NAMED = 1000
 
 
 class Links:
@@ -102,26 +102,27 @@ class Links:
 
     def _take(self, first: int) -> None:
         self._db.execute("BEGIN")
-        for number in chain.numbers(self._store, self._account):
+        for number in chain.numbers(self._store, self._account, unlisted=True):
             if number >= first:
                 self._read(number)
                 self._newest = number
         self._db.execute("COMMIT")
-        self.faults = list(self._judged())
+        self.faults = self._named()
 
     def _read(self, number: int) -> None:
         sha256, previous, plain, fault = "", "", False, None
         try:
-            data = self._store.read(layout.chain_path(self._account, number))
+            path = layout.chain_path(self._account, number)
+            data = documents.read(self._store, path)
             sha256 = hashlib.sha256(data).hexdigest()
-            content = json.loads(data)
+            content = documents.parsed(data, documents.LARGE)
             fault = _fault(content, number, self._account)
         except ArchiveError as error:
             fault = f"cannot be read: {error.reason}"
         except OSError as error:
             fault = f"cannot be read: {error.strerror}"
-        except (ValueError, RecursionError):
-            fault = "is not readable as an entry of the chain: it was changed"
+        except ValueError as error:
+            fault = f"is not readable as an entry of the chain ({error}): it was changed"
         if fault is None:
             previous, plain = content["previous"], chain.serialised(content) == data
             self._db.executemany(
@@ -131,6 +132,15 @@ class Links:
         self._db.execute(
             "INSERT INTO links VALUES (?, ?, ?, ?, ?)", (number, sha256, previous, plain, fault)
         )
+
+    def _named(self) -> list[Problem]:
+        """The faults, not more than can be read by anybody: a forger may write any number."""
+        judged = self._judged()
+        named, more = list(islice(judged, _MOST_NAMED)), sum(1 for _ in judged)
+        if more:
+            folder = layout.chain_folder(self._account)
+            named.append(Problem(folder, f"has {more} more entries that are not as they should be"))
+        return named
 
     def _judged(self) -> Iterator[Problem]:
         """Every fault of the chain; an entry that has one is not believed from here on."""
@@ -186,16 +196,24 @@ class Links:
 
     def _mismatched(self, number: int) -> str | None:
         """A file that the entry covers and that has another sum, or is not there."""
-        for path, sha256 in self._db.execute(
-            "SELECT path, sha256 FROM covered WHERE n = ? ORDER BY path", (number,)
+        last = ""
+        while rows := self._db.execute(
+            "SELECT path, sha256 FROM covered WHERE n = ? AND path > ? ORDER BY path LIMIT ?",
+            (number, last, _PAGE),
         ).fetchall():
-            try:
-                if self._store.checksum(path).sha256 == sha256:
-                    continue
-            except (ArchiveError, OSError):
-                pass
-            return str(path)
+            for last, sha256 in rows:
+                if not self._has(last, sha256):
+                    return str(last)
         return None
+
+    def _has(self, path: str, sha256: str) -> bool:
+        try:
+            limit = documents.limit_of(path)
+            if limit is not None and self._store.size(path) > limit.bytes:
+                return False
+            return self._store.checksum(path).sha256 == sha256
+        except (ArchiveError, OSError, ValueError):
+            return False
 
     def _contradicted(self, number: int) -> Iterator[Problem]:
         path = self._mismatched(number)
@@ -249,19 +267,15 @@ def _fault(content: Any, number: int, account: str) -> str | None:
     if not isinstance(content, dict) or content.keys() != {"n", "previous", "entries"}:
         return "does not have the fields of an entry of the chain: it was changed"
     if content["n"] != number:
-        return f"calls itself entry {content['n']!r}: it was changed or moved"
-    if not _is_sum(content["previous"]) or not isinstance(content["entries"], list):
+        return f"calls itself entry {quoted(content['n'])}: it was changed or moved"
+    if not documents.is_sum(content["previous"]) or not isinstance(content["entries"], list):
         return "does not have the fields of an entry of the chain: it was changed"
     for entry in content["entries"]:
         if not isinstance(entry, dict) or entry.keys() != {"path", "sha256"}:
             return "does not say what it covers: it was changed"
         path = entry["path"]
-        if not _is_sum(entry["sha256"]) or not isinstance(path, str):
+        if not documents.is_sum(entry["sha256"]) or not isinstance(path, str):
             return "does not say what it covers: it was changed"
         if path != layout.IDENTITY_PATH and not layout.is_of(account, path):
-            return f"names {path!r}, which is no file of {account}"
+            return f"names {quoted(path)}, which is no file of {account}"
     return None
-
-
-def _is_sum(text: object) -> bool:
-    return isinstance(text, str) and _SHA256.fullmatch(text) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from . import layout
+from . import documents, layout
 from .durability import full_disk
 from .errors import Damaged
 from .reconciliation import Reconciliation
@@ -37,7 +38,7 @@ def write_manifest(
     """Write manifest.json; its size in bytes and its SHA-256.
 
     ``header`` has the fields that the reconciliation does not know: schema, kind, account,
-    provider, job_id, day, generation, window, filters, complete, created_at, version.
+    provider, job_id, day, generation, window, timezone, filters, complete, created_at, version.
     Raises NoSpace.
     """
     counts = reconciliation.counts()
@@ -45,7 +46,8 @@ def write_manifest(
         file.write("{\n")
         for name in ("schema", "kind", "account", "provider", "job_id", "day", "generation"):
             file.write(f' "{name}": {serialised(header[name])},\n')
-        for name in ("window", "filters"):
+        # A manifest of an older version has no time zone, and is written again without one.
+        for name in [one for one in ("window", "timezone", "filters") if one in header]:
             file.write(f' "{name}": {serialised(header[name])},\n')
         file.write(' "parts": [')
         _write_all(file, _parts(reconciliation))
@@ -68,18 +70,34 @@ def write_manifest(
 
 def serialised(value: object) -> str:
     """A value as JSON in one line, as it stands in both files."""
-    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        # A number that JSON cannot say stays readable as a text.
+        return serialised(_sayable(value))
     # Half of a surrogate pair is no UTF-8: where a provider sends one, it stays escaped.
     return text if not _SURROGATE.search(text) else json.dumps(value)
 
 
+def _sayable(value: Any) -> Any:
+    match value:
+        case float() if not math.isfinite(value):
+            return str(value)
+        case dict():
+            return {name: _sayable(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_sayable(one) for one in value]
+    return value
+
+
 def read_manifest(store: Store, path: str) -> dict[str, Any]:
-    """A manifest. Raises Missing, and Damaged when it can not be read as one."""
-    try:
-        content = json.loads(store.read(path))
-    except (ValueError, RecursionError):
-        raise Damaged(path, "is not readable as JSON; run verify") from None
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+    """A manifest. Raises Missing; Dangerous and Damaged where it cannot be read as one."""
+    return of_schema(documents.content_of(store, path), path)
+
+
+def of_schema(content: dict[str, Any], path: str) -> dict[str, Any]:
+    """The fields of a manifest of the schema that is known here. Raises Damaged for others."""
+    if content.get("schema") != SCHEMA:
         raise Damaged(path, f"is not a manifest of schema {SCHEMA}; run verify")
     return content
 
@@ -91,8 +109,8 @@ def read_header(store: Store, path: str) -> dict[str, Any]:
     with store.open(path) as file:
         head, found, _ = file.read(_HEADER_BYTES).partition(b',\n "parts": [')
     try:
-        content = json.loads(head + b"}") if found else None
-    except (ValueError, RecursionError):
+        content = documents.parsed(head + b"}") if found else None
+    except ValueError:
         content = None
     if not isinstance(content, dict):
         content = read_manifest(store, path)
@@ -131,17 +149,23 @@ def lines(store: Store, manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]
     """The lines of a manifest's recordings.jsonl, one at a time. Raises Damaged for one that can
     not be read.
     """
-    path = manifest["recordings"]["path"]
+    yield from lines_of(store, manifest["recordings"]["path"])
+
+
+def lines_of(store: Store, path: str) -> Iterator[dict[str, Any]]:
+    """The lines of the recordings.jsonl under ``path``, as `lines` gives them."""
     with store.open(path) as file:
-        for data in file:
+        for data in documents.lines(file):
             yield read_line(data, path)
 
 
-def read_line(data: bytes, path: str) -> dict[str, Any]:
-    """A line of the recordings.jsonl under ``path``, which has an id. Raises Damaged."""
+def read_line(data: bytes | None, path: str) -> dict[str, Any]:
+    """A line of the recordings.jsonl under ``path``, which has an id. Raises Damaged, also for
+    None: a line that is too long to be read.
+    """
     try:
-        line = json.loads(data)
-    except (ValueError, RecursionError):
+        line = None if data is None else documents.parsed(data)
+    except ValueError:
         line = None
     if not isinstance(line, dict) or not isinstance(line.get("id"), str):
         raise Damaged(path, "is not readable; run verify")

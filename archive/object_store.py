@@ -24,11 +24,13 @@ from .object_errors import is_conflict, understood
 from .object_reader import ObjectReader
 from .stored import (
     INCOMING,
+    LARGEST_READ,
     PIECE,
     Stored,
     parts_of,
     refuse_another,
     refuse_changed,
+    refuse_larger,
     summed,
 )
 
@@ -103,11 +105,13 @@ class ObjectStore:
             raise FileExistsError(errno.EEXIST, "already in the archive", path)
         return Stored(path, len(data), hashlib.sha256(data).hexdigest())
 
-    def read(self, path: str) -> bytes:
-        """All bytes of a small file. Raises Missing."""
+    def read(self, path: str, most: int = LARGEST_READ) -> bytes:
+        """All bytes of a small file; see `Store.read`."""
         parts_of(path)
         with understood(self._address, path):
-            return bytes(obstore.get(self._bucket, path).bytes())
+            answer = obstore.get(self._bucket, path)
+            refuse_larger(path, answer.meta["size"], most)
+            return bytes(answer.bytes())
 
     def open(self, path: str) -> BinaryIO:
         """The object for reading, seekable, fetched in ranges as it is read. Raises Missing.
@@ -123,6 +127,12 @@ class ObjectStore:
         with understood(self._address, path):
             return obstore.head(self._bucket, path)["size"]
 
+    def modified(self, path: str) -> float:
+        """When the object was stored; see `Store.modified`."""
+        parts_of(path)
+        with understood(self._address, path):
+            return obstore.head(self._bucket, path)["last_modified"].timestamp()
+
     def exists(self, path: str) -> bool:
         """Whether an object stands under the path."""
         try:
@@ -136,8 +146,9 @@ class ObjectStore:
         with self.open(path) as file:
             return summed(file, path, on_bytes)
 
-    def paths(self, prefix: str = "") -> Iterator[str]:
-        """Every path that begins with `prefix`, sorted as S3 lists them.
+    def paths(self, prefix: str = "", *, unlisted: bool = False) -> Iterator[str]:  # noqa: ARG002
+        """Every path that begins with `prefix`, sorted as S3 lists them. There are no folders that
+        could be `unlisted`.
 
         Raises StoreRefused where they come in another order: much would be taken for missing.
         """

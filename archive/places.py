@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from . import layout
+from . import documents, layout
 from .claims import Claims, Manifests
 from .coverage import Coverage
 from .errors import ArchiveError, Missing
+from .problem import quoted
 from .store import Store, Stored
 from .zips import Member
 
@@ -41,16 +42,16 @@ class Places:
         is none.
         """
         try:
-            data = self._store.read(path)
+            data = documents.read(self._store, path)
             stored = Stored(path, len(data), hashlib.sha256(data).hexdigest())
             if self._coverage.contradicts(stored):
                 return "cannot be relied on for its audio"
-            content = json.loads(data)
+            content = documents.fields(data, path)
             return Metadata(
                 str(content["account"]),
                 str(content["recording_id"]),
                 str(content.get("job_id")),
-                Stored(str(content["path"]), int(content["bytes"]), str(content["sha256"])),
+                documents.stored_of(content),
             )
         except Missing:
             return "is missing" if self._coverage.covers(path) else None
@@ -58,13 +59,13 @@ class Places:
             return error.reason
         except OSError as error:
             return f"cannot be read: {error.strerror}"
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError):
             return "is not readable as the metadata of a recording: it was changed"
 
     def fault_of_single(self, single: Stored, recording_id: str | None = None) -> str | None:
         """What contradicts a claim about a recording that was fetched singly."""
         if layout.kind_of(single.path) != "audio":
-            return f"names {single.path!r}, which is no recording's place"
+            return f"names {quoted(single.path)}, which is no recording's place"
         path = layout.metadata_path(single.path)
         metadata = self.metadata(path)
         if metadata is None:
@@ -81,21 +82,29 @@ class Places:
         counts = {"listed": 0, "archived": 0, "missing": 0, "unexpected": claims.members}
         faults = 0
         with self._store.open(path) as file:
-            for number, data in enumerate(file, 1):
-                try:
-                    fault = self._fault_of_line(json.loads(data), counts, claims)
-                except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                    fault = "is not readable"
+            for number, data in enumerate(documents.lines(file), 1):
+                fault = self._fault_of(data, counts, claims)
                 if fault:
                     faults += 1
                     if faults <= _MOST_NAMED:
                         yield f"line {number} {fault}"
+        if claims.header.get("complete") is True and counts["missing"]:
+            yield "lists missing recordings, where its manifest says that it is complete"
         if faults > _MOST_NAMED:
             yield f"and so on, {faults} lines in all"
         for name, count in counts.items():
             if claims.header.get(name) != count:
-                told = claims.header.get(name)
-                yield f"has {count} {name}, where its manifest says {told!r}"
+                told = quoted(claims.header.get(name))
+                yield f"has {count} {name}, where its manifest says {told}"
+
+    def _fault_of(self, data: bytes | None, counts: dict[str, int], claims: Claims) -> str | None:
+        if data is None:
+            return "is too long to be one of a list"
+        try:
+            return self._fault_of_line(documents.parsed(data), counts, claims)
+        except (ValueError, KeyError, TypeError, AttributeError, sqlite3.Error) as error:
+            words = str(error) if type(error) is ValueError else "it lacks what a line has"
+            return f"is not readable ({words})"
 
     def _fault_of_line(
         self, line: dict[str, Any], counts: dict[str, int], claims: Claims
@@ -105,13 +114,13 @@ class Places:
             counts["missing"] += 1
             return None
         counts["archived"] += 1
-        place = Stored(str(line["path"]), int(line["bytes"]), str(line["sha256"]))
+        place = documents.stored_of(line)
         if "member" not in line:
             return self.fault_of_single(place, line["id"])
         if place.path in claims.parts:
             counts["unexpected"] -= 1
         if layout.kind_of(place.path) != "zip":
-            return f"names {place.path!r}, which is no ZIP"
+            return f"names {quoted(place.path)}, which is no ZIP"
         if not self._manifests.hold(place.path, Member(line["member"], place.bytes, place.sha256)):
-            return f"names {line['member']!r} in {place.path}, where no manifest has it so"
+            return f"names {quoted(line['member'])} in {place.path}, where no manifest has it so"
         return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_MOST_QUOTED = 200
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -11,3 +13,40 @@ class Problem:
 
     path: str
     message: str
+
+    def __str__(self) -> str:
+        """One line, whatever stands in the path."""
+        return f"{escaped(self.path)}: {escaped(self.message)}"
+
+
+@dataclass(frozen=True)
+class Unvouched(Problem):
+    """A file that is not damaged, but for which nothing in the archive vouches."""
+
+
+@dataclass(frozen=True)
+class Pending(Problem):
+    """The same of a file so young that what vouches for it may still be written: no problem yet."""
+
+
+def escaped(text: str) -> str:
+    """The text in one line, with an escape for each character that is not printable: line feeds,
+    a terminal's control characters, marks that turn the direction of writing, bytes of a name that
+    are no UTF-8.
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
+
+
+def quoted(value: object) -> str:
+    """A value from a file for a message: as Python writes it, and never a long text."""
+    shown = repr(value[: 2 * _MOST_QUOTED] if isinstance(value, str) else value)
+    return shown if len(shown) <= _MOST_QUOTED else f"{shown[:_MOST_QUOTED]}..."
+
+
+def _escape(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":
+        # A byte of a file's name that is no UTF-8, as Python carries it.
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode("ascii")

@@ -7,20 +7,39 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from . import layout, zips
-from .errors import Damaged, Missing
+from . import documents, layout, zips
+from .errors import ArchiveError, Damaged, Missing
 from .hits import Hit, find
 from .listening import ENDINGS, HEAD, kind
-from .manifest import serialised
-from .store import PIECE, Store
+from .manifest import of_schema, serialised
+from .store import PIECE, Store, Stored
+from .stored import summed
 
-__all__ = ["Hit", "audio", "extract", "find"]
+__all__ = ["Hit", "audio", "extract", "find", "found"]
+
+#: A target, the SHA-256 that it is to have, and what opens its source.
+_Copy = tuple[Path, str, Callable[[], BinaryIO]]
+
+
+def found(store: Store, **conditions: Any) -> tuple[list[Hit], ArchiveError | OSError | None]:
+    """What `find` gives under its conditions, and the error of the first file that could not be
+    read, if there is one: it hides nothing else.
+    """
+    hits = []
+    try:
+        for hit in find(store, **conditions):
+            hits.append(hit)  # noqa: PERF402 - what came before an error counts
+    except (ArchiveError, OSError) as error:
+        return hits, error
+    return hits, None
 
 
 def audio(store: Store, line: Mapping[str, Any]) -> Iterator[bytes]:
@@ -29,78 +48,121 @@ def audio(store: Store, line: Mapping[str, Any]) -> Iterator[bytes]:
     Parameters: `line`, of a recordings.jsonl, not one that is ``missing``.
     Raises Missing; Damaged, after the last piece of a file, where its sum is not the line's.
     """
-    path = line["path"]
+    place = _place(line)
+    path = place.path
     with store.open(path) as file:
         if "member" in line:
-            member = zips.Member(line["member"], line["bytes"], line["sha256"])
+            member = zips.Member(str(line["member"]), place.bytes, place.sha256)
             yield from zips.unpack(file, member, path=path)
             return
         digest = hashlib.sha256()
         while piece := file.read(PIECE):
             digest.update(piece)
             yield piece
-    if digest.hexdigest() != line["sha256"]:
+    if digest.hexdigest() != place.sha256:
         raise Damaged(path, "does not have the SHA-256 that it was archived with; run verify")
 
 
 def extract(store: Store, recording_id: str, to: Path, account: str | None = None) -> list[Path]:
     """Copy a recording out of the archive, byte for byte, in constant memory.
 
-    Parameters: `to`, a folder, created where absent; `account`, needed where several accounts have
-    a recording of that id.
-    Returns what was written: ``<id>.<ending of its format>``; ``<id>.json``, its line with numbers
-    and times; ``manifest.json``, a copy of the manifest that names its sum. For a recording that
-    was fetched singly ``<id>.json`` is a copy of its metadata, which names its sum itself.
-    Raises Missing, Damaged (the sum differs; nothing is left), FileExistsError (nothing is ever
-    overwritten), ValueError (several accounts have it).
+    Parameters: `to`, a folder, created where absent, which may hold other recordings already;
+    `account`, needed where several accounts have a recording of that id.
+    Returns the recording's files: ``<id>.<ending of its format>``; ``<id>.json``, its line with
+    numbers and times; ``manifest.json``, a copy of the manifest that names its sum, or ``<id>~manifest.json``
+    where another export's manifest has that name. For a recording that was fetched singly
+    ``<id>.json`` is a copy of its metadata, which names its sum itself. A file that is there with
+    the very same bytes is left as it is.
+    Raises Missing, Damaged (the sum differs; nothing is left), FileExistsError (other bytes have
+    one of the names; nothing is ever overwritten), ValueError (several accounts have it).
     """
     hit = _only(store, recording_id, account)
     stem = layout.safe(recording_id)
     if stem.lower() == "manifest":
         stem += "~"  # as no other id is called: the copy of the manifest keeps its name
-    beside = [to / f"{stem}.json"]
-    if layout.kind_of(hit.source) == "manifest":
-        beside.append(to / "manifest.json")
     to.mkdir(parents=True, exist_ok=True)
-    _refuse_existing([*beside, *(to / f"{stem}.{ending}" for ending in ENDINGS)])
-    written = [_extract_audio(store, hit, to, stem)]
-    for target in beside:
-        with target.open("xb") as file:
-            written.append(target)
-            if target.name == "manifest.json" or len(beside) == 1:
-                with store.open(hit.source) as source:
-                    shutil.copyfileobj(source, file, PIECE)
-            else:
-                file.write(serialised(hit.line).encode() + b"\n")
-    return written
+    beside = list(_beside(store, hit, to, stem))
+    there = [target for target, sha256, _ in beside if _is_there(target, sha256)]
+    files = [_audio_there(hit, to, stem) or _extract_audio(store, hit, to, stem)]
+    for target, _, opened in beside:
+        if target not in there:
+            with target.open("xb") as file, opened() as source:
+                shutil.copyfileobj(source, file, PIECE)
+        files.append(target)
+    return files
+
+
+def _beside(store: Store, hit: Hit, to: Path, stem: str) -> Iterator[_Copy]:
+    """What is written beside the audio: the target, its SHA-256, and what opens its source."""
+    source = store.checksum(hit.source)
+    if layout.kind_of(hit.source) != "manifest":
+        yield to / f"{stem}.json", source.sha256, partial(store.open, hit.source)
+        return
+    line = serialised(hit.line).encode() + b"\n"
+    yield to / f"{stem}.json", hashlib.sha256(line).hexdigest(), partial(io.BytesIO, line)
+    target = to / "manifest.json"
+    if _is_another_manifest(target, source.sha256):
+        target = to / f"{stem}~manifest.json"
+    yield target, source.sha256, partial(store.open, hit.source)
+
+
+def _is_another_manifest(target: Path, sha256: str) -> bool:
+    """Whether the manifest of another export has the name."""
+    if not target.is_file() or target.stat().st_size > documents.LARGE.bytes:
+        return False
+    data = target.read_bytes()
+    try:
+        of_schema(documents.fields(data, target.name), target.name)
+    except Damaged:
+        return False
+    return hashlib.sha256(data).hexdigest() != sha256
+
+
+def _place(line: Mapping[str, Any]) -> Stored:
+    try:
+        return documents.stored_of(line)
+    except (ValueError, KeyError) as error:
+        reason = f"is listed at no possible place ({error}); run verify"
+        raise Damaged(f"recording {line.get('id')}", reason) from None
 
 
 def _only(store: Store, recording_id: str, account: str | None) -> Hit:
-    hits = list(find(store, account=account, recording_id=recording_id))
+    hits, damage = found(store, account=account, recording_id=recording_id)
     held = [hit for hit in hits if not hit.line.get("missing")]
     if len(held) > 1:
         names = ", ".join(hit.account for hit in held)
         raise ValueError(f"several accounts have a recording {recording_id}: {names}; name one")
     if held:
+        # Its sum is proven by what names it, whatever else of the archive cannot be read.
         return held[0]
+    if damage is not None:
+        raise damage
     if hits:
         raise Missing(hits[0].source, f"lists the recording {recording_id}, but as missing")
     raise Missing(recording_id, "is no recording of this archive")
 
 
+def _audio_there(hit: Hit, to: Path, stem: str) -> Path | None:
+    """The recording's audio, where it is there already."""
+    targets = [to / f"{stem}.{ending}" for ending in ENDINGS]
+    there = [target for target in targets if _is_there(target, hit.line["sha256"])]
+    return there[0] if there else None
+
+
 def _extract_audio(store: Store, hit: Hit, to: Path, stem: str) -> Path:
-    partial = to / f"{stem}.{secrets.token_hex(8)}.part"
+    unfinished = to / f"{stem}.{secrets.token_hex(8)}.part"
     try:
-        with partial.open("xb") as file:
+        with unfinished.open("xb") as file:
             for piece in audio(store, hit.line):
                 file.write(piece)
-        with partial.open("rb") as file:
+        with unfinished.open("rb") as file:
             ending = kind(file.read(HEAD)) or _ending(hit)
         target = to / f"{stem}.{ending}"
-        _refuse_existing([target])
-        return partial.rename(target)
+        if _is_there(target, hit.line["sha256"]):
+            return target
+        return unfinished.rename(target)
     finally:
-        partial.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
 
 
 def _ending(hit: Hit) -> str:
@@ -109,11 +171,14 @@ def _ending(hit: Hit) -> str:
     return ending if ending.isalnum() and ending.isascii() and len(ending) <= 5 else "bin"
 
 
-def _refuse_existing(targets: list[Path]) -> None:
-    for target in targets:
-        if target.exists():
-            raise FileExistsError(
-                errno.EEXIST,
-                "exists already and was not overwritten; name another folder",
-                str(target),
-            )
+def _is_there(target: Path, sha256: str) -> bool:
+    """Whether a file with this sum has the name. Raises FileExistsError where another has it."""
+    if not target.exists():
+        return False
+    if target.is_file():
+        with target.open("rb") as file:
+            if summed(file, target.name, None).sha256 == sha256:
+                return True
+    raise FileExistsError(
+        errno.EEXIST, "exists already and was not overwritten; name another folder", str(target)
+    )

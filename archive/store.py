@@ -24,14 +24,17 @@ from .errors import Dangerous, Missing
 from .object_store import ObjectStore
 from .stored import (
     INCOMING,
+    LARGEST_READ,
     PIECE,
     Store,
     Stored,
     parts_of,
     refuse_another,
     refuse_changed,
+    refuse_larger,
     summed,
 )
+from .walk import walk
 
 __all__ = ["INCOMING", "PIECE", "DirectoryStore", "Store", "Stored", "open_store"]
 
@@ -89,10 +92,13 @@ class DirectoryStore:
                 raise FileExistsError(errno.EEXIST, "already in the archive", path)
         return Stored(path, len(data), hashlib.sha256(data).hexdigest())
 
-    def read(self, path: str) -> bytes:
-        """All bytes of a small file. Raises Missing, Dangerous (not a plain file)."""
+    def read(self, path: str, most: int = LARGEST_READ) -> bytes:
+        """All bytes of a small file; see `Store.read`."""
         with self.open(path) as file:
-            return file.read()
+            refuse_larger(path, os.fstat(file.fileno()).st_size, most)
+            data = file.read(most + 1)
+        refuse_larger(path, len(data), most)
+        return data
 
     def open(self, path: str) -> BinaryIO:
         """The file for reading, seekable; the caller closes it. Raises Missing, Dangerous."""
@@ -104,6 +110,9 @@ class DirectoryStore:
         if is_led_out:
             raise Dangerous(path, "is a link that leads out of the archive; it was not followed")
         try:
+            # A pipe, a socket or a device is not even opened.
+            if not stat.S_ISREG(full.stat().st_mode) and os.access(full, os.R_OK):
+                raise Dangerous(path, "is not a plain file")
             descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             raise Missing(path, "is not in the archive") from None
@@ -117,33 +126,43 @@ class DirectoryStore:
         with self.open(path) as file:
             return os.fstat(file.fileno()).st_size
 
+    def modified(self, path: str) -> float:
+        """When the file was stored; see `Store.modified`."""
+        try:
+            return self._full(path).stat().st_mtime
+        except (FileNotFoundError, NotADirectoryError):
+            raise Missing(path, "is not in the archive") from None
+
     def exists(self, path: str) -> bool:
         """Whether a file stands under the path."""
-        return self._full(path).is_file()
+        try:
+            return self._full(path).is_file()
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            return False
 
     def checksum(self, path: str, on_bytes: Callable[[int], None] | None = None) -> Stored:
         """Read the whole file and sum it up; see `Store.checksum`."""
         with self.open(path) as file:
             return summed(file, path, on_bytes)
 
-    def paths(self, prefix: str = "") -> Iterator[str]:
-        """Every path that begins with `prefix` (any string, as in an object store), sorted.
+    def paths(self, prefix: str = "", *, unlisted: bool = False) -> Iterator[str]:
+        """Every path that begins with `prefix` (any string, as in an object store), sorted; see
+        `Store.paths`.
 
-        Temporary names never show. One folder's names at a time are held in memory.
+        Temporary names never show. The names of one folder of each level are held in memory.
         """
         folder, _, _ = prefix.rpartition("/")
         if folder:
             self._full(folder)
-        return (path for path, _ in self._walk(folder, prefix))
+        return walk(self.root, folder, prefix, unlisted=unlisted)
 
     def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """The same, with each file's size in bytes."""
-        folder, _, _ = prefix.rpartition("/")
-        if folder:
-            self._full(folder)
-        for path, entry in self._walk(folder, prefix):
+        for path in self.paths(prefix):
             try:
-                yield path, entry.stat(follow_symlinks=False).st_size
+                yield path, (self.root / path).lstat().st_size
             except FileNotFoundError:
                 continue
 
@@ -159,25 +178,6 @@ class DirectoryStore:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return False
-
-    def _walk(self, folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        try:
-            with os.scandir(self.root / folder) as found:
-                entries = {
-                    entry.name + ("/" if entry.is_dir(follow_symlinks=False) else ""): entry
-                    for entry in found
-                }
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        for name in sorted(entries):
-            path = f"{folder}/{name}" if folder else name
-            if path == INCOMING + "/":
-                continue
-            if not name.endswith("/"):
-                if path.startswith(prefix):
-                    yield path, entries[name]
-            elif path.startswith(prefix) or prefix.startswith(path):
-                yield from self._walk(path[:-1], prefix)
 
     def _full(self, path: str) -> Path:
         return self.root.joinpath(*parts_of(path))
@@ -266,6 +266,8 @@ def _seal(
         stored = summed(file, path, on_bytes)
         refuse_changed(path, stored.sha256, sha256)
         os.fchmod(file.fileno(), os.fstat(file.fileno()).st_mode & 0o444)
+        # Its age counts from here on, however long ago the download of its bytes ended.
+        os.utime(file.fileno())
         os.fsync(file.fileno())
     return stored
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from .errors import Contradiction, Damaged
+from .errors import Contradiction, Damaged, Dangerous
 
 PIECE = 1024 * 1024
+#: The most that is read into memory as one file.
+LARGEST_READ = 256 * 1024 * 1024
 #: Kept for what is no part of the archive: it never shows among the paths.
 INCOMING = ".incoming"
 
@@ -62,14 +64,23 @@ class Store(Protocol):
         (it is durable then, and unchanged), NoSpace.
         """
 
-    def read(self, path: str) -> bytes:
-        """All bytes of a small file. Raises Missing, Dangerous (not a plain file)."""
+    def read(self, path: str, most: int = LARGEST_READ) -> bytes:
+        """All bytes of a small file.
+
+        Parameters: `most`, the number of bytes that it may have; no more are ever read.
+        Raises Missing, Dangerous (larger, or not a plain file).
+        """
 
     def open(self, path: str) -> BinaryIO:
         """The file for reading, seekable; the caller closes it. Raises Missing, Dangerous."""
 
     def size(self, path: str) -> int:
         """The file's size in bytes. Raises Missing, Dangerous."""
+
+    def modified(self, path: str) -> float:
+        """When the file was stored, by the storage's own clock, in seconds since 1970. Raises
+        Missing.
+        """
 
     def exists(self, path: str) -> bool:
         """Whether a file stands under the path."""
@@ -81,9 +92,12 @@ class Store(Protocol):
         Raises Missing, Dangerous.
         """
 
-    def paths(self, prefix: str = "") -> Iterator[str]:
+    def paths(self, prefix: str = "", *, unlisted: bool = False) -> Iterator[str]:
         """Every path that begins with `prefix` (any string), sorted as strings are. What is kept
         for files that are being stored never shows.
+
+        Parameters: `unlisted`, whether a folder that cannot be listed shows as a path itself (to
+        open it says why); else it raises OSError.
         """
 
     def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
@@ -115,6 +129,16 @@ def summed(file: BinaryIO, path: str, on_bytes: Callable[[int], None] | None) ->
         if on_bytes:
             on_bytes(len(piece))
     return Stored(path, size, digest.hexdigest())
+
+
+def refuse_larger(path: str, size: int, most: int) -> None:
+    """Raise Dangerous where a file is too large to be read into memory."""
+    if size > most:
+        raise Dangerous(
+            path,
+            f"has {size} bytes, and no such file has more than {most}; it was not read; it was "
+            "changed or put there by somebody else: compare it with a copy",
+        )
 
 
 def refuse_another(present: Stored, sha256: str) -> None:

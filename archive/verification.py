@@ -9,19 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import chain, layout
 from .claims import Manifests
 from .coverage import Coverage
 from .errors import ArchiveError
-from .inspection import UNCOVERED, Finding, Inspection
+from .inspection import PENDING_SECONDS, UNCOVERED, Finding, Inspection
 from .links import Links
-from .problem import Problem
+from .problem import Pending, Problem, Unvouched
 from .round import paths
 from .store import Store
 
-__all__ = ["UNCOVERED", "Problem", "Report", "chains", "files", "still_wrong", "verify"]
+__all__ = [
+    "PENDING_SECONDS",
+    "UNCOVERED",
+    "Pending",
+    "Problem",
+    "Report",
+    "Unvouched",
+    "chains",
+    "files",
+    "still_wrong",
+    "verify",
+]
+
+_MOST_KEPT = 10_000
 
 
 @dataclass(frozen=True)
@@ -29,7 +42,9 @@ class Report:
     """What a verification found.
 
     `heads` is the SHA-256 of each chain's newest entry, to be kept elsewhere and given next time;
-    `notes` are files for which nothing vouches, or not yet.
+    `notes` are files for which nothing vouches and that are no loss; `pending` are files stored in
+    the last `PENDING_SECONDS` for which something may vouch soon: no problem yet. Of more than
+    10,000 of either only the number is kept.
     """
 
     problems: list[Problem]
@@ -37,6 +52,25 @@ class Report:
     files: int
     bytes: int
     notes: list[Problem]
+    pending: list[Problem] = field(default_factory=list)
+
+
+class _Kept:
+    """Problems as they are found, as many as anybody can read: a forger may leave any number."""
+
+    def __init__(self) -> None:
+        self._some: list[Problem] = []
+        self._more = 0
+
+    def add(self, problem: Problem) -> None:
+        if len(self._some) < _MOST_KEPT:
+            self._some.append(problem)
+        else:
+            self._more += 1
+
+    def all(self) -> list[Problem]:
+        more = [Problem(".", f"and {self._more} files more")] if self._more else []
+        return self._some + more
 
 
 def chains(
@@ -61,6 +95,7 @@ def files(
     on_bytes: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[str, Problem | None, int]]:
     """Every file, and every file that should be there, with what is wrong and its size in bytes.
+    Of a file for which nothing vouches the problem is Unvouched, or Pending where it is young.
 
     In the order of the paths, each once, so that a long verification can go on where it stopped:
     `after` is the last path that it has seen. `on_bytes` is told the number of bytes of each piece.
@@ -72,7 +107,9 @@ def files(
 def still_wrong(
     store: Store, seen: Sequence[str], on_bytes: Callable[[int], None] | None = None
 ) -> Iterator[Problem]:
-    """What is still wrong with files in which something was wrong when they were last read."""
+    """What is still wrong with files in which something was wrong when they were last read; the
+    same kinds of problems as in `files`.
+    """
     with _inspected(store, _owners(seen), {}) as (coverage, manifests):
         inspection = Inspection(store, coverage, manifests, on_bytes)
         for path in seen:
@@ -92,14 +129,17 @@ def verify(
     Parameters: `heads` as in `chains`; `on_file`, told the path and the size in bytes of every
     file after it was read. Writes nothing to the archive.
     """
-    problems, notes, count, size = list(chains(store, account, heads)), [], 0, 0
+    problems, notes, pending = _Kept(), _Kept(), _Kept()
+    count = size = 0
+    for problem in chains(store, account, heads):
+        problems.add(problem)
     holds_any = False
     for path, finding in _findings(store, account, heads or {}, "", None):
-        problem = _problem(path, finding)
-        if problem:
-            problems.append(problem)
+        found = _problem(path, finding)
+        if found:
+            (pending if isinstance(found, Pending) else problems).add(found)
         if finding.note:
-            notes.append(Problem(path, finding.note))
+            notes.add(Problem(path, finding.note))
         if finding.bytes is not None:
             count, size = count + 1, size + finding.bytes
             # The ledger's name lies beside every account: alone it says nothing of one. Files of
@@ -109,8 +149,9 @@ def verify(
             if on_file:
                 on_file(path, finding.bytes)
     if not holds_any:
-        problems.append(Problem(account or ".", "holds nothing that could be verified"))
-    return Report(problems, heads_of(store, account), count, size, notes)
+        problems.add(Problem(account or ".", "holds nothing that could be verified"))
+    heads_now = heads_of(store, account)
+    return Report(problems.all(), heads_now, count, size, notes.all(), pending.all())
 
 
 @contextmanager
@@ -136,13 +177,18 @@ def _findings(
 
 
 def _problem(path: str, finding: Finding) -> Problem | None:
-    return Problem(path, "; ".join(finding.problems)) if finding.problems else None
+    if finding.problems:
+        unvouched = [finding.unvouched] if finding.unvouched and not finding.is_young else []
+        return Problem(path, "; ".join([*unvouched, *finding.problems]))
+    if finding.unvouched is None:
+        return None
+    return (Pending if finding.is_young else Unvouched)(path, finding.unvouched)
 
 
 def _accounts(store: Store, account: str | None) -> list[str]:
     if account is not None:
         return [account]
-    return _owners(store.paths())
+    return _owners(store.paths(unlisted=True))
 
 
 def _owners(seen: Iterable[str]) -> list[str]:

@@ -9,8 +9,9 @@ from itertools import groupby
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
+from archive import documents
 from archive.errors import ArchiveError
 from config.accounts import GsmblockchainAccount
 from config.queues import DUE
@@ -20,6 +21,7 @@ from ledger.call_outcomes import KIND, PLACED, REFUSED, RESOLVED, UNKNOWN, UNSEN
 from ledger.job import job_id
 from ledger.known import KnownCall, KnownJob, rebuilt_request_id
 
+from .archived_manifests import Instant
 from .resources import store
 from .trusted import Trusted
 
@@ -39,9 +41,9 @@ class Receipt(BaseModel):
     max_seconds: int | None
     company_name: str | None
     company_id: str | None
-    requested_at: AwareDatetime
-    sent_at: AwareDatetime | None
-    answered_at: AwareDatetime | None
+    requested_at: Instant
+    sent_at: Instant | None
+    answered_at: Instant | None
     outcome: Literal["placed", "refused", "unknown", "resolved", "unsent"]
     platform_phone: str | None
     error_message: str | None
@@ -50,7 +52,7 @@ class Receipt(BaseModel):
     decided: Literal["placed", "not placed"] | None = None
     by: str | None = None
     note: str | None = None
-    decided_at: AwareDatetime | None = None
+    decided_at: Instant | None = None
 
 
 def receipt_paths(prefix: str, trusted: Trusted) -> Iterator[tuple[str, dict[int, str]]]:
@@ -91,7 +93,7 @@ def _read(alias: str, known: str, path: str, trusted: Trusted) -> Receipt | None
     if not trusted.believes(path):
         return None
     try:
-        receipt = Receipt.model_validate_json(store().read(path))
+        receipt = Receipt.model_validate(documents.content_of(store(), path))
         base64.b64decode(receipt.answer, validate=True)
     except (ArchiveError, ValidationError, ValueError):
         trusted.refuse(path, "is not readable as a receipt")

@@ -17,6 +17,8 @@ from . import days, windows
 from .archived_manifests import Folder, Manifest
 from .trusted import Trusted
 
+_FIRST = date(1970, 1, 1)
+
 
 def archived_day(folder: Folder, generation: int, trusted: Trusted) -> KnownDay | None:
     """The day as its newest manifest says; incomplete where anything of it is damaged."""
@@ -31,7 +33,7 @@ def archived_day(folder: Folder, generation: int, trusted: Trusted) -> KnownDay 
         listings = listings + 1 if one.complete else 0
     if _is_damaged(folder, runs, trusted):
         completed_by, listings = None, 0
-    timezone = _timezone(folder.account)
+    timezone = newest.timezone or _timezone(folder.account)
     return KnownDay(
         Day(
             account=folder.account,
@@ -86,7 +88,9 @@ def gaps(alias: str, known: set[date]) -> Iterator[KnownDay]:
         return
     newest = windows.newest_due(account.nightly, datetime.now(UTC))
     caught_up = windows.due_days(newest, None, account.nightly.catchup_days)
-    first, last = min([*known, *caught_up]), max([*known, *caught_up])
+    # A folder of a day that cannot have been exported opens no centuries of days.
+    possible = [day for day in known if _FIRST <= day <= newest + timedelta(days=1)]
+    first, last = min([*possible, *caught_up]), max([*possible, *caught_up])
     for number in range((last - first).days + 1):
         day = first + timedelta(days=number)
         if day not in known:

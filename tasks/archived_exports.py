@@ -68,7 +68,7 @@ def is_a_run_of(alias: str, day: date, known: str) -> bool:
 def _paths(alias: str, trusted: Trusted) -> Iterator[str]:
     prefix = f"{alias}/exports/"
     gone = [path for path in trusted.damaged if path.startswith(prefix)]
-    yield from sorted({*store().paths(prefix), *gone})
+    yield from sorted({*store().paths(prefix, unlisted=True), *gone})
 
 
 def day_of(path: str) -> date | None:
@@ -103,7 +103,8 @@ def _read(folder: Folder, name: str, path: str, trusted: Trusted) -> Manifest | 
         trusted.refuse(path, "is not readable as a manifest")
         return None
     day_job = job_id(folder.account, _RUN, f"day:{found.day}#{found.generation}")
-    whole = found.day is None or (found.window is not None and found.job_id == day_job)
+    is_day = found.window is not None and found.job_id == day_job
+    whole = is_day if found.day else bool(found.window or found.parts)
     if (found.account, found.job_id) != (folder.account, name) or not whole:
         trusted.refuse(path, "speaks of another export than its folder says")
         return None

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
-from typing import Any, Literal
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, field_validator
+
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
+
+
+def _possible(instant: datetime) -> datetime:
+    """Refuse a time so far away that days cannot be counted around it."""
+    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
+        raise ValueError(f"{instant.year} is no year of a recording")
+    return instant
+
+
+#: A point in time as the archive's documents have it.
+Instant = Annotated[AwareDatetime, AfterValidator(_possible)]
 
 
 class Window(BaseModel):
     """From ``start`` up to, and without, ``end``."""
 
-    start: AwareDatetime
-    end: AwareDatetime
+    start: Instant
+    end: Instant
 
 
 class Manifest(BaseModel):
@@ -25,6 +39,7 @@ class Manifest(BaseModel):
     day: date | None
     generation: int | None = Field(ge=1)
     window: Window | None
+    timezone: str | None = None
     filters: dict[str, Any] | None
     parts: list[dict[str, Any]]
     files: list[dict[str, Any]]
@@ -32,7 +47,16 @@ class Manifest(BaseModel):
     archived: int
     missing: int
     complete: bool
-    created_at: AwareDatetime
+    created_at: Instant
+
+    @field_validator("timezone", mode="before")
+    @classmethod
+    def _known(cls, told: object) -> str | None:
+        """A zone that is known here; else it is as if there were none, as in older manifests."""
+        try:
+            return ZoneInfo(str(told)).key if told else None
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return None
 
 
 @dataclass

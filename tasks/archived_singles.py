@@ -6,15 +6,16 @@ import secrets
 from collections.abc import Collection, Iterator
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from archive import layout
+from archive import documents, layout
 from archive.errors import ArchiveError
 from config.queues import DOWNLOADS
 from ledger import states
 from ledger.known import KnownJob, KnownRecording, rebuilt_request_id
 
 from .archived_exports import day_of, is_a_run_of
+from .archived_manifests import Instant
 from .resources import store
 from .trusted import Trusted
 
@@ -31,7 +32,7 @@ class Metadata(BaseModel):
     sha256: str
     recording: dict[str, Any]
     job_id: str
-    created_at: AwareDatetime
+    created_at: Instant
 
 
 def singles(alias: str, trusted: Trusted, exports: Collection[str]) -> Iterator[KnownJob]:
@@ -52,7 +53,7 @@ def _read(alias: str, path: str, trusted: Trusted) -> Metadata | None:
     if not trusted.believes(path):
         return None
     try:
-        found = Metadata.model_validate_json(store().read(path))
+        found = Metadata.model_validate(documents.content_of(store(), path))
     except (ArchiveError, ValidationError):
         trusted.refuse(path, "is not readable as the metadata of a recording")
         return None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from archive import chain, layout
+from archive import chain, documents, layout
 from archive.errors import ArchiveError
 from ledger import states
 from ledger.errors import NotPossible
@@ -96,8 +95,8 @@ def rebuild(
 def archived_identity() -> str:
     """The ledger that the archive names. Raises NotPossible where it names none."""
     try:
-        named = json.loads(store().read(layout.IDENTITY_PATH))["ledger"]
-    except (ArchiveError, ValueError, KeyError, TypeError):
+        named = documents.content_of(store(), layout.IDENTITY_PATH)["ledger"]
+    except (ArchiveError, KeyError):
         raise NotPossible(
             f"not done: the archive has no readable {layout.IDENTITY_PATH} that says whose it is; "
             "nothing was changed; see EARWITNESS_ARCHIVE_URL, or give back that file from a copy"

@@ -6,9 +6,7 @@ follow from what is stored, so that whoever completes late writes the same ones.
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 from archive import layout, manifest, zips
@@ -54,7 +52,7 @@ def reconcile(attempt: Attempt) -> Ended:
             if store().exists(path):
                 # A worker died between this file and its manifest: what it wrote stands.
                 _read_parts(attempt, reconciliation)
-                reconciliation.adopt(_stored_lines(path))
+                reconciliation.adopt(manifest.lines_of(store(), path))
                 _earlier(attempt, reconciliation)
                 return seal(attempt, reconciliation, unclear=[])
             return _look_and_seal(attempt, reconciliation)
@@ -101,12 +99,6 @@ def _read_zip(
             listener=lambda: Listener(whole=whole),
         ):
             reconciliation.member(provider_job_id, member)
-
-
-def _stored_lines(path: str) -> Iterator[dict[str, Any]]:
-    with store().open(path) as file:
-        for line in file:
-            yield json.loads(line)
 
 
 def _list(attempt: Attempt, vonage: Vonage, reconciliation: Reconciliation) -> None:

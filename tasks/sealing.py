@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from archive import layout, manifest, zips
@@ -11,9 +12,9 @@ from archive.store import Stored
 from config.version import VERSION
 from ledger.job import Job, iso
 
-from . import errors, runs
+from . import errors, runs, windows
 from .attempt import Attempt, Ended
-from .resources import spool, store, zip_limits
+from .resources import ledger, spool, store, vonage_account, zip_limits
 
 
 def seal(attempt: Attempt, reconciliation: Reconciliation, *, unclear: list[str]) -> Ended:
@@ -22,9 +23,7 @@ def seal(attempt: Attempt, reconciliation: Reconciliation, *, unclear: list[str]
     ``unclear`` are names of members that could not be matched, when most could not.
     """
     job, folder = attempt.job, runs.folder(attempt.job)
-    if "sealed_at" not in job.work:
-        # Noted first, so that another worker that completes this run writes the same bytes.
-        attempt.note(sealed_at=job.updated_at)
+    _note_begun(attempt)
     recordings = _keep_recordings(attempt, reconciliation, layout.recordings_path(folder))
     counts = reconciliation.counts()
     header = {
@@ -57,8 +56,7 @@ def seal_retrieved(
     """Write the manifest of a ZIP that was retrieved on its own, with nothing to compare it with;
     what is owed for it.
     """
-    if "sealed_at" not in attempt.job.work:
-        attempt.note(sealed_at=attempt.job.updated_at)
+    _note_begun(attempt)
     scratch = spool().scratch(f"reconciliation-{attempt.job.job_id}")
     try:
         with Reconciliation(scratch) as reconciliation:
@@ -88,8 +86,26 @@ def seal_retrieved(
     return [("chain", {"path": stored.path, "sha256": stored.sha256})]
 
 
+def _note_begun(attempt: Attempt) -> None:
+    """Note what may change: another worker that completes this run writes the same bytes."""
+    if "sealed_at" not in attempt.job.work:
+        attempt.note(sealed_at=attempt.job.updated_at, timezone=_timezone(attempt.job))
+
+
+def _timezone(job: Job) -> str:
+    """The time zone by which the days of the run were counted."""
+    if "day" in job.parameters:
+        day = date.fromisoformat(job.parameters["day"])
+        for row in ledger().days.of(job.account, day, day):
+            return row.timezone
+    return windows.zone(vonage_account(job.account))
+
+
 def _header(job: Job) -> dict[str, Any]:
+    # A run that an older version began to seal has noted no time zone, and is sealed without.
+    zone = {"timezone": job.work["timezone"]} if "timezone" in job.work else {}
     return {
+        **zone,
         "schema": 1,
         "kind": "export",
         "account": job.account,

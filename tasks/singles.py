@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from archive import audio, layout, manifest
+from archive import audio, documents, layout, manifest
 from archive.errors import Contradiction, Damaged
 from archive.listening import HEAD, hear, kind
 from archive.part import Part
@@ -105,7 +104,7 @@ def _refuse_other_bytes(account: str, single: Single, sha256: str) -> None:
     Raises Contradiction for others.
     """
     path = layout.recording_json_path(account, single.day, single.recording_id)
-    if store().exists(path) and json.loads(store().read(path)).get("sha256") != sha256:
+    if store().exists(path) and documents.content_of(store(), path)["sha256"] != sha256:
         raise Contradiction(
             path,
             "speaks of audio that is gone, and the provider has other bytes now (SHA-256 "
@@ -143,7 +142,7 @@ def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored,
     path = layout.recording_json_path(attempt.job.account, day, recording_id)
     if not store().exists(path):
         return None
-    metadata = json.loads(store().read(path))
+    metadata = documents.content_of(store(), path)
     if not store().exists(metadata["path"]):
         return None
     stored = store().checksum(metadata["path"], on_bytes=lambda _: attempt.check())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from archive import layout, verification
 from archive.inspection import UNCOVERED
 from archive.layout import Kind
+from archive.problem import Pending, Unvouched
 
 from .resources import store
 
@@ -18,7 +19,7 @@ class Trusted:
     """The archive's files after its verification.
 
     ``damaged`` says by path what is wrong; ``uncovered`` are files in order that no chain covers
-    yet; ``refused`` what could be read, but says what can not be.
+    yet, young or not; ``refused`` what could be read, but says what can not be.
     """
 
     accounts: list[str]
@@ -30,7 +31,7 @@ class Trusted:
         """Every path of this kind that is there, or was: sorted, each once."""
         gone = sorted(path for path in self.damaged if path.startswith(prefix))
         last = ""
-        for path in heapq.merge(store().paths(prefix), gone):
+        for path in heapq.merge(store().paths(prefix, unlisted=True), gone):
             if path != last and layout.kind_of(path) == kind:
                 yield path
             last = path
@@ -49,12 +50,12 @@ def verified(on_file: Callable[[str, int], None] | None = None) -> Trusted:
     report = verification.verify(store(), on_file=on_file)
     damaged: dict[str, str] = {}
     uncovered = set()
-    for problem in report.problems:
+    for problem in [*report.problems, *report.pending]:
         if problem.message == UNCOVERED:
             uncovered.add(problem.path)
-        else:
+        elif not isinstance(problem, Unvouched | Pending):
             known = damaged.get(problem.path)
             damaged[problem.path] = f"{known}; {problem.message}" if known else problem.message
-    accounts = {layout.account_of(path) for path in store().paths()}
+    accounts = {layout.account_of(path) for path in store().paths(unlisted=True)}
     accounts |= {layout.account_of(path) for path in damaged}
     return Trusted(sorted(accounts - {""}), damaged, uncovered)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from archive import verification
+from archive import layout, verification
+from archive.problem import escaped
 from config.queues import DOWNLOADS
 from ledger.alerts import EVERY_ACCOUNT
+from ledger.errors import NoSuchJob
 from ledger.requests import Request
 
 from . import errors, measures
@@ -18,9 +20,9 @@ from .resources import account, ledger, store
 
 #: One slice of a long verification; then the slot goes to others and the cursor to the ledger.
 _SLICE_SECONDS = 300.0
-_MOST_NAMED = 20
-#: How often a file that no chain covers is looked at again though nobody owes an entry for it yet:
-#: the job that stored it may not have ended.
+_MOST_NAMED, _MOST_KEPT = 20, 1000
+#: How often a file that nothing vouches for is looked at again though nobody owes an entry for
+#: it yet: the job that stored it may not have ended.
 _FEWEST_LOOKS = 3
 
 
@@ -39,29 +41,30 @@ def _request(asked: VerifyArchive, task_id: str) -> Request:
 
 @job_task("archive.verify", VerifyArchive, _request)
 def verify_archive(attempt: Attempt) -> Ended:
-    """Read every file and every chain: ``{job_id, files, bytes, heads}``, or what differs."""
+    """Read every file and every chain: ``{job_id, files, bytes, heads, pending}``, or what differs.
+    Files that are pending are counted; the next verification finds them if nothing vouches then.
+    """
     work = attempt.job.work
     only = attempt.job.parameters["account"]
     problems: list[str] = work.setdefault("problems", [])
-    uncovered: list[str] = work.setdefault("uncovered", [])
-    work.setdefault("files", 0)
-    work.setdefault("bytes", 0)
     until = time.monotonic() + _SLICE_SECONDS
+    for name in ("files", "bytes", "pending", "unnamed"):
+        work.setdefault(name, 0)
     for path, problem, size in verification.files(
         store(), only, after=work.get("after", ""), on_bytes=lambda _: attempt.check()
     ):
         attempt.check()
         work.update(after=path, files=work["files"] + 1, bytes=work["bytes"] + size)
-        if problem is not None and problem.message == verification.UNCOVERED:
-            uncovered.append(problem.path)
-        elif problem is not None:
-            problems.append(_said(problem))
+        if problem is not None:
+            _note(work, problem)
         if time.monotonic() > until:
-            raise Wait(f"verified {work['files']} files so far, up to {path}", 0)
-    problems += _left_uncovered(attempt, uncovered)
-    problems += [_said(problem) for problem in verification.chains(store(), only, {})]
+            raise Wait(f"verified {work['files']} files so far, up to {escaped(path)}", 0)
+    problems += _left_unvouched(attempt, work.get("unvouched", []))
+    problems += [str(problem) for problem in verification.chains(store(), only, {})]
+    if work["unnamed"]:
+        problems.append(f"and {work['unnamed']} files more")
     heads = verification.heads_of(store(), only)
-    result: dict[str, Any] = {"files": work["files"], "bytes": work["bytes"], "heads": heads}
+    result = {name: work[name] for name in ("files", "bytes", "pending")} | {"heads": heads}
     if not problems:
         return Ended(result)
     measures.found_wrong(problems)
@@ -72,21 +75,46 @@ def verify_archive(attempt: Attempt) -> Ended:
     )
 
 
-def _left_uncovered(attempt: Attempt, uncovered: list[str]) -> list[str]:
-    """What is wrong with files that no chain covered when they were read. Raises Wait while their
-    entries may still come: the file is stored first, its entry is owed with its job's end.
+def _note(work: dict[str, Any], problem: verification.Problem) -> None:
+    """Keep a problem for the end; of very many only the number, since the ledger holds the rest."""
+    unvouched: list[str] = work.setdefault("unvouched", [])
+    if isinstance(problem, verification.Pending):
+        work["pending"] += 1
+    elif len(unvouched) + len(work["problems"]) >= _MOST_KEPT:
+        work["unnamed"] += 1
+    elif isinstance(problem, verification.Unvouched):
+        unvouched.append(problem.path)
+    else:
+        work["problems"].append(str(problem))
+
+
+def _left_unvouched(attempt: Attempt, unvouched: list[str]) -> list[str]:
+    """What is wrong with files for which nothing vouched when they were read. Raises Wait while
+    their entries may still come: the file is stored first, its entry is owed with its job's end.
     """
-    left = list(verification.still_wrong(store(), uncovered, lambda _: attempt.check()))
+    left = [
+        problem
+        for problem in verification.still_wrong(store(), unvouched, lambda _: attempt.check())
+        if not _is_of_a_run(problem.path)
+    ]
     paths = {problem.path for problem in left}
     owed = paths & ledger().obligations.unchained()
     looks = int(attempt.job.work.get("looks", 0))
     if (owed and not attempt.past_deadline) or (paths and looks < _FEWEST_LOOKS):
         raise Wait(
-            f"verified every file; {len(paths)} of them are not yet under the chain",
+            f"verified every file; nothing vouches yet for {len(paths)} of them",
             attempt.patience("looks"),
         )
-    return [_said(problem) for problem in left]
+    return [str(problem) for problem in left]
 
 
-def _said(problem: verification.Problem) -> str:
-    return f"{problem.path}: {problem.message}"
+def _is_of_a_run(path: str) -> bool:
+    """Whether a file belongs to an export that is still under way: its manifest is written last,
+    and the first of many ZIPs may lie there for hours before.
+    """
+    if layout.kind_of(path) not in ("zip", "recordings"):
+        return False
+    try:
+        return not ledger().jobs.job(path.split("/")[-2]).ended
+    except NoSuchJob:
+        return False

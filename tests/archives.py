@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import random
+import time
 import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -217,12 +219,18 @@ def header_of(
         "job_id": job_id,
         "day": day.isoformat() if day else None,
         "generation": generation,
-        "window": {"start": "2026-11-19T18:30:00Z", "end": "2026-11-20T18:30:00Z"},
+        "window": window_of(day or DAY),
+        "timezone": "Asia/Kolkata",
         "filters": {"call_direction": "INBOUND"},
         "complete": complete,
         "created_at": "2026-11-21T02:30:00Z",
         "version": "0.1.0",
     }
+
+
+def window_of(day: date) -> dict[str, str]:
+    """A day in India."""
+    return {"start": f"{day - timedelta(days=1)}T18:30:00Z", "end": f"{day}T18:30:00Z"}
 
 
 def full_archive(folder: Path) -> DirectoryStore:
@@ -253,6 +261,17 @@ def fill(builder: Builder) -> Store:
     own = [recording(n) for n in (201, 202, 203)]
     builder.export("legal_es", "3333-three", own, {"p-4": four}, day=None, generation=None)
     return builder.store
+
+
+def age(store: Store, seconds: float = 3600) -> None:
+    """Let every file have been stored so long ago, by the storage's own clock."""
+    if not isinstance(store, DirectoryStore):
+        buckets.age(store.address, seconds)
+        return
+    then = time.time() - seconds
+    for path in store.root.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            os.utime(path, (then, then))
 
 
 def overwrite(store: Store, path: str, data: bytes | None) -> None:

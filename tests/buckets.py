@@ -11,10 +11,12 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import boto3
 import pytest
+from moto.s3.models import s3_backends
 from moto.server import create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -172,6 +174,17 @@ def running() -> Iterator[Buckets]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def age(address: str, seconds: float) -> None:
+    """Let every object of an archive have been stored so long ago, by the server's clock."""
+    bucket, _, prefix = address.removeprefix("s3://").partition("/")
+    for backend in s3_backends.values():
+        for region in backend.values():
+            if bucket in region.buckets:
+                for name, key in region.buckets[bucket].keys.items():
+                    if name.startswith(prefix):
+                        key.last_modified -= timedelta(seconds=seconds)
 
 
 def overwrite(address: str, path: str, data: bytes | None) -> None:

@@ -16,7 +16,7 @@ from archive.reconciliation import Reconciliation
 from archive.store import Stored
 from ledger.schema import jobs, obligations
 
-from .archives import Builder, audio, recording, zipped
+from .archives import Builder, age, audio, recording, zipped
 from .deployment import Deployment, account_toml, eventually
 from .disks import small_disk
 from .simulators import Simulators
@@ -97,6 +97,7 @@ def test_a_verification_waits_for_what_is_owed_to_the_chain(
         house.ask("recording.download", recording_id=house.ids[0])
         eventually(lambda: not house.house.ledger.obligations.waiting())
         owed, forgotten = _receipt(house, "owed"), _receipt(house, "forgotten")
+        age(house.house.store)
         job = house.house.ledger.jobs.jobs()[0]
         entry = {"path": owed.path, "sha256": owed.sha256}
         house.house.ledger.obligations.owe(job.job_id, "india", "chain", entry)

@@ -17,8 +17,8 @@ from archive.store import Store, Stored
 from .archives import DAY, Builder, audio, header_of, recording, zipped
 
 FIELDS = (
-    "schema kind account provider job_id day generation window filters parts files recordings "
-    "listed archived missing unexpected complete created_at version"
+    "schema kind account provider job_id day generation window timezone filters parts files "
+    "recordings listed archived missing unexpected complete created_at version"
 )
 
 

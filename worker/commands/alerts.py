@@ -15,7 +15,7 @@ from ledger.alerts import (
     DECISION,
     EVERY_ACCOUNT,
     JOB,
-    MESSAGE,
+    NOTIFICATION,
     QUARANTINE,
     UNUSUAL,
     VERIFICATION,
@@ -24,6 +24,7 @@ from ledger.job import iso
 from tasks.alerts import FOREIGN_REDIS
 from tasks.nightly import unplanned_cause
 
+from ..set_aside import CAUSE as SET_ASIDE
 from ..set_aside import COMMAND
 from .decisions import Words
 from .deployment import opened
@@ -31,6 +32,17 @@ from .display import plain, print_json, print_lines, print_table
 from .options import as_json
 
 _NEVER = "nothing but --close, when somebody has looked and done what there is to do"
+
+#: By the kind of an alert, or by its cause.
+_CLOSES = {
+    ARCHIVE: "the archive is there, whole and takes files again; now: python -m worker archive",
+    CREDENTIALS: "the provider takes them: correct the account and restart the workers",
+    NOTIFICATION: "the queue takes another notification, or --close",
+    QUARANTINE: "python -m worker quarantine --lift --by WHO --note WHY",
+    SET_ASIDE: f"no message is set aside any more, at the latest after a week; now: {COMMAND}",
+    UNUSUAL: "a later look at the day that lists usual numbers, or somebody who knows the cause",
+    VERIFICATION: "a later verification that does not find it",
+}
 
 
 @click.command()
@@ -106,24 +118,14 @@ def _print(found: list[dict[str, Any]]) -> None:
 
 def _closes(row: dict[str, Any]) -> str:
     """What ends an alert: a sentence with the command that does, where there is one."""
-    kind, job = row["kind"], row["job_id"]
+    kind = row["kind"]
     if kind == DECISION:
-        return f"python -m worker resolve {job} --placed|--not-placed --by WHO --note WHY"
-    if kind == QUARANTINE:
-        return "python -m worker quarantine --lift --by WHO --note WHY"
-    if kind == CREDENTIALS:
-        return "the provider takes them: correct the account and restart the workers"
-    if kind == VERIFICATION:
-        return "a later verification that does not find it"
-    if kind == ARCHIVE:
-        return "the archive is there, whole and takes files again; now: python -m worker archive"
-    if kind == UNUSUAL:
-        return "a later look at the day that lists usual numbers, or somebody who knows the cause"
+        return f"python -m worker resolve {row['job_id']} --placed|--not-placed --by WHO --note WHY"
     if kind == DAY:
         return _closes_day(row)
-    if kind == MESSAGE:
-        return f"no message is set aside any more, at the latest after a week; now: {COMMAND}"
-    return _closes_job(row) if kind == JOB else _closes_contradiction(row)
+    if kind == JOB:
+        return _closes_job(row)
+    return _CLOSES.get(row["cause"]) or _CLOSES.get(kind) or _closes_contradiction(row)
 
 
 def _closes_day(row: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from rich.progress import Progress, TextColumn
 
 from archive import search, verification
 from archive.errors import Vanished
-from archive.problem import Problem
+from archive.problem import Problem, escaped
 from archive.search import Hit
 from archive.store import DirectoryStore, Store, open_store
 
@@ -62,6 +62,8 @@ def verify(
     archived must be there. Without ledger, and without a head that was kept elsewhere, it shows
     damage and partial tampering, but neither that the newest entries were removed nor a rewrite of
     everything.
+    A file that was stored in the last 15 minutes and that nothing vouches for yet is pending: it is
+    counted, and is no problem.
     """
     with Watched() as watched, _understood():
         report = verification.verify(_store(named), account, dict(heads), watched)
@@ -72,10 +74,13 @@ def verify(
     if as_json:
         print_json(asdict(report))
         return int(bool(report.problems))
-    print_lines(f"{problem.path}: {problem.message}" for problem in report.problems)
-    print_lines(f"note: {note.path}: {note.message}" for note in report.notes)
+    print_lines(str(problem) for problem in report.problems)
+    print_lines(f"note: {note}" for note in report.notes)
+    print_lines(f"pending: {pending}" for pending in report.pending)
     print_lines(f"head: {name}={sha256}" for name, sha256 in sorted(report.heads.items()))
     many = f"{report.files} files, {decimal(report.bytes)}"
+    if report.pending:
+        many += f", {len(report.pending)} pending"
     if report.problems:
         click.echo(f"verify: {len(report.problems)} problems in {many}")
         return 1
@@ -106,24 +111,25 @@ def find(
     in_order(first, last)
     store = _at_hand(archive)
     with _understood():
-        hits = list(
-            search.find(
-                store,
-                account=account,
-                call_id=call_id,
-                number=number,
-                recording_id=recording,
-                start=first,
-                end=last,
-            )
+        hits, damage = search.found(
+            store,
+            account=account,
+            call_id=call_id,
+            number=number,
+            recording_id=recording,
+            start=first,
+            end=last,
         )
     if as_json:
         print_json([asdict(hit) for hit in hits])
     elif hits:
         columns = ("account", "recording", "start", "seconds", "from", "to", "where")
         print_table(columns, map(_row, hits))
-    else:
+    elif damage is None:
         click.echo("no such recording is in the archive", err=True)
+    if damage is not None:
+        # What was found is shown first: one file that cannot be read hides nothing else.
+        raise damage
     return int(not hits)
 
 
@@ -212,15 +218,19 @@ def _at_hand(named: Store | None) -> Store:
 def _row(hit: Hit) -> tuple[Any, ...]:
     line = hit.line
     milliseconds = line.get("duration")
-    seconds = None if milliseconds is None else f"{milliseconds / 1000:.0f}"
+    # What a provider sent in its place is shown as it is.
+    seconds = milliseconds
+    if isinstance(milliseconds, int | float):
+        seconds = f"{milliseconds / 1000:.0f}"
     place = "missing" if line.get("missing") else " in ".join(_place(line))
     parties = (line.get("caller_id"), line.get("dnis"))
-    return hit.account, line["id"], line.get("start"), seconds, *parties, place
+    row = (hit.account, line["id"], line.get("start"), seconds, *parties, place)
+    return tuple(None if cell is None else escaped(str(cell)) for cell in row)
 
 
 def _place(line: dict[str, Any]) -> list[str]:
     """The member and its ZIP, or the file alone."""
-    return [line[name] for name in ("member", "path") if line.get(name)]
+    return [str(line[name]) for name in ("member", "path") if line.get(name)]
 
 
 class Watched:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 
 class JobView(TypedDict):
@@ -96,12 +96,15 @@ class RunExport(TypedDict):
 
 
 class Verified(TypedDict):
-    """An archive in which everything is as it was stored; the heads of its chains by account."""
+    """An archive in which everything is as it was stored; the heads of its chains by account, and
+    how many files were so young that nothing vouched for them yet (later versions tell it).
+    """
 
     job_id: str
     files: int
     bytes: int
     heads: dict[str, str]
+    pending: NotRequired[int]
 
 
 class _RecordingPage(TypedDict):

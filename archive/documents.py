@@ -1,0 +1,139 @@
+"""Reading the small documents of an archive: JSON with limits, whatever stands in the file.
+
+An archive may have been filled by anybody. No file decides here how much memory its reader takes,
+and nothing that reads as JSON in one reader only (a name twice, NaN, UTF-16) is taken.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from . import layout
+from .errors import Damaged
+from .stored import LARGEST_READ, Store, Stored
+
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The most that a document may have: `bytes`, and `values` (with names and members of lists),
+    each of which takes memory of its own once it is read.
+    """
+
+    bytes: int
+    values: int
+
+
+#: Of ledger.json, receipts, metadata, and of one line of a list: a provider's answer, in which
+#: everything about a recording stands, has 16 MiB at most.
+SMALL = Limit(32 * _MIB, 1_000_000)
+#: Of manifests and entries of the chain: they name up to a million files or members.
+LARGE = Limit(LARGEST_READ, 12_000_000)
+
+_KINDS: dict[layout.Kind | None, Limit] = {
+    "identity": SMALL,
+    "receipt": SMALL,
+    "metadata": SMALL,
+    "manifest": LARGE,
+    "entry": LARGE,
+}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MOST_BYTES = 2**63 - 1
+
+
+def limit_of(path: str) -> Limit | None:
+    """The limit of the document under a path; None for what is no document (audio, ZIPs, lists)."""
+    return _KINDS.get(layout.kind_of(path))
+
+
+def read(store: Store, path: str) -> bytes:
+    """All bytes of a document. Raises Missing; Dangerous for one beyond its limit."""
+    return store.read(path, (limit_of(path) or SMALL).bytes)
+
+
+def content_of(store: Store, path: str) -> dict[str, Any]:
+    """A document's fields. Raises Missing, Dangerous; Damaged where it is no JSON object."""
+    return fields(read(store, path), path)
+
+
+def fields(data: bytes, path: str) -> dict[str, Any]:
+    """The fields of a document whose bytes were read. Raises Damaged."""
+    try:
+        content = parsed(data, limit_of(path) or SMALL)
+    except ValueError as error:
+        raise Damaged(path, f"is not readable as JSON ({error}); run verify") from None
+    if not isinstance(content, dict):
+        raise Damaged(path, "is not readable as a JSON object; run verify")
+    return content
+
+
+def parsed(data: bytes, limit: Limit = SMALL) -> Any:
+    """A JSON value. Raises ValueError, which says in words why the bytes are none."""
+    if sum(data.count(mark) for mark in (b",", b":", b"[", b"{")) > limit.values:
+        raise ValueError(f"it has more than {limit.values} values")
+    try:
+        return json.loads(
+            data.decode(), parse_constant=_refused, parse_float=_finite, object_pairs_hook=_once
+        )
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg} at character {error.pos}") from None
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def lines(file: BinaryIO) -> Iterator[bytes | None]:
+    """The lines of a list, each with its line feed; None for a line that is too long, whose bytes
+    are passed over. Memory does not grow with their number.
+    """
+    while line := file.readline(SMALL.bytes + 1):
+        if len(line) <= SMALL.bytes:
+            yield line
+            continue
+        while line and not line.endswith(b"\n"):
+            line = file.readline(_MIB)
+        yield None
+
+
+def stored_of(claim: Mapping[str, Any]) -> Stored:
+    """The file that a document speaks of: `path`, `bytes`, `sha256`. Raises ValueError for a path
+    that leads out of its account, and for what is no size and no sum.
+    """
+    path, size, sha256 = claim["path"], claim["bytes"], claim["sha256"]
+    if not isinstance(path, str) or not layout.is_of(layout.account_of(path), path):
+        raise ValueError("it names a path that is none")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MOST_BYTES:
+        raise ValueError("it names a size that is none")
+    if not is_sum(sha256):
+        raise ValueError("it names a SHA-256 that is none")
+    return Stored(path, size, sha256)
+
+
+def is_sum(text: object) -> bool:
+    """Whether this is a SHA-256 in the notation of the archive."""
+    return isinstance(text, str) and _SHA256.fullmatch(text) is not None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError("it has a name twice")
+    return content
+
+
+def _refused(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number

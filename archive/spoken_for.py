@@ -1,0 +1,46 @@
+"""The recordings that newer lists speak for, kept on the disk: there may be any number."""
+
+from __future__ import annotations
+
+import sqlite3
+from types import TracebackType
+from typing import Self
+
+
+class SpokenFor:
+    """Ids of recordings by the list that spoke first, in a temporary file of SQLite. A context
+    manager.
+    """
+
+    def __init__(self) -> None:
+        self._list = 0
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=OFF")
+        self._db.execute("CREATE TABLE ids (id BLOB PRIMARY KEY, list INTEGER) WITHOUT ROWID")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._db.close()
+
+    def next_list(self) -> None:
+        """What is noted from here on is of another list."""
+        self._list += 1
+
+    def note(self, recording_id: str) -> bool:
+        """Note that the list speaks for a recording; return whether an earlier one did."""
+        key = recording_id.encode("utf-8", "surrogatepass")
+        self._db.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", (key, self._list))
+        return self.__contains__(recording_id)
+
+    def __contains__(self, recording_id: str) -> bool:
+        """Whether an earlier list speaks for a recording."""
+        key = recording_id.encode("utf-8", "surrogatepass")
+        query = "SELECT 1 FROM ids WHERE id = ? AND list < ?"
+        return self._db.execute(query, (key, self._list)).fetchone() is not None
