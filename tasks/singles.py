@@ -39,7 +39,9 @@ def keep_single(
     attempt: Attempt, vonage: Vonage, recording: dict[str, Any], day: date
 ) -> tuple[Stored, Stored]:
     """A recording of Vonage's in the archive, as `keep` does it."""
-    single = Single("vonage", recording["id"], day, recording, recording.get("file_size_in_bytes"))
+    # No recording is empty: a size of 0 is none.
+    size = recording.get("file_size_in_bytes") or None
+    single = Single("vonage", recording["id"], day, recording, size)
     return keep(
         attempt,
         single,

@@ -48,6 +48,7 @@ class CallingAccountDoor:
             "timezone": "Europe/Madrid",
             "max_calls_per_day": 100,
             "max_seconds_per_call": 900,
+            "countries": ["ES", "FR", "PT"],
         }
 
     def configure(self, **switches: Any) -> None:
