@@ -161,7 +161,7 @@ def _refuse_another(
     if attempt.job.work.get("answered") or int(attempt.job.work["asked"]) >= _MOST_STARTS:
         why = f"; last: {attempt.job.reason}" if attempt.job.reason else ""
         raise errors.Uncertain(
-            "unknown: the call goes on, and no list of calls tells whether it is recorded; it is not "
+            "unknown: the call goes on, and no list tells whether it is recorded; it is not "
             f"started again, and if it is recorded, the recording is collected{why}"
         )
 

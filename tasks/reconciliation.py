@@ -154,6 +154,8 @@ def _gap(attempt: Attempt, vonage: Vonage, recording: dict[str, Any], day: Any) 
             raise
         except Rejected as error:
             _log.warning("recording %s is not to be had: %s", recording["id"], error)
+            # One reason for the run's own end: most often it is the same for all that is missing.
+            attempt.job.work["refused"] = str(error)
             return None
         except (Damaged, Dangerous, Uncertain) as error:
             _log.warning("recording %s did not come whole: %s", recording["id"], error)

@@ -46,7 +46,8 @@ def seal(attempt: Attempt, reconciliation: Reconciliation, *, unclear: list[str]
         "archived": counts.archived,
         "missing": counts.missing,
     }
-    return Ended(result, _failure(counts, unclear, reconciliation), _owed(reconciliation, stored))
+    failure = _failure(counts, unclear, reconciliation, job.work.get("refused"))
+    return Ended(result, failure, _owed(reconciliation, stored))
 
 
 def seal_retrieved(
@@ -122,7 +123,7 @@ def _keep(attempt: Attempt, path: str, write: Any) -> Stored:
 
 
 def _failure(
-    counts: Any, unclear: list[str], reconciliation: Reconciliation
+    counts: Any, unclear: list[str], reconciliation: Reconciliation, refused: str | None
 ) -> errors.JobError | None:
     if unclear:
         return errors.Incomplete(
@@ -133,9 +134,10 @@ def _failure(
         return None
     names = [_named(line) for line in reconciliation.lines() if line.get("missing")]
     named = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    why = f"; last refused: {refused}" if refused else ""
     return errors.Incomplete(
-        f"not done: {counts.missing} of {counts.listed} missing (recordings {named}); the next "
-        "night tries again, or retry the job"
+        f"not done: {counts.missing} of {counts.listed} missing (recordings {named}{why}); the "
+        "next night tries again, or retry the job"
     )
 
 
