@@ -45,19 +45,26 @@ def _inflated(pieces: Iterable[bytes], window: int) -> Iterator[bytes]:
     for piece in pieces:
         left = piece
         while left:
-            if decompressor is None or decompressor.eof:
+            if decompressor is not None and decompressor.eof:
+                # Zeros may pad what is packed; anything else must be packed as well.
+                left = left.lstrip(b"\0")
+            if left and (decompressor is None or decompressor.eof):
                 decompressor = zlib.decompressobj(_window(left, window))
-            try:
-                yield decompressor.decompress(left, _MOST_AT_ONCE)
-            except zlib.error:
-                raise Unpackable("compressed, and does not unpack") from None
-            # Zeros may pad what is packed.
-            left = decompressor.unconsumed_tail or decompressor.unused_data.lstrip(b"\0")
+            if left and decompressor is not None:
+                yield _piece(decompressor, left)
+                left = decompressor.unconsumed_tail or decompressor.unused_data
     if decompressor is None:
         return
     yield decompressor.flush()
     if not decompressor.eof:
         raise Unpackable("compressed, and ends too early")
+
+
+def _piece(decompressor: zlib._Decompress, packed: bytes) -> bytes:
+    try:
+        return decompressor.decompress(packed, _MOST_AT_ONCE)
+    except zlib.error:
+        raise Unpackable("compressed, and does not unpack") from None
 
 
 def _window(begin: bytes, window: int) -> int:
