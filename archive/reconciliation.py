@@ -115,7 +115,7 @@ class Reconciliation:
                 recording.get("start") or "",
                 _storable(basename(name)) if name and isinstance(name, str) else None,
                 # No recording is empty: 0 is no size, like none at all.
-                size if isinstance(size, int) and size > 0 else None,
+                size if type(size) is int and size > 0 else None,
                 json.dumps(line),
             ),
         )
