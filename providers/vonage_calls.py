@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -39,6 +40,7 @@ class Calls:
         self.provider_time: datetime | None = None
         self._account = account
         self._before_call = before_call or (lambda: None)
+        self._began = 0.0
         self._http = connected(account, transport or Transport(verify=account.verify_tls))
         self._tokens = Tokens(account, shelf, self._http)
         self._redirects = Redirects(account, NAME, transport)
@@ -91,7 +93,9 @@ class Calls:
         self, operation: str, path: str, content: Mapping[str, Any], what: str
     ) -> Iterator[Answer]:
         with self._answered(operation, "GET", path, what, content, (200, 206)) as first:
-            with within(self._account.timeout_seconds):
+            # With its redirects it is one call, whose whole time began with the first request.
+            passed = time.monotonic() - self._began
+            with within(self._account.timeout_seconds - passed):
                 answer = self._redirects.followed(
                     first, first.response.request, operation=operation, what=what
                 )
@@ -128,6 +132,7 @@ class Calls:
         streamed: Collection[int],
     ) -> Answer:
         self._before_call()
+        self._began = time.monotonic()
         with within(self._account.timeout_seconds):
             answer = exchange(
                 self._http,

@@ -259,3 +259,16 @@ def test_a_store_that_is_not_there(simulators: Simulators) -> None:
         (job,) = vonage.export(WINDOW)
         with pytest.raises(Uncertain, match="not be reached"):
             saved(vonage, job)
+
+
+def test_a_store_that_hangs(simulators: Simulators) -> None:
+    """With its redirects a call has one deadline."""
+    door = seeded(simulators)
+    door.configure(store=simulators.url.replace("127.0.0.1", "localhost"))
+    more: dict[str, Any] = {"timeout_seconds": 1, "download_hosts": ["localhost"]}
+    with connect(door, MemoryShelf(), **more) as vonage:
+        (job,) = vonage.export(WINDOW)
+        simulators.vonage.fault("store", "hang", seconds=60)
+        with pytest.raises(Uncertain, match="no whole answer came"):
+            saved(vonage, job)
+        assert saved(vonage, job).startswith(b"PK")

@@ -47,8 +47,8 @@ class CallingAccountDoor:
             "password": self.password,
             "timezone": "Europe/Madrid",
             "max_calls_per_day": 100,
-            "max_seconds_per_call": 900,
             "countries": ["ES", "FR", "PT"],
+            "max_seconds_per_call": 900,
         }
 
     def configure(self, **switches: Any) -> None:
