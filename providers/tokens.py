@@ -230,6 +230,8 @@ def _token(answer: Answer, now: float) -> Token | None:
         access_token, refresh_token = content["access_token"], content.get("refresh_token")
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
+    if isinstance(access_token, str):
+        access_token = access_token.strip()
     sendable = isinstance(access_token, str) and access_token.isascii()
     if not sendable or not access_token.isprintable() or not access_token.strip():
         return None
