@@ -18,7 +18,7 @@ _TEXTS = ("call_id", "caller_id", "dnis", "cnam", "file_name")
 _LISTS = ("extensions", "rule_ids")
 _NUMBERS = ("duration", "file_size_in_bytes")
 #: What tells one recording from another, and does not change from one look to the next.
-_TELLING = ("file_name", "start", "call_id", "caller_id", "dnis", "duration")
+_TELLING = ("file_name", "start", "call_id", "duration")
 #: Ours to say; a field of the provider's must not be taken for it.
 _OURS = ("set_aside", "unreadable")
 #: No bytes, milliseconds or pages are more; SQLite could not store them.
