@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from .deployment import Deployment, account_toml, eventually
+from .servers import Postgres
 from .simulators import Simulators
 
 ZONE = "Asia/Kolkata"
@@ -21,11 +22,11 @@ Deploy = Callable[..., Deployment]
 
 
 def archived_night(
-    deploy: Deploy, account: Any, **more: Any
+    deploy: Deploy, account: Any, **options: Any
 ) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
     """The manifest of a night's run, its lines, and what the caller of the run was told."""
-    given = {**account.configuration(), **more}
-    house = deploy(account_toml("india", given, {"catchup_days": 1, "timezone": ZONE}))
+    nightly = {"catchup_days": 1, "timezone": ZONE}
+    house = deploy(account_toml("india", account.configuration(), nightly), **options)
     house.worker()
     with house.producer() as app:
         asked = house.send(app, "export.run", account="india", day=DAY.isoformat())
@@ -39,9 +40,11 @@ def archived_night(
     return manifest, [json.loads(line) for line in lines], str(ended)
 
 
-def test_optional_fields_cost_nothing(deploy: Deploy, simulators: Simulators) -> None:
+def test_optional_fields_cost_nothing(
+    deploy: Deploy, simulators: Simulators, postgres: Postgres
+) -> None:
     """Names that are no UTF-8 or end in half a letter, zero dates, empty sizes, fields of another
-    type: the day is complete, and each is kept as it was sent.
+    type: the day is complete, and each is kept as it was sent, whatever PostgreSQL can store.
     """
     account = simulators.vonage.account(ready_after_polls=0, text_encoding="utf-8")
     account.seed(DAY, ZONE, 2)
@@ -59,7 +62,8 @@ def test_optional_fields_cost_nothing(deploy: Deploy, simulators: Simulators) ->
         {"extensions": {"a": 1}},
     ]
     made = [account.add({"start": NOON, "listed": listed})["id"] for listed in odd]
-    manifest, lines, told = archived_night(deploy, account)
+    with postgres.database() as url:
+        manifest, lines, told = archived_night(deploy, account, ledger_url=url)
 
     assert (manifest["complete"], manifest["missing"]) == (True, 0), told
     found = {line["id"]: line for line in lines}
