@@ -32,8 +32,8 @@ from .exchange import Answer, connected, exchange
 from .headers import retry_after
 from .ozeki_addresses import recording_address
 from .ozeki_refusals import NAME, NoSuchCall, NotUnderstood
-from .ozeki_wire import command, forgetful
-from .veil import Veiled, veiled
+from .ozeki_wire import command
+from .veil import Veiled, forgetful, veiled
 
 __all__ = ["Body", "Format", "NoSuchCall", "NotUnderstood", "Ozeki"]
 

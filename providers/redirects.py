@@ -17,7 +17,7 @@ from config.logging import mask
 from .deadline import Transport
 from .errors import ProviderError, Rejected, Uncertain, Unreachable
 from .exchange import Answer, connected, exchange
-from .veil import Veiled, veiled
+from .veil import Veiled, forgetful, veiled
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_HOPS = 3
@@ -47,6 +47,7 @@ class Redirects:
         """Give the connections back."""
         self._http.close()
 
+    @forgetful
     def followed(
         self, answer: Answer, request: httpx.Request, *, operation: str, what: str
     ) -> Answer:

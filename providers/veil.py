@@ -7,9 +7,16 @@ its place at the last moment, below everything that remembers or logs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
+from typing import ParamSpec, TypeVar
 
 import httpx
+
+from .errors import ProviderError
+
+_Asked = ParamSpec("_Asked")
+_Found = TypeVar("_Found")
 
 
 class Veiled(httpx.BaseTransport):
@@ -44,3 +51,20 @@ def veiled(http: httpx.Client, target: httpx.URL, headers: Mapping[str, str]) ->
         headers={"Accept-Encoding": "identity", **headers},
         extensions={"target": target},
     )
+
+
+def forgetful(ask: Callable[_Asked, _Found]) -> Callable[_Asked, _Found]:
+    """What is asked and answered holds secrets and telephone numbers: an error about it keeps none
+    of the frames that it passed.
+    """
+
+    @functools.wraps(ask)
+    def asking(*asked: _Asked.args, **more: _Asked.kwargs) -> _Found:
+        try:
+            return ask(*asked, **more)
+        except ProviderError as error:
+            failure = type(error)(*error.args)
+        del asked, more
+        raise failure
+
+    return asking

@@ -70,6 +70,11 @@ def test_what_is_guessed_is_not_certain() -> None:
     assert decoded(b"Jos\xe9 ") == ("José ", False)
 
 
+def test_a_large_answer_is_not_guessed_at() -> None:
+    """16 MiB of bytes that are no UTF-8 would take a minute."""
+    assert decoded(b"\xe9" * (2 << 20)) == ("\ufffd" * (2 << 20), False)
+
+
 UTF16 = '<?xml version="1.0" encoding="utf-16"?>'
 
 

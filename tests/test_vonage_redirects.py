@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from providers.errors import NotReady, Rejected, Throttled, Uncertain
+from providers.errors import NotReady, ProviderError, Rejected, Throttled, Uncertain
 from providers.redirects import is_public
 from providers.vonage import Vonage
 from tests.simulators import Simulators
@@ -26,13 +26,16 @@ SIGNED = "https://bucket.store.example/part.zip?X-Amz-Signature=signature-canary
 class Places(httpx.BaseTransport):
     """Answers by host, in order, and keeps what it was asked."""
 
-    def __init__(self, **answers: list[httpx.Response]) -> None:
+    def __init__(self, **answers: list[Any]) -> None:
         self.requests: list[httpx.Request] = []
         self._answers = {host: iter(steps) for host, steps in answers.items()}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        return next(self._answers[request.url.host.split(".")[0]])
+        step = next(self._answers[request.url.host.split(".")[0]])
+        if isinstance(step, Exception):
+            raise step
+        return step
 
     def seen(self, host: str) -> list[httpx.Request]:
         """The requests to one host."""
@@ -138,6 +141,32 @@ def test_what_a_store_refuses_is_not_our_credentials(
     with pytest.raises(kind) as caught:
         fetched(Places(vonage=[moved()], bucket=[answer]))
     assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [raw(500)],
+        [raw(403)],
+        [moved(to="http://bucket.store.example/?key=signature-canary")],
+        [moved(), moved(), moved()],
+        [httpx.ReadError("lost ?X-Amz-Signature=signature-canary")],
+        [httpx.ConnectError("lost ?X-Amz-Signature=signature-canary")],
+    ],
+)
+def test_no_error_keeps_the_signed_address(steps: list[Any]) -> None:
+    """Neither in its words and causes nor in the frames of the client that it passed."""
+    with pytest.raises(ProviderError) as caught:
+        fetched(Places(vonage=[moved()], bucket=steps))
+    error = caught.value
+    assert (error.__cause__, error.__context__) == (None, None)
+    told = [str(error), repr(error)]
+    trace = error.__traceback__
+    while trace is not None:
+        if "/providers/" in trace.tb_frame.f_code.co_filename:
+            told.append(repr(trace.tb_frame.f_locals))
+        trace = trace.tb_next
+    assert "canary" not in "".join(told).replace("token-canary", "")
 
 
 @pytest.mark.parametrize(
