@@ -10,8 +10,8 @@ import json
 from typing import NamedTuple
 
 _HANDLER = "earwitness-windows-1252"
-#: Larger answers are not guessed at byte by byte, which takes a microsecond for each.
-_MOST_GUESSED = 1 << 20
+#: An answer of more letters that cannot be read is no text, and would take long to guess.
+_MOST_GUESSED = 50_000
 #: The first byte of a letter of several bytes in UTF-8.
 _LEAD = range(0xC2, 0xF5)
 #: What stands behind the last letter of a text in JSON or XML.
@@ -29,15 +29,16 @@ def decoded(body: bytes) -> Decoded:
     """Decode an answer: UTF-8, or UTF-16 and UTF-32 by their marks or their zero bytes.
 
     Bytes that are no UTF-8 are read as Windows-1252, and as U+FFFD where a text ends in the middle
-    of a letter; all as U+FFFD in an answer of more than 1 MiB. A byte-order mark is dropped.
+    of a letter; all as U+FFFD where they are more than 50,000. A byte-order mark is dropped.
     """
     encoding = json.detect_encoding(body)
     try:
         return Decoded(body.decode(encoding), is_certain=True)
     except UnicodeDecodeError:
-        is_guessed = encoding.startswith("utf-8") and len(body) <= _MOST_GUESSED
-        errors = _HANDLER if is_guessed else "replace"
-        return Decoded(body.decode(encoding, errors), is_certain=False)
+        text = body.decode(encoding, "replace")
+        if encoding.startswith("utf-8") and text.count("\ufffd") <= _MOST_GUESSED:
+            text = body.decode(encoding, _HANDLER)
+        return Decoded(text, is_certain=False)
 
 
 def _as_windows(error: UnicodeError) -> tuple[str, int]:

@@ -70,7 +70,7 @@ def test_what_is_guessed_is_not_certain() -> None:
     assert decoded(b"Jos\xe9 ") == ("José ", False)
 
 
-def test_a_large_answer_is_not_guessed_at() -> None:
+def test_what_is_no_text_at_all_is_not_guessed_at() -> None:
     """16 MiB of bytes that are no UTF-8 would take a minute."""
     assert decoded(b"\xe9" * (2 << 20)) == ("\ufffd" * (2 << 20), False)
 
