@@ -78,7 +78,7 @@ def fault_of(
 
 def listed(number: object) -> int | None:
     """A size or a duration as it was listed; None where it is not known, which 0 says too."""
-    return number if isinstance(number, int) and number > 0 else None
+    return number if type(number) is int and number > 0 else None
 
 
 def _tolerance(expected_ms: int) -> float:

@@ -240,6 +240,8 @@ def _may_hold(header: dict[str, Any], wanted: _Wanted) -> bool:
 def _is_within(line: dict[str, Any], header: dict[str, Any], wanted: _Wanted, path: str) -> bool:
     if header.get("day") or (wanted.start, wanted.end) == (date.min, date.max):
         return True
+    if line.get("set_aside") and not line.get("start"):
+        return True
     start = line.get("start") or ""
     try:
         return start != "" and wanted.start <= date.fromisoformat(start[:10]) <= wanted.end

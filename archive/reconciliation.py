@@ -26,6 +26,7 @@ CREATE TABLE recordings (
     path TEXT, member TEXT, bytes INTEGER, sha256 TEXT, audio TEXT, source TEXT
 ) WITHOUT ROWID;
 CREATE INDEX by_start ON recordings (start, id);
+CREATE TABLE set_aside (id TEXT PRIMARY KEY, start TEXT, line TEXT) WITHOUT ROWID;
 CREATE INDEX by_name ON recordings (name);
 CREATE INDEX by_size ON recordings (size);
 CREATE TABLE parts (
@@ -96,23 +97,31 @@ class Reconciliation:
         self._pass += 1
         self._db.execute("DELETE FROM seen WHERE pass < ?", (self._pass - 1,))
         self._db.execute("DELETE FROM recordings")
+        self._db.execute("DELETE FROM set_aside")
 
     def listed(self, recording: Mapping[str, Any]) -> None:
         """Add a recording of this pass: every field as listed; ``id``, ``start`` and, where known,
-        ``file_name``, ``file_size_in_bytes`` (0 is not known) and ``duration`` are used.
+        ``file_name``, ``file_size_in_bytes`` (0 is not known) and ``duration`` are used. One that
+        says ``set_aside`` is missing, whatever lies in the archive.
         """
         self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (self._pass, recording["id"]))
-        name = recording.get("file_name")
         # A field that a place has is ours to say: a provider's own "missing" would hide the file.
         line = {key: value for key, value in recording.items() if key not in PLACE}
+        if recording.get("set_aside"):
+            self._db.execute(
+                "INSERT OR REPLACE INTO set_aside (id, start, line) VALUES (?, ?, ?)",
+                (recording["id"], recording.get("start") or "", json.dumps(line)),
+            )
+            return
+        name, size = recording.get("file_name"), recording.get("file_size_in_bytes")
         self._db.execute(
             "INSERT OR REPLACE INTO recordings (id, start, name, size, duration, line) "
             "VALUES (?, ?, ?, ?, ?, ?)",
             (
                 recording["id"],
                 recording.get("start") or "",
-                _storable(basename(name)) if name else None,
-                listed(recording.get("file_size_in_bytes")),
+                _storable(basename(name)) if name and isinstance(name, str) else None,
+                listed(size),
                 listed(recording.get("duration")),
                 json.dumps(line),
             ),
@@ -209,7 +218,10 @@ class Reconciliation:
             "AND sha256 NOT IN (SELECT sha256 FROM members WHERE recording IS NOT NULL)) "
             "FROM own_members WHERE audio"
         ).fetchone()
-        if left * 2 <= total or self.counts().missing == 0:
+        (absent,) = self._db.execute(
+            "SELECT count(*) FROM recordings WHERE path IS NULL"
+        ).fetchone()
+        if left * 2 <= total or absent == 0:
             return []
         rows = self._db.execute(
             "SELECT name FROM own_members WHERE audio AND recording IS NULL ORDER BY n LIMIT 3"
@@ -217,8 +229,8 @@ class Reconciliation:
         return [name for (name,) in rows]
 
     def missing(self) -> Iterator[dict[str, Any]]:
-        """The listed recordings that lie nowhere yet, by start and id. Places may be given to them
-        on the way.
+        """The listed recordings that lie nowhere yet, by start and id, without those that are set
+        aside. Places may be given to them on the way.
         """
         last = ("", "")
         while rows := self._db.execute(
@@ -253,14 +265,15 @@ class Reconciliation:
         ``missing``.
         """
         rows = self._db.execute(
-            "SELECT line, path, member, bytes, sha256, audio FROM recordings ORDER BY start, id"
+            "SELECT line, path, member, bytes, sha256, audio, start, id FROM recordings UNION ALL "
+            "SELECT line, NULL, NULL, NULL, NULL, NULL, start, id FROM set_aside ORDER BY start, id"
         )
-        for line, path, *rest in rows:
+        for line, *found, _start, _id in rows:
             recording = json.loads(line)
-            if path is None:
+            place = dict(zip(PLACE, found, strict=True))
+            if place["path"] is None:
                 yield {**recording, "missing": True}
                 continue
-            place = dict(zip(PLACE, (path, *rest), strict=False))
             yield {**recording, **{key: value for key, value in place.items() if value is not None}}
 
     def parts(self) -> Iterator[tuple[str, Stored]]:
@@ -290,9 +303,10 @@ class Reconciliation:
 
     def counts(self) -> Counts:
         """How it stands."""
-        listed, archived = self._db.execute(
-            "SELECT count(*), count(path) FROM recordings"
+        listed, archived, set_aside = self._db.execute(
+            "SELECT count(*), count(path), (SELECT count(*) FROM set_aside) FROM recordings"
         ).fetchone()
+        listed += set_aside
         (unexpected,) = self._db.execute(
             "SELECT count(*) FROM own_members WHERE recording IS NULL"
         ).fetchone()

@@ -69,10 +69,10 @@ def extract(store: Store, recording_id: str, to: Path, account: str | None = Non
     Parameters: `to`, a folder, created where absent, which may hold other recordings already;
     `account`, needed where several accounts have a recording of that id.
     Returns the recording's files: ``<id>.<ending of its format>``; ``<id>.json``, its line with
-    numbers and times; ``manifest.json``, a copy of the manifest that names its sum, or ``<id>~manifest.json``
-    where another export's manifest has that name. For a recording that was fetched singly
-    ``<id>.json`` is a copy of its metadata, which names its sum itself. A file that is there with
-    the very same bytes is left as it is.
+    numbers and times; ``manifest.json``, a copy of the manifest that names its sum, or
+    ``<id>~manifest.json`` where another export's manifest has that name. For a recording that was
+    fetched singly ``<id>.json`` is a copy of its metadata, which names its sum itself. A file that
+    is there with the very same bytes is left as it is.
     Raises Missing, Damaged (the sum differs; nothing is left), FileExistsError (other bytes have
     one of the names; nothing is ever overwritten), ValueError (several accounts have it).
     """

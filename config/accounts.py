@@ -50,6 +50,9 @@ __all__ = [
 ALIAS = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 ALIAS_LENGTH = 40
 
+#: A country that certified calls may be placed to, by ISO 3166.
+Country = Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")]
+
 
 class AnyAccount(FrozenTable):
     """What every account has: its alias, and how its provider may be called."""
@@ -61,7 +64,7 @@ class AnyAccount(FrozenTable):
 
 
 class GsmblockchainAccount(AnyAccount):
-    """Certified calls. Both limits are asked for, since each call is paid."""
+    """Certified calls. Limits and countries are required, since each call is paid."""
 
     provider: Literal["gsmblockchain"]
     base_url: WebAddress = "https://sms.gsmblockchain.com"
@@ -70,14 +73,7 @@ class GsmblockchainAccount(AnyAccount):
     timezone: TimeZone
     max_calls_per_day: int = Field(ge=0)
     max_seconds_per_call: int = Field(gt=0)
-    countries: (
-        Annotated[
-            tuple[Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")], ...],
-            Several,
-            Field(min_length=1),
-        ]
-        | None
-    ) = None
+    countries: Annotated[tuple[Country, ...], Several, Field(min_length=1)]
     company_name: Text | None = None
     company_id: Text | None = None
 
@@ -139,6 +135,7 @@ class VonageAccount(AnyAccount):
     client_id: Text | None = None
     client_secret: Secret | None = None
     access_token: Token | None = None
+    download_hosts: Annotated[tuple[HostName, ...], Several] = ()
     allow_delete: bool = False
     nightly: Nightly | None = None
 

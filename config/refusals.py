@@ -14,6 +14,12 @@ from .sources import PREFIX
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+#: What to give for a key that accounts of earlier versions do without.
+_WHAT_TO_GIVE = {
+    "countries": 'the countries that certified calls may go to, such as ["ES", "PT"]; each call is '
+    "paid, and none is placed to another country"
+}
+
 _Location = tuple[str | int, ...]
 
 
@@ -27,6 +33,8 @@ def _line(location: _Location, found: Mapping[str, Any]) -> str:
     name, place = _name(location), _place(location)
     match found["type"]:
         case "missing":
+            if wanted := _WHAT_TO_GIVE.get(str(location[-1])):
+                return f"{name} is missing: give {wanted} ({place})"
             return f"{name} is missing: give it {place}"
         case "extra_forbidden":
             return f"{name} is no key: correct or remove it. There are {_listed(_keys(location))}"

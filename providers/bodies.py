@@ -11,6 +11,7 @@ import httpx
 
 from .errors import Uncertain
 from .exchange import Answer
+from .headers import codings
 
 #: The largest piece that is handed on, in bytes.
 PIECE = 1 << 20
@@ -21,6 +22,8 @@ _GATHERING_SECONDS = 0.5
 # Python refuses to read numbers of thousands of digits; no file is larger than 18 of them.
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _UNSATISFIED = re.compile(r"bytes \*/([0-9]{1,18})")
+#: Who asks for the whole is answered so too: refused, not found, gone, told to wait.
+_SAME_FOR_THE_WHOLE = (401, 403, 404, 410, 429, 503)
 _STRONG = re.compile(r'"[!#-~]*"')
 
 
@@ -47,9 +50,11 @@ class Body:
         self.offset, self.total, self._end = self._place(asked)
         if self.offset and self.etag != etag:
             raise Uncertain(provider, "a part of another file was sent than the one asked for")
-        if answer.headers.get("Content-Encoding", "identity") != "identity":
+        if packed := codings(answer.headers):
             raise Uncertain(
-                provider, "the file came compressed, although it was asked for as it is"
+                provider,
+                f"the file came as {', '.join(packed)[:60]} (Content-Encoding), although it was "
+                "asked for as it is",
             )
 
     def first(self, size: int) -> bytes:
@@ -120,7 +125,9 @@ class Body:
             return asked, asked, None
         if self._answer.status == 416:
             raise Uncertain(self._provider, "the part asked for does not exist (HTTP 416)")
-        length = self._answer.headers.get("Content-Length", "")
+        # Chunks tell their own end; a length beside them is not believed (RFC 9112, 6.3).
+        is_chunked = "Transfer-Encoding" in self._answer.headers
+        length = "" if is_chunked else self._answer.headers.get("Content-Length", "")
         expected = int(length) if length.isascii() and length.isdigit() else None
         if self._answer.status != 206:
             return 0, expected, expected
@@ -149,11 +156,14 @@ def unsatisfied_total(answer: Answer) -> int | None:
 
 
 def begins_anew(answer: Answer, etag: str | None, offset: int) -> bool:
-    """Whether the object can only be had from its first byte: neither If-Range nor Range is every
-    server's.
+    """Whether a part that was asked for leads nowhere, and the object is to be asked for from its
+    first byte: neither If-Range nor Range is every server's, and some answer a part with a 304, a
+    412 or an error that the whole object does not meet.
     """
-    if answer.status not in (206, 416):
+    if answer.status in (200, *_SAME_FOR_THE_WHOLE):
         return False
+    if answer.status not in (206, 416):
+        return True
     found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     begins = int(found[1]) if found and int(found[1]) <= int(found[2]) else None
     place = begins if answer.status == 206 else unsatisfied_total(answer)

@@ -10,13 +10,16 @@ import functools
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import httpcore
 import httpx
+
+#: See `Transport`.
+Judge = Callable[[str, list[str]], None]
 
 _until: ContextVar[float | None] = ContextVar("until", default=None)
 
@@ -61,14 +64,19 @@ def connect(address: str, *, verify: bool, seconds: float) -> None:
 
 
 class Transport(httpx.HTTPTransport):
-    """httpx's own transport, with the deadline; no retries, no proxies of the environment."""
+    """httpx's own transport, with the deadline; no retries, no proxies of the environment.
 
-    def __init__(self, *, verify: bool = True) -> None:
+    ``judge`` is called with a host's name and all its addresses before a connection to any of them
+    is opened, and raises where they are none to connect to. What was judged is what is connected
+    to: the name is not looked up again in between.
+    """
+
+    def __init__(self, *, verify: bool = True, judge: Judge | None = None) -> None:
         super().__init__(verify=_tls(verify), trust_env=False, retries=0)
         # httpx has no parameter for httpcore's network backend; tests/test_deadline.py fails should
         # this stop working.
         pool = self._pool
-        pool._network_backend = _Backend(pool._network_backend)  # noqa: SLF001
+        pool._network_backend = _Backend(pool._network_backend, judge)  # noqa: SLF001
 
 
 @functools.cache
@@ -88,8 +96,9 @@ def _left(timeout: float | None, expired: type[Exception]) -> float | None:
 
 
 class _Backend(httpcore.NetworkBackend):
-    def __init__(self, inner: httpcore.NetworkBackend) -> None:
+    def __init__(self, inner: httpcore.NetworkBackend, judge: Judge | None = None) -> None:
         self._inner = inner
+        self._judge = judge
 
     def connect_tcp(
         self,
@@ -104,6 +113,8 @@ class _Backend(httpcore.NetworkBackend):
         """
         failure: Exception = httpcore.ConnectError("the host has no address")
         addresses = _addresses(host, port)
+        if self._judge is not None:
+            self._judge(host, addresses)
         for position, address in enumerate(addresses):
             left = _left(timeout, httpcore.ConnectTimeout)
             share = None if left is None else left / (len(addresses) - position)

@@ -15,8 +15,8 @@ import httpx
 from config.accounts import Account, AnyAccount
 
 from .errors import ProviderError, Uncertain, Unreachable
-from .headers import is_packed_twice
 from .observation import UNREACHABLE, Observation, outcome_of
+from .unpacking import Unpackable, unpacked
 
 #: The largest answer that is read as a whole, in bytes.
 MOST_BYTES = 16 << 20
@@ -44,6 +44,7 @@ def connected(account: AnyAccount, transport: httpx.BaseTransport) -> httpx.Clie
     """A client for one account over this transport: nothing of the environment, no redirects."""
     return httpx.Client(
         transport=transport,
+        headers={"Accept-Encoding": "gzip, deflate"},
         timeout=account.timeout_seconds,
         trust_env=False,
         follow_redirects=False,
@@ -93,13 +94,15 @@ def exchange(
 
 
 def _whole(response: httpx.Response, provider: str, what: str) -> bytes:
-    if is_packed_twice(response.headers):
-        raise Uncertain(provider, f"{what}: the answer is compressed more than once and not read")
     body = bytearray()
-    for piece in response.iter_bytes():
-        body += piece
-        if len(body) > MOST_BYTES:
-            raise Uncertain(
-                provider, f"{what}: the answer is larger than {MOST_BYTES >> 20} MiB and not read"
-            )
-    return bytes(body)
+    try:
+        for piece in unpacked(response):
+            body += piece
+            if len(body) > MOST_BYTES:
+                break
+        else:
+            return bytes(body)
+        why = f"larger than {MOST_BYTES >> 20} MiB"
+    except Unpackable as error:
+        why = str(error)
+    raise Uncertain(provider, f"{what}: the answer is {why} and not read")

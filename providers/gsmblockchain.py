@@ -25,6 +25,7 @@ from .gsmblockchain_answers import Said, understood
 from .gsmblockchain_wire import Sending
 from .headers import retry_after
 from .observation import NOT_SENT, OK, REFUSED, UNAUTHORIZED, UNREACHABLE, Observation, outcome_of
+from .text import decoded
 
 __all__ = ["NAME", "Gsmblockchain", "Placed", "Refused", "RefusedCredentials", "Unanswered"]
 
@@ -251,7 +252,7 @@ def _unanswered(sending: Sending, said: Said | None, sent: Collection[str]) -> U
     elif sending.failure is not None:
         what = f"the answer with HTTP {sending.status} was not read whole ({sending.failure})"
     else:
-        text = said.error_message if said else sending.body.decode("utf-8", "replace")
+        text = said.error_message if said else decoded(sending.body).text
         quoted = "a page" if text.lstrip("\ufeff \t\r\n").startswith("<") else _excerpt(text, sent)
         what = f"HTTP {sending.status}" + (f" ({quoted})" if quoted else "") + " decides nothing"
     if 300 <= (sending.status or 0) < 400:

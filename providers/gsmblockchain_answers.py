@@ -11,8 +11,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
+
+from .text import decoded
 
 _Pairs = Iterable[tuple[str, object]]
 
@@ -24,6 +27,8 @@ _PAIR = re.compile(
 )
 _COMMA = re.compile(r",\s*")
 _CLOSING = re.compile(r"\}\s*")
+#: What may stand around an answer and says nothing.
+_AROUND = "\ufeff\0 \t\r\n"
 _PHONE = re.compile(r"\+?[0-9][0-9 ()./-]{0,30}")
 
 
@@ -42,12 +47,21 @@ def understood(body: bytes) -> Said | None:
     ``phone`` comes as a number or as text, and may be absent from an OK; a zero at its beginning is
     kept. Names and status are read in any case of letters: the page itself mixes companyID and
     CompanyID. A name that stands there twice with different values makes it unreadable.
+
+    An OK counts in clean UTF-8 only, since a call is paid for. A KO may be in any encoding
+    (`text.decoded`) and hold control characters: its status is not in doubt.
     """
-    try:
-        text = body.decode("utf-8-sig").strip()
-    except UnicodeDecodeError:
-        return None
-    fields = _fields(_pairs_of_json(text) or _pairs_as_on_the_page(text) or ())
+    with suppress(UnicodeDecodeError):
+        said = _said(body.decode("utf-8-sig").strip(), strict=True)
+        if said is not None:
+            return said
+    guessed = _said(decoded(body).text.strip(_AROUND), strict=False)
+    return None if guessed is None or guessed.is_ok else guessed
+
+
+def _said(text: str, *, strict: bool) -> Said | None:
+    pairs = _pairs_of_json(text, strict=strict) or _pairs_as_on_the_page(text)
+    fields = _fields(pairs or ())
     status = fields.get("status")
     if not isinstance(status, str) or status.upper() not in ("OK", "KO"):
         return None
@@ -64,11 +78,13 @@ def _fields(pairs: _Pairs) -> dict[str, object]:
     return fields
 
 
-def _pairs_of_json(text: str) -> _Pairs | None:
+def _pairs_of_json(text: str, *, strict: bool) -> _Pairs | None:
     if not text.startswith("{"):
         return None
     try:
-        pairs: _Pairs = json.loads(text, object_pairs_hook=list, parse_constant=_no_json)
+        pairs: _Pairs = json.loads(
+            text, strict=strict, object_pairs_hook=list, parse_constant=_no_json
+        )
     except (ValueError, RecursionError):
         return None
     return pairs

@@ -14,7 +14,7 @@ import httpx
 from config.accounts import GsmblockchainAccount
 
 from .deadline import Transport, is_over, within
-from .headers import is_packed_twice
+from .unpacking import Unpackable, unpacked
 
 #: httpcore's words for: the connection stands, and not a byte of the request has left.
 _BEFORE_BYTES = "http11.send_request_headers.started"
@@ -84,14 +84,13 @@ class Sending:
     def _read(self, response: httpx.Response) -> None:
         self.status, self.headers = response.status_code, response.headers
         try:
-            if is_packed_twice(response.headers):
-                self.failure = "compressed more than once"
-                return
-            for piece in response.iter_bytes():
+            for piece in unpacked(response):
                 self.body += piece
                 if len(self.body) > MOST_BYTES:
                     self.body = self.body[:MOST_BYTES]
                     self.failure = f"more than {MOST_BYTES >> 10} KiB"
                     return
+        except Unpackable as error:
+            self.failure = str(error)
         finally:
             response.close()

@@ -33,12 +33,13 @@ def date_of(headers: httpx.Headers) -> datetime | None:
     return _http_date(headers.get("Date", ""))
 
 
-def is_packed_twice(headers: httpx.Headers) -> bool:
-    """Whether a body was compressed and compressed again, which no server does: each time may hide
-    a thousand times as much, and httpx would unpack it all at once.
+def codings(headers: httpx.Headers) -> list[str]:
+    """How a body is packed, in lower case and by the names that are not old ones; empty for a body
+    as it is. Object stores send an empty Content-Encoding.
     """
-    packed = headers.get_list("Content-Encoding", split_commas=True)
-    return len([one for one in packed if one.strip().lower() not in ("", "identity")]) > 1
+    named = headers.get_list("Content-Encoding", split_commas=True)
+    found = [one.strip().lower() for one in named]
+    return [one.removeprefix("x-") for one in found if one not in ("", "identity")]
 
 
 def _http_date(text: str) -> datetime | None:

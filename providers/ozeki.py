@@ -31,10 +31,11 @@ from .errors import (
 from .exchange import Answer, connected, exchange
 from .headers import retry_after
 from .ozeki_addresses import recording_address
-from .ozeki_refusals import NAME, NoSuchCall
-from .ozeki_wire import Veiled, command, forgetful, veiled
+from .ozeki_refusals import NAME, NoSuchCall, NotUnderstood
+from .ozeki_wire import command
+from .veil import Veiled, forgetful, veiled
 
-__all__ = ["Body", "Format", "NoSuchCall", "Ozeki"]
+__all__ = ["Body", "Format", "NoSuchCall", "NotUnderstood", "Ozeki"]
 
 Format = Literal["mp3", "wav"]
 
@@ -89,7 +90,7 @@ class Ozeki:
 
         The answer holds neither an id nor an address, and nothing tells a first recording of a call
         from a second: asked twice, the server makes two files. Raises NoSuchCall where no such call
-        is live.
+        is live, NotUnderstood where the server answered in a way that cannot be read.
         """
         what = f"the recording of call {_shown(call_id)}"
         if format not in get_args(Format):
@@ -100,7 +101,8 @@ class Ozeki:
     @forgetful
     def active_calls(self) -> list[dict[str, Any]]:
         """The calls that are live: ``call_id, state, source, destination, caller, started_at,
-        views``, None where the server does not tell, and no ``views``, which are VoipNow's.
+        views``, None where the server does not tell, and no ``views``, which are VoipNow's. Where
+        one has the call_id None, no call can be said not to be live.
         """
         what = "the list of calls"
         return answers.calls(*self._commanded("ListActiveCalls", what, {}), what)
@@ -143,11 +145,12 @@ class Ozeki:
         for headers in (part, {}) if offset and is_strong(etag) else ({},):
             answer = self._opened(url, what, headers)
             with closing(answer.response):
+                if headers and begins_anew(answer, etag, offset):
+                    continue
                 if answer.status not in (_PART if headers else _FILE):
                     raise _no_file(answer, what)
-                if not (headers and begins_anew(answer, etag, offset)):
-                    yield answer
-                    return
+                yield answer
+                return
 
     @forgetful
     def _opened(self, url: str, what: str, headers: Mapping[str, str]) -> Answer:

@@ -6,15 +6,13 @@ Sources: the Record command (seed 003) and the answers' shape (providers.md 2.1 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from xml.etree.ElementTree import Element
 
 from .errors import Uncertain
-from .ozeki_refusals import DONE, NAME, refusal
+from .instants import iso
+from .ozeki_refusals import DONE, NAME, NotUnderstood, refusal
+from .xml_answers import parsed
 
 #: Some ten thousand calls; more is no answer of this server, and would take long to read.
 MOST_BYTES = 4 << 20
@@ -29,22 +27,26 @@ _TEXTS = {
 }
 
 
-def done(status: int, body: bytes, what: str) -> list[Element]:
+def done(status: int, body: bytes, what: str, *, strict: bool = True) -> list[Element]:
     """The elements of an answer that says done.
 
     A refusal in the server's own words counts under any HTTP status, a success only under 200: the
-    server sends no other (providers.md 2.1), and something in between may have. Raises what the
-    code means (ozeki_refusals), Uncertain where the answer is not understood.
+    server sends no other (providers.md 2.1), and something in between may have. A ``strict``
+    success has no byte that had to be guessed. Raises what the code means (ozeki_refusals),
+    NotUnderstood and Uncertain where the answer is not understood.
     """
-    elements = _elements(body) or []
+    kind = NotUnderstood if status == 200 else Uncertain
+    elements, is_certain = _elements(body)
     codes = {_told(element) for element in elements if _name(element) == "code"}
     if len(codes) != 1 or not _CODE.fullmatch(code := codes.pop()):
         hint = "; redirects are not followed: check base_url" if 300 <= status < 400 else ""
-        raise Uncertain(
-            NAME, f"{what}: unknown, the answer (HTTP {status}) is none of Ozeki's{hint}"
-        )
+        raise kind(NAME, f"{what}: unknown, the answer (HTTP {status}) is none of Ozeki's{hint}")
     if int(code) != DONE:
         raise refusal(int(code), _text(elements, "message") or "", what)
+    if strict and not is_certain:
+        raise kind(
+            NAME, f"{what}: unknown, the answer says done, but in an encoding that is not its own"
+        )
     if status != 200:
         raise Uncertain(
             NAME, f"{what}: unknown, the answer says done, but it came as HTTP {status}"
@@ -56,52 +58,39 @@ def calls(status: int, body: bytes, what: str) -> list[dict[str, Any]]:
     """The calls that ListActiveCalls lists, each ``call_id, state, source, destination, caller,
     started_at, views``; what is not told is None. Raises as `done` does.
 
-    With no calls <ActiveCalls> is empty or absent (providers.md 2.4). A list in which something can
-    not be read is no list: a call that is missing from it would be taken for ended.
+    With no calls <ActiveCalls> is empty or absent (providers.md 2.4). A call whose id cannot be
+    read has the call_id None: any call that is not listed may be that one. A list in which no call
+    can be read is no list.
     """
     found = []
-    for container in done(status, body, what):
+    for container in done(status, body, what, strict=False):
         for info in container if _name(container) == "activecalls" else ():
-            fields = list(info)
-            if _name(info) != "callinfo" or _text(fields, "callid") is None:
-                raise Uncertain(NAME, f"{what}: one of the listed calls could not be read")
+            fields = list(info) if _name(info) == "callinfo" else []
             found.append(_call(fields))
+    if found and all(call["call_id"] is None for call in found):
+        raise Uncertain(NAME, f"{what}: none of the listed calls could be read")
     return found
 
 
-def _elements(body: bytes) -> list[Element] | None:
-    """What stands in <Response>; None where the body is something else, or declares entities."""
-    if len(body) > MOST_BYTES:
-        return None
-    try:
-        root: Element = fromstring(body, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError, LookupError):
-        return None
-    return list(root) if _name(root) == "response" else None
+def _elements(body: bytes) -> tuple[list[Element], bool]:
+    """What stands in <Response>, and whether no byte of it had to be guessed; nothing where the
+    body is something else, or declares entities.
+    """
+    found = parsed(body) if len(body) <= MOST_BYTES else None
+    if found is None or _name(found.root) != "response":
+        return [], False
+    return list(found.root), found.is_certain
 
 
 def _call(fields: list[Element]) -> dict[str, Any]:
     """A call: ``caller`` is a display name, not always a number; ``started_at`` is in UTC."""
     return {
         **{name: _text(fields, element) for name, element in _TEXTS.items()},
-        "started_at": _instant(_text(fields, "starttime")),
+        # Four fractional digits and an offset in the vendor's example; without an offset it is
+        # the time of nobody's clock.
+        "started_at": iso(_text(fields, "starttime"), without_offset=None),
         "views": [],
     }
-
-
-def _instant(text: str | None) -> str | None:
-    """Four fractional digits and an offset in the vendor's example; without an offset it is the
-    server's own time, which nobody else knows.
-    """
-    try:
-        found = datetime.fromisoformat(text or "")
-        if found.tzinfo is None:
-            return None
-        found = found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    timespec = "milliseconds" if found.microsecond else "seconds"
-    return found.isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def _text(elements: list[Element], name: str) -> str | None:

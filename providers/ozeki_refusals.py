@@ -25,6 +25,12 @@ class NoSuchCall(NotFound):
     """The server knows no call with this id: it has ended, or is only about to begin."""
 
 
+class NotUnderstood(Uncertain):
+    """The server answered, but not in words that are understood: what was asked for may well be
+    done, and asking again may do it twice.
+    """
+
+
 @dataclass(frozen=True)
 class Code:
     """A status code: the vendor's name for it, the error that it is, and what to do about it."""
@@ -61,11 +67,12 @@ def refusal(code: int, message: str, what: str) -> ProviderError:
     """What a code other than DONE means; ``what`` was asked begins the reason.
 
     Of the server's ``message`` only the name of a parameter is repeated: it may quote the request,
-    and the request holds the password. A code that no page knows is Uncertain.
+    and the request holds the password. A code that no page knows is
+    NotUnderstood.
     """
     known = _CODES.get(code)
     if known is None:
-        return Uncertain(
+        return NotUnderstood(
             NAME,
             f"{what}: unknown, the server answered with code {code}, which its reference does not "
             "list: look at the server's log",

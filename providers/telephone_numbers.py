@@ -17,6 +17,10 @@ class BadCountry(BadNumber):
     """The country is none."""
 
 
+class OtherCountry(BadNumber):
+    """The country and the number are of different countries: either may be the wrong one."""
+
+
 def national(country: str, phone: str) -> tuple[str, str]:
     """The country as ``ES``, and the number as dialled within it, without a prefix.
 
@@ -26,7 +30,8 @@ def national(country: str, phone: str) -> tuple[str, str]:
 
     ``country`` is an ISO 3166 alpha-2 code in any case; ``phone`` is in national form, in E.164 or
     as dialled abroad from that country. Raises BadNumber where the country is unknown or the number
-    is not one of it, also where two countries share a calling code.
+    is not one of it, OtherCountry where the number is another country's, also where two countries
+    share a calling code.
     """
     region, number = _parsed(country, phone)
     return region, phonenumbers.national_significant_number(number)
@@ -48,12 +53,19 @@ def _parsed(country: str, phone: str) -> tuple[str, phonenumbers.PhoneNumber]:
             "the phone is not a telephone number: give its digits, in national form or with + and "
             "the country's prefix, without an extension"
         )
+    own = phonenumbers.region_code_for_number(number)
+    theirs = f" ({own})" if own in phonenumbers.SUPPORTED_REGIONS else ""
     if phonenumbers.country_code_for_region(region) != number.country_code:
-        raise BadNumber(f"the phone is a number of another country than {region}: correct either")
+        raise OtherCountry(
+            f"the phone is a number of another country than {region}{theirs}: correct either"
+        )
     if not phonenumbers.is_possible_number(number):
         raise BadNumber(f"the phone has too few or too many digits for a number of {region}")
     if not phonenumbers.is_valid_number_for_region(number, region):
-        raise BadNumber(f"the phone is not a number that {region} has given out: correct it")
+        said = f"the phone is not a number that {region} has given out"
+        if theirs:
+            raise OtherCountry(f"{said} but another country{theirs}: correct either")
+        raise BadNumber(f"{said}: correct it")
     return region, number
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,12 +26,15 @@ from config.accounts import VoipnowAccount, VonageAccount
 from .deadline import within
 from .errors import BadCredentials, ProviderError, Uncertain, Unreachable
 from .exchange import Answer, exchange
+from .json_answers import parsed
 from .logins import login
 
 #: A token is renewed this long before its end, or a tenth of its life if that is less.
 _EARLY_SECONDS = 300.0
 #: The life of a token whose answer does not tell it; a 401 renews it before, if need be.
 _GUESSED_SECONDS = 3600.0
+_LONGEST_SECONDS = 10 * 365 * 86400
+_SECONDS = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*")
 _POLL_SECONDS = 0.2
 
 
@@ -222,17 +226,16 @@ class Tokens:
 def _token(answer: Answer, now: float) -> Token | None:
     """The token in an answer, or None where there is none that could be sent."""
     try:
-        content = json.loads(answer.body)
+        content = parsed(answer.body)
         access_token, refresh_token = content["access_token"], content.get("refresh_token")
-        # As text, of which a number of hundreds of digits becomes infinity and not an error.
-        life = float(str(content.get("expires_in", _GUESSED_SECONDS)))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
+    if isinstance(access_token, str):
+        access_token = access_token.strip()
     sendable = isinstance(access_token, str) and access_token.isascii()
     if not sendable or not access_token.isprintable() or not access_token.strip():
         return None
-    if not 0 <= life < 10 * 365 * 86400:
-        life = _GUESSED_SECONDS  # WSO2 says -1 or far too much for a token that does not end
+    life = _life(content.get("expires_in"))
     # One that could not be sent would fail every renewal to come; without it there is the login.
     keeps = isinstance(refresh_token, str) and refresh_token and refresh_token.isprintable()
     return Token(
@@ -240,3 +243,14 @@ def _token(answer: Answer, now: float) -> Token | None:
         refresh_token if keeps else None,
         now + life - min(_EARLY_SECONDS, life / 10),
     )
+
+
+def _life(told: object) -> float:
+    """How many seconds a token lives. A life that is not told, or not in a form that is read, must
+    not make the account unusable: it is guessed.
+    """
+    is_told = isinstance(told, int | float | str) and not isinstance(told, bool)
+    written = _SECONDS.fullmatch(str(told)) if is_told else None
+    life = float(written[1]) if written else _GUESSED_SECONDS
+    # WSO2 says -1 or far too much for a token that does not end.
+    return life if life < _LONGEST_SECONDS else _GUESSED_SECONDS

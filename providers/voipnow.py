@@ -93,14 +93,16 @@ class Voipnow:
         recording``, the last one the time when its recording began, or None. Times are ISO 8601
         in UTC, what is not told is None; states are unknown, off_hook, trying, ringing,
         other_side_ringing and on_call. ``filters``: the vendor's filterBy, filterOp, filterValue
-        and sortOrder. Raises Uncertain when fewer come than the server counts.
+        and sortOrder. A call whose id cannot be read has the call_id None, a view the view_id
+        None. Raises Uncertain when fewer come than the server counts.
         """
         fields.check(user_id=user_id, extension=extension)
         found: dict[str, dict[str, Any]] = {}
         start = 0
         while True:
             page = self._page(user_id, extension, {**(filters or {}), "startIndex": start})
-            fresh = {one["call_id"]: one for one in page.calls if one["call_id"] not in found}
+            listed = {one["call_id"] or repr(one): one for one in page.calls}
+            fresh = {name: one for name, one in listed.items() if name not in found}
             found.update(fresh)
             start += len(page.calls)
             if not fresh or (page.total and start >= page.total):
@@ -179,9 +181,15 @@ def fitting_view(
     """The view of a listed call that belongs to the extension; with ``@self``, to the one that the
     call itself names.
 
-    Raises CallRefused when the call is not listed, NoFittingView when none or several fit.
+    Raises CallRefused when the call is not listed, Uncertain when it may be one whose id could not
+    be read, NoFittingView when none or several views fit.
     """
-    call = next((one for one in calls if one["call_id"] == call_id), None)
+    listed = {one["call_id"]: one for one in calls}
+    call = listed.get(call_id)
+    if call is None and None in listed:
+        raise Uncertain(
+            NAME, f"call {call_id} is not listed, but the id of a listed call could not be read"
+        )
     if call is None:
         raise CallRefused(
             NAME,
@@ -190,16 +198,18 @@ def fitting_view(
         )
     wanted = call["extension"] if extension == "@self" else extension
     fitting: list[dict[str, Any]] = [
-        one for one in call["views"] if wanted is not None and one["extension"] == wanted
+        one
+        for one in call["views"]
+        if wanted is not None and one["extension"] == wanted and one["view_id"] is not None
     ]
     if len(fitting) == 1:
         return fitting[0]
-    listed = ", ".join(f"{one['view_id']} of {one['extension']}" for one in call["views"])
+    views = ", ".join(f"{one['view_id']} of {one['extension']}" for one in call["views"])
     raise NoFittingView(
         NAME,
         f"{'several views' if fitting else 'no view'} of call {call_id} "
         f"{'are' if fitting else 'is'} of extension {mask(str(wanted or 'unknown'))}; "
-        f"its views: {mask(listed) or 'none'}; give view_id",
+        f"its views: {mask(views) or 'none'}; give view_id",
     )
 
 

@@ -5,13 +5,14 @@ Sources: the vendor's page (seed 002) and what it leaves open (providers.md 3.3 
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from .errors import Uncertain
+from .instants import iso
+from .json_answers import parsed
 from .privacy import forgetful
 from .voipnow_refusals import NAME
 
@@ -25,6 +26,12 @@ _STATES = {
     5: "on_call",
 }
 _DIRECTIONS = {2: "local", 4: "outgoing", 8: "incoming"}
+#: A whole number, also as text and as 5.0.
+_WHOLE = re.compile(r"\s*([0-9]{1,9})(?:\.0+)?\s*")
+#: What servers write for a recording that never began: no, zeros, and the years of no date.
+_NEVER = re.compile(
+    r"(?i)[0\s:./TZ+-]*|false|no|null|none|nil|never|off|n/a|(?:0001|1899|1900|1970)-.*"
+)
 _PAGE = ("entry", "totalResults", "startIndex", "itemsPerPage")
 
 
@@ -52,7 +59,8 @@ def page(body: bytes) -> Page:
     """Calls of a list: `calls` of a client says how each is shown.
 
     ``entry`` is a list, an object keyed by id, one PhoneCall, or absent where no call matches
-    (providers.md 3.4). Raises Uncertain for anything else, and for a call without an id.
+    (providers.md 3.4). A call whose id cannot be read has the call_id None: any call that is not
+    listed may be that one. Raises Uncertain for anything else, and where no call can be read.
     """
     what = "the list of calls"
     content = _content(body, what)
@@ -65,7 +73,10 @@ def page(body: bytes) -> Page:
     total = _whole(content.get("totalResults"))
     if total and "entry" not in content and not _whole(content.get("startIndex")):
         raise Uncertain(NAME, f"{what}: the server counts {total} calls but lists none")
-    return Page([_call(one) for one in entries], total)
+    calls = [_call(one) for one in entries]
+    if calls and all(call["call_id"] is None for call in calls):
+        raise Uncertain(NAME, f"{what}: none of the listed calls has an id")
+    return Page(calls, total)
 
 
 def _entries(entry: object, what: str) -> list[Any]:
@@ -95,50 +106,53 @@ def recorded(body: bytes, view_id: str, what: str) -> Recorded:
         content = content[0] if content else {}
     if not isinstance(content, dict) or (content and not {"id", "phoneCallView"} & set(content)):
         raise Uncertain(NAME, f"{what}: the answer is JSON, but no phone call")
-    for view in _views(content):
+    views = _views(content)
+    if views is None:
+        raise Uncertain(NAME, f"{what}: the views of the call could not be read")
+    for view in views:
         if view["view_id"] == view_id:
             return Recorded(known=True, since=view["recording"])
+    if any(view["view_id"] is None for view in views):
+        raise Uncertain(NAME, f"{what}: a view of the call has no id")
     return Recorded(known=False)
 
 
 def _call(raw: object) -> dict[str, Any]:
-    if not isinstance(raw, Mapping) or not (name := _text(raw.get("id"))):
-        raise Uncertain(NAME, "a listed call has no id")
-    views = _views(raw)
+    raw = raw if isinstance(raw, Mapping) else {}
+    views = _views(raw) or []
     extension = _text(raw.get("extension"))
     own = next((one for one in views if one["extension"] == extension), None)
     shown = own or (views[0] if views else {})
     states = [one["state"] for one in views]
     return {
-        "call_id": name,
+        "call_id": _text(raw.get("id")),
         # The state of a call is its furthest view's.
         "state": max(states, key=list(_STATES.values()).index, default="unknown"),
         "source": ", ".join(shown.get("source", ())) or None,
         "destination": ", ".join(shown.get("destination", ())) or None,
         "caller": shown.get("caller"),
-        "started_at": _instant(raw.get("published")) or _instant(raw.get("answered")),
+        "started_at": iso(raw.get("published")) or iso(raw.get("answered")),
         "extension": extension,
         "views": views,
     }
 
 
-def _views(call: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _views(call: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """A call's views; None where they cannot be read."""
     told = call.get("phoneCallView") or []
     if isinstance(told, dict):
         told = [told] if "id" in told else list(told.values())
-    if not isinstance(told, list):
-        raise Uncertain(NAME, "the views of a call could not be read")
-    return [_view(one) for one in told]
+    return [_view(one) for one in told] if isinstance(told, list) else None
 
 
 def _view(raw: object) -> dict[str, Any]:
     """A view: whether it is being recorded is told by ``recording``, the moment when that began;
-    NULL fields are left out of answers (providers.md 3.3).
+    NULL fields are left out of answers (providers.md 3.3). One whose id cannot be read has the
+    view_id None.
     """
-    if not isinstance(raw, Mapping) or not (name := _text(raw.get("id"))):
-        raise Uncertain(NAME, "a view of a call has no id")
+    raw = raw if isinstance(raw, Mapping) else {}
     return {
-        "view_id": name,
+        "view_id": _text(raw.get("id")),
         "extension": _text(raw.get("extension")),
         "state": _STATES.get(_number(raw.get("status")), "unknown"),
         "direction": _DIRECTIONS.get(_number(raw.get("flow"))),
@@ -146,16 +160,24 @@ def _view(raw: object) -> dict[str, Any]:
         "destination": _texts(raw.get("destination")),
         # The seed writes callerId, the resource page's example callerID.
         "caller": _text(raw.get("callerId", raw.get("callerID"))),
-        "answered_at": _instant(raw.get("answered")),
-        "recording": _instant(raw.get("recording")) or _text(raw.get("recording")),
+        "answered_at": iso(raw.get("answered")),
+        "recording": _since(raw.get("recording")),
     }
+
+
+def _since(value: object) -> str | None:
+    """When a recording began: the instant, or the server's own text where that is none; None for
+    what says that there is no recording, a date of zeros included.
+    """
+    since = iso(value) or ("true" if value is True else _text(value))
+    return None if since is None or _NEVER.fullmatch(since) else since
 
 
 def _content(body: bytes, what: str) -> Any:
     """A JSON object or array. Raises Uncertain for anything else, and for an error in a success."""
     try:
-        content = json.loads(body, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
+        content = parsed(body)
+    except ValueError:
         content = None
     if not isinstance(content, dict | list):
         raise Uncertain(NAME, f"{what}: the answer could not be read as JSON")
@@ -164,22 +186,12 @@ def _content(body: bytes, what: str) -> Any:
     return content
 
 
-def _instant(value: object) -> str | None:
-    """ISO 8601 in UTC; offsets are mixed within one answer (seed 002). None where it is no date."""
-    if not isinstance(value, str):
-        return None
-    try:
-        found = datetime.fromisoformat(value.strip())
-        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return found.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 def _text(value: object) -> str | None:
-    """A value as text; None where there is none, an empty one or false included."""
-    if value is None or value is False or not isinstance(value, str | int | float):
+    """A value as text; None where there is none, an empty one included."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return str(value).strip() or None
 
 
@@ -194,9 +206,5 @@ def _number(value: object) -> int:
 
 
 def _whole(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        return int(value)
-    except (ValueError, OverflowError):
-        return None
+    written = _WHOLE.fullmatch(str(value)) if isinstance(value, int | float | str) else None
+    return int(written[1]) if written else None

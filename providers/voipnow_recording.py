@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +28,10 @@ _SWITCH = (
 
 class Unconfirmed(Uncertain):
     """The server took the request twice, and the view shows no effect of it."""
+
+
+class _Unseen(Exception):
+    """The list of calls could not be read, or not for this call."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,8 @@ class Recorder:
     the server no longer knows the view, since a transfer or parking changes it (question 16).
     Raises what the client raises for the first request, NoFittingView, and Uncertain for all that
     comes once a request may have left: Unconfirmed where the server took it twice without effect.
-    After Uncertain the same may be asked for again: what has its effect already is a success.
+    After Uncertain the same may be asked for again with ``looks_first``: what has its effect
+    already is a success, and nothing is sent while no list of calls can be read.
     """
 
     def __init__(
@@ -71,8 +77,10 @@ class Recorder:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         before_action: Callable[[], None] | None = None,
+        looks_first: bool = False,
     ) -> None:
         self._voipnow = voipnow
+        self._looks_first = looks_first
         self._before_action = before_action or (lambda: None)
         self._clock = clock
         self._sleep = sleep
@@ -104,6 +112,8 @@ class Recorder:
             if target.reached(view["recording"]):
                 return Recording(view["view_id"], view["recording"])
             target = replace(target, view_id=view["view_id"])
+        elif self._looks_first and (shown := self._seen(self._shown, target)) is not None:
+            return shown
         try:
             return self._sent(target)
         except ViewRefused:
@@ -121,7 +131,7 @@ class Recorder:
         taken = self._taken(target)
         if isinstance(taken, Recording):
             return taken
-        if (shown := self._confirmed(target)) is not None:
+        if (shown := self._seen(self._confirmed, target)) is not None:
             return shown
         try:
             again = self._taken(target)
@@ -131,9 +141,21 @@ class Recorder:
             return self._ended(target)
         if isinstance(again, Recording):
             return again
-        if (shown := self._confirmed(target)) is not None:
+        if (shown := self._seen(self._confirmed, target)) is not None:
             return shown
         raise self._unknown(target, is_taken=taken and again)
+
+    def _seen(
+        self, look: Callable[[_Target], Recording | None], target: _Target
+    ) -> Recording | None:
+        """What a look at the list of calls shows. Where none can be read nothing more is sent: each
+        start may make a recording of its own.
+        """
+        try:
+            return look(target)
+        except _Unseen:
+            failure = self._unknown(target, is_taken=False)
+        raise failure
 
     def _taken(self, target: _Target) -> Recording | bool:
         """The recording as the answer confirms it; else whether there was an answer."""
@@ -158,31 +180,45 @@ class Recorder:
         return self._voipnow.start_recording(*view, target.format)
 
     def _confirmed(self, target: _Target) -> Recording | None:
+        """The recording once the list shows it as wanted; None where it does not within its time.
+        Raises _Unseen where no list could be read.
+        """
         until = self._clock() + CONFIRM_SECONDS
-        while (shown := self._shown(target)) is None:
+        is_seen = False
+        while True:
+            with suppress(_Unseen):
+                shown = self._shown(target)
+                is_seen = True
+                if shown is not None:
+                    return shown
             if self._clock() + _PAUSE_SECONDS > until:
-                return None
+                break
             self._sleep(_PAUSE_SECONDS)
-        return shown
+        if not is_seen:
+            raise _Unseen
+        return None
 
     def _despite(self, target: _Target) -> Recording | None:
         """The same as `_shown`, for a request that was refused: nothing more is said of it."""
         try:
             return self._shown(target)
-        except Uncertain:
+        except (Uncertain, _Unseen):
             return None
 
     def _shown(self, target: _Target) -> Recording | None:
-        """The recording as the list shows it, if that is as wanted. Raises Uncertain where no list
-        will ever show it.
+        """The recording as the list shows it, if that is as wanted. Raises _Unseen where the list
+        cannot be read, Uncertain where no list will ever show it.
         """
         try:
             calls = self._voipnow.calls(target.user_id, target.extension)
         except (Temporary, Uncertain):
-            return None
+            raise _Unseen from None
         except Rejected as error:
             raise Uncertain(NAME, f"the list that would confirm it is refused: {error}") from None
-        call = next((one for one in calls if one["call_id"] == target.call_id), None)
+        listed = {one["call_id"]: one for one in calls}
+        call = listed.get(target.call_id)
+        if call is None and None in listed:
+            raise _Unseen
         if call is None:
             return self._ended(target)
         view = next((one for one in call["views"] if one["view_id"] == target.view_id), None)

@@ -5,7 +5,6 @@ Sources: the vendor's page (seed 002) and its list of return codes (providers.md
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from .errors import (
@@ -18,6 +17,7 @@ from .errors import (
 )
 from .exchange import Answer
 from .headers import retry_after
+from .json_answers import parsed
 from .privacy import tellable
 
 NAME = "voipnow"
@@ -114,8 +114,8 @@ def error_reason(body: bytes) -> tuple[str, str | None]:
 
 def _error(body: bytes) -> Any:
     try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
+        content = parsed(body)
+    except ValueError:
         page = b"<html" in body[:1000].lower()
         return {"message": "a page of HTML"} if page else None
     if not isinstance(content, dict):

@@ -101,7 +101,8 @@ class Vonage:
         page_size: int = 10,
         order: str = "start:DESC",
     ) -> dict[str, Any]:
-        """One page of recordings: ``recordings, page, page_size, total_items?, total_pages?``.
+        """One page of recordings: ``recordings, page, page_size, total_items?, total_pages?``, and
+        ``set_aside`` where an entry has no readable id or start (`vonage_entries.entry`).
 
         ``filters`` have the vendor's names; ``page`` counts from 1, ``page_size`` may come back
         smaller. Raises NotFound past the end, where the provider answers so.
@@ -117,7 +118,8 @@ class Vonage:
     def every_recording(
         self, filters: Mapping[str, Any], *, order: str = "start:ASC", page_size: int = 100
     ) -> Iterator[dict[str, Any]]:
-        """One pass over all pages, each recording once, by page numbers of our own.
+        """One pass over all pages, each recording once, by page numbers of our own. Entries that
+        are set aside come too, each with the reason under ``set_aside``.
 
         A page without anything new ends it. Pages count from 1 in practice, from 0 in the seed's
         links (providers.md 4.5): unless as many came as the provider counts, page 0 is asked for
@@ -125,7 +127,7 @@ class Vonage:
         are.
         """
         seen: set[str] = set()
-        counted = pages = filled = 0
+        counted = pages = filled = repeated = 0
         for number in itertools.count(1):
             found = self._page(filters, number, page_size, order)
             # The seed's own sample says 0 items beside a recording, so 0 is no count.
@@ -136,14 +138,16 @@ class Vonage:
             if not fresh:
                 break
             filled += 1
-        if not counted or len(seen) < counted:
+            # A recording that one page lists twice counts twice for the provider too.
+            repeated += len(_entries(found)) - len({one["id"] for one in _entries(found)})
+        if not counted or len(seen) + repeated < counted:
             zero = self._page(filters, 0, page_size, order)
             fresh = _fresh(zero, seen)
             yield from fresh
             filled += bool(fresh)
             if not found and not zero and number == 1:
                 raise NotFound(NAME, "there is no list of recordings: check account_id")
-        if len(seen) < counted:
+        if len(seen) + repeated < counted:
             raise Uncertain(NAME, f"the provider counts {counted} recordings but lists {len(seen)}")
         # An empty list may be counted as one page.
         if not counted and filled < pages and pages > 1:
@@ -258,7 +262,15 @@ def _component(identifier: str) -> str:
 
 
 def _fresh(found: dict[str, Any], seen: set[str]) -> list[dict[str, Any]]:
-    """The recordings of a page that were not seen before; from now on they are."""
-    fresh = {one["id"]: one for one in found.get("recordings", ()) if one["id"] not in seen}
+    """The entries of a page that were not seen before; from now on they are."""
+    fresh: dict[str, dict[str, Any]] = {}
+    for one in _entries(found):
+        if one["id"] not in seen:
+            fresh.setdefault(one["id"], one)
     seen.update(fresh)
     return list(fresh.values())
+
+
+def _entries(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The recordings of a page and what was set aside."""
+    return [*found.get("recordings", ()), *found.get("set_aside", ())]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -15,8 +16,9 @@ from .bodies import begins_anew, is_strong
 from .deadline import Transport, within
 from .exchange import Answer, connected, exchange
 from .headers import date_of
+from .redirects import Redirects
 from .tokens import Access, Shelf, Tokens
-from .vonage_refusals import is_not_subscribed, refusal
+from .vonage_refusals import NAME, is_not_subscribed, refusal
 
 _SUCCESS = (200, 201, 202, 204)
 
@@ -38,12 +40,15 @@ class Calls:
         self.provider_time: datetime | None = None
         self._account = account
         self._before_call = before_call or (lambda: None)
+        self._began = 0.0
         self._http = connected(account, transport or Transport(verify=account.verify_tls))
         self._tokens = Tokens(account, shelf, self._http)
+        self._redirects = Redirects(account, NAME, transport)
 
     def close(self) -> None:
         """Give the connections back."""
         self._http.close()
+        self._redirects.close()
 
     def answer(self, operation: str, method: str, path: str, what: str, **content: Any) -> Answer:
         """A whole answer of success; ``content`` is httpx's params or json, ``operation`` the word
@@ -70,20 +75,32 @@ class Calls:
         """An answer whose body of 200 or 206 is still to come; other statuses are for the caller.
 
         A part is asked for only with a strong validator. Where the object has no such part, or is
-        another by now, it is asked for as a whole: else what is held would be resumed for ever. A
-        416 is given only for an offset that is the object's size.
+        another by now, or a part is answered with another status than parts have, it is asked for
+        as a whole: else what is held would be resumed for ever. A 416 is given only for an offset
+        that is the object's size. A redirect is followed as `Redirects` does, each time from here.
         """
-        content: dict[str, Any] = {"params": params}
         if offset and is_strong(etag):
             headers = {"Range": f"bytes={offset}-", "If-Range": etag}
-            with self._answered(
-                operation, "GET", path, what, {**content, "headers": headers}, (200, 206)
-            ) as answer:
-                if not begins_anew(answer, etag, offset):
-                    yield answer
+            with self._file(operation, path, {"params": params, "headers": headers}, what) as part:
+                if not begins_anew(part, etag, offset):
+                    yield part
                     return
-        with self._answered(operation, "GET", path, what, content, streamed=(200, 206)) as answer:
+        with self._file(operation, path, {"params": params}, what) as answer:
             yield answer
+
+    @contextmanager
+    def _file(
+        self, operation: str, path: str, content: Mapping[str, Any], what: str
+    ) -> Iterator[Answer]:
+        with self._answered(operation, "GET", path, what, content, (200, 206)) as first:
+            # With its redirects it is one call, whose whole time began with the first request.
+            passed = time.monotonic() - self._began
+            with within(self._account.timeout_seconds - passed):
+                answer = self._redirects.followed(
+                    first, first.response.request, operation=operation, what=what
+                )
+            with closing(answer.response):
+                yield answer
 
     @contextmanager
     def _answered(
@@ -101,10 +118,8 @@ class Calls:
         if answer.status == 401 and not is_not_subscribed(answer):
             access = self._tokens.renew(access.version)
             answer = self._exchanged(operation, access, method, path, what, content, streamed)
-        try:
+        with closing(answer.response):
             yield answer
-        finally:
-            answer.response.close()
 
     def _exchanged(
         self,
@@ -117,6 +132,7 @@ class Calls:
         streamed: Collection[int],
     ) -> Answer:
         self._before_call()
+        self._began = time.monotonic()
         with within(self._account.timeout_seconds):
             answer = exchange(
                 self._http,

@@ -24,6 +24,7 @@ from .errors import (
 from .exchange import Answer
 from .headers import retry_after
 from .privacy import tellable
+from .text import decoded
 
 NAME = "vonage"
 
@@ -78,7 +79,7 @@ def error_reason(body: bytes) -> tuple[str, str | None]:
     """The reason in one line without numbers and credentials and, from the gateway, its code;
     an empty reason where the body gives none.
     """
-    text = body[:65536].decode("utf-8", "replace").strip()
+    text = decoded(body[:65536]).text.strip()
     reason, code = _xml_reason(text) if text.startswith("<") else _json_reason(text)
     return tellable(reason), code.strip() if code else None
 

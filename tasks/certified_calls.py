@@ -20,7 +20,7 @@ from ledger.requests import Request
 from providers import errors as provider
 from providers.gsmblockchain import Gsmblockchain, Placed
 from providers.gsmblockchain_answers import understood
-from providers.telephone_numbers import BadCountry, BadNumber, e164, national
+from providers.telephone_numbers import BadCountry, BadNumber, OtherCountry, e164, national
 
 from . import errors
 from .arguments import RequestCall
@@ -67,23 +67,12 @@ def _request(asked: RequestCall, task_id: str) -> Request:
 
 def _parameters(asked: RequestCall, account: GsmblockchainAccount) -> dict[str, Any]:
     """The canonical parameters. Raises InvalidArgument, which names the one that is wrong."""
-    country = asked.country.upper()
-    if account.countries is not None and country not in account.countries:
-        allowed = ", ".join(account.countries)
-        raise errors.InvalidArgument(
-            f"not done: country: account {account.alias!r} calls {allowed} only, not {country}"
-        )
+    country, phone = _called(asked, account)
     if asked.max_seconds > account.max_seconds_per_call:
         raise errors.InvalidArgument(
             f"not done: max_seconds: account {account.alias!r} allows "
             f"{account.max_seconds_per_call} seconds a call at most"
         )
-    try:
-        phone = e164(country, asked.phone)
-    except BadCountry as error:
-        raise errors.InvalidArgument(f"not done: country: {error}") from None
-    except BadNumber as error:
-        raise errors.InvalidArgument(f"not done: phone: {error}") from None
     company = {
         name: getattr(asked, name) or getattr(account, name)
         for name in ("company_name", "company_id")
@@ -94,6 +83,29 @@ def _parameters(asked: RequestCall, account: GsmblockchainAccount) -> dict[str, 
                 f"not done: {name}: neither the task nor account {account.alias!r} gives it"
             )
     return {"country": country, "phone": phone, "max_seconds": asked.max_seconds, **company}
+
+
+def _called(asked: RequestCall, account: GsmblockchainAccount) -> tuple[str, str]:
+    """The country and the number in E.164. Raises InvalidArgument, which names what is wrong; both
+    where they contradict each other, since either may be meant.
+    """
+    country, wrong = asked.country.upper(), None
+    try:
+        phone = e164(country, asked.phone)
+    except BadCountry as error:
+        raise errors.InvalidArgument(f"not done: country: {error}") from None
+    except OtherCountry as error:
+        raise errors.InvalidArgument(f"not done: country, phone: {error}") from None
+    except BadNumber as error:
+        wrong = errors.InvalidArgument(f"not done: phone: {error}")
+    if country not in account.countries:
+        allowed = ", ".join(account.countries)
+        raise errors.InvalidArgument(
+            f"not done: country: account {account.alias!r} calls {allowed} only, not {country}"
+        )
+    if wrong is not None:
+        raise wrong
+    return country, phone
 
 
 @job_task(KIND, RequestCall, _request, at_once=True)

@@ -23,7 +23,7 @@ from .attempt import Attempt, Ended, Wait
 from .consequences import consequences
 from .fields import Text
 from .front_door import Opening, job_task
-from .ozeki import client, ozeki_account
+from .ozeki import client, is_live, ozeki_account
 from .resources import ledger
 from .singles import Single, fetch_again, keep
 
@@ -106,7 +106,7 @@ def _look(attempt: Attempt, instruction: Instruction) -> None:
         )
     try:
         with client(attempt) as ozeki:
-            live = any(call["call_id"] == instruction.call_id for call in ozeki.active_calls())
+            live = is_live(ozeki.active_calls(), instruction.call_id)
     except ProviderError as error:
         attempt.job.work["why"] = f"{_WAITS}; whether its call goes on is not known: {error}"
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -16,6 +17,8 @@ from pydantic import (
 
 from .argument_faults import BY_NAME, ID, own_words
 from .errors import InvalidArgument
+
+_NUMBER = re.compile(r"\s*[+-]?[0-9]+(\.[0-9]*)?\s*")
 
 Moment = TypeVar("Moment", date, datetime)
 
@@ -42,11 +45,22 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _is_number(value: Any) -> bool:
+    """Whether pydantic would take it for seconds or milliseconds since 1970, text included."""
+    return isinstance(value, int | float) or (
+        isinstance(value, str) and _NUMBER.fullmatch(value) is not None
+    )
+
+
 def _instant(value: Any) -> Any:
-    if isinstance(value, int | float):
-        raise ValueError(  # noqa: TRY004 - pydantic turns only ValueError into its own
-            "must be a time with an offset, such as 2026-11-20T00:00:00Z"
-        )
+    if _is_number(value):
+        raise ValueError("must be a time with an offset, such as 2026-11-20T00:00:00Z")
+    return value
+
+
+def _day(value: Any) -> Any:
+    if _is_number(value):
+        raise ValueError("must be a day such as 2026-11-20")
     return value
 
 
@@ -67,7 +81,7 @@ Text = Annotated[
 Words = Annotated[str, AfterValidator(_writable)]
 #: The name of an account or of a person, or the id of a job or a task.
 Id = Annotated[Words, Field(min_length=1, max_length=200)]
-Day = Annotated[date, AfterValidator(_in_range)]
+Day = Annotated[date, BeforeValidator(_day), AfterValidator(_in_range)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_in_range)]
 Milliseconds = Annotated[int, Field(ge=0, strict=True)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from config.accounts import OzekiAccount
 from providers.ozeki import Ozeki
@@ -21,6 +22,11 @@ def ozeki_account(alias: str) -> OzekiAccount:
             f"not done: account: {alias!r} is a {found.provider} account; this task is for ozeki"
         )
     return found
+
+
+def is_live(calls: list[dict[str, Any]], call_id: str) -> bool:
+    """Whether the call is among these, or may be: one whose id could not be read may be any."""
+    return any(call["call_id"] in (call_id, None) for call in calls)
 
 
 def client(attempt: Attempt, wait: Callable[[str, float], Exception] = Wait) -> Ozeki:

@@ -18,19 +18,22 @@ from ledger.job import iso
 from ledger.requests import Request, ToRecord
 from providers import errors as provider
 from providers import ozml
+from providers.ozeki import NotUnderstood, Ozeki
 
 from . import errors
 from .attempt import Attempt, Ended, Wait
 from .collecting import collection
 from .consequences import public
 from .lateness import Deadline
-from .ozeki import client
+from .ozeki import client, is_live
 from .ozeki_documents import OF_DOCUMENTS, document, told_to
 from .resources import ledger
 
 _OTHERS = ("view_id", "extension", "user_id")
 #: A notification's answer is entered in the ledger a moment after it was given.
 _LAST_LOOK_SECONDS = 5.0
+#: How often the server is asked to record one call. Each time may make a file of its own.
+_MOST_STARTS = 2
 
 
 def request_parameters(asked: Any, account: OzekiAccount) -> dict[str, Any]:
@@ -84,8 +87,9 @@ def start(attempt: Attempt) -> Ended:
     """Record the call: ``{job_id, call_id, format, recording_since, collected, collect_job_id}``,
     or why it is not collected.
 
-    By HTTP the server is asked; what is unknown is asked again while the call is listed. Under OzML
-    the attempt waits until a notification was answered with the document, or ``not_after``.
+    By HTTP the server is asked, and once more where its answer was lost and the call is listed.
+    Under OzML the attempt waits until a notification was answered with the document, or
+    ``not_after``.
     """
     instruction = ledger().instructions.of_job(attempt.job.job_id)
     if instruction is None:
@@ -109,18 +113,11 @@ def _asked(attempt: Attempt, instruction: Instruction) -> Ended:
 
     with client(attempt, wait) as ozeki:
         try:
-            if times and not _is_live(ozeki.active_calls(), instruction.call_id):
-                raise errors.Uncertain(
-                    "unknown: the call ended before the server confirmed that it records it; if it "
-                    "did, the recording is collected"
-                )
+            if times:
+                _refuse_another(attempt, instruction, ozeki.active_calls())
             # Noted first: killed after it, nobody may say that the server was never asked.
             attempt.note(asked=times + 1)
-            ozeki.record(
-                instruction.call_id,
-                attempt.job.parameters["format"],
-                told_to(instruction),
-            )
+            _recorded(attempt, instruction, ozeki)
         except provider.Uncertain as error:
             raise wait(str(error), attempt.patience("troubles")) from None
         except provider.Temporary as error:
@@ -141,8 +138,32 @@ def _refused(error: provider.ProviderError, times: int) -> errors.JobError:
     return public(error)
 
 
-def _is_live(calls: list[dict[str, Any]], call_id: str) -> bool:
-    return any(call["call_id"] == call_id for call in calls)
+def _recorded(attempt: Attempt, instruction: Instruction, ozeki: Ozeki) -> None:
+    try:
+        ozeki.record(instruction.call_id, attempt.job.parameters["format"], told_to(instruction))
+    except NotUnderstood:
+        # The server has the request: it is not sent again, only looked after.
+        attempt.job.work["answered"] = True
+        raise
+
+
+def _refuse_another(
+    attempt: Attempt, instruction: Instruction, calls: list[dict[str, Any]]
+) -> None:
+    """Raise Uncertain unless the server may be asked once more: a lost answer is worth a second
+    file of the call, never a third; an answer that could not be read is worth none.
+    """
+    if not is_live(calls, instruction.call_id):
+        raise errors.Uncertain(
+            "unknown: the call ended before the server confirmed that it records it; if it "
+            "did, the recording is collected"
+        )
+    if attempt.job.work.get("answered") or int(attempt.job.work["asked"]) >= _MOST_STARTS:
+        why = f"; last: {attempt.job.reason}" if attempt.job.reason else ""
+        raise errors.Uncertain(
+            "unknown: the call goes on, and no list tells whether it is recorded; it is not "
+            f"started again, and if it is recorded, the recording is collected{why}"
+        )
 
 
 def _refuse_late(deadline: Deadline, attempt: Attempt, times: int) -> None:

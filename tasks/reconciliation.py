@@ -221,7 +221,8 @@ def _gap(attempt: Attempt, vonage: Vonage, recording: dict[str, Any], day: Any) 
             raise
         except Rejected as error:
             _log.warning("recording %s is not to be had: %s", recording["id"], error)
-            return None
+            reason = str(error)
+            break
         except (Damaged, Dangerous, Uncertain) as error:
             _log.warning("recording %s did not come whole: %s", recording["id"], error)
             reason = str(error)

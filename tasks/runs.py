@@ -32,8 +32,11 @@ def window(parameters: dict[str, Any]) -> dict[str, str]:
 
 def in_window(parameters: dict[str, Any], recording: dict[str, Any]) -> bool:
     """Whether a listed recording belongs to the run: a provider that ignores a bound of the filter
-    must not put another day's recordings into this one.
+    must not put another day's recordings into this one. One without a readable start was listed
+    for these bounds, and belongs to it.
     """
+    if recording["start"] is None:
+        return True
     start = datetime.fromisoformat(recording["start"])
     span = parameters["window"]
     first, last = datetime.fromisoformat(span["start"]), datetime.fromisoformat(span["last"])

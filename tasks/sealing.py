@@ -149,12 +149,22 @@ def _failure(
         )
     if counts.missing == 0:
         return None
-    names = [line["id"] for line in reconciliation.lines() if line.get("missing")]
+    names = [_named(line) for line in reconciliation.lines() if line.get("missing")]
     named = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     return errors.Incomplete(
         f"not done: {counts.missing} of {counts.listed} missing (recordings {named}); the next "
         "night tries again, or retry the job" + "".join(f"; {reason}" for reason in refused)
     )
+
+
+def _named(line: dict[str, Any]) -> str:
+    """A missing recording by its id; one that is set aside with the reason and, so that a person
+    finds it at the provider, its start.
+    """
+    if not line.get("set_aside"):
+        return str(line["id"])
+    start = line["start"] or "unknown"
+    return f"{line['id']} ({line['set_aside']}; start {start}; see recordings.jsonl)"
 
 
 def _owed(reconciliation: Reconciliation, stored: Stored) -> list[tuple[str, dict[str, Any]]]:

@@ -30,6 +30,8 @@ _IGNORED = (
 )
 #: A call may end at any moment: trouble is tried again sooner than where nothing runs away.
 _LONGEST_PAUSE_SECONDS = 5.0
+#: How often one job asks a server to start or stop, whatever becomes of the answers.
+_MOST_SENT = 6
 
 
 def request_parameters(
@@ -109,7 +111,13 @@ class _Round:
             self._deadline.refuse_late()
         try:
             with client(self._account, self._before_call) as voipnow:
-                return act(Recorder(voipnow, before_action=self._before_action))
+                return act(
+                    Recorder(
+                        voipnow,
+                        before_action=self._before_action,
+                        looks_first=self._unknown_before,
+                    )
+                )
         except provider.ProviderError as error:
             raise self._meaning(error) from None
 
@@ -144,8 +152,10 @@ class _Round:
             self._acts_next = False
             if self._deadline.passed:
                 raise self._late("its time came while the call was looked up")
-            if not self._attempt.job.work.get("may_have_left"):
-                self._attempt.note(may_have_left=True)
+            sent = int(self._attempt.job.work.get("sent", 0))
+            if sent >= _MOST_SENT:
+                raise self._unknown(f"it was sent {sent} times, and no answer tells what it did")
+            self._attempt.note(may_have_left=True, sent=sent + 1)
             self._actions += 1
 
     def _again(self, reason: str, seconds: float) -> Exception:

@@ -37,6 +37,7 @@ def account(base_url: str = "https://sms.example", **more: Any) -> Gsmblockchain
         "timezone": "Europe/Madrid",
         "max_calls_per_day": 100,
         "max_seconds_per_call": 900,
+        "countries": ["ES", "FR", "PT"],
         "timeout_seconds": PATIENCE,
     }
     return GsmblockchainAccount.model_validate({**fields, **more})

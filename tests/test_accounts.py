@@ -20,6 +20,7 @@ password = "s3cr3t"
 timezone = "Europe/Madrid"
 max_calls_per_day = 100
 max_seconds_per_call = 900
+countries = ["ES", "PT"]
 """
 VONAGE = """
 [accounts.india]
@@ -119,7 +120,7 @@ def test_lists_and_tables_fit_into_a_variable(read: Read) -> None:
     """Lists are said with commas or as JSON, filters as JSON."""
     legal, india, office = read(
         GSM + VONAGE + NIGHTLY + OZEKI,
-        LEGAL__COUNTRIES="ES, PT",
+        LEGAL__COUNTRIES="FR, PT",
         INDIA__NIGHTLY__FILTERS='{"duration:gte": 1000}',
         OFFICE__ALLOWED_NETWORKS='["192.0.2.0/24", "2001:db8::/32"]',
     ).values()
@@ -127,7 +128,7 @@ def test_lists_and_tables_fit_into_a_variable(read: Read) -> None:
     assert isinstance(legal, GsmblockchainAccount)
     assert isinstance(india, VonageAccount)
     assert isinstance(office, OzekiAccount)
-    assert legal.countries == ("ES", "PT")
+    assert legal.countries == ("FR", "PT")
     assert india.nightly is not None
     assert dict(india.nightly.filters) == {"duration:gte": 1000}
     assert [str(network) for network in office.allowed_networks] == [
@@ -214,8 +215,15 @@ def test_addresses_are_made_alike(read: Read) -> None:
         (GSM.replace("Europe/Madrid", "../etc"), ("accounts.legal.timezone", "IANA")),
         (GSM.replace("max_calls_per_day = 100", ""), ("accounts.legal.max_calls_per_day",)),
         (GSM.replace("100", "-1"), ("accounts.legal.max_calls_per_day", "greater")),
-        (GSM + 'countries = ["Spain"]\n', ("accounts.legal.countries.0",)),
-        (GSM + "countries = []\n", ("accounts.legal.countries",)),
+        (GSM.replace('["ES", "PT"]', '["Spain"]'), ("accounts.legal.countries.0",)),
+        (GSM.replace('["ES", "PT"]', "[]"), ("accounts.legal.countries",)),
+        (
+            GSM.replace('countries = ["ES", "PT"]\n', ""),
+            (
+                "accounts.legal.countries is missing: give the countries",
+                "EARWITNESS_ACCOUNTS__LEGAL__COUNTRIES",
+            ),
+        ),
         (GSM + 'rate = "5"\n', ("accounts.legal.rate", "5/second")),
         (GSM + 'rate = "0/second"\n', ("accounts.legal.rate", "5/second")),
         (GSM + 'rate = "5/day"\n', ("accounts.legal.rate", "5/second")),

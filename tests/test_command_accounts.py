@@ -30,6 +30,7 @@ CALLS = {
     "timezone": "Europe/Madrid",
     "max_calls_per_day": 100,
     "max_seconds_per_call": 900,
+    "countries": ["ES", "FR", "PT"],
 }
 PBX = {
     "provider": "voipnow",

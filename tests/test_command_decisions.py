@@ -45,6 +45,7 @@ def house(deploy: Callable[..., Deployment]) -> Deployment:
         "timezone": "Europe/Madrid",
         "max_calls_per_day": 100,
         "max_seconds_per_call": 900,
+        "countries": ["ES", "FR", "PT"],
     }
     return deploy(account_toml("legal", table))
 

@@ -19,6 +19,7 @@ CALLS = {
     "timezone": "Europe/Madrid",
     "max_calls_per_day": 5,
     "max_seconds_per_call": 60,
+    "countries": ["ES"],
 }
 
 

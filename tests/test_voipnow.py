@@ -447,7 +447,7 @@ def test_a_call_that_is_not_listed_fits_nothing() -> None:
         lambda request: refused("x", 400, request.headers["authorization"] + " " + OTHER),
         lambda request: refused("x", 500, str(request.url)),
         lambda _: shown({"call": OTHER}),
-        lambda _: listed(phone_call(view(None, source=[OTHER]))),
+        lambda _: listed({"phoneCallView": [view(None, source=[OTHER])]}),
         httpx.ReadError(f"reset of {OTHER}"),
     ],
 )

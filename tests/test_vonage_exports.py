@@ -96,7 +96,7 @@ def test_whatever_is_no_zip_is_not_ready(answer: httpx.Response, reason: str) ->
         (raw(429, Retry_After="9"), Throttled),
         (raw(503), Throttled),
         (raw(500), Uncertain),
-        (raw(302, Location="/login"), Uncertain),
+        (raw(300), Uncertain),
         (raw(200, httpx.ReadError("reset")), Uncertain),
         (raw(200, b"P", httpx.ReadTimeout("slow")), Uncertain),
     ],

@@ -146,7 +146,7 @@ class _Show:
         nightly = {"at": "00:00", "timezone": _ZONE, "settle_minutes": 0, "catchup_days": 1}
         vonage = self._at("vonage", _USER)
         self._house.simulator("vonage", "configure", username=_USER, bytes_per_second=_RATE)
-        limits = {"max_calls_per_day": 10, "max_seconds_per_call": 900}
+        limits = {"max_calls_per_day": 10, "max_seconds_per_call": 900, "countries": ["ES"]}
         return {
             "india": {**vonage, "account_id": "self", "nightly": nightly},
             "legal": {**self._at("gsmblockchain", "demo"), "timezone": "Europe/Madrid", **limits},

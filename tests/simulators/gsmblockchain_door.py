@@ -47,6 +47,7 @@ class CallingAccountDoor:
             "password": self.password,
             "timezone": "Europe/Madrid",
             "max_calls_per_day": 100,
+            "countries": ["ES", "FR", "PT"],
             "max_seconds_per_call": 900,
         }
 

@@ -49,6 +49,9 @@ class Switches:
     send_length: bool = True
     ranges: bool = True
     etag: str = "strong"
+    part_status: int | None = None
+    content_encoding: str | None = None
+    stray_length: int | None = None
 
     def changed(self, changes: Mapping[str, Any]) -> Switches:
         """These with some set by name; ValueError names one that does not exist or its choices."""

@@ -16,10 +16,12 @@ from .log import Log, Record
 from .messages import Reply, Request
 from .misbehaviour import delivery, misbehave
 from .vonage_answers import fault_reply
+from .vonage_files import Served
 from .vonage_oauth import GRANTS, TOKEN_OPERATIONS, grant
 from .vonage_operations import PERFORM, Call, Refusal
 from .vonage_recordings import InvalidParameter
 from .vonage_state import Account, Switches
+from .vonage_store import Stores
 from .vonage_tokens import Tokens
 from .wire import Delivery, Wire
 
@@ -33,8 +35,9 @@ ROUTES = [
     ("DELETE", LISTING + "/(?P<recording_id>[^/]+)", "delete"),
     ("GET", API + r"/audio/recording/(?P<recording_id>[^/]+)", "audio"),
     ("GET", API + r"/bulkDownload/retrieve", "retrieve"),
+    ("GET", r"/store/(?P<recording_id>[^/]+)", "store"),
 ]
-OPERATIONS = (*TOKEN_OPERATIONS, "list", "get", "delete", "export", "retrieve", "audio")
+OPERATIONS = (*TOKEN_OPERATIONS, "list", "get", "delete", "export", "retrieve", "audio", "store")
 
 
 class Vonage:
@@ -47,6 +50,7 @@ class Vonage:
         self.defaults = Switches()
         self.tokens = Tokens()
         self.rules = Rules(OPERATIONS)
+        self.stores = Stores()
 
     def answer(self, request: Request, record: Record, wire: Wire) -> tuple[Reply, Delivery]:
         """The answer to one request and how it is to travel; raises Severed for none."""
@@ -78,6 +82,10 @@ class Vonage:
         taken = self.rules.take(names, record["account"], kinds)
         record["faults"] = [*record.get("faults", []), *taken]
         return taken
+
+    def signed(self, served: Served, account: Account, faults: Mapping[str, Any]) -> str:
+        """A signed address of the account's store, under which the file is served once."""
+        return self.stores.signed(served, account, faults)
 
     def _recognise(self, request: Request, operation: str, record: Record) -> Account | None:
         """Whose request this is, noted in the log together with what its token is worth."""
@@ -121,6 +129,8 @@ class Vonage:
         try:
             if operation in TOKEN_OPERATIONS:
                 return grant(request, record, self.accounts, self.tokens, self.log)
+            if operation == "store":
+                return self.stores.reply(request, arguments["recording_id"])
             admitted = self._admit(record, account, arguments.get("account_id"))
             if operation not in PERFORM:
                 raise Refusal(404, "", "wso2-json", code=900906)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 from xml.sax.saxutils import escape
@@ -46,6 +47,7 @@ def shown(recording: Recording, account: Account, origin: str) -> dict[str, Any]
         "rule_ids": [_identifier(r, switches) for r in recording.rule_ids],
         "start": _date(recording.start, switches),
         **_measures(recording, switches),
+        **recording.listed,
     }
 
 
@@ -55,6 +57,14 @@ def _measures(recording: Recording, switches: Switches) -> dict[str, Any]:
     sized = {} if switches.sizes == "absent" else {"file_size_in_bytes": size}
     timed = {} if switches.durations == "absent" else {"duration": recording.duration}
     return {**timed, **sized}
+
+
+def written(body: dict[str, Any], switches: Switches) -> Reply:
+    """A list or a recording in JSON, in the encoding that the account's switch chose."""
+    if switches.text_encoding == "ascii":
+        return json_reply(200, body)
+    data = json.dumps(body, ensure_ascii=False).encode(switches.text_encoding, "surrogateescape")
+    return Reply(200, {"Content-Type": "application/json"}, Text(data))
 
 
 def _identifier(number: int | None, switches: Switches) -> int | str | None:

@@ -34,12 +34,18 @@ def file_reply(
     body = _changed(served.body, faults)
     tag = {"strong": f'"{served.etag}"', "weak": f'W/"{served.etag}"', "none": None}[switches.etag]
     headers = {"Content-Type": served.content_type} if served.content_type else {}
+    if switches.content_encoding is not None:
+        headers["Content-Encoding"] = switches.content_encoding
+    if switches.stray_length is not None:
+        headers["Content-Length"] = str(switches.stray_length)
     if tag:
         headers["ETag"] = tag
     if switches.ranges:
         headers["Accept-Ranges"] = "bytes"
     framing = "length" if switches.send_length else "chunked"
     whole = Reply(200, headers, body, framing)
+    if switches.part_status is not None and request.header("range"):
+        return Reply(switches.part_status, {"ETag": tag or '"other"'})
     if not switches.ranges or not _may_resume(request, tag):
         return whole
     return _part(whole, request.header("range") or "", faults)

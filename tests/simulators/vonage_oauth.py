@@ -25,7 +25,8 @@ def grant(
         return json_reply(no.status, {"error": no.error, "error_description": no.description})
     record["account"] = granted.access.account.username
     log.effect(record, "token_issued", operation=record["operation"], secrets=granted.secrets())
-    return json_reply(200, granted.answer(), **{"Cache-Control": "no-store"})
+    answer = {**granted.answer(), **granted.access.account.switches.token_answer}
+    return json_reply(200, answer, **{"Cache-Control": "no-store"})
 
 
 def _issue(

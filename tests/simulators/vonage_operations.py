@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from .faults import FILE_KINDS, ZIP_KINDS
 from .log import Log, Record
 from .messages import FileBody, Reply, Request, json_reply
-from .vonage_answers import error_reply, not_ready, page_of, shown
+from .vonage_answers import error_reply, not_ready, page_of, shown, written
 from .vonage_files import Served, file_reply
 from .vonage_recordings import InvalidParameter, Order, Recording, Search
 from .vonage_state import Account, Switches
@@ -40,6 +40,9 @@ class Provider(Protocol):
     def take(self, names: tuple[str, ...], record: Record, kinds: Mapping[str, Any]) -> Any:
         """Faults of these kinds that the request meets."""
 
+    def signed(self, served: Served, account: Account, faults: Mapping[str, Any]) -> str:
+        """A signed address of the account's store, under which the file is served once."""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -60,8 +63,14 @@ class Call:
         return recording
 
     def file(self, served: Served, faults: Mapping[str, Mapping[str, Any]]) -> Reply:
-        """Serves a file as the request's Range and the account's switches want it."""
-        return file_reply(self.request, served, self.account.switches, faults)
+        """Serves a file as the request's Range and the account's switches want it, or redirects
+        to the store that has it.
+        """
+        if self.account.switches.store is None:
+            return file_reply(self.request, served, self.account.switches, faults)
+        self.record["file"] = False
+        address = self.provider.signed(served, self.account, faults)
+        return Reply(self.account.switches.redirect_status, {"Location": address})
 
 
 def listing(call: Call) -> Reply:
@@ -75,12 +84,13 @@ def listing(call: Call) -> Reply:
     body = page_of(found, page, size, account, call.request.origin())
     if body is None:
         raise Refusal(404, "No such page")
-    return json_reply(200, body)
+    return written(body, account.switches)
 
 
 def get(call: Call) -> Reply:
     """GET company_call_recordings/{recording_id}"""
-    return json_reply(200, shown(call.recording(), call.account, call.request.origin()))
+    body = shown(call.recording(), call.account, call.request.origin())
+    return written(body, call.account.switches)
 
 
 def delete(call: Call) -> Reply:

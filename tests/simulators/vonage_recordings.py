@@ -8,7 +8,7 @@ import random
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -45,7 +45,9 @@ class InvalidParameter(ValueError):
 
 @dataclass
 class Recording:
-    """One recording. `withheld` is None, "zip", "everywhere" or "list" (not listed either)."""
+    """One recording. `withheld` is None, "zip", "everywhere" or "list" (not listed either);
+    `listed` are fields that are listed with other values than they have.
+    """
 
     id: int
     start: datetime
@@ -60,19 +62,20 @@ class Recording:
     file_name: str
     audio: Audio
     withheld: str | None = None
+    listed: dict[str, Any] = field(default_factory=dict)
 
     @property
     def end(self) -> datetime:
         return self.start + timedelta(milliseconds=self.duration)
 
-    def value(self, field: str) -> Any:
+    def value(self, name: str) -> Any:
         """The field's value for sorting."""
-        return self.audio.size if field == "file_size_in_bytes" else getattr(self, field)
+        return self.audio.size if name == "file_size_in_bytes" else getattr(self, name)
 
 
 def imagine(fields: Mapping[str, Any], customer: str) -> Recording:
-    """A recording with the fields given (vendor's names, `start` required, `size_bytes`) and
-    the others made up; the same id gives the same ones.
+    """A recording with the fields given (vendor's names, `start` required, `size_bytes`, `listed`)
+    and the others made up; the same id gives the same ones.
     """
     given = dict(fields)
     start = given.pop("start")

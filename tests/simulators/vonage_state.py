@@ -70,6 +70,18 @@ class Switches:
     send_length: bool = False
     ranges: bool = True
     etag: str = "strong"
+    #: The status that a request for a part of a file is answered with, in place of 206.
+    part_status: int | None = None
+    #: The files' Content-Encoding, and a Content-Length beside their chunks, whatever they are.
+    content_encoding: str | None = None
+    stray_length: int | None = None
+    #: Where files are redirected to, such as http://localhost:8080, with this status.
+    store: str | None = None
+    redirect_status: int = 307
+    #: How lists and recordings are written; a letter such as \udcc3 is sent as the byte C3.
+    text_encoding: str = "ascii"
+    #: Fields of a token's answer that are others than they should be.
+    token_answer: dict[str, Any] = field(default_factory=dict)
     bytes_per_second: float | None = None
     members: str = "file_name"
     extra_member: bool = False

@@ -118,12 +118,13 @@ class RecordingPage(_RecordingPage, total=False):
 
     total_items: int
     total_pages: int
+    set_aside: list[dict[str, Any]]
 
 
 class Call(TypedDict):
-    """A call that goes on."""
+    """A call that goes on; without a call_id where the server's cannot be read."""
 
-    call_id: str
+    call_id: str | None
     state: str | None
     source: str | None
     destination: str | None

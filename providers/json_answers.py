@@ -1,0 +1,39 @@
+"""JSON as providers really send it: one odd value costs that value, not the answer."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from .text import decoded
+
+#: Python refuses to read numbers of thousands of digits; such a number stays text.
+_LONGEST_NUMBER = 1000
+_AROUND = "\ufeff\0 \t\r\n"
+
+
+def parsed(body: bytes) -> Any:
+    """Read an answer's JSON; raise ValueError where there is none.
+
+    Text may be in any encoding (`text.decoded`) and hold control characters. NaN, Infinity and
+    numbers beyond a float, which are no JSON, become None.
+    """
+    try:
+        return json.loads(
+            decoded(body).text.strip(_AROUND),
+            strict=False,
+            parse_constant=lambda _: None,
+            parse_float=_finite,
+            parse_int=_whole,
+        )
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+
+
+def _finite(text: str) -> float | None:
+    return number if math.isfinite(number := float(text)) else None
+
+
+def _whole(text: str) -> int | str:
+    return int(text) if len(text) <= _LONGEST_NUMBER else text
