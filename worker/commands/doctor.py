@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from config.masking import mask
+from config.masking import masked_error
 
 from . import (
     examined_accounts,
@@ -69,7 +69,7 @@ def _to_the_end(subject: str, found: Iterator[Finding]) -> Generator[Finding, No
     try:
         return (yield from found)
     except Exception as failure:  # noqa: BLE001 - told
-        why = mask(f"{type(failure).__name__}: {failure}".splitlines()[0])
+        why = masked_error(failure).splitlines()[0]
         advice = "see that who asks may read and write what the workers do, and ask again"
         yield error(subject, f"not examined to the end: {why}", advice)
         return UNKNOWN

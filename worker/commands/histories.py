@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from config.masking import HIDDEN
+from config.masking import HIDDEN, mask_foreign
 from ledger import states
 from ledger.job import Job
 from ledger.ledger import Ledger
@@ -70,9 +70,10 @@ def _call(ledger: Ledger, job: Job, *, reveal: bool) -> dict[str, Any] | None:
     known = ledger.calls.known(job.job_id)
     if known is None or reveal:
         return known
-    phone = known["platform_phone"]
+    phone, message = known["platform_phone"], known["error_message"]
     return {
         **known,
+        "error_message": message and mask_foreign(message),
         "answer": HIDDEN if known["answer"] else "",
         "platform_phone": last_three(phone) if phone else None,
     }
