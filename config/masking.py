@@ -2,9 +2,9 @@
 
 What comes from outside (a provider's text, an exception of somebody else's) goes through
 `mask_foreign` where it enters: there every secret is looked for, in every notation. A long one is
-cut out where it stands as it is; else the text is withheld as a whole. Finished lines go through `mask`, a last net that knows only the
-secrets which are too long to be a word of ours: a short one that was cut out of our own sentences
-would be told by the gap.
+cut out where it stands as it is; else the text is withheld as a whole. Finished lines go through
+`mask`, a last net that knows only the secrets which are too long to be a word of ours: a short one
+that was cut out of our own sentences would be given away by the gap.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from . import clock as _clock  # noqa: F401 - registers what doctor asks
 from .broker import keep_consuming
 from .metrics import Metrics
 from .pulse import pulse
+from .short_secrets import notice_short_secrets
 from .start import (
     notice_few_threads,
     refuse_autoscaling,
@@ -88,6 +89,7 @@ def _refuse(options: Mapping[str, Any], **_: object) -> None:
 def _start(sender: Any, **_: object) -> None:
     # The checks may wait for the ledger, and shall say so: Celery sets up logs only after them.
     _log()
+    notice_short_secrets(settings())
     refuse_other_pools(sender.pool_cls)
     pulse.begin("worker", sender.hostname)
     start_checks(app)
@@ -108,6 +110,7 @@ def _stop(**_: object) -> None:
 
 @signals.beat_init.connect
 def _tick(**_: object) -> None:
+    notice_short_secrets(settings())
     pulse.begin("beat", f"beat@{socket.gethostname()}")
     pulse.ready()
 

@@ -38,6 +38,7 @@ from .masking import (
     masked_result,
     masked_traceback,
 )
+from .short_secrets import notice_short_secrets
 
 _log = logging.getLogger(__name__)
 
@@ -111,6 +112,7 @@ class Dashboard(Flower):
         _let_messages_be(more.get("capp"))
         hidden = [*settings().secret_values(), *_passwords()]
         our_logging.configure(settings().log_format, logging.getLogger().level, hidden)
+        notice_short_secrets(settings())
         _mask_everything()
         if options.persistent:
             Path(options.db).parent.mkdir(parents=True, exist_ok=True)

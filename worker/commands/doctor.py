@@ -10,6 +10,7 @@ import click
 
 from config.masking import masked_error
 
+from ..short_secrets import ADVICE, MEANING
 from . import (
     examined_accounts,
     examined_files,
@@ -23,7 +24,7 @@ from . import (
 )
 from .deployment import configured
 from .display import console, plain, print_json
-from .findings import UNKNOWN, Finding, error, ok
+from .findings import UNKNOWN, Finding, error, ok, warning
 from .options import as_json
 
 _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
@@ -51,6 +52,8 @@ def doctor(as_json: bool) -> int:
 def _findings() -> Iterator[Finding]:
     settings = configured()
     yield ok("settings", f"accounts: {', '.join(sorted(settings.accounts)) or 'none'}")
+    for name in settings.short_secrets():
+        yield warning("secrets", f"{name} is {MEANING}", ADVICE)
     yield from _to_the_end("files", examined_files.examined(settings))
     identity = yield from _to_the_end("ledger", examined_ledger.examined())
     yield from _to_the_end("archive", examined_storage.archive(settings, identity))
