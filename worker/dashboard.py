@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import flower.command
+import flower.events
 from celery import states
 from flower.api import BaseApiHandler
 from flower.api.tasks import BaseTaskHandler
@@ -31,6 +32,7 @@ from tornado import web
 from config import logging as our_logging
 from config.settings import ROOT, settings
 
+from .events import Receiver, left_out
 from .masking import (
     masked_event,
     masked_exception,
@@ -39,8 +41,6 @@ from .masking import (
     masked_traceback,
 )
 from .short_secrets import notice_short_secrets
-
-_log = logging.getLogger(__name__)
 
 #: What Python makes of an exception: Incomplete('not done: ...').
 _RAISED = re.compile(r"^(\w+)\((['\"])(.*)\2\)$", re.DOTALL)
@@ -157,7 +157,10 @@ def _passwords() -> list[str]:
 
 
 def _mask_everything() -> None:
-    """Put masks wherever Flower takes something in, and a lock on its metrics."""
+    """Put masks wherever Flower takes something in, and a lock on its metrics. Events are made well
+    formed before anything reads them.
+    """
+    flower.events.EventReceiver = Receiver
     EventsState.event = _masked_before(EventsState.event)
     Inspector._on_update = _masked_inspections(Inspector._on_update)  # noqa: SLF001 - no other way in
     BaseTaskHandler.update_response_result = _tell_result
@@ -171,7 +174,7 @@ def _masked_before(keep: Callable[[Any, Any], None]) -> Callable[[Any, Any], Non
         try:
             keep(state, _in_context(state, masked_event(told)))
         except Exception as error:  # noqa: BLE001 - the event loop would log the event as it came
-            _log.warning("an event was left out: Flower can not read it (%s)", type(error).__name__)
+            left_out.note(f"one that Flower cannot read ({type(error).__name__})")
 
     return event
 
