@@ -6,18 +6,21 @@ masks them has to sit on its handlers, and what is left is two formatters.
 
 from __future__ import annotations
 
-import json
 import logging
+import re
 import sys
 import threading
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
-from .masking import conceal, mask
+from .masking import conceal, is_ours, mask, mask_message
+from .printable import printable, printable_json
 
 __all__ = [
     "MaskingFilter",
@@ -32,6 +35,14 @@ __all__ = [
 
 #: They log whole URLs, and gsmblockchain and Ozeki take credentials in theirs.
 _TALKATIVE = ("httpx", "httpcore", "hpack")
+
+#: Of these loggers the lines hold names of ours, and what was masked where it entered.
+_OF_NAMES = frozenset(
+    {"archive", "celery", "config", "earwitness", "flower", "kombu", "ledger", "providers", "tasks"}
+    | {"worker"}
+)
+#: How a line of the text log begins.
+_BEGINNING = re.compile(r"^(?=\d{4}-\d\d-\d\dT)", re.MULTILINE)
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _bound: ContextVar[Mapping[str, str]] = ContextVar("bound", default=_NOTHING)
@@ -127,26 +138,62 @@ class MaskingFilter(logging.Filter):
     """Rewrites a record before it is formatted: message, arguments, exception and stack become
     masked text, and the fields of `bind` are put on it. It belongs on a handler, where the records
     of every logger pass.
+
+    Of short secrets only exceptions of others and lines of libraries lose anything: our own
+    sentences and Celery's are made of names and of what was masked where it entered.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Mask the record, once, and let it pass."""
         if getattr(record, "is_masked", False):
             return True
-        record.msg, record.args = mask(_text(record)), ()
-        if record.exc_info:
-            record.exc_text = record.exc_text or logging.Formatter().formatException(
-                record.exc_info
-            )
-            record.exc_info = None
+        record.msg, record.args = _shown(record), ()
         if record.exc_text:
             record.exc_text = mask(record.exc_text)
+        elif record.exc_info and record.exc_info[1] is not None:
+            record.exc_text = _exception(record.exc_info[1])
+        record.exc_info = None
         if record.stack_info:
             record.stack_info = mask(record.stack_info)
         known = {**_of_celery(record), **(_task.get() or {}), **_bound.get()}
         record.bound = {name: mask(value) for name, value in known.items()}
         record.is_masked = True
         return True
+
+
+def _shown(record: logging.LogRecord) -> str:
+    """The message, masked. What a library writes comes from outside; our lines, and Celery's, are
+    made of our own names.
+    """
+    is_of_names = record.name.partition(".")[0] in _OF_NAMES
+    return mask(_text(record)) if is_of_names else mask_message(_text(record))
+
+
+def _exception(error: BaseException) -> str:
+    """An exception as Python shows it, but a message that is not ours and holds a secret."""
+    shown = traceback.TracebackException.from_exception(error)
+    for one in _with_those_before(shown):
+        if not is_ours(one.exc_type):
+            # Python offers no other way in: each exception of a chain is of its own class.
+            setattr(one, "format_exception_only", partial(_last_lines, one))  # noqa: B010
+    return mask("".join(shown.format()).rstrip("\n"))
+
+
+def _with_those_before(
+    shown: traceback.TracebackException,
+) -> Iterator[traceback.TracebackException]:
+    waiting: list[traceback.TracebackException | None] = [shown]
+    while waiting:
+        one = waiting.pop()
+        if one is not None:
+            yield one
+            waiting += [one.__cause__, one.__context__, *(one.exceptions or ())]
+
+
+def _last_lines(shown: traceback.TracebackException) -> Iterator[str]:
+    text = "".join(traceback.TracebackException.format_exception_only(shown))
+    kind, colon, message = text.partition(": ")
+    yield f"{kind}{colon}{mask_message(message)}"
 
 
 def _of_celery(record: logging.LogRecord) -> Mapping[str, str]:
@@ -173,8 +220,8 @@ class TextLines(logging.Formatter):
         fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
         line = f"{_time(record)} {record.levelname} {record.name}: {record.getMessage()}"
         line = f"{line} [{fields}]" if fields else line
-        parts = [_one_line(line), record.exc_text, record.stack_info]
-        return "\n".join(part for part in parts if part)
+        below = [_indented(part) for part in (record.exc_text, record.stack_info) if part]
+        return "\n".join([printable(line), *below])
 
 
 class JsonLines(logging.Formatter):
@@ -191,12 +238,12 @@ class JsonLines(logging.Formatter):
             "exception": record.exc_text,
             "stack": record.stack_info,
         }
-        return json.dumps({key: value for key, value in line.items() if value}, ensure_ascii=False)
+        return printable_json({key: value for key, value in line.items() if value})
 
 
-def _one_line(text: str) -> str:
-    """Whoever chooses a task's id or a recording's name must not write lines of our log."""
-    return text.replace("\r", "\\r").replace("\n", "\\n")
+def _indented(text: str) -> str:
+    """The lines of an exception: what somebody else chose in it begins no line of our log."""
+    return _BEGINNING.sub("  ", printable(text, keep="\n"))
 
 
 def _time(record: logging.LogRecord) -> str:

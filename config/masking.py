@@ -1,40 +1,35 @@
 """What no log may show: credentials, and telephone numbers but for their last three digits.
 
-Masking is by the look of things, so it errs towards hiding: any number of seven digits or more
-loses all but three, a count of bytes too. What only looks like a number (UUIDs, checksums, times,
-IPv4 addresses, seconds) stays as it is.
+What comes from outside (a provider's text, an exception of somebody else's) goes through
+`mask_foreign` where it enters: there every secret is looked for, in every notation. A long one is
+cut out where it stands as it is; else the text is withheld as a whole. Finished lines go through
+`mask`, a last net that knows only the secrets which are too long to be a word of ours: a short one
+that was cut out of our own sentences would be given away by the gap.
 """
 
 from __future__ import annotations
 
-import base64
-import html
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator
-from urllib.parse import quote, quote_plus
+from collections.abc import Callable, Container, Iterable, Mapping
+from typing import Any
 
-HIDDEN = "***"
+from .notations import TooDeep, decoded
+from .numbers import HIDDEN, cut
+from .secrets import LONG, Secrets
 
-_DATE = r"(?:19|20)\d\d-[01]\d-[0-3]\d"
-_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-#: Hexadecimal, as long as a checksum is (16: as in the names of our ZIP files), and of letters too.
-_CHECKSUM = "|".join(f"[0-9a-fA-F]{{{length}}}" for length in (16, 32, 40, 64, 128))
-_KEPT = "|".join(
-    (
-        rf"(?<![0-9a-zA-Z]){_UUID}(?![0-9a-zA-Z])",
-        rf"(?<![0-9a-zA-Z])(?=(?:\d*[a-fA-F]){{3}})(?:{_CHECKSUM})(?![0-9a-zA-Z])",
-        rf"(?<!\d){_DATE}(?!\d)(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?",
-        r"(?<!\d)(?:19|20)\d{6}T\d{6}Z",
-        r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.])",
-        r"(?<![\d.])\d{1,6}\.\d+s\b",  # Celery's "succeeded in 0.0123456789s"
-    )
-)
-#: Between digits: blanks and dashes of every width too, as people copy them out of documents.
-_GAP = r"(?:[ \t\-.()\u00a0\u2000-\u2015\u202f\u2060\u2212]|%20|%2D)"
-#: A gap of up to three characters may stand between digits, as in "+34 (600) 12 - 34", but a
-#: number does not reach into a time or an identifier that follows it.
-_NUMBERS = re.compile(rf"(?P<kept>{_KEPT})|\+?\d(?:\d|{_GAP}{{1,3}}(?!{_KEPT})\d){{6,}}")
+__all__ = [
+    "HIDDEN",
+    "conceal",
+    "decode_foreign",
+    "holds_secret",
+    "is_ours",
+    "mask",
+    "mask_foreign",
+    "mask_message",
+    "mask_tree",
+    "masked_error",
+    "without",
+]
 
 _HEADER = re.compile(
     r"""(?i)(authori[sz]ation\\?["']?\s*[:=,]\s*(?:b(?=["']))?\\?["']?)(?:(?:bearer|basic|digest)\s+)?[^\s"',;\\]+"""
@@ -53,85 +48,130 @@ _ELEMENT = re.compile(_KEY + r"(>)[^<]*")
 _COMPLETED = re.compile(r"(/completed/)[A-Za-z0-9_-]{43}")
 _USERINFO = re.compile(r"""(://)[^\s/?#"'<>]*@""")
 
+#: Exceptions of these are made of our own sentences and of what was masked where it entered.
+_OUR_PACKAGES = frozenset({"archive", "config", "ledger", "providers", "tasks", "worker"})
+_MOST_NESTED = 32
+
 
 class _Concealed:
-    """The secrets of this process, in every form in which they may turn up."""
+    """The secrets of this process: all, and those that the last net holds."""
 
-    pattern: re.Pattern[str] | None = None
+    every = Secrets(())
+    long = Secrets(())
 
 
 def conceal(secrets: Iterable[str]) -> None:
-    """From now on `mask` hides these, in place of those that it hid before.
+    """From now on hide these, in place of those that were hidden before.
 
     Args:
         secrets: passwords, tokens and client secrets as they are; empty ones are left out.
     """
-    _Concealed.pattern = _pattern(secrets)
+    known = list(secrets)
+    _Concealed.every = Secrets(known)
+    _Concealed.long = Secrets(secret for secret in known if len(secret) >= LONG)
 
 
-def hide(text: str) -> str:
-    """The text without the secrets that were concealed; else as it is."""
-    return text if _Concealed.pattern is None else _Concealed.pattern.sub(HIDDEN, text)
+def holds_secret(text: str | bytes, more: Iterable[str] = ()) -> bool:
+    """Whether the text spells out a concealed secret, or one of ``more``, in any notation."""
+    return _Concealed.every.stand_in(text) or Secrets(more).stand_in(text)
 
 
 def without(text: str, values: Iterable[str]) -> str:
-    """The text without these values, in every form in which they may turn up.
+    """The text without these values; withheld as a whole where one stands in it in a notation of
+    which it cannot be cut.
 
     Args:
         text: what may quote them, such as a provider's error.
         values: what was sent and is not to be shown; empty ones are left out.
     """
-    pattern = _pattern(values)
-    return text if pattern is None else pattern.sub(HIDDEN, text)
+    hidden = Secrets(values)
+    clean = hidden.replaced(text, HIDDEN)
+    return HIDDEN if hidden.stand_in(clean) else clean
 
 
 def mask(text: str) -> str:
-    """The text without credentials, its long numbers cut to their last three digits."""
-    text = _HEADER.sub(rf"\1{HIDDEN}", hide(text))
+    """A finished line without credentials, its long numbers cut to their last three digits."""
+    text = _Concealed.long.replaced(text, HIDDEN)
+    if _Concealed.long.stand_in(text):
+        return HIDDEN
+    text = _HEADER.sub(rf"\1{HIDDEN}", text)
     text = _BEARER.sub(rf"\1{HIDDEN}", text)
     for pattern in (_ASSIGNED, _QUOTED, _ELEMENT):
         text = pattern.sub(rf"\1\2{HIDDEN}", text)
     text = _COMPLETED.sub(rf"\1{HIDDEN}", text)
     text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
-    return _NUMBERS.sub(_last_three, text)
+    return cut(text)
 
 
-def _last_three(match: re.Match[str]) -> str:
-    if match["kept"] is not None:
-        return match[0]
-    return (
-        HIDDEN + "".join(filter(str.isdecimal, match[0].replace("%20", "").replace("%2D", "")))[-3:]
-    )
-
-
-def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
-    forms = {form for secret in secrets if secret for form in _forms(secret)}
-    longest_first = sorted(forms, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first))) if forms else None
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """As it is; as an address, Python, JSON or XML would write it; in base64."""
-    escaped = (quote(secret, safe=""), quote(secret), quote_plus(secret))
-    yield from (
-        secret,
-        *escaped,
-        *(re.sub(r"%..", lambda code: code[0].lower(), e) for e in escaped),
-    )
-    yield from (repr(secret)[1:-1], json.dumps(secret)[1:-1], html.escape(secret))
-    yield from (json.dumps(secret, ensure_ascii=False)[1:-1], html.escape(secret, quote=False))
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        yield from _within(secret.encode(), encode)
-
-
-def _within(secret: bytes, encode: Callable[[bytes], bytes]) -> Iterator[str]:
-    """Base64 of the secret alone, and the letters that stay the same wherever it stands in a longer
-    text such as `user:password`: three offsets, without the letters that its neighbours share.
+def mask_message(text: str) -> str:
+    """A message of a library or of an exception of somebody else's, masked: a long secret is cut
+    out, and where another stands in it, or one in another notation, the message is withheld.
     """
-    yield encode(secret).decode()
-    for offset in range(3):
-        letters = encode(bytes(offset) + secret).decode().rstrip("=")
-        shared = (offset + len(secret)) % 3
-        inner = letters[(0, 2, 3)[offset] : -1 if shared else None]
-        if len(inner) >= 6:  # fewer would hide ordinary words
-            yield inner
+    clean = _Concealed.long.replaced(text, HIDDEN)
+    return HIDDEN if holds_secret(clean) else mask(clean)
+
+
+def decode_foreign(text: str) -> str:
+    """A text from outside, such as a field of an answer, decoded and without secrets as
+    `mask_message` leaves them out; its numbers are still whole.
+    """
+    clean = _Concealed.long.replaced(text, HIDDEN)
+    try:
+        return HIDDEN if holds_secret(clean) else decoded(clean)
+    except TooDeep:
+        return HIDDEN
+
+
+def mask_foreign(text: str) -> str:
+    """A text from outside, decoded and masked."""
+    return mask(decode_foreign(text))
+
+
+def is_ours(kind: type) -> bool:
+    """Whether this kind of exception is one of ours."""
+    return kind.__module__.partition(".")[0] in _OUR_PACKAGES
+
+
+def masked_error(error: BaseException) -> str:
+    """An exception's kind and message, as a log or a job's reason may have them."""
+    kind, message = type(error), str(error)
+    shown = mask(message) if is_ours(kind) else mask_message(message)
+    return f"{kind.__name__}: {shown}"
+
+
+def mask_tree(
+    value: Any,
+    leaf: Callable[[str, Any], Any],
+    *,
+    name: str = "",
+    whole: Container[str] = (),
+    key: Callable[[str], str] = mask,
+    depth: int = _MOST_NESTED,
+) -> Any:
+    """A value of JSON with every value in it masked; tuples become lists.
+
+    Args:
+        value: what may hold lists and mappings; beneath 32 levels it is withheld.
+        leaf: masks a value, given the name under which it stands; an element of a list stands
+            under the name of its list.
+        name: the name of ``value`` itself.
+        whole: the names of which `leaf` takes the value as it is, lists and mappings too.
+        key: masks the names.
+        depth: how many levels are still masked.
+    """
+    if depth < 0:
+        return HIDDEN
+    if name not in whole:
+        if isinstance(value, Mapping):
+            return {
+                key(str(inner)): mask_tree(
+                    value[inner], leaf, name=str(inner), whole=whole, key=key, depth=depth - 1
+                )
+                for inner in value
+            }
+        if isinstance(value, list | tuple):
+            return [
+                mask_tree(inner, leaf, name=name, whole=whole, key=key, depth=depth - 1)
+                for inner in value
+            ]
+    return leaf(name, value)

@@ -33,6 +33,7 @@ from .addresses import (
 from .errors import ConfigurationError
 from .fields import BindAddress, Secret, SecretAddress, WebAddress
 from .refusals import refusal
+from .secrets import LONG
 from .sources import AccountsFile, Environment
 from .storage import storage_secrets
 
@@ -98,7 +99,15 @@ class Settings(BaseSettings):
         """Every value that no log may show: hand them to `config.logging.configure`. The object
         store's secrets are among them, although they are no settings of ours.
         """
-        return tuple(dict.fromkeys([*_secrets_of(self), *storage_secrets()]))
+        named = [value for _, value in _secrets_of(self)]
+        return tuple(dict.fromkeys([*named, *storage_secrets()]))
+
+    def short_secrets(self) -> tuple[str, ...]:
+        """The names of the settings, such as ``accounts.india.password``, whose secret is too short
+        to be hidden in a finished line, see `config.masking`.
+        """
+        short = [name for name, value in _secrets_of(self) if len(value) < LONG]
+        return tuple(dict.fromkeys(short))
 
     @model_validator(mode="after")
     def _in_order(self) -> Settings:
@@ -151,15 +160,23 @@ def settings() -> Settings:
     return load()
 
 
-def _secrets_of(model: BaseModel) -> Iterator[str]:
+def _secrets_of(model: BaseModel, prefix: str = "EARWITNESS_") -> Iterator[tuple[str, str]]:
+    """Every secret, after the name of its setting."""
     for name in type(model).model_fields:
         value = getattr(model, name)
-        for part in value.values() if name == "accounts" else (value,):
-            if isinstance(part, BaseModel):
-                yield from _secrets_of(part)
-            elif isinstance(part, SecretStr):
-                secret = part.get_secret_value()
-                yield from _of_address(secret) if name in _ADDRESSES else (secret,)
+        if name == "accounts":
+            for alias, account in value.items():
+                yield from _secrets_of(account, f"accounts.{alias}.")
+        elif isinstance(value, BaseModel):
+            yield from _secrets_of(value, f"{prefix}{name}.")
+        elif isinstance(value, SecretStr):
+            secret = value.get_secret_value()
+            shown = f"{prefix}{name.upper()}" if prefix == "EARWITNESS_" else f"{prefix}{name}"
+            if name not in _ADDRESSES:
+                yield shown, secret
+                continue
+            for one in _of_address(secret):
+                yield f"the password in {shown}", one
 
 
 def _of_address(url: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
@@ -16,7 +16,7 @@ import httpcore
 import httpx
 
 from config.accounts import GsmblockchainAccount
-from config.masking import mask, without
+from config.masking import HIDDEN, holds_secret, mask_foreign, without
 from config.version import VERSION
 
 from .deadline import connect
@@ -25,7 +25,7 @@ from .gsmblockchain_answers import Said, understood
 from .gsmblockchain_wire import Sending
 from .headers import retry_after
 from .observation import NOT_SENT, OK, REFUSED, UNAUTHORIZED, UNREACHABLE, Observation, outcome_of
-from .text import decoded
+from .privacy import description
 
 __all__ = ["NAME", "Gsmblockchain", "Placed", "Refused", "RefusedCredentials", "Unanswered"]
 
@@ -146,7 +146,7 @@ class Gsmblockchain:
         seen = Observation(self._account, "certified_call")
         if request is not None:
             sending.send(request, self._account, self._transport)
-        outcome = _outcome(request, sending, [sent[name] for name in _PRIVATE])
+        outcome = _outcome(request, sending, {name: sent[name] for name in _PRIVATE})
         del request, sent
         seen.outcome = _measured(sending, outcome) or seen.outcome
         seen.over()
@@ -194,7 +194,7 @@ class Gsmblockchain:
 
 
 def _outcome(
-    request: httpx.Request | None, sending: Sending, sent: Collection[str]
+    request: httpx.Request | None, sending: Sending, sent: Mapping[str, str]
 ) -> Placed | BaseException:
     """The call, or what is to be raised; ``sent`` is what no reason may quote."""
     if request is None:
@@ -235,7 +235,7 @@ def _measured(sending: Sending, outcome: Placed | BaseException) -> str | None:
     return None if decides_nothing else outcome_of(sending.status or 0)
 
 
-def _refused(sending: Sending, said: Said, sent: Collection[str]) -> Refused:
+def _refused(sending: Sending, said: Said, sent: Mapping[str, str]) -> Refused:
     quoted = _excerpt(said.error_message, sent)
     reason = f"the certified call was refused and not placed: {quoted or 'KO without a reason'}"
     message = unicodedata.normalize("NFC", said.error_message)
@@ -245,16 +245,18 @@ def _refused(sending: Sending, said: Said, sent: Collection[str]) -> Refused:
     return Refused(NAME, reason, sending.status, sending.body)
 
 
-def _unanswered(sending: Sending, said: Said | None, sent: Collection[str]) -> Unanswered:
-    """Only a whole answer is quoted: of a part, half a password could not be told from a word."""
+def _unanswered(sending: Sending, said: Said | None, sent: Mapping[str, str]) -> Unanswered:
+    """What came is quoted where it was understood, and only described where it was not: it may
+    repeat what was sent in ways that nobody thought of.
+    """
     if sending.status is None:
         what = f"no answer came ({sending.failure})"
     elif sending.failure is not None:
         what = f"the answer with HTTP {sending.status} was not read whole ({sending.failure})"
     else:
-        text = said.error_message if said else decoded(sending.body).text
-        quoted = "a page" if text.lstrip("\ufeff \t\r\n").startswith("<") else _excerpt(text, sent)
-        what = f"HTTP {sending.status}" + (f" ({quoted})" if quoted else "") + " decides nothing"
+        seen = description(sending.headers, sending.body)
+        shown = _excerpt(said.error_message, sent) if said else seen
+        what = f"HTTP {sending.status}" + (f" ({shown})" if shown else "") + " decides nothing"
     if 300 <= (sending.status or 0) < 400:
         what += "; redirects are not followed: check base_url"
     return Unanswered(
@@ -266,9 +268,12 @@ def _unanswered(sending: Sending, said: Said | None, sent: Collection[str]) -> U
     )
 
 
-def _excerpt(text: str, sent: Collection[str]) -> str:
+def _excerpt(text: str, sent: Mapping[str, str]) -> str:
     """One line of it without what was sent, which goes first and whole: masking a number within a
-    password would leave the rest of the password.
+    name would leave the rest of the name. Withheld where it spells out a secret.
     """
-    line = "".join(letter if letter.isprintable() else " " for letter in without(text, sent))
-    return mask(" ".join(line.split()))[:_MOST_REASON]
+    if holds_secret(text, [sent["pass"]]):
+        return HIDDEN
+    clean = without(text, [value for name, value in sent.items() if name != "pass"])
+    line = "".join(letter if letter.isprintable() else " " for letter in mask_foreign(clean))
+    return " ".join(line.split())[:_MOST_REASON]

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from config.logging import mask
-from config.masking import hide
+import httpx
+
+from config.masking import HIDDEN, decode_foreign, mask
 
 from .errors import Uncertain
 
@@ -19,6 +20,14 @@ _MOST_REASON = 300
 #: No reason needs a long word with digits, which may be a token or an address that a body quotes.
 _LONG_WORD = re.compile(r"\S{20,}")
 _DIGIT = re.compile(r"\d")
+_USUAL_TYPES = frozenset(
+    f"{group}/{kind}"
+    for group, kinds in {
+        "text": ("html", "plain", "xml", "json", "javascript"),
+        "application": ("json", "problem+json", "xml", "xhtml+xml", "octet-stream"),
+    }.items()
+    for kind in kinds
+)
 
 
 def forgetful(read: Callable[_Asked, _Found]) -> Callable[_Asked, _Found]:
@@ -37,10 +46,37 @@ def forgetful(read: Callable[_Asked, _Found]) -> Callable[_Asked, _Found]:
 
 
 def tellable(reason: str) -> str:
-    """A reason that a body gives, in one short line without numbers and credentials."""
-    # Secrets go first, whole: a password with spaces would leave its last words behind.
-    without = _LONG_WORD.sub(
-        lambda word: "***" if _DIGIT.search(word[0]) else word[0],
-        hide(" ".join(reason.split())),
-    )
+    """A field in which a body gives a reason, in one short line without numbers and credentials,
+    whatever notation it has them in.
+    """
+    line = " ".join(decode_foreign(" ".join(reason.split())).split())
+    without = _LONG_WORD.sub(lambda word: HIDDEN if _DIGIT.search(word[0]) else word[0], line)
     return mask(without)[:_MOST_REASON]
+
+
+def description(headers: httpx.Headers, body: bytes) -> str:
+    """What a body that was not understood looks like, without a word of it: its form, its content
+    type where that is a usual one, and its length.
+    """
+    if not body:
+        return "an empty body"
+    named = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    kind = f"of type {named}" if named in _USUAL_TYPES else "of no usual type"
+    return f"{_form(body)} {kind}, {len(body)} bytes"
+
+
+def _form(body: bytes) -> str:
+    begins = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if begins == b"<":
+        return "a page"
+    if begins in (b"{", b"["):
+        return "an object" if begins == b"{" else "a list"
+    return "text" if body.isascii() or _is_utf8(body) else "bytes that are no UTF-8 text"
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 
 from config.accounts import VoipnowAccount
-from config.logging import mask
+from config.masking import mask_foreign
 
 from . import voipnow_answers as answers
 from . import voipnow_fields as fields
@@ -208,8 +208,8 @@ def fitting_view(
     raise NoFittingView(
         NAME,
         f"{'several views' if fitting else 'no view'} of call {call_id} "
-        f"{'are' if fitting else 'is'} of extension {mask(str(wanted or 'unknown'))}; "
-        f"its views: {mask(views) or 'none'}; give view_id",
+        f"{'are' if fitting else 'is'} of extension {mask_foreign(str(wanted or 'unknown'))}; "
+        f"its views: {mask_foreign(views) or 'none'}; give view_id",
     )
 
 

@@ -108,7 +108,7 @@ def error_reason(body: bytes) -> tuple[str, str | None]:
     code = error.get("code")
     code = str(code).strip().lower() if isinstance(code, str | int) else None
     texts = [error.get("code"), error.get("message")]
-    reason = ": ".join(text for text in texts if isinstance(text, str) and text.strip())
+    reason = ": ".join(tellable(text) for text in texts if isinstance(text, str) and text.strip())
     return tellable(reason), code or None
 
 

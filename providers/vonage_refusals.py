@@ -128,5 +128,5 @@ def _xml_reason(text: str) -> tuple[str, str | None]:
 
 
 def _joined(*texts: object) -> str:
-    said = [text for text in texts if isinstance(text, str) and text.strip()]
+    said = [tellable(text) for text in texts if isinstance(text, str) and text.strip()]
     return ": ".join(dict.fromkeys(said))

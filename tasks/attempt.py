@@ -10,7 +10,7 @@ from typing import Any
 
 from archive.errors import StoreAway
 from archive.guarded import refusal
-from config.logging import mask
+from config.masking import masked_error
 from config.settings import settings
 from ledger import states
 from ledger.errors import LedgerError
@@ -182,7 +182,7 @@ def _postponed(attempt: Attempt, wait: Wait) -> Job:
 
 
 def _surprised(attempt: Attempt, error: Exception) -> Job:
-    sentence = mask(f"{type(error).__name__}: {error}")
+    sentence = masked_error(error)
     if int(attempt.job.work.get("surprises", 0)) + 1 >= _MOST_SURPRISES:
         failure = Uncertain(
             f"unknown: unforeseen five times, the last time {sentence}; see the log"

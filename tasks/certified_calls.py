@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Any
 
 from config.accounts import GsmblockchainAccount
-from config.masking import without
+from config.masking import HIDDEN, without
 from config.queues import DUE
+from config.secrets import LONG, Secrets
 from ledger import states
 from ledger.call_outcomes import KIND, PLACED, REFUSED, UNKNOWN, UNSENT, Outcome
 from ledger.calls import MOST_COMMIT_SECONDS
@@ -36,6 +38,8 @@ _log = logging.getLogger(__name__)
 _LIFETIME_SECONDS = 900.0
 #: The first wait after the ledger was too slow: the provider is not to blame.
 _BUSY_SECONDS = 1.0
+#: The words of the platform's own format, see providers/gsmblockchain_answers.py.
+_FORMAT = re.compile(r"(?i)\b(?:status|phone|errormessage)\b(?=[\"“”\s]*:)|\b(?:OK|KO)\b")
 _DECIDE = "it was not tried again; look in the provider's panel, then: python -m worker resolve"
 
 
@@ -186,20 +190,34 @@ def _let_rest(account: GsmblockchainAccount, error: provider.ProviderError) -> N
 
 
 def _kept(answer: bytes, account: GsmblockchainAccount) -> bytes:
-    """The answer as it came, but for a password that it repeats: receipts are handed to others."""
+    """The answer as it came, but for a password that it repeats: receipts are handed to others. A
+    long one is cut out where it stands as it is; else the answer is withheld as a whole. A name of
+    the page's own format is no repetition.
+    """
+    password = account.password.get_secret_value()
     text = answer.decode("utf-8", "surrogateescape")
-    clean = without(text, [account.password.get_secret_value()])
+    clean = without(text, [password]) if len(password) >= LONG else text
+    said = _FORMAT.sub("\n", clean).encode("utf-8", "surrogateescape")
+    if Secrets([password]).stand_in(said):
+        return HIDDEN.encode()
     return answer if clean == text else clean.encode("utf-8", "surrogateescape")
 
 
+def _kept_field(text: str | None, account: GsmblockchainAccount) -> str | None:
+    """A field of the answer as it came, numbers too, unless it spells out a secret."""
+    password = account.password.get_secret_value()
+    return HIDDEN if text and Secrets([password]).stand_in(text) else text
+
+
 def _accepted(placed: Placed, account: GsmblockchainAccount) -> Outcome:
+    phone = _kept_field(placed.platform_phone, account)
     return Outcome(
         states.DONE,
         PLACED,
-        result={"state": states.DONE, "platform_phone": placed.platform_phone},
+        result={"state": states.DONE, "platform_phone": phone},
         http_status=placed.http_status,
         answer=_kept(placed.answer, account),
-        platform_phone=placed.platform_phone,
+        platform_phone=phone,
     )
 
 
@@ -219,10 +237,11 @@ def _unsent(why: str) -> Outcome:
 def _refused(error: provider.ProviderError, account: GsmblockchainAccount) -> Outcome:
     """A refusal that was understood is an answer; everything else nobody can know."""
     status = getattr(error, "http_status", None)
-    answer = _kept(getattr(error, "answer", b""), account)
+    came = getattr(error, "answer", b"")
+    answer = _kept(came, account)
     if isinstance(error, provider.Rejected):
         failure = public(error)
-        said = understood(answer)
+        said = understood(came)
         return Outcome(
             states.FAILED,
             REFUSED,
@@ -230,7 +249,7 @@ def _refused(error: provider.ProviderError, account: GsmblockchainAccount) -> Ou
             errors.stored(failure),
             http_status=status,
             answer=answer,
-            error_message=said.error_message if said else None,
+            error_message=_kept_field(said.error_message, account) if said else None,
         )
     unknown = errors.Uncertain(f"unknown: {error}; {_DECIDE}")
     return Outcome(

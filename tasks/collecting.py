@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from archive.errors import Contradiction, Damaged
-from config.logging import mask
+from config.masking import mask_foreign
 from config.queues import DOWNLOADS, DUE
 from config.settings import settings
 from ledger import instructions as recorded
@@ -60,8 +60,9 @@ def _joined(asked: CollectRecording, _task_id: str) -> Opening:
     ozeki_account(asked.account)
     instruction = ledger().instructions.newest(asked.account, asked.call_id)
     if instruction is None or instruction.collect_job_id is None:
+        shown = mask_foreign(asked.call_id)
         raise errors.InvalidArgument(
-            f"not done: call_id: no recording of call {mask(asked.call_id)} is collected for "
+            f"not done: call_id: no recording of call {shown} is collected for "
             f"account {asked.account!r}; a collection is opened by recording.start"
         )
     job = ledger().jobs.job(instruction.collect_job_id)

@@ -12,7 +12,7 @@ from itertools import groupby
 from archive import chain
 from archive.errors import ArchiveError, Contradiction, StoreAway
 from config.logging import bind
-from config.masking import mask
+from config.masking import masked_error
 from ledger.alerts import archive_contradiction
 from ledger.errors import LedgerAway
 from ledger.obligations import NOTIFY, Obligation
@@ -110,7 +110,7 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away)
         raise
     except Exception as error:  # noqa: BLE001 - logged, and owed on: the others must not wait behind it
         measures.obligations_tried.labels(kind, "failed").inc(len(ids))
-        ledger().obligations.failed(ids, mask(f"unforeseen: {type(error).__name__}: {error}"))
+        ledger().obligations.failed(ids, f"unforeseen: {masked_error(error)}")
         _log.exception("%s of %s stopped at something unforeseen; it is owed on", kind, account)
         return 0
     measures.obligations_tried.labels(kind, "done").inc(len(ids))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from config.masking import mask
+from config.masking import mask, mask_tree
 from config.settings import settings
 
 #: A caller may call an argument anything; what is no name of ours is not repeated.
@@ -31,15 +31,7 @@ def shown_result(text: str) -> str:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return mask(text)
-    return repr(_masked(value))
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _masked(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_masked(inner) for inner in value]
-    return mask(value) if isinstance(value, str) else value
+    return repr(mask_tree(value, lambda _, one: mask(one) if isinstance(one, str) else one))
 
 
 def known_account(value: object) -> bool:

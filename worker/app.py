@@ -29,6 +29,7 @@ from .metrics import Metrics
 from .presence import notice_queues
 from .pulse import pulse
 from .revocation import cancel_at_once
+from .short_secrets import notice_short_secrets
 from .start import (
     notice_few_threads,
     refuse_autoscaling,
@@ -92,6 +93,7 @@ def _refuse(options: Mapping[str, Any], **_: object) -> None:
 def _start(sender: Any, **_: object) -> None:
     # The checks may wait for the ledger, and shall say so: Celery sets up logs only after them.
     _log()
+    notice_short_secrets(settings())
     refuse_other_pools(sender.pool_cls)
     pulse.begin("worker", sender.hostname)
     start_checks(app)
@@ -118,6 +120,7 @@ def _unknown(name: object, **_: object) -> None:
 
 @signals.beat_init.connect
 def _tick(**_: object) -> None:
+    notice_short_secrets(settings())
     pulse.begin("beat", f"beat@{socket.gethostname()}")
     pulse.ready()
 

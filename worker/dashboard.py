@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import flower.command
+import flower.events
 from celery import states
 from flower.api import BaseApiHandler
 from flower.api.tasks import BaseTaskHandler
@@ -31,6 +32,7 @@ from tornado import web
 from config import logging as our_logging
 from config.settings import ROOT, settings
 
+from .events import Receiver, left_out
 from .listening import CannotListen, listening
 from .masking import (
     masked_event,
@@ -39,8 +41,7 @@ from .masking import (
     masked_result,
     masked_traceback,
 )
-
-_log = logging.getLogger(__name__)
+from .short_secrets import notice_short_secrets
 
 #: What Python makes of an exception: Incomplete('not done: ...').
 _RAISED = re.compile(r"^(\w+)\((['\"])(.*)\2\)$", re.DOTALL)
@@ -113,6 +114,7 @@ class Dashboard(Flower):
         _let_messages_be(more.get("capp"))
         hidden = [*settings().secret_values(), *_passwords()]
         our_logging.configure(settings().log_format, logging.getLogger().level, hidden)
+        notice_short_secrets(settings())
         _mask_everything()
         if options.persistent:
             Path(options.db).parent.mkdir(parents=True, exist_ok=True)
@@ -174,7 +176,10 @@ def _passwords() -> list[str]:
 
 
 def _mask_everything() -> None:
-    """Put masks wherever Flower takes something in, and a lock on its metrics."""
+    """Put masks wherever Flower takes something in, and a lock on its metrics. Events are made well
+    formed before anything reads them.
+    """
+    flower.events.EventReceiver = Receiver
     EventsState.event = _masked_before(EventsState.event)
     Inspector._on_update = _masked_inspections(Inspector._on_update)  # noqa: SLF001 - no other way in
     BaseTaskHandler.update_response_result = _tell_result
@@ -188,7 +193,7 @@ def _masked_before(keep: Callable[[Any, Any], None]) -> Callable[[Any, Any], Non
         try:
             keep(state, _in_context(state, masked_event(told)))
         except Exception as error:  # noqa: BLE001 - the event loop would log the event as it came
-            _log.warning("an event was left out: Flower can not read it (%s)", type(error).__name__)
+            left_out.note(f"one that Flower cannot read ({type(error).__name__})")
 
     return event
 

@@ -16,7 +16,7 @@ from hashlib import blake2s
 from types import MappingProxyType
 from typing import Any
 
-from config.masking import mask
+from config.masking import mask, mask_tree
 from ledger import states
 from tasks import errors
 from tasks.shown import known_account, shown_arguments
@@ -99,12 +99,12 @@ def masked_traceback(text: Any) -> str:
 
 def masked_inspection(value: Any, name: str = "") -> Any:
     """What a worker tells of itself, of the tasks that it holds and of its configuration."""
+    return mask_tree(value, _inspected, name=name, whole=_HELD)
+
+
+def _inspected(name: str, value: Any) -> Any:
     if name in _HELD and value is not None:
         return _HELD[name](value)
-    if isinstance(value, Mapping):
-        return {mask(str(key)): masked_inspection(inner, str(key)) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [masked_inspection(inner) for inner in value]
     return value if _is_plain(value) else mask(str(value))
 
 

@@ -10,6 +10,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from config.printable import printable
+
 #: Off a terminal a line is as long as what it says.
 _WIDE = 4000
 #: Between two columns; what the last column needs at least.
@@ -73,7 +75,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def plain(text: str) -> str:
-    """The text without characters that would move a terminal's cursor or change its colours."""
-    return "".join(
-        letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text
-    )
+    """The text without characters that would move a terminal's cursor, change its colours or turn
+    its letters round: they are shown as the log shows them.
+    """
+    return printable(text, keep="\n")

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from config.masking import mask
+from config.masking import masked_error
 
+from ..short_secrets import ADVICE, MEANING
 from . import (
     examined_accounts,
     examined_beat,
@@ -24,7 +25,7 @@ from . import (
 )
 from .deployment import configured
 from .display import console, plain, print_json
-from .findings import UNKNOWN, Finding, error, ok
+from .findings import UNKNOWN, Finding, error, ok, warning
 from .options import as_json
 
 _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
@@ -52,6 +53,8 @@ def doctor(as_json: bool) -> int:
 def _findings() -> Iterator[Finding]:
     settings = configured()
     yield ok("settings", f"accounts: {', '.join(sorted(settings.accounts)) or 'none'}")
+    for name in settings.short_secrets():
+        yield warning("secrets", f"{name} is {MEANING}", ADVICE)
     yield from _to_the_end("files", examined_files.examined(settings))
     identity = yield from _to_the_end("ledger", examined_ledger.examined())
     yield from _to_the_end("archive", examined_storage.archive(settings, identity))
@@ -71,7 +74,7 @@ def _to_the_end(subject: str, found: Iterator[Finding]) -> Generator[Finding, No
     try:
         return (yield from found)
     except Exception as failure:  # noqa: BLE001 - told
-        why = mask(f"{type(failure).__name__}: {failure}".splitlines()[0])
+        why = masked_error(failure).splitlines()[0]
         advice = "see that who asks may read and write what the workers do, and ask again"
         yield error(subject, f"not examined to the end: {why}", advice)
         return UNKNOWN

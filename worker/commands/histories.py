@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from config.masking import HIDDEN, mask
+from config.masking import HIDDEN, mask_foreign
 from ledger import states
 from ledger.job import Job
 from ledger.ledger import Ledger
@@ -34,7 +34,7 @@ def whole(ledger: Ledger, job: Job, *, reveal: bool) -> dict[str, Any]:
         ],
         "call": _call(ledger, job, reveal=reveal),
         "notifications": [
-            {**asdict(one), "reason": mask(one.reason) if one.reason else None}
+            {**asdict(one), "reason": mask_foreign(one.reason) if one.reason else None}
             for one in ledger.notifications.of_job(job.job_id)
         ],
         "decide": ways_out(job) if job.state == states.NEEDS_DECISION else [],
@@ -82,9 +82,10 @@ def _call(ledger: Ledger, job: Job, *, reveal: bool) -> dict[str, Any] | None:
     known = ledger.calls.known(job.job_id)
     if known is None or reveal:
         return known
-    phone = known["platform_phone"]
+    phone, message = known["platform_phone"], known["error_message"]
     return {
         **known,
+        "error_message": message and mask_foreign(message),
         "answer": HIDDEN if known["answer"] else "",
         "platform_phone": last_three(phone) if phone else None,
     }

@@ -12,6 +12,7 @@ from ledger.errors import LedgerAway
 from tasks.resources import ledger
 
 from ..hooks import serve
+from ..short_secrets import notice_short_secrets
 from .deployment import configured
 
 _log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ def hooks() -> None:
     """
     found = configured()
     our_logging.configure(found.log_format, logging.INFO, found.secret_values())
+    notice_short_secrets(found)
     try:
         ledger().identity.prepare()
     except LedgerAway as error:

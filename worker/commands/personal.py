@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from config.masking import HIDDEN, mask
+from config.masking import HIDDEN, mask, mask_tree
 from ledger.job import Job
 
 #: Of these at most a number's last three digits are shown, whatever its length.
@@ -23,14 +23,13 @@ _IN_NUMBERS = set("0123456789+-. ()")
 
 
 def masked(value: Any) -> Any:
-    """Parameters of a task as anybody may see them."""
-    if isinstance(value, dict):
-        return {
-            name: last_three(str(inner)) if name in OF_A_PERSON and inner else masked(inner)
-            for name, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [masked(inner) for inner in value]
+    """Parameters of a task, or fields of a recording, as anybody may see them."""
+    return mask_tree(value, _masked, whole=OF_A_PERSON)
+
+
+def _masked(name: str, value: Any) -> Any:
+    if name in OF_A_PERSON and value:
+        return last_three(str(value))
     return mask(value) if isinstance(value, str) else value
 
 

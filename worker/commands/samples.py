@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 import httpx
 
-from config.masking import HIDDEN, conceal, mask
+from config.masking import HIDDEN, conceal, mask_message, mask_tree
 
 from .personal import OF_A_PERSON, last_three
 
@@ -43,7 +43,7 @@ class Recorder(httpx.BaseTransport):
         """Hand the request on; the sample is written when the answer has been read or closed."""
         asked = {
             "method": request.method,
-            "url": mask(str(request.url)),
+            "url": mask_message(str(request.url)),
             "headers": _headers(request.headers),
             **self._content(request.headers, request.read()),
         }
@@ -90,9 +90,9 @@ class Recorder(httpx.BaseTransport):
         try:
             content = json.loads(text)
         except ValueError:
-            return {"text": mask(text)}
+            return {"text": mask_message(text)}
         self._learn(content)
-        return {"json": _masked("", content)}
+        return {"json": mask_tree(content, _masked, key=mask_message)}
 
     def _learn(self, content: Any) -> None:
         """Conceal the tokens of an answer from now on, wherever they turn up."""
@@ -124,7 +124,7 @@ class _Copied(httpx.SyncByteStream):
 
 def _headers(headers: httpx.Headers) -> list[str]:
     return [
-        f"{name}: {HIDDEN if name.lower() in _SECRET_HEADERS else mask(value)}"
+        f"{name}: {HIDDEN if name.lower() in _SECRET_HEADERS else mask_message(value)}"
         for name, value in headers.multi_items()
     ]
 
@@ -135,17 +135,13 @@ def _is_secret(name: str, value: Any) -> bool:
 
 def _masked(name: str, value: Any) -> Any:
     """A value of JSON or of a form, its type kept."""
-    if isinstance(value, dict):
-        return {mask(key): _masked(key, inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_masked(name, inner) for inner in value]
     if _is_secret(name, value):
         return HIDDEN
     if isinstance(value, int) and not isinstance(value, bool):
         return _masked_number(value, least=4 if name in OF_A_PERSON else 7)
     if not isinstance(value, str):
         return value
-    return last_three(value) if name in OF_A_PERSON and value else mask(value)
+    return last_three(value) if name in OF_A_PERSON and value else mask_message(value)
 
 
 def _masked_number(value: int, *, least: int) -> int:
@@ -163,6 +159,6 @@ def _zip_start(body: bytes) -> dict[str, Any]:
     extra = body[_ZIP_HEADER + name_size : _ZIP_HEADER + name_size + extra_size]
     return {
         "header": base64.b64encode(header).decode(),
-        "name": mask(name[:_ZIP_BYTES].decode("utf-8", "replace")),
+        "name": mask_message(name[:_ZIP_BYTES].decode("utf-8", "replace")),
         "extra": base64.b64encode(extra[:_ZIP_BYTES]).decode(),
     }
