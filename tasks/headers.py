@@ -14,9 +14,6 @@ from celery.exceptions import InvalidTaskError
 from celery.utils.time import maybe_iso8601
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-#: Longer ids and names come from no client of Celery.
-_MOST_CHARACTERS = 1024
-
 
 class Malformed(InvalidTaskError):
     """A task message that cannot be understood. The text names the field, never its value."""
@@ -32,7 +29,7 @@ def _instant(text: str) -> str:
     return text
 
 
-_Text = Annotated[str, Field(max_length=_MOST_CHARACTERS), AfterValidator(_whole)]
+_Text = Annotated[str, AfterValidator(_whole)]
 _Name = Annotated[_Text, Field(min_length=1)]
 _Instant = Annotated[_Text, AfterValidator(_instant)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
