@@ -13,9 +13,6 @@ from typing import Annotated, Any
 from celery.exceptions import InvalidTaskError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-#: Longer ids and names come from no client of Celery.
-_MOST_CHARACTERS = 1024
-
 
 class Malformed(InvalidTaskError):
     """A task message that cannot be understood. The text names the field, never its value."""
@@ -26,7 +23,7 @@ def _whole(text: str) -> str:
     return text
 
 
-_Text = Annotated[str, Field(max_length=_MOST_CHARACTERS), AfterValidator(_whole)]
+_Text = Annotated[str, AfterValidator(_whole)]
 _Name = Annotated[_Text, Field(min_length=1)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Count = Annotated[int, Field(ge=0, le=2**31)]

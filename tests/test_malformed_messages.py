@@ -80,6 +80,7 @@ def test_every_message_that_is_wrong_is_set_aside_once(
         assert worker.log().count("is set aside") == len(texts)
         kept = redis.hlen("earwitness.set_aside")
         assert kept == redis.zcard("earwitness.set_aside_index") == min(len(texts), MOST_KEPT)
+        assert 0 < redis.ttl("earwitness.set_aside") <= 7 * 86_400
         held = sum(len(one) for one in redis.hvals("earwitness.set_aside"))
         assert held <= MOST_KEPT * 50_000
 
@@ -120,7 +121,8 @@ def test_people_are_told_of_it_and_end_it(
 
 def test_what_is_told_to_all_workers_ends_none(calling: CallHouse, valkey: Valkey) -> None:
     """Commands of remote control and events that make no sense, and what is neither: the worker
-    drops them, still answers, and places the next call.
+    drops them, places the next call, still answers, and a second one that asks it at its start
+    becomes ready.
     """
     worker = calling.house.worker()
     with valkey.client() as redis:
@@ -134,6 +136,7 @@ def test_what_is_told_to_all_workers_ends_none(calling: CallHouse, valkey: Valke
         )
     (names,) = [{queue["name"] for queue in one} for one in queues.values()]
     assert {"earwitness", "earwitness.due", "earwitness.downloads"} <= names
+    calling.house.worker("second")
 
 
 def _broadcasts() -> Iterable[str | bytes]:

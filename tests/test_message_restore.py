@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from kombu import Connection
@@ -14,6 +15,7 @@ from worker.broker import keep_consuming
 from .certified_calls import CallHouse, call_house
 from .deployment import Deployment, eventually
 from .malformed import VALUES, arguments, message
+from .redis_page import PASSWORD, denied, make_users
 from .servers import Valkey
 from .simulators import Simulators
 
@@ -46,11 +48,11 @@ def honest(**properties: Any) -> dict[str, Any]:
     return made
 
 
-def held(redis: Any, content: Any, tag: str = "dead.1") -> None:
+def held(redis: Any, content: Any, tag: str = "dead.1", *, prefix: str = "") -> None:
     """As a worker leaves it that was killed a minute ago."""
     text = content if isinstance(content, bytes) else json.dumps(content)
-    redis.hset(HASH, tag, text)
-    redis.zadd(INDEX, {tag: redis.time()[0] - 60})
+    redis.hset(prefix + HASH, tag, text)
+    redis.zadd(prefix + INDEX, {tag: redis.time()[0] - 60})
 
 
 def nothing_held(redis: Any) -> bool:
@@ -168,3 +170,51 @@ def test_messages_of_one_name_are_two(calling: CallHouse, valkey: Valkey) -> Non
         calling.house.worker()
         eventually(lambda: calling.placed() == 2, what="one was lost")
         eventually(lambda: nothing_held(redis), what="one stayed in hand")
+
+
+def test_it_is_done_under_a_prefix_with_the_rights_of_the_page(
+    deploy: Deploy, simulators: Simulators, valkey: Valkey
+) -> None:
+    """A deployment with a prefix and the page's users restores and sets aside under its prefix, and
+    Valkey refuses it nothing.
+    """
+    make_users(valkey, "a:")
+    address = f"redis://earwitness:{quote(PASSWORD, safe='')}@127.0.0.1:{valkey.port}/0"
+    settings = {"REDIS_KEY_PREFIX": "a:", "REDIS_URL": address}
+    calling = call_house(deploy, simulators, settings=settings)
+    with valkey.client() as redis:
+        redis.set("a:earwitness.unacked_mutex", "killed")
+        held(redis, [honest(), "earwitness", "earwitness"], prefix="a:")
+        held(redis, b"nonsense", "dead.2", prefix="a:")
+        redis.lpush("a:earwitness", "nonsense")
+        calling.house.worker()
+        eventually(lambda: calling.placed() == 1, what="it did not come back")
+        eventually(lambda: redis.hlen("a:earwitness.set_aside") == 2, what="it was not set aside")
+        done = calling.house.run("messages", "--remove", "all")
+        assert done.stdout == "removed: 2\n", done.stderr
+        assert {key[:2] for key in redis.scan_iter()} == {b"a:"}
+    assert denied(valkey) == set()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+def test_a_worker_killed_with_a_message_and_the_mutex_in_hand(
+    deploy: Deploy, simulators: Simulators, valkey: Valkey
+) -> None:
+    """SIGKILL while the worker is alone with a call that was requested, and the mutex is its own:
+    the next worker has the message within its time, and knows better than to call again.
+    """
+    calling = call_house(deploy, simulators, timeout_seconds=60)
+    calling.platform.configure(answer_seconds=60)
+    first = calling.house.worker("first")
+    with valkey.client() as redis, calling.house.producer() as app:
+        calling.ask(app, "r1")
+        eventually(lambda: calling.placed() == 1, what="it was not requested")
+        assert redis.hlen(HASH) == 1
+        redis.set("earwitness.unacked_mutex", "first", ex=5)
+        first.kill()
+        second = calling.house.worker("second")
+        eventually(lambda: nothing_held(redis), within=60, what="it did not come back")
+        calling.in_state("r1", "needs_decision", within=60)
+    assert second.alive
+    assert calling.placed() == 1

@@ -1,4 +1,4 @@
-"""Messages that no producer of ours writes: each is dropped, and the worker goes on."""
+"""Messages that no producer of ours writes: none is done or repeated, and the worker goes on."""
 
 from __future__ import annotations
 

@@ -95,8 +95,6 @@ def parsed(item: bytes) -> dict[str, Any]:
     payload = json.loads(item.decode())
     if not isinstance(payload, dict):
         raise NoMessage("it is no JSON object")
-    if b"\\ud" in item.lower():
-        json.dumps(payload, ensure_ascii=False).encode()
     return payload
 
 

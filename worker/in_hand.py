@@ -30,15 +30,14 @@ from redis.exceptions import RedisError, ResponseError
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from tasks import measures
 
-from .envelope import Envelope, NoMessage, why
-from .set_aside import DEATHS, MOST_KEPT, SetAside
+from .envelope import Envelope, why
+from .redelivery import noted, parts, put_back
+from .set_aside import MOST_KEPT, SetAside
 
 _log = logging.getLogger(__name__)
 
 #: How long the difference between Redis' clock and the monotonic one of this host is believed.
 _CLOCK_SECONDS = 60.0
-#: A message that was in the hands of so many workers when they died is not given to another one.
-MOST_DEATHS = 5
 #: What is put back in one round of a worker.
 _MOST_A_ROUND = 500
 #: A dead worker's note that it was there is removed after this time.
@@ -81,7 +80,7 @@ class Unacknowledged(QoS):
         try:
             with self.pipe_or_acquire() as pipe:
                 pipe.zadd(self.unacked_index_key, since)
-                pipe.hset(self.unacked_key, delivery_tag, _noted(message)).execute()
+                pipe.hset(self.unacked_key, delivery_tag, noted(message)).execute()
         except ResponseError as error:
             # It has left the queue: a Redis without memory would lose one after the other.
             _log.warning("a message is in hand without a note of it in Redis (%s)", error)
@@ -227,29 +226,15 @@ class Unacknowledged(QoS):
             client.zrem(self.unacked_index_key, tag)
             return
         try:
-            queue, payload = self._as_put_back(held, died=died)
+            queue, payload = put_back(held, self._queues(), died=died)
+            priority = self.channel._get_message_priority(payload)  # noqa: SLF001
+            queue = self.channel._q_for_pri(queue, priority)  # noqa: SLF001
         except Exception as error:  # noqa: BLE001 - Redis is not asked here, so it is the message
-            self.move_aside(*_parts(held), why(error), tag=_text(tag), held=held)
+            self.move_aside(*parts(held), why(error), tag=_text(tag), held=held)
             return
         keys = [self._key(name) for name in (self.unacked_key, self.unacked_index_key, queue)]
         push = "LPUSH" if leftmost else "RPUSH"
         self._redis.register_script(_PUT_BACK)(keys, [tag, held, json.dumps(payload), push])
-
-    def _as_put_back(self, held: bytes, *, died: bool) -> tuple[str, dict[str, Any]]:
-        """The list that a message goes back to, and the message. Raises where it goes nowhere."""
-        payload, _, queue = json.loads(held)
-        if queue not in self._queues():
-            raise NoMessage("the queue that is noted with it is none of ours")
-        properties = payload["properties"]
-        deaths = _count(properties.get(DEATHS)) + died
-        if deaths >= MOST_DEATHS:
-            raise NoMessage(f"{deaths} workers ended while they had it in hand")
-        info = {**properties["delivery_info"], "redelivered": True}
-        payload["properties"] = {**properties, "delivery_info": info}
-        if deaths:
-            payload["properties"][DEATHS] = deaths
-        priority = self.channel._get_message_priority(payload)  # noqa: SLF001
-        return self.channel._q_for_pri(queue, priority), payload  # noqa: SLF001
 
     def _queues(self) -> set[str]:
         return {FRONT_DOOR, DUE, DOWNLOADS, *self.channel.active_queues}
@@ -264,27 +249,9 @@ class Unacknowledged(QoS):
             _log.info("a message whose connection is gone comes again (%s)", error)
 
 
-def _noted(message: Envelope) -> bytes:
-    """A message in hand as earlier versions and kombu read it: to no exchange, to this queue."""
-    return b"[" + message.item + b', "", ' + json.dumps(message.queue).encode() + b"]"
-
-
-def _parts(held: bytes) -> tuple[bytes, str]:
-    """The message of what was held and its queue, or all of it where it cannot be read."""
-    try:
-        payload, _, queue = json.loads(held)
-        return json.dumps(payload).encode(), queue if queue in measures.QUEUES else measures.OTHER
-    except Exception:  # noqa: BLE001 - all of it is kept for people to look at
-        return held, measures.OTHER
-
-
 def _holder(tag: Any) -> str:
     return _text(tag).partition(".")[0]
 
 
 def _text(tag: Any) -> str:
     return tag.decode(errors="surrogateescape") if isinstance(tag, bytes) else str(tag)
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and 0 <= value <= MOST_DEATHS else 0

@@ -59,6 +59,8 @@ local function forget(ids)
   end
 end
 forget(redis.call('ZRANGE', KEYS[1], 0, -tonumber(ARGV[3]) - 1))
+redis.call('EXPIRE', KEYS[1], ARGV[6])
+redis.call('EXPIRE', KEYS[2], ARGV[6])
 return 1
 """
 _FORGET = """
@@ -127,7 +129,7 @@ class SetAside:
         )
         in_hand = [self._key(name) for name in (UNACKED, UNACKED_INDEX)]
         moved = self._client.register_script(_SET_ASIDE)(
-            [*self._keys, *in_hand], [uuid.uuid4().hex, record, MOST_KEPT, tag, held]
+            [*self._keys, *in_hand], [uuid.uuid4().hex, record, MOST_KEPT, tag, held, KEPT_SECONDS]
         )
         return bool(moved)
 
@@ -148,14 +150,14 @@ class SetAside:
 
     def remove(self, kept_id: str) -> bool:
         """Remove one for good; whether it was there."""
-        return self._take_back(kept_id, "", b"")
+        return self._take_back(self._keys, kept_id, b"")
 
     def put_back(self, kept: Kept) -> bool:
         """Put a whole message back into its queue, as new; whether it was there."""
-        return self._take_back(kept.id, kept.queue, _as_new(kept.content))
+        keys = [*self._keys, self._key(kept.queue)]
+        return self._take_back(keys, kept.id, _as_new(kept.content))
 
-    def _take_back(self, kept_id: str, queue: str, item: bytes) -> bool:
-        keys = [*self._keys, self._key(queue)]
+    def _take_back(self, keys: list[str], kept_id: str, item: bytes) -> bool:
         return bool(self._client.register_script(_TAKE_BACK)(keys, [kept_id, item]))
 
     def _kept(self, member: Any, score: float) -> Kept | None:
@@ -191,7 +193,7 @@ def announce(client: Redis, prefix: str) -> None:
     kept = aside.kept()
     if kept:
         ledger().alerts.open(Alert(CAUSE, MESSAGE, EVERY_ACCOUNT, summary(kept)))
-        client.set(told, newest)
+        client.set(told, newest, ex=KEPT_SECONDS)
 
 
 def summary(kept: list[Kept]) -> str:
