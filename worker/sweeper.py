@@ -27,7 +27,7 @@ from tasks.redis_errors import BROKER_AWAY, is_away
 from tasks.resources import ledger, spool, stopping
 
 from .pulse import pulse
-from .queue_keys import queue_length
+from .queue_keys import QueueKeys
 from .start import claim_redis
 
 _log = logging.getLogger(__name__)
@@ -90,6 +90,7 @@ class Rounds:
 
     def __init__(self, app: Any, *, slots: int) -> None:
         self._app = app
+        self._keys = QueueKeys(app)
         self._identity = ledger().identity.identity()
         self._room = {
             FRONT_DOOR: 0,
@@ -131,7 +132,7 @@ class Rounds:
         refuses alone holds up no other.
         """
         try:
-            length = queue_length(self._app, queue)
+            length = self._keys.length(queue)
             for hint in self._hints(queue, room - length, is_empty=length == 0):
                 publish(hint)
         except BROKER_AWAY as error:
