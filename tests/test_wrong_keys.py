@@ -39,7 +39,9 @@ def test_a_queue_of_another_type_is_moved_aside(
         admin.sadd("earwitness", "x")
         admin.set("earwitness.due", "x")
         admin.hset("earwitness.downloads", "a", "b")
-        eventually(lambda: admin.exists("earwitness.misplaced.earwitness"), what="it stays")
+        eventually(
+            lambda: admin.exists("earwitness.misplaced.earwitness"), within=60, what="it stays"
+        )
         assert done(1)
         causes = {one["cause"] for one in house.ledger.alerts.all_open()}
         queues = ("earwitness", "earwitness.due", "earwitness.downloads")

@@ -5,6 +5,7 @@ queue, since all are asked for at once: so it is moved aside.
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from redis.exceptions import NoPermissionError, ResponseError
@@ -16,23 +17,40 @@ from tasks.resources import ledger
 
 _log = logging.getLogger(__name__)
 
+#: Somebody may be about to mend it by hand.
+_PATIENCE_SECONDS = 10.0
 #: What was moved aside is kept for so long.
 _KEPT_SECONDS = 7 * 86_400
 
 
-def queue_length(app: Any, queue: str) -> int:
-    """How many messages lie in a queue. Raises RedisError, OperationalError, LedgerAway."""
-    with app.connection_for_write() as connection:
-        channel = connection.default_channel
-        try:
-            return int(channel._size(queue))  # noqa: SLF001 - counts every priority
-        except ResponseError as error:
-            if not is_wrong_type(error):
-                raise
-        keys = [channel._q_for_pri(queue, step) for step in channel.priority_steps]  # noqa: SLF001
-        for key in keys:
-            _make_room(app.backend.client, key)
-        return int(channel._size(queue))  # noqa: SLF001
+class QueueKeys:
+    """The keys of our queues, as one worker's sweeper looks at them."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        #: Since when a queue's key has held another type, by the monotonic clock.
+        self._wrong_since: dict[str, float] = {}
+
+    def length(self, queue: str) -> int:
+        """How many messages lie in a queue. Raises RedisError, OperationalError, LedgerAway; also
+        where its key holds another type, until that has lasted so long that it is moved aside.
+        """
+        with self._app.connection_for_write() as connection:
+            channel = connection.default_channel
+            try:
+                length = int(channel._size(queue))  # noqa: SLF001 - counts every priority
+            except ResponseError as error:
+                if not (is_wrong_type(error) and self._has_lasted(queue)):
+                    raise
+                for step in channel.priority_steps:
+                    _make_room(self._app.backend.client, channel._q_for_pri(queue, step))  # noqa: SLF001
+                length = int(channel._size(queue))  # noqa: SLF001
+        self._wrong_since.pop(queue, None)
+        return length
+
+    def _has_lasted(self, queue: str) -> bool:
+        since = self._wrong_since.setdefault(queue, time.monotonic())
+        return time.monotonic() - since >= _PATIENCE_SECONDS
 
 
 def _make_room(client: Any, key: str) -> None:

@@ -30,7 +30,7 @@ from tasks.resources import ledger, spool, stopping
 
 from .presence import Presence
 from .pulse import pulse
-from .queue_keys import queue_length
+from .queue_keys import QueueKeys
 from .set_aside import announce
 from .start import claim_redis, comparison_owed, notice_older_ledger
 from .unknown_tasks import unknown
@@ -105,6 +105,7 @@ class Rounds:
     def __init__(self, app: Any, *, slots: int) -> None:
         self._app = app
         self._watch = Watch()
+        self._keys = QueueKeys(app)
         self._identity = ledger().identity.identity()
         self._room = {
             FRONT_DOOR: 0,
@@ -159,7 +160,7 @@ class Rounds:
         refuses alone holds up no other.
         """
         try:
-            length = queue_length(self._app, queue)
+            length = self._keys.length(queue)
             for hint in self._hints(queue, room - length, is_empty=length == 0):
                 publish(hint)
         except BROKER_AWAY as error:
