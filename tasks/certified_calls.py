@@ -131,10 +131,12 @@ def request_call(attempt: Attempt) -> Job:
     except NotPossible as error:
         raise errors.Cancelled(str(error)) from None
     except _Unsent as error:
-        seconds = error.seconds
-        if seconds is None:
-            seconds = attempt.patience("busy", first_seconds=_BUSY_SECONDS)
-        return _taken_back(attempt, str(error), seconds)
+        if error.seconds is not None:
+            return _taken_back(attempt, str(error), error.seconds)
+        seconds = attempt.patience("busy", first_seconds=_BUSY_SECONDS)
+        return _taken_back(
+            attempt, f"{error}; nothing was sent, and the call is tried again", seconds
+        )
     except provider.ProviderError as error:
         _let_rest(account, error)
         return _stored(attempt, _refused(error, account))
@@ -146,7 +148,7 @@ def _take_turn(account: GsmblockchainAccount) -> None:
     try:
         take_turn(account, _Unsent)
     except LedgerAway as error:
-        raise _Unsent(_tried_again(str(error))) from None
+        raise _Unsent(str(error)) from None
 
 
 def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
@@ -158,11 +160,9 @@ def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
         try:
             ledger().calls.send(attempt.lease, _cap(account))
         except (LedgerAway, LeaseLost) as error:
-            raise _Unsent(_tried_again(str(error))) from None
+            raise _Unsent(str(error)) from None
         if time.monotonic() - begun > MOST_COMMIT_SECONDS:
-            raise _Unsent(
-                _tried_again("the ledger took too long to confirm that the call may be sent")
-            )
+            raise _Unsent("the ledger took too long to confirm that it may be sent")
 
     return Gsmblockchain(account).call(
         country=country,
@@ -221,15 +221,13 @@ def _accepted(placed: Placed, account: GsmblockchainAccount) -> Outcome:
     )
 
 
-def _tried_again(why: str) -> str:
-    return f"nothing was sent, and the call is tried again: {why}"
-
-
-def _unsent(why: str) -> Outcome:
-    """How a call ends of which its sender knows too late that nothing left."""
+def _unsent() -> Outcome:
+    """How a call ends of which its sender can say only after it was taken for dead that nothing
+    left: whoever asked was told of a decision, and may have called under another id.
+    """
     failure = errors.Unreachable(
-        f"not done: nothing was sent, and it is not tried again, since the call was said to need a "
-        f"decision meanwhile ({why}); to call, send a new request id"
+        "not done: its worker stood still before anything was sent, and has said so only now; it "
+        "is not tried again; to call, send a new request id"
     )
     return Outcome(states.FAILED, UNSENT, str(failure), errors.stored(failure))
 
@@ -284,7 +282,7 @@ def _taken_back(attempt: Attempt, reason: str, seconds: float) -> Job:
             reason,
             seconds=seconds,
             work=attempt.job.work,
-            unsent=_unsent(reason),
+            unsent=_unsent(),
             own_task=attempt.task_id,
         ),
     )

@@ -145,6 +145,28 @@ def test_a_sender_that_dies_before_it_can_take_its_call_back(
 
 
 @on_postgres
+def test_a_sender_that_was_taken_for_dead_before_it_could(
+    deploy: Deploy, simulators: Simulators, postgres: Postgres, ledger_url: str
+) -> None:
+    """It sleeps until the call needs a decision, and wakes up knowing that nothing left: the call
+    ends as not sent, and nothing tries it again, since its caller was told of a decision.
+    """
+    with at_the_gate(deploy, simulators, ledger_url, lease=4) as (calling, held):
+        first = calling.house.processes[0]
+        with unconfirmed(postgres):
+            held.open()
+            eventually(lambda: waits_for_its_commit(postgres))
+            first.signal_group(signal.SIGSTOP)
+        calling.house.worker("second")
+        calling.in_state("r1", states.NEEDS_DECISION, within=60)
+        first.signal_group(signal.SIGCONT)
+        job = calling.in_state("r1", states.FAILED, within=60)
+        assert str(job.reason).startswith("not done: its worker stood still")
+        assert path(calling)[-2:] == [("sending", "needs_decision"), ("needs_decision", "failed")]
+    assert calling.placed() == 0
+
+
+@on_postgres
 def test_the_database_is_frozen(
     deploy: Deploy, simulators: Simulators, postgres: Postgres, ledger_url: str
 ) -> None:

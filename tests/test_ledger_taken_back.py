@@ -41,7 +41,7 @@ from .ledgers import NOTIFY, QUEUE, answer_lost, at_once, commit_lost, pass_time
 
 OpenLedger = Callable[..., Ledger]
 
-WHY = "nothing was sent, and the call is tried again: the ledger took too long"
+WHY = "the ledger took too long; nothing was sent, and the call is tried again"
 HELD = {"running": begun, "sending": sending}
 
 
