@@ -113,6 +113,9 @@ def _totals(ledger: Ledger) -> list[str]:
     for owed in ledger.obligations.waiting():
         why = f", latest reason: {owed['reason']}" if owed["reason"] else ""
         lines.append(f"owed: {owed['count']} {owed['kind']} since {iso(owed['oldest'])}{why}")
+    damaged = ledger.archived.damaged()
+    if damaged:
+        lines.append(f"damaged days: {len(damaged)}; see: python -m worker coverage")
     alerts = ledger.alerts.all_open()
     if alerts:
         since = iso(alerts[0]["opened_at"])
