@@ -47,11 +47,13 @@ def make_folder(folder: Path, below: Path | None = None) -> None:
 
 
 @contextmanager
-def full_disk(path: str, meaning: str) -> Iterator[None]:
-    """Turn the system's "no space left" and "quota exceeded" into NoSpace(path, meaning)."""
+def full_disk(path: str, meaning: str, kind: type[NoSpace] = NoSpace) -> Iterator[None]:
+    """Turn the system's "no space left" and "quota exceeded" into NoSpace(path, meaning), or into
+    another ``kind`` of it.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise NoSpace(path, meaning) from error
+            raise kind(path, meaning) from error
         raise

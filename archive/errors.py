@@ -42,6 +42,10 @@ class NoSpace(ArchiveError):
     """The disk is full, or would be fuller than its reserve allows."""
 
 
+class ArchiveFull(NoSpace):
+    """The archive's own disk is full, or its quota used up."""
+
+
 class StoreAway(Exception):
     """The storage of the archive does not answer as it should: to be tried again later.
 

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from .errors import Missing, NoSpace, StoreAway, Unwritable
-from .store import Store
+from .errors import ArchiveFull, Missing, StoreAway, Unwritable
+from .store import FULL, Store
 from .stored import LARGEST_READ, Stored
 
 Listed = TypeVar("Listed")
@@ -144,15 +144,15 @@ class Guarded:
 
 
 def refusal(address: str, path: str, error: OSError) -> Exception:
-    """What the operating system refused, in the archive's own words: NoSpace, Unwritable or, for
-    what may pass by itself, StoreAway. The place ends with a slash where a folder should be.
+    """What the operating system refused, in the archive's own words: ArchiveFull, Unwritable, or
+    StoreAway for what may pass by itself. The place ends with a slash where a folder should be.
     """
     place = _nearest(Path(error.filename2 or error.filename or Path(address) / path))
     if error.errno == errno.ENOTDIR:
         place += "/"
     why = error.strerror or os.strerror(error.errno or errno.EIO)
     if error.errno in _FULL:
-        return NoSpace(path, "the archive's disk is full; nothing was stored; make room")
+        return ArchiveFull(path, FULL)
     if error.errno in _REFUSED:
         return Unwritable(
             address,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .durability import flush_folder, full_disk, make_folder
-from .errors import Dangerous, Missing
+from .errors import ArchiveFull, Dangerous, Missing
 from .object_store import ObjectStore
 from .stored import (
     INCOMING,
@@ -39,6 +39,8 @@ from .walk import walk
 __all__ = ["INCOMING", "PIECE", "DirectoryStore", "Store", "Stored", "open_store"]
 
 ABANDONED_AFTER_SECONDS = 24 * 3600
+#: What it means that the disk takes no more.
+FULL = "the archive's disk is full; nothing was stored; make room"
 
 _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 
@@ -209,7 +211,7 @@ class DirectoryStore:
         incoming = self.root / INCOMING
         temporary = incoming / f"{int(time.time())}-{secrets.token_hex(16)}"
         try:
-            with full_disk(path, "the archive's disk is full; nothing was stored; make room"):
+            with full_disk(path, FULL, ArchiveFull):
                 make_folder(incoming, None if self._begins else self.root)
                 _remove_abandoned(incoming)
                 yield temporary

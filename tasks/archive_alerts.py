@@ -7,8 +7,10 @@ import os
 import shutil
 from pathlib import Path
 
-from archive.errors import ArchiveError, NoSpace, StoreAway, StoreRefused, Unwritable, Vanished
+from archive.errors import ArchiveError, ArchiveFull, StoreAway, StoreRefused, Unwritable, Vanished
+from archive.guarded import refusal
 from archive.store import Store
+from config.settings import settings
 from ledger.alerts import ARCHIVE, EVERY_ACCOUNT, Alert
 from ledger.errors import LedgerError
 
@@ -23,18 +25,30 @@ FULL = f"{ARCHIVE}:full"
 #: A place refuses to be written to, whose name follows.
 REFUSED = f"{ARCHIVE}:refused:"
 _JOBS_WAIT = "jobs that need it wait and go on by themselves; certified calls are placed meanwhile"
-#: A disk with less free is still called full.
-_ROOM_BYTES = 1_048_576
+#: A disk with less free is still called full: this, or a twentieth of it.
+_ROOM_BYTES = 64 * 1_048_576
 
 
 def refused(error: BaseException) -> None:
     """Tell people of an error of the archive that somebody has to mend; of no other."""
     found = _alert(error)
     if found is not None:
-        try:
-            ledger().alerts.open(found)
-        except LedgerError as failure:
-            _log.warning("an alert is told of later (%s): %s", found.message, failure)
+        _open(found)
+
+
+def _open(found: Alert) -> None:
+    try:
+        ledger().alerts.open(found)
+    except LedgerError as failure:
+        _log.warning("an alert is told of later (%s): %s", found.message, failure)
+
+
+def spool_refused(error: OSError) -> None:
+    """Tell people that the spool, or another folder of ours, refuses what it must take."""
+    found = refusal(str(settings().spool_dir), "", error)
+    if isinstance(found, Unwritable):
+        message = f"{found.place} refuses to be used ({error.strerror}); {_JOBS_WAIT}"
+        _open(Alert(f"{REFUSED}{found.place}", ARCHIVE, EVERY_ACCOUNT, message))
 
 
 def vanished(error: StoreAway) -> Alert:
@@ -56,7 +70,7 @@ def close_mended(store: Store) -> None:
 def _alert(error: BaseException) -> Alert | None:
     if isinstance(error, Vanished):
         return vanished(error)
-    if isinstance(error, NoSpace):
+    if isinstance(error, ArchiveFull):
         return Alert(FULL, ARCHIVE, EVERY_ACCOUNT, f"{error}; {_JOBS_WAIT}")
     if isinstance(error, Unwritable):
         return Alert(f"{REFUSED}{error.place}", ARCHIVE, EVERY_ACCOUNT, f"{error}; {_JOBS_WAIT}")
@@ -83,8 +97,10 @@ def _takes_files(place: str, store: Store) -> bool:
 def _has_room(store: Store) -> bool:
     """Whether the archive takes a file again, and its disk has some room."""
     try:
-        if "://" not in store.address and shutil.disk_usage(store.address).free < _ROOM_BYTES:
-            return False
+        if "://" not in store.address:
+            disk = shutil.disk_usage(store.address)
+            if disk.free < min(_ROOM_BYTES, disk.total // 20):
+                return False
         return store.gives_names_once()
     except (ArchiveError, StoreAway, OSError):
         return False

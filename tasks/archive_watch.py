@@ -21,6 +21,8 @@ _log = logging.getLogger(__name__)
 
 #: Archive and ledger are compared file by file once a day, by one worker.
 _DAILY_SECONDS = 86_400.0
+#: How often a process asks whether it is its turn.
+_ASKED_SECONDS = 3_600.0
 #: Where something is gone, so many times in a row is not waited for a day: ten minutes by default.
 _SOON_ROUNDS = 120
 #: A bucket is asked in one round of so many.
@@ -90,8 +92,10 @@ class Watch:
             return True
         if number % _SOON_ROUNDS == 0 and _is_lacking():
             return True
-        since = time.monotonic() - self._compared_at
-        return since > _DAILY_SECONDS / 24 and ledger().archived.take_turn(_DAILY_SECONDS)
+        if time.monotonic() - self._compared_at < _ASKED_SECONDS:
+            return False
+        self._compared_at = time.monotonic()
+        return ledger().archived.take_turn(_DAILY_SECONDS)
 
     def _compare(self) -> None:
         self._compared_at = time.monotonic()

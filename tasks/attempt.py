@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archive.errors import StoreAway
-from archive.guarded import refusal
 from config.masking import masked_error
 from config.settings import settings
 from ledger import states
@@ -164,9 +163,9 @@ def _tried(attempt: Attempt, run: Run) -> Ended | Parts | Job:
         if error.filename is None:
             raise
         # A folder of ours, such as the spool's: the archive says its own errors.
-        found = refusal(str(settings().spool_dir), "", error)
-        archive_alerts.refused(found)
-        raise Wait(f"the disk: {found}", attempt.patience("storage")) from None
+        archive_alerts.spool_refused(error)
+        reason = f"{error.filename}: {error.strerror or type(error).__name__}; it is tried again"
+        raise Wait(reason, attempt.patience("storage")) from None
 
 
 def _postponed(attempt: Attempt, wait: Wait) -> Job:

@@ -14,6 +14,7 @@ from config.settings import load
 from worker.commands import examined_files
 from worker.commands.findings import Finding
 
+from .archives import full_archive
 from .deployment import Deployment, account_toml
 from .servers import Valkey
 from .simulators import Simulators
@@ -49,6 +50,20 @@ def test_what_a_worker_and_a_command_write_is_not_for_others(house: Deployment) 
     house.worker().stop()
     made = {path for path in house.folder.rglob("*") if path.suffix not in (".log", ".toml")}
     assert house.archive / "ledger.json" in made - made_by_hand
+    assert {str(path) for path in made if others(path)} == set()
+
+
+def test_what_commands_take_out_of_an_archive_is_not_for_others(house: Deployment) -> None:
+    """A recording that is extracted, with its line and its manifest, and the folder it lies in; a
+    ledger that is rebuilt.
+    """
+    archive = full_archive(house.folder / "builder").root
+    case = house.folder / "case"
+    asked = ("101", "--account", "india", "--archive", str(archive), "--to", str(case))
+    assert house.run("extract", *asked).returncode == 0
+    assert house.run("quarantine").returncode == 0
+    made = [case, *case.iterdir(), *house.folder.glob("ledger.sqlite3*")]
+    assert len(made) > 4
     assert {str(path) for path in made if others(path)} == set()
 
 

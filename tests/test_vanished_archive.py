@@ -55,6 +55,8 @@ def test_a_folder_moved_under_a_worker_is_not_made_anew(
         # A mount point without its disk.
         vouched.root.mkdir()
         assert "is not there" in vouched.refused("mount-point")
+        assert vouched.doctor()
+        assert house.run("verify").returncode == house.run("archive").returncode == 1
         assert list(vouched.root.iterdir()) == []
         vouched.root.rmdir()
 

@@ -35,6 +35,7 @@ def _private(settings: Settings) -> Iterator[Path]:
     if "://" not in settings.archive_url:
         yield Path(settings.archive_url)
     yield settings.spool_dir
+    yield ROOT / "backup"  # as docs/restore.md has it
 
 
 def _is_open(path: Path) -> bool:

@@ -167,7 +167,8 @@ def _written_once(store: Store) -> Iterator[Finding]:
 
 def _linked(file: Path, archive_root: Path | None) -> Iterator[Finding]:
     """Link a file of the spool into the archive, as every download is."""
-    if archive_root is None or not archive_root.is_dir():
+    # In an empty place nothing is made: it may be a mount point without its disk.
+    if archive_root is None or not archive_root.is_dir() or not any(archive_root.iterdir()):
         return
     try:
         with _trial(archive_root) as folder:

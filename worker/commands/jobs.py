@@ -119,6 +119,9 @@ def _totals(ledger: Ledger) -> list[str]:
             f"given up: {given_up['count']} notify, the last at {given_up['last']}, "
             f"reason: {given_up['reason']}"
         )
+    damaged = ledger.archived.damaged()
+    if damaged:
+        lines.append(f"damaged days: {len(damaged)}; see: python -m worker coverage")
     alerts = ledger.alerts.all_open()
     if alerts:
         since = iso(alerts[0]["opened_at"])
