@@ -74,6 +74,7 @@ def long_line(store: DirectoryStore) -> None:
 
 
 def resum(store: DirectoryStore) -> None:
+    """Give the manifest the sum that its list has, and the chain the manifest's."""
     content = json.loads(store.read(MANIFEST))
     stored = store.checksum(LIST)
     content["recordings"].update(bytes=stored.bytes, sha256=stored.sha256)
@@ -107,6 +108,7 @@ DIGITS = b"9" * 6000
 
 
 def put(store: DirectoryStore, path: str, data: bytes) -> None:
+    """Write a file past the store."""
     target = store.root / path
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(data)
