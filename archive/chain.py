@@ -42,8 +42,8 @@ def append(store: Store, account: str, entries: Sequence[Entry]) -> Head:
     left out, so that it may be asked twice. The head afterwards.
 
     A damaged entry does not keep new files from being put under the chain: it is `verify` that
-    speaks of it. Raises NoSpace; Damaged where a forged entry has the last number that there is;
-    ValueError where there is neither an entry nor a chain.
+    speaks of it. Raises NoSpace; Damaged where a forged entry has the last number that there is, or
+    something else the next entry's name; ValueError where there is neither an entry nor a chain.
     """
     while True:
         current = head(store, account)
@@ -69,8 +69,21 @@ def append(store: Store, account: str, entries: Sequence[Entry]) -> Head:
         try:
             stored = store.create(layout.chain_path(account, number), data)
         except FileExistsError:
+            _refuse_no_entry(store, account, number)
             continue
         return Head(account, number, stored.sha256)
+
+
+def _refuse_no_entry(store: Store, account: str, number: int) -> None:
+    """Raise Damaged where what has the next entry's name is none, such as a folder: it would be in
+    the way for ever.
+    """
+    if number > max(numbers(store, account), default=0):
+        raise Damaged(
+            layout.chain_path(account, number),
+            "is no entry, but has the name of the next one, so nothing can be put under the chain; "
+            "run verify, and move it out of the archive",
+        )
 
 
 def serialised(content: dict[str, Any]) -> bytes:

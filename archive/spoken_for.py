@@ -17,6 +17,7 @@ class SpokenFor:
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.execute("PRAGMA journal_mode=OFF")
         self._db.execute("CREATE TABLE ids (id BLOB PRIMARY KEY, list INTEGER) WITHOUT ROWID")
+        self._db.execute("BEGIN")
 
     def __enter__(self) -> Self:
         return self
@@ -36,8 +37,8 @@ class SpokenFor:
     def note(self, recording_id: str) -> bool:
         """Note that the list speaks for a recording; return whether an earlier one did."""
         key = recording_id.encode("utf-8", "surrogatepass")
-        self._db.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", (key, self._list))
-        return self.__contains__(recording_id)
+        noted = self._db.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", (key, self._list))
+        return noted.rowcount == 0 and recording_id in self
 
     def __contains__(self, recording_id: str) -> bool:
         """Whether an earlier list speaks for a recording."""

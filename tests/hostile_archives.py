@@ -74,7 +74,7 @@ def long_line(store: DirectoryStore) -> None:
 
 
 def resum(store: DirectoryStore) -> None:
-    """Give the manifest the sum that its list has now, and the chain the manifest's."""
+    """Give the manifest the sum that its list has, and the chain the manifest's."""
     content = json.loads(store.read(MANIFEST))
     stored = store.checksum(LIST)
     content["recordings"].update(bytes=stored.bytes, sha256=stored.sha256)

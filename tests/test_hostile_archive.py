@@ -207,6 +207,13 @@ def test_a_chain_without_room_says_so(store: DirectoryStore) -> None:
         chain.append(store, "india", [{"path": "india/x", "sha256": "a" * 64}])
 
 
+def test_what_has_the_name_of_the_next_entry_is_named(store: DirectoryStore) -> None:
+    """A folder in its place: an error for a person, and no endless try."""
+    (store.root / "india/chain/00000002.json").mkdir()
+    with pytest.raises(Damaged, match="00000002"):
+        chain.append(store, "india", [{"path": "india/x", "sha256": "a" * 64}])
+
+
 def test_a_recording_that_is_not_what_it_was_stays_json(tmp_path: Path) -> None:
     """A number that JSON cannot say, should a provider send one, is kept as a text."""
     builder = Builder(tmp_path)

@@ -134,6 +134,19 @@ def test_a_recording_missing_in_one_export_is_found_in_another(builder: Builder)
     assert hit.line["caller_id"] == recording(9)["caller_id"]
 
 
+def test_what_can_not_be_read_hides_nothing_else(builder: Builder) -> None:
+    """Every other recording is given first, and then the file is named."""
+    part = zipped([("730048.1.mp3", audio(1))])
+    written = builder.export("india", "day", [recording(1)], {"p": part})
+    builder.export("india_two", "day", [recording(2)], {"p": zipped([])})
+    overwrite(builder.store, written["recordings"]["path"], b'{"id": "1", ')
+
+    hits, damage = search.found(builder.store)
+    assert ids(hits) == ["2"]
+    assert isinstance(damage, Damaged)
+    assert "recordings.jsonl" in str(damage)
+
+
 def test_a_list_that_can_not_be_read_is_named(builder: Builder) -> None:
     """A search never passes over damage in silence."""
     written = builder.export("india", "day", [recording(1)], {"p": zipped([])})
@@ -199,6 +212,46 @@ def test_a_single_recording_comes_with_its_metadata(store: Store, tmp_path: Path
     assert (tmp_path / "301.mp3").read_bytes() == audio(301)
     metadata = layout.recording_json_path("india", DAY, "301")
     assert (tmp_path / "301.json").read_bytes() == store.read(metadata)
+
+
+def test_several_recordings_come_into_one_folder(store: Store, tmp_path: Path) -> None:
+    """Of one export and of several: each with what proves it. A manifest that is there already is
+    not written again, another one gets the recording's name; and to extract one again changes
+    nothing.
+    """
+    first = search.extract(store, "102", tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in first}
+    same = search.extract(store, "103", tmp_path)
+    single = search.extract(store, "301", tmp_path)
+    other = search.extract(store, "201", tmp_path)
+    again = search.extract(store, "202", tmp_path)
+
+    assert same == [tmp_path / name for name in ("103.mp3", "103.json", "manifest.json")]
+    assert single == [tmp_path / name for name in ("301.mp3", "301.json")]
+    assert other == [tmp_path / name for name in ("201.mp3", "201.json", "201~manifest.json")]
+    assert again == [tmp_path / name for name in ("202.mp3", "202.json", "202~manifest.json")]
+    for recording_id, manifest in (("103", "manifest.json"), ("201", "201~manifest.json")):
+        (hit,) = search.find(store, recording_id=recording_id)
+        assert (tmp_path / manifest).read_bytes() == store.read(hit.source)
+        assert (tmp_path / f"{recording_id}.mp3").read_bytes() == audio(int(recording_id))
+    assert search.extract(store, "102", tmp_path) == first
+    assert {path: path.stat().st_mtime_ns for path in first} == before
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_recording_of_the_same_id_in_another_account_is_not_mixed_up(
+    builder: Builder, tmp_path: Path
+) -> None:
+    """It is refused in a folder that holds the other one, which stays."""
+    for account in ("india", "india_two"):
+        builder.single(account, recording(5))
+    written = search.extract(builder.store, "5", tmp_path / "to", account="india")
+    before = [path.read_bytes() for path in written]
+
+    with pytest.raises(FileExistsError, match=r"5\.json"):
+        search.extract(builder.store, "5", tmp_path / "to", account="india_two")
+    assert [path.read_bytes() for path in written] == before
+    assert sorted((tmp_path / "to").iterdir()) == sorted(written)
 
 
 @pytest.mark.parametrize("present", ["102.mp3", "102.wav", "102.json", "manifest.json"])
