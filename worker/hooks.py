@@ -43,6 +43,8 @@ MOST_BYTES = 64 << 10
 _MOST_DROPPED = 256 << 10
 _BODY_SECONDS = 10.0
 _STOP_SECONDS = 10.0
+#: Behind a queue that is full, a sender would wait for seconds though there is room.
+_BACKLOG = 4096
 #: The states that end a call (providers.md 2.4): there is nothing left to record.
 _ENDED = frozenset({"completed", "cancelled", "busy", "error"})
 
@@ -254,7 +256,7 @@ async def serve(bind_to: str, started: Callable[[int], Any]) -> None:
     host, _, port = bind_to.rpartition(":")
     receiver = Receiver(ArmedInstructions(), Deliveries(settings().spool_dir / "hooks"))
     receiver.idle.set()
-    sockets = bind_sockets(int(port), host.strip("[]"))
+    sockets = bind_sockets(int(port), host.strip("[]"), backlog=_BACKLOG)
     receiver.deliveries.start()
     receiver.armed.start()
     server = Server(
