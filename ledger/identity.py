@@ -11,11 +11,14 @@ from . import quarantine
 from .database import Database, now
 from .errors import Foreign, SchemaMismatch
 from .schema import jobs, ledger
+from .transitions import audited
 
 #: Each begins with its version: every start asks for the newest, and needs no Alembic for it.
 _MIGRATIONS = Path(__file__).parent / "migrations/versions"
 #: Any number, the same in every process: two that migrate at once take turns.
 _MIGRATION_LOCK = 7_204_811
+#: The word under which the audit of the ledger itself has it.
+_REVEALED = "revealed"
 #: Where Alembic notes the version.
 _NOTED = Table("alembic_version", MetaData(), Column("version_num", String(32)))
 
@@ -110,6 +113,14 @@ class Identity:
         under the ledger's identity with who and why.
         """
         self._database.write(lambda connection: quarantine.begin(connection, by=by, why=note))
+
+    def revealed(self, *, by: str, why: str) -> None:
+        """Note under the ledger's identity that somebody was shown people's data, and which."""
+        identity = self.prepare()
+        change = (None, _REVEALED)
+        self._database.write(
+            lambda connection: audited(connection, identity, change, by=by, why=why)
+        )
 
     def lift(self, *, by: str, note: str) -> None:
         """End the quarantine, audited under the ledger's identity with who and why. What needs a

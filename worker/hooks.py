@@ -15,7 +15,6 @@ import logging
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from tornado.http1connection import HTTP1Connection
@@ -24,6 +23,7 @@ from tornado.web import Application, RequestHandler, stream_request_body
 
 from config.accounts import OzekiAccount
 from config.logging import bind
+from config.masking import mask_foreign
 from config.settings import settings
 from ledger.instructions import Instruction
 from providers import ozml
@@ -31,7 +31,7 @@ from providers.ozeki_notifications import Notification, Unreadable, notification
 from tasks.ozeki_documents import document, told_to
 
 from .armed import ArmedInstructions
-from .connections import Server
+from .connections import Address, Server, address_of
 from .deliveries import Deliveries, Full
 from .listening import listening
 from .receiver import Receiver
@@ -44,6 +44,8 @@ MOST_BYTES = 64 << 10
 _MOST_DROPPED = 256 << 10
 _BODY_SECONDS = 10.0
 _STOP_SECONDS = 10.0
+#: Behind a queue that is full, a sender would wait for seconds though there is room.
+_BACKLOG = 4096
 #: The states that end a call (providers.md 2.4): there is nothing left to record.
 _ENDED = frozenset({"completed", "cancelled", "busy", "error"})
 
@@ -129,10 +131,8 @@ class Refusing(RequestHandler):
         account = settings().accounts.get(alias)
         if not isinstance(account, OzekiAccount):
             return False
-        address = ip_address(str(self.request.remote_ip))
-        if isinstance(address, IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
-        if any(address in network for network in account.allowed_networks):
+        address = address_of(self.request.remote_ip)
+        if address is not None and _is_in(address, account):
             return True
         _log.warning("%s: refused, %s is in none of its allowed_networks", alias, address)
         return False
@@ -145,6 +145,16 @@ class Refusing(RequestHandler):
             _log.warning("%s: not understood: %s", self.path_args[0], error)
             self.set_status(400)
             return None
+
+
+def _is_in(address: Address, account: OzekiAccount) -> bool:
+    return any(address in network for network in account.allowed_networks)
+
+
+def _is_allowed(address: Address) -> bool:
+    """Whether some account's telephone system may notify from there."""
+    accounts = settings().accounts.values()
+    return any(isinstance(one, OzekiAccount) and _is_in(address, one) for one in accounts)
 
 
 class Health(RequestHandler):
@@ -188,7 +198,8 @@ class Notify(Refusing):
         except (OSError, Full) as error:
             _log.error("job %s: not answered, it could not be noted: %s", given.job_id, error)
             return ozml.empty()
-        _log.info("job %s: %s is answered with its document", given.job_id, told.name)
+        name = mask_foreign(told.name)
+        _log.info("job %s: %s is answered with its document", given.job_id, name)
         return document(given.control, given.parameters, told_to(given))
 
 
@@ -206,7 +217,8 @@ class Completed(Refusing):
         if told is None:
             return
         if told.name != "RecordCompleted" or told.record_url is None:
-            _log.warning("%s: %s without RecordURL ends no recording", alias, told.name[:40])
+            name = mask_foreign(told.name[:40])
+            _log.warning("%s: %s without RecordURL ends no recording", alias, name)
         elif not await self._kept(alias, token, told.record_url):
             self.set_status(503)
             return
@@ -246,7 +258,7 @@ async def serve(bind_to: str, started: Callable[[int], Any]) -> None:
     receiver = Receiver(ArmedInstructions(), Deliveries(settings().spool_dir / "hooks"))
     receiver.idle.set()
     with listening("the receiver of notifications", bind_to, "EARWITNESS_HOOKS_BIND"):
-        sockets = bind_sockets(int(port), host.strip("[]"))
+        sockets = bind_sockets(int(port), host.strip("[]"), backlog=_BACKLOG)
     receiver.deliveries.start()
     receiver.armed.start()
     server = Server(
@@ -259,6 +271,7 @@ async def serve(bind_to: str, started: Callable[[int], Any]) -> None:
         body_timeout=_BODY_SECONDS,
         idle_connection_timeout=30,
     )
+    server.is_allowed = _is_allowed
     server.add_sockets(sockets)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import date
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from archive.store import DirectoryStore, Store, open_store
 
 from .display import console, print_json, print_lines, print_table
 from .options import ARCHIVE, DAY, archive, as_json, in_order, one_account
+from .personal import masked_line
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -92,34 +92,27 @@ def verify(
 @one_account
 @click.option("--call-id", metavar="ID")
 @click.option("--number", metavar="N", help="Of either party; its last digits are enough.")
-@click.option("--recording", metavar="ID")
-@click.option("--from", "first", type=DAY, help="The first local day of its start.")
-@click.option("--to", "last", type=DAY, help="The last one, included.")
+@click.option("--recording", "recording_id", metavar="ID")
+@click.option("--from", "start", type=DAY, help="The first local day of its start.")
+@click.option("--to", "end", type=DAY, help="The last one, included.")
+@click.option("--reveal", is_flag=True, help="Show personal data in clear; this is noted.")
 @archive
 @as_json
-def find(
-    account: str | None,
-    call_id: str | None,
-    number: str | None,
-    recording: str | None,
-    first: date | None,
-    last: date | None,
-    archive: Store | None,
-    as_json: bool,
-) -> int:
-    """Find recordings in the archive. The status is 1 where there are none."""
-    in_order(first, last)
+def find(archive: Store | None, reveal: bool, as_json: bool, **asked: Any) -> int:
+    """Find recordings in the archive. The status is 1 where there are none.
+
+    Numbers show their last three digits, and names nothing. What --reveal shows is noted in the
+    ledger; an archive that is named by --archive has none at hand, so it is shown all the same, and
+    nothing is noted.
+    """
+    in_order(asked["start"], asked["end"])
     store = _at_hand(archive)
     with _understood():
-        hits, damage = search.found(
-            store,
-            account=account,
-            call_id=call_id,
-            number=number,
-            recording_id=recording,
-            start=first,
-            end=last,
-        )
+        hits, damage = search.found(store, **asked)
+    if not reveal:
+        hits = [replace(hit, line=masked_line(hit.line)) for hit in hits]
+    elif hits:
+        _note_revealed(archive, len(hits))
     if as_json:
         print_json([asdict(hit) for hit in hits])
     elif hits:
@@ -181,6 +174,17 @@ def _vouched_problems(
         return [], [Problem(".", f"was not compared with the ledger: {error}")]
     found = (path for path in gone if path not in known)
     return [Problem(path, "is gone: the ledger has archived it") for path in found], []
+
+
+def _note_revealed(named: Store | None, count: int) -> None:
+    """Note in the ledger that people's data was shown, before it is."""
+    if named is not None:
+        click.echo("shown in clear; with --archive it is noted in no ledger", err=True)
+        return
+    from .deployment import opened, operator  # noqa: PLC0415 - an archive alone needs no ledger
+
+    ledger = opened()
+    ledger.identity.revealed(by=operator(), why=f"find showed {count} recordings in clear")
 
 
 @contextmanager

@@ -19,12 +19,21 @@ OF_A_PERSON = {
     "phone",
     "platform_phone",
 }
+#: Of a recording: no person can be told by these.
+_OF_A_RECORDING = ("id", "call_id", "start", "end", "path", "bytes", "sha256", "missing")
 _IN_NUMBERS = set("0123456789+-. ()")
 
 
 def masked(value: Any) -> Any:
     """Parameters of a task, or fields of a recording, as anybody may see them."""
     return mask_tree(value, _masked, whole=OF_A_PERSON)
+
+
+def masked_line(line: dict[str, Any]) -> dict[str, Any]:
+    """A recording of the archive as anybody may see it. What says which one it is, when it was and
+    where it lies stays; the name of its file at the provider may hold a number.
+    """
+    return {**masked(line), **{name: line[name] for name in _OF_A_RECORDING if name in line}}
 
 
 def _masked(name: str, value: Any) -> Any:
