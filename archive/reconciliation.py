@@ -270,7 +270,7 @@ class Reconciliation:
         )
         for line, *found, _start, _id in rows:
             recording = json.loads(line)
-            place = dict(zip(PLACE, found, strict=True))
+            place = dict(zip(PLACE, found, strict=False))
             if place["path"] is None:
                 yield {**recording, "missing": True}
                 continue

@@ -17,6 +17,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, and_, case, or_
 
 from . import states
 from .database import Database, now
+from .job import DUE
 from .obligations import MOST_WAIT_SECONDS
 from .schema import accounts, jobs, obligations, waiters
 
@@ -30,8 +31,6 @@ _LONGEST_SECONDS = 2 * 86_400.0
 _REST_SECONDS = 86_400.0
 #: Who renews a token has half of its account's ``timeout_seconds``.
 _RENEWAL_SECONDS = 300.0
-#: In a job's work: the moment that its caller named.
-_NAMED = "due_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ def _rules(lease_seconds: float) -> Sequence[_Rule]:
     due_now = {"next_attempt_at": now(), "hinted_at": None}
     never_tried = and_(j.state == states.PENDING, _beyond(j.next_attempt_at, _PENDING_SECONDS))
     # For the first time a job may wait for a moment that its caller named, however far it is.
-    named = and_(j.attempts == 0, j.work[_NAMED].as_string().is_not(None))
+    named = and_(j.attempts == 0, j.work[DUE].as_string().is_not(None))
     waits = and_(j.state == states.WAITING, ~named, _beyond(j.next_attempt_at))
     tried = or_(_beyond(j.updated_at), _beyond(j.next_attempt_at, _LONGEST_SECONDS))
     too_late = j.next_attempt_at > j.not_after + _SLACK_SECONDS

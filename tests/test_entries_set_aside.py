@@ -11,6 +11,7 @@ import pytest
 
 from archive import manifest
 from archive.reconciliation import Counts, Reconciliation
+from archive.sound import Sound
 from archive.store import Stored
 from archive.zips import Member
 
@@ -42,7 +43,7 @@ def test_an_entry_that_is_set_aside_is_missing_whatever_came(run: Reconciliation
     run.listed({"id": "7", "start": None, "set_aside": "its start cannot be read"})
     run.listed(listed(1, file_name="b.mp3"))
     for name in ("a.mp3", "b.mp3", "recording_7.mp3"):
-        run.member("p", Member(name, 10, "1" * 64))
+        run.member("p", Member(name, 10, "1" * 64, Sound("mp3")))
     run.match()
     assert run.counts() == Counts(listed=3, archived=1, missing=2, unexpected=2)
     assert list(run.missing()) == []
@@ -55,7 +56,7 @@ def test_an_entry_that_is_set_aside_is_missing_whatever_came(run: Reconciliation
 def test_it_does_not_make_the_others_names_not_understood(run: Reconciliation) -> None:
     """Where all that can be archived is archived, its own member is no riddle."""
     run.listed(ASIDE)
-    run.member("p", Member("a.mp3", 10, "1" * 64))
+    run.member("p", Member("a.mp3", 10, "1" * 64, Sound("mp3")))
     run.match()
     assert run.not_understood() == []
 
@@ -90,7 +91,7 @@ def test_it_is_taken_over_from_the_lines_of_a_worker_that_died(
 def test_a_size_of_nothing_is_unknown(run: Reconciliation, size: Any, name: str) -> None:
     """A member is not refused for a size that no recording has."""
     run.listed(listed(1, file_name="a.mp3", file_size_in_bytes=size))
-    run.member("p", Member(name, 10, "1" * 64))
+    run.member("p", Member(name, 10, "1" * 64, Sound("mp3")))
     run.match()
     assert run.counts().missing == 0
 
@@ -99,7 +100,7 @@ def test_a_size_of_nothing_is_unknown(run: Reconciliation, size: Any, name: str)
 def test_a_name_of_another_kind_is_none(run: Reconciliation, name: Any) -> None:
     """The recording is found by its id, and its line keeps what was sent."""
     run.listed(listed(193228, file_name=name))
-    run.member("p", Member("recording_193228.mp3", 10, "1" * 64))
+    run.member("p", Member("recording_193228.mp3", 10, "1" * 64, Sound("mp3")))
     run.match()
     assert run.counts().missing == 0
     (line,) = run.lines()
