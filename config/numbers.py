@@ -34,7 +34,7 @@ _DIGIT = (
 )
 #: One character between digits in another notation: of an address, a page, JSON or Python, a mail.
 _WRITTEN = (
-    r"(?:%25){0,4}%(?:[01][0-9A-Fa-f]|2[0-9A-Fa-f]|3[A-Fa-f]|[4567][0BbCcDdEeFf]|[A-Fa-f89][0-9A-Fa-f])"
+    r"%(?:25){0,4}(?:[01][0-9A-Fa-f]|2[0-9A-Fa-f]|3[A-Fa-f]|[4567][0BbCcDdEeFf]|[A-Fa-f89][0-9A-Fa-f])"
     r"|&(?:amp;){0,4}(?:#[xX][0-9A-Fa-f]{1,6};|#\d{1,7};|nbsp|[A-Za-z]{2,8};)"
     r"|\\u(?:00[aA2]|20[0-9A-Fa-f])[0-9A-Fa-f]|\\x[aA2][0-9A-Fa-f]|\\[nrtfvb/]|=[2ACE][0-9A-F]"
     r"|<[^<>\d]{0,40}>"

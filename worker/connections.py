@@ -77,7 +77,7 @@ class Server(HTTPServer):
     def _handle_connection(self, connection: socket.socket, address: Any) -> None:
         peer = address_of(address)
         is_stranger = peer is None or not self.is_allowed(peer)
-        if self._has_room(connection, peer, is_stranger=is_stranger):
+        if self._has_room(peer, is_stranger=is_stranger):
             super()._handle_connection(connection, address)
         else:
             connection.close()
@@ -102,9 +102,7 @@ class Server(HTTPServer):
         self._seats.pop(server_conn.stream, None)
         super().on_close(server_conn)
 
-    def _has_room(
-        self, connection: socket.socket, peer: Address | None, *, is_stranger: bool
-    ) -> bool:
+    def _has_room(self, peer: Address | None, *, is_stranger: bool) -> bool:
         """Whether the connection may be taken, another having made room for it where it must."""
         seats = self._seats.values()
         of_one = [seat for seat in seats if seat.peer == peer and seat.is_stranger == is_stranger]
@@ -114,7 +112,7 @@ class Server(HTTPServer):
         strangers = [seat for seat in seats if seat.is_stranger]
         if is_stranger and len(strangers) >= MOST_STRANGERS and not self._make_room(strangers):
             return False
-        if connection.fileno() < _descriptors():
+        if len(seats) < _descriptors():
             return True
         # Strangers make room before anybody else does.
         return self._make_room(strangers) or (not is_stranger and self._make_room(seats))

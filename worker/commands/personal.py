@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from config.masking import HIDDEN, mask, mask_tree
-from ledger.job import Job
+
+if TYPE_CHECKING:  # who searches an archive alone needs no database
+    from ledger.job import Job
 
 #: Of these at most a number's last three digits are shown, whatever its length.
 OF_A_PERSON = {
