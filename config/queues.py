@@ -14,9 +14,6 @@ INNER = (DUE, DOWNLOADS)
 UNACKED = "earwitness.unacked"
 UNACKED_INDEX = "earwitness.unacked_index"
 
-#: Held while messages of dead workers are put back.
-UNACKED_MUTEX = "earwitness.unacked_mutex"
-
 _OWN_PREFIXES = (DUE, DOWNLOADS, UNACKED, "earwitness.ledger", "earwitness.flower.")
 #: What Celery and kombu keep in Redis beside queues, for everybody.
 _CELERY_PREFIXES = ("_kombu.", "celery-task-meta-", "celery-taskset-meta-", "celeryev", "unacked")
