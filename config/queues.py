@@ -35,6 +35,8 @@ _OWN_PREFIXES = (
     HERE,
     LISTENING,
     "earwitness.flower.",
+    "earwitness.holders",
+    "earwitness.misplaced.",
 )
 #: What Celery and kombu keep in Redis beside queues, for everybody.
 _CELERY_PREFIXES = ("_kombu.", "celery-task-meta-", "celery-taskset-meta-", "celeryev", "unacked")
