@@ -1,91 +1,134 @@
-"""Verification of a single audio file: that it is one, of the size that was listed."""
+"""What counts as audio: a file whose own bytes are, whatever it is called and said to be."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
+from . import mpeg
 from .errors import Damaged
+from .listening import HEAD, hear
+from .sound import Sound
 
-Kind = Literal["mp3", "wav"]
+#: How far the sound may be shorter than was listed, in seconds and as a share; one second more
+#: where whole seconds are listed, since they are rounded up. A file that ends within a frame was
+#: cut somewhere: it must be as long as was listed, but for that frame.
+_SHORTER_SECONDS, _SHORTER_SHARE = 0.5, 0.05
+_ROUNDED_SECONDS = 1.0
+_LAST_FRAME_SECONDS = 0.15
 
-_HEAD = 512
-_NAMES = {"mp3": "an MP3 file", "wav": "a WAV file"}
-_UNTOLD = ("", "application/octet-stream", "binary/octet-stream")
+
+def verify(
+    path: Path,
+    *,
+    content_type: str,
+    expected_bytes: int | None,
+    expected_ms: int | None = None,
+    on_bytes: Callable[[int], None] | None = None,
+) -> str:
+    """Verify a fetched audio file by its bytes.
+
+    Parameters: `path` of the file; `content_type` as the provider's answer had it, which only helps
+    to say what a file is that is no audio; `expected_bytes` and `expected_ms`, the size and the
+    duration that the provider listed, None where it listed none; `on_bytes`, told the number of
+    bytes after every piece (1 MiB at most).
+    Returns the format, the ending of its name. Raises Damaged, with a sentence for people.
+    """
+    size = path.stat().st_size
+    if not size:
+        raise Damaged(path.name, "is empty; fetch it again")
+    with path.open("rb") as file:
+        found = hear(file, whole=size != expected_bytes, on_bytes=on_bytes)
+        if found is None:
+            file.seek(0)
+            shown = description(file.read(HEAD), content_type)
+            raise Damaged(path.name, f"is not audio but {shown}")
+    fault = fault_of(found, size, expected_bytes=expected_bytes, expected_ms=expected_ms)
+    if fault:
+        raise Damaged(path.name, f"{fault}; fetch it again")
+    return found.format
 
 
-def kind(head: bytes) -> Kind | None:
-    """What a file is by its first bytes (12 are enough): "mp3", "wav", or None for neither."""
-    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        return "wav"
-    if head[:3] == b"ID3" or _is_mpeg_frame(head[:4]):
-        return "mp3"
+def fault_of(
+    sound: Sound, size: int, *, expected_bytes: int | None, expected_ms: int | None
+) -> str | None:
+    """Why audio of ``size`` bytes is not the whole recording that was listed with this size and
+    this duration in milliseconds; None where it is.
+
+    A size that was listed, and is its own, is enough. Without one what the file tells of itself and
+    the duration count, and a file that ends within a frame is cut unless the duration vouches for
+    its end.
+    """
+    if expected_bytes:
+        if size == expected_bytes:
+            return None
+        fault = "is cut" if size < expected_bytes else "is longer than it should be"
+        return f"{fault}: {size} bytes where the provider lists {expected_bytes}"
+    shortfall = None
+    if expected_ms and sound.seconds is not None:
+        shortfall = expected_ms / 1000 - sound.seconds
+    if sound.fault:
+        return f"{sound.fault} ({_length(sound, expected_ms)})"
+    if sound.last_is_cut and (shortfall is None or shortfall > _LAST_FRAME_SECONDS):
+        return f"is cut within its last frame ({_length(sound, expected_ms)})"
+    if shortfall is not None and expected_ms and shortfall > _tolerance(expected_ms):
+        return f"is cut: {_length(sound, expected_ms)}"
     return None
 
 
-def verify(path: Path, *, content_type: str, expected_bytes: int | None) -> Kind:
-    """Verify a fetched audio file.
+def listed(number: object) -> int | None:
+    """A size or a duration as it was listed; None where it is not known, which 0 says too."""
+    return number if isinstance(number, int) and number > 0 else None
 
-    Parameters: `path` of the file; `content_type` as the provider's answer had it (empty where
-    it had none); `expected_bytes`, the size the provider listed, None where it listed none.
-    Returns the kind of file. Raises Damaged, with a sentence that a person understands.
+
+def _tolerance(expected_ms: int) -> float:
+    shorter = max(_SHORTER_SECONDS, _SHORTER_SHARE * expected_ms / 1000)
+    return shorter + (_ROUNDED_SECONDS if expected_ms % 1000 == 0 else 0.0)
+
+
+def _length(sound: Sound, expected_ms: int | None) -> str:
+    name = sound.format.upper()
+    if sound.seconds is None:
+        return name
+    listed = f" of the listed {expected_ms / 1000:.1f} s" if expected_ms else ""
+    return f"{name}, {sound.seconds:.1f} s{listed}"
+
+
+def description(head: bytes, content_type: str = "") -> str:
+    """What bytes are that are no audio, in words, as far as their beginning tells."""
+    said = content_type.partition(";")[0].strip().lower()
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n\0").lower()
+    for beginnings, shown in _OTHERS:
+        if start.startswith(beginnings):
+            return shown
+    if mpeg.begins(head):
+        return "4 bytes as an MP3 file begins, and no frames behind them"
+    if not said or said.startswith("audio/") or said in _UNTOLD:
+        return f"something else: it begins {_UNLIKE}"
+    return f"something else: it begins {_UNLIKE}, and the provider calls it {said!r}"
+
+
+_UNTOLD = ("application/octet-stream", "binary/octet-stream")
+_UNLIKE = "neither like MP3 nor like WAV nor like another format of audio that is known here"
+_OTHERS: tuple[tuple[tuple[bytes, ...], str], ...] = (
+    (
+        (b"<!doctype html", b"<html"),
+        "a web page (HTML): probably an error page or a login page of the provider",
+    ),
+    ((b"<",), "an XML text: probably an error message of the provider"),
+    ((b"{", b"["), "a JSON text: probably an error message of the provider"),
+    ((b"webvtt",), "a transcript (WebVTT)"),
+    ((b"%pdf-",), "a PDF document"),
+    ((b"pk\x03\x04",), "a ZIP archive"),
+    ((b"id3",), "a tag (ID3) and no sound behind it"),
+)
+
+
+def may_be_sound(head: bytes) -> bool:
+    """Whether bytes that are no audio known here could be a recording all the same: neither nothing
+    or zeros nor a page of the provider's (HTML, XML, JSON).
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
-    if not size:
-        raise Damaged(path.name, "is empty; fetch it again")
-    found = kind(head)
-    if found is None:
-        raise Damaged(path.name, f"is not audio but {_description(head)}")
-    _check_type(path.name, found, content_type)
-    _check_size(path.name, size, expected_bytes)
-    if found == "wav":
-        _check_riff(path.name, size, head)
-    return found
-
-
-def _is_mpeg_frame(head: bytes) -> bool:
-    """Whether an MPEG audio frame of layer III begins here, with a valid bit and sampling rate."""
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
-        return False
-    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
-    bit_rate, sampling_rate = head[2] >> 4, head[2] >> 2 & 3
-    return version != 1 and layer == 1 and bit_rate not in (0, 15) and sampling_rate != 3
-
-
-def _description(head: bytes) -> str:
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "a web page (HTML): probably an error page or a login page of the provider"
-    if start.startswith(b"<"):
-        return "an XML text: probably an error message of the provider"
-    if start.startswith((b"{", b"[")):
-        return "a JSON text: probably an error message of the provider"
-    if head.startswith(b"PK\x03\x04"):
-        return "a ZIP archive"
-    return "something else: it begins neither like MP3 nor like WAV"
-
-
-def _check_type(name: str, found: Kind, content_type: str) -> None:
-    told = content_type.partition(";")[0].strip().lower()
-    if told not in _UNTOLD and not told.startswith("audio/"):
-        raise Damaged(
-            name, f"begins like {_NAMES[found]}, but the provider calls it {told!r}, not audio"
-        )
-
-
-def _check_size(name: str, size: int, expected_bytes: int | None) -> None:
-    if expected_bytes is None or size == expected_bytes:
-        return
-    fault = "is cut" if size < expected_bytes else "is longer than it should be"
-    raise Damaged(
-        name, f"{fault}: {size} bytes where the provider lists {expected_bytes}; fetch it again"
-    )
-
-
-def _check_riff(name: str, size: int, head: bytes) -> None:
-    """A WAV file tells its own size; 0 and the largest number are a recorder's "not known"."""
-    told = int.from_bytes(head[4:8], "little")
-    if told not in (0, 0xFFFFFFFF) and size < told + 8:
-        raise Damaged(name, f"is cut: {size} bytes where it should have {told + 8}; fetch it again")
+    start = head[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
+    # Bare samples may begin with any byte, but are no text.
+    is_text = not start.translate(None, bytes(range(32, 256)) + b"\t\r\n")
+    return bool(head.strip(b"\0")) and not (is_text and start.startswith((b"<", b"{", b"[")))

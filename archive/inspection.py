@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from . import layout, zips
+from . import layout, pretenders, zips
 from .claims import Manifests, Unusable
 from .coverage import Coverage
 from .errors import ArchiveError, Missing
+from .listening import Listener
 from .places import Places
 from .store import Store, Stored
 
@@ -133,13 +134,18 @@ class Inspection:
         return problems, None
 
     def _faults_of_members(self, path: str) -> Iterator[str]:
-        claimed = self._manifests.members(path)
+        claimed, silent = self._manifests.members(path), set()
         with self._store.open(path) as file:
-            found = zips.members(file, _NO_LIMITS, path=path, on_bytes=self._on_bytes)
+            found = zips.members(
+                file, _NO_LIMITS, path=path, on_bytes=self._on_bytes, listener=_listener
+            )
             for one, other in zip_longest(found, claimed):
-                if one != other:
+                if one is None or one != other:
                     yield f"holds {_shown(one)} where its manifest says {_shown(other)}"
                     return
+                if one.sound is None:
+                    silent.add(bytes.fromhex(one.sha256))
+        yield from pretenders.in_zip(self._store, path, silent)
 
     def _faults_of_metadata(self, path: str) -> Iterator[str]:
         metadata = self._places.metadata(path)
@@ -164,7 +170,8 @@ class Inspection:
         if metadata.stored.path != stored.path:
             return [], f"{path} speaks of another file: nothing vouches for it"
         if metadata.stored == stored:
-            return [], None
+            fault = pretenders.single(self._store, stored.path)
+            return [fault] if fault else [], None
         return [_other_sum(stored, path, metadata.stored)], None
 
     def _who_names(self, path: str) -> str:
@@ -174,6 +181,10 @@ class Inspection:
         if layout.kind_of(path) == "audio":
             return f"{layout.metadata_path(path)} speaks of it"
         return "its manifest names it"
+
+
+def _listener() -> Listener:
+    return Listener(whole=False)
 
 
 def _fault_of_name(stored: Stored) -> Iterator[str]:

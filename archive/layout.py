@@ -7,6 +7,8 @@ import re
 from datetime import date
 from typing import Literal
 
+from .listening import ENDINGS
+
 #: The ledger that the archive belongs to.
 IDENTITY_PATH = "ledger.json"
 
@@ -24,7 +26,7 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("recordings", re.compile(rf"[^/]+/exports/{_DAY}/[^/]+/recordings\.jsonl")),
     ("zip", re.compile(rf"[^/]+/exports/{_DAY}/[^/]+/[^/]+\.[0-9a-f]{{16}}\.zip")),
     ("metadata", re.compile(rf"[^/]+/recordings/{_DAY}/[^/]+\.json")),
-    ("audio", re.compile(rf"[^/]+/recordings/{_DAY}/[^/]+\.(?:mp3|wav)")),
+    ("audio", re.compile(rf"[^/]+/recordings/{_DAY}/[^/]+\.(?:{'|'.join(ENDINGS)})")),
     ("receipt", re.compile(r"[^/]+/certified-calls/[0-9]{4}/[0-9]{2}/[^/]+\.json")),
 )
 

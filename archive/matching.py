@@ -1,7 +1,8 @@
 """Which member of a ZIP is which of the listed recordings.
 
-Nothing public tells how the provider names its members, so three ways are tried, the surest first.
-They work on the tables of `reconciliation`, in slices, so that memory stays flat.
+Only members that are audio by their own bytes are looked at. Nothing public tells how the provider
+names them, so three ways are tried, the surest first. They work on the tables of `reconciliation`,
+in slices, so that memory stays flat.
 """
 
 from __future__ import annotations
@@ -9,21 +10,38 @@ from __future__ import annotations
 import posixpath
 import re
 import sqlite3
+import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .audio import fault_of
+from .sound import Sound
 
 _SLICE = 1000
 _NUMBER = re.compile(r"[0-9]+")
-_NEVER_AUDIO = {"csv", "htm", "html", "json", "md", "pdf", "txt", "xls", "xlsx", "xml"}
 
 
 def basename(name: str) -> str:
-    """The last component of a member's or a recording's name, whichever slash it was made with."""
-    return posixpath.basename(name.replace("\\", "/"))
+    """The last component of a member's or a recording's name, whichever slash it was made with and
+    in whichever form of Unicode its letters are composed.
+    """
+    return unicodedata.normalize("NFC", posixpath.basename(name.replace("\\", "/")))
 
 
-def may_be_audio(name: str) -> bool:
-    """Whether a member of this name may be a recording; an index or a page beside them is not."""
-    return basename(name).rpartition(".")[2].lower() not in _NEVER_AUDIO
+def is_whole(
+    size: int | None,
+    duration: int | None,
+    held: int,
+    format: str,  # noqa: A002 - as everywhere
+    seconds: float | None,
+    fault: str | None,
+    last_is_cut: int,
+) -> bool:
+    """Whether a member is all of a recording: of ``held`` bytes and this sound, where ``size`` and
+    ``duration`` (in milliseconds) were listed, None where they were not.
+    """
+    sound = Sound(format, seconds, fault, bool(last_is_cut))
+    return fault_of(sound, held, expected_bytes=size, expected_ms=duration) is None
 
 
 def match(db: sqlite3.Connection) -> None:
@@ -32,35 +50,38 @@ def match(db: sqlite3.Connection) -> None:
     What a recording was listed with counts whichever way it is found: a member of another size is
     not it, but cut or a page of errors.
     """
-    for number, name, size in _unmatched(db, audio=False):
-        _take_by_name(db, number, name, size)
-    for number, name, size in _unmatched(db, audio=True):
-        _take_by_number(db, number, name, size)
+    for number, name in _unmatched(db):
+        _take_by_name(db, number, name)
+    # Of two files for one recording the one of the listed kind is it.
+    for same_ending in (True, False):
+        for number, name in _unmatched(db):
+            _take_by_number(db, number, name, same_ending=same_ending)
     _take_by_size(db)
 
 
-def _unmatched(db: sqlite3.Connection, *, audio: bool) -> Iterator[tuple[int, str, int]]:
-    """The unmatched members, all of them or those that may be audio.
+def _unmatched(db: sqlite3.Connection) -> Iterator[tuple[int, str]]:
+    """The unmatched members that are audio.
 
     In slices that are read whole: a cursor must not see the updates made on its way.
     """
     last = 0
     while rows := db.execute(
-        "SELECT n, name, bytes FROM members WHERE recording IS NULL AND n > ? AND audio >= ? "
-        "ORDER BY n LIMIT ?",
-        (last, audio, _SLICE),
+        "SELECT n, name FROM members WHERE recording IS NULL AND n > ? AND audio ORDER BY n "
+        "LIMIT ?",
+        (last, _SLICE),
     ).fetchall():
         yield from rows
         last = rows[-1][0]
 
 
-def _take_by_name(db: sqlite3.Connection, number: int, name: str, size: int) -> None:
+def _take_by_name(db: sqlite3.Connection, number: int, name: str) -> None:
     # Of several recordings listed under one name, the one of this size and without a place.
     found = db.execute(
-        "SELECT id, ifnull(size, ?) = ? AS fits FROM recordings WHERE name = ? "
+        "SELECT id, is_whole(size, duration, members.bytes, format, seconds, fault, last_is_cut) "
+        "AS fits FROM recordings, members WHERE recordings.name = ? AND n = ? "
         "AND source IS NOT 'part' ORDER BY NOT fits, path IS NOT NULL, size IS NULL, start, id "
         "LIMIT 1",
-        (size, size, basename(name)),
+        (basename(name), number),
     ).fetchone()
     if found and found[1]:
         _take(db, number, found[0])
@@ -68,36 +89,59 @@ def _take_by_name(db: sqlite3.Connection, number: int, name: str, size: int) -> 
         _leave(db, number)
 
 
-def _take_by_number(db: sqlite3.Connection, number: int, name: str, size: int) -> None:
+def _take_by_number(db: sqlite3.Connection, number: int, name: str, *, same_ending: bool) -> None:
     """By the id as a whole number in the name, the folders only where the file's own name has
     none. A name with the ids of several recordings decides nothing, unless the size does; one of
-    another size than was listed is nobody's.
+    another size than was listed is nobody's. ``same_ending``: only a recording that was listed with
+    the ending of this name.
     """
     base = basename(name)
     # Without its ending: the 3 of mp3 is no id.
     for part in (base.rpartition(".")[0] or base, name[: len(name) - len(base)]):
-        named = _named(db, part)
-        fitting = [recording for recording, listed in named.items() if listed == size]
-        for choice in (list(named), fitting):
-            if len(choice) == 1 and named[choice[0]] in (None, size):
-                _take(db, number, choice[0])
+        named = _named(db, part, number)
+        sized = {recording for recording, found in named.items() if found.fits and found.is_sized}
+        for choice in (set(named), sized):
+            if len(choice) != 1:
+                continue
+            (recording,) = choice
+            if named[recording].fits:
+                if not same_ending or named[recording].ending == _ending(base):
+                    _take(db, number, recording)
                 return
-        if len(named) == 1:
+        if len(named) == 1 and not same_ending:
             _leave(db, number)
         if named:
             return
 
 
-def _named(db: sqlite3.Connection, part: str) -> dict[str, int | None]:
-    """The recordings, and their listed sizes, whose ids stand in a part of a member's name."""
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A recording whose id stands in a member's name: whether the member is all of it, whether its
+    size was listed, the ending of the name it was listed under.
+    """
+
+    fits: bool
+    is_sized: bool
+    ending: str
+
+
+def _named(db: sqlite3.Connection, part: str, number: int) -> dict[str, _Named]:
+    """The recordings whose ids stand in a part of a member's name."""
     found = {}
     for candidate in dict.fromkeys(_NUMBER.findall(part)):
         row = db.execute(
-            "SELECT id, size FROM recordings WHERE id = ? AND source IS NOT 'part'", (candidate,)
+            "SELECT id, is_whole(size, duration, members.bytes, format, seconds, fault, "
+            "last_is_cut), size IS NOT NULL, recordings.name FROM recordings, members "
+            "WHERE id = ? AND n = ? AND source IS NOT 'part'",
+            (candidate, number),
         ).fetchone()
         if row:
-            found[row[0]] = row[1]
+            found[row[0]] = _Named(bool(row[1]), bool(row[2]), _ending(row[3] or ""))
     return found
+
+
+def _ending(name: str) -> str:
+    return name.rpartition(".")[2].lower()
 
 
 def _leave(db: sqlite3.Connection, number: int) -> None:
@@ -108,8 +152,8 @@ def _leave(db: sqlite3.Connection, number: int) -> None:
 def _take(db: sqlite3.Connection, number: int, recording: str) -> None:
     db.execute("UPDATE members SET recording = ? WHERE n = ?", (recording, number))
     db.execute(
-        "UPDATE recordings SET (path, member, bytes, sha256) = (SELECT path, name, "
-        "members.bytes, members.sha256 FROM members JOIN parts ON parts.n = part "
+        "UPDATE recordings SET (path, member, bytes, sha256, audio) = (SELECT path, name, "
+        "members.bytes, members.sha256, format FROM members JOIN parts ON parts.n = part "
         "WHERE members.n = ?), source = 'part' WHERE id = ?",
         (number, recording),
     )

@@ -13,31 +13,36 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .audio import listed
 from .errors import NoSpace
-from .matching import basename, match, may_be_audio
+from .matching import basename, is_whole, match
 from .store import Stored
 from .zips import Member
 
 _SCHEMA = """
 CREATE TABLE seen (pass INTEGER, id TEXT, PRIMARY KEY (pass, id)) WITHOUT ROWID;
 CREATE TABLE recordings (
-    id TEXT PRIMARY KEY, start TEXT, name TEXT, size INTEGER, line TEXT,
-    path TEXT, member TEXT, bytes INTEGER, sha256 TEXT, source TEXT
+    id TEXT PRIMARY KEY, start TEXT, name TEXT, size INTEGER, duration INTEGER, line TEXT,
+    path TEXT, member TEXT, bytes INTEGER, sha256 TEXT, audio TEXT, source TEXT
 ) WITHOUT ROWID;
 CREATE INDEX by_start ON recordings (start, id);
 CREATE INDEX by_name ON recordings (name);
 CREATE INDEX by_size ON recordings (size);
-CREATE TABLE parts (n INTEGER PRIMARY KEY, id TEXT UNIQUE, path TEXT, bytes INTEGER, sha256 TEXT);
+CREATE TABLE parts (
+    n INTEGER PRIMARY KEY, id TEXT UNIQUE, path TEXT, bytes INTEGER, sha256 TEXT, own INTEGER
+);
 CREATE TABLE members (
-    n INTEGER PRIMARY KEY, part INTEGER, name TEXT, audio INTEGER, bytes INTEGER, sha256 TEXT,
-    recording TEXT
+    n INTEGER PRIMARY KEY, part INTEGER, name TEXT, bytes INTEGER, sha256 TEXT,
+    audio INTEGER, format TEXT, seconds REAL, fault TEXT, last_is_cut INTEGER, recording TEXT
 );
 CREATE INDEX by_recording ON members (recording);
 CREATE INDEX by_part ON members (part, name);
+CREATE VIEW own_members AS
+    SELECT members.* FROM members JOIN parts ON parts.n = part WHERE own;
 """
 
 #: What a line says of a place; no field of a provider's may be taken for it.
-PLACE = ("path", "member", "bytes", "sha256", "missing")
+PLACE = ("path", "member", "bytes", "sha256", "audio", "missing")
 _SLICE = 500
 
 
@@ -66,6 +71,7 @@ class Reconciliation:
         self._db.execute("PRAGMA journal_mode=OFF")
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.execute("PRAGMA cache_size=-4000")
+        self._db.create_function("is_whole", 7, is_whole, deterministic=True)
         self._db.executescript(_SCHEMA)
         self._db.execute("BEGIN")
         self._pass = 0
@@ -93,19 +99,21 @@ class Reconciliation:
 
     def listed(self, recording: Mapping[str, Any]) -> None:
         """Add a recording of this pass: every field as listed; ``id``, ``start`` and, where known,
-        ``file_name`` and ``file_size_in_bytes`` are used.
+        ``file_name``, ``file_size_in_bytes`` (0 is not known) and ``duration`` are used.
         """
         self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (self._pass, recording["id"]))
         name = recording.get("file_name")
         # A field that a place has is ours to say: a provider's own "missing" would hide the file.
         line = {key: value for key, value in recording.items() if key not in PLACE}
         self._db.execute(
-            "INSERT OR REPLACE INTO recordings (id, start, name, size, line) VALUES (?,?,?,?,?)",
+            "INSERT OR REPLACE INTO recordings (id, start, name, size, duration, line) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
             (
                 recording["id"],
                 recording.get("start") or "",
                 _storable(basename(name)) if name else None,
-                recording.get("file_size_in_bytes"),
+                listed(recording.get("file_size_in_bytes")),
+                listed(recording.get("duration")),
                 json.dumps(line),
             ),
         )
@@ -117,29 +125,45 @@ class Reconciliation:
         ).fetchone()
         return self._pass > 1 and different == 0
 
-    def part(self, provider_job_id: str, stored: Stored) -> None:
-        """Add a ZIP of this run, as it is stored."""
+    def lists_every_size(self) -> bool:
+        """Whether every listed recording has a size: then a member of that size that begins like
+        audio is whole, and need not be walked to its end.
+        """
+        found = self._db.execute("SELECT 1 FROM recordings WHERE size IS NULL LIMIT 1").fetchone()
+        return found is None
+
+    def part(self, provider_job_id: str, stored: Stored, *, own: bool = True) -> None:
+        """Add a ZIP as it is stored; not ``own``: of an earlier generation, whose members are
+        matched anew and belong to no part of this run.
+        """
         self._db.execute(
-            "INSERT INTO parts (id, path, bytes, sha256) VALUES (?, ?, ?, ?)",
-            (provider_job_id, stored.path, stored.bytes, stored.sha256),
+            "INSERT INTO parts (id, path, bytes, sha256, own) VALUES (?, ?, ?, ?, ?)",
+            (provider_job_id, stored.path, stored.bytes, stored.sha256, own),
         )
 
     def member(self, provider_job_id: str, member: Member) -> None:
-        """Add a member of a ZIP that was added before."""
+        """Add a member of a ZIP that was added before. It may be a recording only if it was heard
+        to be audio.
+        """
+        sound = member.sound
+        heard = (sound.format, sound.seconds, sound.fault, sound.last_is_cut) if sound else None
         self._db.execute(
-            "INSERT INTO members (part, name, audio, bytes, sha256) "
-            "VALUES ((SELECT n FROM parts WHERE id = ?), ?, ?, ?, ?)",
+            "INSERT INTO members "
+            "(part, name, bytes, sha256, audio, format, seconds, fault, last_is_cut) "
+            "VALUES ((SELECT n FROM parts WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 provider_job_id,
                 member.name,
-                may_be_audio(member.name),
                 member.bytes,
                 member.sha256,
+                heard is not None,
+                *(heard or (None, None, None, None)),
             ),
         )
 
     def earlier(self, recording_id: str, place: Mapping[str, Any]) -> None:
-        """A recording that an earlier generation archived, and where: path, member, bytes, sha256.
+        """A recording that an earlier generation archived, and where: path, member, bytes, sha256,
+        audio.
 
         A place elsewhere that it has by now (in a ZIP of this run) stands.
         """
@@ -149,9 +173,24 @@ class Reconciliation:
         if row and row[0] in (None, place["path"]) and row[1] in (None, place.get("member")):
             self._place(recording_id, place, "earlier")
 
+    def heard(self, path: str, member: str, sha256: str) -> str | None:
+        """The format of a member that was added, None where it is no audio or not there."""
+        row = self._db.execute(
+            "SELECT format FROM members JOIN parts ON parts.n = part "
+            "WHERE path = ? AND name = ? AND members.sha256 = ? LIMIT 1",
+            (path, member, sha256),
+        ).fetchone()
+        return None if row is None else row[0]
+
     def fetched(self, recording_id: str, stored: Stored) -> None:
         """A recording that was fetched singly."""
-        place = {"path": stored.path, "bytes": stored.bytes, "sha256": stored.sha256}
+        ending = stored.path.rpartition(".")[2]
+        place = {
+            "path": stored.path,
+            "bytes": stored.bytes,
+            "sha256": stored.sha256,
+            "audio": ending,
+        }
         self._place(recording_id, place, "single")
 
     def match(self) -> None:
@@ -168,12 +207,12 @@ class Reconciliation:
         total, left = self._db.execute(
             "SELECT count(DISTINCT sha256), count(DISTINCT sha256) FILTER (WHERE recording IS NULL "
             "AND sha256 NOT IN (SELECT sha256 FROM members WHERE recording IS NOT NULL)) "
-            "FROM members WHERE audio"
+            "FROM own_members WHERE audio"
         ).fetchone()
         if left * 2 <= total or self.counts().missing == 0:
             return []
         rows = self._db.execute(
-            "SELECT name FROM members WHERE audio AND recording IS NULL ORDER BY n LIMIT 3"
+            "SELECT name FROM own_members WHERE audio AND recording IS NULL ORDER BY n LIMIT 3"
         )
         return [name for (name,) in rows]
 
@@ -214,19 +253,19 @@ class Reconciliation:
         ``missing``.
         """
         rows = self._db.execute(
-            "SELECT line, path, member, bytes, sha256 FROM recordings ORDER BY start, id"
+            "SELECT line, path, member, bytes, sha256, audio FROM recordings ORDER BY start, id"
         )
-        for line, path, member, size, sha256 in rows:
+        for line, path, *rest in rows:
             recording = json.loads(line)
             if path is None:
                 yield {**recording, "missing": True}
                 continue
-            place = {"path": path, "member": member, "bytes": size, "sha256": sha256}
+            place = dict(zip(PLACE, (path, *rest), strict=False))
             yield {**recording, **{key: value for key, value in place.items() if value is not None}}
 
     def parts(self) -> Iterator[tuple[str, Stored]]:
         """The ZIPs of this run in the order they were added: the provider's job id and the file."""
-        rows = self._db.execute("SELECT id, path, bytes, sha256 FROM parts ORDER BY n")
+        rows = self._db.execute("SELECT id, path, bytes, sha256 FROM parts WHERE own ORDER BY n")
         for provider_job_id, path, size, sha256 in rows:
             yield provider_job_id, Stored(path, size, sha256)
 
@@ -255,19 +294,20 @@ class Reconciliation:
             "SELECT count(*), count(path) FROM recordings"
         ).fetchone()
         (unexpected,) = self._db.execute(
-            "SELECT count(*) FROM members WHERE recording IS NULL"
+            "SELECT count(*) FROM own_members WHERE recording IS NULL"
         ).fetchone()
         return Counts(listed, archived, listed - archived, unexpected)
 
     def _place(self, recording_id: str, place: Mapping[str, Any], source: str) -> None:
         self._db.execute(
-            "UPDATE recordings SET path = ?, member = ?, bytes = ?, sha256 = ?, source = ? "
-            "WHERE id = ?",
+            "UPDATE recordings SET path = ?, member = ?, bytes = ?, sha256 = ?, audio = ?, "
+            "source = ? WHERE id = ?",
             (
                 place["path"],
                 place.get("member"),
                 place["bytes"],
                 place["sha256"],
+                place.get("audio"),
                 source,
                 recording_id,
             ),

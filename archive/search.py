@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from . import layout, zips
-from .audio import kind
 from .errors import Damaged, Missing
 from .hits import Hit, find
+from .listening import ENDINGS, HEAD, kind
 from .manifest import serialised
 from .store import PIECE, Store
 
 __all__ = ["Hit", "audio", "extract", "find"]
-
-_HEAD = 16
 
 
 def audio(store: Store, line: Mapping[str, Any]) -> Iterator[bytes]:
@@ -50,9 +48,9 @@ def extract(store: Store, recording_id: str, to: Path, account: str | None = Non
 
     Parameters: `to`, a folder, created where absent; `account`, needed where several accounts have
     a recording of that id.
-    Returns what was written: ``<id>.<mp3|wav>``; ``<id>.json``, its line with numbers and times;
-    ``manifest.json``, a copy of the manifest that names its sum. For a recording that was fetched
-    singly ``<id>.json`` is a copy of its metadata, which names its sum itself.
+    Returns what was written: ``<id>.<ending of its format>``; ``<id>.json``, its line with numbers
+    and times; ``manifest.json``, a copy of the manifest that names its sum. For a recording that
+    was fetched singly ``<id>.json`` is a copy of its metadata, which names its sum itself.
     Raises Missing, Damaged (the sum differs; nothing is left), FileExistsError (nothing is ever
     overwritten), ValueError (several accounts have it).
     """
@@ -64,7 +62,7 @@ def extract(store: Store, recording_id: str, to: Path, account: str | None = Non
     if layout.kind_of(hit.source) == "manifest":
         beside.append(to / "manifest.json")
     to.mkdir(parents=True, exist_ok=True)
-    _refuse_existing([*beside, *(to / f"{stem}.{ending}" for ending in ("mp3", "wav"))])
+    _refuse_existing([*beside, *(to / f"{stem}.{ending}" for ending in ENDINGS)])
     written = [_extract_audio(store, hit, to, stem)]
     for target in beside:
         with target.open("xb") as file:
@@ -97,7 +95,7 @@ def _extract_audio(store: Store, hit: Hit, to: Path, stem: str) -> Path:
             for piece in audio(store, hit.line):
                 file.write(piece)
         with partial.open("rb") as file:
-            ending = kind(file.read(_HEAD)) or _ending(hit)
+            ending = kind(file.read(HEAD)) or _ending(hit)
         target = to / f"{stem}.{ending}"
         _refuse_existing([target])
         return partial.rename(target)

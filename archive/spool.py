@@ -16,8 +16,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .durability import make_folder
+from .durability import flush_folder, full_disk, make_folder
 from .part import Part, remove
+
+#: The folder of files that were refused and may be recordings all the same.
+REFUSED = "refused"
+#: What it may hold where the reserve is smaller.
+_LEAST_REFUSED_BYTES = 256 * 1024 * 1024
 
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,200}")
 
@@ -66,6 +71,47 @@ class Spool:
         _check(name)
         make_folder(self.directory)
         return self.directory / f"{name}~{secrets.token_hex(8)}.scratch"
+
+    @property
+    def refused(self) -> Path:
+        """The folder of files that were set aside."""
+        return self.directory / REFUSED
+
+    def set_aside(self, source: Path, name: str, sha256: str, ending: str) -> Path | None:
+        """Move a file that was refused to where people find it and no `sweep` removes it.
+
+        Parameters: `source`, in the spool; `name` and `ending` of letters, digits, `.`, `_`, `-`,
+        `~`; `sha256` in hex: the same bytes are kept once. All such files together may have as many
+        bytes as the reserve, 256 MiB at least.
+        Returns its path; None where it has no room, and nothing was moved.
+        """
+        target = self.refused / f"{name}.{sha256[:16]}.{ending}"
+        with full_disk(name, "what was refused was not set aside"):
+            make_folder(self.refused)
+            if target.exists():
+                return target
+            held = sum(_size(path) for path in self.refused.iterdir())
+            if held + _size(source) > max(self.reserve_bytes, _LEAST_REFUSED_BYTES):
+                return None
+            source.rename(target)
+            flush_folder(self.refused)
+        return target
+
+    def set_aside_files(self) -> list[Path]:
+        """The files that were set aside, the oldest first."""
+        with suppress(FileNotFoundError):
+            return sorted(self.refused.iterdir(), key=lambda path: path.stat().st_mtime)
+        return []
+
+    def sweep_refused(self, older_than_seconds: float) -> int:
+        """Remove files that were set aside that long ago. Returns their number."""
+        removed = 0
+        for path in self.set_aside_files():
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > older_than_seconds:
+                    path.unlink()
+                    removed += 1
+        return removed
 
     def sweep(self, older_than_seconds: float) -> int:
         """Remove files untouched for that long which nobody holds. Returns their number."""

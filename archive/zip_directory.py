@@ -27,7 +27,10 @@ _ENTRY = struct.Struct("<4s24x3H12x")
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
-_LONGEST_END = _LOCATOR.size + _END.size + 0xFFFF
+#: Before its comment; as many bytes may follow as fill up a block or end a line.
+_LONGEST_END = _LOCATOR.size + _END.size + 0xFFFF + 0x8000
+#: What follows the end of archives that every tool reads: a line's end, spaces, zeros, Ctrl-Z.
+_HARMLESS = b"\0\t\r\n \x1a"
 _UTF8_NAME = 0x800
 
 
@@ -35,7 +38,8 @@ _UTF8_NAME = 0x800
 class Directory:
     """Where the list of members lies: `start` and `size` in bytes, `count` of its entries.
 
-    `wraps` says that `count` has 16 bits only and begins again after 65,535.
+    `wraps` says that `count` has 16 bits only and begins again after 65,535; `shift`, how many
+    bytes stand before the archive that its own offsets do not count.
     """
 
     file: BinaryIO
@@ -44,6 +48,7 @@ class Directory:
     size: int
     count: int
     wraps: bool
+    shift: int = 0
 
     def entries(self) -> Iterator[zipfile.ZipInfo]:
         """Every entry, in the order of the list.
@@ -55,7 +60,9 @@ class Directory:
             with understood(self.path, "the list of members"):
                 infos = zipfile.ZipFile(io.BytesIO(entries + _closing(len(entries)))).infolist()
             found += len(infos)
-            yield from infos
+            for info in infos:
+                info.header_offset += self.shift
+                yield info
         if (found & 0xFFFF if self.wraps else found) != self.count:
             raise Damaged(
                 self.path, f"its list has {found} members where its end says {self.count}"
@@ -77,8 +84,9 @@ def find(file: BinaryIO, path: str) -> Directory:
     """Find the list of members of a ZIP archive.
 
     Parameters: `file`, seekable; `path`, its name in messages.
-    Raises Damaged where the end is missing, is followed by more than zeros, or where the list does
-    not lie directly before it (bytes were lost or added on the way).
+    Bytes before the archive (a program that unpacks it, a line's end) are passed over.
+    Raises Damaged where the end is missing, is followed by more than zeros and white space, or
+    where the list does not lie directly before it (bytes were lost or added on the way).
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _LONGEST_END))
@@ -94,13 +102,32 @@ def find(file: BinaryIO, path: str) -> Directory:
         wraps = False
     if disk not in (0, 0xFFFF):
         raise Damaged(path, "is one volume of an archive split over several files")
-    if start + length != end:
+    shift = end - start - length
+    if shift and not _stands_before(file, shift, end - length):
         raise Damaged(
             path,
-            f"its list of members is not where its end says, but {end - start - length:+} bytes "
+            f"its list of members is not where its end says, but {shift:+} bytes "
             "away: bytes were lost or added; fetch it again",
         )
-    return Directory(file, path, start, length, count, wraps)
+    return Directory(file, path, start + shift, length, count, wraps, shift)
+
+
+def _stands_before(file: BinaryIO, shift: int, listed_at: int) -> bool:
+    """Whether the first member of the list lies `shift` bytes behind where the list says: these
+    bytes stand before the whole archive, and none was lost or added inside it.
+    """
+    if shift < 0 or listed_at < shift:
+        return False
+    file.seek(listed_at)
+    entry = file.read(_ENTRY.size)
+    if len(entry) < _ENTRY.size or not entry.startswith(b"PK\x01\x02"):
+        return False
+    offset = int.from_bytes(entry[-4:], "little")
+    if offset == 0xFFFFFFFF:
+        # It stands in an extra field: the members themselves decide.
+        return True
+    file.seek(offset + shift)
+    return file.read(4) == b"PK\x03\x04"
 
 
 def raw_name(info: zipfile.ZipInfo) -> bytes:
@@ -162,7 +189,8 @@ def _whole_entries(block: bytes) -> int:
 
 
 def _find_end(file: BinaryIO, tail: bytes, path: str) -> int:
-    """Where the last record begins; only its comment follows, and zeros (bsdtar fills up).
+    """Where the last record begins; only its comment follows, and what is harmless (bsdtar fills up
+    with zeros, others end a line).
 
     A signature inside the comment is refused: readers would differ in what they see.
     """
@@ -170,7 +198,7 @@ def _find_end(file: BinaryIO, tail: bytes, path: str) -> int:
     if at >= 0:
         if at + _END.size <= len(tail):
             stop = at + _END.size + _END.unpack_from(tail, at)[-1]
-            if stop <= len(tail) and not tail[stop:].strip(b"\0"):
+            if stop <= len(tail) and not tail[stop:].strip(_HARMLESS):
                 return at
         raise Damaged(path, "other bytes follow its end, or its end is cut; fetch it again")
     file.seek(0)
@@ -187,11 +215,17 @@ def _find_end64(
     file: BinaryIO, locator: bytes, locator_at: int, path: str
 ) -> tuple[int, int, int, int]:
     """Position of the ZIP64 end before the plain end at `locator_at`; count, length, start."""
-    at = _LOCATOR.unpack(locator)[2]
-    if at + _END64.size + _LOCATOR.size <= locator_at:
+    told = _LOCATOR.unpack(locator)[2]
+    stop = locator_at - _LOCATOR.size
+    for at in (told, stop - _END64.size):
+        if not 0 <= at <= stop - _END64.size:
+            continue
         file.seek(at)
         signature, size, *_, count, length, start = _END64.unpack(file.read(_END64.size))
-        if signature == b"PK\x06\x06" and at + 12 + size == locator_at - _LOCATOR.size:
+        # Where bytes stand before the archive, it lies as many behind the place that is told.
+        if at not in (told, told + at - start - length):
+            continue
+        if signature == b"PK\x06\x06" and at + 12 + size == stop:
             return at, count, length, start
     raise Damaged(path, "its ZIP64 end is not where it should be; fetch it again")
 

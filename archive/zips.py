@@ -9,12 +9,14 @@ import zipfile
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 from .errors import Dangerous, Missing
+from .listening import Listener
+from .sound import Sound
 from .zip_directory import Directory, find, name
 from .zip_member import packed_at, shortest, unpacked
 
@@ -34,11 +36,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A verified member: its name as in the archive, its unpacked size, its SHA-256 in hex."""
+    """A verified member: its name as in the archive, its unpacked size, its SHA-256 in hex; where
+    it was listened to and is audio, what was heard.
+    """
 
     name: str
     bytes: int
     sha256: str
+    sound: Sound | None = field(default=None, compare=False)
 
 
 def members(
@@ -47,6 +52,7 @@ def members(
     *,
     path: str,
     on_bytes: Callable[[int], None] | None = None,
+    listener: Callable[[], Listener] | None = None,
 ) -> Iterator[Member]:
     """Verify an archive, member by member, in memory that does not grow with its size.
 
@@ -54,13 +60,14 @@ def members(
     several members with one name each is given.
 
     Parameters: `file`, seekable; `limits`; `path`, the archive's name in messages; `on_bytes`,
-    told the number of bytes after every unpacked piece (1 MiB at most).
+    told the number of bytes after every unpacked piece (1 MiB at most); `listener`, makes what
+    listens to one member.
     Raises Dangerous (a name that leads elsewhere, encryption, a bomb, members that overlap, a
     name that differs from the list's) and Damaged (cut, wrong checksum or size, not a ZIP).
     """
     if isinstance(file, Path):
         with file.open("rb") as opened:
-            yield from members(opened, limits, path=path, on_bytes=on_bytes)
+            yield from members(opened, limits, path=path, on_bytes=on_bytes, listener=listener)
         return
     directory = find(file, path)
     starts = _survey(directory, limits)
@@ -68,12 +75,15 @@ def members(
         if _is_folder(info):
             continue
         _check_place(directory, info, starts)
-        digest = hashlib.sha256()
+        digest, listening = hashlib.sha256(), listener() if listener else None
         for piece in unpacked(file, info, path):
             digest.update(piece)
+            if listening:
+                listening.feed(piece)
             if on_bytes:
                 on_bytes(len(piece))
-        yield Member(name(info), info.file_size, digest.hexdigest())
+        sound = listening.sound() if listening else None
+        yield Member(name(info), info.file_size, digest.hexdigest(), sound)
 
 
 def unpack(file: BinaryIO, member: Member, *, path: str) -> Iterator[bytes]:

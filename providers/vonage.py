@@ -38,6 +38,10 @@ from .vonage_refusals import NAME, error_reason, refusal
 __all__ = ["Body", "Vonage"]
 
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
+#: Of archives that unpack themselves: a program stands before the first member.
+_PROGRAM_STARTS = (b"MZ", b"\x7fELF", b"#!")
+#: So many bytes may stand before an archive otherwise: a line's end that a script sent too early.
+_ZIP_START_BYTES = 64
 _FILE = (200, 206, 416)
 #: What retrieve may answer before the export is ready is documented nowhere (question 20).
 _NOT_READY = {
@@ -236,8 +240,8 @@ class Vonage:
 
     def _refuse_other_than_zip(self, body: Body, what: str) -> None:
         with within(self._account.timeout_seconds):
-            start = body.first(4)
-        if start.startswith(_ZIP_STARTS):
+            start = body.first(_ZIP_START_BYTES)
+        if start.startswith(_PROGRAM_STARTS) or any(begin in start for begin in _ZIP_STARTS):
             return
         shown = {b"": "an empty body", b"<": "a page of HTML or XML", b"{": "JSON", b"[": "JSON"}
         kind = shown.get(start.lstrip()[:1], "something else")

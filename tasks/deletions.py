@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime
+from typing import Any
 
 from archive import chain, manifest, search
-from archive.errors import ArchiveError
+from archive.audio import description, fault_of, listed
+from archive.errors import ArchiveError, Damaged
+from archive.listening import Listener
 from config.accounts import VonageAccount
 from config.queues import DUE
 from ledger.requests import Request
@@ -86,20 +90,56 @@ def _day(attempt: Attempt, vonage: Vonage, recording_id: str) -> date:
 
 
 def _held(attempt: Attempt, recording_id: str, day: date) -> str | None:
-    """The manifest or metadata that holds the recording, once its bytes agree with it. Raises
-    Missing, Damaged.
+    """The manifest or metadata that holds the recording, once its bytes agree with it and are the
+    whole recording's: older releases took other files for recordings. Raises Missing, Damaged.
     """
+    fault = None
     known = manifest.latest(store(), attempt.job.account, day)
     while known is not None:
         for line in manifest.lines(store(), known):
             if line["id"] == recording_id and not line.get("missing"):
-                for _ in search.audio(store(), line):
-                    attempt.check()
-                return str(known["path"])
+                found = _fault(attempt, line)
+                if found is None:
+                    return str(known["path"])
+                fault = fault or Damaged(line["path"], found)
         # A later look did not list it any more: what an earlier one archived is there all the same.
         known = manifest.latest(store(), attempt.job.account, day, before=known["generation"])
     single = kept_single(attempt, recording_id, day)
-    return None if single is None else single[1].path
+    if single is not None:
+        found = _fault(attempt, _line_of(single[1].path))
+        if found is None:
+            return single[1].path
+        fault = fault or Damaged(single[0].path, found)
+    if fault is not None:
+        raise fault
+    return None
+
+
+def _line_of(path: str) -> dict[str, Any]:
+    """The metadata of a single recording, as a line of a list."""
+    metadata = json.loads(store().read(path))
+    place = {name: metadata[name] for name in ("path", "bytes", "sha256")}
+    return {**metadata["recording"], **place}
+
+
+def _fault(attempt: Attempt, line: dict[str, Any]) -> str | None:
+    """Why the bytes in the archive are not the whole recording of a line; None where they are.
+    Raises Missing, and Damaged where they are not those that the line names.
+    """
+    listener, head = Listener(whole=True), b""
+    for piece in search.audio(store(), line):
+        attempt.check()
+        head = head or piece[:512]
+        listener.feed(piece)
+    sound = listener.sound()
+    if sound is None:
+        return f"what it holds of this recording is not audio but {description(head)}"
+    return fault_of(
+        sound,
+        line["bytes"],
+        expected_bytes=listed(line.get("file_size_in_bytes")),
+        expected_ms=listed(line.get("duration")),
+    )
 
 
 def _chained(alias: str, path: str) -> bool:

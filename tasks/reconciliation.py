@@ -13,6 +13,7 @@ from typing import Any
 
 from archive import layout, manifest, zips
 from archive.errors import Contradiction, Damaged, Dangerous
+from archive.listening import Listener, hear
 from archive.reconciliation import Reconciliation
 from archive.store import Stored
 from ledger import states
@@ -34,22 +35,25 @@ _log = logging.getLogger(__name__)
 _MOST_PASSES = 5
 #: How often one recording that came damaged or not at all is asked for in one attempt.
 _TRIES = 3
+#: How many refused recordings the reason of a run's end names.
+_MOST_NAMED = 3
 #: Where a recording lies, as a line of recordings.jsonl tells it.
-_PLACE = ("path", "member", "bytes", "sha256")
+_PLACE = ("path", "member", "bytes", "sha256", "audio")
 
 
 def reconcile(attempt: Attempt) -> Ended:
     """The run's end: ``{manifest, listed, archived, missing}``; failed where one is missing."""
+    attempt.job.work.pop("refused", None)
     scratch = spool().scratch(f"reconciliation-{attempt.job.job_id}")
     try:
         with (
             consequences(attempt, waits_for_credentials=True),
             Reconciliation(scratch) as reconciliation,
         ):
-            _read_parts(attempt, reconciliation)
             path = layout.recordings_path(runs.folder(attempt.job))
             if store().exists(path):
                 # A worker died between this file and its manifest: what it wrote stands.
+                _read_parts(attempt, reconciliation)
                 reconciliation.adopt(_stored_lines(path))
                 _earlier(attempt, reconciliation)
                 return seal(attempt, reconciliation, unclear=[])
@@ -61,6 +65,7 @@ def reconcile(attempt: Attempt) -> Ended:
 def _look_and_seal(attempt: Attempt, reconciliation: Reconciliation) -> Ended:
     with client(attempt) as vonage:
         _list(attempt, vonage, reconciliation)
+        _read_parts(attempt, reconciliation)
         known = _earlier(attempt, reconciliation)
         reconciliation.match()
         unclear = reconciliation.not_understood()
@@ -79,11 +84,23 @@ def _read_parts(attempt: Attempt, reconciliation: Reconciliation) -> None:
         found = part.result
         stored = Stored(found["path"], found["bytes"], found["sha256"])
         reconciliation.part(found["provider_job_id"], stored)
-        with store().open(stored.path) as file:
-            for member in zips.members(
-                file, zip_limits(), path=stored.path, on_bytes=lambda _: attempt.check()
-            ):
-                reconciliation.member(found["provider_job_id"], member)
+        _read_zip(attempt, reconciliation, found["provider_job_id"], stored.path)
+
+
+def _read_zip(
+    attempt: Attempt, reconciliation: Reconciliation, provider_job_id: str, path: str
+) -> None:
+    # A member of a size that was listed is whole; of others every frame has to be looked at.
+    whole = not reconciliation.lists_every_size()
+    with store().open(path) as file:
+        for member in zips.members(
+            file,
+            zip_limits(),
+            path=path,
+            on_bytes=lambda _: attempt.check(),
+            listener=lambda: Listener(whole=whole),
+        ):
+            reconciliation.member(provider_job_id, member)
 
 
 def _stored_lines(path: str) -> Iterator[dict[str, Any]]:
@@ -109,7 +126,7 @@ def _list(attempt: Attempt, vonage: Vonage, reconciliation: Reconciliation) -> N
 
 def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> dict[str, Any] | None:
     """What earlier generations of the day have archived already, and the newest one's manifest; it
-    speaks for no complete day any more where a file that it names is gone.
+    speaks for no complete day any more where a file that it names is gone or is no audio.
     """
     if "day" not in attempt.job.parameters:
         return None
@@ -123,15 +140,58 @@ def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> dict[str, Any]
         return None
     there: dict[str, bool] = {}
     for line in manifest.lines(store(), known):
-        if line.get("missing"):
-            continue
-        path = line["path"]
-        if path not in there:
+        path = line.get("path")
+        if path is not None and path not in there:
             there[path] = store().exists(path)
-        if there[path]:
-            place: dict[str, Any] = {key: line[key] for key in _PLACE if key in line}
+    unheard = _unheard(attempt, reconciliation, known, there)
+    complete = known["complete"] and all(there.values())
+    for line in manifest.lines(store(), known):
+        if line.get("missing") or not there[line["path"]]:
+            continue
+        place: dict[str, Any] = {key: line[key] for key in _PLACE if key in line}
+        if "audio" not in line:
+            place["audio"] = _heard(reconciliation, line, unheard)
+        if place["audio"] is None:
+            complete = False
+        else:
             reconciliation.earlier(line["id"], place)
-    return {**known, "complete": known["complete"] and all(there.values())}
+    return {**known, "complete": complete}
+
+
+def _unheard(
+    attempt: Attempt,
+    reconciliation: Reconciliation,
+    known: dict[str, Any],
+    there: dict[str, bool],
+) -> set[str]:
+    """The ZIPs of recordings whose bytes no release has listened to yet: read anew, so that a
+    recording whose place is none is looked for in them again. Those that cannot be read are absent.
+    """
+    found: set[str] = set()
+    paths = {
+        line["path"]: None
+        for line in manifest.lines(store(), known)
+        if "member" in line and "audio" not in line and there[line["path"]]
+    }
+    for path in paths:
+        reconciliation.part(path, store().checksum(path, lambda _: attempt.check()), own=False)
+        try:
+            _read_zip(attempt, reconciliation, path, path)
+            found.add(path)
+        except (Damaged, Dangerous) as error:
+            _log.warning("an earlier ZIP of the day is not whole: %s", error)
+    return found
+
+
+def _heard(reconciliation: Reconciliation, line: dict[str, Any], zips_read: set[str]) -> str | None:
+    """The format of a recording in the archive by its bytes; None where it is no audio."""
+    if "member" in line:
+        if line["path"] not in zips_read:
+            return None
+        return reconciliation.heard(line["path"], line["member"], line["sha256"])
+    with store().open(line["path"]) as file:
+        sound = hear(file, whole=False)
+    return None if sound is None else sound.format
 
 
 def _fill_gaps(attempt: Attempt, vonage: Vonage, reconciliation: Reconciliation) -> None:
@@ -147,6 +207,7 @@ def _fill_gaps(attempt: Attempt, vonage: Vonage, reconciliation: Reconciliation)
 
 
 def _gap(attempt: Attempt, vonage: Vonage, recording: dict[str, Any], day: Any) -> Stored | None:
+    reason = ""
     for _ in range(_TRIES):
         try:
             return keep_single(attempt, vonage, recording, day)[0]
@@ -157,7 +218,16 @@ def _gap(attempt: Attempt, vonage: Vonage, recording: dict[str, Any], day: Any) 
             return None
         except (Damaged, Dangerous, Uncertain) as error:
             _log.warning("recording %s did not come whole: %s", recording["id"], error)
+            reason = str(error)
+    _name_refused(attempt, reason)
     return None
+
+
+def _name_refused(attempt: Attempt, reason: str) -> None:
+    """Remember why a recording is not in the archive, for the reason of the run's end."""
+    refused = attempt.job.work.setdefault("refused", [])
+    if reason not in refused and len(refused) < _MOST_NAMED:
+        refused.append(reason)
 
 
 def _nothing_new(reconciliation: Reconciliation, known: dict[str, Any]) -> bool:

@@ -46,7 +46,9 @@ def seal(attempt: Attempt, reconciliation: Reconciliation, *, unclear: list[str]
         "archived": counts.archived,
         "missing": counts.missing,
     }
-    return Ended(result, _failure(counts, unclear, reconciliation), _owed(reconciliation, stored))
+    refused = job.work.get("refused", [])
+    failure = _failure(counts, unclear, reconciliation, refused)
+    return Ended(result, failure, _owed(reconciliation, stored))
 
 
 def seal_retrieved(
@@ -122,7 +124,7 @@ def _keep(attempt: Attempt, path: str, write: Any) -> Stored:
 
 
 def _failure(
-    counts: Any, unclear: list[str], reconciliation: Reconciliation
+    counts: Any, unclear: list[str], reconciliation: Reconciliation, refused: list[str]
 ) -> errors.JobError | None:
     if unclear:
         return errors.Incomplete(
@@ -135,7 +137,7 @@ def _failure(
     named = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     return errors.Incomplete(
         f"not done: {counts.missing} of {counts.listed} missing (recordings {named}); the next "
-        "night tries again, or retry the job"
+        "night tries again, or retry the job" + "".join(f"; {reason}" for reason in refused)
     )
 
 

@@ -9,13 +9,15 @@ from typing import Any
 
 from archive import audio, layout, manifest
 from archive.errors import Contradiction, Damaged
+from archive.listening import HEAD, hear, kind
+from archive.part import Part
 from archive.store import Stored
 from config.version import VERSION
 from providers.vonage import Vonage
 
 from . import measures
 from .attempt import Attempt, Wait
-from .resources import ledger, store
+from .resources import ledger, spool, store
 from .transfers import Open, fetched
 
 #: How often a damaged recording is fetched again.
@@ -24,8 +26,8 @@ _MOST_DAMAGED = 3
 
 @dataclass(frozen=True)
 class Single:
-    """A recording as the archive names it: its provider, its id there, its day, its size where the
-    provider told one, and everything else that is known of it.
+    """A recording as the archive names it: its provider, its id there, its day, its size and its
+    duration in milliseconds where the provider told them, and everything else that is known of it.
     """
 
     provider: str
@@ -33,13 +35,21 @@ class Single:
     day: date
     known: dict[str, Any]
     expected_bytes: int | None = None
+    expected_ms: int | None = None
 
 
 def keep_single(
     attempt: Attempt, vonage: Vonage, recording: dict[str, Any], day: date
 ) -> tuple[Stored, Stored]:
     """A recording of Vonage's in the archive, as `keep` does it."""
-    single = Single("vonage", recording["id"], day, recording, recording.get("file_size_in_bytes"))
+    single = Single(
+        provider="vonage",
+        recording_id=recording["id"],
+        day=day,
+        known=recording,
+        expected_bytes=audio.listed(recording.get("file_size_in_bytes")),
+        expected_ms=audio.listed(recording.get("duration")),
+    )
     return keep(
         attempt,
         single,
@@ -51,7 +61,9 @@ def keep(attempt: Attempt, single: Single, open_body: Open) -> tuple[Stored, Sto
     """The recording's audio and its metadata in the archive, fetched unless they are there already.
 
     Raises what the provider's client raises; Damaged when what came is not the recording that was
-    listed; Contradiction when another recording stands under its name.
+    listed, or what stands in the archive under its name is no audio; Contradiction when another
+    recording stands under its name. What came and may be a recording all the same is set aside in
+    the spool, and the error says where.
     """
     known = kept_single(attempt, single.recording_id, single.day)
     if known is not None:
@@ -65,13 +77,18 @@ def keep(attempt: Attempt, single: Single, open_body: Open) -> tuple[Stored, Sto
     ):
         try:
             extension = audio.verify(
-                part.path, content_type=content_type, expected_bytes=single.expected_bytes
+                part.path,
+                content_type=content_type,
+                expected_bytes=single.expected_bytes,
+                expected_ms=single.expected_ms,
+                on_bytes=lambda _: attempt.check(),
             )
             path = layout.recording_path(account, single.day, single.recording_id, extension)
             stored = store().keep(path, part.path, sha256, on_bytes=lambda _: attempt.check())
         except Damaged as error:
             measures.verification_failures.labels(account, measures.DAMAGED).inc()
-            raise Damaged(f"recording {single.recording_id}", error.reason) from None
+            reason = error.reason + set_aside(part, f"{account}-{single.recording_id}", sha256)
+            raise Damaged(f"recording {single.recording_id}", reason) from None
         finally:
             part.discard()
     measures.archived_bytes.labels(account).inc(stored.bytes)
@@ -80,6 +97,20 @@ def keep(attempt: Attempt, single: Single, open_body: Open) -> tuple[Stored, Sto
     entry = {"path": metadata.path, "sha256": metadata.sha256}
     ledger().obligations.owe(attempt.job.job_id, account, "chain", entry)
     return stored, metadata
+
+
+def set_aside(part: Part, name: str, sha256: str) -> str:
+    """Keep what was refused where a person finds it, unless it is plainly no recording; in words
+    where that is, as the end of a sentence.
+    """
+    with part.path.open("rb") as file:
+        head = file.read(HEAD)
+    if not audio.may_be_sound(head):
+        return ""
+    target = spool().set_aside(part.path, layout.safe(name), sha256, kind(head) or "bin")
+    if target is None:
+        return f"; it was not set aside, since {spool().refused} is full: look through it"
+    return f"; set aside as {target}"
 
 
 def fetch_again(attempt: Attempt, error: Damaged) -> None:
@@ -92,7 +123,8 @@ def fetch_again(attempt: Attempt, error: Damaged) -> None:
 
 def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored, Stored] | None:
     """The recording as it lies in the archive, its sum read back, or None. Raises Missing and
-    Contradiction when its metadata stands there without the audio it speaks of.
+    Contradiction when its metadata stands there without the audio it speaks of, Damaged when that
+    is no audio: older releases did not look at all of its bytes.
     """
     path = layout.recording_json_path(attempt.job.account, day, recording_id)
     if not store().exists(path):
@@ -103,6 +135,13 @@ def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored,
         raise Contradiction(
             stored.path, f"has another SHA-256 than {path} says; run verify and look at both"
         )
+    with store().open(stored.path) as file:
+        if hear(file, whole=False) is None:
+            raise Damaged(
+                stored.path,
+                "stands in the archive under this recording's name and is no audio; nothing is "
+                "overwritten: keep the recording by hand",
+            )
     return stored, store().checksum(path)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from archive import chain, layout, manifest, zips
+from archive.listening import Listener
 from archive.reconciliation import Reconciliation
 from archive.store import DirectoryStore, Store, Stored
 
@@ -44,8 +45,15 @@ def recording(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def audio(number: int) -> bytes:
-    """The bytes of a recording; other ones for every number."""
-    return b"ID3\x04" + random.Random(number).randbytes(200 + number % 7)
+    """The bytes of a recording: a tag and three MPEG frames; other ones for every number."""
+    tag = b"ID3\x04\0\0\0\0\0" + bytes([number % 7]) + bytes(number % 7)
+    return tag + frames(number, 3)
+
+
+def frames(number: int, count: int) -> bytes:
+    """MPEG frames of noise, 144 bytes each."""
+    chance = random.Random(number)
+    return b"".join(b"\xff\xe3\x28\xc4" + chance.randbytes(140) for _ in range(count))
 
 
 def zipped(members: Iterable[tuple[str, bytes]]) -> bytes:
@@ -160,7 +168,7 @@ class Builder:
             stored = self.keep(layout.part_path(folder, provider_job_id, sha256), data)
             reconciliation.part(provider_job_id, stored)
             with self.store.open(stored.path) as file:
-                for member in zips.members(file, LIMITS, path=stored.path):
+                for member in zips.members(file, LIMITS, path=stored.path, listener=_listener):
                     reconciliation.member(provider_job_id, member)
 
     def _seal(
@@ -181,6 +189,10 @@ class Builder:
         sealed = self.store.keep(layout.manifest_path(folder), target, sha256)
         target.unlink()
         return sealed
+
+
+def _listener() -> Listener:
+    return Listener(whole=False)
 
 
 def header_of(

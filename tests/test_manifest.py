@@ -66,6 +66,7 @@ def test_lines_say_where_each_recording_lies(builder: Builder) -> None:
         **place,
         "bytes": member["bytes"],
         "sha256": member["sha256"],
+        "audio": "mp3",
     }
     assert list(single)[-3:] == ["path", "bytes", "sha256"]
     assert builder.store.checksum(single["path"]).sha256 == single["sha256"]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from archive.reconciliation import Counts, Reconciliation
+from archive.sound import Sound
 from archive.store import Stored
 from archive.zips import Member
 from config.settings import ROOT
@@ -22,6 +23,7 @@ import hashlib, resource, sys
 from pathlib import Path
 from archive import manifest
 from archive.reconciliation import Reconciliation
+from archive.sound import Sound
 from archive.store import Stored
 from archive.zips import Member
 
@@ -45,7 +47,7 @@ with Reconciliation(folder / "scratch") as run:
     run.part("p", Stored("a/p.zip", 1, "0" * 64))
     for number in range(0, count, 2):
         sha256 = hashlib.sha256(b"%d" % number).hexdigest()
-        run.member("p", Member(name(number), 1000 + number, sha256))
+        run.member("p", Member(name(number), 1000 + number, sha256, Sound("mp3")))
     run.match()
     assert run.not_understood() == []
     for recording in run.missing():
@@ -81,9 +83,9 @@ def recording(number: int, size: int | None = None, **fields: Any) -> dict[str, 
     }
 
 
-def member(name: str, size: int = 5) -> Member:
-    """A member of a ZIP with bytes of its own."""
-    return Member(name, size, hashlib.sha256(f"{name}{size}".encode()).hexdigest())
+def member(name: str, size: int = 5, sound: Sound | None = Sound("mp3")) -> Member:  # noqa: B008
+    """A member of a ZIP with bytes of its own, of which this was heard."""
+    return Member(name, size, hashlib.sha256(f"{name}{size}".encode()).hexdigest(), sound)
 
 
 def places(run: Reconciliation) -> dict[str, str | None]:
@@ -291,8 +293,9 @@ def test_an_index_beside_the_recordings_is_unexpected(run: Reconciliation) -> No
     """A CSV or JSON file is no recording, whatever number or size it has, and disturbs nothing."""
     run.listed(recording(1, 5))
     run.listed(recording(2, 6))
-    for name in ("f1.mp3", "2.json", "1.json", "index.csv"):
-        run.member("p", member(name, 6 if name == "2.json" else 5))
+    run.member("p", member("f1.mp3"))
+    for name in ("2.json", "1.json", "index.csv"):
+        run.member("p", member(name, 6 if name == "2.json" else 5, sound=None))
     run.match()
 
     assert places(run) == {"1": "f1.mp3", "2": None}

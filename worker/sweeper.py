@@ -36,6 +36,8 @@ _HINTS_PER_SLOT = 4
 _ANSWERS_SHARE = 4
 #: A part of a download that nobody has touched for so long is abandoned.
 _SPOOL_SECONDS = 7 * 86_400.0
+#: How long refused files wait for a person (docs/operations.md).
+_REFUSED_SECONDS = 90 * 86_400.0
 
 
 class Sweeper(bootsteps.StartStopStep):
@@ -106,6 +108,7 @@ class Rounds:
         except BROKER_AWAY as error:
             _log.warning("hints wait for Redis: %s", error)
         spool().sweep(_SPOOL_SECONDS)
+        spool().sweep_refused(_REFUSED_SECONDS)
 
     def _announce(self) -> None:
         # Redis may have been flushed: the mark that tells deployments apart is set again.

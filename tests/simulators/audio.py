@@ -1,8 +1,9 @@
 """Audio of recordings: real MP3 files of a few kilobytes, each made unique by an ID3v2 tag, and WAV
 files of noise.
 
-A recording that shall be larger goes on with noise that cannot be compressed. Every byte is a
-function of the recording's id and size, so that nothing is kept and any range can be read.
+A recording that shall be larger goes on with frames of noise that cannot be compressed, one that
+shall be smaller has fewer frames. Every byte is a function of the recording's id and size, so that
+nothing is kept and any range can be read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from io import BytesIO
 from pathlib import Path
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "audio"
-NOISE_BLOCK = 1 << 20
+NOISE_FRAMES = 256
 MOST_PADDING = 1000
 SMALLEST = 200
 
@@ -29,21 +30,47 @@ def samples() -> list[bytes]:
 
 
 @dataclass(frozen=True)
+class Frames:
+    """How the frames of a sample look: the bytes of one, its milliseconds, and the header and bytes
+    of a frame of noise that fits to them.
+    """
+
+    bytes: int
+    milliseconds: int
+    noise_header: bytes
+    noise_bytes: int
+
+
+#: By the second byte of a sample: MPEG 2.5 with 8 kHz and MPEG 2 with 16 kHz, layer III.
+FRAMES = {
+    0xE3: Frames(144, 72, b"\xff\xe3\xe8\xc4", 1440),
+    0xF3: Frames(108, 36, b"\xff\xf3\xe8\xc4", 720),
+}
+
+
+@dataclass(frozen=True)
 class Audio:
-    """The file of one recording: `size` bytes that begin with an ID3v2 tag and MPEG frames."""
+    """The file of one recording: `size` bytes, an ID3v2 tag and whole MPEG frames."""
 
     number: int
     size: int
 
+    @property
+    def milliseconds(self) -> int:
+        """How long it lasts."""
+        frames = _frames(self.number)
+        held, noise, _ = _shape(self.number, self.size)
+        return (held + noise) * frames.milliseconds
+
     def read(self, start: int, stop: int) -> Iterator[bytes]:
         """The bytes from start up to stop, in pieces of at most a mebibyte."""
         stop = min(stop, self.size)
-        head = _head(self.number, self.size)
+        head, block_bytes = _head(self.number, self.size), _block_bytes(self.number)
         if start < min(stop, len(head)):
             yield head[start:stop]
         at = max(start, len(head))
         while at < stop:
-            block, inside = divmod(at - len(head), NOISE_BLOCK)
+            block, inside = divmod(at - len(head), block_bytes)
             piece = _noise(self.number, block)[inside : inside + stop - at]
             yield piece
             at += len(piece)
@@ -76,11 +103,29 @@ def wave_file(number: int) -> bytes:
     return target.getvalue()
 
 
+def _shape(number: int, size: int) -> tuple[int, int, int]:
+    """Frames of the sample, frames of noise behind them, and what the tag is padded with."""
+    frames = _frames(number)
+    room = size - len(_tag(number, 0))
+    held = min(room, len(_sample(number))) // frames.bytes
+    noise, padding = 0, room - held * frames.bytes
+    if held * frames.bytes == len(_sample(number)):
+        noise, padding = divmod(padding, frames.noise_bytes)
+    return held, noise, padding
+
+
 def _head(number: int, size: int) -> bytes:
-    """Tag and sample, the tag padded so that small files come out at their size."""
-    plain = len(_tag(number, 0)) + len(_sample(number))
-    padding = size - plain if 0 <= size - plain < MOST_PADDING else 0
-    return (_tag(number, padding) + _sample(number))[:size]
+    """Tag and sample, the tag padded so that the file comes out at its size."""
+    held, _, padding = _shape(number, size)
+    return _tag(number, padding) + _sample(number)[: held * _frames(number).bytes]
+
+
+def _frames(number: int) -> Frames:
+    return FRAMES[_sample(number)[1]]
+
+
+def _block_bytes(number: int) -> int:
+    return NOISE_FRAMES * _frames(number).noise_bytes
 
 
 def _sample(number: int) -> bytes:
@@ -96,4 +141,8 @@ def _tag(number: int, padding: int) -> bytes:
 
 
 def _noise(number: int, block: int) -> bytes:
-    return random.Random(number << 32 | block).randbytes(NOISE_BLOCK)
+    frames = _frames(number)
+    noise = bytearray(random.Random(number << 32 | block).randbytes(_block_bytes(number)))
+    for start in range(0, len(noise), frames.noise_bytes):
+        noise[start : start + len(frames.noise_header)] = frames.noise_header
+    return bytes(noise)

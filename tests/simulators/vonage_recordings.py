@@ -80,8 +80,9 @@ def imagine(fields: Mapping[str, Any], customer: str) -> Recording:
     number = int(given.pop("id", None) or next(NUMBERS))
     size = given.pop("size_bytes", None)
     chance = random.Random(number)
-    known = {**_made_up(number, chance), **given}
-    recording = Recording(id=number, start=start, audio=invented(number, size), **known)
+    audio = invented(number, size)
+    known = {**_made_up(number, chance), "duration": audio.milliseconds, **given}
+    recording = Recording(id=number, start=start, audio=audio, **known)
     recording.file_name = recording.file_name or _file_name(recording, customer)
     return recording
 
@@ -89,7 +90,6 @@ def imagine(fields: Mapping[str, Any], customer: str) -> Recording:
 def _made_up(number: int, chance: random.Random) -> dict[str, Any]:
     area = chance.randrange(201, 990)
     return {
-        "duration": chance.randrange(5, 600) * 1000,
         "call_id": str(uuid.UUID(int=chance.getrandbits(128), version=4)),
         "call_direction": DIRECTIONS[number % len(DIRECTIONS)],
         "caller_id": int(f"1{area}55501{chance.randrange(100):02}"),

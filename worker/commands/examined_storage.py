@@ -15,6 +15,7 @@ from rich.filesize import decimal
 
 from archive.errors import ArchiveError, StoreAway
 from archive.layout import IDENTITY_PATH
+from archive.spool import Spool
 from archive.store import INCOMING, Store, open_store
 from config.settings import Settings
 
@@ -23,6 +24,7 @@ from .findings import UNKNOWN, Finding, error, ok, warning
 
 _ARCHIVE = "archive"
 _SPOOL = "spool"
+_MOST_NAMED = 5
 _OTHER_ARCHIVE = (
     "give back the ledger that belongs to this archive, or let EARWITNESS_ARCHIVE_URL name another "
     "archive"
@@ -68,6 +70,7 @@ def spool(settings: Settings) -> Iterator[Finding]:
     if not folder.is_dir():
         yield from _to_be_made(_SPOOL, folder)
         return
+    yield from _set_aside(Spool(folder, reserve))
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix="doctor-") as file:
             yield from _linked(Path(file.name), _folder(settings))
@@ -76,6 +79,20 @@ def spool(settings: Settings) -> Iterator[Finding]:
         return
     if free > reserve:
         yield ok(_SPOOL, f"{folder}, {decimal(free)} free")
+
+
+def _set_aside(where: Spool) -> Iterator[Finding]:
+    """Name files that were refused and may be recordings all the same."""
+    files = where.set_aside_files()
+    if files:
+        named = ", ".join(file.name for file in files[:_MOST_NAMED])
+        more = f" and {len(files) - _MOST_NAMED} more" if len(files) > _MOST_NAMED else ""
+        yield warning(
+            _SPOOL,
+            f"{len(files)} refused files may be recordings, set aside in {where.refused}: "
+            f"{named}{more}",
+            "listen to them, keep what is a recording elsewhere, and remove them",
+        )
 
 
 def _folder(settings: Settings) -> Path | None:

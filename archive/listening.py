@@ -1,0 +1,142 @@
+"""Hearing what a file is: by its own bytes alone, while they pass by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import BinaryIO
+
+from . import mpeg
+from .records import Adts, Amr, Au, Boxes, Flac, Matroska, Ogg, adts_length
+from .riff import Aiff, Wave
+from .sound import Sound, Walk
+
+#: The endings of audio files, which are the formats that are known.
+ENDINGS = ("mp3", "wav", "ogg", "flac", "aac", "m4a", "amr", "au", "aiff", "webm")
+#: So many bytes, tags left out, decide what a file is.
+HEAD = 64 * 1024
+
+_PIECE = 1024 * 1024
+
+
+class Listener:
+    """Hears what a file is while its bytes pass by, in memory that does not grow.
+
+    ``whole`` walks it to its end; else its beginning decides, which costs nothing.
+    """
+
+    def __init__(self, *, whole: bool) -> None:
+        self._whole = whole
+        self._head = bytearray()
+        self._skip = self._size = self._start = 0
+        #: Whether the beginning has come, which is all that counts unless it is walked whole.
+        self.decided = False
+        self._walk: Walk | None = None
+
+    def feed(self, piece: bytes) -> None:
+        """The bytes that follow."""
+        self._size += len(piece)
+        taken = 0 if self.decided else self._beginning(piece)
+        if self._whole and self._walk is not None and taken < len(piece):
+            self._walk.feed(piece[taken:])
+
+    def _beginning(self, piece: bytes) -> int:
+        """Take what the beginning still lacks of a piece; how many of its bytes that was."""
+        taken = 0
+        while taken < len(piece) and not self.decided:
+            passed = min(self._skip, len(piece) - taken)
+            start = taken + passed
+            taken = min(start + HEAD - len(self._head), len(piece))
+            self._skip -= passed
+            self._head += piece[start:taken]
+            self._pass_tags()
+            if len(self._head) >= HEAD:
+                self._decide(at_end=False)
+        return taken
+
+    def sound(self) -> Sound | None:
+        """What it is, now that it has ended; None where it is no audio."""
+        if not self.decided:
+            self._decide(at_end=True)
+        if self._walk is None:
+            return None
+        if not self._whole:
+            return Sound(self._walk.format)
+        return self._walk.sound(self._size - self._start)
+
+    def _pass_tags(self) -> None:
+        """Pass over the tags (ID3v2) in front of the sound; there may be several."""
+        while length := _tag_length(self._head):
+            self._start += length
+            self._skip = max(0, length - len(self._head))
+            del self._head[:length]
+
+    def _decide(self, *, at_end: bool) -> None:
+        head = bytes(self._head)
+        self._head.clear()
+        self.decided = True
+        self._walk = _walk(head, at_end=at_end)
+        if self._walk is not None and (self._whole or not self._walk.begun):
+            self._walk.feed(head)
+            if not self._walk.begun:
+                self._walk = None
+
+
+def hear(
+    file: BinaryIO, *, whole: bool, on_bytes: Callable[[int], None] | None = None
+) -> Sound | None:
+    """What an open file is, read from its beginning; None where it is no audio. Without ``whole``
+    its beginning alone is read (one with large tags as far as they go).
+    """
+    listener = Listener(whole=whole)
+    file.seek(0)
+    while piece := file.read(_PIECE if whole else HEAD):
+        listener.feed(piece)
+        if on_bytes:
+            on_bytes(len(piece))
+        if not whole and listener.decided:
+            break
+    return listener.sound()
+
+
+def kind(head: bytes) -> str | None:
+    """The format of a file by its beginning, 64 KiB or all of it; None where it is no audio."""
+    listener = Listener(whole=False)
+    listener.feed(head)
+    found = listener.sound()
+    return None if found is None else found.format
+
+
+def _tag_length(head: bytearray) -> int:
+    if len(head) < 10 or not head.startswith(b"ID3") or head[3] == 0xFF or head[4] == 0xFF:
+        return 0
+    if any(byte & 0x80 for byte in head[6:10]):
+        return 0
+    length = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+    return 10 + length + (10 if head[5] & 0x10 else 0)
+
+
+def _walk(head: bytes, *, at_end: bool) -> Walk | None:
+    """The walk over a file that begins so."""
+    container = head[:4], head[8:12]
+    walk: Walk | None = None
+    if container[0] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and container[1] == b"WAVE":
+        walk = Wave(head[:4])
+    elif container in ((b"FORM", b"AIFF"), (b"FORM", b"AIFC")):
+        walk = Aiff()
+    elif head[4:8] == b"ftyp":
+        walk = Boxes()
+    elif head.startswith((b"#!AMR\n", b"#!AMR-WB\n")):
+        walk = Amr(head)
+    elif head.startswith((b".snd", b"dns.")):
+        walk = Au(head)
+    elif head.startswith(b"OggS"):
+        walk = Ogg()
+    elif head.startswith(b"fLaC"):
+        walk = Flac()
+    elif head.startswith(b"\x1a\x45\xdf\xa3"):
+        walk = Matroska()
+    elif adts_length(head):
+        walk = Adts()
+    else:
+        walk = mpeg.find(head, whole=at_end)
+    return walk

@@ -1,0 +1,56 @@
+"""Files that are no audio and are named as recordings: older releases went by their names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+
+from . import layout
+from .audio import description
+from .listening import hear
+from .store import Store
+
+_LONGEST_LINE = 1024 * 1024
+_MOST_NAMED = 5
+
+
+def in_zip(store: Store, path: str, silent: Collection[bytes]) -> Iterator[str]:
+    """What is wrong with the lists of a ZIP's day: they name members as recordings whose SHA-256
+    (its bytes) is in ``silent``, those that are no audio. Later generations name them too.
+    """
+    if not silent:
+        return
+    found = 0
+    for recordings in store.paths(path.rpartition("/")[0].rpartition("/")[0] + "/"):
+        if layout.kind_of(recordings) != "recordings":
+            continue
+        for recording, member in _named(store, recordings, path, silent):
+            found += 1
+            if found <= _MOST_NAMED:
+                who = f"{recordings} names as recording {recording}"
+                yield f"holds {member!r}, which {who} and which is not audio"
+    if found > _MOST_NAMED:
+        yield f"and so on, {found} that are not audio"
+
+
+def _named(
+    store: Store, recordings: str, path: str, silent: Collection[bytes]
+) -> Iterator[tuple[str, str]]:
+    """The recordings that a list places in such a member; what cannot be read is left out."""
+    with store.open(recordings) as file:
+        while data := file.readline(_LONGEST_LINE):
+            try:
+                line = json.loads(data)
+                if line.get("path") == path and bytes.fromhex(line["sha256"]) in silent:
+                    yield str(line.get("id")), str(line.get("member"))
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                continue
+
+
+def single(store: Store, path: str) -> str | None:
+    """What is wrong with the file of a single recording; None where it is audio."""
+    with store.open(path) as file:
+        if hear(file, whole=False) is not None:
+            return None
+        file.seek(0)
+        return f"is kept as a recording and is not audio but {description(file.read(512))}"

@@ -1,0 +1,276 @@
+"""Formats of audio that consist of records (chunks, boxes, pages, frames), each of which tells its
+own length: walked from record to record, in memory that does not grow.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from .sound import Sound
+
+#: Where the next record begins when there is none to be looked at any more.
+END = 1 << 62
+
+Order = Literal["little", "big"]
+
+
+class More(Exception):
+    """A record's length is only known from so many bytes of it."""
+
+
+class Records:
+    """A walk from record to record. `HEADER` is how many bytes of one are looked at."""
+
+    format = ""
+    HEADER = 8
+    #: Whether the records are frames of a few milliseconds: then the last may lack a piece.
+    FRAMES = False
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.fault: str | None = None
+        self._at, self._rest, self._next = 0, b"", 0
+        self._records = 0
+
+    def record(self, head: bytes, at: int) -> int:
+        """The whole length of the record at the offset ``at`` that begins with ``head``, 0 where
+        none can be walked from here on. Raises More(bytes).
+        """
+        raise NotImplementedError
+
+    def seconds(self, size: int) -> float | None:
+        """How long it lasts, where the format tells; ``size`` is the file's."""
+        del size
+        return None
+
+    def feed(self, data: bytes) -> None:
+        """Walk on over the bytes that follow."""
+        data = self._rest + data
+        start, stop = self._at - len(self._rest), self._at - len(self._rest) + len(data)
+        needed = self.HEADER
+        while self.fault is None and self._next + needed <= stop:
+            try:
+                offset = max(0, self._next - start)
+                length = self.record(data[offset : offset + needed], self._next)
+            except More as more:
+                needed = int(more.args[0])
+                continue
+            needed = self.HEADER
+            if length == 0:
+                self._next = END
+                break
+            self._records += 1
+            self._next += length
+        self._at = stop
+        self._rest = data[max(0, self._next - start) :] if self.fault is None else b""
+
+    def sound(self, size: int) -> Sound:
+        """What was found, now that the file has ended."""
+        is_cut = self.FRAMES and size < self._next < END
+        return Sound(self.format, self.seconds(size), self._fault(size), last_is_cut=is_cut)
+
+    def _fault(self, size: int) -> str | None:
+        if self.fault is None and not self.FRAMES and size < self._next < END:
+            return is_cut_at(size, self._next)
+        return self.fault
+
+
+def is_cut_at(size: int, told: int) -> str:
+    """The words for a file of so many bytes that should have more."""
+    return f"is cut: {size} bytes where it should have {told}"
+
+
+class Boxes(Records):
+    """MP4, M4A, 3GP and their kin."""
+
+    format = "m4a"
+    _SECOND = frozenset(
+        (b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"sidx", b"styp", b"uuid", b"meta")
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[bytes] = set()
+
+    def record(self, head: bytes, at: int) -> int:
+        """A box; of the outermost ones alone."""
+        told, name = int.from_bytes(head[:4], "big"), head[4:8]
+        if at and not self.begun:
+            self.begun = name in self._SECOND
+        self._seen.add(name)
+        if told == 1:
+            if len(head) < 16:
+                raise More(16)
+            told = int.from_bytes(head[8:16], "big")
+        if told == 0:
+            return 0
+        if told < 8:
+            self.fault = "is cut or changed: its boxes cannot be read"
+        return told
+
+    def _fault(self, size: int) -> str | None:
+        found = super()._fault(size)
+        if found is None and not self._seen & {b"moov", b"moof"}:
+            return "is cut: what it holds is described nowhere in it"
+        return found
+
+
+class Ogg(Records):
+    """Ogg: Opus, Vorbis, Speex and FLAC in pages."""
+
+    format = "ogg"
+    HEADER = 27
+    _CODECS = (b"OpusHead", b"\x01vorbis", b"Speex   ", b"\x7fFLAC", b"fishead\0", b"PCM     ")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._granule, self._rate = 0, 0
+
+    def record(self, head: bytes, at: int) -> int:
+        """A page: its table of lengths, and what they add up to."""
+        if not head.startswith(b"OggS\0"):
+            self.fault = f"is cut or changed: no page is where one should be, at byte {at}"
+            return 1
+        table = 27 + head[26]
+        if len(head) < table + 40 * (at == 0):
+            raise More(table + 40 * (at == 0))
+        if at == 0:
+            packet = head[table:]
+            self.begun = packet.startswith(self._CODECS)
+            if packet.startswith(b"OpusHead"):
+                self._rate = 48000
+            elif packet.startswith(b"\x01vorbis"):
+                self._rate = int.from_bytes(packet[12:16], "little")
+        granule = int.from_bytes(head[6:14], "little", signed=True)
+        self._granule = max(self._granule, granule)
+        return table + sum(head[27:table])
+
+    def seconds(self, size: int) -> float | None:
+        """By the last page's number of samples."""
+        del size
+        return self._granule / self._rate if self._rate else None
+
+
+class Amr(Records):
+    """AMR and AMR-WB as files: frames of 20 ms."""
+
+    format = "amr"
+    HEADER = 1
+    FRAMES = True
+    _NARROW = (12, 13, 15, 17, 19, 20, 26, 31, 5, 6, 5, 5, 0, 0, 0, 0)
+    _WIDE = (17, 23, 32, 36, 40, 46, 50, 58, 60, 5, 5, 0, 0, 0, 0, 0)
+
+    def __init__(self, head: bytes) -> None:
+        super().__init__()
+        wide = head.startswith(b"#!AMR-WB\n")
+        self._magic, self._sizes = (9, self._WIDE) if wide else (6, self._NARROW)
+
+    def record(self, head: bytes, at: int) -> int:
+        """A frame."""
+        if at == 0:
+            return self._magic
+        if head[0] & 0x83:
+            self.fault = f"is cut or changed: no frame is where one should be, at byte {at}"
+        # A good frame says so in a bit: zeros are none.
+        self.begun = self.begun or head[0] & 4 != 0
+        return 1 + self._sizes[head[0] >> 3 & 15]
+
+    def seconds(self, size: int) -> float | None:
+        """By the frames."""
+        del size
+        return max(0, self._records - 1) * 0.02
+
+
+class Adts(Records):
+    """AAC in frames of its own (ADTS)."""
+
+    format = "aac"
+    HEADER = 7
+    FRAMES = True
+    _RATES = (
+        *(96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350),
+    )
+
+    def record(self, head: bytes, at: int) -> int:
+        """A frame."""
+        length = adts_length(head)
+        if head.startswith((b"TAG", b"APETAGEX", b"ID3")):
+            return 0
+        if not length:
+            self.fault = f"is cut or changed: no frame is where one should be, at byte {at}"
+            return 1
+        # Four in a row are no accident.
+        self.begun = self.begun or self._records >= 3
+        self._rate = self._RATES[head[2] >> 2 & 15]
+        return length
+
+    def seconds(self, size: int) -> float | None:
+        """By the frames."""
+        del size
+        return self._records * 1024 / self._rate if self._records else None
+
+
+def adts_length(head: bytes) -> int:
+    """The bytes of the ADTS frame that begins here; 0 where none does."""
+    if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0 or head[2] >> 2 & 15 > 12:
+        return 0
+    length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+    return length if length > 7 else 0
+
+
+class Au(Records):
+    """Sun's .au, also of the other byte order."""
+
+    format = "au"
+    HEADER = 24
+
+    def __init__(self, head: bytes) -> None:
+        super().__init__()
+        self._order: Order = "little" if head.startswith(b"dns.") else "big"
+
+    def record(self, head: bytes, at: int) -> int:
+        """All of the file."""
+        del at
+        start, told, encoding, rate, channels = (
+            int.from_bytes(head[n : n + 4], self._order) for n in range(4, 24, 4)
+        )
+        self.begun = start >= 24 and 0 < encoding < 64 and rate > 0 and 0 < channels < 256
+        return 0 if told in (0, 0xFFFFFFFF) else start + told
+
+
+class Flac(Records):
+    """FLAC: the blocks of its description; its frames do not tell their length."""
+
+    format = "flac"
+
+    def record(self, head: bytes, at: int) -> int:
+        """A block of the description."""
+        if at == 0:
+            return 4
+        kind, length = head[0] & 0x7F, int.from_bytes(head[1:4], "big")
+        if at == 4:
+            if len(head) < 22:
+                raise More(22)
+            rate = int.from_bytes(head[14:17], "big") >> 4
+            self.begun = kind == 0 and length == 34 and rate > 0
+        return 0 if head[0] & 0x80 else 4 + length
+
+
+class Matroska(Records):
+    """WebM and Matroska: the beginning, and the segment's size where it is known."""
+
+    format = "webm"
+    HEADER = 12
+
+    def record(self, head: bytes, at: int) -> int:
+        """An outermost element: its name of four bytes, its size of one to eight."""
+        width = 8 - (head[4].bit_length() - 1) if head[4] else 9
+        if width > 8:
+            self.fault = "is cut or changed: its elements cannot be read"
+            return 1
+        told = int.from_bytes(head[4 : 4 + width], "big") & (1 << 7 * width) - 1
+        if at:
+            self.begun = head.startswith(b"\x18\x53\x80\x67")
+            if told == (1 << 7 * width) - 1 or not self.begun:
+                return 0
+        return 4 + width + told

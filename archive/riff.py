@@ -1,0 +1,93 @@
+"""WAV and AIFF: chunks, whose sizes a recorder that writes into a pipe does not know."""
+
+from __future__ import annotations
+
+from .records import END, More, Order, Records, is_cut_at
+
+#: What a recorder writes for a size that it does not know yet, and never learns where it writes
+#: into a pipe: 0, all ones, or the largest number that it dares, less what stands around it.
+_UNKNOWN_FROM = 0x7FFF0000
+
+
+class Wave(Records):
+    """RIFF, RIFX (big-endian), RF64 and BW64 (sizes of 64 bits in a chunk of their own)."""
+
+    format = "wav"
+
+    def __init__(self, kind: bytes) -> None:
+        super().__init__()
+        self._order: Order = "big" if kind == b"RIFX" else "little"
+        self._large: int | None = None
+        self._rate = 0
+        self._data: tuple[int, int] | None = None
+
+    def record(self, head: bytes, at: int) -> int:
+        """A chunk; the sound's own is the last that is looked at."""
+        if at == 0:
+            return 12
+        name, told = head[:4], int.from_bytes(head[4:8], self._order)
+        if name == b"ds64":
+            if len(head) < 24:
+                raise More(24)
+            self._large = int.from_bytes(head[16:24], "little")
+        elif name == b"fmt ":
+            if len(head) < 24:
+                raise More(24)
+            numbers = [int.from_bytes(head[a:b], self._order) for a, b in ((8, 10), (10, 12))]
+            self._rate = int.from_bytes(head[16:20], self._order)
+            if told < 14 or 0 in numbers:
+                self.fault = "is cut or changed: its description of the sound cannot be read"
+        elif name == b"data":
+            if self._large is not None and told == 0xFFFFFFFF:
+                told = self._large
+            self._data = at + 8, told
+            self.begun = self._rate > 0
+            return 0
+        elif not name.strip(b"\0") or not name.isascii():
+            self.fault = "is cut or changed: it has no sound behind its description"
+        return 8 + told + told % 2
+
+    def _told(self) -> int | None:
+        told = self._data[1] if self._data else 0
+        unknown = told == 0 or _UNKNOWN_FROM <= told <= 0xFFFFFFFF or told >= END
+        return None if unknown else told
+
+    def seconds(self, size: int) -> float | None:
+        """By the bytes a second."""
+        if self._data is None or not self._rate:
+            return None
+        held = size - self._data[0]
+        told = self._told()
+        return min(held, held if told is None else told) / self._rate
+
+    def _fault(self, size: int) -> str | None:
+        if self._data is None:
+            return super()._fault(size) or "has no sound in it"
+        start, told = self._data
+        if size <= start:
+            return "has no sound in it"
+        # A number near 2 or 4 GiB may be meant: then nearly all of it is there.
+        if self._told() is None and (told <= size - start or told == 0 or size < told // 2):
+            return None
+        return None if start + told <= size else is_cut_at(size, start + told)
+
+
+class Aiff(Records):
+    """AIFF and AIFC."""
+
+    format = "aiff"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[bytes] = set()
+
+    def record(self, head: bytes, at: int) -> int:
+        """A chunk."""
+        if at == 0:
+            return 12
+        self._seen.add(head[:4])
+        self.begun = bool(self._seen & {b"COMM", b"FVER"})
+        told = int.from_bytes(head[4:8], "big")
+        if head[:4] == b"SSND" and (told == 0 or told >= _UNKNOWN_FROM):
+            return 0
+        return 8 + told + told % 2
