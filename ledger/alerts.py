@@ -28,9 +28,10 @@ CREDENTIALS = "credentials"
 CONTRADICTION = "contradiction"
 VERIFICATION = "verification"
 QUARANTINE = "quarantine"
+UNUSUAL = "unusual"
 
 #: All of them.
-KINDS = (CONTRADICTION, CREDENTIALS, DAY, DECISION, JOB, QUARANTINE, VERIFICATION)
+KINDS = (CONTRADICTION, CREDENTIALS, DAY, DECISION, JOB, QUARANTINE, UNUSUAL, VERIFICATION)
 
 #: Stands in place of an account's alias: for all accounts, or for what belongs to none.
 EVERY_ACCOUNT = "*"

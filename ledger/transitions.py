@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, case, insert, select, update
 
-from . import alert_causes, states
+from . import alert_causes, states, unusual
 from .cap import release
 from .database import now, once_committed
 from .job import COLUMNS, Job
@@ -90,6 +90,7 @@ def ended(
         _part_ended(connection, job.parent_id)
     if job.kind == "export.run" and "day" in job.parameters:
         _day_ended(connection, job)
+        unusual.compare(connection, job)
     alert_causes.told(connection, job, before, contradicts)
 
 

@@ -15,6 +15,7 @@ from ledger.alerts import (
     EVERY_ACCOUNT,
     JOB,
     QUARANTINE,
+    UNUSUAL,
     VERIFICATION,
 )
 from ledger.job import iso
@@ -111,6 +112,8 @@ def _closes(row: dict[str, Any]) -> str:
         return "the provider takes them: correct the account and restart the workers"
     if kind == VERIFICATION:
         return "a later verification that does not find it"
+    if kind == UNUSUAL:
+        return "a later look at the day that lists usual numbers, or somebody who knows the cause"
     if kind == DAY:
         return _closes_day(row)
     return _closes_job(row) if kind == JOB else _closes_contradiction(row)

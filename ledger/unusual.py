@@ -1,0 +1,85 @@
+"""Days that list far fewer recordings than the same weekday did: complete, and probably wrong.
+
+A wrong filter or an empty listing looks like a quiet day: 0 of 0 recordings are archived.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from statistics import median
+
+from sqlalchemy import Connection, select
+
+from .alerts import UNUSUAL, Alert, close_alerts, open_alert
+from .job import Job
+from .schema import alerts, days
+
+#: The weekday is looked at in so many weeks before, and compared where it was listed in so many.
+_WEEKS = 8
+_FEWEST_WEEKS = 4
+#: Unusual is less than this share of a median that is large enough to say so, and none at all
+#: where there were some.
+_SHARE = 0.25
+_LARGE_MEDIAN = 10
+_SOME_MEDIAN = 3
+
+
+def unusual_cause(account: str, day: str) -> str:
+    """The cause that a day lists far fewer recordings than the same weekday before."""
+    return f"{UNUSUAL}:{account}:{day}"
+
+
+def compare(connection: Connection, job: Job) -> None:
+    """Open the alert of a day whose export listed far fewer recordings than the same weekday did in
+    recent weeks, or close it where it lists usual numbers now. One that a person has closed stays
+    closed.
+    """
+    listed = (job.result or {}).get("listed")
+    if listed is None:
+        return
+    cause = unusual_cause(job.account, job.parameters["day"])
+    before = _before(connection, job.account, date.fromisoformat(job.parameters["day"]))
+    if not _is_unusual(listed, before):
+        close_alerts(connection, [cause])
+    elif not _is_explained(connection, cause):
+        open_alert(
+            connection, Alert(cause, UNUSUAL, job.account, _message(job, before), job.job_id)
+        )
+
+
+def _before(connection: Connection, account: str, day: date) -> list[int]:
+    """What the same weekday listed in the weeks before, the last one first."""
+    wanted = (
+        select(days.c.counts)
+        .where(
+            days.c.account == account,
+            days.c.day.in_([day - timedelta(weeks=number) for number in range(1, _WEEKS + 1)]),
+            days.c.counts.is_not(None),
+        )
+        .order_by(days.c.day.desc())
+    )
+    return [counts["listed"] for counts in connection.execute(wanted).scalars()]
+
+
+def _is_unusual(listed: int, before: list[int]) -> bool:
+    if len(before) < _FEWEST_WEEKS:
+        return False
+    usual = median(before)
+    far_fewer = usual >= _LARGE_MEDIAN and listed < _SHARE * usual
+    return far_fewer or (listed == 0 and usual >= _SOME_MEDIAN)
+
+
+def _is_explained(connection: Connection, cause: str) -> bool:
+    wanted = select(alerts.c.closed_by).where(alerts.c.cause == cause)
+    return connection.execute(wanted).scalar_one_or_none() is not None
+
+
+def _message(job: Job, before: list[int]) -> str:
+    listed = (job.result or {})["listed"]
+    counted = "1 recording" if listed == 1 else f"{listed} recordings"
+    return (
+        f"day {job.parameters['day']} of account {job.account} lists {counted}, where the same "
+        f"weekday in the weeks before listed {', '.join(map(str, before))}; if that was no "
+        "holiday, see that the filters of its nights are right and what the provider shows of "
+        "this day; what it lacks is exported by earwitness.export.run with the right filters"
+    )
