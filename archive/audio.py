@@ -108,6 +108,7 @@ def description(head: bytes, content_type: str = "") -> str:
     return f"something else: it begins {_UNLIKE}, and the provider calls it {said!r}"
 
 
+_CONTROL = bytes({*range(32), 0x7F} - {*b"\t\r\n\f"})
 _UNTOLD = ("application/octet-stream", "binary/octet-stream")
 _UNLIKE = "neither like MP3 nor like WAV nor like another format of audio that is known here"
 _OTHERS: tuple[tuple[tuple[bytes, ...], str], ...] = (
@@ -128,7 +129,8 @@ def may_be_sound(head: bytes) -> bool:
     """Whether bytes that are no audio known here could be a recording all the same: neither nothing
     or zeros nor a page of the provider's (HTML, XML, JSON).
     """
-    start = head[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
-    # Bare samples may begin with any byte, but are no text.
-    is_text = not start.translate(None, bytes(range(32, 256)) + b"\t\r\n")
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:64]
+    # Bare samples may begin with any byte, but do not go on as a text does.
+    beyond_ascii = sum(byte > 0x7F for byte in start)
+    is_text = start.translate(None, _CONTROL) == start and 2 * beyond_ascii < len(start)
     return bool(head.strip(b"\0")) and not (is_text and start.startswith((b"<", b"{", b"[")))

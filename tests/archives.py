@@ -9,6 +9,7 @@ import random
 import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from archive import chain, layout, manifest, zips
 from archive.listening import Listener
 from archive.reconciliation import Reconciliation
+from archive.sound import Sound
 from archive.store import DirectoryStore, Store, Stored
 
 from . import buckets
@@ -97,13 +99,15 @@ class Builder:
         day: date | None = DAY,
         generation: int | None = 1,
         chained: bool = True,
+        heard: bool = True,
     ) -> dict[str, Any]:
         """An export with its ZIPs; what is not in them is taken from earlier generations, else
-        fetched singly, unless its ``id`` begins with 9. Its manifest, with its ``path``.
+        fetched singly, unless its ``id`` begins with 9. Its manifest, with its ``path``. Not
+        ``heard``: as by releases that took any member for audio.
         """
         folder = layout.export_folder(account, day or DAY, job_id)
         with Reconciliation(self._scratch / "reconciliation") as reconciliation:
-            self._read(reconciliation, folder, parts)
+            self._read(reconciliation, folder, parts, heard=heard)
             reconciliation.start_pass()
             for one in listed:
                 reconciliation.listed(one)
@@ -161,7 +165,12 @@ class Builder:
         return stored
 
     def _read(
-        self, reconciliation: Reconciliation, folder: str, parts: Mapping[str, bytes]
+        self,
+        reconciliation: Reconciliation,
+        folder: str,
+        parts: Mapping[str, bytes],
+        *,
+        heard: bool,
     ) -> None:
         for provider_job_id, data in parts.items():
             sha256 = hashlib.sha256(data).hexdigest()
@@ -169,7 +178,8 @@ class Builder:
             reconciliation.part(provider_job_id, stored)
             with self.store.open(stored.path) as file:
                 for member in zips.members(file, LIMITS, path=stored.path, listener=_listener):
-                    reconciliation.member(provider_job_id, member)
+                    unheard = replace(member, sound=Sound(None))  # type: ignore[arg-type]
+                    reconciliation.member(provider_job_id, member if heard else unheard)
 
     def _seal(
         self,

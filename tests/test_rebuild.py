@@ -18,6 +18,7 @@ from ledger.days import Day
 from ledger.job import Job, job_id
 from ledger.ledger import Ledger
 
+from .archives import audio as recorded
 from .certified_calls import CallHouse
 from .deployment import Deployment, account_toml, eventually
 from .simulators import Simulators
@@ -80,7 +81,7 @@ class House:
     def _collect(self) -> None:
         """A recording of an Ozeki server, as the worker would have left it."""
         audio = "office/recordings/2026/11/20/" + COLLECTED
-        stored = self.store.create(f"{audio}.mp3", b"ID3 of a call")
+        stored = self.store.create(f"{audio}.mp3", recorded(17))
         told = {
             "schema": 1,
             "kind": "recording",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from archive import zips
 from archive.store import DirectoryStore
+from tests.archives import frames
 
 from .measurement import Row, in_turns, timed
 from .sizes import Sizes
@@ -79,13 +80,17 @@ def keeping(folder: Path, sizes: Sizes) -> Iterator[Row]:
 
 
 def write_zip(path: Path, names: list[str], size: int) -> None:
-    """A ZIP of noise, stored as providers store audio, of so many bytes in its members."""
+    """A ZIP of noise that begins as MP3 files do, stored as providers store audio, of so many bytes
+    in its members.
+    """
     each = size // len(names)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for number, name in enumerate(names):
             noise = random.Random(number)
             with archive.open(zipfile.ZipInfo(name), "w") as member:
-                left = each
+                begun = frames(number, 6)[:each]
+                member.write(begun)
+                left = each - len(begun)
                 while left:
                     piece = noise.randbytes(min(left, 1 << 20))
                     member.write(piece)

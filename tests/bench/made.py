@@ -10,7 +10,7 @@ from pathlib import Path
 
 from archive.store import DirectoryStore
 from archive.stored import Stored
-from tests.archives import Builder, recording, zipped
+from tests.archives import Builder, frames, recording, zipped
 
 from .keeping import write_zip
 from .sizes import Sizes
@@ -18,6 +18,7 @@ from .sizes import Sizes
 _FIRST = date(2026, 1, 1)
 #: No id begins with 9, which the builder takes for one that cannot be fetched.
 _IDS = 1_000_000
+_SOUND = frames(0, 2)
 
 
 class Unflushed(DirectoryStore):
@@ -76,8 +77,8 @@ def many(folder: Path, sizes: Sizes) -> DirectoryStore:
         first = _IDS + number * sizes.recordings_a_day
         ids = range(first, first + sizes.recordings_a_day)
         start = f"{day.isoformat()}T10:04:05Z"
-        listed = [recording(n, start=start, file_size_in_bytes=4) for n in ids]
-        part = zipped((f"730048.{n}.mp3", b"ID3\x04") for n in ids)
+        listed = [recording(n, start=start, file_size_in_bytes=len(_SOUND)) for n in ids]
+        part = zipped((f"730048.{n}.mp3", _SOUND) for n in ids)
         builder.export("many", f"0b5e-{number}", listed, {"p": part}, day=day)
     return store
 

@@ -23,6 +23,24 @@ MOST_PADDING = 1000
 SMALLEST = 200
 
 
+#: Files that are no recordings, whatever they are called and served as.
+PRETENDERS: dict[str, bytes] = {
+    "webvtt": b"WEBVTT\n\n00:00.000 --> 00:02.000\nGood morning\n",
+    "srt": b"1\n00:00:00,000 --> 00:00:02,000\nGood morning\n",
+    "json": b'{"transcript": "Good morning"}',
+    "txt": b"Good morning\n",
+    "csv": b"speaker;text\nA;Good morning\n",
+    "html": b"<!DOCTYPE html><html><body>Please sign in</body></html>",
+    "xml": b'<?xml version="1.0"?><transcript/>',
+    "pdf": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n",
+    "empty": b"",
+    "zeros": bytes(5000),
+    "sync_and_zeros": b"\xff\xfb\x90\x64" + bytes(5000),
+    "tag_alone": b"ID3\x03\0\0\0\0\0\x0a" + bytes(10),
+    "apple_double": b"\0\x05\x16\x07\0\x02\0\0Mac OS X        " + bytes(100),
+}
+
+
 @cache
 def samples() -> list[bytes]:
     """The committed MP3 files, in the order of their names."""

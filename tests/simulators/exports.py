@@ -13,7 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from .messages import Body, Text
+from .audio import PRETENDERS
+from .messages import Body, Shortened, Text
 
 ZIP64_FROM = (1 << 31) - 1
 LOCAL_HEADER = 30
@@ -111,6 +112,10 @@ def damaged(
         return build(path, list(reversed(members)), layout)
     if kind == "bad_name":
         return build(path, [_renamed(members[0], parameters["name"]), *members[1:]], layout)
+    if kind in ("cut_member", "other_member"):
+        return build(path, _with_another(members, kind, parameters), layout)
+    if kind == "surrounded_zip":
+        return _surrounded(path, whole, parameters)
     if kind == "zip_bomb":
         return _bomb(path, members, parameters)
     if kind == "overlapping_members":
@@ -123,6 +128,31 @@ def damaged(
 
 def _renamed(member: Member, name: str) -> Member:
     return Member(name, member.body, member.at)
+
+
+def _with_another(
+    members: Sequence[Member], kind: str, parameters: Mapping[str, Any]
+) -> list[Member]:
+    """The members, one of them cut or with other bytes under its name."""
+    changed, index = list(members), int(parameters["member"])
+    one = changed[index]
+    if kind == "cut_member":
+        body: Body = Shortened(one.body, int(one.body.size * float(parameters["share"])))
+    else:
+        body = Text(PRETENDERS[parameters["file"]])
+    changed[index] = Member(one.name, body, one.at)
+    return changed
+
+
+def _surrounded(path: Path, whole: Archive, parameters: Mapping[str, Any]) -> Archive:
+    """The archive with bytes before and behind it that its offsets do not count."""
+    before, after = (parameters[side].encode("latin-1") for side in ("before", "after"))
+    with whole.path.open("rb") as source, path.open("wb") as target:
+        target.write(before)
+        while piece := source.read(1 << 20):
+            target.write(piece)
+        target.write(after)
+    return Archive.of(path)
 
 
 def _copy(whole: Archive, path: Path) -> None:

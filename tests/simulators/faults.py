@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .audio import PRETENDERS
+
 MIB = 1 << 20
 
 # What an answer can be replaced or preceded by: taken by every request of the operation.
@@ -38,6 +40,9 @@ WIRE_KINDS: dict[str, dict[str, Any]] = {
 FILE_KINDS: dict[str, dict[str, Any]] = {
     "wrong_range": {"by": -1},
     "padded": {"bytes": 1},
+    "preceded": {"bytes": 417},
+    "cut_file": {"share": 0.6},
+    "other_file": {"file": "webvtt"},
 }
 
 # What is wrong with the ZIP archive of an export.
@@ -49,6 +54,9 @@ ZIP_KINDS: dict[str, dict[str, Any]] = {
     "bad_name": {"name": "../../evil.mp3"},
     "encrypted_member": {"member": 0},
     "rebuilt_zip": {},
+    "surrounded_zip": {"before": "", "after": "\r\n"},
+    "cut_member": {"member": 0, "share": 0.6},
+    "other_member": {"member": 0, "file": "webvtt"},
 }
 
 # How gsmblockchain refuses a call that it could have made.
@@ -83,6 +91,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "how": ("broken", "clean", "close-delimited", "reset"),
     "part": ("headers", "body", "all"),
     "retry_after_as": ("seconds", "date"),
+    "file": tuple(PRETENDERS),
 }
 FILE_OPERATIONS = ("retrieve", "audio", "recording")
 ONLY_FOR: dict[str, tuple[str, ...]] = {

@@ -71,6 +71,35 @@ class Padded:
 
 
 @dataclass(frozen=True)
+class Preceded:
+    """Another body with so many zero bytes before it."""
+
+    body: Body
+    extra: int
+
+    @property
+    def size(self) -> int:
+        return self.body.size + self.extra
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        if start < self.extra:
+            yield b"\0" * (min(stop, self.extra) - start)
+        if stop > self.extra:
+            yield from self.body.read(max(0, start - self.extra), stop - self.extra)
+
+
+@dataclass(frozen=True)
+class Shortened:
+    """The first `size` bytes of another body."""
+
+    body: Body
+    size: int
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        yield from self.body.read(start, min(stop, self.size))
+
+
+@dataclass(frozen=True)
 class Request:
     """One HTTP request, read to its end."""
 

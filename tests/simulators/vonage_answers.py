@@ -39,15 +39,22 @@ def shown(recording: Recording, account: Account, origin: str) -> dict[str, Any]
         "cnam": recording.cnam,
         "dnis": recording.dnis,
         "download_url": f"{origin}{BASE}/api/audio/recording/{recording.id}",
-        "duration": recording.duration,
         "end": _date(recording.end, switches),
         "extensions": [_identifier(e, switches) for e in recording.extensions],
         "file_name": recording.file_name,
-        "file_size_in_bytes": recording.audio.size,
         "id": _identifier(recording.id, switches),
         "rule_ids": [_identifier(r, switches) for r in recording.rule_ids],
         "start": _date(recording.start, switches),
+        **_measures(recording, switches),
     }
+
+
+def _measures(recording: Recording, switches: Switches) -> dict[str, Any]:
+    """Size and duration, as far as they are listed."""
+    size = 0 if switches.sizes == "zero" else recording.audio.size
+    sized = {} if switches.sizes == "absent" else {"file_size_in_bytes": size}
+    timed = {} if switches.durations == "absent" else {"duration": recording.duration}
+    return {**timed, **sized}
 
 
 def _identifier(number: int | None, switches: Switches) -> int | str | None:

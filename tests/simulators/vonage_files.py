@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .messages import Body, Padded, Reply, Request
+from .audio import PRETENDERS
+from .messages import Body, Padded, Preceded, Reply, Request, Shortened, Text
 from .vonage_answers import error_reply
 from .vonage_state import Switches
 
@@ -30,11 +31,9 @@ def file_reply(
     faults: Mapping[str, Mapping[str, Any]],
 ) -> Reply:
     """Answers 200, 206 or 416, as Range and If-Range ask and the switches allow."""
-    body = served.body
-    if "padded" in faults:
-        body = Padded(body, int(faults["padded"]["bytes"]))
+    body = _changed(served.body, faults)
     tag = {"strong": f'"{served.etag}"', "weak": f'W/"{served.etag}"', "none": None}[switches.etag]
-    headers = {"Content-Type": served.content_type}
+    headers = {"Content-Type": served.content_type} if served.content_type else {}
     if tag:
         headers["ETag"] = tag
     if switches.ranges:
@@ -44,6 +43,19 @@ def file_reply(
     if not switches.ranges or not _may_resume(request, tag):
         return whole
     return _part(whole, request.header("range") or "", faults)
+
+
+def _changed(body: Body, faults: Mapping[str, Mapping[str, Any]]) -> Body:
+    """The file as the faults want it: another one, cut, or with zeros at either end."""
+    if "other_file" in faults:
+        body = Text(PRETENDERS[faults["other_file"]["file"]])
+    if "cut_file" in faults:
+        body = Shortened(body, int(body.size * float(faults["cut_file"]["share"])))
+    if "preceded" in faults:
+        body = Preceded(body, int(faults["preceded"]["bytes"]))
+    if "padded" in faults:
+        body = Padded(body, int(faults["padded"]["bytes"]))
+    return body
 
 
 def _may_resume(request: Request, tag: str | None) -> bool:

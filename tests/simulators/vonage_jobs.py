@@ -5,17 +5,21 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .audio import PRETENDERS, wave_file
 from .exports import Archive, Member, build, damaged
+from .messages import Text
 from .vonage_recordings import Recording
 
 if TYPE_CHECKING:
     from .vonage_state import Switches
 
 BUILD_PATIENCE = 5.0
+_PRETENDERS = {"vtt": "webvtt"}
 
 
 class Job:
@@ -97,13 +101,30 @@ class Job:
 
     def _members(self) -> list[Member]:
         scheme = self._layout.members
+        form = self._layout.name_form
         members = [
-            Member(_name(scheme, place, r), r.audio, r.start)
+            Member(unicodedata.normalize(form, _name(scheme, place, r)), r.audio, r.start)
             for place, r in enumerate(self.recordings, 1)
         ]
+        beside = [
+            one for r, m in zip(self.recordings, members, strict=True) for one in self._beside(r, m)
+        ]
+        members = (
+            [*beside, *members] if self._layout.companions_at == "before" else [*members, *beside]
+        )
         if self._layout.extra_member and self.recordings:
             members.append(Member.index(self.recordings[-1].start, [m.name for m in members]))
         return members
+
+    def _beside(self, recording: Recording, member: Member) -> Iterator[Member]:
+        """What lies beside a recording under its own name: a transcript, a second file of it."""
+        stem = member.name.rpartition(".")[0]
+        for ending in filter(None, self._layout.companions.split(",")):
+            is_sound = ending == "wav"
+            data = (
+                wave_file(recording.id) if is_sound else PRETENDERS[_PRETENDERS.get(ending, ending)]
+            )
+            yield Member(f"{stem}.{ending}", Text(data), member.at)
 
     def facts(self) -> dict[str, Any]:
         """What a test may want to know of the job, as JSON can carry it."""

@@ -115,7 +115,7 @@ def audio(call: Call) -> Reply:
     call.record["file"] = True
     faults = call.provider.take(("audio",), call.record, FILE_KINDS)
     etag = f"audio-{recording.id}-{recording.audio.size}"
-    return call.file(Served(recording.audio, "audio/mpeg", etag), faults)
+    return call.file(Served(recording.audio, call.account.switches.audio_type, etag), faults)
 
 
 def retrieve(call: Call) -> Reply:

@@ -27,12 +27,23 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "etag": ("strong", "weak", "none"),
     "members": ("file_name", "id", "folder", "renamed", "duplicate"),
     "compression": ("stored", "deflated"),
+    "sizes": ("listed", "absent", "zero"),
+    "durations": ("listed", "absent"),
+    "companions_at": ("before", "behind"),
+    "name_form": ("NFC", "NFD"),
 }
 
 
 @dataclass
 class Switches:
-    """How the provider behaves where its page leaves it open. Times in seconds."""
+    """How the provider behaves where its page leaves it open. Times in seconds.
+
+    `sizes`, `durations`: whether recordings are listed with them. `companions`: endings of further
+    members beside each recording in an archive, separated by commas (vtt, json, ... as in
+    audio.PRETENDERS; wav is a second recording), before the recordings or behind them.
+    `name_form`: how an archive composes the letters of names. `audio_type`: the content type of
+    single recordings, none where it is empty.
+    """
 
     expires_in: float = 86400
     refresh_expires_in: float = 604800
@@ -65,6 +76,12 @@ class Switches:
     compression: str = "stored"
     data_descriptors: bool = True
     zip64: bool = False
+    sizes: str = "listed"
+    durations: str = "listed"
+    companions: str = ""
+    companions_at: str = "behind"
+    name_form: str = "NFC"
+    audio_type: str = "audio/mpeg"
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """Sets switches by name; ValueError names one that does not exist or its choices."""
