@@ -12,6 +12,7 @@ import re
 import sqlite3
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from .audio import fault_of
@@ -75,18 +76,31 @@ def _unmatched(db: sqlite3.Connection) -> Iterator[tuple[int, str]]:
 
 
 def _take_by_name(db: sqlite3.Connection, number: int, name: str) -> None:
-    # Of several recordings listed under one name, the one of this size and without a place.
-    found = db.execute(
-        "SELECT id, is_whole(size, duration, members.bytes, format, seconds, fault, last_is_cut) "
-        "AS fits FROM recordings, members WHERE recordings.name = ? AND n = ? "
-        "AND source IS NOT 'part' ORDER BY NOT fits, path IS NOT NULL, size IS NULL, start, id "
-        "LIMIT 1",
-        (basename(name), number),
-    ).fetchone()
-    if found and found[1]:
-        _take(db, number, found[0])
-    elif found:
-        _leave(db, number)
+    for spelling in _spellings(name):
+        # Of several recordings listed under one name, the one of this size and without a place.
+        found = db.execute(
+            "SELECT id, is_whole(size, duration, members.bytes, format, seconds, fault, "
+            "last_is_cut) AS fits FROM recordings, members WHERE recordings.name = ? AND n = ? "
+            "AND source IS NOT 'part' ORDER BY NOT fits, path IS NOT NULL, size IS NULL, start, id "
+            "LIMIT 1",
+            (spelling, number),
+        ).fetchone()
+        if found and found[1]:
+            _take(db, number, found[0])
+        elif found:
+            _leave(db, number)
+        if found:
+            return
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """The name, and as Windows writes it into archives that do not say how their names are encoded:
+    those are read by code page 437.
+    """
+    yield basename(name)
+    if not name.isascii():
+        with suppress(UnicodeError):
+            yield basename(name.encode("cp437").decode("cp1252"))
 
 
 def _take_by_number(db: sqlite3.Connection, number: int, name: str, *, same_ending: bool) -> None:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from archive.errors import ArchiveError, Damaged, Dangerous, Missing
+from archive.listening import Listener
 from archive.zips import Limits, Member, members, unpack
 from config.settings import ROOT
 
@@ -86,6 +87,55 @@ def test_a_danger_is_told_before_any_member_is_read() -> None:
         with pytest.raises(Dangerous):
             next(members(SAMPLES / "dangerous" / name, LIMITS, path=name, on_bytes=seen.append))
         assert seen == []
+
+
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [
+        (b"", b"\r\n"),
+        (b"", b"\n\n \t\x1a"),
+        (b"", bytes(20_000)),
+        (b"\r\n", b""),
+        (b"PK00", b""),
+        (b"MZ" + bytes(5000), b"\n"),
+        (b"#!/bin/sh\nexec unzip $0\n", b""),
+    ],
+)
+@pytest.mark.parametrize("name", sorted(TABLE["whole"]))
+def test_bytes_around_an_archive_do_not_count(name: str, before: bytes, behind: bytes) -> None:
+    """A line's end or zeros behind it, and whatever stands before it, as before archives that
+    unpack themselves: the members are read as without.
+    """
+    if before and name == "python-empty.zip":
+        return
+    whole = (SAMPLES / "whole" / name).read_bytes()
+    surrounded = io.BytesIO(before + whole + behind)
+    expected = list(members(io.BytesIO(whole), LIMITS, path=name))
+    assert list(members(surrounded, LIMITS, path=name)) == expected
+    for one in expected[:1]:
+        data = b"".join(unpack(surrounded, one, path=name))
+        assert hashlib.sha256(data).hexdigest() == one.sha256
+
+
+def test_an_archive_of_a_mac_is_read() -> None:
+    """Data descriptors, folders, and beside each file one with its attributes: no audio."""
+    file, sound = io.BytesIO(), (SAMPLES.parent / "audio" / "busy.mp3").read_bytes()
+    with zipfile.ZipFile(Unseekable(file), "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[arg-type]
+        archive.writestr("calls/", b"")
+        archive.writestr("calls/1.mp3", sound)
+        archive.writestr("__MACOSX/calls/._1.mp3", b"\0\x05\x16\x07" + bytes(200))
+    heard = members(file, LIMITS, path="a.zip", listener=lambda: Listener(whole=True))
+    assert [(one.name, one.sound and one.sound.format) for one in heard] == [
+        ("calls/1.mp3", "mp3"),
+        ("__MACOSX/calls/._1.mp3", None),
+    ]
+
+
+class Unseekable:
+    """A pipe: what is written to it cannot be changed afterwards."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        self.write, self.flush = file.write, file.flush
 
 
 @pytest.mark.parametrize("name", ["python-zipfile.zip", "python-zip64-streamed.zip"])
