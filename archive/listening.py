@@ -16,6 +16,7 @@ ENDINGS = ("mp3", "wav", "ogg", "flac", "aac", "m4a", "amr", "au", "aiff", "webm
 HEAD = 64 * 1024
 
 _PIECE = 1024 * 1024
+_MPEG = Sound(mpeg.MpegWalk.format)
 
 
 class Listener:
@@ -29,12 +30,15 @@ class Listener:
         self._head = bytearray()
         self._skip = self._size = self._start = 0
         #: Whether the beginning has come, which is all that counts unless it is walked whole.
-        self.decided = False
+        self.decided = self._is_mpeg = False
         self._walk: Walk | None = None
 
     def feed(self, piece: bytes) -> None:
         """The bytes that follow."""
         self._size += len(piece)
+        if not self.decided and self._size == len(piece) and not self._whole:
+            # Most recordings are told at their first bytes, at no cost to speak of.
+            self.decided = self._is_mpeg = mpeg.runs_from(piece, _tags_length(piece))
         taken = 0 if self.decided else self._beginning(piece)
         if self._whole and self._walk is not None and taken < len(piece):
             self._walk.feed(piece[taken:])
@@ -57,6 +61,8 @@ class Listener:
         """What it is, now that it has ended; None where it is no audio."""
         if not self.decided:
             self._decide(at_end=True)
+        if self._is_mpeg:
+            return _MPEG
         if self._walk is None:
             return None
         if not self._whole:
@@ -106,7 +112,14 @@ def kind(head: bytes) -> str | None:
     return None if found is None else found.format
 
 
-def _tag_length(head: bytearray) -> int:
+def _tags_length(piece: bytes) -> int:
+    at = 0
+    while length := _tag_length(piece[at : at + 10]):
+        at += length
+    return at
+
+
+def _tag_length(head: bytes | bytearray) -> int:
     if len(head) < 10 or not head.startswith(b"ID3") or head[3] == 0xFF or head[4] == 0xFF:
         return 0
     if any(byte & 0x80 for byte in head[6:10]):

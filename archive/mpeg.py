@@ -93,6 +93,12 @@ def find(head: bytes, *, whole: bool) -> MpegWalk | None:
     return None
 
 
+def runs_from(data: bytes, at: int) -> bool:
+    """Whether a run of frames begins at this very offset: what most recordings do."""
+    form = _form(data, at) if data[at : at + 1] == b"\xff" else None
+    return form is not None and _runs(data, at, _lengths(form), whole=False)
+
+
 def begins(head: bytes) -> bool:
     """Whether bytes begin like a frame, whatever follows."""
     return head[:1] == b"\xff" and _form(head, 0) is not None

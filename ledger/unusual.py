@@ -77,9 +77,11 @@ def _is_explained(connection: Connection, cause: str) -> bool:
 def _message(job: Job, before: list[int]) -> str:
     listed = (job.result or {})["listed"]
     counted = "1 recording" if listed == 1 else f"{listed} recordings"
+    # Words between the numbers: a row of them would be masked as a telephone number.
     return (
         f"day {job.parameters['day']} of account {job.account} lists {counted}, where the same "
-        f"weekday in the weeks before listed {', '.join(map(str, before))}; if that was no "
-        "holiday, see that the filters of its nights are right and what the provider shows of "
-        "this day; what it lacks is exported by earwitness.export.run with the right filters"
+        f"weekday of {len(before)} weeks before listed {median(before):g} in the median, "
+        f"{min(before)} at least and {max(before)} at most; if that was no holiday, see that the "
+        "filters of its nights are right and what the provider shows of this day; what it lacks is "
+        "exported by earwitness.export.run with the right filters"
     )
