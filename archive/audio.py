@@ -38,7 +38,7 @@ def verify(
     if not size:
         raise Damaged(path.name, "is empty; fetch it again")
     with path.open("rb") as file:
-        found = hear(file, whole=size != expected_bytes, on_bytes=on_bytes)
+        found = hear(file, whole=not expected_bytes, on_bytes=on_bytes)
         if found is None:
             file.seek(0)
             shown = description(file.read(HEAD), content_type)

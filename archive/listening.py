@@ -6,12 +6,15 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from . import mpeg
-from .records import Adts, Amr, Au, Boxes, Flac, Matroska, Ogg, adts_length
+from .coded import Adts, Amr, Gsm, adts_length, is_gsm
+from .records import ASF, Asf, Au, Boxes, Caf, Flac, Matroska, Ogg
 from .riff import Aiff, Wave
 from .sound import Sound, Walk
 
 #: The endings of audio files, which are the formats that are known.
-ENDINGS = ("mp3", "wav", "ogg", "flac", "aac", "m4a", "amr", "au", "aiff", "webm")
+ENDINGS = (
+    *("mp3", "wav", "ogg", "flac", "aac", "m4a", "amr", "gsm", "au", "aiff", "caf", "wma", "webm"),
+)
 #: So many bytes, tags left out, decide what a file is.
 HEAD = 64 * 1024
 
@@ -130,26 +133,31 @@ def _tag_length(head: bytes | bytearray) -> int:
 
 def _walk(head: bytes, *, at_end: bool) -> Walk | None:
     """The walk over a file that begins so."""
-    container = head[:4], head[8:12]
-    walk: Walk | None = None
-    if container[0] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and container[1] == b"WAVE":
-        walk = Wave(head[:4])
-    elif container in ((b"FORM", b"AIFF"), (b"FORM", b"AIFC")):
-        walk = Aiff()
-    elif head[4:8] == b"ftyp":
-        walk = Boxes()
-    elif head.startswith((b"#!AMR\n", b"#!AMR-WB\n")):
-        walk = Amr(head)
-    elif head.startswith((b".snd", b"dns.")):
-        walk = Au(head)
-    elif head.startswith(b"OggS"):
-        walk = Ogg()
-    elif head.startswith(b"fLaC"):
-        walk = Flac()
-    elif head.startswith(b"\x1a\x45\xdf\xa3"):
-        walk = Matroska()
-    elif adts_length(head):
-        walk = Adts()
-    else:
-        walk = mpeg.find(head, whole=at_end)
-    return walk
+    if head[8:12] in _FORMS.get(head[:4], ()):
+        return Aiff() if head.startswith(b"FORM") else Wave(head[:4])
+    if head[4:8] == b"ftyp":
+        return Boxes()
+    for magic, opened in _MAGIC:
+        if head.startswith(magic):
+            return opened(head)
+    if adts_length(head):
+        return Adts()
+    if is_gsm(head):
+        return Gsm()
+    return mpeg.find(head, whole=at_end)
+
+
+#: Formats of chunks, by the file's first four bytes and those that name what the chunks hold.
+_FORMS: dict[bytes, tuple[bytes, ...]] = {
+    **dict.fromkeys((b"RIFF", b"RIFX", b"RF64", b"BW64"), (b"WAVE",)),
+    b"FORM": (b"AIFF", b"AIFC"),
+}
+_MAGIC: tuple[tuple[tuple[bytes, ...], Callable[[bytes], Walk]], ...] = (
+    ((b"#!AMR\n", b"#!AMR-WB\n"), Amr),
+    ((b".snd", b"dns."), Au),
+    ((b"OggS",), lambda _: Ogg()),
+    ((b"fLaC",), lambda _: Flac()),
+    ((b"\x1a\x45\xdf\xa3",), lambda _: Matroska()),
+    ((b"caff\0\1",), lambda _: Caf()),
+    ((ASF,), lambda _: Asf()),
+)

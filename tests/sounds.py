@@ -124,6 +124,24 @@ def aiff() -> bytes:
     return b"FORM" + struct.pack(">L", 4 + len(chunks)) + b"AIFF" + chunks
 
 
+def gsm(count: int = 100) -> bytes:
+    """GSM frames without any header."""
+    return (b"\xd2" + bytes(32)) * count
+
+
+def wma() -> bytes:
+    """The objects of a Windows Media file."""
+    head = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c") + struct.pack("<Q", 30) + bytes(6)
+    data = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c") + struct.pack("<Q", 4024)
+    return head + data + bytes(4000)
+
+
+def caf() -> bytes:
+    """A CAF file."""
+    described = b"desc" + struct.pack(">q", 32) + bytes(32)
+    return b"caff\0\1\0\0" + described + b"data" + struct.pack(">q", 4000) + bytes(4000)
+
+
 def webm() -> bytes:
     """The beginning of a WebM file, its segment's size known."""
     ebml = b"\x1a\x45\xdf\xa3\x87" + b"\x42\x82\x84webm"

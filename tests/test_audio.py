@@ -20,8 +20,10 @@ from .sounds import (
     amr,
     au,
     boxes,
+    caf,
     flac,
     frames,
+    gsm,
     mp3,
     ogg,
     tag,
@@ -30,6 +32,7 @@ from .sounds import (
     wav_of,
     wav_with,
     webm,
+    wma,
     xing,
 )
 
@@ -66,6 +69,9 @@ OTHERS = {
     "au": (au(), "au"),
     "au of a stream": (au(0xFFFFFFFF), "au"),
     "aiff": (aiff(), "aiff"),
+    "gsm": (gsm(), "gsm"),
+    "wma": (wma(), "wma"),
+    "caf": (caf(), "caf"),
     "webm": (webm(), "webm"),
     **{f"wav {codec:#x}": (wav_with(codec, 8000), "wav") for codec in CODECS},
     "rifx": (wav_with(1, 16000, order=">", kind=b"RIFX"), "wav"),
@@ -201,6 +207,9 @@ def test_the_bytes_decide_and_not_the_content_type(tmp_path: Path, content_type:
         (b"#!AMR\n" + bytes(5000), "neither like MP3"),
         (b"\x1a\x45\xdf\xa3" + bytes(5000), "neither like MP3"),
         (b"FORM\0\0\0\0AIFF" + bytes(5000), "neither like MP3"),
+        (b"caff\0\1\0\0" + bytes(5000), "neither like MP3"),
+        (bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c") + bytes(5000), "neither like MP3"),
+        (b"\xd2" + bytes(5000), "neither like MP3"),
         (random.Random(3).randbytes(200_000), "neither like MP3"),
     ],
 )
@@ -235,6 +244,10 @@ def test_what_is_no_audio_is_refused(tmp_path: Path, data: bytes, says: str) -> 
         (au()[:-1], None, "is cut"),
         (aiff()[:-2], None, "is cut"),
         (webm()[:-9], None, "is cut"),
+        (wma()[:-9], None, "is cut"),
+        (caf()[:-9], None, "is cut"),
+        (gsm()[:-9], None, "is cut within its last frame"),
+        (gsm(50), 10_001, "GSM, 1.0 s of the listed 10.0 s"),
     ],
 )
 def test_cut_audio_is_refused_where_no_size_is_listed(
