@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -344,34 +343,6 @@ def test_taking_over_does_not_fill_the_disk(tmp_path: Path) -> None:
         with pytest.raises(NoSpace), Spool(disk, MEBIBYTE).part("job"):
             pass
         assert sorted(file.name for file in disk.iterdir()) == ["job.json", "job.part"]
-
-
-def test_what_is_set_aside_stays_until_its_age(spool: Spool) -> None:
-    """Once for the same bytes, untouched by the sweep of downloads, named oldest first, and no more
-    than the reserve; after its age it is removed.
-    """
-    bounded = Spool(spool.directory, 300 * 1024 * 1024)
-    assert bounded.set_aside_files() == []
-    for number in (1, 1, 2):
-        source = spool.directory / "audio.part"
-        source.parent.mkdir(parents=True, exist_ok=True)
-        source.write_bytes(b"%d" % number)
-        target = bounded.set_aside(source, "india-7", str(number) * 64, "mp3")
-        assert target is not None
-    first, second = bounded.set_aside_files()
-    assert (first.read_bytes(), second.read_bytes()) == (b"1", b"2")
-
-    large = spool.directory / "large.part"
-    with large.open("wb") as file:
-        file.truncate(300 * 1024 * 1024)
-    assert bounded.set_aside(large, "india-8", "8" * 64, "bin") is None
-    assert large.exists()
-
-    os.utime(first, (time.time() - 7200, time.time() - 7200))
-    bounded.sweep(0)
-    assert bounded.set_aside_files() == [first, second]
-    assert bounded.sweep_refused(3600) == 1
-    assert bounded.set_aside_files() == [second]
 
 
 def test_a_sweep_takes_what_nobody_holds(spool: Spool) -> None:
