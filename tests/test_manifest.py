@@ -68,7 +68,7 @@ def test_lines_say_where_each_recording_lies(builder: Builder) -> None:
         "sha256": member["sha256"],
         "audio": "mp3",
     }
-    assert list(single)[-3:] == ["path", "bytes", "sha256"]
+    assert list(single)[-4:] == ["path", "bytes", "sha256", "audio"]
     assert builder.store.checksum(single["path"]).sha256 == single["sha256"]
     assert missing == {**recording(9), "missing": True}
 
