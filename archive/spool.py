@@ -97,6 +97,11 @@ class Spool:
             flush_folder(self.refused)
         return target
 
+    def drop_set_aside(self, name: str) -> None:
+        """Remove what was set aside under a name: a whole file came after all."""
+        for path in self.refused.glob(f"{name}.{'[0-9a-f]' * 16}.*"):
+            path.unlink(missing_ok=True)
+
     def set_aside_files(self) -> list[Path]:
         """The files that were set aside, the oldest first."""
         with suppress(FileNotFoundError):

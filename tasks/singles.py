@@ -87,10 +87,12 @@ def keep(attempt: Attempt, single: Single, open_body: Open) -> tuple[Stored, Sto
             stored = store().keep(path, part.path, sha256, on_bytes=lambda _: attempt.check())
         except Damaged as error:
             measures.verification_failures.labels(account, measures.DAMAGED).inc()
-            reason = error.reason + set_aside(part, f"{account}-{single.recording_id}", sha256)
+            aside = _set_aside(part, _aside_name(account, single.recording_id), sha256)
+            reason = error.reason + aside
             raise Damaged(f"recording {single.recording_id}", reason) from None
         finally:
             part.discard()
+    spool().drop_set_aside(_aside_name(account, single.recording_id))
     measures.archived_bytes.labels(account).inc(stored.bytes)
     metadata = _keep_metadata(attempt, single, stored)
     # At once, not at the job's end: a long run of many must not look unchained to a verification.
@@ -99,7 +101,11 @@ def keep(attempt: Attempt, single: Single, open_body: Open) -> tuple[Stored, Sto
     return stored, metadata
 
 
-def set_aside(part: Part, name: str, sha256: str) -> str:
+def _aside_name(account: str, recording_id: str) -> str:
+    return layout.safe(f"{account}-{recording_id}")
+
+
+def _set_aside(part: Part, name: str, sha256: str) -> str:
     """Keep what was refused where a person finds it, unless it is plainly no recording; in words
     where that is, as the end of a sentence.
     """
@@ -107,7 +113,7 @@ def set_aside(part: Part, name: str, sha256: str) -> str:
         head = file.read(HEAD)
     if not audio.may_be_sound(head):
         return ""
-    target = spool().set_aside(part.path, layout.safe(name), sha256, kind(head) or "bin")
+    target = spool().set_aside(part.path, name, sha256, kind(head) or "bin")
     if target is None:
         return f"; it was not set aside, since {spool().refused} is full: look through it"
     return f"; set aside as {target}"

@@ -30,8 +30,14 @@ def test_what_is_set_aside_stays_until_its_age(tmp_path: Path) -> None:
     assert bounded.set_aside(large, "india-8", "8" * 64, "bin") is None
     assert large.exists()
 
+    for other in ("india-7.1", "india-77"):
+        bounded.drop_set_aside(other)
+    assert bounded.set_aside_files() == [first, second]
+
     os.utime(first, (time.time() - 7200, time.time() - 7200))
     bounded.sweep(0)
     assert bounded.set_aside_files() == [first, second]
     assert bounded.sweep_refused(3600) == 1
     assert bounded.set_aside_files() == [second]
+    bounded.drop_set_aside("india-7")
+    assert bounded.set_aside_files() == []
