@@ -136,7 +136,7 @@ def _failure(
     named = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     why = f"; last refused: {refused}" if refused else ""
     return errors.Incomplete(
-        f"not done: {counts.missing} of {counts.listed} missing (recordings {named}{why}); the "
+        f"not done: {counts.missing} of {counts.listed} missing (recordings {named}){why}; the "
         "next night tries again, or retry the job"
     )
 
