@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+from celery.app.task import Context
 from celery.exceptions import InvalidTaskError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -52,9 +53,11 @@ class _Headers(BaseModel):
     ignore_result: bool | None = None
     stamped_headers: list[_Name] | None = None
     stamps: dict[str, Any] | None = None
-    earwitness_job: _Text | None = None
-    earwitness_hint: _Count | None = None
-    earwitness_account: _Text | None = None
+
+
+#: Names under which Celery keeps its own of a request, where it puts every header too. A header of
+#: such a name would stand in the place of a method, of the callbacks, of the arguments.
+_NOT_HEADERS = frozenset(dir(Context)) - _Headers.model_fields.keys() - {"eta", "expires"}
 
 
 def _signature(given: dict[str, Any]) -> dict[str, Any]:
@@ -93,6 +96,11 @@ def check_headers(headers: Mapping[str, Any]) -> None:
         _Headers.model_validate(listed)
     except ValidationError as error:
         raise Malformed(f"its header {_field(error)} is not what Celery sends") from None
+
+
+def without_impostors(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """The headers, less those that Celery never sends and that would replace a part of its own."""
+    return {name: value for name, value in headers.items() if name not in _NOT_HEADERS}
 
 
 def check_body(body: Any) -> None:

@@ -19,7 +19,7 @@ from config.settings import settings
 from ledger.hints import Hint
 from ledger.job import Job
 
-from .headers import check_body, check_headers
+from .headers import check_body, check_headers, without_impostors
 from .redis_errors import BROKER_AWAY
 from .shown import shown_arguments, shown_result
 
@@ -31,10 +31,12 @@ NUMBER_HEADER = "earwitness_hint"
 #: Whose job it is, for the log alone.
 ACCOUNT_HEADER = "earwitness_account"
 _OF_HINTS = (JOB_HEADER, NUMBER_HEADER, ACCOUNT_HEADER)
+#: The task that may be dropped once its message has expired.
+_TICK = "earwitness.nightly.plan"
 #: In a request: why its message, which says that it is a hint, is not taken for one.
 REFUSED = "earwitness_refused"
 
-#: Headers that the tasks read by themselves: what Celery can not read, it would drop.
+#: Headers that the tasks read by themselves: Celery would drop what it cannot read.
 _TIMES = ("eta", "expires")
 #: What Celery writes behind the arguments of a task:
 #: https://docs.celeryq.dev/en/stable/internals/protocol.html
@@ -52,7 +54,7 @@ class Message(CeleryRequest):
     """
 
     def __init__(self, message: Any, *args: Any, headers: Any = None, **kwargs: Any) -> None:
-        given = dict(message.headers if headers is None else headers)
+        given = without_impostors(message.headers if headers is None else headers)
         check_headers(given)
         check_body(kwargs["body"] if kwargs["decoded"] else message.payload)
         readable = {name: _readable(given.get(name)) for name in _TIMES}
@@ -142,7 +144,7 @@ class Message(CeleryRequest):
         """Celery drops an expired message before there is a row; ours treat ``expires`` as
         ``not_after``. Only the planner's ticks may be dropped.
         """
-        if self._type == "earwitness.nightly.plan":
+        if self._task.name == _TICK:
             return bool(super().maybe_expire())
         return False
 
