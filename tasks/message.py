@@ -38,9 +38,6 @@ REFUSED = "earwitness_refused"
 
 #: Headers that the tasks read by themselves: Celery would drop what it cannot read.
 _TIMES = ("eta", "expires")
-#: What Celery writes behind the arguments of a task:
-#: https://docs.celeryq.dev/en/stable/internals/protocol.html
-_BEHIND = ("callbacks", "errbacks", "chain", "chord")
 _JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 #: What a revoked task id means is decided elsewhere; the worker hands the ids over here.
@@ -56,11 +53,11 @@ class Message(CeleryRequest):
     def __init__(self, message: Any, *args: Any, headers: Any = None, **kwargs: Any) -> None:
         given = without_impostors(message.headers if headers is None else headers)
         check_headers(given)
-        check_body(kwargs["body"] if kwargs["decoded"] else message.payload)
+        behind = check_body(kwargs["body"] if kwargs["decoded"] else message.payload)
         readable = {name: _readable(given.get(name)) for name in _TIMES}
         super().__init__(message, *args, headers={**given, **readable}, **kwargs)
         self._request_dict.update({name: given.get(name) for name in _TIMES})
-        self._keep_from_body()
+        self._keep_from_body(behind)
         self._take_for_hint()
         self._argsrepr = "()" if not self._args else "(...)"
         self._kwargsrepr = shown_arguments(self._kwargs if isinstance(self._kwargs, dict) else {})
@@ -68,13 +65,11 @@ class Message(CeleryRequest):
         self._request_dict["kwargsrepr"] = self._kwargsrepr
         received(self.id, **self.said)
 
-    def _keep_from_body(self) -> None:
+    def _keep_from_body(self, behind: dict[str, Any]) -> None:
         """Let what stands behind the arguments in the body say what Celery writes there, and no
         more: Celery would let it replace any header.
         """
-        args, kwargs, behind = self._payload
-        kept = {name: behind[name] for name in _BEHIND if name in behind} if behind else {}
-        self._body = (args, kwargs, kept)
+        self._body = (self._args, self._kwargs, behind)
         self._content_type = self._content_encoding = None
 
     def _take_for_hint(self) -> None:
@@ -90,7 +85,8 @@ class Message(CeleryRequest):
                 f"{JOB_HEADER} or {NUMBER_HEADER} is not as Earwitness sends"
             )
         else:
-            self._request_dict.update(said)
+            account = said[ACCOUNT_HEADER] if isinstance(said[ACCOUNT_HEADER], str) else None
+            self._request_dict.update({**said, ACCOUNT_HEADER: account})
 
     @property
     def eta(self) -> None:
