@@ -15,6 +15,9 @@ UNACKED = "earwitness.unacked"
 UNACKED_INDEX = "earwitness.unacked_index"
 UNACKED_MUTEX = "earwitness.unacked_mutex"
 
+#: When each process that takes messages was last seen, by Redis' clock.
+HOLDERS = "earwitness.holders"
+
 #: Messages that cannot be understood, and when each was set aside.
 SET_ASIDE = "earwitness.set_aside"
 SET_ASIDE_INDEX = "earwitness.set_aside_index"
@@ -25,6 +28,10 @@ IDENTITY = "earwitness.ledger"
 #: name, that one of them listens there now.
 HERE = "earwitness.here"
 LISTENING = "earwitness.listening."
+#: Before a worker's node name: the last process to use that name.
+NODE = "earwitness.node."
+#: Before a key of ours: what lay there and was of another type.
+MISPLACED = "earwitness.misplaced."
 
 _OWN_PREFIXES = (
     DUE,
@@ -34,6 +41,9 @@ _OWN_PREFIXES = (
     IDENTITY,
     HERE,
     LISTENING,
+    HOLDERS,
+    NODE,
+    MISPLACED,
     "earwitness.flower.",
     "earwitness.holders",
     "earwitness.misplaced.",

@@ -8,10 +8,21 @@ into an error. So a message is checked before anything is done for it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Annotated, Any
 
+from celery import current_app
+from celery.app.task import Context
+from celery.canvas import maybe_signature
 from celery.exceptions import InvalidTaskError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
 
 class Malformed(InvalidTaskError):
@@ -52,22 +63,60 @@ class _Headers(BaseModel):
     ignore_result: bool | None = None
     stamped_headers: list[_Name] | None = None
     stamps: dict[str, Any] | None = None
-    earwitness_job: _Text | None = None
-    earwitness_hint: _Count | None = None
-    earwitness_account: _Text | None = None
 
 
-def _signature(given: dict[str, Any]) -> dict[str, Any]:
-    """Refuse what is no task that Celery could send when this one has ended."""
-    _NAME.validate_python(given.get("task"))
-    for name, kind in (("args", list), ("kwargs", dict), ("options", dict)):
-        if not isinstance(given.get(name), kind | None):
-            raise ValueError(f"{name} is of another type")  # noqa: TRY004 - pydantic takes no other
-    return given
+#: Names under which Celery keeps its own of a request, where it puts every header too. A header of
+#: such a name would stand in the place of a method, of the callbacks, of the arguments.
+_NOT_HEADERS = frozenset(dir(Context)) - _Headers.model_fields.keys() - {"eta", "expires"}
 
 
-_NAME: TypeAdapter[str] = TypeAdapter(_Name, config=ConfigDict(strict=True))
-_Signature = Annotated[dict[str, Any], AfterValidator(_signature)]
+class _Options(BaseModel):
+    """The options of a signature that name something. Celery heeds the others where it can."""
+
+    model_config = ConfigDict(strict=True)
+
+    task_id: _Name | None = None
+    queue: _Name | None = None
+    exchange: _Text | None = None
+    routing_key: _Text | None = None
+    priority: int | None = None
+    countdown: float | None = None
+    headers: dict[str, Any] | None = None
+
+
+class _Sent(BaseModel):
+    """A task that Celery sends when this one has ended."""
+
+    model_config = ConfigDict(strict=True)
+
+    task: _Name
+    args: list[Any]
+    kwargs: dict[str, Any]
+    options: _Options
+    subtask_type: _Text | None
+    immutable: bool
+
+
+#: What Celery writes for nothing, and clients of other languages may leave out.
+_EMPTY: dict[str, Any] = {
+    "args": [],
+    "kwargs": {},
+    "options": {},
+    "subtask_type": None,
+    "immutable": False,
+}
+
+
+def _whole_signature(given: dict[str, Any]) -> dict[str, Any]:
+    """The signature with every field. Raises what Celery would raise when it sends it."""
+    whole = {**_EMPTY, **{name: value for name, value in given.items() if value is not None}}
+    _Sent.model_validate(whole)
+    # Celery reads groups, chains and chords out of the arguments.
+    maybe_signature(deepcopy(whole), app=current_app)
+    return whole
+
+
+_Signature = Annotated[dict[str, Any], AfterValidator(_whole_signature)]
 
 
 class _Embedded(BaseModel):
@@ -95,16 +144,24 @@ def check_headers(headers: Mapping[str, Any]) -> None:
         raise Malformed(f"its header {_field(error)} is not what Celery sends") from None
 
 
-def check_body(body: Any) -> None:
-    """Check the decoded body: arguments, keyword arguments, and what follows. Raises Malformed."""
+def without_impostors(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """The headers, less those that Celery never sends and that would replace a part of its own."""
+    return {name: value for name, value in headers.items() if name not in _NOT_HEADERS}
+
+
+def check_body(body: Any) -> dict[str, Any]:
+    """Check the decoded body: arguments, keyword arguments, and what follows; return what follows,
+    whole, as Celery writes it. Raises Malformed, and what Celery raises of tasks to be sent.
+    """
     try:
         # JSON has no tuples, and protocol 1 is brought into this form by Celery itself.
         given = tuple(body) if isinstance(body, list | tuple) else body
         if isinstance(given, tuple) and given and isinstance(given[0], tuple):
             given = (list(given[0]), *given[1:])
-        _BODY.validate_python(given)
+        _, _, embedded = _BODY.validate_python(given)
     except ValidationError as error:
         raise Malformed(f"its body is no task's ({_field(error)})") from None
+    return {name: value for name, value in embedded or () if value is not None}
 
 
 def _as_pair(limits: Any) -> dict[str, Any]:

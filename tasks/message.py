@@ -19,7 +19,7 @@ from config.settings import settings
 from ledger.hints import Hint
 from ledger.job import Job
 
-from .headers import check_body, check_headers
+from .headers import check_body, check_headers, without_impostors
 from .redis_errors import BROKER_AWAY
 from .shown import shown_arguments, shown_result
 
@@ -31,14 +31,13 @@ NUMBER_HEADER = "earwitness_hint"
 #: Whose job it is, for the log alone.
 ACCOUNT_HEADER = "earwitness_account"
 _OF_HINTS = (JOB_HEADER, NUMBER_HEADER, ACCOUNT_HEADER)
+#: The task that may be dropped once its message has expired.
+_TICK = "earwitness.nightly.plan"
 #: In a request: why its message, which says that it is a hint, is not taken for one.
 REFUSED = "earwitness_refused"
 
-#: Headers that the tasks read by themselves: what Celery can not read, it would drop.
+#: Headers that the tasks read by themselves: Celery would drop what it cannot read.
 _TIMES = ("eta", "expires")
-#: What Celery writes behind the arguments of a task:
-#: https://docs.celeryq.dev/en/stable/internals/protocol.html
-_BEHIND = ("callbacks", "errbacks", "chain", "chord")
 _JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 #: What a revoked task id means is decided elsewhere; the worker hands the ids over here.
@@ -52,13 +51,13 @@ class Message(CeleryRequest):
     """
 
     def __init__(self, message: Any, *args: Any, headers: Any = None, **kwargs: Any) -> None:
-        given = dict(message.headers if headers is None else headers)
+        given = without_impostors(message.headers if headers is None else headers)
         check_headers(given)
-        check_body(kwargs["body"] if kwargs["decoded"] else message.payload)
+        behind = check_body(kwargs["body"] if kwargs["decoded"] else message.payload)
         readable = {name: _readable(given.get(name)) for name in _TIMES}
         super().__init__(message, *args, headers={**given, **readable}, **kwargs)
         self._request_dict.update({name: given.get(name) for name in _TIMES})
-        self._keep_from_body()
+        self._keep_from_body(behind)
         self._take_for_hint()
         self._argsrepr = "()" if not self._args else "(...)"
         self._kwargsrepr = shown_arguments(self._kwargs if isinstance(self._kwargs, dict) else {})
@@ -66,13 +65,11 @@ class Message(CeleryRequest):
         self._request_dict["kwargsrepr"] = self._kwargsrepr
         received(self.id, **self.said)
 
-    def _keep_from_body(self) -> None:
+    def _keep_from_body(self, behind: dict[str, Any]) -> None:
         """Let what stands behind the arguments in the body say what Celery writes there, and no
         more: Celery would let it replace any header.
         """
-        args, kwargs, behind = self._payload
-        kept = {name: behind[name] for name in _BEHIND if name in behind} if behind else {}
-        self._body = (args, kwargs, kept)
+        self._body = (self._args, self._kwargs, behind)
         self._content_type = self._content_encoding = None
 
     def _take_for_hint(self) -> None:
@@ -88,7 +85,8 @@ class Message(CeleryRequest):
                 f"{JOB_HEADER} or {NUMBER_HEADER} is not as Earwitness sends"
             )
         else:
-            self._request_dict.update(said)
+            account = said[ACCOUNT_HEADER] if isinstance(said[ACCOUNT_HEADER], str) else None
+            self._request_dict.update({**said, ACCOUNT_HEADER: account})
 
     @property
     def eta(self) -> None:
@@ -142,7 +140,7 @@ class Message(CeleryRequest):
         """Celery drops an expired message before there is a row; ours treat ``expires`` as
         ``not_after``. Only the planner's ticks may be dropped.
         """
-        if self._type == "earwitness.nightly.plan":
+        if self._task.name == _TICK:
             return bool(super().maybe_expire())
         return False
 

@@ -16,7 +16,7 @@ from celery.utils.time import maybe_iso8601
 from ledger.job import iso
 from ledger.requests import Request
 
-from .errors import InvalidArgument
+from .errors import Expired, InvalidArgument
 from .resources import ledger
 
 #: What lies further ahead is rather a mistake of units or of the calendar.
@@ -58,7 +58,15 @@ def timing(eta: Any, expires: Any) -> Timing:
 
 
 def refuse_later(timing: Timing, task: str) -> None:
-    """Raise InvalidArgument where a task that opens no job was to be carried out later."""
+    """Refuse a task that opens no job, and so cannot wait, outside its time.
+
+    Raises InvalidArgument where it is to be carried out later, Expired where it is too late, and
+    LedgerAway.
+    """
+    if timing.expires is not None and timing.expires <= ledger().database.time():
+        raise Expired(
+            f"not done: {task}: its message expired at {_text(timing.expires)}; send it again"
+        )
     if timing.due_at is not None:
         raise InvalidArgument(
             f"not done: eta: {task} opens no job that could wait until {_text(timing.due_at)}; "

@@ -28,8 +28,6 @@ HEADERS: dict[str, tuple[Any, ...]] = {
     "group_index": (None, 5),
     "origin": (None, "", "x"),
     "retries": (None, 5),
-    "eta": (None,),
-    "expires": (None,),
     "timelimit": (None,),
     "ignore_result": (None, True),
     "stamped_headers": (None, []),
@@ -155,8 +153,6 @@ def _bodies() -> Iterator[dict[str, Any]]:
     bomb = b"[[], {}, {}]" + b" " * 50_000_000
     yield message(zlib.compress(bomb), compression="gzip")
     yield message(bz2.compress(bomb), compression="application/x-bz2")
-    yield message(eta="soon")
-    yield message(expires="soon")
     yield message(timelimit=[1])
     yield message(timelimit=[-1, None])
     yield message(retries=-1)

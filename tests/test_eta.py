@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 
 import pytest
@@ -95,8 +96,8 @@ def test_the_headers_of_time_are_heeded_or_refused_by_name(
         past = (now - timedelta(days=3), "2026-11-10T10:00:00", "1969-01-01T00:00:00Z", "20261110")
         for number, eta in enumerate(past):
             said = eta if isinstance(eta, str) else eta.isoformat()
-            assert ended(f"past-{number}", eta=said, retries="x")["state"] == "done", eta
-        strange = ("soon", "", 5, True, [], {}, "2026-13-45T00:00:00", "9" * 400, "\ud800")
+            assert ended(f"past-{number}", eta=said)["state"] == "done", eta
+        strange = ("soon", "", 5, True, [], {}, "2026-13-45T00:00:00", "9" * 400, "\ud800", inf)
         for number, value in enumerate(strange):
             for name in ("eta", "expires"):
                 found = ended(f"{name}-{number}", **{name: value})

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from ledger.schema import waiters
 
+from .certified_calls import call_house
 from .deployment import Deployment, account_toml, eventually
 from .ledgers import pass_time
 from .redis_page import denied, make_users
@@ -50,6 +53,29 @@ def test_a_queue_of_another_type_is_moved_aside(
             aside = f"earwitness.misplaced.{queue}"
             assert 0 < admin.ttl(aside) <= 7 * 86_400  # type: ignore[operator]
         assert denied(valkey) == set()
+
+
+@pytest.mark.parametrize("key", ["holders", "unacked", "unacked_index", "set_aside"])
+def test_keys_of_messages_in_hand_are_moved_aside(
+    deploy: Deploy, simulators: Simulators, valkey: Valkey, key: str
+) -> None:
+    """A list lies where workers note the messages in hand, or those that were set aside: it is
+    moved aside with the rights of docs/redis.md, a worker becomes ready, and serves.
+    """
+    make_users(valkey)
+    told = {"REDIS_URL": address(valkey, "earwitness")}
+    calling = call_house(deploy, simulators, settings=told)
+    with valkey.client() as admin:
+        admin.lpush(f"earwitness.{key}", "x")
+        admin.lpush("earwitness", "no message")
+        calling.house.worker()
+        with calling.house.producer() as app:
+            assert calling.ask(app, "r").get(timeout=60)["state"] == "done"
+        eventually(lambda: admin.exists(f"earwitness.misplaced.earwitness.{key}"), what="it stays")
+        eventually(lambda: admin.hlen("earwitness.set_aside") == 1, what="it was not set aside")
+        causes = {one["cause"] for one in calling.house.ledger.alerts.all_open()}
+        assert f"contradiction:queue:earwitness.{key}" in causes
+    assert denied(valkey) == set()
 
 
 def test_a_result_that_can_not_be_stored_holds_up_no_other(

@@ -37,6 +37,7 @@ from .start import (
     start_checks,
 )
 from .sweeper import Sweeper
+from .threads import use_these_threads
 from .unknown_tasks import unknown
 
 keep_from_others()
@@ -57,6 +58,7 @@ app = Celery(
 )
 app.steps["worker"].update({Sweeper, Metrics})
 keep_consuming()
+use_these_threads()
 cancel_at_once()
 app.conf.worker_consumer = "worker.consumer:Discreet"
 app.conf.beat_scheduler = "worker.timetable:Timetable"

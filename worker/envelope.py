@@ -53,10 +53,12 @@ _Text = Annotated[str, AfterValidator(_whole)]
 
 
 class _Delivery(BaseModel):
+    """How the sender says that the message travels. Its exchange and routing key are not read: the
+    queue that held the message counts.
+    """
+
     model_config = ConfigDict(strict=True)
 
-    exchange: _Text | None = None
-    routing_key: _Text | None = None
     priority: int | None = None
     redelivered: bool | None = None
 

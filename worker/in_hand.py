@@ -27,8 +27,9 @@ from kombu.transport.virtual import QoS as AnyQoS
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from config.queues import DOWNLOADS, DUE, FRONT_DOOR
+from config.queues import DOWNLOADS, DUE, FRONT_DOOR, HOLDERS
 from tasks import measures
+from tasks.redis_errors import is_away
 
 from .envelope import Envelope, why
 from .redelivery import noted, parts, put_back
@@ -130,7 +131,8 @@ class Unacknowledged(QoS):
             self._aside.add(item, queue, reason, tag=tag, held=held)
         except RedisError as error:
             _log.warning("it is set aside as soon as Redis takes it (%s)", error)
-            if not tag:
+            # Without a tag only this process has it. A refusal comes when it has left the others.
+            if not tag or not is_away(error):
                 self._left.append((item, queue, reason))
 
     def _set_left_aside(self) -> None:
@@ -152,8 +154,7 @@ class Unacknowledged(QoS):
 
     @property
     def _holders_key(self) -> str:
-        """When each process that takes messages was last seen, by Redis' clock."""
-        return self._key(f"{self.unacked_key.removesuffix('unacked')}holders")
+        return self._key(HOLDERS)
 
     # --- put back --------------------------------------------------------------------------------
 

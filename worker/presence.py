@@ -13,7 +13,7 @@ import uuid
 from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
-from config.queues import DOWNLOADS, DUE, FRONT_DOOR, HERE, LISTENING
+from config.queues import DOWNLOADS, DUE, FRONT_DOOR, HERE, LISTENING, NODE
 from config.settings import settings
 from config.version import VERSION
 
@@ -28,8 +28,6 @@ PURPOSE = {
     DUE: "no job is taken up and nobody is answered",
     DOWNLOADS: "nothing is downloaded",
 }
-#: Under the node's name: who was the last to say that it has it.
-_NODE = "earwitness.node."
 #: How long a sign of life counts.
 _COUNTS_SECONDS = 60
 #: Asked for messages longer ago than this, a worker does not listen.
@@ -86,7 +84,7 @@ class Presence:
         self._notice_misdirected(client)
 
     def _claim_name(self, client: Redis) -> None:
-        key = _key(_NODE + self._node)
+        key = _key(NODE + self._node)
         holder = client.get(key)
         client.set(key, self._token, ex=_lasts_seconds())
         # At first it may be the mark of one that was killed; another's written over ours is not.

@@ -16,7 +16,7 @@ from tasks import measures
 from .envelope import Envelope, NoMessage
 from .set_aside import DEATHS
 
-#: A message that was in the hands of so many workers when they died is not given to another one.
+#: A message over which workers died, or threads of theirs failed, so often is not given to another.
 MOST_DEATHS = 5
 
 
@@ -37,7 +37,7 @@ def put_back(held: bytes, queues: Collection[str], *, died: bool) -> tuple[str, 
     properties = payload["properties"]
     deaths = _count(properties.get(DEATHS)) + died
     if deaths >= MOST_DEATHS:
-        raise NoMessage(f"{deaths} workers ended while they had it in hand")
+        raise NoMessage(f"a worker ended or failed {deaths} times while it had the message in hand")
     info = {**properties["delivery_info"], "redelivered": True}
     payload["properties"] = {**properties, "delivery_info": info}
     if deaths:

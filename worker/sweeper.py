@@ -86,9 +86,7 @@ class Sweeper(bootsteps.StartStopStep):
 
 
 def repeated(act: Callable[[], Any], stop: threading.Event) -> None:
-    """Do it every few seconds until told to stop; whatever goes wrong in one round, the next one
-    comes.
-    """
+    """Act every few seconds until ``stop`` is set. A round that fails does not prevent the next."""
     who = threading.current_thread().name
     while not stop.wait(settings().sweep_seconds):
         try:
@@ -128,6 +126,7 @@ class Rounds:
             unknown.tell,
             discharge_due,
             self._announce,
+            self._mend_keys,
             self._tell_of_set_aside,
             _sweep_spool,
         ):
@@ -174,6 +173,12 @@ class Rounds:
         left = free - len(hints)
         hints += ledger().hints.due(queue, room=left, queue_is_empty=is_empty)
         return hints + self._answers(queue, free - len(hints))
+
+    def _mend_keys(self) -> None:
+        try:
+            self._keys.mend_others()
+        except BROKER_AWAY as error:
+            _log.warning("the keys of messages in hand were not examined: %s", error)
 
     def _tell_of_set_aside(self) -> None:
         try:
