@@ -56,8 +56,8 @@ def fault_of(
     this duration in milliseconds; None where it is.
 
     A size that was listed, and is its own, is enough. Without one what the file tells of itself and
-    the duration count, and a file that ends within a frame is cut unless the duration vouches for
-    its end.
+    the duration count: a fault, and an end within a frame, mean that it is cut unless it lasts as
+    long as was listed.
     """
     if expected_bytes:
         if size == expected_bytes:
@@ -67,9 +67,10 @@ def fault_of(
     shortfall = None
     if expected_ms and sound.seconds is not None:
         shortfall = expected_ms / 1000 - sound.seconds
-    if sound.fault:
+    is_vouched = shortfall is not None and -_ROUNDED_SECONDS <= shortfall <= _LAST_FRAME_SECONDS
+    if sound.fault and not is_vouched:
         return f"{sound.fault} ({_length(sound, expected_ms)})"
-    if sound.last_is_cut and (shortfall is None or shortfall > _LAST_FRAME_SECONDS):
+    if sound.last_is_cut and not is_vouched:
         return f"is cut within its last frame ({_length(sound, expected_ms)})"
     if shortfall is not None and expected_ms and shortfall > _tolerance(expected_ms):
         return f"is cut: {_length(sound, expected_ms)}"

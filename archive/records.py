@@ -32,6 +32,11 @@ class Records:
         self._at, self._rest, self._next = 0, b"", 0
         self._records = 0
 
+    @property
+    def may_begin(self) -> bool:
+        """Whether the record that makes it a file of this format may still come."""
+        return not self.begun and self.fault is None and self._next < END
+
     def record(self, head: bytes, at: int) -> int:
         """The whole length of the record at the offset ``at`` that begins with ``head``, 0 where
         none can be walked from here on. Raises More(bytes).
@@ -124,7 +129,7 @@ class Ogg(Records):
 
     def __init__(self) -> None:
         super().__init__()
-        self._granule, self._rate = 0, 0
+        self._granule = self._granule_before = self._rate = 0
 
     def record(self, head: bytes, at: int) -> int:
         """A page: its table of lengths, and what they add up to."""
@@ -142,13 +147,15 @@ class Ogg(Records):
             elif packet.startswith(b"\x01vorbis"):
                 self._rate = int.from_bytes(packet[12:16], "little")
         granule = int.from_bytes(head[6:14], "little", signed=True)
+        self._granule_before = self._granule
         self._granule = max(self._granule, granule)
         return table + sum(head[27:table])
 
     def seconds(self, size: int) -> float | None:
-        """By the last page's number of samples."""
-        del size
-        return self._granule / self._rate if self._rate else None
+        """By the number of samples of the last page that is whole."""
+        is_cut = size < self._next < END
+        granule = self._granule_before if is_cut else self._granule
+        return granule / self._rate if self._rate else None
 
 
 class Au(Records):

@@ -6,7 +6,7 @@ from .records import END, More, Order, Records, is_cut_at
 
 #: What a recorder writes for a size that it does not know yet, and never learns where it writes
 #: into a pipe: 0, all ones, or the largest number that it dares, less what stands around it.
-_UNKNOWN_FROM = 0x7FFF0000
+_UNKNOWN_FROM = 0x7F000000
 
 
 class Wave(Records):
@@ -20,11 +20,16 @@ class Wave(Records):
         self._large: int | None = None
         self._rate = 0
         self._data: tuple[int, int] | None = None
+        self._goes_on = False
 
     def record(self, head: bytes, at: int) -> int:
-        """A chunk; the sound's own is the last that is looked at."""
+        """A chunk; the one behind the sound is the last that is looked at."""
         if at == 0:
             return 12
+        if self._data is not None:
+            # A recorder that was killed may have noted a smaller size than it wrote in the end.
+            self._goes_on = not (head[:4].isascii() and head[:4].decode().isprintable())
+            return 0
         name, told = head[:4], int.from_bytes(head[4:8], self._order)
         if name == b"ds64":
             if len(head) < 24:
@@ -42,7 +47,7 @@ class Wave(Records):
                 told = self._large
             self._data = at + 8, told
             self.begun = self._rate > 0
-            return 0
+            return 0 if self._told() is None else 8 + told + told % 2
         elif not name.strip(b"\0") or not name.isascii():
             self.fault = "is cut or changed: it has no sound behind its description"
         return 8 + told + told % 2
@@ -57,7 +62,7 @@ class Wave(Records):
         if self._data is None or not self._rate:
             return None
         held = size - self._data[0]
-        told = self._told()
+        told = None if self._goes_on else self._told()
         return min(held, held if told is None else told) / self._rate
 
     def _fault(self, size: int) -> str | None:
