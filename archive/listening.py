@@ -22,6 +22,20 @@ _PIECE = 1024 * 1024
 #: What a server or a recorder may put in front of a file by mistake: zeros, a line's end, a mark of
 #: UTF-8.
 _IN_FRONT = b"\0 \t\r\n\xef\xbb\xbf"
+#: How archives, documents and films begin, which may hold sound among other things.
+_OTHER_KINDS = (
+    *(
+        b"PK\x03\x04",
+        b"PK\x05\x06",
+        b"PK\x07\x08",
+        b"Rar!\x1a\x07",
+        b"7z\xbc\xaf\x27\x1c",
+        b"\x1f\x8b",
+    ),
+    *(b"\xfd7zXZ\0", b"BZh", b"MSCF", b"%PDF-", b"\xd0\xcf\x11\xe0", b"{\\rtf", b"MZ", b"\x7fELF"),
+    *(b"\0\0\x01\xba", b"\0\0\x01\xb3", b"FLV\x01", b"FWS", b"CWS", b"SQLite format 3\0"),
+    *(b"BM", b"GIF8", b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"From ", b"070701"),
+)
 #: A box of MP4 begins with zeros itself: so many of them may be its own.
 _OWN_ZEROS = 3
 _MPEG = Sound(mpeg.MpegWalk.format)
@@ -98,7 +112,7 @@ class Listener:
                 self._start += start
                 break
         else:
-            self._walk = mpeg.find(head, whole=at_end)
+            self._walk = None if _is_other(head) else mpeg.find(head, whole=at_end)
         if self._walk is not None and (self._whole or not self._walk.begun):
             self._walk.feed(head)
         # Large chunks may stand in front of the one that makes it a file of its format.
@@ -155,6 +169,13 @@ def _starts(head: bytes) -> Iterable[int]:
     """Where in the beginning a file of another format than MPEG may start."""
     front = len(head) - len(head.lstrip(_IN_FRONT))
     return dict.fromkeys((0, front, max(0, front - _OWN_ZEROS)))
+
+
+def _is_other(head: bytes) -> bool:
+    """Whether a file is plainly of another kind, so that frames of MPEG inside do not count."""
+    is_tar = head[257:262] == b"ustar"
+    is_film = head.startswith((b"RIFF", b"RIFX", b"FORM")) and head[8:12] != b"RMP3"
+    return is_tar or is_film or head.startswith(_OTHER_KINDS)
 
 
 def _walk(head: bytes) -> Walk | None:
