@@ -1,4 +1,4 @@
-"""What counts as audio: a file whose own bytes are, whatever it is called and said to be."""
+"""What counts as audio: a file whose own bytes are audio, whatever its name and content type."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def verify(
 
     Parameters: `path` of the file; `content_type` as the provider's answer had it, which only helps
     to say what a file is that is no audio; `expected_bytes` and `expected_ms`, the size and the
-    duration that the provider listed, None where it listed none; `on_bytes`, told the number of
-    bytes after every piece (1 MiB at most).
+    duration that the provider listed, None where it listed none; `on_bytes`, called with the number
+    of bytes after every piece (1 MiB at most).
     Returns the format, the ending of its name. Raises Damaged, with a sentence for people.
     """
     size = path.stat().st_size
@@ -97,20 +97,20 @@ def _length(sound: Sound, expected_ms: int | None) -> str:
 
 def description(head: bytes, content_type: str = "") -> str:
     """What bytes are that are no audio, in words, as far as their beginning tells."""
-    said = content_type.partition(";")[0].strip().lower()
+    named = content_type.partition(";")[0].strip().lower()
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n\0").lower()
     for beginnings, shown in _OTHERS:
         if start.startswith(beginnings):
             return shown
     if mpeg.begins(head):
         return "4 bytes as an MP3 file begins, and no frames behind them"
-    if not said or said.startswith("audio/") or said in _UNTOLD:
+    if not named or named.startswith("audio/") or named in _OF_ANYTHING:
         return f"something else: it begins {_UNLIKE}"
-    return f"something else: it begins {_UNLIKE}, and the provider calls it {said!r}"
+    return f"something else: it begins {_UNLIKE}, and the provider calls it {named!r}"
 
 
 _CONTROL = bytes({*range(32), 0x7F} - {*b"\t\r\n\f"})
-_UNTOLD = ("application/octet-stream", "binary/octet-stream")
+_OF_ANYTHING = ("application/octet-stream", "binary/octet-stream")
 _UNLIKE = "neither like MP3 nor like WAV nor like another format of audio that is known here"
 _OTHERS: tuple[tuple[tuple[bytes, ...], str], ...] = (
     (

@@ -60,7 +60,7 @@ class Listener:
         """The bytes that follow."""
         self._size += len(piece)
         if not self.decided and self._size == len(piece) and not self._whole:
-            # Most recordings are told at their first bytes, at no cost to speak of.
+            # Most recordings show what they are by their first bytes, at hardly any cost.
             self.decided = self._is_mpeg = mpeg.runs_from(piece, _tags_length(piece))
         taken = 0 if self.decided or self._walk is not None else self._beginning(piece)
         if self._walk is not None and taken < len(piece) and not (self.decided and not self._whole):
