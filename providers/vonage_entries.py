@@ -1,7 +1,4 @@
-"""Entries of Vonage's list of recordings: one odd field costs that field, never the list.
-
-Source: the vendor's page (seed 004) and what it leaves open (providers.md 4.4).
-"""
+"""Entries of Vonage's list of recordings: one odd field costs that field, never the list."""
 
 from __future__ import annotations
 
