@@ -1,4 +1,4 @@
-"""What counts as audio: a file whose own bytes are, whatever it is called and said to be."""
+"""What counts as audio: a file whose own bytes are audio, whatever its name and content type."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def verify(
 
     Parameters: `path` of the file; `content_type` as the provider's answer had it, which only helps
     to say what a file is that is no audio; `expected_bytes` and `expected_ms`, the size and the
-    duration that the provider listed, None where it listed none; `on_bytes`, told the number of
-    bytes after every piece (1 MiB at most).
+    duration that the provider listed, None where it listed none; `on_bytes`, called with the number
+    of bytes after every piece (1 MiB at most).
     Returns the format, the ending of its name. Raises Damaged, with a sentence for people.
     """
     size = path.stat().st_size
@@ -56,8 +56,8 @@ def fault_of(
     this duration in milliseconds; None where it is.
 
     A size that was listed, and is its own, is enough. Without one what the file tells of itself and
-    the duration count, and a file that ends within a frame is cut unless the duration vouches for
-    its end.
+    the duration count: a fault, and an end within a frame, mean that it is cut unless it lasts as
+    long as was listed.
     """
     if expected_bytes:
         if size == expected_bytes:
@@ -67,9 +67,10 @@ def fault_of(
     shortfall = None
     if expected_ms and sound.seconds is not None:
         shortfall = expected_ms / 1000 - sound.seconds
-    if sound.fault:
+    is_vouched = shortfall is not None and -_ROUNDED_SECONDS <= shortfall <= _LAST_FRAME_SECONDS
+    if sound.fault and not is_vouched:
         return f"{sound.fault} ({_length(sound, expected_ms)})"
-    if sound.last_is_cut and (shortfall is None or shortfall > _LAST_FRAME_SECONDS):
+    if sound.last_is_cut and not is_vouched:
         return f"is cut within its last frame ({_length(sound, expected_ms)})"
     if shortfall is not None and expected_ms and shortfall > _tolerance(expected_ms):
         return f"is cut: {_length(sound, expected_ms)}"
@@ -96,20 +97,20 @@ def _length(sound: Sound, expected_ms: int | None) -> str:
 
 def description(head: bytes, content_type: str = "") -> str:
     """What bytes are that are no audio, in words, as far as their beginning tells."""
-    said = content_type.partition(";")[0].strip().lower()
+    named = content_type.partition(";")[0].strip().lower()
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n\0").lower()
     for beginnings, shown in _OTHERS:
         if start.startswith(beginnings):
             return shown
     if mpeg.begins(head):
         return "4 bytes as an MP3 file begins, and no frames behind them"
-    if not said or said.startswith("audio/") or said in _UNTOLD:
+    if not named or named.startswith("audio/") or named in _OF_ANYTHING:
         return f"something else: it begins {_UNLIKE}"
-    return f"something else: it begins {_UNLIKE}, and the provider calls it {said!r}"
+    return f"something else: it begins {_UNLIKE}, and the provider calls it {named!r}"
 
 
 _CONTROL = bytes({*range(32), 0x7F} - {*b"\t\r\n\f"})
-_UNTOLD = ("application/octet-stream", "binary/octet-stream")
+_OF_ANYTHING = ("application/octet-stream", "binary/octet-stream")
 _UNLIKE = "neither like MP3 nor like WAV nor like another format of audio that is known here"
 _OTHERS: tuple[tuple[tuple[bytes, ...], str], ...] = (
     (

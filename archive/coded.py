@@ -96,6 +96,16 @@ class Gsm(Records):
 
 
 def is_gsm(head: bytes) -> bool:
-    """Whether a run of GSM frames begins here."""
-    firsts = head[: _RUN * _GSM_BYTES : _GSM_BYTES]
-    return len(firsts) == _RUN and all(byte >> 4 == 0xD for byte in firsts)
+    """Whether all of the beginning of a file is GSM frames, a run of them at least, and no text:
+    letters of many scripts begin with 1101 as well.
+    """
+    firsts = head[::_GSM_BYTES]
+    # The last one may be cut, or no frame but what a recorder put behind them.
+    if len(firsts) < _RUN or any(byte >> 4 != 0xD for byte in firsts[:-1] or firsts):
+        return False
+    try:
+        head[: _RUN * _GSM_BYTES].decode()
+    except UnicodeDecodeError as error:
+        # A text may end in the middle of a letter here.
+        return error.start < _RUN * _GSM_BYTES - 3
+    return False

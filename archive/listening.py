@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
 from . import mpeg
@@ -19,6 +19,25 @@ ENDINGS = (
 HEAD = 64 * 1024
 
 _PIECE = 1024 * 1024
+#: What a server or a recorder may put in front of a file by mistake: zeros, a line's end, a mark of
+#: UTF-8.
+_IN_FRONT = b"\0 \t\r\n\xef\xbb\xbf"
+#: How archives, documents and films begin, which may hold sound among other things.
+_OTHER_KINDS = (
+    *(
+        b"PK\x03\x04",
+        b"PK\x05\x06",
+        b"PK\x07\x08",
+        b"Rar!\x1a\x07",
+        b"7z\xbc\xaf\x27\x1c",
+        b"\x1f\x8b",
+    ),
+    *(b"\xfd7zXZ\0", b"BZh", b"MSCF", b"%PDF-", b"\xd0\xcf\x11\xe0", b"{\\rtf", b"MZ", b"\x7fELF"),
+    *(b"\0\0\x01\xba", b"\0\0\x01\xb3", b"FLV\x01", b"FWS", b"CWS", b"SQLite format 3\0"),
+    *(b"BM", b"GIF8", b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"From ", b"070701"),
+)
+#: A box of MP4 begins with zeros itself: so many of them may be its own.
+_OWN_ZEROS = 3
 _MPEG = Sound(mpeg.MpegWalk.format)
 
 
@@ -32,7 +51,8 @@ class Listener:
         self._whole = whole
         self._head = bytearray()
         self._skip = self._size = self._start = 0
-        #: Whether the beginning has come, which is all that counts unless it is walked whole.
+        #: Whether enough has come to tell what it is, which is all that counts unless it is walked
+        #: whole.
         self.decided = self._is_mpeg = False
         self._walk: Walk | None = None
 
@@ -40,16 +60,17 @@ class Listener:
         """The bytes that follow."""
         self._size += len(piece)
         if not self.decided and self._size == len(piece) and not self._whole:
-            # Most recordings are told at their first bytes, at no cost to speak of.
+            # Most recordings show what they are by their first bytes, at hardly any cost.
             self.decided = self._is_mpeg = mpeg.runs_from(piece, _tags_length(piece))
-        taken = 0 if self.decided else self._beginning(piece)
-        if self._whole and self._walk is not None and taken < len(piece):
+        taken = 0 if self.decided or self._walk is not None else self._beginning(piece)
+        if self._walk is not None and taken < len(piece) and not (self.decided and not self._whole):
             self._walk.feed(piece[taken:])
+            self.decided = self.decided or not self._walk.may_begin
 
     def _beginning(self, piece: bytes) -> int:
         """Take what the beginning still lacks of a piece; how many of its bytes that was."""
         taken = 0
-        while taken < len(piece) and not self.decided:
+        while taken < len(piece) and not self.decided and self._walk is None:
             passed = min(self._skip, len(piece) - taken)
             start = taken + passed
             taken = min(start + HEAD - len(self._head), len(piece))
@@ -62,19 +83,21 @@ class Listener:
 
     def sound(self) -> Sound | None:
         """What it is, now that it has ended; None where it is no audio."""
-        if not self.decided:
+        if not self.decided and self._walk is None:
             self._decide(at_end=True)
         if self._is_mpeg:
             return _MPEG
-        if self._walk is None:
+        if self._walk is None or not self._walk.begun:
             return None
         if not self._whole:
             return Sound(self._walk.format)
         return self._walk.sound(self._size - self._start)
 
     def _pass_tags(self) -> None:
-        """Pass over the tags (ID3v2) in front of the sound; there may be several."""
-        while length := _tag_length(self._head):
+        """Pass over the tags (ID3v2) in front of the sound, and over zeros that fill all of the
+        beginning; there may be several.
+        """
+        while length := _tag_length(self._head) or _zeros_length(self._head):
             self._start += length
             self._skip = max(0, length - len(self._head))
             del self._head[:length]
@@ -82,12 +105,18 @@ class Listener:
     def _decide(self, *, at_end: bool) -> None:
         head = bytes(self._head)
         self._head.clear()
-        self.decided = True
-        self._walk = _walk(head, at_end=at_end)
+        for start in _starts(head):
+            self._walk = _walk(head[start:])
+            if self._walk is not None:
+                head = head[start:]
+                self._start += start
+                break
+        else:
+            self._walk = None if _is_other(head) else mpeg.find(head, whole=at_end)
         if self._walk is not None and (self._whole or not self._walk.begun):
             self._walk.feed(head)
-            if not self._walk.begun:
-                self._walk = None
+        # Large chunks may stand in front of the one that makes it a file of its format.
+        self.decided = self._walk is None or not self._walk.may_begin
 
 
 def hear(
@@ -131,8 +160,26 @@ def _tag_length(head: bytes | bytearray) -> int:
     return 10 + length + (10 if head[5] & 0x10 else 0)
 
 
-def _walk(head: bytes, *, at_end: bool) -> Walk | None:
-    """The walk over a file that begins so."""
+def _zeros_length(head: bytes | bytearray) -> int:
+    """How many of the zeros at a beginning that holds nothing else belong to no file."""
+    return len(head) - _OWN_ZEROS if len(head) >= HEAD and not head.strip(b"\0") else 0
+
+
+def _starts(head: bytes) -> Iterable[int]:
+    """Where in the beginning a file of another format than MPEG may start."""
+    front = len(head) - len(head.lstrip(_IN_FRONT))
+    return dict.fromkeys((0, front, max(0, front - _OWN_ZEROS)))
+
+
+def _is_other(head: bytes) -> bool:
+    """Whether a file is plainly of another kind, so that frames of MPEG inside do not count."""
+    is_tar = head[257:262] == b"ustar"
+    is_film = head.startswith((b"RIFF", b"RIFX", b"FORM")) and head[8:12] != b"RMP3"
+    return is_tar or is_film or head.startswith(_OTHER_KINDS)
+
+
+def _walk(head: bytes) -> Walk | None:
+    """The walk over a file that begins so, MPEG left out."""
     if head[8:12] in _FORMS.get(head[:4], ()):
         return Aiff() if head.startswith(b"FORM") else Wave(head[:4])
     if head[4:8] == b"ftyp":
@@ -144,7 +191,7 @@ def _walk(head: bytes, *, at_end: bool) -> Walk | None:
         return Adts()
     if is_gsm(head):
         return Gsm()
-    return mpeg.find(head, whole=at_end)
+    return None
 
 
 #: Formats of chunks, by the file's first four bytes and those that name what the chunks hold.

@@ -106,8 +106,8 @@ def _spellings(name: str) -> Iterator[str]:
 def _take_by_number(db: sqlite3.Connection, number: int, name: str, *, same_ending: bool) -> None:
     """By the id as a whole number in the name, the folders only where the file's own name has
     none. A name with the ids of several recordings decides nothing, unless the size does; one of
-    another size than was listed is nobody's. ``same_ending``: only a recording that was listed with
-    the ending of this name.
+    another size than was listed matches nothing. ``same_ending``: only a recording that was listed
+    with the ending of this name.
     """
     base = basename(name)
     # Without its ending: the 3 of mp3 is no id.

@@ -19,6 +19,8 @@ RUN = 4
 _FORM = 0xFE0C
 #: Bytes between frames that decoders skip: more than this and more than a twentieth is damage.
 _STRAY_BYTES = 1024
+#: The lowest bit rate that a decoder knows; what repeats sooner is a pattern and no sound.
+_SHORTEST_FREE = 24
 _LONGEST_FREE = 8192
 #: What may follow the last frame.
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")
@@ -118,7 +120,9 @@ def _lengths_free(head: bytes, at: int) -> bool:
 def _free(head: bytes, at: int, form: int) -> Sequence[int]:
     """The lengths of free format: all frames are as long as the first, which ends at the next."""
     start = head[at : at + 2]
-    following = head.find(start, at + 4, at + _LONGEST_FREE)
+    following = head.find(start, at + 2, at + _LONGEST_FREE)
+    if 0 <= following < at + _SHORTEST_FREE:
+        return _lengths(form)
     while following >= 0:
         key = head[following + 1] << 8 | head[following + 2] if following + 3 <= len(head) else 0
         if _fields(key) is not None and key & _FORM == form and key >> 4 & 15 == 0:
@@ -153,6 +157,7 @@ class MpegWalk:
 
     format = "mp3"
     begun = True
+    may_begin = False
 
     def __init__(self, start: int, form: int, lengths: Sequence[int], head: bytes) -> None:
         self._lengths = lengths

@@ -32,6 +32,11 @@ class Records:
         self._at, self._rest, self._next = 0, b"", 0
         self._records = 0
 
+    @property
+    def may_begin(self) -> bool:
+        """Whether the record that makes it a file of this format may still come."""
+        return not self.begun and self.fault is None and self._next < END
+
     def record(self, head: bytes, at: int) -> int:
         """The whole length of the record at the offset ``at`` that begins with ``head``, 0 where
         none can be walked from here on. Raises More(bytes).
@@ -75,9 +80,9 @@ class Records:
         return self.fault
 
 
-def is_cut_at(size: int, told: int) -> str:
+def is_cut_at(size: int, declared: int) -> str:
     """The words for a file of so many bytes that should have more."""
-    return f"is cut: {size} bytes where it should have {told}"
+    return f"is cut: {size} bytes where it should have {declared}"
 
 
 class Boxes(Records):
@@ -94,19 +99,19 @@ class Boxes(Records):
 
     def record(self, head: bytes, at: int) -> int:
         """A box; of the outermost ones alone."""
-        told, name = int.from_bytes(head[:4], "big"), head[4:8]
+        declared, name = int.from_bytes(head[:4], "big"), head[4:8]
         if at and not self.begun:
             self.begun = name in self._SECOND
         self._seen.add(name)
-        if told == 1:
+        if declared == 1:
             if len(head) < 16:
                 raise More(16)
-            told = int.from_bytes(head[8:16], "big")
-        if told == 0:
+            declared = int.from_bytes(head[8:16], "big")
+        if declared == 0:
             return 0
-        if told < 8:
+        if declared < 8:
             self.fault = "is cut or changed: its boxes cannot be read"
-        return told
+        return declared
 
     def _fault(self, size: int) -> str | None:
         found = super()._fault(size)
@@ -124,7 +129,7 @@ class Ogg(Records):
 
     def __init__(self) -> None:
         super().__init__()
-        self._granule, self._rate = 0, 0
+        self._granule = self._granule_before = self._rate = 0
 
     def record(self, head: bytes, at: int) -> int:
         """A page: its table of lengths, and what they add up to."""
@@ -142,13 +147,15 @@ class Ogg(Records):
             elif packet.startswith(b"\x01vorbis"):
                 self._rate = int.from_bytes(packet[12:16], "little")
         granule = int.from_bytes(head[6:14], "little", signed=True)
+        self._granule_before = self._granule
         self._granule = max(self._granule, granule)
         return table + sum(head[27:table])
 
     def seconds(self, size: int) -> float | None:
-        """By the last page's number of samples."""
-        del size
-        return self._granule / self._rate if self._rate else None
+        """By the number of samples of the last page that is whole."""
+        is_cut = size < self._next < END
+        granule = self._granule_before if is_cut else self._granule
+        return granule / self._rate if self._rate else None
 
 
 class Au(Records):
@@ -164,11 +171,11 @@ class Au(Records):
     def record(self, head: bytes, at: int) -> int:
         """All of the file."""
         del at
-        start, told, encoding, rate, channels = (
+        start, declared, encoding, rate, channels = (
             int.from_bytes(head[n : n + 4], self._order) for n in range(4, 24, 4)
         )
         self.begun = start >= 24 and 0 < encoding < 64 and rate > 0 and 0 < channels < 256
-        return 0 if told in (0, 0xFFFFFFFF) else start + told
+        return 0 if declared in (0, 0xFFFFFFFF) else start + declared
 
 
 class Flac(Records):
@@ -201,12 +208,12 @@ class Matroska(Records):
         if width > 8:
             self.fault = "is cut or changed: its elements cannot be read"
             return 1
-        told = int.from_bytes(head[4 : 4 + width], "big") & (1 << 7 * width) - 1
+        declared = int.from_bytes(head[4 : 4 + width], "big") & (1 << 7 * width) - 1
         if at:
             self.begun = head.startswith(b"\x18\x53\x80\x67")
-            if told == (1 << 7 * width) - 1 or not self.begun:
+            if declared == (1 << 7 * width) - 1 or not self.begun:
                 return 0
-        return 4 + width + told
+        return 4 + width + declared
 
 
 #: How a file of Windows Media begins, and the object in it that holds the sound.
@@ -223,10 +230,10 @@ class Asf(Records):
     def record(self, head: bytes, at: int) -> int:
         """An object; the one with the sound does not tell its size where it was streamed."""
         del at
-        told = int.from_bytes(head[16:24], "little")
+        declared = int.from_bytes(head[16:24], "little")
         # Another release of the format may put more in front of it.
-        self.begun = self.begun or (head.startswith((ASF, _ASF_DATA)) and 24 <= told < END)
-        return 0 if told < 24 else told
+        self.begun = self.begun or (head.startswith((ASF, _ASF_DATA)) and 24 <= declared < END)
+        return 0 if declared < 24 else declared
 
 
 class Caf(Records):
@@ -240,5 +247,5 @@ class Caf(Records):
         if at == 0:
             return 8
         self.begun = self.begun or head.startswith(b"desc")
-        told = int.from_bytes(head[4:12], "big", signed=True)
-        return 0 if told < 0 or not head[:4].isalnum() else 12 + told
+        declared = int.from_bytes(head[4:12], "big", signed=True)
+        return 0 if declared < 0 or not head[:4].isalnum() else 12 + declared

@@ -6,7 +6,7 @@ from .records import END, More, Order, Records, is_cut_at
 
 #: What a recorder writes for a size that it does not know yet, and never learns where it writes
 #: into a pipe: 0, all ones, or the largest number that it dares, less what stands around it.
-_UNKNOWN_FROM = 0x7FFF0000
+_UNKNOWN_FROM = 0x7F000000
 
 
 class Wave(Records):
@@ -20,12 +20,17 @@ class Wave(Records):
         self._large: int | None = None
         self._rate = 0
         self._data: tuple[int, int] | None = None
+        self._goes_on = False
 
     def record(self, head: bytes, at: int) -> int:
-        """A chunk; the sound's own is the last that is looked at."""
+        """A chunk; the one behind the sound is the last that is looked at."""
         if at == 0:
             return 12
-        name, told = head[:4], int.from_bytes(head[4:8], self._order)
+        if self._data is not None:
+            # A recorder that was killed may have noted a smaller size than it wrote in the end.
+            self._goes_on = not (head[:4].isascii() and head[:4].decode().isprintable())
+            return 0
+        name, declared = head[:4], int.from_bytes(head[4:8], self._order)
         if name == b"ds64":
             if len(head) < 24:
                 raise More(24)
@@ -35,41 +40,42 @@ class Wave(Records):
                 raise More(24)
             numbers = [int.from_bytes(head[a:b], self._order) for a, b in ((8, 10), (10, 12))]
             self._rate = int.from_bytes(head[16:20], self._order)
-            if told < 14 or 0 in numbers:
+            if declared < 14 or 0 in numbers:
                 self.fault = "is cut or changed: its description of the sound cannot be read"
         elif name == b"data":
-            if self._large is not None and told == 0xFFFFFFFF:
-                told = self._large
-            self._data = at + 8, told
+            if self._large is not None and declared == 0xFFFFFFFF:
+                declared = self._large
+            self._data = at + 8, declared
             self.begun = self._rate > 0
-            return 0
+            return 0 if self._declared() is None else 8 + declared + declared % 2
         elif not name.strip(b"\0") or not name.isascii():
             self.fault = "is cut or changed: it has no sound behind its description"
-        return 8 + told + told % 2
+        return 8 + declared + declared % 2
 
-    def _told(self) -> int | None:
-        told = self._data[1] if self._data else 0
-        unknown = told == 0 or _UNKNOWN_FROM <= told <= 0xFFFFFFFF or told >= END
-        return None if unknown else told
+    def _declared(self) -> int | None:
+        declared = self._data[1] if self._data else 0
+        unknown = declared == 0 or _UNKNOWN_FROM <= declared <= 0xFFFFFFFF or declared >= END
+        return None if unknown else declared
 
     def seconds(self, size: int) -> float | None:
         """By the bytes a second."""
         if self._data is None or not self._rate:
             return None
         held = size - self._data[0]
-        told = self._told()
-        return min(held, held if told is None else told) / self._rate
+        declared = None if self._goes_on else self._declared()
+        return min(held, held if declared is None else declared) / self._rate
 
     def _fault(self, size: int) -> str | None:
         if self._data is None:
             return super()._fault(size) or "has no sound in it"
-        start, told = self._data
+        start, declared = self._data
         if size <= start:
             return "has no sound in it"
         # A number near 2 or 4 GiB may be meant: then nearly all of it is there.
-        if self._told() is None and (told <= size - start or told == 0 or size < told // 2):
+        is_there = declared <= size - start
+        if self._declared() is None and (is_there or declared == 0 or size < declared // 2):
             return None
-        return None if start + told <= size else is_cut_at(size, start + told)
+        return None if start + declared <= size else is_cut_at(size, start + declared)
 
 
 class Aiff(Records):
@@ -87,7 +93,7 @@ class Aiff(Records):
             return 12
         self._seen.add(head[:4])
         self.begun = bool(self._seen & {b"COMM", b"FVER"})
-        told = int.from_bytes(head[4:8], "big")
-        if head[:4] == b"SSND" and (told == 0 or told >= _UNKNOWN_FROM):
+        declared = int.from_bytes(head[4:8], "big")
+        if head[:4] == b"SSND" and (declared == 0 or declared >= _UNKNOWN_FROM):
             return 0
-        return 8 + told + told % 2
+        return 8 + declared + declared % 2

@@ -32,6 +32,10 @@ class Walk(Protocol):
     def begun(self) -> bool:
         """Whether what makes it a file of this format was there."""
 
+    @property
+    def may_begin(self) -> bool:
+        """Whether that was not there and may still come."""
+
     def feed(self, data: bytes) -> None:
         """Walk on over the bytes that follow."""
 

@@ -16,7 +16,7 @@ from .schema import alerts, days
 
 #: The weekday is looked at in so many weeks before, and compared where it was listed in so many.
 _WEEKS = 8
-_FEWEST_WEEKS = 4
+_FEWEST_WEEKS = 3
 #: Unusual is less than this share of a median that is large enough to say so, and none at all
 #: where there were some.
 _SHARE = 0.25

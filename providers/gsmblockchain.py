@@ -247,7 +247,7 @@ def _refused(sending: Sending, said: Said, sent: Mapping[str, str]) -> Refused:
 
 def _unanswered(sending: Sending, said: Said | None, sent: Mapping[str, str]) -> Unanswered:
     """What came is quoted where it was understood, and only described where it was not: it may
-    repeat what was sent in ways that nobody thought of.
+    repeat what was sent in a spelling that no check here foresees.
     """
     if sending.status is None:
         what = f"no answer came ({sending.failure})"

@@ -10,6 +10,12 @@ import httpx
 
 #: An account that is told to rest for longer is tried again after a day.
 _LONGEST_WAIT_SECONDS = 86400.0
+#: What object stores and web servers send as a Content-Encoding that packs nothing: charsets,
+#: encodings of mail, and how a file was once uploaded to S3.
+_NO_CODINGS = (
+    *("", "identity", "none", "binary", "7bit", "8bit", "chunked", "aws-chunked"),
+    *("utf-8", "utf8", "us-ascii", "iso-8859-1", "windows-1252"),
+)
 
 
 def retry_after(headers: httpx.Headers) -> float | None:
@@ -35,11 +41,11 @@ def date_of(headers: httpx.Headers) -> datetime | None:
 
 def codings(headers: httpx.Headers) -> list[str]:
     """How a body is packed, in lower case and by the names that are not old ones; empty for a body
-    as it is. Object stores send an empty Content-Encoding.
+    as it is, whose Content-Encoding may be empty or name no coding at all.
     """
     named = headers.get_list("Content-Encoding", split_commas=True)
     found = [one.strip().lower() for one in named]
-    return [one.removeprefix("x-") for one in found if one not in ("", "identity")]
+    return [one.removeprefix("x-") for one in found if one not in _NO_CODINGS]
 
 
 def _http_date(text: str) -> datetime | None:

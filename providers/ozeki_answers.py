@@ -87,7 +87,7 @@ def _call(fields: list[Element]) -> dict[str, Any]:
     return {
         **{name: _text(fields, element) for name, element in _TEXTS.items()},
         # Four fractional digits and an offset in the vendor's example; without an offset it is
-        # the time of nobody's clock.
+        # the time of an unknown clock.
         "started_at": iso(_text(fields, "starttime"), without_offset=None),
         "views": [],
     }

@@ -245,12 +245,12 @@ def _token(answer: Answer, now: float) -> Token | None:
     )
 
 
-def _life(told: object) -> float:
-    """How many seconds a token lives. A life that is not told, or not in a form that is read, must
-    not make the account unusable: it is guessed.
+def _life(value: object) -> float:
+    """How many seconds a token lives. A life that the answer does not state, or states in a form
+    that is not read, must not make the account unusable: it is guessed.
     """
-    is_told = isinstance(told, int | float | str) and not isinstance(told, bool)
-    written = _SECONDS.fullmatch(str(told)) if is_told else None
+    is_readable = isinstance(value, int | float | str) and not isinstance(value, bool)
+    written = _SECONDS.fullmatch(str(value)) if is_readable else None
     life = float(written[1]) if written else _GUESSED_SECONDS
     # WSO2 says -1 or far too much for a token that does not end.
     return life if life < _LONGEST_SECONDS else _GUESSED_SECONDS

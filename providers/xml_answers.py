@@ -13,10 +13,8 @@ from defusedxml.ElementTree import fromstring
 from .text import Decoded, decoded
 
 _DECLARATION = re.compile(
-    r"<\?xml\s[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{1,40})[\"'][^>]{0,200}\?>"
+    r"<\?xml\s[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{0,40})[\"'][^>]{0,200}\?>"
 )
-#: What Windows calls UTF-16 is written by programs whose server then sends UTF-8.
-_WIDE = re.compile(r"(?i)utf-?16.*|utf-?32.*|ucs-?[24].*|unicode|iso-10646.*")
 _EIGHT_BITS = re.compile(r"iso8859|cp(?:125[0-9]|437|8[0-9]{2})|koi8")
 #: No other characters may stand in XML, escaped or not; a caller's name may hold them.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -35,9 +33,9 @@ class Parsed(NamedTuple):
 def parsed(body: bytes) -> Parsed | None:
     """Read an answer's XML; None where it is none, declares a DTD, or goes on behind its end.
 
-    Its bytes tell their encoding before its declaration does: what is UTF-8 is read as UTF-8 where
-    UTF-16 is declared. Characters that no XML may hold become U+FFFD, an ampersand that stands
-    alone is itself.
+    Its bytes tell their encoding before its declaration does: what is UTF-8 or UTF-16 is read as
+    that, whatever is declared (Windows calls UTF-16 what a server then sends as UTF-8). Characters
+    that no XML may hold become U+FFFD, an ampersand that stands alone is itself.
     """
     text, is_certain = _text(body)
     text = _DECLARATION.sub("", text.strip(_AROUND), count=1)
@@ -51,17 +49,15 @@ def parsed(body: bytes) -> Parsed | None:
 def _text(body: bytes) -> Decoded:
     found = decoded(body)
     declared = _DECLARATION.match(found.text.lstrip(_AROUND))
-    if declared is None or _WIDE.fullmatch(declared[1]):
+    if declared is None or found.is_certain:
         return found
     try:
         name = codecs.lookup(declared[1]).name
-        if name in ("utf-8", "ascii"):
-            return found
         if _EIGHT_BITS.match(name):
             return Decoded(body.decode(name), is_certain=True)
     except (LookupError, UnicodeError):
         pass
-    return Decoded(found.text, is_certain=False)
+    return found
 
 
 def _readable(reference: re.Match[str]) -> str:

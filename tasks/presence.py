@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 
 from archive import layout
 from archive.errors import Missing
+from archive.listening import ENDINGS
 from archive.store import Store
 from ledger.job import Job
 from ledger.ledger import Ledger
@@ -97,7 +98,7 @@ def _note(wanted: sqlite3.Connection, files: Iterator[VouchedFile]) -> None:
             folder = file.path.rpartition("/")[0]
             rows.append((layout.recordings_path(folder), None, file.job_id, day, None))
         elif layout.kind_of(file.path) == "metadata":
-            # One of the two, as `_is_there` knows.
+            # Of one format or another, as `_is_there` knows.
             rows.append((_audio_path(file.path), None, file.job_id, day, None))
         wanted.executemany("INSERT INTO wanted VALUES (?, ?, ?, ?, ?)", rows)
 
@@ -145,8 +146,9 @@ def _sorted(
 def _is_there(row: Row, held: int | None, store: Store) -> bool:
     path, size = row[0], row[1]
     if held is None and path.endswith(".mp3") and size is None:
-        # The ledger knows the metadata alone, and the audio may be of the other kind.
-        return store.exists(f"{path.removesuffix('.mp3')}.wav")
+        # The ledger knows the metadata alone, and the audio may be of another format.
+        stem = path.removesuffix(".mp3")
+        return any(store.exists(f"{stem}.{ending}") for ending in ENDINGS if ending != "mp3")
     return bool(held) and size in (None, held)
 
 

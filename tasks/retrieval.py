@@ -11,7 +11,7 @@ from archive.part import Part
 from archive.store import Stored
 from providers.errors import NotReady
 
-from . import errors, measures
+from . import errors, measures, refused
 from .attempt import Attempt, Wait
 from .consequences import consequences, public
 from .resources import store, zip_limits
@@ -64,10 +64,13 @@ def _keep(
     except (Damaged, Dangerous) as error:
         kind = measures.DANGEROUS if isinstance(error, Dangerous) else measures.DAMAGED
         measures.verification_failures.labels(attempt.job.account, kind).inc()
+        # An export does not lie at the provider for ever: this may be its last copy.
+        place = refused.set_aside(part, attempt.job.account, provider_job_id, sha256)
         # What was refused is not resumed: the next try begins at the first byte.
         part.discard()
-        raise
+        raise type(error)(error.path, error.reason + place) from None
     part.discard()
+    refused.drop(attempt.job.account, provider_job_id)
     measures.archived_bytes.labels(attempt.job.account).inc(stored.bytes)
     return stored, count
 

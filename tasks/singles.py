@@ -8,15 +8,14 @@ from typing import Any
 
 from archive import audio, documents, layout, manifest
 from archive.errors import Contradiction, Damaged
-from archive.listening import HEAD, hear, kind
-from archive.part import Part
+from archive.listening import hear
 from archive.store import Stored
 from config.version import VERSION
 from providers.vonage import Vonage
 
-from . import measures
+from . import measures, refused
 from .attempt import Attempt, Wait
-from .resources import ledger, spool, store
+from .resources import ledger, store
 from .transfers import Open, fetched
 
 #: How often a damaged recording is fetched again.
@@ -87,12 +86,11 @@ def keep(attempt: Attempt, single: Single, open_body: Open) -> tuple[Stored, Sto
             stored = store().keep(path, part.path, sha256, on_bytes=lambda _: attempt.check())
         except Damaged as error:
             measures.verification_failures.labels(account, measures.DAMAGED).inc()
-            aside = _set_aside(part, _aside_name(account, single.recording_id), sha256)
-            reason = error.reason + aside
+            reason = error.reason + refused.set_aside(part, account, single.recording_id, sha256)
             raise Damaged(f"recording {single.recording_id}", reason) from None
         finally:
             part.discard()
-    spool().drop_set_aside(_aside_name(account, single.recording_id))
+    refused.drop(account, single.recording_id)
     measures.archived_bytes.labels(account).inc(stored.bytes)
     metadata = _keep_metadata(attempt, single, stored)
     # At once, not at the job's end: a long run of many must not look unchained to a verification.
@@ -112,24 +110,6 @@ def _refuse_other_bytes(account: str, single: Single, sha256: str) -> None:
             "speaks of audio that is gone, and the provider has other bytes now (SHA-256 "
             f"{sha256}); nothing was stored; give the audio back from a copy",
         )
-
-
-def _aside_name(account: str, recording_id: str) -> str:
-    return layout.safe(f"{account}-{recording_id}")
-
-
-def _set_aside(part: Part, name: str, sha256: str) -> str:
-    """Keep what was refused where a person finds it, unless it is plainly no recording; in words
-    where that is, as the end of a sentence.
-    """
-    with part.path.open("rb") as file:
-        head = file.read(HEAD)
-    if not audio.may_be_sound(head):
-        return ""
-    target = spool().set_aside(part.path, name, sha256, kind(head) or "bin")
-    if target is None:
-        return f"; it was not set aside, since {spool().refused} is full: look through it"
-    return f"; set aside as {target}"
 
 
 def fetch_again(attempt: Attempt, error: Damaged) -> None:

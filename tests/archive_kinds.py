@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from archive import chain, documents, layout, manifest
+from archive.listening import ENDINGS
 from archive.store import DirectoryStore, Stored
 
 from .archives import DAY, Builder, audio, fill, overwrite, recording, zipped
@@ -71,8 +72,8 @@ def calls_only(builder: Builder) -> None:
 def ozeki(builder: Builder) -> None:
     """Recordings that were collected from an Ozeki server: named by their jobs."""
     builder.identity()
-    for number, ending in ((1, "mp3"), (2, "wav")):
-        job_id = f"82e23c38-0000-5000-8000-00000000000{number}"
+    for number, ending in enumerate(ENDINGS, 1):
+        job_id = f"82e23c38-0000-5000-8000-{number:012}"
         stored = builder.keep(layout.recording_path("office", DAY, job_id, ending), audio(number))
         content = {
             "schema": 1,

@@ -114,7 +114,7 @@ TAMPERED: dict[str, tuple[str, Change, int, str]] = {
     "receipt gone": ("calls_only", _remove("legal_es/*/2026/11/call-0.json"), 2, "call-0.json"),
     "manifest changed": ("exports_only", _flip(f"{ONE}/manifest.json"), 2, "manifest.json"),
     "manifest gone": ("mixed", _remove(f"{ONE}/manifest.json"), 2, f"{ONE}/manifest.json"),
-    "metadata changed": ("ozeki", _flip("office/recordings/*/*/*/*1.json"), 2, "0001.json"),
+    "metadata changed": ("ozeki", _flip("office/recordings/*/*/*/*01.json"), 2, "0001.json"),
     "metadata gone": ("downloads_only", _remove("india/*/*/*/*/102.json"), 2, "102.json"),
     "receipt forged": (
         "calls_only",

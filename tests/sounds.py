@@ -72,6 +72,15 @@ def wav_with(tag_number: int, rate: int, *, order: str = "<", kind: bytes = b"RI
     return kind + struct.pack(order + "L", size) + b"WAVE" + chunks
 
 
+def wav_behind(*chunks: tuple[bytes, bytes], described: int = 0) -> bytes:
+    """A WAV file with chunks before its sound, ``described`` of them before its description."""
+    whole = wav()
+    written = [name + struct.pack("<L", len(held)) + held for name, held in chunks]
+    written.insert(described, whole[12:36])
+    inside = b"WAVE" + b"".join(written) + whole[36:]
+    return b"RIFF" + struct.pack("<L", len(inside)) + inside
+
+
 def ogg(first: bytes = b"OpusHead\x01\x01", pages: int = 3) -> bytes:
     """Ogg pages; the first one names the codec."""
     written = []

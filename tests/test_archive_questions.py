@@ -85,7 +85,7 @@ def test_no_other_recording_is_found(tmp_path: Path) -> None:
         ("mixed", ["301"]),
         ("downloads_only", ["102", "103"]),
         ("exports_with_singles", []),
-        ("ozeki", [f"82e23c38-0000-5000-8000-00000000000{n}" for n in (1, 2)]),
+        ("ozeki", [f"82e23c38-0000-5000-8000-{n:012}" for n in range(1, 14)]),
         ("calls_only", []),
         ("empty", []),
     ],

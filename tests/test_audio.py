@@ -29,6 +29,7 @@ from .sounds import (
     tag,
     vbri,
     wav,
+    wav_behind,
     wav_of,
     wav_with,
     webm,
@@ -53,7 +54,7 @@ FRAMES = {
 STREAMED = [
     (riff, data)
     for riff in (0, 36, 0x7FFFF024, 0x7FFFFFFF, 0x80000024, 0xFFFFFFFF, 16036)
-    for data in (0, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 16000)
+    for data in (0, 0x7FFE0000, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 16000)
 ]
 #: Codecs of a WAV file: PCM, ADPCM, float, A-law, mu-law, GSM, MP3, extensible.
 CODECS = (0x1, 0x2, 0x3, 0x6, 0x7, 0x31, 0x55, 0xFFFE)
@@ -77,9 +78,18 @@ OTHERS = {
     "rifx": (wav_with(1, 16000, order=">", kind=b"RIFX"), "wav"),
     "rf64": (wav_with(1, 16000, kind=b"RF64"), "wav"),
     "bw64": (wav_with(1, 16000, kind=b"BW64"), "wav"),
+    "wav with much in front": (wav_behind((b"LIST", bytes(200_000)), (b"JUNK", bytes(8))), "wav"),
+    "wav described late": (wav_behind((b"JUNK", bytes(200_000)), described=1), "wav"),
+    "a line's end before wav": (b"\r\n" + wav(), "wav"),
+    "zeros before wav": (bytes(417) + wav(), "wav"),
+    "many zeros before wav": (bytes(200_000) + wav(), "wav"),
+    "a mark of UTF-8 before ogg": (b"\xef\xbb\xbf" + ogg(), "ogg"),
+    "zeros before m4a": (bytes(417) + boxes(), "m4a"),
+    "many zeros before m4a": (bytes(200_000) + boxes(), "m4a"),
 }
 WHOLE = {
     "zeros before it": bytes(417) + mp3(),
+    "many zeros before it": bytes(200_000) + mp3(),
     "noise before it": random.Random(1).randbytes(5000) + mp3(),
     "a tag": tag(200) + mp3(),
     "a tag of 200 KB": tag(200_000) + mp3(),
@@ -151,6 +161,31 @@ def test_other_formats_are_kept_by_their_own_bytes(
     assert kind(data) == ending
 
 
+@pytest.mark.parametrize("noted", [100, 8000, 15_999])
+def test_a_wav_file_that_notes_too_little_is_as_long_as_it_is(tmp_path: Path, noted: int) -> None:
+    """A recorder that was killed had noted a smaller size than it wrote in the end."""
+    file = wav(90)[:40] + noted.to_bytes(4, "little") + b"\x80" * (90 * 16000)
+    assert checked(tmp_path, file, expected_ms=90_001) == "wav"
+
+
+@pytest.mark.parametrize(
+    "data", [mp3() + bytes(4096), xing(50, counted=60), wav_of(0, 16036)[:-20], amr() + b"\xff\xff"]
+)
+def test_audio_as_long_as_was_listed_is_whole(tmp_path: Path, data: bytes) -> None:
+    """What a file tells of itself may be wrong; where it lasts as long as was listed, it is whole.
+    Where it does not, or where the duration cannot be the file's, it is cut.
+    """
+    found = hear(io.BytesIO(data), whole=True)
+    assert found is not None
+    assert found.seconds is not None
+    lasts = int(found.seconds * 1000)
+    assert checked(tmp_path, data, expected_ms=lasts)
+    for expected_ms in (None, lasts + 5000, lasts // 1000 or 1):
+        if expected_ms != 1 or lasts > 1000:
+            with pytest.raises(Damaged):
+                checked(tmp_path, data, expected_ms=expected_ms)
+
+
 @pytest.mark.parametrize(("riff", "data"), STREAMED)
 def test_a_wav_file_of_unknown_size_is_kept(tmp_path: Path, riff: int, data: int) -> None:
     """Recorders that write into a pipe never learn the sizes that they wrote first."""
@@ -188,28 +223,32 @@ def test_the_bytes_decide_and_not_the_content_type(tmp_path: Path, content_type:
         (b"\r\n<!DOCTYPE html><html>Sign in</html>", "a web page (HTML)"),
         (b"\xef\xbb\xbf<HTML></HTML>", "a web page (HTML)"),
         (b'<?xml version="1.0"?><fault/>', "an XML text"),
-        (b'{"error": "not found"}', "a JSON text"),
         (PRETENDERS["webvtt"], "a transcript (WebVTT)"),
         (PRETENDERS["pdf"], "a PDF document"),
         (PRETENDERS["txt"], "neither like MP3 nor like WAV"),
-        (b"PK\x03\x04" + bytes(50), "a ZIP archive"),
-        (b"RIFF\x24\x00\x00\x00AVI LIST", "neither like MP3 nor like WAV"),
+        (b"PK\x03\x04" + bytes(50) + mp3(), "a ZIP archive"),
+        (b"%PDF-1.7\n" + mp3(), "a PDF document"),
+        (b"RIFF\x24\x00\x00\x00AVI LIST" + mp3(), "neither like MP3 nor like WAV"),
+        (b"a.mp3".ljust(257, b"\0") + b"ustar" + bytes(250) + mp3(), "neither like MP3"),
+        (b"\x1f\x8b\x08\x00" + mp3(), "neither like MP3"),
+        (b"\0\0\x01\xba" + mp3(), "neither like MP3"),
         (b"\xff\xf1\x50\x80" + bytes(50), "neither like MP3 nor like WAV"),
-        (b"\xff\xfb", "neither like MP3 nor like WAV"),
         (PRETENDERS["sync_and_zeros"], "no frames behind them"),
-        (b"\xff\xfb\x90\x64" + bytes(400), "no frames behind them"),
+        (b'{"error": "not found"}', "a JSON text"),
         (tag(100), "no sound behind it"),
         (b"fLaC" + bytes(5000), "neither like MP3"),
         (b"OggS" + bytes(5000), "neither like MP3"),
         (b"RIFF\xff\xff\xff\xffWAVE" + bytes(5000), "neither like MP3"),
         (b"\0\0\0\x18ftypM4A " + bytes(5000), "neither like MP3"),
-        (b".snd" + bytes(5000), "neither like MP3"),
         (b"#!AMR\n" + bytes(5000), "neither like MP3"),
         (b"\x1a\x45\xdf\xa3" + bytes(5000), "neither like MP3"),
-        (b"FORM\0\0\0\0AIFF" + bytes(5000), "neither like MP3"),
         (b"caff\0\1\0\0" + bytes(5000), "neither like MP3"),
         (bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c") + bytes(5000), "neither like MP3"),
         (b"\xd2" + bytes(5000), "neither like MP3"),
+        (("\u0448" * 16 + "\n").encode() * 300, "neither like MP3"),
+        (b"BM" + bytes(52) + b"\xff\xfb\x00\xff" * 5000, "neither like MP3"),
+        (b"RIFF\xff\xff\xff\xffWAVEJUNK\x00\x00\x02\x00" + bytes(200_000), "neither like MP3"),
+        (bytes(200_000), "neither like MP3"),
         (random.Random(3).randbytes(200_000), "neither like MP3"),
     ],
 )

@@ -72,7 +72,8 @@ def test_what_is_no_whole_and_harmless_zip_is_never_stored(
 ) -> None:
     """An HTML page with status 200, JSON, nothing, a truncated ZIP, one that ends cleanly in the
     middle, a bad CRC, a bomb, ``../`` names, an encrypted member: nothing of them is in the
-    archive, and status and Flower tell why.
+    archive, and status and Flower tell why. A ZIP that was refused is set aside, since the export
+    may be gone by then, and the reason says where.
     """
     sections = []
     for name, (kind, parameters, _, _) in ZIPS.items():
@@ -101,6 +102,9 @@ def test_what_is_no_whole_and_harmless_zip_is_never_stored(
             assert type(failed).__name__ == error, (name, failed)
             assert str(failed).startswith("not done: "), (name, failed)
             assert words in str(failed), (name, failed)
+            aside = list((house.spool / "refused").glob(f"{name}-*.zip"))
+            assert len(aside) == (error != "NotReady"), (name, aside)
+            assert all(f"set aside as {path}" in str(failed) for path in aside), (name, failed)
             shown = eventually(
                 lambda name=name: (  # type: ignore[misc]
                     info if (info := told(retrieved[name].id)).get("state") == "FAILURE" else None

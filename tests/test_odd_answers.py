@@ -88,7 +88,7 @@ def test_a_refusal_of_any_text_is_stored(
         calling.platform.fault("call", "ko", message="no \ud83d credit \u0000 left")
         with calling.house.producer() as app:
             asked = calling.ask(app, "r1")
-            with pytest.raises(Exception, match=r"not done: .*no credit left") as refused:
+            with pytest.raises(Exception, match=r"not done: .*no \ufffd credit left") as refused:
                 asked.get(timeout=20)
         assert type(refused.value).__name__ == "Rejected"
         known = calling.house.ledger.calls.known(calling.in_state("r1", "failed").job_id)
@@ -193,6 +193,7 @@ def test_an_ozeki_call_whose_id_cannot_be_read_may_be_any(entry: str) -> None:
     [
         f'<?xml version="1.0" encoding="utf-16"?><Response>{CODE}</Response>'.encode(),
         f'<?xml version="1.0" encoding="utf-16"?><Response>{CODE}</Response>'.encode("utf-16"),
+        f'<?xml version="1.0" encoding="no-such"?><Response>{CODE}</Response>'.encode(),
         f'<?xml version="1.0" encoding="Windows-1252"?><Response>{CODE}<M>é</M></Response>'.encode(
             "cp1252"
         ),
@@ -209,7 +210,6 @@ def test_a_success_is_read_whatever_it_declares(document: bytes) -> None:
     ("document", "kind"),
     [
         (f"<Response>{CODE}<M>é.</M></Response>".encode("latin-1"), NotUnderstood),
-        (f'<?xml version="1.0" encoding="x"?><Response>{CODE}</Response>'.encode(), NotUnderstood),
         (f"<Response>{CODE}</Response>{CODE}".encode(), NotUnderstood),
         ("<Response><Code>601</Code><M>é.</M></Response>".encode("latin-1"), NotFound),
         ("<Response><Code>303</Code><M>é.</M></Response>".encode("utf-16"), Rejected),

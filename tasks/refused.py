@@ -1,0 +1,37 @@
+"""Files that were refused and may hold a recording all the same: kept where a person finds them."""
+
+from __future__ import annotations
+
+from archive import layout
+from archive.audio import may_be_sound
+from archive.listening import HEAD, kind
+from archive.part import Part
+
+from .resources import spool
+
+
+def set_aside(part: Part, account: str, name: str, sha256: str) -> str:
+    """Keep what was refused, unless it is plainly no recording.
+
+    Parameters: `part`, the whole download; `account`, its alias; `name`, what was fetched: the id
+    of a recording or of an export; `sha256` of the part.
+    Returns the place in words, as the end of a sentence; an empty text where nothing was kept.
+    """
+    with part.path.open("rb") as file:
+        head = file.read(HEAD)
+    if not may_be_sound(head):
+        return ""
+    ending = kind(head) or ("zip" if b"PK\x03\x04" in head else "bin")
+    target = spool().set_aside(part.path, _aside(account, name), sha256, ending)
+    if target is None:
+        return f"; it was not set aside, since {spool().refused} is full: look through it"
+    return f"; set aside as {target}"
+
+
+def drop(account: str, name: str) -> None:
+    """Remove what was set aside under a name: a whole file came after all."""
+    spool().drop_set_aside(_aside(account, name))
+
+
+def _aside(account: str, name: str) -> str:
+    return layout.safe(f"{account}-{name}")
