@@ -301,3 +301,42 @@ def test_it_is_counted_once_however_often_it_is_taken_back(ledger: Ledger) -> No
     ledger.calls.send(third, CAP)
     ledger.calls.answered(third, SAID_KO, own_task=None)
     assert counted(ledger) == [1]
+
+
+def test_a_sender_that_meets_a_cancellation(open_ledger: OpenLedger) -> None:
+    """The order does not matter: the call ends as cancelled, once, and gives its place back."""
+    operator, sender = open_ledger(), open_ledger()
+    for n in range(8):
+        job, lease = begun(sender, account=f"a{n}")
+        at_once(
+            partial(operator.decisions.cancel, job.job_id, by="ana"),
+            partial(take_back, sender, lease),
+        )
+        assert state(sender, job) == states.CANCELLED
+        assert [step[1] for step in steps(sender, job.job_id)].count("cancelled") == 1
+        assert sender.work.claim(job.job_id) is None
+        assert counted(sender, f"a{n}") == [0]
+
+
+def test_a_sender_that_meets_the_next_attempt(open_ledger: OpenLedger) -> None:
+    """Taken back twice at once while another worker takes the call up: one attempt may send."""
+    other, sender = open_ledger(), open_ledger()
+    for n in range(8):
+        job, lease = sending(sender, account=f"a{n}")
+        take_back(sender, lease)
+        claimed: list[tuple[Job, Lease]] = []
+
+        def claim(job_id: str = job.job_id, into: list[tuple[Job, Lease]] = claimed) -> None:
+            into.append(taken_up(other, job_id))
+
+        def again(own: Lease = lease) -> None:
+            with suppress(LeaseLost):
+                take_back(sender, own)
+
+        at_once(claim, again)
+        assert state(sender, job) == states.RUNNING
+        assert sends(sender, lease) == "LeaseLost"
+        assert sends(other, claimed[0][1]) == "sent"
+        with pytest.raises(LeaseLost):
+            take_back(sender, lease)
+        assert state(sender, job) == states.SENDING
