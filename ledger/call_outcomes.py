@@ -149,7 +149,7 @@ def note_outcome(connection: Connection, job: Job, outcome: Outcome) -> None:
 
 
 def forget_sending(connection: Connection, job_id: str) -> None:
-    """Note that nothing of a call left after all. What a receipt has said already stays."""
+    """Note that nothing of a call left after all. What a receipt reports already stays."""
     connection.execute(
         update(calls)
         .where(calls.c.job_id == job_id, calls.c.receipts == 0)

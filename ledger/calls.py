@@ -84,8 +84,8 @@ class Calls:
 
         Only the sender's own token can do this, while the call is *running* or *sending*; the call
         waits for ``seconds``, at most until ``not_after``, and keeps its place under the cap. Once
-        the sender was taken for dead the call needs a decision, and its caller has been told so:
-        then ``unsent`` ends it instead, and nothing tries it again. Returns the job as it is then;
+        the sender was taken for dead, the call needs a decision and its caller knows that: then
+        ``unsent`` ends it instead, and nothing tries it again. Returns the job as it is then;
         raises LeaseLost where another worker has it.
         """
         values = {"reason": reason, "work": work, "next_attempt_at": _due_in(seconds)}
@@ -161,7 +161,7 @@ class Calls:
         self, connection: Connection, job_id: str, before: str, values: dict[str, Any]
     ) -> Job:
         if withheld(connection, KIND):
-            # What another sender did since the copy was made that was restored, nobody knows.
+            # Another sender may have placed it after the copy was made that was restored.
             job = withhold(connection, job_id, before, by=self._worker)
             assert job is not None
             return job

@@ -27,9 +27,9 @@ _SLACK_SECONDS = 10.0
 _PENDING_SECONDS = 60.0
 #: A provider may ask for a day's rest, and a day that is not over is waited for.
 _LONGEST_SECONDS = 2 * 86_400.0
-#: How long a provider may ask to be left alone, at most.
+#: A provider's longest rest.
 _REST_SECONDS = 86_400.0
-#: Who renews a token has half of its account's ``timeout_seconds``.
+#: A worker that renews a token has half of the account's ``timeout_seconds`` for it.
 _RENEWAL_SECONDS = 300.0
 
 
@@ -55,7 +55,7 @@ class _Rule:
 
 
 class FutureTimes:
-    """Finds and mends them.
+    """Finds times that lie too far ahead, and mends them.
 
     Parameters: ``lease_seconds``, how far ahead a lease lies when it is written.
     """
@@ -65,13 +65,13 @@ class FutureTimes:
         self._rules = _rules(lease_seconds)
 
     def found(self) -> list[FutureTime]:
-        """Every one that stands in the ledger now; nothing is changed."""
+        """Return every such time in the ledger; change nothing."""
         return self._database.read(
             lambda connection: [one for rule in self._rules for one in _found(connection, rule)]
         )
 
     def mend(self) -> list[FutureTime]:
-        """Bring each back to what it can be at most: due times to now. What was mended."""
+        """Bring each back to its maximum, and due times to now. Return what was mended."""
         found = self.found()
         wanted = {one.what for one in found}
         rules = [rule for rule in self._rules if rule.what in wanted]
@@ -138,7 +138,7 @@ def _rules(lease_seconds: float) -> Sequence[_Rule]:
             {"due_at": now()},
         ),
         _Rule(
-            "what is owed for job",
+            "an obligation of job",
             obligations,
             o.job_id,
             o.due_at,

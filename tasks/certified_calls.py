@@ -222,11 +222,11 @@ def _accepted(placed: Placed, account: GsmblockchainAccount) -> Outcome:
 
 
 def _unsent() -> Outcome:
-    """How a call ends of which its sender can say only after it was taken for dead that nothing
-    left: whoever asked was told of a decision, and may have called under another id.
+    """Return how a call ends whose sender was taken for dead before it could report that nothing
+    left: its caller was asked for a decision, and may have called under another id.
     """
     failure = errors.Unreachable(
-        "not done: its worker stood still before anything was sent, and has said so only now; it "
+        "not done: its worker stood still before anything was sent, and reports that only now; it "
         "is not tried again; to call, send a new request id"
     )
     return Outcome(states.FAILED, UNSENT, str(failure), errors.stored(failure))

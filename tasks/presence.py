@@ -46,8 +46,8 @@ class Gone:
 
 
 def gone(store: Store, ledger: Ledger, account: str) -> Gone:
-    """Everything of an account that is not there any more, is empty, or has another size than the
-    ledger knows. Lists the account's folder once.
+    """Everything of an account that is not there any more, is empty though it cannot be, or has
+    another size than the ledger knows. Lists the account's folder once.
     """
     with closing(sqlite3.connect("", isolation_level=None)) as wanted:
         wanted.executescript(_SCHEMA)
@@ -149,7 +149,16 @@ def _is_there(row: Row, held: int | None, store: Store) -> bool:
         # The ledger knows the metadata alone, and the audio may be of another format.
         stem = path.removesuffix(".mp3")
         return any(store.exists(f"{stem}.{ending}") for ending in ENDINGS if ending != "mp3")
-    return bool(held) and size in (None, held)
+    if held is None or size is not None:
+        return held is not None and held == size
+    return held > 0 or _may_be_empty(path)
+
+
+def _may_be_empty(path: str) -> bool:
+    """Whether a file holds nothing where there is nothing to list: the list of a day without a
+    recording.
+    """
+    return path == layout.recordings_path(path.rpartition("/")[0])
 
 
 def _sort_in(found: Gone, row: Row) -> None:

@@ -30,7 +30,7 @@ def client() -> Iterator[Earwitness]:
 
 
 def of_the_worker(task: str, given: dict[str, Any]) -> str:
-    """What a Celery producer is told of these arguments."""
+    """Return the sentence that a Celery producer gets for these arguments."""
     with pytest.raises(InvalidArgument) as caught:
         parse(KINDS[task].arguments, given)
     return str(caught.value)

@@ -43,7 +43,7 @@ def house(deploy: Deploy, simulators: Simulators, ledger_url: str | None = None)
 
 
 def placed_whole(calling: CallHouse, app: Celery, bursts: list[int], within: float) -> None:
-    """Ask in bursts, the next one half a second later; all are placed, once, and told so."""
+    """Ask in bursts, the next one half a second later; each is placed once, and none fails."""
     names = []
     for burst in bursts:
         begin = len(names)

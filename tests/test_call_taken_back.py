@@ -1,5 +1,5 @@
 """A ledger that is slow, locked or frozen while a call is about to leave: the call is placed later
-under its own request id, once, and no caller is told to send a new one.
+under its own request id, once, and no caller is asked to send a new one.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def at_the_gate(
 
 
 def told(calling: CallHouse) -> str:
-    """The state that the caller is told in the end."""
+    """Return the state that the caller gets in the end."""
     with calling.house.producer() as app:
         answer = app.AsyncResult("the-task").get(timeout=60)
     return str(answer["state"])
@@ -149,7 +149,7 @@ def test_a_sender_that_was_taken_for_dead_before_it_could(
     deploy: Deploy, simulators: Simulators, postgres: Postgres, ledger_url: str
 ) -> None:
     """It sleeps until the call needs a decision, and wakes up knowing that nothing left: the call
-    ends as not sent, and nothing tries it again, since its caller was told of a decision.
+    ends as not sent, and nothing tries it again, since its caller was asked for a decision.
     """
     with at_the_gate(deploy, simulators, ledger_url, lease=4) as (calling, held):
         first = calling.house.processes[0]

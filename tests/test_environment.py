@@ -1,4 +1,4 @@
-"""The tests depend on nothing in the environment of whoever runs them."""
+"""The tests depend on nothing in their caller's environment."""
 
 from __future__ import annotations
 

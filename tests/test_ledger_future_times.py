@@ -163,7 +163,7 @@ def test_a_job_that_waits_for_the_first_time_is_due_now(ledger: Ledger) -> None:
 
 
 def test_no_job_waits_beyond_its_not_after(ledger: Ledger) -> None:
-    """Its caller is told then at the latest."""
+    """Its caller hears of its end then at the latest."""
     job, lease = begun(ledger, lifetime_seconds=60.0)
     ledger.work.postpone(lease, "the provider could not be reached", seconds=HOUR)
     ledger.future_times.mend()
@@ -173,21 +173,21 @@ def test_no_job_waits_beyond_its_not_after(ledger: Ledger) -> None:
 
 
 def test_who_asked_is_answered_now(ledger: Ledger) -> None:
-    """And so is what is owed: receipts, notifications, alerts and their webhooks."""
+    """So are obligations: receipts, notifications, alerts and their webhooks."""
     ended(ledger, "over", states.FAILED, task_id="t1")
     the_clock_was_ahead(ledger)
     assert ledger.waiters.due(queue=QUEUE, limit=9) == []
     assert ledger.obligations.due(limit=9) == []
     assert {one.what for one in ledger.future_times.mend()} == {
         "the answer to task",
-        "what is owed for job",
+        "an obligation of job",
     }
     assert [hint.task_id for hint in ledger.waiters.due(queue=QUEUE, limit=9)] == ["t1"]
     assert [one.kind for one in ledger.obligations.due(limit=9)] == ["alert"]
 
 
 def test_an_accounts_rest_and_renewal_end(ledger: Ledger) -> None:
-    """A rest is over; who renews a token keeps the right for as long as it can last, and no
+    """A rest is over; a worker that renews a token keeps the right for its longest time, and no
     longer.
     """
     shelf = ledger.accounts.shelf("india")

@@ -1,5 +1,5 @@
 """A call of which its sender knows that no byte left waits and is tried again: the sender's own
-token alone brings it back, and never once somebody was told that its outcome is unknown.
+token alone brings it back, and never after its outcome was reported as unknown.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def take_back(ledger: Ledger, lease: Lease, seconds: float = 0) -> Job:
 
 @pytest.mark.parametrize("word", HELD)
 def test_a_call_that_is_taken_back_is_placed_by_the_next_attempt(ledger: Ledger, word: str) -> None:
-    """It waits with its reason and its place under the cap, nothing is owed, nobody is told of an
-    end; the next holder sends it, and the first one cannot any more.
+    """It waits with its reason and its place under the cap, no obligation is opened, no end is
+    reported; the next holder sends it, and the first one cannot any more.
     """
     job, lease = HELD[word](ledger, notify=NOTIFY, task_id="t1")
     back = take_back(ledger, lease)
@@ -79,7 +79,7 @@ def test_a_call_that_is_taken_back_is_placed_by_the_next_attempt(ledger: Ledger,
 
 
 def test_its_wait_ends_at_not_after(ledger: Ledger) -> None:
-    """A wait that would be longer ends there, so that its caller is told in time."""
+    """A wait that would be longer ends there, so that its caller hears of it in time."""
     _, lease = sending(ledger, lifetime_seconds=60.0)
     back = take_back(ledger, lease, seconds=300)
     assert back.next_attempt_at == back.not_after
@@ -143,7 +143,7 @@ def test_another_token_does_not_end_what_needs_a_decision(ledger: Ledger) -> Non
 
 @pytest.mark.parametrize("outcome", [SAID_OK, SAID_KO], ids=["placed", "refused"])
 def test_a_call_that_was_answered_is_not_taken_back(ledger: Ledger, outcome: object) -> None:
-    """An outcome stands, whatever its sender says later."""
+    """An outcome stands, even if its sender reports something else later."""
     _, lease = sending(ledger)
     told = ledger.calls.answered(lease, outcome, own_task=None)  # type: ignore[arg-type]
     before = everything(ledger)
@@ -152,7 +152,7 @@ def test_a_call_that_was_answered_is_not_taken_back(ledger: Ledger, outcome: obj
 
 
 def test_once_it_needs_a_decision_it_ends_and_is_never_tried_again(ledger: Ledger) -> None:
-    """Its caller was told that nobody knows and may have called under another id: the sender's
+    """Its caller was asked for a decision and may have called under another id: the sender's
     knowledge ends it as not sent, and no attempt follows.
     """
     job, lease = undecided(ledger, notify=NOTIFY, task_id="t1")
@@ -172,7 +172,7 @@ def test_once_it_needs_a_decision_it_ends_and_is_never_tried_again(ledger: Ledge
 
 @pytest.mark.parametrize("placed", [True, False])
 def test_after_a_decision_it_stays_as_it_was_decided(ledger: Ledger, placed: bool) -> None:
-    """A person's word stands; that nothing had left is told to people, once."""
+    """A person's word stands; an alert says once that nothing had left."""
     job, lease = undecided(ledger)
     decided = ledger.decisions.resolve(job.job_id, placed=placed, by="ana", note="seen")
     with answer_lost(ledger):
@@ -207,7 +207,7 @@ def test_while_it_waits_it_can_be_cancelled_and_frees_its_place(ledger: Ledger) 
 
 
 def test_in_quarantine_it_needs_a_decision(ledger: Ledger) -> None:
-    """The ledger may be a copy, and what happened to the call after it was made nobody knows."""
+    """The ledger may be a copy, and the call may have been placed after it was made."""
     job, lease = sending(ledger)
     ledger.identity.quarantine()
     assert take_back(ledger, lease).state == states.NEEDS_DECISION
@@ -216,7 +216,7 @@ def test_in_quarantine_it_needs_a_decision(ledger: Ledger) -> None:
 
 
 def test_a_sender_that_meets_the_sweeper(open_ledger: OpenLedger) -> None:
-    """Whoever is first: it waits and may be tried again, or it needed a decision and has ended."""
+    """The first decides: the call waits and is tried again, or needed a decision and ended."""
     sweeper, sender = open_ledger(), open_ledger()
     for n in range(8):
         job, lease = sending(sender, account=f"a{n}")
@@ -274,7 +274,7 @@ def _begin_sending(connection: Connection, job_id: str) -> None:
 def test_with_the_ledger_away_it_stays_until_it_is_back(
     open_ledger: OpenLedger, ledger_url: str
 ) -> None:
-    """A lock that stays is said; the row is as it was, and is taken back once the lock is gone."""
+    """A lock that stays raises LedgerAway; once it is gone, the row can be taken back."""
     ledger = open_ledger(lease_seconds=3)
     job, lease = sending(ledger)
     engine = create_engine(ledger_url, isolation_level="AUTOCOMMIT")
@@ -301,3 +301,42 @@ def test_it_is_counted_once_however_often_it_is_taken_back(ledger: Ledger) -> No
     ledger.calls.send(third, CAP)
     ledger.calls.answered(third, SAID_KO, own_task=None)
     assert counted(ledger) == [1]
+
+
+def test_a_sender_that_meets_a_cancellation(open_ledger: OpenLedger) -> None:
+    """The order does not matter: the call ends as cancelled, once, and gives its place back."""
+    operator, sender = open_ledger(), open_ledger()
+    for n in range(8):
+        job, lease = begun(sender, account=f"a{n}")
+        at_once(
+            partial(operator.decisions.cancel, job.job_id, by="ana"),
+            partial(take_back, sender, lease),
+        )
+        assert state(sender, job) == states.CANCELLED
+        assert [step[1] for step in steps(sender, job.job_id)].count("cancelled") == 1
+        assert sender.work.claim(job.job_id) is None
+        assert counted(sender, f"a{n}") == [0]
+
+
+def test_a_sender_that_meets_the_next_attempt(open_ledger: OpenLedger) -> None:
+    """Taken back twice at once while another worker takes the call up: one attempt may send."""
+    other, sender = open_ledger(), open_ledger()
+    for n in range(8):
+        job, lease = sending(sender, account=f"a{n}")
+        take_back(sender, lease)
+        claimed: list[tuple[Job, Lease]] = []
+
+        def claim(job_id: str = job.job_id, into: list[tuple[Job, Lease]] = claimed) -> None:
+            into.append(taken_up(other, job_id))
+
+        def again(own: Lease = lease) -> None:
+            with suppress(LeaseLost):
+                take_back(sender, own)
+
+        at_once(claim, again)
+        assert state(sender, job) == states.RUNNING
+        assert sends(sender, lease) == "LeaseLost"
+        assert sends(other, claimed[0][1]) == "sent"
+        with pytest.raises(LeaseLost):
+            take_back(sender, lease)
+        assert state(sender, job) == states.SENDING

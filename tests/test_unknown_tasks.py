@@ -14,7 +14,7 @@ from celery import Celery
 from celery.exceptions import NotRegistered
 
 from earwitness_client.stored import exception
-from worker.unknown_tasks import meaning, nearest, told
+from worker.unknown_tasks import meaning, nearest, refusal
 
 from .deployment import Deployment, account_toml, eventually
 from .servers import free_port
@@ -51,7 +51,7 @@ KNOWN = [
 def test_the_nearest_name_is_suggested(name: str, meant: str) -> None:
     """With our prefix and without it, in any case."""
     assert nearest(name, KNOWN) == meant
-    assert f"did you mean {meant}?" in str(told(name, KNOWN))
+    assert f"did you mean {meant}?" in str(refusal(name, KNOWN))
 
 
 @pytest.mark.parametrize("name", ["crm.invoice", "", "x" * 5_000, "celery.ping2", None, 7, ["a"]])
@@ -63,14 +63,14 @@ def test_nothing_is_suggested_for_what_is_like_none(name: Any) -> None:
 
 
 def test_a_name_with_a_number_or_a_control_character_is_not_repeated() -> None:
-    """Who reads logs and alerts sees three digits at most, and no line is forged."""
+    """A reader of logs and alerts sees three digits at most, and no line is forged."""
     assert "660111222" not in meaning("call.660111222", KNOWN)
     assert "\n" not in meaning("a\nERROR b", KNOWN)
 
 
 def test_the_typed_client_says_it_in_one_sentence() -> None:
     """A newer client asks an older worker for a task that it does not know."""
-    error = told("earwitness.export.erase", KNOWN)
+    error = refusal("earwitness.export.erase", KNOWN)
     stored = {"exc_type": "NotRegistered", "exc_message": list(error.args)}
     raised = exception({"status": "FAILURE", "result": stored})
     assert type(raised).__name__ == "JobFailed"
@@ -95,11 +95,11 @@ def test_a_misspelt_task_is_told_everywhere(deploy: Deploy, simulators: Simulato
     assert "no task is called 'export.run': did you mean earwitness.export.run?" in worker.log()
     alert = eventually(house.ledger.alerts.all_open)[0]
     assert alert["cause"] == "message:unknown_task"
-    told_people = eventually(
+    alerted = eventually(
         lambda: re.search(r"no task is called .*correct the name", worker.log()),
-        what="the alert was not told",
+        what="the alert was not logged",
     )
-    assert told_people
+    assert alerted
     shown = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
     assert "earwitness_unknown_tasks_total 3.0" in shown
 

@@ -72,12 +72,12 @@ def elsewhere(client: Redis, prefix: str) -> Iterator[Misdirected]:
         client.execute_command("SELECT", own)
 
 
-def told(one: Misdirected) -> tuple[str, str]:
-    """What it means, and what to do."""
+def explained(one: Misdirected) -> tuple[str, str]:
+    """Return what it means, and what to do."""
     many = f"{'at least ' if one.at_least else ''}{one.count} task{'s' * (one.count != 1)}"
     meaning = (
         f"{many} for Earwitness lie in the queue {one.queue} of database {one.database}, which no "
-        "worker of Earwitness consumes: nobody does them"
+        "worker of Earwitness consumes: they are not done"
     )
     if one.queue.endswith(CELERYS_OWN):
         return meaning, f'let their sender say queue="{FRONT_DOOR}", and send them again'

@@ -18,14 +18,14 @@ from config.settings import settings
 from config.version import VERSION
 
 from .broker import consumption
-from .misdirected import for_us, told
+from .misdirected import explained, for_us
 
 _log = logging.getLogger(__name__)
 
 #: What stands still where no worker consumes a queue.
 PURPOSE = {
     FRONT_DOOR: "no task is accepted",
-    DUE: "no job is taken up and nobody is answered",
+    DUE: "no job is taken up and no task is answered",
     DOWNLOADS: "nothing is downloaded",
 }
 #: How long a sign of life counts.
@@ -114,7 +114,7 @@ class Presence:
             except NoPermissionError:
                 return  # doctor says it
             for one in found:
-                _log.warning("%s; %s", *told(one))
+                _log.warning("%s; %s", *explained(one))
 
     def _say(self, what: str, sentence: str) -> None:
         if self._may_say(what):

@@ -60,7 +60,7 @@ class Outcomes(RedisBackend):
     ) -> None:
         """Store an exception, unless it only says that a job's outcome could not be stored."""
         if isinstance(exc, NotRegistered):
-            exc = unknown_tasks.told(getattr(request, "name", None), self.app.tasks)
+            exc = unknown_tasks.refusal(getattr(request, "name", None), self.app.tasks)
         # Celery hands over other things than a request, too: for a task that nobody knows.
         task = self.app.tasks.get(getattr(request, "task", None))
         if isinstance(exc, BROKER_AWAY) and isinstance(task, JobTask):

@@ -1,5 +1,5 @@
-"""Messages for tasks that this worker does not know: their callers are told which name comes
-nearest, and people are told that such messages come.
+"""Messages for tasks that this worker does not know: their callers learn which name comes
+nearest, and an alert says that such messages come.
 
 Mostly a name is misspelt, or its prefix was forgotten; else it is a task of a later version.
 """
@@ -20,7 +20,7 @@ from tasks.resources import ledger
 
 _log = logging.getLogger(__name__)
 
-#: The cause under which people are told.
+#: The cause of the alert.
 CAUSE = f"{MESSAGE}:unknown_task"
 
 _PREFIX = "earwitness."
@@ -30,7 +30,7 @@ _MOST_LETTERS = 100
 
 
 class Unknown:
-    """What came since people were told the last time, from any thread."""
+    """Counts what came since the last alert, from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -47,7 +47,7 @@ class Unknown:
             self._last = sentence
 
     def tell(self) -> None:
-        """Open the alert, where something came. Raises LedgerAway: then it is told later."""
+        """Open the alert, where something came. Raises LedgerAway; the next call tries again."""
         with self._lock:
             count, last = self._count, self._last
         if not count:
@@ -61,8 +61,8 @@ class Unknown:
 unknown = Unknown()
 
 
-def told(name: object, known: Iterable[str]) -> NotRegistered:
-    """The exception that the caller of such a task is given."""
+def refusal(name: object, known: Iterable[str]) -> NotRegistered:
+    """Return the exception that the caller of such a task gets."""
     return NotRegistered(f"not done: {meaning(name, known)}; no job was opened")
 
 

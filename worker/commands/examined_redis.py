@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR, SET_ASIDE, UNACKED, UNACKED_INDEX
 from config.settings import Settings
 
-from ..misdirected import elsewhere, for_us, told
+from ..misdirected import elsewhere, explained, for_us
 from ..redis_trouble import trouble
 from ..set_aside import COMMAND, Kept, SetAside, summary
 from ..start import REDIS_KEY, REDIS_WAY_OUT
@@ -77,7 +77,7 @@ def _misdirected(url: str, prefix: str) -> Iterator[Finding]:
         yield warning(_SUBJECT, f"{meaning}: where tasks lie was not seen to the end", advice)
         return
     for one in found:
-        yield warning(_SUBJECT, *told(one))
+        yield warning(_SUBJECT, *explained(one))
 
 
 def _facts(client: Redis) -> dict[str, Any] | None:
@@ -114,7 +114,7 @@ def _kept_aside(client: Redis, settings: Settings) -> list[Kept]:
     try:
         return SetAside(client, settings.redis_key("")).kept()
     except NoPermissionError:
-        return []  # what is refused is said anyway
+        return []  # another finding names what is refused
 
 
 def _rights(refused: list[str]) -> Iterator[Finding]:

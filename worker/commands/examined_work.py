@@ -119,7 +119,7 @@ def _owed() -> Finding:
 
 
 def _notifications() -> Finding:
-    """Whether notifications were given up and nobody has said that this is settled."""
+    """Tell whether notifications were given up and their alerts are still open."""
     causes = [
         one["cause"] for one in ledger().alerts.all_open() if one["kind"] == alerts.NOTIFICATION
     ]

@@ -30,7 +30,7 @@ class Silence:
         """Judge what was just found for the request; None where Redis does not answer.
 
         Raises NotAnswered where no worker has ever listened: the request lies there, and waiting
-        longer helps nobody. Where workers are only away, their return may be waited for.
+        longer does not help. Where workers are only away, the wait goes on.
         """
         if stored or stored is None:
             self._nobody_since = None

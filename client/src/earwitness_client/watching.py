@@ -55,7 +55,7 @@ def watched(
     line: Line, task_id: str, timeout: float, doubt: Doubt, silence: Silence
 ) -> Iterator[Stored]:
     """What is stored for a task, in growing pauses until the time is over, the end included; empty
-    where nothing is stored or Redis does not answer. Raises NotAnswered where nobody ever listens.
+    where nothing is stored or Redis does not answer. Raises NotAnswered where no worker ever was.
     """
     until = time.monotonic() + timeout
     pause = _FIRST_PAUSE_SECONDS
