@@ -8,6 +8,10 @@ from pathlib import Path
 
 from .stored import INCOMING
 
+#: Folders at the root that are no part of an archive: the last is a filesystem's own, which only
+#: its administrator may list.
+_NOT_OURS = {f"{INCOMING}/", "lost+found/"}
+
 
 def walk(root: Path, folder: str, prefix: str, *, unlisted: bool) -> Iterator[str]:
     """Every path below `folder` that begins with `prefix`, from `root`, sorted as strings are.
@@ -28,7 +32,7 @@ def walk(root: Path, folder: str, prefix: str, *, unlisted: bool) -> Iterator[st
             continue
         name = names.pop()
         path = f"{folder}/{name}" if folder else name
-        if path == INCOMING + "/":
+        if path in _NOT_OURS:
             continue
         if not name.endswith("/"):
             if path.startswith(prefix):
