@@ -6,6 +6,7 @@ hold years, and compared with the sorted listing in one pass.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from archive import documents, layout
-from archive.errors import ArchiveError, Missing
+from archive.errors import ArchiveError, Dangerous, Missing
 from archive.listening import ENDINGS
 from archive.store import Store
 from ledger.job import Job
@@ -23,7 +24,7 @@ from ledger.vouched import VouchedFile
 #: ``held`` has the paths, without their endings, of audio that is there.
 _SCHEMA = """
 CREATE TABLE wanted (path TEXT, bytes INTEGER, job_id TEXT, day TEXT, number INTEGER);
-CREATE TABLE held (stem TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE held (stem BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 _ROWS = 1_000
 #: The ending of audio whose format is not known.
@@ -89,7 +90,7 @@ def _size(store: Store, path: str) -> int | None:
     for one in paths:
         try:
             return store.size(one)
-        except Missing:
+        except (Dangerous, Missing):
             continue
     return None
 
@@ -166,11 +167,12 @@ def _compared(wanted: sqlite3.Connection, sizes: Iterator[tuple[str, int]], stor
 def _note_held(wanted: sqlite3.Connection, path: str, size: int) -> None:
     if size and layout.kind_of(path) == "audio":
         stem = path.rpartition(".")[0]
-        wanted.execute("INSERT OR IGNORE INTO held VALUES (?)", (stem,))
+        wanted.execute("INSERT OR IGNORE INTO held VALUES (?)", (os.fsencode(stem),))
 
 
 def _is_held(wanted: sqlite3.Connection, stem: str) -> bool:
-    return wanted.execute("SELECT 1 FROM held WHERE stem = ?", (stem,)).fetchone() is not None
+    found = wanted.execute("SELECT 1 FROM held WHERE stem = ?", (os.fsencode(stem),))
+    return found.fetchone() is not None
 
 
 def _sorted(wanted: sqlite3.Connection) -> Iterator[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
@@ -120,6 +121,21 @@ def test_a_recording_under_another_day_is_found_there(kept: Kept) -> None:
     assert kept.gone() == set()
     (kept.store.root / path).unlink()
     assert kept.gone() == {path}
+
+
+def test_what_others_put_among_the_files_hides_nothing(kept: Kept) -> None:
+    """Names that are no text, links that lead nowhere, folders with the names of files."""
+    path = kept.single("r1", "mp3")
+    list_ = kept.sealed()
+    folder = kept.store.root / path.rpartition("/")[0]
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.mp3")).write_bytes(b"x")
+    (folder / "r2.mp3").symlink_to("r2.mp3")
+    (folder / "r3.mp3").mkdir()
+    assert kept.gone() == set()
+    for one in (path, list_):
+        (kept.store.root / one).unlink()
+        (kept.store.root / one).mkdir()
+    assert kept.gone() == {path, list_}
 
 
 def test_audio_and_metadata_that_are_both_gone_are_both_named(kept: Kept) -> None:
