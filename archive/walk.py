@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,7 +61,9 @@ def _names(root: Path, folder: str, *, unlisted: bool) -> list[str] | None:
             )
     except (FileNotFoundError, NotADirectoryError):
         return []
-    except OSError:
+    except OSError as error:
         if unlisted:
             return None
+        if error.errno == errno.ENAMETOOLONG:
+            return []  # no file of an archive lies so deep
         raise

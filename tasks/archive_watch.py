@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from archive.errors import ArchiveError, StoreAway, StoreRefused, Vanished
+from archive.guarded import refusal
 from config.settings import settings
 from ledger.alerts import ARCHIVE, Alert
 from ledger.job import Job
@@ -76,6 +77,7 @@ class Watch:
             archive_alerts.refused(error)
             return False
         except (ArchiveError, StoreAway, OSError) as error:
+            _refused(error)
             _log.warning("whether the archive is there is not known: %s", error)
             return False
         ledger().alerts.close(archive_alerts.VANISHED)
@@ -102,6 +104,7 @@ class Watch:
         try:
             compare()
         except (ArchiveError, StoreAway, OSError) as error:
+            _refused(error)
             _log.warning("archive and ledger were not compared: %s", error)
 
 
@@ -185,6 +188,13 @@ def _others(account: str, found: Gone, again: int) -> list[str]:
     )
     ledger().alerts.open(Alert(lost_cause(account), ARCHIVE, account, message))
     return sorted(lost)
+
+
+def _refused(error: Exception) -> None:
+    """Tell people of a part of the archive that may not be read."""
+    if isinstance(error, OSError):
+        error = refusal(bare_store().address, "", error)
+    archive_alerts.refused(error)
 
 
 def _is_lacking() -> bool:

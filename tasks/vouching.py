@@ -47,7 +47,10 @@ def _is_ours(store: Store, ledger: Ledger, named: str | None) -> bool:
     """Whether the archive is there; it need not be where nothing was archived yet."""
     ours = _identity(ledger)
     if named is None and ledger.archived.anything():
-        raise Vanished(store.address, absent())
+        # Another worker may have begun it, and archived the first file, since the name was read.
+        named = named_ledger(store)
+        if named is None:
+            raise Vanished(store.address, absent())
     if named not in (None, ours):
         raise Vanished(
             store.address,
@@ -86,7 +89,7 @@ def begin(store: Store, identity: str) -> None:
     """Begin an archive for this ledger, where nothing lies. Raises Vanished where something does,
     and what a store raises.
     """
-    if holds_files(store):
+    if holds_files(store) and named_ledger(store) is None:
         raise Vanished(
             store.address,
             f"holds files, but no {layout.IDENTITY_PATH} that says whose they are; nothing was "
