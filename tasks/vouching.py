@@ -68,8 +68,8 @@ def absent() -> str:
 
 
 def named_ledger(store: Store) -> str | None:
-    """The ledger that an archive names, None where it names none. Raises Vanished where that can
-    not be read.
+    """The ledger that an archive names, None where it names none. Raises Vanished where that
+    cannot be read.
     """
     try:
         content = store.read(layout.IDENTITY_PATH)
@@ -80,7 +80,7 @@ def named_ledger(store: Store) -> str | None:
     except (ValueError, KeyError, TypeError):
         raise Vanished(
             store.address,
-            f"has a {layout.IDENTITY_PATH} that can not be read; give it back from a copy; "
+            f"has a {layout.IDENTITY_PATH} that cannot be read; give it back from a copy; "
             "run: python -m worker verify",
         ) from None
 
@@ -186,7 +186,7 @@ def _adopt(store: Store, ledger: Ledger, account: str) -> str | None:
             and chain.covers(store, account, {"path": newest.path, "sha256": newest.sha256})
         )
     except ArchiveError as error:
-        return f"the chain of {account} can not be read: {error}"
+        return f"the chain of {account} cannot be read: {error}"
     if not is_covered:
         assert newest is not None
         return (
