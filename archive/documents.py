@@ -1,6 +1,6 @@
-"""Reading the small documents of an archive: JSON with limits, whatever stands in the file.
+"""Reading the small documents of an archive: JSON within limits, for any content of the file.
 
-An archive may have been filled by anybody. No file decides here how much memory its reader takes,
+Anybody may have filled an archive. No file decides here how much memory its reader takes,
 and nothing that reads as JSON in one reader only (a name twice, NaN, UTF-16) is taken.
 """
 

@@ -1,8 +1,8 @@
-"""A store whose every answer is the right archive's, or none.
+"""A store that answers for the right archive only.
 
-Where its disk is not mounted, or its address was mistyped, there is an empty place, and an empty
-place answers every question: nothing is there, anything may be stored. So before a file is stored,
-and wherever something is not there, somebody makes sure that this is the archive that is meant.
+An empty place (a disk that is not mounted, a mistyped address) answers every question: nothing is
+there, and everything can be stored. So before the store keeps a file, and whenever it reports one
+as missing, it first checks that this is the archive that is meant.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Guarded:
         self._assure = assure
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever else the store has, such as a directory's `root`."""
+        """Return any other attribute of the store, such as a directory's `root`."""
         return getattr(self._store, name)
 
     @property

@@ -88,7 +88,7 @@ class Inspection:
 
     def _missing(self, path: str) -> Finding:
         named = self._who_names(path)
-        # Nobody misses a file that was there a moment ago and that nothing names.
+        # A file that was there a moment ago and that nothing names is no loss.
         return Finding([f"is missing: {named}"] if named else [], None, None)
 
     def _is_young(self, path: str) -> bool:

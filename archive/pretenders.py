@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 
 from . import layout
 from .audio import description
+from .errors import ArchiveError
 from .listening import hear
 from .store import Store
 
@@ -21,7 +23,8 @@ def in_zip(store: Store, path: str, silent: Collection[bytes]) -> Iterator[str]:
     if not silent:
         return
     found = 0
-    for recordings in store.paths(path.rpartition("/")[0].rpartition("/")[0] + "/"):
+    day = path.rpartition("/")[0].rpartition("/")[0]
+    for recordings in store.paths(f"{day}/", unlisted=True):
         if layout.kind_of(recordings) != "recordings":
             continue
         for recording, member in _named(store, recordings, path, silent):
@@ -36,8 +39,10 @@ def in_zip(store: Store, path: str, silent: Collection[bytes]) -> Iterator[str]:
 def _named(
     store: Store, recordings: str, path: str, silent: Collection[bytes]
 ) -> Iterator[tuple[str, str]]:
-    """The recordings that a list places in such a member; what cannot be read is left out."""
-    with store.open(recordings) as file:
+    """The recordings that a list places in such a member; what cannot be read is left out, since
+    that is said of the list itself.
+    """
+    with suppress(ArchiveError, OSError), store.open(recordings) as file:
         while data := file.readline(_LONGEST_LINE):
             try:
                 line = json.loads(data)

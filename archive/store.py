@@ -42,6 +42,7 @@ ABANDONED_AFTER_SECONDS = 24 * 3600
 #: What it means that the disk takes no more.
 FULL = "the archive's disk is full; nothing was stored; make room"
 
+_LEADS_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 
 
@@ -161,12 +162,13 @@ class DirectoryStore:
         return walk(self.root, folder, prefix, unlisted=unlisted)
 
     def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """The same, with each file's size in bytes."""
+        """The same, with each file's size in bytes; a link has that of the file it leads to."""
         for path in self.paths(prefix):
             try:
-                yield path, (self.root / path).lstat().st_size
-            except FileNotFoundError:
-                continue
+                yield path, (self.root / path).stat().st_size
+            except OSError as error:
+                if error.errno not in _LEADS_NOWHERE:
+                    raise
 
     def gives_names_once(self) -> bool:
         """See `Store.gives_names_once`. What it writes is no part of the archive, and removed."""

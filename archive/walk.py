@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from .stored import INCOMING
+
+#: Folders at the root that are no part of an archive: the last is a filesystem's own, which only
+#: its administrator may list.
+_NOT_OURS = {f"{INCOMING}/", "lost+found/"}
 
 
 def walk(root: Path, folder: str, prefix: str, *, unlisted: bool) -> Iterator[str]:
@@ -28,7 +33,7 @@ def walk(root: Path, folder: str, prefix: str, *, unlisted: bool) -> Iterator[st
             continue
         name = names.pop()
         path = f"{folder}/{name}" if folder else name
-        if path == INCOMING + "/":
+        if path in _NOT_OURS:
             continue
         if not name.endswith("/"):
             if path.startswith(prefix):
@@ -56,7 +61,9 @@ def _names(root: Path, folder: str, *, unlisted: bool) -> list[str] | None:
             )
     except (FileNotFoundError, NotADirectoryError):
         return []
-    except OSError:
+    except OSError as error:
         if unlisted:
             return None
+        if error.errno == errno.ENAMETOOLONG:
+            return []  # no file of an archive lies so deep
         raise

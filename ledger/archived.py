@@ -131,7 +131,7 @@ class Archived:
     ) -> tuple[list[date], list[date]]:
         """Note which files of days are gone, by their paths: of all days of an account, or of one
         ``day`` alone. A complete day that lacks one is damaged from now on, and one that was
-        damaged and lacks none any more is complete again; people are told of both. A day in another
+        damaged and lacks none any more is complete again; both are alerted. A day in another
         state stays in it, and does without the file once it is exported again.
 
         Returns the days that became damaged, and those that became complete.
@@ -265,7 +265,7 @@ class Archived:
 def _to_compare(
     connection: Connection, account: str, gone: Mapping[date, object], day: date | None
 ) -> list[Any]:
-    """The days of which anything is to be said, held until the end."""
+    """The days that change or may change, locked until the transaction ends."""
     c = days.c
     wanted = (
         select(c.day, c.state, c.lost)

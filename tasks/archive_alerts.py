@@ -30,7 +30,7 @@ _ROOM_BYTES = 64 * 1_048_576
 
 
 def refused(error: BaseException) -> None:
-    """Tell people of an error of the archive that somebody has to mend; of no other."""
+    """Open an alert for an error of the archive that needs a person; ignore others."""
     found = _alert(error)
     if found is not None:
         _open(found)
@@ -40,7 +40,7 @@ def _open(found: Alert) -> None:
     try:
         ledger().alerts.open(found)
     except LedgerError as failure:
-        _log.warning("an alert is told of later (%s): %s", found.message, failure)
+        _log.warning("an alert cannot be written yet (%s): %s", found.message, failure)
 
 
 def spool_refused(error: OSError) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from archive.errors import ArchiveError, StoreAway, StoreRefused, Vanished
+from archive.guarded import refusal
 from config.settings import settings
 from ledger.alerts import ARCHIVE, Alert
 from ledger.job import Job
@@ -49,7 +50,7 @@ def accounts() -> list[str]:
 
 def refuse_vanished() -> None:
     """Raise Vanished where the archive is not the one that the ledger vouches for, and StoreAway,
-    ArchiveError or OSError where that can not be known.
+    ArchiveError or OSError where that cannot be known.
     """
     vouching.refuse_other(bare_store(), ledger())
     vouching.refuse_shorter(bare_store(), ledger(), accounts())
@@ -76,6 +77,7 @@ class Watch:
             archive_alerts.refused(error)
             return False
         except (ArchiveError, StoreAway, OSError) as error:
+            _refused(error)
             _log.warning("whether the archive is there is not known: %s", error)
             return False
         ledger().alerts.close(archive_alerts.VANISHED)
@@ -102,6 +104,7 @@ class Watch:
         try:
             compare()
         except (ArchiveError, StoreAway, OSError) as error:
+            _refused(error)
             _log.warning("archive and ledger were not compared: %s", error)
 
 
@@ -148,8 +151,8 @@ def damaged_days() -> list[str]:
 
 
 def look_at_day(alias: str, day: date) -> None:
-    """Note whether a day that somebody asks for is still whole. Where that can not be known, it is
-    answered as the ledger knows it.
+    """Note whether a requested day is still whole. Where that cannot be known, the ledger's
+    state of the day stands.
     """
     try:
         gone = presence.gone_of_day(store(), ledger(), alias, day)
@@ -170,7 +173,7 @@ def lost_cause(account: str) -> str:
 
 
 def _others(account: str, found: Gone, again: int) -> list[str]:
-    """The files that belong to no day and are gone; people are told of them."""
+    """Return the files that belong to no day and are gone, and open or close their alert."""
     superseded = ledger().archived.superseded(set(found.others.values()))
     lost = {path for path, job in found.others.items() if job not in superseded}
     lost |= {path for numbers in found.receipts.values() for path in numbers.values()}
@@ -185,6 +188,13 @@ def _others(account: str, found: Gone, again: int) -> list[str]:
     )
     ledger().alerts.open(Alert(lost_cause(account), ARCHIVE, account, message))
     return sorted(lost)
+
+
+def _refused(error: Exception) -> None:
+    """Open an alert for a part of the archive that cannot be read."""
+    if isinstance(error, OSError):
+        error = refusal(bare_store().address, "", error)
+    archive_alerts.refused(error)
 
 
 def _is_lacking() -> bool:

@@ -6,24 +6,31 @@ hold years, and compared with the sorted listing in one pass.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from archive import layout
-from archive.errors import Missing
+from archive import documents, layout
+from archive.errors import ArchiveError, Dangerous, Missing
 from archive.listening import ENDINGS
 from archive.store import Store
 from ledger.job import Job
 from ledger.ledger import Ledger
 from ledger.vouched import VouchedFile
 
+#: ``held`` has the paths, without their endings, of audio that is there.
 _SCHEMA = """
 CREATE TABLE wanted (path TEXT, bytes INTEGER, job_id TEXT, day TEXT, number INTEGER);
+CREATE TABLE held (stem BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 _ROWS = 1_000
+#: The ending of audio whose format is not known.
+_ANY = ".*"
+#: Behind every path.
+_END = "\U0010ffff"
 #: path, bytes, job_id, day, number of a receipt
 Row = tuple[str, int | None, str, str | None, int | None]
 
@@ -46,8 +53,8 @@ class Gone:
 
 
 def gone(store: Store, ledger: Ledger, account: str) -> Gone:
-    """Everything of an account that is not there any more, is empty though it cannot be, or has
-    another size than the ledger knows. Lists the account's folder once.
+    """Everything of an account that is not there any more, is empty, or has another size than the
+    ledger knows. Lists the account's folder once.
     """
     with closing(sqlite3.connect("", isolation_level=None)) as wanted:
         wanted.executescript(_SCHEMA)
@@ -63,7 +70,7 @@ def gone_of_day(store: Store, ledger: Ledger, account: str, day: date) -> set[st
         wanted.executescript(_SCHEMA)
         wanted.execute("BEGIN")
         _note(wanted, ledger.archived.stored(account, day))
-        sizes = (one for prefix in _folders(account, day) for one in store.sizes(prefix))
+        sizes = (one for folder in _folders(wanted) for one in store.sizes(folder))
         return _compared(wanted, sizes, store).days.get(day, set())
 
 
@@ -72,22 +79,26 @@ def gone_of_job(store: Store, ledger: Ledger, job: Job) -> set[str]:
     with closing(sqlite3.connect("", isolation_level=None)) as wanted:
         wanted.executescript(_SCHEMA)
         _note(wanted, ledger.archived.stored_by(job))
-        return {
-            row[0] for row in _sorted(wanted) if not _is_there(row, _size(store, row[0]), store)
-        }
+        rows = list(_sorted(wanted))
+        return {_named(store, row[0]) for row in rows if not _is_there(row, _size(store, row[0]))}
 
 
 def _size(store: Store, path: str) -> int | None:
-    try:
-        return store.size(path)
-    except Missing:
-        return None
+    """The size of a file; of audio in any format, that of the first that is there."""
+    stem = _stem(path)
+    paths = [path] if stem is None else [f"{stem}.{ending}" for ending in ENDINGS]
+    for one in paths:
+        try:
+            return store.size(one)
+        except (Dangerous, Missing):
+            continue
+    return None
 
 
-def _folders(account: str, day: date) -> list[str]:
-    """Where the files of a day's exports lie."""
-    singles = layout.recording_path(account, day, "x", "mp3").rpartition("/")[0]
-    return [f"{layout.exports_folder(account, day)}/", f"{singles}/"]
+def _folders(wanted: sqlite3.Connection) -> list[str]:
+    """The folders of everything that is wanted, in the order of the paths in them."""
+    paths = wanted.execute("SELECT DISTINCT path FROM wanted")
+    return sorted({f"{path.rpartition('/')[0]}/" for (path,) in paths})
 
 
 def _note(wanted: sqlite3.Connection, files: Iterator[VouchedFile]) -> None:
@@ -98,13 +109,29 @@ def _note(wanted: sqlite3.Connection, files: Iterator[VouchedFile]) -> None:
             folder = file.path.rpartition("/")[0]
             rows.append((layout.recordings_path(folder), None, file.job_id, day, None))
         elif layout.kind_of(file.path) == "metadata":
-            # Of one format or another, as `_is_there` knows.
-            rows.append((_audio_path(file.path), None, file.job_id, day, None))
+            rows.append((_any_audio(file.path), None, file.job_id, day, None))
         wanted.executemany("INSERT INTO wanted VALUES (?, ?, ?, ?, ?)", rows)
 
 
-def _audio_path(metadata: str) -> str:
-    return f"{metadata.removesuffix('.json')}.mp3"
+def _any_audio(metadata: str) -> str:
+    """What stands for the audio of a recording of which the ledger knows the metadata alone."""
+    return f"{metadata.removesuffix('.json')}{_ANY}"
+
+
+def _named(store: Store, path: str) -> str:
+    """The path, or for audio in any format the one that its metadata names, if that can be read."""
+    stem = _stem(path)
+    if stem is None:
+        return path
+    try:
+        return str(documents.content_of(store, f"{stem}.json")["path"])
+    except (ArchiveError, KeyError):
+        return path
+
+
+def _stem(path: str) -> str | None:
+    """The path without its ending where it stands for audio in any format, else None."""
+    return path.removesuffix(_ANY) if path.endswith(_ANY) else None
 
 
 def _note_receipts(wanted: sqlite3.Connection, ledger: Ledger, account: str) -> None:
@@ -118,22 +145,37 @@ def _note_receipts(wanted: sqlite3.Connection, ledger: Ledger, account: str) -> 
 
 
 def _compared(wanted: sqlite3.Connection, sizes: Iterator[tuple[str, int]], store: Store) -> Gone:
-    found = Gone()
-    path, size = next(sizes, (None, 0))
+    found, path, size = Gone(), "", 0
     for row in _sorted(wanted):
-        while path is not None and path < row[0]:
-            path, size = next(sizes, (None, 0))
-        held = size if path == row[0] else None
-        if not _is_there(row, held, store):
+        if _stem(row[0]) is not None:
+            continue  # answered at the end: its audio may come later in the listing
+        while path < row[0]:
+            path, size = next(sizes, (_END, 0))
+            _note_held(wanted, path, size)
+        if not _is_there(row, size if path == row[0] else None):
             _sort_in(found, row)
-    for _ in sizes:
-        pass  # to its end, where the store says whether this was the archive at all
+    # To its end, where the store says whether this was the archive at all.
+    for path, size in sizes:
+        _note_held(wanted, path, size)
+    for row in _sorted(wanted):
+        stem = _stem(row[0])
+        if stem is not None and not _is_held(wanted, stem):
+            _sort_in(found, (_named(store, row[0]), *row[1:]))
     return found
 
 
-def _sorted(
-    wanted: sqlite3.Connection,
-) -> Iterator[tuple[str, int | None, str, str | None, int | None]]:
+def _note_held(wanted: sqlite3.Connection, path: str, size: int) -> None:
+    if size and layout.kind_of(path) == "audio":
+        stem = path.rpartition(".")[0]
+        wanted.execute("INSERT OR IGNORE INTO held VALUES (?)", (os.fsencode(stem),))
+
+
+def _is_held(wanted: sqlite3.Connection, stem: str) -> bool:
+    found = wanted.execute("SELECT 1 FROM held WHERE stem = ?", (os.fsencode(stem),))
+    return found.fetchone() is not None
+
+
+def _sorted(wanted: sqlite3.Connection) -> Iterator[Row]:
     """Every file once for each job, its size where any row knows it."""
     rows = wanted.execute(
         "SELECT path, max(bytes), job_id, max(day), max(number) FROM wanted "
@@ -143,22 +185,11 @@ def _sorted(
         yield from some
 
 
-def _is_there(row: Row, held: int | None, store: Store) -> bool:
-    path, size = row[0], row[1]
-    if held is None and path.endswith(".mp3") and size is None:
-        # The ledger knows the metadata alone, and the audio may be of another format.
-        stem = path.removesuffix(".mp3")
-        return any(store.exists(f"{stem}.{ending}") for ending in ENDINGS if ending != "mp3")
-    if held is None or size is not None:
-        return held is not None and held == size
-    return held > 0 or _may_be_empty(path)
-
-
-def _may_be_empty(path: str) -> bool:
-    """Whether a file holds nothing where there is nothing to list: the list of a day without a
-    recording.
-    """
-    return path == layout.recordings_path(path.rpartition("/")[0])
+def _is_there(row: Row, held: int | None) -> bool:
+    path, size = row[:2]
+    # The list of a day without recordings is empty; every other file has bytes.
+    is_whole = bool(held) or layout.kind_of(path) == "recordings"
+    return held is not None and is_whole and size in (None, held)
 
 
 def _sort_in(found: Gone, row: Row) -> None:

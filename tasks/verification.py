@@ -21,8 +21,8 @@ from .resources import account, ledger, store
 #: One slice of a long verification; then the slot goes to others and the cursor to the ledger.
 _SLICE_SECONDS = 300.0
 _MOST_NAMED, _MOST_KEPT = 20, 1000
-#: How often a file that nothing vouches for is looked at again though nobody owes an entry for
-#: it yet: the job that stored it may not have ended.
+#: How often a file that nothing vouches for is looked at again without an entry of the chain that
+#: is still due: the job that stored it may not have ended.
 _FEWEST_LOOKS = 3
 
 

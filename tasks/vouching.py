@@ -47,7 +47,10 @@ def _is_ours(store: Store, ledger: Ledger, named: str | None) -> bool:
     """Whether the archive is there; it need not be where nothing was archived yet."""
     ours = _identity(ledger)
     if named is None and ledger.archived.anything():
-        raise Vanished(store.address, absent())
+        # Another worker may have begun it, and archived the first file, since the name was read.
+        named = named_ledger(store)
+        if named is None:
+            raise Vanished(store.address, absent())
     if named not in (None, ours):
         raise Vanished(
             store.address,
@@ -65,8 +68,8 @@ def absent() -> str:
 
 
 def named_ledger(store: Store) -> str | None:
-    """The ledger that an archive names, None where it names none. Raises Vanished where that can
-    not be read.
+    """The ledger that an archive names, None where it names none. Raises Vanished where that
+    cannot be read.
     """
     try:
         content = store.read(layout.IDENTITY_PATH)
@@ -77,7 +80,7 @@ def named_ledger(store: Store) -> str | None:
     except (ValueError, KeyError, TypeError):
         raise Vanished(
             store.address,
-            f"has a {layout.IDENTITY_PATH} that can not be read; give it back from a copy; "
+            f"has a {layout.IDENTITY_PATH} that cannot be read; give it back from a copy; "
             "run: python -m worker verify",
         ) from None
 
@@ -86,7 +89,7 @@ def begin(store: Store, identity: str) -> None:
     """Begin an archive for this ledger, where nothing lies. Raises Vanished where something does,
     and what a store raises.
     """
-    if holds_files(store):
+    if holds_files(store) and named_ledger(store) is None:
         raise Vanished(
             store.address,
             f"holds files, but no {layout.IDENTITY_PATH} that says whose they are; nothing was "
@@ -183,7 +186,7 @@ def _adopt(store: Store, ledger: Ledger, account: str) -> str | None:
             and chain.covers(store, account, {"path": newest.path, "sha256": newest.sha256})
         )
     except ArchiveError as error:
-        return f"the chain of {account} can not be read: {error}"
+        return f"the chain of {account} cannot be read: {error}"
     if not is_covered:
         assert newest is not None
         return (

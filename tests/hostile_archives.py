@@ -119,9 +119,9 @@ def _many_entries(store: DirectoryStore) -> None:
         put(store, layout.chain_path("india", number), b"{}")
 
 
-def _nested(store: DirectoryStore, name: str, times: int) -> None:
+def nested(store: DirectoryStore, name: str, times: int, folder: str = "india") -> None:
     """Folders within folders, made from within: the path may be too long to be named as a whole."""
-    here = os.open(store.root / "india", os.O_RDONLY)
+    here = os.open(store.root / folder, os.O_RDONLY)
     try:
         for _ in range(times):
             os.mkdir(name, dir_fd=here)
@@ -214,7 +214,7 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "socket": (in_place_of(METADATA, _socket), METADATA),
     "device": (in_place_of(LIST, lambda path: path.symlink_to("/dev/zero")), LIST),
     "folder": (in_place_of(ENTRY, Path.mkdir), METADATA),
-    "nested folders": (lambda s: _nested(s, "n", 1200), ""),
-    "folders beyond every path": (lambda s: _nested(s, "n" * 200, 30), "n" * 200),
+    "nested folders": (lambda s: nested(s, "n", 1200), ""),
+    "folders beyond every path": (lambda s: nested(s, "n" * 200, 30), "n" * 200),
     "ZIP that is a bomb": (_bomb, ONE),
 }

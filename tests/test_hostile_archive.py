@@ -21,8 +21,19 @@ from archive.store import DirectoryStore
 from config.settings import ROOT
 
 from .archive_kinds import made
-from .archives import DAY, Builder, age, recording
-from .hostile_archives import DEEP, GIB, HOSTILE, LIST, METADATA, long_line, put, resum, sparse
+from .archives import DAY, Builder, age, recording, zipped
+from .hostile_archives import (
+    DEEP,
+    GIB,
+    HOSTILE,
+    LIST,
+    METADATA,
+    long_line,
+    nested,
+    put,
+    resum,
+    sparse,
+)
 
 #: Verifies and searches, and prints what was found and how much memory the process took at most.
 PROGRAM = """
@@ -223,3 +234,21 @@ def test_a_recording_that_is_not_what_it_was_stays_json(tmp_path: Path) -> None:
     assert verification.verify(builder.store).problems == []
     (hit,) = search.find(builder.store)
     assert hit.line["quality"] == "nan"
+
+
+def test_what_lies_beside_a_zip_is_not_said_of_it(store: DirectoryStore) -> None:
+    """A ZIP with a member that is no audio is looked up in the lists of its day: of a folder that
+    cannot be listed, and of a list that cannot be read, is spoken under their own names.
+    """
+    day = "india/exports/2026/11/20"
+    part = zipped([("index.csv", b"a;b")])
+    Builder(store.root.parent, store=store).export("india", "2222-two", [], {"p-2": part})
+    nested(store, "n" * 200, 30, day)
+    other = store.root / day / "other"
+    (other / "recordings.jsonl").mkdir(parents=True)
+    (other / "x").symlink_to("x")
+    (other.parent / "third").mkdir()
+    (other.parent / "third" / "recordings.jsonl").symlink_to("/etc/passwd")
+    named = {problem.path for problem in verification.verify(store).problems}
+    assert not [path for path in named if path.endswith(".zip")]
+    assert f"{day}/third/recordings.jsonl" in named

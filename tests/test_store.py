@@ -107,6 +107,16 @@ def test_errors_say_which_file_and_travel(kind: type[ArchiveError]) -> None:
     assert str(again) == "india/a.zip: is cut; fetch it again"
 
 
+def test_the_folder_of_a_filesystem_is_no_part_of_an_archive(tmp_path: Path) -> None:
+    """At the root of a disk lies ``lost+found``, which nobody but root may list; elsewhere a folder
+    of that name is one as any other.
+    """
+    store = DirectoryStore(tmp_path)
+    for path in ("lost+found/#1", "india/lost+found/x"):
+        store.create(path, b"bytes")
+    assert list(store.paths(unlisted=True)) == ["india/lost+found/x"]
+
+
 def test_a_small_file_is_stored_once(either: Store) -> None:
     """What was created is there to read; a second creation fails and changes nothing."""
     stored = either.create("india/chain/00000001.json", b"{}")

@@ -174,15 +174,13 @@ def claim_archive(identity: str) -> None:
     where = f"the archive {settings().archive_url}"
     with _understood(bare):
         named = vouching.named_ledger(bare)
+        if named is None and (objection := _why_not_begun(bare, where)) is not None:
+            # Another worker may have begun it, and stored a file, since the name was read.
+            named = vouching.named_ledger(bare)
+            if named is None:
+                raise objection
         if named is not None:
             refuse_foreign(identity, named, where, _REBUILD)
-        elif vouching.holds_files(bare):
-            raise Foreign(
-                f"{where} holds files, but no {IDENTITY_PATH} that says whose they are; nothing "
-                f"was started; {_ARCHIVE_WAY_OUT}"
-            )
-        elif ledger().archived.anything():
-            raise Vanished(bare.address, vouching.absent())
         vouching.refuse_shorter(bare, ledger(), archive_watch.accounts())
         if not bare.gives_names_once():
             raise StoreRefused(
@@ -193,6 +191,18 @@ def claim_archive(identity: str) -> None:
             )
         if named is None:
             vouching.begin(bare, identity)
+
+
+def _why_not_begun(bare: Store, where: str) -> Foreign | Vanished | None:
+    """Why no archive may be begun where nothing says whose it is, or None."""
+    if vouching.holds_files(bare):
+        return Foreign(
+            f"{where} holds files, but no {IDENTITY_PATH} that says whose they are; nothing was "
+            f"started; {_ARCHIVE_WAY_OUT}"
+        )
+    if ledger().archived.anything():
+        return Vanished(bare.address, vouching.absent())
+    return None
 
 
 @contextmanager

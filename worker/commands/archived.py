@@ -15,7 +15,7 @@ from .deployment import opened
 from .display import print_json, print_lines
 from .options import as_json
 
-#: So many files are named; of the rest it is said how many there are.
+#: The most files that are named; the rest are counted.
 _MOST_NAMED = 20
 
 

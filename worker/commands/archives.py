@@ -14,7 +14,7 @@ from rich.filesize import decimal
 from rich.progress import Progress, TextColumn
 
 from archive import search, verification
-from archive.errors import Vanished
+from archive.errors import ArchiveError, StoreAway, Vanished
 from archive.problem import Problem, escaped
 from archive.search import Hit
 from archive.store import DirectoryStore, Store, open_store
@@ -155,7 +155,7 @@ def _vouched_problems(
     account: str | None, known: Collection[str]
 ) -> tuple[list[Problem], list[Problem]]:
     """What the configured archive lacks of what the ledger has archived, but for paths that are
-    ``known`` to be wrong; and a note where the ledger can not be asked.
+    ``known`` to be wrong; and a note where the ledger does not answer.
     """
     from ledger.errors import LedgerError  # noqa: PLC0415 - an archive alone needs no ledger
     from ledger.identity import newest_version  # noqa: PLC0415
@@ -163,8 +163,12 @@ def _vouched_problems(
     from tasks.resources import ledger  # noqa: PLC0415
 
     try:
-        if ledger().identity.version() != newest_version():
+        version = ledger().identity.version()
+        if version is None:
             return [], []
+        if version != newest_version():
+            older = f"was not compared with the ledger, whose schema has version {version}"
+            return [], [Problem(".", f"{older}; run: python -m worker migrate")]
         archive_watch.refuse_vanished()
         aliases = archive_watch.accounts() if account is None else [account]
         gone = [path for alias in aliases for path in archive_watch.gone_files(alias)]
@@ -172,6 +176,9 @@ def _vouched_problems(
         return [Problem(".", error.reason)], []
     except LedgerError as error:
         return [], [Problem(".", f"was not compared with the ledger: {error}")]
+    except (ArchiveError, OSError, StoreAway) as error:
+        # What was verified is shown all the same: it may have taken hours.
+        return [Problem(".", f"was not compared with the ledger: {error}")], []
     found = (path for path in gone if path not in known)
     return [Problem(path, "is gone: the ledger has archived it") for path in found], []
 

@@ -19,8 +19,8 @@ GoneDays = Mapping[tuple[str, date], str]
 def gone(
     ledger: Ledger, aliases: Iterable[str], first: date | None, last: date | None
 ) -> tuple[GoneDays, str | None]:
-    """The complete and damaged days between two days that lack files, and why nobody can say more:
-    the archive is not there, or does not answer. Nothing is noted in the ledger.
+    """The complete and damaged days between two days that lack files, and why the answer is
+    incomplete: the archive is not there, or does not answer. Nothing is noted in the ledger.
     """
     found: dict[tuple[str, date], str] = {}
     try:

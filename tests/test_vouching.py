@@ -1,0 +1,83 @@
+"""Workers that begin an archive at once: none takes the other's first files for a stranger's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from archive import layout
+from archive.errors import Missing, Vanished
+from archive.store import DirectoryStore
+from archive.stored import LARGEST_READ
+from ledger.ledger import Ledger
+from tasks import vouching
+
+FIRST = "india/exports/2026/11/20/1111/manifest.json"
+
+
+class Raced(DirectoryStore):
+    """A store in which somebody else acts just after it was asked whose it is."""
+
+    def __init__(self, root: Path, meanwhile: Callable[[], None]) -> None:
+        super().__init__(root)
+        self._meanwhile: Callable[[], None] | None = meanwhile
+
+    def read(self, path: str, most: int = LARGEST_READ) -> bytes:
+        """As ever; what follows the first look at the ledger's name happens then."""
+        try:
+            return super().read(path, most)
+        except Missing:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            if meanwhile is not None:
+                meanwhile()
+            raise
+
+
+def other_worker(ledger: Ledger, root: Path, identity: str | None = None) -> Callable[[], None]:
+    """What another worker does: begin the archive, store the first file, put it under a chain."""
+
+    def act() -> None:
+        store = DirectoryStore(root)
+        name = identity or ledger.identity.identity()
+        store.create(layout.IDENTITY_PATH, vouching.identity_file(name))
+        store.create(FIRST, b"{}")
+        ledger.archived.note_head("india", 1, "a" * 64)
+
+    return act
+
+
+def test_an_archive_that_another_worker_begins_meanwhile_is_ours(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """Whether it is to be read, to be written to, or to be begun."""
+    for number, ask in enumerate(
+        (
+            vouching.refuse_other,
+            lambda store, ledger: vouching.assure(store, ledger, writing=True),
+            lambda store, ledger: vouching.assure(store, ledger, writing=False),
+        )
+    ):
+        root = tmp_path / str(number)
+        ask(Raced(root, other_worker(ledger, root)), ledger)
+        assert vouching.named_ledger(DirectoryStore(root)) == ledger.identity.identity()
+        ledger.archived.replaced({}, by="test", note="the next one")
+
+
+def test_another_ledgers_archive_that_begins_meanwhile_is_refused(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """Two deployments by mistake at one address."""
+    store = Raced(tmp_path / "one", other_worker(ledger, tmp_path / "one", "another"))
+    with pytest.raises(Vanished, match="another"):
+        vouching.assure(store, ledger, writing=True)
+
+
+def test_files_without_a_name_are_nobodys(ledger: Ledger, tmp_path: Path) -> None:
+    """Nothing is begun among them."""
+    store = DirectoryStore(tmp_path)
+    store.create(FIRST, b"{}")
+    with pytest.raises(Vanished, match="holds files"):
+        vouching.assure(store, ledger, writing=True)
+    assert not store.exists(layout.IDENTITY_PATH)
