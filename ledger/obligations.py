@@ -177,7 +177,7 @@ class Obligations:
 
 
 def _in_turn(owed: list[ColumnElement[bool]]) -> Select[tuple[int]]:
-    """The ids of what is owed, so that kinds and, within a kind, destinations take turns."""
+    """Select the ids of due obligations. Kinds take turns, and destinations within a kind."""
     c = obligations.c
     queue = c.payload["queue"].as_string()
     destination = case((c.kind == NOTIFY, func.coalesce(queue, "")), else_=c.account)

@@ -34,8 +34,8 @@ _NOT_NOW = (OSError, ArchiveError, StoreAway)
 
 
 def discharge_due() -> int:
-    """Discharge what is due, batch by batch; how many were done. What can not be done now stays
-    owed. A round ends early where something does not answer, and after a few seconds.
+    """Discharge due obligations, batch by batch; return how many were done. What cannot be done now
+    stays due. A round ends early where something does not answer, and after a few seconds.
     """
     away: dict[str, str] = {}
     sender = Sender(away)
@@ -66,7 +66,7 @@ def _discharge_all(owed: Sequence[Obligation], sender: Sender, away: Away) -> in
 
 def _batches(kind: str, group: Sequence[Obligation]) -> list[Sequence[Obligation]]:
     """What is done in one go: all that belongs under a chain, and everything else one by one, an
-    entry that can not be read too: the others must not fail with it.
+    entry that cannot be read too: the others must not fail with it.
     """
     entries = [one for one in group if kind == "chain" and {"path", "sha256"} <= set(one.payload)]
     singly = [[one] for one in group if one not in entries]

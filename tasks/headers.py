@@ -65,8 +65,8 @@ class _Headers(BaseModel):
     stamps: dict[str, Any] | None = None
 
 
-#: Names under which Celery keeps its own of a request, where it puts every header too. A header of
-#: such a name would stand in the place of a method, of the callbacks, of the arguments.
+#: Names of what Celery keeps in a request, where it also puts every header. A header of such a name
+#: would replace a method, the callbacks or the arguments.
 _NOT_HEADERS = frozenset(dir(Context)) - _Headers.model_fields.keys() - {"eta", "expires"}
 
 
@@ -84,7 +84,7 @@ class _Options(BaseModel):
     headers: dict[str, Any] | None = None
 
 
-class _Sent(BaseModel):
+class _Sent(BaseModel):  # type: ignore[no-redef] # mypy: the constructor has kwargs, too
     """A task that Celery sends when this one has ended."""
 
     model_config = ConfigDict(strict=True)
@@ -145,7 +145,7 @@ def check_headers(headers: Mapping[str, Any]) -> None:
 
 
 def without_impostors(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """The headers, less those that Celery never sends and that would replace a part of its own."""
+    """Return the headers less those that Celery never sends and that would replace its own data."""
     return {name: value for name, value in headers.items() if name not in _NOT_HEADERS}
 
 

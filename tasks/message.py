@@ -73,7 +73,9 @@ class Message(CeleryRequest):
         self._content_type = self._content_encoding = None
 
     def _take_for_hint(self) -> None:
-        """Heed the headers of a hint where it came by a queue that nobody else may write to."""
+        """Heed the headers of a hint only in a message of an inner queue, which producers may not
+        write to.
+        """
         said = {name: self._request_dict.pop(name, None) for name in _OF_HINTS}
         self._request_dict.pop(REFUSED, None)
         if all(value is None for value in said.values()):

@@ -35,7 +35,7 @@ class _BrokerAway(Exception):
 
 
 class _ArchiveFails(Exception):
-    """The head of the account's chain can not be read."""
+    """The head of the account's chain cannot be read."""
 
 
 class _Refused(Exception):
@@ -99,8 +99,8 @@ class Sender:
             _log.warning("a notification is refused: %s", refusal)
             outcomes.refused[one.id] = self._refusing[queue] = str(refusal)
         except Exception as error:  # noqa: BLE001 - logged, and counted against this one alone
-            _log.exception("a notification can not be written")
-            outcomes.refused[one.id] = mask(f"can not be written: {type(error).__name__}: {error}")
+            _log.exception("a notification cannot be written")
+            outcomes.refused[one.id] = mask(f"cannot be written: {type(error).__name__}: {error}")
         else:
             outcomes.sent.append(one)
             return
@@ -109,9 +109,9 @@ class Sender:
     def _try(self, one: Obligation, queue: str, producer: Any) -> None:
         """Send one. Raises _BrokerAway, _ArchiveFails, _Refused, and what its payload causes."""
         if is_own(queue):
-            raise _Refused(f"queue {queue!r} is Earwitness' own, and nobody there is notified")
+            raise _Refused(f"queue {queue!r} is Earwitness' own, so no notification is sent there")
         kwargs = self._arguments(one)
-        # The same id each time it is sent; who asked twice to be told is told under two.
+        # The same id each time it is sent; a caller that asked twice is notified under two ids.
         name = f"earwitness:notify:{one.job_id}:{one.id}"
         task_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
         try:

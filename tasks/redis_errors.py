@@ -18,7 +18,7 @@ _OF_THE_WHOLE = (
     exceptions.ReadOnlyError,
     exceptions.TryAgainError,
 )
-#: The same, which redis-py 8 gives no class of its own: the server can not save its data, has too
+#: The same, which redis-py 8 gives no class of its own: the server cannot save its data, has too
 #: few replicas, or runs a script.
 _CODES = re.compile(r"(?:^|caused error: )(?:MISCONF|NOREPLICAS|BUSY|UNKILLABLE)\b")
 _WRONG_TYPE = re.compile(r"(?:^|caused error: )WRONGTYPE\b")
@@ -29,7 +29,7 @@ _LACKS_COMMAND = "no permissions to run the"
 def is_away(error: BaseException) -> bool:
     """Whether nothing can be written just now, whatever the destination; else only what was asked
     is refused: a key of another type, a key or channel that the user may not touch, a message or a
-    name that can not be sent.
+    name that cannot be sent.
     """
     chain = _chain(error)
     for one in chain:

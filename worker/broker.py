@@ -1,7 +1,7 @@
-"""The connection to Redis: what lies in a queue becomes a task, and ends no worker on the way.
+"""The connection to Redis, on which no message can end a worker.
 
-Whatever kombu, Celery or we cannot make of a message is the message's own fault, unless Redis is
-away or the process itself is in trouble. It is set aside, and the next one is served.
+An exception between BRPOP and the start of the task is the message's fault, unless Redis is away or
+the process itself is in trouble. The message is set aside, and the worker serves the next one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BINDING_PARTS = 3
 
 
 class NotTakenUp(Exception):
-    """A message was understood, and this process could not begin its task."""
+    """The process could not begin the task of a message that it understood."""
 
 
 class Consumption:
@@ -37,7 +37,7 @@ class Consumption:
         self.last: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     def note(self, queues: set[str]) -> None:
-        """It asks just now."""
+        """Note that the process asks for messages of these queues now."""
         self.last = (time.monotonic(), frozenset(queues))
 
 
@@ -45,8 +45,8 @@ consumption = Consumption()
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether Redis or this process fails, and not the message: redis-py raises DataError for what
-    it is given.
+    """Whether Redis or this process failed, not the message. redis-py raises DataError for a value
+    that it cannot send, which is the message's.
     """
     if isinstance(error, RedisError):
         return not isinstance(error, DataError)
@@ -110,7 +110,9 @@ class Asking(Channel):
             raise
 
     def _receive_item(self, queue: str, item: bytes) -> None:
-        """Hand over what lay in a queue. Raises what is no fault of the message."""
+        """Hand an item of a queue over to its reader, or set it aside. Raises only what is not the
+        message's fault.
+        """
         callback, is_acknowledged = self._readers[queue]
         try:
             message = Envelope(parsed(item), channel=self)
@@ -121,7 +123,7 @@ class Asking(Channel):
                 _log.warning("an answer that cannot be understood was dropped: %s", why(error))
             return
         message.queue, message.item, message.delivery_tag = queue, item, new_tag()
-        # What a message says of its own way is its sender's word; the tasks tell hints by it.
+        # The sender's word does not count: tasks/message.py tells hints by the queue.
         message.delivery_info = {**message.delivery_info, "exchange": "", "routing_key": queue}
         if is_acknowledged:
             self.qos.append(message, message.delivery_tag)
@@ -157,14 +159,14 @@ class Asking(Channel):
     # --- bindings, which producers write ---------------------------------------------------------
 
     def _lookup(self, exchange: str, routing_key: str, default: Any = None) -> list[str]:
-        # Nobody else says where our messages go.
+        # Producers may write the bindings; they do not decide where our messages go.
         if exchange == routing_key and exchange in (FRONT_DOOR, DUE, DOWNLOADS):
             return [exchange]
         found: list[str] = super()._lookup(exchange, routing_key, default)
         return found
 
     def get_table(self, exchange: str) -> list[tuple[str, ...]]:
-        """The bindings of an exchange, without what is none."""
+        """The bindings of an exchange, less the members that are none."""
         with self.conn_or_acquire() as client:
             members = client.smembers(self.keyprefix_queue % exchange)
         parts = [tuple(one.decode(errors="replace").split(self.sep)) for one in members]

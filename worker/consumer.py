@@ -33,7 +33,7 @@ _SAID = ("lang", "task", "id", "root_id", "parent_id", "retries", "eta", "expire
 
 
 class _Unsaid:
-    """A message as it may be told."""
+    """The part of a message that logs may show."""
 
     body = _UNSAID.encode()
 

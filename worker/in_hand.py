@@ -62,7 +62,7 @@ def new_tag() -> str:
 
 
 class Unacknowledged(QoS):
-    """Messages in hand, which come again by themselves when they cannot be put back."""
+    """Messages in hand, which are delivered again when they could not be put back."""
 
     _ahead = 0.0
     _asked_at: float | None = None
@@ -131,7 +131,8 @@ class Unacknowledged(QoS):
             self._aside.add(item, queue, reason, tag=tag, held=held)
         except RedisError as error:
             _log.warning("it is set aside as soon as Redis takes it (%s)", error)
-            # Without a tag only this process has it. A refusal comes when it has left the others.
+            # Without a tag only this process has the message. Where Redis refuses the script
+            # midway, the message has already left those in hand.
             if not tag or not is_away(error):
                 self._left.append((item, queue, reason))
 
@@ -183,8 +184,8 @@ class Unacknowledged(QoS):
                     self._restore_old(client, now)
 
     def _is_mutex_forgotten(self) -> bool:
-        """Whether the mutex has been held for longer than anybody of ours holds it. It only spares
-        Redis work: each message is put back once, however many put it back.
+        """Whether the mutex has been held for longer than a worker of ours holds it. The mutex only
+        saves Redis work: a message is put back once, however many workers try.
         """
         now = time.monotonic()
         self._mutex_held_since = self._mutex_held_since or now
@@ -207,7 +208,7 @@ class Unacknowledged(QoS):
 
     def _living(self, now: float, silence: float) -> set[str]:
         """Who was seen lately. A message that waits behind others in a busy worker comes again
-        elsewhere, and nobody died over it.
+        elsewhere, although no worker died over it.
         """
         dead: Any = self._redis.zrangebyscore(self._holders_key, "-inf", now - _HOLDER_SECONDS)
         if dead:

@@ -166,9 +166,11 @@ class SetAside:
             return None
         at = datetime.fromtimestamp(score, UTC)
         try:
-            said = json.loads(record)
-            content = base64.b64decode(said["content"])
-            return Kept(_text(member), at, said["queue"], said["reason"], said["length"], content)
+            known = json.loads(record)
+            content = base64.b64decode(known["content"])
+            return Kept(
+                _text(member), at, known["queue"], known["reason"], known["length"], content
+            )
         except (LookupError, TypeError, ValueError):
             return Kept(_text(member), at, "?", "its record cannot be read", len(record), b"")
 
@@ -177,8 +179,8 @@ class SetAside:
 
 
 def announce(client: Redis, prefix: str) -> None:
-    """Open the alert where a message was set aside that nobody was told of, and close it where none
-    is set aside any more. Raises RedisError and LedgerAway.
+    """Open the alert where a message was set aside since the last alert, and close it where none is
+    set aside any more. Raises RedisError and LedgerAway.
     """
     aside = SetAside(client, prefix)
     newest = aside.newest()
@@ -197,7 +199,7 @@ def announce(client: Redis, prefix: str) -> None:
 
 
 def summary(kept: list[Kept]) -> str:
-    """What people are told of these messages."""
+    """Return the text of the alert for these messages."""
     last = kept[-1]
     return (
         f"messages that cannot be understood: {len(kept)}; they are set aside, nothing was done "
