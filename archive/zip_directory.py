@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from .errors import Damaged
+from .problem import quoted
 
 SLICE = 256 * 1024
 
@@ -141,6 +142,11 @@ def name(info: zipfile.ZipInfo) -> str:
         return raw_name(info).decode("utf-8")
     except UnicodeDecodeError:
         return info.orig_filename
+
+
+def shown_name(info: zipfile.ZipInfo) -> str:
+    """A member's name for a message, as `quoted` shows it."""
+    return quoted(name(info))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ OF_A_PERSON = {
     "platform_phone",
 }
 #: Of a recording: no person can be told by these.
-_OF_A_RECORDING = ("id", "call_id", "start", "end", "path", "bytes", "sha256", "missing")
+_OF_A_RECORDING = ("id", "call_id", "path", "bytes", "sha256", "missing")
 _IN_NUMBERS = set("0123456789+-. ()")
 
 
