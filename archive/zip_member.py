@@ -83,22 +83,28 @@ def unpacked(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> Iterator[bytes
     `file` must not be moved between two pieces. Raises Damaged where the size or the CRC is
     another than the list says, at the last piece; Dangerous.
     """
-    part, count, crc = f"the member {shown_name(info)}", 0, 0
+    count = crc = 0
     file.seek(packed_at(file, info, path))
     pieces = _pieces(file, info, path)
     while True:
-        with understood(path, part):
+        with understood(path, lambda: _part(info)):
             piece = next(pieces, b"")
         count, crc = count + len(piece), zlib.crc32(piece, crc)
         if count > info.file_size or (not piece and count < info.file_size):
-            raise Damaged(path, _other_size(part, info.file_size, count))
+            raise Damaged(path, _other_size(_part(info), info.file_size, count))
         if not piece and crc != info.CRC:
             raise Damaged(
-                path, f"{part} does not have the checksum (CRC-32) it should have; fetch it again"
+                path,
+                f"{_part(info)} does not have the checksum (CRC-32) it should have; fetch it again",
             )
         if not piece:
             return
         yield piece
+
+
+def _part(info: zipfile.ZipInfo) -> str:
+    """The member in a message: made only for one, since masking its name takes time."""
+    return f"the member {shown_name(info)}"
 
 
 def _pieces(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> Iterator[bytes]:
