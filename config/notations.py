@@ -121,8 +121,8 @@ def _beneath(text: str, depth: int, *, search: bool) -> Iterator[tuple[str, int]
     yield plain, depth + 1
     if not plain.isascii():
         yield _reread(plain), depth + 1
-    if "<" in plain:
-        yield _TAG.sub("", plain), depth + 1
+    if "<" in text:
+        yield _TAG.sub("", text), depth + 1
     if "=" in text:
         yield _quoted_printable(text), depth + 1
     if "+" in text:
