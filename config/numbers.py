@@ -1,8 +1,8 @@
 """Cutting telephone numbers to their last three digits, however they are written.
 
 Masking is by the look of things, so it errs towards hiding: seven digits or more lose all but
-three, whatever else than letters stands between them, a count of bytes too. What only looks like a
-number (UUIDs, checksums, times, IPv4 addresses, seconds) stays as it is.
+three, whatever characters other than letters separate them, a count of bytes too. What only looks
+like a number (UUIDs, checksums, times, IPv4 addresses, seconds) stays as it is.
 """
 
 from __future__ import annotations

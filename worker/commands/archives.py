@@ -155,7 +155,7 @@ def _vouched_problems(
     account: str | None, known: Collection[str]
 ) -> tuple[list[Problem], list[Problem]]:
     """What the configured archive lacks of what the ledger has archived, but for paths that are
-    ``known`` to be wrong; and a note where the ledger can not be asked.
+    ``known`` to be wrong; and a note where the ledger cannot be asked.
     """
     from ledger.errors import LedgerError  # noqa: PLC0415 - an archive alone needs no ledger
     from ledger.identity import newest_version  # noqa: PLC0415

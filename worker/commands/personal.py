@@ -21,7 +21,7 @@ OF_A_PERSON = {
     "phone",
     "platform_phone",
 }
-#: Of a recording: no person can be told by these.
+#: Of a recording: these identify no person.
 _OF_A_RECORDING = ("id", "call_id", "path", "bytes", "sha256", "missing")
 _IN_NUMBERS = set("0123456789+-. ()")
 
