@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from config.masking import mask_message
+
 from . import mpeg
 from .errors import Damaged
 from .listening import HEAD, hear
@@ -16,6 +18,8 @@ from .sound import Sound
 _SHORTER_SECONDS, _SHORTER_SHARE = 0.5, 0.05
 _ROUNDED_SECONDS = 1.0
 _LAST_FRAME_SECONDS = 0.15
+#: So many letters of a content type are shown.
+_MOST_NAMED = 60
 
 
 def verify(
@@ -106,6 +110,7 @@ def description(head: bytes, content_type: str = "") -> str:
         return "4 bytes as an MP3 file begins, and no frames behind them"
     if not named or named.startswith("audio/") or named in _OF_ANYTHING:
         return f"something else: it begins {_UNLIKE}"
+    named = mask_message(named)[:_MOST_NAMED]
     return f"something else: it begins {_UNLIKE}, and the provider calls it {named!r}"
 
 

@@ -10,6 +10,7 @@ from . import layout
 from .audio import description
 from .errors import ArchiveError
 from .listening import hear
+from .problem import quoted
 from .store import Store
 
 _LONGEST_LINE = 1024 * 1024
@@ -31,7 +32,7 @@ def in_zip(store: Store, path: str, silent: Collection[bytes]) -> Iterator[str]:
             found += 1
             if found <= _MOST_NAMED:
                 who = f"{recordings} names as recording {recording}"
-                yield f"holds {member!r}, which {who} and which is not audio"
+                yield f"holds {quoted(member)}, which {who} and which is not audio"
     if found > _MOST_NAMED:
         yield f"and so on, {found} that are not audio"
 

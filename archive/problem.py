@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from config.masking import mask_message
+
 _MOST_QUOTED = 200
+#: What lies beyond is not searched for secrets, and not shown either.
+_MOST_READ = 4096
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,13 @@ def escaped(text: str) -> str:
 
 
 def quoted(value: object) -> str:
-    """A value from a file for a message: as Python writes it, and never a long text."""
-    shown = repr(value[: 2 * _MOST_QUOTED] if isinstance(value, str) else value)
+    """A value from a file for a message: as Python writes it, without numbers and secrets, and
+    never a long text.
+    """
+    if isinstance(value, str):
+        shown = repr(mask_message(value[:_MOST_READ])[: 2 * _MOST_QUOTED])
+    else:
+        shown = mask_message(repr(value)[:_MOST_READ])
     return shown if len(shown) <= _MOST_QUOTED else f"{shown[:_MOST_QUOTED]}..."
 
 

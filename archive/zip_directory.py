@@ -14,12 +14,13 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from .errors import Damaged
+from .problem import quoted
 
 SLICE = 256 * 1024
 
@@ -57,7 +58,7 @@ class Directory:
         """
         found = 0
         for entries in self._slices():
-            with understood(self.path, "the list of members"):
+            with understood(self.path, lambda: "the list of members"):
                 infos = zipfile.ZipFile(io.BytesIO(entries + _closing(len(entries)))).infolist()
             found += len(infos)
             for info in infos:
@@ -143,8 +144,13 @@ def name(info: zipfile.ZipInfo) -> str:
         return info.orig_filename
 
 
+def shown_name(info: zipfile.ZipInfo) -> str:
+    """A member's name for a message, as `quoted` shows it."""
+    return quoted(name(info))
+
+
 @contextmanager
-def understood(path: str, part: str) -> Iterator[None]:
+def understood(path: str, part: Callable[[], str]) -> Iterator[None]:
     """Turn what `zipfile` and the decompressors raise into Damaged(path) that names the part."""
     try:
         yield
@@ -157,12 +163,12 @@ def understood(path: str, part: str) -> Iterator[None]:
         struct.error,
         NotImplementedError,
     ) as error:
-        raise Damaged(path, f"{part} cannot be read or unpacked; fetch it again") from error
+        raise Damaged(path, f"{part()} cannot be read or unpacked; fetch it again") from error
     except OSError as error:
         # bz2 says so of damaged bytes; an error of the system has a number.
         if error.errno is not None:
             raise
-        raise Damaged(path, f"{part} cannot be unpacked; fetch it again") from error
+        raise Damaged(path, f"{part()} cannot be unpacked; fetch it again") from error
 
 
 def _closing(length: int) -> bytes:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
 from .errors import Damaged, Dangerous
-from .zip_directory import name, raw_name, understood
+from .zip_directory import raw_name, shown_name, understood
 
 PIECE = 1024 * 1024
 LARGEST_LZMA_DICTIONARY = 32 * 1024 * 1024
@@ -68,10 +68,12 @@ def packed_at(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> int:
     file.seek(info.header_offset)
     header = file.read(_HEADER.size)
     if not header.startswith(b"PK\x03\x04") or len(header) < _HEADER.size:
-        raise Damaged(path, f"the member {name(info)!r} is not where the list says; fetch it again")
+        raise Damaged(
+            path, f"the member {shown_name(info)} is not where the list says; fetch it again"
+        )
     _, name_length, extra_length = _HEADER.unpack(header)
     if file.read(name_length) != raw_name(info):
-        raise Dangerous(path, f"the member {name(info)!r} has another name in its own header")
+        raise Dangerous(path, f"the member {shown_name(info)} has another name in its own header")
     return info.header_offset + _HEADER.size + int(name_length) + int(extra_length)
 
 
@@ -81,22 +83,28 @@ def unpacked(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> Iterator[bytes
     `file` must not be moved between two pieces. Raises Damaged where the size or the CRC is
     another than the list says, at the last piece; Dangerous.
     """
-    part, count, crc = f"the member {name(info)!r}", 0, 0
+    count = crc = 0
     file.seek(packed_at(file, info, path))
     pieces = _pieces(file, info, path)
     while True:
-        with understood(path, part):
+        with understood(path, lambda: _part(info)):
             piece = next(pieces, b"")
         count, crc = count + len(piece), zlib.crc32(piece, crc)
         if count > info.file_size or (not piece and count < info.file_size):
-            raise Damaged(path, _other_size(part, info.file_size, count))
+            raise Damaged(path, _other_size(_part(info), info.file_size, count))
         if not piece and crc != info.CRC:
             raise Damaged(
-                path, f"{part} does not have the checksum (CRC-32) it should have; fetch it again"
+                path,
+                f"{_part(info)} does not have the checksum (CRC-32) it should have; fetch it again",
             )
         if not piece:
             return
         yield piece
+
+
+def _part(info: zipfile.ZipInfo) -> str:
+    """The member in a message: made only for one, since masking its name takes time."""
+    return f"the member {shown_name(info)}"
 
 
 def _pieces(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> Iterator[bytes]:
@@ -128,10 +136,10 @@ def _decompressor(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> _Decompre
     if info.compress_type == zipfile.ZIP_BZIP2:
         return bz2.BZ2Decompressor()
     if info.compress_type == zipfile.ZIP_LZMA:
-        return _lzma(file.read(_LZMA.size), path, name(info))
+        return _lzma(file.read(_LZMA.size), path, shown_name(info))
     raise Damaged(
         path,
-        f"the member {name(info)!r} is packed by method {info.compress_type}, "
+        f"the member {shown_name(info)} is packed by method {info.compress_type}, "
         "which cannot be checked here; ask for an archive packed by deflate",
     )
 
@@ -141,7 +149,7 @@ def _lzma(head: bytes, path: str, shown: str) -> _Decompressor:
     if length != 5:
         raise lzma.LZMAError("unknown settings")
     if dictionary > LARGEST_LZMA_DICTIONARY:
-        raise Dangerous(path, f"the member {shown!r} needs {dictionary} bytes of memory to unpack")
+        raise Dangerous(path, f"the member {shown} needs {dictionary} bytes of memory to unpack")
     rest, literal_context = divmod(settings, 9)
     position, literal_position = divmod(rest, 5)
     chain = {

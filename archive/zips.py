@@ -16,8 +16,9 @@ from typing import BinaryIO
 
 from .errors import Dangerous, Missing
 from .listening import Listener
+from .problem import quoted
 from .sound import Sound
-from .zip_directory import Directory, find, name
+from .zip_directory import Directory, find, name, shown_name
 from .zip_member import packed_at, shortest, unpacked
 
 RATIO_COUNTS_ABOVE = 64 * 1024 * 1024
@@ -101,7 +102,7 @@ def unpack(file: BinaryIO, member: Member, *, path: str) -> Iterator[bytes]:
         if digest.hexdigest() == member.sha256:
             yield from unpacked(file, info, path)
             return
-    raise Missing(path, f"holds no member {member.name!r} with the SHA-256 {member.sha256}")
+    raise Missing(path, f"holds no member {quoted(member.name)} with the SHA-256 {member.sha256}")
 
 
 def _survey(directory: Directory, limits: Limits) -> array[int]:
@@ -117,7 +118,7 @@ def _survey(directory: Directory, limits: Limits) -> array[int]:
             raise Dangerous(path, f"unpacks to more than {limits.bytes} bytes (the limit set here)")
         end = info.header_offset + shortest(info)
         if end > directory.start:
-            raise Dangerous(path, f"the member {name(info)!r} reaches into the list of members")
+            raise Dangerous(path, f"the member {shown_name(info)} reaches into the list of members")
         starts.append(info.header_offset)
         ends.append(end)
     if _too_dense(total, directory.start, limits):
@@ -152,7 +153,7 @@ def _check_entry(path: str, info: zipfile.ZipInfo, limits: Limits) -> None:
             f"{limits.ratio:g} times its size (the limit set here)"
         )
     if fault:
-        raise Dangerous(path, f"the member {shown!r} {fault}")
+        raise Dangerous(path, f"the member {quoted(shown)} {fault}")
 
 
 def _fault_of_name(shown: str) -> str | None:
@@ -173,7 +174,7 @@ def _check_place(directory: Directory, info: zipfile.ZipInfo, starts: array[int]
     end = packed_at(directory.file, info, directory.path) + info.compress_size
     following = bisect_right(starts, info.header_offset)
     if end > (starts[following] if following < len(starts) else directory.start):
-        raise Dangerous(directory.path, _overlap(name(info)))
+        raise Dangerous(directory.path, _overlap(shown_name(info)))
 
 
 def _is_folder(info: zipfile.ZipInfo) -> bool:
@@ -185,8 +186,8 @@ def _too_dense(unpacked: int, packed: int, limits: Limits) -> bool:
 
 
 def _overlap(shown: str) -> str:
-    return f"the member {shown!r} overlaps another one, as in a bomb"
+    return f"the member {shown} overlaps another one, as in a bomb"
 
 
 def _name_at(directory: Directory, index: int) -> str:
-    return next(name(info) for n, info in enumerate(directory.entries()) if n == index)
+    return next(shown_name(info) for n, info in enumerate(directory.entries()) if n == index)

@@ -21,6 +21,7 @@ __all__ = [
     "HIDDEN",
     "conceal",
     "decode_foreign",
+    "hide_secrets",
     "holds_secret",
     "is_ours",
     "mask",
@@ -107,17 +108,23 @@ def mask_message(text: str) -> str:
     """A message of a library or of an exception of somebody else's, masked: a long secret is cut
     out, and where another stands in it, or one in another notation, the message is withheld.
     """
+    return mask(hide_secrets(text))
+
+
+def hide_secrets(text: str) -> str:
+    """A text from outside without secrets, as `mask_message` leaves them out; its numbers stay, as
+    those of an id must, by which something is asked for.
+    """
     clean = _Concealed.long.replaced(text, HIDDEN)
-    return HIDDEN if holds_secret(clean) else mask(clean)
+    return HIDDEN if holds_secret(clean) else clean
 
 
 def decode_foreign(text: str) -> str:
     """A text from outside, such as a field of an answer, decoded and without secrets as
     `mask_message` leaves them out; its numbers are still whole.
     """
-    clean = _Concealed.long.replaced(text, HIDDEN)
     try:
-        return HIDDEN if holds_secret(clean) else decoded(clean)
+        return decoded(hide_secrets(text))
     except TooDeep:
         return HIDDEN
 

@@ -27,8 +27,11 @@ _ESCAPE = re.compile(
     r"(?P<bytes>(?:\\x[0-9A-Fa-f]{2})+|(?:\\[0-3][0-7]{2})+)"
     r"|\\u(?P<u>[0-9A-Fa-f]{4})|%u(?P<pu>[0-9A-Fa-f]{4})"
     r"|\\U(?P<U>[0-9A-Fa-f]{8})|\\[ux]\{(?P<brace>[0-9A-Fa-f]{1,6})\}"
+    r"|_x(?P<name>[0-9A-Fa-f]{4})_|U\+(?P<point>[0-9A-Fa-f]{4,6}) ?"
     r"|\\(?P<one>[nrtbfvae\"'\\/&<>=+ ])"
 )
+_CODE_POINTS = ("u", "pu", "U", "brace", "name", "point")
+_TAG = re.compile(r"<[^<>]{0,400}>")
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _BYTE = re.compile(r"\\x([0-9A-Fa-f]{2})|\\([0-3][0-7]{2})")
 _TORN = re.compile(r"[\ud800-\udfff]")
@@ -75,8 +78,9 @@ def decoded(text: str) -> str:
 
 
 def readings(text: str) -> Iterator[str]:
-    """Everything that the text may say: as it is, decoded, and what stands in it as hexadecimal,
-    base64, quoted-printable, UTF-7, a list of codes or in a misread encoding. Raises TooDeep.
+    """Everything that the text may say: as it is, decoded, without tags, and what stands in it as
+    hexadecimal, base64, quoted-printable, UTF-7, a list of codes or in a misread encoding. Raises
+    TooDeep.
     """
     budget = max(_LEAST_BUDGET, _SHARE * len(text))
     search = len(text) <= _MOST_SEARCHED
@@ -117,6 +121,8 @@ def _beneath(text: str, depth: int, *, search: bool) -> Iterator[tuple[str, int]
     yield plain, depth + 1
     if not plain.isascii():
         yield _reread(plain), depth + 1
+    if "<" in text:
+        yield _TAG.sub("", text), depth + 1
     if "=" in text:
         yield _quoted_printable(text), depth + 1
     if "+" in text:
@@ -181,7 +187,7 @@ def _escape(found: re.Match[str]) -> str:
         )
     if found["one"]:
         return _NAMED.get(found["one"], found["one"])
-    code = int(found["u"] or found["pu"] or found["U"] or found["brace"], 16)
+    code = int(next(filter(None, map(found.group, _CODE_POINTS))), 16)
     return chr(code) if code < 0x110000 else "\ufffd"
 
 

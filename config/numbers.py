@@ -1,8 +1,8 @@
 """Cutting telephone numbers to their last three digits, however they are written.
 
 Masking is by the look of things, so it errs towards hiding: seven digits or more lose all but
-three, whatever else than letters stands between them, a count of bytes too. What only looks like a
-number (UUIDs, checksums, times, IPv4 addresses, seconds) stays as it is.
+three, whatever characters other than letters separate them, a count of bytes too. What only looks
+like a number (UUIDs, checksums, times, IPv4 addresses, seconds) stays as it is.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ _DIGIT = (
     r"[\d\u00b2\u00b3\u00b9\u2070\u2074-\u2079\u2080-\u2089\u2460-\u2468\u2474-\u247c"
     r"\u2488-\u2490\u24ea\u24f5-\u24fd\u24ff\u2776-\u277e\u2780-\u2788\u278a-\u2792]"
 )
-#: One character between digits in another notation: of an address, a page, JSON or Python, a mail.
+#: One character between digits in another notation: of an address, a page, JSON or Python, a mail,
+#: or UTF-8 that was read as Latin-1 or Windows-1252.
 _WRITTEN = (
     r"%(?:25){0,4}(?:[01][0-9A-Fa-f]|2[0-9A-Fa-f]|3[A-Fa-f]|[4567][0BbCcDdEeFf]|[A-Fa-f89][0-9A-Fa-f])"
     r"|&(?:amp;){0,4}(?:#[xX][0-9A-Fa-f]{1,6};|#\d{1,7};|nbsp|[A-Za-z]{2,8};)"
     r"|\\u(?:00[aA2]|20[0-9A-Fa-f])[0-9A-Fa-f]|\\x[aA2][0-9A-Fa-f]|\\[nrtfvb/]|=[2ACE][0-9A-F]"
-    r"|<[^<>\d]{0,40}>"
+    r"|<[^<>]{0,80}>|\u00c2[\u0080-\u00bf]|\u00e2(?:[\u0080-\u00bf]{2}|\u20ac[^\w\s])"
 )
 #: Up to so many of them stand between two digits of one number, as in `"660", "111", "222"`.
-_GAP = rf"(?>(?:{_WRITTEN}|[\W_]){{0,8}})"
+_GAP = rf"(?>(?:{_WRITTEN}|[\W_]){{0,16}})"
 _NUMBERS = re.compile(
     rf"(?P<kept>{_KEPT})|\+?{_DIGIT}(?:{_DIGIT}|(?!{_KEPT}){_GAP}(?!{_KEPT}){_DIGIT}){{6,}}+"
 )

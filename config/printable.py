@@ -1,7 +1,7 @@
 """Texts without characters that a terminal obeys or a reader does not see.
 
 ESC and the other controls move a cursor and hide a line, bidirectional overrides turn one round,
-zero-width letters and separators forge another, and a lone surrogate can not be written at all.
+zero-width letters and separators forge another, and a lone surrogate cannot be written at all.
 """
 
 from __future__ import annotations

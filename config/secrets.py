@@ -1,4 +1,4 @@
-"""Recognising secrets in a text, in whatever notation it has them."""
+"""Recognising secrets in a text, in any notation."""
 
 from __future__ import annotations
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import httpx
 
+from config.masking import mask_message
+
 from .errors import Uncertain
 from .exchange import Answer
 from .headers import codings
@@ -51,10 +53,10 @@ class Body:
         if self.offset and self.etag != etag:
             raise Uncertain(provider, "a part of another file was sent than the one asked for")
         if packed := codings(answer.headers):
+            named = mask_message(", ".join(packed))[:60]
             raise Uncertain(
                 provider,
-                f"the file came as {', '.join(packed)[:60]} (Content-Encoding), although it was "
-                "asked for as it is",
+                f"the file came as {named} (Content-Encoding), although it was asked for as it is",
             )
 
     def first(self, size: int) -> bytes:

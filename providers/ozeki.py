@@ -207,4 +207,4 @@ def _shown(call_id: str) -> str:
     """An id as a reason may show it; one that can not be sent is refused."""
     if not call_id.strip() or not call_id.isprintable():
         raise Rejected(NAME, "the recording of a call: not done, its call_id is empty or no id")
-    return mask_foreign(call_id[:80])
+    return mask_foreign(call_id)[:80]

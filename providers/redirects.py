@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 import httpx
 
 from config.accounts import VonageAccount
-from config.logging import mask
+from config.masking import mask_message
 
 from .deadline import Transport
 from .errors import ProviderError, Rejected, Uncertain, Unreachable
@@ -131,8 +131,8 @@ class Redirects:
         if _bare(host) in self._hosts or all(map(is_public, addresses)):
             return
         raise _Forbidden(
-            f"a redirect to {mask(host)}, which is no public address; if the file is to come from "
-            "there, add the host to download_hosts of the account"
+            f"a redirect to {mask_message(host)}, which is no public address; if the file is to "
+            "come from there, add the host to download_hosts of the account"
         )
 
     def _refused(self, what: str, why: str) -> Rejected:
@@ -164,7 +164,7 @@ def _host(address: httpx.URL) -> str:
 
 def _shown(address: httpx.URL) -> str:
     """The host alone: path and query of a signed address are its secret."""
-    return mask(_host(address))
+    return mask_message(_host(address))
 
 
 def _bare(host: str) -> str:

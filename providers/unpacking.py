@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import httpx
 
+from config.masking import mask_message
+
 from .headers import codings
 
 #: The most that is unpacked at a time, in bytes: a small piece may hide a thousand times as much.
@@ -37,7 +39,8 @@ def unpacked(response: httpx.Response) -> Iterator[bytes]:
     elif packed == ["deflate"]:
         yield from _inflated(pieces, zlib.MAX_WBITS)
     else:
-        raise Unpackable(f"in the Content-Encoding {packed[0][:40]!r}, which is none we know")
+        named = mask_message(packed[0])[:40]
+        raise Unpackable(f"in the Content-Encoding {named!r}, which is none we know")
 
 
 def _inflated(pieces: Iterable[bytes], window: int) -> Iterator[bytes]:

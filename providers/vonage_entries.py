@@ -9,6 +9,8 @@ from base64 import b32encode
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from config.masking import hide_secrets
+
 from .instants import iso
 
 _TEXTS = ("call_id", "caller_id", "dnis", "cnam", "file_name")
@@ -40,7 +42,7 @@ def sorted_out(listed: Iterable[object]) -> tuple[list[dict[str, Any]], list[dic
         if "set_aside" in found:
             set_aside.append(found)
         elif _is_another(found, taken.setdefault(found["id"], found)):
-            why = f"its id {found['id']} is also that of another recording"
+            why = f"its id {hide_secrets(found['id'])} is also that of another recording"
             name = f"{found['id']}-{_digest(raw)}"
             set_aside.append({**found, "id": name, "set_aside": why})
         else:

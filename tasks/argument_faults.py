@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from config.masking import mask
+from config.masking import mask_message
 
 #: What only the argument's own name says.
 BY_NAME = {
@@ -29,6 +29,8 @@ _DAY = "must be a day such as 2026-11-20"
 _TIME = "must be a time such as 2026-11-20T00:00:00Z"
 _TIME_WITH_OFFSET = "must be a time with an offset, such as 2026-11-20T00:00:00Z"
 _MOST_LETTERS = 60
+#: What lies beyond is not searched for secrets, and not shown either.
+_MOST_READ = 4096
 
 Fault = Mapping[str, Any]
 
@@ -52,7 +54,7 @@ def _is_unknown(fault: Fault) -> bool:
 
 def _unknown(model: type[BaseModel], fault: Fault) -> str:
     *within, name = fault["loc"]
-    shown = f"{mask(str(name)[:_MOST_LETTERS])!r}"
+    shown = f"{mask_message(str(name)[:_MOST_READ])[:_MOST_LETTERS]!r}"
     meant = _meant(model, fault)
     hint = f": did you mean {meant!r}?" if meant else ""
     if within:

@@ -8,6 +8,7 @@ from typing import Any
 
 from config.accounts import VonageAccount
 from config.logging import bind
+from config.masking import masked_error
 from config.settings import settings
 from ledger.alerts import DAY, Alert
 from ledger.errors import LedgerAway
@@ -56,7 +57,7 @@ def unplanned_cause(alias: str) -> str:
 
 
 def _unplanned(alias: str, error: Exception) -> Alert:
-    why = f"{type(error).__name__}: {error}"
+    why = masked_error(error)
     message = f"the nights of account {alias} could not be planned: {why}; see the workers' logs"
     return Alert(unplanned_cause(alias), DAY, alias, message)
 

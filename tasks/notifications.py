@@ -14,7 +14,7 @@ from kombu.exceptions import KombuError, SerializationError
 from archive import chain
 from archive.errors import ArchiveError, StoreAway
 from config.logging import bind
-from config.masking import mask
+from config.masking import mask_message, masked_error
 from config.queues import is_own
 from ledger.obligations import NOTIFY, Obligation
 
@@ -100,7 +100,7 @@ class Sender:
             outcomes.refused[one.id] = self._refusing[queue] = str(refusal)
         except Exception as error:  # noqa: BLE001 - logged, and counted against this one alone
             _log.exception("a notification cannot be written")
-            outcomes.refused[one.id] = mask(f"cannot be written: {type(error).__name__}: {error}")
+            outcomes.refused[one.id] = f"cannot be written: {masked_error(error)}"
         else:
             outcomes.sent.append(one)
             return
@@ -120,10 +120,12 @@ class Sender:
             raise
         except (KombuError, *BROKER_AWAY) as error:
             if not is_away(error):
-                raise _Refused(mask(f"queue {queue!r}: {error}")) from None
-            self._away[BROKER] = str(error)
+                raise _Refused(
+                    f"queue {mask_message(queue)!r}: {mask_message(str(error))}"
+                ) from None
+            self._away[BROKER] = mask_message(str(error))
             measures.obligations_tried.labels(NOTIFY, "failed").inc()
-            _log.warning("notifications wait for Redis: %s", error)
+            _log.warning("notifications wait for Redis: %s", self._away[BROKER])
             raise _BrokerAway from None
 
     def _arguments(self, one: Obligation) -> dict[str, Any]:

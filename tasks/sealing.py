@@ -9,6 +9,7 @@ from archive import layout, manifest, zips
 from archive.errors import Contradiction
 from archive.reconciliation import Reconciliation
 from archive.store import Stored
+from config.masking import hide_secrets, mask_message
 from config.version import VERSION
 from ledger.job import Job, iso
 
@@ -143,8 +144,9 @@ def _failure(
     counts: Any, unclear: list[str], reconciliation: Reconciliation, refused: list[str]
 ) -> errors.JobError | None:
     if unclear:
+        shown = ", ".join(map(mask_message, unclear))
         return errors.Incomplete(
-            f"not done: member names not understood, for example {', '.join(unclear)}; "
+            f"not done: member names not understood, for example {shown}; "
             f"{counts.missing} of {counts.listed} recordings are not matched to a member"
         )
     if counts.missing == 0:
@@ -161,10 +163,11 @@ def _named(line: dict[str, Any]) -> str:
     """A missing recording by its id; one that is set aside with the reason and, so that a person
     finds it at the provider, its start.
     """
+    name = hide_secrets(str(line["id"]))
     if not line.get("set_aside"):
-        return str(line["id"])
+        return name
     start = line["start"] or "unknown"
-    return f"{line['id']} ({line['set_aside']}; start {start}; see recordings.jsonl)"
+    return f"{name} ({line['set_aside']}; start {start}; see recordings.jsonl)"
 
 
 def _owed(reconciliation: Reconciliation, stored: Stored) -> list[tuple[str, dict[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 import uuid
@@ -91,6 +92,30 @@ VALUES: list[Any] = [
     {},
     {"a": [{}]},
 ]
+
+
+#: What no transport can read.
+UNREADABLE = (
+    *("{}", "[]", "nothing", "1", '{"body": "!", "properties": 3}', "[" * 50_000, "1" * 6_000),
+    *('{"a":' * 50_000, '{"body": "\\ud800", "properties": {"delivery_tag": "\\ud800"}}'),
+)
+
+
+def enveloped(body: str) -> str:
+    """A message whose envelope is Celery's, and whose body may be anything."""
+    return json.dumps(
+        {
+            "body": base64.b64encode(body.encode()).decode(),
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": {},
+            "properties": {
+                "body_encoding": "base64",
+                "delivery_info": {"exchange": "celeryev", "routing_key": "worker.online"},
+                "delivery_tag": "a",
+            },
+        }
+    )
 
 
 def malformed() -> Iterator[dict[str, Any]]:
@@ -185,7 +210,7 @@ def test_no_event_makes_a_page_fail(house: Deployment) -> None:
         database = house.valkey.url.rpartition("/")[2]
         channel = f"/{database}.{app.conf.event_exchange}/worker.online"
         with house.valkey.client() as client:
-            for raw in ("{}", "[]", "nothing", "1", '{"body": "!", "properties": 3}'):
+            for raw in (*UNREADABLE, *map(enveloped, ("[" * 50_000, "1" * 6_000, "\\ud800"))):
                 assert client.publish(channel, raw) >= 1
         honest = {"type": "task-received", **TASK, "uuid": asked, "hostname": "late@host"}
 

@@ -10,13 +10,20 @@ import quopri
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
+from typing import Literal
 from urllib.parse import quote, quote_plus
 
 import pytest
 
-from config.logging import configure, mask
+from archive.audio import description
+from archive.problem import quoted
+from config.logging import bind, configure, mask
 from config.masking import HIDDEN, conceal, holds_secret, mask_foreign, mask_tree
 from config.printable import printable, printable_json
+from providers.vonage_entries import sorted_out
+from tasks.arguments import StartRecording, parse
+from tasks.errors import InvalidArgument
+from worker.unknown_tasks import meaning
 
 SECRETS = ['pä/ss\\wörd%<1> q&"', "correct horse/battery+staple", "p%41ss&lt;word", "call"]
 
@@ -60,6 +67,10 @@ NOTATIONS: dict[str, Callable[[str], str]] = {
         chr(ord(letter) + 0xFEE0) if "!" <= letter <= "~" else letter for letter in s
     ),
     "capitals": str.upper,
+    "tags between letters": lambda s: "<wbr>".join(map(html.escape, s)),
+    "lines of a page": lambda s: "<br />".join(map(html.escape, s)),
+    "code points": lambda s: " ".join(f"U+{ord(letter):04X}" for letter in s),
+    "names of XML": lambda s: "".join(f"_x{ord(letter):04X}_" for letter in s),
 }
 
 
@@ -123,6 +134,9 @@ def test_a_short_secret_cuts_no_sentence_of_ours(capsys: pytest.CaptureFixture[s
         "660%252F111%252F222",
         "660=20111=20222",
         "660 • 111 • 222",
+        "660<span class='n1'>111</span>222",
+        "660            111            222",
+        "660\u00c2\u00a0111\u00c2\u00a0222",
         "\uff16\uff16\uff10\uff11\uff11\uff11\uff12\uff12\uff12",
     ],
 )
@@ -133,6 +147,45 @@ def test_a_number_is_cut_whatever_separates_its_digits(written: str) -> None:
         assert not {"660", "111", "\uff16\uff16\uff10"} & {
             shown[at : at + 3] for at in range(len(shown))
         }
+
+
+@pytest.mark.parametrize("secret", ["correct horse", "qzw7"])
+def test_messages_about_foreign_names_quote_no_secret(secret: str) -> None:
+    """Neither a member of a ZIP, a misspelt argument, an unknown task, a content type nor a missing
+    recording's id; names without one are shown.
+    """
+    conceal([secret])
+    coded = base64.b64encode(f"u:{secret}".encode()).decode()
+    for foreign in (secret, percent(secret), f"x-{coded}", secret + "y" * 5_000):
+        for shown in (
+            quoted(f"{foreign}.mp3"),
+            quoted([foreign]),
+            meaning(foreign, ["earwitness.export.run"]),
+            _fault({"account": "a", "call_id": "1", foreign: 1}),
+            description(b"\x00\x01\x02", f"application/{foreign}"),
+            str(sorted_out([_listed(foreign), _listed(foreign, file_name="b")])[1][0]["set_aside"]),
+        ):
+            assert not holds_secret(shown), shown
+    assert quoted("a.mp3") == "'a.mp3'"
+    assert "'wvw'" in description(b"\x00\x01\x02", "wvw")
+
+
+def _fault(given: dict[str, object]) -> str:
+    with pytest.raises(InvalidArgument) as caught:
+        parse(StartRecording, given)
+    return str(caught.value).partition("it takes")[0]
+
+
+def _listed(identifier: str, **fields: str) -> dict[str, str]:
+    return {"id": identifier[:100], "start": "2026-11-20T00:00:00Z", **fields}
+
+
+def test_a_cut_name_leaves_no_beginning_of_a_secret() -> None:
+    """A secret is hidden before a text is cut, so that none of it stands before the cut."""
+    conceal(["correct-horse-battery"])
+    name = "y" * 190 + "correct-horse-battery"
+    assert "correct" not in quoted(name)
+    assert "correct" not in meaning(name[100:], [])
 
 
 def test_no_text_takes_long_to_read() -> None:
@@ -163,3 +216,27 @@ def test_what_cannot_be_seen_is_written_out() -> None:
     assert line.isprintable()
     assert json.loads(line) == {"message": text, text: "\U000e0001"}
     assert len(line.splitlines()) == 1
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_line_of_the_log_obeys_nobody(
+    log_format: Literal["text", "json"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Message, arguments, bound fields, logger, exception and stack: none of them moves a cursor,
+    turns letters round or begins a line of its own.
+    """
+    evil = "a\x1b[2J\x9b1;31m\x07\x7f\u202e\u2066\u200b\u2028\x85\r\n"
+    evil += "2026-11-20T00:00:00.000Z INFO x: forged"
+    configure(log_format)
+    with bind(account=evil, job_id=evil):
+        try:
+            raise ValueError(evil)
+        except ValueError:
+            logging.getLogger("tasks.x").exception("it says %s", evil, stack_info=True)
+        logging.getLogger(f"library{evil}").warning(evil)
+        logging.getLogger("tasks.x").warning("%d", evil)
+    said = capsys.readouterr().err
+    assert {letter for letter in said if not letter.isprintable()} == {"\n"}
+    assert "forged" in said
+    assert not [line for line in said.splitlines() if line.startswith("2026-11-20T00:00:00.000Z")]
+    configure()

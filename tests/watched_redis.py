@@ -82,7 +82,8 @@ class Watch:
         """Look a last time, and end."""
         self._over.set()
         self._threads[1].join()
-        self._monitor.shutdown(socket.SHUT_RDWR)
+        # The server ends it. With its reading side closed, what still comes would reset it.
+        self._monitor.shutdown(socket.SHUT_WR)
         self._threads[0].join()
         self._monitor.close()
         self._client.close()

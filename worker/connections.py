@@ -1,4 +1,4 @@
-"""The receiver's connections: whom it lets in, and who makes room where too many are open."""
+"""The receiver's connections: which are accepted, and which close where too many are open."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 #: For the ledger, the files of notifications and what is being refused.
 _OWN_DESCRIPTORS = 64
-#: From outside every allowed network there is nothing to say but who asks for `/health`.
+#: Addresses outside every allowed network have no use but `/health`.
 MOST_STRANGERS, MOST_OF_A_STRANGER = 16, 4
 _TOLD_SECONDS = 60.0
 

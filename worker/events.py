@@ -94,7 +94,7 @@ class Receiver(EventReceiver):
     """Celery's receiver of events, which hands on those alone that are well formed."""
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:  # noqa: ARG002 - kombu's signature
-        """It can not be decoded. Nothing has to be acknowledged."""
+        """Count a message that cannot be decoded; there is nothing to acknowledge."""
         left_out.note("a message that cannot be decoded")
 
     def _receive(self, body: Any, message: Any, *_: Any) -> None:

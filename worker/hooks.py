@@ -198,7 +198,7 @@ class Notify(Refusing):
         except (OSError, Full) as error:
             _log.error("job %s: not answered, it could not be noted: %s", given.job_id, error)
             return ozml.empty()
-        name = mask_foreign(told.name)
+        name = mask_foreign(told.name)[:40]
         _log.info("job %s: %s is answered with its document", given.job_id, name)
         return document(given.control, given.parameters, told_to(given))
 
@@ -217,7 +217,7 @@ class Completed(Refusing):
         if told is None:
             return
         if told.name != "RecordCompleted" or told.record_url is None:
-            name = mask_foreign(told.name[:40])
+            name = mask_foreign(told.name)[:40]
             _log.warning("%s: %s without RecordURL ends no recording", alias, name)
         elif not await self._kept(alias, token, told.record_url):
             self.set_status(503)

@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 
 from celery.exceptions import NotRegistered
 
-from config.masking import mask
+from config.masking import mask_message
 from ledger.alerts import EVERY_ACCOUNT, MESSAGE, Alert
 from tasks import measures
 from tasks.resources import ledger
@@ -27,6 +27,8 @@ _PREFIX = "earwitness."
 #: How alike two names must be, from 0 to 1, for one to be suggested for the other.
 _ALIKE = 0.6
 _MOST_LETTERS = 100
+#: What lies beyond is not searched for secrets, and not shown either.
+_MOST_READ = 4096
 
 
 class Unknown:
@@ -91,4 +93,4 @@ def _shown(name: object) -> str:
     if not isinstance(name, str) or not name.isprintable():
         return "so (its name is no text)"
     more = "..." if len(name) > _MOST_LETTERS else ""
-    return f"{mask(name[:_MOST_LETTERS])!r}{more}"
+    return f"{mask_message(name[:_MOST_READ])[:_MOST_LETTERS]!r}{more}"

@@ -101,9 +101,9 @@ def verify(
 def find(archive: Store | None, reveal: bool, as_json: bool, **asked: Any) -> int:
     """Find recordings in the archive. The status is 1 where there are none.
 
-    Numbers show their last three digits, and names nothing. What --reveal shows is noted in the
-    ledger; an archive that is named by --archive has none at hand, so it is shown all the same, and
-    nothing is noted.
+    Numbers show their last three digits, and names nothing. What --reveal shows of the configured
+    archive is noted in the ledger first. Another one, named by --archive, has no ledger at hand: it
+    is shown all the same, and nothing is noted.
     """
     in_order(asked["start"], asked["end"])
     store = _at_hand(archive)
@@ -155,7 +155,7 @@ def _vouched_problems(
     account: str | None, known: Collection[str]
 ) -> tuple[list[Problem], list[Problem]]:
     """What the configured archive lacks of what the ledger has archived, but for paths that are
-    ``known`` to be wrong; and a note where the ledger does not answer.
+    ``known`` to be wrong; and a note where the ledger cannot be asked.
     """
     from ledger.errors import LedgerError  # noqa: PLC0415 - an archive alone needs no ledger
     from ledger.identity import newest_version  # noqa: PLC0415
@@ -184,14 +184,29 @@ def _vouched_problems(
 
 
 def _note_revealed(named: Store | None, count: int) -> None:
-    """Note in the ledger that people's data was shown, before it is."""
-    if named is not None:
-        click.echo("shown in clear; with --archive it is noted in no ledger", err=True)
+    """Note in the ledger of the archive, before people's data is shown, that it is."""
+    if named is not None and not _is_configured(named):
+        click.echo(
+            "shown in clear; an archive of no configuration has no ledger to note it", err=True
+        )
         return
     from .deployment import opened, operator  # noqa: PLC0415 - an archive alone needs no ledger
 
     ledger = opened()
     ledger.identity.revealed(by=operator(), why=f"find showed {count} recordings in clear")
+
+
+def _is_configured(named: Store) -> bool:
+    """Whether an archive that was named is the configured one all the same."""
+    from config.errors import ConfigurationError  # noqa: PLC0415 - nothing may be configured
+
+    try:
+        configured = _store(None)
+    except (ConfigurationError, click.UsageError):
+        return False
+    if isinstance(named, DirectoryStore) and isinstance(configured, DirectoryStore):
+        return named.root.resolve() == configured.root.resolve()
+    return named.address == configured.address
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from celery import exceptions
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from config.masking import mask_foreign
+from config.masking import HIDDEN, mask_foreign, mask_tree
 from config.queues import FRONT_DOOR
 from ledger.requests import Request
 from tasks.arguments import ListCalls, StartRecording, parse
@@ -29,6 +29,12 @@ _extension = click.option(
     "--extension", help="Of this extension alone, such as 0003*210 (VoipNow)."
 )
 _user = click.option("--user", "user_id", help="Of this user: @me, @owner or a number (VoipNow).")
+
+#: Of a call and of each of its views.
+_PARTIES = frozenset({"source", "destination", "caller"})
+_IN_PARTIES = set("0123456789+-. ()*,")
+#: What the server says in words of its own.
+_SAID = _PARTIES | {"state", "recording"}
 
 #: After ``not_after`` nothing is sent, but what was sent before is still followed to its end.
 _CONFIRMED_SECONDS = 15.0
@@ -48,7 +54,7 @@ def calls(account: str, reveal: bool, as_json: bool, **given: str | None) -> Non
         why = f"{len(found)} calls of account {account} were shown in clear"
         ledger.identity.revealed(by=operator(), why=why)
     else:
-        found = [{**call, **_masked_parties(call)} for call in found]
+        found = mask_tree(found, _masked)
     if as_json:
         print_json(found)
         return
@@ -56,10 +62,14 @@ def calls(account: str, reveal: bool, as_json: bool, **given: str | None) -> Non
     print_table(columns, map(_row, found))
 
 
-def _masked_parties(call: dict[str, Any]) -> dict[str, Any]:
-    """Numbers end in three digits; an extension, which is short, stays."""
-    parties = {name: call[name] for name in ("source", "destination", "caller")}
-    return {name: value and mask_foreign(str(value)) for name, value in parties.items()}
+def _masked(name: str, value: Any) -> Any:
+    """Of a party at most its number's last three digits; an extension, which is short, stays, and
+    of a name nothing.
+    """
+    if not isinstance(value, str) or name not in _SAID:
+        return value
+    is_name = name in _PARTIES and not set(value) <= _IN_PARTIES
+    return HIDDEN if is_name else mask_foreign(value)
 
 
 def _row(call: dict[str, Any]) -> tuple[Any, ...]:

@@ -21,8 +21,8 @@ OF_A_PERSON = {
     "phone",
     "platform_phone",
 }
-#: Of a recording: no person can be told by these.
-_OF_A_RECORDING = ("id", "call_id", "start", "end", "path", "bytes", "sha256", "missing")
+#: Of a recording: these identify no person.
+_OF_A_RECORDING = ("id", "call_id", "path", "bytes", "sha256", "missing")
 _IN_NUMBERS = set("0123456789+-. ()")
 
 
