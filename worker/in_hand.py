@@ -168,6 +168,8 @@ class Unacknowledged(QoS):
 
     def restore_visible(self, start: int = 0, num: Any = None, interval: int = 1) -> None:  # noqa: ARG002 - kombu's signature
         """Put back what workers took in hand too long ago, and say that this one is there."""
+        if not {FRONT_DOOR, DUE, DOWNLOADS} & set(self.channel.active_queues):
+            return  # Flower, say, which reads only answers and may not write here
         self._vrestore_count += 1
         if (self._vrestore_count - 1) % (interval or 1):
             return
