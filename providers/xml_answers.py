@@ -15,6 +15,8 @@ from .text import Decoded, decoded
 _DECLARATION = re.compile(
     r"<\?xml\s[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{0,40})[\"'][^>]{0,200}\?>"
 )
+#: What programs call UTF-16 whose server then sends UTF-8.
+_WIDE = re.compile(r"(?i)utf-?16.*|utf-?32.*|ucs-?[24].*|unicode|iso-10646.*")
 _EIGHT_BITS = re.compile(r"iso8859|cp(?:125[0-9]|437|8[0-9]{2})|koi8")
 #: No other characters may stand in XML, escaped or not; a caller's name may hold them.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -49,13 +51,18 @@ def parsed(body: bytes) -> Parsed | None:
 def _text(body: bytes) -> Decoded:
     found = decoded(body)
     declared = _DECLARATION.match(found.text.lstrip(_AROUND))
-    if declared is None or found.is_certain:
+    if declared is None or _WIDE.fullmatch(declared[1]):
         return found
     try:
         name = codecs.lookup(declared[1]).name
+        if found.is_certain:
+            return found
         if _EIGHT_BITS.match(name):
             return Decoded(body.decode(name), is_certain=True)
-    except (LookupError, UnicodeError):
+    except LookupError:
+        # An encoding that does not exist: something else than the server may have answered.
+        return Decoded(found.text, is_certain=False)
+    except UnicodeError:
         pass
     return found
 
