@@ -54,7 +54,7 @@ def test_an_export_is_followed_to_its_manifest(house: Deployment, account: Accou
     (job,) = json.loads(again.stdout)
     assert (job["state"], job["result"]["archived"]) == ("done", 6)
     assert len(account.jobs()) == 1
-    covered = house.run("coverage", "--from", str(YESTERDAY))
+    covered = house.run("coverage", *SPAN)
     assert (covered.returncode, covered.stdout.count("complete, 6 of 6")) == (0, 1)
 
 
@@ -68,12 +68,12 @@ def test_what_is_missing_is_named(house: Deployment, account: AccountDoor) -> No
     assert done.returncode == 1
     assert "archived 3 of 4 recordings" in done.stdout
     assert str(listed[2]["id"]) in done.stdout
-    covered = house.run("coverage", "--from", str(YESTERDAY))
+    covered = house.run("coverage", *SPAN)
     assert covered.returncode == 1
     assert "incomplete 3 of 4" in covered.stdout
     account.release(listed[2]["id"])
     assert house.run("export", *SPAN, "--wait").returncode == 0
-    assert "complete, 4 of 4" in house.run("coverage").stdout
+    assert "complete, 4 of 4" in house.run("coverage", *SPAN).stdout
 
 
 def test_a_failed_day_is_retried_by_hand(house: Deployment, account: AccountDoor) -> None:
