@@ -9,11 +9,11 @@ long before that, and one that is dead is noticed a lease later.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, and_, case, or_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, and_, case, or_, select, update
 
 from . import states
 from .database import Database, now
@@ -46,12 +46,21 @@ class FutureTime:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
+    """A column whose time ``is_wrong`` in some rows, and the values that are ``right`` in these."""
+
     what: str
-    table: Table
-    name: Column[Any]
     column: Column[Any]
     is_wrong: ColumnElement[bool]
     right: dict[str, Any]
+
+
+#: The column by which people know a table's rows.
+_NAMES = {
+    jobs: jobs.c.job_id,
+    waiters: waiters.c.task_id,
+    obligations: obligations.c.job_id,
+    accounts: accounts.c.alias,
+}
 
 
 class FutureTimes:
@@ -81,87 +90,49 @@ class FutureTimes:
 
 
 def _rules(lease_seconds: float) -> Sequence[_Rule]:
-    j, w, o, a = jobs.c, waiters.c, obligations.c, accounts.c
+    return (*_of_jobs(lease_seconds), *_of_what_is_due(), *_of_accounts())
+
+
+def _of_jobs(lease_seconds: float) -> Iterator[_Rule]:
+    j = jobs.c
+    held = j.state.in_((states.RUNNING, states.SENDING))
+    late = and_(held, _beyond(j.lease_until, lease_seconds))
+    yield _Rule("the lease of job", j.lease_until, late, {"lease_until": now() + lease_seconds})
+
     due_now = {"next_attempt_at": now(), "hinted_at": None}
     never_tried = and_(j.state == states.PENDING, _beyond(j.next_attempt_at, _PENDING_SECONDS))
+    yield _Rule("the start of job", j.next_attempt_at, never_tried, due_now)
+
     # For the first time a job may wait for a moment that its caller named, however far it is.
     named = and_(j.attempts == 0, j.work[DUE].as_string().is_not(None))
-    waits = and_(j.state == states.WAITING, ~named, _beyond(j.next_attempt_at))
+    waits = and_(j.state == states.WAITING, _beyond(j.next_attempt_at), ~named)
     tried = or_(_beyond(j.updated_at), _beyond(j.next_attempt_at, _LONGEST_SECONDS))
-    too_late = j.next_attempt_at > j.not_after + _SLACK_SECONDS
-    at_not_after = case((j.not_after > now(), j.not_after), else_=now())
-    held = j.state.in_((states.RUNNING, states.SENDING))
-    asked = j.state.in_(states.OPEN)
-    until = {"lease_until": now() + lease_seconds}
-    renewing = {"renewal_until": now() + _RENEWAL_SECONDS}
-    rested = {"postponed_until": None, "postponed_because": None}
-    return (
-        _Rule(
-            "the lease of job",
-            jobs,
-            j.job_id,
-            j.lease_until,
-            and_(held, _beyond(j.lease_until, lease_seconds)),
-            until,
-        ),
-        _Rule("the start of job", jobs, j.job_id, j.next_attempt_at, never_tried, due_now),
-        _Rule(
-            "the next attempt of job",
-            jobs,
-            j.job_id,
-            j.next_attempt_at,
-            and_(waits, tried),
-            due_now,
-        ),
-        _Rule(
-            "the last attempt of job",
-            jobs,
-            j.job_id,
-            j.next_attempt_at,
-            and_(waits, too_late),
-            {"next_attempt_at": at_not_after, "hinted_at": None},
-        ),
-        _Rule(
-            "the hint of job",
-            jobs,
-            j.job_id,
-            j.hinted_at,
-            and_(asked, _beyond(j.hinted_at)),
-            {"hinted_at": None},
-        ),
-        _Rule(
-            "the answer to task",
-            waiters,
-            w.task_id,
-            w.due_at,
-            and_(w.answered_at.is_(None), _beyond(w.due_at, MOST_WAIT_SECONDS)),
-            {"due_at": now()},
-        ),
-        _Rule(
-            "an obligation of job",
-            obligations,
-            o.job_id,
-            o.due_at,
-            and_(o.discharged_at.is_(None), _beyond(o.due_at, MOST_WAIT_SECONDS)),
-            {"due_at": now()},
-        ),
-        _Rule(
-            "the renewal of the token of account",
-            accounts,
-            a.alias,
-            a.renewal_until,
-            and_(a.renewal.is_not(None), _beyond(a.renewal_until, _RENEWAL_SECONDS)),
-            renewing,
-        ),
-        _Rule(
-            "the rest of account",
-            accounts,
-            a.alias,
-            a.postponed_until,
-            _beyond(a.postponed_until, _REST_SECONDS),
-            rested,
-        ),
-    )
+    yield _Rule("the next attempt of job", j.next_attempt_at, and_(waits, tried), due_now)
+
+    too_late = and_(waits, j.next_attempt_at > j.not_after + _SLACK_SECONDS)
+    last = {**due_now, "next_attempt_at": case((j.not_after > now(), j.not_after), else_=now())}
+    yield _Rule("the last attempt of job", j.next_attempt_at, too_late, last)
+
+    hinted = and_(j.state.in_(states.OPEN), _beyond(j.hinted_at))
+    yield _Rule("the hint of job", j.hinted_at, hinted, {"hinted_at": None})
+
+
+def _of_what_is_due() -> Iterator[_Rule]:
+    w, o, due_now = waiters.c, obligations.c, {"due_at": now()}
+    unanswered = and_(w.answered_at.is_(None), _beyond(w.due_at, MOST_WAIT_SECONDS))
+    yield _Rule("the answer to task", w.due_at, unanswered, due_now)
+    pending = and_(o.discharged_at.is_(None), _beyond(o.due_at, MOST_WAIT_SECONDS))
+    yield _Rule("an obligation of job", o.due_at, pending, due_now)
+
+
+def _of_accounts() -> Iterator[_Rule]:
+    a = accounts.c
+    renewing = and_(a.renewal.is_not(None), _beyond(a.renewal_until, _RENEWAL_SECONDS))
+    until = {"renewal_until": now() + _RENEWAL_SECONDS}
+    yield _Rule("the renewal of the token of account", a.renewal_until, renewing, until)
+    resting = _beyond(a.postponed_until, _REST_SECONDS)
+    awake = {"postponed_until": None, "postponed_because": None}
+    yield _Rule("the rest of account", a.postponed_until, resting, awake)
 
 
 def _beyond(column: Column[Any], most_seconds: float = 0.0) -> ColumnElement[bool]:
@@ -171,11 +142,13 @@ def _beyond(column: Column[Any], most_seconds: float = 0.0) -> ColumnElement[boo
 
 def _found(connection: Connection, rule: _Rule) -> list[FutureTime]:
     rows = connection.execute(
-        select(rule.name.label("name"), (rule.column - now()).label("ahead")).where(rule.is_wrong)
+        select(_NAMES[rule.column.table].label("name"), (rule.column - now()).label("ahead")).where(
+            rule.is_wrong
+        )
     )
     return [FutureTime(rule.what, row.name, row.ahead) for row in rows]
 
 
 def _mend(connection: Connection, rules: Sequence[_Rule]) -> None:
     for rule in rules:
-        connection.execute(update(rule.table).where(rule.is_wrong).values(**rule.right))
+        connection.execute(update(rule.column.table).where(rule.is_wrong).values(**rule.right))

@@ -97,12 +97,18 @@ def repeated(act: Callable[[], Any], stop: threading.Event) -> None:
             _log.exception("this round of %s failed", who)
 
 
+#: Times that a clock wrote while it was ahead are looked for in one round of so many, from the
+#: first on: once a minute by default.
+_CLOCK_ROUNDS = 12
+
+
 class Rounds:
     """What the thread does again and again."""
 
     def __init__(self, app: Any, *, slots: int) -> None:
         self._app = app
         self._watch = Watch()
+        self._round = 0
         self._keys = QueueKeys(app)
         self._identity = ledger().identity.identity()
         self._room = {
@@ -121,7 +127,7 @@ class Rounds:
         fails in one of them, however often, does not hold up the others. Raises LedgerError.
         """
         for act in (
-            _mend_future_times,
+            self._mend_future_times,
             _take_from_the_dead,
             unknown.tell,
             discharge_due,
@@ -136,6 +142,12 @@ class Rounds:
                 raise
             except Exception:  # noqa: BLE001 - logged; the rest of the round does not wait for it
                 _log.exception("a part of this round failed")
+
+    def _mend_future_times(self) -> None:
+        # A clock is put right now and then, and the look costs a read of all jobs that wait.
+        number, self._round = self._round, self._round + 1
+        if number % _CLOCK_ROUNDS == 0:
+            _mend_future_times()
 
     def _announce(self) -> None:
         try:

@@ -64,7 +64,7 @@ def _future_times() -> Finding:
         f"{len(found)} times in the ledger lie further ahead than they can ({named}{more}): the "
         "clock was ahead when they were written",
         "see that this machine's clock is right now (NTP); a worker that runs brings them back to "
-        "now within seconds",
+        "now within a minute",
     )
 
 
