@@ -15,8 +15,10 @@ from contextlib import contextmanager
 import psutil
 import psycopg
 import pytest
+from sqlalchemy import select
 
 from ledger import states
+from ledger.schema import jobs
 
 from .certified_calls import CallHouse, call_house
 from .deployment import Deployment, eventually
@@ -99,12 +101,29 @@ def unconfirmed(postgres: Postgres) -> Iterator[None]:
             connection.execute("SELECT pg_reload_conf()")
 
 
-def waits_for_its_commit(postgres: Postgres) -> bool:
-    """Whether a commit that notes a call as *sending* has waited for too long."""
-    with psycopg.connect(postgres.url("postgres").replace("+psycopg", "")) as connection:
+def until_renewed(calling: CallHouse) -> None:
+    """Wait for a renewal of the lease: the next one comes a third of a lease later. A renewal that
+    is not confirmed would hold the row, and the sender would never come to its own commit.
+    """
+
+    def lease_until() -> float:
+        return calling.house.ledger.database.read(
+            lambda connection: float(connection.execute(select(jobs.c.lease_until)).scalar_one())
+        )
+
+    before = lease_until()
+    eventually(lambda: lease_until() != before, what="the lease was not renewed")
+
+
+def waits_for_its_commit(ledger_url: str) -> bool:
+    """Whether a commit that notes a call as *sending* has waited for too long. Of what workers
+    commit meanwhile, only that one writes to the table of calls.
+    """
+    with psycopg.connect(ledger_url.replace("+psycopg", "")) as connection:
         row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' "
-            "AND now() - xact_start > make_interval(secs => %s)",
+            "SELECT count(*) FROM pg_stat_activity JOIN pg_locks USING (pid) "
+            "WHERE wait_event = 'SyncRep' AND relation = 'calls'::regclass "
+            "AND mode = 'RowExclusiveLock' AND now() - xact_start > make_interval(secs => %s)",
             [TOO_LONG_SECONDS],
         ).fetchone()
     assert row is not None
@@ -119,7 +138,7 @@ def test_a_permission_that_is_confirmed_too_late(
     with at_the_gate(deploy, simulators, ledger_url) as (calling, held):
         with unconfirmed(postgres):
             held.open()
-            eventually(lambda: waits_for_its_commit(postgres))
+            eventually(lambda: waits_for_its_commit(ledger_url))
         assert told(calling) == "done"
         assert ("sending", "waiting") in path(calling)
         known = calling.house.ledger.calls.known(calling.job("r1").job_id)  # type: ignore[union-attr]
@@ -133,10 +152,11 @@ def test_a_sender_that_dies_before_it_can_take_its_call_back(
     deploy: Deploy, simulators: Simulators, postgres: Postgres, ledger_url: str
 ) -> None:
     """Nobody else knows that nothing left: the call needs a decision, and none places it."""
-    with at_the_gate(deploy, simulators, ledger_url, lease=4) as (calling, held):
+    with at_the_gate(deploy, simulators, ledger_url, lease=12) as (calling, held):
+        until_renewed(calling)
         with unconfirmed(postgres):
             held.open()
-            eventually(lambda: waits_for_its_commit(postgres))
+            eventually(lambda: waits_for_its_commit(ledger_url))
             calling.house.processes[0].kill()
         calling.house.worker("second")
         calling.in_state("r1", states.NEEDS_DECISION, within=60)
@@ -151,11 +171,12 @@ def test_a_sender_that_was_taken_for_dead_before_it_could(
     """It sleeps until the call needs a decision, and wakes up knowing that nothing left: the call
     ends as not sent, and nothing tries it again, since its caller was asked for a decision.
     """
-    with at_the_gate(deploy, simulators, ledger_url, lease=4) as (calling, held):
+    with at_the_gate(deploy, simulators, ledger_url, lease=12) as (calling, held):
         first = calling.house.processes[0]
+        until_renewed(calling)
         with unconfirmed(postgres):
             held.open()
-            eventually(lambda: waits_for_its_commit(postgres))
+            eventually(lambda: waits_for_its_commit(ledger_url))
             first.signal_group(signal.SIGSTOP)
         calling.house.worker("second")
         calling.in_state("r1", states.NEEDS_DECISION, within=60)

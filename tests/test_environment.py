@@ -34,7 +34,18 @@ HOSTILE = {
 
 def test_only_what_is_kept_reaches_a_test() -> None:
     """A test sees the path, the home, the folder for temporary files and pytest's own variables."""
-    assert {name for name in os.environ if not name.startswith("PYTEST_")} <= KEPT
+    look = "import os, tests.conftest; print(*os.environ)"
+    done = subprocess.run(
+        [sys.executable, "-c", look],
+        cwd=ROOT,
+        env={**os.environ, **HOSTILE, "PYTEST_OF_OURS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seen = {name for name in done.stdout.split() if not name.startswith("PYTEST_")}
+    assert seen <= KEPT
+    assert "PYTEST_OF_OURS" in done.stdout
 
 
 def test_tests_pass_in_a_hostile_environment() -> None:

@@ -148,7 +148,7 @@ def test_what_a_producer_tells_is_masked(house: Deployment) -> None:
         assert b"{..., account: ..., day: ..., extra: ...}" in places[f"/task/{ids['get']}"]
         house.worker()
         assert shown.task(ids["list"], "SUCCESS")["result"] == "<2 recordings>"
-        assert shown.task(ids["expired"], "SUCCESS")["expires"]
+        assert shown.task(ids["expired"], "FAILURE")["expires"]
         assert shown.task(ids["run"], "SUCCESS")["kwargs"] == f"{{account: india, day: {DAY}}}"
         assert shown.task(ids["args"], "FAILURE")["args"] == "(...)"
         for late in (ids["list"], ids["run"]):

@@ -188,7 +188,8 @@ class Host:
 
     def put_back(self) -> bool:
         """What a worker does every five seconds; whether a message waits afterwards."""
-        self._channel.qos.restore_visible(interval=1)
+        with Consumer(self._channel, [self._queue], on_message=self._hold):
+            self._channel.qos.restore_visible(interval=1)
         return self.waiting() > 0
 
     def waiting(self) -> int:

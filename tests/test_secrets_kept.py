@@ -51,6 +51,7 @@ def test_short_secrets_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     accounts.write_text(
         '[accounts.legal]\nprovider = "gsmblockchain"\nusername = "u"\npassword = "call"\n'
         'timezone = "Europe/Madrid"\nmax_calls_per_day = 1\nmax_seconds_per_call = 60\n'
+        'countries = ["ES"]\n'
     )
     monkeypatch.setenv("EARWITNESS_ACCOUNTS_FILE", str(accounts))
     monkeypatch.setenv("EARWITNESS_REDIS_URL", "redis://:abc@127.0.0.1:1/0")

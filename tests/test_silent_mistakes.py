@@ -200,6 +200,7 @@ def test_two_workers_of_one_name_are_told(house: Deployment) -> None:
     second = house.celery("worker", "-n", "same@%h", "-l", "INFO", name="second")
     says(again, "another worker is called same@")
     says(second, "another worker is called same@")
+    says(second, " ready.")
     warned = "\n".join(found(house, "workers")["warning"])
     assert "2 of them are called same@" in warned
 
