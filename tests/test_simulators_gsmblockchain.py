@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from config.accounts import GsmblockchainAccount
+from tests.deployment import eventually
 from tests.simulators import Records, Simulators
 from tests.simulators.gsmblockchain_control import GsmblockchainControl
 from tests.simulators.gsmblockchain_door import CallingAccountDoor, GsmblockchainDoor
@@ -101,7 +102,10 @@ def test_the_documented_request_is_answered_as_documented() -> None:
         assert (answer.status_code, answer.text) == (200, ANSWER)
         assert answer.headers["content-type"] == "text/html; charset=UTF-8"
         (call,) = gsmblockchain.calls()
-        (request,) = simulators.log.requests("call", "myuser")
+        # How a request ended is noted after its answer was sent.
+        (request,) = eventually(
+            lambda: [one for one in simulators.log.requests("call", "myuser") if "seconds" in one]
+        )
         assert request["at"] <= call.pop("at") <= request["at"] + request["seconds"]
         assert call == {
             "n": 1,
