@@ -256,6 +256,8 @@ class Deployment:
         try:
             yield app
         finally:
+            # Else the garbage collector finds its sockets, and warns in the middle of another test.
+            app.backend.client.connection_pool.disconnect()
             app.close()
 
     def send(self, app: Celery, task: str, **kwargs: Any) -> Any:

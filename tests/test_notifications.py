@@ -31,6 +31,8 @@ def broker(valkey: Valkey) -> Iterator[Valkey]:
     app = Celery(broker=valkey.url, set_as_current=True)
     app.conf.broker_transport_options = {"socket_timeout": 2, "max_retries": 0}
     yield valkey
+    app.amqp.producer_pool.force_close_all()
+    app.pool.force_close_all()
     app.close()
     before.set_current()
 
