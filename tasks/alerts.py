@@ -92,7 +92,7 @@ def _deliver(owed: Obligation) -> None:
     """Send one webhook. Raises _NotDelivered, and LedgerAway."""
     url, secret = settings().alert_url, settings().alert_secret
     if url is None or secret is None:
-        return  # where no address is set any more, nobody waits for it
+        return  # no address is set any more, so there is nobody to send it to
     try:
         body = _body(owed)
     except (KeyError, TypeError) as error:

@@ -19,7 +19,7 @@ class Trusted:
     """The archive's files after its verification.
 
     ``damaged`` says by path what is wrong; ``uncovered`` are files in order that no chain covers
-    yet, young or not; ``refused`` what could be read, but says what can not be.
+    yet, young or not; ``refused`` what could be read, but says what cannot be.
     """
 
     accounts: list[str]

@@ -22,7 +22,7 @@ from .deployment import Deployment
 from .servers import Postgres, Valkey
 from .simulators import Simulators
 
-#: What tests take over from the environment of whoever runs them, besides pytest's own.
+#: What tests keep of their caller's environment, besides pytest's own.
 KEPT = {"HOME", "PATH", "TMPDIR"}
 
 

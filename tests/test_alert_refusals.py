@@ -67,7 +67,7 @@ def test_an_alert_of_another_version_holds_up_no_other(
     here: Callable[..., Ledger],  # noqa: F811
     receiver: AlertReceiver,  # noqa: F811
 ) -> None:
-    """What this version can not write stays owed, with its kind of failure as the reason."""
+    """What this version cannot write stays owed, with its kind of failure as the reason."""
     ledger = here(receiver.url)
     ledger.obligations.owe("", "india", WEBHOOK, {"cause": "x", "of": "a later version"})
     _told(ledger, 1)

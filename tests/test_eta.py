@@ -79,7 +79,7 @@ def _ask(app: Any, number: int, **options: Any) -> AsyncResult:
 def test_the_headers_of_time_are_heeded_or_refused_by_name(
     deploy: Deploy, simulators: Simulators
 ) -> None:
-    """What has passed runs at once; what can not be read, or lies more than a year ahead, is
+    """What has passed runs at once; what cannot be read, or lies more than a year ahead, is
     refused under its name; a list does not wait; what expires before it is due ends so at once.
     """
     calling = call_house(deploy, simulators)

@@ -111,7 +111,7 @@ def test_a_day_of_refusals_ends_a_notification(ledger: Ledger) -> None:
 
 
 def test_answers_that_were_never_tried_come_first(ledger: Ledger) -> None:
-    """Ten tasks whose results can not be stored are due again before one that asks just now: it is
+    """Ten tasks whose results cannot be stored are due again before one that asks just now: it is
     answered first. After a day of tries the ten are left alone, and counted.
     """
     job = opened(ledger)

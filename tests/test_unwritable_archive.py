@@ -1,4 +1,4 @@
-"""An archive that can not be written to: a plain reason and an alert, and everything waits."""
+"""An archive that cannot be written to: a plain reason and an alert, and everything waits."""
 
 from __future__ import annotations
 

@@ -252,7 +252,7 @@ def application(receiver: Receiver) -> Application:
 
 async def serve(bind_to: str, started: Callable[[int], Any]) -> None:
     """Serve until SIGTERM or SIGINT, then answer what has come and end. ``started`` hears of the
-    port. Raises CannotListen, and OSError where it can not keep anything.
+    port. Raises CannotListen, and OSError where it cannot keep anything.
     """
     host, _, port = bind_to.rpartition(":")
     receiver = Receiver(ArmedInstructions(), Deliveries(settings().spool_dir / "hooks"))
