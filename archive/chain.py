@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import documents, layout
+from . import paths
+from .documents import reading
 from .errors import ArchiveError, Damaged
-from .store import Store
+from .store.directory import Store
 
 #: What the first entry names as the one before it.
 NOTHING = "0" * 64
@@ -55,7 +56,7 @@ def append(store: Store, account: str, entries: Sequence[Entry]) -> Head:
         number = 1 if current is None else current.n + 1
         if number > _LAST:
             raise Damaged(
-                layout.chain_path(account, _LAST),
+                paths.chain_path(account, _LAST),
                 "has the last number that an entry can have, so nothing can be put under the "
                 "chain; it is forged: run verify, and move it out of the archive",
             )
@@ -67,7 +68,7 @@ def append(store: Store, account: str, entries: Sequence[Entry]) -> Head:
             }
         )
         try:
-            stored = store.create(layout.chain_path(account, number), data)
+            stored = store.create(paths.chain_path(account, number), data)
         except FileExistsError:
             _refuse_no_entry(store, account, number)
             continue
@@ -80,7 +81,7 @@ def _refuse_no_entry(store: Store, account: str, number: int) -> None:
     """
     if number > max(numbers(store, account), default=0):
         raise Damaged(
-            layout.chain_path(account, number),
+            paths.chain_path(account, number),
             "is no entry, but has the name of the next one, so nothing can be put under the chain; "
             "run verify, and move it out of the archive",
         )
@@ -96,7 +97,7 @@ def head(store: Store, account: str) -> Head | None:
     newest = max(numbers(store, account), default=0)
     if newest == 0:
         return None
-    data = documents.read(store, layout.chain_path(account, newest))
+    data = reading.read(store, paths.chain_path(account, newest))
     return Head(account, newest, hashlib.sha256(data).hexdigest())
 
 
@@ -113,9 +114,9 @@ def covers(store: Store, account: str, entry: Entry) -> bool:
 
 def read(store: Store, account: str, number: int) -> dict[str, Any]:
     """One entry of the chain. Raises Missing, and Damaged when it can not be read as one."""
-    path = layout.chain_path(account, number)
+    path = paths.chain_path(account, number)
     try:
-        content = documents.content_of(store, path)
+        content = reading.content_of(store, path)
         _known(content)
     except (Damaged, ValueError, KeyError, TypeError, AttributeError):
         raise Damaged(path, "is not readable as an entry of the chain; run verify") from None
@@ -126,8 +127,8 @@ def read(store: Store, account: str, number: int) -> dict[str, Any]:
 
 def numbers(store: Store, account: str, *, unlisted: bool = False) -> Iterator[int]:
     """The numbers under which entries stand, in order; ``unlisted`` as in `Store.paths`."""
-    for path in store.paths(f"{layout.chain_folder(account)}/", unlisted=unlisted):
-        name = path.removeprefix(f"{layout.chain_folder(account)}/")
+    for path in store.paths(f"{paths.chain_folder(account)}/", unlisted=unlisted):
+        name = path.removeprefix(f"{paths.chain_folder(account)}/")
         if _NAME.fullmatch(name):
             yield int(name.removesuffix(".json"))
 
@@ -169,7 +170,7 @@ def _known(content: dict[str, Any]) -> set[tuple[str, str]]:
 
 def _identity(store: Store) -> list[Entry]:
     """The file that names the ledger, put under each chain by its first entry."""
-    if not store.exists(layout.IDENTITY_PATH):
+    if not store.exists(paths.IDENTITY_PATH):
         return []
-    stored = store.checksum(layout.IDENTITY_PATH)
+    stored = store.checksum(paths.IDENTITY_PATH)
     return [{"path": stored.path, "sha256": stored.sha256}]

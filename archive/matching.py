@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from .audio import fault_of
-from .sound import Sound
+from .audio.acceptance import fault_of
+from .audio.properties import Sound
 
 _SLICE = 1000
 _NUMBER = re.compile(r"[0-9]+")

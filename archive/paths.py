@@ -7,7 +7,7 @@ import re
 from datetime import date
 from typing import Literal
 
-from .listening import ENDINGS
+from .audio.detection import ENDINGS
 
 #: The ledger that the archive belongs to.
 IDENTITY_PATH = "ledger.json"

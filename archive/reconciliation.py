@@ -13,11 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from .audio import listed
+from .audio.acceptance import listed
 from .errors import NoSpace
 from .matching import basename, is_whole, match
-from .store import Stored
-from .zips import Member
+from .store.directory import Stored
+from .zip.verification import Member
 
 _SCHEMA = """
 CREATE TABLE seen (pass INTEGER, id TEXT, PRIMARY KEY (pass, id)) WITHOUT ROWID;

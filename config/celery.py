@@ -72,7 +72,7 @@ task_send_sent_event = False
 task_track_started = True
 task_publish_retry = False
 #: Front-door messages are acknowledged once the row is there, hints at acceptance
-#: (tasks/message.py).
+#: (tasks/runtime/messages.py).
 task_acks_late = True
 task_acks_on_failure = True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .. import demo as demonstration
+from . import demo as demonstration
 
 
 @click.command()

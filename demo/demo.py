@@ -15,16 +15,16 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
-from archive import verification
-from archive.store import DirectoryStore
+from archive.store.directory import DirectoryStore
+from archive.verify import verification
 from config.settings import ROOT
-from ledger.job import job_id
+from ledger.core.job import job_id
 from ledger.ledger import Ledger
+from worker.commands.progress import console as make_console
+from worker.commands.progress import follow, outcome
 
-from .demo_calls import LiveCalls
-from .demo_house import DemoHouse, eventually
-from .follow import console as make_console
-from .follow import follow, outcome
+from .deployment import DemoHouse, eventually
+from .live_calls import LiveCalls
 
 _ZONE = "Asia/Kolkata"
 _USER = "john.doe@vbc.prod"
@@ -95,7 +95,7 @@ class _Show:
             for line in outcome(job):
                 archive = f"manifest: {self._house.archive}/"
                 self._console.print(line.replace("manifest: ", archive))
-            eventually(lambda: not ledger.obligations.waiting(), "the chain was not written")
+            eventually(lambda: not ledger.outbox.waiting(), "the chain was not written")
         return 0 if job.state == "done" else 1
 
     def certified_call(self) -> int:
@@ -112,7 +112,7 @@ class _Show:
         )
         job = told["job_id"]
         with self._ledger() as ledger:
-            eventually(lambda: not ledger.obligations.waiting(), "the receipt was not written")
+            eventually(lambda: not ledger.outbox.waiting(), "the receipt was not written")
             call = ledger.calls.known(job) or {}
         self._console.print(f"certified call {call['outcome']}: job {job}")
         store = DirectoryStore(self._house.archive)
@@ -124,7 +124,7 @@ class _Show:
         """Start a recording in each way there is, and show what became of it."""
         with self._ledger() as ledger:
             status = self._calls.record(ledger)
-            eventually(lambda: not ledger.obligations.waiting(), "the chain was not written")
+            eventually(lambda: not ledger.outbox.waiting(), "the chain was not written")
         return status
 
     def verify(self) -> int:

@@ -8,11 +8,11 @@ from typing import Any
 
 from rich.console import Console
 
-from ledger import states
-from ledger.job import Job
+from ledger.core import states
+from ledger.core.job import Job
 from ledger.ledger import Ledger
 
-from .demo_house import DemoHouse, eventually
+from .deployment import DemoHouse, eventually
 
 _PBX = "demo-app"
 #: Each Ozeki account and how its calls are controlled.

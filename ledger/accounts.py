@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, case, or_, select, update
 
-from .database import Database, insert_into, now
-from .schema import accounts
+from .core.database import Database, insert_into, now
+from .core.schema import accounts
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from datetime import date
 
 from sqlalchemy import Connection, select
 
-from . import states
 from .alerts import (
     CONTRADICTION,
     CREDENTIALS,
@@ -27,8 +26,9 @@ from .alerts import (
     credentials_cause,
     open_alert,
 )
-from .job import Job, job_id
-from .schema import alerts, days, jobs
+from .core import states
+from .core.job import Job, job_id
+from .core.schema import alerts, days, jobs
 
 #: Errors that answer the caller: nothing broke that people could mend.
 _ANSWERS = ("Rejected", "InvalidArgument", "RequestConflict", "CapReached", "NoSuchJob")

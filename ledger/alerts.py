@@ -14,12 +14,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, case, select, update
 
-from . import states
-from .database import Database, insert_into, now
+from .core import states
+from .core.database import Database, insert_into, now
+from .core.job import iso
+from .core.outbox import owe
+from .core.schema import alerts, jobs, ledger
 from .errors import NotPossible
-from .job import iso
-from .obligations import owe
-from .schema import alerts, jobs, ledger
 
 DECISION = "decision"
 JOB = "job"

@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import Row, Select, func, select
 
-from . import states
 from .call_outcomes import KIND
-from .database import Database
-from .job import Job
-from .schema import calls, jobs, obligations
+from .core import states
+from .core.database import Database
+from .core.job import Job
+from .core.schema import calls, jobs, obligations
 
 _PAGE = 1_000
 #: Kinds whose results name a file of their own.

@@ -10,15 +10,16 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, exists, or_, select, update
 
-from . import quarantine, states, vouched
-from .alert_causes import damaged, day_cause, spans_over
+from . import archive_files, quarantine
+from .alert_rules import damaged, day_cause, spans_over
 from .alerts import close_alerts, open_alert
-from .database import Database, insert_into, now
-from .job import Job
-from .lost import Lost
-from .schema import audit, chain_heads, days, jobs, ledger, obligations
-from .transitions import audited
-from .vouched import VouchedFile, VouchedReceipts
+from .archive_files import VouchedFile, VouchedReceipts
+from .core import states
+from .core.database import Database, insert_into, now
+from .core.job import Job
+from .core.schema import audit, chain_heads, days, jobs, ledger, obligations
+from .core.transitions import audited
+from .lost_files import Lost
 
 _DAY = timedelta(days=1)
 _ARCHIVED = (states.DAY_COMPLETE, states.DAY_DAMAGED)
@@ -47,7 +48,7 @@ class Chained:
     sha256: str
 
 
-class Archived:
+class ArchiveRecord:
     """What the archive must hold, by this ledger's rows."""
 
     def __init__(self, database: Database) -> None:
@@ -116,15 +117,15 @@ class Archived:
 
     def stored(self, account: str, day: date | None = None) -> Iterator[VouchedFile]:
         """Every file that ended jobs of an account have stored, or of one day alone."""
-        return vouched.stored(self._database, account, day)
+        return archive_files.stored(self._database, account, day)
 
     def stored_by(self, job: Job) -> Iterator[VouchedFile]:
         """Every file that one job has stored."""
-        return vouched.of_job(self._database, job)
+        return archive_files.of_job(self._database, job)
 
     def receipts(self, account: str) -> Iterator[VouchedReceipts]:
         """The receipts of an account's certified calls."""
-        return vouched.receipts(self._database, account)
+        return archive_files.receipts(self._database, account)
 
     def note_gone(
         self, account: str, gone: Mapping[date, Collection[str]], *, day: date | None = None

@@ -10,14 +10,14 @@ from sqlalchemy import Connection, case, select, update
 
 from config.version import VERSION
 
-from . import states
-from .alert_causes import decision_cause
+from .alert_rules import decision_cause
 from .alerts import DECISION, Alert, open_alert
-from .database import now
-from .job import COLUMNS, Job, iso
-from .obligations import owe
-from .schema import calls, jobs
-from .transitions import ended
+from .core import states
+from .core.database import now
+from .core.job import COLUMNS, Job, iso
+from .core.outbox import owe
+from .core.schema import calls, jobs
+from .core.transitions import ended
 
 #: The kind of their jobs.
 KIND = "certified_call.request"

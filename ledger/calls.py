@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, exists, select, update
 
-from . import states
 from .alerts import CONTRADICTION, Alert, open_alert
 from .call_outcomes import (
     KIND,
@@ -17,14 +16,15 @@ from .call_outcomes import (
     note_outcome,
     owe_decision,
 )
-from .cap import Cap, reserved_today
-from .database import Database, now
+from .core import states
+from .core.database import Database, now
+from .core.job import COLUMNS, Job, iso
+from .core.leases import Lease, Leases
+from .core.schema import calls, jobs
+from .core.transitions import audited, cancel_open, ended, find
+from .daily_quota import Cap, reserved_today
 from .errors import CapReached, Expired, LeaseLost, LedgerError, NotPossible
-from .job import COLUMNS, Job, iso
-from .leases import Lease, Leases
 from .quarantine import withheld, withhold
-from .schema import calls, jobs
-from .transitions import audited, cancel_open, ended, find
 
 #: The commit that allows the bytes to leave is worth nothing when it takes longer (design 4).
 MOST_COMMIT_SECONDS = 2.0

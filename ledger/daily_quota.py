@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select, update
 
-from .database import insert_into, now
+from .core.database import insert_into, now
+from .core.schema import call_days, calls
 from .errors import CapReached
-from .schema import call_days, calls
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, func, or_, select, update
 
-from . import states
-from .alert_causes import given_up
+from .alert_rules import given_up
 from .alerts import open_alert
-from .database import Database, insert_into, now
-from .job import Job
-from .lost import Lost
-from .requests import Request, insert_job
-from .schema import days, jobs
-from .transitions import find
+from .core import states
+from .core.database import Database, insert_into, now
+from .core.job import Job
+from .core.opening import Request, insert_job
+from .core.schema import days, jobs
+from .core.transitions import find
+from .lost_files import Lost
 
 
 @dataclass(frozen=True, slots=True)

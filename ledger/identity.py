@@ -8,10 +8,10 @@ from pathlib import Path
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select, text
 
 from . import quarantine
-from .database import Database, now
+from .core.database import Database, now
+from .core.schema import jobs, ledger
+from .core.transitions import audited
 from .errors import Foreign, SchemaMismatch
-from .schema import jobs, ledger
-from .transitions import audited
 
 #: Each begins with its version: every start asks for the newest, and needs no Alembic for it.
 _MIGRATIONS = Path(__file__).parent / "migrations/versions"
@@ -39,7 +39,7 @@ class Identity:
 
         Raises SchemaMismatch when it is newer than this program.
         """
-        from .upgrading import upgrade  # noqa: PLC0415 - Alembic, for the few who migrate
+        from .schema_upgrade import upgrade  # noqa: PLC0415 - Alembic, for the few who migrate
 
         def work(connection: Connection) -> str:
             if connection.dialect.name == "postgresql":

@@ -7,25 +7,25 @@ import socket
 
 from .accounts import Accounts
 from .alerts import Alerts
-from .archived import Archived
+from .archive_record import ArchiveRecord
 from .calls import Calls
-from .database import Database
+from .core.database import Database
+from .core.execution import Execution
+from .core.future_times import FutureTimes
+from .core.lease_expiry import LeaseExpiry
+from .core.leases import Leases
+from .core.opening import Opening
+from .core.outbox import Outbox
+from .core.queries import Queries
+from .core.waiters import Waiters
+from .core.wakeups import Wakeups
 from .days import Days
-from .decisions import Decisions
-from .figures import Figures, figures
-from .future_times import FutureTimes
-from .hints import Hints
 from .identity import Identity
-from .instructions import Instructions
-from .leases import Leases
 from .notifications import Notifications
-from .obligations import Obligations
-from .reading import Reading
-from .rebuilding import Rebuilding
-from .recovery import Recovery
-from .requests import Requests
-from .waiters import Waiters
-from .work import Work
+from .operator_actions import OperatorActions
+from .rebuild.rebuild import Rebuilding
+from .recording_instructions import RecordingInstructions
+from .stats import Stats, stats
 
 #: A statement waits for another's lock at most this part of a lease (design 4: under a third).
 _BUSY_PART = 0.3
@@ -43,28 +43,28 @@ class Ledger:
         self.database = Database(url, busy_seconds=min(5.0, lease_seconds * _BUSY_PART))
         self.leases = Leases(self.database, lease_seconds)
         self.identity = Identity(self.database)
-        self.requests = Requests(self.database)
-        self.work = Work(self.database, self.leases, worker)
-        self.recovery = Recovery(self.database, worker)
-        self.hints = Hints(self.database, patience_seconds=lease_seconds)
+        self.opening = Opening(self.database)
+        self.execution = Execution(self.database, self.leases, worker)
+        self.lease_expiry = LeaseExpiry(self.database, worker)
+        self.wakeups = Wakeups(self.database, patience_seconds=lease_seconds)
         self.waiters = Waiters(self.database)
-        self.obligations = Obligations(self.database)
+        self.outbox = Outbox(self.database)
         self.notifications = Notifications(self.database)
         self.alerts = Alerts(self.database)
-        self.decisions = Decisions(self.database)
+        self.operator_actions = OperatorActions(self.database)
         self.calls = Calls(self.database, self.leases, worker)
-        self.instructions = Instructions(self.database)
+        self.recording_instructions = RecordingInstructions(self.database)
         self.days = Days(self.database)
         self.accounts = Accounts(self.database)
-        self.jobs = Reading(self.database)
+        self.jobs = Queries(self.database)
         self.rebuilding = Rebuilding(self.database)
         self.future_times = FutureTimes(self.database, lease_seconds)
-        self.archived = Archived(self.database)
+        self.archive_record = ArchiveRecord(self.database)
         self.worker = worker
 
-    def figures(self, *, patience_seconds: float) -> Figures:
+    def stats(self, *, patience_seconds: float) -> Stats:
         """What people watch of it. Raises LedgerAway after so many seconds."""
-        return figures(self.database, patience_seconds=patience_seconds)
+        return stats(self.database, patience_seconds=patience_seconds)
 
     def close(self) -> None:
         """Renew no lease any more and close its connections."""

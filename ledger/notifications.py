@@ -15,10 +15,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from .alerts import NOTIFICATION, Alert, close_alerts, open_alert
-from .database import Database, now
-from .job import iso
-from .obligations import NOTIFY
-from .schema import alerts, obligations
+from .core.database import Database, now
+from .core.job import iso
+from .core.outbox import NOTIFY
+from .core.schema import alerts, obligations
 
 #: A destination that has refused a notification for so long will not take it.
 GIVE_UP_SECONDS = 86_400

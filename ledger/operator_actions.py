@@ -6,17 +6,17 @@ from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
-from . import states
 from .call_outcomes import decided
-from .database import Database, now
+from .core import states
+from .core.database import Database, now
+from .core.job import COLUMNS, Job
+from .core.opening import Request, insert_job
+from .core.schema import jobs
+from .core.transitions import audited, cancel_open, find, find_held
 from .errors import NoSuchJob, NotPossible
-from .job import COLUMNS, Job
-from .requests import Request, insert_job
-from .schema import jobs
-from .transitions import audited, cancel_open, find, find_held
 
 
-class Decisions:
+class OperatorActions:
     """Operations that a person asks for, each audited with who and why."""
 
     def __init__(self, database: Database) -> None:

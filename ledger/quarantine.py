@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, insert, select, update
 
-from . import states
 from .alerts import EVERY_ACCOUNT, QUARANTINE, Alert, close_alerts, open_alert
 from .call_outcomes import KIND, UNKNOWN, owe_decision
-from .database import now
-from .job import COLUMNS, Job
-from .schema import calls, jobs, ledger
-from .transitions import audited, ended
+from .core import states
+from .core.database import now
+from .core.job import COLUMNS, Job
+from .core.schema import calls, jobs, ledger
+from .core.transitions import audited, ended
 
 #: What quarantine means to people, and what they do about it.
 MEANING = (

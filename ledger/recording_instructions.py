@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, func, or_, select, update
 
-from . import states
-from .alert_causes import late_cause
+from .alert_rules import late_cause
 from .alerts import CONTRADICTION, Alert, open_alert
-from .database import Database, now
-from .schema import instructions, jobs
+from .core import states
+from .core.database import Database, now
+from .core.schema import instructions, jobs
 
 #: Not asked of the server yet, as far as is known.
 ARMED = "armed"
@@ -69,7 +69,7 @@ class Armed:
 _COLUMNS = [instructions.c[field.name] for field in fields(Instruction)]
 
 
-class Instructions:
+class RecordingInstructions:
     """What starts, the receiver of notifications and collecting do with instructions."""
 
     def __init__(self, database: Database) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, case, func, or_, select
 
-from . import states
 from .alerts import CREDENTIALS
-from .database import Database, now
-from .schema import accounts, alerts, audit, days, jobs, ledger, obligations
+from .core import states
+from .core.database import Database, now
+from .core.schema import accounts, alerts, audit, days, jobs, ledger, obligations
 
 _UNFINISHED = (
     states.PENDING,
@@ -34,7 +34,7 @@ _NOT_COMPLETE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Stats:
     """What the ledger holds at one moment; ages and rests in seconds by its clock, ``since`` in
     seconds since 1970. A row's fields are named as the statements below name them.
     """
@@ -86,16 +86,16 @@ def statements() -> dict[str, Select[Any]]:
     }
 
 
-def figures(database: Database, *, patience_seconds: float) -> Figures:
+def stats(database: Database, *, patience_seconds: float) -> Stats:
     """Read everything in one transaction that writes nothing. Raises LedgerAway."""
 
-    def look(connection: Connection) -> Figures:
+    def look(connection: Connection) -> Stats:
         rows = {
             name: list(connection.execute(statement).all())
             for name, statement in statements().items()
         }
         quarantined = connection.execute(select(ledger.c.quarantined)).scalar_one()
-        return Figures(**rows, quarantined=bool(quarantined))
+        return Stats(**rows, quarantined=bool(quarantined))
 
     return database.read(look, patience_seconds=patience_seconds, at_one_moment=True)
 

@@ -11,8 +11,8 @@ from statistics import median
 from sqlalchemy import Connection, select
 
 from .alerts import UNUSUAL, Alert, close_alerts, open_alert
-from .job import Job
-from .schema import alerts, days
+from .core.job import Job
+from .core.schema import alerts, days
 
 #: The weekday is looked at in so many weeks before, and compared where it was listed in so many.
 _WEEKS = 8

@@ -9,9 +9,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from archive import chain, documents, layout, manifest
-from archive.listening import ENDINGS
-from archive.store import DirectoryStore, Stored
+from archive import chain
+from archive import paths as archive_paths
+from archive.audio.detection import ENDINGS
+from archive.documents import manifest, reading
+from archive.store.directory import DirectoryStore, Stored
 
 from .archives import DAY, Builder, audio, fill, overwrite, recording, zipped
 
@@ -74,7 +76,9 @@ def ozeki(builder: Builder) -> None:
     builder.identity()
     for number, ending in enumerate(ENDINGS, 1):
         job_id = f"82e23c38-0000-5000-8000-{number:012}"
-        stored = builder.keep(layout.recording_path("office", DAY, job_id, ending), audio(number))
+        stored = builder.keep(
+            archive_paths.recording_path("office", DAY, job_id, ending), audio(number)
+        )
         content = {
             "schema": 1,
             "kind": "recording",
@@ -89,7 +93,7 @@ def ozeki(builder: Builder) -> None:
             "created_at": "2026-11-20T04:00:00Z",
             "version": "0.1.0",
         }
-        path = layout.recording_json_path("office", DAY, job_id)
+        path = archive_paths.recording_json_path("office", DAY, job_id)
         metadata = builder.store.create(path, manifest.serialised(content).encode())
         chain.append(builder.store, "office", [_entry(metadata)])
 
@@ -166,7 +170,11 @@ def rechain(store: DirectoryStore, account: str = "india") -> None:
     the whole archive.
     """
     shutil.rmtree(store.root / account / "chain", ignore_errors=True)
-    paths = [path for path in store.paths(f"{account}/") if layout.kind_of(path) in layout.CHAINED]
+    paths = [
+        path
+        for path in store.paths(f"{account}/")
+        if archive_paths.kind_of(path) in archive_paths.CHAINED
+    ]
     for path in paths:
         chain.append(store, account, [_entry(store.checksum(path))])
 
@@ -177,10 +185,10 @@ def reseal(
     change: Callable[[dict[str, Any], list[dict[str, Any]]], None],
 ) -> None:
     """Change a manifest and its list, and make every sum right again, chain included."""
-    content = documents.content_of(store, path)
+    content = reading.content_of(store, path)
     lines = list(manifest.lines(store, content))
     change(content, lines)
-    where = layout.recordings_path(path.rpartition("/")[0])
+    where = archive_paths.recordings_path(path.rpartition("/")[0])
     overwrite(store, where, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
     stored = store.checksum(where)
     content["recordings"] = {
@@ -189,7 +197,7 @@ def reseal(
         "sha256": stored.sha256,
     }
     overwrite(store, path, json.dumps(content).encode())
-    rechain(store, layout.account_of(path))
+    rechain(store, archive_paths.account_of(path))
 
 
 def _entry(stored: Stored) -> dict[str, str]:

@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
-from archive import chain, layout
-from archive.store import DirectoryStore
+from archive import chain, paths
+from archive.store.directory import DirectoryStore
 
 from .archive_kinds import rechain, reseal
 from .archives import Builder, audio, overwrite, recording, zipped
@@ -89,7 +89,7 @@ def _metadata(change: Callable[[dict[str, Any]], None]) -> Change:
 
 def _anothers(store: DirectoryStore) -> None:
     Builder(store.root.parent).receipt("legal_es", "call-1")  # its first entry names the ledger
-    overwrite(store, layout.IDENTITY_PATH, b'{"schema": 1, "ledger": "another"}')
+    overwrite(store, paths.IDENTITY_PATH, b'{"schema": 1, "ledger": "another"}')
 
 
 def _no_chain(store: DirectoryStore) -> None:

@@ -16,15 +16,17 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from archive import chain, layout, manifest, zips
-from archive.listening import Listener
+from archive import chain, paths
+from archive.audio.detection import Listener
+from archive.audio.properties import Sound
+from archive.documents import manifest
 from archive.reconciliation import Reconciliation
-from archive.sound import Sound
-from archive.store import DirectoryStore, Store, Stored
+from archive.store.directory import DirectoryStore, Store, Stored
+from archive.zip import verification
 
 from . import buckets
 
-LIMITS = zips.Limits(members=100_000, bytes=10**12, ratio=1000)
+LIMITS = verification.Limits(members=100_000, bytes=10**12, ratio=1000)
 DAY = date(2026, 11, 20)
 
 
@@ -81,7 +83,7 @@ class Builder:
 
     def identity(self) -> None:
         """The file that says whose archive it is."""
-        self.store.create(layout.IDENTITY_PATH, b'{"schema": 1, "ledger": "0b5e"}')
+        self.store.create(paths.IDENTITY_PATH, b'{"schema": 1, "ledger": "0b5e"}')
 
     def keep(self, path: str, data: bytes) -> Stored:
         """Store a large file from the spool."""
@@ -107,7 +109,7 @@ class Builder:
         fetched singly, unless its ``id`` begins with 9. Its manifest, with its ``path``. Not
         ``heard``: as by releases that took any member for audio.
         """
-        folder = layout.export_folder(account, day or DAY, job_id)
+        folder = paths.export_folder(account, day or DAY, job_id)
         with Reconciliation(self._scratch / "reconciliation") as reconciliation:
             self._read(reconciliation, folder, parts, heard=heard)
             reconciliation.start_pass()
@@ -133,7 +135,7 @@ class Builder:
         self, account: str, one: Mapping[str, Any], *, chained: bool = True
     ) -> tuple[Stored, Stored]:
         """A recording that is fetched on its own, and its metadata."""
-        path = layout.recording_path(account, DAY, one["id"], "mp3")
+        path = paths.recording_path(account, DAY, one["id"], "mp3")
         stored = self.keep(path, audio(int(one["id"])))
         content = {
             "schema": 1,
@@ -149,7 +151,7 @@ class Builder:
             "created_at": "2026-11-21T02:30:00Z",
             "version": "0.1.0",
         }
-        beside = layout.recording_json_path(account, DAY, one["id"])
+        beside = paths.recording_json_path(account, DAY, one["id"])
         try:
             metadata = self.store.create(beside, manifest.serialised(content).encode())
         except FileExistsError:
@@ -161,7 +163,7 @@ class Builder:
     def receipt(self, account: str, job_id: str) -> Stored:
         """The receipt of a certified call."""
         content = {"schema": 1, "job_id": job_id, "account": account, "outcome": "placed"}
-        path = layout.receipt_path(account, DAY, job_id, 1)
+        path = paths.receipt_path(account, DAY, job_id, 1)
         stored = self.store.create(path, json.dumps(content).encode())
         chain.append(self.store, account, [_entry(stored)])
         return stored
@@ -176,10 +178,12 @@ class Builder:
     ) -> None:
         for provider_job_id, data in parts.items():
             sha256 = hashlib.sha256(data).hexdigest()
-            stored = self.keep(layout.part_path(folder, provider_job_id, sha256), data)
+            stored = self.keep(paths.part_path(folder, provider_job_id, sha256), data)
             reconciliation.part(provider_job_id, stored)
             with self.store.open(stored.path) as file:
-                for member in zips.members(file, LIMITS, path=stored.path, listener=_listener):
+                for member in verification.members(
+                    file, LIMITS, path=stored.path, listener=_listener
+                ):
                     unheard = replace(member, sound=Sound(None))  # type: ignore[arg-type]
                     reconciliation.member(provider_job_id, member if heard else unheard)
 
@@ -194,11 +198,11 @@ class Builder:
     ) -> Stored:
         target = self._scratch / "sealing"
         _, sha256 = manifest.write_recordings(target, reconciliation)
-        recordings = self.store.keep(layout.recordings_path(folder), target, sha256)
+        recordings = self.store.keep(paths.recordings_path(folder), target, sha256)
         target.unlink()
         header = header_of(account, job_id, day, generation, reconciliation.counts().missing == 0)
         _, sha256 = manifest.write_manifest(target, header, reconciliation, recordings)
-        sealed = self.store.keep(layout.manifest_path(folder), target, sha256)
+        sealed = self.store.keep(paths.manifest_path(folder), target, sha256)
         target.unlink()
         return sealed
 

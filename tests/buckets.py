@@ -20,7 +20,7 @@ from moto.s3.models import s3_backends
 from moto.server import create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from archive.object_store import ObjectStore
+from archive.store.bucket import ObjectStore
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]

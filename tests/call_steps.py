@@ -15,8 +15,8 @@ import psutil
 from celery import Celery
 from celery.result import AsyncResult
 
-from ledger import states
-from ledger.job import Job
+from ledger.core import states
+from ledger.core.job import Job
 
 from .certified_calls import CallHouse, call_house
 from .deployment import Deployment, Process, eventually
@@ -183,7 +183,7 @@ def _owed(state: str) -> Act:
 
 
 def _receipts_owed(stage: Stage) -> list[dict[str, Any]]:
-    waiting = stage.calling.house.ledger.obligations.waiting()
+    waiting = stage.calling.house.ledger.outbox.waiting()
     return [owed for owed in waiting if owed["kind"] == "receipt"]
 
 
@@ -214,7 +214,7 @@ def _reached(state: str) -> Act:
 
 def _cancelled(stage: Stage) -> None:
     job = stage.state(states.WAITING)
-    stage.calling.house.ledger.decisions.cancel(job.job_id, by="test")
+    stage.calling.house.ledger.operator_actions.cancel(job.job_id, by="test")
 
 
 #: Every state of the ledger has at least one step here (test_call_steps.py sees to it).

@@ -9,7 +9,7 @@ from typing import Any
 
 from celery import Celery
 
-from ledger.job import Job, job_id
+from ledger.core.job import Job, job_id
 
 from .deployment import Deployment, account_toml, eventually
 from .simulators import Simulators

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
-import ledger.job
+import ledger.core.job
 from earwitness_client import Earwitness, Job
 
 from .deployment import Deployment, account_toml, eventually
@@ -31,7 +31,7 @@ class House:
         """Ask for the day's export."""
         return self.client.export.run(account="india", day=DAY)
 
-    def runs(self) -> list[ledger.job.Job]:
+    def runs(self) -> list[ledger.core.job.Job]:
         """The days' own jobs in the ledger."""
         return self.deployment.ledger.jobs.jobs(kind="export.run")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from archive.store import DirectoryStore, Store
+from archive.store.directory import DirectoryStore, Store
 from config.settings import settings
 from ledger.ledger import Ledger
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from celery import Celery
 
-from archive.verification import verify
-from ledger import states
-from ledger.job import Job
+from archive.verify.verification import verify
+from ledger.core import states
+from ledger.core.job import Job
 
 from .deployment import Deployment, account_toml, eventually, zip_is_whole
 from .simulators import Simulators
@@ -109,7 +109,7 @@ class Days:
         assert {(run.account, run.parameters["day"]) for run in self.runs()} == {
             (alias, day.isoformat()) for alias, day in self.asked
         }
-        eventually(lambda: not self.house.ledger.obligations.waiting(), what="something is owed")
+        eventually(lambda: not self.house.ledger.outbox.waiting(), what="something is owed")
         self._on_disk()
         windows = [(one["account"], *one["window"]) for one in self.log.log.exports()]
         assert len(windows) == len(set(windows)) == len(self.asked)

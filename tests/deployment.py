@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import psutil
 from celery import Celery
 
-from archive.store import Store, open_store
+from archive.store.directory import Store, open_store
 from ledger.ledger import Ledger
 
 from . import forked

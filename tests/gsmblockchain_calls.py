@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from config.accounts import GsmblockchainAccount
-from providers.gsmblockchain import Gsmblockchain, Placed
+from providers.gsmblockchain.client import Gsmblockchain, Placed
 
 USERNAME = "legal dept/+ñ"
 PASSWORD = "p%41 ss'\"+/&%= wörd#?"

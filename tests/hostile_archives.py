@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from archive import documents, layout
-from archive.store import DirectoryStore
+from archive import paths
+from archive.documents import reading
+from archive.store.directory import DirectoryStore
 
 from .archive_kinds import rechain, reseal
 from .archives import overwrite, zipped
@@ -69,7 +70,7 @@ def in_both(content_of: Callable[[bytes], bytes]) -> Change:
 
 def long_line(store: DirectoryStore) -> None:
     """A list of one line that is longer than any may be, under right sums."""
-    sparse(LIST, documents.SMALL.bytes + 200 * 1024 * 1024)(store)
+    sparse(LIST, reading.SMALL.bytes + 200 * 1024 * 1024)(store)
     resum(store)
 
 
@@ -116,7 +117,7 @@ def put(store: DirectoryStore, path: str, data: bytes) -> None:
 
 def _many_entries(store: DirectoryStore) -> None:
     for number in range(2, 1500):
-        put(store, layout.chain_path("india", number), b"{}")
+        put(store, paths.chain_path("india", number), b"{}")
 
 
 def nested(store: DirectoryStore, name: str, times: int, folder: str = "india") -> None:

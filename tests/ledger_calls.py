@@ -9,15 +9,15 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from ledger import states
 from ledger.call_outcomes import KIND, PLACED, REFUSED, UNKNOWN, UNSENT, Outcome
-from ledger.cap import Cap
+from ledger.core import states
+from ledger.core.job import Job
+from ledger.core.leases import Lease
+from ledger.core.opening import Request
+from ledger.core.schema import call_days, calls, jobs, metadata, obligations
+from ledger.daily_quota import Cap
 from ledger.errors import CapReached, LedgerError
-from ledger.job import Job
-from ledger.leases import Lease
 from ledger.ledger import Ledger
-from ledger.requests import Request
-from ledger.schema import call_days, calls, jobs, metadata, obligations
 
 from .ledgers import pass_time, request, taken_up
 
@@ -70,7 +70,7 @@ def begun(
     ledger: Ledger, request_id: str = "r1", notify: dict[str, str] | None = None, **given: Any
 ) -> tuple[Job, Lease]:
     """A call just opened and held by this ledger's worker."""
-    job, lease = ledger.work.begin(call(request_id, **given), by="test", notify=notify)
+    job, lease = ledger.execution.begin(call(request_id, **given), by="test", notify=notify)
     assert lease is not None
     return job, lease
 
@@ -88,7 +88,7 @@ def undecided(ledger: Ledger, request_id: str = "r1", **given: Any) -> tuple[Job
     """A call that needs a decision since its sender died while sending."""
     job, lease = sending(ledger, request_id, **given)
     its_worker_dies(ledger)
-    (taken,) = ledger.recovery.take_from_the_dead()
+    (taken,) = ledger.lease_expiry.take_from_the_dead()
     assert taken.job_id == job.job_id
     return taken, lease
 
@@ -101,14 +101,14 @@ def its_worker_dies(ledger: Ledger) -> None:
 def another_holds_it(ledger: Ledger, job_id: str) -> None:
     """Let its worker die and another take the call up."""
     its_worker_dies(ledger)
-    ledger.recovery.take_from_the_dead()
+    ledger.lease_expiry.take_from_the_dead()
     taken_up(ledger, job_id)
 
 
 def another_sends_it(ledger: Ledger, job_id: str) -> None:
     """Let its worker die and another send the call."""
     its_worker_dies(ledger)
-    ledger.recovery.take_from_the_dead()
+    ledger.lease_expiry.take_from_the_dead()
     ledger.calls.send(taken_up(ledger, job_id)[1], CAP)
 
 
@@ -131,7 +131,7 @@ def begins(ledger: Ledger, asked: Request) -> tuple[str, bool]:
     of the error where it is refused.
     """
     try:
-        job, lease = ledger.work.begin(asked, by="test")
+        job, lease = ledger.execution.begin(asked, by="test")
     except LedgerError as error:
         return type(error).__name__, False
     return job.job_id, lease is not None

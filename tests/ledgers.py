@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 from sqlalchemy import Column, Connection, event, update
 from sqlalchemy.exc import OperationalError
 
-from ledger import states
-from ledger.job import Job
-from ledger.leases import Lease
+from ledger.core import states
+from ledger.core.job import Job
+from ledger.core.leases import Lease
+from ledger.core.opening import Request
 from ledger.ledger import Ledger
-from ledger.requests import Request
 
 Result = TypeVar("Result")
 
@@ -37,7 +37,7 @@ def request(request_id: str = "r1", **given: Any) -> Request:
 
 def opened(ledger: Ledger, request_id: str = "r1", **given: Any) -> Job:
     """The job of a request as just opened."""
-    job, number = ledger.requests.open(request(request_id, **given), by="test")
+    job, number = ledger.opening.open(request(request_id, **given), by="test")
     assert number is not None
     return job
 
@@ -49,7 +49,7 @@ def running(ledger: Ledger, request_id: str = "r1", **given: Any) -> tuple[Job, 
 
 def taken_up(ledger: Ledger, job_id: str) -> tuple[Job, Lease]:
     """A due job, taken up by this ledger's worker."""
-    claimed = ledger.work.claim(job_id)
+    claimed = ledger.execution.claim(job_id)
     assert claimed is not None
     return claimed
 
@@ -57,7 +57,7 @@ def taken_up(ledger: Ledger, job_id: str) -> tuple[Job, Lease]:
 def ended(ledger: Ledger, request_id: str = "r1", state: str = states.DONE, **given: Any) -> Job:
     """A job opened, taken up and brought to its end."""
     _, lease = running(ledger, request_id, **given)
-    return ledger.work.finish(lease, state)
+    return ledger.execution.finish(lease, state)
 
 
 def with_parts(ledger: Ledger, count: int, request_id: str = "run") -> tuple[Job, list[Job]]:
@@ -67,7 +67,7 @@ def with_parts(ledger: Ledger, count: int, request_id: str = "run") -> tuple[Job
         request(f"{parent.job_id}/{n}", kind="export.retrieve", parent_id=parent.job_id)
         for n in range(count)
     ]
-    started = ledger.work.await_parts(lease, parts, work={}, queue=QUEUE)
+    started = ledger.execution.await_parts(lease, parts, work={}, queue=QUEUE)
     return ledger.jobs.job(parent.job_id), [part for part, _ in started]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from celery import Celery
 
-from ledger.job import Job, job_id
+from ledger.core.job import Job, job_id
 
 from .deployment import Deployment, account_toml
 from .simulators import Simulators

@@ -114,14 +114,14 @@ class Night:
         self._nothing_is_owed()
 
     def _nothing_is_owed(self) -> None:
-        eventually(lambda: not self.house.ledger.obligations.waiting(), what="something is owed")
+        eventually(lambda: not self.house.ledger.outbox.waiting(), what="something is owed")
 
     def _a_worker_dies(self) -> None:
         """The test takes up a job as a worker would, and is not heard of again."""
         asked = request(
             "abandoned-1", kind="export.create", account="slow", parameters={"filters": {}}
         )
-        job, lease = self.house.ledger.work.begin(asked, by="test")
+        job, lease = self.house.ledger.execution.begin(asked, by="test")
         assert lease is not None
         self.house.ledger.leases.drop(lease)
 

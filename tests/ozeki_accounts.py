@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import httpx
 
 from config.accounts import OzekiAccount
-from providers.ozeki import Ozeki
+from providers.ozeki.client import Ozeki
 
 from .vonage_accounts import raw
 

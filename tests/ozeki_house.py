@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 from celery import Celery
 
-from ledger import states
-from ledger.instructions import Instruction
-from ledger.job import Job, job_id
+from ledger.core import states
+from ledger.core.job import Job, job_id
+from ledger.recording_instructions import Instruction
 
 from .deployment import Deployment, Process, account_toml, eventually
 from .servers import free_port
@@ -69,7 +69,7 @@ class OzekiHouse:
     def instruction(self, request_id: str = "r1") -> Instruction:
         """The instruction that a start was opened with."""
         start = job_id("office", "earwitness.recording.start", request_id)
-        found = self.house.ledger.instructions.of_job(start)
+        found = self.house.ledger.recording_instructions.of_job(start)
         assert found is not None
         return found
 

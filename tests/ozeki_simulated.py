@@ -9,9 +9,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from config.accounts import OzekiAccount
-from providers.ozeki import Ozeki
-from providers.ozeki_notifications import Notification, notification
-from tests.simulators.ozeki_door import PbxDoor
+from providers.ozeki.client import Ozeki
+from providers.ozeki.notifications import Notification, notification
+
+from .simulators.ozeki_door import PbxDoor
 
 #: What an application answers a notification with.
 Answer = Callable[[Notification], bytes]

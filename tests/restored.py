@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from celery import Celery
 
-from ledger import states
+from ledger.core import states
 
 from .certified_calls import CallHouse
 from .deployment import Deployment, account_toml, eventually
@@ -119,7 +119,7 @@ class Night:
             return found == [states.DAY_COMPLETE] * 6
 
         eventually(complete, within=within, what="not every day was completed")
-        eventually(lambda: not self.house.ledger.obligations.waiting(), what="something is owed")
+        eventually(lambda: not self.house.ledger.outbox.waiting(), what="something is owed")
 
     def days(self, alias: str) -> list[Any]:
         """The days of an account as they stand now."""

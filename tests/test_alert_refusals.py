@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from ledger.alerts import DAY, Alert
+from ledger.core.outbox import WEBHOOK
 from ledger.ledger import Ledger
-from ledger.obligations import WEBHOOK
-from tasks.alerts import deliver_due
-from tasks.duties import discharge_due
+from tasks.runtime.alerts import deliver_due
+from tasks.runtime.outbox import discharge_due
 
 from .alert_receiver import AlertReceiver
 from .test_alerts import due_again, here, receiver  # noqa: F401 - fixtures
@@ -37,7 +37,7 @@ def test_refused_alerts_do_not_hold_up_the_next(
     _told(ledger, 41)
     receiver.meets = [*[status] * 40, 200]
     assert deliver_due() == 1
-    (owed,) = ledger.obligations.waiting()
+    (owed,) = ledger.outbox.waiting()
     assert owed["count"] == 40
     assert f"HTTP {status}" in owed["reason"]
     due_again(ledger)
@@ -69,8 +69,8 @@ def test_an_alert_of_another_version_holds_up_no_other(
 ) -> None:
     """What this version cannot write stays owed, with its kind of failure as the reason."""
     ledger = here(receiver.url)
-    ledger.obligations.owe("", "india", WEBHOOK, {"cause": "x", "of": "a later version"})
+    ledger.outbox.owe("", "india", WEBHOOK, {"cause": "x", "of": "a later version"})
     _told(ledger, 1)
     assert deliver_due() == 1
-    (owed,) = ledger.obligations.waiting()
+    (owed,) = ledger.outbox.waiting()
     assert "can not be written (KeyError)" in owed["reason"]

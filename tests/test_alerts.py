@@ -20,12 +20,13 @@ from archive.errors import Contradiction, Damaged
 from config import logging as our_logging
 from config.settings import settings
 from ledger.alerts import Alert
+from ledger.core.schema import obligations
 from ledger.ledger import Ledger
-from ledger.schema import obligations
-from tasks import nightly, resources
-from tasks.alerts import deliver_due
-from tasks.consequences import public
-from tasks.duties import discharge_due
+from tasks.nights import tasks as nightly
+from tasks.runtime import context
+from tasks.runtime.alerts import deliver_due
+from tasks.runtime.error_policy import public
+from tasks.runtime.outbox import discharge_due
 
 from .alert_receiver import AlertReceiver
 from .certificates import unknown
@@ -75,13 +76,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
             else:
                 monkeypatch.setenv(f"EARWITNESS_{name}", value or "")
         settings.cache_clear()
-        resources.ledger.cache_clear()
-        resources.ledger().identity.prepare()
-        return resources.ledger()
+        context.ledger.cache_clear()
+        context.ledger().identity.prepare()
+        return context.ledger()
 
     yield configured
-    resources.ledger().close()
-    resources.ledger.cache_clear()
+    context.ledger().close()
+    context.ledger.cache_clear()
 
 
 def due_again(ledger: Ledger) -> None:
@@ -91,7 +92,7 @@ def due_again(ledger: Ledger) -> None:
 
 def reason(ledger: Ledger) -> str:
     """Why something is owed, as `status` shows it."""
-    (owed,) = ledger.obligations.waiting()
+    (owed,) = ledger.outbox.waiting()
     assert owed["kind"] == "webhook"
     return str(owed["reason"])
 
@@ -156,7 +157,7 @@ def test_the_end_says_by_whose_word_it_is(
     ledger.alerts.close_by_hand(REFUSED.cause, by="ana", note="+34600123456 has paid")
     before = {**owed(ledger, "alert")[1], "id": "before", "cause": "a"}
     del before["closed_by"], before["note"]
-    ledger.obligations.owe("", "india", "alert", before)
+    ledger.outbox.owe("", "india", "alert", before)
     with caplog.at_level(logging.INFO):
         discharge_due()
     said = [one.getMessage() for one in caplog.records if one.name == "earwitness.alerts"]
@@ -192,7 +193,7 @@ def test_what_is_not_taken_is_sent_again_as_the_same(
         assert "k3y" not in reason(ledger)
         due_again(ledger)
     assert deliver_due() == 2
-    assert ledger.obligations.waiting() == []
+    assert ledger.outbox.waiting() == []
     bodies = [json.loads(body) for _, _, body in receiver.received]
     assert [one["state"] for one in bodies] == ["open"] * 3 + ["resolved"]
     assert len({one["id"] for one in bodies}) == 2
@@ -211,7 +212,7 @@ def test_without_an_address_nothing_is_owed_to_anybody(
     deliver_due()
     ledger.alerts.close(REFUSED.cause)
     discharge_due()
-    assert ledger.obligations.waiting() == []
+    assert ledger.outbox.waiting() == []
     assert receiver.received == []
 
 
@@ -241,17 +242,17 @@ def test_a_receipt_that_differs_is_told_once(
     are told once, however often it is tried.
     """
     ledger = here(None)
-    resources.store.cache_clear()
+    context.store.cache_clear()
     _, lease = sending(ledger, parameters=PARAMETERS)
     job = ledger.calls.answered(lease, SAID_OK, own_task=None)
     discharge_due()
-    (receipt,) = resources.store().root.glob("legal/certified-calls/*/*/*.json")
+    (receipt,) = context.store().root.glob("legal/certified-calls/*/*/*.json")
     receipt.write_text("{}")
     _owe_it_again(ledger)
     for _ in range(3):
         discharge_due()
         due_again(ledger)
-    path = str(receipt.relative_to(resources.store().root))
+    path = str(receipt.relative_to(context.store().root))
     (alert,) = ledger.alerts.all_open()
     assert alert["cause"] == f"contradiction:archive:{path}"
     assert (alert["job_id"], alert["account"]) == (job.job_id, "legal")
@@ -329,7 +330,7 @@ def test_three_nights_of_one_incomplete_day(
     worker = house.worker()
 
     def kinds_owed() -> set[str]:
-        return {one["kind"] for one in house.ledger.obligations.waiting()}
+        return {one["kind"] for one in house.ledger.outbox.waiting()}
 
     with planner(house, monkeypatch) as plan:
         plan(day)

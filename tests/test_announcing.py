@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ledger import states
-from ledger.schema import waiters
+from ledger.core import states
+from ledger.core.schema import waiters
 from worker.sweeper import Rounds
 
 from .deployment import Deployment, account_toml
@@ -29,15 +29,15 @@ def test_a_backlog_of_jobs_does_not_hold_up_answers(
     house = deploy(account_toml("india", account.configuration(), {"catchup_days": 1}))
     ledger = house.ledger
     for task_id in ("first", "second"):
-        job, _ = ledger.requests.open(request("done", task_id=task_id), by="test")
-    claimed = ledger.work.claim(job.job_id)
+        job, _ = ledger.opening.open(request("done", task_id=task_id), by="test")
+    claimed = ledger.execution.claim(job.job_id)
     assert claimed is not None
-    ledger.work.finish(claimed[1], states.DONE, own_task="first")
+    ledger.execution.finish(claimed[1], states.DONE, own_task="first")
     ledger.waiters.answered("first")
     pass_time(ledger, 1, waiters.c.due_at)
     for number in range(12):
         _, lease = running(ledger, f"job-{number}")
-        ledger.work.postpone(lease, "waits", seconds=0)
+        ledger.execution.postpone(lease, "waits", seconds=0)
     with planner(house, monkeypatch), house.producer() as app:
         Rounds(app, slots=1).sweep()
         announced = [

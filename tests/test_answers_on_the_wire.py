@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from providers.errors import Rejected, Uncertain
-from providers.vonage import Vonage
-from tests.simulators import Simulators
-from tests.simulators.doors import AccountDoor
+from providers.vonage.client import Vonage
 
+from .simulators import Simulators
+from .simulators.doors import AccountDoor
 from .vonage_accounts import TAG, ZIP, MemoryShelf, client, raw, retrieved
 from .vonage_simulated import WINDOW, connect, ids, saved, seeded
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import verification
+from archive.verify import verification
 
 from .archive_kinds import KINDS, made
 from .archive_tampering import ONE, TAMPERED, overwrite_or_make

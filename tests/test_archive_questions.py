@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from archive import chain, layout
-from archive.store import DirectoryStore
+from archive import chain, paths
+from archive.store.directory import DirectoryStore
 
 from .archive_kinds import made, rechain, reseal
 from .archives import DAY, Builder, overwrite, recording
@@ -33,7 +33,7 @@ def test_an_older_head_that_was_kept_still_speaks(tmp_path: Path) -> None:
     Builder(tmp_path).receipt("legal_es", "call-9")
     assert asked() == ""
     for number in (3, 4):
-        (store.root / layout.chain_path("legal_es", number)).unlink()
+        (store.root / paths.chain_path("legal_es", number)).unlink()
     assert kept.sha256 in asked()
     overwrite(store, "legal_es/certified-calls/2026/11/call-0.json", b'{"schema": 1}')
     rechain(store, "legal_es")
@@ -131,7 +131,7 @@ def test_what_lies_between_two_days_is_named(
 ) -> None:
     """An hour that belongs to neither day, other filters, a day that is not complete."""
     store = made("generations", tmp_path)
-    path = layout.manifest_path(layout.export_folder("india", DAY.replace(day=21), "dddd"))
+    path = paths.manifest_path(paths.export_folder("india", DAY.replace(day=21), "dddd"))
     reseal(store, path, lambda content, _: content.update(change))
 
     assert said in _days(store, "2026-11-20", "2026-11-21")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from tasks.fields import Day, Instant
+from tasks.runtime.fields import Day, Instant
 
 NUMBERS = [
     1794306600,

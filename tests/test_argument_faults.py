@@ -10,11 +10,15 @@ import pytest
 
 from earwitness_client import Earwitness
 from earwitness_client import InvalidArgument as ClientsInvalidArgument
-from tasks import certified_calls, exports, jobs, live_recordings, recordings  # noqa: F401 - KINDS
-from tasks.arguments import parse
+from tasks.certified_calls import tasks as certified_calls  # noqa: F401 - KINDS
 from tasks.errors import InvalidArgument
-from tasks.fields import check_task_id
-from tasks.front_door import KINDS
+from tasks.exports import tasks as exports  # noqa: F401 - KINDS
+from tasks.jobs import tasks as jobs  # noqa: F401 - KINDS
+from tasks.live import tasks as live_recordings  # noqa: F401 - KINDS
+from tasks.recordings import tasks as recordings  # noqa: F401 - KINDS
+from tasks.runtime.arguments import parse
+from tasks.runtime.entry import KINDS
+from tasks.runtime.fields import check_task_id
 
 from .test_client_contract import EVERY_CALL, WRONG
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from archive.audio import may_be_sound, verify
+from archive.audio.acceptance import may_be_sound, verify
+from archive.audio.detection import Listener, hear, kind
 from archive.errors import Damaged
-from archive.listening import Listener, hear, kind
 
 from .simulators.audio import PRETENDERS
 from .sounds import (

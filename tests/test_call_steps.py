@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger import states
+from ledger.core import states
 
 from .call_steps import STEPS, Stage, act_out
 from .deployment import eventually
@@ -89,7 +89,7 @@ def _ended_well(stage: Stage, step: str, how: str) -> None:
     # A request that hangs at the platform is counted when it goes on, asked for or not.
     eventually(lambda: stage.calling.placed() == calls, what="the platform has not counted so")
     # What is owed comes once the archive can be written; where nothing left, nothing is.
-    eventually(lambda: not stage.calling.house.ledger.obligations.waiting(), within=60)
+    eventually(lambda: not stage.calling.house.ledger.outbox.waiting(), within=60)
     outcomes = [receipt["outcome"] for receipt in stage.calling.receipts()]
     last = {"done": ["placed"], "failed": ["refused"], "needs_decision": ["unknown"]}
     assert outcomes[-1:] == last.get(state, [])

@@ -17,8 +17,8 @@ import psycopg
 import pytest
 from sqlalchemy import select
 
-from ledger import states
-from ledger.schema import jobs
+from ledger.core import states
+from ledger.core.schema import jobs
 
 from .certified_calls import CallHouse, call_house
 from .deployment import Deployment, eventually

@@ -50,7 +50,7 @@ def test_a_call_is_placed_and_its_receipt_is_chained(calling: CallHouse, caller:
     assert receipt["phone"] == "+34660111222"
     assert receipt["platform_phone"] == call["platform_phone"]
     assert receipt["http_status"] == 200
-    eventually(lambda: not calling.house.ledger.obligations.waiting())
+    eventually(lambda: not calling.house.ledger.outbox.waiting())
     verified = calling.house.run("verify", str(calling.house.archive))
     assert verified.returncode == 0, verified.stdout
 
@@ -279,7 +279,7 @@ def test_a_cancelled_call_is_not_placed(
         job = calling.in_state("r1", "waiting")
         with pytest.raises(Exception, match="has reached its 1 certified calls"):
             calling.ask(app, "r2").get(timeout=20)
-        calling.house.ledger.decisions.cancel(job.job_id, by="test")
+        calling.house.ledger.operator_actions.cancel(job.job_id, by="test")
         calling.ask(app, "r2")
         calling.in_state("r2", "waiting")
 
@@ -294,7 +294,7 @@ def test_the_task_is_told_to_notify_at_its_end_and_at_a_decision(
         calling.ask(caller, "r1", notify=notify).get(timeout=20)
     eventually(lambda: calling.house.valkey.client().llen("crm") == 1)
     job = calling.in_state("r1", "needs_decision")
-    calling.house.ledger.decisions.resolve(job.job_id, placed=True, by="ana", note="seen")
+    calling.house.ledger.operator_actions.resolve(job.job_id, placed=True, by="ana", note="seen")
     eventually(lambda: calling.house.valkey.client().llen("crm") == 2)
 
 
@@ -321,8 +321,8 @@ def _sweeps(calling: CallHouse, rounds: int) -> None:
     """Wait until a worker has swept so many times: each round discharges what is owed."""
     for number in range(rounds):
         job = calling.house.ledger.jobs.jobs()[0]
-        calling.house.ledger.obligations.owe(
+        calling.house.ledger.outbox.owe(
             job.job_id, "legal", "alert", {"message": f"round {number}"}
         )
-        eventually(lambda: not calling.house.ledger.obligations.waiting())
+        eventually(lambda: not calling.house.ledger.outbox.waiting())
         time.sleep(0)

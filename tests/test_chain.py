@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from archive import chain, layout, verification
+from archive import chain, paths
 from archive.errors import Damaged, Missing
-from archive.store import DirectoryStore, Store
+from archive.store.directory import DirectoryStore, Store
+from archive.verify import verification
 from config.settings import ROOT
 
 from .archives import overwrite
@@ -78,7 +79,7 @@ def test_entries_are_numbered_and_name_the_one_before(store: Store) -> None:
 
 def test_the_first_entry_covers_the_ledgers_name(store: Store) -> None:
     """Each account's first entry vouches for ledger.json, so that no chain fits another archive."""
-    stored = store.create(layout.IDENTITY_PATH, b'{"ledger": "0b5e"}')
+    stored = store.create(paths.IDENTITY_PATH, b'{"ledger": "0b5e"}')
     for account in ("legal", "india"):
         chain.append(store, account, [entry("one")])
         chain.append(store, account, [entry("two")])
@@ -140,7 +141,7 @@ def test_an_entry_that_was_changed_is_named(store: Store, number: int) -> None:
     """A sum replaced in an entry shows by the one after it; in the newest, by the file itself."""
     for name in ("one", "two", "three"):
         chain.append(store, "legal", [entry(name)])
-    path = layout.chain_path("legal", number)
+    path = paths.chain_path("legal", number)
     content = chain.read(store, "legal", number)
     content["entries"][0]["sha256"] = "b" * 64
     overwrite(store, path, chain.serialised(content))
@@ -153,10 +154,10 @@ def test_a_gap_is_named(store: Store, number: int) -> None:
     """An entry that is gone is missed; of the newest that takes the head that it had."""
     for name in ("one", "two", "three", "four"):
         head = chain.append(store, "legal", [entry(name)])
-    overwrite(store, layout.chain_path("legal", number), None)
+    overwrite(store, paths.chain_path("legal", number), None)
 
     problems = list(verification.chains(store, "legal", {"legal": head.sha256}))
-    assert problems[0].path == layout.chain_path("legal", number)
+    assert problems[0].path == paths.chain_path("legal", number)
     assert bool(faults(store)) == (number < 4)
 
 
@@ -165,17 +166,17 @@ def test_nobody_appends_into_a_gap(store: Store) -> None:
     for name in ("one", "two", "three", "four", "five"):
         chain.append(store, "legal", [entry(name)])
     for number in (2, 4):
-        overwrite(store, layout.chain_path("legal", number), None)
+        overwrite(store, paths.chain_path("legal", number), None)
 
     assert chain.append(store, "legal", [entry("six")]).n == 6
-    assert {layout.chain_path("legal", number) for number in (2, 4)} <= set(faults(store))
-    assert layout.chain_path("legal", 6) not in faults(store)
+    assert {paths.chain_path("legal", number) for number in (2, 4)} <= set(faults(store))
+    assert paths.chain_path("legal", 6) not in faults(store)
 
 
 def test_a_damaged_entry_does_not_stop_the_chain(store: Store) -> None:
     """New files still come under the chain, and the damage is still found afterwards."""
     chain.append(store, "legal", [entry("one")])
-    damaged = layout.chain_path("legal", 2)
+    damaged = paths.chain_path("legal", 2)
     chain.append(store, "legal", [entry("two")])
     overwrite(store, damaged, b"{")
 
@@ -196,9 +197,9 @@ def test_a_head_that_was_noted_may_be_an_older_one(store: Store) -> None:
 
     assert list(verification.chains(store, None, {"legal": noted.sha256.upper()})) == []
     (problem,) = verification.chains(store, None, {"legal": "c" * 64})
-    assert problem.path == layout.chain_path("legal", 3)
+    assert problem.path == paths.chain_path("legal", 3)
     (problem,) = verification.chains(store, None, {"gone": noted.sha256})
-    assert problem.path == layout.chain_path("gone", 1)
+    assert problem.path == paths.chain_path("gone", 1)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +209,7 @@ def test_an_entry_can_not_speak_of_others_files(store: Store, path: str) -> None
     """A chain covers its own account's files and ledger.json only."""
     chain.append(store, "legal", [{"path": path, "sha256": EMPTY}])
 
-    assert layout.chain_path("legal", 1) in faults(store)
+    assert paths.chain_path("legal", 1) in faults(store)
     assert verification.verify(store).problems
 
 
@@ -226,8 +227,8 @@ def test_an_entry_can_not_speak_of_others_files(store: Store, path: str) -> None
 def test_what_is_no_entry_is_named(store: Store, data: bytes) -> None:
     """Whatever stands where an entry should be, it is found and nothing breaks."""
     chain.append(store, "legal", [entry("one")])
-    store.create(layout.chain_path("legal", 2), data)
+    store.create(paths.chain_path("legal", 2), data)
 
-    assert layout.chain_path("legal", 2) in faults(store)
+    assert paths.chain_path("legal", 2) in faults(store)
     with pytest.raises(Damaged):
         chain.read(store, "legal", 2)

@@ -14,12 +14,12 @@ import pytest
 from celery import Celery
 from click.testing import CliRunner
 
-import ledger.job
+import ledger.core.job
 from earwitness_client import Earwitness, InvalidArgument, Job, NotAnswered, Notify, errors
 from earwitness_client.arguments import Filters
-from tasks import arguments as of_the_worker
 from tasks import errors as worker_errors
-from tasks.front_door import KINDS
+from tasks.runtime import arguments as of_the_worker
+from tasks.runtime.entry import KINDS
 from worker.commands.catalogue import catalogue
 
 from .servers import Valkey
@@ -206,7 +206,7 @@ def test_a_job_s_id_is_the_ledger_s(client: Earwitness, task: str) -> None:
     request_id = "day:2026-11-20#1" if "day" in given else given["request_id"]
 
     assert isinstance(job, Job)
-    assert job.id == ledger.job.job_id(account, f"earwitness.{task}", request_id)
+    assert job.id == ledger.core.job.job_id(account, f"earwitness.{task}", request_id)
 
 
 def test_a_request_without_an_id_is_given_one(client: Earwitness, valkey: Valkey) -> None:

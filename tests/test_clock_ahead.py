@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from celery import Celery
 from celery.beat import PersistentScheduler
 
-from ledger import states
-from ledger.schema import jobs, obligations, waiters
+from ledger.core import states
+from ledger.core.schema import jobs, obligations, waiters
 
 from .certified_calls import call_house
 from .deployment import Deployment, eventually

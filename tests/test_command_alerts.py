@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from ledger import states
-from ledger.alert_causes import given_up
+from ledger.alert_rules import given_up
 from ledger.alerts import Alert
 from ledger.call_outcomes import KIND, UNKNOWN, Outcome
-from ledger.cap import Cap
+from ledger.core import states
+from ledger.daily_quota import Cap
 
 from .deployment import Deployment, account_toml
 from .ledger_calls import owed
@@ -47,7 +47,7 @@ def failed(house: Deployment, request_id: str, error: str = "Damaged", **given: 
     """The id of a job that failed."""
     job, lease = running(house.ledger, request_id, **given)
     failure = {"type": error, "message": "not done: no"}
-    house.ledger.work.finish(lease, states.FAILED, reason="not done: no", error=failure)
+    house.ledger.execution.finish(lease, states.FAILED, reason="not done: no", error=failure)
     return job.job_id
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from ledger import states
 from ledger.call_outcomes import PLACED, UNKNOWN, Outcome
-from ledger.cap import Cap
-from ledger.job import Job
-from ledger.leases import Lease
+from ledger.core import states
+from ledger.core.job import Job
+from ledger.core.leases import Lease
+from ledger.core.schema import audit
+from ledger.daily_quota import Cap
 from ledger.ledger import Ledger
-from ledger.schema import audit
 
 from .deployment import Deployment, account_toml
 from .ledgers import pass_time, running
@@ -100,7 +100,7 @@ def test_resolve_ends_the_call_as_a_person_says(
     last = house.ledger.jobs.history(job.job_id)[-1]
     assert (last["from"], last["to"], last["by"]) == (states.NEEDS_DECISION, state, "ana")
     assert "the panel shows it" in last["why"]
-    owed = {one["kind"]: one["count"] for one in house.ledger.obligations.waiting()}
+    owed = {one["kind"]: one["count"] for one in house.ledger.outbox.waiting()}
     assert owed["receipt"] == 2
     history = house.ledger.jobs.history(job.job_id)
     again = house.run("resolve", job.job_id, outcome, *DECIDED)
@@ -168,7 +168,7 @@ def test_the_ledger_lists_what_waits_the_oldest_first(ledger: Ledger) -> None:
     found = ledger.jobs.undecided()
     assert [job for job, _ in found] == waiting
     assert 59 < found[1][1] - found[0][1] < 90
-    ledger.decisions.resolve(waiting[0].job_id, placed=False, by="ana", note="seen")
+    ledger.operator_actions.resolve(waiting[0].job_id, placed=False, by="ana", note="seen")
     assert [job for job, _ in ledger.jobs.undecided()] == waiting[1:]
 
 
@@ -193,7 +193,7 @@ def test_status_begins_with_what_waits_for_a_decision(house: Deployment) -> None
     printed = json.loads(house.run("status", "--state", "needs_decision", "--json").stdout)
     assert {job["job_id"] for job in printed} == {late.job_id, old.job_id}
     for job in (late, old):
-        house.ledger.decisions.resolve(job.job_id, placed=True, by="ana", note="seen")
+        house.ledger.operator_actions.resolve(job.job_id, placed=True, by="ana", note="seen")
     assert "DECISION" not in house.run("status").stdout
 
 

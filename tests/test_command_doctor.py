@@ -16,10 +16,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ledger import states
-from ledger.schema import ledger as ledger_table
-from ledger.schema import obligations
-from worker.commands import filesystems
+from ledger.core import states
+from ledger.core.schema import ledger as ledger_table
+from ledger.core.schema import obligations
+from worker.commands.doctor import filesystems
 
 from .deployment import Deployment, account_toml, eventually
 from .ledgers import pass_time, running
@@ -80,7 +80,7 @@ def test_a_healthy_deployment_has_no_errors(
             lambda: [day.state for day in house.ledger.days.of("india")] == ["complete"],
             what="the night was not completed",
         )
-    eventually(lambda: not house.ledger.obligations.waiting(), what="something stayed owed")
+    eventually(lambda: not house.ledger.outbox.waiting(), what="something stayed owed")
     before = files(house.archive), files(house.spool)
     logins = len(simulators.vonage.secrets())
     status, found = examined(house)
@@ -164,13 +164,13 @@ def test_what_is_left_undone_is_told(house: Deployment, account: AccountDoor) ->
     ledger = house.ledger
     house.settings.update(ALERT_URL="https://alerts.example.com", ALERT_SECRET="signed")
     job, lease = running(ledger, "r1")
-    ledger.work.finish(lease, states.FAILED, reason="not done: no such export")
-    ledger.obligations.owe(job.job_id, "india", "chain", {"path": "p", "sha256": "s"})
-    (owed,) = ledger.obligations.due(limit=1)
-    ledger.obligations.failed([owed.id], "the disk is full")
-    ledger.obligations.owe(job.job_id, "india", "webhook", {"cause": "a"})
-    (owed,) = ledger.obligations.due(limit=1, webhooks=True)
-    ledger.obligations.failed([owed.id], "alerts.example.com did not answer")
+    ledger.execution.finish(lease, states.FAILED, reason="not done: no such export")
+    ledger.outbox.owe(job.job_id, "india", "chain", {"path": "p", "sha256": "s"})
+    (owed,) = ledger.outbox.due(limit=1)
+    ledger.outbox.failed([owed.id], "the disk is full")
+    ledger.outbox.owe(job.job_id, "india", "webhook", {"cause": "a"})
+    (owed,) = ledger.outbox.due(limit=1, webhooks=True)
+    ledger.outbox.failed([owed.id], "alerts.example.com did not answer")
     pass_time(ledger, 3600, obligations.c.created_at)
     pass_time(ledger, 3600, ledger_table.c.created_at)
     ledger.accounts.postpone("india", 600, "the provider asked to wait")

@@ -9,8 +9,8 @@ from socket import gethostname
 
 import pytest
 
-from ledger.schema import ledger as ledger_table
-from worker.marks import Mark, write
+from ledger.core.schema import ledger as ledger_table
+from worker.health.heartbeat_files import Mark, write
 
 from .deployment import Deployment, account_toml
 from .ledgers import pass_time

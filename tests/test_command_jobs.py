@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from config.settings import settings
-from ledger import states
+from ledger.core import states
+from ledger.core.states import DAY_GAVE_UP
 from ledger.ledger import Ledger
-from ledger.states import DAY_GAVE_UP
-from tasks import windows
-from tasks.days import day_request, day_row
+from tasks.days import windows
+from tasks.days.day import day_request, day_row
 
 from .deployment import Deployment, account_toml
 from .ledgers import opened, running, taken_up, with_parts
@@ -47,7 +47,7 @@ def failed(ledger: Ledger, request_id: str, **given: Any) -> str:
     """The id of a job that failed."""
     job, lease = running(ledger, request_id, **given)
     error = {"type": "Rejected", "message": "not done: the provider said no"}
-    ledger.work.finish(lease, states.FAILED, reason=error["message"], error=error)
+    ledger.execution.finish(lease, states.FAILED, reason=error["message"], error=error)
     return job.job_id
 
 
@@ -75,7 +75,7 @@ def test_a_job_that_is_worked_on_is_not_told_to_wait(house: Deployment) -> None:
     read how far it is.
     """
     job, lease = running(house.ledger, "r1")
-    house.ledger.work.postpone(lease, "export abc: not ready", seconds=0)
+    house.ledger.execution.postpone(lease, "export abc: not ready", seconds=0)
     _, again = taken_up(house.ledger, job.job_id)
     again.transfer = {"bytes": 5, "total": 9, "rate": 1, "seconds_left": 4, "exact": True}
     again.progress()
@@ -90,9 +90,9 @@ def test_a_job_that_is_worked_on_is_not_told_to_wait(house: Deployment) -> None:
 def test_status_tells_people_what_is_owed(house: Deployment) -> None:
     """The table holds each job's state and reason; below it stand what is owed and why not done."""
     job_id = failed(house.ledger, "r1")
-    house.ledger.obligations.owe(job_id, "india", "chain", {"path": "p", "sha256": "s"})
-    (owed,) = house.ledger.obligations.due(limit=1)
-    house.ledger.obligations.failed([owed.id], "the disk is full")
+    house.ledger.outbox.owe(job_id, "india", "chain", {"path": "p", "sha256": "s"})
+    (owed,) = house.ledger.outbox.due(limit=1)
+    house.ledger.outbox.failed([owed.id], "the disk is full")
     said = house.run("status").stdout
     (line,) = [line for line in said.splitlines() if job_id in line]
     assert "failed" in line
@@ -172,7 +172,7 @@ def test_cancel_ends_what_waits_and_asks_what_runs(house: Deployment) -> None:
     said = house.run("cancel", "r2")
     assert "next sign of life" in said.stdout
     assert house.ledger.jobs.job(busy.job_id).cancel_requested
-    house.ledger.work.finish(lease, states.DONE)
+    house.ledger.execution.finish(lease, states.DONE)
     refused = house.run("cancel", "r2")
     assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
 
@@ -202,11 +202,11 @@ def by_hand(house: Deployment, monkeypatch: pytest.MonkeyPatch, *days: date) -> 
 def end(house: Deployment, ago: int, state: str, **counts: int) -> None:
     """Bring the export of a day to its end, with a manifest where something was counted."""
     (row,) = house.ledger.days.of("india", TODAY - ago * DAY, TODAY - ago * DAY)
-    claimed = house.ledger.work.claim(row.job_id or "")
+    claimed = house.ledger.execution.claim(row.job_id or "")
     assert claimed is not None
     result = {"manifest": f"india/{ago}/manifest.json", **counts} if counts else None
     reason = None if state == states.DONE else f"not done: reason {ago}"
-    house.ledger.work.finish(claimed[1], state, reason=reason, result=result)
+    house.ledger.execution.finish(claimed[1], state, reason=reason, result=result)
 
 
 def test_coverage_has_a_line_for_each_day(

@@ -13,7 +13,7 @@ import pytest
 
 from config.settings import ROOT
 from config.version import VERSION
-from worker.commands.line import COMMANDS
+from worker.commands.cli import COMMANDS
 
 from .archives import full_archive
 

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from config.settings import ROOT, Settings
-from worker.commands.line import COMMANDS
+from worker.commands.cli import COMMANDS
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import update
 
-from ledger.job import Job
-from ledger.schema import jobs
+from ledger.core.job import Job
+from ledger.core.schema import jobs
 
 from .deployment import Deployment, account_toml, eventually
 from .simulators import Simulators

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from providers.deadline import Transport, within
 from providers.errors import ProviderError, Uncertain, Unreachable
-from providers.vonage import Vonage
+from providers.http.deadline import Transport, within
+from providers.vonage.client import Vonage
 
 from . import gsmblockchain_calls
 from .vonage_accounts import MemoryShelf, account

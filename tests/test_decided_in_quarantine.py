@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from celery import Celery
 
-from ledger import states
+from ledger.core import states
 
 from .certified_calls import CallHouse, call_house
 from .deployment import Deployment, eventually
@@ -43,7 +43,7 @@ def told(calls: CallHouse, app: Celery, request_id: str) -> str:
 
 def owes_nothing(calls: CallHouse) -> None:
     """Wait until every receipt is written and under the chain."""
-    eventually(lambda: not calls.house.ledger.obligations.waiting(), what="something is owed")
+    eventually(lambda: not calls.house.ledger.outbox.waiting(), what="something is owed")
 
 
 def test_a_decision_made_in_quarantine_is_known_to_the_next_ledger(

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from ledger.schema import jobs
+from ledger.core.schema import jobs
 
 from .deployment import Deployment, account_toml, eventually
 from .simulators import Simulators
@@ -52,7 +52,7 @@ def test_recordings_are_deleted_when_their_time_has_come(
         settled(house, "india", whole, "complete")
         settled(house, "india", lacking, "incomplete")
         settled(house, "keeps", whole, "complete")
-        eventually(lambda: not house.ledger.obligations.waiting(), what="nothing was chained")
+        eventually(lambda: not house.ledger.outbox.waiting(), what="nothing was chained")
         plan(lacking)
         assert house.ledger.jobs.jobs(kind="recording.delete") == []
         ago(house, 32)
@@ -91,7 +91,7 @@ def test_a_day_damaged_in_the_archive_is_not_deleted(
     with planner(house, monkeypatch) as plan:
         plan(day)
         settled(house, "india", day, "complete")
-        eventually(lambda: not house.ledger.obligations.waiting(), what="nothing was chained")
+        eventually(lambda: not house.ledger.outbox.waiting(), what="nothing was chained")
         (path,) = house.archive.rglob("*.zip")
         path.chmod(0o644)
         data = bytearray(path.read_bytes())

@@ -12,8 +12,8 @@ from celery import Celery, current_app
 from config.settings import settings
 from ledger.alerts import DAY, Alert
 from ledger.ledger import Ledger
-from tasks import measures, resources
-from tasks.duties import discharge_due
+from tasks.runtime import context, metrics
+from tasks.runtime.outbox import discharge_due
 
 
 @pytest.fixture
@@ -24,13 +24,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     monkeypatch.setenv("EARWITNESS_ARCHIVE_URL", str(tmp_path / "archive"))
     monkeypatch.setenv("EARWITNESS_LEDGER_URL", f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
     settings.cache_clear()
-    resources.ledger.cache_clear()
-    resources.store.cache_clear()
-    resources.ledger().identity.prepare()
-    yield resources.ledger()
-    resources.ledger().close()
-    resources.ledger.cache_clear()
-    resources.store.cache_clear()
+    context.ledger.cache_clear()
+    context.store.cache_clear()
+    context.ledger().identity.prepare()
+    yield context.ledger()
+    context.ledger().close()
+    context.ledger.cache_clear()
+    context.store.cache_clear()
 
 
 @pytest.fixture
@@ -47,12 +47,12 @@ def silent_broker() -> Iterator[None]:
 def owe_notification(ledger: Ledger, job_id: str) -> None:
     """That a caller is to be told of a failed job."""
     kwargs = {"job_id": job_id, "result": None}
-    ledger.obligations.owe(job_id, "india", "notify", {"task": "t", "queue": "q", "kwargs": kwargs})
+    ledger.outbox.owe(job_id, "india", "notify", {"task": "t", "queue": "q", "kwargs": kwargs})
 
 
 def tried(kind: str) -> float:
     """How often it was tried in vain."""
-    return float(measures.obligations_tried.labels(kind, "failed")._value.get())
+    return float(metrics.obligations_tried.labels(kind, "failed")._value.get())
 
 
 def test_what_this_version_does_not_know_stays_owed_alone(
@@ -61,11 +61,11 @@ def test_what_this_version_does_not_know_stays_owed_alone(
     """A later version owes something else before it is rolled back: people are told of an alert in
     the same round all the same, and what is unknown stays owed, with the reason.
     """
-    here.obligations.owe("", "india", "aerogram", {"to": "somebody"})
+    here.outbox.owe("", "india", "aerogram", {"to": "somebody"})
     here.alerts.open(Alert("cause", DAY, "india", "a day is missing"))
     assert discharge_due() == 1
     assert "a day is missing" in caplog.text
-    (left,) = here.obligations.waiting()
+    (left,) = here.outbox.waiting()
     assert left["kind"] == "aerogram"
     assert "unforeseen" in left["reason"]
 
@@ -80,6 +80,6 @@ def test_who_does_not_answer_is_asked_once_in_a_round(here: Ledger) -> None:
     before = tried("notify")
     assert discharge_due() == 0
     assert tried("notify") - before == 1
-    (left,) = here.obligations.waiting()
+    (left,) = here.outbox.waiting()
     assert left["count"] == 50
     assert left["reason"]

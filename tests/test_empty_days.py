@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from ledger import states
+from ledger.core import states
 
 from .deployment import Deployment
 from .simulators import Simulators

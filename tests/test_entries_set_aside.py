@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from archive import manifest
+from archive.audio.properties import Sound
+from archive.documents import manifest
 from archive.reconciliation import Counts, Reconciliation
-from archive.sound import Sound
-from archive.store import Stored
-from archive.zips import Member
+from archive.store.directory import Stored
+from archive.zip.verification import Member
 
 ASIDE: dict[str, Any] = {
     "id": "unreadable-abc",

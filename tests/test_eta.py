@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from celery.result import AsyncResult
 
-from ledger.schema import jobs
+from ledger.core.schema import jobs
 
 from .certified_calls import ASKED, call_house
 from .deployment import eventually

@@ -13,8 +13,8 @@ from celery import Celery
 from celery.result import AsyncResult
 from kombu import Connection, Consumer, Queue
 
-from ledger.job import Job
-from worker.broker import keep_consuming
+from ledger.core.job import Job
+from worker.redis.broker import keep_consuming
 
 from .certified_calls import CallHouse, call_house
 from .deployment import Deployment, eventually
@@ -171,7 +171,7 @@ def test_an_id_used_again_takes_nobody_s_answer(waiting: Waiting) -> None:
         task_id=waiting.asked.id,
     )
     eventually(lambda: waiting.asked.state == "FAILURE", what="it was not refused")
-    waiting.calling.house.ledger.decisions.cancel(waiting.before.job_id, by="test")
+    waiting.calling.house.ledger.operator_actions.cancel(waiting.before.job_id, by="test")
     eventually(
         lambda: "Cancelled" in repr(AsyncResult(waiting.asked.id, app=waiting.app).result),
         what="the call's end was not told",

@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import Connection, insert, text
 
 from config.queues import DOWNLOADS
-from ledger import states
 from ledger.alerts import CREDENTIALS, Alert
-from ledger.figures import Figures, statements
-from ledger.job import Job
+from ledger.core import states
+from ledger.core.job import Job
+from ledger.core.schema import audit, days, jobs, obligations
+from ledger.core.transitions import cancel_open, end_listeners
 from ledger.ledger import Ledger
-from ledger.schema import audit, days, jobs, obligations
-from ledger.transitions import cancel_open, end_listeners
+from ledger.stats import Stats, statements
 
 from .ledger_calls import its_worker_dies, undecided
 from .ledgers import ended, opened, pass_time, running
@@ -28,9 +28,9 @@ FINISHED = {"sqlite": 100_000, "postgresql": 20_000}
 GROWING = ("jobs", "audit", "obligations")
 
 
-def figures(ledger: Ledger) -> Figures:
+def figures(ledger: Ledger) -> Stats:
     """What people watch of it."""
-    return ledger.figures(patience_seconds=5)
+    return ledger.stats(patience_seconds=5)
 
 
 def day(account: str, number: int, state: str, **given: Any) -> dict[str, Any]:
@@ -84,24 +84,24 @@ def test_dead_workers_are_counted_over_jobs_that_go_on(ledger: Ledger) -> None:
     job, _ = running(ledger)
     for _ in range(2):
         its_worker_dies(ledger)
-        ledger.recovery.take_from_the_dead()
-        ledger.work.claim(job.job_id)
+        ledger.lease_expiry.take_from_the_dead()
+        ledger.execution.claim(job.job_id)
     assert [row.takeovers for row in figures(ledger).jobs] == [2]
 
-    ledger.decisions.cancel(job.job_id, by="test")
+    ledger.operator_actions.cancel(job.job_id, by="test")
     its_worker_dies(ledger)
-    ledger.recovery.take_from_the_dead()
+    ledger.lease_expiry.take_from_the_dead()
     assert figures(ledger).jobs == []
 
 
 def test_what_is_owed_is_told_by_kind(ledger: Ledger) -> None:
     """What was discharged is not counted; of the rest, how much and since when."""
     for kind in ("chain", "chain", "notify"):
-        ledger.obligations.owe("job", "india", kind, {})
+        ledger.outbox.owe("job", "india", kind, {})
     pass_time(ledger, 1_000, obligations.c.created_at)
-    ledger.obligations.owe("job", "india", "chain", {})
-    (notify,) = [one for one in ledger.obligations.due(limit=9) if one.kind == "notify"]
-    ledger.obligations.discharged([notify.id])
+    ledger.outbox.owe("job", "india", "chain", {})
+    (notify,) = [one for one in ledger.outbox.due(limit=9) if one.kind == "notify"]
+    ledger.outbox.discharged([notify.id])
 
     (row,) = figures(ledger).obligations
 
@@ -178,9 +178,9 @@ def test_every_end_is_told_once_and_only_when_it_is_committed(
     """
     done = ended(ledger, "done")
     cancelled = opened(ledger, "cancelled")
-    ledger.decisions.cancel(cancelled.job_id, by="test")
+    ledger.operator_actions.cancel(cancelled.job_id, by="test")
     unknown, _ = undecided(ledger, "call")
-    ledger.decisions.resolve(unknown.job_id, placed=True, by="ana", note="seen")
+    ledger.operator_actions.resolve(unknown.job_id, placed=True, by="ana", note="seen")
     assert [(job.job_id, job.state) for job in told] == [
         (done.job_id, "done"),
         (cancelled.job_id, "cancelled"),
@@ -196,14 +196,14 @@ def test_every_end_is_told_once_and_only_when_it_is_committed(
 
     with pytest.raises(RuntimeError):
         ledger.database.write(undone)
-    ledger.work.claim(other.job_id)
+    ledger.execution.claim(other.job_id)
     assert len(told) == 4
 
 
 def finish_many(ledger: Ledger) -> None:
     """As many finished jobs, changes and discharged obligations as years bring."""
     opened(ledger, "template")
-    ledger.obligations.owe("job", "india", "chain", {})
+    ledger.outbox.owe("job", "india", "chain", {})
     many = FINISHED[ledger.database.url.get_backend_name()]
     numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many})"
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from celery.states import READY_STATES
 
-from worker.dashboard import with_its_reason
+from worker.flower.dashboard import with_its_reason
 
 from .dashboards import LOGIN, Dashboard, addresses, caller, dashboard, started
 from .deployment import Deployment, account_toml, eventually

@@ -13,7 +13,7 @@ import pytest
 from celery import Celery
 from celery.events.state import State
 
-from worker.events import Malformed, well_formed
+from worker.flower.events import Malformed, well_formed
 
 from .dashboards import Dashboard, caller, dashboard
 from .deployment import Deployment, account_toml, eventually

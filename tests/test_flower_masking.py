@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from worker.masking import masked_event, masked_exception, masked_inspection, masked_result
+from worker.flower.redaction import masked_event, masked_exception, masked_inspection, masked_result
 
 from .canaries import found
 from .dashboards import Dashboard, caller, dashboard

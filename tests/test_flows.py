@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from archive import layout
+from archive import paths
 from archive.errors import NoSpace
 from archive.reconciliation import Reconciliation
-from archive.store import Stored
-from ledger.schema import jobs, obligations
+from archive.store.directory import Stored
+from ledger.core.schema import jobs, obligations
 
 from .archives import Builder, age, audio, recording, zipped
 from .deployment import Deployment, account_toml, eventually
@@ -36,7 +36,7 @@ def test_a_deletion_whose_answer_was_lost_is_known_as_done(
     """
     with opened(deploy, simulators, allow_delete=True) as house:
         house.ask("recording.download", recording_id=house.ids[0])
-        eventually(lambda: not house.house.ledger.obligations.waiting())
+        eventually(lambda: not house.house.ledger.outbox.waiting())
         house.account.fault("delete", "reset", times=1, when="after")
         ended = house.ask("recording.delete", recording_id=house.ids[0])
         assert isinstance(ended, dict), ended
@@ -68,7 +68,7 @@ def test_what_a_last_look_found_is_deleted_as_well(
     with planner(house, monkeypatch) as plan:
         plan(day)
         settled(house, "india", day, "complete")
-        eventually(lambda: not house.ledger.obligations.waiting())
+        eventually(lambda: not house.ledger.outbox.waiting())
         ago(house, 3)
         plan(day)
         eventually(lambda: deletions() == ["done"] * 2, what="the day was not deleted")
@@ -76,7 +76,7 @@ def test_what_a_last_look_found_is_deleted_as_well(
         plan(day + A_DAY)
         eventually(lambda: len(manifests(house, "india", day)) == 2)
         settled(house, "india", day, "complete")
-        eventually(lambda: not house.ledger.obligations.waiting())
+        eventually(lambda: not house.ledger.outbox.waiting())
         ago(house, 5)
         plan(day + A_DAY)
         plan(day + A_DAY)
@@ -95,12 +95,12 @@ def test_a_verification_waits_for_what_is_owed_to_the_chain(
     """
     with opened(deploy, simulators) as house:
         house.ask("recording.download", recording_id=house.ids[0])
-        eventually(lambda: not house.house.ledger.obligations.waiting())
+        eventually(lambda: not house.house.ledger.outbox.waiting())
         owed, forgotten = _receipt(house, "owed"), _receipt(house, "forgotten")
         age(house.house.store)
         job = house.house.ledger.jobs.jobs()[0]
         entry = {"path": owed.path, "sha256": owed.sha256}
-        house.house.ledger.obligations.owe(job.job_id, "india", "chain", entry)
+        house.house.ledger.outbox.owe(job.job_id, "india", "chain", entry)
         with house.house.ledger.database.engine.begin() as connection:
             later = {"due_at": obligations.c.due_at + 3}
             changed = update(obligations).where(obligations.c.discharged_at.is_(None))
@@ -112,7 +112,7 @@ def test_a_verification_waits_for_what_is_owed_to_the_chain(
 
 
 def _receipt(house: House, name: str) -> Stored:
-    path = layout.receipt_path("india", DAY, name, 1)
+    path = paths.receipt_path("india", DAY, name, 1)
     return house.house.store.create(path, name.encode())
 
 
@@ -201,8 +201,8 @@ def test_a_rebuild_in_the_middle_of_an_export_knows_no_download_of_it(
     _, metadata = builder.single("india", recording(1))
     run = json.loads(builder.store.read(metadata.path))["job_id"]
     data = zipped([("730048.2.mp3", audio(2))])
-    folder = layout.export_folder("india", DAY, run)
-    builder.keep(layout.part_path(folder, "p1", hashlib.sha256(data).hexdigest()), data)
+    folder = paths.export_folder("india", DAY, run)
+    builder.keep(paths.part_path(folder, "p1", hashlib.sha256(data).hexdigest()), data)
     done = house.run("rebuild", "--json")
     assert done.stdout, done.stderr
     assert house.ledger.jobs.jobs() == []

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from providers.errors import BadCredentials, Rejected, Uncertain
-from providers.gsmblockchain import Placed, Refused, Unanswered
+from providers.gsmblockchain.client import Placed, Refused, Unanswered
 
 from .gsmblockchain_calls import account, call, told
 

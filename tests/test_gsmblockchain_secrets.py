@@ -17,7 +17,7 @@ import pytest
 
 import providers
 from providers.errors import ProviderError
-from providers.gsmblockchain import (
+from providers.gsmblockchain.client import (
     NAME,
     Gsmblockchain,
     Placed,

@@ -18,7 +18,7 @@ import pytest
 
 from config.accounts import GsmblockchainAccount
 from providers.errors import ProviderError, Unreachable
-from providers.gsmblockchain import Placed, Refused, Unanswered
+from providers.gsmblockchain.client import Placed, Refused, Unanswered
 
 from .certificates import unknown
 from .gsmblockchain_calls import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archive.chain import Head
-from tasks.heads import SHOWN_SECONDS, Heads
+from tasks.archive_watch.chain_heads import SHOWN_SECONDS, Heads
 
 
 def shown(heads: Heads) -> list[tuple[str, int, str]]:

@@ -15,7 +15,7 @@ import pytest
 from click import ClickException
 
 from worker.commands.health import judged
-from worker.marks import Mark, marks, write
+from worker.health.heartbeat_files import Mark, marks, write
 
 from .deployment import Deployment, account_toml, eventually
 from .ozeki_house import ozeki_house

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from ledger import instructions as recorded
-from ledger import states
+from ledger import recording_instructions as recorded
+from ledger.core import states
 
 from .deployment import Deployment, eventually
 from .ozeki_house import OzekiHouse, ozeki_house

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from worker.connections import MOST_OF_A_STRANGER, MOST_STRANGERS, address_of
+from worker.webhooks.connections import MOST_OF_A_STRANGER, MOST_STRANGERS, address_of
 
 from .deployment import Deployment, eventually
 from .ozeki_house import OzekiHouse, ozeki_house

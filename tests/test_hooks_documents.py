@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ledger import instructions as recorded
+from ledger import recording_instructions as recorded
 
 from .deployment import Deployment, eventually
 from .ozeki_house import OzekiHouse, ozeki_house

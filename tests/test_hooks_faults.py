@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from ledger import instructions as recorded
-from ledger import states
-from ledger.schema import instructions, jobs
+from ledger import recording_instructions as recorded
+from ledger.core import states
+from ledger.core.schema import instructions, jobs
 
 from .deployment import Deployment, eventually
 from .ledgers import pass_time

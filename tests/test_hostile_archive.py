@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from archive import chain, documents, hits, search, verification
+from archive import chain
+from archive.documents import reading
+from archive.documents.manifest import latest
 from archive.errors import ArchiveError, Damaged
-from archive.manifest import latest
-from archive.store import DirectoryStore
+from archive.search import search, search_index
+from archive.store.directory import DirectoryStore
+from archive.verify import verification
 from config.settings import ROOT
 
 from .archive_kinds import made
@@ -76,7 +79,7 @@ def test_whatever_stands_there_is_named(what: str, store: DirectoryStore, tmp_pa
     assert all(line.isprintable() and len(line) < 6000 for line in shown)
     hits_found, damage = search.found(store)
     assert damage is None or isinstance(damage, ArchiveError | OSError)
-    assert all(isinstance(hit, hits.Hit) for hit in hits_found)
+    assert all(isinstance(hit, search_index.Hit) for hit in hits_found)
     for attempt in (
         lambda: search.extract(store, "101", tmp_path / "to"),
         lambda: search.extract(store, "102", tmp_path / "to"),
@@ -128,7 +131,7 @@ def test_a_line_that_is_too_long_hides_no_other(store: DirectoryStore) -> None:
     """The lines behind it are read, and it is named by its number."""
     data = store.read(LIST)
     with (store.root / "long").open("wb") as file:
-        file.truncate(documents.SMALL.bytes + 10)
+        file.truncate(reading.SMALL.bytes + 10)
         file.seek(0, os.SEEK_END)
         file.write(b"\n" + data)
     (store.root / LIST).unlink()

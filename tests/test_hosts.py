@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from celery import Celery
 
-from ledger import states
-from ledger.job import Job
+from ledger.core import states
+from ledger.core.job import Job
 from tasks.errors import CapReached, Uncertain
 
 from .certified_calls import ASKED
@@ -204,7 +204,7 @@ def _the_night_is_complete(night: Night, killed: Host) -> None:
     assert first["range"] is None
     assert second["range"] is None
     assert len(night.simulators.log.effects("token_issued", night.india.username)) == 1
-    eventually(lambda: not ledger.obligations.waiting(), what="something stayed owed")
+    eventually(lambda: not ledger.outbox.waiting(), what="something stayed owed")
     verified = night.house.run("verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
     survivor = night.slow if killed is night.fast else night.fast

@@ -14,10 +14,10 @@ import boto3
 import pytest
 from celery import Celery
 
-from archive import layout
+from archive import paths
 from config.settings import ROOT
-from ledger import states
-from ledger.job import Job
+from ledger.core import states
+from ledger.core.job import Job
 
 from .buckets import Buckets
 from .certified_calls import CallHouse
@@ -32,7 +32,7 @@ SIZE = 36_000_000
 #: Of every kind of file the answer to the first request that stores it is lost.
 LOST = [
     *["/manifest.json", "/recordings.jsonl", "/recordings/", "/certified-calls/"],
-    *["india/chain/", "legal/chain/", "office/chain/", layout.IDENTITY_PATH],
+    *["india/chain/", "legal/chain/", "office/chain/", paths.IDENTITY_PATH],
 ]
 
 
@@ -188,7 +188,7 @@ def _singles(scene: BucketHouse, app: Celery) -> None:
 
 def _one_chain_entry_each(scene: BucketHouse) -> None:
     def covered() -> list[str]:
-        return sorted(map(layout.kind_of, set(scene.covered())))
+        return sorted(map(paths.kind_of, set(scene.covered())))
 
     kinds = ["identity", "manifest", "metadata", "metadata", "receipt"]
     eventually(lambda: covered() == kinds, what=f"the chains are not {kinds}")

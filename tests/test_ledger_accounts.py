@@ -10,8 +10,8 @@ from itertools import chain, pairwise
 import pytest
 from sqlalchemy import select
 
+from ledger.core.schema import accounts
 from ledger.ledger import Ledger
-from ledger.schema import accounts
 
 from .ledgers import at_once, in_processes, pass_time
 

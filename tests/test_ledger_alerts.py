@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, select
 
-from ledger import states
 from ledger.alerts import Alert
+from ledger.core import states
+from ledger.core.job import Job
+from ledger.core.opening import Request
+from ledger.core.schema import alerts, obligations
 from ledger.days import Day
 from ledger.errors import NotPossible
-from ledger.job import Job
 from ledger.ledger import Ledger
-from ledger.requests import Request
-from ledger.schema import alerts, obligations
 
 from .ledger_calls import everything, owed, undecided
 from .ledgers import (
@@ -50,7 +50,9 @@ def failed(ledger: Ledger, request_id: str = "r1", error: str = "Damaged", **giv
 
 def _fails(ledger: Ledger, lease: Any, error: str, **more: Any) -> Job:
     failure = {"type": error, "message": "not done: no"}
-    return ledger.work.finish(lease, states.FAILED, reason="not done: no", error=failure, **more)
+    return ledger.execution.finish(
+        lease, states.FAILED, reason="not done: no", error=failure, **more
+    )
 
 
 def test_a_cause_is_told_once_until_it_is_over(ledger: Ledger) -> None:
@@ -107,8 +109,8 @@ def test_a_failure_is_told_unless_it_only_answers_its_caller(
 def test_an_end_that_is_not_stored_tells_nobody(ledger: Ledger) -> None:
     """The alert is in the transaction of the end: with a lease that was lost there is neither."""
     job, lease = running(ledger)
-    ledger.decisions.cancel(job.job_id, by="operator")
-    assert ledger.work.finish(lease, states.CANCELLED).state == states.CANCELLED
+    ledger.operator_actions.cancel(job.job_id, by="operator")
+    assert ledger.execution.finish(lease, states.CANCELLED).state == states.CANCELLED
     assert told(ledger) == []
     other, lost = running(ledger, "r2")
     lost.lose()
@@ -121,9 +123,9 @@ def test_a_retry_that_succeeds_ends_the_alert_of_the_job(ledger: Ledger) -> None
     """Retries are the same cause: one that fails counts, one that is done is its end."""
     job = failed(ledger)
     for number, state in enumerate((states.FAILED, states.DONE)):
-        again, _ = ledger.decisions.again(job.job_id, by="ana", note="once more")
+        again, _ = ledger.operator_actions.again(job.job_id, by="ana", note="once more")
         _, lease = taken_up(ledger, again.job_id)
-        ledger.work.finish(lease, state)
+        ledger.execution.finish(lease, state)
         assert len(told(ledger)) == number + 1
     cause = f"job:{job.job_id}"
     assert told(ledger) == [("open", cause), ("resolved", cause)]
@@ -160,7 +162,7 @@ def test_other_damage_is_other_news(ledger: Ledger) -> None:
         if problems:
             _fails(ledger, lease, "Damaged", result={"problems": list(problems)})
         else:
-            ledger.work.finish(lease, states.DONE)
+            ledger.execution.finish(lease, states.DONE)
 
     for number in range(2):
         verified(number, "a: altered")
@@ -229,7 +231,7 @@ def test_an_incomplete_day_is_told_once_over_its_nights(ledger: Ledger) -> None:
             _fails(ledger, lease, "Incomplete")
         else:
             result = {"manifest": "m", "listed": 1, "archived": 1, "missing": 0}
-            ledger.work.finish(lease, states.DONE, result=result)
+            ledger.execution.finish(lease, states.DONE, result=result)
     cause = "day:india:2026-11-10"
     assert told(ledger) == [("open", cause), ("resolved", cause)]
     assert owed(ledger, "alert")[1]["repeated"] == 2
@@ -248,18 +250,18 @@ def test_a_cause_is_told_in_order(ledger: Ledger) -> None:
     """That something is over is not due before it was told that it is there."""
     job = opened(ledger)
     for cause, state in (("a", "open"), ("a", "resolved"), ("b", "open")):
-        ledger.obligations.owe(job.job_id, "india", "webhook", {"cause": cause, "state": state})
-    assert ledger.obligations.due(limit=9) == []
+        ledger.outbox.owe(job.job_id, "india", "webhook", {"cause": cause, "state": state})
+    assert ledger.outbox.due(limit=9) == []
 
     def due() -> list[tuple[str, str]]:
         pass_time(ledger, 3600, obligations.c.due_at)
-        found = ledger.obligations.due(limit=9, webhooks=True)
+        found = ledger.outbox.due(limit=9, webhooks=True)
         ids.extend(one.id for one in found)
         return [(one.payload["cause"], one.payload["state"]) for one in found]
 
     ids: list[int] = []
     assert due() == due() == [("a", "open"), ("b", "open")]
-    ledger.obligations.discharged(ids)
+    ledger.outbox.discharged(ids)
     assert due() == [("a", "resolved")]
 
 
@@ -349,7 +351,7 @@ def test_what_still_waits_is_not_hidden(ledger: Ledger) -> None:
     with pytest.raises(NotPossible, match="run: python -m worker quarantine --lift --by WHO"):
         _close(ledger, "quarantine")
     assert everything(ledger) == before
-    ledger.decisions.resolve(job.job_id, placed=False, by="ana", note="seen")
+    ledger.operator_actions.resolve(job.job_id, placed=False, by="ana", note="seen")
     ledger.identity.lift(by="ana", note="compared")
     assert ledger.alerts.all_open() == []
 

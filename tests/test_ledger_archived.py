@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from ledger import states
+from ledger.core import states
+from ledger.core.job import Job
+from ledger.core.opening import Request
+from ledger.core.schema import days
 from ledger.days import Day
-from ledger.job import Job
 from ledger.ledger import Ledger
-from ledger.requests import Request
-from ledger.schema import days
 
 from .ledger_calls import owed
 from .ledgers import QUEUE, running
@@ -61,36 +61,36 @@ def reopened(ledger: Ledger, day: date = DAY) -> Job:
 
 def completed(ledger: Ledger, job: Job) -> None:
     """The job ends well."""
-    lease = ledger.work.claim(job.job_id)
+    lease = ledger.execution.claim(job.job_id)
     assert lease is not None
     result = {"manifest": "m2", "listed": 1, "archived": 1, "missing": 0}
-    ledger.work.finish(lease[1], states.DONE, result=result)
+    ledger.execution.finish(lease[1], states.DONE, result=result)
 
 
 def test_a_chain_only_grows(ledger: Ledger) -> None:
     """An older entry than is known, which a slower worker notes, changes nothing."""
-    assert not ledger.archived.anything()
-    ledger.archived.note_head("india", 2, "b" * 64)
-    ledger.archived.note_head("india", 1, "a" * 64)
-    ledger.archived.note_head("legal", 1, "c" * 64)
-    found = {one.account: (one.n, one.sha256) for one in ledger.archived.heads().values()}
+    assert not ledger.archive_record.anything()
+    ledger.archive_record.note_head("india", 2, "b" * 64)
+    ledger.archive_record.note_head("india", 1, "a" * 64)
+    ledger.archive_record.note_head("legal", 1, "c" * 64)
+    found = {one.account: (one.n, one.sha256) for one in ledger.archive_record.heads().values()}
     assert found == {"india": (2, "b" * 64), "legal": (1, "c" * 64)}
-    assert ledger.archived.anything()
-    ledger.archived.replaced({"india": (1, "a" * 64)}, by="ana", note="an older copy")
-    assert {one.account: one.n for one in ledger.archived.heads().values()} == {"india": 1}
+    assert ledger.archive_record.anything()
+    ledger.archive_record.replaced({"india": (1, "a" * 64)}, by="ana", note="an older copy")
+    assert {one.account: one.n for one in ledger.archive_record.heads().values()} == {"india": 1}
     last = ledger.jobs.history(ledger.identity.identity())[-1]
     assert (last["by"], last["why"]) == ("ana", "an older copy")
 
 
 def test_what_is_owed_is_not_archived_yet(ledger: Ledger) -> None:
     """A receipt that waits for the disk says nothing of an archive; a written one does."""
-    ledger.obligations.owe("a job", "legal", "receipt", {"number": 1})
-    assert not ledger.archived.anything()
-    (one,) = ledger.obligations.due(limit=9)
-    ledger.obligations.discharged([one.id])
-    assert ledger.archived.anything()
-    assert ledger.archived.owe_again({"a job": [1, 2], "another": [1]}) == 1
-    assert [again.id for again in ledger.obligations.due(limit=9)] == [one.id]
+    ledger.outbox.owe("a job", "legal", "receipt", {"number": 1})
+    assert not ledger.archive_record.anything()
+    (one,) = ledger.outbox.due(limit=9)
+    ledger.outbox.discharged([one.id])
+    assert ledger.archive_record.anything()
+    assert ledger.archive_record.owe_again({"a job": [1, 2], "another": [1]}) == 1
+    assert [again.id for again in ledger.outbox.due(limit=9)] == [one.id]
 
 
 def test_a_day_is_damaged_and_complete_again(ledger: Ledger) -> None:
@@ -99,68 +99,68 @@ def test_a_day_is_damaged_and_complete_again(ledger: Ledger) -> None:
         a_day(ledger, day)
     gone = {DAY: {"a.zip"}, NEXT: {"b.zip"}, NEXT + timedelta(days=2): {"c.zip"}}
     for _ in range(2):
-        broken, mended = ledger.archived.note_gone("india", gone)
+        broken, mended = ledger.archive_record.note_gone("india", gone)
     assert (broken, mended) == ([], [])
     assert [state(ledger, day) for day in gone] == [states.DAY_DAMAGED] * 3
     span, single = f"day:india:{DAY}..{NEXT}", f"day:india:{NEXT + timedelta(days=2)}"
     assert told(ledger) == [(span, "open"), (single, "open")]
-    assert ledger.archived.note_gone("india", {DAY: {"a.zip"}}) == (
+    assert ledger.archive_record.note_gone("india", {DAY: {"a.zip"}}) == (
         [],
         [NEXT, NEXT + timedelta(days=2)],
     )
     assert told(ledger)[2:] == [(single, "resolved")]
-    assert ledger.archived.note_gone("india", {}, day=DAY) == ([], [DAY])
+    assert ledger.archive_record.note_gone("india", {}, day=DAY) == ([], [DAY])
     assert told(ledger)[3:] == [(span, "resolved")]
-    assert ledger.archived.damaged() == []
+    assert ledger.archive_record.damaged() == []
 
 
 def test_a_damaged_day_that_was_exported_again_does_without_what_was_lost(ledger: Ledger) -> None:
     """Another loss is damage again; and what comes back and is lost once more is, too."""
     a_day(ledger)
-    ledger.archived.note_gone("india", {DAY: {"a.zip"}})
+    ledger.archive_record.note_gone("india", {DAY: {"a.zip"}})
     completed(ledger, reopened(ledger))
     assert state(ledger) == states.DAY_COMPLETE
     assert told(ledger)[-1] == (f"day:india:{DAY}", "resolved")
-    assert ledger.archived.note_gone("india", {DAY: {"a.zip"}}) == ([], [])
-    assert ledger.archived.given_up("india") == {DAY: {"a.zip"}}
-    assert ledger.archived.note_gone("india", {DAY: {"a.zip", "b.zip"}}) == ([DAY], [])
-    assert ledger.archived.note_gone("india", {DAY: {"a.zip"}}) == ([], [DAY])
-    ledger.archived.note_gone("india", {})
-    assert ledger.archived.note_gone("india", {DAY: {"a.zip"}}) == ([DAY], [])
+    assert ledger.archive_record.note_gone("india", {DAY: {"a.zip"}}) == ([], [])
+    assert ledger.archive_record.given_up("india") == {DAY: {"a.zip"}}
+    assert ledger.archive_record.note_gone("india", {DAY: {"a.zip", "b.zip"}}) == ([DAY], [])
+    assert ledger.archive_record.note_gone("india", {DAY: {"a.zip"}}) == ([], [DAY])
+    ledger.archive_record.note_gone("india", {})
+    assert ledger.archive_record.note_gone("india", {DAY: {"a.zip"}}) == ([DAY], [])
 
 
 def test_an_export_of_a_damaged_day_that_fails_leaves_no_complete_day(ledger: Ledger) -> None:
     """What completed the day is gone: the failed try does not bring it back."""
     a_day(ledger)
-    ledger.archived.note_gone("india", {DAY: {"a.zip"}})
+    ledger.archive_record.note_gone("india", {DAY: {"a.zip"}})
     job = reopened(ledger)
-    ledger.decisions.cancel(job.job_id, by="test")
+    ledger.operator_actions.cancel(job.job_id, by="test")
     assert state(ledger) == states.DAY_INCOMPLETE
 
 
 def test_a_day_that_is_not_complete_stays_so(ledger: Ledger) -> None:
     """It is no news that it lacks something; exported again, it does without what was lost."""
     a_day(ledger, state=states.DAY_INCOMPLETE)
-    assert ledger.archived.note_gone("india", {DAY: {"a.zip"}}) == ([], [])
+    assert ledger.archive_record.note_gone("india", {DAY: {"a.zip"}}) == ([], [])
     assert (state(ledger), told(ledger)) == (states.DAY_INCOMPLETE, [])
     completed(ledger, reopened(ledger))
-    assert ledger.archived.note_gone("india", {DAY: {"a.zip"}}) == ([], [])
+    assert ledger.archive_record.note_gone("india", {DAY: {"a.zip"}}) == ([], [])
     assert state(ledger) == states.DAY_COMPLETE
 
 
 def test_one_process_in_a_day_compares(ledger: Ledger) -> None:
     """Whoever asks first."""
-    assert [ledger.archived.take_turn(1000) for _ in range(3)] == [True, False, False]
-    assert ledger.archived.take_turn(0)
+    assert [ledger.archive_record.take_turn(1000) for _ in range(3)] == [True, False, False]
+    assert ledger.archive_record.take_turn(0)
 
 
 def test_a_retry_that_is_done_stands_in_for_what_was_lost(ledger: Ledger) -> None:
     """Not while it runs."""
     first, lease = running(ledger, "r1", kind="recording.download")
-    ledger.work.finish(lease, states.DONE, result={"path": "a.mp3"})
-    again, _ = ledger.decisions.again(first.job_id, by="ana", note="lost", is_lost=True)
-    assert ledger.archived.superseded({first.job_id}) == set()
-    held = ledger.work.claim(again.job_id)
+    ledger.execution.finish(lease, states.DONE, result={"path": "a.mp3"})
+    again, _ = ledger.operator_actions.again(first.job_id, by="ana", note="lost", is_lost=True)
+    assert ledger.archive_record.superseded({first.job_id}) == set()
+    held = ledger.execution.claim(again.job_id)
     assert held is not None
-    ledger.work.finish(held[1], states.DONE, result={"path": "a.mp3"})
-    assert ledger.archived.superseded({first.job_id, again.job_id}) == {first.job_id}
+    ledger.execution.finish(held[1], states.DONE, result={"path": "a.mp3"})
+    assert ledger.archive_record.superseded({first.job_id, again.job_id}) == {first.job_id}

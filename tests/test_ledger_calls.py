@@ -7,11 +7,11 @@ from functools import partial
 
 import pytest
 
-from ledger import states
-from ledger.cap import Cap
+from ledger.core import states
+from ledger.core.schema import jobs
+from ledger.daily_quota import Cap
 from ledger.errors import CapReached, Expired, LeaseLost, LedgerError, NotPossible, RequestConflict
 from ledger.ledger import Ledger
-from ledger.schema import jobs
 
 from .ledger_calls import (
     CAP,
@@ -42,7 +42,7 @@ def test_a_call_is_opened_and_held_in_one_step(ledger: Ledger) -> None:
     assert steps(ledger, job.job_id) == [(None, "pending"), ("pending", "running")]
     assert ledger.waiters.job_of("t1") == job.job_id
     assert counted(ledger) == [1]
-    assert ledger.hints.due(QUEUE, room=9, queue_is_empty=True) == []
+    assert ledger.wakeups.due(QUEUE, room=9, queue_is_empty=True) == []
     assert job.not_after is not None
     assert 890 < job.not_after - job.created_at < 910
 
@@ -64,7 +64,7 @@ def test_other_parameters_are_a_conflict_and_change_nothing(ledger: Ledger) -> N
     begun(ledger)
     before = everything(ledger)
     with pytest.raises(RequestConflict, match="other parameters"):
-        ledger.work.begin(call(task_id="t2", parameters={"phone": "+34660111223"}), by="test")
+        ledger.execution.begin(call(task_id="t2", parameters={"phone": "+34660111223"}), by="test")
     assert everything(ledger) == before
 
 
@@ -110,14 +110,14 @@ def test_sending_is_noted_once_and_leads_nowhere_back(ledger: Ledger) -> None:
     assert known["outcome"] == "unknown"
     assert known["sent_at"] is not None
     before = everything(ledger)
-    assert ledger.work.claim(job.job_id) is None
-    assert ledger.hints.due(QUEUE, room=9, queue_is_empty=True) == []
+    assert ledger.execution.claim(job.job_id) is None
+    assert ledger.wakeups.due(QUEUE, room=9, queue_is_empty=True) == []
     with pytest.raises(NotPossible, match="is sending and can not be cancelled"):
-        ledger.decisions.cancel(job.job_id, by="operator")
+        ledger.operator_actions.cancel(job.job_id, by="operator")
     with pytest.raises(LeaseLost):
-        ledger.work.postpone(lease, "once more", seconds=0)
+        ledger.execution.postpone(lease, "once more", seconds=0)
     with pytest.raises(LeaseLost):
-        ledger.work.finish(lease, states.FAILED)
+        ledger.execution.finish(lease, states.FAILED)
     assert everything(ledger) == before
 
 
@@ -127,13 +127,13 @@ def test_a_sender_that_lives_keeps_its_call(ledger: Ledger) -> None:
     its_worker_dies(ledger)
     lease.progress(60)
     ledger.leases.renew()
-    assert ledger.recovery.take_from_the_dead() == []
+    assert ledger.lease_expiry.take_from_the_dead() == []
     assert ledger.calls.answered(lease, SAID_OK, own_task=None).state == states.DONE
     assert steps(ledger, job.job_id)[2:] == [("running", "sending"), ("sending", "done")]
 
 
 def _cancelled(ledger: Ledger, job_id: str) -> None:
-    ledger.decisions.cancel(job_id, by="operator")
+    ledger.operator_actions.cancel(job_id, by="operator")
 
 
 REFUSED: dict[str, tuple[Callable[[Ledger, str], object], type[LedgerError], str]] = {
@@ -169,7 +169,7 @@ def test_a_cap_that_was_lowered_holds_a_call_back(ledger: Ledger) -> None:
     with pytest.raises(CapReached, match=r"held back: account 'legal' has reached its 1 "):
         ledger.calls.send(lease, Cap(1, CAP.timezone))
     assert everything(ledger) == before
-    ledger.work.postpone(lease, "held back", seconds=60)
+    ledger.execution.postpone(lease, "held back", seconds=60)
     assert state(ledger, job) == states.WAITING
 
 
@@ -228,7 +228,7 @@ def test_a_cancel_that_meets_the_sending(open_ledger: OpenLedger) -> None:
 
     def cancels(job_id: str) -> str:
         try:
-            return operator.decisions.cancel(job_id, by="operator").state
+            return operator.operator_actions.cancel(job_id, by="operator").state
         except NotPossible:
             return "refused"
 

@@ -8,11 +8,11 @@ from functools import partial
 import pytest
 from sqlalchemy import update
 
-from ledger import states
-from ledger.cap import Cap
+from ledger.core import states
+from ledger.core.schema import call_days
+from ledger.daily_quota import Cap
 from ledger.errors import CapReached
 from ledger.ledger import Ledger
-from ledger.schema import call_days
 
 from .ledger_calls import (
     CAP,
@@ -49,16 +49,18 @@ def test_the_cap_opens_nothing(ledger: Ledger) -> None:
         match=r"^not done: account 'legal' has reached its 3 certified calls for .*"
         r"the same id may be sent again tomorrow$",
     ):
-        ledger.work.begin(call("r4", task_id="t4"), by="test", notify={"task": "x", "queue": "y"})
+        ledger.execution.begin(
+            call("r4", task_id="t4"), by="test", notify={"task": "x", "queue": "y"}
+        )
     assert everything(ledger) == before
     assert begins(ledger, call("r1")) == (call("r1").job_id, False)
 
 
 def test_the_front_doors_opening_keeps_to_the_cap_too(ledger: Ledger) -> None:
     """A call that is opened and left for a hint is counted as one that is begun."""
-    ledger.requests.open(call(cap=Cap(1, "UTC")), by="test")
+    ledger.opening.open(call(cap=Cap(1, "UTC")), by="test")
     with pytest.raises(CapReached):
-        ledger.requests.open(call("r2", cap=Cap(1, "UTC")), by="test")
+        ledger.opening.open(call("r2", cap=Cap(1, "UTC")), by="test")
     assert counted(ledger) == [1]
 
 
@@ -90,7 +92,7 @@ def test_a_reservation_whose_answer_was_lost(ledger: Ledger) -> None:
         _, lease = begun(ledger)
     assert counted(ledger) == [1]
     with answer_lost(ledger):
-        ledger.work.finish(lease, states.FAILED)
+        ledger.execution.finish(lease, states.FAILED)
     assert counted(ledger) == [0]
 
 
@@ -98,26 +100,26 @@ def test_a_reservation_whose_answer_was_lost(ledger: Ledger) -> None:
 def test_what_ends_unsent_gives_its_place_back(ledger: Ledger, end: str) -> None:
     """Expired, cancelled while it ran, failed before sending: another call may take its place."""
     _, lease = begun(ledger, cap=Cap(1, "UTC"))
-    ledger.work.finish(lease, end, reason="not done: not_after has passed")
+    ledger.execution.finish(lease, end, reason="not done: not_after has passed")
     assert counted(ledger) == [0]
     begun(ledger, "r2", cap=Cap(1, "UTC"))
 
 
 def test_a_cancelled_call_gives_its_place_back(ledger: Ledger) -> None:
     """Pending or waiting, at once; twice is harmless."""
-    pending, _ = ledger.requests.open(call(), by="test")
+    pending, _ = ledger.opening.open(call(), by="test")
     waiting, lease = begun(ledger, "r2")
-    ledger.work.postpone(lease, "the platform can not be reached", seconds=60)
+    ledger.execution.postpone(lease, "the platform can not be reached", seconds=60)
     assert counted(ledger) == [2]
     for job in (pending, waiting, pending, waiting):
-        ledger.decisions.cancel(job.job_id, by="operator")
+        ledger.operator_actions.cancel(job.job_id, by="operator")
     assert counted(ledger) == [0]
 
 
 def test_a_call_that_waits_keeps_its_place(ledger: Ledger) -> None:
     """Put off or taken from a dead worker it is still one call."""
     job, lease = begun(ledger)
-    ledger.work.postpone(lease, "the platform can not be reached", seconds=0)
+    ledger.execution.postpone(lease, "the platform can not be reached", seconds=0)
     taken_up(ledger, job.job_id)
     another_holds_it(ledger, job.job_id)
     assert counted(ledger) == [1]
@@ -136,8 +138,8 @@ def test_a_decision_gives_nothing_back(ledger: Ledger) -> None:
     """A call said not to have been placed was sent all the same."""
     job, _ = sending(ledger)
     its_worker_dies(ledger)
-    ledger.recovery.take_from_the_dead()
-    ledger.decisions.resolve(job.job_id, placed=False, by="ana", note="not in the panel")
+    ledger.lease_expiry.take_from_the_dead()
+    ledger.operator_actions.resolve(job.job_id, placed=False, by="ana", note="not in the panel")
     assert counted(ledger) == [1]
 
 
@@ -158,7 +160,7 @@ def test_after_midnight_there_is_room_again(ledger: Ledger) -> None:
     begun(ledger, "r4")
     assert [sends(ledger, lease) for lease in leases] == ["sent", "sent", "CapReached"]
     assert counted(ledger) == [1, 3]
-    ledger.work.finish(leases[2], states.FAILED)
+    ledger.execution.finish(leases[2], states.FAILED)
     assert counted(ledger) == [0, 3]
 
 
@@ -194,7 +196,7 @@ def test_a_counter_never_falls_below_zero(ledger: Ledger) -> None:
     """Whatever somebody did to it, giving back does not make room for more than the cap."""
     _, lease = begun(ledger)
     ledger.database.write(lambda connection: connection.execute(update(call_days).values(calls=0)))
-    ledger.work.finish(lease, states.FAILED)
+    ledger.execution.finish(lease, states.FAILED)
     assert counted(ledger) == [0]
 
 
@@ -209,7 +211,7 @@ def test_many_who_send_after_midnight(open_ledger: OpenLedger) -> None:
     told = at_once(
         *[partial(sends, here, lease) for lease in old[:2]],
         *[partial(sends, there, lease) for lease in old[2:4]],
-        *[partial(here.work.finish, lease, states.FAILED) for lease in old[4:]],
+        *[partial(here.execution.finish, lease, states.FAILED) for lease in old[4:]],
         *[partial(begins, there, call(f"new{n}", cap=wide)) for n in range(2)],
     )
     sent = told[:4].count("sent")

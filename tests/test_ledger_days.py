@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from typing import Any
 
-from ledger import states
+from ledger.core import states
+from ledger.core.job import Job
+from ledger.core.opening import Request
+from ledger.core.schema import jobs
 from ledger.days import Day
-from ledger.job import Job
 from ledger.ledger import Ledger
-from ledger.requests import Request
-from ledger.schema import jobs
 
 from .ledgers import QUEUE, answer_lost, at_once, in_processes, pass_time, taken_up
 
@@ -89,7 +89,7 @@ def _end(
     assert row.job_id is not None
     _, lease = taken_up(ledger, row.job_id)
     result = {"manifest": f"m{row.generation}", "listed": 3, "archived": 3, "missing": missing}
-    ledger.work.finish(lease, state, result=None if missing is None else result)
+    ledger.execution.finish(lease, state, result=None if missing is None else result)
 
 
 def test_a_day_is_planned_and_opened(ledger: Ledger) -> None:
@@ -139,7 +139,7 @@ def test_a_plan_whose_answer_was_lost_opens_each_day_once(ledger: Ledger) -> Non
     assert _row(ledger).generation == 1
     assert ledger.jobs.counts() == {"pending": 1}
     pass_time(ledger, 31, jobs.c.hinted_at)
-    assert len(ledger.hints.due(QUEUE, room=9, queue_is_empty=True)) == 1
+    assert len(ledger.wakeups.due(QUEUE, room=9, queue_is_empty=True)) == 1
 
 
 def test_a_day_is_tried_once_a_night(ledger: Ledger) -> None:
@@ -283,7 +283,7 @@ def test_many_who_ask_at_once_get_one_generation(open_ledger: OpenLedger) -> Non
 def test_a_cancelled_generation_leaves_the_day_incomplete(ledger: Ledger) -> None:
     """A person's cancel ends the job; the day is shown as incomplete and not as running."""
     job, _ = _ask(ledger, _day(), _night(1))
-    ledger.decisions.cancel(job.job_id, by="operator")
+    ledger.operator_actions.cancel(job.job_id, by="operator")
     assert _row(ledger).state == states.DAY_INCOMPLETE
 
 
@@ -295,7 +295,7 @@ def test_a_generation_whose_worker_died_five_times_leaves_the_day_incomplete(
     for _ in range(5):
         taken_up(ledger, job.job_id)
         pass_time(ledger, 31, jobs.c.lease_until)
-        ledger.recovery.take_from_the_dead()
+        ledger.lease_expiry.take_from_the_dead()
     assert _row(ledger).state == states.DAY_INCOMPLETE
 
 

@@ -18,12 +18,12 @@ import pytest
 from sqlalchemy import Connection, create_engine, event, func, select, text
 from sqlalchemy.exc import IntegrityError
 
-from ledger import states
 from ledger.alerts import Alert
+from ledger.core import states
+from ledger.core.opening import insert_job
+from ledger.core.schema import audit, jobs, waiters
 from ledger.errors import LedgerAway, Unsuitable
 from ledger.ledger import Ledger
-from ledger.requests import insert_job
-from ledger.schema import audit, jobs, waiters
 
 from .ledgers import (
     NOTIFY,
@@ -55,24 +55,24 @@ def test_an_opening_whose_answer_was_lost(ledger: Ledger) -> None:
     hint that a sweeper sends when nobody else did.
     """
     with answer_lost(ledger):
-        job, number = ledger.requests.open(request(task_id="t1"), by="test", notify=NOTIFY)
+        job, number = ledger.opening.open(request(task_id="t1"), by="test", notify=NOTIFY)
     assert number is None
     assert steps(ledger, job.job_id) == [(None, "pending")]
     assert (_count(ledger, jobs), _count(ledger, waiters)) == (1, 1)
     pass_time(ledger, 31, jobs.c.hinted_at)
-    assert len(ledger.hints.due(QUEUE, room=5, queue_is_empty=True)) == 1
+    assert len(ledger.wakeups.due(QUEUE, room=5, queue_is_empty=True)) == 1
 
 
 def test_a_claim_whose_answer_was_lost(ledger: Ledger) -> None:
     """The worker recognises its own token and goes on; no worker is counted as dead."""
     job = opened(ledger)
     with answer_lost(ledger):
-        claimed = ledger.work.claim(job.job_id, 1)
+        claimed = ledger.execution.claim(job.job_id, 1)
     assert claimed is not None
     held, lease = claimed
     assert (held.state, held.attempts) == (states.RUNNING, 1)
-    assert ledger.work.claim(job.job_id) is None
-    assert ledger.work.finish(lease, states.DONE).takeovers == 0
+    assert ledger.execution.claim(job.job_id) is None
+    assert ledger.execution.finish(lease, states.DONE).takeovers == 0
 
 
 @pytest.mark.parametrize("state", [states.DONE, states.FAILED])
@@ -80,20 +80,22 @@ def test_an_end_whose_answer_was_lost(ledger: Ledger, state: str) -> None:
     """It recognises its own end: the job, its history and what it owes are there once."""
     _, lease = running(ledger, task_id="t1")
     with answer_lost(ledger):
-        job = ledger.work.finish(lease, state, result={"n": 1}, owed=[("chain", {"path": "a"})])
+        job = ledger.execution.finish(
+            lease, state, result={"n": 1}, owed=[("chain", {"path": "a"})]
+        )
     assert (job.state, job.result) == (state, {"n": 1})
     assert steps(ledger, job.job_id)[1:] == [("pending", "running"), ("running", state)]
     told = ["alert"] if state == states.FAILED else []
-    assert [one.kind for one in ledger.obligations.due(limit=9)] == ["chain", *told]
+    assert [one.kind for one in ledger.outbox.due(limit=9)] == ["chain", *told]
 
 
 def test_a_wait_whose_answer_was_lost(ledger: Ledger) -> None:
     """The job waits, once."""
     job, lease = running(ledger)
     with answer_lost(ledger):
-        ledger.work.note(lease, {"a": 1})
+        ledger.execution.note(lease, {"a": 1})
     with answer_lost(ledger):
-        ledger.work.postpone(lease, "not ready", seconds=60)
+        ledger.execution.postpone(lease, "not ready", seconds=60)
     assert steps(ledger, job.job_id)[2:] == [("running", "waiting")]
     assert ledger.jobs.job(job.job_id).work == {"a": 1}
 
@@ -103,7 +105,7 @@ def test_parts_whose_answer_was_lost(ledger: Ledger) -> None:
     parent, lease = running(ledger, "run", kind="export.run")
     parts = [request(f"p{n}", parent_id=parent.job_id) for n in range(3)]
     with answer_lost(ledger):
-        ledger.work.await_parts(lease, parts, work={}, queue=QUEUE)
+        ledger.execution.await_parts(lease, parts, work={}, queue=QUEUE)
     assert ledger.jobs.job(parent.job_id).open_parts == 3
     assert len(ledger.jobs.parts(parent.job_id)) == 3
 
@@ -112,10 +114,10 @@ def test_the_last_part_whose_answer_was_lost(ledger: Ledger) -> None:
     """It is counted once."""
     parent, lease = running(ledger, "run", kind="export.run")
     parts = [request(f"p{n}", parent_id=parent.job_id) for n in range(2)]
-    started = ledger.work.await_parts(lease, parts, work={}, queue=QUEUE)
+    started = ledger.execution.await_parts(lease, parts, work={}, queue=QUEUE)
     _, part = taken_up(ledger, started[0][0].job_id)
     with answer_lost(ledger):
-        ledger.work.finish(part, states.DONE)
+        ledger.execution.finish(part, states.DONE)
     assert ledger.jobs.job(parent.job_id).open_parts == 1
 
 
@@ -124,7 +126,7 @@ def test_a_takeover_whose_answer_was_lost(ledger: Ledger) -> None:
     job, _ = running(ledger)
     pass_time(ledger, 31, jobs.c.lease_until)
     with answer_lost(ledger):
-        ledger.recovery.take_from_the_dead()
+        ledger.lease_expiry.take_from_the_dead()
     assert ledger.jobs.job(job.job_id).takeovers == 1
 
 
@@ -132,10 +134,10 @@ def test_decisions_whose_answers_were_lost(ledger: Ledger) -> None:
     """Cancelled once; done again once."""
     job = opened(ledger)
     with answer_lost(ledger):
-        assert ledger.decisions.cancel(job.job_id, by="ana").state == states.CANCELLED
+        assert ledger.operator_actions.cancel(job.job_id, by="ana").state == states.CANCELLED
     assert steps(ledger, job.job_id) == [(None, "pending"), ("pending", "cancelled")]
     with answer_lost(ledger):
-        again, _ = ledger.decisions.again(job.job_id, by="ana", note="x")
+        again, _ = ledger.operator_actions.again(job.job_id, by="ana", note="x")
     assert again.request_id == "r1#2"
     assert _count(ledger, jobs) == 2
 
@@ -160,10 +162,10 @@ def test_an_alert_whose_answer_was_lost(ledger: Ledger) -> None:
     refused = Alert("credentials:india", "credentials", "india", "m")
     with answer_lost(ledger):
         ledger.alerts.open(refused)
-    assert len(ledger.obligations.due(limit=9)) == 1
+    assert len(ledger.outbox.due(limit=9)) == 1
     with answer_lost(ledger):
         ledger.alerts.close(refused.cause)
-    assert len(ledger.obligations.due(limit=9)) == 1
+    assert len(ledger.outbox.due(limit=9)) == 1
 
 
 @contextmanager
@@ -202,7 +204,7 @@ def test_a_lock_that_stays_is_said(open_ledger: OpenLedger, ledger_url: str) -> 
     with _locked(ledger_url):
         begun = time.monotonic()
         with pytest.raises(LedgerAway, match="the ledger does not answer"):
-            ledger.work.finish(lease, states.DONE)
+            ledger.execution.finish(lease, states.DONE)
         assert time.monotonic() - begun < 4, "it went on asking when its lease had run out"
     assert ledger.jobs.job(job.job_id) == before
     assert ledger.jobs.history(job.job_id) == history
@@ -227,7 +229,7 @@ def test_a_full_disk_changes_nothing(ledger: Ledger, caplog: pytest.LogCaptureFi
     canary = "canary-5550100" * 10_000
     set_pages(1)
     with caplog.at_level(logging.DEBUG), pytest.raises(LedgerAway, match="full") as refused:
-        ledger.requests.open(request("big", parameters={"canary": canary}), by="test")
+        ledger.opening.open(request("big", parameters={"canary": canary}), by="test")
     assert "canary" not in str(refused.value)
     assert not [record for record in caplog.records if "canary" in repr(record.__dict__)]
     assert refused.value.__cause__ is None
@@ -235,14 +237,14 @@ def test_a_full_disk_changes_nothing(ledger: Ledger, caplog: pytest.LogCaptureFi
     assert ledger.jobs.named("big") == []
     assert ledger.jobs.counts() == {"running": 1}
     set_pages(1_000_000)
-    ledger.requests.open(request("big", parameters={"canary": canary}), by="test")
-    assert ledger.work.finish(lease, states.DONE).state == states.DONE
+    ledger.opening.open(request("big", parameters={"canary": canary}), by="test")
+    assert ledger.execution.finish(lease, states.DONE).state == states.DONE
 
 
 def _opened_patiently(ledger: Ledger, name: str) -> None:
     for _ in range(10):
         with suppress(LedgerAway):
-            ledger.requests.open(request(name), by="test")
+            ledger.opening.open(request(name), by="test")
             return
     raise AssertionError("the ledger stayed away")
 
@@ -287,8 +289,8 @@ def test_postgres_restarts_in_the_middle_of_writes(
     accepted = ledger.jobs.jobs(state=states.PENDING, limit=99_999)
     assert sorted(job.request_id for job in accepted) == sorted(names)
     assert _count(ledger, audit) == len(names) + 2
-    assert ledger.recovery.take_from_the_dead() == []
-    assert ledger.work.finish(lease, states.DONE).job_id == working.job_id
+    assert ledger.lease_expiry.take_from_the_dead() == []
+    assert ledger.execution.finish(lease, states.DONE).job_id == working.job_id
 
 
 @on_postgres
@@ -330,7 +332,7 @@ def test_a_process_that_slept_in_a_transaction(ledger: Ledger) -> None:
     )
     sleeper.start()
     time.sleep(0.5)
-    assert ledger.decisions.cancel(job.job_id, by="ana").state == states.CANCELLED
+    assert ledger.operator_actions.cancel(job.job_id, by="ana").state == states.CANCELLED
     sleeper.join(30)
     assert ledger.jobs.job(job.job_id).attempts == 7
 
@@ -340,12 +342,14 @@ def _open_for_ever(url: str, name: str, opened_one: Any) -> None:
     n = 0
     while True:
         n += 1
-        job, _ = ledger.requests.open(
+        job, _ = ledger.opening.open(
             request(f"{name}-{n}", task_id=f"t{name}-{n}"), by="test", notify=NOTIFY
         )
-        claimed = ledger.work.claim(job.job_id)
+        claimed = ledger.execution.claim(job.job_id)
         assert claimed is not None
-        ledger.work.finish(claimed[1], states.DONE, result={"n": n}, owed=[("chain", {"n": n})])
+        ledger.execution.finish(
+            claimed[1], states.DONE, result={"n": n}, owed=[("chain", {"n": n})]
+        )
         opened_one.set()
 
 
@@ -368,7 +372,7 @@ def test_a_killed_process_leaves_nothing_half(ledger: Ledger, ledger_url: str) -
     states_of = {"pending": 1, "running": 2, "done": 3}
     for job in found:
         assert steps(ledger, job.job_id) == whole[: states_of[job.state]]
-    owed = ledger.obligations.due(limit=99999)
+    owed = ledger.outbox.due(limit=99999)
     done = {job.job_id for job in found if job.state == states.DONE}
     assert sorted((one.job_id, one.kind) for one in owed) == sorted(
         (job_id, kind) for job_id in done for kind in ("chain", "notify")

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, select, update
 
-from ledger import states
+from ledger.core import states
+from ledger.core.job import Job
+from ledger.core.schema import accounts, days, jobs, obligations, waiters
 from ledger.days import Day
-from ledger.job import Job
 from ledger.ledger import Ledger
-from ledger.schema import accounts, days, jobs, obligations, waiters
 
 from .ledger_calls import SAID_OK, begins, begun, call, its_worker_dies, sending, state
 from .ledgers import QUEUE, ended, opened, pass_time, request, running
@@ -38,10 +38,12 @@ def test_a_dead_sender_is_noticed_a_lease_later(ledger: Ledger) -> None:
     job, _ = sending(ledger)
     the_clock_was_ahead(ledger)
     its_worker_dies(ledger)
-    assert ledger.recovery.take_from_the_dead() == []
+    assert ledger.lease_expiry.take_from_the_dead() == []
     assert [one.what for one in ledger.future_times.mend()] == ["the lease of job"]
     its_worker_dies(ledger)
-    assert [one.state for one in ledger.recovery.take_from_the_dead()] == [states.NEEDS_DECISION]
+    assert [one.state for one in ledger.lease_expiry.take_from_the_dead()] == [
+        states.NEEDS_DECISION
+    ]
     assert state(ledger, job) == states.NEEDS_DECISION
 
 
@@ -51,7 +53,7 @@ def test_a_dead_worker_loses_its_job_a_lease_later(ledger: Ledger) -> None:
     the_clock_was_ahead(ledger, 400 * 86_400)
     ledger.future_times.mend()
     its_worker_dies(ledger)
-    assert [one.state for one in ledger.recovery.take_from_the_dead()] == [states.WAITING]
+    assert [one.state for one in ledger.lease_expiry.take_from_the_dead()] == [states.WAITING]
 
 
 def test_a_holder_that_lives_keeps_its_job(ledger: Ledger) -> None:
@@ -64,7 +66,7 @@ def test_a_holder_that_lives_keeps_its_job(ledger: Ledger) -> None:
         if renews_first:
             ledger.leases.renew()
         ledger.future_times.mend()
-        assert ledger.recovery.take_from_the_dead() == []
+        assert ledger.lease_expiry.take_from_the_dead() == []
         lease.progress()
         ledger.leases.renew()
     assert state(ledger, job) == states.SENDING
@@ -78,15 +80,15 @@ def test_what_is_as_it_can_be_stays(open_ledger: Callable[..., Ledger]) -> None:
     sending(ledger, "sent")
     opened(ledger, "due")
     _, lease = running(ledger, "rests")
-    ledger.work.postpone(lease, "the provider asked to wait", seconds=86_400)
+    ledger.execution.postpone(lease, "the provider asked to wait", seconds=86_400)
     ledger.accounts.postpone("india", 86_400, "the provider asked to wait")
     assert ledger.accounts.shelf("india").claim(0, 15) is not None
     ended(ledger, "over", states.FAILED, task_id="t1")
     for _ in range(9):
-        ledger.obligations.due(limit=9)
+        ledger.outbox.due(limit=9)
         ledger.waiters.due(queue=QUEUE, limit=9)
         pass_time(ledger, 600, obligations.c.due_at, waiters.c.due_at)
-    ledger.obligations.due(limit=9)
+    ledger.outbox.due(limit=9)
     ledger.waiters.due(queue=QUEUE, limit=9)
     assert ledger.future_times.found() == []
     assert ledger.future_times.mend() == []
@@ -98,13 +100,13 @@ def _pending(ledger: Ledger) -> Job:
 
 def _waiting(ledger: Ledger) -> Job:
     job, lease = running(ledger)
-    ledger.work.postpone(lease, "not ready", seconds=15)
+    ledger.execution.postpone(lease, "not ready", seconds=15)
     return job
 
 
 def _rested(ledger: Ledger) -> Job:
     job, lease = running(ledger)
-    ledger.work.postpone(lease, "not ready", seconds=900)
+    ledger.execution.postpone(lease, "not ready", seconds=900)
     return job
 
 
@@ -116,12 +118,12 @@ def test_a_job_that_waits_is_due_now(
     """It is announced and taken up at once, whether or not a hint of it is on its way."""
     job = make(ledger)
     the_clock_was_ahead(ledger, ahead)
-    assert ledger.work.claim(job.job_id) is None
+    assert ledger.execution.claim(job.job_id) is None
     assert job.job_id in [one.name for one in ledger.future_times.mend()]
-    assert [hint.job_id for hint in ledger.hints.due(QUEUE, room=9, queue_is_empty=False)] == [
+    assert [hint.job_id for hint in ledger.wakeups.due(QUEUE, room=9, queue_is_empty=False)] == [
         job.job_id
     ]
-    assert ledger.work.claim(job.job_id) is not None
+    assert ledger.execution.claim(job.job_id) is not None
     assert ledger.future_times.found() == []
 
 
@@ -129,9 +131,9 @@ def test_a_lost_hint_is_sent_again(ledger: Ledger) -> None:
     """A job that is due and was announced in the future."""
     job = opened(ledger)
     pass_time(ledger, -HOUR, jobs.c.hinted_at)
-    assert ledger.hints.due(QUEUE, room=9, queue_is_empty=True) == []
+    assert ledger.wakeups.due(QUEUE, room=9, queue_is_empty=True) == []
     ledger.future_times.mend()
-    assert [hint.job_id for hint in ledger.hints.due(QUEUE, room=9, queue_is_empty=True)] == [
+    assert [hint.job_id for hint in ledger.wakeups.due(QUEUE, room=9, queue_is_empty=True)] == [
         job.job_id
     ]
 
@@ -156,16 +158,16 @@ def test_a_job_that_waits_for_the_first_time_is_due_now(ledger: Ledger) -> None:
     seconds, not after the hour that the clock was ahead.
     """
     beside = request("c", kind="recording.collect", waits_seconds=15, reason="looks soon")
-    ledger.requests.open(request(beside=beside), by="test")
+    ledger.opening.open(request(beside=beside), by="test")
     the_clock_was_ahead(ledger)
     ledger.future_times.mend()
-    assert ledger.work.claim(beside.job_id) is not None
+    assert ledger.execution.claim(beside.job_id) is not None
 
 
 def test_no_job_waits_beyond_its_not_after(ledger: Ledger) -> None:
     """Its caller hears of its end then at the latest."""
     job, lease = begun(ledger, lifetime_seconds=60.0)
-    ledger.work.postpone(lease, "the provider could not be reached", seconds=HOUR)
+    ledger.execution.postpone(lease, "the provider could not be reached", seconds=HOUR)
     ledger.future_times.mend()
     after = ledger.jobs.job(job.job_id)
     assert after.next_attempt_at == after.not_after
@@ -177,13 +179,13 @@ def test_who_asked_is_answered_now(ledger: Ledger) -> None:
     ended(ledger, "over", states.FAILED, task_id="t1")
     the_clock_was_ahead(ledger)
     assert ledger.waiters.due(queue=QUEUE, limit=9) == []
-    assert ledger.obligations.due(limit=9) == []
+    assert ledger.outbox.due(limit=9) == []
     assert {one.what for one in ledger.future_times.mend()} == {
         "the answer to task",
         "an obligation of job",
     }
     assert [hint.task_id for hint in ledger.waiters.due(queue=QUEUE, limit=9)] == ["t1"]
-    assert [one.kind for one in ledger.obligations.due(limit=9)] == ["alert"]
+    assert [one.kind for one in ledger.outbox.due(limit=9)] == ["alert"]
 
 
 def test_an_accounts_rest_and_renewal_end(ledger: Ledger) -> None:

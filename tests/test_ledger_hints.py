@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ledger import states
-from ledger.hints import Hint
+from ledger.core import states
+from ledger.core.schema import jobs
+from ledger.core.wakeups import Hint
 from ledger.ledger import Ledger
-from ledger.schema import jobs
 
 from .ledgers import QUEUE, at_once, ended, in_processes, opened, pass_time, running, taken_up
 
@@ -15,7 +15,7 @@ OpenLedger = Callable[..., Ledger]
 
 
 def _due(ledger: Ledger, *, room: int = 50, queue_is_empty: bool = False) -> list[Hint]:
-    return ledger.hints.due(QUEUE, room=room, queue_is_empty=queue_is_empty)
+    return ledger.wakeups.due(QUEUE, room=room, queue_is_empty=queue_is_empty)
 
 
 def _named(hints: list[Hint]) -> list[str]:
@@ -26,7 +26,7 @@ def _waiting(ledger: Ledger, *names: str) -> None:
     """Jobs that have been put off and are due again, none of them announced."""
     for name in names:
         _, lease = running(ledger, name, task_id=name)
-        ledger.work.postpone(lease, "not ready", seconds=0)
+        ledger.execution.postpone(lease, "not ready", seconds=0)
 
 
 def test_a_due_job_is_announced_once(ledger: Ledger) -> None:
@@ -48,13 +48,13 @@ def test_the_opener_publishes_the_first_hint(ledger: Ledger) -> None:
 def test_only_due_jobs_of_the_queue_are_announced(ledger: Ledger) -> None:
     """Not what waits for later or for its parts, what runs, what has ended, or another queue's."""
     _, later = running(ledger, "later")
-    ledger.work.postpone(later, "not ready", seconds=60)
+    ledger.execution.postpone(later, "not ready", seconds=60)
     _, parts = running(ledger, "parts")
-    ledger.work.postpone(parts, "until something happens", seconds=None)
+    ledger.execution.postpone(parts, "until something happens", seconds=None)
     running(ledger, "runs")
     ended(ledger, "ended")
     _, elsewhere = running(ledger, "elsewhere", queue="other")
-    ledger.work.postpone(elsewhere, "not ready", seconds=0)
+    ledger.execution.postpone(elsewhere, "not ready", seconds=0)
     assert _due(ledger, queue_is_empty=True) == []
 
 
@@ -115,7 +115,7 @@ def test_an_old_hint_is_lost_when_a_later_one_was_taken_up(ledger: Ledger) -> No
     (second,) = _due(ledger)
     assert second.number > first.number
     pass_time(ledger, 31, jobs.c.hinted_at)
-    assert ledger.work.claim(second.job_id, second.number) is not None
+    assert ledger.execution.claim(second.job_id, second.number) is not None
     assert _named(_due(ledger)) == ["a"]
 
 
@@ -126,7 +126,7 @@ def test_an_earlier_hint_taken_up_says_nothing_of_later_ones(ledger: Ledger) -> 
     _waiting(ledger, "b")
     _due(ledger)
     pass_time(ledger, 31, jobs.c.hinted_at)
-    ledger.work.claim(first.job_id, first.number)
+    ledger.execution.claim(first.job_id, first.number)
     assert _due(ledger) == []
 
 
@@ -135,12 +135,12 @@ def test_a_late_copy_of_another_queues_hint_says_nothing(ledger: Ledger) -> None
     for n in range(5):
         opened(ledger, f"busy{n}", queue="front")
     job, lease = running(ledger, "moves", queue="front")
-    ledger.work.postpone(lease, "goes on there", seconds=0, queue=QUEUE)
+    ledger.execution.postpone(lease, "goes on there", seconds=0, queue=QUEUE)
     _waiting(ledger, "a")
     announced = _due(ledger)
     assert max(hint.number for hint in announced) < 6
     pass_time(ledger, 31, jobs.c.hinted_at)
-    assert ledger.work.claim(job.job_id, 6) is not None
+    assert ledger.execution.claim(job.job_id, 6) is not None
     assert _due(ledger) == []
 
 
@@ -148,19 +148,19 @@ def test_a_hint_without_a_free_slot_is_put_back(ledger: Ledger) -> None:
     """The job is announced again a little later, and not before; a running one is left alone."""
     _waiting(ledger, "a")
     (hint,) = _due(ledger)
-    ledger.hints.put_back(hint.job_id, seconds=5)
+    ledger.wakeups.put_back(hint.job_id, seconds=5)
     assert _due(ledger, queue_is_empty=True) == []
     pass_time(ledger, 5.1, jobs.c.next_attempt_at)
     assert _named(_due(ledger)) == ["a"]
     taken_up(ledger, hint.job_id)
-    ledger.hints.put_back(hint.job_id, seconds=5)
+    ledger.wakeups.put_back(hint.job_id, seconds=5)
     assert ledger.jobs.job(hint.job_id).state == states.RUNNING
 
 
 def test_nothing_is_announced_for_ever_in_vain(ledger: Ledger) -> None:
     """A job cancelled while it ran and then put off is over, not announced again and again."""
     job, lease = running(ledger, task_id="t1")
-    ledger.decisions.cancel(job.job_id, by="operator")
-    ledger.work.postpone(lease, "not ready", seconds=0)
+    ledger.operator_actions.cancel(job.job_id, by="operator")
+    ledger.execution.postpone(lease, "not ready", seconds=0)
     assert ledger.jobs.job(job.job_id).state == states.CANCELLED
     assert _due(ledger, queue_is_empty=True) == []

@@ -14,10 +14,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, text
 
+from ledger.core.schema import metadata
 from ledger.errors import Foreign, SchemaMismatch
 from ledger.identity import newest_version, refuse_foreign
 from ledger.ledger import Ledger
-from ledger.schema import metadata
 
 from .later_release import NEXT, THIS, later_release, run_in
 from .ledgers import at_once, in_processes, opened

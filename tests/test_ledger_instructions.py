@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger import instructions as recorded
-from ledger import states
+from ledger import recording_instructions as recorded
+from ledger.core import states
+from ledger.core.opening import Request, ToRecord
+from ledger.core.schema import jobs
 from ledger.ledger import Ledger
-from ledger.requests import Request, ToRecord
-from ledger.schema import jobs
 
 from .ledgers import NOTIFY, QUEUE, at_once, pass_time
 
@@ -39,14 +39,14 @@ def _opened(
         beside=collects,
         to_record=ToRecord(more.pop("token", TOKEN), "uteom", control, {"format": "mp3"}),
     )
-    _, lease = ledger.work.begin(request, by="test", notify=NOTIFY)
+    _, lease = ledger.execution.begin(request, by="test", notify=NOTIFY)
     assert lease is not None
-    ledger.work.postpone(lease, "waits for a notification", seconds=60)
+    ledger.execution.postpone(lease, "waits for a notification", seconds=60)
     return request
 
 
 def _due(ledger: Ledger) -> list[str]:
-    hints = ledger.hints.due(QUEUE, room=10, queue_is_empty=True)
+    hints = ledger.wakeups.due(QUEUE, room=10, queue_is_empty=True)
     return sorted(hint.kind for hint in hints)
 
 
@@ -55,7 +55,7 @@ def test_opened_together(ledger: Ledger) -> None:
     tells its end to whom the start does.
     """
     request = _opened(ledger)
-    found = ledger.instructions.of_job(request.job_id)
+    found = ledger.recording_instructions.of_job(request.job_id)
     assert found is not None
     assert request.beside is not None
     assert (found.state, found.collect_job_id) == (recorded.ARMED, request.beside.job_id)
@@ -68,7 +68,7 @@ def test_opened_together(ledger: Ledger) -> None:
 def test_opened_twice(ledger: Ledger) -> None:
     """The same start asked for again joins the first, with the first's instruction."""
     request = _opened(ledger)
-    joined, lease = ledger.work.begin(request, by="test")
+    joined, lease = ledger.execution.begin(request, by="test")
     assert lease is None
     assert joined.job_id == request.job_id
 
@@ -76,7 +76,7 @@ def test_opened_twice(ledger: Ledger) -> None:
 def test_answered_once(ledger: Ledger) -> None:
     """Of many who say that it was answered, one brings news; the start is due then."""
     _opened(ledger)
-    said = at_once(*[lambda: ledger.instructions.answered(TOKEN)] * 4)
+    said = at_once(*[lambda: ledger.recording_instructions.answered(TOKEN)] * 4)
     assert sorted(said) == [False, False, False, True]
     assert _due(ledger) == ["recording.start"]
 
@@ -86,26 +86,26 @@ def test_completed_many_times(ledger: Ledger) -> None:
     address stays what it was.
     """
     request = _opened(ledger)
-    said = at_once(*[lambda: ledger.instructions.completed("office", TOKEN, URL)] * 4)
+    said = at_once(*[lambda: ledger.recording_instructions.completed("office", TOKEN, URL)] * 4)
     assert sorted(said) == ["kept", "known", "known", "known"]
     assert _due(ledger) == ["recording.collect", "recording.start"]
     # Late, and by a detour: nothing changes any more.
-    assert ledger.instructions.answered(TOKEN) is False
-    assert ledger.instructions.completed("office", TOKEN, URL + "2") == "another"
-    found = ledger.instructions.of_job(request.job_id)
+    assert ledger.recording_instructions.answered(TOKEN) is False
+    assert ledger.recording_instructions.completed("office", TOKEN, URL + "2") == "another"
+    found = ledger.recording_instructions.of_job(request.job_id)
     assert found is not None
     assert (found.state, found.record_url) == (recorded.COMPLETED, URL)
     assert found.answered_at is not None
-    assert [one.kind for one in ledger.obligations.due(limit=9)] == ["alert"]
+    assert [one.kind for one in ledger.outbox.due(limit=9)] == ["alert"]
 
 
 def test_completed_by_nobody(ledger: Ledger) -> None:
     """A token of nobody, or of another account, changes nothing."""
     _opened(ledger)
-    assert ledger.instructions.completed("office", "x" * 43, URL) == "nobody"
-    assert ledger.instructions.completed("home", TOKEN, URL) == "nobody"
-    assert ledger.instructions.known("office", TOKEN, patience_seconds=5)
-    assert not ledger.instructions.known("home", TOKEN, patience_seconds=5)
+    assert ledger.recording_instructions.completed("office", "x" * 43, URL) == "nobody"
+    assert ledger.recording_instructions.completed("home", TOKEN, URL) == "nobody"
+    assert ledger.recording_instructions.known("office", TOKEN, patience_seconds=5)
+    assert not ledger.recording_instructions.known("home", TOKEN, patience_seconds=5)
     assert _due(ledger) == []
 
 
@@ -123,48 +123,48 @@ def test_armed_for_whom_it_is_of_use(ledger: Ledger) -> None:
             ("last", "ozml_extension"),
         )
     }
-    ledger.instructions.answered("answered")
-    ledger.decisions.cancel(requests["cancelled"].job_id, by="ana", why="no more")
-    armed = ledger.instructions.armed(patience_seconds=5)
+    ledger.recording_instructions.answered("answered")
+    ledger.operator_actions.cancel(requests["cancelled"].job_id, by="ana", why="no more")
+    armed = ledger.recording_instructions.armed(patience_seconds=5)
     assert [one.instruction.token for one in armed] == ["first", "last"]
     assert all(50 < one.seconds_left <= 60 for one in armed)
 
     pass_time(ledger, 61, jobs.c.not_after)
-    assert ledger.instructions.armed(patience_seconds=5) == []
+    assert ledger.recording_instructions.armed(patience_seconds=5) == []
 
 
 def test_completed_after_everything(ledger: Ledger) -> None:
     """An end that is told after the collection's own is kept, and an alert is owed."""
     request = _opened(ledger)
     assert request.beside is not None
-    ledger.decisions.cancel(request.beside.job_id, by="ana", why="no more")
-    for one in ledger.obligations.due(limit=9):
-        ledger.obligations.discharged([one.id])
-    assert ledger.instructions.completed("office", TOKEN, URL) == "kept"
-    (alert,) = ledger.obligations.due(limit=9)
+    ledger.operator_actions.cancel(request.beside.job_id, by="ana", why="no more")
+    for one in ledger.outbox.due(limit=9):
+        ledger.outbox.discharged([one.id])
+    assert ledger.recording_instructions.completed("office", TOKEN, URL) == "kept"
+    (alert,) = ledger.outbox.due(limit=9)
     assert "retry that job" in alert.payload["message"]
 
 
 def test_how_long_a_call_is_gone(ledger: Ledger) -> None:
     """It is counted from the first time that it was not listed, and anew once it was again."""
     _opened(ledger)
-    assert ledger.instructions.call_seen(TOKEN, live=True) is None
-    gone = ledger.instructions.call_seen(TOKEN, live=False)
+    assert ledger.recording_instructions.call_seen(TOKEN, live=True) is None
+    gone = ledger.recording_instructions.call_seen(TOKEN, live=False)
     assert gone is not None
-    again = ledger.instructions.call_seen(TOKEN, live=False)
+    again = ledger.recording_instructions.call_seen(TOKEN, live=False)
     assert again is not None
     assert again >= gone
-    assert ledger.instructions.call_seen(TOKEN, live=True) is None
+    assert ledger.recording_instructions.call_seen(TOKEN, live=True) is None
 
 
 def test_the_newest_of_a_call(ledger: Ledger) -> None:
     """Who asks for a call's collection is given that of its last start."""
     _opened(ledger, "first", token="first")
     last = _opened(ledger, "last", token="last")
-    found = ledger.instructions.newest("office", "uteom")
+    found = ledger.recording_instructions.newest("office", "uteom")
     assert found is not None
     assert found.job_id == last.job_id
-    assert ledger.instructions.newest("home", "uteom") is None
+    assert ledger.recording_instructions.newest("home", "uteom") is None
 
 
 def test_a_start_that_is_due_later_arms_nothing_before(ledger: Ledger) -> None:
@@ -184,11 +184,11 @@ def test_a_start_that_is_due_later_arms_nothing_before(ledger: Ledger) -> None:
         beside=collects,
         to_record=ToRecord(TOKEN, "uteom", "ozml_third_party", {}),
     )
-    job, lease = ledger.work.begin(request, by="test")
+    job, lease = ledger.execution.begin(request, by="test")
     assert (lease, job.state, job.next_attempt_at, job.not_after) == (None, "waiting", at, at + 60)
     collection = ledger.jobs.job(collects.job_id)
     assert (collection.next_attempt_at, collection.began_at) == (at + 60, at)
-    assert ledger.instructions.armed(patience_seconds=5) == []
+    assert ledger.recording_instructions.armed(patience_seconds=5) == []
     pass_time(ledger, 1001, jobs.c.next_attempt_at, jobs.c.not_after)
-    (armed,) = ledger.instructions.armed(patience_seconds=5)
+    (armed,) = ledger.recording_instructions.armed(patience_seconds=5)
     assert armed.instruction.token == TOKEN

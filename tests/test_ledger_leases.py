@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import event
 
-from ledger import states
+from ledger.core import states
+from ledger.core.schema import jobs
 from ledger.errors import LeaseLost
 from ledger.ledger import Ledger
-from ledger.schema import jobs
 
 from .ledger_calls import sending
 from .ledgers import (
@@ -42,13 +42,13 @@ def _row(ledger: Ledger, job_id: str) -> dict[str, object]:
 def test_one_of_many_threads_takes_a_job_up(ledger: Ledger) -> None:
     """However many heed the same hint in the same moment, one holds the job."""
     job = opened(ledger)
-    claimed = at_once(*[lambda: ledger.work.claim(job.job_id, 1) for _ in range(12)])
+    claimed = at_once(*[lambda: ledger.execution.claim(job.job_id, 1) for _ in range(12)])
     assert len([one for one in claimed if one is not None]) == 1
     assert steps(ledger, job.job_id) == [(None, "pending"), ("pending", "running")]
 
 
 def _claim(ledger: Ledger, job_id: str) -> bool:
-    return ledger.work.claim(job_id) is not None
+    return ledger.execution.claim(job_id) is not None
 
 
 def test_one_of_many_processes_takes_a_job_up(ledger: Ledger, ledger_url: str) -> None:
@@ -60,8 +60,8 @@ def test_one_of_many_processes_takes_a_job_up(ledger: Ledger, ledger_url: str) -
 def test_a_job_that_is_not_due_is_not_taken_up(ledger: Ledger) -> None:
     """A hint decides nothing: a waiting job is left alone before its time, and taken up after."""
     job, lease = running(ledger)
-    ledger.work.postpone(lease, "not ready", seconds=60)
-    assert ledger.work.claim(job.job_id) is None
+    ledger.execution.postpone(lease, "not ready", seconds=60)
+    assert ledger.execution.claim(job.job_id) is None
     pass_time(ledger, 61, jobs.c.next_attempt_at)
     again, _ = taken_up(ledger, job.job_id)
     assert (again.state, again.attempts) == (states.RUNNING, 2)
@@ -70,9 +70,9 @@ def test_a_job_that_is_not_due_is_not_taken_up(ledger: Ledger) -> None:
 def test_every_change_is_audited(ledger: Ledger) -> None:
     """Taken up, put off, taken up, ended: each is a row that says when, from, to, by whom, why."""
     job, lease = running(ledger)
-    ledger.work.postpone(lease, "not ready", seconds=0)
+    ledger.execution.postpone(lease, "not ready", seconds=0)
     _, lease = taken_up(ledger, job.job_id)
-    ledger.work.finish(lease, states.FAILED, reason="not done: gone")
+    ledger.execution.finish(lease, states.FAILED, reason="not done: gone")
     history = ledger.jobs.history(job.job_id)
     assert steps(ledger, job.job_id) == [
         (None, "pending"),
@@ -92,11 +92,11 @@ def test_work_is_kept_from_attempt_to_attempt(ledger: Ledger) -> None:
     """What an attempt noted, the next one finds; an attempt moved to another queue is due there."""
     job, lease = running(ledger, work={"a": 1})
     assert job.work == {"a": 1}
-    ledger.work.note(lease, {"a": 2})
+    ledger.execution.note(lease, {"a": 2})
     assert ledger.jobs.job(job.job_id).work == {"a": 2}
-    ledger.work.postpone(lease, "further", seconds=0, work={"a": 3}, queue="elsewhere")
-    assert ledger.hints.due(QUEUE, room=5, queue_is_empty=True) == []
-    (hint,) = ledger.hints.due("elsewhere", room=5, queue_is_empty=True)
+    ledger.execution.postpone(lease, "further", seconds=0, work={"a": 3}, queue="elsewhere")
+    assert ledger.wakeups.due(QUEUE, room=5, queue_is_empty=True) == []
+    (hint,) = ledger.wakeups.due("elsewhere", room=5, queue_is_empty=True)
     assert hint.job_id == job.job_id
     again, _ = taken_up(ledger, job.job_id)
     assert again.work == {"a": 3}
@@ -106,20 +106,20 @@ def test_work_is_kept_from_attempt_to_attempt(ledger: Ledger) -> None:
 def test_an_end_is_never_left(ledger: Ledger, state: str) -> None:
     """An ended job is not taken up, taken from the dead, announced or changed by its holder."""
     job, lease = running(ledger)
-    ledger.work.finish(lease, state, result={"n": 1})
+    ledger.execution.finish(lease, state, result={"n": 1})
     before = _row(ledger, job.job_id)
     pass_time(ledger, 3600, jobs.c.hinted_at)
-    assert ledger.work.claim(job.job_id) is None
-    assert ledger.recovery.take_from_the_dead() == []
-    assert ledger.hints.due(QUEUE, room=5, queue_is_empty=True) == []
+    assert ledger.execution.claim(job.job_id) is None
+    assert ledger.lease_expiry.take_from_the_dead() == []
+    assert ledger.wakeups.due(QUEUE, room=5, queue_is_empty=True) == []
     for write in (
-        lambda: ledger.work.note(lease, {"late": 1}),
-        lambda: ledger.work.postpone(lease, "late", seconds=0),
-        lambda: ledger.work.await_parts(lease, [request("p")], work={}, queue=QUEUE),
+        lambda: ledger.execution.note(lease, {"late": 1}),
+        lambda: ledger.execution.postpone(lease, "late", seconds=0),
+        lambda: ledger.execution.await_parts(lease, [request("p")], work={}, queue=QUEUE),
     ):
         with pytest.raises(LeaseLost):
             write()
-    ledger.hints.put_back(job.job_id, seconds=1)
+    ledger.wakeups.put_back(job.job_id, seconds=1)
     assert _row(ledger, job.job_id) == before
 
 
@@ -130,20 +130,22 @@ def test_a_stale_holder_changes_nothing(open_ledger: OpenLedger) -> None:
     former, latter = open_ledger(), open_ledger()
     job, lease = running(former)
     pass_time(former, 31, jobs.c.lease_until)
-    assert [one.job_id for one in latter.recovery.take_from_the_dead()] == [job.job_id]
+    assert [one.job_id for one in latter.lease_expiry.take_from_the_dead()] == [job.job_id]
     taken_up(latter, job.job_id)
     before, history = _row(latter, job.job_id), latter.jobs.history(job.job_id)
     for write in (
-        lambda: former.work.note(lease, {"late": 1}),
-        lambda: former.work.postpone(lease, "late", seconds=0),
-        lambda: former.work.await_parts(lease, [request("part")], work={}, queue=QUEUE),
-        lambda: former.work.finish(lease, states.DONE, result={"late": 1}, owed=[("chain", {})]),
+        lambda: former.execution.note(lease, {"late": 1}),
+        lambda: former.execution.postpone(lease, "late", seconds=0),
+        lambda: former.execution.await_parts(lease, [request("part")], work={}, queue=QUEUE),
+        lambda: former.execution.finish(
+            lease, states.DONE, result={"late": 1}, owed=[("chain", {})]
+        ),
     ):
         with pytest.raises(LeaseLost, match=f"job {job.job_id} was lost"):
             write()
     assert _row(latter, job.job_id) == before
     assert latter.jobs.history(job.job_id) == history
-    assert latter.obligations.due(limit=5) == []
+    assert latter.outbox.due(limit=5) == []
     assert latter.jobs.jobs(kind="export.create", limit=5) == [latter.jobs.job(job.job_id)]
 
 
@@ -151,11 +153,11 @@ def test_a_stale_holder_is_stopped_before_the_job_is_taken_up_again(ledger: Ledg
     """Between the death of a lease and the next attempt, the former holder may write nothing."""
     job, lease = running(ledger)
     pass_time(ledger, 31, jobs.c.lease_until)
-    ledger.recovery.take_from_the_dead()
+    ledger.lease_expiry.take_from_the_dead()
     with pytest.raises(LeaseLost):
-        ledger.work.finish(lease, states.DONE)
+        ledger.execution.finish(lease, states.DONE)
     with pytest.raises(LeaseLost):
-        ledger.work.postpone(lease, "late", seconds=5)
+        ledger.execution.postpone(lease, "late", seconds=5)
     assert ledger.jobs.job(job.job_id).state == states.WAITING
 
 
@@ -164,7 +166,7 @@ def test_a_dead_worker_is_noticed_by_one(open_ledger: OpenLedger) -> None:
     ledgers = [open_ledger(), open_ledger()]
     job, _ = running(ledgers[0])
     pass_time(ledgers[0], 31, jobs.c.lease_until)
-    taken = at_once(*[one.recovery.take_from_the_dead for one in ledgers])
+    taken = at_once(*[one.lease_expiry.take_from_the_dead for one in ledgers])
     assert sum(len(one) for one in taken) == 1
     again = ledgers[0].jobs.job(job.job_id)
     assert (again.state, again.takeovers) == (states.WAITING, 1)
@@ -174,7 +176,7 @@ def test_a_dead_worker_is_noticed_by_one(open_ledger: OpenLedger) -> None:
 def test_a_live_lease_is_left_alone(ledger: Ledger) -> None:
     """Nothing is taken from a worker whose lease has not run out."""
     running(ledger)
-    assert ledger.recovery.take_from_the_dead() == []
+    assert ledger.lease_expiry.take_from_the_dead() == []
 
 
 def test_a_lease_renewed_under_the_sweepers_eyes_is_left_alone(open_ledger: OpenLedger) -> None:
@@ -193,7 +195,7 @@ def test_a_lease_renewed_under_the_sweepers_eyes_is_left_alone(open_ledger: Open
             worker.leases.renew()
 
     event.listen(sweeper.database.engine, "after_cursor_execute", renew)
-    assert sweeper.recovery.take_from_the_dead() == []
+    assert sweeper.lease_expiry.take_from_the_dead() == []
     assert looked
     assert [steps(worker, job.job_id) for job, _ in held] == before
 
@@ -206,7 +208,7 @@ def test_the_fifth_dead_worker_ends_the_job(ledger: Ledger) -> None:
     for death in range(1, 6):
         taken_up(ledger, job.job_id)
         pass_time(ledger, 31, jobs.c.lease_until)
-        (taken,) = ledger.recovery.take_from_the_dead()
+        (taken,) = ledger.lease_expiry.take_from_the_dead()
         assert taken.takeovers == death
         assert taken.state == (states.FAILED if death == 5 else states.WAITING)
     assert taken.reason is not None
@@ -223,9 +225,9 @@ def test_progress_forgives_earlier_deaths(ledger: Ledger) -> None:
     for _ in range(6):
         taken_up(ledger, job.job_id)
         pass_time(ledger, 31, jobs.c.lease_until)
-        ledger.recovery.take_from_the_dead()
+        ledger.lease_expiry.take_from_the_dead()
         _, lease = taken_up(ledger, job.job_id)
-        ledger.work.postpone(lease, "came further", seconds=0, progressed=True)
+        ledger.execution.postpone(lease, "came further", seconds=0, progressed=True)
     assert ledger.jobs.job(job.job_id).state == states.WAITING
 
 
@@ -239,11 +241,11 @@ def test_a_lease_is_judged_by_the_holders_own_clock(open_ledger: OpenLedger) -> 
     lease.check()
     while lease.trusted_seconds() > 0:
         time.sleep(0.05)
-    assert ledger.recovery.take_from_the_dead() == []
+    assert ledger.lease_expiry.take_from_the_dead() == []
     with pytest.raises(LeaseLost):
         lease.check()
     with pytest.raises(LeaseLost):
-        ledger.work.finish(lease, states.DONE)
+        ledger.execution.finish(lease, states.DONE)
     assert ledger.jobs.job(job.job_id).state == states.RUNNING
 
 
@@ -269,10 +271,10 @@ def test_work_that_goes_on_keeps_its_job(open_ledger: OpenLedger) -> None:
     while _row(ledger, job.job_id)["lease_until"] <= granted_until + ledger.leases.seconds / 2:
         lease.check()
         lease.progress()
-        assert ledger.recovery.take_from_the_dead() == []
+        assert ledger.lease_expiry.take_from_the_dead() == []
         time.sleep(0.05)
     lease.check()
-    assert ledger.work.finish(lease, states.DONE).takeovers == 0
+    assert ledger.execution.finish(lease, states.DONE).takeovers == 0
     assert ledger.jobs.job(job.job_id).state == states.DONE
 
 
@@ -281,7 +283,7 @@ def test_work_that_hangs_loses_its_job(open_ledger: OpenLedger) -> None:
     ledger = open_ledger(lease_seconds=0.6)
     job, lease = running(ledger)
     until = time.monotonic() + 10
-    while not (taken := ledger.recovery.take_from_the_dead()):
+    while not (taken := ledger.lease_expiry.take_from_the_dead()):
         assert time.monotonic() < until, "the job stayed with work that hangs"
         time.sleep(0.05)
     assert taken[0].job_id == job.job_id
@@ -295,7 +297,7 @@ def test_a_long_call_announces_itself(open_ledger: OpenLedger) -> None:
     _, lease = running(ledger)
     lease.progress(within_seconds=6)
     begun = time.monotonic()
-    while not ledger.recovery.take_from_the_dead():
+    while not ledger.lease_expiry.take_from_the_dead():
         assert time.monotonic() < begun + 60, "the job stayed with work that hangs"
         time.sleep(0.05)
     assert time.monotonic() - begun > 5.9
@@ -313,7 +315,7 @@ def test_one_statement_renews_every_lease(open_ledger: OpenLedger) -> None:
             jobs.update().where(jobs.c.request_id == "gone").values(lease_token="another")
         )
     )
-    ledger.decisions.cancel(held["cancelled"][0].job_id, by="operator")
+    ledger.operator_actions.cancel(held["cancelled"][0].job_id, by="operator")
     held["alive"][1].transfer = {"bytes": 7, "total": None}
     pass_time(ledger, 10, jobs.c.lease_until)
     before = {name: _row(ledger, job.job_id)["lease_until"] for name, (job, _) in held.items()}
@@ -331,7 +333,7 @@ def test_one_statement_renews_every_lease(open_ledger: OpenLedger) -> None:
 def test_an_ended_job_is_not_renewed(ledger: Ledger) -> None:
     """A renewal that crosses the end of its job changes nothing of it."""
     job, lease = running(ledger)
-    ledger.work.finish(lease, states.DONE)
+    ledger.execution.finish(lease, states.DONE)
     before = _row(ledger, job.job_id)
     ledger.leases.hold(lease)
     ledger.leases.renew()
@@ -346,7 +348,7 @@ def test_the_result_stands_in_the_job(ledger: Ledger) -> None:
     assert (job.next_attempt_at, job.transfer, job.ended) == (None, None, True)
     _, lease = running(ledger, "r2")
     failure = {"type": "Incomplete", "message": "not done: 3 of 120 missing"}
-    told = ledger.work.finish(
+    told = ledger.execution.finish(
         lease, states.FAILED, reason="3 of 120 missing", result={"missing": 3}, error=failure
     )
     assert ledger.jobs.job(told.job_id) == told
@@ -359,11 +361,11 @@ def test_a_job_ends_whatever_the_reason_looks_like(ledger: Ledger, text: str) ->
     keeps a job from ending.
     """
     job, lease = running(ledger, task_id="t" * 300)
-    ledger.work.postpone(lease, text, seconds=0)
+    ledger.execution.postpone(lease, text, seconds=0)
     _, lease = taken_up(ledger, job.job_id)
     told = {"type": "Rejected", "message": text}
-    ended_job = ledger.work.finish(lease, states.FAILED, reason=text, error=told)
+    ended_job = ledger.execution.finish(lease, states.FAILED, reason=text, error=told)
     assert ended_job.reason is not None
     assert len(ended_job.reason) == len(text)
     assert ended_job.error == told
-    ledger.decisions.again(job.job_id, by=text, note=text)
+    ledger.operator_actions.again(job.job_id, by=text, note=text)

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, update
 
-from ledger import states
-from ledger.cap import Cap
+from ledger.core import states
+from ledger.core.job import Job
+from ledger.core.leases import Lease
+from ledger.core.opening import Request
+from ledger.core.schema import call_days, calls, jobs
+from ledger.daily_quota import Cap
 from ledger.days import Day
-from ledger.job import Job
-from ledger.leases import Lease
 from ledger.ledger import Ledger
-from ledger.requests import Request
-from ledger.schema import call_days, calls, jobs
 
 from .ledger_calls import NO_ANSWER, NOTHING_LEFT, SAID_KO, SAID_OK, begun, everything, sending
 from .ledgers import NOTIFY, QUEUE, opened, request, running, taken_up, with_parts
@@ -72,7 +72,7 @@ def _dies(ledger: Ledger, job: Job) -> None:
     """Let this one's worker be dead."""
     late = update(jobs).where(jobs.c.job_id == job.job_id).values(lease_until=1)
     ledger.database.write(lambda connection: connection.execute(late))
-    ledger.recovery.take_from_the_dead()
+    ledger.lease_expiry.take_from_the_dead()
 
 
 def _neighbours(ledger: Ledger) -> None:
@@ -80,21 +80,21 @@ def _neighbours(ledger: Ledger) -> None:
     for answer in (SAID_OK, SAID_KO, NO_ANSWER):
         ended, lease = sending(ledger, answer.outcome, NOTIFY, cap=MANY, task_id=answer.outcome)
         ledger.calls.answered(lease, answer, own_task=None)
-    ledger.decisions.resolve(ended.job_id, placed=True, by="ana", note="seen")
+    ledger.operator_actions.resolve(ended.job_id, placed=True, by="ana", note="seen")
     for name in ("dead", "sending"):
         died, _ = sending(ledger, name, NOTIFY, cap=MANY, task_id=name)
         if name == "dead":
             _dies(ledger, died)
     begun(ledger, "begun", NOTIFY, cap=MANY, task_id="begun")
     _, lease = begun(ledger, "held back", cap=MANY)
-    ledger.work.postpone(lease, "held back", seconds=60)
+    ledger.execution.postpone(lease, "held back", seconds=60)
     running(ledger, "running", task_id="running")
     _, parts = with_parts(ledger, 3, "parts")
     taken_up(ledger, parts[0].job_id)
     opened(ledger, "pending", task_id="pending")
     days = _plan(ledger, "india", YESTERDAY, TODAY)
     _, lease = taken_up(ledger, days[0].job_id)
-    ledger.work.finish(lease, states.DONE, result=DONE)
+    ledger.execution.finish(lease, states.DONE, result=DONE)
 
 
 def _rows_of_others(ledger: Ledger) -> dict[str, list[str]]:
@@ -134,7 +134,7 @@ def _is_sent_the_next_day(ledger: Ledger) -> None:
 def _dies_and_is_decided(ledger: Ledger) -> None:
     job, lease = _call(ledger)
     _dies(ledger, job)
-    ledger.decisions.resolve(job.job_id, placed=False, by="ana", note="not seen")
+    ledger.operator_actions.resolve(job.job_id, placed=False, by="ana", note="not seen")
     ledger.calls.answered(lease, SAID_OK, own_task=None)
 
 
@@ -143,42 +143,42 @@ def _dies_five_times(ledger: Ledger) -> None:
     for _ in range(5):
         taken_up(ledger, job.job_id)
         _dies(ledger, job)
-    ledger.decisions.again(job.job_id, by="ana", note="once more")
+    ledger.operator_actions.again(job.job_id, by="ana", note="once more")
 
 
 def _is_cancelled(ledger: Ledger) -> None:
     job, _ = begun(ledger, "held", **OWN)
-    ledger.decisions.cancel(job.job_id, by="ana")
+    ledger.operator_actions.cancel(job.job_id, by="ana")
     _dies(ledger, job)
-    ledger.decisions.cancel(opened(ledger, "open", **OWN).job_id, by="ana")
+    ledger.operator_actions.cancel(opened(ledger, "open", **OWN).job_id, by="ana")
 
 
 def _is_put_off_and_done(ledger: Ledger) -> None:
     asked = request(**OWN, task_id="mine")
-    job, hint_no = ledger.requests.open(asked, by="test")
-    held = ledger.work.claim(job.job_id, hint_no)
+    job, hint_no = ledger.opening.open(asked, by="test")
+    held = ledger.execution.claim(job.job_id, hint_no)
     assert held is not None
     lease = held[1]
-    ledger.work.note(lease, {"page": 1})
+    ledger.execution.note(lease, {"page": 1})
     lease.transfer = {"bytes": 1}
     ledger.leases.renew()
-    ledger.work.postpone(lease, "not yet", seconds=0)
-    ledger.work.finish(taken_up(ledger, job.job_id)[1], states.DONE, result={})
+    ledger.execution.postpone(lease, "not yet", seconds=0)
+    ledger.execution.finish(taken_up(ledger, job.job_id)[1], states.DONE, result={})
     ledger.waiters.answered("mine")
 
 
 def _has_parts(ledger: Ledger) -> None:
     parent, lease = running(ledger, kind="export.run", **OWN)
     part = request("part", kind="export.retrieve", **OWN, parent_id=parent.job_id)
-    ((job, _),) = ledger.work.await_parts(lease, [part], work={}, queue=OWN["queue"])
-    ledger.work.finish(taken_up(ledger, job.job_id)[1], states.DONE)
+    ((job, _),) = ledger.execution.await_parts(lease, [part], work={}, queue=OWN["queue"])
+    ledger.execution.finish(taken_up(ledger, job.job_id)[1], states.DONE)
 
 
 def _has_days(ledger: Ledger) -> None:
     for end in (states.DONE, states.FAILED):
         for job in _plan(ledger, MINE, YESTERDAY, TODAY):
             _, lease = taken_up(ledger, job.job_id)
-            ledger.work.finish(lease, end, result=DONE)
+            ledger.execution.finish(lease, end, result=DONE)
     ledger.days.deleted(MINE, TODAY)
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from ledger import states
-from ledger.cap import Cap
+from ledger.core import states
+from ledger.core.outbox import NOTIFY
+from ledger.core.schema import jobs, obligations, waiters
+from ledger.daily_quota import Cap
 from ledger.errors import CapReached
 from ledger.ledger import Ledger
-from ledger.obligations import NOTIFY
-from ledger.schema import jobs, obligations, waiters
 
 from .ledgers import NOTIFY as NOTIFIED
 from .ledgers import opened, pass_time, request
@@ -23,12 +23,12 @@ _DAY = 86_400
 
 def _owe(ledger: Ledger, queue: str, job_id: str = "j") -> None:
     payload: dict[str, Any] = {"task": "t", "queue": queue, "kwargs": {}}
-    ledger.obligations.owe(job_id, "india", NOTIFY, payload)
+    ledger.outbox.owe(job_id, "india", NOTIFY, payload)
 
 
 def _claimed(ledger: Ledger, limit: int) -> list[str]:
     """What a claim gives, the queue of a notification and the kind of anything else."""
-    due = ledger.obligations.due(limit=limit)
+    due = ledger.outbox.due(limit=limit)
     return sorted(str(one.payload.get("queue", one.kind)) for one in due)
 
 
@@ -38,10 +38,10 @@ def test_kinds_and_queues_take_turns(ledger: Ledger) -> None:
     """
     for _ in range(50):
         _owe(ledger, "bad")
-        ledger.obligations.owe("j", "india", "receipt", {})
+        ledger.outbox.owe("j", "india", "receipt", {})
     _owe(ledger, "good")
-    ledger.obligations.owe("j", "legal", "receipt", {"queue": "of no meaning"})
-    ledger.obligations.owe("j", "india", "alert", {})
+    ledger.outbox.owe("j", "legal", "receipt", {"queue": "of no meaning"})
+    ledger.outbox.owe("j", "india", "alert", {})
     first = _claimed(ledger, 6)
     assert first == ["alert", "bad", "bad", "good", "of no meaning", "receipt"]
 
@@ -52,21 +52,21 @@ def test_what_was_never_tried_comes_before_what_is_tried_again(ledger: Ledger) -
     """
     for number in range(20):
         _owe(ledger, f"bad-{number}")
-    assert len(ledger.obligations.due(limit=50)) == 20
+    assert len(ledger.outbox.due(limit=50)) == 20
     pass_time(ledger, 3600, obligations.c.due_at)
     _owe(ledger, "good")
     assert _claimed(ledger, 1) == ["good"]
-    assert len(ledger.obligations.due(limit=50)) == 20
+    assert len(ledger.outbox.due(limit=50)) == 20
 
 
 def test_what_waits_for_redis_keeps_its_turn(ledger: Ledger) -> None:
     """Put off, a try does not count, and the next one comes soon however long it has lasted."""
     _owe(ledger, "q")
     for _ in range(12):
-        (one,) = ledger.obligations.due(limit=9)
+        (one,) = ledger.outbox.due(limit=9)
         assert one.attempts == 1
-        ledger.obligations.put_off([one.id], "Redis is away")
-        assert ledger.obligations.due(limit=9) == []
+        ledger.outbox.put_off([one.id], "Redis is away")
+        assert ledger.outbox.due(limit=9) == []
         pass_time(ledger, 10.1, obligations.c.due_at)
 
 
@@ -78,7 +78,7 @@ def test_a_day_of_refusals_ends_a_notification(ledger: Ledger) -> None:
     for queue in ("a", "a", "b"):
         _owe(ledger, queue, job.job_id)
     pass_time(ledger, 3 * _DAY, obligations.c.created_at)
-    ids = [one.id for one in ledger.obligations.due(limit=9)]
+    ids = [one.id for one in ledger.outbox.due(limit=9)]
     assert ledger.notifications.refused(dict.fromkeys(ids, "no")) == 0
     assert ledger.notifications.given_up() is None
 
@@ -91,7 +91,7 @@ def test_a_day_of_refusals_ends_a_notification(ledger: Ledger) -> None:
     ledger.database.write(earlier)
     assert ledger.notifications.refused(dict.fromkeys(ids, "still no")) == 3
     assert ledger.notifications.refused(dict.fromkeys(ids, "again")) == 0
-    assert ledger.obligations.waiting()[0]["kind"] == "alert"
+    assert ledger.outbox.waiting()[0]["kind"] == "alert"
     found = ledger.notifications.of_job(job.job_id)
     assert [(one.queue, one.state, one.reason) for one in found] == [
         ("a", "given up", "still no"),
@@ -116,13 +116,13 @@ def test_answers_that_were_never_tried_come_first(ledger: Ledger) -> None:
     """
     job = opened(ledger)
     for number in range(10):
-        ledger.requests.open(request(task_id=f"bad-{number}"), by="test")
-    _, lease = ledger.work.claim(job.job_id) or (None, None)
+        ledger.opening.open(request(task_id=f"bad-{number}"), by="test")
+    _, lease = ledger.execution.claim(job.job_id) or (None, None)
     assert lease is not None
-    ledger.work.finish(lease, states.DONE)
+    ledger.execution.finish(lease, states.DONE)
     assert len(ledger.waiters.due(queue="due", limit=50)) >= 10
     pass_time(ledger, 3600, waiters.c.due_at)
-    ledger.requests.open(request(task_id="good"), by="test")
+    ledger.opening.open(request(task_id="good"), by="test")
     pass_time(ledger, 60, waiters.c.due_at)
     assert [one.task_id for one in ledger.waiters.due(queue="due", limit=1)] == ["good"]
     ledger.waiters.answered("good")
@@ -139,16 +139,16 @@ def test_a_job_waits_until_it_is_due(ledger: Ledger) -> None:
     """
     at = ledger.database.time() + 1000
     timed = replace(request(lifetime_seconds=60), due_at=at)
-    job, number = ledger.requests.open(timed, by="test")
+    job, number = ledger.opening.open(timed, by="test")
     assert (job.state, number, job.next_attempt_at, job.not_after) == ("waiting", None, at, at + 60)
     assert str(job.reason).startswith("waits until 20")
-    again, number = ledger.requests.open(replace(timed, due_at=at - 900), by="test")
+    again, number = ledger.opening.open(replace(timed, due_at=at - 900), by="test")
     assert (again.next_attempt_at, number) == (at, None)
-    assert ledger.work.begin(request(lifetime_seconds=60), by="test")[1] is None
-    assert ledger.work.claim(job.job_id) is None
-    assert ledger.hints.due(timed.queue, room=9, queue_is_empty=True) == []
+    assert ledger.execution.begin(request(lifetime_seconds=60), by="test")[1] is None
+    assert ledger.execution.claim(job.job_id) is None
+    assert ledger.wakeups.due(timed.queue, room=9, queue_is_empty=True) == []
     pass_time(ledger, 1001, jobs.c.next_attempt_at)
-    assert [one.job_id for one in ledger.hints.due(timed.queue, room=9, queue_is_empty=True)] == [
+    assert [one.job_id for one in ledger.wakeups.due(timed.queue, room=9, queue_is_empty=True)] == [
         job.job_id
     ]
     states_seen = [(one["from"], one["to"]) for one in ledger.jobs.history(job.job_id)]
@@ -160,21 +160,21 @@ def test_a_job_that_expires_before_it_is_due_ends_at_once(ledger: Ledger) -> Non
     at = ledger.database.time() + 1000
     cap = Cap(1, "UTC")
     void = replace(request(cap=cap, task_id="t1"), due_at=at, not_after=at - 1)
-    job, lease = ledger.work.begin(void, by="test", notify=NOTIFIED)
+    job, lease = ledger.execution.begin(void, by="test", notify=NOTIFIED)
     assert lease is None
     assert (job.state, (job.error or {}).get("type")) == ("failed", "Expired")
     assert "before it is due" in str(job.reason)
-    assert [one.kind for one in ledger.obligations.due(limit=9)].count(NOTIFY) == 1
-    assert ledger.requests.open(replace(request("two", cap=cap), due_at=at), by="test")[0]
+    assert [one.kind for one in ledger.outbox.due(limit=9)].count(NOTIFY) == 1
+    assert ledger.opening.open(replace(request("two", cap=cap), due_at=at), by="test")[0]
 
 
 def test_a_call_counts_on_the_day_on_which_it_is_due(ledger: Ledger) -> None:
     """Today's cap and that of another day are apart, and each refuses its own."""
     at = ledger.database.time() + 7 * _DAY
     cap = Cap(1, "UTC")
-    ledger.requests.open(replace(request("then", cap=cap), due_at=at), by="test")
-    ledger.requests.open(request("now", cap=cap), by="test")
+    ledger.opening.open(replace(request("then", cap=cap), due_at=at), by="test")
+    ledger.opening.open(request("now", cap=cap), by="test")
     with pytest.raises(CapReached, match=r"for another day$"):
-        ledger.requests.open(replace(request("then-2", cap=cap), due_at=at), by="test")
+        ledger.opening.open(replace(request("then-2", cap=cap), due_at=at), by="test")
     with pytest.raises(CapReached, match=r"tomorrow$"):
-        ledger.requests.open(request("now-2", cap=cap), by="test")
+        ledger.opening.open(request("now-2", cap=cap), by="test")

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from ledger import states
+from ledger.core import states
+from ledger.core.schema import jobs, obligations
 from ledger.errors import LeaseLost
 from ledger.ledger import Ledger
-from ledger.schema import jobs, obligations
 
 from .ledgers import NOTIFY, at_once, ended, opened, pass_time, request, running
 
@@ -20,8 +20,8 @@ def test_an_end_and_what_it_owes_are_one_transaction(ledger: Ledger) -> None:
     """What an end owes is there with it, in the order given, due at once."""
     job, lease = running(ledger)
     owed = [("chain", {"path": "a"}), ("alert", {"message": "b"})]
-    ledger.work.finish(lease, states.DONE, owed=owed)
-    due = ledger.obligations.due(limit=9)
+    ledger.execution.finish(lease, states.DONE, owed=owed)
+    due = ledger.outbox.due(limit=9)
     assert [(one.kind, one.payload) for one in due] == owed
     assert {(one.job_id, one.account) for one in due} == {(job.job_id, "india")}
 
@@ -30,34 +30,34 @@ def test_an_end_that_is_refused_owes_nothing(ledger: Ledger) -> None:
     """A stale holder's end leaves no obligation behind."""
     _, lease = running(ledger)
     pass_time(ledger, 31, jobs.c.lease_until)
-    ledger.recovery.take_from_the_dead()
+    ledger.lease_expiry.take_from_the_dead()
     with pytest.raises(LeaseLost):
-        ledger.work.finish(lease, states.DONE, owed=[("chain", {"path": "a"})])
-    assert ledger.obligations.due(limit=9) == []
+        ledger.execution.finish(lease, states.DONE, owed=[("chain", {"path": "a"})])
+    assert ledger.outbox.due(limit=9) == []
 
 
 def test_a_task_id_used_again_loses_no_notify(ledger: Ledger) -> None:
     """Somebody sends two jobs under one task id: the end of each is told, once."""
     for request_id in ("one", "two", "two"):
         asked = request(request_id, task_id="t1")
-        job, _ = ledger.requests.open(asked, by="test", notify=NOTIFY)
-        claimed = ledger.work.claim(job.job_id)
+        job, _ = ledger.opening.open(asked, by="test", notify=NOTIFY)
+        claimed = ledger.execution.claim(job.job_id)
         if claimed is not None:
-            ledger.work.finish(claimed[1], states.DONE)
-    told = [one.payload["kwargs"]["request_id"] for one in ledger.obligations.due(limit=9)]
+            ledger.execution.finish(claimed[1], states.DONE)
+    told = [one.payload["kwargs"]["request_id"] for one in ledger.outbox.due(limit=9)]
     assert told == ["one", "two"]
 
 
 def test_every_notify_is_owed_at_the_end(ledger: Ledger) -> None:
     """Each caller that asked to be told is told, with the job's id, kind, state and outcome."""
-    job, _ = ledger.requests.open(request(task_id="t1"), by="test", notify=NOTIFY)
-    ledger.requests.open(request(task_id="t2"), by="test", notify={"task": "b", "queue": "c"})
-    ledger.requests.open(request(task_id="t3"), by="test")
-    claimed = ledger.work.claim(job.job_id)
+    job, _ = ledger.opening.open(request(task_id="t1"), by="test", notify=NOTIFY)
+    ledger.opening.open(request(task_id="t2"), by="test", notify={"task": "b", "queue": "c"})
+    ledger.opening.open(request(task_id="t3"), by="test")
+    claimed = ledger.execution.claim(job.job_id)
     assert claimed is not None
     failure = {"type": "Rejected", "message": "not done: no"}
-    ledger.work.finish(claimed[1], states.FAILED, reason="not done: no", error=failure)
-    due = ledger.obligations.due(limit=9)
+    ledger.execution.finish(claimed[1], states.FAILED, reason="not done: no", error=failure)
+    due = ledger.outbox.due(limit=9)
     told = [one.payload for one in due if one.kind == "notify"]
     assert sorted(one["task"] for one in told) == ["b", "crm.told"]
     assert told[0]["kwargs"] == {
@@ -74,33 +74,33 @@ def test_who_asks_after_the_end_is_told_too(ledger: Ledger) -> None:
     """A request that joins an ended job with a notify is told at once, and once only."""
     ended(ledger)
     for _ in range(2):
-        ledger.requests.open(request(task_id="late"), by="test", notify=NOTIFY)
-    assert [one.kind for one in ledger.obligations.due(limit=9)] == ["notify"]
+        ledger.opening.open(request(task_id="late"), by="test", notify=NOTIFY)
+    assert [one.kind for one in ledger.outbox.due(limit=9)] == ["notify"]
 
 
 def test_an_undischarged_obligation_comes_back_for_ever(ledger: Ledger) -> None:
     """It is tried again after waits that grow to ten minutes and never end."""
     job = opened(ledger)
-    ledger.obligations.owe(job.job_id, "india", "alert", {"message": "m"})
-    assert [one.attempts for one in ledger.obligations.due(limit=9)] == [1]
+    ledger.outbox.owe(job.job_id, "india", "alert", {"message": "m"})
+    assert [one.attempts for one in ledger.outbox.due(limit=9)] == [1]
     for wait in (5, 10, 20, 40, 80, 160, 320, 600, 600, 600):
         pass_time(ledger, wait - 1, obligations.c.due_at)
-        assert ledger.obligations.due(limit=9) == []
+        assert ledger.outbox.due(limit=9) == []
         pass_time(ledger, 1.1, obligations.c.due_at)
-        assert len(ledger.obligations.due(limit=9)) == 1
+        assert len(ledger.outbox.due(limit=9)) == 1
 
 
 def test_a_discharged_obligation_is_over(ledger: Ledger) -> None:
     """It is not claimed again and no longer shown as owed; the others stay."""
     job = opened(ledger)
     for path in ("a", "b", "c"):
-        ledger.obligations.owe(job.job_id, "india", "chain", {"path": path})
-    first, second, third = ledger.obligations.due(limit=9)
-    ledger.obligations.failed([first.id, second.id], "the archive is full")
-    ledger.obligations.discharged([second.id, third.id])
+        ledger.outbox.owe(job.job_id, "india", "chain", {"path": path})
+    first, second, third = ledger.outbox.due(limit=9)
+    ledger.outbox.failed([first.id, second.id], "the archive is full")
+    ledger.outbox.discharged([second.id, third.id])
     pass_time(ledger, 6, obligations.c.due_at)
-    assert [one.id for one in ledger.obligations.due(limit=9)] == [first.id]
-    (shown,) = ledger.obligations.waiting()
+    assert [one.id for one in ledger.outbox.due(limit=9)] == [first.id]
+    (shown,) = ledger.outbox.waiting()
     assert (shown["kind"], shown["count"]) == ("chain", 1)
     assert shown["reason"] == "the archive is full"
     assert shown["oldest"] > 1_000_000_000
@@ -110,8 +110,8 @@ def test_a_batch_is_bounded_and_oldest_first(ledger: Ledger) -> None:
     """A sweeper takes as many as it asked for, in the order they came to be."""
     job = opened(ledger)
     for n in range(5):
-        ledger.obligations.owe(job.job_id, "india", "chain", {"n": n})
-    batches = [ledger.obligations.due(limit=2) for _ in range(4)]
+        ledger.outbox.owe(job.job_id, "india", "chain", {"n": n})
+    batches = [ledger.outbox.due(limit=2) for _ in range(4)]
     assert [[one.payload["n"] for one in batch] for batch in batches] == [[0, 1], [2, 3], [4], []]
 
 
@@ -120,16 +120,16 @@ def test_two_sweepers_discharge_each_once(open_ledger: OpenLedger) -> None:
     one, two = open_ledger(), open_ledger()
     job = opened(one)
     for n in range(30):
-        one.obligations.owe(job.job_id, "india", "chain", {"n": n})
-    claimed = at_once(lambda: one.obligations.due(limit=50), lambda: two.obligations.due(limit=50))
+        one.outbox.owe(job.job_id, "india", "chain", {"n": n})
+    claimed = at_once(lambda: one.outbox.due(limit=50), lambda: two.outbox.due(limit=50))
     assert sorted(owing.payload["n"] for owing in claimed[0] + claimed[1]) == list(range(30))
 
 
 def test_what_is_not_sealed_yet_is_counted(ledger: Ledger) -> None:
     """Files of these jobs alone, until they are under the chain; notifications are no files."""
     for job_id, kind in (("a", "chain"), ("a", "chain"), ("a", "notify"), ("b", "chain")):
-        ledger.obligations.owe(job_id, "india", kind, {})
-    assert ledger.obligations.unsealed(["a"]) == 2
-    assert ledger.obligations.unsealed(["a", "b"]) == 3
-    ledger.obligations.discharged([ledger.obligations.due(limit=1)[0].id])
-    assert ledger.obligations.unsealed(["a"]) == 1
+        ledger.outbox.owe(job_id, "india", kind, {})
+    assert ledger.outbox.unsealed(["a"]) == 2
+    assert ledger.outbox.unsealed(["a", "b"]) == 3
+    ledger.outbox.discharged([ledger.outbox.due(limit=1)[0].id])
+    assert ledger.outbox.unsealed(["a"]) == 1

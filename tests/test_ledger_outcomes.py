@@ -9,11 +9,11 @@ from functools import partial
 
 import pytest
 
-from ledger import states
 from ledger.call_outcomes import Outcome
+from ledger.core import states
+from ledger.core.schema import jobs
 from ledger.errors import LeaseLost, NotPossible
 from ledger.ledger import Ledger
-from ledger.schema import jobs
 
 from .ledger_calls import (
     CAP,
@@ -76,7 +76,7 @@ def test_the_receipt_that_is_owed_says_everything(ledger: Ledger) -> None:
     assert (receipt["outcome"], receipt["http_status"]) == ("placed", 200)
     assert (receipt["platform_phone"], receipt["error_message"]) == ("34900100100", None)
     assert receipt["sent_at"] <= receipt["answered_at"]
-    (first,) = [one.payload for one in ledger.obligations.due(limit=9) if one.kind == "receipt"]
+    (first,) = [one.payload for one in ledger.outbox.due(limit=9) if one.kind == "receipt"]
     assert first == receipt
 
 
@@ -122,7 +122,7 @@ def test_a_permission_that_was_never_written_leaves_the_call_open(ledger: Ledger
     ledger.calls.answered(lease, NOTHING_LEFT, own_task=None)
     assert state(ledger, job) == states.RUNNING
     its_worker_dies(ledger)
-    ledger.recovery.take_from_the_dead()
+    ledger.lease_expiry.take_from_the_dead()
     _, other = taken_up(ledger, job.job_id)
     ledger.calls.send(other, CAP)
     ledger.calls.answered(other, SAID_OK, own_task=None)
@@ -135,7 +135,7 @@ def test_a_dead_sender_leaves_a_call_that_needs_a_decision(ledger: Ledger) -> No
     """People are alerted, those who asked are answered and told, and the receipt says *unknown*."""
     job, _ = sending(ledger, notify=NOTIFY, task_id="t1")
     its_worker_dies(ledger)
-    (taken,) = ledger.recovery.take_from_the_dead()
+    (taken,) = ledger.lease_expiry.take_from_the_dead()
     assert (taken.job_id, taken.state) == (job.job_id, states.NEEDS_DECISION)
     assert taken.error is not None
     assert taken.error["type"] == "Uncertain"
@@ -153,15 +153,15 @@ def test_what_needs_a_decision_is_never_tried_again(ledger: Ledger) -> None:
     pass_time(ledger, 10_000, jobs.c.next_attempt_at, jobs.c.hinted_at, jobs.c.updated_at)
     before = everything(ledger)
     for _ in range(3):
-        assert ledger.recovery.take_from_the_dead() == []
-        assert ledger.hints.due(QUEUE, room=9, queue_is_empty=True) == []
-        assert ledger.work.claim(job.job_id) is None
+        assert ledger.lease_expiry.take_from_the_dead() == []
+        assert ledger.wakeups.due(QUEUE, room=9, queue_is_empty=True) == []
+        assert ledger.execution.claim(job.job_id) is None
         assert begins(ledger, call()) == (job.job_id, False)
         assert sends(ledger, lease) == "LeaseLost"
         with pytest.raises(NotPossible, match="never repeated"):
-            ledger.decisions.again(job.job_id, by="ana", note="x")
+            ledger.operator_actions.again(job.job_id, by="ana", note="x")
         with pytest.raises(NotPossible, match="can not be cancelled"):
-            ledger.decisions.cancel(job.job_id, by="ana")
+            ledger.operator_actions.cancel(job.job_id, by="ana")
     assert everything(ledger) == before
 
 
@@ -171,7 +171,7 @@ def test_an_ended_call_is_not_repeated(ledger: Ledger, outcome: Outcome) -> None
     job, lease = sending(ledger)
     ledger.calls.answered(lease, outcome, own_task=None)
     with pytest.raises(NotPossible, match="send a new request id"):
-        ledger.decisions.again(job.job_id, by="ana", note="x")
+        ledger.operator_actions.again(job.job_id, by="ana", note="x")
     assert len(ledger.jobs.jobs()) == 1
 
 
@@ -180,7 +180,7 @@ def test_two_sweepers_find_a_dead_sender_once(open_ledger: OpenLedger) -> None:
     here, there = open_ledger(), open_ledger()
     job, _ = sending(here)
     its_worker_dies(here)
-    at_once(*[one.recovery.take_from_the_dead for one in (here, there, here, there)])
+    at_once(*[one.lease_expiry.take_from_the_dead for one in (here, there, here, there)])
     assert steps(here, job.job_id)[3:] == [("sending", "needs_decision")]
     assert len(owed(here, "receipt")) == len(owed(here, "alert")) == 1
 
@@ -190,7 +190,7 @@ def test_a_sweep_whose_answer_was_lost(ledger: Ledger) -> None:
     job, _ = sending(ledger)
     its_worker_dies(ledger)
     with answer_lost(ledger):
-        ledger.recovery.take_from_the_dead()
+        ledger.lease_expiry.take_from_the_dead()
     assert steps(ledger, job.job_id)[3:] == [("sending", "needs_decision")]
     assert len(owed(ledger, "receipt")) == len(owed(ledger, "alert")) == 1
 
@@ -212,7 +212,7 @@ def test_a_sender_that_wakes_up_knows_better(ledger: Ledger, outcome: Outcome) -
     ]
     assert steps(ledger, job.job_id)[-1] == ("needs_decision", outcome.state)
     with pytest.raises(NotPossible, match=f"is {outcome.state}; only"):
-        ledger.decisions.resolve(job.job_id, placed=True, by="ana", note="x")
+        ledger.operator_actions.resolve(job.job_id, placed=True, by="ana", note="x")
 
 
 def test_a_sender_that_wakes_up_and_does_not_know_either(ledger: Ledger) -> None:
@@ -244,11 +244,11 @@ def test_another_token_has_no_say(ledger: Ledger) -> None:
     job, late = begun(ledger)
     another_sends_it(ledger, job.job_id)
     its_worker_dies(ledger)
-    ledger.recovery.take_from_the_dead()
+    ledger.lease_expiry.take_from_the_dead()
     before = everything(ledger)
     assert ledger.calls.answered(late, SAID_OK, own_task=None).state == states.NEEDS_DECISION
     assert everything(ledger) == before
-    ledger.decisions.resolve(job.job_id, placed=True, by="ana", note="seen")
+    ledger.operator_actions.resolve(job.job_id, placed=True, by="ana", note="seen")
     before = everything(ledger)
     assert ledger.calls.answered(late, SAID_KO, own_task=None).state == states.DONE
     assert everything(ledger) == before
@@ -261,13 +261,13 @@ def test_the_answer_that_meets_the_sweeper(open_ledger: OpenLedger) -> None:
         job, lease = sending(sender, account=f"a{n}")
         its_worker_dies(sender)
         at_once(
-            sweeper.recovery.take_from_the_dead,
+            sweeper.lease_expiry.take_from_the_dead,
             partial(sender.calls.answered, lease, SAID_OK, own_task=None),
         )
         assert state(sender, job) == states.DONE
         numbers = [
             one.payload["number"]
-            for one in sender.obligations.due(limit=99)
+            for one in sender.outbox.due(limit=99)
             if one.kind == "receipt" and one.job_id == job.job_id
         ]
         assert numbers in ([1], [1, 2])
@@ -279,7 +279,7 @@ def test_a_call_whose_workers_die_before_sending_ends_as_not_done(ledger: Ledger
     for _ in range(4):
         another_holds_it(ledger, job.job_id)
     its_worker_dies(ledger)
-    (taken,) = ledger.recovery.take_from_the_dead()
+    (taken,) = ledger.lease_expiry.take_from_the_dead()
     assert taken.state == states.FAILED
     assert taken.reason is not None
     assert taken.reason.startswith("not done: its worker died five times, before anything was sent")

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from ledger import states
+from ledger.core import states
 from ledger.ledger import Ledger
 
-from .ledgers import (
-    QUEUE,
-    at_once,
-    in_processes,
-    request,
-    running,
-    steps,
-    taken_up,
-    with_parts,
-)
+from .ledgers import QUEUE, at_once, in_processes, request, running, steps, taken_up, with_parts
 
 
 def _end(ledger: Ledger, job_id: str, state: str = states.DONE) -> None:
     _, lease = taken_up(ledger, job_id)
-    ledger.work.finish(lease, state)
+    ledger.execution.finish(lease, state)
 
 
 def test_parts_and_count_are_one_transaction(ledger: Ledger) -> None:
@@ -29,7 +20,7 @@ def test_parts_and_count_are_one_transaction(ledger: Ledger) -> None:
     assert parent.reason == "waits for 3 parts"
     assert [part.parent_id for part in ledger.jobs.parts(parent.job_id)] == [parent.job_id] * 3
     assert steps(ledger, parts[0].job_id) == [(None, "pending")]
-    assert ledger.work.claim(parent.job_id) is None
+    assert ledger.execution.claim(parent.job_id) is None
 
 
 def test_every_end_of_a_part_counts(ledger: Ledger) -> None:
@@ -37,9 +28,9 @@ def test_every_end_of_a_part_counts(ledger: Ledger) -> None:
     parent, (one, two, three) = with_parts(ledger, 3)
     _end(ledger, one.job_id)
     assert ledger.jobs.job(parent.job_id).reason == "waits for 2 more parts"
-    ledger.decisions.cancel(two.job_id, by="operator")
+    ledger.operator_actions.cancel(two.job_id, by="operator")
     assert ledger.jobs.job(parent.job_id).reason == "waits for 1 more part"
-    assert ledger.hints.due("q", room=5, queue_is_empty=True) == []
+    assert ledger.wakeups.due("q", room=5, queue_is_empty=True) == []
     _end(ledger, three.job_id, states.FAILED)
     due = ledger.jobs.job(parent.job_id)
     assert (due.open_parts, due.reason) == (0, "every part has ended")
@@ -51,7 +42,7 @@ def test_a_part_that_is_put_off_does_not_count(ledger: Ledger) -> None:
     """Only an end counts, and it counts once: not a wait, nor a takeover."""
     parent, (one, _) = with_parts(ledger, 2)
     _, lease = taken_up(ledger, one.job_id)
-    ledger.work.postpone(lease, "not ready", seconds=0)
+    ledger.execution.postpone(lease, "not ready", seconds=0)
     assert ledger.jobs.job(parent.job_id).open_parts == 2
     _end(ledger, one.job_id)
     assert ledger.jobs.job(parent.job_id).open_parts == 1
@@ -64,11 +55,13 @@ def test_last_parts_that_end_at_once(ledger: Ledger) -> None:
     for time in range(5):
         parent, parts = with_parts(ledger, 4, request_id=f"run{time}")
         held = [taken_up(ledger, part.job_id)[1] for part in parts]
-        at_once(*[lambda lease=lease: ledger.work.finish(lease, states.DONE) for lease in held])
+        at_once(
+            *[lambda lease=lease: ledger.execution.finish(lease, states.DONE) for lease in held]
+        )
         assert ledger.jobs.job(parent.job_id).open_parts == 0
-        hints = ledger.hints.due(QUEUE, room=9, queue_is_empty=True)
+        hints = ledger.wakeups.due(QUEUE, room=9, queue_is_empty=True)
         assert [hint.job_id for hint in hints] == [parent.job_id]
-        assert ledger.hints.due(QUEUE, room=9, queue_is_empty=True) == []
+        assert ledger.wakeups.due(QUEUE, room=9, queue_is_empty=True) == []
 
 
 def test_last_parts_that_end_at_once_in_processes(ledger: Ledger, ledger_url: str) -> None:
@@ -76,7 +69,7 @@ def test_last_parts_that_end_at_once_in_processes(ledger: Ledger, ledger_url: st
     parent, parts = with_parts(ledger, 4)
     in_processes(_end, ledger_url, [part.job_id for part in parts])
     assert ledger.jobs.job(parent.job_id).open_parts == 0
-    hints = ledger.hints.due(QUEUE, room=9, queue_is_empty=True)
+    hints = ledger.wakeups.due(QUEUE, room=9, queue_is_empty=True)
     assert [hint.job_id for hint in hints] == [parent.job_id]
 
 
@@ -89,9 +82,9 @@ def test_an_export_without_parts_goes_on(ledger: Ledger) -> None:
 def test_parts_of_a_cancelled_export_are_not_opened(ledger: Ledger) -> None:
     """An export cancelled while it asked the provider ends there: no part is opened for it."""
     parent, lease = running(ledger, "run", kind="export.run")
-    ledger.decisions.cancel(parent.job_id, by="operator")
+    ledger.operator_actions.cancel(parent.job_id, by="operator")
     part = request("p", kind="export.retrieve", parent_id=parent.job_id)
-    assert ledger.work.await_parts(lease, [part], work={}, queue=QUEUE) == []
+    assert ledger.execution.await_parts(lease, [part], work={}, queue=QUEUE) == []
     assert ledger.jobs.job(parent.job_id).state == states.CANCELLED
     assert ledger.jobs.parts(parent.job_id) == []
 
@@ -100,11 +93,11 @@ def test_a_cancelled_export_stays_cancelled(ledger: Ledger) -> None:
     """Parts that end after their export was cancelled do not wake it."""
     parent, (one, two) = with_parts(ledger, 2)
     _, lease = taken_up(ledger, one.job_id)
-    ledger.decisions.cancel(parent.job_id, by="operator")
+    ledger.operator_actions.cancel(parent.job_id, by="operator")
     assert ledger.jobs.job(two.job_id).state == states.CANCELLED
     said = ledger.jobs.job(parent.job_id).reason
-    ledger.work.finish(lease, states.DONE)
+    ledger.execution.finish(lease, states.DONE)
     cancelled = ledger.jobs.job(parent.job_id)
     assert (cancelled.state, cancelled.reason) == (states.CANCELLED, said)
     assert cancelled.next_attempt_at is None
-    assert ledger.work.claim(parent.job_id) is None
+    assert ledger.execution.claim(parent.job_id) is None

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ledger import states
-from ledger.cap import Cap
+from ledger.core import states
+from ledger.daily_quota import Cap
 from ledger.errors import RequestConflict
 from ledger.ledger import Ledger
 
@@ -64,7 +64,7 @@ def test_people_are_told_that_it_is_on_and_that_it_is_over(ledger: Ledger) -> No
     """Once, with what it means and what to do, however often it is begun; and once when lifted."""
     for _ in range(2):
         ledger.identity.quarantine(by="ana", note="restored from Monday")
-    (told,) = ledger.obligations.due(limit=10)
+    (told,) = ledger.outbox.due(limit=10)
     assert (told.kind, told.payload["cause"], told.payload["state"]) == (
         "alert",
         "quarantine",
@@ -74,7 +74,7 @@ def test_people_are_told_that_it_is_on_and_that_it_is_over(ledger: Ledger) -> No
         assert said in told.payload["message"]
     for _ in range(2):
         ledger.identity.lift(by="ana", note="compared with the panel")
-    (over,) = ledger.obligations.due(limit=10)
+    (over,) = ledger.outbox.due(limit=10)
     assert over.payload["state"] == "resolved"
 
 
@@ -86,10 +86,10 @@ def test_a_call_that_the_ledger_does_not_know_needs_a_decision(ledger: Ledger, d
     ledger.identity.quarantine()
     asked = call(task_id="t1", cap=Cap(1, "UTC"))
     if door == "begin":
-        job, lease = ledger.work.begin(asked, by="test", notify=NOTIFY)
+        job, lease = ledger.execution.begin(asked, by="test", notify=NOTIFY)
         assert lease is None
     else:
-        job, number = ledger.requests.open(asked, by="test", notify=NOTIFY)
+        job, number = ledger.opening.open(asked, by="test", notify=NOTIFY)
         assert number is None
     assert job == ledger.jobs.job(job.job_id)
     assert job.state == states.NEEDS_DECISION
@@ -103,15 +103,15 @@ def test_a_call_that_the_ledger_does_not_know_needs_a_decision(ledger: Ledger, d
     assert ledger.waiters.job_of("t1") == job.job_id
     assert owed(ledger, "receipt") == []
     assert counted(ledger) == []
-    assert ledger.work.claim(job.job_id) is None
-    assert ledger.hints.due(QUEUE, room=9, queue_is_empty=True) == []
+    assert ledger.execution.claim(job.job_id) is None
+    assert ledger.wakeups.due(QUEUE, room=9, queue_is_empty=True) == []
 
 
 def test_its_opening_whose_answer_was_lost(ledger: Ledger) -> None:
     """One row, one alert, one notification."""
     ledger.identity.quarantine()
     with answer_lost(ledger):
-        job, lease = ledger.work.begin(call(task_id="t1"), by="test", notify=NOTIFY)
+        job, lease = ledger.execution.begin(call(task_id="t1"), by="test", notify=NOTIFY)
     assert (job.state, lease) == (states.NEEDS_DECISION, None)
     assert len(ledger.jobs.history(job.job_id)) == 2
     assert len(decisions(ledger)) == len(owed(ledger, "notify")) == 1
@@ -134,11 +134,11 @@ def test_it_is_decided_like_any_other(ledger: Ledger, placed: bool) -> None:
     the decision by it. The decision is audited, and the same twice changes nothing.
     """
     ledger.identity.quarantine()
-    job, _ = ledger.work.begin(call(), by="test", notify=None)
-    told = ledger.decisions.resolve(job.job_id, placed=placed, by="ana", note="seen")
+    job, _ = ledger.execution.begin(call(), by="test", notify=None)
+    told = ledger.operator_actions.resolve(job.job_id, placed=placed, by="ana", note="seen")
     assert told.state == (states.DONE if placed else states.FAILED)
     before = everything(ledger)
-    assert ledger.decisions.resolve(job.job_id, placed=placed, by="bob", note="x") == told
+    assert ledger.operator_actions.resolve(job.job_id, placed=placed, by="bob", note="x") == told
     assert everything(ledger) == before
     (decided,) = owed(ledger, "receipt")
     assert (decided["number"], decided["outcome"], decided["sent_at"]) == (1, "resolved", None)
@@ -151,14 +151,14 @@ def test_calls_that_have_not_left_need_a_decision_too(ledger: Ledger) -> None:
     """They may have left after the copy was made that was restored: pending, waiting, running. The
     place of each is free again, and whoever holds one sends nothing.
     """
-    pending, _ = ledger.requests.open(call("pending", task_id="t1"), by="test", notify=NOTIFY)
+    pending, _ = ledger.opening.open(call("pending", task_id="t1"), by="test", notify=NOTIFY)
     waiting, lease = begun(ledger, "waiting")
-    ledger.work.postpone(lease, "the platform can not be reached", seconds=0)
+    ledger.execution.postpone(lease, "the platform can not be reached", seconds=0)
     running, held = begun(ledger, "running")
     ledger.identity.quarantine()
     for job in (pending, waiting, running):
         assert state(ledger, job) == states.NEEDS_DECISION
-        assert ledger.work.claim(job.job_id) is None
+        assert ledger.execution.claim(job.job_id) is None
         known = ledger.calls.known(job.job_id)
         assert known is not None
         assert known["outcome"] == "unknown"
@@ -181,7 +181,7 @@ def test_what_was_sent_or_has_ended_stays(ledger: Ledger) -> None:
     assert begins(ledger, call("done")) == (done.job_id, False)
     ledger.calls.answered(lives, SAID_OK, own_task=None)
     its_worker_dies(ledger)
-    ledger.recovery.take_from_the_dead()
+    ledger.lease_expiry.take_from_the_dead()
     found = [state(ledger, job) for job in (done, answered, dead)]
     assert found == ["done", "done", "needs_decision"]
     assert counted(ledger) == [3]
@@ -190,22 +190,22 @@ def test_what_was_sent_or_has_ended_stays(ledger: Ledger) -> None:
 def test_a_known_id_with_other_parameters_is_still_a_conflict(ledger: Ledger) -> None:
     """Whether it needs a decision or not."""
     ledger.identity.quarantine()
-    ledger.work.begin(call(), by="test")
+    ledger.execution.begin(call(), by="test")
     before = everything(ledger)
     with pytest.raises(RequestConflict):
-        ledger.work.begin(call(parameters={}), by="test")
+        ledger.execution.begin(call(parameters={}), by="test")
     assert everything(ledger) == before
 
 
 def test_every_other_kind_goes_on(ledger: Ledger) -> None:
     """Exports cost nothing twice: they are opened, claimed and ended."""
-    waiting, _ = ledger.requests.open(request("w"), by="test")
+    waiting, _ = ledger.opening.open(request("w"), by="test")
     ledger.identity.quarantine()
-    job, lease = ledger.work.begin(request("r"), by="test")
+    job, lease = ledger.execution.begin(request("r"), by="test")
     assert lease is not None
-    assert ledger.work.finish(lease, states.DONE).state == states.DONE
+    assert ledger.execution.finish(lease, states.DONE).state == states.DONE
     taken_up(ledger, waiting.job_id)
-    _, number = ledger.requests.open(request("o"), by="test")
+    _, number = ledger.opening.open(request("o"), by="test")
     assert number is not None
     assert steps(ledger, job.job_id)[-1] == ("running", "done")
 
@@ -213,7 +213,7 @@ def test_every_other_kind_goes_on(ledger: Ledger) -> None:
 def test_lifted_it_places_calls_again(ledger: Ledger) -> None:
     """New ones, under the cap; what needed a decision still does."""
     ledger.identity.quarantine()
-    job, _ = ledger.work.begin(call(), by="test")
+    job, _ = ledger.execution.begin(call(), by="test")
     ledger.identity.lift(by="ana", note="compared with the panel")
     assert begins(ledger, call()) == (job.job_id, False)
     assert state(ledger, job) == states.NEEDS_DECISION

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from ledger import states
+from ledger.core import states
+from ledger.core.job import fingerprint, job_id
+from ledger.core.schema import audit, jobs, obligations, queues, waiters
 from ledger.errors import NoSuchJob, RequestConflict
-from ledger.job import fingerprint, job_id
 from ledger.ledger import Ledger
-from ledger.schema import audit, jobs, obligations, queues, waiters
 
 from .ledgers import NOTIFY, at_once, ended, in_processes, opened, request, steps
 
@@ -34,8 +34,8 @@ def _count(ledger: Ledger, table: Any) -> int:
 
 def test_same_request_joins(ledger: Ledger) -> None:
     """Opening a request again with the same parameters gives the same job and opens nothing."""
-    first, number = ledger.requests.open(request(task_id="t1"), by="one")
-    again, none = ledger.requests.open(request(task_id="t2"), by="two")
+    first, number = ledger.opening.open(request(task_id="t1"), by="one")
+    again, none = ledger.opening.open(request(task_id="t2"), by="two")
     assert (number, none) == (1, None)
     assert again.job_id == first.job_id == job_id("india", "earwitness.export.create", "r1")
     assert _count(ledger, jobs) == 1
@@ -46,9 +46,9 @@ def test_same_request_joins(ledger: Ledger) -> None:
 def test_an_ended_job_is_joined(ledger: Ledger, state: str) -> None:
     """A request whose job has ended, failures included, is answered with that end for ever."""
     job = ended(ledger, state=state)
-    again, number = ledger.requests.open(request(task_id="late"), by="test")
+    again, number = ledger.opening.open(request(task_id="late"), by="test")
     assert (again.job_id, again.state, number) == (job.job_id, state, None)
-    assert ledger.work.claim(job.job_id) is None
+    assert ledger.execution.claim(job.job_id) is None
 
 
 def test_other_parameters_conflict_and_change_nothing(ledger: Ledger) -> None:
@@ -57,7 +57,7 @@ def test_other_parameters_conflict_and_change_nothing(ledger: Ledger) -> None:
     before = _everything(ledger)
     other = request(parameters={"filters": {"extension": "102"}}, task_id="t2")
     with pytest.raises(RequestConflict, match=r"not done: request id 'r1' .* nothing was changed"):
-        ledger.requests.open(other, by="test", notify=NOTIFY)
+        ledger.opening.open(other, by="test", notify=NOTIFY)
     assert _everything(ledger) == before
 
 
@@ -73,7 +73,7 @@ def test_the_fingerprint_is_of_the_parameters_alone(ledger: Ledger) -> None:
     """Who asks, until when and with what notify make no other request, nor does the keys' order."""
     opened(ledger, parameters={"a": 1, "b": [2, "é"]}, not_after=1.0, task_id="t1")
     same = request(parameters={"b": [2, "é"], "a": 1}, not_after=9.0, task_id="t2")
-    job, number = ledger.requests.open(same, by="test", notify=NOTIFY)
+    job, number = ledger.opening.open(same, by="test", notify=NOTIFY)
     assert number is None
     assert job.fingerprint == fingerprint({"b": [2, "é"], "a": 1})
     assert job.not_after == 1.0
@@ -82,7 +82,7 @@ def test_the_fingerprint_is_of_the_parameters_alone(ledger: Ledger) -> None:
 def test_threads_that_open_at_once_get_one_job(ledger: Ledger) -> None:
     """Of many threads that open one request in the same moment, exactly one opens it."""
     asked = [
-        lambda n=n: ledger.requests.open(request(task_id=f"t{n}"), by="test") for n in range(24)
+        lambda n=n: ledger.opening.open(request(task_id=f"t{n}"), by="test") for n in range(24)
     ]
     answers = at_once(*asked)
     assert len({job.job_id for job, _ in answers}) == 1
@@ -92,7 +92,7 @@ def test_threads_that_open_at_once_get_one_job(ledger: Ledger) -> None:
 
 
 def _open(ledger: Ledger, task_id: str) -> tuple[str, int | None]:
-    job, number = ledger.requests.open(request(task_id=task_id), by="test")
+    job, number = ledger.opening.open(request(task_id=task_id), by="test")
     return job.job_id, number
 
 
@@ -145,8 +145,8 @@ def test_a_job_is_shown_as_the_design_says(ledger: Ledger) -> None:
 
 def test_a_job_is_found_by_every_name_a_person_has(ledger: Ledger) -> None:
     """By its own id, by the request id, and by the id of any task that asked for it."""
-    job, _ = ledger.requests.open(request(task_id="t1"), by="test")
-    ledger.requests.open(request(task_id="t2"), by="test")
+    job, _ = ledger.opening.open(request(task_id="t1"), by="test")
+    ledger.opening.open(request(task_id="t2"), by="test")
     for name in (job.job_id, "r1", "t1", "t2"):
         assert [found.job_id for found in ledger.jobs.named(name)] == [job.job_id]
     assert ledger.jobs.named("nobody") == []

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ledger import states
 from ledger.call_outcomes import Outcome
+from ledger.core import states
 from ledger.errors import NoSuchJob, NotPossible
 from ledger.ledger import Ledger
 
@@ -34,7 +34,7 @@ OpenLedger = Callable[..., Ledger]
 
 def resolve(ledger: Ledger, job_id: str, placed: bool, note: str = "seen in the panel") -> Any:
     """Ana decides."""
-    return ledger.decisions.resolve(job_id, placed=placed, by="ana", note=note)
+    return ledger.operator_actions.resolve(job_id, placed=placed, by="ana", note=note)
 
 
 def test_a_call_that_was_placed_is_done(ledger: Ledger) -> None:
@@ -60,7 +60,7 @@ def test_a_call_that_was_not_placed_has_failed(ledger: Ledger) -> None:
     assert told.reason.endswith("to call, send a new request id")
     assert begins(ledger, call()) == (job.job_id, False)
     with pytest.raises(NotPossible, match="never repeated"):
-        ledger.decisions.again(job.job_id, by="ana", note="x")
+        ledger.operator_actions.again(job.job_id, by="ana", note="x")
 
 
 @pytest.mark.parametrize("placed", [True, False])
@@ -145,7 +145,7 @@ def test_only_what_needs_a_decision_is_decided(ledger: Ledger, word: str) -> Non
     """In every other state it is refused with the state's name, and nothing changes."""
     job, lease = begun(ledger)
     if word == "cancelled":
-        ledger.work.finish(lease, states.CANCELLED)
+        ledger.execution.finish(lease, states.CANCELLED)
     elif word != "running":
         ledger.calls.send(lease, CAP)
     if word in ("done", "failed"):

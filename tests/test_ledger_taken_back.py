@@ -12,12 +12,12 @@ from functools import partial
 import pytest
 from sqlalchemy import Connection, create_engine, text
 
-from ledger import states
+from ledger.core import states
+from ledger.core.job import Job
+from ledger.core.leases import Lease
+from ledger.core.schema import jobs
 from ledger.errors import LeaseLost, LedgerAway, NotPossible
-from ledger.job import Job
-from ledger.leases import Lease
 from ledger.ledger import Ledger
-from ledger.schema import jobs
 
 from .ledger_calls import (
     CAP,
@@ -69,7 +69,7 @@ def test_a_call_that_is_taken_back_is_placed_by_the_next_attempt(ledger: Ledger,
     assert owed(ledger, "receipt") == owed(ledger, "notify") == owed(ledger, "alert") == []
     with pytest.raises(LeaseLost):
         lease.check()
-    assert len(ledger.hints.due(QUEUE, room=9, queue_is_empty=True)) == 1
+    assert len(ledger.wakeups.due(QUEUE, room=9, queue_is_empty=True)) == 1
     _, other = taken_up(ledger, job.job_id)
     assert sends(ledger, lease) == "LeaseLost"
     ledger.calls.send(other, CAP)
@@ -135,7 +135,7 @@ def test_another_token_does_not_end_what_needs_a_decision(ledger: Ledger) -> Non
     job, late = begun(ledger)
     another_sends_it(ledger, job.job_id)
     its_worker_dies(ledger)
-    ledger.recovery.take_from_the_dead()
+    ledger.lease_expiry.take_from_the_dead()
     before = everything(ledger)
     assert take_back(ledger, late).state == states.NEEDS_DECISION
     assert everything(ledger) == before
@@ -165,29 +165,29 @@ def test_once_it_needs_a_decision_it_ends_and_is_never_tried_again(ledger: Ledge
     ]
     assert steps(ledger, job.job_id)[-1] == ("needs_decision", "failed")
     pass_time(ledger, 10_000, jobs.c.updated_at, jobs.c.hinted_at)
-    assert ledger.recovery.take_from_the_dead() == []
-    assert ledger.hints.due(QUEUE, room=9, queue_is_empty=True) == []
-    assert ledger.work.claim(job.job_id) is None
+    assert ledger.lease_expiry.take_from_the_dead() == []
+    assert ledger.wakeups.due(QUEUE, room=9, queue_is_empty=True) == []
+    assert ledger.execution.claim(job.job_id) is None
 
 
 @pytest.mark.parametrize("placed", [True, False])
 def test_after_a_decision_it_stays_as_it_was_decided(ledger: Ledger, placed: bool) -> None:
     """A person's word stands; an alert says once that nothing had left."""
     job, lease = undecided(ledger)
-    decided = ledger.decisions.resolve(job.job_id, placed=placed, by="ana", note="seen")
+    decided = ledger.operator_actions.resolve(job.job_id, placed=placed, by="ana", note="seen")
     with answer_lost(ledger):
         assert take_back(ledger, lease) == decided
     assert take_back(ledger, lease) == decided == ledger.jobs.job(job.job_id)
     why = ledger.jobs.history(job.job_id)[-1]["why"]
     assert why.startswith("an answer came after the decision: unsent; ")
     assert [step for step in steps(ledger, job.job_id) if step[1] == "waiting"] == []
-    assert ledger.work.claim(job.job_id) is None
+    assert ledger.execution.claim(job.job_id) is None
 
 
 def test_a_call_that_was_to_be_cancelled_ends_cancelled(ledger: Ledger) -> None:
     """Asked for while it ran; its place under the cap is free again."""
     job, lease = begun(ledger)
-    ledger.decisions.cancel(job.job_id, by="ana")
+    ledger.operator_actions.cancel(job.job_id, by="ana")
     assert take_back(ledger, lease).state == states.CANCELLED
     assert take_back(ledger, lease).state == states.CANCELLED
     assert steps(ledger, job.job_id)[-1] == ("running", "cancelled")
@@ -202,7 +202,7 @@ def test_while_it_waits_it_can_be_cancelled_and_frees_its_place(ledger: Ledger) 
     assert refused_by_the_cap(ledger, "r4")
     take_back(ledger, lease)
     assert refused_by_the_cap(ledger, "r4"), "it gave its place away while it waits"
-    ledger.decisions.cancel(job.job_id, by="ana")
+    ledger.operator_actions.cancel(job.job_id, by="ana")
     assert not refused_by_the_cap(ledger, "r4")
 
 
@@ -221,7 +221,7 @@ def test_a_sender_that_meets_the_sweeper(open_ledger: OpenLedger) -> None:
     for n in range(8):
         job, lease = sending(sender, account=f"a{n}")
         its_worker_dies(sender)
-        at_once(sweeper.recovery.take_from_the_dead, partial(take_back, sender, lease))
+        at_once(sweeper.lease_expiry.take_from_the_dead, partial(take_back, sender, lease))
         path = [step[1] for step in steps(sender, job.job_id)][3:]
         assert path in (["waiting"], ["needs_decision", "failed"])
         assert state(sender, job) == path[-1]
@@ -234,12 +234,12 @@ def test_a_sender_that_meets_a_person(open_ledger: OpenLedger) -> None:
         job, lease = undecided(sender, account=f"a{n}")
         at_once(partial(_decides, operator, job.job_id), partial(take_back, sender, lease))
         assert state(sender, job) == states.FAILED
-        assert sender.work.claim(job.job_id) is None
+        assert sender.execution.claim(job.job_id) is None
 
 
 def _decides(operator: Ledger, job_id: str) -> None:
     with suppress(NotPossible):
-        operator.decisions.resolve(job_id, placed=False, by="ana", note="seen")
+        operator.operator_actions.resolve(job_id, placed=False, by="ana", note="seen")
 
 
 def test_a_permission_that_is_still_under_way_is_waited_for(
@@ -309,12 +309,12 @@ def test_a_sender_that_meets_a_cancellation(open_ledger: OpenLedger) -> None:
     for n in range(8):
         job, lease = begun(sender, account=f"a{n}")
         at_once(
-            partial(operator.decisions.cancel, job.job_id, by="ana"),
+            partial(operator.operator_actions.cancel, job.job_id, by="ana"),
             partial(take_back, sender, lease),
         )
         assert state(sender, job) == states.CANCELLED
         assert [step[1] for step in steps(sender, job.job_id)].count("cancelled") == 1
-        assert sender.work.claim(job.job_id) is None
+        assert sender.execution.claim(job.job_id) is None
         assert counted(sender, f"a{n}") == [0]
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, func, insert, select
 
-from ledger.database import Database, now
+from ledger.core.database import Database, now
+from ledger.core.schema import audit
 from ledger.errors import LedgerAway
 from ledger.ledger import Ledger
-from ledger.schema import audit
 
 WRITERS = 20
 

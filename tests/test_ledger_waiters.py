@@ -5,21 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from ledger import states
+from ledger.core import states
+from ledger.core.schema import waiters
 from ledger.ledger import Ledger
-from ledger.schema import waiters
 
-from .ledgers import (
-    NOTIFY,
-    QUEUE,
-    at_once,
-    ended,
-    opened,
-    pass_time,
-    request,
-    running,
-    taken_up,
-)
+from .ledgers import NOTIFY, QUEUE, at_once, ended, opened, pass_time, request, running, taken_up
 
 OpenLedger = Callable[..., Ledger]
 
@@ -32,11 +22,11 @@ def _due(ledger: Ledger) -> list[str]:
 def test_the_end_makes_every_waiter_due(ledger: Ledger) -> None:
     """All that asked before the end are owed it then, and nobody before."""
     job = opened(ledger, task_id="t1")
-    ledger.requests.open(request(task_id="t2"), by="test")
-    ledger.requests.join(job, "t3", None)
+    ledger.opening.open(request(task_id="t2"), by="test")
+    ledger.opening.join(job, "t3", None)
     _, lease = taken_up(ledger, job.job_id)
     assert _due(ledger) == []
-    ledger.work.finish(lease, states.DONE)
+    ledger.execution.finish(lease, states.DONE)
     answers = ledger.waiters.due(queue=QUEUE, limit=50)
     assert sorted(hint.task_id for hint in answers) == ["t1", "t2", "t3"]
     assert {(one.job_id, one.kind, one.queue) for one in answers} == {
@@ -65,8 +55,8 @@ def test_two_sweepers_answer_once(open_ledger: OpenLedger) -> None:
     one, two = open_ledger(), open_ledger()
     job, lease = running(one)
     for n in range(20):
-        one.requests.join(job, f"t{n}", None)
-    one.work.finish(lease, states.DONE)
+        one.opening.join(job, f"t{n}", None)
+    one.execution.finish(lease, states.DONE)
     answered = at_once(lambda: _due(one), lambda: _due(two))
     assert sorted(answered[0] + answered[1]) == sorted(f"t{n}" for n in range(20))
 
@@ -74,8 +64,8 @@ def test_two_sweepers_answer_once(open_ledger: OpenLedger) -> None:
 def test_the_task_that_ends_a_job_answers_itself_first(ledger: Ledger) -> None:
     """Its own task stores the outcome by itself; only when it did not is a message sent, later."""
     _, lease = running(ledger, task_id="own")
-    ledger.requests.open(request(task_id="other"), by="test")
-    ledger.work.finish(lease, states.DONE, own_task="own")
+    ledger.opening.open(request(task_id="other"), by="test")
+    ledger.execution.finish(lease, states.DONE, own_task="own")
     assert _due(ledger) == ["other"]
     pass_time(ledger, 11, waiters.c.due_at)
     assert "own" in _due(ledger)
@@ -84,7 +74,7 @@ def test_the_task_that_ends_a_job_answers_itself_first(ledger: Ledger) -> None:
 def test_who_asks_after_the_end_is_answered_too(ledger: Ledger) -> None:
     """A task that joins an ended job answers itself, and by a message when it died before."""
     ended(ledger)
-    ledger.requests.open(request(task_id="late"), by="test")
+    ledger.opening.open(request(task_id="late"), by="test")
     assert _due(ledger) == []
     pass_time(ledger, 11, waiters.c.due_at)
     assert _due(ledger) == ["late"]
@@ -94,7 +84,7 @@ def test_a_task_that_asks_again_is_answered_again(ledger: Ledger) -> None:
     """A message delivered twice makes no second waiter, and its answer is due once more."""
     ended(ledger, task_id="t1")
     ledger.waiters.answered("t1")
-    ledger.requests.open(request(task_id="t1"), by="test")
+    ledger.opening.open(request(task_id="t1"), by="test")
     pass_time(ledger, 11, waiters.c.due_at)
     assert _due(ledger) == ["t1"]
 
@@ -102,10 +92,10 @@ def test_a_task_that_asks_again_is_answered_again(ledger: Ledger) -> None:
 def test_asking_again_before_the_end_waits_for_the_end(ledger: Ledger) -> None:
     """A task delivered again while its job runs stays one waiter, due at the end."""
     job = opened(ledger, task_id="t1")
-    ledger.requests.open(request(task_id="t1"), by="test")
+    ledger.opening.open(request(task_id="t1"), by="test")
     assert _due(ledger) == []
     _, lease = taken_up(ledger, job.job_id)
-    ledger.work.finish(lease, states.DONE)
+    ledger.execution.finish(lease, states.DONE)
     assert _due(ledger) == ["t1"]
 
 
@@ -114,7 +104,7 @@ def test_waiting_shown_over_an_outcome_is_put_right(ledger: Ledger) -> None:
     job, lease = running(ledger, task_id="t1")
     ledger.waiters.shown_as_waiting("t1")
     assert _due(ledger) == []
-    ledger.work.finish(lease, states.DONE)
+    ledger.execution.finish(lease, states.DONE)
     ledger.waiters.answered("t1")
     ledger.waiters.shown_as_waiting("t1")
     assert _due(ledger) == ["t1"]
@@ -131,10 +121,10 @@ def test_who_asks_in_the_moment_of_the_end_is_answered(open_ledger: OpenLedger) 
         job, lease = running(worker, f"r{n}")
         asking = request(f"r{n}", task_id=f"t{n}")
         at_once(
-            partial(worker.work.finish, lease, states.DONE),
-            partial(door.requests.open, asking, by="test", notify=NOTIFY),
+            partial(worker.execution.finish, lease, states.DONE),
+            partial(door.opening.open, asking, by="test", notify=NOTIFY),
         )
-        told = [owing for owing in worker.obligations.due(limit=9) if owing.job_id == job.job_id]
+        told = [owing for owing in worker.outbox.due(limit=9) if owing.job_id == job.job_id]
         assert [owing.kind for owing in told] == ["notify"], f"round {n}"
     pass_time(worker, 11, waiters.c.due_at)
     assert _due(worker) == sorted(f"t{n}" for n in range(40))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-from ledger.job import job_id
+from ledger.core.job import job_id
 
 from .deployment import Deployment, account_toml, eventually
 from .ledgers import running
@@ -52,7 +52,7 @@ def _everything(house: Deployment, abandoned: str) -> dict[str, str]:
                 one.get(timeout=60, propagate=False)
         eventually(lambda: house.ledger.jobs.job(abandoned).ended, what="nobody took the job over")
         eventually(
-            lambda: {one["kind"] for one in house.ledger.obligations.waiting()} == set(),
+            lambda: {one["kind"] for one in house.ledger.outbox.waiting()} == set(),
             what="something stayed owed",
         )
         return {one.id: name for name, one in sent}

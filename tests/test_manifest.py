@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from archive import layout, manifest
+from archive import paths as archive_paths
+from archive.documents import manifest
 from archive.errors import Damaged, Missing
 from archive.reconciliation import Reconciliation
-from archive.store import Store, Stored
+from archive.store.directory import Store, Stored
 
 from .archives import DAY, Builder, audio, header_of, recording, zipped
 
@@ -159,7 +160,7 @@ def test_a_header_is_read_without_the_members(builder: Builder) -> None:
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"schema": 2}', b"\xff"])
 def test_what_is_no_manifest_is_called_damaged(builder: Builder, data: bytes) -> None:
     """A manifest that can not be read is never taken for a day without recordings."""
-    path = layout.manifest_path(layout.export_folder("india", DAY, "0b5e"))
+    path = archive_paths.manifest_path(archive_paths.export_folder("india", DAY, "0b5e"))
     builder.store.create(path, data)
 
     with pytest.raises(Damaged):

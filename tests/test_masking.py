@@ -15,15 +15,15 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from archive.audio import description
+from archive.audio.acceptance import description
 from archive.problem import quoted
 from config.logging import bind, configure, mask
 from config.masking import HIDDEN, conceal, holds_secret, mask_foreign, mask_tree
 from config.printable import printable, printable_json
-from providers.vonage_entries import sorted_out
-from tasks.arguments import StartRecording, parse
+from providers.vonage.entries import sorted_out
 from tasks.errors import InvalidArgument
-from worker.unknown_tasks import meaning
+from tasks.runtime.arguments import StartRecording, parse
+from worker.redis.unknown_tasks import meaning
 
 SECRETS = ['pä/ss\\wörd%<1> q&"', "correct horse/battery+staple", "p%41ss&lt;word", "call"]
 

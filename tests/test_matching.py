@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from archive.audio.properties import Sound
 from archive.reconciliation import Counts, Reconciliation
-from archive.sound import Sound
-from archive.store import Stored
+from archive.store.directory import Stored
 
 from .test_reconciliation import member, places, recording
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from kombu import Connection
 
-from worker.broker import keep_consuming
+from worker.redis.broker import keep_consuming
 
 from .certified_calls import CallHouse, call_house
 from .deployment import Deployment, eventually

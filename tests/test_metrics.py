@@ -15,8 +15,8 @@ import pytest
 
 from archive import chain
 from ledger.errors import LedgerAway
-from ledger.figures import Figures
-from worker.asked import Asked
+from ledger.stats import Stats
+from worker.metrics.stats_cache import Asked
 
 from .alert_rules import names_used
 from .canaries import found
@@ -213,19 +213,19 @@ def test_a_ledger_that_hangs_is_asked_once_and_waited_for_no_longer() -> None:
     """
     asked: list[int] = []
     answers = threading.Event()
-    figures = Figures([], [], [], [], [], [], [], [], [], quarantined=False)
+    figures = Stats([], [], [], [], [], [], [], [], [], quarantined=False)
 
-    def ask() -> Figures:
+    def ask() -> Stats:
         asked.append(1)
         assert answers.wait(60)
         return figures
 
     ledger = Asked(ask)
-    assert ledger.figures() is None
-    assert ledger.figures() is None
+    assert ledger.stats() is None
+    assert ledger.stats() is None
     answers.set()
-    eventually(lambda: ledger.figures() is figures, what="the answer was not taken")
-    assert [ledger.figures() for _ in range(100)] == [figures] * 100
+    eventually(lambda: ledger.stats() is figures, what="the answer was not taken")
+    assert [ledger.stats() for _ in range(100)] == [figures] * 100
     assert len(asked) == 1
 
 
@@ -233,10 +233,10 @@ def test_a_ledger_that_fails_is_not_asked_at_every_scrape() -> None:
     """A moment after it has failed it is no use to ask again."""
     asked: list[int] = []
 
-    def ask() -> Figures:
+    def ask() -> Stats:
         asked.append(1)
         raise LedgerAway("the ledger does not answer")
 
     ledger = Asked(ask)
-    assert [ledger.figures() for _ in range(100)] == [None] * 100
+    assert [ledger.stats() for _ in range(100)] == [None] * 100
     assert len(asked) == 1

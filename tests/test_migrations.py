@@ -14,7 +14,7 @@ from alembic.config import Config
 from sqlalchemy import event
 
 from config.settings import ROOT
-from ledger import states
+from ledger.core import states
 from ledger.identity import newest_version
 from ledger.ledger import Ledger
 

@@ -18,10 +18,11 @@ from celery import Celery, current_app
 from celery.beat import PersistentScheduler
 
 from config.settings import settings
-from ledger import states
-from ledger.job import Job
-from tasks import nightly, resources
-from tasks.days import open_day
+from ledger.core import states
+from ledger.core.job import Job
+from tasks.days.day import open_day
+from tasks.nights import tasks as nightly
+from tasks.runtime import context
 
 from .deployment import Deployment, account_toml, eventually
 from .simulators import Simulators
@@ -64,7 +65,7 @@ def planner(
 
 def _forget() -> None:
     settings.cache_clear()
-    for shared in (resources.ledger, resources.store, resources.spool):
+    for shared in (context.ledger, context.store, context.spool):
         shared.cache_clear()
 
 
@@ -347,9 +348,9 @@ def test_a_day_that_a_person_asks_for_hides_no_other(
         for day in lost:
             assert told in {one["cause"] for one in house.ledger.alerts.all_open()}
             job, _ = open_day("india", day, by="operator")
-            claimed = house.ledger.work.claim(job.job_id)
+            claimed = house.ledger.execution.claim(job.job_id)
             assert claimed is not None
-            house.ledger.work.finish(claimed[1], states.DONE)
+            house.ledger.execution.finish(claimed[1], states.DONE)
         assert told not in {one["cause"] for one in house.ledger.alerts.all_open()}
 
 

@@ -11,11 +11,11 @@ from redis import exceptions
 from sqlalchemy import update
 
 from ledger.alerts import NOTIFICATION
+from ledger.core.outbox import NOTIFY
+from ledger.core.schema import obligations
 from ledger.ledger import Ledger
-from ledger.obligations import NOTIFY
-from ledger.schema import obligations
-from tasks.duties import discharge_due
-from tasks.redis_errors import is_away
+from tasks.runtime.outbox import discharge_due
+from tasks.runtime.redis_errors import is_away
 
 from .ledgers import pass_time
 from .servers import Valkey
@@ -40,7 +40,7 @@ def broker(valkey: Valkey) -> Iterator[Valkey]:
 def owe(ledger: Ledger, queue: str, job_id: str = "job", **more: Any) -> None:
     """That somebody is to be notified in a queue."""
     payload = {"task": "t", "queue": queue, "kwargs": {"job_id": job_id, "result": None}, **more}
-    ledger.obligations.owe(job_id, "india", NOTIFY, payload)
+    ledger.outbox.owe(job_id, "india", NOTIFY, payload)
 
 
 def due_again(ledger: Ledger) -> None:
@@ -88,7 +88,7 @@ def test_queues_of_another_type_hold_up_no_other(here: Ledger, broker: Valkey) -
     # A slow machine takes more than one round to come to them.
     assert sum(discharge_due() for _ in range(5)) == 6
     assert [length(broker, f"good-{number}") for number in range(6)] == [1] * 6
-    (left,) = here.obligations.waiting()
+    (left,) = here.outbox.waiting()
     assert left["count"] == 200
     assert "WRONGTYPE" in left["reason"]
 
@@ -120,8 +120,8 @@ def test_one_that_can_not_be_written_stops_no_other_for_its_queue(
     """Payloads of no form, and queues of our own: each is refused alone, nothing of it is written,
     and what is sound goes to the same queue.
     """
-    here.obligations.owe("j", "india", NOTIFY, {})
-    here.obligations.owe("j", "india", NOTIFY, {"queue": "q", "task": "t", "kwargs": []})
+    here.outbox.owe("j", "india", NOTIFY, {})
+    here.outbox.owe("j", "india", NOTIFY, {"queue": "q", "task": "t", "kwargs": []})
     owe(here, "q", kwargs={"job_id": "j"})
     for own in ("earwitness", "earwitness.due", "earwitness.unacked", "_kombu.binding.x", "/0.x"):
         owe(here, own)
@@ -147,7 +147,7 @@ def test_what_is_refused_for_a_day_is_given_up_with_an_alert(
     refused_since(here, DAY_SECONDS - 60)
     due_again(here)
     discharge_due()
-    assert here.obligations.waiting()[0]["count"] == 3
+    assert here.outbox.waiting()[0]["count"] == 3
     assert here.notifications.given_up() is None
     refused_since(here, 120)
     due_again(here)
@@ -236,15 +236,15 @@ def test_entries_and_receipts_that_fail_hold_up_no_other_account(
     """
     for number in range(60):
         for kind in ("chain", "receipt", "aerogram", "alert", NOTIFY):
-            here.obligations.owe(f"nobody-{number}", "india", kind, {"number": number})
+            here.outbox.owe(f"nobody-{number}", "india", kind, {"number": number})
     for account in ("india", "legal"):
         entry = {"path": f"{account}/a.json", "sha256": "0" * 64}
-        here.obligations.owe("j", account, "chain", entry)
+        here.outbox.owe("j", account, "chain", entry)
     discharge_due()
-    assert "legal/a.json" not in here.obligations.unchained()
+    assert "legal/a.json" not in here.outbox.unchained()
     for _ in range(9):
         discharge_due()
-    assert here.obligations.unchained() == set()
+    assert here.outbox.unchained() == set()
 
 
 def test_the_line_of_an_alert_closed_by_hand_stays_closed(here: Ledger, broker: Valkey) -> None:  # noqa: F811

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import update
 
-from ledger.obligations import NOTIFY
-from ledger.schema import obligations
+from ledger.core.outbox import NOTIFY
+from ledger.core.schema import obligations
 
 from .deployment import Deployment, account_toml, eventually
 from .ledgers import pass_time
@@ -24,7 +24,7 @@ _BAD = 200
 def _owed(house: Deployment, queue: str) -> None:
     kwargs = {"job_id": "j", "state": "failed", "result": None}
     payload = {"task": "shop.told", "queue": queue, "kwargs": kwargs}
-    house.ledger.obligations.owe("j", "india", NOTIFY, payload)
+    house.ledger.outbox.owe("j", "india", NOTIFY, payload)
 
 
 def test_two_hundred_refused_notifications_hold_up_no_honest_one(
@@ -94,7 +94,7 @@ def _is_seen(house: Deployment, job_id: str) -> None:
 
 
 def _waiting(house: Deployment) -> list[dict[str, Any]]:
-    return [one for one in house.ledger.obligations.waiting() if one["kind"] == NOTIFY]
+    return [one for one in house.ledger.outbox.waiting() if one["kind"] == NOTIFY]
 
 
 def _rows(house: Deployment) -> list[Any]:

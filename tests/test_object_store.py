@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from archive import layout, verification
+from archive import paths
 from archive.errors import Contradiction, Damaged, Missing, StoreAway, StoreRefused
-from archive.object_store import ONE_PIECE, ObjectStore
+from archive.store.bucket import ONE_PIECE, ObjectStore
+from archive.verify import verification
 from config.settings import ROOT
 
 from .archives import Builder, fill, overwrite
@@ -246,7 +247,7 @@ def test_damage_in_a_bucket_is_found_and_named(buckets: Buckets, tmp_path: Path)
     """An object changed, removed, or exchanged for another: named, and it alone."""
     store = fill(Builder(tmp_path, buckets.store()))
     heads = verification.verify(store).heads
-    chosen = {layout.kind_of(path): path for path in store.paths()}
+    chosen = {paths.kind_of(path): path for path in store.paths()}
     for kind in ("zip", "audio", "receipt"):
         path = chosen[kind]
         data = store.read(path)

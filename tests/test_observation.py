@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from providers import observation
 from providers.errors import ProviderError
-from providers.observation import Observed
+from providers.http import instrumentation
+from providers.http.instrumentation import Observed
 
 from .gsmblockchain_calls import OK, account, call, told
 from .vonage_accounts import Step, client, listed, raw, recording
@@ -27,10 +27,10 @@ def seen() -> Iterator[list[Observed]]:
         raise RuntimeError
 
     both: list[Callable[[Observed], None]] = [broken, noted.append]
-    observation.observers.extend(both)
+    instrumentation.observers.extend(both)
     yield noted
     for one in both:
-        observation.observers.remove(one)
+        instrumentation.observers.remove(one)
 
 
 @pytest.mark.parametrize(

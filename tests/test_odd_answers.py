@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from providers.errors import NotFound, Rejected, Uncertain
-from providers.gsmblockchain import Refused, RefusedCredentials, Unanswered
-from providers.ozeki import NotUnderstood
-from providers.voipnow import Recorded, fitting_view
-from providers.voipnow_refusals import CallRefused
+from providers.gsmblockchain.client import Refused, RefusedCredentials, Unanswered
+from providers.ozeki.client import NotUnderstood
+from providers.voipnow.client import Recorded, fitting_view
+from providers.voipnow.refusals import CallRefused
 
 from . import ozeki_accounts, voipnow_accounts
 from .certified_calls import call_house

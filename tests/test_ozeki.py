@@ -20,7 +20,7 @@ from providers.errors import (
     Uncertain,
     Unreachable,
 )
-from providers.ozeki import NoSuchCall, Ozeki
+from providers.ozeki.client import NoSuchCall, Ozeki
 
 from .overheard import listen
 from .ozeki_accounts import (

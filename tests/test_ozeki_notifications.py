@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from providers.ozeki_notifications import Unreadable, answerable, notification
+from providers.ozeki.notifications import Unreadable, answerable, notification
 
 URL = "http://192.0.2.7:7780/HttpRecordings/uteom.mp3"
 

@@ -17,8 +17,8 @@ from providers.errors import (
     Throttled,
     Uncertain,
 )
-from providers.ozeki import Ozeki
-from providers.ozeki_addresses import recording_address
+from providers.ozeki.addresses import recording_address
+from providers.ozeki.client import Ozeki
 
 from .ozeki_accounts import BASE, PASSWORD, RECORDING, Server, Step, account
 from .vonage_accounts import TAG, raw

@@ -12,7 +12,6 @@ from typing import Any, cast
 import pytest
 
 from config import masking
-from providers import ozml
 from providers.errors import (
     BadCredentials,
     NotFound,
@@ -21,13 +20,14 @@ from providers.errors import (
     Uncertain,
     Unreachable,
 )
-from providers.ozeki import Body, NoSuchCall, Ozeki
-from providers.ozeki_notifications import Notification, answerable
-from tests.simulators import Simulators
-from tests.simulators.ozeki_door import PbxDoor
+from providers.ozeki import ozml
+from providers.ozeki.client import Body, NoSuchCall, Ozeki
+from providers.ozeki.notifications import Notification, answerable
 
 from .overheard import listen
 from .ozeki_simulated import Receiver, connect, heard
+from .simulators import Simulators
+from .simulators.ozeki_door import PbxDoor
 
 ACTS: dict[str, Callable[[Ozeki, str], object]] = {
     "record": lambda ozeki, call: ozeki.record(call),

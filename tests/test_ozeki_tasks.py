@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ledger import states
+from ledger.core import states
 from tasks.errors import Expired, InvalidArgument, Rejected
 
 from .deployment import Deployment, eventually

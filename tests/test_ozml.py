@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from providers import ozml
+from providers.ozeki import ozml
 
 from .ozeki_accounts import SAMPLES, sample
 

@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from archive import chain, layout, verification
-from archive.store import INCOMING, DirectoryStore, Store
-from archive.verification import Pending, Unvouched
+from archive import chain
+from archive import paths as archive_paths
+from archive.store.directory import INCOMING, DirectoryStore, Store
+from archive.verify import verification
+from archive.verify.verification import Pending, Unvouched
 from config.settings import ROOT
 
 from .archives import DAY, Builder, age, audio, full_archive, recording, zipped
 
-FOLDER = layout.export_folder("legal_es", DAY, "0b5e")
+FOLDER = archive_paths.export_folder("legal_es", DAY, "0b5e")
 FOUR = [
     "legal_es/certified-calls/2026/11/call-2.json",
     "legal_es/exports/2026/11/20/0b5e/manifest.json",
@@ -40,9 +42,9 @@ def builder(new_store: Callable[[Path], Store], tmp_path: Path) -> Builder:
 
 def unvouched(builder: Builder) -> None:
     """A receipt, a manifest and metadata that no chain covers, audio without metadata."""
-    builder.store.create(layout.receipt_path("legal_es", DAY, "call-2", 1), b"{}")
+    builder.store.create(archive_paths.receipt_path("legal_es", DAY, "call-2", 1), b"{}")
     builder.single("legal_es", recording(1), chained=False)
-    builder.keep(layout.recording_path("legal_es", DAY, "2", "mp3"), audio(2))
+    builder.keep(archive_paths.recording_path("legal_es", DAY, "2", "mp3"), audio(2))
     builder.export("legal_es", "0b5e", [], {}, chained=False)
 
 
@@ -50,10 +52,10 @@ def unsealed(builder: Builder) -> list[str]:
     """What a run leaves until its manifest is written."""
     data = zipped([("a.mp3", b"a")])
     zip_file = builder.keep(f"{FOLDER}/p.{'0' * 16}.zip", data)
-    right = layout.part_path(FOLDER, "p", zip_file.sha256)
+    right = archive_paths.part_path(FOLDER, "p", zip_file.sha256)
     builder.keep(right, data)
-    builder.keep(layout.recordings_path(FOLDER), b"")
-    return [right, layout.recordings_path(FOLDER)]
+    builder.keep(archive_paths.recordings_path(FOLDER), b"")
+    return [right, archive_paths.recordings_path(FOLDER)]
 
 
 def test_young_files_are_pending_and_old_ones_are_problems(builder: Builder) -> None:
@@ -126,7 +128,7 @@ def test_another_zip_in_an_exports_folder_is_a_problem_when_it_is_old(builder: B
     builder.export("legal_es", "0b5e", [], {"p": zipped([("a.mp3", b"a")])})
     data = zipped([("b.mp3", b"b")])
     sha256 = builder.keep(f"scratch/{'1' * 16}.zip", data).sha256
-    stray = builder.keep(layout.part_path(FOLDER, "p", sha256), data)
+    stray = builder.keep(archive_paths.part_path(FOLDER, "p", sha256), data)
     assert [pending.path for pending in verification.verify(builder.store).pending] == [stray.path]
     age(builder.store)
     assert stray.path in {problem.path for problem in verification.verify(builder.store).problems}
@@ -134,7 +136,7 @@ def test_another_zip_in_an_exports_folder_is_a_problem_when_it_is_old(builder: B
 
 def test_damage_of_a_young_file_is_a_problem_at_once(builder: Builder) -> None:
     """Its youth excuses only that nothing vouches for it."""
-    path = layout.manifest_path(FOLDER)
+    path = archive_paths.manifest_path(FOLDER)
     builder.store.create(path, b'{"schema": 1, "kind": "export"}')
     (problem,) = verification.verify(builder.store).problems
     assert (problem.path, type(problem) is Pending) == (path, False)
@@ -146,10 +148,10 @@ def test_what_comes_and_goes_while_it_runs_is_no_problem(tmp_path: Path) -> None
     """
     store = full_archive(tmp_path / "full")
     builder = Builder(tmp_path / "full", store)
-    folder = layout.export_folder("legal_es", DAY, "9999-nine")
+    folder = archive_paths.export_folder("legal_es", DAY, "9999-nine")
     data = zipped([("a.mp3", b"a")])
     stored = builder.keep("india/.rsync.tmp", data)
-    late = layout.part_path(folder, "p-9", stored.sha256)
+    late = archive_paths.part_path(folder, "p-9", stored.sha256)
     builder.keep(late, data)
     builder.keep(f"{folder}/passing", b"x")
     (metadata, _) = builder.single("india", recording(777), chained=False)

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from archive import layout
-from archive.listening import ENDINGS
-from archive.store import DirectoryStore
-from ledger import states
+from archive import paths as archive_paths
+from archive.audio.detection import ENDINGS
+from archive.store.directory import DirectoryStore
+from ledger.core import states
 from ledger.ledger import Ledger
-from tasks import presence
+from tasks.archive_watch import presence
 
 from .archives import overwrite
 from .hostile_archives import nested
@@ -37,12 +37,12 @@ class Kept:
             kind="export.run",
             parameters={"day": DAY.isoformat(), "folder_day": DAY.isoformat()},
         )
-        self.folder = layout.export_folder("india", DAY, self.job.job_id)
+        self.folder = archive_paths.export_folder("india", DAY, self.job.job_id)
 
     def single(self, name: str, ending: str, day: date = DAY, content: bytes = b"sound") -> str:
         """A recording fetched singly, of which the ledger knows the metadata; its audio's path."""
-        path = layout.recording_path("india", day, name, ending)
-        beside = layout.recording_json_path("india", day, name)
+        path = archive_paths.recording_path("india", day, name, ending)
+        beside = archive_paths.recording_json_path("india", day, name)
         self.store.create(path, content)
         self.store.create(beside, f'{{"path": "{path}"}}'.encode())
         self.chained(beside)
@@ -51,17 +51,17 @@ class Kept:
     def chained(self, path: str) -> None:
         """The file is put under the chain for this job."""
         entry = {"path": path, "sha256": "0" * 64}
-        self.ledger.obligations.owe(self.job.job_id, "india", "chain", entry)
+        self.ledger.outbox.owe(self.job.job_id, "india", "chain", entry)
 
     def sealed(self, lines: bytes = b"") -> str:
         """The run's end, with this list; the list's path."""
-        manifest = layout.manifest_path(self.folder)
-        self.store.create(layout.recordings_path(self.folder), lines)
+        manifest = archive_paths.manifest_path(self.folder)
+        self.store.create(archive_paths.recordings_path(self.folder), lines)
         self.store.create(manifest, b"{}")
         self.chained(manifest)
         result: Mapping[str, Any] = {"manifest": manifest, "listed": 0, "archived": 0, "missing": 0}
-        self.ledger.work.finish(self.lease, states.DONE, result=dict(result))
-        return layout.recordings_path(self.folder)
+        self.ledger.execution.finish(self.lease, states.DONE, result=dict(result))
+        return archive_paths.recordings_path(self.folder)
 
     def gone(self) -> set[str]:
         """What three ways of asking call gone, which must agree."""
@@ -149,7 +149,7 @@ def test_audio_and_metadata_that_are_both_gone_are_both_named(kept: Kept) -> Non
     """Of the audio nobody knows the format any more."""
     path = kept.single("r1", "ogg")
     kept.sealed()
-    beside = layout.metadata_path(path)
+    beside = archive_paths.metadata_path(path)
     for one in (path, beside):
         (kept.store.root / one).unlink()
     assert kept.gone() == {beside, path.removesuffix("ogg") + "*"}

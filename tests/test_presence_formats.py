@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from archive import layout
-from archive.listening import ENDINGS
-from archive.store import DirectoryStore
-from ledger import states
+from archive import paths
+from archive.audio.detection import ENDINGS
+from archive.store.directory import DirectoryStore
+from ledger.core import states
 from ledger.ledger import Ledger
-from tasks.presence import gone
+from tasks.archive_watch.presence import gone
 
 from .ledgers import running
 
@@ -26,13 +26,13 @@ def test_a_recording_of_any_format_is_there_until_it_is_lost(
 ) -> None:
     """Of a download the ledger knows audio and metadata, of a night's gaps the metadata alone."""
     store = DirectoryStore(tmp_path / "archive")
-    audio = store.create(layout.recording_path("india", DAY, "7", ending), b"sound")
-    metadata = store.create(layout.recording_json_path("india", DAY, "7"), b"{}")
+    audio = store.create(paths.recording_path("india", DAY, "7", ending), b"sound")
+    metadata = store.create(paths.recording_json_path("india", DAY, "7"), b"{}")
     parameters = {"day": DAY.isoformat()} if kind == "export.run" else {"recording_id": "7"}
     _, lease = running(ledger, kind=kind, account="india", parameters=parameters)
     result = {} if kind == "export.run" else {"path": audio.path, "bytes": audio.bytes}
     entry = {"path": metadata.path, "sha256": metadata.sha256}
-    ledger.work.finish(lease, states.DONE, result=result, owed=[("chain", entry)])
+    ledger.execution.finish(lease, states.DONE, result=result, owed=[("chain", entry)])
     assert gone(store, ledger, "india").paths() == []
     (tmp_path / "archive" / audio.path).unlink()
     assert gone(store, ledger, "india").paths() != []

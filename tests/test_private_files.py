@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from config.settings import load
-from worker.commands import examined_files
-from worker.commands.findings import Finding
+from worker.commands.doctor import files
+from worker.commands.doctor.findings import Finding
 
 from .archives import full_archive
 from .deployment import Deployment, account_toml
@@ -77,7 +77,7 @@ def test_doctor_names_what_others_may_read(
     def found(accounts_file: Path) -> Finding:
         for name, value in {**house.environment, "EARWITNESS_ACCOUNTS_FILE": accounts_file}.items():
             monkeypatch.setenv(name, str(value))
-        (finding,) = examined_files.examined(load())
+        (finding,) = files.examined(load())
         return finding
 
     told = found(house.accounts_file)

@@ -22,8 +22,8 @@ from providers.errors import (
     Uncertain,
     Unreachable,
 )
-from providers.vonage import Vonage
-from providers.vonage_refusals import error_reason
+from providers.vonage.client import Vonage
+from providers.vonage.refusals import error_reason
 
 from .vonage_accounts import (
     CALLER,

@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 from celery import Celery
 
 from archive import chain
-from archive.store import DirectoryStore
-from ledger import states
+from archive.store.directory import DirectoryStore
+from ledger.core import states
+from ledger.core.job import Job, job_id
 from ledger.days import Day
-from ledger.job import Job, job_id
 from ledger.ledger import Ledger
 
 from .archives import audio as recorded
@@ -45,7 +45,7 @@ class House:
         worker = self.house.worker()
         with self.house.producer() as app:
             self._work(app)
-        eventually(lambda: not self.house.ledger.obligations.waiting(), what="something is owed")
+        eventually(lambda: not self.house.ledger.outbox.waiting(), what="something is owed")
         assert worker.stop() == 0
         self._collect()
         self.original = self.house.ledger
@@ -70,7 +70,7 @@ class House:
         self.calls.platform.fault("call", "ko", message="no credit")
         self.calls.ask(app, "refused").get(timeout=30, propagate=False)
         # Under an entry of the chain that a later one confirms.
-        eventually(lambda: not self.house.ledger.obligations.waiting(), what="something is owed")
+        eventually(lambda: not self.house.ledger.outbox.waiting(), what="something is owed")
         sent = [self.house.send(app, task, account="india", **given) for task, given in asked]
         self.calls.ask(app, "placed").get(timeout=30)
         self.calls.platform.fault("call", "answer", status=500, body={})
@@ -162,7 +162,7 @@ def test_what_the_archive_tells_is_known_as_before(
     assert ledger.identity.quarantined()
     collected = ledger.jobs.job(COLLECTED)
     assert collected.state == states.DONE
-    instruction = ledger.instructions.newest("office", "17")
+    instruction = ledger.recording_instructions.newest("office", "17")
     assert instruction is not None
     assert instruction.collect_job_id == COLLECTED
 
@@ -213,7 +213,7 @@ def test_what_is_damaged_is_not_believed(
     # Where the newest entry of a chain covers one of them, nothing tells which of the two is wrong.
     not_taken = {path for path in told["not_taken"] if "/chain/" not in path}
     assert (status, not_taken, told["uncovered"]) == (1, wrong, [later])
-    (chained,) = [one for one in ledger.obligations.waiting() if one["kind"] == "chain"]
+    (chained,) = [one for one in ledger.outbox.waiting() if one["kind"] == "chain"]
     assert (chained["kind"], chained["count"]) == ("chain", 1)
     lost = ledger.jobs.job(refused.job_id)
     assert lost.state == states.NEEDS_DECISION
@@ -239,7 +239,7 @@ def test_what_is_damaged_is_not_believed(
         anew = again.get(timeout=60)
         assert (anew["listed"], anew["archived"], anew["missing"]) == (2, 2, 0)
         assert len(json.loads(store.read(anew["manifest"]))["files"]) == 2
-        eventually(lambda: not ledger.obligations.waiting(), what="a chain entry is owed")
+        eventually(lambda: not ledger.outbox.waiting(), what="a chain entry is owed")
         (day,) = ledger.days.of("india", YESTERDAY, YESTERDAY)
         assert (day.state, day.generation) == (states.DAY_COMPLETE, 2)
     assert house.calls.placed() == placed

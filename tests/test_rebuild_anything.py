@@ -7,10 +7,10 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
-from archive import layout
-from archive.store import DirectoryStore
+from archive import paths
+from archive.store.directory import DirectoryStore
+from ledger.core.job import job_id
 from ledger.days import Day
-from ledger.job import job_id
 from ledger.ledger import Ledger
 
 from .archive_kinds import reseal
@@ -86,7 +86,7 @@ def test_a_hostile_archive_ends_no_rebuild(deploy: Deploy, simulators: Simulator
     receipt = "india/certified-calls/2026/11/x.json"
     metadata = "india/recordings/2026/11/20/x.json"
     manifests = [
-        layout.manifest_path(layout.export_folder("india", day, "x"))
+        paths.manifest_path(paths.export_folder("india", day, "x"))
         for day in (date(2026, 1, 1), date(1, 1, 1), date(9999, 12, 31))
     ]
     sparse(receipt, 20 * GIB)(lost.store)
@@ -109,10 +109,10 @@ def test_what_nothing_vouches_for_makes_no_day_incomplete(
     """
     lost = Lost(deploy, simulators, "Asia/Kolkata")
     third = lost.export(DAY + timedelta(days=2), chained=False)
-    folder = layout.export_folder("india", DAY, "gone")
+    folder = paths.export_folder("india", DAY, "gone")
     data = zipped([("a.mp3", b"a")])
     stored = lost.builder.keep(f"scratch/{'1' * 16}.zip", data)
-    lost.builder.keep(layout.part_path(folder, "p", stored.sha256), data)
+    lost.builder.keep(paths.part_path(folder, "p", stored.sha256), data)
     age(lost.store)
     (lost.store.root / third).touch()
     told, days = lost.rebuilt()

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from archive.audio.properties import Sound
 from archive.reconciliation import Counts, Reconciliation
-from archive.sound import Sound
-from archive.store import Stored
-from archive.zips import Member
+from archive.store.directory import Stored
+from archive.zip.verification import Member
 from config.settings import ROOT
 
 #: Lists and matches as many recordings as told, and prints by how much the peak of memory grew.

@@ -16,7 +16,7 @@ from celery import Celery
 from kombu import Connection, Consumer, Queue
 
 from earwitness_client import Earwitness, InvalidArgument
-from worker.broker import keep_consuming
+from worker.redis.broker import keep_consuming
 
 from .deployment import Deployment, account_toml, eventually
 from .redis_page import PASSWORD, denied, make_users

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, make_url
 
-from archive.verification import verify
+from archive.verify.verification import verify
 
 from .deployment import Deployment, eventually
 from .restored import Night, sums
@@ -94,7 +94,7 @@ def test_the_ledger_rebuilt_in_the_middle_of_a_night(
         assert night.told(app, "one more")[0] == "InvalidArgument"
         assert night.told(app, "one-more")[0] == "CapReached"
         assert night.calls.placed() == placed + 1
-        eventually(lambda: not house.ledger.obligations.waiting(), what="something is owed")
+        eventually(lambda: not house.ledger.outbox.waiting(), what="something is owed")
     after = sums(house.archive)
     assert {path: after.get(path) for path in before} == before
     assert verify(house.store).problems == []

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from celery import Celery
 
-from archive.verification import verify
-from ledger import states
+from archive.verify.verification import verify
+from ledger.core import states
 
 from .certified_calls import CallHouse
 from .deployment import ROOT, Deployment, account_toml, eventually
@@ -132,7 +132,7 @@ class Copied:
 
     def owes_nothing(self) -> None:
         """Wait until every receipt is written and under the chain."""
-        eventually(lambda: not self.house.ledger.obligations.waiting(), what="something is owed")
+        eventually(lambda: not self.house.ledger.outbox.waiting(), what="something is owed")
 
 
 def noticed(copied: Copied, app: Celery) -> None:

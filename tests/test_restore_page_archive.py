@@ -7,8 +7,8 @@ import shlex
 import shutil
 from collections.abc import Callable
 
-from archive.verification import verify
-from ledger import states
+from archive.verify.verification import verify
+from ledger.core import states
 
 from .deployment import Deployment, eventually
 from .pages import DOCS

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import update
 
-from ledger.schema import jobs
+from ledger.core.schema import jobs
 
 from .deployment import Deployment, account_toml, eventually
 from .simulators import Simulators
@@ -50,6 +50,6 @@ def test_a_run_sealed_again_is_the_same_run(
     assert job.state == "done", job.reason
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == sealed
     assert (job.result or {})["archived"] == 4
-    eventually(lambda: not house.ledger.obligations.waiting())
+    eventually(lambda: not house.ledger.outbox.waiting())
     verified = house.run("verify", str(house.archive))
     assert verified.returncode == 0, verified.stdout + verified.stderr

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from archive import layout, search
+from archive import paths
 from archive.errors import Damaged, Missing
-from archive.store import Store
+from archive.search import search
+from archive.store.directory import Store
 from config.settings import ROOT
 
 from .archives import DAY, Builder, audio, fill, frames, overwrite, recording, zipped
@@ -129,7 +130,7 @@ def test_a_recording_missing_in_one_export_is_found_in_another(builder: Builder)
     builder.single("india", recording(9))
 
     (hit,) = search.find(builder.store)
-    assert hit.source == layout.recording_json_path("india", DAY, "9")
+    assert hit.source == paths.recording_json_path("india", DAY, "9")
     assert hit.line["sha256"] == hashlib.sha256(audio(9)).hexdigest()
     assert hit.line["caller_id"] == recording(9)["caller_id"]
 
@@ -210,7 +211,7 @@ def test_a_single_recording_comes_with_its_metadata(store: Store, tmp_path: Path
 
     assert written == [tmp_path / "301.mp3", tmp_path / "301.json"]
     assert (tmp_path / "301.mp3").read_bytes() == audio(301)
-    metadata = layout.recording_json_path("india", DAY, "301")
+    metadata = paths.recording_json_path("india", DAY, "301")
     assert (tmp_path / "301.json").read_bytes() == store.read(metadata)
 
 

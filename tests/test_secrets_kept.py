@@ -9,9 +9,9 @@ import pytest
 
 from config.masking import holds_secret
 from config.settings import load
-from providers.gsmblockchain import Refused, Unanswered
-from tasks.certified_calls import _kept
-from worker.commands.personal import masked_line
+from providers.gsmblockchain.client import Refused, Unanswered
+from tasks.certified_calls.tasks import _kept
+from worker.commands.redaction import masked_line
 
 from .gsmblockchain_calls import PASSWORD, account, answering, call, serving
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.simulators import Simulators
-from tests.simulators.doors import AccountDoor
-from tests.visitor import Visitor
+from .simulators import Simulators
+from .simulators.doors import AccountDoor
+from .visitor import Visitor
 
 DAY = date(2026, 11, 19)
 ZONE = "Asia/Kolkata"

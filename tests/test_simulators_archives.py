@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.simulators import Simulators
-from tests.visitor import Visitor
+from .simulators import Simulators
+from .visitor import Visitor
 
 DAY = date(2026, 11, 19)
 GIB = 1 << 30

@@ -10,9 +10,9 @@ from email.utils import parsedate_to_datetime
 import httpx
 import pytest
 
-from tests.simulators import Simulators
-from tests.simulators.faults import KINDS
-from tests.visitor import Visitor
+from .simulators import Simulators
+from .simulators.faults import KINDS
+from .visitor import Visitor
 
 LISTING = "accounts/self/company_call_recordings"
 

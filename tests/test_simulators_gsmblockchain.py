@@ -17,11 +17,12 @@ import httpx
 import pytest
 
 from config.accounts import GsmblockchainAccount
-from tests.deployment import eventually
-from tests.simulators import Records, Simulators
-from tests.simulators.gsmblockchain_control import GsmblockchainControl
-from tests.simulators.gsmblockchain_door import CallingAccountDoor, GsmblockchainDoor
-from tests.simulators.remote import ROOT, Remote, running
+
+from .deployment import eventually
+from .simulators import Records, Simulators
+from .simulators.gsmblockchain_control import GsmblockchainControl
+from .simulators.gsmblockchain_door import CallingAccountDoor, GsmblockchainDoor
+from .simulators.remote import ROOT, Remote, running
 
 PATH = "/services/sendCertifiedCallRecorder.php"
 

@@ -15,13 +15,12 @@ import httpx
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from tests.simulators import Simulators
-from tests.simulators.ozeki_control import OzekiControl
-from tests.simulators.ozeki_door import OzekiDoor, PbxDoor
-from tests.simulators.remote import running
-
 from .ozeki_accounts import sample
 from .ozeki_simulated import Receiver
+from .simulators import Simulators
+from .simulators.ozeki_control import OzekiControl
+from .simulators.ozeki_door import OzekiDoor, PbxDoor
+from .simulators.remote import running
 
 EXTENSION = b"""<?xml version="1.0"?><Response><Speak>Recorded.</Speak>
 <Record FinishedUrl="%s" FinishDigits="1" Format="wav"></Record>

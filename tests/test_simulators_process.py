@@ -13,11 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.simulators import Records, Simulators
-from tests.simulators.doors import AccountDoor, VonageDoor
-from tests.simulators.remote import ROOT, Remote, running
-from tests.simulators.vonage_control import VonageControl
-from tests.visitor import Visitor
+from .simulators import Records, Simulators
+from .simulators.doors import AccountDoor, VonageDoor
+from .simulators.remote import ROOT, Remote, running
+from .simulators.vonage_control import VonageControl
+from .visitor import Visitor
 
 
 def test_another_process_has_the_same_methods(tmp_path: Path) -> None:

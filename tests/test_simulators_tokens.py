@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.simulators import Simulators
-from tests.visitor import Visitor
+from .simulators import Simulators
+from .visitor import Visitor
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ import httpx
 import pytest
 
 from config.accounts import VoipnowAccount
-from tests.simulators import Records, Simulators
-from tests.simulators.remote import running
-from tests.simulators.voipnow_control import VoipnowControl
-from tests.simulators.voipnow_door import AppDoor, VoipnowDoor
+
+from .simulators import Records, Simulators
+from .simulators.remote import running
+from .simulators.voipnow_control import VoipnowControl
+from .simulators.voipnow_door import AppDoor, VoipnowDoor
 
 SAMPLES = Path(__file__).parent / "samples" / "voipnow"
 

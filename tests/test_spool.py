@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from archive.errors import Damaged, NoSpace
-from archive.spool import Spool
-from archive.store import DirectoryStore
+from archive.spool.spool import Spool
+from archive.store.directory import DirectoryStore
 from config.settings import ROOT
 
 from .disks import small_disk

@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from archive.spool import Spool
+from archive.spool.spool import Spool
 
 
 def test_what_is_set_aside_stays_until_its_age(tmp_path: Path) -> None:

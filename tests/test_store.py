@@ -19,15 +19,8 @@ from typing import Any
 
 import pytest
 
-from archive.errors import (
-    ArchiveError,
-    Contradiction,
-    Damaged,
-    Dangerous,
-    Missing,
-    NoSpace,
-)
-from archive.store import (
+from archive.errors import ArchiveError, Contradiction, Damaged, Dangerous, Missing, NoSpace
+from archive.store.directory import (
     ABANDONED_AFTER_SECONDS,
     INCOMING,
     DirectoryStore,

@@ -15,8 +15,8 @@ from celery import Celery
 from sqlalchemy import update
 
 from config.queues import DUE
-from ledger.requests import Request
-from ledger.schema import jobs
+from ledger.core.opening import Request
+from ledger.core.schema import jobs
 
 from .archives import Builder
 from .deployment import Deployment, account_toml, eventually
@@ -190,7 +190,7 @@ def test_deleting_needs_the_account_s_leave(deploy: Deploy, simulators: Simulato
             parameters=parameters,
             queue=DUE,
         )
-        opened_then, _ = house.house.ledger.requests.open(earlier, by="test")
+        opened_then, _ = house.house.ledger.opening.open(earlier, by="test")
         job = eventually(
             lambda: next((one for one in house.house.ledger.jobs.jobs() if one.ended), None)
         )

@@ -7,8 +7,8 @@ from xml.etree.ElementTree import tostring
 
 import pytest
 
-from providers import json_answers, xml_answers
-from providers.text import decoded
+from providers.http import json_answers, xml_answers
+from providers.http.text import decoded
 
 LIST = '{"cnam": "%s", "id": 1}'
 

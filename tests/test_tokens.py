@@ -15,7 +15,7 @@ import time_machine
 
 from ledger.ledger import Ledger
 from providers.errors import BadCredentials, ProviderError, Throttled, Unreachable
-from providers.tokens import Shelf, Tokens
+from providers.http.tokens import Shelf, Tokens
 
 from .vonage_accounts import (
     CLIENT_SECRET,

@@ -9,8 +9,9 @@ from celery.exceptions import Ignore
 from redis.exceptions import ConnectionError as RedisAway
 
 from ledger.errors import CapReached, LedgerAway, LedgerError, NoSuchJob, RequestConflict
-from tasks import errors, told
-from tasks.message import BROKER_AWAY
+from tasks import errors
+from tasks.runtime import caller_errors
+from tasks.runtime.messages import BROKER_AWAY
 
 
 def test_what_nobody_foresaw_is_told_by_its_kind_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -20,7 +21,7 @@ def test_what_nobody_foresaw_is_told_by_its_kind_alone(caplog: pytest.LogCapture
     with (
         caplog.at_level(logging.ERROR),
         pytest.raises(errors.Uncertain) as caught,
-        told.nothing_else(but=BROKER_AWAY),
+        caller_errors.nothing_else(but=BROKER_AWAY),
     ):
         raise UnicodeEncodeError("ascii", "s3cr3t", 0, 1, "x")
     assert str(caught.value).startswith("unknown: unforeseen (UnicodeEncodeError)")
@@ -35,7 +36,7 @@ def test_what_nobody_foresaw_is_told_by_its_kind_alone(caplog: pytest.LogCapture
 @pytest.mark.parametrize("known", [errors.Rejected("no"), Ignore(), RedisAway("away")])
 def test_what_is_known_passes(known: Exception) -> None:
     """Our own exceptions, Celery's, and of a job that Redis is away: the backend sees to that."""
-    with pytest.raises(type(known)) as caught, told.nothing_else(but=BROKER_AWAY):
+    with pytest.raises(type(known)) as caught, caller_errors.nothing_else(but=BROKER_AWAY):
         raise known
     assert caught.value is known
 
@@ -54,5 +55,5 @@ def test_errors_of_the_ledger_have_names_for_callers(
     error: LedgerError, kind: type[errors.JobError]
 ) -> None:
     """Each under the name that callers know, with its own sentence."""
-    assert type(told.of_ledger(error)) is kind
-    assert str(told.of_ledger(error)) == str(error)
+    assert type(caller_errors.of_ledger(error)) is kind
+    assert str(caller_errors.of_ledger(error)) == str(error)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from ledger import states
-from ledger.job import Job
+from ledger.core import states
+from ledger.core.job import Job
 
 from .deployment import Deployment, Process, account_toml, eventually, zip_is_whole
 from .simulators import Simulators

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from archive import manifest
+from archive.documents import manifest
 
 from .archives import Builder, audio, recording, zipped
 from .deployment import Deployment, account_toml, eventually
@@ -191,7 +191,7 @@ def test_a_transcript_archived_by_an_older_release_deletes_nothing(
         )
         assert (line["member"], line["audio"]) == ("101.mp3", "mp3")
         assert simulators.log.requests("audio", None) == []
-        eventually(lambda: not house.ledger.obligations.waiting(), what="nothing was chained")
+        eventually(lambda: not house.ledger.outbox.waiting(), what="nothing was chained")
         asked = house.send(
             app, "recording.delete", account="india", recording_id="101", request_id="again"
         )

@@ -14,7 +14,7 @@ from celery import Celery
 from celery.exceptions import NotRegistered
 
 from earwitness_client.stored import exception
-from worker.unknown_tasks import meaning, nearest, refusal
+from worker.redis.unknown_tasks import meaning, nearest, refusal
 
 from .deployment import Deployment, account_toml, eventually
 from .servers import free_port

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ledger import states
+from ledger.core import states
+from ledger.core.schema import days
 from ledger.ledger import Ledger
-from ledger.schema import days
 
 from .ledgers import taken_up
 from .test_ledger_days import _ask, _day, _row
@@ -47,7 +47,7 @@ def export(ledger: Ledger, listed: int, *, missing: int = 0) -> None:
     counts = {"listed": listed, "archived": listed - missing, "missing": missing}
     state = states.FAILED if missing else states.DONE
     error = {"type": "Incomplete", "message": "not done: missing"} if missing else None
-    ledger.work.finish(
+    ledger.execution.finish(
         lease, state, result={"manifest": f"m/{job.job_id}", **counts}, error=error, reason=None
     )
 

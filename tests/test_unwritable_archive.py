@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from archive.verification import verify
-from ledger import states
+from archive.verify.verification import verify
+from ledger.core import states
 
 from .buckets import Buckets
 from .deployment import Deployment, eventually

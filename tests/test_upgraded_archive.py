@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from archive import chain
-from archive.verification import verify
-from ledger import states
+from archive.verify.verification import verify
+from ledger.core import states
 
 from .deployment import Deployment
 from .simulators import Simulators
@@ -50,7 +50,7 @@ def test_it_is_upgraded_in_its_place(vouched: VouchedHouse) -> None:
     worker = house.worker("upgraded")
     newest = chain.head(house.store, "india")
     assert newest is not None
-    known = house.ledger.archived.heads()["india"]
+    known = house.ledger.archive_record.heads()["india"]
     assert (known.n, known.sha256) == (newest.n, newest.sha256)
     assert vouched.coverage()[0] == 0
     assert vouched.day(SECOND).state == states.DAY_COMPLETE
@@ -70,7 +70,7 @@ def test_an_archive_that_lacks_days_is_not_adopted(vouched: VouchedHouse, lost: 
     assert vouched.house.run("migrate").returncode == 0
     said = vouched.refused("refused")
     assert ("does not cover" if lost == "newer" else "is not there") in said
-    assert vouched.house.ledger.archived.heads().keys() <= {"legal"}
+    assert vouched.house.ledger.archive_record.heads().keys() <= {"legal"}
     assert vouched.doctor()
 
 

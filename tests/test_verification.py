@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 
-from archive import chain, layout, verification
-from archive.store import DirectoryStore, Store
-from archive.verification import Problem, Report
+from archive import chain
+from archive import paths as archive_paths
+from archive.store.directory import DirectoryStore, Store
+from archive.verify import verification
+from archive.verify.verification import Problem, Report
 from config.settings import ROOT
 
 from .archives import DAY, Builder, age, audio, fill, full_archive, overwrite, recording, zipped
@@ -61,7 +63,7 @@ def named(report: Report) -> set[str]:
 def newest(store: DirectoryStore) -> set[str]:
     """The newest entry of each chain: nothing in the archive has its sum."""
     heads = [chain.head(store, name) for name in ("india", "legal_es")]
-    return {layout.chain_path(head.account, head.n) for head in heads if head}
+    return {archive_paths.chain_path(head.account, head.n) for head in heads if head}
 
 
 def test_a_whole_archive_has_no_problem(either: Store) -> None:
@@ -71,7 +73,7 @@ def test_a_whole_archive_has_no_problem(either: Store) -> None:
 
     assert report.problems == report.notes == []
     assert list(seen) == list(either.paths())
-    assert {layout.kind_of(path) for path in seen} == {
+    assert {archive_paths.kind_of(path) for path in seen} == {
         "identity",
         "entry",
         "manifest",
@@ -119,7 +121,7 @@ def test_every_bit_of_a_newest_entry_counts(tmp_path: Path) -> None:
     builder = Builder(tmp_path)
     builder.identity()
     builder.receipt("legal_es", "call-1")
-    path = layout.chain_path("legal_es", 1)
+    path = archive_paths.chain_path("legal_es", 1)
     data = builder.store.read(path)
     for at in range(len(data)):
         changed = bytearray(data)
@@ -135,7 +137,7 @@ def test_a_newest_entry_is_written_in_one_way(tmp_path: Path, change: tuple[byte
     builder = Builder(tmp_path)
     builder.identity()
     builder.receipt("legal_es", "call-1")
-    path = layout.chain_path("legal_es", 1)
+    path = archive_paths.chain_path("legal_es", 1)
     overwrite(builder.store, path, builder.store.read(path).replace(*change, 1))
 
     assert path in named(verification.verify(builder.store))
@@ -163,7 +165,7 @@ def test_two_files_that_changed_places_are_found_and_named(whole: DirectoryStore
     """
     heads = verification.verify(whole).heads
     for one, other in combinations(list(whole.paths()), 2):
-        if layout.kind_of(one) != layout.kind_of(other):
+        if archive_paths.kind_of(one) != archive_paths.kind_of(other):
             continue
         kept = {path: whole.read(path) for path in (one, other)}
         overwrite(whole, one, kept[other])
@@ -276,7 +278,7 @@ def test_progress_is_told_within_a_file(either: Store) -> None:
 def test_what_is_not_under_the_chain_is_a_problem(builder: Builder) -> None:
     """A manifest, receipt or metadata that no entry covers could have been put there by anybody."""
     builder.receipt("legal_es", "call-1")
-    builder.store.create(layout.receipt_path("legal_es", DAY, "forged", 1), b"{}")
+    builder.store.create(archive_paths.receipt_path("legal_es", DAY, "forged", 1), b"{}")
     builder.single("legal_es", recording(1), chained=False)
     builder.export("legal_es", "0b5e", [], {}, chained=False)
     age(builder.store)
@@ -380,7 +382,7 @@ def test_links_and_strange_files_do_no_harm(copied: DirectoryStore, tmp_path: Pa
 
 def test_an_erasure_is_accepted(builder: Builder) -> None:
     """A manifest of the reserved kind counts as one, under the chain as any other."""
-    path = layout.manifest_path(layout.export_folder("india", DAY, "0b5e"))
+    path = archive_paths.manifest_path(archive_paths.export_folder("india", DAY, "0b5e"))
     stored = builder.store.create(path, b'{"schema": 1, "kind": "erasure", "account": "india"}')
     age(builder.store)
     assert path in named(verification.verify(builder.store))
@@ -513,8 +515,8 @@ def _reseal(
 
 
 def _metadata(store: Store) -> Iterator[str]:
-    return (path for path in store.paths() if layout.kind_of(path) == "metadata")
+    return (path for path in store.paths() if archive_paths.kind_of(path) == "metadata")
 
 
 def _beside(path: str) -> str:
-    return layout.recordings_path(path.rpartition("/")[0])
+    return archive_paths.recordings_path(path.rpartition("/")[0])

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from archive import layout
-from archive.store import DirectoryStore
+from archive import paths as archive_paths
+from archive.store.directory import DirectoryStore
 
 from .archives import Builder, age, zipped
 from .deployment import Deployment, eventually
@@ -51,11 +51,11 @@ def test_young_files_are_counted_and_old_ones_are_an_alert(house: House) -> None
     nothing any more.
     """
     house.ask("recording.download", recording_id=house.ids[0])
-    eventually(lambda: not house.house.ledger.obligations.waiting())
+    eventually(lambda: not house.house.ledger.outbox.waiting())
     store = store_of(house)
     paths = [
-        layout.receipt_path("india", DAY, "forgotten", 1),
-        layout.recording_path("india", DAY, "666", "mp3"),
+        archive_paths.receipt_path("india", DAY, "forgotten", 1),
+        archive_paths.recording_path("india", DAY, "666", "mp3"),
     ]
     for path in paths:
         store.create(path, b"{}")
@@ -86,7 +86,7 @@ def test_the_zips_of_a_run_that_goes_on_are_no_problem(house: House) -> None:
     stored = builder.keep("x.zip", data)
     (builder.root / "x.zip").unlink()
     parts = [
-        layout.part_path(layout.export_folder("india", DAY, name), "p", stored.sha256)
+        archive_paths.part_path(archive_paths.export_folder("india", DAY, name), "p", stored.sha256)
         for name in (job.job_id, "nobody")
     ]
     for path in parts:

@@ -20,11 +20,11 @@ from providers.errors import (
     Uncertain,
     Unreachable,
 )
-from providers.voipnow import NoFittingView, Recorded, Voipnow, fitting_view
-from providers.voipnow_fields import WrongField
-from providers.voipnow_refusals import CallRefused, FormatRefused, Refused, ViewRefused
-from tests.simulators import Simulators
+from providers.voipnow.client import NoFittingView, Recorded, Voipnow, fitting_view
+from providers.voipnow.fields import WrongField
+from providers.voipnow.refusals import CallRefused, FormatRefused, Refused, ViewRefused
 
+from .simulators import Simulators
 from .voipnow_accounts import (
     BASE,
     CALL,

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from providers.errors import Uncertain
-from providers.voipnow import Voipnow
+from providers.voipnow.client import Voipnow
 
 from .voipnow_accounts import (
     CALL,

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from providers.errors import Rejected, Throttled, Uncertain, Unreachable
-from providers.voipnow import NoFittingView
-from providers.voipnow_recording import Recorder, Recording, Unconfirmed
-from providers.voipnow_refusals import CallRefused, FormatRefused, Refused, ViewRefused
-from tests.simulators import Simulators
-from tests.simulators.voipnow_door import AppDoor
+from providers.voipnow.client import NoFittingView
+from providers.voipnow.recording import Recorder, Recording, Unconfirmed
+from providers.voipnow.refusals import CallRefused, FormatRefused, Refused, ViewRefused
 
+from .simulators import Simulators
+from .simulators.voipnow_door import AppDoor
 from .voipnow_accounts import connect
 
 

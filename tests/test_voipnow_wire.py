@@ -11,18 +11,12 @@ from typing import Any
 import pytest
 
 from config.accounts import VoipnowAccount
-from providers.errors import (
-    BadCredentials,
-    ProviderError,
-    Throttled,
-    Uncertain,
-    Unreachable,
-)
-from providers.voipnow import Voipnow
-from providers.voipnow_refusals import Refused
-from tests.simulators import Simulators
-from tests.simulators.voipnow_door import AppDoor
+from providers.errors import BadCredentials, ProviderError, Throttled, Uncertain, Unreachable
+from providers.voipnow.client import Voipnow
+from providers.voipnow.refusals import Refused
 
+from .simulators import Simulators
+from .simulators.voipnow_door import AppDoor
 from .voipnow_accounts import MemoryShelf, connect
 
 Act = Callable[[Voipnow, str], object]

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from providers.errors import BadCredentials, NotFound, Rejected, Uncertain
-from providers.vonage import Vonage
+from providers.vonage.client import Vonage
 
 from .vonage_accounts import (
     BASE,

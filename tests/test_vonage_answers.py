@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from providers.errors import Uncertain
-from providers.vonage import Vonage
+from providers.vonage.client import Vonage
 
 from .vonage_accounts import MemoryShelf, account, client, listed, raw, recording, shown
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from providers.bodies import PIECE
 from providers.errors import NotReady, Uncertain
+from providers.http.streaming import PIECE
 
 from .vonage_accounts import TAG, ZIP, Provider, opened, raw, retrieved
 

@@ -14,7 +14,7 @@ from providers.errors import (
     Throttled,
     Uncertain,
 )
-from providers.vonage import Vonage
+from providers.vonage.client import Vonage
 
 from .vonage_accounts import (
     BASE,

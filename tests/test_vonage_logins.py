@@ -8,15 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from providers.errors import (
-    BadCredentials,
-    Throttled,
-    Unreachable,
-)
-from providers.vonage import Vonage
-from tests.simulators import Simulators
-from tests.simulators.doors import AccountDoor
+from providers.errors import BadCredentials, Throttled, Unreachable
+from providers.vonage.client import Vonage
 
+from .simulators import Simulators
+from .simulators.doors import AccountDoor
 from .vonage_accounts import MemoryShelf
 from .vonage_simulated import WINDOW, connect, seeded
 

@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from providers.errors import NotReady, ProviderError, Rejected, Throttled, Uncertain
-from providers.redirects import is_public
-from providers.vonage import Vonage
-from tests.simulators import Simulators
+from providers.http.redirects import is_public
+from providers.vonage.client import Vonage
 
 from .overheard import listen
+from .simulators import Simulators
 from .vonage_accounts import JOB, TAG, ZIP, MemoryShelf, account, raw
 from .vonage_simulated import WINDOW, connect, ids, saved, seeded
 

@@ -13,16 +13,11 @@ from typing import Any
 
 import pytest
 
-from providers.errors import (
-    Gone,
-    NotFound,
-    NotReady,
-    Uncertain,
-)
-from providers.vonage import Vonage
-from tests.simulators import Simulators
-from tests.simulators.doors import AccountDoor
+from providers.errors import Gone, NotFound, NotReady, Uncertain
+from providers.vonage.client import Vonage
 
+from .simulators import Simulators
+from .simulators.doors import AccountDoor
 from .vonage_accounts import MemoryShelf
 from .vonage_simulated import WINDOW, connect, ids, saved, seeded
 

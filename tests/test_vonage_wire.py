@@ -20,10 +20,10 @@ from providers.errors import (
     Throttled,
     Uncertain,
 )
-from providers.vonage import Vonage
-from tests.simulators import Simulators
-from tests.simulators.doors import AccountDoor
+from providers.vonage.client import Vonage
 
+from .simulators import Simulators
+from .simulators.doors import AccountDoor
 from .vonage_accounts import MemoryShelf
 from .vonage_simulated import WINDOW, connect, ids, saved, seeded
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from archive import layout
+from archive import paths
 from archive.errors import Missing, Vanished
-from archive.store import DirectoryStore
-from archive.stored import LARGEST_READ
+from archive.store.directory import DirectoryStore
+from archive.store.protocol import LARGEST_READ
 from ledger.ledger import Ledger
-from tasks import vouching
+from tasks.archive_watch import vouching
 
 FIRST = "india/exports/2026/11/20/1111/manifest.json"
 
@@ -41,9 +41,9 @@ def other_worker(ledger: Ledger, root: Path, identity: str | None = None) -> Cal
     def act() -> None:
         store = DirectoryStore(root)
         name = identity or ledger.identity.identity()
-        store.create(layout.IDENTITY_PATH, vouching.identity_file(name))
+        store.create(paths.IDENTITY_PATH, vouching.identity_file(name))
         store.create(FIRST, b"{}")
-        ledger.archived.note_head("india", 1, "a" * 64)
+        ledger.archive_record.note_head("india", 1, "a" * 64)
 
     return act
 
@@ -62,7 +62,7 @@ def test_an_archive_that_another_worker_begins_meanwhile_is_ours(
         root = tmp_path / str(number)
         ask(Raced(root, other_worker(ledger, root)), ledger)
         assert vouching.named_ledger(DirectoryStore(root)) == ledger.identity.identity()
-        ledger.archived.replaced({}, by="test", note="the next one")
+        ledger.archive_record.replaced({}, by="test", note="the next one")
 
 
 def test_another_ledgers_archive_that_begins_meanwhile_is_refused(
@@ -80,4 +80,4 @@ def test_files_without_a_name_are_nobodys(ledger: Ledger, tmp_path: Path) -> Non
     store.create(FIRST, b"{}")
     with pytest.raises(Vanished, match="holds files"):
         vouching.assure(store, ledger, writing=True)
-    assert not store.exists(layout.IDENTITY_PATH)
+    assert not store.exists(paths.IDENTITY_PATH)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from config.accounts import Nightly
-from tasks import windows
+from tasks.days import windows
 
 DAY = dt.timedelta(days=1)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ledger.schema import waiters
+from ledger.core.schema import waiters
 
 from .certified_calls import call_house
 from .deployment import Deployment, account_toml, eventually

@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 
 import pytest
 
+from archive.audio.detection import Listener
 from archive.errors import ArchiveError, Damaged, Dangerous, Missing
-from archive.listening import Listener
-from archive.zips import Limits, Member, members, unpack
+from archive.zip.verification import Limits, Member, members, unpack
 from config.settings import ROOT
 
 SAMPLES = Path(__file__).parent / "samples" / "archives"

@@ -8,8 +8,8 @@ import time
 import uuid
 from pathlib import Path
 
+from ledger.core.schema import metadata
 from ledger.ledger import Ledger
-from ledger.schema import metadata
 
 
 def unused() -> str:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.simulators.doors import AccountDoor
+from .simulators.doors import AccountDoor
 
 PATIENCE = 10.0
 

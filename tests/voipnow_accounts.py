@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl
 import httpx
 
 from config.accounts import VoipnowAccount
-from providers.voipnow import Voipnow
-from tests.simulators.voipnow_door import AppDoor
+from providers.voipnow.client import Voipnow
 
+from .simulators.voipnow_door import AppDoor
 from .vonage_accounts import MemoryShelf, Step, raw, shown
 
 BASE = "https://pbx.example"

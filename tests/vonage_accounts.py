@@ -15,8 +15,8 @@ from urllib.parse import parse_qs
 import httpx
 
 from config.accounts import VonageAccount
-from providers.bodies import Body
-from providers.vonage import Vonage
+from providers.http.streaming import Body
+from providers.vonage.client import Vonage
 
 BASE = "https://vonage.example/t/vbc.prod/call_recording_india"
 LISTING = f"{BASE}/api/accounts/self/company_call_recordings"

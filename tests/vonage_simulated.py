@@ -6,10 +6,10 @@ from datetime import date
 from typing import Any
 
 from config.accounts import VonageAccount
-from providers.vonage import Vonage
-from tests.simulators import Simulators
-from tests.simulators.doors import AccountDoor
+from providers.vonage.client import Vonage
 
+from .simulators import Simulators
+from .simulators.doors import AccountDoor
 from .vonage_accounts import MemoryShelf
 
 DAY = date(2026, 11, 19)

@@ -68,7 +68,7 @@ class VouchedHouse:
 
     def owes_nothing(self) -> None:
         """Wait until everything is under the chain."""
-        eventually(lambda: not self.house.ledger.obligations.waiting(), what="something is owed")
+        eventually(lambda: not self.house.ledger.outbox.waiting(), what="something is owed")
 
     def day(self, day: date = FIRST) -> Day:
         """A day as the ledger has it."""

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 if __package__:
-    from .commands.line import run
+    from .commands.cli import run
 
     sys.exit(run())
 

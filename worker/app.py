@@ -19,53 +19,48 @@ except ConfigurationError as error:
     sys.exit(f"earwitness: {error}")
 
 from config import logging as our_logging
-from tasks.jobs import cancel_revoked
-from tasks.message import ACCOUNT_HEADER, JOB_HEADER, revoked_listeners
-from tasks.resources import stopping
+from tasks.jobs.tasks import cancel_revoked
+from tasks.runtime.context import stopping
+from tasks.runtime.messages import ACCOUNT_HEADER, JOB_HEADER, revoked_listeners
 
-from . import clock as _clock  # noqa: F401 - registers what doctor asks
-from .broker import keep_consuming
-from .metrics import Metrics
-from .presence import notice_queues
-from .pulse import pulse
-from .revocation import cancel_at_once
+from .health import clock as _clock  # noqa: F401 - registers what doctor asks
+from .health.heartbeat import pulse
+from .metrics.server import Metrics
+from .redis.broker import keep_consuming
+from .redis.presence import notice_queues
+from .redis.revocation import cancel_at_once
+from .redis.thread_pool import use_these_threads
+from .redis.unknown_tasks import unknown
 from .short_secrets import notice_short_secrets
-from .start import (
-    notice_few_threads,
-    refuse_autoscaling,
-    refuse_other_pools,
-    start_checks,
-)
+from .startup_checks import notice_few_threads, refuse_autoscaling, refuse_other_pools, start_checks
 from .sweeper import Sweeper
-from .threads import use_these_threads
-from .unknown_tasks import unknown
 
 keep_from_others()
 app = Celery(
     "earwitness",
     config_source="config.celery",
     include=[
-        "tasks.calls",
-        "tasks.certified_calls",
-        "tasks.live_recordings",
-        "tasks.recordings",
-        "tasks.collecting",
-        "tasks.exports",
-        "tasks.nightly",
-        "tasks.jobs",
-        "tasks.verification",
+        "tasks.live.active_calls",
+        "tasks.certified_calls.tasks",
+        "tasks.live.tasks",
+        "tasks.recordings.tasks",
+        "tasks.live.collection",
+        "tasks.exports.tasks",
+        "tasks.nights.tasks",
+        "tasks.jobs.tasks",
+        "tasks.verification.tasks",
     ],
 )
 app.steps["worker"].update({Sweeper, Metrics})
 keep_consuming()
 use_these_threads()
 cancel_at_once()
-app.conf.worker_consumer = "worker.consumer:Discreet"
-app.conf.beat_scheduler = "worker.timetable:Timetable"
-app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "worker.results:Outcomes")
+app.conf.worker_consumer = "worker.redis.consumer:Discreet"
+app.conf.beat_scheduler = "worker.health.beat_scheduler:Timetable"
+app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "worker.redis.results:Outcomes")
 
 if "flower.command" in sys.modules:  # Celery's command line, which loads it with every command
-    from .dashboard import prepare
+    from .flower.dashboard import prepare
 
     prepare()
 

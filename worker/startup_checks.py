@@ -15,26 +15,20 @@ from typing import Any, TypeVar
 from celery.concurrency.thread import TaskPool as ThreadPool
 from redis.exceptions import RedisError
 
-from archive.errors import (
-    ArchiveError,
-    NoSpace,
-    StoreAway,
-    StoreRefused,
-    Unwritable,
-    Vanished,
-)
-from archive.guarded import refusal
-from archive.layout import IDENTITY_PATH
-from archive.store import Store
+from archive.errors import ArchiveError, NoSpace, StoreAway, StoreRefused, Unwritable, Vanished
+from archive.paths import IDENTITY_PATH
+from archive.store.directory import Store
+from archive.store.guarded import refusal
 from config.queues import DOWNLOADS, IDENTITY
 from config.settings import ConfigurationError, settings
 from ledger.errors import Foreign, LedgerAway, LedgerError
 from ledger.identity import refuse_foreign
 from ledger.quarantine import MEANING, WAY_OUT
-from tasks import archive_alerts, archive_watch, comparing, vouching
-from tasks.resources import bare_store, ledger
+from tasks.archive_watch import alerts, vouching, watch
+from tasks.rebuild import backup_check
+from tasks.runtime.context import bare_store, ledger
 
-from .redis_trouble import trouble
+from .redis.diagnosis import trouble
 
 _log = logging.getLogger(__name__)
 
@@ -119,7 +113,7 @@ def _archive_checks(identity: str) -> None:
         except (NoSpace, Unwritable) as error:
             if isinstance(error, Unwritable) and not _is_begun():
                 raise  # a first start: the address is to be mended, and nothing waits for it
-            archive_alerts.refused(error)
+            alerts.refused(error)
             _log.warning("%s; the worker starts, and what needs the archive waits", error)
         except StoreRefused:
             raise
@@ -141,7 +135,7 @@ def _is_begun() -> bool:
             return True
     except (ArchiveError, OSError, StoreAway):
         pass
-    return ledger().archived.anything()
+    return ledger().archive_record.anything()
 
 
 def notice_older_ledger() -> None:
@@ -149,15 +143,15 @@ def notice_older_ledger() -> None:
     was made. Say that there is a quarantine, whoever began it.
     """
     try:
-        unknown = comparing.unknown_files()
+        unknown = backup_check.unknown_files()
         comparison_owed.clear()
     except (ArchiveError, OSError, StoreAway) as error:
         _log.warning("whether the ledger is older than the archive is not known: %s", error)
         comparison_owed.set()
         unknown = []
     if unknown:
-        sentence = comparing.said(unknown)
-        note = f"{sentence}; {comparing.WAY_OUT}"
+        sentence = backup_check.said(unknown)
+        note = f"{sentence}; {backup_check.WAY_OUT}"
         ledger().identity.quarantine(by=f"worker {ledger().worker}", note=note)
     if ledger().identity.quarantined():
         _log.warning("the ledger is in quarantine: %s; %s", MEANING, WAY_OUT)
@@ -181,7 +175,7 @@ def claim_archive(identity: str) -> None:
                 raise objection
         if named is not None:
             refuse_foreign(identity, named, where, _REBUILD)
-        vouching.refuse_shorter(bare, ledger(), archive_watch.accounts())
+        vouching.refuse_shorter(bare, ledger(), watch.accounts())
         if not bare.gives_names_once():
             raise StoreRefused(
                 bare.address,
@@ -200,7 +194,7 @@ def _why_not_begun(bare: Store, where: str) -> Foreign | Vanished | None:
             f"{where} holds files, but no {IDENTITY_PATH} that says whose they are; nothing was "
             f"started; {_ARCHIVE_WAY_OUT}"
         )
-    if ledger().archived.anything():
+    if ledger().archive_record.anything():
         return Vanished(bare.address, vouching.absent())
     return None
 

@@ -18,22 +18,22 @@ from config.logging import bind
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from config.settings import settings
 from ledger.alerts import CONTRADICTION, EVERY_ACCOUNT, Alert
+from ledger.core.wakeups import Hint
 from ledger.errors import Foreign, LedgerError
-from ledger.hints import Hint
-from tasks import measures
-from tasks.alerts import FOREIGN_REDIS, deliver_due
-from tasks.archive_watch import Watch
-from tasks.duties import discharge_due
-from tasks.message import publish
-from tasks.redis_errors import BROKER_AWAY, is_away
-from tasks.resources import ledger, spool, stopping
+from tasks.archive_watch.watch import Watch
+from tasks.runtime import metrics
+from tasks.runtime.alerts import FOREIGN_REDIS, deliver_due
+from tasks.runtime.context import ledger, spool, stopping
+from tasks.runtime.messages import publish
+from tasks.runtime.outbox import discharge_due
+from tasks.runtime.redis_errors import BROKER_AWAY, is_away
 
-from .presence import Presence
-from .pulse import pulse
-from .queue_keys import QueueKeys
-from .set_aside import announce
-from .start import claim_redis, comparison_owed, notice_older_ledger
-from .unknown_tasks import unknown
+from .health.heartbeat import pulse
+from .redis.presence import Presence
+from .redis.queue_keys import QueueKeys
+from .redis.set_aside import announce
+from .redis.unknown_tasks import unknown
+from .startup_checks import claim_redis, comparison_owed, notice_older_ledger
 
 _log = logging.getLogger(__name__)
 
@@ -183,7 +183,7 @@ class Rounds:
         # However many jobs are due, who waits for one that has ended is answered.
         hints = self._answers(queue, -(-free // _ANSWERS_SHARE))
         left = free - len(hints)
-        hints += ledger().hints.due(queue, room=left, queue_is_empty=is_empty)
+        hints += ledger().wakeups.due(queue, room=left, queue_is_empty=is_empty)
         return hints + self._answers(queue, free - len(hints))
 
     def _mend_keys(self) -> None:
@@ -206,10 +206,10 @@ class Rounds:
 
 
 def _take_from_the_dead() -> None:
-    for job in ledger().recovery.take_from_the_dead():
+    for job in ledger().lease_expiry.take_from_the_dead():
         with bind(job_id=job.job_id, account=job.account):
             _log.warning("job %s: %s (takeover %d)", job.job_id, job.reason, job.takeovers)
-        measures.takeovers.labels(job.account).inc()
+        metrics.takeovers.labels(job.account).inc()
 
 
 def _sweep_spool() -> None:

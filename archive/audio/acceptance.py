@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from archive.errors import Damaged
 from config.masking import mask_message
 
 from . import mpeg
-from .errors import Damaged
-from .listening import HEAD, hear
-from .sound import Sound
+from .detection import HEAD, hear
+from .properties import Sound
 
 #: How far the sound may be shorter than was listed, in seconds and as a share; one second more
 #: where whole seconds are listed, since they are rounded up. A file that ends within a frame was

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .sound import Sound
+from .properties import Sound
 
 #: Where the next record begins when there is none to be looked at any more.
 END = 1 << 62

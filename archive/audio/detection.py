@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
 from . import mpeg
-from .coded import Adts, Amr, Gsm, adts_length, is_gsm
-from .records import ASF, Asf, Au, Boxes, Caf, Flac, Matroska, Ogg
+from .containers import ASF, Asf, Au, Boxes, Caf, Flac, Matroska, Ogg
+from .frames import Adts, Amr, Gsm, adts_length, is_gsm
+from .properties import Sound, Walk
 from .riff import Aiff, Wave
-from .sound import Sound, Walk
 
 #: The endings of audio files, which are the formats that are known.
 ENDINGS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .records import Records
+from .containers import Records
 
 #: So many frames, each where the one before ends, are no accident.
 _RUN = 8

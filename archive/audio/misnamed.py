@@ -6,12 +6,13 @@ import json
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 
-from . import layout
-from .audio import description
-from .errors import ArchiveError
-from .listening import hear
-from .problem import quoted
-from .store import Store
+from archive import paths
+from archive.errors import ArchiveError
+from archive.problem import quoted
+from archive.store.directory import Store
+
+from .acceptance import description
+from .detection import hear
 
 _LONGEST_LINE = 1024 * 1024
 _MOST_NAMED = 5
@@ -26,7 +27,7 @@ def in_zip(store: Store, path: str, silent: Collection[bytes]) -> Iterator[str]:
     found = 0
     day = path.rpartition("/")[0].rpartition("/")[0]
     for recordings in store.paths(f"{day}/", unlisted=True):
-        if layout.kind_of(recordings) != "recordings":
+        if paths.kind_of(recordings) != "recordings":
             continue
         for recording, member in _named(store, recordings, path, silent):
             found += 1

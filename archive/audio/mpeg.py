@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Sequence
 from functools import cache
 
-from .sound import Sound
+from .properties import Sound
 
 #: A run of this many frames, each where the one before says, is no accident.
 RUN = 4

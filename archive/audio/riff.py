@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .records import END, More, Order, Records, is_cut_at
+from .containers import END, More, Order, Records, is_cut_at
 
 #: What a recorder writes for a size that it does not know yet, and never learns where it writes
 #: into a pipe: 0, all ones, or the largest number that it dares, less what stands around it.

@@ -12,11 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from . import documents, layout
-from .durability import full_disk
-from .errors import Damaged
-from .reconciliation import Reconciliation
-from .store import Store, Stored
+from archive import paths
+from archive.errors import Damaged
+from archive.reconciliation import Reconciliation
+from archive.store.directory import Store, Stored
+from archive.store.fsync import full_disk
+
+from . import reading
 
 SCHEMA = 1
 
@@ -92,7 +94,7 @@ def _sayable(value: Any) -> Any:
 
 def read_manifest(store: Store, path: str) -> dict[str, Any]:
     """A manifest. Raises Missing; Dangerous and Damaged where it cannot be read as one."""
-    return of_schema(documents.content_of(store, path), path)
+    return of_schema(reading.content_of(store, path), path)
 
 
 def of_schema(content: dict[str, Any], path: str) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def read_header(store: Store, path: str) -> dict[str, Any]:
     with store.open(path) as file:
         head, found, _ = file.read(_HEADER_BYTES).partition(b',\n "parts": [')
     try:
-        content = documents.parsed(head + b"}") if found else None
+        content = reading.parsed(head + b"}") if found else None
     except ValueError:
         content = None
     if not isinstance(content, dict):
@@ -135,8 +137,8 @@ def latest(
     ``path``; None where the day has none. Raises Damaged where one of the day can not be read.
     """
     newest = None
-    for path in store.paths(f"{layout.exports_folder(account, day)}/"):
-        if layout.kind_of(path) == "manifest":
+    for path in store.paths(f"{paths.exports_folder(account, day)}/"):
+        if paths.kind_of(path) == "manifest":
             header = read_header(store, path)
             earlier = before is None or (header.get("generation") or 0) < before
             if header.get("day") == day.isoformat() and earlier:
@@ -155,7 +157,7 @@ def lines(store: Store, manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]
 def lines_of(store: Store, path: str) -> Iterator[dict[str, Any]]:
     """The lines of the recordings.jsonl under ``path``, as `lines` gives them."""
     with store.open(path) as file:
-        for data in documents.lines(file):
+        for data in reading.lines(file):
             yield read_line(data, path)
 
 
@@ -164,7 +166,7 @@ def read_line(data: bytes | None, path: str) -> dict[str, Any]:
     None: a line that is too long to be read.
     """
     try:
-        line = None if data is None else documents.parsed(data)
+        line = None if data is None else reading.parsed(data)
     except ValueError:
         line = None
     if not isinstance(line, dict) or not isinstance(line.get("id"), str):

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from . import layout
-from .errors import Damaged
-from .stored import LARGEST_READ, Store, Stored
+from archive import paths
+from archive.errors import Damaged
+from archive.store.protocol import LARGEST_READ, Store, Stored
 
 _MIB = 1024 * 1024
 
@@ -36,7 +36,7 @@ SMALL = Limit(32 * _MIB, 1_000_000)
 #: Of manifests and entries of the chain: they name up to a million files or members.
 LARGE = Limit(LARGEST_READ, 12_000_000)
 
-_KINDS: dict[layout.Kind | None, Limit] = {
+_KINDS: dict[paths.Kind | None, Limit] = {
     "identity": SMALL,
     "receipt": SMALL,
     "metadata": SMALL,
@@ -49,7 +49,7 @@ _MOST_BYTES = 2**63 - 1
 
 def limit_of(path: str) -> Limit | None:
     """The limit of the document under a path; None for what is no document (audio, ZIPs, lists)."""
-    return _KINDS.get(layout.kind_of(path))
+    return _KINDS.get(paths.kind_of(path))
 
 
 def read(store: Store, path: str) -> bytes:
@@ -107,7 +107,7 @@ def stored_of(claim: Mapping[str, Any]) -> Stored:
     that leads out of its account, and for what is no size and no sum.
     """
     path, size, sha256 = claim["path"], claim["bytes"], claim["sha256"]
-    if not isinstance(path, str) or not layout.is_of(layout.account_of(path), path):
+    if not isinstance(path, str) or not paths.is_of(paths.account_of(path), path):
         raise ValueError("it names a path that is none")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MOST_BYTES:
         raise ValueError("it names a size that is none")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import Contradiction
+from archive.errors import Contradiction
+from archive.store.directory import Store, Stored
+
 from .manifest import serialised
-from .store import Store, Stored
 
 
 def keep(store: Store, path: str, receipt: dict[str, Any]) -> Stored:

@@ -15,13 +15,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import documents, layout, zips
-from .errors import ArchiveError, Damaged, Missing
-from .hits import Hit, find
-from .listening import ENDINGS, HEAD, kind
-from .manifest import of_schema, serialised
-from .store import PIECE, Store, Stored
-from .stored import summed
+from archive import paths
+from archive.audio.detection import ENDINGS, HEAD, kind
+from archive.documents import reading
+from archive.documents.manifest import of_schema, serialised
+from archive.errors import ArchiveError, Damaged, Missing
+from archive.store.directory import PIECE, Store, Stored
+from archive.store.protocol import summed
+from archive.zip import verification
+
+from .search_index import Hit, find
 
 __all__ = ["Hit", "audio", "extract", "find", "found"]
 
@@ -52,8 +55,8 @@ def audio(store: Store, line: Mapping[str, Any]) -> Iterator[bytes]:
     path = place.path
     with store.open(path) as file:
         if "member" in line:
-            member = zips.Member(str(line["member"]), place.bytes, place.sha256)
-            yield from zips.unpack(file, member, path=path)
+            member = verification.Member(str(line["member"]), place.bytes, place.sha256)
+            yield from verification.unpack(file, member, path=path)
             return
         digest = hashlib.sha256()
         while piece := file.read(PIECE):
@@ -77,7 +80,7 @@ def extract(store: Store, recording_id: str, to: Path, account: str | None = Non
     one of the names; nothing is ever overwritten), ValueError (several accounts have it).
     """
     hit = _only(store, recording_id, account)
-    stem = layout.safe(recording_id)
+    stem = paths.safe(recording_id)
     if stem.lower() == "manifest":
         stem += "~"  # as no other id is called: the copy of the manifest keeps its name
     to.mkdir(parents=True, exist_ok=True)
@@ -95,7 +98,7 @@ def extract(store: Store, recording_id: str, to: Path, account: str | None = Non
 def _beside(store: Store, hit: Hit, to: Path, stem: str) -> Iterator[_Copy]:
     """What is written beside the audio: the target, its SHA-256, and what opens its source."""
     source = store.checksum(hit.source)
-    if layout.kind_of(hit.source) != "manifest":
+    if paths.kind_of(hit.source) != "manifest":
         yield to / f"{stem}.json", source.sha256, partial(store.open, hit.source)
         return
     line = serialised(hit.line).encode() + b"\n"
@@ -108,11 +111,11 @@ def _beside(store: Store, hit: Hit, to: Path, stem: str) -> Iterator[_Copy]:
 
 def _is_another_manifest(target: Path, sha256: str) -> bool:
     """Whether the manifest of another export has the name."""
-    if not target.is_file() or target.stat().st_size > documents.LARGE.bytes:
+    if not target.is_file() or target.stat().st_size > reading.LARGE.bytes:
         return False
     data = target.read_bytes()
     try:
-        of_schema(documents.fields(data, target.name), target.name)
+        of_schema(reading.fields(data, target.name), target.name)
     except Damaged:
         return False
     return hashlib.sha256(data).hexdigest() != sha256
@@ -120,7 +123,7 @@ def _is_another_manifest(target: Path, sha256: str) -> bool:
 
 def _place(line: Mapping[str, Any]) -> Stored:
     try:
-        return documents.stored_of(line)
+        return reading.stored_of(line)
     except (ValueError, KeyError) as error:
         reason = f"is listed at no possible place ({error}); run verify"
         raise Damaged(f"recording {line.get('id')}", reason) from None

@@ -11,12 +11,14 @@ from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 
-from . import documents, layout
-from .errors import ArchiveError, Damaged, Dangerous
-from .manifest import latest, lines, read_header, read_line
-from .reconciliation import PLACE
-from .spoken_for import SpokenFor
-from .store import Store
+from archive import paths as archive_paths
+from archive.documents import reading
+from archive.documents.manifest import latest, lines, read_header, read_line
+from archive.errors import ArchiveError, Damaged, Dangerous
+from archive.reconciliation import PLACE
+from archive.store.directory import Store
+
+from .superseded import SpokenFor
 
 _FOLDER_DAY = re.compile(r"/([0-9]{4})/([0-9]{2})/([0-9]{2})/")
 
@@ -60,7 +62,7 @@ def find(
     if account is not None:
         accounts = {account}
     else:
-        accounts = {layout.account_of(path) for path in store.paths(unlisted=True)} - {""}
+        accounts = {archive_paths.account_of(path) for path in store.paths(unlisted=True)} - {""}
     for name in sorted(accounts):
         yield from _once(_hits(store, name, wanted, damage))
     if damage.first is not None:
@@ -168,11 +170,11 @@ def _lines(
     store: Store, manifest: str, wanted: _Wanted, spoken_for: SpokenFor | None
 ) -> Iterator[dict[str, Any]]:
     """The wanted lines of an export; not those for whose recording another one spoke before."""
-    path = layout.recordings_path(manifest.rpartition("/")[0])
+    path = archive_paths.recordings_path(manifest.rpartition("/")[0])
     if spoken_for is not None:
         spoken_for.next_list()
     with store.open(path) as file:
-        for data in documents.lines(file):
+        for data in reading.lines(file):
             if spoken_for is not None and spoken_for.note(read_line(data, path)["id"]):
                 continue
             line = wanted.read(data, path)
@@ -203,8 +205,8 @@ def _of_single(
 
 def _line_of(store: Store, path: str, wanted: _Wanted) -> dict[str, Any] | None:
     try:
-        content = documents.content_of(store, path)
-        place = asdict(documents.stored_of(content))
+        content = reading.content_of(store, path)
+        place = asdict(reading.stored_of(content))
         listed = {name: told for name, told in content["recording"].items() if name not in PLACE}
         line = {"id": content["recording_id"], **listed, **place}
     except (Damaged, ValueError, KeyError, TypeError, AttributeError):
@@ -249,9 +251,9 @@ def _is_within(line: dict[str, Any], header: dict[str, Any], wanted: _Wanted, pa
         raise Damaged(path, "lists a recording whose start is no date; run verify") from None
 
 
-def _of_kind(store: Store, prefix: str, kind: layout.Kind, damage: _Damage) -> Iterator[str]:
+def _of_kind(store: Store, prefix: str, kind: archive_paths.Kind, damage: _Damage) -> Iterator[str]:
     for path in store.paths(prefix, unlisted=True):
-        found = layout.kind_of(path)
+        found = archive_paths.kind_of(path)
         if found == kind:
             yield path
         elif found is None:

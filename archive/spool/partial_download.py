@@ -10,8 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from .durability import flush_folder, full_disk
-from .errors import Damaged, NoSpace
+from archive.errors import Damaged, NoSpace
+from archive.store.fsync import flush_folder, full_disk
 
 PIECE = 1024 * 1024
 GRANT = 16 * PIECE

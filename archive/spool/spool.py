@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .durability import flush_folder, full_disk, make_folder
-from .part import Part, remove
+from archive.store.fsync import flush_folder, full_disk, make_folder
+
+from .partial_download import Part, remove
 
 #: The folder of files that were refused and may be recordings all the same.
 REFUSED = "refused"

@@ -18,11 +18,12 @@ from typing import BinaryIO
 import obstore
 from obstore.exceptions import AlreadyExistsError
 
-from .errors import Missing, StoreAway, StoreRefused
+from archive.errors import Missing, StoreAway, StoreRefused
+
 from .object_client import opened
 from .object_errors import is_conflict, understood
 from .object_reader import ObjectReader
-from .stored import (
+from .protocol import (
     INCOMING,
     LARGEST_READ,
     PIECE,

@@ -19,10 +19,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from .durability import flush_folder, full_disk, make_folder
-from .errors import ArchiveFull, Dangerous, Missing
-from .object_store import ObjectStore
-from .stored import (
+from archive.errors import ArchiveFull, Dangerous, Missing
+
+from .bucket import ObjectStore
+from .directory_walk import walk
+from .fsync import flush_folder, full_disk, make_folder
+from .protocol import (
     INCOMING,
     LARGEST_READ,
     PIECE,
@@ -34,7 +36,6 @@ from .stored import (
     refuse_larger,
     summed,
 )
-from .walk import walk
 
 __all__ = ["INCOMING", "PIECE", "DirectoryStore", "Store", "Stored", "open_store"]
 

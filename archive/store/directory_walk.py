@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from .stored import INCOMING
+from .protocol import INCOMING
 
 #: Folders at the root that are no part of an archive: the last is a filesystem's own, which only
 #: its administrator may list.

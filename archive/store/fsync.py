@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import NoSpace
+from archive.errors import NoSpace
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 #: Folders of archives whose names this process has made durable.

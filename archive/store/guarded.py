@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from .errors import ArchiveFull, Missing, StoreAway, Unwritable
-from .store import FULL, Store
-from .stored import LARGEST_READ, Stored
+from archive.errors import ArchiveFull, Missing, StoreAway, Unwritable
+
+from .directory import FULL, Store
+from .protocol import LARGEST_READ, Stored
 
 Listed = TypeVar("Listed")
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from obstore.exceptions import AlreadyExistsError, BaseError, InvalidPathError, PreconditionError
 
-from .errors import Damaged, Missing, StoreAway, StoreRefused
+from archive.errors import Damaged, Missing, StoreAway, StoreRefused
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _NAME = re.compile(r'[Pp]ath "([^"]+)"')

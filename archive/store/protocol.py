@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from .errors import Contradiction, Damaged, Dangerous
+from archive.errors import Contradiction, Damaged, Dangerous
 
 PIECE = 1024 * 1024
 #: The most that is read into memory as one file.

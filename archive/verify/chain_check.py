@@ -9,10 +9,12 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
-from . import chain, documents, layout
-from .errors import ArchiveError
-from .problem import Problem, quoted
-from .store import Store
+from archive import chain
+from archive import paths as archive_paths
+from archive.documents import reading
+from archive.errors import ArchiveError
+from archive.problem import Problem, quoted
+from archive.store.directory import Store
 
 _SCHEMA = """
 CREATE TABLE links (
@@ -82,7 +84,9 @@ class Links:
             "WHERE path = ? AND fault IS NULL ORDER BY n",
             (path,),
         )
-        return [(sha256, layout.chain_path(self._account, number)) for sha256, number in rows]
+        return [
+            (sha256, archive_paths.chain_path(self._account, number)) for sha256, number in rows
+        ]
 
     def paths(self) -> Iterator[str]:
         """Every file that believable entries cover, sorted, each once."""
@@ -97,7 +101,7 @@ class Links:
 
     def refresh(self) -> None:
         """Read the entries that were added since."""
-        if self._store.exists(layout.chain_path(self._account, self._newest + 1)):
+        if self._store.exists(archive_paths.chain_path(self._account, self._newest + 1)):
             self._take(self._newest + 1)
 
     def _take(self, first: int) -> None:
@@ -112,10 +116,10 @@ class Links:
     def _read(self, number: int) -> None:
         sha256, previous, plain, fault = "", "", False, None
         try:
-            path = layout.chain_path(self._account, number)
-            data = documents.read(self._store, path)
+            path = archive_paths.chain_path(self._account, number)
+            data = reading.read(self._store, path)
             sha256 = hashlib.sha256(data).hexdigest()
-            content = documents.parsed(data, documents.LARGE)
+            content = reading.parsed(data, reading.LARGE)
             fault = _fault(content, number, self._account)
         except ArchiveError as error:
             fault = f"cannot be read: {error.reason}"
@@ -138,7 +142,7 @@ class Links:
         judged = self._judged()
         named, more = list(islice(judged, _MOST_NAMED)), sum(1 for _ in judged)
         if more:
-            folder = layout.chain_folder(self._account)
+            folder = archive_paths.chain_folder(self._account)
             named.append(Problem(folder, f"has {more} more entries that are not as they should be"))
         return named
 
@@ -208,7 +212,7 @@ class Links:
 
     def _has(self, path: str, sha256: str) -> bool:
         try:
-            limit = documents.limit_of(path)
+            limit = reading.limit_of(path)
             if limit is not None and self._store.size(path) > limit.bytes:
                 return False
             return self._store.checksum(path).sha256 == sha256
@@ -247,7 +251,7 @@ class Links:
     def _gap(self, first: int, last: int) -> Problem:
         if first == last:
             return self._problem(first, "is missing: the chain has a gap")
-        until = layout.chain_path(self._account, last)
+        until = archive_paths.chain_path(self._account, last)
         return self._problem(first, f"is missing, and so is all up to {until}: a gap")
 
     def _cut(self) -> Problem:
@@ -259,7 +263,7 @@ class Links:
         )
 
     def _problem(self, number: int, message: str) -> Problem:
-        return Problem(layout.chain_path(self._account, number), message)
+        return Problem(archive_paths.chain_path(self._account, number), message)
 
 
 def _fault(content: Any, number: int, account: str) -> str | None:
@@ -268,14 +272,14 @@ def _fault(content: Any, number: int, account: str) -> str | None:
         return "does not have the fields of an entry of the chain: it was changed"
     if content["n"] != number:
         return f"calls itself entry {quoted(content['n'])}: it was changed or moved"
-    if not documents.is_sum(content["previous"]) or not isinstance(content["entries"], list):
+    if not reading.is_sum(content["previous"]) or not isinstance(content["entries"], list):
         return "does not have the fields of an entry of the chain: it was changed"
     for entry in content["entries"]:
         if not isinstance(entry, dict) or entry.keys() != {"path", "sha256"}:
             return "does not say what it covers: it was changed"
         path = entry["path"]
-        if not documents.is_sum(entry["sha256"]) or not isinstance(path, str):
+        if not reading.is_sum(entry["sha256"]) or not isinstance(path, str):
             return "does not say what it covers: it was changed"
-        if path != layout.IDENTITY_PATH and not layout.is_of(account, path):
+        if path != archive_paths.IDENTITY_PATH and not archive_paths.is_of(account, path):
             return f"names {quoted(path)}, which is no file of {account}"
     return None

@@ -10,9 +10,10 @@ from itertools import groupby
 from types import TracebackType
 from typing import Self
 
-from . import layout
-from .links import Links
-from .store import Store, Stored
+from archive import paths as archive_paths
+from archive.store.directory import Store, Stored
+
+from .chain_check import Links
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Coverage:
         return all(links.is_empty for links in self._chains.values())
 
     def _about(self, path: str) -> list[Links]:
-        if path == layout.IDENTITY_PATH:
+        if path == archive_paths.IDENTITY_PATH:
             return list(self._chains.values())
-        links = self._chains.get(layout.account_of(path))
+        links = self._chains.get(archive_paths.account_of(path))
         return [] if links is None else [links]

@@ -7,15 +7,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from . import documents, layout, pretenders, zips
-from .claims import Claims, Manifests, Unusable
-from .coverage import Coverage
-from .errors import ArchiveError, Missing
-from .listening import Listener
-from .places import Metadata, Places
-from .problem import quoted
-from .store import Store, Stored
-from .stored import refuse_larger
+from archive import paths
+from archive.audio import misnamed
+from archive.audio.detection import Listener
+from archive.documents import reading
+from archive.errors import ArchiveError, Missing
+from archive.problem import quoted
+from archive.store.directory import Store, Stored
+from archive.store.protocol import refuse_larger
+from archive.zip import verification
+
+from .chain_index import Coverage
+from .manifest_claims import Claims, Manifests, Unusable
+from .path_checks import Metadata, Places
 
 #: Problems, a note, and why nothing vouches for the file.
 _Said = tuple[list[str], str | None, str | None]
@@ -62,7 +66,7 @@ class Inspection:
         """Read one file whole and compare it with everything that speaks of it."""
         size: int | None = None
         try:
-            limit = documents.limit_of(path)
+            limit = reading.limit_of(path)
             if limit is not None:
                 refuse_larger(path, self._store.size(path), limit.bytes)
             stored = self._store.checksum(path, self._on_bytes)
@@ -79,7 +83,7 @@ class Inspection:
             return Finding([f"is no possible path, but {named}"], None, None)
 
     def _compared(self, stored: Stored) -> Finding:
-        kind = layout.kind_of(stored.path)
+        kind = paths.kind_of(stored.path)
         problems, note, unvouched = self._against_chain(stored, kind)
         more, other_note, other_unvouched = self._inside(stored, kind)
         unvouched = unvouched or other_unvouched
@@ -97,9 +101,9 @@ class Inspection:
         """
         return abs(time.time() - self._store.modified(path)) < PENDING_SECONDS
 
-    def _against_chain(self, stored: Stored, kind: layout.Kind | None) -> _Said:
+    def _against_chain(self, stored: Stored, kind: paths.Kind | None) -> _Said:
         covers = self._coverage.covers(stored.path)
-        if not covers and kind in layout.CHAINED:
+        if not covers and kind in paths.CHAINED:
             # A live archive moves: what was written a moment ago may be under the chain by now.
             self._coverage.refresh(stored.path)
             covers = self._coverage.covers(stored.path)
@@ -114,7 +118,7 @@ class Inspection:
             if not covers:
                 return [], None, UNCOVERED
         if not covers and kind is None:
-            if layout.is_among_files(stored.path):
+            if paths.is_among_files(stored.path):
                 return [], None, "is no file of an archive, but lies among its files"
             return [], "is no file of an archive: nothing vouches for it", None
         problems = [
@@ -125,7 +129,7 @@ class Inspection:
         ]
         return problems, None, None
 
-    def _inside(self, stored: Stored, kind: layout.Kind | None) -> _Said:
+    def _inside(self, stored: Stored, kind: paths.Kind | None) -> _Said:
         match kind:
             case "manifest":
                 return list(self._faults_of_manifest(stored.path)), None, None
@@ -144,7 +148,7 @@ class Inspection:
             return
         if claims.header["kind"] == "erasure":
             return
-        if claims.header.get("account") != layout.account_of(path):
+        if claims.header.get("account") != paths.account_of(path):
             account = quoted(claims.header.get("account"))
             yield f"is of the account {account}: it was changed or moved"
         for single in claims.singles:
@@ -177,9 +181,9 @@ class Inspection:
     def _faults_of_members(self, path: str) -> Iterator[str]:
         claimed, silent = self._manifests.members(path), set()
         # What was let in by its limits once is measured against what it was then, and no more.
-        limits = zips.Limits(*self._manifests.measured(path), ratio=float("inf"))
+        limits = verification.Limits(*self._manifests.measured(path), ratio=float("inf"))
         with self._store.open(path) as file:
-            found = zips.members(
+            found = verification.members(
                 file, limits, path=path, on_bytes=self._on_bytes, listener=_listener
             )
             for one, other in zip_longest(found, claimed):
@@ -188,7 +192,7 @@ class Inspection:
                     return
                 if one.sound is None:
                     silent.add(bytes.fromhex(one.sha256))
-        yield from pretenders.in_zip(self._store, path, silent)
+        yield from misnamed.in_zip(self._store, path, silent)
 
     def _faults_of_metadata(self, path: str) -> Iterator[str]:
         metadata = self._places.metadata(path)
@@ -196,15 +200,15 @@ class Inspection:
             yield metadata or "was removed meanwhile"
             return
         stem = path.rpartition("/")[2].removesuffix(".json")
-        if metadata.account != layout.account_of(path):
+        if metadata.account != paths.account_of(path):
             yield f"is of the account {quoted(metadata.account)}: it was changed or moved"
-        if stem not in {layout.safe(metadata.recording_id), metadata.job_id}:
+        if stem not in {paths.safe(metadata.recording_id), metadata.job_id}:
             yield f"is of the recording {quoted(metadata.recording_id)}: it was changed or moved"
-        if not layout.is_beside(metadata.stored.path, path):
+        if not paths.is_beside(metadata.stored.path, path):
             yield f"speaks of {quoted(metadata.stored.path)}, which is not its audio"
 
     def _against_metadata(self, stored: Stored) -> _Said:
-        path = layout.metadata_path(stored.path)
+        path = paths.metadata_path(stored.path)
         metadata = self._places.metadata(path)
         if metadata is None:
             return [], None, "has no metadata: nothing vouches for it"
@@ -213,7 +217,7 @@ class Inspection:
         if metadata.stored.path != stored.path:
             return [], None, f"{path} speaks of another file: nothing vouches for it"
         if metadata.stored == stored:
-            fault = pretenders.single(self._store, stored.path)
+            fault = misnamed.single(self._store, stored.path)
             return [fault] if fault else [], None, None
         return [_other_sum(stored, path, metadata.stored)], None, None
 
@@ -222,8 +226,8 @@ class Inspection:
         covers = self._coverage.covers(path)
         if covers:
             return f"{covers[0].entry} names it"
-        if layout.kind_of(path) == "audio":
-            beside = layout.metadata_path(path)
+        if paths.kind_of(path) == "audio":
+            beside = paths.metadata_path(path)
             metadata = self._places.metadata(beside)
             is_named = isinstance(metadata, Metadata) and metadata.stored.path == path
             return f"{beside} speaks of it" if is_named else None
@@ -249,7 +253,7 @@ def _other_sum(found: Stored, witness: str, told: Stored) -> str:
     )
 
 
-def _shown(member: zips.Member | None) -> str:
+def _shown(member: verification.Member | None) -> str:
     if member is None:
         return "no more members"
     return f"{quoted(member.name)} ({member.bytes} bytes, SHA-256 {member.sha256})"

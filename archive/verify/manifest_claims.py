@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from . import documents, layout
-from .coverage import Coverage
-from .errors import ArchiveError, Missing
-from .manifest import of_schema
-from .store import Store, Stored
-from .zips import Member
+from archive import paths
+from archive.documents import reading
+from archive.documents.manifest import of_schema
+from archive.errors import ArchiveError, Missing
+from archive.store.directory import Store, Stored
+from archive.zip.verification import Member
+
+from .chain_index import Coverage
 
 _HELD = 8
 
@@ -111,7 +113,7 @@ class Manifests:
         return found is not None
 
     def _load(self, folder: str) -> Claims | Unusable:
-        path = layout.manifest_path(folder)
+        path = paths.manifest_path(folder)
         self._db.execute("BEGIN")
         try:
             claims: Claims | Unusable = self._believed(folder, path)
@@ -130,10 +132,10 @@ class Manifests:
 
     def _believed(self, folder: str, path: str) -> Claims | Unusable:
         """What it claims, if its own sum is the one that the chain says."""
-        data = documents.read(self._store, path)
+        data = reading.read(self._store, path)
         if self._coverage.contradicts(Stored(path, len(data), hashlib.sha256(data).hexdigest())):
             return Unusable("cannot be relied on for the files it names")
-        content = documents.fields(data, path)
+        content = reading.fields(data, path)
         del data
         return self._claims(folder, of_schema(content, path))
 
@@ -141,10 +143,10 @@ class Manifests:
         if manifest["kind"] == "erasure":
             # Reserved: its claims are for the version that writes it.
             return Claims({"kind": "erasure"}, {}, [], frozenset(), 0)
-        recordings, members = documents.stored_of(manifest["recordings"]), 0
+        recordings, members = reading.stored_of(manifest["recordings"]), 0
         beside = {recordings.path: recordings}
         for part in manifest.pop("parts"):
-            stored = documents.stored_of(part)
+            stored = reading.stored_of(part)
             beside[stored.path] = stored
             for member in part["members"]:
                 members += 1
@@ -152,10 +154,10 @@ class Manifests:
                     "INSERT INTO members (folder, path, name, bytes, sha256) VALUES (?,?,?,?,?)",
                     (folder, stored.path, member["name"], member["bytes"], member["sha256"]),
                 )
-        if recordings.path != layout.recordings_path(folder) or any(
+        if recordings.path != paths.recordings_path(folder) or any(
             path.rpartition("/")[0] != folder for path in beside
         ):
             return Unusable("names files of another folder as its own: it was changed or moved")
-        singles = [documents.stored_of(single) for single in manifest.pop("files")]
+        singles = [reading.stored_of(single) for single in manifest.pop("files")]
         parts = frozenset(beside) - {recordings.path}
         return Claims(manifest, beside, singles, parts, members)

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from . import documents, layout
-from .claims import Claims, Manifests
-from .coverage import Coverage
-from .errors import ArchiveError, Missing
-from .problem import quoted
-from .store import Store, Stored
-from .zips import Member
+from archive import paths
+from archive.documents import reading
+from archive.errors import ArchiveError, Missing
+from archive.problem import quoted
+from archive.store.directory import Store, Stored
+from archive.zip.verification import Member
+
+from .chain_index import Coverage
+from .manifest_claims import Claims, Manifests
 
 _MOST_NAMED = 5
 
@@ -42,16 +44,16 @@ class Places:
         is none.
         """
         try:
-            data = documents.read(self._store, path)
+            data = reading.read(self._store, path)
             stored = Stored(path, len(data), hashlib.sha256(data).hexdigest())
             if self._coverage.contradicts(stored):
                 return "cannot be relied on for its audio"
-            content = documents.fields(data, path)
+            content = reading.fields(data, path)
             return Metadata(
                 str(content["account"]),
                 str(content["recording_id"]),
                 str(content.get("job_id")),
-                documents.stored_of(content),
+                reading.stored_of(content),
             )
         except Missing:
             return "is missing" if self._coverage.covers(path) else None
@@ -64,9 +66,9 @@ class Places:
 
     def fault_of_single(self, single: Stored, recording_id: str | None = None) -> str | None:
         """What contradicts a claim about a recording that was fetched singly."""
-        if layout.kind_of(single.path) != "audio":
+        if paths.kind_of(single.path) != "audio":
             return f"names {quoted(single.path)}, which is no recording's place"
-        path = layout.metadata_path(single.path)
+        path = paths.metadata_path(single.path)
         metadata = self.metadata(path)
         if metadata is None:
             return f"names {single.path}, but {path} is missing"
@@ -82,7 +84,7 @@ class Places:
         counts = {"listed": 0, "archived": 0, "missing": 0, "unexpected": claims.members}
         faults = 0
         with self._store.open(path) as file:
-            for number, data in enumerate(documents.lines(file), 1):
+            for number, data in enumerate(reading.lines(file), 1):
                 fault = self._fault_of(data, counts, claims)
                 if fault:
                     faults += 1
@@ -101,7 +103,7 @@ class Places:
         if data is None:
             return "is too long to be one of a list"
         try:
-            return self._fault_of_line(documents.parsed(data), counts, claims)
+            return self._fault_of_line(reading.parsed(data), counts, claims)
         except (ValueError, KeyError, TypeError, AttributeError, sqlite3.Error) as error:
             words = str(error) if type(error) is ValueError else "it lacks what a line has"
             return f"is not readable ({words})"
@@ -114,12 +116,12 @@ class Places:
             counts["missing"] += 1
             return None
         counts["archived"] += 1
-        place = documents.stored_of(line)
+        place = reading.stored_of(line)
         if "member" not in line:
             return self.fault_of_single(place, line["id"])
         if place.path in claims.parts:
             counts["unexpected"] -= 1
-        if layout.kind_of(place.path) != "zip":
+        if paths.kind_of(place.path) != "zip":
             return f"names {quoted(place.path)}, which is no ZIP"
         if not self._manifests.hold(place.path, Member(line["member"], place.bytes, place.sha256)):
             return f"names {quoted(line['member'])} in {place.path}, where no manifest has it so"

@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from . import chain, layout
-from .claims import Manifests
-from .coverage import Coverage
-from .errors import ArchiveError
+from archive import chain
+from archive import paths as archive_paths
+from archive.errors import ArchiveError
+from archive.problem import Pending, Problem, Unvouched
+from archive.store.directory import Store
+
+from .chain_check import Links
+from .chain_index import Coverage
 from .inspection import PENDING_SECONDS, UNCOVERED, Finding, Inspection
-from .links import Links
-from .problem import Pending, Problem, Unvouched
-from .round import paths
-from .store import Store
+from .manifest_claims import Manifests
+from .walk import paths
 
 __all__ = [
     "PENDING_SECONDS",
@@ -144,8 +146,8 @@ def verify(
             count, size = count + 1, size + finding.bytes
             # The ledger's name lies beside every account: alone it says nothing of one. Files of
             # other names make no archive: it was meant to be another folder.
-            if layout.kind_of(path) is not None:
-                holds_any |= account in (None, layout.account_of(path))
+            if archive_paths.kind_of(path) is not None:
+                holds_any |= account in (None, archive_paths.account_of(path))
             if on_file:
                 on_file(path, finding.bytes)
     if not holds_any:
@@ -192,7 +194,7 @@ def _accounts(store: Store, account: str | None) -> list[str]:
 
 
 def _owners(seen: Iterable[str]) -> list[str]:
-    return sorted({layout.account_of(path) for path in seen} - {""})
+    return sorted({archive_paths.account_of(path) for path in seen} - {""})
 
 
 def heads_of(store: Store, account: str | None) -> dict[str, str]:

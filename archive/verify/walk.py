@@ -5,11 +5,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 
-from . import layout
-from .claims import Claims, Manifests
-from .coverage import Coverage
-from .places import Metadata, Places
-from .store import Store
+from archive import paths as archive_paths
+from archive.store.directory import Store
+
+from .chain_index import Coverage
+from .manifest_claims import Claims, Manifests
+from .path_checks import Metadata, Places
 
 
 def paths(
@@ -47,7 +48,7 @@ def paths(
 def _there(store: Store, account: str | None) -> Iterator[str]:
     if account is None:
         return store.paths(unlisted=True)
-    identity = [layout.IDENTITY_PATH] if store.exists(layout.IDENTITY_PATH) else []
+    identity = [archive_paths.IDENTITY_PATH] if store.exists(archive_paths.IDENTITY_PATH) else []
     return heapq.merge(identity, store.paths(f"{account}/", unlisted=True))
 
 
@@ -77,9 +78,11 @@ class _Round:
 
     def look_beside(self, path: str) -> None:
         """Note the audio that this path speaks of, if it is metadata."""
-        if layout.kind_of(path) == "metadata":
+        if archive_paths.kind_of(path) == "metadata":
             metadata = self._places.metadata(path)
-            if isinstance(metadata, Metadata) and layout.is_beside(metadata.stored.path, path):
+            if isinstance(metadata, Metadata) and archive_paths.is_beside(
+                metadata.stored.path, path
+            ):
                 self._expect(metadata.stored.path)
 
     def rest(self) -> Iterator[str]:
@@ -89,7 +92,10 @@ class _Round:
 
     def _enter(self, path: str) -> None:
         folder = path.rpartition("/")[0]
-        if folder == self._entered or layout.kind_of(layout.manifest_path(folder)) != "manifest":
+        if (
+            folder == self._entered
+            or archive_paths.kind_of(archive_paths.manifest_path(folder)) != "manifest"
+        ):
             return
         self._entered = folder
         claims = self._manifests.of(folder)

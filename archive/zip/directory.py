@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from .errors import Damaged
-from .problem import quoted
+from archive.errors import Damaged
+from archive.problem import quoted
 
 SLICE = 256 * 1024
 

@@ -15,8 +15,9 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
-from .errors import Damaged, Dangerous
-from .zip_directory import raw_name, shown_name, understood
+from archive.errors import Damaged, Dangerous
+
+from .directory import raw_name, shown_name, understood
 
 PIECE = 1024 * 1024
 LARGEST_LZMA_DICTIONARY = 32 * 1024 * 1024

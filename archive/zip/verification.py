@@ -14,12 +14,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import Dangerous, Missing
-from .listening import Listener
-from .problem import quoted
-from .sound import Sound
-from .zip_directory import Directory, find, name, shown_name
-from .zip_member import packed_at, shortest, unpacked
+from archive.audio.detection import Listener
+from archive.audio.properties import Sound
+from archive.errors import Dangerous, Missing
+from archive.problem import quoted
+
+from .directory import Directory, find, name, shown_name
+from .member import packed_at, shortest, unpacked
 
 RATIO_COUNTS_ABOVE = 64 * 1024 * 1024
 

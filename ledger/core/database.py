@@ -21,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from .errors import LedgerAway, Unsuitable
+from ledger.errors import LedgerAway, Unsuitable
 
 Result = TypeVar("Result")
 

@@ -14,12 +14,12 @@ from .database import Database, Result, now
 from .fencing import announced_on, claim, fenced, holds, own_change, taken_up
 from .job import Job
 from .leases import Lease, Leases
-from .obligations import owe
-from .requests import Request, insert_job, open_or_join
+from .opening import Request, insert_job, open_or_join
+from .outbox import owe
 from .transitions import audited, cancel_open, ended
 
 
-class Work:
+class Execution:
     """Claim a job, note what has been done, put it off, end it."""
 
     def __init__(self, database: Database, leases: Leases, worker: str) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from ledger.errors import LeaseLost
+
 from . import states
 from .database import now
-from .errors import LeaseLost
 from .job import COLUMNS, Job
 from .leases import Lease
 from .schema import jobs, queues

@@ -18,7 +18,7 @@ from sqlalchemy import Column, ColumnElement, Connection, and_, case, or_, selec
 from . import states
 from .database import Database, now
 from .job import DUE
-from .obligations import MOST_WAIT_SECONDS
+from .outbox import MOST_WAIT_SECONDS
 from .schema import accounts, jobs, obligations, waiters
 
 #: What two servers of one database, or the steps by which a clock is kept right, may differ.

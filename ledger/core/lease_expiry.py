@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from ledger.call_outcomes import KIND, undecided
+
 from . import states
-from .call_outcomes import KIND, undecided
 from .database import Database, now
 from .job import COLUMNS, Job
 from .schema import jobs
@@ -25,7 +26,7 @@ _DIED_UNSENT = (
 )
 
 
-class Recovery:
+class LeaseExpiry:
     """The sweeper's first duty."""
 
     def __init__(self, database: Database, worker: str) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 
 from sqlalchemy import bindparam, update
 
+from ledger.errors import LeaseLost, LedgerAway
+
 from . import states
 from .database import Database, now
-from .errors import LeaseLost, LedgerAway
 from .schema import jobs
 
 _log = logging.getLogger(__name__)

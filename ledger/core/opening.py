@@ -7,14 +7,15 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from ledger.daily_quota import Cap, reserve
+from ledger.errors import RequestConflict
+from ledger.quarantine import withheld, withhold
+from ledger.recording_instructions import ARMED
+
 from . import states
-from .cap import Cap, reserve
 from .database import Database, insert_into, now
-from .errors import RequestConflict
-from .instructions import ARMED
 from .job import COLUMNS, DUE, FINGERPRINT_VERSION, Job, fingerprint, iso, job_id
-from .obligations import owe
-from .quarantine import withheld, withhold
+from .outbox import owe
 from .schema import calls, instructions, jobs, queues, waiters
 from .transitions import OWN_ANSWER_SECONDS, audited, ended, find, find_held, notification
 
@@ -75,7 +76,7 @@ class Request:
         )
 
 
-class Requests:
+class Opening:
     """The front door's operations."""
 
     def __init__(self, database: Database) -> None:

@@ -74,7 +74,7 @@ def owe(
     )
 
 
-class Obligations:
+class Outbox:
     """What is owed, and what was discharged."""
 
     def __init__(self, database: Database) -> None:

@@ -6,15 +6,16 @@ from typing import Any
 
 from sqlalchemy import Select, func, select
 
+from ledger.errors import NoSuchJob
+
 from . import states
 from .database import Database
-from .errors import NoSuchJob
 from .job import COLUMNS, Job, iso
 from .schema import audit, jobs, waiters
 from .transitions import find
 
 
-class Reading:
+class Queries:
     """Jobs and their histories."""
 
     def __init__(self, database: Database) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, case, insert, select, update
 
-from . import alert_causes, states, unusual
-from .cap import release
+from ledger import alert_rules, unusual_days
+from ledger.daily_quota import release
+
+from . import states
 from .database import now, once_committed
 from .job import COLUMNS, Job
-from .obligations import owe
+from .outbox import owe
 from .schema import audit, days, jobs, waiters
 
 _log = logging.getLogger(__name__)
@@ -90,8 +92,8 @@ def ended(
         _part_ended(connection, job.parent_id)
     if job.kind == "export.run" and "day" in job.parameters:
         _day_ended(connection, job)
-        unusual.compare(connection, job)
-    alert_causes.told(connection, job, before, contradicts)
+        unusual_days.compare(connection, job)
+    alert_rules.told(connection, job, before, contradicts)
 
 
 def _tell_listeners(job: Job) -> None:

@@ -6,9 +6,9 @@ from sqlalchemy import ColumnElement, case, exists, func, select, update
 
 from . import states
 from .database import Database, now
-from .hints import Hint
-from .obligations import wait_seconds
+from .outbox import wait_seconds
 from .schema import jobs, waiters
+from .wakeups import Hint
 
 #: The waits between so many attempts add up to a day, for which a result is kept: whose result
 #: could not be stored until then asks again, and the ledger answers.

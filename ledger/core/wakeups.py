@@ -8,7 +8,7 @@ from sqlalchemy import Connection, and_, or_, select, update
 
 from . import states
 from .database import Database, now
-from .requests import next_hint
+from .opening import next_hint
 from .schema import jobs, queues
 
 
@@ -26,7 +26,7 @@ class Hint:
     account: str
 
 
-class Hints:
+class Wakeups:
     """Which jobs are due and not yet announced."""
 
     def __init__(self, database: Database, patience_seconds: float) -> None:

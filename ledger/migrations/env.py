@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from ledger.schema import metadata
+from ledger.core.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

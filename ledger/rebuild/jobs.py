@@ -9,14 +9,15 @@ from dataclasses import asdict
 
 from sqlalchemy import Connection, and_, insert, literal, select, update
 
-from . import states
-from .call_outcomes import UNKNOWN
-from .database import insert_into, now
-from .instructions import COMPLETED
-from .job import COLUMNS, FINGERPRINT_VERSION, Job, fingerprint
-from .known import KnownCall, KnownJob, KnownRecording
-from .schema import audit, call_days, calls, instructions, jobs, obligations
-from .transitions import ended
+from ledger.call_outcomes import UNKNOWN
+from ledger.core import states
+from ledger.core.database import insert_into, now
+from ledger.core.job import COLUMNS, FINGERPRINT_VERSION, Job, fingerprint
+from ledger.core.schema import audit, call_days, calls, instructions, jobs, obligations
+from ledger.core.transitions import ended
+from ledger.recording_instructions import COMPLETED
+
+from .snapshots import KnownCall, KnownJob, KnownRecording
 
 
 def take_job(connection: Connection, known: KnownJob, by: str) -> bool:

@@ -9,14 +9,15 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, func, select, update
 
-from . import quarantine
-from .database import Database, insert_into
-from .days import Day
-from .errors import NotPossible
-from .known import KnownDay, KnownJob, OwedEntry
-from .obligations import owe
-from .rebuilt_jobs import take_job
-from .schema import calls, days, jobs, ledger, metadata, obligations
+from ledger import quarantine
+from ledger.core.database import Database, insert_into
+from ledger.core.outbox import owe
+from ledger.core.schema import calls, days, jobs, ledger, metadata, obligations
+from ledger.days import Day
+from ledger.errors import NotPossible
+
+from .jobs import take_job
+from .snapshots import KnownDay, KnownJob, OwedEntry
 
 #: So many rows are looked up in one statement.
 _AT_ONCE = 500

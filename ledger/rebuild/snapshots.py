@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from .days import Day
+from ledger.days import Day
 
 _REBUILT = "rebuilt/"
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from .text import decoded
+from providers.http.text import decoded
 
 _Pairs = Iterable[tuple[str, object]]
 

@@ -18,14 +18,22 @@ import httpx
 from config.accounts import GsmblockchainAccount
 from config.masking import HIDDEN, holds_secret, mask_foreign, without
 from config.version import VERSION
+from providers.errors import BadCredentials, ProviderError, Rejected, Uncertain, Unreachable
+from providers.http.deadline import connect
+from providers.http.headers import retry_after
+from providers.http.instrumentation import (
+    NOT_SENT,
+    OK,
+    REFUSED,
+    UNAUTHORIZED,
+    UNREACHABLE,
+    Observation,
+    outcome_of,
+)
+from providers.http.redaction import description
 
-from .deadline import connect
-from .errors import BadCredentials, ProviderError, Rejected, Uncertain, Unreachable
-from .gsmblockchain_answers import Said, understood
-from .gsmblockchain_wire import Sending
-from .headers import retry_after
-from .observation import NOT_SENT, OK, REFUSED, UNAUTHORIZED, UNREACHABLE, Observation, outcome_of
-from .privacy import description
+from .answers import Said, understood
+from .connection import Sending
 
 __all__ = ["NAME", "Gsmblockchain", "Placed", "Refused", "RefusedCredentials", "Unanswered"]
 

@@ -12,9 +12,8 @@ from typing import Any
 import httpx
 
 from config.accounts import GsmblockchainAccount
-
-from .deadline import Transport, is_over, within
-from .unpacking import Unpackable, unpacked
+from providers.http.content_coding import Unpackable, unpacked
+from providers.http.deadline import Transport, is_over, within
 
 #: httpcore's words for: the connection stands, and not a byte of the request has left.
 _BEFORE_BYTES = "http11.send_request_headers.started"

@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar
 
 import httpx
 
-from .errors import ProviderError
+from providers.errors import ProviderError
 
 _Asked = ParamSpec("_Asked")
 _Found = TypeVar("_Found")

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from config.accounts import VoipnowAccount, VonageAccount
+from providers.errors import ProviderError
+from providers.voipnow import refusals as voipnow_refusals
+from providers.vonage import refusals
 
-from . import voipnow_refusals, vonage_refusals
-from .errors import ProviderError
-from .exchange import Answer
+from .session import Answer
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,7 +46,7 @@ def _vonage(account: VonageAccount) -> Login:
     """The password grant, and its refresh tokens (seed 004; providers.md 4.1)."""
     password, client_secret = _value(account.password), _value(account.client_secret)
     return Login(
-        provider=vonage_refusals.NAME,
+        provider=refusals.NAME,
         address=account.token_url,
         grant={
             "grant_type": "password",
@@ -58,8 +59,8 @@ def _vonage(account: VonageAccount) -> Login:
         refreshes=True,
         advice="check username, password, client_id and client_secret, and that the user signs in "
         "with a password, not by single sign-on",
-        refusal=vonage_refusals.refusal,
-        reason=vonage_refusals.error_reason,
+        refusal=refusals.refusal,
+        reason=refusals.error_reason,
         standing=account.access_token,
     )
 

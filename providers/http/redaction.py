@@ -10,8 +10,7 @@ from typing import ParamSpec, TypeVar
 import httpx
 
 from config.masking import HIDDEN, decode_foreign, mask
-
-from .errors import Uncertain
+from providers.errors import Uncertain
 
 _Asked = ParamSpec("_Asked")
 _Found = TypeVar("_Found")

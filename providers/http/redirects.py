@@ -13,11 +13,11 @@ import httpx
 
 from config.accounts import VonageAccount
 from config.masking import mask_message
+from providers.errors import ProviderError, Rejected, Uncertain, Unreachable
 
 from .deadline import Transport
-from .errors import ProviderError, Rejected, Uncertain, Unreachable
-from .exchange import Answer, connected, exchange
-from .veil import Veiled, forgetful, veiled
+from .hidden_urls import Veiled, forgetful, veiled
+from .session import Answer, connected, exchange
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_HOPS = 3

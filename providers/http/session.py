@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import httpx
 
 from config.accounts import Account, AnyAccount
+from providers.errors import ProviderError, Uncertain, Unreachable
 
-from .errors import ProviderError, Uncertain, Unreachable
-from .observation import UNREACHABLE, Observation, outcome_of
-from .unpacking import Unpackable, unpacked
+from .content_coding import Unpackable, unpacked
+from .instrumentation import UNREACHABLE, Observation, outcome_of
 
 #: The largest answer that is read as a whole, in bytes.
 MOST_BYTES = 16 << 20

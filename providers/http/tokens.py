@@ -22,12 +22,12 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
 from config.accounts import VoipnowAccount, VonageAccount
+from providers.errors import BadCredentials, ProviderError, Uncertain, Unreachable
 
 from .deadline import within
-from .errors import BadCredentials, ProviderError, Uncertain, Unreachable
-from .exchange import Answer, exchange
 from .json_answers import parsed
-from .logins import login
+from .oauth import login
+from .session import Answer, exchange
 
 #: A token is renewed this long before its end, or a tenth of its life if that is less.
 _EARLY_SECONDS = 300.0

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from .errors import Rejected
-from .ozeki_refusals import NAME
+from providers.errors import Rejected
+
+from .refusals import NAME
 
 #: A host name, an IPv4 address or an IPv6 address in brackets, and a port; no user, no escapes.
 _AUTHORITY = re.compile(

@@ -9,10 +9,11 @@ import re
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from .errors import Uncertain
-from .instants import iso
-from .ozeki_refusals import DONE, NAME, NotUnderstood, refusal
-from .xml_answers import parsed
+from providers.errors import Uncertain
+from providers.http.xml_answers import parsed
+from providers.instants import iso
+
+from .refusals import DONE, NAME, NotUnderstood, refusal
 
 #: Some ten thousand calls; more is no answer of this server, and would take long to read.
 MOST_BYTES = 4 << 20

@@ -15,11 +15,7 @@ import httpx
 
 from config.accounts import OzekiAccount
 from config.masking import mask_foreign
-
-from . import ozeki_answers as answers
-from .bodies import Body, begins_anew, is_strong
-from .deadline import Transport, within
-from .errors import (
+from providers.errors import (
     BadCredentials,
     Gone,
     NotFound,
@@ -28,12 +24,16 @@ from .errors import (
     Throttled,
     Uncertain,
 )
-from .exchange import Answer, connected, exchange
-from .headers import retry_after
-from .ozeki_addresses import recording_address
-from .ozeki_refusals import NAME, NoSuchCall, NotUnderstood
-from .ozeki_wire import command
-from .veil import Veiled, forgetful, veiled
+from providers.http.deadline import Transport, within
+from providers.http.headers import retry_after
+from providers.http.hidden_urls import Veiled, forgetful, veiled
+from providers.http.session import Answer, connected, exchange
+from providers.http.streaming import Body, begins_anew, is_strong
+
+from . import answers
+from .addresses import recording_address
+from .refusals import NAME, NoSuchCall, NotUnderstood
+from .requests import command
 
 __all__ = ["Body", "Format", "NoSuchCall", "NotUnderstood", "Ozeki"]
 

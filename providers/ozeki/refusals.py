@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .errors import BadCredentials, NotFound, ProviderError, Rejected, Temporary, Uncertain
+from providers.errors import BadCredentials, NotFound, ProviderError, Rejected, Temporary, Uncertain
 
 NAME = "ozeki"
 

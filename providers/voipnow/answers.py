@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from .errors import Uncertain
-from .instants import iso
-from .json_answers import parsed
-from .privacy import forgetful
-from .voipnow_refusals import NAME
+from providers.errors import Uncertain
+from providers.http.json_answers import parsed
+from providers.http.redaction import forgetful
+from providers.instants import iso
+
+from .refusals import NAME
 
 #: PhoneCallView.status in words; the resource page has numbers, the seed's sample a text.
 _STATES = {

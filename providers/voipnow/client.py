@@ -16,14 +16,13 @@ import httpx
 
 from config.accounts import VoipnowAccount
 from config.masking import mask_foreign
+from providers.errors import Uncertain
+from providers.http.tokens import Shelf
 
-from . import voipnow_answers as answers
-from . import voipnow_fields as fields
-from .errors import Uncertain
-from .tokens import Shelf
-from .voipnow_answers import Recorded
-from .voipnow_refusals import NAME, CallRefused, Refused
-from .voipnow_requests import Requests
+from . import answers, fields
+from .answers import Recorded
+from .refusals import NAME, CallRefused, Refused
+from .requests import Requests
 
 __all__ = ["NoFittingView", "Recorded", "Voipnow", "fitting_view"]
 

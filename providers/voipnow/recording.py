@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .errors import Rejected, Temporary, Uncertain
-from .voipnow import NoFittingView, Recorded, Voipnow, fitting_view
-from .voipnow_refusals import NAME, CallRefused, Refused, ViewRefused
+from providers.errors import Rejected, Temporary, Uncertain
+
+from .client import NoFittingView, Recorded, Voipnow, fitting_view
+from .refusals import NAME, CallRefused, Refused, ViewRefused
 
 #: How long after a request the list of calls is asked whether it had its effect, and how often.
 CONFIRM_SECONDS = 5.0

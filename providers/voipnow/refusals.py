@@ -7,18 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import (
-    BadCredentials,
-    NotFound,
-    ProviderError,
-    Rejected,
-    Throttled,
-    Uncertain,
-)
-from .exchange import Answer
-from .headers import retry_after
-from .json_answers import parsed
-from .privacy import tellable
+from providers.errors import BadCredentials, NotFound, ProviderError, Rejected, Throttled, Uncertain
+from providers.http.headers import retry_after
+from providers.http.json_answers import parsed
+from providers.http.redaction import tellable
+from providers.http.session import Answer
 
 NAME = "voipnow"
 

@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 
 from config.accounts import VoipnowAccount
+from providers.http.deadline import Transport, within
+from providers.http.headers import date_of
+from providers.http.session import Answer, connected, exchange
+from providers.http.tokens import Access, Shelf, Tokens
 
-from .deadline import Transport, within
-from .exchange import Answer, connected, exchange
-from .headers import date_of
-from .tokens import Access, Shelf, Tokens
-from .voipnow_refusals import refusal
+from .refusals import refusal
 
 _SUCCESS = (200, 204)
 #: A token that has ended is 401 in the vendor's list; its own sample application renews on 403.

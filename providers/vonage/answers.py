@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import Uncertain
-from .json_answers import parsed
-from .privacy import forgetful
-from .vonage_entries import entry, identifier, sorted_out, whole
-from .vonage_refusals import NAME
+from providers.errors import Uncertain
+from providers.http.json_answers import parsed
+from providers.http.redaction import forgetful
+
+from .entries import entry, identifier, sorted_out, whole
+from .refusals import NAME
 
 #: One of these makes a JSON object a page of a list, whether or not anything was found.
 _PAGE = ("_embedded", "_links", "page", "page_size", "total_items", "total_pages", "total_page")

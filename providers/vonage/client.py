@@ -17,11 +17,7 @@ import httpx
 
 from config.accounts import VonageAccount
 from config.logging import mask
-
-from . import vonage_answers as answers
-from .bodies import Body
-from .deadline import within
-from .errors import (
+from providers.errors import (
     BadCredentials,
     Gone,
     NotFound,
@@ -30,10 +26,14 @@ from .errors import (
     Rejected,
     Uncertain,
 )
-from .exchange import Answer
-from .tokens import Shelf
-from .vonage_calls import Calls
-from .vonage_refusals import NAME, error_reason, refusal
+from providers.http.deadline import within
+from providers.http.session import Answer
+from providers.http.streaming import Body
+from providers.http.tokens import Shelf
+
+from . import answers
+from .refusals import NAME, error_reason, refusal
+from .requests import Calls
 
 __all__ = ["Body", "Vonage"]
 

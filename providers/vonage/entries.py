@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from config.masking import hide_secrets
-
-from .instants import iso
+from providers.instants import iso
 
 _TEXTS = ("call_id", "caller_id", "dnis", "cnam", "file_name")
 _LISTS = ("extensions", "rule_ids")

@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from .errors import (
+from providers.errors import (
     BadCredentials,
     Gone,
     NotFound,
@@ -21,10 +21,10 @@ from .errors import (
     Throttled,
     Uncertain,
 )
-from .exchange import Answer
-from .headers import retry_after
-from .privacy import tellable
-from .text import decoded
+from providers.http.headers import retry_after
+from providers.http.redaction import tellable
+from providers.http.session import Answer
+from providers.http.text import decoded
 
 NAME = "vonage"
 

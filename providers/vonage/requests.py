@@ -11,14 +11,14 @@ from typing import Any
 import httpx
 
 from config.accounts import VonageAccount
+from providers.http.deadline import Transport, within
+from providers.http.headers import date_of
+from providers.http.redirects import Redirects
+from providers.http.session import Answer, connected, exchange
+from providers.http.streaming import begins_anew, is_strong
+from providers.http.tokens import Access, Shelf, Tokens
 
-from .bodies import begins_anew, is_strong
-from .deadline import Transport, within
-from .exchange import Answer, connected, exchange
-from .headers import date_of
-from .redirects import Redirects
-from .tokens import Access, Shelf, Tokens
-from .vonage_refusals import NAME, is_not_subscribed, refusal
+from .refusals import NAME, is_not_subscribed, refusal
 
 _SUCCESS = (200, 201, 202, 204)
 

@@ -8,13 +8,12 @@ import shutil
 from pathlib import Path
 
 from archive.errors import ArchiveError, ArchiveFull, StoreAway, StoreRefused, Unwritable, Vanished
-from archive.guarded import refusal
-from archive.store import Store
+from archive.store.directory import Store
+from archive.store.guarded import refusal
 from config.settings import settings
 from ledger.alerts import ARCHIVE, EVERY_ACCOUNT, Alert
 from ledger.errors import LedgerError
-
-from .resources import ledger
+from tasks.runtime.context import ledger
 
 _log = logging.getLogger(__name__)
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 from archive import chain
 from archive.chain import Head
-
-from .resources import store
+from tasks.runtime.context import store
 
 #: A head is shown for so long before the next one: each is a time series of its own, and whoever
 #: holds any of them can tell that everything before it is unchanged.

@@ -13,13 +13,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from archive import documents, layout
+from archive import paths as archive_paths
+from archive.audio.detection import ENDINGS
+from archive.documents import reading
 from archive.errors import ArchiveError, Dangerous, Missing
-from archive.listening import ENDINGS
-from archive.store import Store
-from ledger.job import Job
+from archive.store.directory import Store
+from ledger.archive_files import VouchedFile
+from ledger.core.job import Job
 from ledger.ledger import Ledger
-from ledger.vouched import VouchedFile
 
 #: ``held`` has the paths, without their endings, of audio that is there.
 _SCHEMA = """
@@ -59,7 +60,7 @@ def gone(store: Store, ledger: Ledger, account: str) -> Gone:
     with closing(sqlite3.connect("", isolation_level=None)) as wanted:
         wanted.executescript(_SCHEMA)
         wanted.execute("BEGIN")
-        _note(wanted, ledger.archived.stored(account))
+        _note(wanted, ledger.archive_record.stored(account))
         _note_receipts(wanted, ledger, account)
         return _compared(wanted, store.sizes(f"{account}/"), store)
 
@@ -69,7 +70,7 @@ def gone_of_day(store: Store, ledger: Ledger, account: str, day: date) -> set[st
     with closing(sqlite3.connect("", isolation_level=None)) as wanted:
         wanted.executescript(_SCHEMA)
         wanted.execute("BEGIN")
-        _note(wanted, ledger.archived.stored(account, day))
+        _note(wanted, ledger.archive_record.stored(account, day))
         sizes = (one for folder in _folders(wanted) for one in store.sizes(folder))
         return _compared(wanted, sizes, store).days.get(day, set())
 
@@ -78,7 +79,7 @@ def gone_of_job(store: Store, ledger: Ledger, job: Job) -> set[str]:
     """The same of one job, whose files are asked for one by one."""
     with closing(sqlite3.connect("", isolation_level=None)) as wanted:
         wanted.executescript(_SCHEMA)
-        _note(wanted, ledger.archived.stored_by(job))
+        _note(wanted, ledger.archive_record.stored_by(job))
         rows = list(_sorted(wanted))
         return {_named(store, row[0]) for row in rows if not _is_there(row, _size(store, row[0]))}
 
@@ -105,10 +106,10 @@ def _note(wanted: sqlite3.Connection, files: Iterator[VouchedFile]) -> None:
     for file in files:
         day = None if file.day is None else file.day.isoformat()
         rows = [(file.path, file.bytes, file.job_id, day, None)]
-        if layout.kind_of(file.path) == "manifest":
+        if archive_paths.kind_of(file.path) == "manifest":
             folder = file.path.rpartition("/")[0]
-            rows.append((layout.recordings_path(folder), None, file.job_id, day, None))
-        elif layout.kind_of(file.path) == "metadata":
+            rows.append((archive_paths.recordings_path(folder), None, file.job_id, day, None))
+        elif archive_paths.kind_of(file.path) == "metadata":
             rows.append((_any_audio(file.path), None, file.job_id, day, None))
         wanted.executemany("INSERT INTO wanted VALUES (?, ?, ?, ?, ?)", rows)
 
@@ -124,7 +125,7 @@ def _named(store: Store, path: str) -> str:
     if stem is None:
         return path
     try:
-        return str(documents.content_of(store, f"{stem}.json")["path"])
+        return str(reading.content_of(store, f"{stem}.json")["path"])
     except (ArchiveError, KeyError):
         return path
 
@@ -135,10 +136,10 @@ def _stem(path: str) -> str | None:
 
 
 def _note_receipts(wanted: sqlite3.Connection, ledger: Ledger, account: str) -> None:
-    for call in ledger.archived.receipts(account):
+    for call in ledger.archive_record.receipts(account):
         month = datetime.fromtimestamp(call.since, UTC).date()
         for number in set(range(1, call.count + 1)) - call.owed:
-            path = layout.receipt_path(account, month, call.job_id, number)
+            path = archive_paths.receipt_path(account, month, call.job_id, number)
             wanted.execute(
                 "INSERT INTO wanted VALUES (?, NULL, ?, NULL, ?)", (path, call.job_id, number)
             )
@@ -165,7 +166,7 @@ def _compared(wanted: sqlite3.Connection, sizes: Iterator[tuple[str, int]], stor
 
 
 def _note_held(wanted: sqlite3.Connection, path: str, size: int) -> None:
-    if size and layout.kind_of(path) == "audio":
+    if size and archive_paths.kind_of(path) == "audio":
         stem = path.rpartition(".")[0]
         wanted.execute("INSERT OR IGNORE INTO held VALUES (?)", (os.fsencode(stem),))
 
@@ -188,7 +189,7 @@ def _sorted(wanted: sqlite3.Connection) -> Iterator[Row]:
 def _is_there(row: Row, held: int | None) -> bool:
     path, size = row[:2]
     # The list of a day without recordings is empty; every other file has bytes.
-    is_whole = bool(held) or layout.kind_of(path) == "recordings"
+    is_whole = bool(held) or archive_paths.kind_of(path) == "recordings"
     return held is not None and is_whole and size in (None, held)
 
 

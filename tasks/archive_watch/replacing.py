@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from archive import chain, layout
-from archive.coverage import Coverage
+from archive import chain, paths
 from archive.errors import ArchiveError
-from archive.store import Store
+from archive.store.directory import Store
+from archive.verify.chain_index import Coverage
 from ledger.errors import NotPossible
 from ledger.ledger import Ledger
+from tasks.runtime.context import bare_store, ledger
 
-from . import archive_alerts, archive_watch, vouching
-from .archive_watch import Compared
-from .resources import bare_store, ledger
+from . import alerts, vouching, watch
+from .watch import Compared
 
 
 def begin(*, by: str, note: str) -> Compared:
@@ -44,7 +44,7 @@ def accept(*, by: str, note: str) -> Compared:
     if named is None and not _is_ours_without_its_name(store, ours):
         raise NotPossible(
             f"not done: {store.address} is no archive of this ledger: it has no "
-            f"{layout.IDENTITY_PATH}; nothing was changed; see EARWITNESS_ARCHIVE_URL; in an empty "
+            f"{paths.IDENTITY_PATH}; nothing was changed; see EARWITNESS_ARCHIVE_URL; in an empty "
             "place: python -m worker archive --begin --by WHO --note WHY"
         )
     if named not in (None, ours):
@@ -53,17 +53,17 @@ def accept(*, by: str, note: str) -> Compared:
             "changed; see EARWITNESS_ARCHIVE_URL"
         )
     if named is None:
-        store.create(layout.IDENTITY_PATH, vouching.identity_file(ours))
+        store.create(paths.IDENTITY_PATH, vouching.identity_file(ours))
     return _taken(store, by=by, note=f"{store.address} was taken for the archive: {note}")
 
 
 def _is_ours_without_its_name(store: Store, identity: str) -> bool:
     """Whether the chain of any account covers the very file that is gone."""
     entry = {
-        "path": layout.IDENTITY_PATH,
+        "path": paths.IDENTITY_PATH,
         "sha256": hashlib.sha256(vouching.identity_file(identity)).hexdigest(),
     }
-    for account in {layout.account_of(path) for path in store.paths()} - {""}:
+    for account in {paths.account_of(path) for path in store.paths()} - {""}:
         try:
             if chain.covers(store, account, entry):
                 return True
@@ -73,30 +73,30 @@ def _is_ours_without_its_name(store: Store, identity: str) -> bool:
 
 
 def _taken(store: Store, *, by: str, note: str) -> Compared:
-    accounts = archive_watch.accounts()
+    accounts = watch.accounts()
     heads = {}
     for account in accounts:
         head = chain.head(store, account)
         # Where it has no chain, nothing of one is expected of it any more.
         heads[account] = (0, chain.NOTHING) if head is None else (head.n, head.sha256)
-    ledger().archived.replaced(heads, by=by, note=note)
-    ledger().alerts.close(archive_alerts.VANISHED)
+    ledger().archive_record.replaced(heads, by=by, note=note)
+    ledger().alerts.close(alerts.VANISHED)
     for account in accounts:
         _chain_again(store, ledger(), account)
-    return archive_watch.compare()
+    return watch.compare()
 
 
 def _chain_again(store: Store, ledger: Ledger, account: str) -> None:
     """Owe the entries of files that are there, and that the chain covers no more."""
     with Coverage(store, [account], {}) as coverage:
         for ids in _uncovered(store, ledger, account, coverage):
-            ledger.archived.chain_again(ids)
+            ledger.archive_record.chain_again(ids)
 
 
 def _uncovered(
     store: Store, ledger: Ledger, account: str, coverage: Coverage
 ) -> Iterable[list[int]]:
     before = None
-    while page := ledger.archived.chained(account, before=before):
+    while page := ledger.archive_record.chained(account, before=before):
         before = page[-1].id
         yield [one.id for one in page if not coverage.covers(one.path) and store.exists(one.path)]

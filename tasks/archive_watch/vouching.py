@@ -11,10 +11,10 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from archive import chain, layout
+from archive import chain, paths
 from archive.errors import ArchiveError, Missing, Vanished
-from archive.store import Store
-from ledger.archived import KnownHead
+from archive.store.directory import Store
+from ledger.archive_record import KnownHead
 from ledger.ledger import Ledger
 
 WAYS_OUT = (
@@ -46,7 +46,7 @@ def refuse_other(store: Store, ledger: Ledger) -> None:
 def _is_ours(store: Store, ledger: Ledger, named: str | None) -> bool:
     """Whether the archive is there; it need not be where nothing was archived yet."""
     ours = _identity(ledger)
-    if named is None and ledger.archived.anything():
+    if named is None and ledger.archive_record.anything():
         # Another worker may have begun it, and archived the first file, since the name was read.
         named = named_ledger(store)
         if named is None:
@@ -62,7 +62,7 @@ def _is_ours(store: Store, ledger: Ledger, named: str | None) -> bool:
 def absent() -> str:
     """What it means that nothing says whose the archive is."""
     return (
-        f"is not there: no {layout.IDENTITY_PATH} lies in it, though this ledger has archived "
+        f"is not there: no {paths.IDENTITY_PATH} lies in it, though this ledger has archived "
         f"files; nothing was stored; {WAYS_OUT}"
     )
 
@@ -72,7 +72,7 @@ def named_ledger(store: Store) -> str | None:
     cannot be read.
     """
     try:
-        content = store.read(layout.IDENTITY_PATH)
+        content = store.read(paths.IDENTITY_PATH)
     except Missing:
         return None
     try:
@@ -80,7 +80,7 @@ def named_ledger(store: Store) -> str | None:
     except (ValueError, KeyError, TypeError):
         raise Vanished(
             store.address,
-            f"has a {layout.IDENTITY_PATH} that cannot be read; give it back from a copy; "
+            f"has a {paths.IDENTITY_PATH} that cannot be read; give it back from a copy; "
             "run: python -m worker verify",
         ) from None
 
@@ -92,11 +92,11 @@ def begin(store: Store, identity: str) -> None:
     if holds_files(store) and named_ledger(store) is None:
         raise Vanished(
             store.address,
-            f"holds files, but no {layout.IDENTITY_PATH} that says whose they are; nothing was "
+            f"holds files, but no {paths.IDENTITY_PATH} that says whose they are; nothing was "
             f"stored; {WAYS_OUT}",
         )
     try:
-        store.create(layout.IDENTITY_PATH, identity_file(identity))
+        store.create(paths.IDENTITY_PATH, identity_file(identity))
     except FileExistsError:
         if named_ledger(store) != identity:
             raise Vanished(
@@ -108,7 +108,7 @@ def holds_files(store: Store) -> bool:
     """Whether anything lies there beside the name of a ledger, which another worker may be writing
     at this moment.
     """
-    return any(path != layout.IDENTITY_PATH for path in store.paths())
+    return any(path != paths.IDENTITY_PATH for path in store.paths())
 
 
 def identity_file(identity: str) -> bytes:
@@ -120,7 +120,7 @@ def shorter(store: Store, ledger: Ledger) -> list[str]:
     """What each chain lacks of the entries that the ledger knows, a sentence an account; empty
     where the archive is as new as the ledger.
     """
-    found = (lacks(store, head) for head in ledger.archived.heads().values())
+    found = (lacks(store, head) for head in ledger.archive_record.heads().values())
     return [why for why in found if why is not None]
 
 
@@ -129,7 +129,7 @@ def adopt(store: Store, ledger: Ledger, accounts: Iterable[str]) -> list[str]:
     wrote them or the ledger was rebuilt: where they cover what the ledger put under them last. A
     sentence for each that does not.
     """
-    known = ledger.archived.heads()
+    known = ledger.archive_record.heads()
     found = (_adopt(store, ledger, account) for account in accounts if account not in known)
     return [why for why in found if why is not None]
 
@@ -150,7 +150,7 @@ def lacks(store: Store, known: KnownHead) -> str | None:
     """Why an account's chain is not the one that the ledger knows, or None."""
     if known.n == 0:
         return None
-    path = layout.chain_path(known.account, known.n)
+    path = paths.chain_path(known.account, known.n)
     try:
         found = hashlib.sha256(store.read(path)).hexdigest()
     except Missing:
@@ -171,14 +171,14 @@ def refuse_fork(store: Store, ledger: Ledger, account: str) -> None:
     """Raise Vanished where an account's chain must not be lengthened: it lacks entries that the
     ledger knows, whose numbers would be given a second time.
     """
-    known = ledger.archived.heads().get(account)
+    known = ledger.archive_record.heads().get(account)
     why = None if known is None else lacks(store, known)
     if why is not None:
         raise Vanished(store.address, older([why]))
 
 
 def _adopt(store: Store, ledger: Ledger, account: str) -> str | None:
-    newest = ledger.archived.newest(account)
+    newest = ledger.archive_record.newest(account)
     try:
         head = chain.head(store, account)
         is_covered = newest is None or (
@@ -194,7 +194,7 @@ def _adopt(store: Store, ledger: Ledger, account: str) -> str | None:
             f"(the newest entry that is there is {head.n if head else 0})"
         )
     if head is not None:
-        ledger.archived.note_head(account, head.n, head.sha256)
+        ledger.archive_record.note_head(account, head.n, head.sha256)
     return None
 
 

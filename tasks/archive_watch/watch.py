@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from archive.errors import ArchiveError, StoreAway, StoreRefused, Vanished
-from archive.guarded import refusal
+from archive.store.guarded import refusal
 from config.settings import settings
 from ledger.alerts import ARCHIVE, Alert
-from ledger.job import Job
+from ledger.core.job import Job
+from tasks.runtime.context import bare_store, ledger, store
 
-from . import archive_alerts, presence, vouching
+from . import alerts, presence, vouching
 from .presence import Gone
-from .resources import bare_store, ledger, store
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Compared:
 
 def accounts() -> list[str]:
     """The accounts of which the archive may hold something."""
-    return sorted({*settings().accounts, *ledger().archived.heads()})
+    return sorted({*settings().accounts, *ledger().archive_record.heads()})
 
 
 def refuse_vanished() -> None:
@@ -74,14 +74,14 @@ class Watch:
             if lacking:
                 raise Vanished(bare_store().address, vouching.older(lacking))
         except StoreRefused as error:
-            archive_alerts.refused(error)
+            alerts.refused(error)
             return False
         except (ArchiveError, StoreAway, OSError) as error:
             _refused(error)
             _log.warning("whether the archive is there is not known: %s", error)
             return False
-        ledger().alerts.close(archive_alerts.VANISHED)
-        archive_alerts.close_mended(store())
+        ledger().alerts.close(alerts.VANISHED)
+        alerts.close_mended(store())
         if self._is_due(number):
             self._compare()
         return True
@@ -97,7 +97,7 @@ class Watch:
         if time.monotonic() - self._compared_at < _ASKED_SECONDS:
             return False
         self._compared_at = time.monotonic()
-        return ledger().archived.take_turn(_DAILY_SECONDS)
+        return ledger().archive_record.take_turn(_DAILY_SECONDS)
 
     def _compare(self) -> None:
         self._compared_at = time.monotonic()
@@ -118,9 +118,9 @@ def compare(names: Iterable[str] | None = None) -> Compared:
     refuse_vanished()
     for account in accounts() if names is None else names:
         found = presence.gone(store(), ledger(), account)
-        damaged, mended = ledger().archived.note_gone(account, found.days)
+        damaged, mended = ledger().archive_record.note_gone(account, found.days)
         numbers = {job: set(paths) for job, paths in found.receipts.items()}
-        again = ledger().archived.owe_again(numbers)
+        again = ledger().archive_record.owe_again(numbers)
         others = _others(account, found, again)
         for named, days in ((done.damaged, damaged), (done.mended, mended)):
             if days:
@@ -138,16 +138,16 @@ def gone_files(alias: str) -> list[str]:
     now. Nothing is noted. Raises StoreAway, ArchiveError, OSError.
     """
     found = presence.gone(store(), ledger(), alias)
-    given_up = ledger().archived.given_up(alias)
+    given_up = ledger().archive_record.given_up(alias)
     done_without = {path for paths in given_up.values() for path in paths}
-    superseded = ledger().archived.superseded(set(found.others.values()))
+    superseded = ledger().archive_record.superseded(set(found.others.values()))
     done_without |= {path for path, job in found.others.items() if job in superseded}
     return [path for path in found.paths() if path not in done_without]
 
 
 def damaged_days() -> list[str]:
     """The days that are damaged now, each with its account."""
-    return [f"{account} {day}" for account, day in ledger().archived.damaged()]
+    return [f"{account} {day}" for account, day in ledger().archive_record.damaged()]
 
 
 def look_at_day(alias: str, day: date) -> None:
@@ -159,7 +159,7 @@ def look_at_day(alias: str, day: date) -> None:
     except (ArchiveError, StoreAway, OSError) as error:
         _log.warning("whether day %s of %s is whole is not known: %s", day, alias, error)
         return
-    ledger().archived.note_gone(alias, {day: gone} if gone else {}, day=day)
+    ledger().archive_record.note_gone(alias, {day: gone} if gone else {}, day=day)
 
 
 def is_lost(job: Job) -> bool:
@@ -174,7 +174,7 @@ def lost_cause(account: str) -> str:
 
 def _others(account: str, found: Gone, again: int) -> list[str]:
     """Return the files that belong to no day and are gone, and open or close their alert."""
-    superseded = ledger().archived.superseded(set(found.others.values()))
+    superseded = ledger().archive_record.superseded(set(found.others.values()))
     lost = {path for path, job in found.others.items() if job not in superseded}
     lost |= {path for numbers in found.receipts.values() for path in numbers.values()}
     if not lost:
@@ -194,10 +194,10 @@ def _refused(error: Exception) -> None:
     """Open an alert for a part of the archive that cannot be read."""
     if isinstance(error, OSError):
         error = refusal(bare_store().address, "", error)
-    archive_alerts.refused(error)
+    alerts.refused(error)
 
 
 def _is_lacking() -> bool:
     causes = (one["cause"] for one in ledger().alerts.all_open())
     lost = any(cause.startswith(f"{ARCHIVE}:lost:") for cause in causes)
-    return lost or bool(ledger().archived.damaged())
+    return lost or bool(ledger().archive_record.damaged())

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any
 
-from archive import layout, receipts
+from archive import paths
+from archive.documents import receipt as receipt_documents
 from archive.errors import Contradiction
-from archive.store import Stored
-from ledger.job import Job, iso
-from ledger.known import is_rebuilt
-from ledger.obligations import Obligation
-
-from .resources import ledger, store
+from archive.store.directory import Stored
+from ledger.core.job import Job, iso
+from ledger.core.outbox import Obligation
+from ledger.rebuild.snapshots import is_rebuilt
+from tasks.runtime.context import ledger, store
 
 #: So many further numbers are tried for a decision.
 _MOST_TAKEN = 100
@@ -26,9 +26,9 @@ def keep_receipt(owed: Obligation) -> Stored:
     when = job.created_at if known["sent_at"] is None else known["sent_at"]
     month = datetime.fromtimestamp(when, UTC).date()
     receipt = _receipt(job, known)
-    path = layout.receipt_path(job.account, month, job.job_id, known["number"])
+    path = paths.receipt_path(job.account, month, job.job_id, known["number"])
     if known["sent_at"] is not None:
-        return receipts.keep(store(), path, receipt)
+        return receipt_documents.keep(store(), path, receipt)
     return _keep_decision(receipt, job, month, known["number"])
 
 
@@ -38,13 +38,13 @@ def _keep_decision(receipt: dict[str, Any], job: Job, month: date, number: int) 
     """
     last = number + _MOST_TAKEN
     for one in range(number, last):
-        path = layout.receipt_path(job.account, month, job.job_id, one)
+        path = paths.receipt_path(job.account, month, job.job_id, one)
         try:
-            return receipts.keep(store(), path, receipt)
+            return receipt_documents.keep(store(), path, receipt)
         except Contradiction:
             continue
-    path = layout.receipt_path(job.account, month, job.job_id, last)
-    return receipts.keep(store(), path, receipt)
+    path = paths.receipt_path(job.account, month, job.job_id, last)
+    return receipt_documents.keep(store(), path, receipt)
 
 
 def _receipt(job: Job, known: dict[str, Any]) -> dict[str, Any]:

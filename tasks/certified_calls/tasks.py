@@ -12,33 +12,32 @@ from config.accounts import GsmblockchainAccount
 from config.masking import HIDDEN, without
 from config.queues import DUE
 from config.secrets import LONG, Secrets
-from ledger import states
 from ledger.call_outcomes import KIND, PLACED, REFUSED, UNKNOWN, UNSENT, Outcome
 from ledger.calls import MOST_COMMIT_SECONDS
-from ledger.cap import Cap
+from ledger.core import states
+from ledger.core.job import Job
+from ledger.core.opening import Request
+from ledger.daily_quota import Cap
 from ledger.errors import CapReached, Expired, LeaseLost, LedgerAway, NotPossible
-from ledger.job import Job
-from ledger.requests import Request
 from providers import errors as provider
-from providers.gsmblockchain import Gsmblockchain, Placed
-from providers.gsmblockchain_answers import understood
+from providers.gsmblockchain.answers import understood
+from providers.gsmblockchain.client import Gsmblockchain, Placed
 from providers.telephone_numbers import BadCountry, BadNumber, OtherCountry, e164, national
-
-from . import errors
-from .arguments import RequestCall
-from .attempt import Attempt
-from .consequences import THROTTLED_SECONDS, public
-from .front_door import job_task
-from .lateness import Deadline
-from .resources import calling_account, ledger
-from .turns import take_turn
+from tasks import errors
+from tasks.runtime.arguments import RequestCall
+from tasks.runtime.context import calling_account, ledger
+from tasks.runtime.entry import job_task
+from tasks.runtime.error_policy import THROTTLED_SECONDS, public
+from tasks.runtime.not_after import Deadline
+from tasks.runtime.rate_limit import take_turn
+from tasks.runtime.runner import Attempt
 
 _log = logging.getLogger(__name__)
 
 _LIFETIME_SECONDS = 900.0
 #: The first wait after the ledger was too slow: the provider is not to blame.
 _BUSY_SECONDS = 1.0
-#: The words of the platform's own format, see providers/gsmblockchain_answers.py.
+#: The words of the platform's own format, see providers/gsmblockchain/answers.py.
 _FORMAT = re.compile(r"(?i)\b(?:status|phone|errormessage)\b(?=[\"“”\s]*:)|\b(?:OK|KO)\b")
 _DECIDE = "it was not tried again; look in the provider's panel, then: python -m worker resolve"
 

@@ -8,15 +8,17 @@ from datetime import UTC, date, datetime, timedelta
 
 from config.accounts import VonageAccount
 from config.queues import DUE
-from ledger import states
+from ledger.core import states
+from ledger.core.job import Job
+from ledger.core.opening import Request
 from ledger.days import Day
 from ledger.errors import NotPossible
-from ledger.job import Job
-from ledger.requests import Request
+from tasks import errors
+from tasks.archive_watch import watch
+from tasks.runtime.context import ledger, vonage_account
+from tasks.runtime.fields import utc_text
 
-from . import archive_watch, errors, windows
-from .fields import utc_text
-from .resources import ledger, vonage_account
+from . import windows
 
 _DAY = timedelta(days=1)
 
@@ -43,7 +45,7 @@ def open_day(
     if day >= today:
         raise errors.InvalidArgument(f"not done: day: {windows.not_over(day, timezone)}")
     if _may_lack_files(alias, day):
-        archive_watch.look_at_day(alias, day)
+        watch.look_at_day(alias, day)
     return ledger().days.open(
         day_row(alias, day, gave_up=False),
         earlier=_earlier(account, day, now),
@@ -142,7 +144,7 @@ def reopen(job: Job, *, by: str) -> tuple[Job, int | None]:
     """
     day = date.fromisoformat(job.parameters["day"])
     if job.state not in (states.FAILED, states.CANCELLED):
-        archive_watch.look_at_day(job.account, day)
+        watch.look_at_day(job.account, day)
         (row,) = ledger().days.of(job.account, day, day)
         if row.state != states.DAY_DAMAGED:
             raise NotPossible(f"not done: job {job.job_id} is {job.state}, not failed")

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.job import iso
+from ledger.core.job import iso
 from providers.errors import Uncertain
-from providers.vonage import Vonage
-
-from . import errors
-from .attempt import Attempt, Wait
+from providers.vonage.client import Vonage
+from tasks import errors
+from tasks.runtime.runner import Attempt, Wait
 
 #: How long an unknown creation rests, so that its export may end before another is asked for.
 AGAIN_SECONDS = 15 * 60

@@ -5,17 +5,21 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from archive import layout, manifest, zips
+from archive import paths
+from archive.documents import manifest
 from archive.errors import Contradiction
 from archive.reconciliation import Reconciliation
-from archive.store import Stored
+from archive.store.directory import Stored
+from archive.zip import verification
 from config.masking import hide_secrets, mask_message
 from config.version import VERSION
-from ledger.job import Job, iso
+from ledger.core.job import Job, iso
+from tasks import errors
+from tasks.days import windows
+from tasks.runtime.context import ledger, spool, store, vonage_account, zip_limits
+from tasks.runtime.runner import Attempt, Ended
 
-from . import errors, runs, windows
-from .attempt import Attempt, Ended
-from .resources import ledger, spool, store, vonage_account, zip_limits
+from . import runs
 
 
 def seal(attempt: Attempt, reconciliation: Reconciliation, *, unclear: list[str]) -> Ended:
@@ -25,7 +29,7 @@ def seal(attempt: Attempt, reconciliation: Reconciliation, *, unclear: list[str]
     """
     job, folder = attempt.job, runs.folder(attempt.job)
     _note_begun(attempt)
-    recordings = _keep_recordings(attempt, reconciliation, layout.recordings_path(folder))
+    recordings = _keep_recordings(attempt, reconciliation, paths.recordings_path(folder))
     counts = reconciliation.counts()
     header = {
         **_header(job),
@@ -37,7 +41,7 @@ def seal(attempt: Attempt, reconciliation: Reconciliation, *, unclear: list[str]
     }
     stored = _keep(
         attempt,
-        layout.manifest_path(folder),
+        paths.manifest_path(folder),
         lambda target: manifest.write_manifest(target, header, reconciliation, recordings),
     )
     result = {
@@ -63,12 +67,12 @@ def seal_retrieved(
         with Reconciliation(scratch) as reconciliation:
             reconciliation.part(provider_job_id, zip_file)
             with store().open(zip_file.path) as file:
-                for member in zips.members(
+                for member in verification.members(
                     file, zip_limits(), path=zip_file.path, on_bytes=lambda _: attempt.check()
                 ):
                     reconciliation.member(provider_job_id, member)
             reconciliation.match()
-            recordings = _keep_recordings(attempt, reconciliation, layout.recordings_path(folder))
+            recordings = _keep_recordings(attempt, reconciliation, paths.recordings_path(folder))
             header = {
                 **_header(attempt.job),
                 "day": None,
@@ -79,7 +83,7 @@ def seal_retrieved(
             }
             stored = _keep(
                 attempt,
-                layout.manifest_path(folder),
+                paths.manifest_path(folder),
                 lambda target: manifest.write_manifest(target, header, reconciliation, recordings),
             )
     finally:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archive import manifest
-from ledger.job import iso
-from providers.vonage import Vonage
+from archive.documents import manifest
+from ledger.core.job import iso
+from providers.vonage.client import Vonage
+from tasks.runtime.context import store
+from tasks.runtime.error_policy import consequences
+from tasks.runtime.runner import Attempt, Wait
+from tasks.transfers.vonage_client import client
 
 from . import runs
-from .attempt import Attempt, Wait
-from .consequences import consequences
-from .resources import store
-from .vonage import client
 
 
 @dataclass(frozen=True)

@@ -9,23 +9,26 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from archive import layout, manifest, zips
+from archive import paths as archive_paths
+from archive.audio.detection import Listener, hear
+from archive.documents import manifest
 from archive.errors import Contradiction, Damaged, Dangerous, Missing
-from archive.listening import Listener, hear
 from archive.reconciliation import Reconciliation
-from archive.store import Stored
-from ledger import states
+from archive.store.directory import Stored
+from archive.zip import verification
+from ledger.core import states
 from providers.errors import BadCredentials, Rejected, Uncertain
-from providers.vonage import Vonage
+from providers.vonage.client import Vonage
+from tasks.days import windows
+from tasks.runtime.context import ledger, spool, store, vonage_account, zip_limits
+from tasks.runtime.error_policy import consequences
+from tasks.runtime.runner import Attempt, Ended, Wait
+from tasks.transfers.single_recording import keep_single
+from tasks.transfers.vonage_client import client
 
-from . import runs, windows
-from .attempt import Attempt, Ended, Wait
-from .consequences import consequences
-from .resources import ledger, spool, store, vonage_account, zip_limits
-from .sealing import seal
-from .singles import keep_single
-from .survey import refuse_unsettled
-from .vonage import client
+from . import runs
+from .finalize import seal
+from .preview import refuse_unsettled
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +51,7 @@ def reconcile(attempt: Attempt) -> Ended:
             consequences(attempt, waits_for_credentials=True),
             Reconciliation(scratch) as reconciliation,
         ):
-            path = layout.recordings_path(runs.folder(attempt.job))
+            path = archive_paths.recordings_path(runs.folder(attempt.job))
             if store().exists(path):
                 # A worker died between this file and its manifest: what it wrote stands.
                 _read_parts(attempt, reconciliation)
@@ -91,7 +94,7 @@ def _read_zip(
     # A member of a size that was listed is whole; of others every frame has to be looked at.
     whole = not reconciliation.lists_every_size()
     with store().open(path) as file:
-        for member in zips.members(
+        for member in verification.members(
             file,
             zip_limits(),
             path=path,

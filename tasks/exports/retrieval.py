@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, NoReturn
 
-from archive import layout, zips
+from archive import paths
 from archive.errors import Damaged, Dangerous
-from archive.part import Part
-from archive.store import Stored
+from archive.spool.partial_download import Part
+from archive.store.directory import Stored
+from archive.zip import verification
 from providers.errors import NotReady
-
-from . import errors, measures, refused
-from .attempt import Attempt, Wait
-from .consequences import consequences, public
-from .resources import store, zip_limits
-from .transfers import fetched
-from .vonage import client
+from tasks import errors
+from tasks.runtime import metrics
+from tasks.runtime.context import store, zip_limits
+from tasks.runtime.error_policy import consequences, public
+from tasks.runtime.runner import Attempt, Wait
+from tasks.transfers import refused
+from tasks.transfers.transfer import fetched
+from tasks.transfers.vonage_client import client
 
 #: How often a damaged ZIP is fetched again from its first byte.
 _MOST_DAMAGED = 3
@@ -55,15 +57,15 @@ def _keep(
 ) -> tuple[Stored, int]:
     name = f"the ZIP of export {provider_job_id}"
     try:
-        members = zips.members(
+        members = verification.members(
             part.path, zip_limits(), path=name, on_bytes=lambda _: attempt.check()
         )
         count = sum(1 for _ in members)
-        path = layout.part_path(folder, provider_job_id, sha256)
+        path = paths.part_path(folder, provider_job_id, sha256)
         stored = store().keep(path, part.path, sha256, on_bytes=lambda _: attempt.check())
     except (Damaged, Dangerous) as error:
-        kind = measures.DANGEROUS if isinstance(error, Dangerous) else measures.DAMAGED
-        measures.verification_failures.labels(attempt.job.account, kind).inc()
+        kind = metrics.DANGEROUS if isinstance(error, Dangerous) else metrics.DAMAGED
+        metrics.verification_failures.labels(attempt.job.account, kind).inc()
         # An export does not lie at the provider for ever: this may be its last copy.
         place = refused.set_aside(part, attempt.job.account, provider_job_id, sha256)
         # What was refused is not resumed: the next try begins at the first byte.
@@ -71,7 +73,7 @@ def _keep(
         raise type(error)(error.path, error.reason + place) from None
     part.discard()
     refused.drop(attempt.job.account, provider_job_id)
-    measures.archived_bytes.labels(attempt.job.account).inc(stored.bytes)
+    metrics.archived_bytes.labels(attempt.job.account).inc(stored.bytes)
     return stored, count
 
 

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from archive import layout
+from archive import paths
 from archive.errors import Missing
-from ledger.job import Job
-
-from . import windows
-from .fields import utc_text
-from .resources import store
+from ledger.core.job import Job
+from tasks.days import windows
+from tasks.runtime.context import store
+from tasks.runtime.fields import utc_text
 
 
 def provider_filters(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +54,7 @@ def recording_day(parameters: dict[str, Any], recording: dict[str, Any], timezon
 
 def folder(job: Job) -> str:
     """The archive's folder of a run: by the first local day of its window."""
-    return layout.export_folder(job.account, folder_day(job), job.job_id)
+    return paths.export_folder(job.account, folder_day(job), job.job_id)
 
 
 def folder_day(job: Job) -> date:

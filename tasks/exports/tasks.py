@@ -6,22 +6,24 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from archive import layout
+from archive import paths
 from config.queues import DOWNLOADS, DUE
-from ledger.job import Job
-from ledger.requests import Request
+from ledger.core.job import Job
+from ledger.core.opening import Request
+from tasks.days import day as day_rows
+from tasks.days import windows
+from tasks.runtime.arguments import CreateExport, RetrieveExport, RunExport
+from tasks.runtime.context import ledger, vonage_account
+from tasks.runtime.entry import Opening, job_task
+from tasks.runtime.error_policy import consequences
+from tasks.runtime.job_requests import vonage_request
+from tasks.runtime.runner import Attempt, Ended, Parts
+from tasks.transfers.vonage_client import client
 
-from . import creation, days, retrieval, runs, windows
-from .arguments import CreateExport, RetrieveExport, RunExport
-from .asking import vonage_request
-from .attempt import Attempt, Ended, Parts
-from .consequences import consequences
-from .front_door import Opening, job_task
+from . import creation, retrieval, runs
+from .finalize import seal_retrieved
+from .preview import survey
 from .reconciliation import reconcile
-from .resources import ledger, vonage_account
-from .sealing import seal_retrieved
-from .survey import survey
-from .vonage import client
 
 
 def _create_request(asked: CreateExport, task_id: str) -> Request:
@@ -58,14 +60,14 @@ def retrieve_export(attempt: Attempt) -> Ended:
 def _own_folder(job: Job) -> str:
     opened = datetime.fromtimestamp(job.created_at, UTC)
     day = windows.local_day(opened, windows.zone(vonage_account(job.account)))
-    return layout.export_folder(job.account, day, job.job_id)
+    return paths.export_folder(job.account, day, job.job_id)
 
 
 def _run_request(asked: RunExport, task_id: str) -> Request | Opening:
     account = vonage_account(asked.account)
     if asked.day is not None:
         by = f"task {task_id}"
-        return partial(days.open_day, asked.account, asked.day, by=by, task_id=task_id)
+        return partial(day_rows.open_day, asked.account, asked.day, by=by, task_id=task_id)
     assert asked.filters is not None
     filters = asked.filters.canonical()
     start = datetime.fromisoformat(filters["start:gte"])

@@ -6,15 +6,16 @@ import logging
 from typing import Any
 
 from config.logging import bind, of_task
-from ledger import states
+from ledger.core import states
+from ledger.core.job import Job
 from ledger.errors import LedgerError, NotPossible
-from ledger.job import Job
-
-from . import archive_watch, days, errors
-from .arguments import NameJob, ResolveJob, RetryJob
-from .front_door import plain_task
-from .message import publish_first
-from .resources import ledger
+from tasks import errors
+from tasks.archive_watch import watch
+from tasks.days import day
+from tasks.runtime.arguments import NameJob, ResolveJob, RetryJob
+from tasks.runtime.context import ledger
+from tasks.runtime.entry import plain_task
+from tasks.runtime.messages import publish_first
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def job_status(asked: NameJob) -> dict[str, Any]:
 def cancel_job(asked: NameJob) -> dict[str, Any]:
     """Cancel a job; an export's parts go with it."""
     try:
-        return ledger().decisions.cancel(_meant(asked).job_id, by="job.cancel").shown()
+        return ledger().operator_actions.cancel(_meant(asked).job_id, by="job.cancel").shown()
     except NotPossible as error:
         raise errors.InvalidArgument(str(error)) from None
 
@@ -55,7 +56,7 @@ def resolve_job(asked: ResolveJob) -> dict[str, Any]:
 
 def resolve(job: Job, *, placed: bool, by: str, note: str) -> Job:
     """Decide what became of a call. Raises ledger.errors.NotPossible where nothing is open."""
-    return ledger().decisions.resolve(job.job_id, placed=placed, by=by, note=note)
+    return ledger().operator_actions.resolve(job.job_id, placed=placed, by=by, note=note)
 
 
 def retry(job: Job, *, by: str, note: str) -> Job:
@@ -64,10 +65,12 @@ def retry(job: Job, *, by: str, note: str) -> Job:
     Raises ledger.errors.NotPossible where the job has not failed, and its files are not gone.
     """
     if "day" in job.parameters and job.kind == "export.run":
-        opened, number = days.reopen(job, by=f"{by}: {note}")
+        opened, number = day.reopen(job, by=f"{by}: {note}")
     else:
-        is_lost = job.state == states.DONE and archive_watch.is_lost(job)
-        opened, number = ledger().decisions.again(job.job_id, by=by, note=note, is_lost=is_lost)
+        is_lost = job.state == states.DONE and watch.is_lost(job)
+        opened, number = ledger().operator_actions.again(
+            job.job_id, by=by, note=note, is_lost=is_lost
+        )
     if number is not None:
         publish_first(opened, number)
     return opened
@@ -96,7 +99,7 @@ def cancel_revoked(task_id: str) -> None:
     try:
         job_id = ledger().waiters.job_of(task_id)
         if job_id is not None:
-            ledger().decisions.cancel(job_id, by="celery revoke", why="revoked")
+            ledger().operator_actions.cancel(job_id, by="celery revoke", why="revoked")
     except LedgerError as error:
         with bind(task_id=task_id, job_id=job_id):
             _log.warning("the task was revoked, but its job was not cancelled: %s", error)

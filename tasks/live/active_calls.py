@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from config.accounts import OzekiAccount, VoipnowAccount
-from providers import voipnow_fields as fields
-from providers.ozeki import Ozeki
+from providers.ozeki.client import Ozeki
+from providers.voipnow import fields
+from tasks.errors import InvalidArgument
+from tasks.runtime.arguments import ListCalls
+from tasks.runtime.context import account as account_of
+from tasks.runtime.entry import ShortLived, plain_task
+from tasks.runtime.queries import Listing, answered
+from tasks.runtime.rate_limit import turn_or_throttled
 
-from .arguments import ListCalls
-from .errors import InvalidArgument
-from .front_door import ShortLived, plain_task
-from .listings import Listing, answered
-from .resources import account as account_of
-from .turns import turn_or_throttled
-from .voipnow import plain_client
+from .voipnow_client import plain_client
 
 
 @plain_task("call.list", ListCalls, ShortLived)

@@ -10,22 +10,22 @@ from archive.errors import Contradiction, Damaged
 from config.masking import mask_foreign
 from config.queues import DOWNLOADS, DUE
 from config.settings import settings
-from ledger import instructions as recorded
-from ledger import states
-from ledger.instructions import Instruction
-from ledger.job import Job, iso
-from ledger.requests import Request
+from ledger import recording_instructions as recorded
+from ledger.core import states
+from ledger.core.job import Job, iso
+from ledger.core.opening import Request
+from ledger.recording_instructions import Instruction
 from providers.errors import NotFound, ProviderError
+from tasks import errors
+from tasks.runtime.arguments import JobArguments
+from tasks.runtime.context import ledger
+from tasks.runtime.entry import Opening, job_task
+from tasks.runtime.error_policy import consequences
+from tasks.runtime.fields import Text
+from tasks.runtime.runner import Attempt, Ended, Wait
+from tasks.transfers.single_recording import Single, fetch_again, keep
 
-from . import errors
-from .arguments import JobArguments
-from .attempt import Attempt, Ended, Wait
-from .consequences import consequences
-from .fields import Text
-from .front_door import Opening, job_task
-from .ozeki import client, is_live, ozeki_account
-from .resources import ledger
-from .singles import Single, fetch_again, keep
+from .ozeki_client import client, is_live, ozeki_account
 
 KIND = "recording.collect"
 
@@ -58,7 +58,7 @@ def collection(alias: str, start_job_id: str, call_id: str) -> Request:
 
 def _joined(asked: CollectRecording, _task_id: str) -> Opening:
     ozeki_account(asked.account)
-    instruction = ledger().instructions.newest(asked.account, asked.call_id)
+    instruction = ledger().recording_instructions.newest(asked.account, asked.call_id)
     if instruction is None or instruction.collect_job_id is None:
         shown = mask_foreign(asked.call_id)
         raise errors.InvalidArgument(
@@ -86,7 +86,7 @@ def collect_recording(attempt: Attempt) -> Ended:
 
 def _instruction(attempt: Attempt) -> Instruction:
     start_job_id = attempt.job.parameters["start_job_id"]
-    found = ledger().instructions.of_job(start_job_id)
+    found = ledger().recording_instructions.of_job(start_job_id)
     assert found is not None, "a collection and its instruction are opened in one transaction"
     return found
 
@@ -111,7 +111,7 @@ def _look(attempt: Attempt, instruction: Instruction) -> None:
     except ProviderError as error:
         attempt.job.work["why"] = f"{_WAITS}; whether its call goes on is not known: {error}"
         return
-    gone = ledger().instructions.call_seen(instruction.token, live=live)
+    gone = ledger().recording_instructions.call_seen(instruction.token, live=live)
     attempt.job.work["why"] = _WAITS if live else f"{_WAITS}; its call is over"
     if gone is not None and gone >= _MISSING_SECONDS:
         raise errors.NotReady(

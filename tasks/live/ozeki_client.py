@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from config.accounts import OzekiAccount
-from providers.ozeki import Ozeki
-
-from .attempt import Attempt, Wait
-from .errors import InvalidArgument
-from .resources import account
-from .turns import take_turn
+from providers.ozeki.client import Ozeki
+from tasks.errors import InvalidArgument
+from tasks.runtime.context import account
+from tasks.runtime.rate_limit import take_turn
+from tasks.runtime.runner import Attempt, Wait
 
 
 def ozeki_account(alias: str) -> OzekiAccount:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 from config.settings import settings
-from ledger.instructions import Instruction
-from providers import ozml
-from providers.ozeki import Format
-from providers.ozml import Control
+from ledger.recording_instructions import Instruction
+from providers.ozeki import ozml
+from providers.ozeki.client import Format
+from providers.ozeki.ozml import Control
 
 #: The arguments of a start that only a document can carry.
 OF_DOCUMENTS = (

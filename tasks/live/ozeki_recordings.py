@@ -12,22 +12,22 @@ from urllib.parse import urlsplit
 
 from config.accounts import OzekiAccount
 from config.settings import settings
-from ledger import instructions as recorded
-from ledger.instructions import Instruction
-from ledger.job import iso
-from ledger.requests import Request, ToRecord
+from ledger import recording_instructions as recorded
+from ledger.core.job import iso
+from ledger.core.opening import Request, ToRecord
+from ledger.recording_instructions import Instruction
 from providers import errors as provider
-from providers import ozml
-from providers.ozeki import NotUnderstood, Ozeki
+from providers.ozeki import ozml
+from providers.ozeki.client import NotUnderstood, Ozeki
+from tasks import errors
+from tasks.runtime.context import ledger
+from tasks.runtime.error_policy import public
+from tasks.runtime.not_after import Deadline
+from tasks.runtime.runner import Attempt, Ended, Wait
 
-from . import errors
-from .attempt import Attempt, Ended, Wait
-from .collecting import collection
-from .consequences import public
-from .lateness import Deadline
-from .ozeki import client, is_live
+from .collection import collection
+from .ozeki_client import client, is_live
 from .ozeki_documents import OF_DOCUMENTS, document, told_to
-from .resources import ledger
 
 _OTHERS = ("view_id", "extension", "user_id")
 #: A notification's answer is entered in the ledger a moment after it was given.
@@ -91,7 +91,7 @@ def start(attempt: Attempt) -> Ended:
     Under OzML the attempt waits until a notification was answered with the document, or
     ``not_after``.
     """
-    instruction = ledger().instructions.of_job(attempt.job.job_id)
+    instruction = ledger().recording_instructions.of_job(attempt.job.job_id)
     if instruction is None:
         raise errors.Rejected(
             "not done: a start is not repeated later; to record the call, send a new request id"
@@ -125,8 +125,8 @@ def _asked(attempt: Attempt, instruction: Instruction) -> Ended:
             raise wait(str(error), attempt.patience("troubles")) from None
         except provider.ProviderError as error:
             raise _refused(error, times) from None
-    ledger().instructions.answered(instruction.token)
-    found = ledger().instructions.of_job(attempt.job.job_id)
+    ledger().recording_instructions.answered(instruction.token)
+    found = ledger().recording_instructions.of_job(attempt.job.job_id)
     assert found is not None
     return _started(attempt, found)
 

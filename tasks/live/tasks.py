@@ -6,16 +6,16 @@ from typing import Any, Protocol
 
 from config.accounts import Account, AnyAccount, OzekiAccount, VoipnowAccount
 from config.queues import DUE
-from ledger.job import Job
-from ledger.requests import Request
+from ledger.core.job import Job
+from ledger.core.opening import Request
+from tasks.errors import InvalidArgument
+from tasks.runtime.arguments import StartRecording, StopRecording
+from tasks.runtime.context import account as account_of
+from tasks.runtime.context import voipnow_account
+from tasks.runtime.entry import job_task
+from tasks.runtime.runner import Attempt, Ended, Parts
 
 from . import ozeki_recordings, voipnow_recordings
-from .arguments import StartRecording, StopRecording
-from .attempt import Attempt, Ended, Parts
-from .errors import InvalidArgument
-from .front_door import job_task
-from .resources import account as account_of
-from .resources import voipnow_account
 
 #: A start that comes later is worthless; a stop would end a recording that was begun since.
 LIFETIME_SECONDS = 60.0

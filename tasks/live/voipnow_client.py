@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from config.accounts import VoipnowAccount
-from providers.voipnow import Voipnow
-
-from .resources import ledger
-from .turns import turn_or_throttled
+from providers.voipnow.client import Voipnow
+from tasks.runtime.context import ledger
+from tasks.runtime.rate_limit import turn_or_throttled
 
 
 def client(account: VoipnowAccount, before_call: Callable[[], None]) -> Voipnow:

@@ -7,17 +7,17 @@ from typing import Any
 
 from config.accounts import VoipnowAccount
 from providers import errors as provider
-from providers import voipnow_fields as fields
-from providers.voipnow_recording import Recorder, Recording, Unconfirmed
+from providers.voipnow import fields
+from providers.voipnow.recording import Recorder, Recording, Unconfirmed
+from tasks import errors
+from tasks.runtime.arguments import StartRecording, StopRecording
+from tasks.runtime.context import voipnow_account
+from tasks.runtime.error_policy import public, throttled
+from tasks.runtime.not_after import Deadline
+from tasks.runtime.rate_limit import take_turn
+from tasks.runtime.runner import Attempt, Ended
 
-from . import errors
-from .arguments import StartRecording, StopRecording
-from .attempt import Attempt, Ended
-from .consequences import public, throttled
-from .lateness import Deadline
-from .resources import voipnow_account
-from .turns import take_turn
-from .voipnow import client
+from .voipnow_client import client
 
 #: What a start takes at other providers.
 _IGNORED = (

@@ -12,13 +12,12 @@ from config.masking import masked_error
 from config.settings import settings
 from ledger.alerts import DAY, Alert
 from ledger.errors import LedgerAway
-
-from . import days, windows
-from .arguments import PlanNights
-from .deletions import plan_deletions
-from .front_door import plain_task
-from .message import publish_first
-from .resources import ledger
+from tasks.days import day, windows
+from tasks.recordings.deletions import plan_deletions
+from tasks.runtime.arguments import PlanNights
+from tasks.runtime.context import ledger
+from tasks.runtime.entry import plain_task
+from tasks.runtime.messages import publish_first
 
 _log = logging.getLogger(__name__)
 
@@ -69,10 +68,10 @@ def plan_account(account: VonageAccount, now: datetime) -> int:
     newest = windows.newest_due(nightly, now)
     opened = ledger().days.plan(
         account.alias,
-        days.unplanned(account, newest),
+        day.unplanned(account, newest),
         night=windows.night_of(newest),
         catchup_days=nightly.catchup_days,
-        request_for=days.day_request,
+        request_for=day.day_request,
         by="nightly plan",
     )
     for job, number in opened:

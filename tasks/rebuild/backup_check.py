@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
-from archive import layout
+from archive import paths
 from config.accounts import GsmblockchainAccount, VonageAccount
 from config.settings import settings
-
-from .resources import ledger, store
+from tasks.runtime.context import ledger, store
 
 #: Exports of so many of the newest days are compared: those of the last nights, and of today.
 _DAYS = 3
@@ -28,7 +27,7 @@ def unknown_files() -> list[str]:
 
 def said(unknown: list[str]) -> str:
     """What it means that there are such files."""
-    receipts = sum(layout.kind_of(path) == "receipt" for path in unknown)
+    receipts = sum(paths.kind_of(path) == "receipt" for path in unknown)
     many = f"{receipts} receipts and {len(unknown) - receipts} manifests"
     return (
         f"the ledger is older than the archive, which holds {many} of jobs that it does not know "
@@ -42,12 +41,12 @@ def _newest() -> Iterator[tuple[str, str]]:
         if isinstance(account, GsmblockchainAccount):
             for month in _months(ledger().rebuilding.newest_call()):
                 for path in store().paths(f"{alias}/certified-calls/{month:%Y/%m}/"):
-                    if layout.kind_of(path) == "receipt":
+                    if paths.kind_of(path) == "receipt":
                         yield path.rpartition("/")[2].partition(".")[0], path
         elif isinstance(account, VonageAccount):
             for day in _days(alias):
-                for path in store().paths(f"{layout.exports_folder(alias, day)}/"):
-                    if layout.kind_of(path) == "manifest":
+                for path in store().paths(f"{paths.exports_folder(alias, day)}/"):
+                    if paths.kind_of(path) == "manifest":
                         yield path.split("/")[-2], path
 
 

@@ -11,19 +11,19 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Field, ValidationError
 
-from archive import documents
+from archive.documents import reading
 from archive.errors import ArchiveError
 from config.accounts import GsmblockchainAccount
 from config.queues import DUE
 from config.settings import settings
-from ledger import states
 from ledger.call_outcomes import KIND, PLACED, REFUSED, RESOLVED, UNKNOWN, UNSENT
-from ledger.job import job_id
-from ledger.known import KnownCall, KnownJob, rebuilt_request_id
+from ledger.core import states
+from ledger.core.job import job_id
+from ledger.rebuild.snapshots import KnownCall, KnownJob, rebuilt_request_id
+from tasks.runtime.context import store
 
-from .archived_manifests import Instant
-from .resources import store
-from .trusted import Trusted
+from .manifests import Instant
+from .verified_archive import Trusted
 
 _PARAMETERS = ("country", "phone", "max_seconds", "company_name", "company_id")
 _LOOK = "look in the provider's panel, then: python -m worker resolve"
@@ -93,7 +93,7 @@ def _read(alias: str, known: str, path: str, trusted: Trusted) -> Receipt | None
     if not trusted.believes(path):
         return None
     try:
-        receipt = Receipt.model_validate(documents.content_of(store(), path))
+        receipt = Receipt.model_validate(reading.content_of(store(), path))
         base64.b64decode(receipt.answer, validate=True)
     except (ArchiveError, ValidationError, ValueError):
         trusted.refuse(path, "is not readable as a receipt")

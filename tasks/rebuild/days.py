@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from archive import layout
+from archive import paths
 from config.accounts import VonageAccount
 from config.settings import settings
-from ledger import states
+from ledger.core import states
 from ledger.days import Day
-from ledger.known import KnownDay
+from ledger.rebuild.snapshots import KnownDay
+from tasks.days import day as day_rows
+from tasks.days import windows
 
-from . import days, windows
-from .archived_manifests import Folder, Manifest
-from .trusted import Trusted
+from .manifests import Folder, Manifest
+from .verified_archive import Trusted
 
 _FIRST = date(1970, 1, 1)
 
@@ -60,7 +61,7 @@ def archived_day(folder: Folder, generation: int, trusted: Trusted) -> KnownDay 
 
 
 def _is_damaged(folder: Folder, runs: list[tuple[str, Manifest]], trusted: Trusted) -> bool:
-    here = f"{layout.exports_folder(folder.account, folder.day)}/"
+    here = f"{paths.exports_folder(folder.account, folder.day)}/"
     singly = {one["path"] for _, run in runs for one in run.files}
     wrong = {*trusted.damaged, *trusted.refused}
     return any(path.startswith(here) or path in singly for path in wrong)
@@ -70,7 +71,7 @@ def _begun(folder: Folder, generation: int) -> KnownDay | None:
     """A day of which files are there, but no manifest: due again, as the next generation."""
     if not isinstance(settings().accounts.get(folder.account), VonageAccount):
         return None
-    row = days.day_row(folder.account, folder.day, gave_up=False)
+    row = day_rows.day_row(folder.account, folder.day, gave_up=False)
     return KnownDay(_with_generation(row, generation))
 
 
@@ -94,7 +95,7 @@ def gaps(alias: str, known: set[date]) -> Iterator[KnownDay]:
     for number in range((last - first).days + 1):
         day = first + timedelta(days=number)
         if day not in known:
-            yield KnownDay(days.day_row(alias, day, gave_up=day < caught_up[0]))
+            yield KnownDay(day_rows.day_row(alias, day, gave_up=day < caught_up[0]))
 
 
 def _timezone(alias: str) -> str:

@@ -9,20 +9,21 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from archive import layout, manifest
+from archive import paths as archive_paths
+from archive.documents import manifest
 from archive.errors import ArchiveError
-from archive.store import Stored
+from archive.store.directory import Stored
 from config.queues import DOWNLOADS, DUE
-from ledger import states
-from ledger.job import job_id
-from ledger.known import KnownDay, KnownJob, rebuilt_request_id
+from ledger.core import states
+from ledger.core.job import job_id
+from ledger.rebuild.snapshots import KnownDay, KnownJob, rebuilt_request_id
+from tasks.exports import retrieval
+from tasks.runtime.context import store
+from tasks.runtime.fields import utc_text
 
-from . import retrieval
-from .archived_days import archived_day, gaps, settle_seconds
-from .archived_manifests import Folder, Manifest
-from .fields import utc_text
-from .resources import store
-from .trusted import Trusted
+from .days import archived_day, gaps, settle_seconds
+from .manifests import Folder, Manifest
+from .verified_archive import Trusted
 
 _RUN = "earwitness.export.run"
 #: So many generations beyond those that are known are tried for a folder without a manifest.
@@ -84,7 +85,7 @@ def _look(folder: Folder, path: str, trusted: Trusted) -> None:
     if len(parts) != 7:
         return
     name = parts[5]
-    told = layout.manifest_path("/".join(parts[:6]))
+    told = archive_paths.manifest_path("/".join(parts[:6]))
     if path == told:
         folder.exports[name] = path, _read(folder, name, path, trusted)
     else:

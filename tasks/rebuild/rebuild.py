@@ -7,18 +7,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from archive import chain, documents, layout
+from archive import chain, paths
+from archive.documents import reading
 from archive.errors import ArchiveError
-from ledger import states
+from ledger.core import states
 from ledger.errors import NotPossible
 from ledger.identity import refuse_foreign
-from ledger.known import KnownDay, KnownJob, OwedEntry
+from ledger.rebuild.snapshots import KnownDay, KnownJob, OwedEntry
+from tasks.runtime.context import ledger, store
 
-from .archived_calls import calls
-from .archived_exports import exported, exports
-from .archived_singles import singles
-from .resources import ledger, store
-from .trusted import Trusted, verified
+from .calls import calls
+from .exports import exported, exports
+from .recordings import singles
+from .verified_archive import Trusted, verified
 
 #: So many records are one transaction.
 _AT_ONCE = 200
@@ -74,9 +75,9 @@ def rebuild(
     else:
         ledger().rebuilding.refuse_used()
     trusted = verified(on_file)
-    if layout.IDENTITY_PATH in trusted.damaged:
+    if paths.IDENTITY_PATH in trusted.damaged:
         raise NotPossible(
-            f"not done: {layout.IDENTITY_PATH} {trusted.damaged[layout.IDENTITY_PATH]}; no ledger "
+            f"not done: {paths.IDENTITY_PATH} {trusted.damaged[paths.IDENTITY_PATH]}; no ledger "
             "was made from an archive that may be another's; give back the file that was there"
         )
     done = Rebuilt(identity)
@@ -95,10 +96,10 @@ def rebuild(
 def archived_identity() -> str:
     """The ledger that the archive names. Raises NotPossible where it names none."""
     try:
-        named = documents.content_of(store(), layout.IDENTITY_PATH)["ledger"]
+        named = reading.content_of(store(), paths.IDENTITY_PATH)["ledger"]
     except (ArchiveError, KeyError):
         raise NotPossible(
-            f"not done: the archive has no readable {layout.IDENTITY_PATH} that says whose it is; "
+            f"not done: the archive has no readable {paths.IDENTITY_PATH} that says whose it is; "
             "nothing was changed; see EARWITNESS_ARCHIVE_URL, or give back that file from a copy"
         ) from None
     return str(named)
@@ -111,7 +112,7 @@ def _note_head(alias: str) -> None:
     except ArchiveError:
         return  # a damaged entry, of which was told
     if head is not None:
-        ledger().archived.note_head(alias, head.n, head.sha256)
+        ledger().archive_record.note_head(alias, head.n, head.sha256)
 
 
 def _found(trusted: Trusted) -> Iterator[Known]:
@@ -126,8 +127,8 @@ def _found(trusted: Trusted) -> Iterator[Known]:
 def _uncovered(trusted: Trusted) -> Iterator[OwedEntry]:
     """Files that were written, but not yet put under their chain, when the ledger was lost."""
     for path in sorted(trusted.uncovered):
-        if trusted.believes(path) and layout.kind_of(path) != "identity":
+        if trusted.believes(path) and paths.kind_of(path) != "identity":
             parts = path.split("/")
             name = parts[-2] if parts[-1] == "manifest.json" else parts[-1].partition(".")[0]
             stored = store().checksum(path)
-            yield OwedEntry(name, layout.account_of(path), path, stored.sha256)
+            yield OwedEntry(name, paths.account_of(path), path, stored.sha256)

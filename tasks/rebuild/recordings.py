@@ -8,16 +8,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from archive import documents, layout
+from archive import paths
+from archive.documents import reading
 from archive.errors import ArchiveError
 from config.queues import DOWNLOADS
-from ledger import states
-from ledger.known import KnownJob, KnownRecording, rebuilt_request_id
+from ledger.core import states
+from ledger.rebuild.snapshots import KnownJob, KnownRecording, rebuilt_request_id
+from tasks.runtime.context import store
 
-from .archived_exports import day_of, is_a_run_of
-from .archived_manifests import Instant
-from .resources import store
-from .trusted import Trusted
+from .exports import day_of, is_a_run_of
+from .manifests import Instant
+from .verified_archive import Trusted
 
 
 class Metadata(BaseModel):
@@ -53,11 +54,11 @@ def _read(alias: str, path: str, trusted: Trusted) -> Metadata | None:
     if not trusted.believes(path):
         return None
     try:
-        found = Metadata.model_validate(documents.content_of(store(), path))
+        found = Metadata.model_validate(reading.content_of(store(), path))
     except (ArchiveError, ValidationError):
         trusted.refuse(path, "is not readable as the metadata of a recording")
         return None
-    if found.account != alias or not layout.is_beside(found.path, path):
+    if found.account != alias or not paths.is_beside(found.path, path):
         trusted.refuse(path, "speaks of another recording than its name says")
         return None
     return found

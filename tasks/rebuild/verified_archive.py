@@ -6,12 +6,12 @@ import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from archive import layout, verification
-from archive.inspection import UNCOVERED
-from archive.layout import Kind
+from archive import paths as archive_paths
+from archive.paths import Kind
 from archive.problem import Pending, Unvouched
-
-from .resources import store
+from archive.verify import verification
+from archive.verify.inspection import UNCOVERED
+from tasks.runtime.context import store
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Trusted:
         gone = sorted(path for path in self.damaged if path.startswith(prefix))
         last = ""
         for path in heapq.merge(store().paths(prefix, unlisted=True), gone):
-            if path != last and layout.kind_of(path) == kind:
+            if path != last and archive_paths.kind_of(path) == kind:
                 yield path
             last = path
 
@@ -56,6 +56,6 @@ def verified(on_file: Callable[[str, int], None] | None = None) -> Trusted:
         elif not isinstance(problem, Unvouched | Pending):
             known = damaged.get(problem.path)
             damaged[problem.path] = f"{known}; {problem.message}" if known else problem.message
-    accounts = {layout.account_of(path) for path in store().paths(unlisted=True)}
-    accounts |= {layout.account_of(path) for path in damaged}
+    accounts = {archive_paths.account_of(path) for path in store().paths(unlisted=True)}
+    accounts |= {archive_paths.account_of(path) for path in damaged}
     return Trusted(sorted(accounts - {""}), damaged, uncovered)

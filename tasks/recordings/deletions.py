@@ -6,20 +6,22 @@ import json
 from datetime import date, datetime
 from typing import Any
 
-from archive import chain, manifest, search
-from archive.audio import description, fault_of, listed
+from archive import chain
+from archive.audio.acceptance import description, fault_of, listed
+from archive.audio.detection import Listener
+from archive.documents import manifest
 from archive.errors import ArchiveError, Damaged
-from archive.listening import Listener
+from archive.search import search
 from config.accounts import VonageAccount
 from config.queues import DUE
-from ledger.requests import Request
-from providers.vonage import Vonage
-
-from . import errors, windows
-from .attempt import Attempt
-from .message import publish_first
-from .resources import ledger, store, vonage_account
-from .singles import kept_single
+from ledger.core.opening import Request
+from providers.vonage.client import Vonage
+from tasks import errors
+from tasks.days import windows
+from tasks.runtime.context import ledger, store, vonage_account
+from tasks.runtime.messages import publish_first
+from tasks.runtime.runner import Attempt
+from tasks.transfers.single_recording import kept_single
 
 _DAY_SECONDS = 86_400
 
@@ -36,7 +38,7 @@ def plan_deletions(account: VonageAccount, now: datetime) -> int:
         if known is None or not known["complete"] or not _chained(account.alias, known["path"]):
             continue
         for line in manifest.lines(store(), known):
-            job, number = ledger().requests.open(
+            job, number = ledger().opening.open(
                 deletion(account.alias, line["id"], day.day), by="nightly plan"
             )
             count += number is not None

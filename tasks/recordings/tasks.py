@@ -8,20 +8,21 @@ from typing import Any
 
 from archive.errors import Contradiction, Damaged
 from config.queues import DOWNLOADS, DUE
-from ledger.requests import Request
-from providers.vonage import Vonage
+from ledger.core.opening import Request
+from providers.vonage.client import Vonage
+from tasks import errors
+from tasks.days import windows
+from tasks.runtime.arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
+from tasks.runtime.context import vonage_account
+from tasks.runtime.entry import ShortLived, job_task, plain_task
+from tasks.runtime.error_policy import consequences
+from tasks.runtime.job_requests import vonage_request
+from tasks.runtime.queries import Answer, Listing, answered
+from tasks.runtime.runner import Attempt, Ended
+from tasks.transfers.single_recording import fetch_again, keep_single
+from tasks.transfers.vonage_client import client, plain_client
 
-from . import errors, windows
-from .arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
-from .asking import vonage_request
-from .attempt import Attempt, Ended
-from .consequences import consequences
 from .deletions import refuse_unproven
-from .front_door import ShortLived, job_task, plain_task
-from .listings import Answer, Listing, answered
-from .resources import vonage_account
-from .singles import fetch_again, keep_single
-from .vonage import client, plain_client
 
 
 @plain_task("recording.list", ListRecordings, ShortLived)

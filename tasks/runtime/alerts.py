@@ -17,11 +17,11 @@ from config.masking import mask
 from config.settings import settings
 from config.version import VERSION
 from ledger.alerts import CONTRADICTION, CREDENTIALS, RESOLVED, Alert, credentials_cause
+from ledger.core.outbox import WEBHOOK, Obligation
 from ledger.errors import LedgerAway
-from ledger.obligations import WEBHOOK, Obligation
-from providers.deadline import Transport, within
+from providers.http.deadline import Transport, within
 
-from .resources import ledger
+from .context import ledger
 
 _log = logging.getLogger(__name__)
 _alerts = logging.getLogger("earwitness.alerts")
@@ -60,7 +60,7 @@ def tell(owed: Obligation) -> None:
             _alerts.error("%s", said["message"])
     # What an earlier version owed names no cause, and was for the log alone.
     if settings().alert_url is not None and "cause" in said:
-        ledger().obligations.owe(owed.job_id, owed.account, WEBHOOK, said)
+        ledger().outbox.owe(owed.job_id, owed.account, WEBHOOK, said)
 
 
 def deliver_due() -> int:
@@ -70,20 +70,20 @@ def deliver_due() -> int:
     """
     taken = 0
     for _ in range(_MOST_A_ROUND):
-        found = ledger().obligations.due(limit=1, webhooks=True)
+        found = ledger().outbox.due(limit=1, webhooks=True)
         if not found:
             break
         (owed,) = found
         try:
             _deliver(owed)
         except _NotDelivered as error:
-            ledger().obligations.failed([owed.id], str(error))
+            ledger().outbox.failed([owed.id], str(error))
             with bind(job_id=owed.job_id or None, account=owed.account):
                 _log.warning("an alert is owed: %s", error)
             if not error.answered:
                 break
         else:
-            ledger().obligations.discharged([owed.id])
+            ledger().outbox.discharged([owed.id])
             taken += 1
     return taken
 

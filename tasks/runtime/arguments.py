@@ -15,9 +15,9 @@ from pydantic import (
 )
 
 from config.queues import is_own
+from tasks.errors import InvalidArgument
 
 from .argument_faults import first_fault
-from .errors import InvalidArgument
 from .fields import Day, Id, Instant, Milliseconds, RequestId, Text, Words, utc_text
 
 

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from celery.exceptions import Ignore, Reject
 
 from ledger.errors import LedgerError
-
-from . import errors
+from tasks import errors
 
 _log = logging.getLogger(__name__)
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import threading
 from functools import cache
 
-from archive.guarded import Guarded
-from archive.spool import Spool
-from archive.store import Store, open_store
-from archive.zips import Limits
+from archive.spool.spool import Spool
+from archive.store.directory import Store, open_store
+from archive.store.guarded import Guarded
+from archive.zip.verification import Limits
 from config.accounts import Account, GsmblockchainAccount, VoipnowAccount, VonageAccount
 from config.settings import ConfigurationError, settings
 from ledger.ledger import Ledger
-
-from . import vouching
-from .errors import InvalidArgument
+from tasks.archive_watch import vouching
+from tasks.errors import InvalidArgument
 
 #: Set when this process is told to stop: a transfer then gives its lease back at the next chunk.
 stopping = threading.Event()

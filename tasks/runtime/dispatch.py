@@ -11,17 +11,18 @@ from celery.exceptions import Ignore
 from config.logging import of_task
 from config.queues import DOWNLOADS
 from config.settings import settings
-from ledger import states
+from ledger.core import states
+from ledger.core.job import Job
+from ledger.core.leases import Lease
 from ledger.errors import LeaseLost, LedgerAway, LedgerError
-from ledger.job import Job
-from ledger.leases import Lease
+from tasks import errors
 
-from . import errors, measures
-from .attempt import Attempt, Run, carry_out
-from .message import REFUSED
+from . import metrics
+from .context import ledger, transfer_slots
+from .messages import REFUSED
+from .redaction import shown_arguments
 from .redis_errors import BROKER_AWAY
-from .resources import ledger, transfer_slots
-from .shown import shown_arguments
+from .runner import Attempt, Run, carry_out
 
 _log = logging.getLogger(__name__)
 
@@ -113,10 +114,10 @@ def finished(task: Task, run: Run, job: Job, lease: Lease) -> Any:
 def _attempted(task: Task, run: Run, job: Job, number: int | None) -> Job:
     slots = transfer_slots() if job.queue == DOWNLOADS else None
     if slots is not None and not slots.acquire(blocking=False):
-        ledger().hints.put_back(job.job_id, seconds=settings().sweep_seconds)
+        ledger().wakeups.put_back(job.job_id, seconds=settings().sweep_seconds)
         raise Ignore
     try:
-        claimed = ledger().work.claim(job.job_id, number or None)
+        claimed = ledger().execution.claim(job.job_id, number or None)
         if claimed is None:
             return ledger().jobs.job(job.job_id)
         held, lease = claimed
@@ -135,7 +136,7 @@ def _attempted(task: Task, run: Run, job: Job, number: int | None) -> Job:
 
 def replay(job: Job) -> Any:
     """The outcome of a job that has ended, for Celery to store: its result or its exception."""
-    measures.results_told.labels(job.kind, job.state).inc()
+    metrics.results_told.labels(job.kind, job.state).inc()
     if job.state == states.DONE:
         return {"job_id": job.job_id, **(job.result or {})}
     raise errors.replayed(job.error) from None
@@ -146,7 +147,7 @@ def show_waiting(task: Task, job: Job) -> None:
     may be away: it is told again at the next attempt, and the ledger knows.
     """
     reason = job.reason or "accepted"
-    meta = {"exc_type": "Waiting", "exc_message": [reason], "exc_module": "tasks.attempt"}
+    meta = {"exc_type": "Waiting", "exc_message": [reason], "exc_module": "tasks.runtime.runner"}
     try:
         task.update_state(state="RETRY", meta=meta)
         # A hint has no arguments; whose job it is, Flower is told here.

@@ -12,19 +12,20 @@ from celery import Task, shared_task
 from celery.exceptions import Ignore, Reject
 
 from config.logging import of_task
+from ledger.core.job import Job
+from ledger.core.opening import Request
 from ledger.errors import LedgerAway, LedgerError
-from ledger.job import Job
-from ledger.requests import Request
+from tasks import errors
 
-from . import errors, told
+from . import caller_errors
 from .arguments import Arguments, parse
-from .attempt import Run
+from .context import ledger, stopping
+from .dispatch import finished, heed, refuse_false_hint, replay, show_waiting
 from .fields import check_task_id
-from .hints import finished, heed, refuse_false_hint, replay, show_waiting
-from .lateness import unless_late
-from .message import JOB_HEADER, NUMBER_HEADER, publish_first
+from .messages import JOB_HEADER, NUMBER_HEADER, publish_first
+from .not_after import unless_late
 from .redis_errors import BROKER_AWAY
-from .resources import ledger, stopping
+from .runner import Run
 from .timing import Timing, refuse_later, timing
 
 _log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class Called(Task):
 class JobTask(Called):
     """A task whose outcome, once Celery has stored it, is marked as answered in the ledger."""
 
-    Request = "tasks.message:Message"
+    Request = "tasks.runtime.messages:Message"
     abstract = True
     throws = (errors.JobError,)
 
@@ -104,7 +105,7 @@ def job_task(
             if job_id:
                 return heed(self, work, job_id, self.request.get(NUMBER_HEADER))
             # Of a job, the result backend keeps this to itself and answers later.
-            with told.nothing_else(but=BROKER_AWAY):
+            with caller_errors.nothing_else(but=BROKER_AWAY):
                 refuse_false_hint(self)
                 if at_once:
                     return _asked_at_once(self, work, arguments, request_of, positional, given)
@@ -136,20 +137,20 @@ def plain_task(
 
         def body(self: Task, /, *positional: Any, **given: Any) -> Any:
             _refuse_positional(positional)
-            with told.nothing_else():
+            with caller_errors.nothing_else():
                 refuse_false_hint(self)
                 try:
                     refuse_later(_timing(self), kind)
                     return answer(_parsed(arguments, given))
                 except LedgerError as error:
-                    raise told.of_ledger(error) from None
+                    raise caller_errors.of_ledger(error) from None
 
         body.__doc__ = answer.__doc__
         return shared_task(
             name=f"earwitness.{kind}",
             bind=True,
             base=base,
-            Request="tasks.message:Message",
+            Request="tasks.runtime.messages:Message",
             throws=(errors.JobError,),
             typing=False,
         )(body)
@@ -173,7 +174,7 @@ def _asked(
             lambda: _opened(_made(request_of, asked, task), _timing(task), task, notify)
         )
     except LedgerError as error:
-        raise told.of_ledger(error) from None
+        raise caller_errors.of_ledger(error) from None
     of_task(job_id=job.job_id, account=job.account)
     if job.ended:
         return replay(job)
@@ -203,10 +204,10 @@ def _asked_at_once(
     by = f"task {task.request.id}"
     try:
         job, lease = _patiently(
-            lambda: ledger().work.begin(_timing(task).of(made), by=by, notify=notify)
+            lambda: ledger().execution.begin(_timing(task).of(made), by=by, notify=notify)
         )
     except LedgerError as error:
-        raise told.of_ledger(error) from None
+        raise caller_errors.of_ledger(error) from None
     of_task(job_id=job.job_id, account=job.account)
     if lease is not None:
         return finished(task, run, job, lease)
@@ -242,9 +243,9 @@ def _opened(
 ) -> tuple[Job, int | None]:
     by = f"task {task.request.id}"
     if isinstance(made, Request):
-        return ledger().requests.open(when.of(made), by=by, notify=notify)
+        return ledger().opening.open(when.of(made), by=by, notify=notify)
     job, number = made(timed=when.of)
-    return ledger().requests.join(job, task.request.id, notify), number
+    return ledger().opening.join(job, task.request.id, notify), number
 
 
 def _answered(task_id: str) -> None:

@@ -12,11 +12,13 @@ from archive.errors import ArchiveError, Contradiction, Damaged, Dangerous, NoSp
 from config.settings import settings
 from providers import errors as provider
 from providers.errors import ProviderError
+from tasks import errors
+from tasks.archive_watch import alerts
 
-from . import archive_alerts, errors, measures
+from . import metrics
 from .alerts import credentials_accepted, credentials_refused
-from .attempt import Attempt, Wait
-from .resources import ledger
+from .context import ledger
+from .runner import Attempt, Wait
 
 #: How long an account rests when its provider asks to wait without saying how long.
 THROTTLED_SECONDS = 60.0
@@ -33,12 +35,12 @@ def consequences(attempt: Attempt, *, waits_for_credentials: bool) -> Iterator[N
     except ProviderError as error:
         _provider(attempt, error, waits_for_credentials=waits_for_credentials)
     except NoSpace as error:
-        archive_alerts.refused(error)
+        alerts.refused(error)
         raise Wait(f"the disk is full: {error}", settings().poll_max_seconds) from None
     except ArchiveError as error:
         if isinstance(error, Contradiction):
-            counted = measures.verification_failures
-            counted.labels(attempt.job.account, measures.CONTRADICTION).inc()
+            counted = metrics.verification_failures
+            counted.labels(attempt.job.account, metrics.CONTRADICTION).inc()
         raise public(error) from None
     else:
         credentials_accepted(attempt.job.account)

@@ -15,8 +15,9 @@ from pydantic import (
     ValidationError,
 )
 
+from tasks.errors import InvalidArgument
+
 from .argument_faults import BY_NAME, ID, own_words
-from .errors import InvalidArgument
 
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+(\.[0-9]*)?\s*")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.requests import Request
+from ledger.core.opening import Request
 
 from .arguments import JobArguments
-from .resources import vonage_account
+from .context import vonage_account
 
 
 def vonage_request(

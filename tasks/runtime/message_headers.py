@@ -42,7 +42,7 @@ _Count = Annotated[int, Field(ge=0, le=2**31)]
 
 class _Headers(BaseModel):
     """The headers that Celery reads, of both protocols. Others may be anything; what ``eta`` and
-    ``expires`` may be, the task itself tells its caller (`tasks/timing.py`).
+    ``expires`` may be, the task itself tells its caller (`tasks/runtime/timing.py`).
     """
 
     model_config = ConfigDict(strict=True)

@@ -16,12 +16,12 @@ from config.logging import bind, received
 from config.masking import mask
 from config.queues import DUE, INNER
 from config.settings import settings
-from ledger.hints import Hint
-from ledger.job import Job
+from ledger.core.job import Job
+from ledger.core.wakeups import Hint
 
-from .headers import check_body, check_headers, without_impostors
+from .message_headers import check_body, check_headers, without_impostors
+from .redaction import shown_arguments, shown_result
 from .redis_errors import BROKER_AWAY
-from .shown import shown_arguments, shown_result
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class Message(CeleryRequest):
     def eta(self) -> None:
         """None: Celery would hold the message in memory until then, unacknowledged, so that it
         would be delivered again and again. It is accepted at once, and its row waits
-        (`tasks/timing.py`).
+        (`tasks/runtime/timing.py`).
         """
         return
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from archive import layout
+from archive import paths
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from config.settings import settings
 from ledger.alerts import EVERY_ACCOUNT
-from ledger.job import Job
-from providers.observation import Observed
+from ledger.core.job import Job
+from providers.http.instrumentation import Observed
 
 # When each counter began is a series more for every series, and nobody asks.
 disable_created_metrics()
@@ -135,6 +135,6 @@ def requested(seen: Observed) -> None:
 def found_wrong(problems: Iterable[str]) -> None:
     """A verification found these, each beginning with its path in the archive."""
     for problem in problems:
-        account = layout.account_of(problem)
+        account = paths.account_of(problem)
         known = account if account in settings().accounts else EVERY_ACCOUNT
         verification_failures.labels(known, ARCHIVE).inc()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from .attempt import Attempt, Run, Wait
-from .errors import Expired
+from tasks.errors import Expired
+
+from .runner import Attempt, Run, Wait
 
 
 class Deadline:

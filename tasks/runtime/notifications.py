@@ -16,12 +16,12 @@ from archive.errors import ArchiveError, StoreAway
 from config.logging import bind
 from config.masking import mask_message, masked_error
 from config.queues import is_own
-from ledger.obligations import NOTIFY, Obligation
+from ledger.core.outbox import NOTIFY, Obligation
 
-from . import measures
-from .message import notify
+from . import metrics
+from .context import ledger, store
+from .messages import notify
 from .redis_errors import BROKER_AWAY, is_away
-from .resources import ledger, store
 
 _log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Sender:
         else:
             outcomes.sent.append(one)
             return
-        measures.obligations_tried.labels(NOTIFY, "failed").inc()
+        metrics.obligations_tried.labels(NOTIFY, "failed").inc()
 
     def _try(self, one: Obligation, queue: str, producer: Any) -> None:
         """Send one. Raises _BrokerAway, _ArchiveFails, _Refused, and what its payload causes."""
@@ -124,7 +124,7 @@ class Sender:
                     f"queue {mask_message(queue)!r}: {mask_message(str(error))}"
                 ) from None
             self._away[BROKER] = mask_message(str(error))
-            measures.obligations_tried.labels(NOTIFY, "failed").inc()
+            metrics.obligations_tried.labels(NOTIFY, "failed").inc()
             _log.warning("notifications wait for Redis: %s", self._away[BROKER])
             raise _BrokerAway from None
 
@@ -157,9 +157,9 @@ class Sender:
         return None if head is None else head.sha256
 
     def _note(self, outcomes: _Outcomes) -> None:
-        obligations, sent = ledger().obligations, outcomes.sent
+        obligations, sent = ledger().outbox, outcomes.sent
         if sent:
-            measures.obligations_tried.labels(NOTIFY, "done").inc(len(sent))
+            metrics.obligations_tried.labels(NOTIFY, "done").inc(len(sent))
             obligations.discharged([one.id for one in sent])
             ledger().notifications.taken({one.payload["queue"] for one in sent})
         if outcomes.put_off:

@@ -14,15 +14,16 @@ from archive.errors import ArchiveError, Contradiction, StoreAway
 from config.logging import bind
 from config.masking import masked_error
 from ledger.alerts import archive_contradiction
+from ledger.core.outbox import NOTIFY, Obligation
 from ledger.errors import LedgerAway
-from ledger.obligations import NOTIFY, Obligation
+from tasks.archive_watch import alerts, vouching
+from tasks.archive_watch.chain_heads import heads
+from tasks.certified_calls.receipts import keep_receipt
 
-from . import archive_alerts, measures, vouching
+from . import metrics
 from .alerts import tell
-from .heads import heads
+from .context import ledger, store
 from .notifications import ARCHIVE, Away, Sender
-from .receipts import keep_receipt
-from .resources import ledger, store
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def discharge_due() -> int:
     until = time.monotonic() + _ROUND_SECONDS
     done = 0
     while True:
-        owed = ledger().obligations.due(limit=BATCH)
+        owed = ledger().outbox.due(limit=BATCH)
         done += _discharge_all(owed, sender, away)
         if len(owed) < BATCH or away or time.monotonic() >= until:
             return done
@@ -85,7 +86,7 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away)
     """
     ids = [one.id for one in batch]
     if ARCHIVE in away and kind in ("chain", "receipt"):
-        ledger().obligations.failed(ids, away[ARCHIVE])
+        ledger().outbox.failed(ids, away[ARCHIVE])
         return 0
     try:
         if kind == "chain":
@@ -95,10 +96,10 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away)
         else:
             tell(batch[0])
     except _NOT_NOW as error:
-        measures.obligations_tried.labels(kind, "failed").inc(len(ids))
-        ledger().obligations.failed(ids, str(error))
+        metrics.obligations_tried.labels(kind, "failed").inc(len(ids))
+        ledger().outbox.failed(ids, str(error))
         _log.warning("%s of %s is owed: %s", kind, account, error)
-        archive_alerts.refused(error)
+        alerts.refused(error)
         if isinstance(error, StoreAway):
             away[ARCHIVE] = str(error)
         if isinstance(error, Contradiction):
@@ -109,12 +110,12 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away)
     except LedgerAway:
         raise
     except Exception as error:  # noqa: BLE001 - logged, and owed on: the others must not wait behind it
-        measures.obligations_tried.labels(kind, "failed").inc(len(ids))
-        ledger().obligations.failed(ids, f"unforeseen: {masked_error(error)}")
+        metrics.obligations_tried.labels(kind, "failed").inc(len(ids))
+        ledger().outbox.failed(ids, f"unforeseen: {masked_error(error)}")
         _log.exception("%s of %s stopped at something unforeseen; it is owed on", kind, account)
         return 0
-    measures.obligations_tried.labels(kind, "done").inc(len(ids))
-    ledger().obligations.discharged(ids)
+    metrics.obligations_tried.labels(kind, "done").inc(len(ids))
+    ledger().outbox.discharged(ids)
     return len(ids)
 
 
@@ -124,7 +125,7 @@ def _chain(account: str, batch: Sequence[Obligation]) -> None:
     head = chain.append(
         store(), account, [{"path": path, "sha256": entries[path]} for path in sorted(entries)]
     )
-    ledger().archived.note_head(account, head.n, head.sha256)
+    ledger().archive_record.note_head(account, head.n, head.sha256)
     heads.noted(head)
     _log.info("chain head of %s: entry %d, %s", account, head.n, head.sha256)
 
@@ -133,4 +134,4 @@ def _receipt(owed: Obligation) -> None:
     """Write a receipt, and owe its entry in the chain: the chain takes many at once."""
     stored = keep_receipt(owed)
     entry = {"path": stored.path, "sha256": stored.sha256}
-    ledger().obligations.owe(owed.job_id, owed.account, "chain", entry)
+    ledger().outbox.owe(owed.job_id, owed.account, "chain", entry)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from providers.errors import BadCredentials, ProviderError, Throttled, Uncertain, Unreachable
 
 from .alerts import credentials_accepted, credentials_refused
-from .consequences import public, throttled
+from .error_policy import public, throttled
 
 #: Three tries within half a minute.
 _TRY_AGAIN_AFTER = (1.0, 4.0)

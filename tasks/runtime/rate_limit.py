@@ -8,7 +8,7 @@ from collections.abc import Callable
 from config.accounts import Account, AnyAccount
 from providers.errors import Throttled
 
-from .resources import ledger
+from .context import ledger
 
 #: A turn further away than this is waited for as a row, not in a slot.
 _LONGEST_TURN_SECONDS = 5.0

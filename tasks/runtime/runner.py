@@ -11,16 +11,16 @@ from typing import Any
 from archive.errors import StoreAway
 from config.masking import masked_error
 from config.settings import settings
-from ledger import states
+from ledger.core import states
+from ledger.core.job import Job
+from ledger.core.leases import Lease
+from ledger.core.opening import Request
 from ledger.errors import LedgerError
-from ledger.job import Job
-from ledger.leases import Lease
-from ledger.requests import Request
+from tasks.archive_watch import alerts
+from tasks.errors import Cancelled, JobError, Uncertain, stored
 
-from . import archive_alerts
-from .errors import Cancelled, JobError, Uncertain, stored
-from .message import publish_first
-from .resources import ledger, stopping
+from .context import ledger, stopping
+from .messages import publish_first
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Attempt:
     def note(self, **work: Any) -> None:
         """Add to what is known of the work so far, before it goes on."""
         self.job.work.update(work)
-        ledger().work.note(self.lease, self.job.work)
+        ledger().execution.note(self.lease, self.job.work)
 
     @property
     def age_seconds(self) -> float:
@@ -157,19 +157,19 @@ def _tried(attempt: Attempt, run: Run) -> Ended | Parts | Job:
         return run(attempt)
     except StoreAway as error:
         # Of no job is it the fault, however long it lasts: it waits, and goes on by itself.
-        archive_alerts.refused(error)
+        alerts.refused(error)
         raise Wait(str(error), attempt.patience("storage")) from None
     except OSError as error:
         if error.filename is None:
             raise
         # A folder of ours, such as the spool's: the archive says its own errors.
-        archive_alerts.spool_refused(error)
+        alerts.spool_refused(error)
         reason = f"{error.filename}: {error.strerror or type(error).__name__}; it is tried again"
         raise Wait(reason, attempt.patience("storage")) from None
 
 
 def _postponed(attempt: Attempt, wait: Wait) -> Job:
-    ledger().work.postpone(
+    ledger().execution.postpone(
         attempt.lease,
         wait.reason,
         seconds=wait.seconds,
@@ -192,7 +192,7 @@ def _surprised(attempt: Attempt, error: Exception) -> Job:
 
 
 def _await_parts(attempt: Attempt, parts: Parts) -> Job:
-    opened = ledger().work.await_parts(
+    opened = ledger().execution.await_parts(
         attempt.lease, parts.requests, work=attempt.job.work, queue=parts.queue
     )
     for job, number in opened:
@@ -202,7 +202,7 @@ def _await_parts(attempt: Attempt, parts: Parts) -> Job:
 
 def _end(attempt: Attempt, state: str, outcome: Ended) -> Job:
     error = outcome.error
-    return ledger().work.finish(
+    return ledger().execution.finish(
         attempt.lease,
         state,
         reason=None if error is None else str(error),

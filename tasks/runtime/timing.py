@@ -13,11 +13,11 @@ from typing import Any
 
 from celery.utils.time import maybe_iso8601
 
-from ledger.job import iso
-from ledger.requests import Request
+from ledger.core.job import iso
+from ledger.core.opening import Request
+from tasks.errors import Expired, InvalidArgument
 
-from .errors import Expired, InvalidArgument
-from .resources import ledger
+from .context import ledger
 
 #: What lies further ahead is rather a mistake of units or of the calendar.
 MOST_SECONDS = 366 * 86_400

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from archive import layout
-from archive.audio import may_be_sound
-from archive.listening import HEAD, kind
-from archive.part import Part
-
-from .resources import spool
+from archive import paths
+from archive.audio.acceptance import may_be_sound
+from archive.audio.detection import HEAD, kind
+from archive.spool.partial_download import Part
+from tasks.runtime.context import spool
 
 
 def set_aside(part: Part, account: str, name: str, sha256: str) -> str:
@@ -34,4 +33,4 @@ def drop(account: str, name: str) -> None:
 
 
 def _aside(account: str, name: str) -> str:
-    return layout.safe(f"{account}-{name}")
+    return paths.safe(f"{account}-{name}")

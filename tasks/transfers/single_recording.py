@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from archive import audio, documents, layout, manifest
+from archive import paths
+from archive.audio import acceptance
+from archive.audio.detection import hear
+from archive.documents import manifest, reading
 from archive.errors import Contradiction, Damaged
-from archive.listening import hear
-from archive.store import Stored
+from archive.store.directory import Stored
 from config.version import VERSION
-from providers.vonage import Vonage
+from providers.vonage.client import Vonage
+from tasks.runtime import metrics
+from tasks.runtime.context import ledger, store
+from tasks.runtime.runner import Attempt, Wait
 
-from . import measures, refused
-from .attempt import Attempt, Wait
-from .resources import ledger, store
-from .transfers import Open, fetched
+from . import refused
+from .transfer import Open, fetched
 
 #: How often a damaged recording is fetched again.
 _MOST_DAMAGED = 3
@@ -45,8 +48,8 @@ def keep_single(
         recording_id=recording["id"],
         day=day,
         known=recording,
-        expected_bytes=audio.listed(recording.get("file_size_in_bytes")),
-        expected_ms=audio.listed(recording.get("duration")),
+        expected_bytes=acceptance.listed(recording.get("file_size_in_bytes")),
+        expected_ms=acceptance.listed(recording.get("duration")),
     )
     return keep(
         attempt,
@@ -67,35 +70,35 @@ def keep(attempt: Attempt, single: Single, open_body: Open) -> tuple[Stored, Sto
     if known is not None:
         return known
     account = attempt.job.account
-    name = f"audio-{attempt.job.job_id}-{layout.safe(single.recording_id)}"
+    name = f"audio-{attempt.job.job_id}-{paths.safe(single.recording_id)}"
     with fetched(attempt, name, open_body, expected_bytes=single.expected_bytes) as (
         part,
         sha256,
         content_type,
     ):
         try:
-            extension = audio.verify(
+            extension = acceptance.verify(
                 part.path,
                 content_type=content_type,
                 expected_bytes=single.expected_bytes,
                 expected_ms=single.expected_ms,
                 on_bytes=lambda _: attempt.check(),
             )
-            path = layout.recording_path(account, single.day, single.recording_id, extension)
+            path = paths.recording_path(account, single.day, single.recording_id, extension)
             _refuse_other_bytes(account, single, sha256)
             stored = store().keep(path, part.path, sha256, on_bytes=lambda _: attempt.check())
         except Damaged as error:
-            measures.verification_failures.labels(account, measures.DAMAGED).inc()
+            metrics.verification_failures.labels(account, metrics.DAMAGED).inc()
             reason = error.reason + refused.set_aside(part, account, single.recording_id, sha256)
             raise Damaged(f"recording {single.recording_id}", reason) from None
         finally:
             part.discard()
     refused.drop(account, single.recording_id)
-    measures.archived_bytes.labels(account).inc(stored.bytes)
+    metrics.archived_bytes.labels(account).inc(stored.bytes)
     metadata = _keep_metadata(attempt, single, stored)
     # At once, not at the job's end: a long run of many must not look unchained to a verification.
     entry = {"path": metadata.path, "sha256": metadata.sha256}
-    ledger().obligations.owe(attempt.job.job_id, account, "chain", entry)
+    ledger().outbox.owe(attempt.job.job_id, account, "chain", entry)
     return stored, metadata
 
 
@@ -103,8 +106,8 @@ def _refuse_other_bytes(account: str, single: Single, sha256: str) -> None:
     """Where the audio was lost and its metadata was not, only the very same bytes take its place.
     Raises Contradiction for others.
     """
-    path = layout.recording_json_path(account, single.day, single.recording_id)
-    if store().exists(path) and documents.content_of(store(), path)["sha256"] != sha256:
+    path = paths.recording_json_path(account, single.day, single.recording_id)
+    if store().exists(path) and reading.content_of(store(), path)["sha256"] != sha256:
         raise Contradiction(
             path,
             "speaks of audio that is gone, and the provider has other bytes now (SHA-256 "
@@ -125,10 +128,10 @@ def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored,
     audio is not there. Raises Contradiction where the audio is another one, Damaged where that is
     no audio: older releases did not look at all of its bytes.
     """
-    path = layout.recording_json_path(attempt.job.account, day, recording_id)
+    path = paths.recording_json_path(attempt.job.account, day, recording_id)
     if not store().exists(path):
         return None
-    metadata = documents.content_of(store(), path)
+    metadata = reading.content_of(store(), path)
     if not store().exists(metadata["path"]):
         return None
     stored = store().checksum(metadata["path"], on_bytes=lambda _: attempt.check())
@@ -148,7 +151,7 @@ def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored,
 
 def _keep_metadata(attempt: Attempt, single: Single, stored: Stored) -> Stored:
     account = attempt.job.account
-    path = layout.recording_json_path(account, single.day, single.recording_id)
+    path = paths.recording_json_path(account, single.day, single.recording_id)
     content = {
         "schema": 1,
         "kind": "recording",

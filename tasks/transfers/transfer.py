@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from archive.part import Part
+from archive.spool.partial_download import Part
 from config.settings import settings
-from providers.bodies import Body
 from providers.errors import Uncertain
-
-from . import measures
-from .attempt import Attempt, Wait
-from .resources import account, spool
+from providers.http.streaming import Body
+from tasks.runtime import metrics
+from tasks.runtime.context import account, spool
+from tasks.runtime.runner import Attempt, Wait
 
 #: Opens the provider's answer from an offset, with the validator of what is held.
 Open = Callable[[str | None, int], AbstractContextManager[Body]]
@@ -62,7 +61,7 @@ def fetched(
         attempt.check()
 
     with spool().part(name, on_bytes=alive) as part:
-        with measures.transfers.labels(attempt.job.account).track_inprogress():
+        with metrics.transfers.labels(attempt.job.account).track_inprogress():
             content_type = _receive(attempt, part, open_body, Meter(attempt, expected_bytes))
         _, sha256 = part.finish()
         yield part, sha256, content_type
@@ -70,7 +69,7 @@ def fetched(
 
 def _receive(attempt: Attempt, part: Part, open_body: Open, meter: Meter) -> str:
     until = time.monotonic() + settings().transfer_max_hours * 3600
-    received = measures.transferred_bytes.labels(attempt.job.account)
+    received = metrics.transferred_bytes.labels(attempt.job.account)
     for _ in range(_MOST_RESTARTS + 1):
         with open_body(part.etag, part.held) as body:
             if body.complete:

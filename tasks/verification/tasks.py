@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from archive import layout, verification
+from archive import paths as archive_paths
 from archive.problem import escaped
+from archive.verify import verification
 from config.queues import DOWNLOADS
 from ledger.alerts import EVERY_ACCOUNT
+from ledger.core.opening import Request
 from ledger.errors import NoSuchJob
-from ledger.requests import Request
-
-from . import errors, measures
-from .arguments import VerifyArchive
-from .attempt import Attempt, Ended, Wait
-from .front_door import job_task
-from .resources import account, ledger, store
+from tasks import errors
+from tasks.runtime import metrics
+from tasks.runtime.arguments import VerifyArchive
+from tasks.runtime.context import account, ledger, store
+from tasks.runtime.entry import job_task
+from tasks.runtime.runner import Attempt, Ended, Wait
 
 #: One slice of a long verification; then the slot goes to others and the cursor to the ledger.
 _SLICE_SECONDS = 300.0
@@ -61,7 +62,9 @@ def verify_archive(attempt: Attempt) -> Ended:
             raise Wait(f"verified {work['files']} files so far, up to {escaped(path)}", 0)
     problems += _left_unvouched(attempt, work.get("unvouched", []))
     # As long as the ledger knows the chains to be, at least.
-    known = {head.account: head.sha256 for head in ledger().archived.heads().values() if head.n}
+    known = {
+        head.account: head.sha256 for head in ledger().archive_record.heads().values() if head.n
+    }
     problems += [str(problem) for problem in verification.chains(store(), only, known)]
     if work["unnamed"]:
         problems.append(f"and {work['unnamed']} files more")
@@ -69,7 +72,7 @@ def verify_archive(attempt: Attempt) -> Ended:
     result = {name: work[name] for name in ("files", "bytes", "pending")} | {"heads": heads}
     if not problems:
         return Ended(result)
-    measures.found_wrong(problems)
+    metrics.found_wrong(problems)
     message = f"{len(problems)} problems in the archive: " + "; ".join(problems[:_MOST_NAMED])
     return Ended(
         {**result, "problems": problems},
@@ -100,7 +103,7 @@ def _left_unvouched(attempt: Attempt, unvouched: list[str]) -> list[str]:
         if not _is_of_a_run(problem.path)
     ]
     paths = {problem.path for problem in left}
-    owed = paths & ledger().obligations.unchained()
+    owed = paths & ledger().outbox.unchained()
     looks = int(attempt.job.work.get("looks", 0))
     if (owed and not attempt.past_deadline) or (paths and looks < _FEWEST_LOOKS):
         raise Wait(
@@ -114,7 +117,7 @@ def _is_of_a_run(path: str) -> bool:
     """Whether a file belongs to an export that is still under way: its manifest is written last,
     and the first of many ZIPs may lie there for hours before.
     """
-    if layout.kind_of(path) not in ("zip", "recordings"):
+    if archive_paths.kind_of(path) not in ("zip", "recordings"):
         return False
     try:
         return not ledger().jobs.job(path.split("/")[-2]).ended

@@ -15,7 +15,7 @@ import psycopg
 from celery import Celery
 from sqlalchemy import Select, func, make_url, select
 
-from ledger.schema import jobs, obligations
+from ledger.core.schema import jobs, obligations
 from tests.certified_calls import ASKED
 from tests.deployment import Deployment, account_toml, eventually
 from tests.servers import Postgres, Valkey

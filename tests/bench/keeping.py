@@ -11,14 +11,14 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from archive import zips
-from archive.store import DirectoryStore
+from archive.store.directory import DirectoryStore
+from archive.zip import verification
 from tests.archives import frames
 
 from .measurement import Row, in_turns, timed
 from .sizes import Sizes
 
-_LIMITS = zips.Limits(members=1_000, bytes=10**12, ratio=200)
+_LIMITS = verification.Limits(members=1_000, bytes=10**12, ratio=200)
 _PAYS_FOR = "each member through its CRC and its own SHA-256; a second sum, read back"
 
 
@@ -43,7 +43,7 @@ class Keeping:
     def _keep(self, spooled: Path, path: str) -> None:
         with spooled.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        self.members.append(sum(1 for _ in zips.members(spooled, _LIMITS, path=path)))
+        self.members.append(sum(1 for _ in verification.members(spooled, _LIMITS, path=path)))
         self.store.keep(path, spooled, sha256)
 
     def coreutils(self) -> float:

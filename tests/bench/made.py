@@ -8,8 +8,8 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
-from archive.store import DirectoryStore
-from archive.stored import Stored
+from archive.store.directory import DirectoryStore
+from archive.store.protocol import Stored
 from tests.archives import Builder, frames, recording, zipped
 
 from .keeping import write_zip

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from archive.store import DirectoryStore
+from archive.store.directory import DirectoryStore
 from tests.deployment import ROOT, machine
 
 from .made import last_id, many, mixed

@@ -18,18 +18,18 @@ from config.accounts import (
     VonageAccount,
 )
 from config.settings import Settings
-from providers.deadline import Transport
 from providers.errors import ProviderError
-from providers.gsmblockchain import Gsmblockchain
-from providers.ozeki import Ozeki
-from providers.voipnow import Voipnow
-from providers.vonage import Vonage
-from tasks.resources import account as account_of
+from providers.gsmblockchain.client import Gsmblockchain
+from providers.http.deadline import Transport
+from providers.ozeki.client import Ozeki
+from providers.voipnow.client import Voipnow
+from providers.vonage.client import Vonage
+from tasks.runtime.context import account as account_of
 
+from .cassettes import Recorder
 from .deployment import configured
 from .display import print_json, print_table
 from .options import as_json
-from .samples import Recorder
 from .trial_export import try_export
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from config.masking import mask
-from ledger.alert_causes import late_cause
+from ledger.alert_rules import late_cause
 from ledger.alerts import (
     ARCHIVE,
     CREDENTIALS,
@@ -20,16 +20,16 @@ from ledger.alerts import (
     UNUSUAL,
     VERIFICATION,
 )
-from ledger.job import iso
-from tasks.alerts import FOREIGN_REDIS
-from tasks.nightly import unplanned_cause
+from ledger.core.job import iso
+from tasks.nights.tasks import unplanned_cause
+from tasks.runtime.alerts import FOREIGN_REDIS
+from worker.redis.set_aside import CAUSE as SET_ASIDE
+from worker.redis.set_aside import COMMAND
 
-from ..set_aside import CAUSE as SET_ASIDE
-from ..set_aside import COMMAND
-from .decisions import Words
 from .deployment import opened
 from .display import plain, print_json, print_lines, print_table
 from .options import as_json
+from .resolve import Words
 
 _NEVER = "nothing but --close, when somebody has looked and done what there is to do"
 

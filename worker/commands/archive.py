@@ -7,13 +7,13 @@ from dataclasses import asdict
 
 import click
 
-from tasks import archive_replacing, archive_watch
-from tasks.archive_watch import Compared
+from tasks.archive_watch import replacing, watch
+from tasks.archive_watch.watch import Compared
 
-from .decisions import Words
 from .deployment import opened
 from .display import print_json, print_lines
 from .options import as_json
+from .resolve import Words
 
 #: The most files that are named; the rest are counted.
 _MOST_NAMED = 20
@@ -41,16 +41,16 @@ def archive(accept: bool, begin: bool, by: str | None, note: str | None, as_json
         raise click.UsageError("Give --by and --note: who decides, and why.")
     opened()
     if accept:
-        done = archive_replacing.accept(by=str(by), note=str(note))
+        done = replacing.accept(by=str(by), note=str(note))
     elif begin:
-        done = archive_replacing.begin(by=str(by), note=str(note))
+        done = replacing.begin(by=str(by), note=str(note))
     else:
-        done = archive_watch.compare()
+        done = watch.compare()
     if as_json:
         print_json(asdict(done))
     else:
         print_lines(_lines(done))
-    lacking = archive_watch.damaged_days() or done.gone
+    lacking = watch.damaged_days() or done.gone
     return int(bool(lacking) and not (accept or begin))
 
 
@@ -70,7 +70,7 @@ def _lines(done: Compared) -> Iterator[str]:
             yield f"  and {len(paths) - _MOST_NAMED} more: --json"
     if done.receipts:
         yield f"{done.receipts} receipts are written once more by a worker"
-    left = archive_watch.damaged_days()
+    left = watch.damaged_days()
     if left:
         yield f"damaged: {_named(left)}; see: python -m worker coverage"
     elif not done.gone:

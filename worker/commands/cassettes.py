@@ -14,7 +14,7 @@ import httpx
 
 from config.masking import HIDDEN, conceal, mask_message, mask_tree
 
-from .personal import OF_A_PERSON, last_three
+from .redaction import OF_A_PERSON, last_three
 
 #: An answer is kept up to so many bytes, of a ZIP only its first local header.
 _MOST_BYTES = 1 << 20

@@ -8,7 +8,7 @@ import click
 
 from config.queues import FRONT_DOOR
 from config.version import VERSION
-from tasks.front_door import KINDS, Kind
+from tasks.runtime.entry import KINDS, Kind
 
 from .display import print_json
 

@@ -28,30 +28,30 @@ _SAID = (ArchiveError, JobError, LedgerError, OSError, ProviderError, StoreAway)
 
 #: Each command's module, and its line in the list of commands.
 COMMANDS = {
-    "accounts": ("accounts", "Try the accounts at their providers."),
-    "alerts": ("alerts", "Show the alerts that are open, or close one."),
-    "archive": ("archived", "Compare the archive with the ledger, or take another one."),
-    "calls": ("live", "Show the calls that are going on."),
-    "cancel": ("jobs", "Cancel a job."),
-    "catalogue": ("catalogue", "Print the JSON Schema of every task."),
-    "coverage": ("coverage", "Show which days are archived, one line a day."),
-    "demo": ("demonstration", "Run everything against simulated providers."),
-    "doctor": ("doctor", "Examine the deployment, and say what to do."),
-    "export": ("exports", "Export days of an account."),
-    "extract": ("archives", "Take one recording out of the archive."),
-    "find": ("archives", "Find recordings in the archive."),
-    "health": ("health", "Tell whether a service does what it is there for."),
-    "hooks": ("hooks", "Receive the notifications of Ozeki servers."),
-    "messages": ("messages", "Show the messages that no worker understood, or remove them."),
-    "migrate": ("migration", "Bring the ledger's schema to this program's version."),
-    "quarantine": ("restoring", "Say, begin or lift the quarantine of a restored ledger."),
-    "rebuild": ("restoring", "Make the ledger anew from the archive."),
-    "record": ("live", "Start recording a call that is going on."),
-    "resolve": ("decisions", "Decide what became of a certified call."),
-    "retry": ("jobs", "Have a failed or cancelled job done once more."),
-    "show": ("jobs", "Show all about one job."),
-    "status": ("jobs", "Show the jobs that changed last, and what is owed."),
-    "verify": ("archives", "Verify every checksum and every chain of an archive."),
+    "accounts": (".accounts", "Try the accounts at their providers."),
+    "alerts": (".alerts", "Show the alerts that are open, or close one."),
+    "archive": (".archive", "Compare the archive with the ledger, or take another one."),
+    "calls": (".live", "Show the calls that are going on."),
+    "cancel": (".jobs", "Cancel a job."),
+    "catalogue": (".catalogue", "Print the JSON Schema of every task."),
+    "coverage": (".coverage", "Show which days are archived, one line a day."),
+    "demo": ("demo.command", "Run everything against simulated providers."),
+    "doctor": (".doctor.command", "Examine the deployment, and say what to do."),
+    "export": (".exports", "Export days of an account."),
+    "extract": (".standalone_archive", "Take one recording out of the archive."),
+    "find": (".standalone_archive", "Find recordings in the archive."),
+    "health": (".health", "Tell whether a service does what it is there for."),
+    "hooks": (".hooks", "Receive the notifications of Ozeki servers."),
+    "messages": (".messages", "Show the messages that no worker understood, or remove them."),
+    "migrate": (".migrate", "Bring the ledger's schema to this program's version."),
+    "quarantine": (".rebuild", "Say, begin or lift the quarantine of a restored ledger."),
+    "rebuild": (".rebuild", "Make the ledger anew from the archive."),
+    "record": (".live", "Start recording a call that is going on."),
+    "resolve": (".resolve", "Decide what became of a certified call."),
+    "retry": (".jobs", "Have a failed or cancelled job done once more."),
+    "show": (".jobs", "Show all about one job."),
+    "status": (".jobs", "Show the jobs that changed last, and what is owed."),
+    "verify": (".standalone_archive", "Verify every checksum and every chain of an archive."),
 }
 
 
@@ -66,7 +66,7 @@ class Line(click.Group):
         """One of them."""
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f".{COMMANDS[name][0]}", __package__)
+        module = importlib.import_module(COMMANDS[name][0], __package__)
         command = getattr(module, name)
         assert isinstance(command, click.Command)
         return command

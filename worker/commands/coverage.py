@@ -10,16 +10,16 @@ import click
 
 from config.accounts import Nightly, VonageAccount
 from config.settings import settings
-from ledger import states
+from ledger.core import states
 from ledger.days import Day
 from ledger.errors import NoSuchJob
 from ledger.ledger import Ledger
-from tasks import windows
+from tasks.days import windows
 
-from . import days_presence
-from .days_presence import GoneDays
+from . import missing_files
 from .deployment import opened
 from .display import print_json, print_table
+from .missing_files import GoneDays
 from .options import DAY, as_json, in_order, one_account
 
 COMPLETE = "complete"
@@ -59,7 +59,7 @@ def coverage(account: str | None, first: date | None, last: date | None, as_json
     in_order(first, last)
     ledger = opened()
     aliases = _aliases(ledger, account)
-    gone, trouble = days_presence.gone(ledger, aliases, first, last)
+    gone, trouble = missing_files.gone(ledger, aliases, first, last)
     lines = [line for alias in aliases for line in _lines(ledger, alias, first, last, gone)]
     if trouble is not None:
         click.echo(f"earwitness: {trouble}", err=True)

@@ -12,7 +12,7 @@ from celery import Celery
 from config import logging as our_logging
 from config.settings import Settings, settings
 from ledger.ledger import Ledger
-from tasks.resources import ledger
+from tasks.runtime.context import ledger
 
 #: A command does not wait longer for Redis: a sweeper announces the job in its time.
 _BROKER_SECONDS = 2

@@ -10,21 +10,21 @@ import click
 
 from config.accounts import VonageAccount
 from config.settings import settings
-from ledger import states
-from ledger.job import Job
+from ledger.core import states
+from ledger.core.job import Job
 from ledger.ledger import Ledger
-from tasks import windows
-from tasks.days import day_row, open_day
-from tasks.fields import utc_text
-from tasks.message import publish_first
-from tasks.resources import vonage_account
+from tasks.days import windows
+from tasks.days.day import day_row, open_day
+from tasks.runtime.context import vonage_account
+from tasks.runtime.fields import utc_text
+from tasks.runtime.messages import publish_first
 
-from ..follow import follow, outcome
-from . import days_presence
+from . import missing_files
 from .deployment import announcing, opened, operator
 from .display import console, print_json, print_lines, print_table
 from .options import DAY, as_json, in_order
-from .personal import masked
+from .progress import follow, outcome
+from .redaction import masked
 
 #: A round of the sweeper seals; several, where it has much to do.
 _SEAL_SECONDS = 60
@@ -101,7 +101,7 @@ def _followed(ledger: Ledger, jobs: list[Job], *, quiet: bool) -> list[Job]:
 def _sealed(ledger: Ledger, names: list[str]) -> None:
     """Wait until what the jobs archived is under the chain, so that who verifies now finds it."""
     until = time.monotonic() + _SEAL_SECONDS
-    while ledger.obligations.unsealed(names):
+    while ledger.outbox.unsealed(names):
         if time.monotonic() > until:
             told = "not yet under the chain: a worker goes on; why: python -m worker status"
             click.echo(told, err=True)
@@ -124,7 +124,7 @@ def _intent(ledger: Ledger, account: str, day: date) -> dict[str, Any]:
     """What exporting a day would do."""
     known = ledger.days.of(account, day, day)
     row = known[0] if known else day_row(account, day, gave_up=False)
-    gone, _ = days_presence.gone(ledger, [account], day, day)
+    gone, _ = missing_files.gone(ledger, [account], day, day)
     act = f"open generation {row.generation + 1}"
     if (account, day) in gone:
         act = f"{act}: {gone[account, day]}"

@@ -17,9 +17,8 @@ import click
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from config.settings import settings
-
-from ..marks import Mark, marks
-from ..pulse import redis_answers
+from worker.health.heartbeat import redis_answers
+from worker.health.heartbeat_files import Mark, marks
 
 #: What each kind of worker must consume, and may consume beside it.
 _QUEUES = {"worker": frozenset({FRONT_DOOR, DUE}), "downloads": frozenset({DOWNLOADS})}

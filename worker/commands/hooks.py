@@ -9,10 +9,10 @@ import click
 
 from config import logging as our_logging
 from ledger.errors import LedgerAway
-from tasks.resources import ledger
+from tasks.runtime.context import ledger
+from worker.short_secrets import notice_short_secrets
+from worker.webhooks.webhook_server import serve
 
-from ..hooks import serve
-from ..short_secrets import notice_short_secrets
 from .deployment import configured
 
 _log = logging.getLogger(__name__)

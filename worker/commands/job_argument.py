@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from ledger.job import Job
+from ledger.core.job import Job
 from ledger.ledger import Ledger
 
 from .display import plain, print_json
-from .personal import shown
+from .redaction import shown
 
 one_job = click.argument("name", metavar="JOB")
 

@@ -7,14 +7,14 @@ from dataclasses import asdict
 from typing import Any
 
 from config.masking import HIDDEN, mask_foreign
-from ledger import states
-from ledger.job import Job
+from ledger.core import states
+from ledger.core.job import Job
 from ledger.ledger import Ledger
 
-from ..follow import transfer_line
-from .decisions import ways_out
 from .display import print_lines, print_table
-from .personal import last_three, masked, shown
+from .progress import transfer_line
+from .redaction import last_three, masked, shown
+from .resolve import ways_out
 
 
 def whole(ledger: Ledger, job: Job, *, reveal: bool) -> dict[str, Any]:

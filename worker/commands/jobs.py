@@ -6,20 +6,20 @@ from typing import Any
 
 import click
 
-from ledger import states
-from ledger.job import Job, iso
+from ledger.core import states
+from ledger.core.job import Job, iso
 from ledger.ledger import Ledger
-from tasks import jobs
+from tasks.jobs import tasks as jobs
 
-from ..follow import transfer_line
-from .decisions import undecided_lines
 from .deployment import announcing, opened, operator
 from .display import print_json, print_lines, print_table
-from .histories import print_job, whole
+from .job_argument import meant, one_job, say
+from .job_view import print_job, whole
 from .options import as_json, one_account
-from .personal import shown
-from .restoring import quarantine_lines
-from .single import meant, one_job, say
+from .progress import transfer_line
+from .rebuild import quarantine_lines
+from .redaction import shown
+from .resolve import undecided_lines
 
 _MOST_LISTED = 1_000_000
 
@@ -56,7 +56,7 @@ def show(name: str, reveal: bool, as_json: bool) -> None:
     ledger = opened()
     job = meant(ledger, name)
     if reveal:
-        ledger.decisions.revealed(job.job_id, by=operator())
+        ledger.operator_actions.revealed(job.job_id, by=operator())
     content = whole(ledger, job, reveal=reveal)
     if as_json:
         print_json(content)
@@ -91,7 +91,7 @@ def cancel(name: str, as_json: bool) -> None:
     A job that waits ends at once, one that runs at its worker's next sign of life.
     """
     ledger = opened()
-    job = ledger.decisions.cancel(meant(ledger, name).job_id, by=operator())
+    job = ledger.operator_actions.cancel(meant(ledger, name).job_id, by=operator())
     ending = "is cancelled" if job.ended else "runs, and ends at its worker's next sign of life"
     say(job, f"job {job.job_id} {ending}", as_json)
 
@@ -110,7 +110,7 @@ def _row(job: Job) -> tuple[Any, ...]:
 def _totals(ledger: Ledger) -> list[str]:
     counts = ledger.jobs.counts()
     lines = ["", "all jobs: " + (", ".join(f"{counts[s]} {s}" for s in counts) or "none")]
-    for owed in ledger.obligations.waiting():
+    for owed in ledger.outbox.waiting():
         why = f", latest reason: {owed['reason']}" if owed["reason"] else ""
         lines.append(f"owed: {owed['count']} {owed['kind']} since {iso(owed['oldest'])}{why}")
     given_up = ledger.notifications.given_up()
@@ -119,7 +119,7 @@ def _totals(ledger: Ledger) -> list[str]:
             f"given up: {given_up['count']} notify, the last at {given_up['last']}, "
             f"reason: {given_up['reason']}"
         )
-    damaged = ledger.archived.damaged()
+    damaged = ledger.archive_record.damaged()
     if damaged:
         lines.append(f"damaged days: {len(damaged)}; see: python -m worker coverage")
     alerts = ledger.alerts.all_open()

@@ -14,11 +14,11 @@ from redis.exceptions import RedisError
 
 from config.masking import HIDDEN, mask_foreign, mask_tree
 from config.queues import FRONT_DOOR
-from ledger.requests import Request
-from tasks.arguments import ListCalls, StartRecording, parse
-from tasks.calls import calls_of
-from tasks.live_recordings import LIFETIME_SECONDS, start_request
-from tasks.resources import account as account_of
+from ledger.core.opening import Request
+from tasks.live.active_calls import calls_of
+from tasks.live.tasks import LIFETIME_SECONDS, start_request
+from tasks.runtime.arguments import ListCalls, StartRecording, parse
+from tasks.runtime.context import account as account_of
 
 from .deployment import announcing, configured, opened, operator
 from .display import print_json, print_lines, print_table

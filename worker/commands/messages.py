@@ -9,9 +9,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from config.settings import Settings
+from worker.redis.diagnosis import trouble
+from worker.redis.set_aside import Kept, SetAside
 
-from ..redis_trouble import trouble
-from ..set_aside import Kept, SetAside
 from .deployment import configured
 from .display import plain, print_json, print_lines, print_table
 from .options import as_json

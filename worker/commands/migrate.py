@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tasks.resources import ledger
+from tasks.runtime.context import ledger
 
 from .deployment import configured
 

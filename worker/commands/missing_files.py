@@ -7,10 +7,10 @@ from datetime import date
 
 from archive.errors import ArchiveError, StoreAway
 from config.settings import ConfigurationError
-from ledger import states
+from ledger.core import states
 from ledger.ledger import Ledger
-from tasks import archive_watch, presence
-from tasks.resources import store
+from tasks.archive_watch import presence, watch
+from tasks.runtime.context import store
 
 #: By account and day, which files are gone, in words.
 GoneDays = Mapping[tuple[str, date], str]
@@ -24,14 +24,14 @@ def gone(
     """
     found: dict[tuple[str, date], str] = {}
     try:
-        archive_watch.refuse_vanished()
+        watch.refuse_vanished()
         for alias in aliases:
             known = ledger.days.of(alias, first, last)
             shown = {row.day for row in known if row.state in _ARCHIVED and row.manifest}
             if not shown:
                 continue
             lost = presence.gone(store(), ledger, alias).days
-            given_up = ledger.archived.given_up(alias)
+            given_up = ledger.archive_record.given_up(alias)
             for day in shown & lost.keys():
                 paths = sorted(lost[day] - given_up.get(day, set()))
                 if paths:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from archive.store import Store, open_store
+from archive.store.directory import Store, open_store
 from config.addresses import is_like_an_address
 
 _FIRST = date(1970, 1, 1)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TextColumn
 
-from ledger.job import Job
+from ledger.core.job import Job
 from ledger.ledger import Ledger
 
 _LOOK_SECONDS = 0.2

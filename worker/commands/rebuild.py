@@ -7,15 +7,15 @@ from collections.abc import Iterator
 import click
 
 from ledger.quarantine import MEANING, WAY_OUT
-from tasks import comparing
-from tasks.rebuilding import Rebuilt
-from tasks.rebuilding import rebuild as rebuilt
+from tasks.rebuild import backup_check
+from tasks.rebuild.rebuild import Rebuilt
+from tasks.rebuild.rebuild import rebuild as rebuilt
 
-from .archives import Watched
-from .decisions import Words
 from .deployment import configured, opened, operator
 from .display import print_json, print_lines
 from .options import as_json
+from .resolve import Words
+from .standalone_archive import Watched
 
 #: So many files are named; of the rest it is said how many there are.
 _MOST_NAMED = 20
@@ -79,11 +79,11 @@ def quarantine_lines() -> list[str]:
 
 def _refuse_older() -> None:
     """A call that the archive knows and the ledger does not would be placed once more."""
-    unknown = comparing.unknown_files()
+    unknown = backup_check.unknown_files()
     if unknown:
         raise click.ClickException(
-            f"not done: {comparing.said(unknown)}; a call among them could be placed once more; "
-            f"{comparing.WAY_OUT}"
+            f"not done: {backup_check.said(unknown)}; a call among them could be placed once more; "
+            f"{backup_check.WAY_OUT}"
         )
 
 

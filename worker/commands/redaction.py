@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from config.masking import HIDDEN, mask, mask_tree
 
 if TYPE_CHECKING:  # who searches an archive alone needs no database
-    from ledger.job import Job
+    from ledger.core.job import Job
 
 #: Of these at most a number's last three digits are shown, whatever its length.
 OF_A_PERSON = {

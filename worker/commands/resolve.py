@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from ledger.job import Job, iso
-from tasks import jobs
+from ledger.core.job import Job, iso
+from tasks.jobs import tasks as jobs
 
 from .deployment import opened
+from .job_argument import meant, one_job, say
 from .options import as_json
-from .single import meant, one_job, say
 
 #: So many are named; of the rest it is said how many there are.
 _MOST_NAMED = 10

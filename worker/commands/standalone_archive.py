@@ -13,15 +13,16 @@ import click
 from rich.filesize import decimal
 from rich.progress import Progress, TextColumn
 
-from archive import search, verification
 from archive.errors import ArchiveError, StoreAway, Vanished
 from archive.problem import Problem, escaped
-from archive.search import Hit
-from archive.store import DirectoryStore, Store, open_store
+from archive.search import search
+from archive.search.search import Hit
+from archive.store.directory import DirectoryStore, Store, open_store
+from archive.verify import verification
 
 from .display import console, print_json, print_lines, print_table
 from .options import ARCHIVE, DAY, archive, as_json, in_order, one_account
-from .personal import masked_line
+from .redaction import masked_line
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -159,8 +160,8 @@ def _vouched_problems(
     """
     from ledger.errors import LedgerError  # noqa: PLC0415 - an archive alone needs no ledger
     from ledger.identity import newest_version  # noqa: PLC0415
-    from tasks import archive_watch  # noqa: PLC0415
-    from tasks.resources import ledger  # noqa: PLC0415
+    from tasks.archive_watch import watch  # noqa: PLC0415
+    from tasks.runtime.context import ledger  # noqa: PLC0415
 
     try:
         version = ledger().identity.version()
@@ -169,9 +170,9 @@ def _vouched_problems(
         if version != newest_version():
             older = f"was not compared with the ledger, whose schema has version {version}"
             return [], [Problem(".", f"{older}; run: python -m worker migrate")]
-        archive_watch.refuse_vanished()
-        aliases = archive_watch.accounts() if account is None else [account]
-        gone = [path for alias in aliases for path in archive_watch.gone_files(alias)]
+        watch.refuse_vanished()
+        aliases = watch.accounts() if account is None else [account]
+        gone = [path for alias in aliases for path in watch.gone_files(alias)]
     except Vanished as error:
         return [Problem(".", error.reason)], []
     except LedgerError as error:

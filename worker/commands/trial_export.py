@@ -11,9 +11,9 @@ import click
 from config.accounts import VonageAccount
 from config.settings import Settings
 from providers.errors import NotReady
-from providers.vonage import Vonage
-from tasks import windows
-from tasks.fields import utc_text
+from providers.vonage.client import Vonage
+from tasks.days import windows
+from tasks.runtime.fields import utc_text
 
 #: How long one export is waited for.
 _PATIENCE_SECONDS = 900.0

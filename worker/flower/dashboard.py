@@ -31,17 +31,17 @@ from tornado import web
 
 from config import logging as our_logging
 from config.settings import ROOT, settings
+from worker.listen_errors import CannotListen, listening
+from worker.short_secrets import notice_short_secrets
 
 from .events import Receiver, left_out
-from .listening import CannotListen, listening
-from .masking import (
+from .redaction import (
     masked_event,
     masked_exception,
     masked_inspection,
     masked_result,
     masked_traceback,
 )
-from .short_secrets import notice_short_secrets
 
 #: What Python makes of an exception: Incomplete('not done: ...').
 _RAISED = re.compile(r"^(\w+)\((['\"])(.*)\2\)$", re.DOTALL)

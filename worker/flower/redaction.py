@@ -17,13 +17,13 @@ from types import MappingProxyType
 from typing import Any
 
 from config.masking import mask, mask_tree
-from ledger import states
+from ledger.core import states
 from tasks import errors
-from tasks.shown import known_account, shown_arguments
+from tasks.runtime.redaction import known_account, shown_arguments
 
 _UNSAID = "..."
 _OURS = frozenset(name for name, value in vars(errors).items() if isinstance(value, type))
-#: What a listing says of itself (tasks/recordings.py).
+#: What a listing says of itself (tasks/recordings/tasks.py).
 _LISTING = re.compile(r"<\d{1,6} [a-z]{1,20}>")
 _RAISED = re.compile(r"(?:\w+\.)*(\w+)\(")
 _FRAME = re.compile(r'^ +File "[^"]*", line \d+', re.MULTILINE)
@@ -135,7 +135,7 @@ def _result(value: Any) -> str:
 
 def _reason(event: Mapping[str, Any]) -> str | None:
     """A job of ours that waits says why in plain words, and beside them of which account and day it
-    is (tasks/hints.py); Celery's own events of exceptions never hold arguments.
+    is (tasks/runtime/dispatch.py); Celery's own events of exceptions never hold arguments.
     """
     told = event["exception"]
     if told is None:

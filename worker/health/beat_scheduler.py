@@ -8,7 +8,7 @@ from typing import Any
 
 from celery.beat import PersistentScheduler
 
-from .pulse import pulse
+from .heartbeat import pulse
 
 _log = logging.getLogger(__name__)
 

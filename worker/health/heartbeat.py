@@ -20,9 +20,9 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from config.settings import settings
+from worker.redis.broker import consumption
 
-from .broker import consumption
-from .marks import Mark, write
+from .heartbeat_files import Mark, write
 
 _log = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ from prometheus_client.registry import Collector
 
 from config.accounts import Account, VonageAccount
 from config.queues import DOWNLOADS, DUE
-from ledger import states
 from ledger.alerts import KINDS
-from ledger.figures import Figures
-from tasks import windows
-from tasks.heads import Heads
+from ledger.core import states
+from ledger.stats import Stats
+from tasks.archive_watch.chain_heads import Heads
+from tasks.days import windows
 
-from .asked import Asked
+from .stats_cache import Asked
 
 _OBLIGATIONS = ("alert", "chain", "notify", "receipt", "webhook")
 #: Beat ticks every five minutes: so much later a night is planned.
@@ -44,7 +44,7 @@ class LedgerGauges(Collector):
             yield from self._days(figures)
             yield from self._about_accounts(figures)
 
-    def _jobs(self, figures: Figures) -> Iterator[GaugeMetricFamily]:
+    def _jobs(self, figures: Stats) -> Iterator[GaugeMetricFamily]:
         yield _gauge(
             "jobs",
             "Jobs that have not ended, and those that need a decision.",
@@ -75,7 +75,7 @@ class LedgerGauges(Collector):
             {**queues, **{(row.queue,): _age(row.age) for row in figures.due}},
         )
 
-    def _owed(self, figures: Figures) -> Iterator[GaugeMetricFamily]:
+    def _owed(self, figures: Stats) -> Iterator[GaugeMetricFamily]:
         yield _gauge(
             "decisions_waiting",
             "Certified calls of which nobody knows whether they were placed.",
@@ -109,7 +109,7 @@ class LedgerGauges(Collector):
             {**alerts, **{(row.kind,): row.alerts for row in figures.alerts}},
         )
 
-    def _days(self, figures: Figures) -> Iterator[GaugeMetricFamily]:
+    def _days(self, figures: Stats) -> Iterator[GaugeMetricFamily]:
         complete = figures.complete_days()
         shown: dict[tuple[str, ...], float] = {
             (account, states.DAY_COMPLETE): days for account, days in complete.items()
@@ -148,7 +148,7 @@ class LedgerGauges(Collector):
             },
         )
 
-    def _about_accounts(self, figures: Figures) -> Iterator[GaugeMetricFamily]:
+    def _about_accounts(self, figures: Stats) -> Iterator[GaugeMetricFamily]:
         rests: Values = {(row.account,): row.rests for row in figures.accounts}
         yield _gauge(
             "account_postponed_seconds",

@@ -25,14 +25,14 @@ from prometheus_client.exposition import ThreadingWSGIServer
 
 from archive.errors import ArchiveError
 from config.settings import settings
-from ledger import transitions
-from providers import observation
-from tasks import measures
-from tasks.heads import heads
-from tasks.resources import ledger
+from ledger.core import transitions
+from providers.http import instrumentation
+from tasks.archive_watch.chain_heads import heads
+from tasks.runtime import metrics
+from tasks.runtime.context import ledger
 
-from .asked import Asked
 from .gauges import ChainGauges, LedgerGauges
+from .stats_cache import Asked
 
 _log = logging.getLogger(__name__)
 
@@ -63,9 +63,9 @@ class Metrics(bootsteps.StartStopStep):
     def start(self, _parent: Any) -> None:
         """Begin to count, and to serve as soon as the address is to be had."""
         assert settings().metrics_bind is not None
-        measures.begin(settings().accounts)
-        transitions.end_listeners.append(measures.ended)
-        observation.observers.append(measures.requested)
+        metrics.begin(settings().accounts)
+        transitions.end_listeners.append(metrics.ended)
+        instrumentation.observers.append(metrics.requested)
         self._exporter = Exporter(str(settings().metrics_bind), application())
         self._exporter.start()
 
@@ -78,10 +78,10 @@ class Metrics(bootsteps.StartStopStep):
 def application() -> Application:
     """What answers: 200 to ``GET /metrics`` and 404 or 405 to all else."""
     registry = CollectorRegistry()
-    registry.register(measures.REGISTRY)
+    registry.register(metrics.REGISTRY)
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
-    ask = partial(ledger().figures, patience_seconds=_LEDGER_SECONDS)
+    ask = partial(ledger().stats, patience_seconds=_LEDGER_SECONDS)
     registry.register(LedgerGauges(Asked(ask), settings().accounts))
     registry.register(ChainGauges(heads))
     scraped: Application = make_wsgi_app(registry)

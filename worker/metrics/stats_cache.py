@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from ledger.errors import LedgerError
-from ledger.figures import Figures
+from ledger.stats import Stats
 
 _log = logging.getLogger(__name__)
 
@@ -25,15 +25,15 @@ class Asked:
     There is one at a time.
     """
 
-    def __init__(self, ask: Callable[[], Figures]) -> None:
+    def __init__(self, ask: Callable[[], Stats]) -> None:
         self._ask = ask
         self._lock = threading.Lock()
         self._asking: threading.Event | None = None
-        self._seen: Figures | None = None
+        self._seen: Stats | None = None
         self._is_missed = False
         self._seen_at = -_KEPT_SECONDS
 
-    def figures(self) -> Figures | None:
+    def figures(self) -> Stats | None:
         """What the ledger says."""
         with self._lock:
             if self._asking is None and time.monotonic() - self._seen_at >= _KEPT_SECONDS:

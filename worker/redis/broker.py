@@ -18,7 +18,7 @@ from redis.exceptions import DataError, RedisError, ResponseError
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 
 from .envelope import Envelope, parsed, why
-from .in_hand import Unacknowledged, new_tag
+from .unacked import Unacknowledged, new_tag
 
 _log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class Asking(Channel):
                 _log.warning("an answer that cannot be understood was dropped: %s", why(error))
             return
         message.queue, message.item, message.delivery_tag = queue, item, new_tag()
-        # The sender's word does not count: tasks/message.py tells hints by the queue.
+        # The sender's word does not count: tasks/runtime/messages.py tells hints by the queue.
         message.delivery_info = {**message.delivery_info, "exchange": "", "routing_key": queue}
         if is_acknowledged:
             self.qos.append(message, message.delivery_tag)

@@ -17,7 +17,7 @@ from celery.worker.consumer import Consumer
 from kombu.exceptions import ContentDisallowed
 from redis.exceptions import RedisError
 
-from tasks.headers import check_headers
+from tasks.runtime.message_headers import check_headers
 
 from .broker import NotTakenUp
 from .envelope import NoMessage, why

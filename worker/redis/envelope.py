@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from kombu.transport.virtual import Message
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from tasks.headers import Malformed
+from tasks.runtime.message_headers import Malformed
 
 #: A message of ours takes about 1.3 kB. So much is read, also of a body that was compressed.
 MOST_BYTES = 4 * 1024 * 1024

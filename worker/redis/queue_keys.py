@@ -16,8 +16,8 @@ from redis.exceptions import NoPermissionError, ResponseError
 from config.queues import HOLDERS, MISPLACED, SET_ASIDE, SET_ASIDE_INDEX, UNACKED, UNACKED_INDEX
 from config.settings import settings
 from ledger.alerts import CONTRADICTION, EVERY_ACCOUNT, Alert
-from tasks.redis_errors import is_wrong_type
-from tasks.resources import ledger
+from tasks.runtime.context import ledger
+from tasks.runtime.redis_errors import is_wrong_type
 
 _log = logging.getLogger(__name__)
 

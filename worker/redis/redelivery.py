@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from tasks import measures
+from tasks.runtime import metrics
 
 from .envelope import Envelope, NoMessage
 from .set_aside import DEATHS
@@ -49,9 +49,9 @@ def parts(held: bytes) -> tuple[bytes, str]:
     """Return the message of what was held and its queue, or all of it where it cannot be read."""
     try:
         payload, _, queue = json.loads(held)
-        return json.dumps(payload).encode(), queue if queue in measures.QUEUES else measures.OTHER
+        return json.dumps(payload).encode(), queue if queue in metrics.QUEUES else metrics.OTHER
     except Exception:  # noqa: BLE001 - all of it is kept for people to look at
-        return held, measures.OTHER
+        return held, metrics.OTHER
 
 
 def _count(value: Any) -> int:

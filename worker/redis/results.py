@@ -13,9 +13,9 @@ from celery import states
 from celery.backends.redis import RedisBackend
 from celery.exceptions import NotRegistered
 
-from tasks.front_door import JobTask
-from tasks.message import REFUSED
-from tasks.redis_errors import BROKER_AWAY
+from tasks.runtime.entry import JobTask
+from tasks.runtime.messages import REFUSED
+from tasks.runtime.redis_errors import BROKER_AWAY
 
 from . import unknown_tasks
 

@@ -13,7 +13,7 @@ from typing import Any
 from celery.utils.functional import maybe_list
 from celery.worker.control import Panel
 
-from tasks.jobs import cancel_revoked
+from tasks.jobs.tasks import cancel_revoked
 
 
 def cancel_at_once() -> None:

@@ -26,7 +26,7 @@ from config.queues import (
     UNACKED_INDEX,
 )
 from ledger.alerts import EVERY_ACCOUNT, MESSAGE, Alert
-from tasks.resources import ledger
+from tasks.runtime.context import ledger
 
 _log = logging.getLogger(__name__)
 

@@ -28,8 +28,8 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR, HOLDERS
-from tasks import measures
-from tasks.redis_errors import is_away
+from tasks.runtime import metrics
+from tasks.runtime.redis_errors import is_away
 
 from .envelope import Envelope, why
 from .redelivery import noted, parts, put_back
@@ -125,7 +125,7 @@ class Unacknowledged(QoS):
         self, item: bytes, queue: str, reason: str, *, tag: str = "", held: bytes = b""
     ) -> None:
         """Set aside what was taken; where Redis does not take it now, do so later."""
-        measures.set_aside.labels(queue if queue in measures.QUEUES else measures.OTHER).inc()
+        metrics.set_aside.labels(queue if queue in metrics.QUEUES else metrics.OTHER).inc()
         _log.error("a message in the queue %s is set aside: %s", queue, reason)
         try:
             self._aside.add(item, queue, reason, tag=tag, held=held)

@@ -15,8 +15,8 @@ from celery.exceptions import NotRegistered
 
 from config.masking import mask_message
 from ledger.alerts import EVERY_ACCOUNT, MESSAGE, Alert
-from tasks import measures
-from tasks.resources import ledger
+from tasks.runtime import metrics
+from tasks.runtime.context import ledger
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Unknown:
 
     def note(self, name: object, known: Iterable[str]) -> None:
         """A message named a task that is not among those ``known``."""
-        measures.unknown_tasks.inc()
+        metrics.unknown_tasks.inc()
         sentence = meaning(name, known)
         _log.warning("%s", sentence)
         with self._lock:

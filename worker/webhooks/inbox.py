@@ -16,10 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from archive.durability import flush_folder, make_folder
+from archive.store.fsync import flush_folder, make_folder
 from config.logging import bind
 from ledger.errors import LedgerAway
-from tasks.resources import ledger
+from tasks.runtime.context import ledger
 
 _log = logging.getLogger(__name__)
 
@@ -141,9 +141,11 @@ class Deliveries:
 
 def _enter(fact: dict[str, Any]) -> None:
     if fact["kind"] == "answered":
-        ledger().instructions.answered(fact["token"])
+        ledger().recording_instructions.answered(fact["token"])
         return
-    told = ledger().instructions.completed(fact["account"], fact["token"], fact["record_url"])
+    told = ledger().recording_instructions.completed(
+        fact["account"], fact["token"], fact["record_url"]
+    )
     if told == "nobody":
         _log.warning("%s: the end of a recording was told that nobody asked for", fact["account"])
     else:

@@ -12,9 +12,9 @@ import threading
 import time
 
 from ledger.errors import LedgerError
-from ledger.instructions import Instruction
-from providers.ozeki_notifications import answerable
-from tasks.resources import ledger
+from ledger.recording_instructions import Instruction
+from providers.ozeki.notifications import answerable
+from tasks.runtime.context import ledger
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class ArmedInstructions:
 
     def _read(self) -> None:
         begun = time.monotonic()
-        found = ledger().instructions.armed(patience_seconds=_SECONDS)
+        found = ledger().recording_instructions.armed(patience_seconds=_SECONDS)
         still = {one.instruction.token for one in found}
         with self._lock:
             # The ledger learns of what was given away a moment later.

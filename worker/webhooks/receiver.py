@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ledger.errors import LedgerError
-from tasks.resources import ledger
+from tasks.runtime.context import ledger
 
-from .armed import ArmedInstructions
-from .deliveries import Deliveries
+from .inbox import Deliveries
+from .instruction_cache import ArmedInstructions
 
 #: A token is asked for in the ledger no longer than this.
 _LOOKUP_SECONDS = 0.5
@@ -58,7 +58,9 @@ class Receiver:
             return True
 
         def look() -> bool:
-            return ledger().instructions.known(account, token, patience_seconds=_LOOKUP_SECONDS / 2)
+            return ledger().recording_instructions.known(
+                account, token, patience_seconds=_LOOKUP_SECONDS / 2
+            )
 
         try:
             return await asyncio.wait_for(_beside(look), _LOOKUP_SECONDS)

@@ -25,15 +25,15 @@ from config.accounts import OzekiAccount
 from config.logging import bind
 from config.masking import mask_foreign
 from config.settings import settings
-from ledger.instructions import Instruction
-from providers import ozml
-from providers.ozeki_notifications import Notification, Unreadable, notification
-from tasks.ozeki_documents import document, told_to
+from ledger.recording_instructions import Instruction
+from providers.ozeki import ozml
+from providers.ozeki.notifications import Notification, Unreadable, notification
+from tasks.live.ozeki_documents import document, told_to
+from worker.listen_errors import listening
 
-from .armed import ArmedInstructions
 from .connections import Address, Server, address_of
-from .deliveries import Deliveries, Full
-from .listening import listening
+from .inbox import Deliveries, Full
+from .instruction_cache import ArmedInstructions
 from .receiver import Receiver
 
 _log = logging.getLogger(__name__)

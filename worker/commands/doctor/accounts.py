@@ -13,10 +13,10 @@ from config.accounts import Account, GsmblockchainAccount, OzekiAccount, VonageA
 from config.settings import Settings
 from ledger.errors import LedgerError
 from providers.errors import BadCredentials, ProviderError
-from providers.ozeki import Ozeki
-from providers.voipnow import Voipnow
-from providers.vonage import Vonage
-from tasks.resources import ledger
+from providers.ozeki.client import Ozeki
+from providers.voipnow.client import Voipnow
+from providers.vonage.client import Vonage
+from tasks.runtime.context import ledger
 
 from .findings import Finding, error, ok, warning
 

@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 
 from config.accounts import VonageAccount
 from config.settings import Settings
-from tasks import windows
-from tasks.resources import ledger
+from tasks.days import windows
+from tasks.runtime.context import ledger
+from worker.health.heartbeat_files import Mark, marks
 
-from ..marks import Mark, marks
 from .findings import Finding, error, ok, warning
 
 #: Beat ticks every five minutes, the first time five minutes after its start, and a worker then

@@ -9,24 +9,13 @@ from typing import Any
 import click
 
 from config.masking import masked_error
+from worker.commands.deployment import configured
+from worker.commands.display import console, plain, print_json
+from worker.commands.options import as_json
+from worker.short_secrets import ADVICE, MEANING
 
-from ..short_secrets import ADVICE, MEANING
-from . import (
-    examined_accounts,
-    examined_beat,
-    examined_files,
-    examined_hooks,
-    examined_ledger,
-    examined_providers,
-    examined_redis,
-    examined_storage,
-    examined_work,
-    examined_workers,
-)
-from .deployment import configured
-from .display import console, plain, print_json
+from . import accounts, beat, files, hooks, ledger, providers, redis, storage, work, workers
 from .findings import UNKNOWN, Finding, error, ok, warning
-from .options import as_json
 
 _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
@@ -55,18 +44,18 @@ def _findings() -> Iterator[Finding]:
     yield ok("settings", f"accounts: {', '.join(sorted(settings.accounts)) or 'none'}")
     for name in settings.short_secrets():
         yield warning("secrets", f"{name} is {MEANING}", ADVICE)
-    yield from _to_the_end("files", examined_files.examined(settings))
-    identity = yield from _to_the_end("ledger", examined_ledger.examined())
-    yield from _to_the_end("archive", examined_storage.archive(settings, identity))
-    yield from _to_the_end("spool", examined_storage.spool(settings))
-    yield from _to_the_end("redis", examined_redis.examined(settings, identity))
-    yield from _to_the_end("workers", examined_workers.examined(identity))
-    yield from _to_the_end("hooks", examined_hooks.examined(settings))
-    yield from _to_the_end("providers", examined_providers.clocks(settings))
+    yield from _to_the_end("files", files.examined(settings))
+    identity = yield from _to_the_end("ledger", ledger.examined())
+    yield from _to_the_end("archive", storage.archive(settings, identity))
+    yield from _to_the_end("spool", storage.spool(settings))
+    yield from _to_the_end("redis", redis.examined(settings, identity))
+    yield from _to_the_end("workers", workers.examined(identity))
+    yield from _to_the_end("hooks", hooks.examined(settings))
+    yield from _to_the_end("providers", providers.clocks(settings))
     if identity not in (None, UNKNOWN):
-        yield from _to_the_end("accounts", examined_accounts.examined(settings))
-        yield from _to_the_end("beat", examined_beat.examined(settings))
-        yield from _to_the_end("jobs", examined_work.examined(settings))
+        yield from _to_the_end("accounts", accounts.examined(settings))
+        yield from _to_the_end("beat", beat.examined(settings))
+        yield from _to_the_end("jobs", work.examined(settings))
 
 
 def _to_the_end(subject: str, found: Iterator[Finding]) -> Generator[Finding, None, Any]:

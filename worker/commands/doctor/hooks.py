@@ -11,7 +11,7 @@ import httpx
 
 from config.accounts import OzekiAccount
 from config.settings import Settings
-from providers.deadline import Transport, within
+from providers.http.deadline import Transport, within
 
 from .findings import Finding, error, ok, warning
 

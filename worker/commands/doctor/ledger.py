@@ -6,7 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from ledger.errors import LedgerError
-from tasks.resources import ledger
+from tasks.runtime.context import ledger
 
 from .filesystems import NETWORK, filesystem
 from .findings import UNKNOWN, Finding, error, ok, warning

@@ -9,8 +9,8 @@ import httpx
 
 from config.accounts import Account
 from config.settings import Settings
-from providers.deadline import Transport, within
-from providers.headers import date_of
+from providers.http.deadline import Transport, within
+from providers.http.headers import date_of
 
 from .findings import Finding, error, ok, warning
 

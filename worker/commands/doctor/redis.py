@@ -12,11 +12,11 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR, SET_ASIDE, UNACKED, UNACKED_INDEX
 from config.settings import Settings
+from worker.redis.diagnosis import trouble
+from worker.redis.misdirected import elsewhere, explained, for_us
+from worker.redis.set_aside import COMMAND, Kept, SetAside, summary
+from worker.startup_checks import REDIS_KEY, REDIS_WAY_OUT
 
-from ..misdirected import elsewhere, explained, for_us
-from ..redis_trouble import trouble
-from ..set_aside import COMMAND, Kept, SetAside, summary
-from ..start import REDIS_KEY, REDIS_WAY_OUT
 from .findings import UNKNOWN, Finding, error, ok, warning
 
 _SUBJECT = "redis"

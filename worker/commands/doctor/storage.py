@@ -14,12 +14,12 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from archive.errors import ArchiveError, StoreAway
-from archive.layout import IDENTITY_PATH
-from archive.spool import Spool
-from archive.store import INCOMING, Store, open_store
+from archive.paths import IDENTITY_PATH
+from archive.spool.spool import Spool
+from archive.store.directory import INCOMING, Store, open_store
 from config.settings import Settings
-from tasks import archive_watch
-from tasks.resources import ledger
+from tasks.archive_watch import watch
+from tasks.runtime.context import ledger
 
 from .filesystems import nearest
 from .findings import UNKNOWN, Finding, error, ok, warning
@@ -63,10 +63,10 @@ def archive(settings: Settings, identity: str | None) -> Iterator[Finding]:
 
 def _vouched_for() -> Iterator[Finding]:
     """Whether it is there, as new as the ledger, and whole; a file's content is not read."""
-    if not ledger().archived.anything():
+    if not ledger().archive_record.anything():
         return
-    archive_watch.refuse_vanished()
-    lacking = {alias: archive_watch.gone_files(alias) for alias in archive_watch.accounts()}
+    watch.refuse_vanished()
+    lacking = {alias: watch.gone_files(alias) for alias in watch.accounts()}
     lost = [path for paths in lacking.values() for path in paths]
     if not lost:
         yield ok(_ARCHIVE, "it holds every file that the ledger has archived")

@@ -10,14 +10,15 @@ from collections.abc import Iterator
 
 from archive.errors import ArchiveError
 from config.settings import Settings
-from ledger import alerts, states
+from ledger import alerts
+from ledger.core import states
+from ledger.core.job import iso
+from ledger.core.outbox import WEBHOOK
 from ledger.errors import NotPossible
-from ledger.job import iso
-from ledger.obligations import WEBHOOK
 from ledger.quarantine import MEANING, WAY_OUT
-from tasks import comparing
-from tasks.rebuilding import archived_identity
-from tasks.resources import ledger
+from tasks.rebuild import backup_check
+from tasks.rebuild.rebuild import archived_identity
+from tasks.runtime.context import ledger
 
 from .findings import Finding, error, ok, warning
 
@@ -79,14 +80,14 @@ def _compared() -> Iterator[Finding]:
     try:
         if archived_identity() != ledger().identity.identity():
             return
-        unknown = comparing.unknown_files()
+        unknown = backup_check.unknown_files()
     except NotPossible:
         return
     except (ArchiveError, OSError) as failure:
         yield warning("restored", f"the archive can not be listed: {failure}", "see the archive")
         return
     if unknown:
-        yield error("restored", comparing.said(unknown), comparing.WAY_OUT)
+        yield error("restored", backup_check.said(unknown), backup_check.WAY_OUT)
     else:
         yield ok("restored", "the ledger knows the archive's newest receipts and manifests")
 
@@ -105,7 +106,7 @@ def _decisions() -> Finding:
 
 
 def _owed() -> Finding:
-    owed = ledger().obligations.waiting()
+    owed = ledger().outbox.waiting()
     if not owed:
         return ok("owed", "nothing")
     many = ", ".join(f"{one['count']} {one['kind']}" for one in owed)
@@ -155,7 +156,7 @@ def _alerts(settings: Settings) -> Finding:
     if settings.alert_url is None:
         where = "told in the log alone, EARWITNESS_ALERT_URL is not set"
         return ok("alerts", f"{where}; {_open_causes()}")
-    waiting = [one for one in ledger().obligations.waiting() if one["kind"] == WEBHOOK]
+    waiting = [one for one in ledger().outbox.waiting() if one["kind"] == WEBHOOK]
     if not waiting:
         return ok("alerts", f"every one was delivered; {_open_causes()}")
     (owed,) = waiting

@@ -9,12 +9,12 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from tasks.resources import ledger
+from tasks.runtime.context import ledger
+from worker.commands.deployment import announcing
+from worker.health.clock import ASKED
+from worker.redis.diagnosis import trouble
+from worker.redis.presence import PURPOSE
 
-from ..clock import ASKED
-from ..presence import PURPOSE
-from ..redis_trouble import trouble
-from .deployment import announcing
 from .findings import UNKNOWN, Finding, error, ok, warning
 
 _SUBJECT = "workers"
