@@ -27,7 +27,7 @@ from .requests import Requests
 from .waiters import Waiters
 from .work import Work
 
-#: A statement waits for another's lock at most this part of a lease (design 4: under a third).
+#: A statement waits for another's lock for at most this part of a lease: under a third of it.
 _BUSY_PART = 0.3
 
 
