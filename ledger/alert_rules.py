@@ -11,6 +11,8 @@ from datetime import date
 
 from sqlalchemy import Connection, select
 
+from config.error_names import ErrorName
+
 from .alerts import (
     CONTRADICTION,
     CREDENTIALS,
@@ -31,7 +33,13 @@ from .core.job import Job, job_id
 from .core.schema import alerts, days, jobs
 
 #: Errors that answer the caller: nothing broke that people could mend.
-_ANSWERS = ("Rejected", "InvalidArgument", "RequestConflict", "CapReached", "NoSuchJob")
+_ANSWERS = (
+    ErrorName.REJECTED,
+    ErrorName.INVALID_ARGUMENT,
+    ErrorName.REQUEST_CONFLICT,
+    ErrorName.CAP_REACHED,
+    ErrorName.NO_SUCH_JOB,
+)
 #: Short actions whose success shows that the provider takes the credentials.
 _SIGNED_IN = ("certified_call.request", "recording.start", "recording.stop")
 _EXPORTS = "export."
@@ -141,14 +149,14 @@ def _of_failure(connection: Connection, job: Job, contradicts: str | None) -> Al
         return _of_verification(connection, job)
     if job.parent_id is not None or contradicts is not None:
         return None
-    if kind == "BadCredentials":
+    if kind == ErrorName.BAD_CREDENTIALS:
         return replace(alert, cause=credentials_cause(job.account), kind=CREDENTIALS)
     if job.kind == "recording.delete" and "day" in job.parameters:
         cause = f"{JOB}:deletion:{job.account}:{job.parameters['day']}"
         return replace(alert, cause=cause)
     if job.kind == "recording.collect":
         return None if _start_failed(connection, job) else alert
-    if kind in _ANSWERS and not (kind == "Rejected" and job.kind.startswith(_EXPORTS)):
+    if kind in _ANSWERS and not (kind == ErrorName.REJECTED and job.kind.startswith(_EXPORTS)):
         return None
     return alert
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, case, select, update
 
+from config.error_names import ErrorName
 from config.version import VERSION
 
 from .alert_rules import decision_cause
@@ -62,7 +63,7 @@ def undecided(connection: Connection, job_id: str, token: str, *, by: str) -> Jo
         .values(
             state=states.NEEDS_DECISION,
             reason=f"unknown: {_SENDER_DIED}",
-            error={"type": "Uncertain", "message": f"unknown: {_SENDER_DIED}"},
+            error=ErrorName.UNCERTAIN.stored(f"unknown: {_SENDER_DIED}"),
             next_attempt_at=None,
             lease_until=None,
             updated_at=now(),
@@ -96,7 +97,7 @@ def decided(connection: Connection, job: Job, *, placed: bool, by: str, note: st
         .values(
             state=state,
             reason=words if placed else failure,
-            error=None if placed else {"type": "Rejected", "message": failure},
+            error=None if placed else ErrorName.REJECTED.stored(failure),
             result={"state": states.DONE, "platform_phone": None} if placed else None,
             updated_at=now(),
         )

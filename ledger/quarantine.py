@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, insert, select, update
 
+from config.error_names import ErrorName
+
 from .alerts import EVERY_ACCOUNT, QUARANTINE, Alert, close_alerts, open_alert
 from .call_outcomes import KIND, UNKNOWN, owe_decision
 from .core import states
@@ -52,7 +54,7 @@ def withhold(connection: Connection, job_id: str, before: str, *, by: str) -> Jo
         .values(
             state=states.NEEDS_DECISION,
             reason=_REASON,
-            error={"type": "Uncertain", "message": _REASON},
+            error=ErrorName.UNCERTAIN.stored(_REASON),
             next_attempt_at=None,
             lease_token=None,
             lease_until=None,

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from config.error_names import ErrorName
 from ledger.call_outcomes import KIND, undecided
 
 from . import states
@@ -77,9 +78,9 @@ class LeaseExpiry:
         ).one_or_none()
         if row is not None:
             return self._passed_on(connection, Job.of(row))
-        error = {"type": "Uncertain", "message": _DIED_OFTEN}
+        error = ErrorName.UNCERTAIN.stored(_DIED_OFTEN)
         if kind == KIND:
-            error = {"type": "Unreachable", "message": _DIED_UNSENT}
+            error = ErrorName.UNREACHABLE.stored(_DIED_UNSENT)
         row = connection.execute(
             update(jobs)
             .where(*mine, last)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from config.error_names import ErrorName
 from ledger.daily_quota import Cap, reserve
 from ledger.errors import RequestConflict
 from ledger.quarantine import withheld, withhold
@@ -241,7 +242,7 @@ def _waits(connection: Connection, request: Request, *, by: str) -> Job:
             f"not done: it expires at {iso(request.not_after)}, before it is due at "
             f"{iso(request.due_at)}; nothing was sent"
         )
-        error = {"type": "Expired", "message": sentence}
+        error = ErrorName.EXPIRED.stored(sentence)
         values = {"state": states.FAILED, "reason": sentence, "error": error}
         values["next_attempt_at"] = None
     row = connection.execute(

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, case, insert, select, update
 
+from config.error_names import ErrorName
 from ledger import alert_rules, unusual_days
 from ledger.daily_quota import release
 
@@ -117,7 +118,7 @@ def cancel_open(
         .values(
             state=states.CANCELLED,
             reason=why,
-            error={"type": "Cancelled", "message": f"not done: {why}"},
+            error=ErrorName.CANCELLED.stored(f"not done: {why}"),
             next_attempt_at=None,
             transfer=None,
             cancel_requested=True,
