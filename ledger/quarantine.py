@@ -9,10 +9,9 @@ from config.error_names import ErrorName
 from .alerts import EVERY_ACCOUNT, QUARANTINE, Alert, close_alerts, open_alert
 from .call_outcomes import KIND, UNKNOWN, owe_decision
 from .core import states
-from .core.database import now
-from .core.job import COLUMNS, Job
+from .core.job import Job
 from .core.schema import calls, jobs, ledger
-from .core.transitions import audited, ended
+from .core.transitions import audited, change, ended
 
 #: What quarantine means to people, and what they do about it.
 MEANING = (
@@ -48,23 +47,19 @@ def withhold(connection: Connection, job_id: str, before: str, *, by: str) -> Jo
     """Let a call of which nothing left under this ledger wait for a decision; None where it is not
     in the state ``before`` any more. Whoever holds it holds it no longer.
     """
-    row = connection.execute(
-        update(jobs)
-        .where(jobs.c.job_id == job_id, jobs.c.state == before)
-        .values(
-            state=states.NEEDS_DECISION,
-            reason=_REASON,
-            error=ErrorName.UNCERTAIN.stored(_REASON),
-            next_attempt_at=None,
-            lease_token=None,
-            lease_until=None,
-            updated_at=now(),
-        )
-        .returning(*COLUMNS)
-    ).one_or_none()
-    if row is None:
+    job = change(
+        connection,
+        job_id,
+        jobs.c.state == before,
+        state=states.NEEDS_DECISION,
+        reason=_REASON,
+        error=ErrorName.UNCERTAIN.stored(_REASON),
+        next_attempt_at=None,
+        lease_token=None,
+        lease_until=None,
+    )
+    if job is None:
         return None
-    job = Job.of(row)
     known = update(calls).where(calls.c.job_id == job_id).values(outcome=UNKNOWN)
     if not connection.execute(known).rowcount:
         connection.execute(insert(calls).values(job_id=job_id, outcome=UNKNOWN, receipts=0))
@@ -102,8 +97,8 @@ def _mark(connection: Connection, *, quarantined: bool, by: str, why: str) -> No
         .returning(ledger.c.identity)
     ).scalar_one_or_none()
     if identity is not None:
-        change = (_OPEN, QUARANTINED) if quarantined else (QUARANTINED, _OPEN)
-        audited(connection, identity, change, by=by, why=why)
+        step = (_OPEN, QUARANTINED) if quarantined else (QUARANTINED, _OPEN)
+        audited(connection, identity, step, by=by, why=why)
         if quarantined:
             said = f"the ledger is in quarantine ({why}): {MEANING}; {WAY_OUT}"
             open_alert(connection, Alert(CAUSE, QUARANTINE, EVERY_ACCOUNT, said))

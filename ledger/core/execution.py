@@ -211,8 +211,8 @@ class Execution:
             )
             return False
         reason = str(values["reason"])
-        change = (states.RUNNING, states.WAITING)
-        audited(connection, job.job_id, change, by=self._worker, why=reason)
+        step = (states.RUNNING, states.WAITING)
+        audited(connection, job.job_id, step, by=self._worker, why=reason)
         return True
 
     def _write(self, lease: Lease, write: Callable[[Connection], Result]) -> Result:

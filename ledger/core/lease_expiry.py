@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
 from config.error_names import ErrorName
 from ledger.call_outcomes import KIND, undecided
 
 from . import states
 from .database import Database, now
-from .job import COLUMNS, Job
+from .job import Job
 from .schema import jobs
-from .transitions import audited, cancel_open, ended
+from .transitions import audited, cancel_open, change, ended
 
 #: The fifth dead worker ends the job: it probably kills whoever takes it up.
 MOST_TAKEOVERS = 5
@@ -56,48 +56,45 @@ class LeaseExpiry:
 
     def _take(self, connection: Connection, job_id: str, token: str, kind: str) -> Job | None:
         mine = (
-            jobs.c.job_id == job_id,
             jobs.c.lease_token == token,
             jobs.c.state == states.RUNNING,
             jobs.c.lease_until < now(),
         )
         last = jobs.c.takeovers >= MOST_TAKEOVERS - 1
-        left = {"lease_token": None, "lease_until": None, "updated_at": now()}
-        row = connection.execute(
-            update(jobs)
-            .where(*mine, ~last)
-            .values(
-                state=states.WAITING,
-                reason=_DIED,
-                takeovers=jobs.c.takeovers + 1,
-                next_attempt_at=now(),
-                hinted_at=None,
-                **left,
-            )
-            .returning(*COLUMNS)
-        ).one_or_none()
-        if row is not None:
-            return self._passed_on(connection, Job.of(row))
+        left = {
+            "takeovers": jobs.c.takeovers + 1,
+            "lease_token": None,
+            "lease_until": None,
+        }
+        job = change(
+            connection,
+            job_id,
+            *mine,
+            ~last,
+            state=states.WAITING,
+            reason=_DIED,
+            next_attempt_at=now(),
+            hinted_at=None,
+            **left,
+        )
+        if job is not None:
+            return self._passed_on(connection, job)
         error = ErrorName.UNCERTAIN.stored(_DIED_OFTEN)
         if kind == KIND:
             error = ErrorName.UNREACHABLE.stored(_DIED_UNSENT)
-        row = connection.execute(
-            update(jobs)
-            .where(*mine, last)
-            .values(
-                state=states.FAILED,
-                reason=error["message"],
-                error=error,
-                takeovers=jobs.c.takeovers + 1,
-                next_attempt_at=None,
-                **left,
-            )
-            .returning(*COLUMNS)
-        ).one_or_none()
-        if row is None:
-            return None
-        job = Job.of(row)
-        ended(connection, job, states.RUNNING, by=self._worker, own_task=None)
+        job = change(
+            connection,
+            job_id,
+            *mine,
+            last,
+            state=states.FAILED,
+            reason=error["message"],
+            error=error,
+            next_attempt_at=None,
+            **left,
+        )
+        if job is not None:
+            ended(connection, job, states.RUNNING, by=self._worker, own_task=None)
         return job
 
     def _passed_on(self, connection: Connection, job: Job) -> Job:
@@ -108,6 +105,6 @@ class LeaseExpiry:
             )
             assert cancelled is not None
             return cancelled
-        change = (states.RUNNING, states.WAITING)
-        audited(connection, job.job_id, change, by=self._worker, why=_DIED)
+        step = (states.RUNNING, states.WAITING)
+        audited(connection, job.job_id, step, by=self._worker, why=_DIED)
         return job

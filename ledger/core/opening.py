@@ -15,10 +15,10 @@ from ledger.recording_instructions import ARMED
 
 from . import states
 from .database import Database, insert_into, now
-from .job import COLUMNS, DUE, FINGERPRINT_VERSION, Job, fingerprint, iso, job_id
+from .job import DUE, FINGERPRINT_VERSION, Job, fingerprint, iso, job_id
 from .outbox import owe
 from .schema import calls, instructions, jobs, queues, waiters
-from .transitions import OWN_ANSWER_SECONDS, audited, ended, find, find_held, notification
+from .transitions import OWN_ANSWER_SECONDS, audited, change, ended, find, find_held, notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,18 +149,21 @@ def _open_beside(
         job, _ = insert_job(connection, other, by=by)
         wait = 0.0 if other.waits_seconds is None else other.waits_seconds
         begins = now() if request.due_at is None else request.due_at
-        connection.execute(
-            update(jobs)
-            .where(jobs.c.job_id == job.job_id)
-            .values(
-                state=states.WAITING,
-                reason=other.reason,
-                next_attempt_at=begins + wait,
-                hinted_at=None,
-            )
+        change(
+            connection,
+            job.job_id,
+            state=states.WAITING,
+            reason=other.reason,
+            next_attempt_at=begins + wait,
+            hinted_at=None,
         )
-        change = (states.PENDING, states.WAITING)
-        audited(connection, job.job_id, change, by=by, why=other.reason or "")
+        audited(
+            connection,
+            job.job_id,
+            (states.PENDING, states.WAITING),
+            by=by,
+            why=other.reason or "",
+        )
         if notify is not None:
             add_waiter(connection, job, job.task_id, notify)
     if request.to_record is not None:
@@ -245,15 +248,18 @@ def _waits(connection: Connection, request: Request, *, by: str) -> Job:
         error = ErrorName.EXPIRED.stored(sentence)
         values = {"state": states.FAILED, "reason": sentence, "error": error}
         values["next_attempt_at"] = None
-    row = connection.execute(
-        update(jobs).where(jobs.c.job_id == request.job_id).values(values).returning(*COLUMNS)
-    ).one()
-    job = Job.of(row)
+    job = change(connection, request.job_id, **values)
+    assert job is not None
     if job.ended:
         ended(connection, job, states.PENDING, by=by, own_task=request.task_id)
     else:
-        change = (states.PENDING, states.WAITING)
-        audited(connection, job.job_id, change, by=by, why=job.reason or "")
+        audited(
+            connection,
+            job.job_id,
+            (states.PENDING, states.WAITING),
+            by=by,
+            why=job.reason or "",
+        )
     return job
 
 

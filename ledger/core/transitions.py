@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, insert, select, update
 
 from config.error_names import ErrorName
 from ledger import alert_rules, unusual_days
@@ -47,11 +47,26 @@ def find_held(connection: Connection, job_id: str) -> Job | None:
     return None if row is None else Job.of(row)
 
 
+def change(
+    connection: Connection, job_id: str, *conditions: ColumnElement[bool], **values: Any
+) -> Job | None:
+    """Write these values into a job's row where every condition holds, in one statement; return
+    the job as it is then, or None where nothing was changed.
+    """
+    row = connection.execute(
+        update(jobs)
+        .where(jobs.c.job_id == job_id, *conditions)
+        .values(updated_at=now(), **values)
+        .returning(*COLUMNS)
+    ).one_or_none()
+    return None if row is None else Job.of(row)
+
+
 def audited(
-    connection: Connection, job_id: str, change: tuple[str | None, str], *, by: str, why: str
+    connection: Connection, job_id: str, step: tuple[str | None, str], *, by: str, why: str
 ) -> None:
     """Append who changed a job's state, from what to what (None: it was opened), and why."""
-    before, after = change
+    before, after = step
     connection.execute(
         insert(audit).values(
             job_id=job_id, at=now(), from_state=before, to_state=after, by=by, why=why
@@ -112,24 +127,19 @@ def cancel_open(
 
     ``before`` is the state that its history shows it to have left.
     """
-    row = connection.execute(
-        update(jobs)
-        .where(jobs.c.job_id == job_id, jobs.c.state.in_(states.OPEN))
-        .values(
-            state=states.CANCELLED,
-            reason=why,
-            error=ErrorName.CANCELLED.stored(f"not done: {why}"),
-            next_attempt_at=None,
-            transfer=None,
-            cancel_requested=True,
-            updated_at=now(),
-        )
-        .returning(*COLUMNS)
-    ).one_or_none()
-    if row is None:
-        return None
-    job = Job.of(row)
-    ended(connection, job, before, by=by, own_task=None)
+    job = change(
+        connection,
+        job_id,
+        jobs.c.state.in_(states.OPEN),
+        state=states.CANCELLED,
+        reason=why,
+        error=ErrorName.CANCELLED.stored(f"not done: {why}"),
+        next_attempt_at=None,
+        transfer=None,
+        cancel_requested=True,
+    )
+    if job is not None:
+        ended(connection, job, before, by=by, own_task=None)
     return job
 
 
