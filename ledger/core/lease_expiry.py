@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import Any
 
@@ -9,12 +10,16 @@ from sqlalchemy import Connection, select
 
 from config.error_names import ErrorName
 from ledger.call_outcomes import KIND, undecided
+from ledger.errors import UnknownKind
 
 from . import states
 from .database import Database, now
 from .job import Job
+from .kinds import kind_of
 from .schema import jobs
 from .transitions import audited, cancel_open, change, ended
+
+_log = logging.getLogger(__name__)
 
 #: The fifth dead worker ends the job: it probably kills whoever takes it up.
 MOST_TAKEOVERS = 5
@@ -46,10 +51,19 @@ class LeaseExpiry:
                 )
             ).all()
         )
-        taken = [self._database.write(partial(self._take_one, row=row)) for row in dead]
+        taken = [self._taken(row) for row in dead]
         return [job for job in taken if job is not None]
 
+    def _taken(self, row: Any) -> Job | None:
+        try:
+            return self._database.write(partial(self._take_one, row=row))
+        except UnknownKind as error:
+            # A later version opened it, and its workers take it: the other jobs must not wait.
+            _log.error("job %s stays with its dead worker: %s", row.job_id, error)
+            return None
+
     def _take_one(self, connection: Connection, row: Any) -> Job | None:
+        kind_of(row.kind)
         if row.state == states.SENDING:
             return undecided(connection, row.job_id, row.lease_token, by=self._worker)
         return self._take(connection, row.job_id, row.lease_token, row.kind)

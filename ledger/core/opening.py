@@ -11,26 +11,14 @@ from config.error_names import ErrorName
 from ledger.daily_quota import Cap, reserve
 from ledger.errors import RequestConflict
 from ledger.quarantine import withheld, withhold
-from ledger.recording_instructions import ARMED
 
 from . import states
 from .database import Database, insert_into, now
 from .job import DUE, FINGERPRINT_VERSION, Job, fingerprint, iso, job_id
+from .kinds import kind_of
 from .outbox import owe
-from .schema import calls, instructions, jobs, queues, waiters
+from .schema import calls, jobs, queues, waiters
 from .transitions import OWN_ANSWER_SECONDS, audited, change, ended, find, find_held, notification
-
-
-@dataclass(frozen=True, slots=True)
-class ToRecord:
-    """The instruction that a start is opened with: the unguessable ``token`` under which the
-    recording's end is told, the call, who controls it, and what the document says.
-    """
-
-    token: str
-    call_id: str
-    control: str
-    parameters: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +30,9 @@ class Request:
     ``not_after`` is in seconds since 1970 as well, and ``lifetime_seconds`` how long after the job
     is due it is where it is not given; ``cap`` is that of paid calls.
 
-    ``beside`` is the job that is opened in the same transaction, waits for ``reason`` until it is
-    woken or so many ``waits_seconds`` have passed, and tells its end to the same ``notify``;
-    ``to_record`` is the instruction that a start of a recording is opened with.
+    ``companion`` is the job that is opened in the same transaction, waits for its ``reason`` until
+    it is woken or its ``waits_seconds`` have passed, and notifies the same ``notify`` of its end.
+    ``details`` are for the hooks of the job's kind, which know what they are.
     """
 
     kind: str
@@ -59,10 +47,10 @@ class Request:
     lifetime_seconds: float | None = None
     cap: Cap | None = None
     work: dict[str, Any] | None = None
-    beside: Request | None = None
+    companion: Request | None = None
     waits_seconds: float | None = None
     reason: str | None = None
-    to_record: ToRecord | None = None
+    details: Any = None
 
     @property
     def job_id(self) -> str:
@@ -118,6 +106,7 @@ def open_or_join(
 
     Raises RequestConflict, and CapReached where a paid call can not be opened any more today.
     """
+    kind = kind_of(request.kind)
     job = find_held(connection, request.job_id)
     number = None
     if job is None and withheld(connection, request.kind):
@@ -127,7 +116,8 @@ def open_or_join(
     elif job is None:
         job, number = insert_job(connection, request, by=by)
         if not job.ended:
-            _open_beside(connection, request, by=by, notify=notify)
+            _open_companion(connection, request, by=by, notify=notify)
+            kind.opened(connection, request)
     elif job.fingerprint != fingerprint(request.parameters):
         raise RequestConflict(
             f"not done: request id {request.request_id!r} was used before for {request.kind} of "
@@ -138,48 +128,30 @@ def open_or_join(
     return job, number
 
 
-def _open_beside(
+def _open_companion(
     connection: Connection, request: Request, *, by: str, notify: dict[str, str] | None
 ) -> None:
-    """What is opened together with a job: another that waits, and the instruction of both."""
-    other = request.beside
-    if other is not None:
-        if request.due_at is not None:
-            other = replace(other, work={**(other.work or {}), DUE: request.due_at})
-        job, _ = insert_job(connection, other, by=by)
-        wait = 0.0 if other.waits_seconds is None else other.waits_seconds
-        begins = now() if request.due_at is None else request.due_at
-        change(
-            connection,
-            job.job_id,
-            state=states.WAITING,
-            reason=other.reason,
-            next_attempt_at=begins + wait,
-            hinted_at=None,
-        )
-        audited(
-            connection,
-            job.job_id,
-            (states.PENDING, states.WAITING),
-            by=by,
-            why=other.reason or "",
-        )
-        if notify is not None:
-            add_waiter(connection, job, job.task_id, notify)
-    if request.to_record is not None:
-        connection.execute(
-            insert(instructions).values(
-                token=request.to_record.token,
-                job_id=request.job_id,
-                collect_job_id=None if other is None else other.job_id,
-                account=request.account,
-                call_id=request.to_record.call_id,
-                control=request.to_record.control,
-                parameters=request.to_record.parameters,
-                state=ARMED,
-                created_at=now(),
-            )
-        )
+    """Open the job that waits beside the one of this request, if there is one."""
+    other = request.companion
+    if other is None:
+        return
+    if request.due_at is not None:
+        other = replace(other, work={**(other.work or {}), DUE: request.due_at})
+    job, _ = insert_job(connection, other, by=by)
+    wait = 0.0 if other.waits_seconds is None else other.waits_seconds
+    begins = now() if request.due_at is None else request.due_at
+    change(
+        connection,
+        job.job_id,
+        state=states.WAITING,
+        reason=other.reason,
+        next_attempt_at=begins + wait,
+        hinted_at=None,
+    )
+    step = (states.PENDING, states.WAITING)
+    audited(connection, job.job_id, step, by=by, why=other.reason or "")
+    if notify is not None:
+        add_waiter(connection, job, job.task_id, notify)
 
 
 def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Job, int | None]:
@@ -253,13 +225,8 @@ def _waits(connection: Connection, request: Request, *, by: str) -> Job:
     if job.ended:
         ended(connection, job, states.PENDING, by=by, own_task=request.task_id)
     else:
-        audited(
-            connection,
-            job.job_id,
-            (states.PENDING, states.WAITING),
-            by=by,
-            why=job.reason or "",
-        )
+        step = (states.PENDING, states.WAITING)
+        audited(connection, job.job_id, step, by=by, why=job.reason or "")
     return job
 
 
