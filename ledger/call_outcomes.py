@@ -29,6 +29,17 @@ UNKNOWN = "unknown"
 RESOLVED = "resolved"
 UNSENT = "unsent"
 
+#: The error of a call whose workers died one after the other before anything was sent.
+DIED_UNSENT = (
+    ErrorName.UNREACHABLE,
+    (
+        "not done: its worker died five times, before anything was sent; see the workers' logs; "
+        "to call, send a new request id"
+    ),
+)
+#: Why no call is done once more.
+NEVER_REPEATED = "not done: a certified call is never repeated; send a new request id instead"
+
 _SENDER_DIED = (
     "its worker stopped answering while the call was being requested; it was not tried again; look "
     "in the provider's panel, then: python -m worker resolve"

@@ -8,7 +8,6 @@ from sqlalchemy import ColumnElement, Connection, case, exists, select, update
 
 from .alerts import CONTRADICTION, Alert, open_alert
 from .call_outcomes import (
-    KIND,
     RESOLVED,
     UNKNOWN,
     Outcome,
@@ -24,7 +23,7 @@ from .core.schema import calls, jobs
 from .core.transitions import audited, cancel_open, change, ended, find
 from .daily_quota import Cap, reserved_today
 from .errors import CapReached, Expired, LeaseLost, LedgerError, NotPossible
-from .quarantine import withheld, withhold
+from .quarantine import is_quarantined, withhold
 
 #: Nothing is sent where the commit that allows the bytes to leave takes longer, in seconds.
 MOST_COMMIT_SECONDS = 2.0
@@ -154,7 +153,7 @@ class Calls:
     def _taken_back(
         self, connection: Connection, job_id: str, before: str, values: dict[str, Any]
     ) -> Job:
-        if withheld(connection, KIND):
+        if is_quarantined(connection):
             # Another sender may have placed it after the copy was made that was restored.
             job = withhold(connection, job_id, before, by=self._worker)
             assert job is not None

@@ -6,14 +6,29 @@ tasks or without them.
 
 from __future__ import annotations
 
-from . import alert_rules, day_exports, recording_instructions
+from . import (
+    alert_rules,
+    call_outcomes,
+    daily_quota,
+    day_exports,
+    quarantine,
+    recording_instructions,
+)
 from .alert_rules import AlertRules
 from .core.kinds import JobKind, register
 
 _EXPORT = AlertRules(over=alert_rules.close_day, failure=alert_rules.export_failure)
 _SHORT_ACTION = AlertRules(over=alert_rules.close_signed_in)
 
-CERTIFIED_CALL = JobKind(name="certified_call.request", ended=(_SHORT_ACTION,))
+CERTIFIED_CALL = JobKind(
+    name=call_outcomes.KIND,
+    withhold=quarantine.open_withheld,
+    inserted=daily_quota.reserve_call,
+    ended=(daily_quota.release, _SHORT_ACTION),
+    sender_lost=call_outcomes.undecided,
+    died_often=call_outcomes.DIED_UNSENT,
+    refuses_retry=call_outcomes.NEVER_REPEATED,
+)
 RECORDING_START = JobKind(
     name="recording.start",
     opened=recording_instructions.keep_instruction,

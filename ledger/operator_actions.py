@@ -10,6 +10,7 @@ from .call_outcomes import decided
 from .core import states
 from .core.database import Database
 from .core.job import COLUMNS, Job
+from .core.kinds import kind_of
 from .core.opening import Request, insert_job
 from .core.schema import jobs
 from .core.transitions import audited, cancel_open, change, find, find_held
@@ -53,15 +54,14 @@ class OperatorActions:
         the old one with ``#2``, ``#3`` and so on, which no caller can use. Asking again while it is
         open gives the same job. Returns it and the number of its first hint.
 
-        Raises NoSuchJob, and NotPossible when the job has not failed, or is a certified call.
+        Raises NoSuchJob, and NotPossible when the job has not failed, or its kind refuses it.
         """
 
         def work(connection: Connection) -> tuple[Job, int | None]:
             job = _existing(connection, job_id)
-            if job.kind.startswith("certified_call."):
-                raise NotPossible(
-                    "not done: a certified call is never repeated; send a new request id instead"
-                )
+            refusal = kind_of(job.kind).refuses_retry
+            if refusal is not None:
+                raise NotPossible(refusal)
             base = _base(connection, job)
             newest = _newest(connection, job, base)
             repeatable = (states.FAILED, states.CANCELLED, *((states.DONE,) if is_lost else ()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import Connection, insert, select, update
 
 from config.error_names import ErrorName
@@ -10,6 +12,7 @@ from .alerts import EVERY_ACCOUNT, QUARANTINE, Alert, close_alerts, open_alert
 from .call_outcomes import KIND, UNKNOWN, owe_decision
 from .core import states
 from .core.job import Job
+from .core.opening import Request, insert_job
 from .core.schema import calls, jobs, ledger
 from .core.transitions import audited, change, ended
 
@@ -33,14 +36,22 @@ QUARANTINED = "quarantined"
 _OPEN = "open"
 
 
-def withheld(connection: Connection, kind: str) -> bool:
-    """Whether a job of this kind may not be opened as others are. A quarantine that begins waits
-    for the transaction that was told no, and finds the job that it opens.
+def is_quarantined(connection: Connection) -> bool:
+    """Return whether calls are withheld. A quarantine that begins waits for the transaction that
+    read no, and finds the job that it opens.
     """
-    if kind != KIND:
-        return False
     marked = select(ledger.c.quarantined).with_for_update(read=True)
     return bool(connection.execute(marked).scalar_one())
+
+
+def open_withheld(connection: Connection, request: Request, *, by: str) -> Job | None:
+    """Open a call that needs a decision at once; return None outside quarantine."""
+    if not is_quarantined(connection):
+        return None
+    opened, _ = insert_job(connection, replace(request, details=None, due_at=None), by=by)
+    job = withhold(connection, opened.job_id, states.PENDING, by=by)
+    assert job is not None
+    return job
 
 
 def withhold(connection: Connection, job_id: str, before: str, *, by: str) -> Job | None:

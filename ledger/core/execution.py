@@ -56,7 +56,7 @@ class Execution:
         """Open the job of a request and take it up in the same transaction; or join it, without a
         lease, when it is there already.
 
-        Raises RequestConflict and CapReached; nothing has changed then.
+        Raises RequestConflict and what the hooks of the job's kind raise; nothing has changed then.
         """
         token = str(uuid.uuid4())
         asked_at = time.monotonic()

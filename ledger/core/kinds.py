@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import Connection
 
+from config.error_names import ErrorName
 from ledger.errors import UnknownKind
 
 from .job import Job
@@ -36,8 +37,48 @@ OpenHook = Callable[[Connection, "Request"], None]
 EndHook = Callable[[Connection, Ending], None]
 
 
+class WithholdHook(Protocol):
+    """Opens a new job by a rule of its kind's own."""
+
+    def __call__(self, connection: Connection, request: Request, /, *, by: str) -> Job | None:
+        """Return the job, or None where it is opened as any other."""
+
+
+class LostHook(Protocol):
+    """Changes a job whose worker died while it was sending."""
+
+    def __call__(
+        self, connection: Connection, job_id: str, token: str, /, *, by: str
+    ) -> Job | None:
+        """Return the job, or None where it is not held under this lease token any more."""
+
+
 def _nothing(_connection: Connection, _request: Request) -> None:
     """Add nothing."""
+
+
+def _never_withheld(
+    _connection: Connection,
+    _request: Request,
+    /,
+    *,
+    by: str,  # noqa: ARG001
+) -> Job | None:
+    return None
+
+
+def _never_sends(
+    _connection: Connection,
+    job_id: str,
+    _token: str,
+    /,
+    *,
+    by: str,  # noqa: ARG001
+) -> Job | None:
+    raise UnknownKind(
+        f"not done: job {job_id} is being sent, and its kind does not say what becomes of a job "
+        "whose sender died; nothing was changed; report this"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +86,28 @@ class JobKind:
     """One kind of job, and its hooks. Each gets the connection of the engine's transaction, which
     is rolled back when it raises.
 
-    ``opened`` is called once a new job and its companion are there, unless the job has ended
-    already. ``ended`` are called in this order at every end, after the answers, the notifications
-    and the parent; there is no default, since a kind without any opens no alert either.
+    ``withhold`` opens a new job by a rule of the kind's own and returns it, or None where it is
+    opened as any other. ``inserted`` is called right after a job's row is, ``opened`` once its
+    companion is there too, unless the job has ended already. ``ended`` are called in this order at
+    every end, after the answers, the notifications and the parent; there is no default, since a
+    kind without any opens no alert either.
+
+    ``sender_lost`` is called where the worker of a job in state *sending* has died. ``died_often``
+    is the error of a job whose workers died five times in state *running*. ``refuses_retry`` says
+    why no job of the kind is ever done once more, None where it may be.
     """
 
     name: str
     ended: Sequence[EndHook]
+    withhold: WithholdHook = _never_withheld
+    inserted: OpenHook = _nothing
     opened: OpenHook = _nothing
+    sender_lost: LostHook = _never_sends
+    died_often: tuple[ErrorName, str] = (
+        ErrorName.UNCERTAIN,
+        "unknown: its worker died five times; see the workers' logs, then retry it",
+    )
+    refuses_retry: str | None = None
 
 
 _registered: dict[str, JobKind] = {}

@@ -8,14 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from config.error_names import ErrorName
-from ledger.call_outcomes import KIND, undecided
 from ledger.errors import UnknownKind
 
 from . import states
 from .database import Database, now
 from .job import Job
-from .kinds import kind_of
+from .kinds import JobKind, kind_of
 from .schema import jobs
 from .transitions import audited, cancel_open, change, ended
 
@@ -25,11 +23,6 @@ _log = logging.getLogger(__name__)
 MOST_TAKEOVERS = 5
 
 _DIED = "its worker stopped answering; another goes on"
-_DIED_OFTEN = "unknown: its worker died five times; see the workers' logs, then retry it"
-_DIED_UNSENT = (
-    "not done: its worker died five times, before anything was sent; see the workers' logs; to "
-    "call, send a new request id"
-)
 
 
 class LeaseExpiry:
@@ -41,8 +34,8 @@ class LeaseExpiry:
 
     def take_from_the_dead(self) -> list[Job]:
         """Make every running job whose lease has run out due again, or end it *failed* the fifth
-        time, or *cancelled* where that was asked for; a call whose request may have left waits for
-        a decision. The jobs as they are now.
+        time, or *cancelled* where that was asked for; of a job that was being sent, its kind
+        decides. Return the jobs as they are now.
         """
         dead = self._database.read(
             lambda connection: connection.execute(
@@ -63,12 +56,12 @@ class LeaseExpiry:
             return None
 
     def _take_one(self, connection: Connection, row: Any) -> Job | None:
-        kind_of(row.kind)
+        kind = kind_of(row.kind)
         if row.state == states.SENDING:
-            return undecided(connection, row.job_id, row.lease_token, by=self._worker)
-        return self._take(connection, row.job_id, row.lease_token, row.kind)
+            return kind.sender_lost(connection, row.job_id, row.lease_token, by=self._worker)
+        return self._take(connection, row.job_id, row.lease_token, kind)
 
-    def _take(self, connection: Connection, job_id: str, token: str, kind: str) -> Job | None:
+    def _take(self, connection: Connection, job_id: str, token: str, kind: JobKind) -> Job | None:
         mine = (
             jobs.c.lease_token == token,
             jobs.c.state == states.RUNNING,
@@ -93,17 +86,15 @@ class LeaseExpiry:
         )
         if job is not None:
             return self._passed_on(connection, job)
-        error = ErrorName.UNCERTAIN.stored(_DIED_OFTEN)
-        if kind == KIND:
-            error = ErrorName.UNREACHABLE.stored(_DIED_UNSENT)
+        name, message = kind.died_often
         job = change(
             connection,
             job_id,
             *mine,
             last,
             state=states.FAILED,
-            reason=error["message"],
-            error=error,
+            reason=message,
+            error=name.stored(message),
             next_attempt_at=None,
             **left,
         )

@@ -8,16 +8,14 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from config.error_names import ErrorName
-from ledger.daily_quota import Cap, reserve
 from ledger.errors import RequestConflict
-from ledger.quarantine import withheld, withhold
 
 from . import states
 from .database import Database, insert_into, now
 from .job import DUE, FINGERPRINT_VERSION, Job, fingerprint, iso, job_id
 from .kinds import kind_of
 from .outbox import owe
-from .schema import calls, jobs, queues, waiters
+from .schema import jobs, queues, waiters
 from .transitions import OWN_ANSWER_SECONDS, audited, change, ended, find, find_held, notification
 
 
@@ -28,7 +26,7 @@ class Request:
     ``parameters`` are validated and canonical; ``task_id`` is the Celery task that asks (its own
     hints run under it); ``due_at`` is when the job is first due, now where it is None;
     ``not_after`` is in seconds since 1970 as well, and ``lifetime_seconds`` how long after the job
-    is due it is where it is not given; ``cap`` is that of paid calls.
+    is due it is where it is not given.
 
     ``companion`` is the job that is opened in the same transaction, waits for its ``reason`` until
     it is woken or its ``waits_seconds`` have passed, and notifies the same ``notify`` of its end.
@@ -45,7 +43,6 @@ class Request:
     due_at: float | None = None
     not_after: float | None = None
     lifetime_seconds: float | None = None
-    cap: Cap | None = None
     work: dict[str, Any] | None = None
     companion: Request | None = None
     waits_seconds: float | None = None
@@ -102,22 +99,19 @@ def open_or_join(
     """The job of a request, opened or found, and the number of its first hint where it was opened
     and is due.
 
-    In quarantine a certified call that is opened needs a decision at once, and has no hint.
-
-    Raises RequestConflict, and CapReached where a paid call can not be opened any more today.
+    Where its kind withholds a job, that has no hint. Raises RequestConflict, UnknownKind, and what
+    the kind's hooks raise; nothing has changed then.
     """
     kind = kind_of(request.kind)
     job = find_held(connection, request.job_id)
     number = None
-    if job is None and withheld(connection, request.kind):
-        opened, _ = insert_job(connection, replace(request, cap=None, due_at=None), by=by)
-        job = withhold(connection, opened.job_id, states.PENDING, by=by)
-        assert job is not None
-    elif job is None:
-        job, number = insert_job(connection, request, by=by)
-        if not job.ended:
-            _open_companion(connection, request, by=by, notify=notify)
-            kind.opened(connection, request)
+    if job is None:
+        job = kind.withhold(connection, request, by=by)
+        if job is None:
+            job, number = insert_job(connection, request, by=by)
+            if not job.ended:
+                _open_companion(connection, request, by=by, notify=notify)
+                kind.opened(connection, request)
     elif job.fingerprint != fingerprint(request.parameters):
         raise RequestConflict(
             f"not done: request id {request.request_id!r} was used before for {request.kind} of "
@@ -161,6 +155,7 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
     Two that insert at once: the second meets the first's row by the unique key, its transaction is
     rolled back whole, and finds the row when ``Database.write`` runs it again.
     """
+    kind = kind_of(request.kind)
     number = next_hint(connection, request.queue)
     begins: Any = now() if request.due_at is None else request.due_at
     not_after: Any = request.not_after
@@ -191,13 +186,9 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
         "updated_at": now(),
     }
     connection.execute(insert(jobs).values(**values))
-    if request.cap is not None:
-        # After the row: of two that ask for the same call, the second has to meet the first's row,
-        # not the cap that the first has reached.
-        reserved_on = reserve(connection, request.account, request.cap, request.due_at)
-        connection.execute(
-            insert(calls).values(job_id=request.job_id, reserved_on=reserved_on, receipts=0)
-        )
+    # After the row: of two that open the same job, the second has to meet the first's row, not what
+    # its kind refuses because of the first.
+    kind.inserted(connection, request)
     audited(connection, request.job_id, (None, states.PENDING), by=by, why="opened")
     if request.due_at is not None:
         return _waits(connection, request, by=by), None

@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from config.error_names import ErrorName
-from ledger.daily_quota import release
 
 from . import states
 from .database import now, once_committed
@@ -105,7 +104,6 @@ def ended(
             .values(due_at=now() + OWN_ANSWER_SECONDS)
         )
     _owe_notifications(connection, job)
-    release(connection, job.job_id, job.account)
     if job.parent_id is not None:
         _part_ended(connection, job.parent_id)
     for hook in kind.ended:

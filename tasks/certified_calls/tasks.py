@@ -64,7 +64,7 @@ def _request(asked: RequestCall, task_id: str) -> Request:
         task_id=task_id,
         not_after=not_after,
         lifetime_seconds=_LIFETIME_SECONDS,
-        cap=_cap(account),
+        details=_cap(account),
     )
 
 
