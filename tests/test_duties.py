@@ -12,6 +12,7 @@ from celery import Celery, current_app
 from config.settings import settings
 from ledger.alerts import DAY, Alert
 from ledger.ledger import Ledger
+from tasks import registry
 from tasks.runtime import context, metrics
 from tasks.runtime.outbox import discharge_due
 
@@ -19,6 +20,7 @@ from tasks.runtime.outbox import discharge_due
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     """The process of the test as a worker's."""
+    registry.load()
     (tmp_path / "accounts.toml").write_text("")
     monkeypatch.setenv("EARWITNESS_ACCOUNTS_FILE", str(tmp_path / "accounts.toml"))
     monkeypatch.setenv("EARWITNESS_ARCHIVE_URL", str(tmp_path / "archive"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -13,9 +14,21 @@ from ledger.core.job import Job, iso
 from ledger.core.outbox import Obligation
 from ledger.rebuild.snapshots import is_rebuilt
 from tasks.runtime.context import ledger, store
+from tasks.runtime.outbox import Handler
 
 #: So many further numbers are tried for a decision.
 _MOST_TAKEN = 100
+
+
+def write_receipts(_account: str, owed: Sequence[Obligation]) -> None:
+    """Write receipts, and owe their entries in the chain. Raises what `keep_receipt` raises."""
+    for one in owed:
+        stored = keep_receipt(one)
+        entry = {"path": stored.path, "sha256": stored.sha256}
+        ledger().outbox.owe(one.job_id, one.account, "chain", entry)
+
+
+HANDLERS = {"receipt": Handler(write_receipts, needs_archive=True)}
 
 
 def keep_receipt(owed: Obligation) -> Stored:

@@ -32,6 +32,8 @@ from tasks.runtime.not_after import Deadline
 from tasks.runtime.rate_limit import take_turn
 from tasks.runtime.runner import Attempt
 
+from .receipts import HANDLERS
+
 _log = logging.getLogger(__name__)
 
 _LIFETIME_SECONDS = 900.0
@@ -111,7 +113,7 @@ def _called(asked: RequestCall, account: GsmblockchainAccount) -> tuple[str, str
     return country, phone
 
 
-@job_task(KIND, RequestCall, _request, at_once=True)
+@job_task(KIND, RequestCall, _request, inline=True, outbox=HANDLERS)
 def request_call(attempt: Attempt) -> Job:
     """Ask the platform for a certified call, at most once: {job_id, state, platform_phone}."""
     account = calling_account(attempt.job.account)

@@ -14,9 +14,10 @@ from tasks.days import day as day_rows
 from tasks.days import windows
 from tasks.runtime.arguments import CreateExport, RetrieveExport, RunExport
 from tasks.runtime.context import ledger, vonage_account
-from tasks.runtime.entry import Opening, job_task
+from tasks.runtime.entry import job_task
 from tasks.runtime.error_policy import consequences
 from tasks.runtime.job_requests import vonage_request
+from tasks.runtime.kinds import Opening
 from tasks.runtime.runner import Attempt, Ended, Parts
 from tasks.transfers.vonage_client import client
 

@@ -19,9 +19,10 @@ from providers.errors import NotFound, ProviderError
 from tasks import errors
 from tasks.runtime.arguments import JobArguments
 from tasks.runtime.context import ledger
-from tasks.runtime.entry import Opening, job_task
+from tasks.runtime.entry import job_task
 from tasks.runtime.error_policy import consequences
 from tasks.runtime.fields import Text
+from tasks.runtime.kinds import Opening
 from tasks.runtime.runner import Attempt, Ended, Wait
 from tasks.transfers.single_recording import Single, fetch_again, keep
 

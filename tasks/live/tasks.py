@@ -70,7 +70,7 @@ def _starter(account: Account) -> Starter:
     return found
 
 
-@job_task("recording.start", StartRecording, start_request, at_once=True)
+@job_task("recording.start", StartRecording, start_request, inline=True)
 def start_recording(attempt: Attempt) -> Ended | Parts | Job:
     """Record a call that is going on: ``{job_id, call_id, view_id?, format, recording_since?,
     collected}``.
@@ -91,7 +91,7 @@ def _stop_request(asked: StopRecording, task_id: str) -> Request:
     )
 
 
-@job_task("recording.stop", StopRecording, _stop_request, at_once=True)
+@job_task("recording.stop", StopRecording, _stop_request, inline=True)
 def stop_recording(attempt: Attempt) -> Ended:
     """End the recording of a call that is going on (VoipNow): the same result as a start's."""
     return voipnow_recordings.stop(attempt)

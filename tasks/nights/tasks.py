@@ -22,7 +22,7 @@ from tasks.runtime.messages import publish_first
 _log = logging.getLogger(__name__)
 
 
-@plain_task("nightly.plan", PlanNights)
+@plain_task("nightly.plan", PlanNights, may_expire=True)
 def plan_nights(_: PlanNights) -> dict[str, Any]:
     """Open every export that is due: ``{opened: {account: number}, failed: [account]}``."""
     return plan(datetime.fromtimestamp(ledger().database.time(), UTC))

@@ -12,8 +12,9 @@ from archive.zip.verification import Limits
 from config.accounts import Account, GsmblockchainAccount, VoipnowAccount, VonageAccount
 from config.settings import ConfigurationError, settings
 from ledger.ledger import Ledger
-from tasks.archive_watch import vouching
 from tasks.errors import InvalidArgument
+
+from . import vouching
 
 #: Set when this process is told to stop: a transfer then gives its lease back at the next chunk.
 stopping = threading.Event()

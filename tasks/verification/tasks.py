@@ -103,7 +103,7 @@ def _left_unvouched(attempt: Attempt, unvouched: list[str]) -> list[str]:
         if not _is_of_a_run(problem.path)
     ]
     paths = {problem.path for problem in left}
-    owed = paths & ledger().outbox.unchained()
+    owed = paths & ledger().archive_record.unchained()
     looks = int(attempt.job.work.get("looks", 0))
     if (owed and not attempt.past_deadline) or (paths and looks < _FEWEST_LOOKS):
         raise Wait(

@@ -101,7 +101,7 @@ def _followed(ledger: Ledger, jobs: list[Job], *, quiet: bool) -> list[Job]:
 def _sealed(ledger: Ledger, names: list[str]) -> None:
     """Wait until what the jobs archived is under the chain, so that who verifies now finds it."""
     until = time.monotonic() + _SEAL_SECONDS
-    while ledger.outbox.unsealed(names):
+    while ledger.archive_record.unsealed(names):
         if time.monotonic() > until:
             told = "not yet under the chain: a worker goes on; why: python -m worker status"
             click.echo(told, err=True)
