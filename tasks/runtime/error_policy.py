@@ -25,7 +25,7 @@ THROTTLED_SECONDS = 60.0
 def consequences(attempt: Attempt, *, waits_for_credentials: bool) -> Iterator[None]:
     """Turn errors of providers and archive into what they mean for the job.
 
-    ``waits_for_credentials``: refused credentials are tried again (exports), else they end the job.
+    ``waits_for_credentials``: refused credentials are tried again, else they end the job.
     """
     try:
         yield

@@ -120,7 +120,7 @@ class Attempt:
         return self.age_seconds > settings().poll_deadline_hours * 3600
 
 
-#: A Job is what a certified call returns: its outcome is stored already, by a rule of its own.
+#: A Job is returned where the outcome is stored already, by a rule of its kind.
 Run = Callable[[Attempt], Ended | Parts | Job]
 
 
