@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from archive.documents import manifest
 from ledger.core.job import iso
 from providers.vonage.client import Vonage
+from tasks.runtime.client import client
 from tasks.runtime.context import store
 from tasks.runtime.error_policy import consequences
 from tasks.runtime.runner import Attempt, Wait
-from tasks.transfers.vonage_client import client
 
 from . import runs
 

@@ -20,11 +20,11 @@ from ledger.core import states
 from providers.errors import BadCredentials, Rejected, Uncertain
 from providers.vonage.client import Vonage
 from tasks.days import windows
+from tasks.runtime.client import client
 from tasks.runtime.context import ledger, spool, store, vonage_account, zip_limits
 from tasks.runtime.error_policy import consequences
 from tasks.runtime.runner import Attempt, Ended, Wait
 from tasks.transfers.single_recording import keep_single
-from tasks.transfers.vonage_client import client
 
 from . import runs
 from .finalize import seal

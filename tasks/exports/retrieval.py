@@ -13,12 +13,12 @@ from archive.zip import verification
 from providers.errors import NotReady
 from tasks import errors
 from tasks.runtime import metrics
+from tasks.runtime.client import client
 from tasks.runtime.context import store, zip_limits
 from tasks.runtime.error_policy import consequences, public
 from tasks.runtime.runner import Attempt, Wait
 from tasks.transfers import refused
 from tasks.transfers.transfer import fetched
-from tasks.transfers.vonage_client import client
 
 #: How often a damaged ZIP is fetched again from its first byte.
 _MOST_DAMAGED = 3

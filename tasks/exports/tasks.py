@@ -13,12 +13,12 @@ from ledger.core.opening import Request
 from tasks.days import day as day_rows
 from tasks.days import windows
 from tasks.runtime.arguments import CreateExport, RetrieveExport, RunExport
+from tasks.runtime.client import client
 from tasks.runtime.context import ledger, vonage_account
 from tasks.runtime.entry import Opening, job_task
 from tasks.runtime.error_policy import consequences
 from tasks.runtime.job_requests import vonage_request
 from tasks.runtime.runner import Attempt, Ended, Parts
-from tasks.transfers.vonage_client import client
 
 from . import creation, retrieval, runs
 from .finalize import seal_retrieved

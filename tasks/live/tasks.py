@@ -15,7 +15,7 @@ from tasks.runtime.context import voipnow_account
 from tasks.runtime.entry import job_task
 from tasks.runtime.runner import Attempt, Ended, Parts
 
-from . import ozeki_recordings, voipnow_recordings
+from . import collected_recordings, confirmed_recordings
 
 #: A start that comes later is worthless; a stop would end a recording that was begun since.
 LIFETIME_SECONDS = 60.0
@@ -34,8 +34,8 @@ class Starter(Protocol):
 
 
 STARTERS: dict[type[AnyAccount], Starter] = {
-    OzekiAccount: ozeki_recordings,
-    VoipnowAccount: voipnow_recordings,
+    OzekiAccount: collected_recordings,
+    VoipnowAccount: confirmed_recordings,
 }
 
 
@@ -56,7 +56,7 @@ def start_request(asked: StartRecording, task_id: str) -> Request:
         lifetime_seconds=LIFETIME_SECONDS,
     )
     if isinstance(account, OzekiAccount):
-        return ozeki_recordings.opened_with(request, account)
+        return collected_recordings.opened_with(request, account)
     return request
 
 
@@ -84,7 +84,7 @@ def _stop_request(asked: StopRecording, task_id: str) -> Request:
         kind="recording.stop",
         account=account.alias,
         request_id=asked.request_id or task_id,
-        parameters=voipnow_recordings.request_parameters(asked, account),
+        parameters=confirmed_recordings.request_parameters(asked, account),
         queue=DUE,
         task_id=task_id,
         lifetime_seconds=LIFETIME_SECONDS,
@@ -94,4 +94,4 @@ def _stop_request(asked: StopRecording, task_id: str) -> Request:
 @job_task("recording.stop", StopRecording, _stop_request, at_once=True)
 def stop_recording(attempt: Attempt) -> Ended:
     """End the recording of a call that is going on (VoipNow): the same result as a start's."""
-    return voipnow_recordings.stop(attempt)
+    return confirmed_recordings.stop(attempt)

@@ -13,6 +13,7 @@ from providers.vonage.client import Vonage
 from tasks import errors
 from tasks.days import windows
 from tasks.runtime.arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
+from tasks.runtime.client import client, plain_client
 from tasks.runtime.context import vonage_account
 from tasks.runtime.entry import ShortLived, job_task, plain_task
 from tasks.runtime.error_policy import consequences
@@ -20,7 +21,6 @@ from tasks.runtime.job_requests import vonage_request
 from tasks.runtime.queries import Answer, Listing, answered
 from tasks.runtime.runner import Attempt, Ended
 from tasks.transfers.single_recording import fetch_again, keep_single
-from tasks.transfers.vonage_client import client, plain_client
 
 from .deletions import refuse_unproven
 

@@ -28,7 +28,7 @@ from config.settings import settings
 from ledger.recording_instructions import Instruction
 from providers.ozeki import ozml
 from providers.ozeki.notifications import Notification, Unreadable, notification
-from tasks.live.ozeki_documents import document, told_to
+from tasks.live.completion_address import document, told_to
 from worker.listen_errors import listening
 
 from .connections import Address, Server, address_of

@@ -26,8 +26,8 @@ from tasks.runtime.not_after import Deadline
 from tasks.runtime.runner import Attempt, Ended, Wait
 
 from .collection import collection
+from .completion_address import OF_DOCUMENTS, document, told_to
 from .ozeki_client import client, is_live
-from .ozeki_documents import OF_DOCUMENTS, document, told_to
 
 _OTHERS = ("view_id", "extension", "user_id")
 #: A notification's answer is entered in the ledger a moment after it was given.

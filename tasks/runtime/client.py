@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from providers.vonage.client import Vonage
-from tasks.runtime.context import ledger, vonage_account
-from tasks.runtime.rate_limit import take_turn, turn_or_throttled
-from tasks.runtime.runner import Attempt, Wait
+
+from .context import ledger, vonage_account
+from .rate_limit import take_turn, turn_or_throttled
+from .runner import Attempt, Wait
 
 
 def client(attempt: Attempt) -> Vonage:
