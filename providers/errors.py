@@ -10,6 +10,8 @@ ProviderError
     ├── BadCredentials
     ├── NotFound
     └── Gone
+
+Beside the tree, since nothing was asked: WrongField and Unsupported.
 """
 
 from __future__ import annotations
@@ -67,3 +69,33 @@ class NotFound(Rejected):
 
 class Gone(Rejected):
     """It was there, and is no more."""
+
+
+class WrongField(ValueError):
+    """A value that is not sent. ``field`` is its name; ``sentence`` goes on after it, and says what
+    is wrong or what to give.
+    """
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(field, sentence)
+        self.field = field
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.sentence}"
+
+
+class Unsupported(Exception):
+    """The account's provider cannot do what is asked for; ``able`` are the providers that can."""
+
+    def __init__(self, alias: str, provider: str, able: tuple[str, ...]) -> None:
+        super().__init__(alias, provider, able)
+        self.alias = alias
+        self.provider = provider
+        self.able = able
+
+    def __str__(self) -> str:
+        return (
+            f"account: {self.alias!r} is a {self.provider} account; this task is for "
+            f"{' and '.join(self.able) or 'no provider that is known'}"
+        )

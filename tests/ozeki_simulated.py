@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from config.accounts import OzekiAccount
+from providers.ozeki.account import OzekiAccount
 from providers.ozeki.client import Ozeki
 from providers.ozeki.notifications import Notification, notification
 

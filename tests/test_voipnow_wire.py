@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from config.accounts import VoipnowAccount
 from providers.errors import BadCredentials, ProviderError, Throttled, Uncertain, Unreachable
+from providers.voipnow.account import VoipnowAccount
 from providers.voipnow.client import Voipnow
 from providers.voipnow.refusals import Refused
 

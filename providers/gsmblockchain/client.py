@@ -15,7 +15,6 @@ from urllib.parse import quote, urlencode
 import httpcore
 import httpx
 
-from config.accounts import GsmblockchainAccount
 from config.masking import HIDDEN, holds_secret, mask_foreign, without
 from config.version import VERSION
 from providers.errors import BadCredentials, ProviderError, Rejected, Uncertain, Unreachable
@@ -32,6 +31,7 @@ from providers.http.instrumentation import (
 )
 from providers.http.redaction import description
 
+from .account import GsmblockchainAccount
 from .answers import Said, understood
 from .connection import Sending
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from config.accounts import VoipnowAccount, VonageAccount
 from providers.errors import ProviderError
 from providers.voipnow import refusals as voipnow_refusals
+from providers.voipnow.account import VoipnowAccount
 from providers.vonage import refusals
+from providers.vonage.account import VonageAccount
 
 from .session import Answer
 

@@ -11,9 +11,9 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 import httpx
 
-from config.accounts import VonageAccount
 from config.masking import mask_message
 from providers.errors import ProviderError, Rejected, Uncertain, Unreachable
+from providers.vonage.account import VonageAccount
 
 from .deadline import Transport
 from .hidden_urls import Veiled, forgetful, veiled

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from config.accounts import Account, AnyAccount
+from config.accounts import Account
 from providers.errors import ProviderError, Uncertain, Unreachable
 
 from .content_coding import Unpackable, unpacked
@@ -40,7 +40,7 @@ class Answer:
         return self.response.headers
 
 
-def connected(account: AnyAccount, transport: httpx.BaseTransport) -> httpx.Client:
+def connected(account: Account, transport: httpx.BaseTransport) -> httpx.Client:
     """A client for one account over this transport: nothing of the environment, no redirects."""
     return httpx.Client(
         transport=transport,

@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
-from config.accounts import VoipnowAccount, VonageAccount
 from providers.errors import BadCredentials, ProviderError, Uncertain, Unreachable
+from providers.voipnow.account import VoipnowAccount
+from providers.vonage.account import VonageAccount
 
 from .deadline import within
 from .json_answers import parsed
@@ -54,7 +55,7 @@ class Sealed(Protocol):
         """When it was read, in seconds since 1970 by the shelf's clock: hosts' clocks differ."""
 
 
-class Shelf(Protocol):
+class TokenStore(Protocol):
     """Where an account's token lies for all workers; renewing it is a lease."""
 
     def read(self) -> Sealed | None:
@@ -95,7 +96,7 @@ class Tokens:
     """The token of one account."""
 
     def __init__(
-        self, account: VonageAccount | VoipnowAccount, shelf: Shelf, http: httpx.Client
+        self, account: VonageAccount | VoipnowAccount, shelf: TokenStore, http: httpx.Client
     ) -> None:
         self._account = account
         self._login = login(account)

@@ -13,7 +13,6 @@ from typing import Any, Literal, Self, get_args
 
 import httpx
 
-from config.accounts import OzekiAccount
 from config.masking import mask_foreign
 from providers.errors import (
     BadCredentials,
@@ -31,6 +30,7 @@ from providers.http.session import Answer, connected, exchange
 from providers.http.streaming import Body, begins_anew, is_strong
 
 from . import answers
+from .account import OzekiAccount
 from .addresses import recording_address
 from .refusals import NAME, NoSuchCall, NotUnderstood
 from .requests import command

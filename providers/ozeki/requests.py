@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
-from config.accounts import OzekiAccount
+from .account import OzekiAccount
 
 
 def command(account: OzekiAccount, parameters: Mapping[str, str | None]) -> httpx.URL:

@@ -14,12 +14,12 @@ from urllib.parse import quote
 
 import httpx
 
-from config.accounts import VoipnowAccount
 from config.masking import mask_foreign
 from providers.errors import Uncertain
-from providers.http.tokens import Shelf
+from providers.http.tokens import TokenStore
 
 from . import answers, fields
+from .account import VoipnowAccount
 from .answers import Recorded
 from .refusals import NAME, CallRefused, Refused
 from .requests import Requests
@@ -51,7 +51,7 @@ class Voipnow:
     def __init__(
         self,
         account: VoipnowAccount,
-        shelf: Shelf,
+        shelf: TokenStore,
         *,
         transport: httpx.BaseTransport | None = None,
         before_call: Callable[[], None] | None = None,

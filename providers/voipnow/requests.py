@@ -8,12 +8,12 @@ from typing import Any
 
 import httpx
 
-from config.accounts import VoipnowAccount
 from providers.http.deadline import Transport, within
 from providers.http.headers import date_of
 from providers.http.session import Answer, connected, exchange
-from providers.http.tokens import Access, Shelf, Tokens
+from providers.http.tokens import Access, Tokens, TokenStore
 
+from .account import VoipnowAccount
 from .refusals import refusal
 
 _SUCCESS = (200, 204)
@@ -31,7 +31,7 @@ class Requests:
     def __init__(
         self,
         account: VoipnowAccount,
-        shelf: Shelf,
+        shelf: TokenStore,
         transport: httpx.BaseTransport | None,
         before_call: Callable[[], None] | None,
     ) -> None:

@@ -15,7 +15,6 @@ from urllib.parse import quote
 
 import httpx
 
-from config.accounts import VonageAccount
 from config.logging import mask
 from providers.errors import (
     BadCredentials,
@@ -29,9 +28,10 @@ from providers.errors import (
 from providers.http.deadline import within
 from providers.http.session import Answer
 from providers.http.streaming import Body
-from providers.http.tokens import Shelf
+from providers.http.tokens import TokenStore
 
 from . import answers
+from .account import VonageAccount
 from .refusals import NAME, error_reason, refusal
 from .requests import Calls
 
@@ -66,7 +66,7 @@ class Vonage:
     def __init__(
         self,
         account: VonageAccount,
-        shelf: Shelf,
+        shelf: TokenStore,
         *,
         transport: httpx.BaseTransport | None = None,
         before_call: Callable[[], None] | None = None,

@@ -10,14 +10,14 @@ from typing import Any
 
 import httpx
 
-from config.accounts import VonageAccount
 from providers.http.deadline import Transport, within
 from providers.http.headers import date_of
 from providers.http.redirects import Redirects
 from providers.http.session import Answer, connected, exchange
 from providers.http.streaming import begins_anew, is_strong
-from providers.http.tokens import Access, Shelf, Tokens
+from providers.http.tokens import Access, Tokens, TokenStore
 
+from .account import VonageAccount
 from .refusals import NAME, is_not_subscribed, refusal
 
 _SUCCESS = (200, 201, 202, 204)
@@ -33,7 +33,7 @@ class Calls:
     def __init__(
         self,
         account: VonageAccount,
-        shelf: Shelf,
+        shelf: TokenStore,
         transport: httpx.BaseTransport | None,
         before_call: Callable[[], None] | None,
     ) -> None:

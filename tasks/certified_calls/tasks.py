@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from config.accounts import GsmblockchainAccount
 from config.masking import HIDDEN, without
 from config.queues import DUE
 from config.secrets import LONG, Secrets
@@ -20,6 +19,7 @@ from ledger.core.opening import Request
 from ledger.daily_quota import Cap
 from ledger.errors import CapReached, Expired, LeaseLost, LedgerAway, NotPossible
 from providers import errors as provider
+from providers.gsmblockchain.account import GsmblockchainAccount
 from providers.gsmblockchain.answers import understood
 from providers.gsmblockchain.client import Gsmblockchain, Placed
 from providers.telephone_numbers import BadCountry, BadNumber, OtherCountry, e164, national

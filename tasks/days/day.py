@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
-from config.accounts import VonageAccount
 from config.queues import DUE
 from ledger.core import states
 from ledger.core.job import Job
 from ledger.core.opening import Request
 from ledger.days import Day
 from ledger.errors import NotPossible
+from providers.vonage.account import VonageAccount
 from tasks import errors
 from tasks.archive_watch import watch
 from tasks.runtime.context import ledger, vonage_account

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from config.accounts import Nightly, VonageAccount
+from config.accounts import Nightly
+from providers.vonage.account import VonageAccount
 
 _DAY = timedelta(days=1)
 

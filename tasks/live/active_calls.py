@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from config.accounts import OzekiAccount, VoipnowAccount
+from providers.ozeki.account import OzekiAccount
 from providers.ozeki.client import Ozeki
 from providers.voipnow import fields
+from providers.voipnow.account import VoipnowAccount
 from tasks.errors import InvalidArgument
 from tasks.runtime.arguments import ListCalls
 from tasks.runtime.context import account as account_of

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from config.accounts import OzekiAccount
 from config.settings import settings
 from ledger import recording_instructions as recorded
 from ledger.core.job import iso
@@ -18,6 +17,7 @@ from ledger.core.opening import Request, ToRecord
 from ledger.recording_instructions import Instruction
 from providers import errors as provider
 from providers.ozeki import ozml
+from providers.ozeki.account import OzekiAccount
 from providers.ozeki.client import NotUnderstood, Ozeki
 from tasks import errors
 from tasks.runtime.context import ledger

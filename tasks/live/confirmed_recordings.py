@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from config.accounts import VoipnowAccount
 from providers import errors as provider
 from providers.voipnow import fields
+from providers.voipnow.account import VoipnowAccount
 from providers.voipnow.recording import Recorder, Recording, Unconfirmed
 from tasks import errors
 from tasks.runtime.arguments import StartRecording, StopRecording

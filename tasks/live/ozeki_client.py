@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from config.accounts import OzekiAccount
+from providers.ozeki.account import OzekiAccount
 from providers.ozeki.client import Ozeki
 from tasks.errors import InvalidArgument
 from tasks.runtime.context import account

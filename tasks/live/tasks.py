@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from config.accounts import Account, AnyAccount, OzekiAccount, VoipnowAccount
+from config.accounts import Account
 from config.queues import DUE
 from ledger.core.job import Job
 from ledger.core.opening import Request
+from providers.ozeki.account import OzekiAccount
+from providers.voipnow.account import VoipnowAccount
 from tasks.errors import InvalidArgument
 from tasks.runtime.arguments import StartRecording, StopRecording
 from tasks.runtime.context import account as account_of
@@ -33,7 +35,7 @@ class Starter(Protocol):
         """Start the recording that the job's parameters describe."""
 
 
-STARTERS: dict[type[AnyAccount], Starter] = {
+STARTERS: dict[type[Account], Starter] = {
     OzekiAccount: collected_recordings,
     VoipnowAccount: confirmed_recordings,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from config.accounts import VoipnowAccount
+from providers.voipnow.account import VoipnowAccount
 from providers.voipnow.client import Voipnow
 from tasks.runtime.context import ledger
 from tasks.runtime.rate_limit import turn_or_throttled

@@ -6,12 +6,12 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from config.accounts import VonageAccount
 from config.logging import bind
 from config.masking import masked_error
 from config.settings import settings
 from ledger.alerts import DAY, Alert
 from ledger.errors import LedgerAway
+from providers.vonage.account import VonageAccount
 from tasks.days import day, windows
 from tasks.recordings.deletions import plan_deletions
 from tasks.runtime.arguments import PlanNights

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 from archive import paths
-from config.accounts import GsmblockchainAccount, VonageAccount
 from config.settings import settings
+from providers.gsmblockchain.account import GsmblockchainAccount
+from providers.vonage.account import VonageAccount
 from tasks.runtime.context import ledger, store
 
 #: Exports of so many of the newest days are compared: those of the last nights, and of today.

@@ -13,13 +13,13 @@ from pydantic import BaseModel, Field, ValidationError
 
 from archive.documents import reading
 from archive.errors import ArchiveError
-from config.accounts import GsmblockchainAccount
 from config.queues import DUE
 from config.settings import settings
 from ledger.call_outcomes import KIND, PLACED, REFUSED, RESOLVED, UNKNOWN, UNSENT
 from ledger.core import states
 from ledger.core.job import job_id
 from ledger.rebuild.snapshots import KnownCall, KnownJob, rebuilt_request_id
+from providers.gsmblockchain.account import GsmblockchainAccount
 from tasks.runtime.context import store
 
 from .manifests import Instant

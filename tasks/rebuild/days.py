@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from archive import paths
-from config.accounts import VonageAccount
 from config.settings import settings
 from ledger.core import states
 from ledger.days import Day
 from ledger.rebuild.snapshots import KnownDay
+from providers.vonage.account import VonageAccount
 from tasks.days import day as day_rows
 from tasks.days import windows
 

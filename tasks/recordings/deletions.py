@@ -12,9 +12,9 @@ from archive.audio.detection import Listener
 from archive.documents import manifest
 from archive.errors import ArchiveError, Damaged
 from archive.search import search
-from config.accounts import VonageAccount
 from config.queues import DUE
 from ledger.core.opening import Request
+from providers.vonage.account import VonageAccount
 from providers.vonage.client import Vonage
 from tasks import errors
 from tasks.days import windows

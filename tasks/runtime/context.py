@@ -9,9 +9,13 @@ from archive.spool.spool import Spool
 from archive.store.directory import Store, open_store
 from archive.store.guarded import Guarded
 from archive.zip.verification import Limits
-from config.accounts import Account, GsmblockchainAccount, VoipnowAccount, VonageAccount
+from config.accounts import Account
 from config.settings import ConfigurationError, settings
 from ledger.ledger import Ledger
+from providers import registry  # noqa: F401 - it knows the accounts that the settings name
+from providers.gsmblockchain.account import GsmblockchainAccount
+from providers.voipnow.account import VoipnowAccount
+from providers.vonage.account import VonageAccount
 from tasks.archive_watch import vouching
 from tasks.errors import InvalidArgument
 

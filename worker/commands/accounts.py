@@ -10,19 +10,17 @@ from typing import Literal
 
 import click
 
-from config.accounts import (
-    Account,
-    GsmblockchainAccount,
-    OzekiAccount,
-    VoipnowAccount,
-    VonageAccount,
-)
+from config.accounts import Account
 from config.settings import Settings
 from providers.errors import ProviderError
+from providers.gsmblockchain.account import GsmblockchainAccount
 from providers.gsmblockchain.client import Gsmblockchain
 from providers.http.deadline import Transport
+from providers.ozeki.account import OzekiAccount
 from providers.ozeki.client import Ozeki
+from providers.voipnow.account import VoipnowAccount
 from providers.voipnow.client import Voipnow
+from providers.vonage.account import VonageAccount
 from providers.vonage.client import Vonage
 from tasks.runtime.context import account as account_of
 
@@ -92,11 +90,12 @@ def _tried(account: Account, settings: Settings, target: Path | None) -> Tried:
     return Tried(account.alias, account.provider, "ok", about)
 
 
-def _live_calls(account: VoipnowAccount | OzekiAccount) -> int:
+def _live_calls(account: Account) -> int:
     """How many calls are going on. Raises what the client raises."""
     if isinstance(account, VoipnowAccount):
         with Voipnow(account, Pocket()) as voipnow:
             return len(voipnow.calls())
+    assert isinstance(account, OzekiAccount)
     with Ozeki(account) as ozeki:
         return len(ozeki.active_calls())
 
@@ -146,7 +145,7 @@ class _Sealed:
 
 
 class Pocket:
-    """A shelf for one token that nobody else reads (providers.tokens.Shelf)."""
+    """A shelf for one token that nobody else reads (providers.tokens.TokenStore)."""
 
     def __init__(self) -> None:
         self._kept: _Sealed | None = None

@@ -8,12 +8,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import click
 
-from config.accounts import Nightly, VonageAccount
+from config.accounts import Nightly
 from config.settings import settings
 from ledger.core import states
 from ledger.days import Day
 from ledger.errors import NoSuchJob
 from ledger.ledger import Ledger
+from providers.vonage.account import VonageAccount
 from tasks.days import windows
 
 from . import missing_files

@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from config.accounts import VonageAccount
 from config.settings import settings
 from ledger.core import states
 from ledger.core.job import Job
 from ledger.ledger import Ledger
+from providers.vonage.account import VonageAccount
 from tasks.days import windows
 from tasks.days.day import day_row, open_day
 from tasks.runtime.context import vonage_account

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from config.accounts import VonageAccount
 from config.settings import Settings
 from providers.errors import NotReady
+from providers.vonage.account import VonageAccount
 from providers.vonage.client import Vonage
 from tasks.days import windows
 from tasks.runtime.fields import utc_text

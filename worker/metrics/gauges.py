@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from config.accounts import Account, VonageAccount
+from config.accounts import Account
 from config.queues import DOWNLOADS, DUE
 from ledger.alerts import KINDS
 from ledger.core import states
 from ledger.stats import Stats
+from providers.vonage.account import VonageAccount
 from tasks.archive_watch.chain_heads import Heads
 from tasks.days import windows
 

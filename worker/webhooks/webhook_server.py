@@ -21,12 +21,12 @@ from tornado.http1connection import HTTP1Connection
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler, stream_request_body
 
-from config.accounts import OzekiAccount
 from config.logging import bind
 from config.masking import mask_foreign
 from config.settings import settings
 from ledger.recording_instructions import Instruction
 from providers.ozeki import ozml
+from providers.ozeki.account import OzekiAccount
 from providers.ozeki.notifications import Notification, Unreadable, notification
 from tasks.live.completion_address import document, told_to
 from worker.listen_errors import listening

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from config.accounts import Account, GsmblockchainAccount, OzekiAccount, VonageAccount
+from config.accounts import Account
 from config.settings import Settings
 from ledger.errors import LedgerError
 from providers.errors import BadCredentials, ProviderError
+from providers.gsmblockchain.account import GsmblockchainAccount
+from providers.ozeki.account import OzekiAccount
 from providers.ozeki.client import Ozeki
+from providers.voipnow.account import VoipnowAccount
 from providers.voipnow.client import Voipnow
+from providers.vonage.account import VonageAccount
 from providers.vonage.client import Vonage
 from tasks.runtime.context import ledger
 
@@ -61,6 +65,6 @@ def _ask(account: Account) -> None:
     elif isinstance(account, OzekiAccount):
         with Ozeki(account) as ozeki:
             ozeki.active_calls()
-    elif not isinstance(account, GsmblockchainAccount):
+    elif isinstance(account, VoipnowAccount):
         with Voipnow(account, ledger().accounts.shelf(account.alias)) as voipnow:
             voipnow.calls()

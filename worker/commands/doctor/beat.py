@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
-from config.accounts import VonageAccount
 from config.settings import Settings
+from providers.vonage.account import VonageAccount
 from tasks.days import windows
 from tasks.runtime.context import ledger
 from worker.health.heartbeat_files import Mark, marks

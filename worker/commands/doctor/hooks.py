@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import httpx
 
-from config.accounts import OzekiAccount
 from config.settings import Settings
 from providers.http.deadline import Transport, within
+from providers.ozeki.account import OzekiAccount
 
 from .findings import Finding, error, ok, warning
 
