@@ -30,7 +30,7 @@ from tasks.transfers.single_recording import Single, fetch_again, keep
 
 KIND = "recording.collect"
 
-#: How long after a call is no longer listed its recording's end may still be told (issue 4).
+#: How many seconds after its call is last listed the end of a recording may still be notified.
 _MISSING_SECONDS = 600.0
 #: A server may tell of a file a moment before it gives it away.
 _MOST_ABSENT = 5
