@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from datetime import datetime
+from types import TracebackType
+from typing import Self
 from urllib.parse import quote, urlencode
 
 import httpcore
@@ -30,10 +32,13 @@ from providers.http.instrumentation import (
     outcome_of,
 )
 from providers.http.redaction import description
+from providers.http.tokens import TokenStore
+from providers.interface import Placed, PlacesCertifiedCalls
 
 from .account import GsmblockchainAccount
 from .answers import Said, understood
 from .connection import Sending
+from .redaction import kept_answer, kept_field
 
 __all__ = ["NAME", "Gsmblockchain", "Placed", "Refused", "RefusedCredentials", "Unanswered"]
 
@@ -58,17 +63,6 @@ _WRONG = re.compile(
     r"(?i)\b(?:wrong|bad|invalid|inv[aá]lid[oa]s?|incorrect[oa]?s?|err[oó]ne[oa]s?|"
     r"not (?:valid|correct)|no (?:es )?(?:v[aá]lid|correct)[oa]s?|do(?:es)? not match)\b"
 )
-
-
-@dataclass(frozen=True)
-class Placed:
-    """The platform said OK. ``platform_phone`` is the number that it tells, None where it tells
-    none; ``answer`` is the body as it came.
-    """
-
-    platform_phone: str | None = field(repr=False)
-    http_status: int
-    answer: bytes = field(repr=False)
 
 
 class _Answered(ProviderError):
@@ -112,17 +106,67 @@ class RefusedCredentials(Refused, BadCredentials):
     """The platform said KO, because of the user or the password."""
 
 
-class Gsmblockchain:
+class Gsmblockchain(PlacesCertifiedCalls):
     """One account's client; it keeps no connection.
 
-    Parameters: ``account``; ``transport``, the seam for tests, closed after a call.
+    Parameters: ``account``; ``transport``, the seam for tests, closed after a call. There are no
+    tokens, and whoever places a call takes the account's turn before it.
     """
 
+    tries_credentials = False
+
     def __init__(
-        self, account: GsmblockchainAccount, *, transport: httpx.BaseTransport | None = None
+        self,
+        account: GsmblockchainAccount,
+        token_store: TokenStore | None = None,  # noqa: ARG002 - every client is made alike
+        /,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        before_call: Callable[[], None] | None = None,  # noqa: ARG002
     ) -> None:
         self._account = account
         self._transport = transport
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+    @property
+    def provider_time(self) -> datetime | None:
+        """None: the platform's clock decides nothing here."""
+        return None
+
+    def probe(self) -> str:
+        """Open a connection and close it, as `connect` does."""
+        self.connect()
+        how = "TLS" if self._account.base_url.startswith("https:") else "no TLS"
+        return f"a connection ({how}) can be opened"
+
+    @staticmethod
+    def error_message(answer: bytes) -> str | None:
+        """The platform's own words in an answer that refuses a call; None where it has none."""
+        told = understood(answer)
+        return told.error_message if told else None
+
+    @staticmethod
+    def kept_answer(account: GsmblockchainAccount, answer: bytes) -> bytes:
+        """The answer as a receipt may keep it: without the account's password."""
+        return kept_answer(account, answer)
+
+    @staticmethod
+    def kept_field(account: GsmblockchainAccount, text: str | None) -> str | None:
+        """A field of the answer as a receipt may keep it."""
+        return kept_field(account, text)
 
     def call(
         self,

@@ -1,8 +1,8 @@
 """Create an export at the provider, also where an earlier try may have created it.
 
-A provider that exports in bulk may have no idempotency key and no list of jobs. A second export does
-no harm, so after an unknown outcome it is created again, later, a limited number of times. The
-parts belong to the answer that was stored.
+A provider may have no idempotency key and no list of its exports. A second export does no harm, so
+after an unknown outcome it is created again, later, a limited number of times. The parts belong to
+the answer that was stored.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def try_export(
     """
     if not newest:
         return "no export was tried: no recording is listed"
-    zone = windows.zone(account)
+    zone = account.zone
     day = windows.local_day(max(datetime.fromisoformat(one["start"]) for one in newest), zone)
     start, end = windows.window(day, zone)
     filters = {

@@ -188,7 +188,7 @@ class Notify(Refusing):
         if told.call_id is None:
             return self.server.nothing_to_do()
         given = self.receiver.armed.take(
-            alias, told.call_id, lambda control: self.server.is_answerable(control, told)
+            alias, told.call_id, lambda control: self.server.answerable(control, told)
         )
         if given is None:
             return self.server.nothing_to_do()
@@ -220,7 +220,7 @@ class Completed(Refusing):
         told = self.read()
         if told is None:
             return
-        url = self.server.finished_url(told)
+        url = told.finished_url
         if url is None:
             name = mask_foreign(told.name)[:40]
             _log.warning("%s: %s without an address ends no recording", alias, name)
