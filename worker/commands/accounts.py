@@ -145,7 +145,7 @@ class _Sealed:
 
 
 class Pocket:
-    """A shelf for one token that nobody else reads (providers.tokens.TokenStore)."""
+    """A token store that only one client reads (providers.http.tokens.TokenStore)."""
 
     def __init__(self) -> None:
         self._kept: _Sealed | None = None
