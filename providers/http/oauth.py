@@ -13,7 +13,7 @@ from providers.voipnow.account import VoipnowAccount
 from providers.vonage import refusals
 from providers.vonage.account import VonageAccount
 
-from .session import Answer
+from .exchange import Answer
 
 
 @dataclass(frozen=True, repr=False)

@@ -17,7 +17,7 @@ from providers.vonage.account import VonageAccount
 
 from .deadline import Transport
 from .hidden_urls import Veiled, forgetful, veiled
-from .session import Answer, connected, exchange
+from .exchange import Answer, connected, exchange
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_HOPS = 3

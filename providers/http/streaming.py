@@ -13,7 +13,7 @@ from config.masking import mask_message
 from providers.errors import Uncertain
 
 from .headers import codings
-from .session import Answer
+from .exchange import Answer
 
 #: The largest piece that is handed on, in bytes.
 PIECE = 1 << 20

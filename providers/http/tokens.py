@@ -28,7 +28,7 @@ from providers.vonage.account import VonageAccount
 from .deadline import within
 from .json_answers import parsed
 from .oauth import login
-from .session import Answer, exchange
+from .exchange import Answer, exchange
 
 #: A token is renewed this long before its end, or a tenth of its life if that is less.
 _EARLY_SECONDS = 300.0

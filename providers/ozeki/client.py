@@ -26,7 +26,7 @@ from providers.errors import (
 from providers.http.deadline import Transport, within
 from providers.http.headers import retry_after
 from providers.http.hidden_urls import Veiled, forgetful, veiled
-from providers.http.session import Answer, connected, exchange
+from providers.http.exchange import Answer, connected, exchange
 from providers.http.streaming import Body, begins_anew, is_strong
 
 from . import answers

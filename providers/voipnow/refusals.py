@@ -8,7 +8,7 @@ from providers.errors import BadCredentials, NotFound, ProviderError, Rejected, 
 from providers.http.headers import retry_after
 from providers.http.json_answers import parsed
 from providers.http.redaction import tellable
-from providers.http.session import Answer
+from providers.http.exchange import Answer
 
 NAME = "voipnow"
 

@@ -10,7 +10,7 @@ import httpx
 
 from providers.http.deadline import Transport, within
 from providers.http.headers import date_of
-from providers.http.session import Answer, connected, exchange
+from providers.http.exchange import Answer, connected, exchange
 from providers.http.tokens import Access, Tokens, TokenStore
 
 from .account import VoipnowAccount

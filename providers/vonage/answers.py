@@ -11,7 +11,7 @@ from providers.errors import Uncertain
 from providers.http.json_answers import parsed
 from providers.http.redaction import forgetful
 
-from .entries import entry, identifier, sorted_out, whole
+from .recordings import entry, identifier, sorted_out, whole
 from .refusals import NAME
 
 #: One of these makes a JSON object a page of a list, whether or not anything was found.
@@ -25,7 +25,7 @@ def page(body: bytes, *, asked: int, page_size: int) -> dict[str, Any]:
     ``_embedded`` is absent where nothing was found, ``total_pages`` may be absent or be called
     ``total_page``, a smaller ``page_size`` than asked for may be applied, and links may be wrong:
     they are not read (docs/providers/vonage.md, Q5 and C2). ``set_aside`` has the entries whose id
-    or start cannot be read (`vonage_entries`).
+    or start cannot be read (`recordings`).
     """
     content = _json_object(body, "the list of recordings")
     if not any(name in content for name in _PAGE):
@@ -61,7 +61,7 @@ def _listed(content: dict[str, Any]) -> list[Any]:
 
 @forgetful
 def recording(body: bytes, what: str) -> dict[str, Any]:
-    """A recording on its own, read as `vonage_entries.entry` does.
+    """A recording on its own, read as `recordings.entry` does.
 
     Raises Uncertain when it has no id or no readable start: it could neither be fetched nor be
     given to a day.

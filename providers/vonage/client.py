@@ -26,7 +26,7 @@ from providers.errors import (
     Uncertain,
 )
 from providers.http.deadline import within
-from providers.http.session import Answer
+from providers.http.exchange import Answer
 from providers.http.streaming import Body
 from providers.http.tokens import TokenStore
 
@@ -102,7 +102,7 @@ class Vonage:
         order: str = "start:DESC",
     ) -> dict[str, Any]:
         """One page of recordings: ``recordings, page, page_size, total_items?, total_pages?``, and
-        ``set_aside`` where an entry has no readable id or start (`vonage_entries.entry`).
+        ``set_aside`` where an entry has no readable id or start (`recordings.entry`).
 
         ``filters`` have the vendor's names; ``page`` counts from 1, ``page_size`` may come back
         smaller. Raises NotFound past the end, where the provider answers so.

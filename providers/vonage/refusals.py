@@ -23,7 +23,7 @@ from providers.errors import (
 )
 from providers.http.headers import retry_after
 from providers.http.redaction import tellable
-from providers.http.session import Answer
+from providers.http.exchange import Answer
 from providers.http.text import decoded
 
 NAME = "vonage"

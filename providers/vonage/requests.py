@@ -13,7 +13,7 @@ import httpx
 from providers.http.deadline import Transport, within
 from providers.http.headers import date_of
 from providers.http.redirects import Redirects
-from providers.http.session import Answer, connected, exchange
+from providers.http.exchange import Answer, connected, exchange
 from providers.http.streaming import begins_anew, is_strong
 from providers.http.tokens import Access, Tokens, TokenStore
 
