@@ -20,7 +20,7 @@ from archive.problem import quoted
 from config.logging import bind, configure, mask
 from config.masking import HIDDEN, conceal, holds_secret, mask_foreign, mask_tree
 from config.printable import printable, printable_json
-from providers.vonage.entries import sorted_out
+from providers.vonage.recordings import sorted_out
 from tasks.errors import InvalidArgument
 from tasks.runtime.arguments import StartRecording, parse
 from worker.redis.unknown_tasks import meaning

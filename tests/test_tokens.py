@@ -16,6 +16,7 @@ import time_machine
 from ledger.ledger import Ledger
 from providers.errors import BadCredentials, ProviderError, Throttled, Unreachable
 from providers.http.tokens import Tokens, TokenStore
+from providers.vonage.login import login
 
 from .vonage_accounts import (
     CLIENT_SECRET,
@@ -50,7 +51,8 @@ def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TokenStore
 def tokens(shelf: TokenStore, provider: Provider, **more: Any) -> Tokens:
     """One worker's view of the account's token."""
     http = httpx.Client(transport=provider, trust_env=False)
-    return Tokens(account(**more), shelf, http)
+    known = account(**more)
+    return Tokens(known, login(known), shelf, http)
 
 
 def told(tokens: Tokens, failed_version: int | None = None) -> tuple[str, int]:

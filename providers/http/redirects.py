@@ -6,18 +6,18 @@ Only files are fetched so, never anything that acts. A signed address is a secre
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 import httpx
 
+from config.accounts import Account
 from config.masking import mask_message
 from providers.errors import ProviderError, Rejected, Uncertain, Unreachable
-from providers.vonage.account import VonageAccount
 
 from .deadline import Transport
+from .exchange import Answer, connected, exchange
 from .hidden_urls import Veiled, forgetful, veiled
-from .session import Answer, connected, exchange
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_HOPS = 3
@@ -31,15 +31,17 @@ class _Forbidden(Exception):
 
 
 class Redirects:
-    """Follows the redirects of one account's files; to be closed."""
+    """Follows the redirects of one account's files, to public addresses and to ``hosts``; to be
+    closed.
+    """
 
     def __init__(
-        self, account: VonageAccount, provider: str, transport: httpx.BaseTransport | None
+        self, account: Account, hosts: Collection[str], transport: httpx.BaseTransport | None
     ) -> None:
         self._account = account
-        self._provider = provider
+        self._provider = account.provider
         self._own = httpx.URL(account.base_url)
-        self._hosts = {_host(self._own), *map(_bare, account.download_hosts)}
+        self._hosts = {_host(self._own), *map(_bare, hosts)}
         wire = transport or Transport(verify=account.verify_tls, judge=self._judge)
         self._http = connected(account, Veiled(wire))
 

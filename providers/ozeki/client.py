@@ -24,9 +24,9 @@ from providers.errors import (
     Uncertain,
 )
 from providers.http.deadline import Transport, within
+from providers.http.exchange import Answer, connected, exchange
 from providers.http.headers import retry_after
 from providers.http.hidden_urls import Veiled, forgetful, veiled
-from providers.http.session import Answer, connected, exchange
 from providers.http.streaming import Body, begins_anew, is_strong
 
 from . import answers

@@ -9,11 +9,12 @@ from typing import Any
 import httpx
 
 from providers.http.deadline import Transport, within
+from providers.http.exchange import Answer, connected, exchange
 from providers.http.headers import date_of
-from providers.http.session import Answer, connected, exchange
 from providers.http.tokens import Access, Tokens, TokenStore
 
 from .account import VoipnowAccount
+from .login import login
 from .refusals import refusal
 
 _SUCCESS = (200, 204)
@@ -39,7 +40,7 @@ class Requests:
         self._account = account
         self._before_call = before_call or (lambda: None)
         self._http = connected(account, transport or Transport(verify=account.verify_tls))
-        self._tokens = Tokens(account, shelf, self._http)
+        self._tokens = Tokens(account, login(account), shelf, self._http)
 
     def close(self) -> None:
         """Give the connections back."""

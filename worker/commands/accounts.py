@@ -106,7 +106,7 @@ def _exporting(account: VonageAccount, settings: Settings, target: Path | None) 
     recorder = Recorder(transport, folder, settings.secret_values()) if folder else transport
     try:
         with Vonage(account, Pocket(), transport=recorder) as vonage:
-            listed = vonage.recordings({}, page=1, page_size=10)
+            listed = vonage.recordings({}, page=1, page_size=10).result()
             about = _listed(listed)
             if folder:
                 exported = try_export(account, vonage, listed["recordings"], settings)
@@ -145,7 +145,7 @@ class _Sealed:
 
 
 class Pocket:
-    """A shelf for one token that nobody else reads (providers.tokens.TokenStore)."""
+    """A token store that only one client reads (providers.http.tokens.TokenStore)."""
 
     def __init__(self) -> None:
         self._kept: _Sealed | None = None
