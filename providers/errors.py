@@ -6,6 +6,7 @@ ProviderError
 │   ├── Throttled      told to wait: retry_after
 │   └── NotReady       still being made
 ├── Uncertain          it may have been done: the answer was lost, cut, 5xx or unreadable
+│   └── Unconfirmed    the provider has the request, and nothing shows its effect
 └── Rejected           the provider said no
     ├── BadCredentials
     ├── NotFound
@@ -53,6 +54,10 @@ class NotReady(Temporary):
 
 class Uncertain(ProviderError):
     """It may have been done: the answer was lost, cut off, an error of the server or unreadable."""
+
+
+class Unconfirmed(Uncertain):
+    """The provider has the request, and nothing shows its effect: it is not sent again."""
 
 
 class Rejected(ProviderError):

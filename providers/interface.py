@@ -147,9 +147,14 @@ class ListsCalls(Probes, Protocol):
 
 
 class StartsRecordings(ListsCalls, Protocol):
-    """A call that is going on can be recorded."""
+    """A call that is going on can be recorded. ``not_collected_because`` says why nobody collects
+    the recording, for a provider that keeps it.
+    """
 
-    def start_parameters(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    not_collected_because: ClassVar[str] = ""
+
+    @staticmethod
+    def start_parameters(account: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a start, judged and with the provider's defaults. ``asked`` has those
         that were given. Raises WrongField for one that is wrong or that the provider ignores.
         """
@@ -163,14 +168,16 @@ class StartsRecordings(ListsCalls, Protocol):
     ) -> LiveRecording:
         """Record a call; ``parameters`` are those of `start_parameters`. ``before_action`` is
         called before each request that starts something. ``looks_first``: the same was asked for
-        before, and what runs already is a success.
+        before, and what runs already is a success. A provider that notifies us tells the end of
+        the recording to ``finished_url`` among the parameters.
         """
 
 
 class StopsRecordings(StartsRecordings, Protocol):
     """The recording of a call can be ended while the call goes on."""
 
-    def stop_parameters(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    @staticmethod
+    def stop_parameters(account: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
         """The same for the arguments of a stop."""
 
     def stop_recording(
@@ -199,7 +206,7 @@ class CollectsRecordings(StartsRecordings, Protocol):
         """The notification that the server posted. Raises Unreadable."""
 
     @staticmethod
-    def answerable(control: str, notification_name: str) -> bool:
+    def answerable(control: str, notification: Notification) -> bool:
         """Whether a recording may be begun by the answer to this notification, under an account's
         ``control``.
         """
@@ -231,3 +238,15 @@ class PlacesCertifiedCalls(Probes, Protocol):
         """Ask for one certified call, once. ``before_bytes`` is called when the connection stands
         and nothing of the request has left, once or never.
         """
+
+    @staticmethod
+    def error_message(answer: bytes) -> str | None:
+        """The platform's own words in an answer that refuses a call; None where it has none."""
+
+    @staticmethod
+    def kept_answer(account: Any, answer: bytes) -> bytes:
+        """The answer as a receipt may keep it: without the account's secrets."""
+
+    @staticmethod
+    def kept_field(account: Any, text: str | None) -> str | None:
+        """A field of the answer as a receipt may keep it."""

@@ -57,7 +57,9 @@ class Notification:
 
     ``name`` in the vendor's spelling, or as sent where the vendor's pages know none such;
     ``call_id``, ``call_state``, ``record_url`` and ``digits`` are None where they were not told;
-    ``fields`` is every field as it was sent, unknown ones too.
+    ``fields`` is every field as it was sent, unknown ones too. ``call_is_over`` where nothing is
+    left to record; ``finished_url`` is the address of a recording whose end this notification
+    tells, None where it tells none.
     """
 
     name: str
@@ -66,3 +68,5 @@ class Notification:
     record_url: str | None = field(default=None, repr=False)
     digits: str | None = field(default=None, repr=False)
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)
+    call_is_over: bool = False
+    finished_url: str | None = field(default=None, repr=False)

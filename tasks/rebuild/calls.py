@@ -19,7 +19,6 @@ from ledger.call_outcomes import KIND, PLACED, REFUSED, RESOLVED, UNKNOWN, UNSEN
 from ledger.core import states
 from ledger.core.job import job_id
 from ledger.rebuild.snapshots import KnownCall, KnownJob, rebuilt_request_id
-from providers.gsmblockchain.account import GsmblockchainAccount
 from tasks.runtime.context import store
 
 from .manifests import Instant
@@ -201,6 +200,4 @@ def _lost(alias: str, known: str, paths: dict[int, str]) -> KnownJob:
 def _day(alias: str, sent: datetime) -> date:
     """The day whose cap a call counts for."""
     account = settings().accounts.get(alias)
-    calling = isinstance(account, GsmblockchainAccount)
-    timezone = account.timezone if calling else "UTC"  # type: ignore[union-attr]
-    return sent.astimezone(ZoneInfo(timezone)).date()
+    return sent.astimezone(ZoneInfo("UTC" if account is None else account.zone)).date()

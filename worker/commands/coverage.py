@@ -14,7 +14,6 @@ from ledger.core import states
 from ledger.days import Day
 from ledger.errors import NoSuchJob
 from ledger.ledger import Ledger
-from providers.vonage.account import VonageAccount
 from tasks.days import windows
 
 from . import missing_files
@@ -94,7 +93,7 @@ def _aliases(ledger: Ledger, account: str | None) -> list[str]:
 
 def _nightly(alias: str) -> Nightly | None:
     account = settings().accounts.get(alias)
-    return account.nightly if isinstance(account, VonageAccount) else None
+    return None if account is None else account.nights
 
 
 def _lines(

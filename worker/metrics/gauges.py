@@ -13,7 +13,6 @@ from config.queues import DOWNLOADS, DUE
 from ledger.alerts import KINDS
 from ledger.core import states
 from ledger.stats import Stats
-from providers.vonage.account import VonageAccount
 from tasks.archive_watch.chain_heads import Heads
 from tasks.days import windows
 
@@ -179,9 +178,9 @@ class LedgerGauges(Collector):
         """The accounts with nightly exports, and the last day that must be planned by now."""
         now = datetime.now(UTC) - _TICKS
         return {
-            alias: windows.newest_due(account.nightly, now)
+            alias: windows.newest_due(account.nights, now)
             for alias, account in self._accounts.items()
-            if isinstance(account, VonageAccount) and account.nightly is not None
+            if account.nights is not None
         }
 
 
