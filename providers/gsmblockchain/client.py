@@ -53,6 +53,7 @@ _HEADERS = {
 #: What was sent and no reason may quote.
 _PRIVATE = ("user", "pass", "phone", "companyName", "companyID")
 _MOST_REASON = 300
+_UNTRIED = "user and password are not tried, since each request is a call that costs money"
 #: The texts of errorMessage are documented nowhere: one has to name the password or the like, and
 #: to say that it is wrong.
 _CREDENTIALS = re.compile(
@@ -122,9 +123,10 @@ class Gsmblockchain(PlacesCertifiedCalls):
         /,
         *,
         transport: httpx.BaseTransport | None = None,
-        before_call: Callable[[], None] | None = None,  # noqa: ARG002
+        before_call: Callable[[], None] | None = None,
     ) -> None:
         self._account = account
+        self._before_call = before_call or (lambda: None)
         self._transport = transport
 
     def __enter__(self) -> Self:
@@ -147,10 +149,19 @@ class Gsmblockchain(PlacesCertifiedCalls):
         return None
 
     def probe(self) -> str:
-        """Open a connection and close it, as `connect` does."""
-        self.connect()
-        how = "TLS" if self._account.base_url.startswith("https:") else "no TLS"
-        return f"a connection ({how}) can be opened"
+        """Look up the platform's name, open a connection to it and close it. Nothing else can be
+        tried without a paid call (docs/providers/gsmblockchain.md, Q8). Raises Unreachable.
+        """
+        account = self._account
+        try:
+            connect(account.base_url, verify=account.verify_tls, seconds=account.timeout_seconds)
+        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            why = str(error) or type(error).__name__
+        else:
+            secure = account.base_url.startswith("https:")
+            how = "a TLS connection" if secure else "a connection, no TLS,"
+            return f"{how} can be opened; {_UNTRIED}"
+        raise Unreachable(NAME, f"the provider could not be reached ({why}); {_UNTRIED}")
 
     @staticmethod
     def error_message(answer: bytes) -> str | None:
@@ -197,6 +208,7 @@ class Gsmblockchain(PlacesCertifiedCalls):
         request = self._request(sent)
         seen = Observation(self._account, "certified_call")
         if request is not None:
+            self._before_call()
             sending.send(request, self._account, self._transport)
         outcome = _outcome(request, sending, {name: sent[name] for name in _PRIVATE})
         del request, sent
@@ -205,19 +217,6 @@ class Gsmblockchain(PlacesCertifiedCalls):
         if isinstance(outcome, Placed):
             return outcome
         raise outcome
-
-    def connect(self) -> None:
-        """Look up the platform's name, open a connection to it and close it. Nothing else can be
-        tried without a paid call (docs/providers/gsmblockchain.md, Q8). Raises Unreachable.
-        """
-        account = self._account
-        try:
-            connect(account.base_url, verify=account.verify_tls, seconds=account.timeout_seconds)
-        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-            reason = f"the provider could not be reached ({str(error) or type(error).__name__})"
-        else:
-            return
-        raise Unreachable(NAME, reason)
 
     def _query(
         self, country: str, phone: str, max_seconds: int, company_name: str, company_id: str
