@@ -65,6 +65,12 @@ def register(provider: Provider) -> None:
     accounts.register(provider.name, provider.account)
 
 
+def unregister(name: str) -> None:
+    """Take a provider out again."""
+    del _providers[name]
+    accounts.unregister(name)
+
+
 def providers() -> Mapping[str, Provider]:
     """The providers that are registered, by name."""
     return dict(_providers)

@@ -105,7 +105,7 @@ class Ozeki:
     @forgetful
     def active_calls(self) -> list[dict[str, Any]]:
         """The calls that are live: ``call_id, state, source, destination, caller, started_at,
-        views``, None where the server does not tell, and no ``views``, which are VoipNow's. Where
+        views``, None where the server does not tell, and never any ``views``. Where
         one has the call_id None, no call can be said not to be live.
         """
         what = "the list of calls"
