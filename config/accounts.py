@@ -62,6 +62,11 @@ def register(provider: str, model: type[Account]) -> None:
     _models[provider] = model
 
 
+def unregister(provider: str) -> None:
+    """Take a provider's model out again."""
+    del _models[provider]
+
+
 def models() -> Mapping[str, type[Account]]:
     """The models that are registered, by provider."""
     return dict(_models)
