@@ -37,6 +37,11 @@ class LiveCall:
         }
 
 
+def going_on(calls: Sequence[LiveCall]) -> str:
+    """How many calls are going on, as a sentence without an end."""
+    return f"{len(calls)} call{'s' * (len(calls) != 1)} going on"
+
+
 @dataclass(frozen=True)
 class LiveRecording:
     """A call's recording: ``view_id`` is the leg that is meant, where the provider has legs, and

@@ -17,9 +17,9 @@ from .gsmblockchain.client import Gsmblockchain
 from .http.tokens import TokenStore
 from .interface import Probes
 from .ozeki.account import OzekiAccount
-from .ozeki.live import LiveOzeki
+from .ozeki.client import Ozeki
 from .voipnow.account import VoipnowAccount
-from .voipnow.live import LiveVoipnow
+from .voipnow.client import Voipnow
 from .vonage.account import VonageAccount
 from .vonage.client import Vonage
 
@@ -142,8 +142,8 @@ def _is_lacking(client: type[Any], capability: type, name: str) -> bool:
 
 for _provider in (
     Provider("gsmblockchain", GsmblockchainAccount, Gsmblockchain),
-    Provider("voipnow", VoipnowAccount, LiveVoipnow),
-    Provider("ozeki", OzekiAccount, LiveOzeki),
+    Provider("voipnow", VoipnowAccount, Voipnow),
+    Provider("ozeki", OzekiAccount, Ozeki),
     Provider("vonage", VonageAccount, Vonage),
 ):
     register(_provider)

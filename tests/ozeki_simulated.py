@@ -90,5 +90,5 @@ def connect(door: PbxDoor, **more: Any) -> Ozeki:
 
 def heard(ozeki: Ozeki, url: str, held: bytes = b"", etag: str | None = None) -> bytes:
     """The whole recording, going on from what is held."""
-    with ozeki.recording(url, etag=etag, offset=len(held)) as body:
+    with ozeki.collected(url, etag=etag, offset=len(held)) as body:
         return held[: body.offset] + b"".join(body.chunks())

@@ -8,9 +8,9 @@ import pytest
 
 from providers.errors import Rejected, Throttled, Uncertain, Unreachable
 from providers.live_calls import LiveRecording
-from providers.voipnow.client import NoFittingView
 from providers.voipnow.recording import Recorder, Unconfirmed
 from providers.voipnow.refusals import CallRefused, FormatRefused, Refused, ViewRefused
+from providers.voipnow.views import NoFittingView
 
 from .simulators import Simulators
 from .simulators.voipnow_door import AppDoor

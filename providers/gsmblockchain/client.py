@@ -202,13 +202,13 @@ class Gsmblockchain(PlacesCertifiedCalls):
         RefusedCredentials and Unanswered: only an OK or a KO with HTTP 200 is an answer. None of
         them holds what was sent, nor has a cause or a context.
         """
+        self._before_call()
         sent = self._query(country, phone, max_seconds, company_name, company_id)
         del country, phone, company_name, company_id
         sending = Sending(before_bytes)
         request = self._request(sent)
         seen = Observation(self._account, "certified_call")
         if request is not None:
-            self._before_call()
             sending.send(request, self._account, self._transport)
         outcome = _outcome(request, sending, {name: sent[name] for name in _PRIVATE})
         del request, sent

@@ -1,7 +1,7 @@
 """Redirects of a file to another place, such as an object store's signed address.
 
-Only files are fetched so, never anything that acts. A signed address is a secret: it is sent veiled
-(`veil`) and stands in no error. What is followed, and to where, is in docs/security.md.
+Only files are fetched so, never anything that acts. A signed address is a secret: it is sent
+hidden (`hidden_urls`) and stands in no error. docs/security.md says what is followed, and to where.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from providers.errors import ProviderError, Rejected, Uncertain, Unreachable
 
 from .deadline import Transport
 from .exchange import Answer, connected, exchange
-from .hidden_urls import Veiled, forgetful, veiled
+from .hidden_urls import HiddenUrlTransport, hidden_request
+from .redaction import drop_frames
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_HOPS = 3
@@ -43,13 +44,13 @@ class Redirects:
         self._own = httpx.URL(account.base_url)
         self._hosts = {_host(self._own), *map(_bare, hosts)}
         wire = transport or Transport(verify=account.verify_tls, judge=self._judge)
-        self._http = connected(account, Veiled(wire))
+        self._http = connected(account, HiddenUrlTransport(wire))
 
     def close(self) -> None:
         """Give the connections back."""
         self._http.close()
 
-    @forgetful
+    @drop_frames
     def followed(
         self, answer: Answer, request: httpx.Request, *, operation: str, what: str
     ) -> Answer:
@@ -109,7 +110,7 @@ class Redirects:
         try:
             return exchange(
                 self._http,
-                veiled(self._http, target, headers),
+                hidden_request(self._http, target, headers),
                 account=self._account,
                 operation=operation,
                 what=what,

@@ -16,8 +16,9 @@ from providers.errors import ProviderError
 from .deadline import Transport, within
 from .exchange import Answer, connected, exchange
 from .headers import date_of
-from .hidden_urls import Veiled, veiled
+from .hidden_urls import HiddenUrlTransport, hidden_request
 from .oauth import Login
+from .redaction import drop_frames
 from .redirects import Redirects
 from .streaming import Body, begins_anew, is_strong
 from .tokens import Access, Tokens, TokenStore
@@ -65,7 +66,7 @@ class Session:
         self._began = 0.0
         self._hides_addresses = hides_addresses
         wire = transport or Transport(verify=account.verify_tls)
-        self._http = connected(account, Veiled(wire) if hides_addresses else wire)
+        self._http = connected(account, HiddenUrlTransport(wire) if hides_addresses else wire)
         self._tokens = None if login is None else Tokens(account, login, token_store, self._http)
         self._redirects = None if file_hosts is None else Redirects(account, file_hosts, transport)
 
@@ -185,6 +186,7 @@ class Session:
         with closing(answer.response):
             yield answer
 
+    @drop_frames
     def _exchanged(
         self,
         operation: str,
@@ -220,7 +222,7 @@ class Session:
         if isinstance(address, str):
             address = self._account.base_url + address
         if self._hides_addresses:
-            return veiled(self._http, httpx.URL(address), headers or {})
+            return hidden_request(self._http, httpx.URL(address), headers or {})
         # What is stored and resumed are the bytes themselves, not a compression of them.
         sent = {"Accept-Encoding": "identity", **(headers or {})}
         if access is not None:

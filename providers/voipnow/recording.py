@@ -7,17 +7,21 @@ it is recorded (docs/providers/voipnow.md, Q3).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from providers import errors
 from providers.errors import Rejected, Temporary, Uncertain
 from providers.live_calls import LiveRecording
 
-from .client import NoFittingView, Recorded, Voipnow, fitting_view
+from .answers import Recorded
 from .refusals import NAME, CallRefused, Refused, ViewRefused
+from .views import NoFittingView, fitting_view
+
+if TYPE_CHECKING:
+    from .client import Voipnow
 
 #: How long after a request the list of calls is asked whether it had its effect, and how often.
 CONFIRM_SECONDS = 5.0
@@ -117,7 +121,7 @@ class Recorder:
                 raise
         return self._sent(replace(target, view_id=view["view_id"]))
 
-    def _fitting(self, target: _Target) -> dict[str, Any]:
+    def _fitting(self, target: _Target) -> Mapping[str, Any]:
         calls = self._voipnow.calls(target.user_id, target.extension)
         return fitting_view(calls, target.call_id, target.extension)
 
@@ -171,8 +175,8 @@ class Recorder:
         view = (target.call_id, target.view_id, target.extension, target.user_id)
         self._before_action()
         if target.format is None:
-            return self._voipnow.stop_recording(*view)
-        return self._voipnow.start_recording(*view, target.format)
+            return self._voipnow.stop(*view)
+        return self._voipnow.start(*view, target.format)
 
     def _confirmed(self, target: _Target) -> LiveRecording | None:
         """The recording once the list shows it as wanted; None where it does not within its time.
@@ -210,13 +214,13 @@ class Recorder:
             raise _Unseen from None
         except Rejected as error:
             raise Uncertain(NAME, f"the list that would confirm it is refused: {error}") from None
-        listed = {one["call_id"]: one for one in calls}
+        listed = {one.call_id: one for one in calls}
         call = listed.get(target.call_id)
         if call is None and None in listed:
             raise _Unseen
         if call is None:
             return self._ended(target)
-        view = next((one for one in call["views"] if one["view_id"] == target.view_id), None)
+        view = next((one for one in call.views if one["view_id"] == target.view_id), None)
         try:
             view = view or fitting_view([call], target.call_id, target.extension)
         except NoFittingView:

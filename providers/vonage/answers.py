@@ -9,7 +9,7 @@ from typing import Any
 
 from providers.errors import Uncertain
 from providers.http.json_answers import json_object
-from providers.http.redaction import forgetful
+from providers.http.redaction import drop_frames
 from providers.recordings import Page, Recording
 
 from . import recordings
@@ -20,7 +20,7 @@ from .refusals import NAME
 _PAGE = ("_embedded", "_links", "page", "page_size", "total_items", "total_pages", "total_page")
 
 
-@forgetful
+@drop_frames
 def page(body: bytes, *, asked: int, page_size: int) -> Page:
     """One page of a list.
 
@@ -55,7 +55,7 @@ def _listed(content: dict[str, Any]) -> list[Any]:
     return list(listed)
 
 
-@forgetful
+@drop_frames
 def recording(body: bytes, what: str) -> Recording:
     """A recording on its own.
 
@@ -68,7 +68,7 @@ def recording(body: bytes, what: str) -> Recording:
     return found
 
 
-@forgetful
+@drop_frames
 def job_ids(body: bytes) -> list[str]:
     """Return the ids of a new export: one request may become several jobs, or none."""
     what = "the creation of an export"
