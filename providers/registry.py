@@ -132,7 +132,8 @@ def _operations(capability: type) -> list[str]:
     return [
         name
         for name, value in vars(capability).items()
-        if not name.startswith("_") and (callable(value) or isinstance(value, staticmethod))
+        if not name.startswith("_")
+        and (callable(value) or isinstance(value, staticmethod | property))
     ]
 
 
