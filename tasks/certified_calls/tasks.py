@@ -21,7 +21,6 @@ from providers.accounts import CertifiedCallsAccount
 from providers.interface import Placed, PlacesCertifiedCalls
 from providers.telephone_numbers import BadCountry, BadNumber, OtherCountry, e164, national
 from tasks import errors
-from tasks.runtime.arguments import RequestCall
 from tasks.runtime.client import account_of
 from tasks.runtime.context import ledger
 from tasks.runtime.entry import job_task
@@ -30,6 +29,7 @@ from tasks.runtime.not_after import Deadline
 from tasks.runtime.rate_limit import take_turn
 from tasks.runtime.runner import Attempt
 
+from .arguments import RequestCall
 from .receipts import HANDLERS
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,6 @@ from providers.accounts import RecordingsAccount
 from providers.interface import ExportsInBulk
 from tasks.days import day as day_rows
 from tasks.days import windows
-from tasks.runtime.arguments import CreateExport, RetrieveExport, RunExport
 from tasks.runtime.client import account_of, client, client_class
 from tasks.runtime.context import account
 from tasks.runtime.entry import job_task
@@ -24,6 +23,7 @@ from tasks.runtime.runner import Attempt, Ended, Parts
 from tasks.transfers.retrieved import retrieved
 
 from . import creation, retrieval, runs
+from .arguments import CreateExport, RetrieveExport, RunExport
 from .finalize import seal_retrieved
 from .strategies import night_of
 

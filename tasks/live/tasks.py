@@ -14,13 +14,14 @@ from providers.accounts import NotifyingAccount
 from providers.errors import WrongField
 from providers.interface import CollectsRecordings, StartsRecordings, StopsRecordings
 from tasks.errors import InvalidArgument
-from tasks.runtime.arguments import JobArguments, StartRecording, StopRecording
+from tasks.runtime.arguments import JobArguments
 from tasks.runtime.client import account_of, client_class
 from tasks.runtime.context import account as any_account
 from tasks.runtime.entry import job_task
 from tasks.runtime.runner import Attempt, Ended, Parts
 
 from . import collected_recordings, confirmed_recordings
+from .arguments import StartRecording, StopRecording
 
 #: A start that comes later is worthless; a stop would end a recording that was begun since.
 LIFETIME_SECONDS = 60.0

@@ -13,7 +13,7 @@ from config.settings import settings
 from ledger.alerts import DAY, Alert
 from ledger.errors import LedgerAway
 from tasks.days import day, windows
-from tasks.runtime.arguments import PlanNights
+from tasks.runtime.arguments import Arguments
 from tasks.runtime.context import ledger
 from tasks.runtime.entry import plain_task
 from tasks.runtime.messages import publish_first
@@ -21,6 +21,10 @@ from tasks.runtime.messages import publish_first
 from .deletions import plan_deletions
 
 _log = logging.getLogger(__name__)
+
+
+class PlanNights(Arguments):
+    """``earwitness.nightly.plan``."""
 
 
 @plain_task("nightly.plan", PlanNights, may_expire=True)
