@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from celery import current_app
 
 from config.settings import ROOT
 from ledger.core.kinds import kind_of
@@ -128,6 +129,15 @@ def test_each_task_that_opens_a_job_has_its_hooks(name: str) -> None:
     """What a flow registers and what the ledger registers are one kind under one name."""
     assert KINDS[name].hooks is kind_of(name)
     assert KINDS[name].hooks.ended, "a kind without any opens no alert when it fails"
+
+
+def test_only_the_planner_s_ticks_may_expire() -> None:
+    """Any other message that Celery dropped because it has expired would open no job, unseen."""
+    tasks = {name: current_app.tasks[f"earwitness.{name}"] for name in KINDS}
+
+    assert [name for name, task in tasks.items() if getattr(task, "may_expire", False)] == [
+        "nightly.plan"
+    ]
 
 
 def test_a_ledger_opened_without_the_tasks_has_all_hooks() -> None:

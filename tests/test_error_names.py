@@ -35,11 +35,12 @@ def test_an_exception_without_a_name_cannot_be_declared() -> None:
         type("Unheard", (errors.JobError,), {})
 
 
-def test_the_ledger_spells_no_exception() -> None:
+@pytest.mark.parametrize("folder", ["archive", "ledger", "providers", "tasks", "worker"])
+def test_no_folder_spells_an_exception(folder: str) -> None:
     """A name in quotes would be a second vocabulary, which no checker compares with the first."""
     spelled = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
-        for path in (ROOT / "ledger").rglob("*.py")
+        for path in (ROOT / folder).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and node.value in tuple(ErrorName)
     ]

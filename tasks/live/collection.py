@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from archive.errors import Contradiction, Damaged
+from config.error_names import ErrorName
 from config.masking import mask_foreign
 from config.queues import DOWNLOADS, DUE
 from config.settings import settings
@@ -133,7 +134,7 @@ def _never_began(start: Job, instruction: Instruction) -> bool:
         return False
     if start.state == states.CANCELLED:
         return not start.work.get("asked")
-    return start.error is not None and start.error["type"] != "Uncertain"
+    return start.error is not None and start.error["type"] != ErrorName.UNCERTAIN
 
 
 def _collected(attempt: Attempt, instruction: Instruction, url: str) -> Ended:

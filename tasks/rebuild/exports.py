@@ -13,6 +13,7 @@ from archive import paths as archive_paths
 from archive.documents import manifest
 from archive.errors import ArchiveError
 from archive.store.directory import Stored
+from config.error_names import ErrorName
 from config.queues import DOWNLOADS, DUE
 from ledger.core import states
 from ledger.core.job import job_id
@@ -179,7 +180,7 @@ def _end(found: Manifest, path: str) -> dict[str, Any]:
         f"not done: {found.missing} of {found.listed} missing; {path} names them; the next night "
         "tries again, or export the day again"
     )
-    error = {"type": "Incomplete", "message": message}
+    error = ErrorName.INCOMPLETE.stored(message)
     return {"state": states.FAILED, "result": result, "reason": message, "error": error}
 
 
@@ -219,5 +220,5 @@ def _damaged(folder: Folder, generations: dict[str, int], trusted: Trusted) -> I
             updated_at=at,
             source=path,
             reason=message,
-            error={"type": "Damaged", "message": message},
+            error=ErrorName.DAMAGED.stored(message),
         )

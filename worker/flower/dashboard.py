@@ -30,6 +30,7 @@ from flower.views.monitor import Metrics
 from tornado import web
 
 from config import logging as our_logging
+from config.error_names import ErrorName
 from config.settings import ROOT, settings
 from worker.listen_errors import CannotListen, listening
 from worker.short_secrets import notice_short_secrets
@@ -46,7 +47,9 @@ from .redaction import (
 #: What Python makes of an exception: Incomplete('not done: ...').
 _RAISED = re.compile(r"^(\w+)\((['\"])(.*)\2\)$", re.DOTALL)
 #: What waits for a person says so where the column ends early.
-_UNDECIDED = {("earwitness.certified_call.request", "Uncertain"): "NEEDS A DECISION: "}
+_UNDECIDED = {
+    ("earwitness.certified_call.request", str(ErrorName.UNCERTAIN)): "NEEDS A DECISION: ",
+}
 _UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
 _OWN_KEYS = {
