@@ -150,8 +150,8 @@ def close_verification(connection: Connection, ending: Ending) -> None:
 def usual_failure(
     _connection: Connection, ending: Ending, answers: Collection[str] = _ANSWERS
 ) -> Alert | None:
-    """Return the alert of a failure; None where it only answers the caller (``answers`` are the
-    names of such errors), where the job's parent or another alert reports it.
+    """Return the alert of a failure, or None: where the error only answers the caller (``answers``
+    are the names of such errors), and where the job's parent or another alert reports it.
     """
     job = ending.job
     if job.parent_id is not None or ending.contradicts is not None:
