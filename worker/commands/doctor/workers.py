@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from tasks.runtime.context import ledger
 from worker.commands.deployment import announcing
-from worker.health.clock import ASKED
+from worker.health.clock import TIME_COMMAND
 from worker.redis.diagnosis import trouble
 from worker.redis.presence import PURPOSE
 
@@ -119,7 +119,7 @@ def _clocks(app: Celery, count: int) -> Iterator[Finding]:
 
 def _times(app: Celery, count: int) -> dict[str, float]:
     """What time each worker of ours has; those of other applications know no such question."""
-    replies = app.control.broadcast(ASKED, reply=True, limit=count, timeout=_SECONDS) or []
+    replies = app.control.broadcast(TIME_COMMAND, reply=True, limit=count, timeout=_SECONDS) or []
     return {
         name: one["seconds"]
         for reply in replies
