@@ -93,7 +93,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     keep_from_others()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A name that the terminal can not show is no reason to stop.
+            # A name that the terminal cannot show is no reason to stop.
             stream.reconfigure(errors="backslashreplace")
     try:
         status = earwitness.main(arguments, prog_name=PROGRAM, standalone_mode=False)
@@ -106,7 +106,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (ConfigurationError, InvalidArgument) as error:
         return _refused(str(error), 2)
     except UnicodeEncodeError:
-        # Every write is one transaction, and text that it can not take ends it.
+        # Every write is one transaction, and text that it cannot take ends it.
         sentence = "not done: what was given holds bytes that are no UTF-8 text; write it in UTF-8"
         return _refused(sentence, 2)
     except click.Abort:

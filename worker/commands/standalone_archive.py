@@ -212,7 +212,7 @@ def _is_configured(named: Store) -> bool:
 
 @contextmanager
 def _understood() -> Iterator[None]:
-    """What the search can not make sense of was asked in the wrong way."""
+    """What the search cannot make sense of was asked in the wrong way."""
     try:
         yield
     except ValueError as error:

@@ -146,7 +146,7 @@ class Exporter:
             except (OSError, UnicodeError) as error:
                 if not warned:
                     _log.warning(
-                        "no metrics yet: EARWITNESS_METRICS_BIND=%s can not be listened at (%s); "
+                        "no metrics yet: EARWITNESS_METRICS_BIND=%s cannot be listened at (%s); "
                         "this worker works on and tries again; give each worker of a machine an "
                         "address of its own",
                         self._address,

@@ -37,7 +37,7 @@ def trouble(error: BaseException) -> Trouble:
             )
         if isinstance(one, ssl.SSLError):
             return Trouble(
-                f"it can not be spoken to over TLS ({one.reason or type(one).__name__})",
+                f"it cannot be spoken to over TLS ({one.reason or type(one).__name__})",
                 f"see that its port speaks TLS, or write redis:// in {_ADDRESS}",
             )
         if isinstance(one, NoPermissionError):

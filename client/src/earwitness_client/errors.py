@@ -86,7 +86,7 @@ class BadCredentials(Rejected):
 
 
 class Uncertain(JobError):
-    """It can not be known whether it was done."""
+    """It cannot be known whether it was done."""
 
 
 class Unreachable(JobError):

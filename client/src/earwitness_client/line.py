@@ -132,7 +132,7 @@ class _Own:
 
 
 def _own(url: str, prefix: str) -> _Own:
-    """What belongs to this process. Raises InvalidArgument where redis-py can not read the address;
+    """What belongs to this process. Raises InvalidArgument where redis-py cannot read the address;
     its own errors repeat parts of it, and a password with a slash in it is such a part.
     """
     try:
@@ -141,7 +141,7 @@ def _own(url: str, prefix: str) -> _Own:
         own.pool.connection_class(**own.pool.connection_kwargs)
     except (ValueError, TypeError, RedisError):
         raise InvalidArgument(
-            f"not done: url: redis-py can not read it; {_ADDRESS}, with %2F for a / in a password "
+            f"not done: url: redis-py cannot read it; {_ADDRESS}, with %2F for a / in a password "
             "(and so on), and only options that it knows"
         ) from None
     return own

@@ -7,7 +7,7 @@ from typing import Literal
 
 Level = Literal["ok", "warning", "error"]
 
-#: The ledger's identity where there is one that can not be read now: nothing is compared with it.
+#: The ledger's identity where there is one that cannot be read now: nothing is compared with it.
 UNKNOWN = "unknown"
 
 

@@ -153,7 +153,7 @@ def _kept(facts: dict[str, Any]) -> Iterator[Finding]:
     elif facts.get("aof_last_write_status") == "err":
         yield error(
             _SUBJECT,
-            "can not write its append-only file: it takes no message any more",
+            "cannot write its append-only file: it takes no message any more",
             "see its log and the space on its disk",
         )
 

@@ -97,7 +97,7 @@ def spool(settings: Settings) -> Iterator[Finding]:
         with tempfile.NamedTemporaryFile(dir=folder, prefix="doctor-") as file:
             yield from _linked(Path(file.name), _folder(settings))
     except OSError as failure:
-        yield error(_SPOOL, f"can not be written to ({failure.strerror})", f"see {folder}")
+        yield error(_SPOOL, f"cannot be written to ({failure.strerror})", f"see {folder}")
         return
     if free > reserve:
         yield ok(_SPOOL, f"{folder}, {decimal(free)} free")
@@ -128,7 +128,7 @@ def _to_be_made(subject: str, folder: Path) -> Iterator[Finding]:
         yield ok(subject, f"{folder} is not there yet; it is made with the first file")
     else:
         yield error(
-            subject, f"{folder} is not there, and can not be made in {above}", "make it writable"
+            subject, f"{folder} is not there, and cannot be made in {above}", "make it writable"
         )
 
 
@@ -141,7 +141,7 @@ def _belonging(store: Store, identity: str | None) -> Iterator[Finding]:
             yield error(_ARCHIVE, f"{meaning}; no worker starts", _OTHER_ARCHIVE)
         return
     except (ValueError, KeyError, TypeError):
-        yield error(_ARCHIVE, f"{IDENTITY_PATH} can not be read", "run: python -m worker verify")
+        yield error(_ARCHIVE, f"{IDENTITY_PATH} cannot be read", "run: python -m worker verify")
         return
     if identity == UNKNOWN:
         return
@@ -162,7 +162,7 @@ def _written_once(store: Store) -> Iterator[Finding]:
             meaning = "a second file took a name that was taken: any could be overwritten"
             yield error(_ARCHIVE, meaning, "use another filesystem or object store")
     except (OSError, ArchiveError) as failure:
-        yield error(_ARCHIVE, f"can not be written to: {failure}", f"see {store.address}")
+        yield error(_ARCHIVE, f"cannot be written to: {failure}", f"see {store.address}")
 
 
 def _linked(file: Path, archive_root: Path | None) -> Iterator[Finding]:

@@ -84,7 +84,7 @@ def _compared() -> Iterator[Finding]:
     except NotPossible:
         return
     except (ArchiveError, OSError) as failure:
-        yield warning("restored", f"the archive can not be listed: {failure}", "see the archive")
+        yield warning("restored", f"the archive cannot be listed: {failure}", "see the archive")
         return
     if unknown:
         yield error("restored", backup_check.said(unknown), backup_check.WAY_OUT)
