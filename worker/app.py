@@ -27,10 +27,10 @@ from tasks.runtime.messages import ACCOUNT_HEADER, JOB_HEADER, revoked_listeners
 from .health import clock as _clock  # noqa: F401 - registers doctor's command
 from .health.heartbeat import heartbeat
 from .metrics.server import Metrics
-from .redis.broker import keep_consuming
-from .redis.presence import notice_queues
-from .redis.revocation import cancel_at_once
-from .redis.thread_pool import use_these_threads
+from .redis.broker import install_channel
+from .redis.presence import warn_about_queues
+from .redis.revocation import install_revocation
+from .redis.thread_pool import install_thread_pool
 from .redis.unknown_tasks import unknown
 from .short_secrets import notice_short_secrets
 from .startup_checks import notice_few_threads, refuse_autoscaling, refuse_other_pools, start_checks
@@ -43,12 +43,14 @@ app = Celery(
     include=TASK_MODULES,
 )
 app.steps["worker"].update({Sweeper, Metrics})
-keep_consuming()
-use_these_threads()
-cancel_at_once()
-app.conf.worker_consumer = "worker.redis.consumer:Discreet"
+install_channel()
+install_thread_pool()
+install_revocation()
+app.conf.worker_consumer = "worker.redis.consumer:RedactingConsumer"
 app.conf.beat_scheduler = "worker.health.beat_scheduler:Scheduler"
-app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "worker.redis.results:Outcomes")
+app.loader.override_backends = dict.fromkeys(
+    ("redis", "rediss"), "worker.redis.results:ResultBackend"
+)
 
 if "flower.command" in sys.modules:  # Celery's command line loads it for every command
     from .flower.dashboard import prepare
@@ -91,7 +93,7 @@ def _start(sender: Any, **_: object) -> None:
 def _ready(sender: Any, **_: object) -> None:
     queues = frozenset(sender.app.amqp.queues.consume_from)
     notice_few_threads(sender.pool.limit, queues)
-    notice_queues(queues)
+    warn_about_queues(queues)
     heartbeat.ready(queues)
 
 

@@ -26,7 +26,7 @@ from tasks.archive_watch import alerts, vouching, watch
 from tasks.rebuild import backup_check
 from tasks.runtime.context import bare_store, ledger
 
-from .redis.diagnosis import trouble
+from .redis.diagnosis import diagnose
 
 _log = logging.getLogger(__name__)
 
@@ -222,7 +222,7 @@ def claim_redis(app: Any, identity: str) -> None:
         client.set(key, identity, nx=True)
         theirs = client.get(key)
     except RedisError as error:
-        _log.warning("Redis: %s; %s", *trouble(error))
+        _log.warning("Redis: %s; %s", *diagnose(error))
         return
     if theirs is not None:
         way_out = REDIS_WAY_OUT.format(key=key)

@@ -32,7 +32,7 @@ from tasks.runtime.redis_errors import BROKER_AWAY, is_away
 from .health.heartbeat import heartbeat
 from .redis.presence import Presence
 from .redis.queue_keys import QueueKeys
-from .redis.set_aside import announce
+from .redis.set_aside import update_alert
 from .redis.unknown_tasks import unknown
 from .startup_checks import claim_redis, comparison_pending, notice_older_ledger
 
@@ -66,7 +66,7 @@ class Sweeper(bootsteps.StartStopStep):
             ("sweeper", rounds.sweep),
             ("alerts", deliver_due),
             ("archive", rounds.watch),
-            ("presence", lambda: presence.show(parent.app.backend.client)),
+            ("presence", lambda: presence.announce(parent.app.backend.client)),
         )
         for name, action in actions:
             thread = threading.Thread(
@@ -132,7 +132,7 @@ class Rounds:
         for action in (
             self._mend_future_times,
             _expire_leases,
-            unknown.tell,
+            unknown.open_alert,
             discharge_due,
             self._announce,
             self._mend_keys,
@@ -193,13 +193,13 @@ class Rounds:
 
     def _mend_keys(self) -> None:
         try:
-            self._keys.mend_others()
+            self._keys.move_wrong_aside()
         except BROKER_AWAY as error:
             _log.warning("cannot check the keys of messages in hand: %s", error)
 
     def _announce_set_aside(self) -> None:
         try:
-            announce(self._app.backend.client, settings().redis_key(""))
+            update_alert(self._app.backend.client, settings().redis_key(""))
         except BROKER_AWAY as error:
             _log.warning("cannot tell whether messages were set aside: %s", error)
 

@@ -9,8 +9,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from config.settings import Settings
-from worker.redis.diagnosis import trouble
-from worker.redis.set_aside import Kept, SetAside
+from worker.redis.diagnosis import diagnose
+from worker.redis.set_aside import SetAside, SetAsideMessage
 
 from .deployment import configured
 from .display import plain, print_json, print_lines, print_table
@@ -42,9 +42,9 @@ def messages(put_back: str | None, remove: str | None, as_json: bool) -> int:
                 return _put_back(aside, put_back)
             if remove is not None:
                 return _remove(aside, remove)
-            return _show(aside.kept(), as_json=as_json)
+            return _show(aside.messages(), as_json=as_json)
     except (OSError, RedisError) as error:
-        meaning, advice = trouble(error)
+        meaning, advice = diagnose(error)
         raise click.ClickException(f"not done: Redis: {meaning}; {advice}") from None
 
 
@@ -53,7 +53,7 @@ def _connected(settings: Settings) -> Redis:
     return Redis.from_url(address, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS)
 
 
-def _show(kept: list[Kept], *, as_json: bool) -> int:
+def _show(kept: list[SetAsideMessage], *, as_json: bool) -> int:
     if as_json:
         print_json([_shown(one) for one in kept])
     elif not kept:
@@ -65,7 +65,7 @@ def _show(kept: list[Kept], *, as_json: bool) -> int:
     return int(bool(kept))
 
 
-def _shown(kept: Kept) -> dict[str, Any]:
+def _shown(kept: SetAsideMessage) -> dict[str, Any]:
     return {
         "id": kept.id,
         "at": kept.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -77,7 +77,7 @@ def _shown(kept: Kept) -> dict[str, Any]:
 
 def _put_back(aside: SetAside, kept_id: str) -> int:
     kept = _found(aside, kept_id)
-    if not kept.is_whole or not kept.goes_somewhere:
+    if not kept.is_whole or not kept.has_known_queue:
         raise click.ClickException(
             f"not done: message {kept_id} cannot be put back: it is longer than what was kept of "
             "it, or its queue is not known; ask its sender to send it again"
@@ -89,14 +89,14 @@ def _put_back(aside: SetAside, kept_id: str) -> int:
 
 
 def _remove(aside: SetAside, kept_id: str) -> int:
-    wanted = aside.kept() if kept_id == _EVERY else [_found(aside, kept_id)]
+    wanted = aside.messages() if kept_id == _EVERY else [_found(aside, kept_id)]
     removed = sum(aside.remove(one.id) for one in wanted)
     click.echo(f"removed: {removed}")
     return 0
 
 
-def _found(aside: SetAside, kept_id: str) -> Kept:
-    found = [one for one in aside.kept() if one.id == kept_id]
+def _found(aside: SetAside, kept_id: str) -> SetAsideMessage:
+    found = [one for one in aside.messages() if one.id == kept_id]
     if not found:
         raise _gone(kept_id)
     return found[0]

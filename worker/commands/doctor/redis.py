@@ -12,9 +12,9 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR, SET_ASIDE, UNACKED, UNACKED_INDEX
 from config.settings import Settings
-from worker.redis.diagnosis import trouble
-from worker.redis.misdirected import elsewhere, explained, for_us
-from worker.redis.set_aside import COMMAND, Kept, SetAside, summary
+from worker.redis.diagnosis import diagnose
+from worker.redis.misdirected import explain, in_other_databases, in_our_database
+from worker.redis.set_aside import COMMAND, SetAside, SetAsideMessage, summary
 from worker.startup_checks import REDIS_KEY, REDIS_WAY_OUT
 
 from .findings import UNKNOWN, Finding, error, ok, warning
@@ -39,7 +39,7 @@ def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
             refused = _refused(client, settings)
             kept = _kept_aside(client, settings)
     except (RedisError, OSError) as failure:
-        meaning, advice = trouble(failure)
+        meaning, advice = diagnose(failure)
         waits = "accepted jobs wait in the ledger, and nothing is accepted"
         yield error(_SUBJECT, f"{meaning}: {waits}", advice)
         return
@@ -67,17 +67,17 @@ def _misdirected(url: str, prefix: str) -> Iterator[Finding]:
             socket_connect_timeout=_SECONDS,
             single_connection_client=True,
         ) as client:
-            found = [*for_us(client, prefix), *elsewhere(client, prefix)]
+            found = [*in_our_database(client, prefix), *in_other_databases(client, prefix)]
     except NoPermissionError:
         meaning = "its user may not look for tasks that were sent to another queue or database"
         yield ok(_SUBJECT, f"{meaning} (docs/redis.md has its rule)")
         return
     except (RedisError, OSError) as failure:
-        meaning, advice = trouble(failure)
+        meaning, advice = diagnose(failure)
         yield warning(_SUBJECT, f"{meaning}: where tasks lie was not seen to the end", advice)
         return
     for one in found:
-        yield warning(_SUBJECT, *explained(one))
+        yield warning(_SUBJECT, *explain(one))
 
 
 def _facts(client: Redis) -> dict[str, Any] | None:
@@ -110,9 +110,9 @@ def _refused(client: Redis, settings: Settings) -> list[str]:
     return refused
 
 
-def _kept_aside(client: Redis, settings: Settings) -> list[Kept]:
+def _kept_aside(client: Redis, settings: Settings) -> list[SetAsideMessage]:
     try:
-        return SetAside(client, settings.redis_key("")).kept()
+        return SetAside(client, settings.redis_key("")).messages()
     except NoPermissionError:
         return []  # another finding names what is refused
 

@@ -12,8 +12,8 @@ from redis.exceptions import RedisError
 from tasks.runtime.context import ledger
 from worker.commands.deployment import announcing
 from worker.health.clock import TIME_COMMAND
-from worker.redis.diagnosis import trouble
-from worker.redis.presence import PURPOSE
+from worker.redis.diagnosis import diagnose
+from worker.redis.presence import WITHOUT_CONSUMER
 
 from .findings import UNKNOWN, Finding, error, ok, warning
 
@@ -36,16 +36,16 @@ def examined(identity: str | None) -> Iterator[Finding]:
                 yield from _hosts(sorted(answers))
                 yield from _clocks(app, len(answers))
     except (OperationalError, RedisError, OSError) as failure:
-        meaning, advice = trouble(failure)
+        meaning, advice = diagnose(failure)
         yield error(_SUBJECT, f"could not be asked: Redis {meaning}", advice)
 
 
 def _consumers(answers: dict[str, list[dict[str, Any]]]) -> Iterator[Finding]:
-    consumers: dict[str, list[str]] = {queue: [] for queue in PURPOSE}
+    consumers: dict[str, list[str]] = {queue: [] for queue in WITHOUT_CONSUMER}
     for worker, consumed in answers.items():
         for one in consumed:
             consumers.setdefault(one["name"], []).append(worker)
-    for queue, meaning in PURPOSE.items():
+    for queue, meaning in WITHOUT_CONSUMER.items():
         if consumers[queue]:
             yield ok(_SUBJECT, f"{queue} is consumed by {', '.join(sorted(consumers[queue]))}")
         else:
@@ -69,7 +69,7 @@ def _strangers(
     """Workers of another application on our queues, and of ours on those of others."""
     for name, consumed in sorted(answers.items()):
         queues = {one["name"] for one in consumed}
-        taken = sorted(queues & PURPOSE.keys())
+        taken = sorted(queues & WITHOUT_CONSUMER.keys())
         if name not in ours and taken:
             yield error(
                 _SUBJECT,
@@ -77,7 +77,7 @@ def _strangers(
                 "Earwitness does: what it takes from there is lost",
                 "if it belongs to another application, start it with a -Q of its own",
             )
-        strange = sorted(queues - PURPOSE.keys())
+        strange = sorted(queues - WITHOUT_CONSUMER.keys())
         if name in ours and strange:
             yield error(
                 _SUBJECT,
