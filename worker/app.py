@@ -11,7 +11,7 @@ from typing import Any
 from celery import Celery, Task, signals
 
 from config.settings import ConfigurationError, settings
-from config.umask import keep_from_others
+from config.umask import restrict_umask
 
 try:
     settings()
@@ -36,7 +36,7 @@ from .short_secrets import notice_short_secrets
 from .startup_checks import notice_few_threads, refuse_autoscaling, refuse_other_pools, start_checks
 from .sweeper import Sweeper
 
-keep_from_others()
+restrict_umask()
 app = Celery(
     "earwitness",
     config_source="config.celery",

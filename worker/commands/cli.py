@@ -15,7 +15,7 @@ import click
 
 from archive.errors import ArchiveError, StoreAway
 from config.errors import ConfigurationError
-from config.umask import keep_from_others
+from config.umask import restrict_umask
 from config.version import VERSION
 from ledger.errors import LedgerError
 from providers.errors import ProviderError
@@ -90,7 +90,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command; the status to end with: 0 done, 1 failed, 2 not understood or not
     configured, 130 interrupted. What went wrong is one sentence on standard error.
     """
-    keep_from_others()
+    restrict_umask()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A name that the terminal cannot show is no reason to stop.
