@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar, cast
 
+from .broker import Line
 from .errors import CapReached, InvalidArgument, JobError, NotAnswered, RequestConflict
-from .line import Line
+from .listeners import Silence
+from .polling import Doubt, drained, look, send_quietly, watched
 from .request import Request
 from .results import JobView
-from .silence import Silence
 from .stored import Stored, ended, exception, outcome, said
-from .watching import Doubt, drained, look, send_quietly, watched
 
 Result = TypeVar("Result")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Self
 
+from .broker import Line
 from .calls import Calls, CertifiedCalls
 from .exports import Archive, Exports
 from .jobs import Jobs
-from .line import Line
 from .recordings import Recordings
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from . import arguments as check
 from .answers import Answer, Job
 from .arguments import Notify
-from .line import Line
+from .broker import Line
 from .request import EVERY_ACCOUNT, Request, job_id
 
 

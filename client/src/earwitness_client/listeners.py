@@ -6,8 +6,8 @@ import time
 
 from redis.exceptions import RedisError
 
+from .broker import Line
 from .errors import NotAnswered
-from .line import Line
 from .request import Request
 from .stored import Stored
 

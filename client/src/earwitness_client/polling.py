@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 
 from redis.exceptions import RedisError
 
+from .broker import Line
 from .errors import NotSent
-from .line import Line
+from .listeners import Silence
 from .request import Request
-from .silence import Silence
 from .stored import Stored
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 1.0
