@@ -1,4 +1,4 @@
-"""Why nothing is heard of a request: whether a worker listens where it was sent."""
+"""Check of an unanswered request: does any worker listen on its queue?"""
 
 from __future__ import annotations
 
@@ -6,67 +6,70 @@ import time
 
 from redis.exceptions import RedisError
 
-from .broker import Line
+from .broker import Broker
 from .errors import NotAnswered
 from .request import Request
 from .stored import Stored
 
-#: A worker that is there shows itself within seconds, also after Redis was emptied.
-_NOBODY_SECONDS = 10.0
-_LOOK_SECONDS = 1.0
+#: A running worker writes its presence within seconds, also after Redis was emptied.
+_ABSENCE_SECONDS = 10.0
+_CHECK_SECONDS = 1.0
 
 
-class Silence:
-    """Watches Redis while nothing is heard of a request."""
+class ListenerCheck:
+    """Watches for a listening worker while a request has no state."""
 
-    def __init__(self, line: Line, request: Request) -> None:
-        self._line = line
+    def __init__(self, broker: Broker, request: Request) -> None:
+        self._broker = broker
         self._request = request
-        self._looked_at = float("-inf")
-        self._nobody_since: float | None = None
+        self._checked_at = float("-inf")
+        self._absent_since: float | None = None
         self._waiting = 0
 
-    def hear(self, stored: Stored | None) -> None:
-        """Judge what was just found for the request; None where Redis does not answer.
+    def observe(self, stored: Stored | None) -> None:
+        """Consider the request's state, which is None if Redis does not answer.
 
-        Raises NotAnswered where no worker has ever listened: the request lies there, and waiting
-        longer does not help. Where workers are only away, the wait goes on.
+        Raises NotAnswered if no worker has ever listened: the request stays in the queue, and
+        waiting longer does not help. While workers are only away, the wait goes on.
         """
         if stored or stored is None:
-            self._nobody_since = None
+            self._absent_since = None
             return
         now = time.monotonic()
-        if now - self._looked_at < _LOOK_SECONDS:
+        if now - self._checked_at < _CHECK_SECONDS:
             return
-        self._looked_at = now
-        if not self._nobody_was_ever_here():
-            self._nobody_since = None
-        elif self._nobody_since is None:
-            self._nobody_since = now
-        elif now - self._nobody_since >= _NOBODY_SECONDS:
+        self._checked_at = now
+        if not self._was_never_consumed():
+            self._absent_since = None
+        elif self._absent_since is None:
+            self._absent_since = now
+        elif now - self._absent_since >= _ABSENCE_SECONDS:
             raise NotAnswered(
                 f"unknown: {self._request.task} was not answered: no worker listens on this Redis "
-                f"({self._line.place}), and none ever did; the request lies there and is done when "
-                "one comes; if the worker uses another address, database or key prefix, give the "
-                f"client the same, and {self._request.repetition}"
+                f"({self._broker.address}), and none ever did; the request lies there and is done "
+                "when one comes; if the worker uses another address, database or key prefix, give "
+                f"the client the same, and {self._request.repetition}"
             )
 
     @property
     def why(self) -> str:
-        """Words for the end of a sentence that nothing was heard; empty where nothing is wrong."""
+        """A clause for error messages that no worker listens; empty if one does."""
         try:
-            if self._line.listeners() != "now":
-                return f"no worker listens on this Redis ({self._line.place}) now; "
+            if self._broker.listeners() != "now":
+                return f"no worker listens on this Redis ({self._broker.address}) now; "
         except (RedisError, OSError):
             pass
         return ""
 
-    def _nobody_was_ever_here(self) -> bool:
-        """By what workers show, and by the queue, from which a worker takes that shows nothing."""
+    def _was_never_consumed(self) -> bool:
+        """Return whether no worker was ever here, by the workers' keys and by the queue's length.
+
+        A worker that writes no keys still takes messages from the queue.
+        """
         try:
-            if self._line.listeners() != "never":
+            if self._broker.listeners() != "never":
                 return False
-            waiting = self._line.queued()
+            waiting = self._broker.queued()
         except (RedisError, OSError):
             return False
         is_taken = waiting < max(self._waiting, 1)
