@@ -58,7 +58,7 @@ class Answer(Generic[Result]):
 class Job(Answer[Result]):
     """A requested job, which the worker's ledger has or will have.
 
-    ``id`` is the job's id in the ledger, view before any worker knows the job. For a day's export
+    ``id`` is the job's id in the ledger, known before any worker knows the job. For a day's export
     it is the id of the day's first run; if the day was exported again, ``status`` and the result
     name the later run.
     """
