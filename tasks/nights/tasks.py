@@ -6,7 +6,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from config.accounts import VonageAccount
+from config.accounts import Account
 from config.logging import bind
 from config.masking import masked_error
 from config.settings import settings
@@ -35,7 +35,7 @@ def plan(now: datetime) -> dict[str, Any]:
     opened: dict[str, int] = {}
     failed: list[str] = []
     for account in settings().accounts.values():
-        if not isinstance(account, VonageAccount) or account.nightly is None:
+        if account.nights is None:
             continue
         with bind(account=account.alias):
             try:
@@ -61,9 +61,9 @@ def _unplanned(alias: str, error: Exception) -> Alert:
     return Alert(unplanned_cause(alias), DAY, alias, message)
 
 
-def plan_account(account: VonageAccount, now: datetime) -> int:
+def plan_account(account: Account, now: datetime) -> int:
     """Plan one account's nights; how many exports were opened."""
-    nightly = account.nightly
+    nightly = account.nights
     assert nightly is not None
     newest = windows.newest_due(nightly, now)
     opened = ledger().days.plan(

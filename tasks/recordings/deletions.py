@@ -12,23 +12,24 @@ from archive.audio.detection import Listener
 from archive.documents import manifest
 from archive.errors import ArchiveError, Damaged
 from archive.search import search
-from config.accounts import VonageAccount
+from config.accounts import Account
 from config.queues import DUE
 from ledger.core.opening import Request
-from providers.vonage.client import Vonage
+from providers.interface import DeletesRecordings
 from tasks import errors
 from tasks.days import windows
-from tasks.runtime.context import ledger, store, vonage_account
+from tasks.runtime.context import account as account_of
+from tasks.runtime.context import ledger, store
 from tasks.runtime.messages import publish_first
 from tasks.runtime.runner import Attempt
-from tasks.transfers.single_recording import kept_single
+from tasks.transfers.single_recording import kept_single, started
 
 _DAY_SECONDS = 86_400
 
 
-def plan_deletions(account: VonageAccount, now: datetime) -> int:
+def plan_deletions(account: Account, now: datetime) -> int:
     """Open a deletion for every recording of the days whose time has come; how many."""
-    nightly = account.nightly
+    nightly = account.nights
     if nightly is None or nightly.delete_after_days == 0:
         return 0
     before = now.timestamp() - nightly.delete_after_days * _DAY_SECONDS
@@ -59,19 +60,18 @@ def deletion(alias: str, recording_id: str, day: date) -> Request:
     )
 
 
-def refuse_unproven(attempt: Attempt, vonage: Vonage, recording_id: str) -> str:
+def refuse_unproven(attempt: Attempt, provider: DeletesRecordings, recording_id: str) -> str:
     """The path of the manifest or metadata under whose sum the archive holds this recording whole,
     its bytes read back just now. Raises Rejected where that can not be shown.
     """
-    account = vonage_account(attempt.job.account)
-    day = _day(attempt, vonage, recording_id)
+    day = _day(attempt, provider, recording_id)
     try:
         proof = _held(attempt, recording_id, day)
     except (ArchiveError, KeyError) as error:
         raise errors.Rejected(
             f"not done: recording {recording_id} is not whole in the archive ({error})"
         ) from None
-    if proof is None or not _chained(account.alias, proof):
+    if proof is None or not _chained(attempt.job.account, proof):
         raise errors.Rejected(
             f"not done: recording {recording_id} is not archived, verified and chained; archive it "
             "first, or give a reason with unarchived = true"
@@ -79,13 +79,12 @@ def refuse_unproven(attempt: Attempt, vonage: Vonage, recording_id: str) -> str:
     return proof
 
 
-def _day(attempt: Attempt, vonage: Vonage, recording_id: str) -> date:
+def _day(attempt: Attempt, provider: DeletesRecordings, recording_id: str) -> date:
     """The local day of the recording's start, as the request or the provider tells it."""
     told = attempt.job.parameters.get("day") or attempt.job.work.get("day")
     if told is None:
-        start = datetime.fromisoformat(vonage.recording(recording_id)["start"])
-        told = windows.local_day(start, windows.zone(vonage_account(attempt.job.account)))
-        told = told.isoformat()
+        start = started(provider.recording(recording_id))
+        told = windows.local_day(start, account_of(attempt.job.account).zone).isoformat()
         # Before the request leaves: where its answer is lost, the provider does not tell it again.
         attempt.note(day=told)
     return date.fromisoformat(told)

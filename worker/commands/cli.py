@@ -41,7 +41,7 @@ COMMANDS = {
     "extract": (".standalone_archive", "Take one recording out of the archive."),
     "find": (".standalone_archive", "Find recordings in the archive."),
     "health": (".health", "Check whether a service on this host works."),
-    "hooks": (".hooks", "Receive the notifications of Ozeki servers."),
+    "hooks": (".hooks", "Receive the notifications of telephone systems."),
     "messages": (".messages", "Show the messages that no worker understood, or remove them."),
     "migrate": (".migrate", "Bring the ledger's schema to this program's version."),
     "quarantine": (".rebuild", "Show, begin or lift the quarantine of a restored ledger."),
