@@ -1,4 +1,4 @@
-"""``verify``, ``find`` and ``extract``: an archive by itself, without configuration or ledger."""
+"""``verify``, ``find`` and ``extract``: an archive alone, without configuration or ledger."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class HeadType(click.ParamType[tuple[str, str]]):
-    """The newest entry of an account's chain, as it was noted elsewhere."""
+    """The newest entry of an account's chain, as noted earlier."""
 
     name = "account=sha256"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, str]:
-        """The account and the sum."""
+        """Split the account and the checksum."""
         account, equals, sha256 = str(value).partition("=")
         if not account or not equals or not _SHA256.fullmatch(sha256.lower()):
             self.fail(f"{value!r} is no head; write it like india=<64 hex digits>.", param, ctx)
@@ -57,19 +57,20 @@ class HeadType(click.ParamType[tuple[str, str]]):
 def verify(
     named: Store | None, heads: tuple[tuple[str, str], ...], account: str | None, as_json: bool
 ) -> int:
-    """Verify every checksum and every chain of an archive; the configured one unless told.
+    """Verify every checksum and every chain of an archive; by default, of the configured one.
 
-    The configured one is compared with the ledger too, if there is one: what the ledger has
-    archived must be there. Without ledger, and without a head that was kept elsewhere, it shows
-    damage and partial tampering, but neither that the newest entries were removed nor a rewrite of
-    everything.
+    The configured archive is also compared with the ledger, if there is one: it must hold every
+    file that the ledger has archived. Without a ledger, and without a head that was noted
+    elsewhere, the command finds damage and partial tampering, but neither the removal of the newest
+    entries nor a rewrite of everything.
+
     A file that was stored in the last 15 minutes and that nothing vouches for yet is pending: it is
-    counted, and is no problem.
+    counted, but is no problem.
     """
-    with VerificationProgress() as watched, _understood():
+    with VerificationProgress() as watched, _as_usage_error():
         report = verification.verify(_store(named), account, dict(heads), watched)
         if named is None:
-            problems, notes = _vouched_problems(account, {one.path for one in report.problems})
+            problems, notes = _ledger_problems(account, {one.path for one in report.problems})
             report.problems.extend(problems)
             report.notes.extend(notes)
     if as_json:
@@ -100,15 +101,15 @@ def verify(
 @archive
 @as_json
 def find(archive: Store | None, reveal: bool, as_json: bool, **asked: Any) -> int:
-    """Find recordings in the archive. The status is 1 where there are none.
+    """Find recordings in the archive. The status is 1 if there are none.
 
-    Numbers show their last three digits, and names nothing. What --reveal shows of the configured
-    archive is noted in the ledger first. Another one, named by --archive, has no ledger at hand: it
-    is shown all the same, and nothing is noted.
+    Only the last three digits of numbers are shown, and no names. The use of --reveal on the
+    configured archive is recorded in the ledger first. Another archive, named by --archive, has no
+    ledger, so nothing is recorded.
     """
     in_order(asked["start"], asked["end"])
-    store = _at_hand(archive)
-    with _understood():
+    store = _existing_store(archive)
+    with _as_usage_error():
         hits, damage = search.found(store, **asked)
     if not reveal:
         hits = [replace(hit, line=masked_line(hit.line)) for hit in hits]
@@ -122,7 +123,7 @@ def find(archive: Store | None, reveal: bool, as_json: bool, **asked: Any) -> in
     elif damage is None:
         click.echo("no such recording is in the archive", err=True)
     if damage is not None:
-        # What was found is shown first: one file that cannot be read hides nothing else.
+        # Show the hits first: an unreadable file must not hide them.
         raise damage
     return int(not hits)
 
@@ -142,9 +143,9 @@ def find(archive: Store | None, reveal: bool, as_json: bool, **asked: Any) -> in
 def extract(
     recording: str, target: Path, account: str | None, archive: Store | None, as_json: bool
 ) -> None:
-    """Take one recording out of the archive: its audio, its line of the list, its manifest."""
-    store = _at_hand(archive)
-    with _understood():
+    """Copy one recording out of the archive: its audio, its line of the list, its manifest."""
+    store = _existing_store(archive)
+    with _as_usage_error():
         written = search.extract(store, recording, target, account)
     if as_json:
         print_json([str(path) for path in written])
@@ -152,11 +153,12 @@ def extract(
         print_lines(str(path) for path in written)
 
 
-def _vouched_problems(
+def _ledger_problems(
     account: str | None, known: Collection[str]
 ) -> tuple[list[Problem], list[Problem]]:
-    """What the configured archive lacks of what the ledger has archived, but for paths that are
-    ``known`` to be wrong; and a note where the ledger cannot be asked.
+    """Return the files that the configured archive lacks, and notes if the ledger cannot be read.
+
+    Paths with ``known`` problems are left out.
     """
     from ledger.errors import LedgerError  # noqa: PLC0415 - an archive alone needs no ledger
     from ledger.identity import newest_version  # noqa: PLC0415
@@ -178,17 +180,17 @@ def _vouched_problems(
     except LedgerError as error:
         return [], [Problem(".", f"was not compared with the ledger: {error}")]
     except (ArchiveError, OSError, StoreAway) as error:
-        # What was verified is shown all the same: it may have taken hours.
+        # Still show the result of the verification, which may have taken hours.
         return [Problem(".", f"was not compared with the ledger: {error}")], []
     found = (path for path in gone if path not in known)
     return [Problem(path, "is gone: the ledger has archived it") for path in found], []
 
 
 def _note_revealed(named: Store | None, count: int) -> None:
-    """Note in the ledger of the archive, before people's data is shown, that it is."""
+    """Record in the archive's ledger that personal data is about to be shown."""
     if named is not None and not _is_configured(named):
         click.echo(
-            "shown in clear; an archive of no configuration has no ledger to note it", err=True
+            "shown in clear; not recorded, because this archive has no configured ledger", err=True
         )
         return
     from .deployment import opened, operator  # noqa: PLC0415 - an archive alone needs no ledger
@@ -198,7 +200,7 @@ def _note_revealed(named: Store | None, count: int) -> None:
 
 
 def _is_configured(named: Store) -> bool:
-    """Whether an archive that was named is the configured one all the same."""
+    """Return whether the named archive is the configured one."""
     from config.errors import ConfigurationError  # noqa: PLC0415 - nothing may be configured
 
     try:
@@ -211,8 +213,8 @@ def _is_configured(named: Store) -> bool:
 
 
 @contextmanager
-def _understood() -> Iterator[None]:
-    """What the search cannot make sense of was asked in the wrong way."""
+def _as_usage_error() -> Iterator[None]:
+    """Turn the search's ValueErrors into UsageErrors."""
     try:
         yield
     except ValueError as error:
@@ -220,7 +222,7 @@ def _understood() -> Iterator[None]:
 
 
 def _store(named: Store | None) -> Store:
-    """The archive that was named, or the configured one, for which alone the settings are read."""
+    """Return the named archive, or the configured one; read the settings only for the latter."""
     if named is not None:
         return named
     from config.settings import settings  # noqa: PLC0415 - an archive alone needs no settings
@@ -232,13 +234,13 @@ def _store(named: Store | None) -> Store:
         raise click.UsageError(f"EARWITNESS_ARCHIVE_URL: {error}") from None
 
 
-def _at_hand(named: Store | None) -> Store:
-    """The same, where it is there: of one that is not mounted nobody can say what it holds."""
+def _existing_store(named: Store | None) -> Store:
+    """Return the archive. Raises ClickException if its folder is missing: it may be unmounted."""
     store = _store(named)
     if isinstance(store, DirectoryStore) and not store.root.is_dir():
         raise click.ClickException(
-            f"there is no archive at {store.root} (EARWITNESS_ARCHIVE_URL), and nothing was looked "
-            "for; it is not mounted, or nothing was archived yet"
+            f"there is no archive at {store.root} (EARWITNESS_ARCHIVE_URL), so nothing was "
+            "searched; it is not mounted, or nothing was archived yet"
         )
     return store
 
@@ -262,7 +264,7 @@ def _place(line: dict[str, Any]) -> list[str]:
 
 
 class VerificationProgress:
-    """Shows on a terminal how far a verification has come."""
+    """Shows the progress of a verification on a terminal."""
 
     def __init__(self) -> None:
         shown = console(stderr=True)
