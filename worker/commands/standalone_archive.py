@@ -190,7 +190,8 @@ def _note_revealed(named: Store | None, count: int) -> None:
     """Record in the archive's ledger that personal data is about to be shown."""
     if named is not None and not _is_configured(named):
         click.echo(
-            "shown in clear; not recorded, because this archive has no configured ledger", err=True
+            "shown in clear; this archive is not the configured one and has no ledger to note it",
+            err=True,
         )
         return
     from .deployment import opened, operator  # noqa: PLC0415 - an archive alone needs no ledger
