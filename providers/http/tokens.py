@@ -1,6 +1,6 @@
 """OAuth tokens that all workers share: sealed, and renewed by one worker at a time.
 
-A renewal may invalidate the older access token, and a refresh token may serve once
+A renewal may invalidate the older access token, and a refresh token may serve only once
 (docs/providers/vonage.md, Q9): two workers that renew at once would lock each other out.
 """
 

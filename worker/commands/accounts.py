@@ -53,9 +53,8 @@ def check(alias: str | None, target: Path | None, as_json: bool) -> int:
     """Log in and list one page of recordings, or the calls that are going on, for one account or
     for all.
 
-    It logs in anew and keeps the token to itself. With --record a provider that exports in
-    bulk makes one export of the last day that has recordings; only the beginning of its ZIP is
-    read.
+    It logs in anew and keeps the token to itself. With --record a provider of exports
+    makes one of the last day that has recordings; only the beginning of its ZIP is read.
 
     Of an account for certified calls only the connection is tried: each request of its provider
     is a call that costs money.
