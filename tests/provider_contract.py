@@ -139,6 +139,9 @@ def everyone(contract: Contract) -> None:
     told = found.get(f"account {ALIAS}")
     assert told is not None, f"{contract.name}: doctor does not look at its account"
     assert told["level"] == "ok", f"{contract.name}: doctor says {told}"
+    if contract.has(ListsRecordings):
+        beat = found["beat"]["meaning"]
+        assert ALIAS in beat, f"{contract.name}: doctor says nothing of its nights: {beat}"
     (checked,) = contract.command("accounts", "check")
     assert checked["provider"] == contract.name
     assert checked["outcome"] in ("ok", "not tried"), f"{contract.name}: {checked}"
