@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from .accounts import PROVIDERS
+from .accounts import keys, models
 from .errors import ConfigurationError
 from .nightly import Nightly
 from .sources import PREFIX
@@ -39,9 +39,9 @@ def _line(location: _Location, found: Mapping[str, Any]) -> str:
         case "extra_forbidden":
             return f"{name} is no key: correct or remove it. There are {_listed(_keys(location))}"
         case "union_tag_not_found":
-            return f"{name}.provider is missing: is the alias right? There are {_listed(PROVIDERS)}"
+            return f"{name}.provider is missing: is the alias right? There are {_listed(models())}"
         case "union_tag_invalid":
-            return f"{name}.provider is no provider we know: there are {_listed(PROVIDERS)}"
+            return f"{name}.provider is no provider we know: there are {_listed(models())}"
         case "value_error":
             return f"{name} {found['ctx']['error']} ({place})"
     return f"{name} is wrong: {found['msg'][:1].lower()}{found['msg'][1:]} ({place})"
@@ -68,9 +68,9 @@ def _without_provider(location: _Location) -> _Location:
 
 
 def _keys(location: _Location) -> Iterable[str]:
-    if "nightly" in location:
+    if "nightly" in location[:-1]:
         return Nightly.model_fields
-    return [key for key in PROVIDERS[str(location[2])].model_fields if key != "alias"]
+    return keys(models()[str(location[2])])
 
 
 def _listed(names: Iterable[str]) -> str:

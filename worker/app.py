@@ -12,6 +12,7 @@ from celery import Celery, Task, signals
 
 from config.settings import ConfigurationError, settings
 from config.umask import keep_from_others
+from providers import registry  # noqa: F401 - it knows the accounts that the settings name
 
 try:
     settings()

@@ -9,9 +9,12 @@ from archive import paths
 from archive.documents import receipt as receipt_documents
 from archive.errors import Contradiction
 from archive.store.directory import Stored
+from config.settings import settings
 from ledger.core.job import Job, iso
 from ledger.core.outbox import Obligation
 from ledger.rebuild.snapshots import is_rebuilt
+from providers import registry
+from providers.interface import PlacesCertifiedCalls
 from tasks.runtime.context import ledger, store
 
 #: So many further numbers are tried for a decision.
@@ -47,6 +50,17 @@ def _keep_decision(receipt: dict[str, Any], job: Job, month: date, number: int) 
     return receipt_documents.keep(store(), path, receipt)
 
 
+def _provider(alias: str) -> str:
+    """The provider of a call; where its account is no longer configured, the one that places
+    certified calls.
+    """
+    account = settings().accounts.get(alias)
+    if account is not None:
+        return account.provider
+    able = (name for name, one in registry.providers().items() if one.has(PlacesCertifiedCalls))
+    return next(able)
+
+
 def _receipt(job: Job, known: dict[str, Any]) -> dict[str, Any]:
     names = ("country", "phone", "max_seconds", "company_name", "company_id")
     later = ("platform_phone", "error_message", "http_status", "answer")
@@ -56,7 +70,7 @@ def _receipt(job: Job, known: dict[str, Any]) -> dict[str, Any]:
         "job_id": job.job_id,
         "request_id": None if is_rebuilt(job.request_id) else job.request_id,
         "account": job.account,
-        "provider": "gsmblockchain",
+        "provider": _provider(job.account),
         **{name: job.parameters.get(name) for name in names},
         "requested_at": iso(job.created_at),
         "sent_at": iso(known["sent_at"]),

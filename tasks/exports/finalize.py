@@ -15,8 +15,7 @@ from config.masking import hide_secrets, mask_message
 from config.version import VERSION
 from ledger.core.job import Job, iso
 from tasks import errors
-from tasks.days import windows
-from tasks.runtime.context import ledger, spool, store, vonage_account, zip_limits
+from tasks.runtime.context import account, ledger, spool, store, zip_limits
 from tasks.runtime.runner import Attempt, Ended
 
 from . import runs
@@ -103,7 +102,7 @@ def _timezone(job: Job) -> str:
         day = date.fromisoformat(job.parameters["day"])
         for row in ledger().days.of(job.account, day, day):
             return row.timezone
-    return windows.zone(vonage_account(job.account))
+    return account(job.account).zone
 
 
 def _header(job: Job) -> dict[str, Any]:
@@ -114,7 +113,7 @@ def _header(job: Job) -> dict[str, Any]:
         "schema": 1,
         "kind": "export",
         "account": job.account,
-        "provider": "vonage",
+        "provider": account(job.account).provider,
         "job_id": job.job_id,
         "created_at": iso(job.work["sealed_at"]),
         "version": VERSION,

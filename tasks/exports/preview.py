@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from archive.documents import manifest
 from ledger.core.job import iso
-from providers.vonage.client import Vonage
+from providers.interface import ListsRecordings
+from tasks.runtime.client import client
 from tasks.runtime.context import store
 from tasks.runtime.error_policy import consequences
 from tasks.runtime.runner import Attempt, Wait
-from tasks.transfers.vonage_client import client
 
 from . import runs
 
@@ -28,24 +28,28 @@ def survey(attempt: Attempt) -> Survey:
     """List the window once. Raises Wait while the day may still change."""
     parameters = attempt.job.parameters
     listed = size = 0
-    with consequences(attempt, waits_for_credentials=True), client(attempt) as vonage:
-        for recording in vonage.every_recording(runs.provider_filters(parameters)):
+    asked = runs.asked(parameters)
+    with (
+        consequences(attempt, waits_for_credentials=True),
+        client(attempt, ListsRecordings) as provider,
+    ):
+        for recording in provider.every_recording(asked.filters, window=asked.window):
             attempt.check()
             if runs.in_window(parameters, recording):
                 listed += 1
-                size += recording.get("file_size_in_bytes") or 0
-        refuse_unsettled(attempt, vonage)
+                size += recording.size_bytes or 0
+        refuse_unsettled(attempt, provider)
     return Survey(listed, size, listed > 0 and not _archived_before(attempt))
 
 
-def refuse_unsettled(attempt: Attempt, vonage: Vonage) -> None:
+def refuse_unsettled(attempt: Attempt, provider: ListsRecordings) -> None:
     """Raise Wait unless the provider's own clock is past the day's end and its time to settle."""
     settled_at = attempt.job.parameters.get("settled_at")
     if settled_at is None:
         return
-    if vonage.provider_time is None:
+    if provider.provider_time is None:
         raise Wait("the provider's answers carry no Date; the day may not have settled", 300)
-    left = settled_at - vonage.provider_time.timestamp()
+    left = settled_at - provider.provider_time.timestamp()
     if left >= 0:
         raise Wait(f"the day settles until {iso(settled_at)} by the provider's clock", left + 1)
 

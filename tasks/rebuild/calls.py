@@ -13,7 +13,6 @@ from pydantic import BaseModel, Field, ValidationError
 
 from archive.documents import reading
 from archive.errors import ArchiveError
-from config.accounts import GsmblockchainAccount
 from config.queues import DUE
 from config.settings import settings
 from ledger.call_outcomes import KIND, PLACED, REFUSED, RESOLVED, UNKNOWN, UNSENT
@@ -201,6 +200,4 @@ def _lost(alias: str, known: str, paths: dict[int, str]) -> KnownJob:
 def _day(alias: str, sent: datetime) -> date:
     """The day whose cap a call counts for."""
     account = settings().accounts.get(alias)
-    calling = isinstance(account, GsmblockchainAccount)
-    timezone = account.timezone if calling else "UTC"  # type: ignore[union-attr]
-    return sent.astimezone(ZoneInfo(timezone)).date()
+    return sent.astimezone(ZoneInfo("UTC" if account is None else account.zone)).date()

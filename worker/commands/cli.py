@@ -41,7 +41,7 @@ COMMANDS = {
     "extract": (".standalone_archive", "Take one recording out of the archive."),
     "find": (".standalone_archive", "Find recordings in the archive."),
     "health": (".health", "Tell whether a service does what it is there for."),
-    "hooks": (".hooks", "Receive the notifications of Ozeki servers."),
+    "hooks": (".hooks", "Receive the notifications of telephone systems."),
     "messages": (".messages", "Show the messages that no worker understood, or remove them."),
     "migrate": (".migrate", "Bring the ledger's schema to this program's version."),
     "quarantine": (".rebuild", "Say, begin or lift the quarantine of a restored ledger."),

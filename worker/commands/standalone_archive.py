@@ -224,6 +224,7 @@ def _store(named: Store | None) -> Store:
     if named is not None:
         return named
     from config.settings import settings  # noqa: PLC0415 - an archive alone needs no settings
+    from providers import registry  # noqa: F401, PLC0415 - it knows the accounts that they name
 
     try:
         return open_store(settings().archive_url)

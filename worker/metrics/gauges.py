@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from config.accounts import Account, VonageAccount
+from config.accounts import Account
 from config.queues import DOWNLOADS, DUE
 from ledger.alerts import KINDS
 from ledger.core import states
@@ -178,9 +178,9 @@ class LedgerGauges(Collector):
         """The accounts with nightly exports, and the last day that must be planned by now."""
         now = datetime.now(UTC) - _TICKS
         return {
-            alias: windows.newest_due(account.nightly, now)
+            alias: windows.newest_due(account.nights, now)
             for alias, account in self._accounts.items()
-            if isinstance(account, VonageAccount) and account.nightly is not None
+            if account.nights is not None
         }
 
 
