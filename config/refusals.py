@@ -68,7 +68,7 @@ def _without_provider(location: _Location) -> _Location:
 
 
 def _keys(location: _Location) -> Iterable[str]:
-    if "nightly" in location:
+    if "nightly" in location[:-1]:
         return Nightly.model_fields
     return keys(models()[str(location[2])])
 

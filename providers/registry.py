@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, TypeVar
 
 import httpx
@@ -129,10 +130,11 @@ def _capabilities(client: type[Any]) -> list[type]:
 
 def _operations(capability: type) -> list[str]:
     """The names that a capability itself asks for; what is said in the class has a default."""
+    described = (FunctionType, staticmethod, property)
     return [
         name
         for name, value in vars(capability).items()
-        if not name.startswith("_") and (callable(value) or isinstance(value, staticmethod))
+        if not name.startswith("_") and isinstance(value, described)
     ]
 
 

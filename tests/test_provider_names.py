@@ -18,6 +18,9 @@ REGISTRY = Path("providers/registry.py")
 NAMES = tuple(registry.providers())
 _NAMED = re.compile("|".join(NAMES), re.IGNORECASE)
 _ACCOUNT = re.compile(r"Account\b")
+_KIND = re.compile(r"\wAccount\b")
+#: A citation: what a vendor documents stands on a page of its own.
+_CITED = re.compile(r"docs/providers/[a-z0-9_]+\.md")
 
 
 def breaches(path: Path, source: str) -> Iterator[str]:
@@ -38,7 +41,7 @@ def _names(node: ast.AST) -> Iterator[str]:
         case ast.ImportFrom(module=module, names=names):
             yield from (f"{module or ''}.{alias.name}" for alias in names)
         case ast.Constant(value=str(text)):
-            yield text
+            yield _CITED.sub("", text)
         case ast.Constant(value=bytes(data)):
             yield data.decode("latin-1")
         case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
@@ -52,8 +55,10 @@ def _names(node: ast.AST) -> Iterator[str]:
 def _is_told_apart(node: ast.AST) -> bool:
     """Whether it asks of what type an account is, or compares the name of its provider."""
     match node:
-        case ast.Call(func=ast.Name(id="isinstance" | "issubclass"), args=[_, kinds]):
+        case ast.Call(func=ast.Name(id="isinstance"), args=[_, kinds]):
             return bool(_ACCOUNT.search(ast.unparse(kinds)))
+        case ast.Call(func=ast.Name(id="issubclass"), args=[_, kinds]):
+            return bool(_KIND.search(ast.unparse(kinds)))
         case ast.Compare(left=left, comparators=others, ops=ops):
             texts = [ast.unparse(one) for one in (left, *others)]
             asks_type = any(text.startswith("type(") for text in texts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from archive import paths
 from archive.errors import Damaged, Dangerous
@@ -93,14 +93,3 @@ def _fetch_again(attempt: Attempt, error: Damaged) -> NoReturn:
     if times >= _MOST_DAMAGED:
         raise public(error) from None
     raise Wait(f"{error}; fetched again from the start", attempt.patience("fetches")) from None
-
-
-def result(stored: Stored, members: int, provider_job_id: str) -> dict[str, Any]:
-    """The result of a retrieval, as callers and the export's own run read it."""
-    return {
-        "provider_job_id": provider_job_id,
-        "path": stored.path,
-        "sha256": stored.sha256,
-        "bytes": stored.bytes,
-        "members": members,
-    }

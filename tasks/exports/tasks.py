@@ -20,6 +20,7 @@ from tasks.runtime.entry import Opening, job_task
 from tasks.runtime.error_policy import consequences
 from tasks.runtime.job_requests import job_request
 from tasks.runtime.runner import Attempt, Ended, Parts
+from tasks.transfers.retrieved import retrieved
 
 from . import creation, retrieval, runs
 from .finalize import seal_retrieved
@@ -56,7 +57,7 @@ def retrieve_export(attempt: Attempt) -> Ended:
     provider_job_id = attempt.job.parameters["provider_job_id"]
     folder = attempt.job.work.get("folder") or _own_folder(attempt.job)
     stored, members = retrieval.retrieve(attempt, provider_job_id, folder)
-    outcome = retrieval.result(stored, members, provider_job_id)
+    outcome = retrieved(stored, members, provider_job_id)
     if attempt.job.parent_id is not None:
         return Ended(outcome)
     with consequences(attempt, waits_for_credentials=True):

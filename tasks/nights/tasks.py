@@ -13,11 +13,12 @@ from config.settings import settings
 from ledger.alerts import DAY, Alert
 from ledger.errors import LedgerAway
 from tasks.days import day, windows
-from tasks.recordings.deletions import plan_deletions
 from tasks.runtime.arguments import PlanNights
 from tasks.runtime.context import ledger
 from tasks.runtime.entry import plain_task
 from tasks.runtime.messages import publish_first
+
+from .deletions import plan_deletions
 
 _log = logging.getLogger(__name__)
 

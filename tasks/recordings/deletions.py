@@ -3,61 +3,22 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
-from archive import chain
 from archive.audio.acceptance import description, fault_of, listed
 from archive.audio.detection import Listener
 from archive.documents import manifest
 from archive.errors import ArchiveError, Damaged
 from archive.search import search
-from config.accounts import Account
-from config.queues import DUE
-from ledger.core.opening import Request
 from providers.interface import DeletesRecordings
 from tasks import errors
+from tasks.archive_watch.chained import is_chained
 from tasks.days import windows
 from tasks.runtime.context import account as account_of
-from tasks.runtime.context import ledger, store
-from tasks.runtime.messages import publish_first
+from tasks.runtime.context import store
 from tasks.runtime.runner import Attempt
 from tasks.transfers.single_recording import kept_single, started
-
-_DAY_SECONDS = 86_400
-
-
-def plan_deletions(account: Account, now: datetime) -> int:
-    """Open a deletion for every recording of the days whose time has come; how many."""
-    nightly = account.nights
-    if nightly is None or nightly.delete_after_days == 0:
-        return 0
-    before = now.timestamp() - nightly.delete_after_days * _DAY_SECONDS
-    count = 0
-    for day in ledger().days.to_delete(account.alias, before):
-        known = manifest.latest(store(), account.alias, day.day)
-        if known is None or not known["complete"] or not _chained(account.alias, known["path"]):
-            continue
-        for line in manifest.lines(store(), known):
-            job, number = ledger().opening.open(
-                deletion(account.alias, line["id"], day.day), by="nightly plan"
-            )
-            count += number is not None
-            if number is not None:
-                publish_first(job, number)
-        ledger().days.deleted(account.alias, day.day)
-    return count
-
-
-def deletion(alias: str, recording_id: str, day: date) -> Request:
-    """The request to delete one recording of an archived day."""
-    return Request(
-        kind="recording.delete",
-        account=alias,
-        request_id=f"day:{day.isoformat()}/{recording_id}",
-        parameters={"recording_id": recording_id, "day": day.isoformat()},
-        queue=DUE,
-    )
 
 
 def refuse_unproven(attempt: Attempt, provider: DeletesRecordings, recording_id: str) -> str:
@@ -71,7 +32,7 @@ def refuse_unproven(attempt: Attempt, provider: DeletesRecordings, recording_id:
         raise errors.Rejected(
             f"not done: recording {recording_id} is not whole in the archive ({error})"
         ) from None
-    if proof is None or not _chained(attempt.job.account, proof):
+    if proof is None or not is_chained(attempt.job.account, proof):
         raise errors.Rejected(
             f"not done: recording {recording_id} is not archived, verified and chained; archive it "
             "first, or give a reason with unarchived = true"
@@ -141,9 +102,3 @@ def _fault(attempt: Attempt, line: dict[str, Any]) -> str | None:
         expected_bytes=listed(line.get("file_size_in_bytes")),
         expected_ms=listed(line.get("duration")),
     )
-
-
-def _chained(alias: str, path: str) -> bool:
-    """Whether the chain covers a file with the sum that it has now."""
-    stored = store().checksum(path)
-    return chain.covers(store(), alias, {"path": path, "sha256": stored.sha256})

@@ -39,7 +39,9 @@ def _account(account: Account) -> Finding | None:
     try:
         if ledger().accounts.pause(account.alias) is not None:
             return None
-        with registry.client(account, Probes, ledger().accounts.shelf(account.alias)) as client:
+        with registry.client(
+            account, Probes, ledger().accounts.token_store(account.alias)
+        ) as client:
             client.probe()
     except BadCredentials as failure:
         meaning = f"its credentials are refused, and its jobs fail or wait: {failure}"
