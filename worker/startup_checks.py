@@ -100,8 +100,8 @@ def notice_few_threads(threads: int, queues: frozenset[str]) -> None:
     most = settings().transfers_per_worker
     if DOWNLOADS in queues and len(queues) > 1 and threads <= most:
         _log.warning(
-            "%d concurrent transfers can take all threads of this worker (%d), and calls would wait "
-            "for them; start it with a --concurrency above EARWITNESS_TRANSFERS_PER_WORKER",
+            "%d concurrent transfers can take all threads of this worker (%d), and calls would "
+            "wait for them; start it with a --concurrency above EARWITNESS_TRANSFERS_PER_WORKER",
             most,
             threads,
         )

@@ -1,93 +1,23 @@
-"""``verify``, ``find`` and ``extract``: an archive alone, without configuration or ledger."""
+"""``find`` and ``extract``: recordings of an archive, without configuration or ledger."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.filesize import decimal
-from rich.progress import Progress, TextColumn
 
-from archive.errors import ArchiveError, StoreAway, Vanished
-from archive.problem import Problem, escaped
+from archive.problem import escaped
 from archive.search import search
 from archive.search.search import Hit
 from archive.store.directory import DirectoryStore, Store, open_store
-from archive.verify import verification
 
-from .display import console, print_json, print_lines, print_table
-from .options import ARCHIVE, DAY, archive, as_json, in_order, one_account
+from .display import print_json, print_lines, print_table
+from .options import DAY, archive, as_json, in_order, one_account
 from .redaction import masked_line
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-class HeadType(click.ParamType[tuple[str, str]]):
-    """The newest entry of an account's chain, as noted earlier."""
-
-    name = "account=sha256"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Split the account and the checksum."""
-        account, equals, sha256 = str(value).partition("=")
-        if not account or not equals or not _SHA256.fullmatch(sha256.lower()):
-            self.fail(f"{value!r} is no head; write it like india=<64 hex digits>.", param, ctx)
-        return account, sha256.lower()
-
-
-@click.command()
-@click.argument(
-    "named",
-    metavar="[ARCHIVE]",
-    required=False,
-    type=ARCHIVE,
-)
-@click.option(
-    "--head", "heads", type=HeadType(), multiple=True, help="A head noted earlier; repeatable."
-)
-@one_account
-@as_json
-def verify(
-    named: Store | None, heads: tuple[tuple[str, str], ...], account: str | None, as_json: bool
-) -> int:
-    """Verify every checksum and every chain of an archive; by default, of the configured one.
-
-    The configured archive is also compared with the ledger, if there is one: it must hold every
-    file that the ledger has archived. Without a ledger, and without a head that was noted
-    elsewhere, the command finds damage and partial tampering, but neither the removal of the newest
-    entries nor a rewrite of everything.
-
-    A file that was stored in the last 15 minutes and that nothing vouches for yet is pending: it is
-    counted, but is no problem.
-    """
-    with VerificationProgress() as watched, _as_usage_error():
-        report = verification.verify(_store(named), account, dict(heads), watched)
-        if named is None:
-            problems, notes = _ledger_problems(account, {one.path for one in report.problems})
-            report.problems.extend(problems)
-            report.notes.extend(notes)
-    if as_json:
-        print_json(asdict(report))
-        return int(bool(report.problems))
-    print_lines(str(problem) for problem in report.problems)
-    print_lines(f"note: {note}" for note in report.notes)
-    print_lines(f"pending: {pending}" for pending in report.pending)
-    print_lines(f"head: {name}={sha256}" for name, sha256 in sorted(report.heads.items()))
-    many = f"{report.files} files, {decimal(report.bytes)}"
-    if report.pending:
-        many += f", {len(report.pending)} pending"
-    if report.problems:
-        click.echo(f"verify: {len(report.problems)} problems in {many}")
-        return 1
-    click.echo(f"verify: ok ({many})")
-    return 0
 
 
 @click.command()
@@ -109,7 +39,7 @@ def find(archive: Store | None, reveal: bool, as_json: bool, **asked: Any) -> in
     """
     in_order(asked["start"], asked["end"])
     store = _existing_store(archive)
-    with _as_usage_error():
+    with as_usage_error():
         hits, damage = search.found(store, **asked)
     if not reveal:
         hits = [replace(hit, line=masked_line(hit.line)) for hit in hits]
@@ -145,45 +75,12 @@ def extract(
 ) -> None:
     """Copy one recording out of the archive: its audio, its line of the list, its manifest."""
     store = _existing_store(archive)
-    with _as_usage_error():
+    with as_usage_error():
         written = search.extract(store, recording, target, account)
     if as_json:
         print_json([str(path) for path in written])
     else:
         print_lines(str(path) for path in written)
-
-
-def _ledger_problems(
-    account: str | None, known: Collection[str]
-) -> tuple[list[Problem], list[Problem]]:
-    """Return the files that the configured archive lacks, and notes if the ledger cannot be read.
-
-    Paths with ``known`` problems are left out.
-    """
-    from ledger.errors import LedgerError  # noqa: PLC0415 - an archive alone needs no ledger
-    from ledger.identity import newest_version  # noqa: PLC0415
-    from tasks.archive_watch import watch  # noqa: PLC0415
-    from tasks.runtime.context import ledger  # noqa: PLC0415
-
-    try:
-        version = ledger().identity.version()
-        if version is None:
-            return [], []
-        if version != newest_version():
-            older = f"was not compared with the ledger, whose schema has version {version}"
-            return [], [Problem(".", f"{older}; run: python -m worker migrate")]
-        watch.refuse_vanished()
-        aliases = watch.accounts() if account is None else [account]
-        gone = [path for alias in aliases for path in watch.gone_files(alias)]
-    except Vanished as error:
-        return [Problem(".", error.reason)], []
-    except LedgerError as error:
-        return [], [Problem(".", f"was not compared with the ledger: {error}")]
-    except (ArchiveError, OSError, StoreAway) as error:
-        # Still show the result of the verification, which may have taken hours.
-        return [Problem(".", f"was not compared with the ledger: {error}")], []
-    found = (path for path in gone if path not in known)
-    return [Problem(path, "is gone: the ledger has archived it") for path in found], []
 
 
 def _note_revealed(named: Store | None, count: int) -> None:
@@ -205,7 +102,7 @@ def _is_configured(named: Store) -> bool:
     from config.errors import ConfigurationError  # noqa: PLC0415 - nothing may be configured
 
     try:
-        configured = _store(None)
+        configured = named_or_configured(None)
     except (ConfigurationError, click.UsageError):
         return False
     if isinstance(named, DirectoryStore) and isinstance(configured, DirectoryStore):
@@ -214,7 +111,7 @@ def _is_configured(named: Store) -> bool:
 
 
 @contextmanager
-def _as_usage_error() -> Iterator[None]:
+def as_usage_error() -> Iterator[None]:
     """Turn the search's ValueErrors into UsageErrors."""
     try:
         yield
@@ -222,7 +119,7 @@ def _as_usage_error() -> Iterator[None]:
         raise click.UsageError(f"{error}.") from None
 
 
-def _store(named: Store | None) -> Store:
+def named_or_configured(named: Store | None) -> Store:
     """Return the named archive, or the configured one; read the settings only for the latter."""
     if named is not None:
         return named
@@ -237,7 +134,7 @@ def _store(named: Store | None) -> Store:
 
 def _existing_store(named: Store | None) -> Store:
     """Return the archive. Raises ClickException if its folder is missing: it may be unmounted."""
-    store = _store(named)
+    store = named_or_configured(named)
     if isinstance(store, DirectoryStore) and not store.root.is_dir():
         raise click.ClickException(
             f"there is no archive at {store.root} (EARWITNESS_ARCHIVE_URL), so nothing was "
@@ -262,30 +159,3 @@ def _row(hit: Hit) -> tuple[Any, ...]:
 def _place(line: dict[str, Any]) -> list[str]:
     """The member and its ZIP, or the file alone."""
     return [str(line[name]) for name in ("member", "path") if line.get(name)]
-
-
-class VerificationProgress:
-    """Shows the progress of a verification on a terminal."""
-
-    def __init__(self) -> None:
-        shown = console(stderr=True)
-        self._progress = Progress(
-            TextColumn("verified {task.fields[files]} files, {task.fields[size]}"),
-            console=shown,
-            disable=not shown.is_terminal,
-            transient=True,
-        )
-        self._task = self._progress.add_task("", total=None, files=0, size=decimal(0))
-        self._files = self._bytes = 0
-
-    def __enter__(self) -> Callable[[str, int], None]:
-        self._progress.start()
-        return self._seen
-
-    def __exit__(self, *exception: object) -> None:
-        self._progress.stop()
-
-    def _seen(self, _path: str, size: int) -> None:
-        self._files += 1
-        self._bytes += size
-        self._progress.update(self._task, files=self._files, size=decimal(self._bytes))
