@@ -66,7 +66,7 @@ def verify(
     A file that was stored in the last 15 minutes and that nothing vouches for yet is pending: it is
     counted, and is no problem.
     """
-    with Watched() as watched, _understood():
+    with VerificationProgress() as watched, _understood():
         report = verification.verify(_store(named), account, dict(heads), watched)
         if named is None:
             problems, notes = _vouched_problems(account, {one.path for one in report.problems})
@@ -212,7 +212,7 @@ def _is_configured(named: Store) -> bool:
 
 @contextmanager
 def _understood() -> Iterator[None]:
-    """What the search can not make sense of was asked in the wrong way."""
+    """What the search cannot make sense of was asked in the wrong way."""
     try:
         yield
     except ValueError as error:
@@ -261,7 +261,7 @@ def _place(line: dict[str, Any]) -> list[str]:
     return [str(line[name]) for name in ("member", "path") if line.get(name)]
 
 
-class Watched:
+class VerificationProgress:
     """Shows on a terminal how far a verification has come."""
 
     def __init__(self) -> None:

@@ -80,7 +80,7 @@ def _waiting(settings: Settings) -> Iterator[Finding]:
     except FileNotFoundError:
         return
     except OSError as failure:
-        yield error(_SUBJECT, f"{folder} can not be read ({failure.strerror})", "see its owner")
+        yield error(_SUBJECT, f"{folder} cannot be read ({failure.strerror})", "see its owner")
         return
     if ".json" in names:
         yield warning(
