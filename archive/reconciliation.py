@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from .audio.acceptance import listed
+from .documents.manifest import Part, SingleFile
+from .documents.recordings_list import Line, Place, is_set_aside, listed_fields
 from .errors import NoSpace
 from .matching import basename, is_whole, match
 from .store.directory import Stored
@@ -42,8 +44,6 @@ CREATE VIEW own_members AS
     SELECT members.* FROM members JOIN parts ON parts.n = part WHERE own;
 """
 
-#: What a line says of a place; no field of a provider's may be taken for it.
-PLACE = ("path", "member", "bytes", "sha256", "audio", "missing")
 _SLICE = 500
 
 
@@ -105,9 +105,8 @@ class Reconciliation:
         says ``set_aside`` is missing, whatever lies in the archive.
         """
         self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (self._pass, recording["id"]))
-        # A field that a place has is ours to say: a provider's own "missing" would hide the file.
-        line = {key: value for key, value in recording.items() if key not in PLACE}
-        if recording.get("set_aside"):
+        line = listed_fields(recording)
+        if is_set_aside(recording):
             self._db.execute(
                 "INSERT OR REPLACE INTO set_aside (id, start, line) VALUES (?, ?, ?)",
                 (recording["id"], recording.get("start") or "", json.dumps(line)),
@@ -141,14 +140,18 @@ class Reconciliation:
         found = self._db.execute("SELECT 1 FROM recordings WHERE size IS NULL LIMIT 1").fetchone()
         return found is None
 
-    def part(self, provider_job_id: str, stored: Stored, *, own: bool = True) -> None:
-        """Add a ZIP as it is stored; not ``own``: of an earlier generation, whose members are
-        matched anew and belong to no part of this run.
-        """
+    def part(self, provider_job_id: str, stored: Stored) -> None:
+        """Add a ZIP of this run as it is stored."""
         self._db.execute(
-            "INSERT INTO parts (id, path, bytes, sha256, own) VALUES (?, ?, ?, ?, ?)",
-            (provider_job_id, stored.path, stored.bytes, stored.sha256, own),
+            "INSERT INTO parts (id, path, bytes, sha256, own) VALUES (?, ?, ?, ?, TRUE)",
+            (provider_job_id, stored.path, stored.bytes, stored.sha256),
         )
+
+    def earlier_zip(self, path: str) -> None:
+        """Add a ZIP of an earlier generation, under its path: its members are matched anew, and
+        belong to no part of this run.
+        """
+        self._db.execute("INSERT INTO parts (id, path, own) VALUES (?, ?, FALSE)", (path, path))
 
     def member(self, provider_job_id: str, member: Member) -> None:
         """Add a member of a ZIP that was added before. It may be a recording only if it was heard
@@ -170,16 +173,14 @@ class Reconciliation:
             ),
         )
 
-    def earlier(self, recording_id: str, place: Mapping[str, Any]) -> None:
-        """A recording that an earlier generation archived, and where: path, member, bytes, sha256,
-        audio.
-
-        A place elsewhere that it has by now (in a ZIP of this run) stands.
+    def earlier(self, recording_id: str, place: Place) -> None:
+        """Add the place where an earlier generation archived a recording. A place elsewhere that it
+        has by now (in a ZIP of this run) stands.
         """
         row = self._db.execute(
             "SELECT path, member FROM recordings WHERE id = ?", (recording_id,)
         ).fetchone()
-        if row and row[0] in (None, place["path"]) and row[1] in (None, place.get("member")):
+        if row and row[0] in (None, place.path) and row[1] in (None, place.member):
             self._place(recording_id, place, "earlier")
 
     def heard(self, path: str, member: str, sha256: str) -> str | None:
@@ -192,15 +193,9 @@ class Reconciliation:
         return None if row is None else row[0]
 
     def fetched(self, recording_id: str, stored: Stored) -> None:
-        """A recording that was fetched singly."""
+        """Add the file of a recording that was fetched singly."""
         ending = stored.path.rpartition(".")[2]
-        place = {
-            "path": stored.path,
-            "bytes": stored.bytes,
-            "sha256": stored.sha256,
-            "audio": ending,
-        }
-        self._place(recording_id, place, "single")
+        self._place(recording_id, Place.of_file(stored, ending), "single")
 
     def match(self) -> None:
         """Match members to recordings: by the basename of ``file_name``, else by the id as a whole
@@ -242,47 +237,42 @@ class Reconciliation:
                 yield json.loads(line)
             last = rows[-1][:2]
 
-    def adopt(self, lines: Iterable[Mapping[str, Any]]) -> None:
+    def adopt(self, lines: Iterable[Line]) -> None:
         """Take over the lines of a recordings.jsonl that a worker wrote before it died."""
         self.start_pass()
         for line in lines:
-            self.listed(line)
-            if line.get("missing"):
+            self.listed(line.fields)
+            if line.is_missing:
                 continue
             taken = self._db.execute(
                 "UPDATE members SET recording = ? WHERE n = (SELECT members.n FROM members "
                 "JOIN parts ON parts.n = part WHERE path = ? AND name = ? AND members.sha256 = ? "
                 "AND recording IS NULL LIMIT 1)",
-                (line["id"], line["path"], line.get("member"), line["sha256"]),
+                (line.id, line.path, line.member, line.sha256),
             )
             source = "part" if taken.rowcount else "earlier"
-            if not taken.rowcount and "member" not in line:
+            if not taken.rowcount and not line.is_in_zip:
                 source = "single"
-            self._place(line["id"], line, source)
+            self._place(line.id, line.place, source)
 
-    def lines(self) -> Iterator[dict[str, Any]]:
-        """The lines of recordings.jsonl, by start and id: every field as listed and its place, or
-        ``missing``.
-        """
+    def lines(self) -> Iterator[Line]:
+        """The lines of recordings.jsonl, by start and id."""
         rows = self._db.execute(
             "SELECT line, path, member, bytes, sha256, audio, start, id FROM recordings UNION ALL "
             "SELECT line, NULL, NULL, NULL, NULL, NULL, start, id FROM set_aside ORDER BY start, id"
         )
-        for line, *found, _start, _id in rows:
-            recording = json.loads(line)
-            place = dict(zip(PLACE, found, strict=False))
-            if place["path"] is None:
-                yield {**recording, "missing": True}
-                continue
-            yield {**recording, **{key: value for key, value in place.items() if value is not None}}
+        for line, path, member, size, sha256, audio, _start, _id in rows:
+            place = Place(path=path, member=member, bytes=size, sha256=sha256, audio=audio)
+            yield Line.of(json.loads(line), None if path is None else place)
 
-    def parts(self) -> Iterator[tuple[str, Stored]]:
-        """The ZIPs of this run in the order they were added: the provider's job id and the file."""
+    def parts(self) -> Iterator[Part]:
+        """The ZIPs of this run, in the order they were added, with their members."""
         rows = self._db.execute("SELECT id, path, bytes, sha256 FROM parts WHERE own ORDER BY n")
         for provider_job_id, path, size, sha256 in rows:
-            yield provider_job_id, Stored(path, size, sha256)
+            stored = Stored(path, size, sha256)
+            yield Part(provider_job_id, stored, self._members(provider_job_id))
 
-    def members(self, provider_job_id: str) -> Iterator[Member]:
+    def _members(self, provider_job_id: str) -> Iterator[Member]:
         """The members of one ZIP in its own order."""
         rows = self._db.execute(
             "SELECT name, members.bytes, members.sha256 FROM members JOIN parts ON parts.n = part "
@@ -292,14 +282,14 @@ class Reconciliation:
         for row in rows:
             yield Member(*row)
 
-    def files(self) -> Iterator[tuple[str, Stored]]:
-        """The recordings fetched singly, by start and id: the id and the file."""
+    def files(self) -> Iterator[SingleFile]:
+        """The recordings fetched singly, by start and id."""
         rows = self._db.execute(
             "SELECT id, path, bytes, sha256 FROM recordings WHERE source = 'single' "
             "ORDER BY start, id"
         )
         for recording_id, path, size, sha256 in rows:
-            yield recording_id, Stored(path, size, sha256)
+            yield SingleFile(recording_id, Stored(path, size, sha256))
 
     def counts(self) -> Counts:
         """How it stands."""
@@ -312,16 +302,16 @@ class Reconciliation:
         ).fetchone()
         return Counts(listed, archived, listed - archived, unexpected)
 
-    def _place(self, recording_id: str, place: Mapping[str, Any], source: str) -> None:
+    def _place(self, recording_id: str, place: Place, source: str) -> None:
         self._db.execute(
             "UPDATE recordings SET path = ?, member = ?, bytes = ?, sha256 = ?, audio = ?, "
             "source = ? WHERE id = ?",
             (
-                place["path"],
-                place.get("member"),
-                place["bytes"],
-                place["sha256"],
-                place.get("audio"),
+                place.path,
+                place.member,
+                place.bytes,
+                place.sha256,
+                place.audio,
                 source,
                 recording_id,
             ),

@@ -10,7 +10,7 @@ import hashlib
 import io
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,7 +18,8 @@ from typing import Any, BinaryIO
 from archive import paths
 from archive.audio.detection import ENDINGS, HEAD, kind
 from archive.documents import reading
-from archive.documents.manifest import of_schema, serialised
+from archive.documents.manifest import is_manifest
+from archive.documents.recordings_list import Line
 from archive.errors import ArchiveError, Damaged, Missing
 from archive.store.directory import PIECE, Store, Stored
 from archive.store.protocol import summed
@@ -45,17 +46,17 @@ def found(store: Store, **conditions: Any) -> tuple[list[Hit], ArchiveError | OS
     return hits, None
 
 
-def audio(store: Store, line: Mapping[str, Any]) -> Iterator[bytes]:
+def audio(store: Store, line: Line) -> Iterator[bytes]:
     """The audio of a recording, in pieces of 1 MiB at most, out of its ZIP or its own file.
 
-    Parameters: `line`, of a recordings.jsonl, not one that is ``missing``.
+    Parameters: `line`, not one that is missing.
     Raises Missing; Damaged, after the last piece of a file, where its sum is not the line's.
     """
     place = _place(line)
     path = place.path
     with store.open(path) as file:
-        if "member" in line:
-            member = verification.Member(str(line["member"]), place.bytes, place.sha256)
+        if line.is_in_zip:
+            member = verification.Member(str(line.member), place.bytes, place.sha256)
             yield from verification.unpack(file, member, path=path)
             return
         digest = hashlib.sha256()
@@ -101,7 +102,7 @@ def _beside(store: Store, hit: Hit, to: Path, stem: str) -> Iterator[_Copy]:
     if paths.kind_of(hit.source) != "manifest":
         yield to / f"{stem}.json", source.sha256, partial(store.open, hit.source)
         return
-    line = serialised(hit.line).encode() + b"\n"
+    line = hit.line.text().encode()
     yield to / f"{stem}.json", hashlib.sha256(line).hexdigest(), partial(io.BytesIO, line)
     target = to / "manifest.json"
     if _is_another_manifest(target, source.sha256):
@@ -114,24 +115,20 @@ def _is_another_manifest(target: Path, sha256: str) -> bool:
     if not target.is_file() or target.stat().st_size > reading.LARGE.bytes:
         return False
     data = target.read_bytes()
-    try:
-        of_schema(reading.fields(data, target.name), target.name)
-    except Damaged:
-        return False
-    return hashlib.sha256(data).hexdigest() != sha256
+    return is_manifest(data, target.name) and hashlib.sha256(data).hexdigest() != sha256
 
 
-def _place(line: Mapping[str, Any]) -> Stored:
+def _place(line: Line) -> Stored:
     try:
-        return reading.stored_of(line)
+        return line.stored()
     except (ValueError, KeyError) as error:
         reason = f"is listed at no possible place ({error}); run verify"
-        raise Damaged(f"recording {line.get('id')}", reason) from None
+        raise Damaged(f"recording {line.shown_id}", reason) from None
 
 
 def _only(store: Store, recording_id: str, account: str | None) -> Hit:
     hits, damage = found(store, account=account, recording_id=recording_id)
-    held = [hit for hit in hits if not hit.line.get("missing")]
+    held = [hit for hit in hits if not hit.line.is_missing]
     if len(held) > 1:
         names = ", ".join(hit.account for hit in held)
         raise ValueError(f"several accounts have a recording {recording_id}: {names}; name one")
@@ -148,7 +145,7 @@ def _only(store: Store, recording_id: str, account: str | None) -> Hit:
 def _audio_there(hit: Hit, to: Path, stem: str) -> Path | None:
     """The recording's audio, where it is there already."""
     targets = [to / f"{stem}.{ending}" for ending in ENDINGS]
-    there = [target for target in targets if _is_there(target, hit.line["sha256"])]
+    there = [target for target in targets if _is_there(target, hit.line.sha256)]
     return there[0] if there else None
 
 
@@ -161,7 +158,7 @@ def _extract_audio(store: Store, hit: Hit, to: Path, stem: str) -> Path:
         with unfinished.open("rb") as file:
             ending = kind(file.read(HEAD)) or _ending(hit)
         target = to / f"{stem}.{ending}"
-        if _is_there(target, hit.line["sha256"]):
+        if _is_there(target, hit.line.sha256):
             return target
         return unfinished.rename(target)
     finally:
@@ -169,7 +166,7 @@ def _extract_audio(store: Store, hit: Hit, to: Path, stem: str) -> Path:
 
 
 def _ending(hit: Hit) -> str:
-    name = hit.line.get("member", hit.line["path"])
+    name = hit.line.member if hit.line.is_in_zip else hit.line.path
     ending = str(name).rpartition(".")[2].lower()
     return ending if ending.isalnum() and ending.isascii() and len(ending) <= 5 else "bin"
 

@@ -11,9 +11,10 @@ from typing import Any, Self
 
 from archive import chain
 from archive import paths as archive_paths
-from archive.documents import reading
+from archive.documents import chain_entry, reading
+from archive.documents.chain_entry import Examined
 from archive.errors import ArchiveError
-from archive.problem import Problem, quoted
+from archive.problem import Problem
 from archive.store.directory import Store
 
 _SCHEMA = """
@@ -114,27 +115,24 @@ class Links:
         self.faults = self._named()
 
     def _read(self, number: int) -> None:
-        sha256, previous, plain, fault = "", "", False, None
+        sha256, previous = "", ""
         try:
-            path = archive_paths.chain_path(self._account, number)
-            data = reading.read(self._store, path)
+            data = reading.read(self._store, archive_paths.chain_path(self._account, number))
             sha256 = hashlib.sha256(data).hexdigest()
-            content = reading.parsed(data, reading.LARGE)
-            fault = _fault(content, number, self._account)
+            found = chain_entry.examine(data, number, self._account)
         except ArchiveError as error:
-            fault = f"cannot be read: {error.reason}"
+            found = Examined(f"cannot be read: {error.reason}")
         except OSError as error:
-            fault = f"cannot be read: {error.strerror}"
-        except ValueError as error:
-            fault = f"is not readable as an entry of the chain ({error}): it was changed"
-        if fault is None:
-            previous, plain = content["previous"], chain.serialised(content) == data
+            found = Examined(f"cannot be read: {error.strerror}")
+        if found.entry is not None:
+            previous = found.entry.previous
             self._db.executemany(
                 "INSERT INTO covered VALUES (?, ?, ?)",
-                ((entry["path"], entry["sha256"], number) for entry in content["entries"]),
+                ((file.path, file.sha256, number) for file in found.entry.entries),
             )
         self._db.execute(
-            "INSERT INTO links VALUES (?, ?, ?, ?, ?)", (number, sha256, previous, plain, fault)
+            "INSERT INTO links VALUES (?, ?, ?, ?, ?)",
+            (number, sha256, previous, found.is_plain, found.fault),
         )
 
     def _named(self) -> list[Problem]:
@@ -264,22 +262,3 @@ class Links:
 
     def _problem(self, number: int, message: str) -> Problem:
         return Problem(archive_paths.chain_path(self._account, number), message)
-
-
-def _fault(content: Any, number: int, account: str) -> str | None:
-    """What is wrong with the fields of an entry, or None."""
-    if not isinstance(content, dict) or content.keys() != {"n", "previous", "entries"}:
-        return "does not have the fields of an entry of the chain: it was changed"
-    if content["n"] != number:
-        return f"calls itself entry {quoted(content['n'])}: it was changed or moved"
-    if not reading.is_sum(content["previous"]) or not isinstance(content["entries"], list):
-        return "does not have the fields of an entry of the chain: it was changed"
-    for entry in content["entries"]:
-        if not isinstance(entry, dict) or entry.keys() != {"path", "sha256"}:
-            return "does not say what it covers: it was changed"
-        path = entry["path"]
-        if not reading.is_sum(entry["sha256"]) or not isinstance(path, str):
-            return "does not say what it covers: it was changed"
-        if path != archive_paths.IDENTITY_PATH and not archive_paths.is_of(account, path):
-            return f"names {quoted(path)}, which is no file of {account}"
-    return None

@@ -11,6 +11,7 @@ from archive import paths
 from archive.audio import misnamed
 from archive.audio.detection import Listener
 from archive.documents import reading
+from archive.documents.metadata import Metadata
 from archive.errors import ArchiveError, Missing
 from archive.problem import quoted
 from archive.store.directory import Store, Stored
@@ -19,7 +20,7 @@ from archive.zip import verification
 
 from .chain_index import Coverage
 from .manifest_claims import Claims, Manifests, Unusable
-from .path_checks import Metadata, Places
+from .path_checks import Places
 
 #: Problems, a note, and why nothing vouches for the file.
 _Said = tuple[list[str], str | None, str | None]
@@ -146,10 +147,10 @@ class Inspection:
         if isinstance(claims, Unusable):
             yield claims.fault or "was removed meanwhile"
             return
-        if claims.header["kind"] == "erasure":
+        if claims.manifest is None:
             return
-        if claims.header.get("account") != paths.account_of(path):
-            account = quoted(claims.header.get("account"))
+        if claims.manifest.account != paths.account_of(path):
+            account = quoted(claims.manifest.account)
             yield f"is of the account {account}: it was changed or moved"
         for single in claims.singles:
             fault = self._places.fault_of_single(single)
@@ -204,8 +205,8 @@ class Inspection:
             yield f"is of the account {quoted(metadata.account)}: it was changed or moved"
         if stem not in {paths.safe(metadata.recording_id), metadata.job_id}:
             yield f"is of the recording {quoted(metadata.recording_id)}: it was changed or moved"
-        if not paths.is_beside(metadata.stored.path, path):
-            yield f"speaks of {quoted(metadata.stored.path)}, which is not its audio"
+        if not paths.is_beside(metadata.audio.path, path):
+            yield f"speaks of {quoted(metadata.audio.path)}, which is not its audio"
 
     def _against_metadata(self, stored: Stored) -> _Said:
         path = paths.metadata_path(stored.path)
@@ -214,12 +215,12 @@ class Inspection:
             return [], None, "has no metadata: nothing vouches for it"
         if isinstance(metadata, str):
             return [], "its metadata claims nothing", None
-        if metadata.stored.path != stored.path:
+        if metadata.audio.path != stored.path:
             return [], None, f"{path} speaks of another file: nothing vouches for it"
-        if metadata.stored == stored:
+        if metadata.audio == stored:
             fault = misnamed.single(self._store, stored.path)
             return [fault] if fault else [], None, None
-        return [_other_sum(stored, path, metadata.stored)], None, None
+        return [_other_sum(stored, path, metadata.audio)], None, None
 
     def _who_names(self, path: str) -> str | None:
         """What says that a file should be there; None where nothing does."""
@@ -229,7 +230,7 @@ class Inspection:
         if paths.kind_of(path) == "audio":
             beside = paths.metadata_path(path)
             metadata = self._places.metadata(beside)
-            is_named = isinstance(metadata, Metadata) and metadata.stored.path == path
+            is_named = isinstance(metadata, Metadata) and metadata.audio.path == path
             return f"{beside} speaks of it" if is_named else None
         claims = self._manifests.of(path.rpartition("/")[0])
         is_named = isinstance(claims, Claims) and path in claims.beside

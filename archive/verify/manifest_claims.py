@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from archive import paths
 from archive.documents import reading
-from archive.documents.manifest import of_schema
+from archive.documents.manifest import Manifest, Part
 from archive.errors import ArchiveError, Missing
 from archive.store.directory import Store, Stored
 from archive.zip.verification import Member
@@ -23,9 +23,9 @@ _HELD = 8
 
 @dataclass(frozen=True)
 class Claims:
-    """One manifest's claims. `header` holds its fields without parts and files."""
+    """One manifest's claims; `manifest` is None for an erasure, whose fields are reserved."""
 
-    header: dict[str, Any]
+    manifest: Manifest | None
     beside: dict[str, Stored]
     singles: list[Stored]
     parts: frozenset[str]
@@ -137,27 +137,31 @@ class Manifests:
             return Unusable("cannot be relied on for the files it names")
         content = reading.fields(data, path)
         del data
-        return self._claims(folder, of_schema(content, path))
+        return self._claims(folder, Manifest.parse(content, path))
 
-    def _claims(self, folder: str, manifest: dict[str, Any]) -> Claims | Unusable:
-        if manifest["kind"] == "erasure":
-            # Reserved: its claims are for the version that writes it.
-            return Claims({"kind": "erasure"}, {}, [], frozenset(), 0)
-        recordings, members = reading.stored_of(manifest["recordings"]), 0
+    def _claims(self, folder: str, manifest: Manifest | None) -> Claims | Unusable:
+        if manifest is None:
+            return Claims(None, {}, [], frozenset(), 0)
+        recordings, members = manifest.recordings, 0
         beside = {recordings.path: recordings}
-        for part in manifest.pop("parts"):
-            stored = reading.stored_of(part)
-            beside[stored.path] = stored
-            for member in part["members"]:
-                members += 1
-                self._db.execute(
-                    "INSERT INTO members (folder, path, name, bytes, sha256) VALUES (?,?,?,?,?)",
-                    (folder, stored.path, member["name"], member["bytes"], member["sha256"]),
-                )
+        for part in manifest.parts:
+            beside[part.file.path] = part.file
+            members += self._note_members(folder, part)
         if recordings.path != paths.recordings_path(folder) or any(
             path.rpartition("/")[0] != folder for path in beside
         ):
             return Unusable("names files of another folder as its own: it was changed or moved")
-        singles = [reading.stored_of(single) for single in manifest.pop("files")]
+        singles = [single.file for single in manifest.files]
         parts = frozenset(beside) - {recordings.path}
-        return Claims(manifest, beside, singles, parts, members)
+        # The document's members may need much memory, and are noted.
+        return Claims(replace(manifest, parts=(), files=()), beside, singles, parts, members)
+
+    def _note_members(self, folder: str, part: Part) -> int:
+        """Note the members that a manifest claims of a ZIP; return their number."""
+        count = 0
+        for count, one in enumerate(part.members, 1):  # noqa: B007 - the last number counts
+            self._db.execute(
+                "INSERT INTO members (folder, path, name, bytes, sha256) VALUES (?,?,?,?,?)",
+                (folder, part.file.path, one.name, one.bytes, one.sha256),
+            )
+        return count

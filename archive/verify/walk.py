@@ -6,11 +6,12 @@ import heapq
 from collections.abc import Iterator
 
 from archive import paths as archive_paths
+from archive.documents.metadata import Metadata
 from archive.store.directory import Store
 
 from .chain_index import Coverage
 from .manifest_claims import Claims, Manifests
-from .path_checks import Metadata, Places
+from .path_checks import Places
 
 
 def paths(
@@ -81,9 +82,9 @@ class _Round:
         if archive_paths.kind_of(path) == "metadata":
             metadata = self._places.metadata(path)
             if isinstance(metadata, Metadata) and archive_paths.is_beside(
-                metadata.stored.path, path
+                metadata.audio.path, path
             ):
-                self._expect(metadata.stored.path)
+                self._expect(metadata.audio.path)
 
     def rest(self) -> Iterator[str]:
         """What should come after the last path that is there."""

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterable
 
 from archive import chain, paths
+from archive.documents.chain_entry import Covered
+from archive.documents.identity import Identity
 from archive.errors import ArchiveError
 from archive.store.directory import Store
 from archive.verify.chain_index import Coverage
@@ -53,16 +55,14 @@ def accept(*, by: str, note: str) -> Compared:
             "changed; see EARWITNESS_ARCHIVE_URL"
         )
     if named is None:
-        store.create(paths.IDENTITY_PATH, vouching.identity_file(ours))
+        store.create(paths.IDENTITY_PATH, Identity(ours).to_bytes())
     return _taken(store, by=by, note=f"{store.address} was taken for the archive: {note}")
 
 
 def _is_ours_without_its_name(store: Store, identity: str) -> bool:
     """Whether the chain of any account covers the very file that is gone."""
-    entry = {
-        "path": paths.IDENTITY_PATH,
-        "sha256": hashlib.sha256(vouching.identity_file(identity)).hexdigest(),
-    }
+    sha256 = hashlib.sha256(Identity(identity).to_bytes()).hexdigest()
+    entry = Covered(paths.IDENTITY_PATH, sha256)
     for account in {paths.account_of(path) for path in store.paths()} - {""}:
         try:
             if chain.covers(store, account, entry):

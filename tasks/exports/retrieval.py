@@ -7,18 +7,20 @@ from typing import Any, NoReturn
 
 from archive import paths
 from archive.errors import Damaged, Dangerous
+from archive.spool.member_lists import Hearing
 from archive.spool.partial_download import Part
 from archive.store.directory import Stored
-from archive.zip import verification
 from providers.errors import NotReady
 from tasks import errors
 from tasks.runtime import metrics
-from tasks.runtime.context import store, zip_limits
+from tasks.runtime.context import store
 from tasks.runtime.error_policy import consequences, public
 from tasks.runtime.runner import Attempt, Wait
 from tasks.transfers import refused
 from tasks.transfers.transfer import fetched
 from tasks.transfers.vonage_client import client
+
+from . import members
 
 #: How often a damaged ZIP is fetched again from its first byte.
 _MOST_DAMAGED = 3
@@ -57,10 +59,9 @@ def _keep(
 ) -> tuple[Stored, int]:
     name = f"the ZIP of export {provider_job_id}"
     try:
-        members = verification.members(
-            part.path, zip_limits(), path=name, on_bytes=lambda _: attempt.check()
-        )
-        count = sum(1 for _ in members)
+        heard = _hearing(attempt)
+        found = members.verified(attempt, part.path, sha256, name=name, heard=heard)
+        count = sum(1 for _ in found)
         path = paths.part_path(folder, provider_job_id, sha256)
         stored = store().keep(path, part.path, sha256, on_bytes=lambda _: attempt.check())
     except (Damaged, Dangerous) as error:
@@ -77,6 +78,15 @@ def _keep(
     return stored, count
 
 
+def _hearing(attempt: Attempt) -> Hearing:
+    """How far the members are listened to: an export's run is told apart by them later on, a ZIP
+    that is retrieved on its own is not.
+    """
+    if attempt.job.parent_id is None:
+        return "unheard"
+    return members.hearing(is_sized=attempt.job.work.get("is_sized", False))
+
+
 def _poll_again(attempt: Attempt, error: NotReady) -> NoReturn:
     if attempt.past_deadline:
         raise errors.NotReady(f"not done: the deadline passed: {error}") from None
@@ -91,12 +101,12 @@ def _fetch_again(attempt: Attempt, error: Damaged) -> NoReturn:
     raise Wait(f"{error}; fetched again from the start", attempt.patience("fetches")) from None
 
 
-def result(stored: Stored, members: int, provider_job_id: str) -> dict[str, Any]:
+def result(stored: Stored, count: int, provider_job_id: str) -> dict[str, Any]:
     """The result of a retrieval, as callers and the export's own run read it."""
     return {
         "provider_job_id": provider_job_id,
         "path": stored.path,
         "sha256": stored.sha256,
         "bytes": stored.bytes,
-        "members": members,
+        "members": count,
     }

@@ -17,13 +17,13 @@ from tasks.runtime.context import ledger, vonage_account
 from tasks.runtime.entry import Opening, job_task
 from tasks.runtime.error_policy import consequences
 from tasks.runtime.job_requests import vonage_request
+from tasks.runtime.obligations import under_chain
 from tasks.runtime.runner import Attempt, Ended, Parts
 from tasks.transfers.vonage_client import client
 
 from . import creation, retrieval, runs
-from .finalize import seal_retrieved
 from .preview import survey
-from .reconciliation import reconcile
+from .reconciliation import reconcile, seal_alone
 
 
 def _create_request(asked: CreateExport, task_id: str) -> Request:
@@ -49,12 +49,12 @@ def retrieve_export(attempt: Attempt) -> Ended:
     """Poll an export until its ZIP is archived: ``{job_id, path, sha256, bytes, members}``."""
     provider_job_id = attempt.job.parameters["provider_job_id"]
     folder = attempt.job.work.get("folder") or _own_folder(attempt.job)
-    stored, members = retrieval.retrieve(attempt, provider_job_id, folder)
-    outcome = retrieval.result(stored, members, provider_job_id)
+    stored, count = retrieval.retrieve(attempt, provider_job_id, folder)
+    outcome = retrieval.result(stored, count, provider_job_id)
     if attempt.job.parent_id is not None:
         return Ended(outcome)
     with consequences(attempt, waits_for_credentials=True):
-        return Ended(outcome, owed=seal_retrieved(attempt, folder, stored, provider_job_id))
+        return Ended(outcome, owed=[under_chain(seal_alone(attempt, folder, stored))])
 
 
 def _own_folder(job: Job) -> str:
@@ -98,7 +98,9 @@ def run_export(attempt: Attempt) -> Ended | Parts:
 def _begin(attempt: Attempt) -> Ended | Parts | None:
     """Look at what there is to export, and create the export; None where none is needed."""
     found = survey(attempt)
-    attempt.job.work.update(listed=found.listed, expected_bytes=found.bytes)
+    attempt.job.work.update(
+        listed=found.listed, expected_bytes=found.bytes, is_sized=found.is_sized
+    )
     if not found.needs_export:
         attempt.note(provider_job_ids=[])
         return None
@@ -127,7 +129,11 @@ def _parts(attempt: Attempt, ids: list[str]) -> Parts:
             parameters={"provider_job_id": provider_job_id},
             queue=DOWNLOADS,
             parent_id=job.job_id,
-            work={"folder": folder, "expected_bytes": each},
+            work={
+                "folder": folder,
+                "expected_bytes": each,
+                "is_sized": job.work.get("is_sized", False),
+            },
         )
         for provider_job_id in ids
     ]

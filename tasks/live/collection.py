@@ -139,7 +139,7 @@ def _collected(attempt: Attempt, instruction: Instruction, url: str) -> Ended:
     )
     with consequences(attempt, waits_for_credentials=False), client(attempt) as ozeki:
         try:
-            audio, metadata = keep(
+            audio, _ = keep(
                 attempt, single, lambda etag, offset: ozeki.recording(url, etag=etag, offset=offset)
             )
         except NotFound as error:
@@ -151,7 +151,7 @@ def _collected(attempt: Attempt, instruction: Instruction, url: str) -> Ended:
             fetch_again(attempt, error)
             raise
     result = {"path": audio.path, "sha256": audio.sha256, "bytes": audio.bytes}
-    return Ended(result, owed=[("chain", {"path": metadata.path, "sha256": metadata.sha256})])
+    return Ended(result)
 
 
 def _known(instruction: Instruction, url: str) -> dict[str, Any]:

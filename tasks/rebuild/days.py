@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from archive import paths
+from archive.documents.instants import instant
+from archive.documents.manifest import Manifest
 from config.accounts import VonageAccount
 from config.settings import settings
 from ledger.core import states
@@ -15,7 +17,7 @@ from ledger.rebuild.snapshots import KnownDay
 from tasks.days import day as day_rows
 from tasks.days import windows
 
-from .manifests import Folder, Manifest
+from .manifests import Folder
 from .verified_archive import Trusted
 
 _FIRST = date(1970, 1, 1)
@@ -34,13 +36,13 @@ def archived_day(folder: Folder, generation: int, trusted: Trusted) -> KnownDay 
         listings = listings + 1 if one.complete else 0
     if _is_damaged(folder, runs, trusted):
         completed_by, listings = None, 0
-    timezone = newest.timezone or _timezone(folder.account)
+    timezone = newest.known_timezone or _timezone(folder.account)
     return KnownDay(
         Day(
             account=folder.account,
             day=folder.day,
-            window_start=newest.window.start.timestamp(),
-            window_end=newest.window.end.timestamp(),
+            window_start=instant(newest.window.start).timestamp(),
+            window_end=instant(newest.window.end).timestamp(),
             filters=newest.filters or {},
             settle_seconds=settle_seconds(folder.account),
             timezone=timezone,
@@ -54,7 +56,7 @@ def archived_day(folder: Folder, generation: int, trusted: Trusted) -> KnownDay 
                 "missing": newest.missing,
             },
         ),
-        planned_on=newest.created_at.astimezone(ZoneInfo(timezone)).date(),
+        planned_on=instant(newest.created_at).astimezone(ZoneInfo(timezone)).date(),
         completed_by=completed_by,
         listings=listings,
     )
@@ -62,7 +64,7 @@ def archived_day(folder: Folder, generation: int, trusted: Trusted) -> KnownDay 
 
 def _is_damaged(folder: Folder, runs: list[tuple[str, Manifest]], trusted: Trusted) -> bool:
     here = f"{paths.exports_folder(folder.account, folder.day)}/"
-    singly = {one["path"] for _, run in runs for one in run.files}
+    singly = {one.file.path for _, run in runs for one in run.files}
     wrong = {*trusted.damaged, *trusted.refused}
     return any(path.startswith(here) or path in singly for path in wrong)
 

@@ -68,15 +68,14 @@ def download_recording(attempt: Attempt) -> Ended:
         recording = vonage.recording(attempt.job.parameters["recording_id"])
         day = windows.local_day(datetime.fromisoformat(recording["start"]), windows.zone(account))
         try:
-            audio, metadata = keep_single(attempt, vonage, recording, day)
+            audio, _ = keep_single(attempt, vonage, recording, day)
         except Contradiction:
             raise
         except Damaged as error:
             fetch_again(attempt, error)
             raise
     result = {"path": audio.path, "sha256": audio.sha256, "bytes": audio.bytes}
-    entry = {"path": metadata.path, "sha256": metadata.sha256}
-    return Ended(result, owed=[("chain", entry)])
+    return Ended(result)
 
 
 def _delete_request(asked: DeleteRecording, task_id: str) -> Request:

@@ -13,6 +13,7 @@ import click
 from rich.filesize import decimal
 from rich.progress import Progress, TextColumn
 
+from archive.documents.recordings_list import Line
 from archive.errors import ArchiveError, StoreAway, Vanished
 from archive.problem import Problem, escaped
 from archive.search import search
@@ -111,11 +112,11 @@ def find(archive: Store | None, reveal: bool, as_json: bool, **asked: Any) -> in
     with _understood():
         hits, damage = search.found(store, **asked)
     if not reveal:
-        hits = [replace(hit, line=masked_line(hit.line)) for hit in hits]
+        hits = [replace(hit, line=Line(masked_line(hit.line.fields))) for hit in hits]
     elif hits:
         _note_revealed(archive, len(hits))
     if as_json:
-        print_json([asdict(hit) for hit in hits])
+        print_json([{**vars(hit), "line": hit.line.fields} for hit in hits])
     elif hits:
         columns = ("account", "recording", "start", "seconds", "from", "to", "where")
         print_table(columns, map(_row, hits))
@@ -243,21 +244,16 @@ def _at_hand(named: Store | None) -> Store:
 
 
 def _row(hit: Hit) -> tuple[Any, ...]:
-    line = hit.line
-    milliseconds = line.get("duration")
+    listed = hit.line.fields
+    milliseconds = listed.get("duration")
     # What a provider sent in its place is shown as it is.
     seconds = milliseconds
     if isinstance(milliseconds, int | float):
         seconds = f"{milliseconds / 1000:.0f}"
-    place = "missing" if line.get("missing") else " in ".join(_place(line))
-    parties = (line.get("caller_id"), line.get("dnis"))
-    row = (hit.account, line["id"], line.get("start"), seconds, *parties, place)
+    place = "missing" if hit.line.is_missing else " in ".join(hit.line.shown_place)
+    parties = (listed.get("caller_id"), listed.get("dnis"))
+    row = (hit.account, hit.line.id, hit.line.start, seconds, *parties, place)
     return tuple(None if cell is None else escaped(str(cell)) for cell in row)
-
-
-def _place(line: dict[str, Any]) -> list[str]:
-    """The member and its ZIP, or the file alone."""
-    return [str(line[name]) for name in ("member", "path") if line.get(name)]
 
 
 class Watched:
