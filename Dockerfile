@@ -25,6 +25,7 @@ COPY archive/ archive/
 COPY ledger/ ledger/
 COPY tasks/ tasks/
 COPY worker/ worker/
+COPY demo/ demo/
 # The containers' file system is read-only: compiled here or at every start.
 RUN /opt/earwitness/bin/python -m compileall -q /app
 

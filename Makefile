@@ -34,7 +34,7 @@ bench: setup ## Measure speed, as ratios against peers in the same run (about th
 check: setup ## Check format, style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy $(wildcard config providers archive ledger tasks worker client/src)
+	@$(BIN)/mypy $(wildcard config providers archive ledger tasks worker demo client/src)
 
 format: setup ## Format the code and repair what ruff can repair
 	@$(BIN)/ruff format .

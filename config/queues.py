@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 #: Where other applications send their tasks. The queue ``celery`` is never consumed: on a shared
-#: database each side would take and discard the other's messages (design 3.3).
+#: database each side would take and discard the other's messages.
 FRONT_DOOR = "earwitness"
 #: Filled by sweepers alone: short actions and answers, and transfers.
 DUE = "earwitness.due"

@@ -1,4 +1,4 @@
-"""Certified calls: requested at most once, and what is known of each (design 4)."""
+"""Certified calls: each is requested at most once, and its outcome is recorded."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from .daily_quota import Cap, reserved_today
 from .errors import CapReached, Expired, LeaseLost, LedgerError, NotPossible
 from .quarantine import withheld, withhold
 
-#: The commit that allows the bytes to leave is worth nothing when it takes longer (design 4).
+#: Nothing is sent where the commit that allows the bytes to leave takes longer, in seconds.
 MOST_COMMIT_SECONDS = 2.0
 
 
 class Calls:
-    """The steps of a certified call that design 4 lays down."""
+    """The steps of a certified call, each in one transaction of the ledger."""
 
     def __init__(self, database: Database, leases: Leases, worker: str) -> None:
         self._database = database

@@ -27,7 +27,7 @@ from .rebuild.rebuild import Rebuilding
 from .recording_instructions import RecordingInstructions
 from .stats import Stats, stats
 
-#: A statement waits for another's lock at most this part of a lease (design 4: under a third).
+#: A statement waits for another's lock for at most this part of a lease: under a third of it.
 _BUSY_PART = 0.3
 
 

@@ -22,11 +22,11 @@ class OtherCountry(BadNumber):
 
 
 def national(country: str, phone: str) -> tuple[str, str]:
-    """The country as ``ES``, and the number as dialled within it, without a prefix.
+    """Return the country as ``ES``, and the number as dialled within it, without a prefix.
 
-    That is what gsmblockchain takes as countryID and phone (seed 000: es and 660111222 for
-    +34660111222; providers.md 1.1). A zero that belongs to the number stays, as in Italy; one that
-    only stands before it, as in France, goes.
+    gsmblockchain takes these as countryID and phone: es and 660111222 for +34660111222
+    (docs/providers/gsmblockchain.md). A zero that belongs to the number stays, as in Italy; a trunk
+    zero, as in France, goes.
 
     ``country`` is an ISO 3166 alpha-2 code in any case; ``phone`` is in national form, in E.164 or
     as dialled abroad from that country. Raises BadNumber where the country is unknown or the number

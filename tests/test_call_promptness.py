@@ -15,7 +15,7 @@ Deploy = Callable[..., Deployment]
 DAY = date(2026, 11, 1)
 MB = 1_000_000
 TRANSFERS = 8
-#: The bound that design and issue name; a call that waited for a transfer would take 40 seconds.
+#: Our bound, in seconds; a call that waited for a transfer would take 40.
 PROMPT_SECONDS = 2.0
 
 

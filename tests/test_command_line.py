@@ -90,7 +90,7 @@ def test_an_archive_alone_loads_neither_database_nor_queue(
     """Verifying and searching load no module that knows a ledger, a queue, a network, a setting."""
     asked = [str(archive) if one == "ARCHIVE" else one for one in arguments]
     program = (
-        "import sys; from worker.commands.line import run; "
+        "import sys; from worker.commands.cli import run; "
         f"status = run({asked!r}); "
         f"print([name for name in {HEAVY!r} if name in sys.modules], status)"
     )

@@ -1,10 +1,15 @@
-"""The architecture: arrows between the folders point down only."""
+"""The architecture: which folder may import which, and what the engine may not know.
+
+Each rule is a function from the sources to its breaches. The tree has none, and each rule finds the
+breach that a test plants beside the sources.
+"""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import NamedTuple
 
 import pytest
 
@@ -18,54 +23,139 @@ BELOW = {
     "ledger": {"config"},
     "tasks": {"config", "providers", "archive", "ledger"},
     "worker": {"config", "providers", "archive", "ledger", "tasks"},
+    "demo": {"config", "providers", "archive", "ledger", "tasks", "worker"},
 }
 KNOWS_NO_CELERY = {"providers", "archive", "ledger"}
 CELERY = {"celery", "kombu", "billiard", "flower"}
 OURS = {*BELOW, "tests"}
-#: Alembic runs these by their path, so that they have no home to be relative to.
-MIGRATIONS = ("ledger", "migrations")
+#: The demo plays the providers as well: the simulators are part of the tests.
+PLAYS_PROVIDERS = "demo"
+#: Alembic runs these by their path, so that no folder is theirs to be relative to.
+MIGRATIONS = "ledger/migrations/"
+#: A flow owns its folder below tasks/; what several flows need lies in the others.
+SHARED = {"runtime", "days", "transfers", "archive_watch"}
+
+Sources = dict[str, str]
 
 
-def _modules() -> list[Path]:
-    return sorted(
-        path.relative_to(ROOT) for folder in BELOW for path in (ROOT / folder).rglob("*.py")
-    )
+class Import(NamedTuple):
+    """One imported module: its full name, and how many dots stand before it (0: absolute)."""
+
+    module: str
+    level: int
 
 
-def _imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Level (0: absolute) and first name of every import in the file, nested ones included."""
-    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+@cache
+def sources() -> Sources:
+    """The product's files by their paths."""
+    return {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for folder in BELOW
+        for path in (ROOT / folder).rglob("*.py")
+    }
+
+
+@cache
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
+def imports(path: str, text: str) -> Iterator[Import]:
+    """Every import in the file, nested ones included; ``from a import b`` counts as ``a.b``."""
+    package = path.removesuffix(".py").split("/")[:-1]
+    for node in ast.walk(_parsed(text)):
         if isinstance(node, ast.Import):
-            yield from ((0, alias.name.partition(".")[0]) for alias in node.names)
+            yield from (Import(alias.name, 0) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.level, (node.module or "").partition(".")[0]
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *(node.module.split(".") if node.module else [])])
+            yield from (Import(f"{base}.{alias.name}", node.level) for alias in node.names)
 
 
-@pytest.mark.parametrize("path", _modules(), ids=str)
-def test_arrows_point_down(path: Path) -> None:
-    """No folder imports one above it or beside it, and none imports the tests."""
-    folder = path.parts[0]
-    arrows = {name for level, name in _imports(path) if level == 0 and name in OURS}
-
-    assert arrows - {folder} <= BELOW[folder]
+def _each_import(files: Sources) -> Iterator[tuple[str, Import]]:
+    for path, text in files.items():
+        yield from ((path, one) for one in imports(path, text))
 
 
-@pytest.mark.parametrize("path", _modules(), ids=str)
-def test_a_dot_means_at_home(path: Path) -> None:
-    """Imports are relative inside a folder and absolute between folders."""
-    folder = path.parts[0]
-
-    for level, name in _imports(path):
-        is_far = level == 0 and name == folder and path.parts[:2] != MIGRATIONS
-        assert not is_far, "import it relatively"
-        assert level < len(path.parts), "import it absolutely"
+def arrows_point_down(files: Sources) -> Iterator[str]:
+    """No folder imports one above it or beside it, and none but the demo imports the tests."""
+    for path, one in _each_import(files):
+        folder, imported = path.split("/")[0], one.module.split(".")[0]
+        allowed = BELOW[folder] | {folder} | ({"tests"} if folder == PLAYS_PROVIDERS else set())
+        if imported in OURS and imported not in allowed:
+            yield f"{path} imports {one.module}: {folder}/ may not know {imported}/"
 
 
-@pytest.mark.parametrize("path", _modules(), ids=str)
-def test_only_tasks_and_worker_know_celery(path: Path) -> None:
-    """Clients, archive and ledger can be used without Celery."""
-    if path.parts[0] in KNOWS_NO_CELERY:
-        assert not {name for _, name in _imports(path)} & CELERY
+def a_dot_means_at_home(files: Sources) -> Iterator[str]:
+    """Imports are relative within a folder and below it, absolute everywhere else."""
+    for path, one in _each_import(files):
+        home = path.rpartition("/")[0].replace("/", ".")
+        if one.level > 1:
+            yield f"{path} imports {one.module} from above: import it absolutely"
+        if one.level == 0 and one.module.startswith(f"{home}.") and MIGRATIONS not in path:
+            yield f"{path} imports {one.module}, which lies in its own folder: import it relatively"
+
+
+def only_tasks_and_worker_know_celery(files: Sources) -> Iterator[str]:
+    """Providers, archive and ledger can be used without Celery."""
+    for path, one in _each_import(files):
+        if path.split("/")[0] in KNOWS_NO_CELERY and one.module.split(".")[0] in CELERY:
+            yield f"{path} imports {one.module}"
+
+
+def flows_do_not_import_each_other(files: Sources) -> Iterator[str]:
+    """A flow owns its folder below tasks/; what several need lies in a shared folder."""
+    owners = {path.split("/")[1] for path in files if path.startswith("tasks/")}
+    flows = {name for name in owners if not name.endswith(".py")} - SHARED
+    for path, one in _each_import(files):
+        home, other = path.split("/")[1], one.module.split(".")[1:2]
+        if not (path.startswith("tasks/") and one.module.startswith("tasks.")):
+            continue
+        if other[0] in flows - {home}:
+            yield f"{path} imports {one.module}: {other[0]}/ is a flow of its own"
+
+
+RULES: dict[Callable[[Sources], Iterator[str]], tuple[str, str]] = {
+    arrows_point_down: ("ledger/planted.py", "from tasks.errors import JobError"),
+    a_dot_means_at_home: ("archive/planted.py", "from archive.errors import ArchiveError"),
+    only_tasks_and_worker_know_celery: ("providers/http/planted.py", "import kombu.utils"),
+    flows_do_not_import_each_other: (
+        "tasks/nights/planted.py",
+        "def late():\n    from tasks.exports.tasks import export",
+    ),
+}
+"""Each rule, and a breach of it: a path and its text."""
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_rule_holds(rule: Callable[[Sources], Iterator[str]]) -> None:
+    """No file of ours breaks it."""
+    assert list(rule(sources())) == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_planted_breach_is_found(rule: Callable[[Sources], Iterator[str]]) -> None:
+    """A rule that finds nothing because it looks at nothing would prove nothing."""
+    path, text = RULES[rule]
+    (breach,) = set(rule(sources() | {path: text})) - set(rule(sources()))
+
+    assert path in breach
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "is_breach"),
+    [
+        ("config/planted.py", "import worker.app", True),
+        ("worker/planted.py", "from demo.demo import demo", True),
+        ("tasks/planted.py", "from tests.simulators import Simulators", True),
+        ("demo/planted.py", "from tests.simulators import Simulators", False),
+        ("archive/planted.py", "if True:\n    from ledger import errors", True),
+        ("tasks/planted.py", "from ledger import errors", False),
+    ],
+)
+def test_which_arrows_are_allowed(path: str, text: str, is_breach: bool) -> None:
+    """Nested imports count, and so do imports of whole folders."""
+    assert bool(list(arrows_point_down({path: text}))) is is_breach
 
 
 def test_every_folder_is_judged() -> None:
@@ -73,3 +163,8 @@ def test_every_folder_is_judged() -> None:
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
 
     assert folders <= OURS
+
+
+def test_every_folder_of_tasks_is_a_flow_or_shared() -> None:
+    """A shared folder that is gone has no place here any more."""
+    assert {path.parent.name for path in (ROOT / "tasks").glob("*/__init__.py")} >= SHARED

@@ -10,7 +10,7 @@ from config.settings import ROOT
 
 
 @pytest.mark.parametrize(
-    "name", ["config", "providers", "archive", "ledger", "tasks", "worker", "tests"]
+    "name", ["config", "providers", "archive", "ledger", "tasks", "worker", "demo", "tests"]
 )
 def test_nothing_installed_is_called_like_us(name: str) -> None:
     """No installed package has a top-level name of ours: it could be imported in our place."""

@@ -174,7 +174,7 @@ def test_text_stays_text(text: str) -> None:
 
 
 def test_an_address_is_escaped_as_xml_not_as_a_url() -> None:
-    """In OzML the address stands raw but for XML's own escapes (seed 001)."""
+    """OzML has addresses raw, except for XML's own escapes (docs/providers/ozeki.md, C3)."""
     assert b'FinishedUrl="http://a/?b=1&amp;c=%20"' in built(
         "ozml_extension", finished_url="http://a/?b=1&c=%20"
     )

@@ -121,7 +121,7 @@ def test_errors_are_rebuilt_from_their_args(kind: type[ProviderError]) -> None:
     ],
 )
 def test_reads_errors_of_every_shape(body: bytes, reason: str, code: str | None) -> None:
-    """Whatever layer said no, its reason becomes one line (providers.md 4.7)."""
+    """Whichever layer refuses, its reason becomes one line (docs/providers/vonage.md, Q7)."""
     assert error_reason(body) == (reason, code)
 
 

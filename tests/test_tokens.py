@@ -166,7 +166,7 @@ def test_a_renewal_by_another_is_found_without_asking(shelf: Shelf) -> None:
 def test_a_refresh_that_fails_is_followed_by_one_login(
     shelf: Shelf, refusal: Callable[[], Step]
 ) -> None:
-    """Refused, or lost together with the token that serves once (question 27)."""
+    """A renewal may be refused, or its answer lost (docs/providers/vonage.md, Q9)."""
     vendor = provider(granted(1), refusal(), granted(2))
     told(tokens(shelf, vendor))
 

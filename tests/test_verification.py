@@ -204,7 +204,7 @@ def test_it_needs_nothing_and_writes_nothing(copied: DirectoryStore, tmp_path: P
     before = {path: path.stat() for path in everything}
     program = (
         "import sys; from pathlib import Path; from archive import verification;"
-        "from archive.store import DirectoryStore;"
+        "from archive.store.directory import DirectoryStore;"
         "print(verification.verify(DirectoryStore(Path(sys.argv[1]))).problems)"
     )
     try:

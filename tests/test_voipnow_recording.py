@@ -265,7 +265,7 @@ def test_a_view_that_stays_refused_is_told(door: AppDoor, recorder: Recorder) ->
 
 
 def test_a_call_that_has_ended_is_told(door: AppDoor, recorder: Recorder) -> None:
-    """Between the caller's list and the start that is normal (question 18)."""
+    """A call may end between the list and the start (docs/providers/voipnow.md, Q6)."""
     call = door.begin_call()
     door.end_call(call["id"])
     for view_id in (None, "01"):

@@ -142,7 +142,7 @@ def test_reads_every_form_of_a_date(text: str, instant: str) -> None:
     ],
 )
 def test_reads_values_of_either_type(told: dict[str, Any], read: dict[str, Any]) -> None:
-    """Numbers come as text and text as numbers, and what is unknown is null (question 24)."""
+    """Values of either type are read, and null (docs/providers/vonage.md, Q6)."""
     with client(shown(recording(**{"id": 193228, **told}))) as vonage:
         found = vonage.recording("193228")
 
@@ -163,7 +163,7 @@ def test_a_recording_needs_an_id_and_a_start(told: dict[str, Any]) -> None:
     [(raw(204), True), (raw(200), True), (shown({"msg": "?"}, 404), False), (raw(410), False)],
 )
 def test_deletes_a_recording(answer: httpx.Response, deleted: bool) -> None:
-    """204 is "No Content" in the seed; what is not there any more needs no deletion."""
+    """204 is success, and what is not there any more needs no deletion."""
     provider = Provider(answer)
     with asked(provider) as vonage:
         assert vonage.delete("193228") is deleted

@@ -195,6 +195,6 @@ def test_a_deletion_is_not_believed_to_just_anybody(answer: httpx.Response) -> N
 
 @pytest.mark.parametrize("answer", [raw(200), raw(200, b" \n"), raw(202), shown({"msg": "done"})])
 def test_a_deletion_may_be_confirmed_in_words(answer: httpx.Response) -> None:
-    """The seed says "No Content"; an answer in JSON is one of the provider too."""
+    """An answer without a body confirms a deletion, and so does one in JSON."""
     with client(answer) as vonage:
         assert vonage.delete("1") is True

@@ -80,7 +80,7 @@ def test_an_export_of_nothing_is_a_zip() -> None:
     ],
 )
 def test_whatever_is_no_zip_is_not_ready(answer: httpx.Response, reason: str) -> None:
-    """What is answered before the export is ready is documented nowhere (question 20)."""
+    """An answer that is no ZIP means not ready (docs/providers/vonage.md, Q2)."""
     with pytest.raises(NotReady) as caught:
         retrieved(answer)
 

@@ -96,7 +96,7 @@ def test_sends_the_filters_as_the_vendor_wants_them() -> None:
 )
 def test_a_page_says_what_the_provider_told(told: dict[str, Any], read: dict[str, Any]) -> None:
     """Totals under either name, or absent; the page size that was applied, not the one asked for
-    (question 23).
+    (docs/providers/vonage.md, Q5).
     """
     with client(shown({"_embedded": {"recordings": []}, **told})) as vonage:
         page = vonage.recordings({}, page=1, page_size=10)
@@ -169,7 +169,7 @@ def test_a_page_size_that_is_cut_down_loses_nothing() -> None:
 
 
 def test_the_end_is_an_empty_page_not_a_number() -> None:
-    """The seed's sample tells 0 pages of 0 items beside a recording: such totals end nothing."""
+    """Totals of 0 beside a recording end nothing (docs/providers/vonage.md, C15)."""
     with client(listed(recording(1)), listed(recording(2)), listed(), listed()) as vonage:
         assert ids(vonage) == ["1", "2"]
 

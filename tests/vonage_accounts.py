@@ -175,7 +175,7 @@ def retrieved(*answers: Step, **more: Any) -> bytes:
 
 
 def recording(number: object = 193228, **more: Any) -> dict[str, Any]:
-    """A recording as the vendor's page shows it (seed 004)."""
+    """A recording as the vendor's page shows it."""
     return {
         "_links": {"self": {"href": f"{LISTING}/{number}"}},
         "call_direction": "INBOUND",

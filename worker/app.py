@@ -20,6 +20,7 @@ except ConfigurationError as error:
 
 from config import logging as our_logging
 from tasks.jobs.tasks import cancel_revoked
+from tasks.registry import TASK_MODULES
 from tasks.runtime.context import stopping
 from tasks.runtime.messages import ACCOUNT_HEADER, JOB_HEADER, revoked_listeners
 
@@ -39,17 +40,7 @@ keep_from_others()
 app = Celery(
     "earwitness",
     config_source="config.celery",
-    include=[
-        "tasks.live.active_calls",
-        "tasks.certified_calls.tasks",
-        "tasks.live.tasks",
-        "tasks.recordings.tasks",
-        "tasks.live.collection",
-        "tasks.exports.tasks",
-        "tasks.nights.tasks",
-        "tasks.jobs.tasks",
-        "tasks.verification.tasks",
-    ],
+    include=TASK_MODULES,
 )
 app.steps["worker"].update({Sweeper, Metrics})
 keep_consuming()

@@ -2,7 +2,7 @@
 others that send alerts, whose receiver may hang, look after the archive, which may hang too,
 and show in Redis that the worker lives.
 
-A *worker* bootstep: a consumer step stands still while Redis is away (design section 8).
+A *worker* bootstep: a consumer step stands still while Redis is away.
 """
 
 from __future__ import annotations

@@ -228,7 +228,7 @@ def _sqlite(url: str, busy_seconds: float) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
         # The driver's own transactions begin deferred, and a deferred upgrade fails at once with
-        # "database is locked" (design section 8); so BEGIN is ours.
+        # "database is locked", whatever busy_timeout says. So we send BEGIN ourselves.
         connection.isolation_level = None
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")

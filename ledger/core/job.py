@@ -84,7 +84,7 @@ class Job:
         return None if self.state in (states.RUNNING, states.SENDING) else self.reason
 
     def shown(self) -> dict[str, Any]:
-        """The job as people and programs see it (design 3.4)."""
+        """Return the job as people and programs see it (docs/tasks.md)."""
         return {
             "job_id": self.job_id,
             "kind": self.kind,

@@ -1,9 +1,8 @@
-"""Reading what gsmblockchain answers to a certified call: as JSON, or as its page shows it.
+"""Read what gsmblockchain answers to a certified call: JSON, or the form that its page shows.
 
-The vendor's page, 2.2 Recording a Certified Call (seed 000), shows an answer that is not JSON: bare
-keys, curly quotes, a bare number, a trailing comma. What a live server sends is not known
-(providers.md 1.2), so both are read, each as a whole: a body is understood from its first character
-to its last, or not at all.
+The page's example is not JSON: it has bare keys, curly quotes, a bare number and a trailing comma.
+What a live server sends is not known (docs/providers/gsmblockchain.md, Q1), so both forms are read.
+A body is understood from its first character to its last, or not at all.
 """
 
 from __future__ import annotations

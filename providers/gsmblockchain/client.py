@@ -1,7 +1,7 @@
-"""gsmblockchain: a call that is recorded and certified. Each is paid, and none can be asked about.
+"""Request certified, recorded calls from gsmblockchain. Each is paid.
 
-The vendor's page: 2.2 Recording a Certified Call (seed 000); what it leaves open: providers.md 1.
-No id is answered and there is no list: whether a call was placed is known from its answer or never.
+What the vendor documents and leaves open: docs/providers/gsmblockchain.md. An answer holds no id
+and the platform has no list: only the answer tells whether a call was placed.
 """
 
 from __future__ import annotations
@@ -163,8 +163,8 @@ class Gsmblockchain:
         raise outcome
 
     def connect(self) -> None:
-        """Look the platform's name up, open a connection to it and close it: all that can be tried
-        without placing a call, since the page (seed 000) has no other request. Raises Unreachable.
+        """Look up the platform's name, open a connection to it and close it. Nothing else can be
+        tried without a paid call (docs/providers/gsmblockchain.md, Q8). Raises Unreachable.
         """
         account = self._account
         try:

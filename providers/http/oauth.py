@@ -43,7 +43,7 @@ def login(account: VonageAccount | VoipnowAccount) -> Login:
 
 
 def _vonage(account: VonageAccount) -> Login:
-    """The password grant, and its refresh tokens (seed 004; providers.md 4.1)."""
+    """The password grant and its refresh tokens (docs/providers/vonage.md, "Signing in")."""
     password, client_secret = _value(account.password), _value(account.client_secret)
     return Login(
         provider=refusals.NAME,
@@ -66,8 +66,8 @@ def _vonage(account: VonageAccount) -> Login:
 
 
 def _voipnow(account: VoipnowAccount) -> Login:
-    """The client-credentials grant (providers.md 3.1), which gives no refresh token. The vendor's
-    own clients send type and redirect_uri with it, which older servers want.
+    """The client-credentials grant, which gives no refresh token. The vendor's own clients also
+    send type and redirect_uri (docs/providers/voipnow.md, "Signing in").
     """
     address = f"{account.base_url}/oauth/token.php"
     secret = account.client_secret.get_secret_value()

@@ -1,7 +1,7 @@
-"""OAuth tokens that all workers share: sealed, and renewed by one of them at a time.
+"""OAuth tokens that all workers share: sealed, and renewed by one worker at a time.
 
-At Vonage a renewal kills the older access token, and a refresh token serves once (providers.md
-4.1): two that renew at once would lock each other out.
+At Vonage a renewal invalidates the older access token, and a refresh token serves once
+(docs/providers/vonage.md, Q9): two workers that renew at once would lock each other out.
 """
 
 from __future__ import annotations

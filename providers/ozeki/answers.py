@@ -1,6 +1,6 @@
-"""Reading what Ozeki's HTTP API answers: XML, generous in form, strict in what counts as success.
+"""Read what Ozeki's HTTP API answers: XML, generous in form, strict in what counts as success.
 
-Sources: the Record command (seed 003) and the answers' shape (providers.md 2.1 and 2.4).
+What the vendor documents and leaves open: docs/providers/ozeki.md.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _TEXTS = {
 
 
 def done(status: int, body: bytes, what: str, *, strict: bool = True) -> list[Element]:
-    """The elements of an answer that says done.
+    """Return the elements of an answer that says done.
 
-    A refusal in the server's own words counts under any HTTP status, a success only under 200: the
-    server sends no other (providers.md 2.1), and something in between may have. A ``strict``
-    success has no byte that had to be guessed. Raises what the code means (ozeki_refusals),
+    A refusal in the server's own words counts under any HTTP status. A success counts only under
+    200: the server documents no other, and a proxy may have sent it. A ``strict`` success has no
+    byte that had to be guessed. Raises what the code means (ozeki_refusals),
     NotUnderstood and Uncertain where the answer is not understood.
     """
     kind = NotUnderstood if status == 200 else Uncertain
@@ -56,12 +56,12 @@ def done(status: int, body: bytes, what: str, *, strict: bool = True) -> list[El
 
 
 def calls(status: int, body: bytes, what: str) -> list[dict[str, Any]]:
-    """The calls that ListActiveCalls lists, each ``call_id, state, source, destination, caller,
-    started_at, views``; what is not told is None. Raises as `done` does.
+    """Return the calls that ListActiveCalls lists, each ``call_id, state, source, destination,
+    caller, started_at, views``; what the server leaves out is None. Raises as `done` does.
 
-    With no calls <ActiveCalls> is empty or absent (providers.md 2.4). A call whose id cannot be
-    read has the call_id None: any call that is not listed may be that one. A list in which no call
-    can be read is no list.
+    Without calls, <ActiveCalls> may be empty or absent (docs/providers/ozeki.md, Q4). A call whose
+    id cannot be read has the call_id None, and may be any call that is not listed. Raises Uncertain
+    where no listed call can be read.
     """
     found = []
     for container in done(status, body, what, strict=False):

@@ -1,7 +1,7 @@
 """Ozeki Phone System's HTTP API: record a live call, list the calls, fetch a finished recording.
 
-The vendor's page: the Record command of the HTTP API (seed 003); what it leaves open: providers.md
-2. There is no command that stops a recording: it ends with its call.
+What the vendor documents and leaves open: docs/providers/ozeki.md. No command stops a recording:
+it ends with its call.
 """
 
 from __future__ import annotations
@@ -85,11 +85,11 @@ class Ozeki:
         format: Format = "mp3",  # noqa: A002 - the vendor's word
         finished_url: str | None = None,
     ) -> None:
-        """Record a live call until it ends; the RecordCompleted notification goes to
-        ``finished_url``, which alone will tell where the file is (seed 003).
+        """Record a live call until it ends. Its RecordCompleted notification, which alone says
+        where the file is, goes to ``finished_url``.
 
-        The answer holds neither an id nor an address, and nothing tells a first recording of a call
-        from a second: asked twice, the server makes two files. Raises NoSuchCall where no such call
+        The answer holds neither an id nor an address, and a second recording of a call looks like
+        the first: asked twice, the server makes two files. Raises NoSuchCall where no such call
         is live, NotUnderstood where the server answered in a way that cannot be read.
         """
         what = f"the recording of call {_shown(call_id)}"

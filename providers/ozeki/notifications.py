@@ -1,8 +1,7 @@
-"""Ozeki's notifications: what a form that the server posts to us says, and what may answer it.
+"""Read the forms that an Ozeki server posts as notifications, and say what may answer them.
 
-Sources: the Record command of OzML (seed 001) and of the HTTP API (seed 003), and the pages about
-notifications (providers.md 2.6), which leave the names of most fields open. Nothing in a form
-proves who sent it.
+The vendor leaves the names of most fields open (docs/providers/ozeki.md, "Notifications"). Nothing
+in a form proves who sent it.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ _LONGEST_NAME = 64
 #: The fields that mean something to us; of others that come twice, the first is kept.
 _READ = ("notificationname", "callid", "recordurl")
 
-#: The notifications that a document with Record may answer (seed 001), but for RecordCompleted:
-#: answered so, each recording would begin the next (providers.md 2.8).
+#: The notifications that a document with Record may answer, except RecordCompleted: answered so,
+#: each recording would begin the next one (docs/providers/ozeki.md, C15).
 _ANSWERABLE = {
     "ozml_third_party": frozenset({"CallChanged"}),
     "ozml_extension": frozenset(

@@ -1,6 +1,6 @@
-"""OzML, with which an application answers Ozeki's notifications: documents that record a call.
+"""Write the OzML documents that answer Ozeki's notifications and record a call.
 
-The vendor's page: the Record command of OzML (seed 001); what it leaves open: providers.md 2.7.
+What the vendor documents and leaves open: docs/providers/ozeki.md, "OzML".
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["BadParameter", "Control", "empty", "recording"]
 Control = Literal["ozml_third_party", "ozml_extension"]
 
 _FORMATS = ("mp3", "wav")
-#: Our names of what only one of the two heeds; the other ignores it without a word (seed 001).
+#: The arguments that only one control takes (docs/providers/ozeki.md); the other ignores them.
 _HEEDED_BY: dict[str, Control] = {
     "call_id": "ozml_third_party",
     "max_seconds": "ozml_extension",
@@ -121,7 +121,7 @@ def _check(control: Control, field: str, value: object) -> None:
 
 
 def _add(response: Element, name: str, text: str = "", **attributes: str | int | None) -> None:
-    """A command: its main argument is text, the others are attributes (seed 001)."""
+    """Add a command: its main argument is its text, the others are attributes."""
     told = {key: str(value) for key, value in attributes.items() if value is not None}
     SubElement(response, name, told).text = text
 

@@ -1,8 +1,7 @@
-"""What Ozeki's status codes mean: was it done, may it be tried again, and what is there to do.
+"""What Ozeki's status codes mean: whether it was done, whether to try again, what to do.
 
-Every answer travels as HTTP 200, and the codes only look like those of HTTP: 304 is no cache, 305
-is a wrong password. Source: the vendor's status code reference (providers.md 2.3) and the Record
-command (seed 003), which lists 200, 300 to 307 and 601.
+Every answer has HTTP status 200, and the codes only look like HTTP's: 304 asks for a login, 305 is
+a wrong password (docs/providers/ozeki.md, "Status codes").
 """
 
 from __future__ import annotations

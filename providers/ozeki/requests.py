@@ -13,9 +13,9 @@ from config.accounts import OzekiAccount
 
 
 def command(account: OzekiAccount, parameters: Mapping[str, str | None]) -> httpx.URL:
-    """The address of a command, credentials included; a parameter that is None is left out.
+    """Return the address of a command, with the credentials; a parameter that is None is left out.
 
-    The shape is the vendor's, ``http://host:7780/?command=...`` (seed 003, providers.md 2.1).
+    Its shape is ``http://host:7780/?command=...`` (docs/providers/ozeki.md, "Transport").
     """
     sent = {name: value for name, value in parameters.items() if value is not None}
     if account.username is not None and account.password is not None:

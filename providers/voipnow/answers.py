@@ -1,6 +1,6 @@
-"""Reading what a VoipNow server answers: generous in form, strict in what counts as success.
+"""Read what a VoipNow server answers: generous in form, strict in what counts as success.
 
-Sources: the vendor's page (seed 002) and what it leaves open (providers.md 3.3 and 3.4).
+What the vendor documents and leaves open: docs/providers/voipnow.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from providers.instants import iso
 
 from .refusals import NAME
 
-#: PhoneCallView.status in words; the resource page has numbers, the seed's sample a text.
+#: PhoneCallView.status in words; servers send numbers or text (docs/providers/voipnow.md, C11).
 _STATES = {
     0: "unknown",
     1: "off_hook",
@@ -57,11 +57,11 @@ class Recorded:
 
 @forgetful
 def page(body: bytes) -> Page:
-    """Calls of a list: `calls` of a client says how each is shown.
+    """Return the calls of a list; the client's `calls` says how each is shown.
 
     ``entry`` is a list, an object keyed by id, one PhoneCall, or absent where no call matches
-    (providers.md 3.4). A call whose id cannot be read has the call_id None: any call that is not
-    listed may be that one. Raises Uncertain for anything else, and where no call can be read.
+    (docs/providers/voipnow.md, Q7). A call whose id cannot be read has the call_id None, and may be
+    any call that is not listed. Raises Uncertain for anything else, and where no call can be read.
     """
     what = "the list of calls"
     content = _content(body, what)
@@ -97,8 +97,8 @@ def _entries(entry: object, what: str) -> list[Any]:
 
 @forgetful
 def recorded(body: bytes, view_id: str, what: str) -> Recorded:
-    """What the answer to an action says of its view: an object or an array of one; the id of the
-    call is not compared, since the seed's own example answers with another.
+    """Return what the answer to an action, an object or an array of one, says about its view. The
+    call's id is not compared: the vendor's example has another (docs/providers/voipnow.md, C4).
     """
     content = _content(body, what)
     if isinstance(content, list):
@@ -147,9 +147,8 @@ def _views(call: Mapping[str, Any]) -> list[dict[str, Any]] | None:
 
 
 def _view(raw: object) -> dict[str, Any]:
-    """A view: whether it is being recorded is told by ``recording``, the moment when that began;
-    NULL fields are left out of answers (providers.md 3.3). One whose id cannot be read has the
-    view_id None.
+    """Return a view. It is being recorded where ``recording`` has the moment when that began;
+    servers leave NULL fields out. A view whose id cannot be read has the view_id None.
     """
     raw = raw if isinstance(raw, Mapping) else {}
     return {
@@ -159,7 +158,7 @@ def _view(raw: object) -> dict[str, Any]:
         "direction": _DIRECTIONS.get(_number(raw.get("flow"))),
         "source": _texts(raw.get("source")),
         "destination": _texts(raw.get("destination")),
-        # The seed writes callerId, the resource page's example callerID.
+        # The vendor's pages have both spellings (docs/providers/voipnow.md, C13).
         "caller": _text(raw.get("callerId", raw.get("callerID"))),
         "answered_at": iso(raw.get("answered")),
         "recording": _since(raw.get("recording")),

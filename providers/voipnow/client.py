@@ -1,7 +1,7 @@
-"""4PSA VoipNow, UnifiedAPI: the calls there are now, and the recording of one of them.
+"""4PSA VoipNow, UnifiedAPI: list the live calls, start and stop recording one of them.
 
-The vendor's page: StartRecording PhoneCalls (seed 002); what it leaves open: providers.md 3. The
-server keeps the recordings: none of its requests gives a file.
+What the vendor documents and leaves open: docs/providers/voipnow.md. The server keeps the
+recordings: none of its requests gives a file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .requests import Requests
 
 __all__ = ["NoFittingView", "Recorded", "Voipnow", "fitting_view"]
 
-#: The server lists at most 5000 calls and begins at 4999 at the latest (providers.md 3.4).
+#: Calls in a page; servers allow 4999 or 5000 (docs/providers/voipnow.md, C16).
 _COUNT = 500
 #: The words under which actions are measured.
 _OPERATIONS = {"StartRecording": "recording_start", "StopRecording": "recording_stop"}
@@ -122,7 +122,7 @@ class Voipnow:
             "the list of calls",
             params={"count": _COUNT, **query},
         )
-        # "There are no phone calls to be returned" (seed 002)
+        # 204: the server has no calls to return (docs/providers/voipnow.md).
         return answers.Page([], 0) if answer.status == 204 else answers.page(answer.body)
 
     def start_recording(
@@ -136,8 +136,8 @@ class Voipnow:
         """Record a view of a call, as ``wav`` or ``wav49``; what the answer says of the view.
 
         Confirmed is what the answer shows with a time in ``since``, one that was being recorded
-        before included. Without it the server may not have begun: a phone terminal without call
-        recording is answered by no error of its own (providers.md 3.2).
+        before included. Without it the server may not have begun: it has no error for an extension
+        on which call recording is off (docs/providers/voipnow.md, Q3).
         Raises FormatRefused, CallRefused and ViewRefused.
         """
         fields.check(format=format)

@@ -1,7 +1,7 @@
-"""What a VoipNow server is told in a request: each value judged before anything is sent.
+"""Check the values of a request to a VoipNow server before anything is sent.
 
-The judges raise ValueError with a sentence that goes on after the field's name, as pydantic's
-AfterValidator wants them. Source: the vendor's page (seed 002).
+The checks raise ValueError with a sentence that follows the field's name, as pydantic's
+AfterValidator expects. What the vendor documents: docs/providers/voipnow.md.
 """
 
 from __future__ import annotations

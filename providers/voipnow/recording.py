@@ -1,7 +1,7 @@
-"""A recording on a VoipNow server that is sure to run, or sure to have ended.
+"""Start or stop a recording on a VoipNow server, and confirm that it runs or has ended.
 
-The server's answer may not tell, or be lost; the list of calls does (seed 002: `recording` is
-present in a view while it is recorded).
+The server's answer may be lost or not say so. The list of calls does: a view has `recording` while
+it is recorded (docs/providers/voipnow.md, Q3).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Recorder:
     the list of calls does not.
 
     Both operations find the view of the extension where ``view_id`` is None, and once more where
-    the server no longer knows the view, since a transfer or parking changes it (question 16).
+    the server no longer knows the view: a transfer changes it (docs/providers/voipnow.md, Q4).
     Raises what the client raises for the first request, NoFittingView, and Uncertain for all that
     comes once a request may have left: Unconfirmed where the server took it twice without effect.
     After Uncertain the same may be asked for again with ``looks_first``: what has its effect
@@ -165,7 +165,7 @@ class Recorder:
         except Uncertain:
             return False
         except Refused as refused:
-            # What a second start is answered with is documented nowhere (question 15).
+            # The answer to a second start is not documented (docs/providers/voipnow.md, Q3).
             if type(refused) is not Refused or (shown := self._despite(target)) is None:
                 raise
             return shown

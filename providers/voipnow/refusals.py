@@ -1,7 +1,4 @@
-"""What a VoipNow server means when it does not say yes.
-
-Sources: the vendor's page (seed 002) and its list of return codes (providers.md 3.5).
-"""
+"""What a VoipNow server's refusals and errors mean (docs/providers/voipnow.md, "Errors")."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ class ViewRefused(Refused, NotFound):
     """
 
 
-#: What the seed and the list of return codes document, and what to do about each.
+#: The documented codes, and what to do about each.
 _CODES: dict[str, tuple[type[Refused], str]] = {
     "pc_recformat_invalid": (
         FormatRefused,
@@ -90,10 +87,10 @@ def refusal(answer: Answer, what: str) -> ProviderError:
 
 
 def error_reason(body: bytes) -> tuple[str, str | None]:
-    """The reason in one line without numbers and credentials, and its code.
+    """Return the reason in one line without numbers and credentials, and its code.
 
     The API answers {"error": {"code", "message"}}, OAuth {"error": "...", "error_description"}
-    (providers.md 3.1 and 3.5). An empty reason where the body gives none.
+    (docs/providers/voipnow.md, Q2). The reason is empty where the body gives none.
     """
     error = _error(body[:65536])
     if not isinstance(error, dict):

@@ -1,6 +1,6 @@
-"""Reading what Vonage answers: generous in form, strict in what counts as success.
+"""Read what Vonage answers: generous in form, strict in what counts as success.
 
-Sources: the vendor's page (seed 004) and what it leaves open (providers.md, sections 4.3 to 4.6).
+What the vendor documents and leaves open: docs/providers/vonage.md.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _PAGE = ("_embedded", "_links", "page", "page_size", "total_items", "total_pages
 
 @forgetful
 def page(body: bytes, *, asked: int, page_size: int) -> dict[str, Any]:
-    """One page of a list: ``recordings, page, page_size, total_items?, total_pages?, set_aside?``.
+    """Return a page: ``recordings, page, page_size, total_items?, total_pages?, set_aside?``.
 
-    ``_embedded`` is absent where nothing was found, ``total_pages`` may be absent too or be called
-    ``total_page``, and a smaller ``page_size`` than asked for may be applied (providers.md 4.5).
-    Links are not read: the path in the seed's ``next`` is misspelt (seed 004). ``set_aside`` has
-    the entries whose id or start cannot be read (`vonage_entries`).
+    ``_embedded`` is absent where nothing was found, ``total_pages`` may be absent or be called
+    ``total_page``, a smaller ``page_size`` than asked for may be applied, and links may be wrong:
+    they are not read (docs/providers/vonage.md, Q5 and C2). ``set_aside`` has the entries whose id
+    or start cannot be read (`vonage_entries`).
     """
     content = _json_object(body, "the list of recordings")
     if not any(name in content for name in _PAGE):
@@ -74,7 +74,7 @@ def recording(body: bytes, what: str) -> dict[str, Any]:
 
 @forgetful
 def job_ids(body: bytes) -> list[str]:
-    """The ids of a new export; one request may become several jobs, or none (seed 004)."""
+    """Return the ids of a new export: one request may become several jobs, or none."""
     what = "the creation of an export"
     listed = _json_object(body, what).get("job_ids")
     if not isinstance(listed, list):
@@ -86,8 +86,8 @@ def job_ids(body: bytes) -> list[str]:
 
 
 def deleted(body: bytes, what: str) -> None:
-    """Nothing, or JSON: "No Content" (seed 004). Raises Uncertain for anything else, such as a page
-    that something in between answered with.
+    """Accept no body, as the vendor documents, or JSON. Raises Uncertain for anything else, such as
+    a page of a proxy.
     """
     if body.strip() and "fault" in _json_object(body, what):
         raise Uncertain(NAME, f"{what}: the answer is an error")

@@ -1,6 +1,6 @@
 """Vonage Business Communications, Call Recording CSP (India): list, export, download, delete.
 
-The vendor's page: Call Recording CSP(India) API (seed 004); what it leaves open: providers.md 4.
+What the vendor documents and leaves open: docs/providers/vonage.md.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _PROGRAM_STARTS = (b"MZ", b"\x7fELF", b"#!")
 #: So many bytes may stand before an archive otherwise: a line's end that a script sent too early.
 _ZIP_START_BYTES = 64
 _FILE = (200, 206, 416)
-#: What retrieve may answer before the export is ready is documented nowhere (question 20).
+#: What retrieve may answer before the export is ready (docs/providers/vonage.md, Q2).
 _NOT_READY = {
     202: "the provider is still making it",
     204: "the provider has nothing to send yet",
@@ -118,19 +118,18 @@ class Vonage:
     def every_recording(
         self, filters: Mapping[str, Any], *, order: str = "start:ASC", page_size: int = 100
     ) -> Iterator[dict[str, Any]]:
-        """One pass over all pages, each recording once, by page numbers of our own. Entries that
-        are set aside come too, each with the reason under ``set_aside``.
+        """Yield each recording once, in one pass over all pages, by page numbers of our own.
+        Entries that are set aside come too, each with the reason under ``set_aside``.
 
-        A page without anything new ends it. Pages count from 1 in practice, from 0 in the seed's
-        links (providers.md 4.5): unless as many came as the provider counts, page 0 is asked for
-        too. Raises Uncertain when they are fewer even so; where it counts pages alone, when those
-        are.
+        A page without anything new ends the pass. Where fewer came than the provider counts, page 0
+        is asked for too (docs/providers/vonage.md, Q5). Raises Uncertain where there are still
+        fewer recordings, or, where the provider counts only pages, fewer pages.
         """
         seen: set[str] = set()
         counted = pages = filled = repeated = 0
         for number in itertools.count(1):
             found = self._page(filters, number, page_size, order)
-            # The seed's own sample says 0 items beside a recording, so 0 is no count.
+            # 0 is no count (docs/providers/vonage.md, C15).
             counted = max(counted, found.get("total_items", 0))
             pages = max(pages, found.get("total_pages", 0))
             fresh = _fresh(found, seen)
@@ -160,7 +159,7 @@ class Vonage:
         try:
             return self.recordings(filters, page=number, page_size=page_size, order=order)
         except NotFound:
-            # A page past the end may be answered so (providers.md 4.5).
+            # A page past the end may be answered so (docs/providers/vonage.md, Q5).
             return {}
         except Rejected as error:
             if number > 0 or isinstance(error, BadCredentials):
@@ -185,10 +184,9 @@ class Vonage:
         return True
 
     def export(self, filters: Mapping[str, Any]) -> list[str]:
-        """Create an export; the provider's ids of it, several or none.
+        """Create an export and return the provider's ids of it, several or none.
 
-        The seed says "Created" without a number, the sibling API 202: 200, 201 and 202 all are
-        success (question 19).
+        200, 201 and 202 are all success (docs/providers/vonage.md, Q1).
         """
         what = "the creation of an export"
         path = f"{self._company}/export"
@@ -217,8 +215,8 @@ class Vonage:
         byte.
 
         India has no status to ask: whatever is not a ZIP by its first bytes is NotReady, with the
-        reason in words; 410 is Gone. The token is sent although the seed shows none here
-        (questions 20 and 22).
+        reason in words; 410 is Gone. The token is sent although the vendor's example has none
+        (docs/providers/vonage.md, Q2 and Q4).
         """
         what = f"export {provider_job_id}"
         # India's names are jobId and userName; the sibling API spells them otherwise.

@@ -1,6 +1,6 @@
-"""What Vonage means when it does not say yes: one short reason, whatever shape the body has.
+"""What Vonage's refusals and errors mean: one short reason, whatever shape the body has.
 
-Source: providers.md 4.7, the gateway's and its services' errors. The vendor's page documents none.
+The gateway and its services have several shapes (docs/providers/vonage.md, Q7).
 """
 
 from __future__ import annotations

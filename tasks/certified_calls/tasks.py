@@ -1,4 +1,4 @@
-"""Certified calls: requested at most once, and flagged where nobody can know (design 4)."""
+"""Certified calls: requested at most once; an unknown outcome waits for a person's decision."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def day_request(day: Day) -> Request:
             "day": day.day.isoformat(),
             "generation": day.generation,
             "filters": day.filters,
-            # Half open in the ledger; the provider's upper bound is inclusive (seed 004).
+            # Half open in the ledger; the provider's upper bound is inclusive.
             "window": {"start": utc_text(start), "last": utc_text(last)},
             "folder_day": day.day.isoformat(),
             "settled_at": day.window_end + day.settle_seconds,

@@ -1,8 +1,8 @@
-"""Creating an export at the provider, when it can not be known whether an earlier try did.
+"""Create an export at the provider, also where an earlier try may have created it.
 
-The provider has no idempotency key and no list of jobs (seed 004). A second export costs nothing
-but its making, so after an unknown outcome it is created again, later and not for ever; the parts
-belong to the answer that was stored.
+The provider has no idempotency key and no list of jobs (docs/providers/vonage.md). A second export
+does no harm, so after an unknown outcome it is created again, later, a limited number of times.
+The parts belong to the answer that was stored.
 """
 
 from __future__ import annotations

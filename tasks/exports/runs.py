@@ -39,7 +39,7 @@ def in_window(parameters: dict[str, Any], recording: dict[str, Any]) -> bool:
     start = datetime.fromisoformat(recording["start"])
     span = parameters["window"]
     first, last = datetime.fromisoformat(span["start"]), datetime.fromisoformat(span["last"])
-    # The bounds count whole seconds, the upper one included (seed 004).
+    # The bounds count whole seconds, the upper one included.
     return first <= start.replace(microsecond=0) <= last
 
 

@@ -94,7 +94,7 @@ def _asked_by(task_id: str) -> str:
 
 
 def cancel_revoked(task_id: str) -> None:
-    """Celery's revoke is treated as a cancel (design 4)."""
+    """Treat Celery's revoke of a task as a cancel of its job (docs/tasks.md)."""
     job_id = None
     try:
         job_id = ledger().waiters.job_of(task_id)

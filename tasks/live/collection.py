@@ -29,7 +29,7 @@ from .ozeki_client import client, is_live, ozeki_account
 
 KIND = "recording.collect"
 
-#: How long after a call is no longer listed its recording's end may still be told (issue 4).
+#: How many seconds after its call is last listed the end of a recording may still be notified.
 _MISSING_SECONDS = 600.0
 #: A server may tell of a file a moment before it gives it away.
 _MOST_ABSENT = 5

@@ -1,6 +1,6 @@
-"""Starting to record a live call on an Ozeki server: asked by HTTP, or told by an OzML document.
+"""Start recording a live call on an Ozeki server, by an HTTP request or by an OzML document.
 
-Sources: the Record command of the HTTP API (seed 003) and of OzML (seed 001); providers.md 2.
+What the vendor documents and leaves open: docs/providers/ozeki.md.
 """
 
 from __future__ import annotations

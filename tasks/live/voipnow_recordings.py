@@ -1,4 +1,4 @@
-"""Recordings of live calls on a VoipNow server: sure to run, or said not to be (design 4)."""
+"""Recordings of live calls on a VoipNow server: confirmed, or reported as not confirmed."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def rebuild(
     *, by: str, restored: bool = False, on_file: Callable[[str, int], None] | None = None
 ) -> Rebuilt:
     """Make a new ledger from the archive, under its identity and in quarantine. The archive is
-    verified first (``on_file`` as in `archive.verification.verify`); nothing in it is changed.
+    verified first (``on_file`` as in `archive.verify.verification.verify`) and not changed.
 
     ``restored``: the ledger is there, from a backup; it is quarantined, and what the archive knows
     beyond it is added.

@@ -50,7 +50,7 @@ class JobArguments(Arguments):
 
 
 class Filters(Arguments):
-    """The vendor's filters, under the vendor's names (seed 004)."""
+    """The vendor's filters, under the vendor's names (docs/providers/vonage.md)."""
 
     call_direction: Literal["INBOUND", "OUTBOUND", "INTRA_PBX"] | None = None
     call_id: Text | None = None

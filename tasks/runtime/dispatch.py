@@ -143,8 +143,8 @@ def replay(job: Job) -> Any:
 
 
 def show_waiting(task: Task, job: Job) -> None:
-    """Show the task as RETRY with the reason, to callers and in Flower (design section 8). Redis
-    may be away: it is told again at the next attempt, and the ledger knows.
+    """Show the task as RETRY with the reason, to callers and in Flower. Where Redis is away the
+    next attempt shows it again; the ledger has the state.
     """
     reason = job.reason or "accepted"
     meta = {"exc_type": "Waiting", "exc_message": [reason], "exc_module": "tasks.runtime.runner"}

@@ -1,6 +1,4 @@
-"""What a provider's or the archive's error means for a job: wait, or end (design 4, the table of
-unknown outcomes).
-"""
+"""What a provider's or the archive's error means for a job: it is tried again later, or ends."""
 
 from __future__ import annotations
 

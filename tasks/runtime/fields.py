@@ -42,7 +42,7 @@ def _writable(value: str) -> str:
 
 
 def _text(value: Any) -> Any:
-    # The vendor's own samples give caller_id and extension as numbers (seed 004).
+    # The vendor's samples have numbers for text fields (docs/providers/vonage.md, C3 and C4).
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -106,5 +106,5 @@ def check_task_id(task_id: str, *, is_key: bool) -> None:
 
 
 def utc_text(instant: datetime) -> str:
-    """An instant as ``yyyy-MM-ddTHH:mm:ssZ``, the form that the vendor documents (seed 004)."""
+    """Return an instant as ``yyyy-MM-ddTHH:mm:ssZ`` (docs/providers/vonage.md, C6)."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

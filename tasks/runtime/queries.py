@@ -1,4 +1,4 @@
-"""Tasks that ask and open no job: they answer or fail (design 4)."""
+"""Tasks that ask a provider and open no job: they answer or fail (docs/tasks.md)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """gsmblockchain's certified call: one request by GET, everything in its query, judged by its body.
 
-Written from the vendor's page (seed 000). The texts of its refusals are made up, since the page
-gives none; where it contradicts itself, a switch decides (gsmblockchain_state.Switches).
+Written from the vendor's page (docs/providers/gsmblockchain.md). It gives no texts of refusals, so
+ours are made up; where it contradicts itself, a switch decides (gsmblockchain_state.Switches).
 """
 
 from __future__ import annotations

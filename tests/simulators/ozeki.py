@@ -1,7 +1,7 @@
 """Ozeki Phone System's HTTP API: Record and ListActiveCalls, and the files of recordings.
 
-Written from the vendor's pages (seeds 001 and 003, providers.md 2); where they are silent or
-contradict each other, a switch decides (ozeki_state.Switches). Each server has a path of its own,
+Written from the vendor's pages (docs/providers/ozeki.md); where they are silent or contradict each
+other, a switch decides (ozeki_state.Switches). Each server has a path of its own,
 /ozeki/<name>/, as each would have a host of its own.
 """
 

@@ -21,7 +21,7 @@ from .ozeki_state import STATES, Call, Command, Limits, Notice, Recording, Switc
 
 LETTERS = string.ascii_letters + string.digits
 MOST_SECONDS = 86400
-#: The notifications that an OzML document may answer, by who controls the calls (seed 001).
+#: The notifications that an OzML document may answer, by who controls the calls.
 ANSWERED = {
     "http": (),
     "ozml_third_party": ("CallChanged", "RecordCompleted"),
@@ -211,7 +211,7 @@ class Pbx:
                 self._record_as_told(call, command.attributes)
 
     def _record_as_told(self, call: Call, told: Mapping[str, str]) -> None:
-        """Record in OzML: each control heeds other attributes, and ignores the rest (seed 001)."""
+        """Record in OzML: each control reads other attributes and ignores the rest."""
         form = told.get("format", "mp3").lower()
         if self.switches.control == "ozml_third_party":
             call_id, limits = told.get("callid", call.call_id), Limits()

@@ -1,7 +1,7 @@
 """4PSA VoipNow's UnifiedAPI, as far as live calls and their recording go.
 
-Written from the vendor's page (seed 002) and its sister pages (providers.md 3); where they are
-silent, a switch of the App decides (voipnow_state.Switches).
+Written from the vendor's pages (docs/providers/voipnow.md); where they are silent, a switch of the
+App decides (voipnow_state.Switches).
 """
 
 from __future__ import annotations

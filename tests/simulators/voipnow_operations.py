@@ -24,7 +24,7 @@ FILTER_OPERATIONS: dict[str, Callable[[str, str], bool]] = {
     "present": lambda value, _: bool(value),
     "startsWith": lambda value, wanted: value.startswith(wanted),
 }
-#: The vendor's own sentences (seed 002).
+#: The messages of errors as the vendor's server words them (docs/providers/voipnow.md).
 MESSAGES = {
     "pc_recformat_invalid": "Value supplied in recFormat parameter is missing or invalid. The "
     "parameter must be set to one of the following value: wav or wav49.",

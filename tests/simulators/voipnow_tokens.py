@@ -1,4 +1,4 @@
-"""The token endpoint of the VoipNow simulator: the client-credentials grant (providers.md 3.1)."""
+"""The token endpoint of the VoipNow simulator: the client-credentials grant."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The Vonage Business Communications call recording API (CSP India), operation by operation.
 
-Written from the vendor's page (seed 004) and what is known of its gateway; where the page is
-silent, a switch of the account decides (vonage_state.Switches).
+Written from the vendor's page and what is known of its gateway (docs/providers/vonage.md); where
+the page is silent, a switch of the account decides (vonage_state.Switches).
 """
 
 from __future__ import annotations

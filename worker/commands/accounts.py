@@ -146,7 +146,7 @@ class _Sealed:
 
 
 class Pocket:
-    """A shelf for one token that nobody else reads (providers.tokens.Shelf)."""
+    """A shelf for one token that nobody else reads (providers.http.tokens.Shelf)."""
 
     def __init__(self) -> None:
         self._kept: _Sealed | None = None

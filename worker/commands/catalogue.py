@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
 
 from config.queues import FRONT_DOOR
 from config.version import VERSION
+from tasks import registry
 from tasks.runtime.entry import KINDS, Kind
 
 from .display import print_json
-
-#: The modules that declare tasks; each adds its own to KINDS.
-_MODULES = (
-    "calls",
-    "certified_calls",
-    "collecting",
-    "exports",
-    "jobs",
-    "live_recordings",
-    "nightly",
-    "recordings",
-    "verification",
-)
 
 
 @click.command()
 def catalogue() -> None:
     """Print the JSON Schema of every task's keyword arguments, and the queue they go to."""
-    for module in _MODULES:
-        importlib.import_module(f"tasks.{module}")
+    registry.load()
     tasks = {f"earwitness.{kind.name}": _described(kind) for kind in KINDS.values()}
     print_json({"version": VERSION, "queue": FRONT_DOOR, "tasks": dict(sorted(tasks.items()))})
 

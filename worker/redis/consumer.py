@@ -55,7 +55,7 @@ class Discreet(Consumer):
         """Celery's steps, one of them replaced."""
 
         default_steps: ClassVar = [
-            "worker.remote_control:RemoteControl" if step.endswith(":Control") else step
+            "worker.redis.remote_control:RemoteControl" if step.endswith(":Control") else step
             for step in Consumer.Blueprint.default_steps
         ]
 

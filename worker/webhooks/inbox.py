@@ -1,6 +1,6 @@
-"""What the receiver of notifications has taken: durable first, then entered in the ledger.
+"""What the receiver of notifications has taken: on the disk first, then entered in the ledger.
 
-The server tells of a recording's end once (providers.md 2.6), and the ledger may be away just then.
+The server may notify only once (docs/providers/ozeki.md, Q7), and the ledger may be away just then.
 """
 
 from __future__ import annotations

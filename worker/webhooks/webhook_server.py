@@ -3,7 +3,7 @@
 
 ``POST /ozeki/<account>/notify`` takes what happens in calls, and answers with the OzML document of
 an instruction that is armed for the call; ``POST /ozeki/<account>/completed/<token>`` takes the end
-of a recording. Nothing signs these forms (providers.md 2.6): the token, the account's
+of a recording. Nothing signs these forms (docs/providers/ozeki.md): the token, the account's
 ``allowed_networks`` and a limit of size are what there is. Who is refused learns nothing: an
 account, a token and a network that are not ours are all answered 404.
 """
@@ -46,7 +46,7 @@ _BODY_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 #: Behind a queue that is full, a sender would wait for seconds though there is room.
 _BACKLOG = 4096
-#: The states that end a call (providers.md 2.4): there is nothing left to record.
+#: The states that end a call (docs/providers/ozeki.md): there is nothing left to record.
 _ENDED = frozenset({"completed", "cancelled", "busy", "error"})
 
 _ACCOUNT = r"/ozeki/([a-z0-9_]{1,40})"
