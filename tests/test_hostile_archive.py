@@ -43,8 +43,9 @@ from .hostile_archives import (
 PROGRAM = """
 import json, resource, sys
 from pathlib import Path
-from archive import search, verification
-from archive.store import DirectoryStore
+from archive.search import search
+from archive.verify import verification
+from archive.store.directory import DirectoryStore
 
 store = DirectoryStore(Path(sys.argv[1]))
 report = verification.verify(store)

@@ -462,13 +462,10 @@ def test_a_list_taken_over_speaks_of_the_members_that_it_names(run: Reconciliati
     places_of = [("p", named[0].sha256), ("p", named[0].sha256), ("p", "0" * 64)]
     places_of.append(("old", named[3].sha256))
     run.adopt(
-        {
-            **recording(number),
-            "path": f"india/{zip_name}.zip",
-            "member": one.name,
-            "bytes": 5,
-            "sha256": sha256,
-        }
+        Line.of(
+            recording(number),
+            Place(path=f"india/{zip_name}.zip", member=one.name, bytes=5, sha256=sha256),
+        )
         for number, (one, (zip_name, sha256)) in enumerate(zip(named, places_of, strict=True))
     )
 

@@ -27,8 +27,8 @@ from .archives import DAY, Builder, audio, fill, frames, overwrite, recording, z
 EXTRACT = """
 import resource, sys
 from pathlib import Path
-from archive import search
-from archive.store import open_store
+from archive.search import search
+from archive.store.directory import open_store
 
 store = open_store(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -203,7 +203,7 @@ def test_it_needs_nothing_and_writes_nothing(copied: DirectoryStore, tmp_path: P
         path.chmod(0o555 if path.is_dir() else 0o444)
     before = {path: path.stat() for path in everything}
     program = (
-        "import sys; from pathlib import Path; from archive import verification;"
+        "import sys; from pathlib import Path; from archive.verify import verification;"
         "from archive.store.directory import DirectoryStore;"
         "print(verification.verify(DirectoryStore(Path(sys.argv[1]))).problems)"
     )
