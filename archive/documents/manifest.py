@@ -198,6 +198,13 @@ class Manifest(Header):
 _MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
 
 
+def parse(data: bytes, path: str) -> Manifest | None:
+    """Take the bytes of the manifest under ``path``; None for that of an erasure. Raises Damaged
+    for what is no JSON object, or of another schema; ValueError for what is no manifest.
+    """
+    return Manifest.parse(reading.fields(data, path), path)
+
+
 def read(store: Store, path: str) -> Manifest:
     """Read a manifest. Raises Missing; Dangerous, and Damaged where it cannot be read as one."""
     found = read_any(store, path)
@@ -208,9 +215,8 @@ def read(store: Store, path: str) -> Manifest:
 
 def read_any(store: Store, path: str) -> Manifest | None:
     """Read a manifest as `read` does; None for that of an erasure."""
-    content = reading.content_of(store, path)
     try:
-        found = Manifest.parse(content, path)
+        found = parse(reading.read(store, path), path)
         if found is None:
             return None
         return replace(found, parts=list(found.parts), files=list(found.files))
@@ -221,7 +227,7 @@ def read_any(store: Store, path: str) -> Manifest | None:
 def is_manifest(data: bytes, name: str) -> bool:
     """Whether the bytes of the file of this name are a manifest of the schema that is known."""
     try:
-        Manifest.parse(reading.fields(data, name), name)
+        parse(data, name)
     except (Damaged, ValueError):
         return False
     return True

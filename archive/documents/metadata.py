@@ -85,12 +85,18 @@ class Metadata:
 _METADATA: TypeAdapter[Metadata] = TypeAdapter(Metadata)
 
 
+def parse(data: bytes, path: str) -> Metadata:
+    """Take the bytes of the document under ``path``. Raises Damaged for what is no JSON object,
+    ValueError where it names no recording, or no possible file.
+    """
+    return Metadata.parse(reading.fields(data, path))
+
+
 def read(store: Store, path: str) -> Metadata:
     """Read the metadata of a recording. Raises Missing and Dangerous; Damaged where it cannot be
     read as such.
     """
-    content = reading.content_of(store, path)
     try:
-        return Metadata.parse(content)
+        return parse(reading.read(store, path), path)
     except ValueError:
         raise Damaged(path, "is not readable as metadata; run verify") from None

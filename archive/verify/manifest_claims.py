@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from archive import paths
+from archive.documents import manifest as manifest_documents
 from archive.documents import reading
 from archive.documents.manifest import Manifest, Part
 from archive.errors import ArchiveError, Missing
@@ -135,9 +136,9 @@ class Manifests:
         data = reading.read(self._store, path)
         if self._coverage.contradicts(Stored(path, len(data), hashlib.sha256(data).hexdigest())):
             return Unusable("cannot be relied on for the files it names")
-        content = reading.fields(data, path)
+        manifest = manifest_documents.parse(data, path)
         del data
-        return self._claims(folder, Manifest.parse(content, path))
+        return self._claims(folder, manifest)
 
     def _claims(self, folder: str, manifest: Manifest | None) -> Claims | Unusable:
         if manifest is None:

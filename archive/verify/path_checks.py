@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from archive import paths
+from archive.documents import metadata as metadata_documents
 from archive.documents import reading, recordings_list
 from archive.documents.metadata import Metadata
 from archive.documents.recordings_list import Line
@@ -40,7 +41,7 @@ class Places:
             stored = Stored(path, len(data), hashlib.sha256(data).hexdigest())
             if self._coverage.contradicts(stored):
                 return "cannot be relied on for its audio"
-            metadata = Metadata.parse(reading.fields(data, path))
+            metadata = metadata_documents.parse(data, path)
             if metadata.account is None:
                 raise ValueError("it names no account")
             return replace(
