@@ -100,3 +100,14 @@ def read(store: Store, path: str) -> Metadata:
         return parse(reading.read(store, path), path)
     except ValueError:
         raise Damaged(path, "is not readable as metadata; run verify") from None
+
+
+def audio_path(store: Store, path: str) -> str:
+    """The path of the audio that metadata names, whatever else may be wrong with it. Raises Missing
+    and Dangerous; Damaged where it names none.
+    """
+    content = reading.content_of(store, path)
+    try:
+        return str(content["path"])
+    except KeyError:
+        raise Damaged(path, "names no audio; run verify") from None

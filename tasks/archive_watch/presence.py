@@ -125,7 +125,7 @@ def _named(store: Store, path: str) -> str:
     if stem is None:
         return path
     try:
-        return metadata.read(store, f"{stem}.json").audio.path
+        return metadata.audio_path(store, f"{stem}.json")
     except ArchiveError:
         return path
 
