@@ -24,7 +24,7 @@ _FOLDER_DAY = re.compile(r"/([0-9]{4})/([0-9]{2})/([0-9]{2})/")
 
 
 @dataclass(frozen=True)
-class Hit:
+class SearchResult:
     """A recording that was found.
 
     `line` as in recordings.jsonl: every field as listed, and its place or ``missing``. `source` is
@@ -45,7 +45,7 @@ def find(
     recording_id: str | None = None,
     start: date | None = None,
     end: date | None = None,
-) -> Iterator[Hit]:
+) -> Iterator[SearchResult]:
     """Find the recordings that meet every condition given, each once in its account.
 
     Parameters: `number`, the caller's or the called one, in any spelling, or its last digits;
@@ -63,7 +63,7 @@ def find(
     else:
         accounts = {archive_paths.account_of(path) for path in store.paths(unlisted=True)} - {""}
     for name in sorted(accounts):
-        yield from _once(_hits(store, name, wanted, damage))
+        yield from _once(_results(store, name, wanted, damage))
     if damage.first is not None:
         raise damage.first
 
@@ -131,7 +131,9 @@ class _Wanted:
         )
 
 
-def _hits(store: Store, account: str, wanted: _Wanted, damage: _Damage) -> Iterator[Hit]:
+def _results(
+    store: Store, account: str, wanted: _Wanted, damage: _Damage
+) -> Iterator[SearchResult]:
     """Those of exports first, then those of single recordings."""
     manifests = _of_kind(store, f"{account}/exports/", "manifest", damage)
     for day, group in groupby(manifests, key=_folder_day):
@@ -145,8 +147,8 @@ def _hits(store: Store, account: str, wanted: _Wanted, damage: _Damage) -> Itera
 
 def _of_day(
     store: Store, account: str, paths: list[str], wanted: _Wanted, damage: _Damage
-) -> Iterator[Hit]:
-    """The hits of the exports in one day's folder, generations from the newest to the oldest."""
+) -> Iterator[SearchResult]:
+    """The results of the exports in one day's folder, generations from the newest to the oldest."""
     headers = []
     for path in paths:
         with damage.noted():
@@ -161,7 +163,7 @@ def _of_day(
             with damage.noted():
                 for line in _lines(store, path, wanted, remembered):
                     if _is_within(line, header, wanted, path):
-                        yield Hit(account, line, path)
+                        yield SearchResult(account, line, path)
 
 
 def _lines(
@@ -181,8 +183,8 @@ def _lines(
 
 def _of_single(
     store: Store, account: str, day: date, paths: list[str], wanted: _Wanted, damage: _Damage
-) -> Iterator[Hit]:
-    """The hits among the single recordings of a day, but those that an export of it speaks for."""
+) -> Iterator[SearchResult]:
+    """The results among the single recordings of a day, but those that an export of it speaks for."""
     with SpokenFor() as archived:
         is_read = False
         for path in paths:
@@ -197,7 +199,7 @@ def _of_single(
                     _note_archived(store, account, day, archived)
                 archived.next_list()
             if line.id not in archived:
-                yield Hit(account, line, path)
+                yield SearchResult(account, line, path)
 
 
 def _line_of(store: Store, path: str, wanted: _Wanted) -> Line | None:
@@ -216,16 +218,16 @@ def _note_archived(store: Store, account: str, day: date, archived: SpokenFor) -
             archived.note(line.id)
 
 
-def _once(hits: Iterator[Hit]) -> Iterator[Hit]:
+def _once(results: Iterator[SearchResult]) -> Iterator[SearchResult]:
     given: set[str] = set()
-    absent: dict[str, Hit] = {}
-    for hit in hits:
-        if hit.line.is_missing:
-            absent.setdefault(hit.line.id, hit)
-        elif hit.line.id not in given:
-            given.add(hit.line.id)
-            yield hit
-    yield from (hit for recording_id, hit in absent.items() if recording_id not in given)
+    absent: dict[str, SearchResult] = {}
+    for result in results:
+        if result.line.is_missing:
+            absent.setdefault(result.line.id, result)
+        elif result.line.id not in given:
+            given.add(result.line.id)
+            yield result
+    yield from (result for recording_id, result in absent.items() if recording_id not in given)
 
 
 def _may_hold(header: Header, wanted: _Wanted) -> bool:

@@ -19,7 +19,7 @@ GRANT = 16 * PIECE
 _FULL = "the spool's disk is full; what was fetched is kept; make room, the download then goes on"
 
 
-class Part:
+class PartialDownload:
     """An unfinished download, open for writing by its holder alone.
 
     `path` is its file, `held` the number of bytes it has, `etag` the validator with which they

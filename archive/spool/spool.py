@@ -18,7 +18,7 @@ from pathlib import Path
 
 from archive.store.fsync import flush_folder, full_disk, make_folder
 
-from .partial_download import Part, remove
+from .partial_download import PartialDownload, remove
 
 #: The folder of files that were refused and may be recordings all the same.
 REFUSED = "refused"
@@ -37,7 +37,9 @@ class Spool:
         self.reserve_bytes = reserve_bytes
 
     @contextmanager
-    def part(self, name: str, on_bytes: Callable[[int], None] | None = None) -> Iterator[Part]:
+    def part(
+        self, name: str, on_bytes: Callable[[int], None] | None = None
+    ) -> Iterator[PartialDownload]:
         """The unfinished download of that name, locked for this caller; its bytes stay at the end.
 
         Where another holds the longest part of the name, or where it is a file of the archive
@@ -55,7 +57,7 @@ class Spool:
             lock = _lock(path, create=True)
             assert lock is not None, "a name nobody else knows was locked by another"
         try:
-            part = Part(path, name, self.reserve_bytes)
+            part = PartialDownload(path, name, self.reserve_bytes)
             try:
                 if other:
                     part.take_over(other, on_bytes)

@@ -30,7 +30,7 @@ _PAGE = 500
 _MOST_NAMED = 1000
 
 
-class Links:
+class ChainCheck:
     """One account's chain, kept in a temporary file of SQLite: it may be long. A context manager.
 
     An entry's bytes are the only ones that its content can be written with, it names the sum of the

@@ -18,9 +18,9 @@ from archive.store.directory import Store, Stored
 from archive.store.protocol import refuse_larger
 from archive.zip import verification
 
-from .chain_index import Coverage
+from .chain_index import ChainIndex
 from .manifest_claims import Claims, Manifests, Unusable
-from .path_checks import Places
+from .path_checks import PathChecks
 
 #: Problems, a note, and why nothing vouches for the file.
 _Said = tuple[list[str], str | None, str | None]
@@ -53,14 +53,14 @@ class Inspection:
     def __init__(
         self,
         store: Store,
-        coverage: Coverage,
+        chains: ChainIndex,
         manifests: Manifests,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
         self._store = store
-        self._coverage = coverage
+        self._chains = chains
         self._manifests = manifests
-        self._places = Places(store, manifests, coverage)
+        self._path_checks = PathChecks(store, manifests, chains)
         self._on_bytes = on_bytes
 
     def inspect(self, path: str) -> Finding:
@@ -103,14 +103,14 @@ class Inspection:
         return abs(time.time() - self._store.modified(path)) < PENDING_SECONDS
 
     def _against_chain(self, stored: Stored, kind: paths.Kind | None) -> _Said:
-        covers = self._coverage.covers(stored.path)
+        covers = self._chains.covers(stored.path)
         if not covers and kind in paths.CHAINED:
             # A live archive moves: what was written a moment ago may be under the chain by now.
-            self._coverage.refresh(stored.path)
-            covers = self._coverage.covers(stored.path)
-            if not covers and kind == "identity" and self._coverage.is_empty:
+            self._chains.refresh(stored.path)
+            covers = self._chains.covers(stored.path)
+            if not covers and kind == "identity" and self._chains.is_empty:
                 return [], "not yet under a chain", None
-            if not covers and self._coverage.is_damaged_about(stored.path):
+            if not covers and self._chains.is_damaged_about(stored.path):
                 return (
                     [],
                     "may be covered by an entry of the chain that is damaged or missing",
@@ -153,7 +153,7 @@ class Inspection:
             account = quoted(claims.manifest.account)
             yield f"is of the account {account}: it was changed or moved"
         for single in claims.singles:
-            fault = self._places.fault_of_single(single)
+            fault = self._path_checks.fault_of_single(single)
             if fault:
                 yield fault
 
@@ -176,7 +176,7 @@ class Inspection:
         elif kind == "zip":
             problems += self._faults_of_members(stored.path)
         else:
-            problems += self._places.faults_of_lines(stored.path, claims)
+            problems += self._path_checks.faults_of_lines(stored.path, claims)
         return problems, None, None
 
     def _faults_of_members(self, path: str) -> Iterator[str]:
@@ -196,7 +196,7 @@ class Inspection:
         yield from misnamed.in_zip(self._store, path, silent)
 
     def _faults_of_metadata(self, path: str) -> Iterator[str]:
-        metadata = self._places.metadata(path)
+        metadata = self._path_checks.metadata(path)
         if metadata is None or isinstance(metadata, str):
             yield metadata or "was removed meanwhile"
             return
@@ -210,7 +210,7 @@ class Inspection:
 
     def _against_metadata(self, stored: Stored) -> _Said:
         path = paths.metadata_path(stored.path)
-        metadata = self._places.metadata(path)
+        metadata = self._path_checks.metadata(path)
         if metadata is None:
             return [], None, "has no metadata: nothing vouches for it"
         if isinstance(metadata, str):
@@ -224,12 +224,12 @@ class Inspection:
 
     def _who_names(self, path: str) -> str | None:
         """What says that a file should be there; None where nothing does."""
-        covers = self._coverage.covers(path)
+        covers = self._chains.covers(path)
         if covers:
             return f"{covers[0].entry} names it"
         if paths.kind_of(path) == "audio":
             beside = paths.metadata_path(path)
-            metadata = self._places.metadata(beside)
+            metadata = self._path_checks.metadata(beside)
             is_named = isinstance(metadata, Metadata) and metadata.audio.path == path
             return f"{beside} speaks of it" if is_named else None
         claims = self._manifests.of(path.rpartition("/")[0])

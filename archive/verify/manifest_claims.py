@@ -17,7 +17,7 @@ from archive.errors import ArchiveError, Missing
 from archive.store.directory import Store, Stored
 from archive.zip.verification import Member
 
-from .chain_index import Coverage
+from .chain_index import ChainIndex
 
 _HELD = 8
 
@@ -46,9 +46,9 @@ class Manifests:
     Members are kept in a temporary file of SQLite, for the few folders looked at last.
     """
 
-    def __init__(self, store: Store, coverage: Coverage) -> None:
+    def __init__(self, store: Store, chains: ChainIndex) -> None:
         self._store = store
-        self._coverage = coverage
+        self._chains = chains
         self._held: dict[str, Claims | Unusable] = {}
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.execute("PRAGMA journal_mode=OFF")
@@ -119,7 +119,7 @@ class Manifests:
         try:
             claims: Claims | Unusable = self._believed(folder, path)
         except Missing:
-            claims = Unusable("is missing" if self._coverage.covers(path) else None)
+            claims = Unusable("is missing" if self._chains.covers(path) else None)
         except ArchiveError as error:
             claims = Unusable(error.reason)
         except OSError as error:
@@ -134,7 +134,7 @@ class Manifests:
     def _believed(self, folder: str, path: str) -> Claims | Unusable:
         """What it claims, if its own sum is the one that the chain says."""
         data = reading.read(self._store, path)
-        if self._coverage.contradicts(Stored(path, len(data), hashlib.sha256(data).hexdigest())):
+        if self._chains.contradicts(Stored(path, len(data), hashlib.sha256(data).hexdigest())):
             return Unusable("cannot be relied on for the files it names")
         manifest = manifest_documents.parse(data, path)
         del data

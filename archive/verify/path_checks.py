@@ -17,20 +17,20 @@ from archive.problem import quoted
 from archive.store.directory import Store, Stored
 from archive.zip.verification import Member
 
-from .chain_index import Coverage
+from .chain_index import ChainIndex
 from .manifest_claims import Claims, Manifests
 
 _MOST_NAMED = 5
 _LACKING = "it lacks what a line has"
 
 
-class Places:
+class PathChecks:
     """Compares places with the manifests of ZIPs and the metadata of single recordings."""
 
-    def __init__(self, store: Store, manifests: Manifests, coverage: Coverage) -> None:
+    def __init__(self, store: Store, manifests: Manifests, chains: ChainIndex) -> None:
         self._store = store
         self._manifests = manifests
-        self._coverage = coverage
+        self._chains = chains
 
     def metadata(self, path: str) -> Metadata | str | None:
         """The metadata of a single recording; in words why it can not be used; None where there
@@ -39,7 +39,7 @@ class Places:
         try:
             data = reading.read(self._store, path)
             stored = Stored(path, len(data), hashlib.sha256(data).hexdigest())
-            if self._coverage.contradicts(stored):
+            if self._chains.contradicts(stored):
                 return "cannot be relied on for its audio"
             metadata = metadata_documents.parse(data, path)
             if metadata.account is None:
@@ -51,7 +51,7 @@ class Places:
                 job_id=str(metadata.job_id),
             )
         except Missing:
-            return "is missing" if self._coverage.covers(path) else None
+            return "is missing" if self._chains.covers(path) else None
         except ArchiveError as error:
             return error.reason
         except OSError as error:

@@ -17,8 +17,8 @@ from archive.errors import ArchiveError
 from archive.problem import Pending, Problem, Unvouched
 from archive.store.directory import Store
 
-from .chain_check import Links
-from .chain_index import Coverage
+from .chain_check import ChainCheck
+from .chain_index import ChainIndex
 from .inspection import PENDING_SECONDS, UNCOVERED, Finding, Inspection
 from .manifest_claims import Manifests
 from .walk import paths
@@ -86,8 +86,8 @@ def chains(
     heads = heads or {}
     wanted = heads.keys() if account is None else heads.keys() & {account}
     for name in sorted({*_accounts(store, account), *wanted}):
-        with Links(store, name, heads.get(name)) as links:
-            yield from links.faults
+        with ChainCheck(store, name, heads.get(name)) as check:
+            yield from check.faults
 
 
 def files(
@@ -112,8 +112,8 @@ def still_wrong(
     """What is still wrong with files in which something was wrong when they were last read; the
     same kinds of problems as in `files`.
     """
-    with _inspected(store, _owners(seen), {}) as (coverage, manifests):
-        inspection = Inspection(store, coverage, manifests, on_bytes)
+    with _inspected(store, _owners(seen), {}) as (index, manifests):
+        inspection = Inspection(store, index, manifests, on_bytes)
         for path in seen:
             problem = _problem(path, inspection.inspect(path))
             if problem:
@@ -159,10 +159,10 @@ def verify(
 @contextmanager
 def _inspected(
     store: Store, accounts: Sequence[str], heads: Mapping[str, str]
-) -> Iterator[tuple[Coverage, Manifests]]:
+) -> Iterator[tuple[ChainIndex, Manifests]]:
     """What chains and manifests of these accounts say of files."""
-    with Coverage(store, accounts, heads) as coverage, Manifests(store, coverage) as manifests:
-        yield coverage, manifests
+    with ChainIndex(store, accounts, heads) as index, Manifests(store, index) as manifests:
+        yield index, manifests
 
 
 def _findings(
@@ -172,9 +172,9 @@ def _findings(
     after: str,
     on_bytes: Callable[[int], None] | None,
 ) -> Iterator[tuple[str, Finding]]:
-    with _inspected(store, _accounts(store, account), heads) as (coverage, manifests):
-        inspection = Inspection(store, coverage, manifests, on_bytes)
-        for path in paths(store, account, coverage, manifests, after):
+    with _inspected(store, _accounts(store, account), heads) as (index, manifests):
+        inspection = Inspection(store, index, manifests, on_bytes)
+        for path in paths(store, account, index, manifests, after):
             yield path, inspection.inspect(path)
 
 

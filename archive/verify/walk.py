@@ -9,15 +9,15 @@ from archive import paths as archive_paths
 from archive.documents.metadata import Metadata
 from archive.store.directory import Store
 
-from .chain_index import Coverage
+from .chain_index import ChainIndex
 from .manifest_claims import Claims, Manifests
-from .path_checks import Places
+from .path_checks import PathChecks
 
 
 def paths(
     store: Store,
     account: str | None,
-    coverage: Coverage,
+    chains: ChainIndex,
     manifests: Manifests,
     after: str,
 ) -> Iterator[str]:
@@ -26,21 +26,21 @@ def paths(
     Files that are gone appear where they would be: those that a chain covers, those that their
     folder's manifest names, and audio that its metadata speaks of.
     """
-    round_ = _Round(store, manifests, coverage, after)
+    walk = _Walk(store, manifests, chains, after)
     last = after
-    for path in heapq.merge(_there(store, account), coverage.paths()):
+    for path in heapq.merge(_there(store, account), chains.paths()):
         if path <= after:
-            round_.passed(path)
+            walk.passed(path)
             continue
-        for due in round_.due(path):
+        for due in walk.due(path):
             if due > last:
                 yield due
                 last = due
         if path > last:
             yield path
             last = path
-            round_.look_beside(path)
-    for due in round_.rest():
+            walk.look_beside(path)
+    for due in walk.rest():
         if due > last:
             yield due
             last = due
@@ -53,13 +53,13 @@ def _there(store: Store, account: str | None) -> Iterator[str]:
     return heapq.merge(identity, store.paths(f"{account}/", unlisted=True))
 
 
-class _Round:
+class _Walk:
     """Files that should be there and are not, until the round comes to their place."""
 
-    def __init__(self, store: Store, manifests: Manifests, coverage: Coverage, after: str) -> None:
+    def __init__(self, store: Store, manifests: Manifests, chains: ChainIndex, after: str) -> None:
         self._store = store
         self._manifests = manifests
-        self._places = Places(store, manifests, coverage)
+        self._path_checks = PathChecks(store, manifests, chains)
         self._after = after
         self._entered = ""
         self._gone: list[str] = []
@@ -80,7 +80,7 @@ class _Round:
     def look_beside(self, path: str) -> None:
         """Note the audio that this path speaks of, if it is metadata."""
         if archive_paths.kind_of(path) == "metadata":
-            metadata = self._places.metadata(path)
+            metadata = self._path_checks.metadata(path)
             if isinstance(metadata, Metadata) and archive_paths.is_beside(
                 metadata.audio.path, path
             ):

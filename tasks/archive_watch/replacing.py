@@ -10,7 +10,7 @@ from archive.documents.chain_entry import Covered
 from archive.documents.identity import Identity
 from archive.errors import ArchiveError
 from archive.store.directory import Store
-from archive.verify.chain_index import Coverage
+from archive.verify.chain_index import ChainIndex
 from ledger.errors import NotPossible
 from ledger.ledger import Ledger
 from tasks.runtime.context import bare_store, ledger
@@ -88,15 +88,15 @@ def _taken(store: Store, *, by: str, note: str) -> Compared:
 
 def _chain_again(store: Store, ledger: Ledger, account: str) -> None:
     """Owe the entries of files that are there, and that the chain covers no more."""
-    with Coverage(store, [account], {}) as coverage:
-        for ids in _uncovered(store, ledger, account, coverage):
+    with ChainIndex(store, [account], {}) as chains:
+        for ids in _uncovered(store, ledger, account, chains):
             ledger.archive_record.chain_again(ids)
 
 
 def _uncovered(
-    store: Store, ledger: Ledger, account: str, coverage: Coverage
+    store: Store, ledger: Ledger, account: str, chains: ChainIndex
 ) -> Iterable[list[int]]:
     before = None
     while page := ledger.archive_record.chained(account, before=before):
         before = page[-1].id
-        yield [one.id for one in page if not coverage.covers(one.path) and store.exists(one.path)]
+        yield [one.id for one in page if not chains.covers(one.path) and store.exists(one.path)]

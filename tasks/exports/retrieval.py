@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from archive import paths
 from archive.errors import Damaged, Dangerous
 from archive.spool.member_lists import Hearing
-from archive.spool.partial_download import Part
+from archive.spool.partial_download import PartialDownload
 from archive.store.directory import Stored
 from providers.errors import NotReady
 from tasks import errors
@@ -55,7 +55,7 @@ def retrieve(attempt: Attempt, provider_job_id: str, folder: str) -> tuple[Store
 
 
 def _keep(
-    attempt: Attempt, part: Part, sha256: str, provider_job_id: str, folder: str
+    attempt: Attempt, part: PartialDownload, sha256: str, provider_job_id: str, folder: str
 ) -> tuple[Stored, int]:
     name = f"the ZIP of export {provider_job_id}"
     try:

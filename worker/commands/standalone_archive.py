@@ -17,7 +17,7 @@ from archive.documents.recordings_list import Line
 from archive.errors import ArchiveError, StoreAway, Vanished
 from archive.problem import Problem, escaped
 from archive.search import search
-from archive.search.search import Hit
+from archive.search.search import SearchResult
 from archive.store.directory import DirectoryStore, Store, open_store
 from archive.verify import verification
 
@@ -110,22 +110,24 @@ def find(archive: Store | None, reveal: bool, as_json: bool, **asked: Any) -> in
     in_order(asked["start"], asked["end"])
     store = _at_hand(archive)
     with _understood():
-        hits, damage = search.found(store, **asked)
+        results, damage = search.found(store, **asked)
     if not reveal:
-        hits = [replace(hit, line=Line(masked_line(hit.line.fields))) for hit in hits]
-    elif hits:
-        _note_revealed(archive, len(hits))
+        results = [
+            replace(result, line=Line(masked_line(result.line.fields))) for result in results
+        ]
+    elif results:
+        _note_revealed(archive, len(results))
     if as_json:
-        print_json([{**vars(hit), "line": hit.line.fields} for hit in hits])
-    elif hits:
+        print_json([{**vars(result), "line": result.line.fields} for result in results])
+    elif results:
         columns = ("account", "recording", "start", "seconds", "from", "to", "where")
-        print_table(columns, map(_row, hits))
+        print_table(columns, map(_row, results))
     elif damage is None:
         click.echo("no such recording is in the archive", err=True)
     if damage is not None:
         # What was found is shown first: one file that cannot be read hides nothing else.
         raise damage
-    return int(not hits)
+    return int(not results)
 
 
 @click.command()
@@ -243,16 +245,16 @@ def _at_hand(named: Store | None) -> Store:
     return store
 
 
-def _row(hit: Hit) -> tuple[Any, ...]:
-    listed = hit.line.fields
+def _row(result: SearchResult) -> tuple[Any, ...]:
+    listed = result.line.fields
     milliseconds = listed.get("duration")
     # What a provider sent in its place is shown as it is.
     seconds = milliseconds
     if isinstance(milliseconds, int | float):
         seconds = f"{milliseconds / 1000:.0f}"
-    place = "missing" if hit.line.is_missing else " in ".join(hit.line.shown_place)
+    place = "missing" if result.line.is_missing else " in ".join(result.line.shown_place)
     parties = (listed.get("caller_id"), listed.get("dnis"))
-    row = (hit.account, hit.line.id, hit.line.start, seconds, *parties, place)
+    row = (result.account, result.line.id, result.line.start, seconds, *parties, place)
     return tuple(None if cell is None else escaped(str(cell)) for cell in row)
 
 
