@@ -184,7 +184,7 @@ def _lines(
 def _of_single(
     store: Store, account: str, day: date, paths: list[str], wanted: _Wanted, damage: _Damage
 ) -> Iterator[SearchResult]:
-    """The results among the single recordings of a day, but those that an export of it speaks for."""
+    """The results among the single recordings of a day that no export of it speaks for."""
     with SpokenFor() as archived:
         is_read = False
         for path in paths:

@@ -241,7 +241,7 @@ def _heard(reconciliation: Reconciliation, line: Line, zips_read: set[str]) -> s
 def _fill_gaps(attempt: Attempt, vonage: Vonage, reconciliation: Reconciliation) -> None:
     """Fetch one by one what no ZIP holds. What the provider will not give stays missing."""
     timezone = windows.zone(vonage_account(attempt.job.account))
-    for recording in list(reconciliation.missing()):
+    for recording in reconciliation.missing():
         attempt.check()
         attempt.lease.transfer = None
         day = runs.recording_day(attempt.job.parameters, recording, timezone)
