@@ -105,7 +105,7 @@ def read(store: Store, account: str, number: int) -> ChainEntry:
 
 
 def numbers(store: Store, account: str, *, unlisted: bool = False) -> Iterator[int]:
-    """The numbers under which entries stand, in order; ``unlisted`` as in `Store.paths`."""
+    """Yield the numbers under which entries stand, in order; ``unlisted`` as in `Store.paths`."""
     for path in store.paths(f"{paths.chain_folder(account)}/", unlisted=unlisted):
         name = path.removeprefix(f"{paths.chain_folder(account)}/")
         if _NAME.fullmatch(name):
@@ -115,7 +115,7 @@ def numbers(store: Store, account: str, *, unlisted: bool = False) -> Iterator[i
 def _uncovered(
     store: Store, account: str, files: Sequence[Covered], current: Head | None
 ) -> list[Covered]:
-    """The files that the newest entries of the chain do not cover yet, each once."""
+    """Return the files that the newest entries of the chain do not cover yet, each once."""
     if current is None:
         known: set[Covered] = set()
         files = [*_identity(store), *files]
@@ -135,7 +135,7 @@ def _covered_lately(store: Store, account: str, newest: int) -> set[Covered]:
 
 
 def _identity(store: Store) -> list[Covered]:
-    """The file that names the ledger, which each chain covers by its first entry."""
+    """Return the file that names the ledger, which each chain covers by its first entry."""
     if not store.exists(paths.IDENTITY_PATH):
         return []
     return [Covered.of(store.checksum(paths.IDENTITY_PATH))]

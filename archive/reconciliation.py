@@ -100,9 +100,10 @@ class Reconciliation:
         self._db.execute("DELETE FROM set_aside")
 
     def listed(self, recording: Mapping[str, Any]) -> None:
-        """Add a recording of this pass: every field as listed; ``id``, ``start`` and, where known,
-        ``file_name``, ``file_size_in_bytes`` (0 is not known) and ``duration`` are used. One that
-        says ``set_aside`` is missing, whatever lies in the archive.
+        """Add a recording of this pass with every field as listed. The fields ``id``,
+        ``start`` and, where known, ``file_name``, ``file_size_in_bytes`` (0 means unknown)
+        and ``duration`` are used. A recording with ``set_aside`` counts as missing, even if
+        the archive holds its file.
         """
         self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (self._pass, recording["id"]))
         line = listed_fields(recording)
@@ -127,15 +128,15 @@ class Reconciliation:
         )
 
     def passes_agree(self) -> bool:
-        """Whether the last two passes listed the same ids."""
+        """Return whether the last two passes listed the same ids."""
         (different,) = self._db.execute(
             "SELECT count(*) FROM (SELECT id FROM seen GROUP BY id HAVING count(*) < 2)"
         ).fetchone()
         return self._pass > 1 and different == 0
 
     def lists_every_size(self) -> bool:
-        """Whether every listed recording has a size: then a member of that size that begins like
-        audio is whole, and need not be walked to its end.
+        """Return whether every listed recording has a size: then a member of that size that begins
+        like audio is whole, and need not be walked to its end.
         """
         found = self._db.execute("SELECT 1 FROM recordings WHERE size IS NULL LIMIT 1").fetchone()
         return found is None
@@ -154,8 +155,8 @@ class Reconciliation:
         self._db.execute("INSERT INTO parts (id, path, own) VALUES (?, ?, FALSE)", (path, path))
 
     def member(self, provider_job_id: str, member: Member) -> None:
-        """Add a member of a ZIP that was added before. It may be a recording only if it was heard
-        to be audio.
+        """Add a member of a ZIP that was added before. Only a member that is audio may be a
+        recording.
         """
         sound = member.sound
         heard = (sound.format, sound.seconds, sound.fault, sound.last_is_cut) if sound else None
@@ -184,7 +185,9 @@ class Reconciliation:
             self._place(recording_id, place, "earlier")
 
     def heard(self, path: str, member: str, sha256: str) -> str | None:
-        """The format of a member that was added, None where it is no audio or not there."""
+        """Return the format of a member that was added, None if the member is no audio or
+        unknown.
+        """
         row = self._db.execute(
             "SELECT format FROM members JOIN parts ON parts.n = part "
             "WHERE path = ? AND name = ? AND members.sha256 = ? LIMIT 1",
@@ -204,9 +207,10 @@ class Reconciliation:
         match(self._db)
 
     def not_understood(self) -> list[str]:
-        """Three names of members where recordings are missing and more than half of the members
-        that may be recordings stayed unmatched, else none. One that came twice counts once: an
-        export that was created anew holds again what the first one held.
+        """Return the names of three members if recordings are missing and more than half of
+        the members that may be recordings stayed unmatched, else none. A member that came
+        twice counts once: an export that was created anew holds again what the first one
+        held.
         """
         total, left = self._db.execute(
             "SELECT count(DISTINCT sha256), count(DISTINCT sha256) FILTER (WHERE recording IS NULL "
@@ -224,8 +228,8 @@ class Reconciliation:
         return [name for (name,) in rows]
 
     def missing(self) -> Iterator[dict[str, Any]]:
-        """The listed recordings that lie nowhere yet, by start and id, without those that are set
-        aside. Places may be given to them on the way.
+        """Yield the listed recordings that lie nowhere yet, by start and id, without those
+        that are set aside. The caller may give them places on the way.
         """
         last = ("", "")
         while rows := self._db.execute(
@@ -256,7 +260,7 @@ class Reconciliation:
             self._place(line.id, line.place, source)
 
     def lines(self) -> Iterator[Line]:
-        """The lines of recordings.jsonl, by start and id."""
+        """Yield the lines of recordings.jsonl, by start and id."""
         rows = self._db.execute(
             "SELECT line, path, member, bytes, sha256, audio, start, id FROM recordings UNION ALL "
             "SELECT line, NULL, NULL, NULL, NULL, NULL, start, id FROM set_aside ORDER BY start, id"
@@ -266,14 +270,14 @@ class Reconciliation:
             yield Line.of(json.loads(line), None if path is None else place)
 
     def parts(self) -> Iterator[Part]:
-        """The ZIPs of this run, in the order they were added, with their members."""
+        """Yield the ZIPs of this run, in the order they were added, with their members."""
         rows = self._db.execute("SELECT id, path, bytes, sha256 FROM parts WHERE own ORDER BY n")
         for provider_job_id, path, size, sha256 in rows:
             stored = Stored(path, size, sha256)
             yield Part(provider_job_id, stored, self._members(provider_job_id))
 
     def _members(self, provider_job_id: str) -> Iterator[Member]:
-        """The members of one ZIP in its own order."""
+        """Yield the members of one ZIP in its own order."""
         rows = self._db.execute(
             "SELECT name, members.bytes, members.sha256 FROM members JOIN parts ON parts.n = part "
             "WHERE parts.id = ? ORDER BY members.n",
@@ -283,7 +287,7 @@ class Reconciliation:
             yield Member(*row)
 
     def files(self) -> Iterator[SingleFile]:
-        """The recordings fetched singly, by start and id."""
+        """Yield the recordings fetched singly, by start and id."""
         rows = self._db.execute(
             "SELECT id, path, bytes, sha256 FROM recordings WHERE source = 'single' "
             "ORDER BY start, id"
@@ -292,7 +296,7 @@ class Reconciliation:
             yield SingleFile(recording_id, Stored(path, size, sha256))
 
     def counts(self) -> Counts:
-        """How it stands."""
+        """Return how it stands."""
         listed, archived, set_aside = self._db.execute(
             "SELECT count(*), count(path), (SELECT count(*) FROM set_aside) FROM recordings"
         ).fetchone()
@@ -319,5 +323,7 @@ class Reconciliation:
 
 
 def _storable(text: str) -> str:
-    """Without halves of surrogate pairs, which JSON can spell and SQLite can not hold."""
+    """Return the text without halves of surrogate pairs, which JSON can spell and SQLite
+    cannot hold.
+    """
     return text.encode("utf-8", "replace").decode()

@@ -19,8 +19,9 @@ _MOST_NAMED = 5
 
 
 def in_zip(store: Store, path: str, silent: Collection[bytes]) -> Iterator[str]:
-    """What is wrong with the lists of a ZIP's day: they name members as recordings whose SHA-256
-    (its bytes) is in ``silent``, those that are no audio. Later generations name them too.
+    """Yield the faults of the lists of a ZIP's day: they name members as recordings whose
+    SHA-256 (its bytes) is in ``silent``, those that are no audio. Later generations name them
+    too.
     """
     if not silent:
         return
@@ -41,8 +42,8 @@ def in_zip(store: Store, path: str, silent: Collection[bytes]) -> Iterator[str]:
 def _named(
     store: Store, recordings: str, path: str, silent: Collection[bytes]
 ) -> Iterator[tuple[str, str]]:
-    """The recordings that a list places in such a member; what cannot be read is left out, since
-    that is said of the list itself.
+    """Yield the recordings that a list places in such a member. Lines that cannot be read are
+    left out: the list's own inspection reports them.
     """
     with suppress(ArchiveError, OSError):
         for data in recordings_list.raw_lines(store, recordings):
@@ -53,7 +54,7 @@ def _named(
 
 
 def single(store: Store, path: str) -> str | None:
-    """What is wrong with the file of a single recording; None where it is audio."""
+    """Return what is wrong with the file of a single recording, None if it is audio."""
     with store.open(path) as file:
         if hear(file, whole=False) is not None:
             return None

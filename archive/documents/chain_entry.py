@@ -27,7 +27,7 @@ class Covered:
 
     @classmethod
     def of(cls, stored: Stored) -> Self:
-        """A stored file as an entry names it."""
+        """Return a stored file as an entry names it."""
         return cls(stored.path, stored.sha256)
 
 
@@ -95,7 +95,7 @@ def _parsed(content: dict[str, Any]) -> ChainEntry:
 
 
 def _fault(content: Any, number: int, account: str) -> str | None:
-    """What is wrong with the fields of an entry, or None."""
+    """Return what is wrong with the fields of an entry, or None."""
     if not isinstance(content, dict) or content.keys() != {"n", "previous", "entries"}:
         return "does not have the fields of an entry of the chain: it was changed"
     if content["n"] != number:

@@ -88,7 +88,7 @@ class Part:
         return cls(content.get("provider_job_id", ""), reading.stored_of(content), members)
 
     def text(self) -> Iterator[str]:
-        """The part as JSON, in pieces of a member each: a part may have a million of them."""
+        """Yield the part as JSON, in pieces of a member each: a part may have a million of them."""
         about = {"provider_job_id": self.provider_job_id, **vars(self.file)}
         yield "\n  " + serialised(about)[:-1] + ', "members": ['
         for number, one in enumerate(self.members):
@@ -110,7 +110,7 @@ class SingleFile:
         return cls(content.get("recording_id", ""), reading.stored_of(content))
 
     def text(self) -> Iterator[str]:
-        """The file as JSON."""
+        """Yield the file as JSON."""
         yield "\n  " + serialised({"recording_id": self.recording_id, **vars(self.file)})
 
 
@@ -162,7 +162,7 @@ class Manifest(Header):
         )
 
     def stored(self) -> Iterator[Stored]:
-        """The ZIPs and the recordings fetched singly that this export stored."""
+        """Yield the ZIPs and the recordings fetched singly that this export stored."""
         yield from (part.file for part in self.parts)
         yield from (single.file for single in self.files)
 
@@ -225,7 +225,9 @@ def read_any(store: Store, path: str) -> Manifest | None:
 
 
 def is_manifest(data: bytes, name: str) -> bool:
-    """Whether the bytes of the file of this name are a manifest of the schema that is known."""
+    """Return whether the bytes of the file of this name are a manifest of the schema that is
+    known.
+    """
     try:
         parse(data, name)
     except (Damaged, ValueError):
@@ -252,13 +254,13 @@ def read_header(store: Store, path: str) -> Header:
 
 
 def is_export(header: Header) -> bool:
-    """Whether a header, which may be of a version to come, is one of an export."""
+    """Return whether a header, which may be of a version to come, is one of an export."""
     return header.kind == _EXPORT
 
 
 def latest(store: Store, account: str, day: date, *, before: int | None = None) -> Manifest | None:
-    """The manifest of a day's newest generation (``before`` another one); None where the day has
-    none. Raises Damaged where a manifest of the day cannot be read.
+    """Return the manifest of a day's newest generation (``before`` another one); None where the day
+    has none. Raises Damaged where a manifest of the day cannot be read.
     """
     newest = None
     for path in store.paths(f"{paths.exports_folder(account, day)}/"):
@@ -277,7 +279,7 @@ def _refuse_other_schema(content: dict[str, Any], path: str) -> None:
 
 
 def _header(content: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a header as a document has them, None for each that is absent."""
+    """Return the fields of a header as a document has them, None for each that is absent."""
     window = content.get("window")
     if isinstance(window, dict):
         window = Window(window.get("start"), window.get("end"))  # type: ignore[arg-type]
@@ -285,7 +287,9 @@ def _header(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _has_day(day: object, generation: object) -> bool:
-    """Whether these can be the day and the generation of an export; both None where it has none."""
+    """Return whether these can be the day and the generation of an export; both None where it has
+    none.
+    """
     try:
         known = None if day is None else date.fromisoformat(str(day)).isoformat()
     except ValueError:
@@ -298,7 +302,7 @@ def _member(content: Mapping[str, Any]) -> Member:
 
 
 def _joined(elements: Iterable[Iterable[str]]) -> Iterator[str]:
-    """The elements of a list, a comma between them."""
+    """Yield the elements of a list, a comma between them."""
     for number, pieces in enumerate(elements):
         yield "," if number else ""
         yield from pieces

@@ -54,8 +54,8 @@ class Metadata:
         return _METADATA.validate_python(vars(self))
 
     def as_line(self) -> Line:
-        """The recording as the line of a list has it. Raises ValueError where nothing is known of
-        it.
+        """Return the recording as the line of a list has it. Raises ValueError where nothing is
+        known of it.
         """
         try:
             listed = {"id": self.recording_id, **self.recording}
@@ -103,8 +103,8 @@ def read(store: Store, path: str) -> Metadata:
 
 
 def audio_path(store: Store, path: str) -> str:
-    """The path of the audio that metadata names, whatever else may be wrong with it. Raises Missing
-    and Dangerous; Damaged where it names none.
+    """Return the path of the audio that metadata names, even if the metadata has other
+    faults. Raises Missing and Dangerous; Damaged if it names none.
     """
     content = reading.content_of(store, path)
     try:

@@ -30,7 +30,7 @@ class Place:
 
     @classmethod
     def of_file(cls, stored: Stored, audio: str | None) -> Self:
-        """The place of a recording that has a file of its own."""
+        """Return the place of a recording that has a file of its own."""
         return cls(path=stored.path, bytes=stored.bytes, sha256=stored.sha256, audio=audio)
 
 
@@ -39,24 +39,25 @@ _PLACE = frozenset({*Place.__dataclass_fields__, _MISSING})
 
 
 def listed_fields(recording: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a recording as its provider lists it, without those that a line has of its own:
-    a provider's own ``missing`` would hide the file.
+    """Return the fields of a recording as its provider lists it, without those that a line has of
+    its own: a provider's own ``missing`` would hide the file.
     """
     return {name: value for name, value in recording.items() if name not in _PLACE}
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the list. ``fields`` has everything as it stands in the file: whatever the provider
-    listed, and the recording's place or ``missing``. An archive may hold any line: a property
-    raises KeyError where its field is absent.
+    """A line of the list. ``fields`` has everything as it stands in the file: the fields that the
+    provider listed, and the recording's place or ``missing``.
+
+    An archive may hold any line: a property raises KeyError if its field is absent.
     """
 
     fields: dict[str, Any]
 
     @classmethod
     def of(cls, recording: Mapping[str, Any], place: Place | None) -> Self:
-        """The line of a recording that was listed with these fields; without a place it is
+        """Return the line of a recording that was listed with these fields; without a place it is
         missing.
         """
         where = {_MISSING: True} if place is None else vars(place)
@@ -140,23 +141,23 @@ class Line:
         return [str(self.fields[name]) for name in ("member", "path") if self.fields.get(name)]
 
     def stored(self) -> Stored:
-        """The recording's file, size and SHA-256. Raises ValueError and KeyError where the line
-        names no possible ones.
+        """Return the recording's file, size and SHA-256. Raises ValueError and KeyError where the
+        line names no possible ones.
         """
         return reading.stored_of(self.fields)
 
     def text(self) -> str:
-        """The line as the file has it, with its line feed."""
+        """Return the line as the file has it, with its line feed."""
         return serialised(self.fields) + "\n"
 
 
 def spelled(text: str) -> bytes:
-    """An ASCII text as a line spells it."""
+    """Return an ASCII text as a line spells it."""
     return serialised(text)[1:-1].encode()
 
 
 def is_set_aside(recording: Mapping[str, Any]) -> bool:
-    """Whether a recording is listed with an entry that could not be read."""
+    """Return whether a recording is listed with an entry that could not be read."""
     return bool(recording.get("set_aside"))
 
 
@@ -168,16 +169,16 @@ def write(target: Path, lines: Iterable[Line]) -> tuple[int, str]:
 
 
 def read(store: Store, path: str) -> Iterator[Line]:
-    """The lines of a list, one at a time. Raises Missing and Dangerous, and Damaged for a line that
-    cannot be read.
+    """Yield the lines of a list, one at a time. Raises Missing and Dangerous, and Damaged for a
+    line that cannot be read.
     """
     for data in raw_lines(store, path):
         yield parse(data, path)
 
 
 def raw_lines(store: Store, path: str) -> Iterator[bytes | None]:
-    """The bytes of each line of a list; None for a line that is too long to be read. Raises Missing
-    and Dangerous.
+    """Yield the bytes of each line of a list; None for a line that is too long to be read. Raises
+    Missing and Dangerous.
     """
     with store.open(path) as file:
         yield from reading.lines(file)

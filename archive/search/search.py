@@ -36,8 +36,8 @@ _Copy = tuple[Path, str, Callable[[], BinaryIO]]
 def found(
     store: Store, **conditions: Any
 ) -> tuple[list[SearchResult], ArchiveError | OSError | None]:
-    """What `find` gives under its conditions, and the error of the first file that could not be
-    read, if there is one: it hides nothing else.
+    """Return what `find` gives under its conditions, and the error of the first file that
+    could not be read, or None.
     """
     results = []
     try:
@@ -49,7 +49,7 @@ def found(
 
 
 def audio(store: Store, line: Line) -> Iterator[bytes]:
-    """The audio of a recording, in pieces of 1 MiB at most, out of its ZIP or its own file.
+    """Yield the audio of a recording, in pieces of 1 MiB at most, out of its ZIP or its own file.
 
     Parameters: `line`, not one that is missing.
     Raises Missing; Damaged, after the last piece of a file, where its sum is not the line's.
@@ -99,7 +99,9 @@ def extract(store: Store, recording_id: str, to: Path, account: str | None = Non
 
 
 def _beside(store: Store, result: SearchResult, to: Path, stem: str) -> Iterator[_Copy]:
-    """What is written beside the audio: the target, its SHA-256, and what opens its source."""
+    """Yield what is written beside the audio: the target, its SHA-256, and what opens its
+    source.
+    """
     source = store.checksum(result.source)
     if paths.kind_of(result.source) != "manifest":
         yield to / f"{stem}.json", source.sha256, partial(store.open, result.source)
@@ -113,7 +115,7 @@ def _beside(store: Store, result: SearchResult, to: Path, stem: str) -> Iterator
 
 
 def _is_another_manifest(target: Path, sha256: str) -> bool:
-    """Whether the manifest of another export has the name."""
+    """Return whether the manifest of another export has the name."""
     if not target.is_file() or target.stat().st_size > reading.LARGE.bytes:
         return False
     data = target.read_bytes()
@@ -145,7 +147,7 @@ def _only(store: Store, recording_id: str, account: str | None) -> SearchResult:
 
 
 def _audio_there(result: SearchResult, to: Path, stem: str) -> Path | None:
-    """The recording's audio, where it is there already."""
+    """Return the recording's audio, where it is there already."""
     targets = [to / f"{stem}.{ending}" for ending in ENDINGS]
     there = [target for target in targets if _is_there(target, result.line.sha256)]
     return there[0] if there else None
@@ -174,7 +176,9 @@ def _ending(result: SearchResult) -> str:
 
 
 def _is_there(target: Path, sha256: str) -> bool:
-    """Whether a file with this sum has the name. Raises FileExistsError where another has it."""
+    """Return whether a file with this sum has the name. Raises FileExistsError where another has
+    it.
+    """
     if not target.exists():
         return False
     if target.is_file():

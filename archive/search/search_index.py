@@ -27,8 +27,9 @@ _FOLDER_DAY = re.compile(r"/([0-9]{4})/([0-9]{2})/([0-9]{2})/")
 class SearchResult:
     """A recording that was found.
 
-    `line` as in recordings.jsonl: every field as listed, and its place or ``missing``. `source` is
-    the path of the manifest, or of the single recording's metadata, that says so.
+    `line` is as in recordings.jsonl: every field as listed, and the recording's place or
+    ``missing``. `source` is the path of the manifest, or of the single recording's metadata, that
+    names it.
     """
 
     account: str
@@ -51,10 +52,10 @@ def find(
     Parameters: `number`, the caller's or the called one, in any spelling, or its last digits;
     `start` and `end`, the first and the last day, both included: the local day of the recording's
     start, and the day in UTC for exports that were not made by the day.
-    The newest generation speaks for a recording. One that is missing comes last, and only if it
-    lies nowhere. Files that cannot be read do not end the search: the first of them is raised when
-    everything else was looked at, as ArchiveError or OSError. Raises ValueError (a number without
-    digits).
+
+    The newest generation decides about a recording. A recording that lies nowhere comes last, as
+    missing. Files that cannot be read do not end the search: the first of them is raised at the
+    end, as ArchiveError or OSError. Raises ValueError for a number without digits.
     """
     damage = _Damage()
     wanted = _Wanted.of(call_id, number, recording_id, start, end)
@@ -113,7 +114,7 @@ class _Wanted:
         return cls(call_id, digits, recording_id, start or date.min, end or date.max, surely)
 
     def read(self, data: bytes | None, path: str) -> Line | None:
-        """A line that meets all conditions but the day."""
+        """Return a line that meets all conditions but the day."""
         if data is not None and not all(text in data for text in self.surely):
             return None
         line = recordings_list.parse(data, path)
@@ -134,7 +135,7 @@ class _Wanted:
 def _results(
     store: Store, account: str, wanted: _Wanted, damage: _Damage
 ) -> Iterator[SearchResult]:
-    """Those of exports first, then those of single recordings."""
+    """Yield those of exports first, then those of single recordings."""
     manifests = _of_kind(store, f"{account}/exports/", "manifest", damage)
     for day, group in groupby(manifests, key=_folder_day):
         if day <= _next(wanted.end):
@@ -148,7 +149,9 @@ def _results(
 def _of_day(
     store: Store, account: str, paths: list[str], wanted: _Wanted, damage: _Damage
 ) -> Iterator[SearchResult]:
-    """The results of the exports in one day's folder, generations from the newest to the oldest."""
+    """Yield the results of the exports in one day's folder, generations from the newest to the
+    oldest.
+    """
     headers = []
     for path in paths:
         with damage.noted():
@@ -169,7 +172,9 @@ def _of_day(
 def _lines(
     store: Store, manifest_path: str, wanted: _Wanted, spoken_for: SpokenFor | None
 ) -> Iterator[Line]:
-    """The wanted lines of an export; not those for whose recording another one spoke before."""
+    """Yield the wanted lines of an export; not those for whose recording another one spoke
+    before.
+    """
     path = archive_paths.recordings_path(manifest_path.rpartition("/")[0])
     if spoken_for is not None:
         spoken_for.next_list()
@@ -184,7 +189,7 @@ def _lines(
 def _of_single(
     store: Store, account: str, day: date, paths: list[str], wanted: _Wanted, damage: _Damage
 ) -> Iterator[SearchResult]:
-    """The results among the single recordings of a day that no export of it speaks for."""
+    """Yield the results among the single recordings of a day that no export of it speaks for."""
     with SpokenFor() as archived:
         is_read = False
         for path in paths:
@@ -264,7 +269,7 @@ def _refuse_unlisted(store: Store, path: str) -> None:
 
 
 def _folder_day(path: str) -> date:
-    """The day in a path; the first one of all for digits that are no day."""
+    """Return the day in a path; the first one of all for digits that are no day."""
     found = _FOLDER_DAY.search(path)
     try:
         return date(*map(int, found.groups())) if found else date.min

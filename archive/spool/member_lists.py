@@ -1,7 +1,6 @@
-"""The members of verified ZIPs, kept in the spool: who needs them again need not read the ZIP.
+"""The members of verified ZIPs, kept in the spool so that a ZIP need not be read again.
 
-A list is a convenience. One that is gone, cut or altered, or that found no room, costs another
-reading of the ZIP and nothing else.
+A list is a convenience. If it is gone, cut or altered, or found no room, the ZIP is read again.
 """
 
 from __future__ import annotations
@@ -56,12 +55,14 @@ class MemberLists:
             unfinished.unlink(missing_ok=True)
 
     def read(self, sha256: str, hearing: Hearing) -> Iterator[Member] | None:
-        """The members of the ZIP with this SHA-256, if they are known as far as they must be."""
+        """Return the members of the ZIP with this SHA-256, if they are known as far as they must
+        be.
+        """
         path = self._path(sha256, hearing)
         return _members(path) if _is_whole(path) else None
 
     def drop(self, sha256: str) -> None:
-        """Remove the lists of a ZIP, of which nobody needs to know more."""
+        """Remove the lists of a ZIP whose members are no longer needed."""
         for hearing in _HEARINGS:
             self._path(sha256, hearing).unlink(missing_ok=True)
 
@@ -87,7 +88,7 @@ class _Writer:
             self._flush()
 
     def finish(self) -> bool:
-        """Whether all of the list was written."""
+        """Return whether all of the list was written."""
         self._lines.append(f"{self._digest.hexdigest()}\n".encode())
         self._flush()
         return self._has_room
@@ -111,7 +112,7 @@ class _Writer:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a list ends with the SHA-256 of everything before."""
+    """Return whether a list ends with the SHA-256 of everything before."""
     digest, last = hashlib.sha256(), b""
     try:
         with path.open("rb") as file:

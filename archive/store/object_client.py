@@ -1,4 +1,4 @@
-"""A client of a bucket, with what the environment says of it: endpoint, region, credentials."""
+"""A client of a bucket, configured by the environment: endpoint, region, credentials."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TIMEOUT = timedelta(seconds=120)
 
 
 def opened(address: str, bucket: str, prefix: str) -> S3Store:
-    """A client of what lies under `prefix` in `bucket`; no request is made yet.
+    """Return a client of what lies under `prefix` in `bucket`; no request is made yet.
 
     Raises ValueError where a variable of the environment makes no sense; it names the variable.
     """
@@ -58,7 +58,7 @@ def opened(address: str, bucket: str, prefix: str) -> S3Store:
 
 
 def _speaks_http(address: str) -> bool:
-    """Whether the endpoint that counts is one without encryption."""
+    """Return whether the endpoint that counts is one without encryption."""
     speaks = []
     for name in _ENDPOINTS:
         endpoint = os.environ.get(name)
@@ -75,7 +75,7 @@ def _speaks_http(address: str) -> bool:
 
 
 def _reason(error: BaseError) -> str:
-    """What `obstore` has against a setting, on one line, without a secret."""
+    """Return what `obstore` has against a setting, on one line, without a secret."""
     found = _REASON.search(str(error))
     said = found[1] if found else "see the variables AWS_..."
     if said == "MissingSecretAccessKey":

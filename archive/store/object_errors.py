@@ -43,15 +43,15 @@ def understood(address: str, path: str | None = None) -> Iterator[None]:
 
 
 def is_conflict(error: AlreadyExistsError) -> bool:
-    """Whether a name was refused only because another request about it was under way: it is open
-    then whether anything stands there (S3's ConditionalRequestConflict).
+    """Return whether a name was refused only because another request about it was under way: it is
+    open then whether anything stands there (S3's ConditionalRequestConflict).
     """
     status = _STATUS.search(str(error))
     return status is not None and status[1] == "409"
 
 
 def has_no_range(error: BaseError) -> bool:
-    """Whether a range was asked for where there are no bytes: of an empty object."""
+    """Return whether a range was asked for where there are no bytes: of an empty object."""
     status = _STATUS.search(str(error))
     return (status is not None and status[1] == "416") or "non-partial" in str(error)
 

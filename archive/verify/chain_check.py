@@ -31,12 +31,12 @@ _MOST_NAMED = 1000
 
 
 class ChainCheck:
-    """One account's chain, kept in a temporary file of SQLite: it may be long. A context manager.
+    """One account's chain, checked, and kept in a temporary file of SQLite. A context manager.
 
-    An entry's bytes are the only ones that its content can be written with, it names the sum of the
-    one before it, and what it covers has the sums that it says: so a bit changed in any entry shows
-    without a head, in the newest too. Which file was changed, the entry or what it speaks of, is
-    known where the next entry, or the head, confirms the entry.
+    An entry can be written with one sequence of bytes only, names the sum of the entry before it,
+    and gives the sums of the files it covers. So a changed bit shows in any entry, the newest
+    included, without a head. The next entry, or the head, tells whether the entry or a file was
+    changed.
     """
 
     def __init__(self, store: Store, account: str, head: str | None = None) -> None:
@@ -70,14 +70,14 @@ class ChainCheck:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every entry up to the newest is there and can be believed. Else a file that none
-        of them covers may be covered by one that is damaged.
+        """Whether every entry up to the newest is there and can be believed. If not, an entry
+        that is damaged may cover a file that no other entry covers.
         """
         query = "SELECT count(*) FROM links WHERE fault IS NULL"
         return bool(self._db.execute(query).fetchone()[0] == self._newest)
 
     def covers(self, path: str) -> list[tuple[str, str]]:
-        """What believable entries say of a file: its SHA-256, and the entry's path."""
+        """Return what believable entries say of a file: its SHA-256, and the entry's path."""
         if not path.isprintable():
             return []
         rows = self._db.execute(
@@ -90,7 +90,7 @@ class ChainCheck:
         ]
 
     def paths(self) -> Iterator[str]:
-        """Every file that believable entries cover, sorted, each once."""
+        """Yield every file that believable entries cover, sorted, each once."""
         last = ""
         while rows := self._db.execute(
             "SELECT DISTINCT path FROM covered JOIN links USING (n) "
@@ -136,7 +136,7 @@ class ChainCheck:
         )
 
     def _named(self) -> list[Problem]:
-        """The faults, not more than can be read by anybody: a forger may write any number."""
+        """Return the faults, of which 1,000 at most are named: a forger may write any number."""
         judged = self._judged()
         named, more = list(islice(judged, _MOST_NAMED)), sum(1 for _ in judged)
         if more:
@@ -145,7 +145,7 @@ class ChainCheck:
         return named
 
     def _judged(self) -> Iterator[Problem]:
-        """Every fault of the chain; an entry that has one is not believed from here on."""
+        """Yield every fault of the chain; an entry that has one is not believed from here on."""
         expected = 1
         for number, fault in self._pages():
             if number > expected:
@@ -162,10 +162,10 @@ class ChainCheck:
             yield self._cut()
 
     def _broken(self, number: int) -> str | None:
-        """Why an entry that reads well is not to be believed, or None.
+        """Return why an entry that can be read is not to be believed, or None.
 
-        A link that does not hold has two ends. The later end is believed where the entry after it,
-        or the head, confirms it; else the end that something else speaks against is not.
+        A link that does not hold has two ends. The later end is believed if the entry after it, or
+        the head, confirms it; else the end that other evidence contradicts is not believed.
         """
         if self._is_confirmed(number):
             return None
@@ -190,14 +190,14 @@ class ChainCheck:
         return f"names {previous} as the entry before it, which has the SHA-256 {before[0]}"
 
     def _is_confirmed(self, number: int) -> bool:
-        """Whether the next entry, or the head, has the entry's sum."""
+        """Return whether the next entry, or the head, has the entry's sum."""
         own, following = self._link(number, "sha256"), self._link(number + 1, "previous, plain")
         if own is None or not own[0]:
             return False
         return own[0] == self._given or bool(following and following[0] == own[0])
 
     def _mismatched(self, number: int) -> str | None:
-        """A file that the entry covers and that has another sum, or is not there."""
+        """Return a file that the entry covers and that has another sum, or is not there."""
         last = ""
         while rows := self._db.execute(
             "SELECT path, sha256 FROM covered WHERE n = ? AND path > ? ORDER BY path LIMIT ?",
@@ -240,7 +240,7 @@ class ChainCheck:
         return self._db.execute(query, (number,)).fetchone()
 
     def _is_cut(self) -> bool:
-        """Whether no entry has the head's sum. A damaged newest entry may have had it."""
+        """Return whether no entry has the head's sum. A damaged newest entry may have had it."""
         newest = self._link(self._newest, "fault")
         given = "SELECT 1 FROM links WHERE sha256 = ?"
         found = self._db.execute(given, (self._given,)).fetchone()

@@ -1,4 +1,4 @@
-"""What the chains vouch for: which file has which sum, by which entry."""
+"""The files that the chains vouch for: the sum of each, and the entry that names it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from .chain_check import ChainCheck
 
 @dataclass(frozen=True)
 class ChainStatement:
-    """One statement of a chain: the sum that a file must have, and the entry that says so."""
+    """One statement of a chain: the sum that a file must have, and the entry with it."""
 
     sha256: str
     entry: str
 
 
 class ChainIndex:
-    """The statements of all the chains given. A context manager. Entries that are not to be
-    believed are left out.
+    """The statements of all the given chains, without entries that cannot be believed. A
+    context manager.
     """
 
     def __init__(self, store: Store, accounts: Iterable[str], heads: Mapping[str, str]) -> None:
@@ -49,26 +49,28 @@ class ChainIndex:
         self._stack.close()
 
     def refresh(self, path: str) -> None:
-        """Read the entries that were added since to the chains that may speak of a file."""
+        """Read the entries added since to the chains that may cover a file."""
         for check in self._about(path):
             check.refresh()
 
     def covers(self, path: str) -> list[ChainStatement]:
-        """What the chains say about a file; several of them may speak of the ledger's name."""
+        """Return what the chains say about a file. Several chains may cover the ledger's
+        identity.
+        """
         return [
             ChainStatement(*cover) for check in self._about(path) for cover in check.covers(path)
         ]
 
     def contradicts(self, stored: Stored) -> bool:
-        """Whether a chain says another sum of a file."""
+        """Return whether a chain gives another sum for a file."""
         return any(cover.sha256 != stored.sha256 for cover in self.covers(stored.path))
 
     def is_damaged_about(self, path: str) -> bool:
-        """Whether a chain that may speak of a file has entries that are not to be believed."""
+        """Return whether a chain that may cover a file has entries that cannot be believed."""
         return not all(check.is_whole for check in self._about(path))
 
     def paths(self) -> Iterator[str]:
-        """Every file covered, sorted, each once."""
+        """Return every file covered, sorted, each once."""
         merged = heapq.merge(*(check.paths() for check in self._chains.values()))
         return (path for path, _ in groupby(merged))
 

@@ -36,8 +36,9 @@ PENDING_SECONDS = 15 * 60.0
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of one file: problems in words, a note, its size in bytes (None where it is not
-    there), why nothing vouches for it, and whether it is so young that something still may.
+    """The result of inspecting one file: problems as sentences, a note, the size in bytes
+    (None if the file is not there), why nothing vouches for the file, and whether the file is
+    so young that something still may.
     """
 
     problems: list[str]
@@ -64,7 +65,7 @@ class Inspection:
         self._on_bytes = on_bytes
 
     def inspect(self, path: str) -> Finding:
-        """Read one file whole and compare it with everything that speaks of it."""
+        """Read one file whole and compare it with everything that names it."""
         size: int | None = None
         try:
             limit = reading.limit_of(path)
@@ -97,8 +98,8 @@ class Inspection:
         return Finding([f"is missing: {named}"] if named else [], None, None)
 
     def _is_young(self, path: str) -> bool:
-        """Whether it was stored a moment ago. A time that is still to come is believed no further
-        than clocks differ: else a file could be young for ever.
+        """Return whether the file was stored within `PENDING_SECONDS`. A time in the future
+        counts only as far as clocks may differ: else a file could be young for ever.
         """
         return abs(time.time() - self._store.modified(path)) < PENDING_SECONDS
 
@@ -223,7 +224,7 @@ class Inspection:
         return [_other_sum(stored, path, metadata.audio)], None, None
 
     def _who_names(self, path: str) -> str | None:
-        """What says that a file should be there; None where nothing does."""
+        """Return what names a file that should be there, None if nothing does."""
         covers = self._chains.covers(path)
         if covers:
             return f"{covers[0].entry} names it"

@@ -35,7 +35,7 @@ class Claims:
 
 @dataclass(frozen=True)
 class Unusable:
-    """Why a folder's manifest claims nothing: `fault` in words, None where there is none yet."""
+    """A folder's manifest claims nothing: `fault` says why, None if there is no manifest yet."""
 
     fault: str | None
 
@@ -71,7 +71,7 @@ class Manifests:
         self._db.close()
 
     def of(self, folder: str) -> Claims | Unusable:
-        """The claims of a folder's manifest."""
+        """Return the claims of a folder's manifest."""
         held = self._held.get(folder)
         if isinstance(held, Unusable) and held.fault is None:
             # Of an archive in use: it may have been written since.
@@ -85,7 +85,7 @@ class Manifests:
         return self._held[folder]
 
     def members(self, path: str) -> Iterator[Member]:
-        """The members that a ZIP should have, in its own order."""
+        """Yield the members that a ZIP should have, in its own order."""
         self.of(path.rpartition("/")[0])
         rows = self._db.execute(
             "SELECT name, bytes, sha256 FROM members WHERE path = ? ORDER BY n", (path,)
@@ -94,15 +94,15 @@ class Manifests:
             yield Member(*row)
 
     def measured(self, path: str) -> tuple[int, int]:
-        """How many members a ZIP should have, and how many bytes they should have unpacked."""
+        """Return the number of members that a ZIP should have, and their unpacked bytes."""
         self.of(path.rpartition("/")[0])
         query = "SELECT count(*), total(bytes) FROM members WHERE path = ?"
         count, size = self._db.execute(query, (path,)).fetchone()
         return count, int(size)
 
     def hold(self, path: str, member: Member) -> bool:
-        """Whether a manifest claims that this member lies in this ZIP. One that is damaged is not
-        counted against it: that is said where it stands.
+        """Return whether a manifest claims that this member lies in this ZIP. A damaged
+        manifest counts as claiming it: its damage is reported at its own path.
         """
         claims = self.of(path.rpartition("/")[0])
         if isinstance(claims, Unusable) and claims.fault:
@@ -132,7 +132,7 @@ class Manifests:
         return claims
 
     def _believed(self, folder: str, path: str) -> Claims | Unusable:
-        """What it claims, if its own sum is the one that the chain says."""
+        """Return a manifest's claims, if the manifest has the sum that its chain gives."""
         data = reading.read(self._store, path)
         if self._chains.contradicts(Stored(path, len(data), hashlib.sha256(data).hexdigest())):
             return Unusable("cannot be relied on for the files it names")

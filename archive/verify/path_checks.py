@@ -1,4 +1,4 @@
-"""Whether what recordings.jsonl says of each recording's place agrees with what vouches for it."""
+"""Checks of the places in recordings.jsonl against manifests and metadata."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class PathChecks:
         self._chains = chains
 
     def metadata(self, path: str) -> Metadata | str | None:
-        """The metadata of a single recording; in words why it can not be used; None where there
-        is none.
+        """Return the metadata of a single recording; a sentence if it cannot be used; None if
+        there is none.
         """
         try:
             data = reading.read(self._store, path)
@@ -60,7 +60,7 @@ class PathChecks:
             return "is not readable as the metadata of a recording: it was changed"
 
     def fault_of_single(self, single: Stored, recording_id: str | None = None) -> str | None:
-        """What contradicts a claim about a recording that was fetched singly."""
+        """Return what contradicts a claim about a recording that was fetched singly."""
         if paths.kind_of(single.path) != "audio":
             return f"names {quoted(single.path)}, which is no recording's place"
         path = paths.metadata_path(single.path)
@@ -75,7 +75,7 @@ class PathChecks:
         return None
 
     def faults_of_lines(self, path: str, claims: Claims) -> Iterator[str]:
-        """What is wrong with the lines of a recordings.jsonl: places and their number."""
+        """Yield what is wrong with the lines of a recordings.jsonl: places and their number."""
         assert claims.manifest is not None, "an erasure claims no list"
         counted, faults = _Counted(unexpected=claims.members), 0
         for number, data in enumerate(recordings_list.raw_lines(self._store, path), 1):

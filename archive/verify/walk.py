@@ -1,4 +1,4 @@
-"""The round through an archive: every path that is there, or that something says should be."""
+"""The walk through an archive: every path that is there, or should be."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def paths(
     manifests: Manifests,
     after: str,
 ) -> Iterator[str]:
-    """Every path after `after`, sorted, each once: of one account with the ledger's name, or all.
+    """Yield every path after `after`, sorted, each once: of one account with the ledger's name, or
+    all.
 
     Files that are gone appear where they would be: those that a chain covers, those that their
     folder's manifest names, and audio that its metadata speaks of.
@@ -54,7 +55,7 @@ def _there(store: Store, account: str | None) -> Iterator[str]:
 
 
 class _Walk:
-    """Files that should be there and are not, until the round comes to their place."""
+    """The files that should be there and are not, each until the walk comes to its place."""
 
     def __init__(self, store: Store, manifests: Manifests, chains: ChainIndex, after: str) -> None:
         self._store = store
@@ -65,20 +66,22 @@ class _Walk:
         self._gone: list[str] = []
 
     def passed(self, path: str) -> None:
-        """A path that was seen before the round was interrupted: only what it names may be due."""
+        """Note a path that the walk saw before it was interrupted; files that it names may
+        still be due.
+        """
         if path.rpartition("/")[0] == self._after.rpartition("/")[0]:
             self._enter(path)
             if path.removesuffix("json") + "~" > self._after:
                 self.look_beside(path)
 
     def due(self, path: str) -> Iterator[str]:
-        """What should come before this path, and in its folder."""
+        """Yield what should come before this path, and in its folder."""
         self._enter(path)
         while self._gone and self._gone[0] < path:
             yield heapq.heappop(self._gone)
 
     def look_beside(self, path: str) -> None:
-        """Note the audio that this path speaks of, if it is metadata."""
+        """Expect the audio that this path names, if it is metadata."""
         if archive_paths.kind_of(path) == "metadata":
             metadata = self._path_checks.metadata(path)
             if isinstance(metadata, Metadata) and archive_paths.is_beside(
@@ -87,7 +90,7 @@ class _Walk:
                 self._expect(metadata.audio.path)
 
     def rest(self) -> Iterator[str]:
-        """What should come after the last path that is there."""
+        """Yield what should come after the last path that is there."""
         while self._gone:
             yield heapq.heappop(self._gone)
 
