@@ -49,7 +49,7 @@ class Store(Protocol):
         Write to `source` no more afterwards, only remove it: it may be the stored file.
 
         Parameters: `path` in the archive; `source`, a complete file; `sha256` in hex, which it
-        must have; `on_bytes`, called with the number of bytes after every piece that was sent or read.
+        must have; `on_bytes`, called with the number of bytes after every piece sent or read.
         Returns the stored file, whose sum was read back; or the file that stood there already
         with that very sum.
         Raises Contradiction (another file stands there; it stays), Damaged (`source` has another

@@ -23,14 +23,14 @@ from .manifest_claims import Claims, Manifests, Unusable
 from .path_checks import PathChecks
 
 #: Problems, a note, and why nothing vouches for the file.
-_Said = tuple[list[str], str | None, str | None]
+_Verdict = tuple[list[str], str | None, str | None]
 
 #: What is wrong with a file that should be under a chain and is under none, if nothing else is.
 UNCOVERED = "is not under the chain: nothing vouches for it"
 #: The same of a ZIP or a list, until its run ends.
 UNSEALED = "is under no manifest: nothing vouches for it"
 #: What vouches for a file is written after it, within seconds. So long after a file was stored
-#: nothing is said against it; a host's clock may differ from the storage's by as much.
+#: no problem is reported; a host's clock may differ from the storage's by as much.
 PENDING_SECONDS = 15 * 60.0
 
 
@@ -103,7 +103,7 @@ class Inspection:
         """
         return abs(time.time() - self._store.modified(path)) < PENDING_SECONDS
 
-    def _against_chain(self, stored: Stored, kind: paths.Kind | None) -> _Said:
+    def _against_chain(self, stored: Stored, kind: paths.Kind | None) -> _Verdict:
         covers = self._chains.covers(stored.path)
         if not covers and kind in paths.CHAINED:
             # A live archive moves: what was written a moment ago may be under the chain by now.
@@ -131,7 +131,7 @@ class Inspection:
         ]
         return problems, None, None
 
-    def _inside(self, stored: Stored, kind: paths.Kind | None) -> _Said:
+    def _inside(self, stored: Stored, kind: paths.Kind | None) -> _Verdict:
         match kind:
             case "manifest":
                 return list(self._faults_of_manifest(stored.path)), None, None
@@ -158,7 +158,7 @@ class Inspection:
             if fault:
                 yield fault
 
-    def _beside_manifest(self, stored: Stored, kind: str) -> _Said:
+    def _beside_manifest(self, stored: Stored, kind: str) -> _Verdict:
         claims = self._manifests.of(stored.path.rpartition("/")[0])
         problems = list(_fault_of_name(stored)) if kind == "zip" else []
         if isinstance(claims, Unusable):
@@ -209,7 +209,7 @@ class Inspection:
         if not paths.is_beside(metadata.audio.path, path):
             yield f"speaks of {quoted(metadata.audio.path)}, which is not its audio"
 
-    def _against_metadata(self, stored: Stored) -> _Said:
+    def _against_metadata(self, stored: Stored) -> _Verdict:
         path = paths.metadata_path(stored.path)
         metadata = self._path_checks.metadata(path)
         if metadata is None:
@@ -243,15 +243,15 @@ def _listener() -> Listener:
 
 
 def _fault_of_name(stored: Stored) -> Iterator[str]:
-    told = stored.path.split(".")[-2]
-    if not stored.sha256.startswith(told):
-        yield f"has the SHA-256 {stored.sha256}, which does not begin with {told} as its name says"
+    named = stored.path.split(".")[-2]
+    if not stored.sha256.startswith(named):
+        yield f"has the SHA-256 {stored.sha256}, which does not begin with {named} as its name says"
 
 
-def _other_sum(found: Stored, witness: str, told: Stored) -> str:
+def _other_sum(found: Stored, witness: str, named: Stored) -> str:
     return (
         f"has {found.bytes} bytes and the SHA-256 {found.sha256} where {witness} says "
-        f"{told.bytes} and {told.sha256}: it was damaged or replaced"
+        f"{named.bytes} and {named.sha256}: it was damaged or replaced"
     )
 
 

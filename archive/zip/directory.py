@@ -220,16 +220,18 @@ def _find_end(file: BinaryIO, tail: bytes, path: str) -> int:
 def _find_end64(
     file: BinaryIO, locator: bytes, locator_at: int, path: str
 ) -> tuple[int, int, int, int]:
-    """Position of the ZIP64 end before the plain end at `locator_at`; count, length, start."""
-    told = _LOCATOR.unpack(locator)[2]
+    """Return the position of the ZIP64 end before the plain end at `locator_at`, and its
+    count, length and start.
+    """
+    claimed = _LOCATOR.unpack(locator)[2]
     stop = locator_at - _LOCATOR.size
-    for at in (told, stop - _END64.size):
+    for at in (claimed, stop - _END64.size):
         if not 0 <= at <= stop - _END64.size:
             continue
         file.seek(at)
         signature, size, *_, count, length, start = _END64.unpack(file.read(_END64.size))
-        # Where bytes stand before the archive, it lies as many behind the place that is told.
-        if at not in (told, told + at - start - length):
+        # Where bytes stand before the archive, it lies as many behind the place that is named.
+        if at not in (claimed, claimed + at - start - length):
             continue
         if signature == b"PK\x06\x06" and at + 12 + size == stop:
             return at, count, length, start
@@ -237,7 +239,7 @@ def _find_end64(
 
 
 def _compare(plain: tuple[int, int, int], large: tuple[int, int, int], path: str) -> None:
-    """The plain end tells what the ZIP64 end tells, or that it has no room for it."""
+    """Raise Damaged unless the plain end agrees with the ZIP64 end, or has no room for it."""
     for narrow, wide, full in zip(plain, large, (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF), strict=True):
         if narrow not in (wide, full):
             raise Damaged(path, "its two ends contradict each other; fetch it again")

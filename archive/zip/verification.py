@@ -62,8 +62,8 @@ def members(
     several members with one name each is given.
 
     Parameters: `file`, seekable; `limits`; `path`, the archive's name in messages; `on_bytes`,
-    called with the number of bytes after every unpacked piece (1 MiB at most); `listener`, makes what
-    listens to one member.
+    called with the number of bytes after every unpacked piece (1 MiB at most); `listener`, makes a
+    listener for one member.
     Raises Dangerous (a name that leads elsewhere, encryption, a bomb, members that overlap, a
     name that differs from the list's) and Damaged (cut, wrong checksum or size, not a ZIP).
     """
