@@ -81,7 +81,7 @@ def test_whatever_stands_there_is_named(what: str, store: DirectoryStore, tmp_pa
     assert all(line.isprintable() and len(line) < 6000 for line in shown)
     hits_found, damage = search.found(store)
     assert damage is None or isinstance(damage, ArchiveError | OSError)
-    assert all(isinstance(hit, search_index.Hit) for hit in hits_found)
+    assert all(isinstance(hit, search_index.SearchResult) for hit in hits_found)
     for attempt in (
         lambda: search.extract(store, "101", tmp_path / "to"),
         lambda: search.extract(store, "102", tmp_path / "to"),
