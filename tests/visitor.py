@@ -13,6 +13,8 @@ import httpx
 from .simulators.doors import AccountDoor
 
 PATIENCE = 10.0
+COMPANY = "accounts/self/company_call_recordings"
+ON_DEMAND = "accounts/self/users/self/call_recordings"
 
 
 class Visitor:
@@ -47,22 +49,44 @@ class Visitor:
         url = f"{self.configuration['base_url']}/api/{path}"
         return self.http.request(method, url, headers=headers, **more)
 
-    def page(self, **query: Any) -> httpx.Response:
+    def page(self, path: str = COMPANY, **query: Any) -> httpx.Response:
         """One page; `start__gte` stands for `start:gte`."""
         params = {name.replace("__", ":"): value for name, value in query.items()}
-        return self.ask("GET", "accounts/self/company_call_recordings", params=params)
+        return self.ask("GET", path, params=params)
 
-    def listed(self, **query: Any) -> list[int]:
+    def listed(self, path: str = COMPANY, **query: Any) -> list[int]:
         """The ids of one page."""
-        answer = self.page(**query)
+        answer = self.page(path, **query)
         assert answer.status_code == 200, answer.text
         return [int(r["id"]) for r in answer.json()["_embedded"]["recordings"]]
 
-    def export(self, **filters: Any) -> list[str]:
+    def export(self, path: str = COMPANY, **filters: Any) -> list[str]:
         body = {name.replace("__", ":"): value for name, value in filters.items()}
-        answer = self.ask("POST", "accounts/self/company_call_recordings/export", json=body)
+        answer = self.ask("POST", f"{path}/export", json=body)
         assert answer.is_success, answer.text
         return list(answer.json()["job_ids"])
+
+    def status(self, job_id: str) -> dict[str, Any]:
+        """The status of an export job."""
+        answer = self.ask("GET", f"{ON_DEMAND}/jobs/{job_id}")
+        assert answer.status_code == 200, answer.text
+        shown: dict[str, Any] = answer.json()
+        return shown
+
+    def progress(self, job_id: str, polls: int) -> list[tuple[str, int, int]]:
+        """Status, files completed and files in all, as so many polls show them."""
+        shown = [self.status(job_id) for _ in range(polls)]
+        return [(one["status"], one["files_completed"], one["files_total"]) for one in shown]
+
+    def jobs(self, **query: Any) -> list[dict[str, Any]]:
+        """The export jobs of one page."""
+        answer = self.page(f"{ON_DEMAND}/jobs", **query)
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["_embedded"]["jobs"])
+
+    def download(self, url: str) -> httpx.Response:
+        """What lies at an address that an answer gave."""
+        return self.http.get(url, headers={"Authorization": f"Bearer {self.token}"})
 
     def retrieve(self, job_id: str, **headers: str) -> httpx.Response:
         query = {"jobId": job_id, "userName": self.account.login_name}

@@ -14,6 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from .server import Simulators
+from .vonage_variants import GLOBAL, region_of
 
 TIMEZONE = "Asia/Kolkata"
 
@@ -27,7 +28,8 @@ def main() -> None:
     parser.add_argument(
         "--sandbox",
         action="store_true",
-        help="makes accounts, one with recordings of the last two days, and prints them",
+        help="makes accounts, one of each Vonage API with recordings of the last two days and one "
+        "for certified calls, and prints them",
     )
     parser.add_argument(
         "--accounts",
@@ -52,13 +54,18 @@ def main() -> None:
 
 
 def sandbox(simulators: Simulators) -> str:
-    """An account with recordings and one for certified calls, as sections of accounts.toml."""
-    account = simulators.vonage.account(username="john.doe@vbc.prod")
-    seed(account, TIMEZONE)
+    """An account of each of Vonage's APIs with recordings and one for certified calls, as sections
+    of accounts.toml.
+    """
+    india = simulators.vonage.account(username="john.doe@vbc.prod")
+    abroad = simulators.vonage.account(username="jane.doe@vbc.prod", region=GLOBAL.region)
+    for account in (india, abroad):
+        seed(account, TIMEZONE)
     calling = simulators.gsmblockchain.account(username="myuser")
     sections = [
-        section("sandbox", account.configuration()),
+        section("sandbox", india.configuration()),
         section("sandbox_calls", calling.configuration()),
+        section("sandbox_global", abroad.configuration()),
     ]
     return "\n".join(sections)
 
@@ -68,7 +75,8 @@ def play(simulators: Simulators, accounts: Mapping[str, Mapping[str, Any]]) -> N
     for told in accounts.values():
         if told["provider"] == "vonage":
             names = ("username", "password", "client_id", "client_secret", "login_name")
-            account = simulators.vonage.account(**{name: told[name] for name in names})
+            given = {name: told[name] for name in names}
+            account = simulators.vonage.account(region=region_of(told), **given)
             seed(account, told.get("nightly", {}).get("timezone", TIMEZONE))
         elif told["provider"] == "gsmblockchain":
             names = ("username", "password")
@@ -76,10 +84,14 @@ def play(simulators: Simulators, accounts: Mapping[str, Mapping[str, Any]]) -> N
 
 
 def seed(account: Any, timezone: str) -> None:
-    """Give an account recordings of the two days before today."""
+    """Give an account recordings of the two days before today, with its user's on-demand ones
+    where its API has them.
+    """
     today = datetime.now(ZoneInfo(timezone)).date()
     for days in (2, 1):
         account.seed(today - timedelta(days=days), timezone, 10)
+        if account.region == GLOBAL.region:
+            account.seed(today - timedelta(days=days), timezone, 5, user_id="self")
 
 
 def section(alias: str, configuration: Mapping[str, Any]) -> str:

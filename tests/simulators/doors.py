@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from .vonage_answers import BASE, TOKEN
+from .vonage_variants import GLOBAL, INDIA, TOKEN
 
 Call = Callable[[str, dict[str, Any]], Any]
 
@@ -54,14 +54,16 @@ class VonageDoor(ProviderDoor):
 
     def __init__(self, url: str, call: Call) -> None:
         super().__init__(call)
-        self.base_url = url + BASE
+        self.base_url = url + INDIA.base
+        self.global_base_url = url + GLOBAL.base
         self.token_url = url + TOKEN
 
     def account(
         self, username: str | None = None, password: str | None = None, **more: Any
     ) -> AccountDoor:
         """Creates an account or finds it by username. `more`: client_id, client_secret,
-        login_name, account_id and any switch; what is not given is made up.
+        login_name, account_id, user_id, `region` ("india" or "global", the API that the account
+        is subscribed to) and any switch; what is not given is made up.
         """
         arguments = {"username": username, "password": password, **more}
         return AccountDoor(self, self._call, self._call("account", arguments))
@@ -86,15 +88,18 @@ class AccountDoor:
         self._call = call
         for name, value in credentials.items():
             setattr(self, name, value)
+        identity = self._ask("identity")
+        self.user_id, self.region = identity["user_id"], identity["region"]
 
     def _ask(self, method: str, **arguments: Any) -> Any:
         return self._call(method, {"username": self.username, **arguments})
 
     def configuration(self) -> dict[str, str]:
         """The account as a section of accounts.toml."""
+        india = self.region == INDIA.region
         return {
             "provider": "vonage",
-            "base_url": self._vonage.base_url,
+            "base_url": self._vonage.base_url if india else self._vonage.global_base_url,
             "token_url": self._vonage.token_url,
             "account_id": "self",
             "username": self.username,
@@ -113,26 +118,36 @@ class AccountDoor:
         return self._vonage.fault(operation, kind, account=self.username, **more)
 
     def seed(
-        self, day: date, timezone: str, count: int, size_bytes: int | None = None
+        self,
+        day: date,
+        timezone: str,
+        count: int,
+        size_bytes: int | None = None,
+        user_id: str | None = None,
     ) -> list[dict[str, Any]]:
-        """Adds recordings spread over a local day, its first and last second among them;
-        returns them as the provider lists them.
+        """Adds recordings spread over a local day, its first and last second among them: the
+        company's, or on-demand ones of a user ("self" is the account's own). Returns them as the
+        provider lists them.
         """
         arguments = {"timezone": timezone, "count": count, "size_bytes": size_bytes}
+        arguments["user_id"] = user_id
         return list(self._ask("seed", day=day.isoformat(), **arguments))
 
     def add(self, recording: Mapping[str, Any]) -> dict[str, Any]:
-        """Adds one recording: `start` (datetime or text), `size_bytes`, fields of the vendor's
-        names; what is not given is made up. Returns it as the provider lists it.
+        """Adds one recording: `start` (datetime or text), `size_bytes`, `user_id` for one on
+        demand, fields of the vendor's names; what is not given is made up. Returns it as the
+        provider lists it.
         """
         fields = dict(recording)
         if isinstance(fields["start"], datetime):
             fields["start"] = fields["start"].isoformat()
         return dict(self._ask("add", recording=fields))
 
-    def recordings(self) -> list[dict[str, Any]]:
-        """Every recording there is, withheld ones too."""
-        return list(self._ask("recordings"))
+    def recordings(self, user_id: str | None = None) -> list[dict[str, Any]]:
+        """Every recording of the company there is, or every on-demand one of a user, withheld
+        ones too.
+        """
+        return list(self._ask("recordings", user_id=user_id))
 
     def withhold(self, recording_id: int | str, from_: str = "zip") -> None:
         """Keeps a recording from later exports ("zip"), from audio too ("everywhere": it is
@@ -167,9 +182,11 @@ class AccountDoor:
         self._ask("expire_tokens", refresh=refresh)
 
     def jobs(self) -> list[dict[str, Any]]:
-        """Export jobs: id, filters, window, polls, built, expired, recording_ids, bytes, path."""
+        """Export jobs: id, user_id (whose on-demand recordings they hold, None for the company's),
+        filters, window, polls, built, expired, recording_ids, bytes, path.
+        """
         return list(self._ask("jobs"))
 
     def expire_job(self, job_id: str) -> None:
-        """Makes retrieve answer 410 for this job."""
+        """Ends the validity of this job's archive; retrieve answers 410."""
         self._ask("expire_job", job_id=job_id)

@@ -59,6 +59,23 @@ ZIP_KINDS: dict[str, dict[str, Any]] = {
     "other_member": {"member": 0, "file": "webvtt"},
 }
 
+# What becomes of the jobs that an export of Vonage's creates. A stalled job stays at this share of
+# its files; a failed one gets as far, then has this status; an expired one is complete, but its
+# archive is gone by then; a lost one was promised, but does not exist.
+JOB_KINDS: dict[str, dict[str, Any]] = {
+    "stalled_job": {"share": 0.5},
+    "failed_job": {"share": 0.5, "status": "failed"},
+    "expired_job": {},
+    "lost_job": {},
+}
+
+# What the status of an export job shows: so many files fewer than the last time, or some fields
+# with other values or left out.
+STATUS_KINDS: dict[str, dict[str, Any]] = {
+    "backwards": {"files": 1},
+    "altered_job": {"fields": {}, "without": []},
+}
+
 # How gsmblockchain refuses a call that it could have made.
 REFUSAL_KINDS: dict[str, dict[str, Any]] = {
     "ko": {"message": "The call cannot be made"},
@@ -83,6 +100,8 @@ KINDS = {
     **WIRE_KINDS,
     **FILE_KINDS,
     **ZIP_KINDS,
+    **JOB_KINDS,
+    **STATUS_KINDS,
     **REFUSAL_KINDS,
     **NOTIFICATION_KINDS,
 }
@@ -97,6 +116,8 @@ FILE_OPERATIONS = ("retrieve", "audio", "recording")
 ONLY_FOR: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(FILE_KINDS, FILE_OPERATIONS),
     **dict.fromkeys(ZIP_KINDS, ("retrieve",)),
+    **dict.fromkeys(JOB_KINDS, ("export", "on_demand_export")),
+    **dict.fromkeys(STATUS_KINDS, ("job", "jobs")),
     **dict.fromkeys(REFUSAL_KINDS, ("call",)),
     **dict.fromkeys(NOTIFICATION_KINDS, NOTIFICATIONS),
     "early": ("RecordCompleted",),

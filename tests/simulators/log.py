@@ -111,7 +111,9 @@ class Records:
     def exports(
         self, account: str | None = None, window: tuple[str, str] | None = None
     ) -> list[Record]:
-        """Exports created: account, filters, window [start:gte, start:lte] as sent, job_ids."""
+        """Exports created: account, user_id (whose on-demand recordings, None for the company's),
+        filters, window [start:gte, start:lte] as sent, job_ids.
+        """
         found = self.effects("export_created", account)
         return [e for e in found if window is None or tuple(e["window"]) == tuple(window)]
 

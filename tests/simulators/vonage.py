@@ -1,12 +1,12 @@
-"""The Vonage Business Communications call recording API (CSP India), operation by operation.
+"""The Vonage Business Communications call recording APIs, operation by operation.
 
-Written from the vendor's page and what is known of its gateway (docs/providers/vonage.md); where
-the page is silent, a switch of the account decides (vonage_state.Switches).
+An account is subscribed to the one of CSP India or to the global one (vonage_variants). Written
+from the vendor's pages and what is known of its gateway (docs/providers/vonage.md); where the pages
+are silent, a switch of the account decides (vonage_state.Switches).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,21 +23,10 @@ from .vonage_recordings import InvalidParameter
 from .vonage_state import Account, Switches
 from .vonage_store import Stores
 from .vonage_tokens import Tokens
+from .vonage_variants import Route, find_route
 from .wire import Delivery, Wire
 
-API = "/t/vbc.prod/call_recording_india/api"
-LISTING = API + r"/accounts/(?P<account_id>[^/]+)/company_call_recordings"
-ROUTES = [
-    ("POST", "/token", "token"),
-    ("GET", LISTING, "list"),
-    ("POST", LISTING + "/export", "export"),
-    ("GET", LISTING + "/(?P<recording_id>[^/]+)", "get"),
-    ("DELETE", LISTING + "/(?P<recording_id>[^/]+)", "delete"),
-    ("GET", API + r"/audio/recording/(?P<recording_id>[^/]+)", "audio"),
-    ("GET", API + r"/bulkDownload/retrieve", "retrieve"),
-    ("GET", r"/store/(?P<recording_id>[^/]+)", "store"),
-]
-OPERATIONS = (*TOKEN_OPERATIONS, "list", "get", "delete", "export", "retrieve", "audio", "store")
+OPERATIONS = (*TOKEN_OPERATIONS, *PERFORM, "store")
 
 
 class Vonage:
@@ -54,8 +43,8 @@ class Vonage:
 
     def answer(self, request: Request, record: Record, wire: Wire) -> tuple[Reply, Delivery]:
         """The answer to one request and how it is to travel; raises Severed for none."""
-        operation, arguments = _route(request)
-        account = self._recognise(request, operation, record)
+        route = find_route(request.method, request.path)
+        account = self._recognise(request, route.operation, record)
         switches = account.switches if account else self.defaults
         operation = record["operation"]
         names = ("token", operation) if operation in GRANTS.values() else (operation,)
@@ -65,7 +54,7 @@ class Vonage:
         if replacement and replacement["when"] == "before":
             reply = fault_reply(replacement)
         else:
-            reply = self._perform(request, operation, arguments, record, account)
+            reply = self._perform(request, route, record, account)
             misbehave(met, "after", wire)
             reply = fault_reply(replacement) if replacement else reply
         served = operation not in FILE_OPERATIONS or record.get("file", False)
@@ -112,7 +101,7 @@ class Vonage:
     def _open_retrieve(self, request: Request) -> Account | None:
         """The job's account, where a switch says that retrieve asks for no token."""
         for account in self.accounts.values():
-            known = request.query.get("jobId") in account.jobs
+            known = account.variant.job_named(request.query) in account.jobs
             if known and not account.switches.retrieve_needs_token:
                 return account
         return None
@@ -120,45 +109,37 @@ class Vonage:
     def _perform(
         self,
         request: Request,
-        operation: str,
-        arguments: dict[str, str],
+        route: Route,
         record: Record,
         account: Account | None,
     ) -> Reply:
         """Does what is asked, once the token admits it."""
         try:
-            if operation in TOKEN_OPERATIONS:
+            if route.operation in TOKEN_OPERATIONS:
                 return grant(request, record, self.accounts, self.tokens, self.log)
-            if operation == "store":
-                return self.stores.reply(request, arguments["recording_id"])
-            admitted = self._admit(record, account, arguments.get("account_id"))
-            if operation not in PERFORM:
+            if route.operation == "store":
+                return self.stores.reply(request, route.arguments["key"])
+            admitted = self._admit(record, account, route)
+            if route.operation not in PERFORM or not admitted.offers(route.operation):
                 raise Refusal(404, "", "wso2-json", code=900906)
-            call = Call(self, request, record, admitted, arguments.get("recording_id", ""))
-            return PERFORM[operation](call)
+            call = Call(self, request, record, admitted, route.arguments)
+            return PERFORM[route.operation](call)
         except InvalidParameter as invalid:
             refusal = Refusal(400, invalid.reason, "problem", name=invalid.name)
         except Refusal as raised:
             refusal = raised
         return refusal.reply(account.switches if account else self.defaults)
 
-    def _admit(self, record: Record, account: Account | None, account_id: str | None) -> Account:
+    def _admit(self, record: Record, account: Account | None, route: Route) -> Account:
         state = record["authorization"]
         if state in ("absent", "malformed"):
             raise Refusal(401, "", "wso2-json", code=900902)
         if account is None or state not in ("valid", "not needed"):
             raise Refusal(401, "", "wso2-json", code=900901)
-        if not account.switches.subscribed:
+        other = route.variant not in (None, account.variant)
+        if other or not account.switches.subscribed:
             raise Refusal(403, "", "wso2-json", code=900908)
+        account_id = route.arguments.get("account_id")
         if account_id not in (None, "self", account.account_id):
             raise Refusal(403, f"No access to account {account_id}")
         return account
-
-
-def _route(request: Request) -> tuple[str, dict[str, str]]:
-    path = request.path.removeprefix("/vonage")
-    for method, pattern, operation in ROUTES:
-        found = re.fullmatch(pattern, path)
-        if found and method == request.method:
-            return operation, found.groupdict()
-    return "none", {}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from xml.sax.saxutils import escape
 
 from .messages import Reply, Text, json_reply
 from .misbehaviour import dress
+from .vonage_jobs import Job
 from .vonage_recordings import Recording
 from .vonage_state import Account, Switches
 
-BASE = "/vonage/t/vbc.prod/call_recording_india"
-TOKEN = "/vonage/token"
-MISSPELT = "/vonage/t/vbc.prod/call_recordingindia"
 HTML = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>\n"
 
 GATEWAY = {
@@ -31,7 +31,8 @@ CODES = {401: 900901, 403: 900908, 404: 900906, 429: 900800}
 def shown(recording: Recording, account: Account, origin: str) -> dict[str, Any]:
     """A recording as the vendor's page shows it."""
     switches = account.switches
-    own = f"{_listing(account, origin)}/{recording.id}"
+    base = origin + account.variant.base
+    own = f"{base}{recordings_path(account, recording.user_id)}/{recording.id}"
     return {
         "_links": {"self": {"href": own}},
         "call_direction": recording.call_direction,
@@ -39,16 +40,39 @@ def shown(recording: Recording, account: Account, origin: str) -> dict[str, Any]
         "caller_id": _identifier(recording.caller_id, switches),
         "cnam": recording.cnam,
         "dnis": recording.dnis,
-        "download_url": f"{origin}{BASE}/api/audio/recording/{recording.id}",
-        "end": _date(recording.end, switches),
+        "download_url": f"{base}/api/audio/recording/{recording.id}",
+        "end": shown_date(recording.end, switches),
         "extensions": [_identifier(e, switches) for e in recording.extensions],
         "file_name": recording.file_name,
         "id": _identifier(recording.id, switches),
         "rule_ids": [_identifier(r, switches) for r in recording.rule_ids],
-        "start": _date(recording.start, switches),
+        "start": shown_date(recording.start, switches),
         **_measures(recording, switches),
         **recording.listed,
     }
+
+
+def shown_job(
+    job: Job, account: Account, origin: str, faults: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """An export job as the vendor's page shows it, or as faults (faults.STATUS_KINDS) want it."""
+    progress = job.progress()
+    base = origin + account.variant.base
+    own = f"{base}{recordings_path(account, account.user_id)}/jobs/{job.id}"
+    completed = progress.files_completed
+    if "backwards" in faults:
+        completed = max(0, job.files_shown - int(faults["backwards"]["files"]))
+    job.files_shown = completed
+    body: dict[str, Any] = {"_links": {"self": {"href": own}}}
+    if progress.valid_until:
+        user = "" if account.variant.user_optional else f"&userName={account.login_name}"
+        body["download_url"] = f"{base}/api/bulkDownload/retrieve?jobId={job.id}{user}"
+        body["valid_until"] = shown_date(progress.valid_until, account.switches)
+    body |= {"files_completed": completed, "files_total": progress.files_total}
+    body |= {"id": job.id, "status": progress.status}
+    altered = faults.get("altered_job", {"fields": {}, "without": ()})
+    body |= altered["fields"]
+    return {name: value for name, value in body.items() if name not in altered["without"]}
 
 
 def _measures(recording: Recording, switches: Switches) -> dict[str, Any]:
@@ -71,18 +95,34 @@ def _identifier(number: int | None, switches: Switches) -> int | str | None:
     return str(number) if number is not None and switches.identifiers == "string" else number
 
 
-def _date(moment: datetime, switches: Switches) -> str:
+def shown_date(moment: datetime, switches: Switches) -> str:
+    """A date in UTC, in the form that the account's switch chose."""
     return f"{moment:%Y-%m-%dT%H:%M:%S}{switches.date_format}"
 
 
-def _listing(account: Account, origin: str, base: str = BASE) -> str:
-    return f"{origin}{base}/api/accounts/{account.account_id}/company_call_recordings"
+def recordings_path(account: Account, user_id: str | None) -> str:
+    """Where the company's recordings lie below the base, or a user's on-demand ones."""
+    path = f"/api/accounts/{account.account_id}"
+    if user_id is None:
+        return f"{path}/company_call_recordings"
+    return f"{path}/users/{user_id}/call_recordings"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What is listed: its name, every row there is, how a row is shown, and the list's path."""
+
+    name: str
+    found: Sequence[Any]
+    show: Callable[[Any], dict[str, Any]]
+    path: str
 
 
 def page_of(
-    found: list[Recording], page: int, size: int, account: Account, origin: str
+    listing: Listing, page: int, size: int, account: Account, origin: str
 ) -> dict[str, Any] | None:
     """One page of a listing; None where the account's switches answer 404 past the end."""
+    found = listing.found
     switches = account.switches
     first = switches.first_page
     pages = -(-len(found) // size)
@@ -95,8 +135,8 @@ def page_of(
     body: dict[str, Any] = {}
     emptiness = switches.past_the_end if found else switches.nothing_found
     if rows or emptiness != "absent":
-        body["_embedded"] = {"recordings": [shown(r, account, origin) for r in rows]}
-    body["_links"] = _links(page, first, last, account, origin)
+        body["_embedded"] = {listing.name: [listing.show(row) for row in rows]}
+    body["_links"] = _links(listing.path, page, first, last, account, origin)
     body |= {"page": page, "page_size": size}
     if switches.totals != "absent":
         body["total_items"] = len(found)
@@ -104,12 +144,15 @@ def page_of(
     return body
 
 
-def _links(page: int, first: int, last: int, account: Account, origin: str) -> dict[str, Any]:
-    listing = _listing(account, origin)
+def _links(
+    path: str, page: int, first: int, last: int, account: Account, origin: str
+) -> dict[str, Any]:
+    variant = account.variant
+    listing = origin + variant.base + path
     following = {
-        "documented": _listing(account, origin, MISSPELT),
+        "documented": origin + variant.next_base + path,
         "correct": listing,
-        "elsewhere": _listing(account, "http://elsewhere.invalid"),
+        "elsewhere": "http://elsewhere.invalid" + variant.base + path,
     }[account.switches.next_link]
     links = {"first": (listing, first)}
     if page > first:

@@ -12,10 +12,11 @@ from typing import Any
 
 from .audio import Audio
 from .vonage import Vonage
-from .vonage_answers import BASE, TOKEN, shown
+from .vonage_answers import shown
 from .vonage_jobs import Job
 from .vonage_recordings import Recording
 from .vonage_state import Account, Switches
+from .vonage_variants import INDIA, TOKEN, VARIANTS, Variant
 
 CREDENTIALS = (
     "username",
@@ -25,7 +26,9 @@ CREDENTIALS = (
     "login_name",
     "account_id",
 )
+IDENTITY = ("user_id", "region")
 FIRST_ACCOUNT = 549825
+FIRST_USER = 745249
 AWKWARD = '"+/&%= '  # in every made-up secret, so that escaping is put to the test
 
 
@@ -39,11 +42,16 @@ class VonageControl:
         self._credentials: set[str] = set()
 
     def account(self, username: str | None = None, **more: Any) -> dict[str, Any]:
-        """Creates an account, or finds the one with this username; sets what is given."""
+        """Creates an account, or finds the one with this username; sets what is given. `region`
+        is the API that it is subscribed to: "india", if nothing is said, or "global". Returns its
+        credentials, which with `addresses` make a section of accounts.toml.
+        """
+        if more.get("region") is not None:
+            _variant(more["region"])
         number = next(self._numbers)
         username = username or f"api_user_{number}@vbc.prod"
         account = self._vonage.accounts.get(username) or self._create(username, number)
-        for name in CREDENTIALS[1:]:
+        for name in (*CREDENTIALS[1:], *IDENTITY):
             if more.get(name) is not None:
                 setattr(account, name, more[name])
             more.pop(name, None)
@@ -61,8 +69,15 @@ class VonageControl:
             client_secret=_awkward("secret"),
             login_name=username.partition("@")[0],
             account_id=str(FIRST_ACCOUNT + number),
+            user_id=str(FIRST_USER + number),
+            region=INDIA.region,
             switches=switches,
         )
+
+    def identity(self, username: str) -> dict[str, str]:
+        """The id of the account's own user, and the region of the account's API."""
+        account = self._account(username)
+        return {name: getattr(account, name) for name in IDENTITY}
 
     def accounts(self) -> list[str]:
         """The usernames."""
@@ -96,22 +111,35 @@ class VonageControl:
         return sorted({*self._credentials, *self._vonage.tokens.values()})
 
     def seed(
-        self, username: str, day: str, timezone: str, count: int, size_bytes: int | None = None
+        self,
+        username: str,
+        day: str,
+        timezone: str,
+        count: int,
+        size_bytes: int | None = None,
+        user_id: str | None = None,
     ) -> list[dict[str, Any]]:
-        """Adds recordings spread over a local day."""
+        """Adds recordings spread over a local day, the company's or on-demand ones of a user."""
         account = self._account(username)
-        made = account.seed(date.fromisoformat(day), timezone, count, size_bytes)
+        fields = {"size_bytes": size_bytes, "user_id": user_id}
+        made = account.seed(date.fromisoformat(day), timezone, count, fields)
         return [self._shown(recording, account) for recording in made]
 
     def add(self, username: str, recording: dict[str, Any]) -> dict[str, Any]:
-        """Adds one recording: `start`, `size_bytes` and the vendor's fields, the rest made up."""
+        """Adds one recording: `start`, `size_bytes`, `user_id` and the vendor's fields, the rest
+        made up.
+        """
         account = self._account(username)
         return self._shown(account.add(recording), account)
 
-    def recordings(self, username: str) -> list[dict[str, Any]]:
-        """Every recording there is, withheld ones too."""
+    def recordings(self, username: str, user_id: str | None = None) -> list[dict[str, Any]]:
+        """Every recording of the company or of a user there is, withheld ones too."""
         account = self._account(username)
-        return [self._shown(r, account) for r in list(account.recordings.values())]
+        owner = user_id and account.user(user_id)
+        if user_id is not None and owner is None:
+            raise ValueError(f"{username} has no user {user_id}")
+        found = [r for r in list(account.recordings.values()) if r.user_id == owner]
+        return [self._shown(r, account) for r in found]
 
     def _shown(self, recording: Recording, account: Account) -> dict[str, Any]:
         return shown(recording, account, self._url)
@@ -152,16 +180,18 @@ class VonageControl:
         self._vonage.tokens.end(self._account(username), "expired", refresh)
 
     def jobs(self, username: str) -> list[dict[str, Any]]:
-        """Export jobs: id, filters, window, polls, built, expired, recording_ids, bytes, path."""
+        """Export jobs: id, user_id (whose on-demand recordings they hold, null for the company's),
+        filters, window, polls, built, expired, recording_ids, bytes, path.
+        """
         return [job.facts() for job in list(self._account(username).jobs.values())]
 
     def expire_job(self, username: str, job_id: str) -> None:
-        """Makes retrieve answer 410 for this job."""
+        """Ends the validity of this job's archive; retrieve answers 410."""
         self._job(username, job_id).expire()
 
-    def addresses(self) -> dict[str, str]:
-        """What accounts.toml calls base_url and token_url."""
-        return {"base_url": self._url + BASE, "token_url": self._url + TOKEN}
+    def addresses(self, region: str = INDIA.region) -> dict[str, str]:
+        """What accounts.toml calls base_url and token_url, of the API of this region."""
+        return {"base_url": self._url + _variant(region).base, "token_url": self._url + TOKEN}
 
     def _account(self, username: str) -> Account:
         if username not in self._vonage.accounts:
@@ -177,6 +207,12 @@ class VonageControl:
         if job_id not in self._account(username).jobs:
             raise ValueError(f"{username} has no export job {job_id}")
         return self._account(username).jobs[job_id]
+
+
+def _variant(region: str) -> Variant:
+    if region not in VARIANTS:
+        raise ValueError(f"region is one of {sorted(VARIANTS)}, not {region!r}")
+    return VARIANTS[region]
 
 
 def _awkward(what: str) -> str:

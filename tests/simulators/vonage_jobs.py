@@ -1,4 +1,7 @@
-"""Export jobs: built behind the scenes, ready after some polls or seconds, one day expired."""
+"""Export jobs: built behind the scenes, ready after some polls or seconds, one day expired.
+
+Asking for the status is a poll like asking for the archive.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import threading
 import time
 import unicodedata
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +24,26 @@ if TYPE_CHECKING:
     from .vonage_state import Switches
 
 BUILD_PATIENCE = 5.0
+VALID_SECONDS = 7 * 86400.0
+NO_FAULTS: Mapping[str, Mapping[str, Any]] = {}
 _PRETENDERS = {"vtt": "webvtt"}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is. Only a complete one has a `valid_until`, when its archive expires."""
+
+    status: str
+    files_completed: int
+    files_total: int
+    valid_until: datetime | None = None
 
 
 class Job:
     """One export job, with the recordings that matched when it was created.
+
+    `user_id` is whose on-demand recordings it holds, None for the company's; `faults` are the
+    faults.JOB_KINDS that its creation met.
 
     It stays not ready for the polls or seconds that the account's switches ask for at the time
     of the poll, and in any case while its archive is being built. How the archive is laid out
@@ -37,15 +57,22 @@ class Job:
         recordings: list[Recording],
         switches: Switches,
         folder: Path,
+        *,
+        user_id: str | None = None,
+        faults: Mapping[str, Mapping[str, Any]] = NO_FAULTS,
     ) -> None:
         self.id = job_id
         self.filters = filters
         self.recordings = recordings
+        self.user_id = user_id
+        self.faults = faults
         self.polls = 0
+        self.files_shown = 0
         self._switches = switches
         self._layout = dataclasses.replace(switches)
         self._folder = folder
         self._created = time.monotonic()
+        self._created_at = datetime.now(UTC)
         self._expired = False
         self._built = threading.Event()
         self._archive: Archive | None = None
@@ -58,11 +85,22 @@ class Job:
 
     @property
     def expired(self) -> bool:
-        valid = self._switches.archive_valid_seconds
-        return self._expired or (valid is not None and time.monotonic() - self._created > valid)
+        if "expired_job" in self.faults and self._share() >= 1:
+            return True
+        return self._expired or time.monotonic() - self._created > self._valid_seconds()
+
+    @property
+    def valid_until(self) -> datetime:
+        """When the archive expires, by the provider's clock."""
+        seconds = self._switches.clock_offset + (0 if self.expired else self._valid_seconds())
+        return self._created_at + timedelta(seconds=seconds)
+
+    def _valid_seconds(self) -> float:
+        chosen = self._switches.archive_valid_seconds
+        return VALID_SECONDS if chosen is None else chosen
 
     def expire(self) -> None:
-        """Makes every later retrieve answer 410."""
+        """Ends the archive's validity; every later retrieve answers 410."""
         self._expired = True
 
     def build(self) -> None:
@@ -77,14 +115,36 @@ class Job:
         """Counts a poll; the archive once it is ready."""
         with self._lock:
             self.polls += 1
-            early = self._switches.ready_after_seconds
-            if early is None:
-                waiting = self.polls <= self._switches.ready_after_polls
-            else:
-                waiting = time.monotonic() - self._created < early
-        if waiting or not self._built.wait(BUILD_PATIENCE):
+            ready = self._share() >= 1 and self._halt() is None
+        if not ready or not self._built.wait(BUILD_PATIENCE):
             return None
         return self._archive
+
+    def progress(self) -> Progress:
+        """Counts a poll; how far the job is."""
+        total = len(self.recordings)
+        if self.poll():
+            return Progress("complete", total, total, self.valid_until)
+        share, halt = self._share(), self._halt()
+        status = self._switches.running_status
+        if halt is not None and share >= halt:
+            share = halt
+            status = str(self.faults.get("failed_job", {}).get("status", status))
+        return Progress(status, int(total * share), total)
+
+    def _halt(self) -> float | None:
+        """The share of the work at which the job stays or fails, if it is to."""
+        for kind in ("failed_job", "stalled_job"):
+            if kind in self.faults:
+                return float(self.faults[kind]["share"])
+        return None
+
+    def _share(self) -> float:
+        """The share of the work that is done, at most 1."""
+        early = self._switches.ready_after_seconds
+        if early is None:
+            return min(1.0, self.polls / (self._switches.ready_after_polls + 1))
+        return min(1.0, (time.monotonic() - self._created) / early) if early > 0 else 1.0
 
     def variant(self, kind: str, parameters: Mapping[str, Any]) -> Archive:
         """The archive with something wrong in it, built once for each wish."""
@@ -130,6 +190,7 @@ class Job:
         """What a test may want to know of the job, as JSON can carry it."""
         return {
             "id": self.id,
+            "user_id": self.user_id,
             "filters": self.filters,
             "window": list(self.window),
             "polls": self.polls,

@@ -7,10 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from .faults import FILE_KINDS, ZIP_KINDS
+from .faults import FILE_KINDS, JOB_KINDS, STATUS_KINDS, ZIP_KINDS
 from .log import Log, Record
 from .messages import FileBody, Reply, Request, json_reply
-from .vonage_answers import error_reply, not_ready, page_of, shown, written
+from .vonage_answers import (
+    Listing,
+    error_reply,
+    not_ready,
+    page_of,
+    recordings_path,
+    shown,
+    shown_job,
+    written,
+)
 from .vonage_files import Served, file_reply
 from .vonage_recordings import InvalidParameter, Order, Recording, Search
 from .vonage_state import Account, Switches
@@ -52,15 +61,45 @@ class Call:
     request: Request
     record: Record
     account: Account
-    recording_id: str
+    arguments: Mapping[str, str]
+
+    def user_id(self) -> str | None:
+        """The user whose on-demand recordings are meant, None for the company's; raises Refusal
+        where there is no such user.
+        """
+        if "user_id" not in self.arguments:
+            return None
+        user_id = self.account.user(self.arguments["user_id"])
+        if user_id is None:
+            raise Refusal(404, "User not found")
+        return user_id
 
     def recording(self) -> Recording:
         """The recording that is asked for; raises Refusal where there is none."""
-        self.record["recording_id"] = self.recording_id
-        recording = self.account.visible(self.recording_id)
+        recording_id = self.arguments["recording_id"]
+        self.record["recording_id"] = recording_id
+        recording = self.account.visible(recording_id)
         if recording is None:
             raise Refusal(404, "Recording not found")
         return recording
+
+    def listed_recording(self) -> Recording:
+        """The same, where it belongs to the list that the path names."""
+        user_id, recording = self.user_id(), self.recording()
+        if recording.user_id != user_id:
+            raise Refusal(404, "Recording not found")
+        return recording
+
+    def page(self, listing: Listing) -> Reply:
+        """The page of a listing that is asked for."""
+        query, switches = self.request.query, self.account.switches
+        page = _number(query, "page", 1, least=0)
+        size = _number(query, "page_size", 10, least=1)
+        size = min(size, switches.page_size_cap or size)
+        body = page_of(listing, page, size, self.account, self.request.origin())
+        if body is None:
+            raise Refusal(404, "No such page")
+        return written(body, switches)
 
     def file(self, served: Served, faults: Mapping[str, Mapping[str, Any]]) -> Reply:
         """Serves a file as the request's Range and the account's switches want it, or redirects
@@ -74,28 +113,23 @@ class Call:
 
 
 def listing(call: Call) -> Reply:
-    """GET company_call_recordings"""
-    query, account = call.request.query, call.account
-    page = _number(query, "page", 1, least=0)
-    size = _number(query, "page_size", 10, least=1)
-    size = min(size, account.switches.page_size_cap or size)
+    """GET company_call_recordings, users/{user_id}/call_recordings"""
+    query, account, user_id = call.request.query, call.account, call.user_id()
     order = Order.read(query.get("order", "start:DESC"))
-    found = account.find(Search.read(query), order)
-    body = page_of(found, page, size, account, call.request.origin())
-    if body is None:
-        raise Refusal(404, "No such page")
-    return written(body, account.switches)
+    found = account.find(Search.read(query, user_id), order)
+    path, origin = recordings_path(account, user_id), call.request.origin()
+    return call.page(Listing("recordings", found, lambda r: shown(r, account, origin), path))
 
 
 def get(call: Call) -> Reply:
-    """GET company_call_recordings/{recording_id}"""
-    body = shown(call.recording(), call.account, call.request.origin())
+    """GET .../{recording_id}"""
+    body = shown(call.listed_recording(), call.account, call.request.origin())
     return written(body, call.account.switches)
 
 
 def delete(call: Call) -> Reply:
-    """DELETE company_call_recordings/{recording_id}"""
-    recording = call.recording()
+    """DELETE .../{recording_id}"""
+    recording = call.listed_recording()
     if not call.account.remove(recording):
         raise Refusal(404, "Recording not found")
     call.provider.log.effect(call.record, "recording_deleted", recording_id=recording.id)
@@ -103,18 +137,46 @@ def delete(call: Call) -> Reply:
 
 
 def export(call: Call) -> Reply:
-    """POST company_call_recordings/export"""
+    """POST .../export"""
+    user_id = call.user_id()
     try:
         filters = call.request.json()
     except ValueError as error:
         raise Refusal(400, "The body is not JSON") from error
     if not isinstance(filters, dict):
         raise Refusal(400, "The body is not a JSON object")
-    jobs = call.account.export(filters, call.provider.folder)
+    faults = call.provider.take((call.record["operation"],), call.record, JOB_KINDS)
+    jobs = call.account.export(filters, call.provider.folder, user_id, faults)
     window = [filters.get("start:gte"), filters.get("start:lte")]
-    created = {"filters": filters, "window": window, "job_ids": [job.id for job in jobs]}
+    job_ids = [job.id for job in jobs]
+    created = {"user_id": user_id, "filters": filters, "window": window, "job_ids": job_ids}
     call.provider.log.effect(call.record, "export_created", **created)
-    return json_reply(call.account.switches.export_status, {"job_ids": created["job_ids"]})
+    return json_reply(call.account.export_status, {"job_ids": job_ids})
+
+
+def jobs(call: Call) -> Reply:
+    """GET users/{user_id}/call_recordings/jobs: the jobs that this user created, newest first"""
+    user_id, account = call.user_id(), call.account
+    faults = call.provider.take(("jobs",), call.record, STATUS_KINDS)
+    made = list(account.jobs.values()) if user_id == account.user_id else []
+    rows = [shown_job(job, account, call.request.origin(), faults) for job in reversed(made)]
+    status = call.request.query.get("status")
+    found = [row for row in rows if status in (None, row.get("status"))]
+    path = f"{recordings_path(account, account.user_id)}/jobs"
+    return call.page(Listing("jobs", found, dict, path))
+
+
+def job(call: Call) -> Reply:
+    """GET users/{user_id}/call_recordings/jobs/{job_id}"""
+    user_id, account = call.user_id(), call.account
+    call.record["job_id"] = call.arguments["job_id"]
+    job = account.jobs.get(call.arguments["job_id"])
+    if job is None or user_id != account.user_id:
+        raise Refusal(404, "Export job not found")
+    faults = call.provider.take(("job",), call.record, STATUS_KINDS)
+    body = shown_job(job, account, call.request.origin(), faults)
+    call.record["poll"] = job.polls
+    return json_reply(200, body)
 
 
 def audio(call: Call) -> Reply:
@@ -131,14 +193,14 @@ def audio(call: Call) -> Reply:
 def retrieve(call: Call) -> Reply:
     """GET bulkDownload/retrieve"""
     query, account = call.request.query, call.account
-    call.record["job_id"] = query.get("jobId")
-    job = account.jobs.get(query.get("jobId", ""))
-    if job is None or query.get("userName") != account.login_name:
+    call.record["job_id"] = job_id = account.variant.job_named(query)
+    job = account.jobs.get(job_id)
+    if job is None or not account.variant.is_user(query, account.login_name):
         raise Refusal(404, "Export job not found")
-    if job.expired:
-        raise Refusal(410, "The export has expired")
     archive = job.poll()
     call.record["poll"] = job.polls
+    if job.expired:
+        raise Refusal(410, "The export has expired")
     if archive is None:
         return not_ready(account.switches.not_ready)
     call.record["file"] = True
@@ -155,6 +217,12 @@ PERFORM: dict[str, Callable[[Call], Reply]] = {
     "get": get,
     "delete": delete,
     "export": export,
+    "on_demand_list": listing,
+    "on_demand_get": get,
+    "on_demand_delete": delete,
+    "on_demand_export": export,
+    "jobs": jobs,
+    "job": job,
     "audio": audio,
     "retrieve": retrieve,
 }

@@ -45,8 +45,9 @@ class InvalidParameter(ValueError):
 
 @dataclass
 class Recording:
-    """One recording. `withheld` is None, "zip", "everywhere" or "list" (not listed either);
-    `listed` are fields that are listed with other values than they have.
+    """One recording: the company's, or one that the user `user_id` made on demand. `withheld` is
+    None, "zip", "everywhere" or "list" (not listed either); `listed` are fields that are listed
+    with other values than they have.
     """
 
     id: int
@@ -61,6 +62,7 @@ class Recording:
     rule_ids: list[int]
     file_name: str
     audio: Audio
+    user_id: str | None = None
     withheld: str | None = None
     listed: dict[str, Any] = field(default_factory=dict)
 
@@ -74,8 +76,8 @@ class Recording:
 
 
 def imagine(fields: Mapping[str, Any], customer: str) -> Recording:
-    """A recording with the fields given (vendor's names, `start` required, `size_bytes`, `listed`)
-    and the others made up; the same id gives the same ones.
+    """A recording with the fields given (vendor's names, `start` required, `size_bytes`, `listed`,
+    `user_id`) and the others made up; the same id gives the same ones.
     """
     given = dict(fields)
     start = given.pop("start")
@@ -84,7 +86,10 @@ def imagine(fields: Mapping[str, Any], customer: str) -> Recording:
     size = given.pop("size_bytes", None)
     chance = random.Random(number)
     audio = invented(number, size)
-    known = {**_made_up(number, chance), "duration": audio.milliseconds, **given}
+    known = {**_made_up(number, chance), "duration": audio.milliseconds}
+    if given.get("user_id") is not None:
+        known["rule_ids"] = []  # the user began it, no rule did
+    known |= given
     recording = Recording(id=number, start=start, audio=audio, **known)
     recording.file_name = recording.file_name or _file_name(recording, customer)
     return recording
@@ -144,14 +149,17 @@ def _whole(name: str, value: Any) -> int:
 
 @dataclass(frozen=True)
 class Search:
-    """The vendor's filters, read. Equal searches find the same recordings."""
+    """The vendor's filters, read, for the company's recordings or the on-demand ones of a user.
+    Equal searches find the same recordings.
+    """
 
+    user_id: str | None
     exact: tuple[tuple[str, str], ...]
     duration: tuple[int | None, int | None]
     start: tuple[datetime | None, datetime | None]
 
     @classmethod
-    def read(cls, filters: Mapping[str, Any]) -> Search:
+    def read(cls, filters: Mapping[str, Any], user_id: str | None = None) -> Search:
         """Raises InvalidParameter; parameters that are no filters are left alone."""
         known = {n: v for n, v in filters.items() if n in FILTERS and v is not None}
         if known.get("call_direction", DIRECTIONS[0]) not in DIRECTIONS:
@@ -161,11 +169,12 @@ class Search:
         starts = [f"start:{b}" for b in ("gte", "lte")]
         least, most = (_whole(n, known[n]) if n in known else None for n in lengths)
         first, last = (read_date(n, known[n]) if n in known else None for n in starts)
-        return cls(exact, (least, most), (first, last))
+        return cls(user_id, exact, (least, most), (first, last))
 
     def finds(self, recording: Recording) -> bool:
         return (
             recording.withheld != "list"
+            and recording.user_id == self.user_id
             and _within(recording.start, *self.start)
             and _within(recording.duration, *self.duration)
             and all(_matches(recording, name, value) for name, value in self.exact)

@@ -11,8 +11,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from .vonage_jobs import Job
+from .vonage_jobs import NO_FAULTS, Job
 from .vonage_recordings import Order, Recording, Search, day_starts, imagine
+from .vonage_variants import STATUS_OPERATIONS, VARIANTS, Variant
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "repeated_login": ("same", "new"),
@@ -42,7 +43,9 @@ class Switches:
     members beside each recording in an archive, separated by commas (vtt, json, ... as in
     audio.PRETENDERS; wav is a second recording), before the recordings or behind them.
     `name_form`: how an archive composes the letters of names. `audio_type`: the content type of
-    single recordings, none where it is empty.
+    single recordings, none where it is empty. `export_status`, `status_endpoint`: as the account's
+    API has them unless they are set. `running_status`: the status of an export job that is not
+    complete yet, whose name the vendor does not give.
     """
 
     expires_in: float = 86400
@@ -59,12 +62,14 @@ class Switches:
     next_link: str = "documented"
     identifiers: str = "number"
     date_format: str = "+0000"
-    export_status: int = 201
+    export_status: int | None = None
     export_parts: int = 1
     nothing_matches: str = "no_job"
     ready_after_polls: int = 2
     ready_after_seconds: float | None = None
     not_ready: str = "404"
+    status_endpoint: bool | None = None
+    running_status: str = "in_progress"
     archive_valid_seconds: float | None = None
     retrieve_needs_token: bool = True
     send_length: bool = False
@@ -117,20 +122,56 @@ class Account:
     client_secret: str
     login_name: str
     account_id: str
+    user_id: str
+    region: str
     switches: Switches
     recordings: dict[int, Recording] = field(default_factory=dict)
+    users: set[str] = field(default_factory=set)
     jobs: dict[str, Job] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _found: dict[tuple[Search, Order], list[Recording]] = field(default_factory=dict)
 
-    def seed(self, day: date, timezone: str, count: int, size_bytes: int | None) -> list[Recording]:
+    @property
+    def variant(self) -> Variant:
+        """The API that the account is subscribed to."""
+        return VARIANTS[self.region]
+
+    @property
+    def export_status(self) -> int:
+        chosen = self.switches.export_status
+        return self.variant.export_status if chosen is None else chosen
+
+    def offers(self, operation: str) -> bool:
+        """Whether the account's API has the operation."""
+        if operation in STATUS_OPERATIONS:
+            chosen = self.switches.status_endpoint
+            return self.variant.status_endpoint if chosen is None else chosen
+        return self.variant.on_demand or not operation.startswith("on_demand_")
+
+    def user(self, user_id: str | None) -> str | None:
+        """The id of a user of the account, `self` for its own; None where there is no such user."""
+        if user_id in ("self", self.user_id):
+            return self.user_id
+        return user_id if user_id in self.users else None
+
+    def seed(
+        self, day: date, timezone: str, count: int, fields: Mapping[str, Any]
+    ) -> list[Recording]:
         """Recordings spread over the local day, the first at its first second."""
         starts = day_starts(day, timezone, count)
-        return [self.add({"start": start, "size_bytes": size_bytes}) for start in starts]
+        return [self.add({"start": start, **fields}) for start in starts]
 
     def add(self, fields: Mapping[str, Any]) -> Recording:
+        """One recording more, of the company or, with a `user_id`, on demand of that user."""
+        fields = dict(fields)
+        user_id = fields.pop("user_id", None)
+        if user_id is not None:
+            fields["user_id"] = self.user(str(user_id)) or str(user_id)
+            if not self.variant.on_demand:
+                raise ValueError(f"the {self.region} API has no on-demand recordings")
         recording = imagine(fields, customer=str(int(self.account_id) + 180223))
         with self._lock:
+            self.users |= {recording.user_id} if recording.user_id else set()
             if recording.id in self.recordings:
                 raise ValueError(f"recording {recording.id} exists already")
             self.recordings[recording.id] = recording
@@ -166,9 +207,17 @@ class Account:
             self._found.clear()
             return self.recordings.pop(recording.id, None) is not None
 
-    def export(self, filters: Mapping[str, Any], folder: Path) -> list[Job]:
-        """Creates the jobs of one export: what matches now, split into the wanted parts."""
-        matching = self.find(Search.read(filters), Order("start", False))
+    def export(
+        self,
+        filters: Mapping[str, Any],
+        folder: Path,
+        user_id: str | None = None,
+        faults: Mapping[str, Mapping[str, Any]] = NO_FAULTS,
+    ) -> list[Job]:
+        """Creates the jobs of one export, of the company's recordings or of a user's: what matches
+        now, split into the wanted parts. `faults` say what becomes of these jobs.
+        """
+        matching = self.find(Search.read(filters, user_id), Order("start", False))
         chosen = [r for r in matching if r.withheld is None]
         parts = self.switches.export_parts if chosen else 0
         if not matching and self.switches.nothing_matches == "empty_zip":
@@ -178,7 +227,18 @@ class Account:
         jobs = []
         for part in range(parts):
             share = chosen[part * len(chosen) // parts : (part + 1) * len(chosen) // parts]
-            jobs.append(Job(str(uuid.uuid4()), dict(filters), share, self.switches, folder))
+            job = Job(
+                str(uuid.uuid4()),
+                dict(filters),
+                share,
+                self.switches,
+                folder,
+                user_id=user_id,
+                faults=faults,
+            )
+            jobs.append(job)
+        if "lost_job" in faults:
+            return jobs
         with self._lock:
             self.jobs.update({job.id: job for job in jobs})
         for job in jobs:
