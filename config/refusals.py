@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in words that name the field and what to do, and quote no value."""
+"""Pydantic's errors as sentences that name the field and the remedy, and quote no value."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from .accounts import PROVIDERS
+from .accounts import keys, models
 from .errors import ConfigurationError
 from .nightly import Nightly
 from .sources import PREFIX
@@ -14,7 +14,7 @@ from .sources import PREFIX
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-#: What to give for a key that accounts of earlier versions do without.
+#: Advice for keys that accounts of earlier versions do not have.
 _WHAT_TO_GIVE = {
     "countries": 'the countries that certified calls may go to, such as ["ES", "PT"]; each call is '
     "paid, and none is placed to another country"
@@ -24,7 +24,7 @@ _Location = tuple[str | int, ...]
 
 
 def refusal(error: ValidationError) -> ConfigurationError:
-    """All that is wrong, one line each."""
+    """Return an error with one line for each fault."""
     found = error.errors(include_url=False, include_input=False)
     return ConfigurationError("\n".join(_line(one["loc"], one) for one in found))
 
@@ -39,9 +39,9 @@ def _line(location: _Location, found: Mapping[str, Any]) -> str:
         case "extra_forbidden":
             return f"{name} is no key: correct or remove it. There are {_listed(_keys(location))}"
         case "union_tag_not_found":
-            return f"{name}.provider is missing: is the alias right? There are {_listed(PROVIDERS)}"
+            return f"{name}.provider is missing: is the alias right? There are {_listed(models())}"
         case "union_tag_invalid":
-            return f"{name}.provider is no provider we know: there are {_listed(PROVIDERS)}"
+            return f"{name}.provider is no provider we know: there are {_listed(models())}"
         case "value_error":
             return f"{name} {found['ctx']['error']} ({place})"
     return f"{name} is wrong: {found['msg'][:1].lower()}{found['msg'][1:]} ({place})"
@@ -63,14 +63,14 @@ def _place(location: _Location) -> str:
 
 
 def _without_provider(location: _Location) -> _Location:
-    """Pydantic puts the provider after the alias, where the file has nothing."""
+    """Remove the provider, which pydantic inserts after the alias."""
     return location[:2] + location[3:]
 
 
 def _keys(location: _Location) -> Iterable[str]:
-    if "nightly" in location:
+    if "nightly" in location[:-1]:
         return Nightly.model_fields
-    return [key for key in PROVIDERS[str(location[2])].model_fields if key != "alias"]
+    return keys(models()[str(location[2])])
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -6,10 +6,13 @@ ProviderError
 │   ├── Throttled      told to wait: retry_after
 │   └── NotReady       still being made
 ├── Uncertain          it may have been done: the answer was lost, cut, 5xx or unreadable
+│   └── Unconfirmed    the provider has the request, and nothing shows its effect
 └── Rejected           the provider said no
     ├── BadCredentials
     ├── NotFound
     └── Gone
+
+Beside the tree, since nothing was asked: WrongField and Unsupported.
 """
 
 from __future__ import annotations
@@ -53,6 +56,10 @@ class Uncertain(ProviderError):
     """It may have been done: the answer was lost, cut off, an error of the server or unreadable."""
 
 
+class Unconfirmed(Uncertain):
+    """The provider has the request, and nothing shows its effect: it is not sent again."""
+
+
 class Rejected(ProviderError):
     """The provider said no."""
 
@@ -67,3 +74,33 @@ class NotFound(Rejected):
 
 class Gone(Rejected):
     """It was there, and is no more."""
+
+
+class WrongField(ValueError):
+    """A value that is not sent. ``field`` is its name; ``sentence`` goes on after it, and says what
+    is wrong or what to give.
+    """
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(field, sentence)
+        self.field = field
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.sentence}"
+
+
+class Unsupported(Exception):
+    """The account's provider cannot do what is asked for; ``able`` are the providers that can."""
+
+    def __init__(self, alias: str, provider: str, able: tuple[str, ...]) -> None:
+        super().__init__(alias, provider, able)
+        self.alias = alias
+        self.provider = provider
+        self.able = able
+
+    def __str__(self) -> str:
+        return (
+            f"account: {self.alias!r} is a {self.provider} account; this task is for "
+            f"{' and '.join(self.able) or 'no provider that is known'}"
+        )

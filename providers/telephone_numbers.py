@@ -24,7 +24,7 @@ class OtherCountry(BadNumber):
 def national(country: str, phone: str) -> tuple[str, str]:
     """Return the country as ``ES``, and the number as dialled within it, without a prefix.
 
-    gsmblockchain takes these as countryID and phone: es and 660111222 for +34660111222
+    A provider may take these two in place of E.164: es and 660111222 for +34660111222
     (docs/providers/gsmblockchain.md). A zero that belongs to the number stays, as in Italy; a trunk
     zero, as in France, goes.
 

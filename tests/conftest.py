@@ -14,6 +14,7 @@ import pytest
 from archive.store.directory import DirectoryStore, Store
 from config.settings import settings
 from ledger.ledger import Ledger
+from providers import registry  # noqa: F401 - it knows the accounts that the settings name
 
 from . import buckets as object_stores
 from . import unused_ledgers

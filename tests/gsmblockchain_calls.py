@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from config.accounts import GsmblockchainAccount
+from providers.gsmblockchain.account import GsmblockchainAccount
 from providers.gsmblockchain.client import Gsmblockchain, Placed
 
 USERNAME = "legal dept/+ñ"

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import httpx
 
-from config.accounts import OzekiAccount
+from providers.ozeki.account import OzekiAccount
 from providers.ozeki.client import Ozeki
 
 from .vonage_accounts import raw

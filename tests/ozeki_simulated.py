@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from config.accounts import OzekiAccount
+from providers.ozeki.account import OzekiAccount
 from providers.ozeki.client import Ozeki
 from providers.ozeki.notifications import Notification, notification
 
@@ -90,5 +90,5 @@ def connect(door: PbxDoor, **more: Any) -> Ozeki:
 
 def heard(ozeki: Ozeki, url: str, held: bytes = b"", etag: str | None = None) -> bytes:
     """The whole recording, going on from what is held."""
-    with ozeki.recording(url, etag=etag, offset=len(held)) as body:
+    with ozeki.collected(url, etag=etag, offset=len(held)) as body:
         return held[: body.offset] + b"".join(body.chunks())

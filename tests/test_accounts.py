@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from config.accounts import Account, GsmblockchainAccount, OzekiAccount, Rate, VonageAccount
+from config.accounts import Account, Rate
 from config.settings import ConfigurationError, load
+from providers.gsmblockchain.account import GsmblockchainAccount
+from providers.ozeki.account import OzekiAccount
+from providers.vonage.account import VonageAccount
 
 GSM = """
 [accounts.legal]

@@ -69,7 +69,7 @@ def test_an_answer_is_unpacked(coding: str, body: bytes) -> None:
     for size in (1, 7, 1000):
         pieces = [body[at : at + size] for at in range(0, len(body), size)]
         with client(raw(200, *pieces, Content_Encoding=coding)) as vonage:
-            assert vonage.recordings({})["total_items"] == 0
+            assert vonage.recordings({}).result()["total_items"] == 0
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from config.accounts import PROVIDERS, Nightly
+from config.accounts import Nightly, models
 from config.settings import ROOT, Settings, load
 
 LINE = re.compile(r"^# (EARWITNESS_[A-Z_]+)=(.*)$", re.MULTILINE)
@@ -79,7 +79,7 @@ def test_accounts_example_shows_every_field() -> None:
     text = (ROOT / "accounts.example.toml").read_text(encoding="utf-8")
     tables = {table["provider"]: table for table in tomllib.loads(text)["accounts"].values()}
 
-    for provider, model in PROVIDERS.items():
+    for provider, model in models().items():
         shown = set(tables[provider]) | OF_EVERY_ACCOUNT | {"alias"}
         assert set(model.model_fields) - shown <= {"access_token"}
     assert set(tables["vonage"]["nightly"]) == set(Nightly.model_fields)

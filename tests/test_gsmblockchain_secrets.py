@@ -80,7 +80,7 @@ def frames(traced: TracebackType | None) -> Iterator[dict[str, Any]]:
     """The variables of each frame of the clients' that a traceback keeps."""
     home = Path(providers.__file__).parent
     while traced is not None:
-        if Path(traced.tb_frame.f_code.co_filename).parent == home:
+        if home in Path(traced.tb_frame.f_code.co_filename).parents:
             yield traced.tb_frame.f_locals
         traced = traced.tb_next
 

@@ -16,8 +16,8 @@ import httpcore
 import httpx
 import pytest
 
-from config.accounts import GsmblockchainAccount
 from providers.errors import ProviderError, Unreachable
+from providers.gsmblockchain.account import GsmblockchainAccount
 from providers.gsmblockchain.client import Placed, Refused, Unanswered
 
 from .certificates import unknown

@@ -141,12 +141,12 @@ def test_an_entry_is_owed_once_by_a_job(ledger: Ledger) -> None:
     """
     first, second = {"path": "india/a", "sha256": "1"}, {"path": "india/a", "sha256": "2"}
     for payload in (first, first, second):
-        ledger.outbox.owe_entry_once("a job", "india", payload)
+        ledger.archive_record.owe_entry_once("a job", "india", payload)
     ledger.outbox.owe("a job", "india", "alert", {"path": "india/b", "sha256": "1"})
     ledger.outbox.discharged([one.id for one in ledger.outbox.due(limit=9)])
     for job_id in ("a job", "another"):
-        ledger.outbox.owe_entry_once(job_id, "india", first)
-    ledger.outbox.owe_entry_once("a job", "india", {"path": "india/b", "sha256": "1"})
+        ledger.archive_record.owe_entry_once(job_id, "india", first)
+    ledger.archive_record.owe_entry_once("a job", "india", {"path": "india/b", "sha256": "1"})
     due = ledger.outbox.due(limit=9)
     assert [(one.job_id, one.payload["path"]) for one in due] == [
         ("another", "india/a"),

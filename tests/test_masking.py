@@ -20,7 +20,7 @@ from archive.problem import quoted
 from config.logging import bind, configure, mask
 from config.masking import HIDDEN, conceal, holds_secret, mask_foreign, mask_tree
 from config.printable import printable, printable_json
-from providers.vonage.entries import sorted_out
+from providers.vonage.recordings import sorted_out
 from tasks.errors import InvalidArgument
 from tasks.runtime.arguments import StartRecording, parse
 from worker.redis.unknown_tasks import meaning
@@ -163,7 +163,7 @@ def test_messages_about_foreign_names_quote_no_secret(secret: str) -> None:
             meaning(foreign, ["earwitness.export.run"]),
             _fault({"account": "a", "call_id": "1", foreign: 1}),
             description(b"\x00\x01\x02", f"application/{foreign}"),
-            str(sorted_out([_listed(foreign), _listed(foreign, file_name="b")])[1][0]["set_aside"]),
+            str(sorted_out([_listed(foreign), _listed(foreign, file_name="b")])[1][0].set_aside),
         ):
             assert not holds_secret(shown), shown
     assert quoted("a.mp3") == "'a.mp3'"

@@ -56,7 +56,7 @@ def test_every_request_is_told_with_what_came_of_it(
     wrong with an observer, the answer is as it was.
     """
     with client(answer) as vonage, contextlib.suppress(ProviderError):
-        assert vonage.recordings({})["recordings"]
+        assert vonage.recordings({}).result()["recordings"]
         assert outcome == "ok"
 
     assert [(one.account, one.provider, one.operation, one.outcome) for one in seen] == [

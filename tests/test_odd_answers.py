@@ -10,8 +10,9 @@ import pytest
 from providers.errors import NotFound, Rejected, Uncertain
 from providers.gsmblockchain.client import Refused, RefusedCredentials, Unanswered
 from providers.ozeki.client import NotUnderstood
-from providers.voipnow.client import Recorded, fitting_view
+from providers.voipnow.client import Recorded
 from providers.voipnow.refusals import CallRefused
+from providers.voipnow.views import fitting_view
 
 from . import ozeki_accounts, voipnow_accounts
 from .certified_calls import call_house
@@ -119,7 +120,7 @@ def test_a_refusal_of_any_text_is_stored(
 def test_what_says_never_confirms_no_recording(recording: Any) -> None:
     """A date of zeros is none: a start that it confirmed would record nothing."""
     with voipnow_accounts.client(shown(phone_call(view(recording=recording)))) as voipnow:
-        assert voipnow.start_recording("c1", "01") == Recorded(known=True, since=None)
+        assert voipnow.start("c1", "01") == Recorded(known=True, since=None)
 
 
 @pytest.mark.parametrize(
@@ -138,8 +139,8 @@ def test_an_odd_field_costs_no_list_of_voipnow_s_calls(odd: dict[str, Any]) -> N
     """The call is listed without it, and so is every other."""
     with voipnow_accounts.client(listed({**phone_call(), **odd}, phone_call(id="c2"))) as voipnow:
         first, second = voipnow.calls()
-    assert second["call_id"] == "c2"
-    assert first["started_at"] is None or "published" not in odd
+    assert second.call_id == "c2"
+    assert first.started_at is None or "published" not in odd
 
 
 def test_a_call_whose_id_cannot_be_read_may_be_any() -> None:
@@ -147,7 +148,7 @@ def test_a_call_whose_id_cannot_be_read_may_be_any() -> None:
     calls = listed(phone_call(id="c1"), phone_call(id={"a": 1}))
     with voipnow_accounts.client(calls) as voipnow:
         found = voipnow.calls()
-    assert [one["call_id"] for one in found] == ["c1", None]
+    assert [one.call_id for one in found] == ["c1", None]
     assert fitting_view(found, "c1")["view_id"] == "01"
     with pytest.raises(Uncertain, match="could not be read"):
         fitting_view(found, "c2")
@@ -159,7 +160,7 @@ def test_a_refusal_of_voipnow_s_in_another_encoding() -> None:
     """Its code is read all the same."""
     body = '{"error":{"code":"pc_phonecall_invalid","message":"ungültig"}}'.encode("latin-1")
     with voipnow_accounts.client(raw(400, body)) as voipnow, pytest.raises(CallRefused):
-        voipnow.start_recording("c1", "01")
+        voipnow.start("c1", "01")
 
 
 def ozeki_list(*calls: str, encoding: str = "utf-8") -> Any:
@@ -175,17 +176,18 @@ def test_an_odd_name_costs_no_list_of_ozeki_s_calls(name: str, encoding: str) ->
     """Bare ampersands, characters that no XML may hold, any encoding."""
     calls = [f"<CallId>a</CallId><CallerId>{name} </CallerId>{START}", "<CallId>b</CallId>"]
     with ozeki_accounts.client(ozeki_list(*calls, encoding=encoding)) as ozeki:
-        first, second = ozeki.active_calls()
-    assert (first["call_id"], second["call_id"]) == ("a", "b")
-    assert first["caller"][0] == name[0]
-    assert first["started_at"] == "2026-11-10T09:30:00.123Z"
+        first, second = ozeki.calls()
+    assert (first.call_id, second.call_id) == ("a", "b")
+    assert first.caller is not None
+    assert first.caller[0] == name[0]
+    assert first.started_at == "2026-11-10T09:30:00.123Z"
 
 
 @pytest.mark.parametrize("entry", ["", "<CallId/>", "<CallId> </CallId><Source>x</Source>"])
 def test_an_ozeki_call_whose_id_cannot_be_read_may_be_any(entry: str) -> None:
     """Beside others it is listed with no id."""
     with ozeki_accounts.client(ozeki_list("<CallId>a</CallId>", entry)) as ozeki:
-        assert [one["call_id"] for one in ozeki.active_calls()] == ["a", None]
+        assert [one.call_id for one in ozeki.calls()] == ["a", None]
 
 
 @pytest.mark.parametrize(

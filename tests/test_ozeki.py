@@ -224,7 +224,7 @@ def test_lists_the_vendors_calls() -> None:
     """Every field that the vendor's example has, its time in UTC."""
     server = Server(xml(sample("active_calls.xml")))
     with Ozeki(account(), transport=server) as ozeki:
-        assert ozeki.active_calls() == [
+        assert [one.result() for one in ozeki.calls()] == [
             {
                 "call_id": "uteom",
                 "state": "InCall",
@@ -249,7 +249,7 @@ def test_lists_the_vendors_calls() -> None:
 def test_no_calls(container: str) -> None:
     """The list is empty or absent where there are none."""
     with client(xml(f"<Response>{DONE}{container}</Response>")) as ozeki:
-        assert ozeki.active_calls() == []
+        assert ozeki.calls() == []
 
 
 @pytest.mark.parametrize(
@@ -259,9 +259,9 @@ def test_what_a_call_does_not_tell_is_none(start: str) -> None:
     """Only an id is asked of a call; a time without an offset is nobody's."""
     call = f"<CallInfo><CallId>AOZXH</CallId><Source/><StartTime>{start}</StartTime></CallInfo>"
     with client(xml(f"<Response>{DONE}<ActiveCalls>{call}</ActiveCalls></Response>")) as ozeki:
-        (found,) = ozeki.active_calls()
+        (found,) = ozeki.calls()
 
-    assert found == {
+    assert found.result() == {
         **dict.fromkeys(["state", "source", "destination", "caller", "started_at"]),
         "call_id": "AOZXH",
         "views": [],
@@ -277,7 +277,7 @@ def test_a_list_that_can_not_be_read_is_no_list(entry: str) -> None:
         client(xml(f"<Response>{DONE}<ActiveCalls>{entry}</ActiveCalls></Response>")) as ozeki,
         pytest.raises(Uncertain),
     ):
-        ozeki.active_calls()
+        ozeki.calls()
 
 
 def test_each_call_of_the_network_is_announced() -> None:
@@ -288,7 +288,7 @@ def test_each_call_of_the_network_is_announced() -> None:
         account(), transport=server, before_call=lambda: announced.append(len(server.requests))
     ) as ozeki:
         ozeki.record("uteom")
-        ozeki.active_calls()
+        ozeki.calls()
 
     assert announced == [0, 1]
 
@@ -335,7 +335,7 @@ def test_errors_and_logs_carry_no_secret(failure: Any, caplog: pytest.LogCapture
 
     secret = "canary-0123456789"
     with Ozeki(account(password=secret), transport=Server(broken, broken)) as ozeki:
-        for ask in (lambda: ozeki.record("uteom", "mp3", HOOK), ozeki.active_calls):
+        for ask in (lambda: ozeki.record("uteom", "mp3", HOOK), ozeki.calls):
             said: list[str] = []
             try:
                 ask()
@@ -352,7 +352,7 @@ def test_errors_and_logs_carry_no_secret(failure: Any, caplog: pytest.LogCapture
 def test_the_log_of_a_fetched_recording_shows_no_path(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever knows the address may hear the call."""
     listen(caplog, logging.DEBUG)
-    with client(raw(200, b"ID3")) as ozeki, ozeki.recording(RECORDING) as body:
+    with client(raw(200, b"ID3")) as ozeki, ozeki.collected(RECORDING) as body:
         assert b"".join(body.chunks()) == b"ID3"
 
     assert "HttpRecordings" not in caplog.text

@@ -29,7 +29,7 @@ MP3 = b"ID3" + bytes(range(256)) * 40
 def fetched(*answers: Step, url: str = RECORDING, **more: Any) -> tuple[bytes, Server]:
     """The bytes of a recording, and the server that was asked."""
     server = Server(*answers)
-    with Ozeki(account(), transport=server) as ozeki, ozeki.recording(url, **more) as body:
+    with Ozeki(account(), transport=server) as ozeki, ozeki.collected(url, **more) as body:
         return b"".join(body.chunks()), server
 
 
@@ -226,7 +226,7 @@ def test_a_file_that_is_whole_already() -> None:
     server = Server(raw(416, Content_Range="bytes */100", ETag=TAG))
     with (
         Ozeki(account(), transport=server) as ozeki,
-        ozeki.recording(RECORDING, etag=TAG, offset=100) as body,
+        ozeki.collected(RECORDING, etag=TAG, offset=100) as body,
     ):
         assert body.complete
 

@@ -31,7 +31,7 @@ from .simulators.ozeki_door import PbxDoor
 
 ACTS: dict[str, Callable[[Ozeki, str], object]] = {
     "record": lambda ozeki, call: ozeki.record(call),
-    "list": lambda ozeki, _: ozeki.active_calls(),
+    "list": lambda ozeki, _: ozeki.calls(),
 }
 EACH = pytest.mark.parametrize("operation", list(ACTS))
 
@@ -77,15 +77,15 @@ def test_a_call_is_recorded_and_its_file_fetched(
 ) -> None:
     """From the list of calls to the bytes that the server has."""
     call = pbx.call()
-    (listed,) = ozeki.active_calls()
-    assert listed["call_id"] == call
+    (listed,) = ozeki.calls()
+    assert listed.call_id == call
     ozeki.record(call, form, f"{receiver.url}?a=1&b=2")
     pbx.end(call)
     ((path, told),) = receiver.received
     assert path == "/hooks/office/token?a=1&b=2"
     (made,) = pbx.recordings()
     assert hashlib.sha256(heard(ozeki, told.record_url or "")).hexdigest() == made["sha256"]
-    assert (made["format"], ozeki.active_calls()) == (form, [])
+    assert (made["format"], ozeki.calls()) == (form, [])
 
 
 def test_every_call_is_listed(pbx: PbxDoor, ozeki: Ozeki) -> None:
@@ -94,19 +94,19 @@ def test_every_call_is_listed(pbx: PbxDoor, ozeki: Ozeki) -> None:
     pbx.call(started_at="2026-11-20T03:04:05+01:00", call_id="AOZXH")
     for namespaces in ("xsd_first", "xsi_first", "absent"):
         pbx.configure(namespaces=namespaces)
-        one, other = ozeki.active_calls()
-        assert (one["state"], one["source"], one["destination"], one["caller"]) == (
+        one, other = ozeki.calls()
+        assert (one.state, one.source, one.destination, one.caller) == (
             "Ringing",
             "600 <1>",
             "*9&",
             "Zoë",
         )
-        assert other["started_at"] == "2026-11-20T02:04:05Z"
+        assert other.started_at == "2026-11-20T02:04:05Z"
     for call in ("20GPS3", "AOZXH"):
         pbx.end(call)
     for emptiness in ("empty", "absent"):
         pbx.configure(empty_list=emptiness)
-        assert ozeki.active_calls() == []
+        assert ozeki.calls() == []
 
 
 def test_refusals_of_the_server(pbx: PbxDoor, ozeki: Ozeki) -> None:
@@ -120,7 +120,7 @@ def test_refusals_of_the_server(pbx: PbxDoor, ozeki: Ozeki) -> None:
         connect(pbx, username=None, password=None) as other,
         pytest.raises(BadCredentials, match="304"),
     ):
-        other.active_calls()
+        other.calls()
     pbx.configure(user_allowed=False)
     with pytest.raises(BadCredentials, match="306"):
         ozeki.record(call)
@@ -231,7 +231,7 @@ def test_a_broken_transfer_goes_on(
     url = finished(pbx, ozeki, receiver)
     pbx.fault("recording", "cut", after_bytes=250_000, how=how)
     held = bytearray()
-    with ozeki.recording(url) as body:
+    with ozeki.collected(url) as body:
         etag = body.etag
         with contextlib.nullcontext() if how == "clean" else pytest.raises(Uncertain):
             receive(body, held)
@@ -308,7 +308,7 @@ def test_nothing_of_the_login_is_logged(
     url = finished(pbx, ozeki, receiver)
     heard(ozeki, url)
     pbx.fault("list", "reset")
-    for act in (ozeki.active_calls, lambda: ozeki.record("none", "mp3", receiver.url)):
+    for act in (ozeki.calls, lambda: ozeki.record("none", "mp3", receiver.url)):
         with pytest.raises(ProviderError):
             act()
 

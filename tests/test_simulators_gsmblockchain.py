@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from config.accounts import GsmblockchainAccount
+from providers.gsmblockchain.account import GsmblockchainAccount
 
 from .deployment import eventually
 from .simulators import Records, Simulators

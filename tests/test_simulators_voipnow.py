@@ -12,7 +12,7 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from config.accounts import VoipnowAccount
+from providers.voipnow.account import VoipnowAccount
 
 from .simulators import Records, Simulators
 from .simulators.remote import running

@@ -15,7 +15,8 @@ import time_machine
 
 from ledger.ledger import Ledger
 from providers.errors import BadCredentials, ProviderError, Throttled, Unreachable
-from providers.http.tokens import Shelf, Tokens
+from providers.http.tokens import Tokens, TokenStore
+from providers.vonage.login import login
 
 from .vonage_accounts import (
     CLIENT_SECRET,
@@ -34,7 +35,7 @@ REFUSED = {"error": "invalid_grant", "error_description": "Persisted token not f
 
 
 @pytest.fixture(params=["memory", "ledger"])
-def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TokenStore]:
     """A shelf that keeps the rules in memory, and the ledger's own."""
     if request.param == "memory":
         yield MemoryShelf()
@@ -42,15 +43,16 @@ def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
     try:
         ledger.identity.prepare()
-        yield ledger.accounts.shelf("india")
+        yield ledger.accounts.token_store("india")
     finally:
         ledger.close()
 
 
-def tokens(shelf: Shelf, provider: Provider, **more: Any) -> Tokens:
+def tokens(shelf: TokenStore, provider: Provider, **more: Any) -> Tokens:
     """One worker's view of the account's token."""
     http = httpx.Client(transport=provider, trust_env=False)
-    return Tokens(account(**more), shelf, http)
+    known = account(**more)
+    return Tokens(known, login(known), shelf, http)
 
 
 def told(tokens: Tokens, failed_version: int | None = None) -> tuple[str, int]:
@@ -64,7 +66,7 @@ def provider(*grants: Step) -> Provider:
     return Provider(grants=list(grants))
 
 
-def test_logs_in_once_for_all_workers(shelf: Shelf) -> None:
+def test_logs_in_once_for_all_workers(shelf: TokenStore) -> None:
     """The first worker logs in with what the vendor asks for; the others find its token."""
     vendor = provider(granted(1))
 
@@ -89,7 +91,7 @@ def test_a_host_s_clock_renews_nothing(tmp_path: Path, ahead: float) -> None:
     """
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
     ledger.identity.prepare()
-    shelf = ledger.accounts.shelf("india")
+    shelf = ledger.accounts.token_store("india")
     with time_machine.travel(time.time() + ahead, tick=True):
         assert told(tokens(shelf, provider(granted(1)))) == ("access-1", 1)
     with time_machine.travel(time.time() - ahead, tick=True):
@@ -97,7 +99,7 @@ def test_a_host_s_clock_renews_nothing(tmp_path: Path, ahead: float) -> None:
     ledger.close()
 
 
-def test_two_that_renew_at_once_ask_once(shelf: Shelf) -> None:
+def test_two_that_renew_at_once_ask_once(shelf: TokenStore) -> None:
     """A refresh token serves once, so one renews and the other waits for it."""
     entered, may_end = threading.Event(), threading.Event()
 
@@ -127,7 +129,7 @@ def test_two_that_renew_at_once_ask_once(shelf: Shelf) -> None:
     }
 
 
-def test_many_that_meet_a_dead_token_renew_it_once(shelf: Shelf) -> None:
+def test_many_that_meet_a_dead_token_renew_it_once(shelf: TokenStore) -> None:
     """Whoever finds that another has renewed takes that token."""
     vendor = provider(granted(1), granted(2))
     told(tokens(shelf, vendor))
@@ -143,7 +145,7 @@ def test_many_that_meet_a_dead_token_renew_it_once(shelf: Shelf) -> None:
     assert vendor.grant_types == ["password", "refresh_token"]
 
 
-def test_a_renewal_by_another_is_found_without_asking(shelf: Shelf) -> None:
+def test_a_renewal_by_another_is_found_without_asking(shelf: TokenStore) -> None:
     """A renewal kills the older token: who still held that one reads again, and renews nothing."""
     vendor = provider(granted(1), granted(2))
     told(tokens(shelf, vendor))
@@ -164,7 +166,7 @@ def test_a_renewal_by_another_is_found_without_asking(shelf: Shelf) -> None:
     ],
 )
 def test_a_refresh_that_fails_is_followed_by_one_login(
-    shelf: Shelf, refusal: Callable[[], Step]
+    shelf: TokenStore, refusal: Callable[[], Step]
 ) -> None:
     """A renewal may be refused, or its answer lost (docs/providers/vonage.md, Q9)."""
     vendor = provider(granted(1), refusal(), granted(2))
@@ -182,7 +184,9 @@ def test_a_refresh_that_fails_is_followed_by_one_login(
         lambda: raw(403, b"<html>"),
     ],
 )
-def test_only_a_refused_login_is_bad_credentials(shelf: Shelf, refusal: Callable[[], Step]) -> None:
+def test_only_a_refused_login_is_bad_credentials(
+    shelf: TokenStore, refusal: Callable[[], Step]
+) -> None:
     """The account's credentials are wrong; one login is tried, then the right to renew is free."""
     vendor = provider(granted(1), shown(REFUSED, 400), refusal(), shown(REFUSED, 400), granted(3))
     told(tokens(shelf, vendor))
@@ -212,7 +216,7 @@ def test_only_a_refused_login_is_bad_credentials(shelf: Shelf, refusal: Callable
     ],
 )
 def test_without_a_token_nothing_was_sent(
-    shelf: Shelf, answer: Callable[[], Step], kind: type[ProviderError]
+    shelf: TokenStore, answer: Callable[[], Step], kind: type[ProviderError]
 ) -> None:
     """However a login fails, the operation was not done, and its errors never say "unknown" or
     "not found".
@@ -225,7 +229,7 @@ def test_without_a_token_nothing_was_sent(
     assert told(tokens(shelf, vendor)) == ("access-1", 1)
 
 
-def test_a_wait_that_the_token_endpoint_asks_for_is_told(shelf: Shelf) -> None:
+def test_a_wait_that_the_token_endpoint_asks_for_is_told(shelf: TokenStore) -> None:
     """Retry-After as a date counts too."""
     date, later = "Fri, 20 Nov 2026 03:04:05 GMT", "Fri, 20 Nov 2026 03:04:15 GMT"
     with pytest.raises(Throttled) as caught:
@@ -233,7 +237,7 @@ def test_a_wait_that_the_token_endpoint_asks_for_is_told(shelf: Shelf) -> None:
     assert caught.value.retry_after == 10
 
 
-def test_a_changed_secret_means_a_login(shelf: Shelf) -> None:
+def test_a_changed_secret_means_a_login(shelf: TokenStore) -> None:
     """What was sealed under the old credentials does not open: as if nothing were stored."""
     told(tokens(shelf, provider(granted(1))))
     vendor = provider(granted(2))
@@ -243,7 +247,7 @@ def test_a_changed_secret_means_a_login(shelf: Shelf) -> None:
     assert told(tokens(shelf, provider(), password="another")) == ("access-2", 2)
 
 
-def test_a_stored_token_is_sealed(shelf: Shelf) -> None:
+def test_a_stored_token_is_sealed(shelf: TokenStore) -> None:
     """Neither token can be read on the shelf, nor in what a debugger shows."""
     access = tokens(shelf, provider(granted(1))).access()
     sealed = shelf.read()
@@ -255,7 +259,7 @@ def test_a_stored_token_is_sealed(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("ciphertext", [b"", b"no token", b"gAAAAA" + b"x" * 100])
-def test_a_damaged_token_means_a_login(shelf: Shelf, ciphertext: bytes) -> None:
+def test_a_damaged_token_means_a_login(shelf: TokenStore, ciphertext: bytes) -> None:
     """What does not open is as good as nothing."""
     claim = shelf.claim(0, 10)
     assert claim is not None
@@ -289,7 +293,7 @@ def test_a_damaged_token_means_a_login(shelf: Shelf, ciphertext: bytes) -> None:
         pytest.param(10**400, False, id="endless"),
     ],
 )
-def test_the_life_that_is_told_counts(shelf: Shelf, life: object, is_renewed: bool) -> None:
+def test_the_life_that_is_told_counts(shelf: TokenStore, life: object, is_renewed: bool) -> None:
     """A token is renewed before its end, whatever rest of its life a login gave."""
     vendor = provider(granted(1, expires_in=life), granted(2))
     told(tokens(shelf, vendor))
@@ -297,7 +301,7 @@ def test_the_life_that_is_told_counts(shelf: Shelf, life: object, is_renewed: bo
     assert told(tokens(shelf, vendor)) == (("access-2", 2) if is_renewed else ("access-1", 1))
 
 
-def test_a_token_is_renewed_before_it_ends(shelf: Shelf) -> None:
+def test_a_token_is_renewed_before_it_ends(shelf: TokenStore) -> None:
     """A tenth of a short life is left for it, so that no call meets a token that just ended."""
     vendor = provider(granted(1, expires_in=2), granted(2))
     began = time.time()
@@ -310,7 +314,7 @@ def test_a_token_is_renewed_before_it_ends(shelf: Shelf) -> None:
     assert vendor.grant_types == ["password", "refresh_token"]
 
 
-def test_a_token_without_a_refresh_token_is_renewed_by_login(shelf: Shelf) -> None:
+def test_a_token_without_a_refresh_token_is_renewed_by_login(shelf: TokenStore) -> None:
     """Not every answer holds one."""
     vendor = provider(granted(1, refresh_token=None), granted(2))
     told(tokens(shelf, vendor))
@@ -319,7 +323,7 @@ def test_a_token_without_a_refresh_token_is_renewed_by_login(shelf: Shelf) -> No
     assert vendor.grant_types == ["password", "password"]
 
 
-def test_a_refresh_token_that_can_not_be_sent_is_not_kept(shelf: Shelf) -> None:
+def test_a_refresh_token_that_can_not_be_sent_is_not_kept(shelf: TokenStore) -> None:
     """Half of a character, which JSON can spell, is in no form: the next renewal is a login."""
     vendor = provider(granted(1, expires_in=0, refresh_token="\ud800"), granted(2))
     told(tokens(shelf, vendor))
@@ -328,7 +332,7 @@ def test_a_refresh_token_that_can_not_be_sent_is_not_kept(shelf: Shelf) -> None:
     assert vendor.grant_types == ["password", "password"]
 
 
-def test_the_right_of_one_who_died_passes_on(shelf: Shelf) -> None:
+def test_the_right_of_one_who_died_passes_on(shelf: TokenStore) -> None:
     """The claim of a holder that never ends runs out, and who waits renews in its place."""
     told(tokens(shelf, provider(granted(1))))
     assert shelf.claim(1, 0.5) is not None
@@ -336,7 +340,7 @@ def test_the_right_of_one_who_died_passes_on(shelf: Shelf) -> None:
     assert told(tokens(shelf, provider(granted(2)), timeout_seconds=10), 1) == ("access-2", 2)
 
 
-def test_nobody_waits_longer_than_a_call_may_take(shelf: Shelf) -> None:
+def test_nobody_waits_longer_than_a_call_may_take(shelf: TokenStore) -> None:
     """Past the account's timeout the wait ends: nothing was sent."""
     assert shelf.claim(0, 60) is not None
     began = time.monotonic()
@@ -346,7 +350,7 @@ def test_nobody_waits_longer_than_a_call_may_take(shelf: Shelf) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_who_was_overtaken_takes_the_others_token(shelf: Shelf) -> None:
+def test_who_was_overtaken_takes_the_others_token(shelf: TokenStore) -> None:
     """A holder that slept through its claim does not store its token over a newer one."""
     late = tokens(shelf, provider(granted(9)), timeout_seconds=10)
 

@@ -20,9 +20,11 @@ from providers.errors import (
     Uncertain,
     Unreachable,
 )
-from providers.voipnow.client import NoFittingView, Recorded, Voipnow, fitting_view
+from providers.live_calls import LiveCall
+from providers.voipnow.client import Recorded, Voipnow
 from providers.voipnow.fields import WrongField
 from providers.voipnow.refusals import CallRefused, FormatRefused, Refused, ViewRefused
+from providers.voipnow.views import NoFittingView, fitting_view
 
 from .simulators import Simulators
 from .voipnow_accounts import (
@@ -51,8 +53,8 @@ RECORDING = "2012-06-27T16:18:55+03:00"
 Act = Callable[[Voipnow], object]
 ACTS: dict[str, Act] = {
     "list": lambda voipnow: voipnow.calls(),
-    "start": lambda voipnow: voipnow.start_recording(CALL, "01"),
-    "stop": lambda voipnow: voipnow.stop_recording(CALL, "01"),
+    "start": lambda voipnow: voipnow.start(CALL, "01"),
+    "stop": lambda voipnow: voipnow.stop(CALL, "01"),
 }
 EACH = pytest.mark.parametrize("operation", list(ACTS))
 
@@ -88,7 +90,7 @@ def test_sends_the_vendors_request() -> None:
     with Simulators() as simulators:
         door = simulators.voipnow.account()
         with connect(door) as voipnow, pytest.raises(CallRefused):
-            voipnow.start_recording("444444", "01", "0003*210", "12", "wav")
+            voipnow.start("444444", "01", "0003*210", "12", "wav")
         (sent,) = simulators.log.requests("start")
 
     assert (sent["method"], sent["target"]) == (method, f"/voipnow{target}")
@@ -102,7 +104,7 @@ def test_sends_the_token_as_documented() -> None:
     """`Authorization: Bearer` and the token, nothing else."""
     server = Server(shown(json.loads(sample("start_answer.json"))))
     with Voipnow(account(), MemoryShelf(), transport=server) as voipnow:
-        voipnow.start_recording(CALL, "01")
+        voipnow.start(CALL, "01")
 
     (request,) = server.requests
     assert request.headers["authorization"] == "Bearer access-1"
@@ -113,7 +115,7 @@ def test_reads_the_vendors_answer() -> None:
     """The view carries `recording`: confirmed, since then; the call's own id may differ."""
     answer = httpx.Response(200, text=sample("start_answer.json"))
     with client(answer) as voipnow:
-        told = voipnow.start_recording("444444", "01", "0003*210", "12", "wav")
+        told = voipnow.start("444444", "01", "0003*210", "12", "wav")
 
     assert told == Recorded(known=True, since=SINCE)
 
@@ -122,14 +124,14 @@ def test_the_answer_as_documented_is_no_answer() -> None:
     """It is no JSON: whether the recording began is for the list to tell."""
     answer = httpx.Response(200, text=sample("start_answer_as_documented.txt"))
     with client(answer) as voipnow, pytest.raises(Uncertain, match="could not be read"):
-        voipnow.start_recording("444444", "01", "0003*210", "12", "wav")
+        voipnow.start("444444", "01", "0003*210", "12", "wav")
 
 
 def test_stop_names_no_format() -> None:
     """Its body is the action and the view, as the vendor's page of StopRecording has it."""
     server = Server(shown(phone_call()))
     with Voipnow(account(), MemoryShelf(), transport=server) as voipnow:
-        assert voipnow.stop_recording(CALL, "01") == Recorded(known=True)
+        assert voipnow.stop(CALL, "01") == Recorded(known=True)
 
     assert json.loads(server.requests[0].content) == {
         "action": "StopRecording",
@@ -187,7 +189,7 @@ def test_what_an_answer_says_of_the_view(
 ) -> None:
     """Object or array of one, link or links, text or number: only `recording` confirms."""
     with client(answer()) as voipnow:
-        assert voipnow.start_recording(CALL, "01") == told
+        assert voipnow.start(CALL, "01") == told
 
 
 @pytest.mark.parametrize(
@@ -261,7 +263,7 @@ def test_what_an_error_means(operation: str, answer: Any, kind: type[ProviderErr
 def test_documented_codes_say_what_to_do(code: str, advice: str) -> None:
     """Each carries its code and its advice, whatever the server's own sentence is."""
     with client(refused(code)) as voipnow, pytest.raises(Refused, match=advice) as caught:
-        voipnow.start_recording(CALL, "01")
+        voipnow.start(CALL, "01")
 
     assert caught.value.code == code
     assert code in json.loads(sample("errors.json")) or code == "extension_invalid"
@@ -296,7 +298,7 @@ def test_a_new_token_that_is_refused_is_the_credentials(status: int) -> None:
         Voipnow(account(), MemoryShelf(), transport=server) as voipnow,
         pytest.raises(BadCredentials, match="access_denied"),
     ):
-        voipnow.start_recording(CALL, "01")
+        voipnow.start(CALL, "01")
     assert len(server.requests) == 2
 
 
@@ -344,7 +346,7 @@ def test_without_a_token_nothing_is_sent(grant: Any, kind: type[ProviderError]) 
         Voipnow(account(), MemoryShelf(), transport=server) as voipnow,
         pytest.raises(ProviderError) as caught,
     ):
-        voipnow.start_recording(CALL, "01")
+        voipnow.start(CALL, "01")
 
     assert (type(caught.value), server.requests) == (kind, [])
     if kind is BadCredentials:
@@ -382,7 +384,7 @@ def test_wrong_values_are_not_sent(field: str, value: str) -> None:
         Voipnow(account(), MemoryShelf(), transport=server) as voipnow,
         pytest.raises(WrongField, match=f"^{field}: must be ") as caught,
     ):
-        voipnow.start_recording(**given)
+        voipnow.start(**given)
     assert isinstance(caught.value, ValueError)
     assert caught.value.field == field
 
@@ -393,7 +395,7 @@ def test_documented_values_are_sent(user_id: str, kind: str) -> None:
     """Every form of user and both formats of the vendor's page."""
     server = Server(shown(phone_call()))
     with Voipnow(account(), MemoryShelf(), transport=server) as voipnow:
-        voipnow.start_recording(CALL, "01", "0003*210", user_id, kind)
+        voipnow.start(CALL, "01", "0003*210", user_id, kind)
 
     (request,) = server.requests
     assert request.url.raw_path.decode() == f"/uapi/phoneCalls/{user_id}/0003*210/{CALL}"
@@ -405,7 +407,7 @@ def two_views() -> dict[str, Any]:
     return phone_call(view("01"), view("00", extension="0003*211"))
 
 
-def listing(*calls: dict[str, Any]) -> list[dict[str, Any]]:
+def listing(*calls: dict[str, Any]) -> list[LiveCall]:
     """Calls as the client lists them."""
     with client(listed(*calls)) as voipnow:
         return voipnow.calls()

@@ -34,7 +34,7 @@ def test_a_call_shows_what_the_vendors_page_has() -> None:
     """Ids as text, times in UTC, numbers in words, and the views with their recordings."""
     told = phone_call(view(recording="2012-06-27T16:18:55+03:00", flow=8))
     with client(listed(told)) as voipnow:
-        assert voipnow.calls() == [
+        assert [one.result() for one in voipnow.calls()] == [
             {
                 "call_id": CALL,
                 "state": "on_call",
@@ -85,7 +85,7 @@ def test_a_call_shows_what_the_vendors_page_has() -> None:
 def test_a_view_in_other_words(told: dict[str, Any], shows: dict[str, Any]) -> None:
     """Numbers as text, text as numbers, what is NULL left out."""
     with client(listed(phone_call(view(**told)))) as voipnow:
-        (one,) = voipnow.calls()[0]["views"]
+        (one,) = voipnow.calls()[0].views
 
     assert {name: one[name] for name in shows} == shows
 
@@ -112,7 +112,7 @@ def test_a_call_is_shown_by_its_own_view(call: dict[str, Any], shows: tuple[str,
     with client(listed(call)) as voipnow:
         (one,) = voipnow.calls()
 
-    assert (one["state"], one["source"], one["destination"]) == shows
+    assert (one.state, one.source, one.destination) == shows
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_call_is_shown_by_its_own_view(call: dict[str, Any], shows: tuple[str,
 def test_an_entry_of_every_form(answer: Callable[[], httpx.Response]) -> None:
     """A list, an object keyed by id, one call alone; the count as number or text."""
     with client(answer()) as voipnow:
-        assert [one["call_id"] for one in voipnow.calls()] == [CALL]
+        assert [one.call_id for one in voipnow.calls()] == [CALL]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_lists_every_page_once(total: dict[str, Any]) -> None:
     pages = [numbered(1, 2), numbered(3, 4), numbered(4, 5), numbered()]
     server = Server(*(shown({"entry": page, **total}) for page in pages))
     with Voipnow(account(), MemoryShelf(), transport=server) as voipnow:
-        assert [one["call_id"] for one in voipnow.calls()] == ["1", "2", "3", "4", "5"]
+        assert [one.call_id for one in voipnow.calls()] == ["1", "2", "3", "4", "5"]
 
     asked = [dict(request.url.params) for request in server.requests]
     assert [query["startIndex"] for query in asked][:3] == ["0", "2", "4"]

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from providers.errors import Rejected, Throttled, Uncertain, Unreachable
-from providers.voipnow.client import NoFittingView
-from providers.voipnow.recording import Recorder, Recording, Unconfirmed
+from providers.live_calls import LiveRecording
+from providers.voipnow.recording import Recorder, Unconfirmed
 from providers.voipnow.refusals import CallRefused, FormatRefused, Refused, ViewRefused
+from providers.voipnow.views import NoFittingView
 
 from .simulators import Simulators
 from .simulators.voipnow_door import AppDoor
@@ -300,7 +301,7 @@ def test_a_recording_is_ended(door: AppDoor, recorder: Recorder) -> None:
     call = door.begin_call()
     recorder.start(call["id"])
     for view_id in (None, None, "01"):
-        assert recorder.stop(call["id"], view_id) == Recording("01", None)
+        assert recorder.stop(call["id"], view_id) == LiveRecording("01", None)
     assert outcomes(door) == ["started", "stopped", "not_recording"]
 
 
@@ -310,7 +311,7 @@ def test_a_lost_stop_is_looked_up(door: AppDoor, recorder: Recorder, when: str) 
     call = door.begin_call()
     recorder.start(call["id"])
     door.fault("stop", "reset", when=when)
-    assert recorder.stop(call["id"], "01") == Recording("01", None)
+    assert recorder.stop(call["id"], "01") == LiveRecording("01", None)
     assert since(door, call["id"]) is None
 
 
@@ -332,7 +333,7 @@ def test_the_end_of_the_call_ends_its_recording(
     recorder.start(call["id"])
     door.set_terminal("0003*210", records=False)
     clock.meanwhile = lambda: door.end_call(call["id"])
-    assert recorder.stop(call["id"], "01") == Recording("01", None)
+    assert recorder.stop(call["id"], "01") == LiveRecording("01", None)
     with pytest.raises(Rejected):
         recorder.stop(call["id"], "01")
 

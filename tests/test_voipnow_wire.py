@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from config.accounts import VoipnowAccount
 from providers.errors import BadCredentials, ProviderError, Throttled, Uncertain, Unreachable
+from providers.voipnow.account import VoipnowAccount
 from providers.voipnow.client import Voipnow
 from providers.voipnow.refusals import Refused
 
@@ -22,8 +22,8 @@ from .voipnow_accounts import MemoryShelf, connect
 Act = Callable[[Voipnow, str], object]
 ACTS: dict[str, Act] = {
     "list": lambda voipnow, _: voipnow.calls(),
-    "start": lambda voipnow, call: voipnow.start_recording(call, "01"),
-    "stop": lambda voipnow, call: voipnow.stop_recording(call, "01"),
+    "start": lambda voipnow, call: voipnow.start(call, "01"),
+    "stop": lambda voipnow, call: voipnow.stop(call, "01"),
 }
 EACH = pytest.mark.parametrize("operation", list(ACTS))
 
@@ -149,7 +149,7 @@ def test_a_dead_token_is_replaced(
     with connect(door) as voipnow:
         voipnow.calls()
         getattr(door, end)()
-        voipnow.start_recording(call, "01")
+        voipnow.start(call, "01")
     assert [one["outcome"] for one in door.actions()] == ["started"]
     assert len(simulators.log.requests("token", door.client_id)) == 2
 
@@ -204,7 +204,7 @@ def test_a_login_that_breaks_sends_nothing(
         connect(door, timeout_seconds=0.5) as voipnow,
         pytest.raises(Unreachable, match="nothing was sent"),
     ):
-        voipnow.start_recording(call, "01")
+        voipnow.start(call, "01")
     assert simulators.log.requests("start", door.client_id) == []
 
 
@@ -218,7 +218,7 @@ def test_every_request_is_announced(door: AppDoor, call: str) -> None:
     with pacing as voipnow:
         voipnow.calls()
         door.revoke_tokens()
-        voipnow.start_recording(call, "01")
+        voipnow.start(call, "01")
     assert len(counted) == 3
 
 
@@ -228,8 +228,8 @@ def test_no_credential_leaves_but_to_the_server(
     """Every call carried a valid token, in its header alone."""
     with connect(door) as voipnow:
         voipnow.calls()
-        voipnow.start_recording(call, "01")
-        voipnow.stop_recording(call, "01")
+        voipnow.start(call, "01")
+        voipnow.stop(call, "01")
     requests = simulators.log.requests(account=door.client_id)
     assert {one["authorization"] for one in requests} == {"valid", "not needed"}
     for secret in simulators.voipnow.secrets():

@@ -88,7 +88,7 @@ def test_gets_one_recording_with_every_field() -> None:
     """Ids become text, times UTC, and nothing of the vendor's is lost."""
     provider = Provider(shown(recording(193228, transcript={"words": 3})))
     with asked(provider) as vonage:
-        found = vonage.recording("193228")
+        found = vonage.recording("193228").line()
 
     assert str(provider.requests[0].url) == f"{LISTING}/193228"
     assert found == {
@@ -118,7 +118,7 @@ def test_gets_one_recording_with_every_field() -> None:
 def test_reads_every_form_of_a_date(text: str, instant: str) -> None:
     """Z, an offset with or without a colon, or none at all: the same instant in UTC."""
     with client(shown(recording(start=text, end=text))) as vonage:
-        found = vonage.recording("193228")
+        found = vonage.recording("193228").line()
 
     assert (found["start"], found["end"]) == (instant, instant)
 
@@ -144,7 +144,7 @@ def test_reads_every_form_of_a_date(text: str, instant: str) -> None:
 def test_reads_values_of_either_type(told: dict[str, Any], read: dict[str, Any]) -> None:
     """Values of either type are read, and null (docs/providers/vonage.md, Q6)."""
     with client(shown(recording(**{"id": 193228, **told}))) as vonage:
-        found = vonage.recording("193228")
+        found = vonage.recording("193228").line()
 
     assert {name: found[name] for name in read} == read
 
@@ -155,7 +155,7 @@ def test_reads_values_of_either_type(told: dict[str, Any], read: dict[str, Any])
 def test_a_recording_needs_an_id_and_a_start(told: dict[str, Any]) -> None:
     """Without them it could neither be fetched nor be given to a day."""
     with client(shown({**recording(), **told})) as vonage, pytest.raises(Uncertain):
-        vonage.recording("193228")
+        vonage.recording("193228").line()
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_missing_recording_is_said() -> None:
         client(shown({"msg": "Recording not found"}, 404)) as vonage,
         pytest.raises(NotFound, match=r"recording 1: HTTP 404 \(Recording not found\)"),
     ):
-        vonage.recording("1")
+        vonage.recording("1").line()
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_an_id_that_would_name_the_list_is_refused(identifier: str) -> None:
     """An empty id, or dots, would send a deletion to another address: nothing is sent."""
     acts: list[Callable[[Vonage], object]] = [
         lambda vonage: vonage.delete(identifier),
-        lambda vonage: vonage.recording(identifier),
+        lambda vonage: vonage.recording(identifier).line(),
         lambda vonage: vonage.audio(identifier).__enter__(),
     ]
     for act in acts:

@@ -75,7 +75,8 @@ def test_every_example_is_listed() -> None:
 def test_reads_the_vendors_list() -> None:
     """Every field is kept; placeholders are no totals to end by, and its links are not followed."""
     found, request = asking(
-        lambda vonage: vonage.recordings({}), httpx.Response(200, content=sample("list.json"))
+        lambda vonage: vonage.recordings({}).result(),
+        httpx.Response(200, content=sample("list.json")),
     )
     (told,) = json.loads(sample("list.json"))["_embedded"]["recordings"]
 
@@ -92,7 +93,7 @@ def test_reads_the_vendors_list() -> None:
 def test_reads_the_vendors_recording() -> None:
     """On its own it is the same as in the list."""
     found, request = asking(
-        lambda vonage: vonage.recording("193228"),
+        lambda vonage: vonage.recording("193228").line(),
         httpx.Response(200, content=sample("recording.json")),
     )
 
@@ -141,7 +142,7 @@ def test_an_id_that_cannot_be_asked_for_is_none(identifier: Any) -> None:
     text = json.dumps(identifier).replace("\\\\", "\\")
     whole = json.dumps({**recording("ID"), "job_ids": ["ID"]}).replace('"ID"', text).encode()
     with client(raw(200, whole)) as vonage, pytest.raises(Uncertain, match="has no id"):
-        vonage.recording("1")
+        vonage.recording("1").line()
     with client(raw(201, whole)) as vonage, pytest.raises(Uncertain, match="could not be read"):
         vonage.export({})
 
@@ -151,7 +152,7 @@ def test_a_size_that_no_file_has_is_unknown(size: str) -> None:
     """It would be waited for in vain, or break what stores it."""
     whole = json.dumps({**recording(), "file_size_in_bytes": 0}).replace(": 0,", f": {size},")
     with client(raw(200, whole.encode())) as vonage:
-        assert vonage.recording("1")["file_size_in_bytes"] is None
+        assert vonage.recording("1").line()["file_size_in_bytes"] is None
 
 
 @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
@@ -159,13 +160,13 @@ def test_what_is_no_json_is_not_passed_on(number: str) -> None:
     """In the archive's lines jq could not read it."""
     whole = json.dumps({**recording(), "score": 0.5}).replace("0.5", number).encode()
     with client(raw(200, whole)) as vonage:
-        assert vonage.recording("1")["score"] is None
+        assert vonage.recording("1").line()["score"] is None
 
 
 def test_names_come_as_they_are() -> None:
     """Whatever letters they have, and halves of letters too: the archive writes those escaped."""
     with client(listed(recording(cnam="Ñandú 😀"), recording(2, cnam="cut \ud83d"))) as vonage:
-        names = [one["cnam"] for one in vonage.recordings({})["recordings"]]
+        names = [one["cnam"] for one in vonage.recordings({}).result()["recordings"]]
     assert names == ["Ñandú 😀", "cut \ud83d"]
 
 

@@ -17,7 +17,7 @@ START = "2019-01-01T00:00:00Z"
 def page(*entries: Any, **more: Any) -> dict[str, Any]:
     """A page as the client reads it."""
     with client(listed(*entries, **more)) as vonage:
-        return vonage.recordings({})
+        return vonage.recordings({}).result()
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_two_recordings_of_one_id_are_both_seen() -> None:
     twice = [recording(1), recording(1), recording(1, file_name="other.mp3"), recording(2)]
     pages = [listed(*twice, total_items=4), listed(total_items=4)]
     with client(*pages) as vonage:
-        found = list(vonage.every_recording({}))
+        found = [one.line() for one in vonage.every_recording({})]
     assert [one["id"] for one in found][:2] == ["1", "2"]
     assert len(found) == 3
     assert found[2]["id"].startswith("1-")
@@ -135,7 +135,7 @@ def test_what_is_set_aside_comes_with_every_pass() -> None:
     entries = [recording(1), {**recording(2), "id": None}, {**recording(1), "start": "then"}]
     for _ in range(2):
         with client(listed(*entries, total_items=3), listed(total_items=3)) as vonage:
-            found = list(vonage.every_recording({}))
+            found = [one.line() for one in vonage.every_recording({})]
         assert [one["id"] for one in found if "set_aside" not in one] == ["1"]
         assert len({one["id"] for one in found}) == 3
 
@@ -144,7 +144,7 @@ def test_a_number_of_thousands_of_digits_costs_itself() -> None:
     """Python refuses to read one."""
     body = json.dumps({"_embedded": {"recordings": [recording(1, duration=5)]}})
     with client(raw(200, body.replace(": 5,", f": {'9' * 5000},").encode())) as vonage:
-        (one,) = vonage.recordings({})["recordings"]
+        (one,) = vonage.recordings({}).result()["recordings"]
     assert one["duration"] is None
     assert one["unreadable"] == {"duration": "9" * 5000}
 
@@ -154,10 +154,10 @@ def test_a_list_in_any_encoding(encoding: str) -> None:
     """A whole answer in another encoding than UTF-8."""
     body = json.dumps({"_embedded": {"recordings": [recording(cnam="Núñez")]}}, ensure_ascii=False)
     with client(raw(200, body.encode(encoding))) as vonage:
-        assert vonage.recordings({})["recordings"][0]["cnam"] == "Núñez"
+        assert vonage.recordings({}).result()["recordings"][0]["cnam"] == "Núñez"
 
 
 def test_a_recording_on_its_own_is_read_the_same() -> None:
     """What a person looks at is what is listed."""
     with client(shown(recording(1, end="never"))) as vonage:
-        assert vonage.recording("1")["end"] == "never"
+        assert vonage.recording("1").line()["end"] == "never"

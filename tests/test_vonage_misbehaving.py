@@ -105,7 +105,7 @@ def test_a_dead_token_is_renewed_by_one_of_many(
     def work(_: int) -> int:
         with connect(door, shelf) as vonage:
             barrier.wait(10)
-            return len(vonage.recordings({})["recordings"])
+            return len(vonage.recordings({}).result()["recordings"])
 
     with ThreadPoolExecutor(8) as threads:
         assert set(threads.map(work, range(8))) == {7}

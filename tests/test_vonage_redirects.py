@@ -172,8 +172,8 @@ def test_no_error_keeps_the_signed_address(steps: list[Any]) -> None:
 @pytest.mark.parametrize(
     "act",
     [
-        lambda vonage: vonage.recordings({}),
-        lambda vonage: vonage.recording("1"),
+        lambda vonage: vonage.recordings({}).result(),
+        lambda vonage: vonage.recording("1").line(),
         lambda vonage: vonage.delete("1"),
         lambda vonage: vonage.export(WINDOW),
     ],

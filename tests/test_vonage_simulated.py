@@ -58,9 +58,9 @@ def test_lists_every_recording(
     door.configure(totals=totals, past_the_end=past_the_end, first_page=first_page)
     door.configure(page_size_cap=3, next_link="elsewhere", nothing_found="absent")
 
-    found = [one["id"] for one in vonage.every_recording(WINDOW, page_size=size)]
+    found = [one.id for one in vonage.every_recording(WINDOW, page_size=size)]
     assert sorted(found) == ids(door)
-    assert list(vonage.every_recording({**WINDOW, "call_id": "nobody"})) == []
+    assert [one.line() for one in vonage.every_recording({**WINDOW, "call_id": "nobody"})] == []
 
 
 @pytest.mark.parametrize("identifiers", ["number", "string"])
@@ -70,21 +70,21 @@ def test_reads_recordings_in_every_form(
 ) -> None:
     """The same recording, whatever types the provider gives its values."""
     door.configure(identifiers=identifiers, date_format=date_format)
-    page = vonage.recordings(WINDOW, page_size=3, order="start:ASC")
+    page = vonage.recordings(WINDOW, page_size=3, order="start:ASC").result()
     first = page["recordings"][0]
 
     assert (page["page_size"], page["total_items"], page["total_pages"]) == (3, 7, 3)
     assert first["start"] == "2026-11-18T18:30:00Z"
     assert isinstance(first["id"], str)
-    assert vonage.recording(first["id"]) == first
+    assert vonage.recording(first["id"]).line() == first
 
 
 def test_filters_arrive_as_they_were_meant(vonage: Vonage) -> None:
     """Both bounds of the window are within it, to the second."""
-    starts = sorted(one["start"] for one in vonage.every_recording({}))
+    starts = sorted(one.line()["start"] for one in vonage.every_recording({}))
     window = {"start:gte": starts[1], "start:lte": starts[5]}
 
-    found = sorted(one["start"] for one in vonage.every_recording(window))
+    found = sorted(one.line()["start"] for one in vonage.every_recording(window))
     assert found == starts[1:6]
 
 
@@ -222,7 +222,7 @@ def test_deletes(door: AccountDoor, vonage: Vonage) -> None:
     assert vonage.delete(one) is True
     assert vonage.delete(one) is False
     with pytest.raises(NotFound):
-        vonage.recording(one)
+        vonage.recording(one).line()
     with pytest.raises(NotFound), vonage.audio(one):
         pass
 

@@ -39,7 +39,7 @@ def heard(vonage: Vonage, recording_id: str) -> bytes:
 #: Each operation, given a recording's id and an export's.
 ACTS: dict[str, Act] = {
     "list": lambda vonage, _, __: vonage.recordings({}),
-    "get": lambda vonage, recording, _: vonage.recording(recording),
+    "get": lambda vonage, recording, _: vonage.recording(recording).line(),
     "delete": lambda vonage, recording, _: vonage.delete(recording),
     "export": lambda vonage, _, __: vonage.export(WINDOW),
     "retrieve": lambda vonage, _, job: saved(vonage, job),
@@ -217,4 +217,4 @@ def test_more_than_the_recording_is_given_as_it_came(door: AccountDoor, vonage: 
     padded = heard(vonage, one)
 
     assert padded.startswith(heard(vonage, one))
-    assert len(padded) == (vonage.recording(one)["file_size_in_bytes"] or 0) + 7
+    assert len(padded) == (vonage.recording(one).line()["file_size_in_bytes"] or 0) + 7

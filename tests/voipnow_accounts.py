@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import httpx
 
-from config.accounts import VoipnowAccount
+from providers.voipnow.account import VoipnowAccount
 from providers.voipnow.client import Voipnow
 
 from .simulators.voipnow_door import AppDoor

@@ -14,8 +14,8 @@ from urllib.parse import parse_qs
 
 import httpx
 
-from config.accounts import VonageAccount
 from providers.http.streaming import Body
+from providers.vonage.account import VonageAccount
 from providers.vonage.client import Vonage
 
 BASE = "https://vonage.example/t/vbc.prod/call_recording_india"

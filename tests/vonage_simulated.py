@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from config.accounts import VonageAccount
+from providers.vonage.account import VonageAccount
 from providers.vonage.client import Vonage
 
 from .simulators import Simulators

@@ -84,20 +84,6 @@ class Outbox:
         """Add an obligation that no change of state brings with it."""
         self._database.write(lambda connection: owe(connection, job_id, account, kind, payload))
 
-    def owe_entry_once(self, job_id: str, account: str, payload: dict[str, Any]) -> None:
-        """Add the chain entry of a file (``path`` and ``sha256``), unless the job owes or owed it
-        already.
-        """
-        c = obligations.c
-        same = [c.payload[name].as_string() == payload[name] for name in ("path", "sha256")]
-        known = exists().where(c.job_id == job_id, c.kind == "chain", *same)
-
-        def work(connection: Connection) -> None:
-            if not connection.execute(select(known)).scalar_one():
-                owe(connection, job_id, account, "chain", payload)
-
-        self._database.write(work)
-
     def due(self, *, limit: int, webhooks: bool = False) -> list[Obligation]:
         """Claim up to ``limit`` obligations that are due: webhooks alone, or all others. Of the
         webhooks of one cause only the oldest is due: what is over was said before.

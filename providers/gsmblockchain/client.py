@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from datetime import datetime
+from types import TracebackType
+from typing import Self
 from urllib.parse import quote, urlencode
 
 import httpcore
 import httpx
 
-from config.accounts import GsmblockchainAccount
 from config.masking import HIDDEN, holds_secret, mask_foreign, without
 from config.version import VERSION
 from providers.errors import BadCredentials, ProviderError, Rejected, Uncertain, Unreachable
@@ -31,9 +32,13 @@ from providers.http.instrumentation import (
     outcome_of,
 )
 from providers.http.redaction import description
+from providers.http.tokens import TokenStore
+from providers.interface import Placed, PlacesCertifiedCalls
 
+from .account import GsmblockchainAccount
 from .answers import Said, understood
 from .connection import Sending
+from .redaction import kept_answer, kept_field
 
 __all__ = ["NAME", "Gsmblockchain", "Placed", "Refused", "RefusedCredentials", "Unanswered"]
 
@@ -48,6 +53,7 @@ _HEADERS = {
 #: What was sent and no reason may quote.
 _PRIVATE = ("user", "pass", "phone", "companyName", "companyID")
 _MOST_REASON = 300
+_UNTRIED = "user and password are not tried, since each request is a call that costs money"
 #: The texts of errorMessage are documented nowhere: one has to name the password or the like, and
 #: to say that it is wrong.
 _CREDENTIALS = re.compile(
@@ -58,17 +64,6 @@ _WRONG = re.compile(
     r"(?i)\b(?:wrong|bad|invalid|inv[aá]lid[oa]s?|incorrect[oa]?s?|err[oó]ne[oa]s?|"
     r"not (?:valid|correct)|no (?:es )?(?:v[aá]lid|correct)[oa]s?|do(?:es)? not match)\b"
 )
-
-
-@dataclass(frozen=True)
-class Placed:
-    """The platform said OK. ``platform_phone`` is the number that it tells, None where it tells
-    none; ``answer`` is the body as it came.
-    """
-
-    platform_phone: str | None = field(repr=False)
-    http_status: int
-    answer: bytes = field(repr=False)
 
 
 class _Answered(ProviderError):
@@ -112,17 +107,77 @@ class RefusedCredentials(Refused, BadCredentials):
     """The platform said KO, because of the user or the password."""
 
 
-class Gsmblockchain:
+class Gsmblockchain(PlacesCertifiedCalls):
     """One account's client; it keeps no connection.
 
-    Parameters: ``account``; ``transport``, the seam for tests, closed after a call.
+    Parameters: ``account``; ``transport``, the seam for tests, closed after a call. There are no
+    tokens, and whoever places a call takes the account's turn before it.
     """
 
+    tries_credentials = False
+
     def __init__(
-        self, account: GsmblockchainAccount, *, transport: httpx.BaseTransport | None = None
+        self,
+        account: GsmblockchainAccount,
+        token_store: TokenStore | None = None,  # noqa: ARG002 - every client is made alike
+        /,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        before_call: Callable[[], None] | None = None,
     ) -> None:
         self._account = account
+        self._before_call = before_call or (lambda: None)
         self._transport = transport
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+    @property
+    def provider_time(self) -> datetime | None:
+        """None: the platform's clock decides nothing here."""
+        return None
+
+    def probe(self) -> str:
+        """Look up the platform's name, open a connection to it and close it. Nothing else can be
+        tried without a paid call (docs/providers/gsmblockchain.md, Q8). Raises Unreachable.
+        """
+        account = self._account
+        try:
+            connect(account.base_url, verify=account.verify_tls, seconds=account.timeout_seconds)
+        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            why = str(error) or type(error).__name__
+        else:
+            secure = account.base_url.startswith("https:")
+            how = "a TLS connection" if secure else "a connection, no TLS,"
+            return f"{how} can be opened; {_UNTRIED}"
+        raise Unreachable(NAME, f"the provider could not be reached ({why}); {_UNTRIED}")
+
+    @staticmethod
+    def error_message(answer: bytes) -> str | None:
+        """The platform's own words in an answer that refuses a call; None where it has none."""
+        told = understood(answer)
+        return told.error_message if told else None
+
+    @staticmethod
+    def kept_answer(account: GsmblockchainAccount, answer: bytes) -> bytes:
+        """The answer as a receipt may keep it: without the account's password."""
+        return kept_answer(account, answer)
+
+    @staticmethod
+    def kept_field(account: GsmblockchainAccount, text: str | None) -> str | None:
+        """A field of the answer as a receipt may keep it."""
+        return kept_field(account, text)
 
     def call(
         self,
@@ -147,6 +202,7 @@ class Gsmblockchain:
         RefusedCredentials and Unanswered: only an OK or a KO with HTTP 200 is an answer. None of
         them holds what was sent, nor has a cause or a context.
         """
+        self._before_call()
         sent = self._query(country, phone, max_seconds, company_name, company_id)
         del country, phone, company_name, company_id
         sending = Sending(before_bytes)
@@ -161,19 +217,6 @@ class Gsmblockchain:
         if isinstance(outcome, Placed):
             return outcome
         raise outcome
-
-    def connect(self) -> None:
-        """Look up the platform's name, open a connection to it and close it. Nothing else can be
-        tried without a paid call (docs/providers/gsmblockchain.md, Q8). Raises Unreachable.
-        """
-        account = self._account
-        try:
-            connect(account.base_url, verify=account.verify_tls, seconds=account.timeout_seconds)
-        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-            reason = f"the provider could not be reached ({str(error) or type(error).__name__})"
-        else:
-            return
-        raise Unreachable(NAME, reason)
 
     def _query(
         self, country: str, phone: str, max_seconds: int, company_name: str, company_id: str

@@ -11,9 +11,10 @@ from typing import Any
 
 import httpx
 
-from config.accounts import GsmblockchainAccount
 from providers.http.content_coding import Unpackable, unpacked
 from providers.http.deadline import Transport, is_over, within
+
+from .account import GsmblockchainAccount
 
 #: httpcore's words for: the connection stands, and not a byte of the request has left.
 _BEFORE_BYTES = "http11.send_request_headers.started"

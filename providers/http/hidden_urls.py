@@ -7,19 +7,12 @@ its place at the last moment, below everything that remembers or logs.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
-from typing import ParamSpec, TypeVar
+from collections.abc import Mapping
 
 import httpx
 
-from providers.errors import ProviderError
 
-_Asked = ParamSpec("_Asked")
-_Found = TypeVar("_Found")
-
-
-class Veiled(httpx.BaseTransport):
+class HiddenUrlTransport(httpx.BaseTransport):
     """Sends each request to its ``target`` extension instead of to its own address."""
 
     def __init__(self, transport: httpx.BaseTransport) -> None:
@@ -42,8 +35,10 @@ class Veiled(httpx.BaseTransport):
         self._transport.close()
 
 
-def veiled(http: httpx.Client, target: httpx.URL, headers: Mapping[str, str]) -> httpx.Request:
-    """A GET of the target that shows its scheme, host and port only."""
+def hidden_request(
+    http: httpx.Client, target: httpx.URL, headers: Mapping[str, str]
+) -> httpx.Request:
+    """Make a GET of the target that shows its scheme, host and port only."""
     return http.build_request(
         "GET",
         target.copy_with(raw_path=b"/", fragment=None),
@@ -51,20 +46,3 @@ def veiled(http: httpx.Client, target: httpx.URL, headers: Mapping[str, str]) ->
         headers={"Accept-Encoding": "identity", **headers},
         extensions={"target": target},
     )
-
-
-def forgetful(ask: Callable[_Asked, _Found]) -> Callable[_Asked, _Found]:
-    """What is asked and answered holds secrets and telephone numbers: an error about it keeps none
-    of the frames that it passed.
-    """
-
-    @functools.wraps(ask)
-    def asking(*asked: _Asked.args, **more: _Asked.kwargs) -> _Found:
-        try:
-            return ask(*asked, **more)
-        except ProviderError as error:
-            failure = type(error)(*error.args)
-        del asked, more
-        raise failure
-
-    return asking

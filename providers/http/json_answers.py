@@ -6,6 +6,8 @@ import json
 import math
 from typing import Any
 
+from providers.errors import Uncertain
+
 from .text import decoded
 
 #: Python refuses to read numbers of thousands of digits; such a number stays text.
@@ -29,6 +31,17 @@ def parsed(body: bytes) -> Any:
         )
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
+
+
+def json_object(body: bytes, provider: str, what: str) -> dict[str, Any]:
+    """The JSON object that an answer to ``what`` is. Raises Uncertain otherwise."""
+    try:
+        content = parsed(body)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise Uncertain(provider, f"{what}: the answer could not be read as a JSON object")
+    return content
 
 
 def _finite(text: str) -> float | None:

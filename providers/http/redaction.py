@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 import httpx
 
 from config.masking import HIDDEN, decode_foreign, mask
-from providers.errors import Uncertain
+from providers.errors import ProviderError
 
 _Asked = ParamSpec("_Asked")
 _Found = TypeVar("_Found")
@@ -29,19 +29,21 @@ _USUAL_TYPES = frozenset(
 )
 
 
-def forgetful(read: Callable[_Asked, _Found]) -> Callable[_Asked, _Found]:
-    """An answer holds telephone numbers: an error about it keeps none of the frames it was in."""
+def drop_frames(ask: Callable[_Asked, _Found]) -> Callable[_Asked, _Found]:
+    """Let an error out of this function without the frames that it passed: they hold secrets and
+    telephone numbers.
+    """
 
-    @functools.wraps(read)
-    def reading(*asked: _Asked.args, **more: _Asked.kwargs) -> _Found:
+    @functools.wraps(ask)
+    def asking(*asked: _Asked.args, **more: _Asked.kwargs) -> _Found:
         try:
-            return read(*asked, **more)
-        except Uncertain as error:
-            failure = Uncertain(*error.args)
+            return ask(*asked, **more)
+        except ProviderError as error:
+            failure = type(error)(*error.args)
         del asked, more
         raise failure
 
-    return reading
+    return asking
 
 
 def tellable(reason: str) -> str:

@@ -1,23 +1,24 @@
 """Redirects of a file to another place, such as an object store's signed address.
 
-Only files are fetched so, never anything that acts. A signed address is a secret: it is sent veiled
-(`veil`) and stands in no error. What is followed, and to where, is in docs/security.md.
+Only files are fetched so, never anything that acts. A signed address is a secret: it is sent
+hidden (`hidden_urls`) and stands in no error. docs/security.md says what is followed, and to where.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 import httpx
 
-from config.accounts import VonageAccount
+from config.accounts import Account
 from config.masking import mask_message
 from providers.errors import ProviderError, Rejected, Uncertain, Unreachable
 
 from .deadline import Transport
-from .hidden_urls import Veiled, forgetful, veiled
-from .session import Answer, connected, exchange
+from .exchange import Answer, connected, exchange
+from .hidden_urls import HiddenUrlTransport, hidden_request
+from .redaction import drop_frames
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_HOPS = 3
@@ -31,23 +32,25 @@ class _Forbidden(Exception):
 
 
 class Redirects:
-    """Follows the redirects of one account's files; to be closed."""
+    """Follows the redirects of one account's files, to public addresses and to ``hosts``; to be
+    closed.
+    """
 
     def __init__(
-        self, account: VonageAccount, provider: str, transport: httpx.BaseTransport | None
+        self, account: Account, hosts: Collection[str], transport: httpx.BaseTransport | None
     ) -> None:
         self._account = account
-        self._provider = provider
+        self._provider = account.provider
         self._own = httpx.URL(account.base_url)
-        self._hosts = {_host(self._own), *map(_bare, account.download_hosts)}
+        self._hosts = {_host(self._own), *map(_bare, hosts)}
         wire = transport or Transport(verify=account.verify_tls, judge=self._judge)
-        self._http = connected(account, Veiled(wire))
+        self._http = connected(account, HiddenUrlTransport(wire))
 
     def close(self) -> None:
         """Give the connections back."""
         self._http.close()
 
-    @forgetful
+    @drop_frames
     def followed(
         self, answer: Answer, request: httpx.Request, *, operation: str, what: str
     ) -> Answer:
@@ -107,7 +110,7 @@ class Redirects:
         try:
             return exchange(
                 self._http,
-                veiled(self._http, target, headers),
+                hidden_request(self._http, target, headers),
                 account=self._account,
                 operation=operation,
                 what=what,

@@ -1,108 +1,230 @@
-"""One request and its answer: what the network's errors mean, and how much an answer may weigh.
-
-Errors of httpx hold the request, and with it the password or the numbers that were sent. So they
-are never the cause or the context of ours, and no frame that ours pass through keeps the request.
-"""
+"""One account's requests: each spaced, within its deadline, and with a token that holds."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from contextlib import closing
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import datetime
+from typing import Any
 
 import httpx
 
-from config.accounts import Account, AnyAccount
-from providers.errors import ProviderError, Uncertain, Unreachable
+from config.accounts import Account
+from providers.errors import ProviderError
 
-from .content_coding import Unpackable, unpacked
-from .instrumentation import UNREACHABLE, Observation, outcome_of
+from .deadline import Transport, within
+from .exchange import Answer, connected, exchange
+from .headers import date_of
+from .hidden_urls import HiddenUrlTransport, hidden_request
+from .oauth import Login
+from .redaction import drop_frames
+from .redirects import Redirects
+from .streaming import Body, begins_anew, is_strong
+from .tokens import Access, Tokens, TokenStore
 
-#: The largest answer that is read as a whole, in bytes.
-MOST_BYTES = 16 << 20
+#: Makes an error of an answer, and of what was asked for.
+Refusal = Callable[[Answer, str], ProviderError]
 
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer's status, headers and body; ``body`` is empty where it is still to come."""
-
-    response: httpx.Response = field(repr=False)
-    body: bytes = field(repr=False)
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return self.response.status_code
-
-    @property
-    def headers(self) -> httpx.Headers:
-        """The HTTP headers."""
-        return self.response.headers
+SUCCESS = (200, 201, 202, 204)
+_STREAMED = (200, 206)
+_PART = (*_STREAMED, 416)
 
 
-def connected(account: AnyAccount, transport: httpx.BaseTransport) -> httpx.Client:
-    """A client for one account over this transport: nothing of the environment, no redirects."""
-    return httpx.Client(
-        transport=transport,
-        headers={"Accept-Encoding": "gzip, deflate"},
-        timeout=account.timeout_seconds,
-        trust_env=False,
-        follow_redirects=False,
-    )
+class Session:
+    """Sends one account's requests; used by one thread, to be closed.
 
+    ``provider_time`` is the newest answer's Date, in UTC.
 
-def exchange(
-    http: httpx.Client,
-    request: httpx.Request,
-    *,
-    account: Account,
-    operation: str,
-    what: str,
-    streamed: Collection[int] = (),
-) -> Answer:
-    """Send a request and read its answer, or only the head of it where its status is one of
-    ``streamed``; such an answer has to be closed.
-
-    Raises Unreachable where nothing was sent, Uncertain where the answer was lost, cut off or too
-    large. ``what`` begins the reason; ``operation`` is the word under which it is measured: an
-    answer as a whole, a streamed one up to its head.
+    Args:
+        account: whose requests; its ``timeout_seconds`` are each request's whole time.
+        refusal: what an answer of another status than a success means.
+        transport: the seam for tests.
+        before_call: called before each request of an operation; renewals of the token do not count.
+        login: how the account gets its token, and ``token_store``, where that lies for all workers.
+        hides_addresses: the addresses hold a secret, so that nothing outside the wire sees them.
+        file_hosts: the hosts, beside the account's own, that files are also fetched from where a
+            public address redirects to them; None where redirects are not followed.
     """
-    provider = account.provider
-    seen = Observation(account, operation)
-    failure: ProviderError
-    try:
-        response = http.send(request, stream=True)
-        if response.status_code in streamed:
-            answer = Answer(response, b"")
-        else:
-            with closing(response):
-                answer = Answer(response, _whole(response, provider, what))
-        seen.outcome = outcome_of(answer.status)
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        seen.outcome = UNREACHABLE
-        failure = Unreachable(
-            provider, f"{what}: the provider could not be reached ({type(error).__name__})"
-        )
-    except httpx.RequestError as error:
-        failure = Uncertain(provider, f"{what}: no whole answer came ({type(error).__name__})")
-    else:
+
+    def __init__(
+        self,
+        account: Account,
+        refusal: Refusal,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        before_call: Callable[[], None] | None = None,
+        login: Login | None = None,
+        token_store: TokenStore | None = None,
+        hides_addresses: bool = False,
+        file_hosts: Collection[str] | None = None,
+    ) -> None:
+        self.provider_time: datetime | None = None
+        self._account = account
+        self._refusal = refusal
+        self._before_call = before_call or (lambda: None)
+        self._began = 0.0
+        self._hides_addresses = hides_addresses
+        wire = transport or Transport(verify=account.verify_tls)
+        self._http = connected(account, HiddenUrlTransport(wire) if hides_addresses else wire)
+        self._tokens = None if login is None else Tokens(account, login, token_store, self._http)
+        self._redirects = None if file_hosts is None else Redirects(account, file_hosts, transport)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+        if self._redirects is not None:
+            self._redirects.close()
+
+    def answer(
+        self,
+        operation: str,
+        method: str,
+        address: str | httpx.URL,
+        what: str,
+        *,
+        success: Collection[int] | None = SUCCESS,
+        **content: Any,
+    ) -> Answer:
+        """A whole answer of success.
+
+        Args:
+            operation: the word under which the request is measured.
+            method: the HTTP method.
+            address: an address, or a path below the account's ``base_url``.
+            what: what is asked for; it begins the reason of an error.
+            success: the statuses that are a success; None leaves the judgement to the caller.
+            **content: httpx's ``params``, ``json`` and the like.
+
+        Raises what `refusal` makes of an answer, and Unreachable and Uncertain for what befell the
+        connection.
+        """
+        with self._answered(operation, method, address, what, content) as answer:
+            if success is not None and answer.status not in success:
+                raise self._refusal(answer, what)
+            return answer
+
+    @contextmanager
+    def file(
+        self,
+        operation: str,
+        address: str | httpx.URL,
+        what: str,
+        *,
+        etag: str | None = None,
+        offset: int = 0,
+        refusal: Refusal | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> Iterator[Body]:
+        """A file, from byte ``offset`` where ``etag`` still holds, else from its first.
+
+        A part is asked for only with a strong validator. Where the object has no such part, or is
+        another by now, or a part is answered with another status than parts have, it is asked for
+        as a whole: else what is held would be resumed for ever. A redirect is followed as
+        `Redirects` does, each time from here. Raises what ``refusal`` makes of an answer without a
+        file, the session's own where none is given.
+        """
+        with self._part(operation, address, what, etag, offset, params) as answer:
+            is_part = "Range" in answer.response.request.headers
+            if answer.status not in (_PART if is_part else _STREAMED):
+                raise (refusal or self._refusal)(answer, what)
+            yield Body(self._account.provider, answer, asked=offset, etag=etag)
+
+    @contextmanager
+    def _part(
+        self,
+        operation: str,
+        address: str | httpx.URL,
+        what: str,
+        etag: str | None,
+        offset: int,
+        params: Mapping[str, str] | None,
+    ) -> Iterator[Answer]:
+        if offset and is_strong(etag):
+            part = {"Range": f"bytes={offset}-", "If-Range": etag}
+            content = {"params": params, "headers": part}
+            with self._opened(operation, address, what, content) as answer:
+                if not begins_anew(answer, etag, offset):
+                    yield answer
+                    return
+        with self._opened(operation, address, what, {"params": params}) as answer:
+            yield answer
+
+    @contextmanager
+    def _opened(
+        self, operation: str, address: str | httpx.URL, what: str, content: Mapping[str, Any]
+    ) -> Iterator[Answer]:
+        with self._answered(operation, "GET", address, what, content, _STREAMED) as first:
+            if self._redirects is None:
+                yield first
+                return
+            # With its redirects it is one call, whose whole time began with the first request.
+            passed = time.monotonic() - self._began
+            with within(self._account.timeout_seconds - passed):
+                answer = self._redirects.followed(
+                    first, first.response.request, operation=operation, what=what
+                )
+            with closing(answer.response):
+                yield answer
+
+    @contextmanager
+    def _answered(
+        self,
+        operation: str,
+        method: str,
+        address: str | httpx.URL,
+        what: str,
+        content: Mapping[str, Any],
+        streamed: Collection[int] = (),
+    ) -> Iterator[Answer]:
+        """An answer to a token that holds: after one that had ended, a renewal and a second try."""
+        access = None if self._tokens is None else self._tokens.access()
+        answer = self._exchanged(operation, access, method, address, what, content, streamed)
+        if self._tokens is not None and access is not None and self._tokens.has_ended(answer):
+            access = self._tokens.renew(access.version)
+            answer = self._exchanged(operation, access, method, address, what, content, streamed)
+        with closing(answer.response):
+            yield answer
+
+    @drop_frames
+    def _exchanged(
+        self,
+        operation: str,
+        access: Access | None,
+        method: str,
+        address: str | httpx.URL,
+        what: str,
+        content: Mapping[str, Any],
+        streamed: Collection[int],
+    ) -> Answer:
+        self._before_call()
+        self._began = time.monotonic()
+        with within(self._account.timeout_seconds):
+            answer = exchange(
+                self._http,
+                self._request(access, method, address, **content),
+                account=self._account,
+                operation=operation,
+                what=what,
+                streamed=streamed,
+            )
+        self.provider_time = date_of(answer.headers) or self.provider_time
         return answer
-    finally:
-        seen.over()
-    del request
-    raise failure
 
-
-def _whole(response: httpx.Response, provider: str, what: str) -> bytes:
-    body = bytearray()
-    try:
-        for piece in unpacked(response):
-            body += piece
-            if len(body) > MOST_BYTES:
-                break
-        else:
-            return bytes(body)
-        why = f"larger than {MOST_BYTES >> 20} MiB"
-    except Unpackable as error:
-        why = str(error)
-    raise Uncertain(provider, f"{what}: the answer is {why} and not read")
+    def _request(
+        self,
+        access: Access | None,
+        method: str,
+        address: str | httpx.URL,
+        headers: Mapping[str, str] | None = None,
+        **content: Any,
+    ) -> httpx.Request:
+        if isinstance(address, str):
+            address = self._account.base_url + address
+        if self._hides_addresses:
+            return hidden_request(self._http, httpx.URL(address), headers or {})
+        # What is stored and resumed are the bytes themselves, not a compression of them.
+        sent = {"Accept-Encoding": "identity", **(headers or {})}
+        if access is not None:
+            sent["Authorization"] = f"Bearer {access.token.get_secret_value()}"
+        return self._http.build_request(method, address, headers=sent, **content)

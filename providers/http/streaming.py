@@ -12,8 +12,8 @@ import httpx
 from config.masking import mask_message
 from providers.errors import Uncertain
 
+from .exchange import Answer
 from .headers import codings
-from .session import Answer
 
 #: The largest piece that is handed on, in bytes.
 PIECE = 1 << 20

@@ -1,6 +1,6 @@
 """OAuth tokens that all workers share: sealed, and renewed by one worker at a time.
 
-At Vonage a renewal invalidates the older access token, and a refresh token serves once
+A renewal may invalidate the older access token, and a refresh token may serve once
 (docs/providers/vonage.md, Q9): two workers that renew at once would lock each other out.
 """
 
@@ -10,9 +10,10 @@ import base64
 import json
 import re
 import time
+import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple, Protocol
 
 import httpx
@@ -21,13 +22,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
-from config.accounts import VoipnowAccount, VonageAccount
+from config.accounts import Account
 from providers.errors import BadCredentials, ProviderError, Uncertain, Unreachable
 
 from .deadline import within
+from .exchange import Answer, exchange
 from .json_answers import parsed
-from .oauth import login
-from .session import Answer, exchange
+from .oauth import Login
 
 #: A token is renewed this long before its end, or a tenth of its life if that is less.
 _EARLY_SECONDS = 300.0
@@ -51,17 +52,17 @@ class Sealed(Protocol):
 
     @property
     def read_at(self) -> float:
-        """When it was read, in seconds since 1970 by the shelf's clock: hosts' clocks differ."""
+        """When it was read, in seconds since 1970 by the store's clock: hosts' clocks differ."""
 
 
-class Shelf(Protocol):
+class TokenStore(Protocol):
     """Where an account's token lies for all workers; renewing it is a lease."""
 
     def read(self) -> Sealed | None:
         """The stored token, or None."""
 
     def time(self) -> float:
-        """Seconds since 1970 by the shelf's clock."""
+        """Seconds since 1970 by the store's clock."""
 
     def claim(self, version: int, seconds: float) -> str | None:
         """The right to renew for so many seconds; None unless the stored version is still
@@ -75,6 +76,44 @@ class Shelf(Protocol):
         """Give the right back without a new token."""
 
 
+@dataclass(frozen=True)
+class _Kept:
+    version: int
+    ciphertext: bytes
+    read_at: float
+
+
+class PrivateTokenStore:
+    """A token store in memory, of one client alone: it logs in anew, and shares its token with
+    nobody.
+    """
+
+    def __init__(self) -> None:
+        self._kept: _Kept | None = None
+
+    def read(self) -> Sealed | None:
+        """The token, or None."""
+        return None if self._kept is None else replace(self._kept, read_at=self.time())
+
+    def time(self) -> float:
+        """The clock of this process."""
+        return time.time()
+
+    def claim(self, version: int, seconds: float) -> str | None:  # noqa: ARG002 - nobody else renews
+        """The right to renew, if the version is still this one."""
+        held = self._kept.version if self._kept else 0
+        return str(uuid.uuid4()) if version == held else None
+
+    def put(self, claim: str, ciphertext: bytes) -> bool:  # noqa: ARG002 - nobody else renews
+        """Keep a renewed token."""
+        version = self._kept.version if self._kept else 0
+        self._kept = _Kept(version + 1, ciphertext, self.time())
+        return True
+
+    def release(self, claim: str) -> None:
+        """Nothing is held."""
+
+
 class Access(NamedTuple):
     """A token to send, and its version."""
 
@@ -84,7 +123,7 @@ class Access(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Token:
-    """What the token endpoint gave; ``renew_at`` in seconds since 1970 by the shelf's clock."""
+    """What the token endpoint gave; ``renew_at`` in seconds since 1970 by the store's clock."""
 
     access_token: str
     refresh_token: str | None
@@ -95,12 +134,18 @@ class Tokens:
     """The token of one account."""
 
     def __init__(
-        self, account: VonageAccount | VoipnowAccount, shelf: Shelf, http: httpx.Client
+        self, account: Account, login: Login, store: TokenStore | None, http: httpx.Client
     ) -> None:
+        if store is None:
+            raise TypeError(f"the client of a {account.provider} account needs a token store")
         self._account = account
-        self._login = login(account)
-        self._shelf = shelf
+        self._login = login
+        self._store = store
         self._http = http
+
+    def has_ended(self, answer: Answer) -> bool:
+        """Whether an answer to a request means that the token it was sent with has ended."""
+        return self._login.has_ended(answer)
 
     def access(self) -> Access:
         """A token to send and its version (0 for an access_token of accounts.toml, which is never
@@ -122,14 +167,14 @@ class Tokens:
         """
         if self._login.standing is not None:
             raise BadCredentials(
-                self._login.provider, "the provider refuses the account's access_token"
+                self._account.provider, "the provider refuses the account's access_token"
             )
         until = time.monotonic() + self._account.timeout_seconds
         with within(self._account.timeout_seconds):
             while (access := self._newer(failed_version)) is None:
                 if time.monotonic() > until:
                     raise Unreachable(
-                        self._login.provider,
+                        self._account.provider,
                         "another worker renews the token and has not ended; nothing was sent",
                     )
                 time.sleep(_POLL_SECONDS)
@@ -142,17 +187,17 @@ class Tokens:
             return Access(SecretStr(token.access_token), version)
         # Half of the time, so that who waits for a holder that died has the other half.
         seconds = self._account.timeout_seconds / 2
-        claim = self._shelf.claim(version, seconds)
+        claim = self._store.claim(version, seconds)
         if claim is None:
             return None
         kept = False
         try:
             with within(seconds):
                 token = self._granted(token)
-            kept = self._shelf.put(claim, self._seal(token))
+            kept = self._store.put(claim, self._seal(token))
         finally:
             if not kept:
-                self._shelf.release(claim)
+                self._store.release(claim)
         return Access(SecretStr(token.access_token), version + 1) if kept else None
 
     def _granted(self, old: Token | None) -> Token:
@@ -162,7 +207,7 @@ class Tokens:
             return self._refreshed(old) or self._asked(self._form(self._login.grant), "the login")
         except Uncertain as error:
             failure = Unreachable(
-                self._login.provider, f"{error}; without a token nothing was sent"
+                self._account.provider, f"{error}; without a token nothing was sent"
             )
         raise failure
 
@@ -181,7 +226,7 @@ class Tokens:
     def _asked(self, request: httpx.Request, what: str) -> Token:
         answer = exchange(self._http, request, account=self._account, operation="login", what=what)
         del request
-        token = _token(answer, self._shelf.time()) if answer.status == 200 else None
+        token = _token(answer, self._store.time()) if answer.status == 200 else None
         if token is None:
             raise self._refusal(answer, what)
         return token
@@ -194,9 +239,9 @@ class Tokens:
         for secret in own.secrets:
             said = said.replace(secret, "***")
         if answer.status in (400, 401, 403):
-            return BadCredentials(own.provider, f"{said}; {own.advice}")
+            return BadCredentials(self._account.provider, f"{said}; {own.advice}")
         # None of the API's answers: "not found" would be taken for that of a recording.
-        return Uncertain(own.provider, said)
+        return Uncertain(self._account.provider, said)
 
     def _form(self, grant: Mapping[str, str]) -> httpx.Request:
         return self._http.build_request(
@@ -205,7 +250,7 @@ class Tokens:
 
     def _stored(self) -> tuple[int, Token | None, float]:
         """The version, the token where there is one, and when it was read."""
-        sealed = self._shelf.read()
+        sealed = self._store.read()
         if sealed is None:
             return 0, None, 0.0
         token = None

@@ -6,26 +6,18 @@ What the vendor documents and leaves open: docs/providers/ozeki.md.
 from __future__ import annotations
 
 import re
-from typing import Any
 from xml.etree.ElementTree import Element
 
 from providers.errors import Uncertain
 from providers.http.xml_answers import parsed
 from providers.instants import iso
+from providers.live_calls import LiveCall
 
 from .refusals import DONE, NAME, NotUnderstood, refusal
 
 #: Some ten thousand calls; more is no answer of this server, and would take long to read.
 MOST_BYTES = 4 << 20
 _CODE = re.compile(r"[0-9]{1,4}")
-#: Our names of a call's fields, and the vendor's in lower case.
-_TEXTS = {
-    "call_id": "callid",
-    "state": "callstate",
-    "source": "source",
-    "destination": "destination",
-    "caller": "callerid",
-}
 
 
 def done(status: int, body: bytes, what: str, *, strict: bool = True) -> list[Element]:
@@ -55,7 +47,7 @@ def done(status: int, body: bytes, what: str, *, strict: bool = True) -> list[El
     return elements
 
 
-def calls(status: int, body: bytes, what: str) -> list[dict[str, Any]]:
+def calls(status: int, body: bytes, what: str) -> list[LiveCall]:
     """Return the calls that ListActiveCalls lists, each ``call_id, state, source, destination,
     caller, started_at, views``; what the server leaves out is None. Raises as `done` does.
 
@@ -68,7 +60,7 @@ def calls(status: int, body: bytes, what: str) -> list[dict[str, Any]]:
         for info in container if _name(container) == "activecalls" else ():
             fields = list(info) if _name(info) == "callinfo" else []
             found.append(_call(fields))
-    if found and all(call["call_id"] is None for call in found):
+    if found and all(call.call_id is None for call in found):
         raise Uncertain(NAME, f"{what}: none of the listed calls could be read")
     return found
 
@@ -83,15 +75,18 @@ def _elements(body: bytes) -> tuple[list[Element], bool]:
     return list(found.root), found.is_certain
 
 
-def _call(fields: list[Element]) -> dict[str, Any]:
-    """A call: ``caller`` is a display name, not always a number; ``started_at`` is in UTC."""
-    return {
-        **{name: _text(fields, element) for name, element in _TEXTS.items()},
+def _call(fields: list[Element]) -> LiveCall:
+    """A call: ``caller`` is a display name, not always a number."""
+    return LiveCall(
+        call_id=_text(fields, "callid"),
+        state=_text(fields, "callstate"),
+        source=_text(fields, "source"),
+        destination=_text(fields, "destination"),
+        caller=_text(fields, "callerid"),
         # Four fractional digits and an offset in the vendor's example; without an offset it is
         # the time of an unknown clock.
-        "started_at": iso(_text(fields, "starttime"), without_offset=None),
-        "views": [],
-    }
+        started_at=iso(_text(fields, "starttime"), without_offset=None),
+    )
 
 
 def _text(elements: list[Element], name: str) -> str | None:

@@ -6,14 +6,12 @@ it ends with its call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import closing, contextmanager
-from types import TracebackType
-from typing import Any, Literal, Self, get_args
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal, get_args
 
 import httpx
 
-from config.accounts import OzekiAccount
 from config.masking import mask_foreign
 from providers.errors import (
     BadCredentials,
@@ -23,14 +21,21 @@ from providers.errors import (
     Rejected,
     Throttled,
     Uncertain,
+    WrongField,
 )
-from providers.http.deadline import Transport, within
+from providers.http.client import HttpClient
+from providers.http.deadline import within
+from providers.http.exchange import Answer
 from providers.http.headers import retry_after
-from providers.http.hidden_urls import Veiled, forgetful, veiled
-from providers.http.session import Answer, connected, exchange
-from providers.http.streaming import Body, begins_anew, is_strong
+from providers.http.redaction import drop_frames
+from providers.http.session import Session
+from providers.http.streaming import Body
+from providers.http.tokens import TokenStore
+from providers.interface import CollectsRecordings
+from providers.live_calls import LiveCall, LiveRecording, Notification, going_on
 
-from . import answers
+from . import answers, documents, notifications, ozml
+from .account import OzekiAccount
 from .addresses import recording_address
 from .refusals import NAME, NoSuchCall, NotUnderstood
 from .requests import command
@@ -39,46 +44,41 @@ __all__ = ["Body", "Format", "NoSuchCall", "NotUnderstood", "Ozeki"]
 
 Format = Literal["mp3", "wav"]
 
-_FILE = (200, 206)
-_PART = (*_FILE, 416)
 #: The words under which commands are measured.
 _OPERATIONS = {"Record": "recording_start", "ListActiveCalls": "call_list"}
 
 
-class Ozeki:
-    """One account's client; a context manager, used by one thread.
+class Ozeki(HttpClient, CollectsRecordings):
+    """One account's client.
 
-    Parameters: ``account``; ``transport``, the seam for tests; ``before_call``, called before each
-    HTTP call of an operation.
-
-    What every operation raises: Unreachable (nothing was sent), Uncertain (it may have been done),
-    Temporary, Rejected, BadCredentials. Each HTTP call has the account's ``timeout_seconds`` in
-    all, each piece of a file the same.
+    Parameters: ``account``; ``token_store`` is not used, since there are no tokens; ``transport``,
+    the seam for tests; ``before_call``, called before each HTTP call of an operation.
     """
 
     def __init__(
         self,
         account: OzekiAccount,
+        token_store: TokenStore | None = None,  # noqa: ARG002 - every client is made alike
         *,
         transport: httpx.BaseTransport | None = None,
         before_call: Callable[[], None] | None = None,
     ) -> None:
+        super().__init__(
+            Session(
+                account,
+                _no_file,
+                transport=transport,
+                before_call=before_call,
+                hides_addresses=True,
+            )
+        )
         self._account = account
-        self._before_call = before_call or (lambda: None)
-        self._http = connected(account, Veiled(transport or Transport(verify=account.verify_tls)))
 
-    def __enter__(self) -> Self:
-        return self
+    def probe(self) -> str:
+        """List the calls that are going on."""
+        return going_on(self.calls())
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._http.close()
-
-    @forgetful
+    @drop_frames
     def record(
         self,
         call_id: str,
@@ -98,84 +98,92 @@ class Ozeki:
         asked = {"CallId": call_id, "Format": format, "FinishedURL": finished_url}
         answers.done(*self._commanded("Record", what, asked), what)
 
-    @forgetful
-    def active_calls(self) -> list[dict[str, Any]]:
-        """The calls that are live: ``call_id, state, source, destination, caller, started_at,
-        views``, None where the server does not tell, and no ``views``, which are VoipNow's. Where
-        one has the call_id None, no call can be said not to be live.
+    @drop_frames
+    def calls(self, user_id: str | None = None, extension: str | None = None) -> list[LiveCall]:
+        """Every call that is live. Where one has the call_id None, no call can be said not to be
+        live. Raises WrongField for a user or an extension.
         """
+        for name, given in (("extension", extension), ("user_id", user_id)):
+            if given is not None:
+                raise WrongField(
+                    name,
+                    f"account {self._account.alias!r} is at {self._account.provider}, which lists "
+                    "every call; leave it out",
+                )
         what = "the list of calls"
         return answers.calls(*self._commanded("ListActiveCalls", what, {}), what)
 
+    @staticmethod
+    def start_parameters(account: OzekiAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of a start (`documents.start_parameters`). Raises WrongField."""
+        return documents.start_parameters(account, asked)
+
+    @drop_frames
+    def start_recording(
+        self,
+        parameters: Mapping[str, Any],
+        *,
+        before_action: Callable[[], None] | None = None,
+        looks_first: bool = False,  # noqa: ARG002 - no list of the server's tells what is recorded
+    ) -> LiveRecording:
+        """Ask once that a call be recorded until it ends; the end is told to the parameter
+        ``finished_url``. Asked twice, the server makes two files.
+        """
+        if before_action is not None:
+            before_action()
+        self.record(parameters["call_id"], parameters["format"], parameters.get("finished_url"))
+        return LiveRecording(None, None)
+
     @contextmanager
-    def recording(self, url: str, *, etag: str | None = None, offset: int = 0) -> Iterator[Body]:
+    def collected(self, url: str, *, etag: str | None = None, offset: int = 0) -> Iterator[Body]:
         """A finished recording from the RecordURL of its notification, from ``offset`` where
         ``etag`` still holds, else from its first byte.
 
         No credentials are sent: the address came from outside. Whether a server may want them is
         documented nowhere. Raises Rejected where the address is not one of the account's
-        (`ozeki_addresses`), NotFound and Gone.
+        (`addresses`), NotFound and Gone.
         """
         what = "the recording"
-        with self._file(url, what, etag, offset) as answer:
-            body = Body(NAME, answer, asked=offset, etag=etag)
+        with self._session.file(
+            "recording_file", self._allowed(url), what, etag=etag, offset=offset
+        ) as body:
             if body.offset == 0:
                 self._refuse_page(body, what)
             yield body
+
+    @drop_frames
+    def _allowed(self, url: str) -> httpx.URL:
+        return recording_address(url, self._account.base_url, self._account.recording_hosts)
+
+    @staticmethod
+    def notification(form: bytes) -> Notification:
+        """The notification in a form that the server posted. Raises Unreadable."""
+        return notifications.notification(form)
+
+    @staticmethod
+    def answerable(control: str, notification: Notification) -> bool:
+        """Whether a recording may be begun by the answer to this notification."""
+        return not notification.call_is_over and notifications.answerable(
+            control, notification.name
+        )
+
+    @staticmethod
+    def document(control: str, parameters: Mapping[str, Any], finished_url: str | None) -> bytes:
+        """The OzML document that records a call. Raises WrongField."""
+        return documents.document(control, parameters, finished_url)
+
+    @staticmethod
+    def nothing_to_do() -> bytes:
+        """The OzML document that asks for nothing."""
+        return ozml.empty()
 
     def _commanded(
         self, name: str, what: str, parameters: Mapping[str, str | None]
     ) -> tuple[int, bytes]:
         """Status and body of a command's answer."""
-        answer = self._exchanged(
-            _OPERATIONS[name],
-            command(self._account, {"command": name, **parameters}),
-            what,
-            streamed=(),
-            headers={},
-        )
+        address = command(self._account, {"command": name, **parameters})
+        answer = self._session.answer(_OPERATIONS[name], "GET", address, what, success=None)
         return answer.status, answer.body
-
-    @contextmanager
-    def _file(self, url: str, what: str, etag: str | None, offset: int) -> Iterator[Answer]:
-        """An answer whose body is still to come. A part is asked for only with a strong validator;
-        where there is none of this file, the whole is asked for.
-        """
-        part = {"Range": f"bytes={offset}-", "If-Range": etag or ""}
-        for headers in (part, {}) if offset and is_strong(etag) else ({},):
-            answer = self._opened(url, what, headers)
-            with closing(answer.response):
-                if headers and begins_anew(answer, etag, offset):
-                    continue
-                if answer.status not in (_PART if headers else _FILE):
-                    raise _no_file(answer, what)
-                yield answer
-                return
-
-    @forgetful
-    def _opened(self, url: str, what: str, headers: Mapping[str, str]) -> Answer:
-        address = recording_address(url, self._account.base_url, self._account.recording_hosts)
-        return self._exchanged("recording_file", address, what, streamed=_FILE, headers=headers)
-
-    def _exchanged(
-        self,
-        operation: str,
-        target: httpx.URL,
-        what: str,
-        *,
-        streamed: Collection[int],
-        headers: Mapping[str, str],
-    ) -> Answer:
-        self._before_call()
-        with within(self._account.timeout_seconds):
-            return exchange(
-                self._http,
-                veiled(self._http, target, headers),
-                account=self._account,
-                operation=operation,
-                what=what,
-                streamed=streamed,
-            )
 
     def _refuse_page(self, body: Body, what: str) -> None:
         """The server answers 200 whatever happened: a file that begins like a page is none."""

@@ -7,9 +7,10 @@ in a form proves who sent it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from urllib.parse import parse_qsl
+
+from providers.live_calls import Notification, Unreadable
 
 __all__ = ["Notification", "Unreadable", "answerable", "notification"]
 
@@ -35,29 +36,12 @@ _ANSWERABLE = {
         }
     ),
 }
-_OTHERS = ("RecordCompleted", "RoutingInterception", "Error")
+#: The states that end a call (docs/providers/ozeki.md): there is nothing left to record.
+_ENDED = frozenset({"completed", "cancelled", "busy", "error"})
+#: The notification of a recording's end.
+_RECORDED = "RecordCompleted"
+_OTHERS = (_RECORDED, "RoutingInterception", "Error")
 _SPELLINGS = {name.lower(): name for name in (*_OTHERS, *frozenset.union(*_ANSWERABLE.values()))}
-
-
-class Unreadable(ValueError):
-    """The form can not be read as a notification; the reason quotes nothing of it."""
-
-
-@dataclass(frozen=True)
-class Notification:
-    """One notification.
-
-    ``name`` in the vendor's spelling, or as sent where the vendor's pages know none such;
-    ``call_id``, ``call_state``, ``record_url`` and ``digits`` are None where they were not told;
-    ``fields`` is every field as it was sent, unknown ones too.
-    """
-
-    name: str
-    call_id: str | None
-    call_state: str | None = None
-    record_url: str | None = field(default=None, repr=False)
-    digits: str | None = field(default=None, repr=False)
-    fields: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def notification(body: bytes) -> Notification:
@@ -73,15 +57,19 @@ def notification(body: bytes) -> Notification:
     fields = _fields(body)
     known = {name.lower(): value.strip() or None for name, value in fields.items()}
     record_url = known.get("recordurl")
-    name = known.get("notificationname") or ("RecordCompleted" if record_url else None)
+    name = known.get("notificationname") or (_RECORDED if record_url else None)
     if name is None:
         raise Unreadable("the form has neither NotificationName nor RecordURL: not a notification")
     if len(name) > _LONGEST_NAME or not name.isprintable():
         raise Unreadable("the NotificationName can not be a name")
+    name = _SPELLINGS.get(name.lower(), name)
+    state = known.get("callstate") or known.get("state")
     return Notification(
-        name=_SPELLINGS.get(name.lower(), name),
+        name=name,
         call_id=known.get("callid"),
-        call_state=known.get("callstate") or known.get("state"),
+        call_state=state,
+        call_is_over=(state or "").lower() in _ENDED,
+        finished_url=record_url if name == _RECORDED else None,
         record_url=record_url,
         digits=known.get("dtmfdigits"),
         fields=MappingProxyType(fields),

@@ -9,7 +9,9 @@ import re
 from typing import Literal, get_args
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-__all__ = ["BadParameter", "Control", "empty", "recording"]
+from providers.errors import WrongField
+
+__all__ = ["Control", "empty", "recording"]
 
 #: Who answers: an application that is told of every call, or one that is an extension itself.
 Control = Literal["ozml_third_party", "ozml_extension"]
@@ -26,18 +28,6 @@ _HEEDED_BY: dict[str, Control] = {
 _KEYS = re.compile(r"[0-9*#]{1,12}")
 #: No other characters may stand in XML, not even escaped.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-class BadParameter(ValueError):
-    """A parameter that would be ignored or not be understood; ``field`` is its name."""
-
-    def __init__(self, field: str, why: str) -> None:
-        super().__init__(field, why)
-        self.field = field
-        self.why = why
-
-    def __str__(self) -> str:
-        return f"{self.field} {self.why}"
 
 
 def empty() -> bytes:
@@ -65,10 +55,10 @@ def recording(  # noqa: PLR0913 - as many as the document has parts
     pressed. ``hang_up_after_seconds`` ends the call so long after the recording's start or, where a
     server runs the commands one after the other, after its end: the vendor's page has it both ways.
 
-    Raises BadParameter for what the control ignores, and for what no server could read.
+    Raises WrongField for what the control ignores, and for what no server could read.
     """
     if control not in get_args(Control):
-        raise BadParameter("control", f"is one of {', '.join(get_args(Control))}")
+        raise WrongField("control", f"is one of {', '.join(get_args(Control))}")
     given = {
         "call_id": call_id,
         "format": format,
@@ -106,18 +96,18 @@ def recording(  # noqa: PLR0913 - as many as the document has parts
 def _check(control: Control, field: str, value: object) -> None:
     heeded_by = _HEEDED_BY.get(field, control)
     if heeded_by != control:
-        raise BadParameter(
+        raise WrongField(
             field, f"is ignored under {control}, only {heeded_by} heeds it: leave it out"
         )
     if field.endswith("_seconds"):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise BadParameter(field, "is a whole number of seconds, at least 1")
+            raise WrongField(field, "is a whole number of seconds, at least 1")
     elif not isinstance(value, str) or not value.strip() or _NO_XML.search(value):
-        raise BadParameter(field, "is empty, or holds characters that XML can not carry")
+        raise WrongField(field, "is empty, or holds characters that XML can not carry")
     elif field == "format" and value not in _FORMATS:
-        raise BadParameter(field, "is mp3 or wav")
+        raise WrongField(field, "is mp3 or wav")
     elif field == "finish_digits" and not _KEYS.fullmatch(value):
-        raise BadParameter(field, "is made of the keys 0 to 9, * and #, such as 7890*#")
+        raise WrongField(field, "is made of the keys 0 to 9, * and #, such as 7890*#")
 
 
 def _add(response: Element, name: str, text: str = "", **attributes: str | int | None) -> None:

@@ -9,7 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from providers.errors import BadCredentials, NotFound, ProviderError, Rejected, Temporary, Uncertain
+from providers.errors import (
+    BadCredentials,
+    NotFound,
+    ProviderError,
+    Rejected,
+    Temporary,
+    Unconfirmed,
+)
 
 NAME = "ozeki"
 
@@ -24,7 +31,7 @@ class NoSuchCall(NotFound):
     """The server knows no call with this id: it has ended, or is only about to begin."""
 
 
-class NotUnderstood(Uncertain):
+class NotUnderstood(Unconfirmed):
     """The server answered, but not in words that are understood: what was asked for may well be
     done, and asking again may do it twice.
     """

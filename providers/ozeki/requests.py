@@ -1,5 +1,5 @@
-"""Requests to Ozeki, whose addresses hold the password: they are sent veiled (`veil`), and no error
-keeps them.
+"""Requests to Ozeki, whose addresses hold the password: they are sent hidden (`hidden_urls`), and
+no error keeps them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
-from config.accounts import OzekiAccount
+from .account import OzekiAccount
 
 
 def command(account: OzekiAccount, parameters: Mapping[str, str | None]) -> httpx.URL:

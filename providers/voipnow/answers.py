@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from providers.errors import Uncertain
 from providers.http.json_answers import parsed
-from providers.http.redaction import forgetful
+from providers.http.redaction import drop_frames
 from providers.instants import iso
+from providers.live_calls import LiveCall
 
 from .refusals import NAME
 
@@ -39,7 +40,7 @@ _PAGE = ("entry", "totalResults", "startIndex", "itemsPerPage")
 class Page(NamedTuple):
     """PhoneCalls of one answer, and how many the server counts in all, if it says so."""
 
-    calls: list[dict[str, Any]]
+    calls: list[LiveCall]
     total: int | None
 
 
@@ -55,7 +56,7 @@ class Recorded:
     since: str | None = None
 
 
-@forgetful
+@drop_frames
 def page(body: bytes) -> Page:
     """Return the calls of a list; the client's `calls` says how each is shown.
 
@@ -75,7 +76,7 @@ def page(body: bytes) -> Page:
     if total and "entry" not in content and not _whole(content.get("startIndex")):
         raise Uncertain(NAME, f"{what}: the server counts {total} calls but lists none")
     calls = [_call(one) for one in entries]
-    if calls and all(call["call_id"] is None for call in calls):
+    if calls and all(call.call_id is None for call in calls):
         raise Uncertain(NAME, f"{what}: none of the listed calls has an id")
     return Page(calls, total)
 
@@ -95,7 +96,7 @@ def _entries(entry: object, what: str) -> list[Any]:
     ]
 
 
-@forgetful
+@drop_frames
 def recorded(body: bytes, view_id: str, what: str) -> Recorded:
     """Return what the answer to an action, an object or an array of one, says about its view. The
     call's id is not compared: the vendor's example has another (docs/providers/voipnow.md, C4).
@@ -118,24 +119,24 @@ def recorded(body: bytes, view_id: str, what: str) -> Recorded:
     return Recorded(known=False)
 
 
-def _call(raw: object) -> dict[str, Any]:
+def _call(raw: object) -> LiveCall:
     raw = raw if isinstance(raw, Mapping) else {}
     views = _views(raw) or []
     extension = _text(raw.get("extension"))
     own = next((one for one in views if one["extension"] == extension), None)
     shown = own or (views[0] if views else {})
     states = [one["state"] for one in views]
-    return {
-        "call_id": _text(raw.get("id")),
+    return LiveCall(
+        call_id=_text(raw.get("id")),
         # The state of a call is its furthest view's.
-        "state": max(states, key=list(_STATES.values()).index, default="unknown"),
-        "source": ", ".join(shown.get("source", ())) or None,
-        "destination": ", ".join(shown.get("destination", ())) or None,
-        "caller": shown.get("caller"),
-        "started_at": iso(raw.get("published")) or iso(raw.get("answered")),
-        "extension": extension,
-        "views": views,
-    }
+        state=max(states, key=list(_STATES.values()).index, default="unknown"),
+        source=", ".join(shown.get("source", ())) or None,
+        destination=", ".join(shown.get("destination", ())) or None,
+        caller=shown.get("caller"),
+        started_at=iso(raw.get("published")) or iso(raw.get("answered")),
+        views=views,
+        more={"extension": extension},
+    )
 
 
 def _views(call: Mapping[str, Any]) -> list[dict[str, Any]] | None:

@@ -6,26 +6,32 @@ recordings: none of its requests gives a file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 
-from config.accounts import VoipnowAccount
-from config.masking import mask_foreign
+from providers.arguments import refuse_ignored
 from providers.errors import Uncertain
-from providers.http.tokens import Shelf
+from providers.http.client import HttpClient
+from providers.http.session import Session
+from providers.http.tokens import TokenStore
+from providers.interface import StopsRecordings
+from providers.live_calls import LiveCall, LiveRecording, going_on
 
 from . import answers, fields
+from .account import VoipnowAccount
 from .answers import Recorded
-from .refusals import NAME, CallRefused, Refused
-from .requests import Requests
+from .login import login
+from .recording import Recorder
+from .refusals import NAME, refusal
 
-__all__ = ["NoFittingView", "Recorded", "Voipnow", "fitting_view"]
+__all__ = ["Recorded", "Voipnow"]
 
+_SUCCESS = (200, 204)
+_STOP = ("call_id", "view_id", "extension", "user_id")
+_START = (*_STOP, "format")
 #: Calls in a page; servers allow 4999 or 5000 (docs/providers/voipnow.md, C16).
 _COUNT = 500
 #: The words under which actions are measured.
@@ -33,58 +39,49 @@ _OPERATIONS = {"StartRecording": "recording_start", "StopRecording": "recording_
 _LAST_START = 4999
 
 
-class NoFittingView(Refused):
-    """None or several of the call's views are of the extension: the reason lists them."""
+class Voipnow(HttpClient, StopsRecordings):
+    """One account's client.
 
+    Parameters: ``account``; ``token_store``, where its token lies for all workers; ``transport``,
+    the seam for tests; ``before_call``, called before each HTTP call of an operation.
 
-class Voipnow:
-    """One account's client; a context manager, used by one thread.
-
-    Parameters: ``account``; ``shelf``, where its token lies for all workers; ``transport``, the
-    seam for tests; ``before_call``, called before each HTTP call of an operation.
-
-    What every operation raises: WrongField (a value that is not sent), Unreachable (nothing was
-    sent), Throttled, Uncertain (it may have been done), Refused with the server's code,
-    BadCredentials. Each HTTP call has the account's ``timeout_seconds`` in all.
+    Every operation also raises WrongField for a value that is not sent, and Refused with the
+    server's code.
     """
+
+    not_collected_because = "VoipNow offers no way to fetch a file"
 
     def __init__(
         self,
         account: VoipnowAccount,
-        shelf: Shelf,
+        token_store: TokenStore | None = None,
         *,
         transport: httpx.BaseTransport | None = None,
         before_call: Callable[[], None] | None = None,
     ) -> None:
-        self._requests = Requests(account, shelf, transport, before_call)
+        super().__init__(
+            Session(
+                account,
+                refusal,
+                transport=transport,
+                before_call=before_call,
+                login=login(account),
+                token_store=token_store,
+            )
+        )
+        self._api_path = account.api_path
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._requests.close()
-
-    @property
-    def provider_time(self) -> datetime | None:
-        """The server's own time in UTC, from the Date of the newest answer."""
-        return self._requests.provider_time
+    def probe(self) -> str:
+        """List the calls that are going on."""
+        return going_on(self.calls())
 
     def calls(
         self,
-        user_id: str = "@me",
-        extension: str = "@self",
+        user_id: str | None = None,
+        extension: str | None = None,
         *,
         filters: Mapping[str, str] | None = None,
-    ) -> list[dict[str, Any]]:
+    ) -> list[LiveCall]:
         """The calls there are now of the user and extension, over all pages, each once.
 
         A call: ``call_id, state, source, destination, caller, started_at, extension, views``. A
@@ -95,12 +92,13 @@ class Voipnow:
         and sortOrder. A call whose id cannot be read has the call_id None, a view the view_id
         None. Raises Uncertain when fewer come than the server counts.
         """
+        user_id, extension = user_id or "@me", extension or "@self"
         fields.check(user_id=user_id, extension=extension)
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, LiveCall] = {}
         start = 0
         while True:
             page = self._page(user_id, extension, {**(filters or {}), "startIndex": start})
-            listed = {one["call_id"] or repr(one): one for one in page.calls}
+            listed = {one.call_id or repr(one.result()): one for one in page.calls}
             fresh = {name: one for name, one in listed.items() if name not in found}
             found.update(fresh)
             start += len(page.calls)
@@ -115,17 +113,55 @@ class Voipnow:
         return list(found.values())
 
     def _page(self, user_id: str, extension: str, query: Mapping[str, str | int]) -> answers.Page:
-        answer = self._requests.answer(
+        answer = self._session.answer(
             "call_list",
             "GET",
-            _path(user_id, extension),
+            self._path(user_id, extension),
             "the list of calls",
+            success=_SUCCESS,
             params={"count": _COUNT, **query},
         )
         # 204: the server has no calls to return (docs/providers/voipnow.md).
         return answers.Page([], 0) if answer.status == 204 else answers.page(answer.body)
 
+    @staticmethod
+    def start_parameters(account: VoipnowAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of a start, defaults filled in. Raises WrongField."""
+        refuse_ignored(account, asked, _START)
+        return _checked({**_view(asked), "format": asked.get("format") or "wav"})
+
+    @staticmethod
+    def stop_parameters(account: VoipnowAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of a stop, defaults filled in. Raises WrongField."""
+        refuse_ignored(account, asked, _STOP)
+        return _checked(_view(asked))
+
     def start_recording(
+        self,
+        parameters: Mapping[str, Any],
+        *,
+        before_action: Callable[[], None] | None = None,
+        looks_first: bool = False,
+    ) -> LiveRecording:
+        """Record a view of a call until the answer or the list of calls shows that it runs
+        (`Recorder`).
+        """
+        return self._recorder(before_action, looks_first).start(**parameters)
+
+    def stop_recording(
+        self,
+        parameters: Mapping[str, Any],
+        *,
+        before_action: Callable[[], None] | None = None,
+        looks_first: bool = False,
+    ) -> LiveRecording:
+        """End the recording of a view of a call until it is shown to have ended (`Recorder`)."""
+        return self._recorder(before_action, looks_first).stop(**parameters)
+
+    def _recorder(self, before_action: Callable[[], None] | None, looks_first: bool) -> Recorder:
+        return Recorder(self, before_action=before_action, looks_first=looks_first)
+
+    def start(
         self,
         call_id: str,
         view_id: str,
@@ -144,7 +180,7 @@ class Voipnow:
         action = {"action": "StartRecording", "format": format}
         return self._act(action, call_id, view_id, extension, user_id)
 
-    def stop_recording(
+    def stop(
         self, call_id: str, view_id: str, extension: str = "@self", user_id: str = "@me"
     ) -> Recorded:
         """End the recording of a view; confirmed is what the answer shows without a time in
@@ -162,56 +198,33 @@ class Voipnow:
     ) -> Recorded:
         fields.check(call_id=call_id, view_id=view_id, extension=extension, user_id=user_id)
         what = f"{action['action']} of view {view_id} of call {call_id}"
-        answer = self._requests.answer(
+        answer = self._session.answer(
             _OPERATIONS[action["action"]],
             "PUT",
-            f"{_path(user_id, extension)}/{call_id}",
+            f"{self._path(user_id, extension)}/{call_id}",
             what,
+            success=_SUCCESS,
             json={**action, "phoneCallViewId": view_id},
         )
         if answer.status == 204:
             return Recorded(known=False)
         return answers.recorded(answer.body, view_id, what)
 
-
-def fitting_view(
-    calls: Iterable[Mapping[str, Any]], call_id: str, extension: str = "@self"
-) -> dict[str, Any]:
-    """The view of a listed call that belongs to the extension; with ``@self``, to the one that the
-    call itself names.
-
-    Raises CallRefused when the call is not listed, Uncertain when it may be one whose id could not
-    be read, NoFittingView when none or several views fit.
-    """
-    listed = {one["call_id"]: one for one in calls}
-    call = listed.get(call_id)
-    if call is None and None in listed:
-        raise Uncertain(
-            NAME, f"call {call_id} is not listed, but the id of a listed call could not be read"
-        )
-    if call is None:
-        raise CallRefused(
-            NAME,
-            f"call {call_id} is not among the user's calls: it has ended, or call_id, user_id or "
-            "extension is wrong; list the calls",
-        )
-    wanted = call["extension"] if extension == "@self" else extension
-    fitting: list[dict[str, Any]] = [
-        one
-        for one in call["views"]
-        if wanted is not None and one["extension"] == wanted and one["view_id"] is not None
-    ]
-    if len(fitting) == 1:
-        return fitting[0]
-    views = ", ".join(f"{one['view_id']} of {one['extension']}" for one in call["views"])
-    raise NoFittingView(
-        NAME,
-        f"{'several views' if fitting else 'no view'} of call {call_id} "
-        f"{'are' if fitting else 'is'} of extension {mask_foreign(str(wanted or 'unknown'))}; "
-        f"its views: {mask_foreign(views) or 'none'}; give view_id",
-    )
+    def _path(self, user_id: str, extension: str) -> str:
+        """The stars and at signs stand as they are, as in the vendor's examples."""
+        named = f"{quote(user_id, safe='@')}/{quote(extension, safe='@*')}"
+        return f"{self._api_path}/phoneCalls/{named}"
 
 
-def _path(user_id: str, extension: str) -> str:
-    """The stars and at signs stand as they are, as in the vendor's examples."""
-    return f"/phoneCalls/{quote(user_id, safe='@')}/{quote(extension, safe='@*')}"
+def _view(asked: Mapping[str, Any]) -> dict[str, Any]:
+    found = {
+        "call_id": asked["call_id"],
+        "extension": asked.get("extension") or "@self",
+        "user_id": asked.get("user_id") or "@me",
+    }
+    return {**found, "view_id": asked["view_id"]} if "view_id" in asked else found
+
+
+def _checked(parameters: dict[str, Any]) -> dict[str, Any]:
+    fields.check(**parameters)
+    return parameters

@@ -9,23 +9,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from providers.errors import WrongField
+
+__all__ = [
+    "FORMATS",
+    "WrongField",
+    "call_id",
+    "check",
+    "extension",
+    "recording_format",
+    "user_id",
+    "view_id",
+]
+
 FORMATS = ("wav", "wav49")
 
 _EXTENSION = re.compile(r"@self|[0-9]{1,20}\*[0-9]{1,20}")
 _USER = re.compile(r"@(me|viewer|owner)|[0-9]{1,20}")
 _CALL = re.compile(r"[A-Za-z0-9]{1,128}")
-
-
-class WrongField(ValueError):
-    """A value that is not sent; the message names its field, ``field``."""
-
-    def __init__(self, field: str, sentence: str) -> None:
-        super().__init__(field, sentence)
-        self.field = field
-        self.sentence = sentence
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.sentence}"
 
 
 def extension(value: str) -> str:

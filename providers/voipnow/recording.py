@@ -7,15 +7,21 @@ it is recorded (docs/providers/voipnow.md, Q3).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from providers import errors
 from providers.errors import Rejected, Temporary, Uncertain
+from providers.live_calls import LiveRecording
 
-from .client import NoFittingView, Recorded, Voipnow, fitting_view
+from .answers import Recorded
 from .refusals import NAME, CallRefused, Refused, ViewRefused
+from .views import NoFittingView, fitting_view
+
+if TYPE_CHECKING:
+    from .client import Voipnow
 
 #: How long after a request the list of calls is asked whether it had its effect, and how often.
 CONFIRM_SECONDS = 5.0
@@ -27,20 +33,12 @@ _SWITCH = (
 )
 
 
-class Unconfirmed(Uncertain):
+class Unconfirmed(errors.Unconfirmed):
     """The server took the request twice, and the view shows no effect of it."""
 
 
 class _Unseen(Exception):
     """The list of calls could not be read, or not for this call."""
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A view of a call, and ``since`` when it is being recorded; None where it is not."""
-
-    view_id: str
-    since: str | None
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ class Recorder:
         extension: str = "@self",
         user_id: str = "@me",
         format: str = "wav",  # noqa: A002 - the vendor's name
-    ) -> Recording:
+    ) -> LiveRecording:
         """Record a view of a call, as ``wav`` or ``wav49``, unless it is being recorded already."""
         return self._done(_Target(call_id, view_id or "", extension, user_id, format))
 
@@ -103,15 +101,15 @@ class Recorder:
         view_id: str | None = None,
         extension: str = "@self",
         user_id: str = "@me",
-    ) -> Recording:
+    ) -> LiveRecording:
         """End the recording of a view of a call, unless it is not being recorded."""
         return self._done(_Target(call_id, view_id or "", extension, user_id, None))
 
-    def _done(self, target: _Target) -> Recording:
+    def _done(self, target: _Target) -> LiveRecording:
         if not target.view_id:
             view = self._fitting(target)
             if target.reached(view["recording"]):
-                return Recording(view["view_id"], view["recording"])
+                return LiveRecording(view["view_id"], view["recording"])
             target = replace(target, view_id=view["view_id"])
         elif self._looks_first and (shown := self._seen(self._shown, target)) is not None:
             return shown
@@ -123,14 +121,14 @@ class Recorder:
                 raise
         return self._sent(replace(target, view_id=view["view_id"]))
 
-    def _fitting(self, target: _Target) -> dict[str, Any]:
+    def _fitting(self, target: _Target) -> Mapping[str, Any]:
         calls = self._voipnow.calls(target.user_id, target.extension)
         return fitting_view(calls, target.call_id, target.extension)
 
-    def _sent(self, target: _Target) -> Recording:
+    def _sent(self, target: _Target) -> LiveRecording:
         """Twice at most: each time the list has five seconds to show the effect."""
         taken = self._taken(target)
-        if isinstance(taken, Recording):
+        if isinstance(taken, LiveRecording):
             return taken
         if (shown := self._seen(self._confirmed, target)) is not None:
             return shown
@@ -140,15 +138,15 @@ class Recorder:
             again = False
         except CallRefused:
             return self._ended(target)
-        if isinstance(again, Recording):
+        if isinstance(again, LiveRecording):
             return again
         if (shown := self._seen(self._confirmed, target)) is not None:
             return shown
         raise self._unknown(target, is_taken=taken and again)
 
     def _seen(
-        self, look: Callable[[_Target], Recording | None], target: _Target
-    ) -> Recording | None:
+        self, look: Callable[[_Target], LiveRecording | None], target: _Target
+    ) -> LiveRecording | None:
         """What a look at the list of calls shows. Where none can be read nothing more is sent: each
         start may make a recording of its own.
         """
@@ -158,7 +156,7 @@ class Recorder:
             failure = self._unknown(target, is_taken=False)
         raise failure
 
-    def _taken(self, target: _Target) -> Recording | bool:
+    def _taken(self, target: _Target) -> LiveRecording | bool:
         """The recording as the answer confirms it; else whether there was an answer."""
         try:
             told = self._asked(target)
@@ -170,17 +168,17 @@ class Recorder:
                 raise
             return shown
         if told.known and target.reached(told.since):
-            return Recording(target.view_id, told.since)
+            return LiveRecording(target.view_id, told.since)
         return True
 
     def _asked(self, target: _Target) -> Recorded:
         view = (target.call_id, target.view_id, target.extension, target.user_id)
         self._before_action()
         if target.format is None:
-            return self._voipnow.stop_recording(*view)
-        return self._voipnow.start_recording(*view, target.format)
+            return self._voipnow.stop(*view)
+        return self._voipnow.start(*view, target.format)
 
-    def _confirmed(self, target: _Target) -> Recording | None:
+    def _confirmed(self, target: _Target) -> LiveRecording | None:
         """The recording once the list shows it as wanted; None where it does not within its time.
         Raises _Unseen where no list could be read.
         """
@@ -199,14 +197,14 @@ class Recorder:
             raise _Unseen
         return None
 
-    def _despite(self, target: _Target) -> Recording | None:
+    def _despite(self, target: _Target) -> LiveRecording | None:
         """The same as `_shown`, for a request that was refused: nothing more is said of it."""
         try:
             return self._shown(target)
         except (Uncertain, _Unseen):
             return None
 
-    def _shown(self, target: _Target) -> Recording | None:
+    def _shown(self, target: _Target) -> LiveRecording | None:
         """The recording as the list shows it, if that is as wanted. Raises _Unseen where the list
         cannot be read, Uncertain where no list will ever show it.
         """
@@ -216,26 +214,26 @@ class Recorder:
             raise _Unseen from None
         except Rejected as error:
             raise Uncertain(NAME, f"the list that would confirm it is refused: {error}") from None
-        listed = {one["call_id"]: one for one in calls}
+        listed = {one.call_id: one for one in calls}
         call = listed.get(target.call_id)
         if call is None and None in listed:
             raise _Unseen
         if call is None:
             return self._ended(target)
-        view = next((one for one in call["views"] if one["view_id"] == target.view_id), None)
+        view = next((one for one in call.views if one["view_id"] == target.view_id), None)
         try:
             view = view or fitting_view([call], target.call_id, target.extension)
         except NoFittingView:
             return None
         if not target.reached(view["recording"]):
             return None
-        return Recording(view["view_id"], view["recording"])
+        return LiveRecording(view["view_id"], view["recording"])
 
     @staticmethod
-    def _ended(target: _Target) -> Recording:
+    def _ended(target: _Target) -> LiveRecording:
         """A call that is over is not being recorded. Raises Uncertain where it should be."""
         if target.format is None:
-            return Recording(target.view_id, None)
+            return LiveRecording(target.view_id, None)
         raise Uncertain(
             NAME,
             f"call {target.call_id} ended before its recording was confirmed",

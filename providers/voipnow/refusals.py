@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from providers.errors import BadCredentials, NotFound, ProviderError, Rejected, Throttled, Uncertain
+from providers.http.exchange import Answer
 from providers.http.headers import retry_after
 from providers.http.json_answers import parsed
 from providers.http.redaction import tellable
-from providers.http.session import Answer
 
 NAME = "voipnow"
 

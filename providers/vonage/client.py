@@ -8,15 +8,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
-from types import TracebackType
-from typing import Any, Self
+from datetime import UTC
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 
-from config.accounts import VonageAccount
-from config.logging import mask
+from config.masking import mask
 from providers.errors import (
     BadCredentials,
     Gone,
@@ -26,23 +24,29 @@ from providers.errors import (
     Rejected,
     Uncertain,
 )
+from providers.http.client import HttpClient
 from providers.http.deadline import within
-from providers.http.session import Answer
+from providers.http.exchange import Answer
+from providers.http.session import Session
 from providers.http.streaming import Body
-from providers.http.tokens import Shelf
+from providers.http.tokens import TokenStore
+from providers.interface import DeletesRecordings, ExportsInBulk
+from providers.recordings import Page, Recording, Window
 
 from . import answers
+from .account import VonageAccount
+from .login import login
 from .refusals import NAME, error_reason, refusal
-from .requests import Calls
 
 __all__ = ["Body", "Vonage"]
 
+#: An instant as the vendor documents filters of them.
+_INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 #: Of archives that unpack themselves: a program stands before the first member.
 _PROGRAM_STARTS = (b"MZ", b"\x7fELF", b"#!")
 #: So many bytes may stand before an archive otherwise: a line's end that a script sent too early.
 _ZIP_START_BYTES = 64
-_FILE = (200, 206, 416)
 #: What retrieve may answer before the export is ready (docs/providers/vonage.md, Q2).
 _NOT_READY = {
     202: "the provider is still making it",
@@ -52,46 +56,43 @@ _NOT_READY = {
 }
 
 
-class Vonage:
-    """One account's client; a context manager, used by one thread.
+class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
+    """One account's client.
 
-    Parameters: ``account``; ``shelf``, where its token lies for all workers; ``transport``, the
-    seam for tests; ``before_call``, called before each HTTP call of an operation.
-
-    What every operation raises: Unreachable (nothing was sent), Throttled, Uncertain (it may have
-    been done), Rejected, BadCredentials. Each HTTP call has the account's ``timeout_seconds`` in
-    all, each piece of a file the same.
+    Parameters: ``account``; ``token_store``, where its token lies for all workers; ``transport``,
+    the seam for tests; ``before_call``, called before each HTTP call of an operation.
     """
 
     def __init__(
         self,
         account: VonageAccount,
-        shelf: Shelf,
+        token_store: TokenStore | None = None,
         *,
         transport: httpx.BaseTransport | None = None,
         before_call: Callable[[], None] | None = None,
     ) -> None:
+        super().__init__(
+            Session(
+                account,
+                refusal,
+                transport=transport,
+                before_call=before_call,
+                login=login(account),
+                token_store=token_store,
+                file_hosts=account.download_hosts,
+            )
+        )
         self._account = account
-        self._calls = Calls(account, shelf, transport, before_call)
         self._company = (
             f"/api/accounts/{quote(account.account_id, safe='')}/company_call_recordings"
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._calls.close()
-
-    @property
-    def provider_time(self) -> datetime | None:
-        """The provider's own time in UTC, from the Date of the newest answer."""
-        return self._calls.provider_time
+    def probe(self) -> str:
+        """List one page of recordings."""
+        page = self.recordings({})
+        if page.total_items is not None:
+            return f"{page.total_items} recordings are listed"
+        return f"{len(page.recordings)} recordings on the first page"
 
     def recordings(
         self,
@@ -100,51 +101,55 @@ class Vonage:
         page: int = 1,
         page_size: int = 10,
         order: str = "start:DESC",
-    ) -> dict[str, Any]:
-        """One page of recordings: ``recordings, page, page_size, total_items?, total_pages?``, and
-        ``set_aside`` where an entry has no readable id or start (`vonage_entries.entry`).
-
-        ``filters`` have the vendor's names; ``page`` counts from 1, ``page_size`` may come back
-        smaller. Raises NotFound past the end, where the provider answers so.
+    ) -> Page:
+        """One page of recordings. ``filters`` have the vendor's names; ``page`` counts from 1,
+        ``page_size`` may come back smaller. Raises NotFound past the end, where the provider
+        answers so.
         """
         query = {**filters, "order": order, "page": page, "page_size": page_size}
-        answer = self._calls.answer(
+        answer = self._session.answer(
             "recording_list", "GET", self._company, "the list of recordings", params=query
         )
         if answer.status == 204:
-            return {"recordings": [], "page": page, "page_size": page_size}
+            return Page([], page=page, page_size=page_size)
         return answers.page(answer.body, asked=page, page_size=page_size)
 
     def every_recording(
-        self, filters: Mapping[str, Any], *, order: str = "start:ASC", page_size: int = 100
-    ) -> Iterator[dict[str, Any]]:
-        """Yield each recording once, in one pass over all pages, by page numbers of our own.
-        Entries that are set aside come too, each with the reason under ``set_aside``.
+        self,
+        filters: Mapping[str, Any],
+        *,
+        window: Window | None = None,
+        order: str = "start:ASC",
+        page_size: int = 100,
+    ) -> Iterator[Recording]:
+        """One pass over all pages, each recording once, by page numbers of our own; entries that
+        are set aside come too.
 
-        A page without anything new ends the pass. Where fewer came than the provider counts, page 0
-        is asked for too (docs/providers/vonage.md, Q5). Raises Uncertain where there are still
-        fewer recordings, or, where the provider counts only pages, fewer pages.
+        A page without anything new ends it. Pages count from 1 in practice, from 0 in the links of
+        the vendor's sample: unless as many came as the provider counts, page 0 is asked for too.
+        Raises Uncertain when they are fewer even so; where it counts pages alone, when those are.
         """
+        filters = _within(filters, window)
         seen: set[str] = set()
         counted = pages = filled = repeated = 0
         for number in itertools.count(1):
             found = self._page(filters, number, page_size, order)
-            # 0 is no count (docs/providers/vonage.md, C15).
-            counted = max(counted, found.get("total_items", 0))
-            pages = max(pages, found.get("total_pages", 0))
+            # The vendor's own sample says 0 items beside a recording, so 0 is no count.
+            counted = max(counted, (found.total_items if found else None) or 0)
+            pages = max(pages, (found.total_pages if found else None) or 0)
             fresh = _fresh(found, seen)
             yield from fresh
             if not fresh:
                 break
             filled += 1
             # A recording that one page lists twice counts twice for the provider too.
-            repeated += len(_entries(found)) - len({one["id"] for one in _entries(found)})
+            repeated += len(_entries(found)) - len({one.id for one in _entries(found)})
         if not counted or len(seen) + repeated < counted:
             zero = self._page(filters, 0, page_size, order)
             fresh = _fresh(zero, seen)
             yield from fresh
             filled += bool(fresh)
-            if not found and not zero and number == 1:
+            if found is None and zero is None and number == 1:
                 raise NotFound(NAME, "there is no list of recordings: check account_id")
         if len(seen) + repeated < counted:
             raise Uncertain(NAME, f"the provider counts {counted} recordings but lists {len(seen)}")
@@ -154,23 +159,23 @@ class Vonage:
 
     def _page(
         self, filters: Mapping[str, Any], number: int, page_size: int, order: str
-    ) -> dict[str, Any]:
-        """A page of a pass; empty where the provider has no page of that number."""
+    ) -> Page | None:
+        """A page of a pass; None where the provider has no page of that number."""
         try:
             return self.recordings(filters, page=number, page_size=page_size, order=order)
         except NotFound:
-            # A page past the end may be answered so (docs/providers/vonage.md, Q5).
-            return {}
+            # A page past the end may be answered so (docs/providers/vonage.md).
+            return None
         except Rejected as error:
             if number > 0 or isinstance(error, BadCredentials):
                 raise
-            return {}
+            return None
 
-    def recording(self, recording_id: str) -> dict[str, Any]:
-        """One recording, every field of the vendor's. Raises NotFound."""
+    def recording(self, recording_id: str) -> Recording:
+        """One recording. Raises NotFound."""
         what = f"recording {recording_id}"
         path = f"{self._company}/{_component(recording_id)}"
-        answer = self._calls.answer("recording_get", "GET", path, what)
+        answer = self._session.answer("recording_get", "GET", path, what)
         return answers.recording(answer.body, what)
 
     def delete(self, recording_id: str) -> bool:
@@ -178,19 +183,21 @@ class Vonage:
         path = f"{self._company}/{_component(recording_id)}"
         what = f"the deletion of recording {recording_id}"
         try:
-            answers.deleted(self._calls.answer("recording_delete", "DELETE", path, what).body, what)
+            answer = self._session.answer("recording_delete", "DELETE", path, what)
+            answers.deleted(answer.body, what)
         except (NotFound, Gone):
             return False
         return True
 
-    def export(self, filters: Mapping[str, Any]) -> list[str]:
+    def export(self, filters: Mapping[str, Any], *, window: Window | None = None) -> list[str]:
         """Create an export and return the provider's ids of it, several or none.
 
         200, 201 and 202 are all success (docs/providers/vonage.md, Q1).
         """
         what = "the creation of an export"
         path = f"{self._company}/export"
-        answer = self._calls.answer("export_create", "POST", path, what, json=dict(filters))
+        asked = _within(filters, window)
+        answer = self._session.answer("export_create", "POST", path, what, json=asked)
         return answers.job_ids(answer.body)
 
     @contextmanager
@@ -202,10 +209,8 @@ class Vonage:
         """
         path = f"/api/audio/recording/{_component(recording_id)}"
         what = f"the audio of recording {recording_id}"
-        with self._calls.file("recording_audio", path, {}, what, etag, offset) as answer:
-            if answer.status not in _FILE:
-                raise refusal(answer, what)
-            yield Body(NAME, answer, asked=offset, etag=etag)
+        with self._session.file("recording_audio", path, what, etag=etag, offset=offset) as body:
+            yield body
 
     @contextmanager
     def retrieve(
@@ -222,10 +227,15 @@ class Vonage:
         # India's names are jobId and userName; the sibling API spells them otherwise.
         query = {"jobId": provider_job_id, "userName": self._account.login_name or ""}
         path = "/api/bulkDownload/retrieve"
-        with self._calls.file("export_retrieve", path, query, what, etag, offset) as answer:
-            if answer.status not in _FILE:
-                raise self._no_file(answer, what)
-            body = Body(NAME, answer, asked=offset, etag=etag)
+        with self._session.file(
+            "export_retrieve",
+            path,
+            what,
+            etag=etag,
+            offset=offset,
+            refusal=self._no_file,
+            params=query,
+        ) as body:
             if body.offset == 0:
                 self._refuse_other_than_zip(body, what)
             yield body
@@ -259,16 +269,24 @@ def _component(identifier: str) -> str:
     return quote(identifier, safe="")
 
 
-def _fresh(found: dict[str, Any], seen: set[str]) -> list[dict[str, Any]]:
+def _within(filters: Mapping[str, Any], window: Window | None) -> dict[str, Any]:
+    """The filters, with the bounds of a recording's start where there is a window."""
+    if window is None:
+        return dict(filters)
+    first, last = (one.astimezone(UTC).strftime(_INSTANT) for one in (window.start, window.last))
+    return {**filters, "start:gte": first, "start:lte": last}
+
+
+def _fresh(found: Page | None, seen: set[str]) -> list[Recording]:
     """The entries of a page that were not seen before; from now on they are."""
-    fresh: dict[str, dict[str, Any]] = {}
+    fresh: dict[str, Recording] = {}
     for one in _entries(found):
-        if one["id"] not in seen:
-            fresh.setdefault(one["id"], one)
+        if one.id not in seen:
+            fresh.setdefault(one.id, one)
     seen.update(fresh)
     return list(fresh.values())
 
 
-def _entries(found: dict[str, Any]) -> list[dict[str, Any]]:
+def _entries(found: Page | None) -> list[Recording]:
     """The recordings of a page and what was set aside."""
-    return [*found.get("recordings", ()), *found.get("set_aside", ())]
+    return [] if found is None else [*found.recordings, *found.set_aside]

@@ -12,18 +12,10 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from providers.errors import (
-    BadCredentials,
-    Gone,
-    NotFound,
-    ProviderError,
-    Rejected,
-    Throttled,
-    Uncertain,
-)
-from providers.http.headers import retry_after
+from providers.errors import BadCredentials, ProviderError, Rejected
+from providers.http import statuses
+from providers.http.exchange import Answer
 from providers.http.redaction import tellable
-from providers.http.session import Answer
 from providers.http.text import decoded
 
 NAME = "vonage"
@@ -45,29 +37,19 @@ _TEXTS = (
 def refusal(answer: Answer, what: str) -> ProviderError:
     """What a status other than a success means; ``what`` was asked begins the reason."""
     reason, code = error_reason(answer.body)
-    said = f"{what}: HTTP {answer.status}" + (f" ({reason})" if reason else "")
+    refused = statuses.refusal(NAME, answer, what, reason)
     if answer.status in (429, 503):
-        return Throttled(NAME, said, retry_after(answer.headers))
+        return refused
     if is_not_subscribed(answer):
         return BadCredentials(
             NAME,
-            f"{said}; the application is not subscribed to the CallRecording API suite: "
+            f"{refused}; the application is not subscribed to the CallRecording API suite: "
             "subscribe it in the vendor's portal",
         )
     if code == _NO_SUCH_ADDRESS:
         # The gateway's, not the recording's: taken for "gone" it would end lists and deletions.
-        return Rejected(NAME, f"{said}; the gateway has no such address: check base_url")
-    kinds: dict[int, type[ProviderError]] = {
-        401: BadCredentials,
-        403: BadCredentials,
-        404: NotFound,
-        410: Gone,
-        408: Uncertain,
-    }
-    kind = kinds.get(answer.status, Rejected if 400 <= answer.status < 500 else Uncertain)
-    if 300 <= answer.status < 400:
-        said += "; redirects are not followed: check base_url"
-    return kind(NAME, said)
+        return Rejected(NAME, f"{refused}; the gateway has no such address: check base_url")
+    return refused
 
 
 def is_not_subscribed(answer: Answer) -> bool:

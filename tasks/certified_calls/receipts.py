@@ -10,9 +10,12 @@ from archive.documents import receipt as receipts
 from archive.documents.receipt import ASKED, Receipt
 from archive.errors import Contradiction
 from archive.store.directory import Stored
+from config.settings import settings
 from ledger.core.job import Job, iso
 from ledger.core.outbox import Obligation
 from ledger.rebuild.snapshots import is_rebuilt
+from providers import registry
+from providers.interface import PlacesCertifiedCalls
 from tasks.runtime.context import ledger, store
 
 #: So many further numbers are tried for a decision.
@@ -48,6 +51,17 @@ def _keep_decision(receipt: Receipt, job: Job, month: date, number: int) -> Stor
     return receipts.keep(store(), path, receipt)
 
 
+def _provider(alias: str) -> str:
+    """The provider of a call; where its account is no longer configured, the one that places
+    certified calls.
+    """
+    account = settings().accounts.get(alias)
+    if account is not None:
+        return account.provider
+    able = (name for name, one in registry.providers().items() if one.has(PlacesCertifiedCalls))
+    return next(able)
+
+
 def _receipt(job: Job, known: dict[str, Any]) -> Receipt:
     """The receipt of a call. The ledger notes its outcome under the names of the document, with
     times in seconds.
@@ -59,7 +73,7 @@ def _receipt(job: Job, known: dict[str, Any]) -> Receipt:
         job_id=job.job_id,
         request_id=None if is_rebuilt(job.request_id) else job.request_id,
         account=job.account,
-        provider="gsmblockchain",
+        provider=_provider(job.account),
         **asked,
         requested_at=iso(job.created_at) or "",
         **outcome,

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable
 from typing import Any
 
-from config.accounts import GsmblockchainAccount
-from config.masking import HIDDEN, without
 from config.queues import DUE
-from config.secrets import LONG, Secrets
 from ledger.call_outcomes import KIND, PLACED, REFUSED, UNKNOWN, UNSENT, Outcome
 from ledger.calls import MOST_COMMIT_SECONDS
 from ledger.core import states
@@ -20,12 +16,14 @@ from ledger.core.opening import Request
 from ledger.daily_quota import Cap
 from ledger.errors import CapReached, Expired, LeaseLost, LedgerAway, NotPossible
 from providers import errors as provider
-from providers.gsmblockchain.answers import understood
-from providers.gsmblockchain.client import Gsmblockchain, Placed
+from providers import registry
+from providers.accounts import CertifiedCallsAccount
+from providers.interface import Placed, PlacesCertifiedCalls
 from providers.telephone_numbers import BadCountry, BadNumber, OtherCountry, e164, national
 from tasks import errors
 from tasks.runtime.arguments import RequestCall
-from tasks.runtime.context import calling_account, ledger
+from tasks.runtime.client import account_of
+from tasks.runtime.context import ledger
 from tasks.runtime.entry import job_task
 from tasks.runtime.error_policy import THROTTLED_SECONDS, public
 from tasks.runtime.not_after import Deadline
@@ -37,8 +35,6 @@ _log = logging.getLogger(__name__)
 _LIFETIME_SECONDS = 900.0
 #: The first wait after the ledger was too slow: the provider is not to blame.
 _BUSY_SECONDS = 1.0
-#: The words of the platform's own format, see providers/gsmblockchain/answers.py.
-_FORMAT = re.compile(r"(?i)\b(?:status|phone|errormessage)\b(?=[\"“”\s]*:)|\b(?:OK|KO)\b")
 _DECIDE = "it was not tried again; look in the provider's panel, then: python -m worker resolve"
 
 
@@ -53,7 +49,7 @@ class _Unsent(Exception):
 
 
 def _request(asked: RequestCall, task_id: str) -> Request:
-    account = calling_account(asked.account)
+    account = account_of(asked.account, CertifiedCallsAccount)
     not_after = None if asked.not_after is None else asked.not_after.timestamp()
     return Request(
         kind=KIND,
@@ -68,7 +64,7 @@ def _request(asked: RequestCall, task_id: str) -> Request:
     )
 
 
-def _parameters(asked: RequestCall, account: GsmblockchainAccount) -> dict[str, Any]:
+def _parameters(asked: RequestCall, account: CertifiedCallsAccount) -> dict[str, Any]:
     """The canonical parameters. Raises InvalidArgument, which names the one that is wrong."""
     country, phone = _called(asked, account)
     if asked.max_seconds > account.max_seconds_per_call:
@@ -88,7 +84,7 @@ def _parameters(asked: RequestCall, account: GsmblockchainAccount) -> dict[str, 
     return {"country": country, "phone": phone, "max_seconds": asked.max_seconds, **company}
 
 
-def _called(asked: RequestCall, account: GsmblockchainAccount) -> tuple[str, str]:
+def _called(asked: RequestCall, account: CertifiedCallsAccount) -> tuple[str, str]:
     """The country and the number in E.164. Raises InvalidArgument, which names what is wrong; both
     where they contradict each other, since either may be meant.
     """
@@ -114,7 +110,7 @@ def _called(asked: RequestCall, account: GsmblockchainAccount) -> tuple[str, str
 @job_task(KIND, RequestCall, _request, at_once=True)
 def request_call(attempt: Attempt) -> Job:
     """Ask the platform for a certified call, at most once: {job_id, state, platform_phone}."""
-    account = calling_account(attempt.job.account)
+    account = account_of(attempt.job.account, CertifiedCallsAccount)
     attempt.calls_last(account.timeout_seconds)
     Deadline(attempt).refuse_late()
     attempt.check()
@@ -142,7 +138,7 @@ def request_call(attempt: Attempt) -> Job:
     return _stored(attempt, _accepted(placed, account))
 
 
-def _take_turn(account: GsmblockchainAccount) -> None:
+def _take_turn(account: CertifiedCallsAccount) -> None:
     """Wait for the account's turn. Raises _Unsent where it is far or the ledger does not answer."""
     try:
         take_turn(account, _Unsent)
@@ -150,7 +146,7 @@ def _take_turn(account: GsmblockchainAccount) -> None:
         raise _Unsent(str(error)) from None
 
 
-def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
+def _placed(attempt: Attempt, account: CertifiedCallsAccount) -> Placed:
     asked = attempt.job.parameters
     country, phone = national(asked["country"], asked["phone"])
 
@@ -163,7 +159,8 @@ def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
         if time.monotonic() - begun > MOST_COMMIT_SECONDS:
             raise _Unsent("the ledger took too long to confirm that it may be sent")
 
-    return Gsmblockchain(account).call(
+    # Not closed: it keeps no connection, and nothing may fail once an answer is there.
+    return registry.client(account, PlacesCertifiedCalls).call(
         country=country,
         phone=phone,
         max_seconds=asked["max_seconds"],
@@ -173,11 +170,11 @@ def _placed(attempt: Attempt, account: GsmblockchainAccount) -> Placed:
     )
 
 
-def _cap(account: GsmblockchainAccount) -> Cap:
+def _cap(account: CertifiedCallsAccount) -> Cap:
     return Cap(account.max_calls_per_day, account.timezone)
 
 
-def _let_rest(account: GsmblockchainAccount, error: provider.ProviderError) -> None:
+def _let_rest(account: CertifiedCallsAccount, error: provider.ProviderError) -> None:
     """After a 429 or 503 the other calls of the account are held back."""
     if getattr(error, "http_status", None) not in (429, 503):
         return
@@ -188,34 +185,15 @@ def _let_rest(account: GsmblockchainAccount, error: provider.ProviderError) -> N
         _log.warning("account %s is not held back: %s", account.alias, away)
 
 
-def _kept(answer: bytes, account: GsmblockchainAccount) -> bytes:
-    """The answer as it came, but for a password that it repeats: receipts are handed to others. A
-    long one is cut out where it stands as it is; else the answer is withheld as a whole. A name of
-    the page's own format is no repetition.
-    """
-    password = account.password.get_secret_value()
-    text = answer.decode("utf-8", "surrogateescape")
-    clean = without(text, [password]) if len(password) >= LONG else text
-    said = _FORMAT.sub("\n", clean).encode("utf-8", "surrogateescape")
-    if Secrets([password]).stand_in(said):
-        return HIDDEN.encode()
-    return answer if clean == text else clean.encode("utf-8", "surrogateescape")
-
-
-def _kept_field(text: str | None, account: GsmblockchainAccount) -> str | None:
-    """A field of the answer as it came, numbers too, unless it spells out a secret."""
-    password = account.password.get_secret_value()
-    return HIDDEN if text and Secrets([password]).stand_in(text) else text
-
-
-def _accepted(placed: Placed, account: GsmblockchainAccount) -> Outcome:
-    phone = _kept_field(placed.platform_phone, account)
+def _accepted(placed: Placed, account: CertifiedCallsAccount) -> Outcome:
+    platform = registry.client_class(account, PlacesCertifiedCalls)
+    phone = platform.kept_field(account, placed.platform_phone)
     return Outcome(
         states.DONE,
         PLACED,
         result={"state": states.DONE, "platform_phone": phone},
         http_status=placed.http_status,
-        answer=_kept(placed.answer, account),
+        answer=platform.kept_answer(account, placed.answer),
         platform_phone=phone,
     )
 
@@ -231,14 +209,14 @@ def _unsent() -> Outcome:
     return Outcome(states.FAILED, UNSENT, str(failure), errors.stored(failure))
 
 
-def _refused(error: provider.ProviderError, account: GsmblockchainAccount) -> Outcome:
+def _refused(error: provider.ProviderError, account: CertifiedCallsAccount) -> Outcome:
     """A refusal that was understood is an answer; everything else nobody can know."""
     status = getattr(error, "http_status", None)
     came = getattr(error, "answer", b"")
-    answer = _kept(came, account)
+    platform = registry.client_class(account, PlacesCertifiedCalls)
+    answer = platform.kept_answer(account, came)
     if isinstance(error, provider.Rejected):
         failure = public(error)
-        said = understood(came)
         return Outcome(
             states.FAILED,
             REFUSED,
@@ -246,7 +224,7 @@ def _refused(error: provider.ProviderError, account: GsmblockchainAccount) -> Ou
             errors.stored(failure),
             http_status=status,
             answer=answer,
-            error_message=_kept_field(said.error_message, account) if said else None,
+            error_message=platform.kept_field(account, platform.error_message(came)),
         )
     unknown = errors.Uncertain(f"unknown: {error}; {_DECIDE}")
     return Outcome(

@@ -6,16 +6,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
-from config.accounts import VonageAccount
+from config.accounts import Account
 from config.queues import DUE
 from ledger.core import states
 from ledger.core.job import Job
 from ledger.core.opening import Request
 from ledger.days import Day
 from ledger.errors import NotPossible
+from providers.accounts import RecordingsAccount
 from tasks import errors
 from tasks.archive_watch import watch
-from tasks.runtime.context import ledger, vonage_account
+from tasks.runtime.client import account_of
+from tasks.runtime.context import ledger
 from tasks.runtime.fields import utc_text
 
 from . import windows
@@ -38,8 +40,8 @@ def open_day(
 
     Raises InvalidArgument for a day that has not begun.
     """
-    account = vonage_account(alias)
-    timezone = windows.zone(account)
+    account = account_of(alias, RecordingsAccount)
+    timezone = account.zone
     now = datetime.fromtimestamp(ledger().database.time(), UTC)
     today = windows.local_day(now, timezone)
     if day >= today:
@@ -55,12 +57,12 @@ def open_day(
     )
 
 
-def unplanned(account: VonageAccount, newest_due: date) -> list[Day]:
+def unplanned(account: Account, newest_due: date) -> list[Day]:
     """The days up to ``newest_due`` that follow the last one that is known, as they are first
     planned, and those that are caught up, whether they are known or not; what no night catches up
     is given up.
     """
-    nightly = account.nightly
+    nightly = account.nights
     assert nightly is not None
     known = ledger().days.newest(account.alias)
     rows = [
@@ -88,10 +90,10 @@ def _joined(rows: list[Day], known: date) -> list[Day]:
 
 def day_row(alias: str, day: date, *, gave_up: bool) -> Day:
     """A day as it is first planned, with the filters that are configured now."""
-    account = vonage_account(alias)
-    timezone = windows.zone(account)
+    account = account_of(alias, RecordingsAccount)
+    timezone = account.zone
     start, end = windows.window(day, timezone)
-    nightly = account.nightly
+    nightly = account.nights
     return Day(
         account=alias,
         day=day,
@@ -129,12 +131,12 @@ def day_request(day: Day) -> Request:
     )
 
 
-def _earlier(account: VonageAccount, day: date, now: datetime) -> list[Day]:
+def _earlier(account: Account, day: date, now: datetime) -> list[Day]:
     """What is passed over where the plan goes on after ``day``."""
     known = ledger().days.newest(account.alias)
-    if account.nightly is None or known is None:
+    if account.nights is None or known is None:
         return []
-    newest_due = max(day, windows.newest_due(account.nightly, now))
+    newest_due = max(day, windows.newest_due(account.nights, now))
     return [row for row in unplanned(account, newest_due) if row.day > known]
 
 

@@ -5,14 +5,9 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from config.accounts import Nightly, VonageAccount
+from config.nightly import Nightly
 
 _DAY = timedelta(days=1)
-
-
-def zone(account: VonageAccount) -> str:
-    """The time zone by which an account's days are counted."""
-    return account.nightly.timezone if account.nightly else "UTC"
 
 
 def window(day: date, timezone: str) -> tuple[datetime, datetime]:

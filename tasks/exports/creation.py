@@ -1,27 +1,27 @@
 """Create an export at the provider, also where an earlier try may have created it.
 
-The provider has no idempotency key and no list of jobs (docs/providers/vonage.md). A second export
-does no harm, so after an unknown outcome it is created again, later, a limited number of times.
-The parts belong to the answer that was stored.
+A provider may have no idempotency key and no list of its exports. A second export does no harm, so
+after an unknown outcome it is created again, later, a limited number of times. The parts belong to
+the answer that was stored.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from ledger.core.job import iso
 from providers.errors import Uncertain
-from providers.vonage.client import Vonage
+from providers.interface import ExportsInBulk
 from tasks import errors
 from tasks.runtime.runner import Attempt, Wait
+
+from .runs import Asked
 
 #: How long an unknown creation rests, so that its export may end before another is asked for.
 AGAIN_SECONDS = 15 * 60
 MOST_CREATIONS = 3
 
 
-def create(attempt: Attempt, vonage: Vonage, filters: dict[str, Any]) -> list[str]:
-    """The provider's ids of a new export of these filters; may be empty.
+def create(attempt: Attempt, provider: ExportsInBulk, asked: Asked) -> list[str]:
+    """The provider's ids of a new export of what is asked for; may be empty.
 
     Raises Wait after an unknown outcome, errors.Uncertain after the third, and what the client
     raises where surely nothing was created.
@@ -39,7 +39,7 @@ def create(attempt: Attempt, vonage: Vonage, filters: dict[str, Any]) -> list[st
     # between treats it as an unknown outcome.
     attempt.note(creating_at=attempt.job.updated_at, creations=creations)
     try:
-        ids = vonage.export(filters)
+        ids = provider.export(asked.filters, window=asked.window)
     except Uncertain as error:
         raise Wait(
             f"it is unknown whether the export was created ({error}); created again at "

@@ -18,8 +18,7 @@ from config.masking import hide_secrets, mask_message
 from config.version import VERSION
 from ledger.core.job import Job, iso
 from tasks import errors
-from tasks.days import windows
-from tasks.runtime.context import ledger, spool, store, vonage_account
+from tasks.runtime.context import account, ledger, spool, store
 from tasks.runtime.obligations import under_chain
 from tasks.runtime.runner import Attempt, Ended
 
@@ -79,7 +78,7 @@ def _timezone(job: Job) -> str:
         day = date.fromisoformat(job.parameters["day"])
         for row in ledger().days.of(job.account, day, day):
             return row.timezone
-    return windows.zone(vonage_account(job.account))
+    return account(job.account).zone
 
 
 def _manifest(
@@ -88,7 +87,7 @@ def _manifest(
     counts, asked = reconciliation.counts(), job.parameters
     return Manifest(
         account=job.account,
-        provider="vonage",
+        provider=account(job.account).provider,
         job_id=job.job_id,
         day=asked.get("day"),
         generation=asked.get("generation"),

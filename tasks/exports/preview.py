@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from archive.audio import acceptance
 from archive.documents import manifest
 from ledger.core.job import iso
-from providers.vonage.client import Vonage
+from providers.interface import ListsRecordings
+from tasks.runtime.client import client
 from tasks.runtime.context import store
 from tasks.runtime.error_policy import consequences
 from tasks.runtime.runner import Attempt, Wait
-from tasks.transfers.vonage_client import client
 
 from . import runs
 
@@ -32,25 +32,29 @@ def survey(attempt: Attempt) -> Survey:
     """List the window once. Raises Wait while the day may still change."""
     parameters = attempt.job.parameters
     listed = size = unsized = 0
-    with consequences(attempt, waits_for_credentials=True), client(attempt) as vonage:
-        for recording in vonage.every_recording(runs.provider_filters(parameters)):
+    asked = runs.asked(parameters)
+    with (
+        consequences(attempt, waits_for_credentials=True),
+        client(attempt, ListsRecordings) as provider,
+    ):
+        for recording in provider.every_recording(asked.filters, window=asked.window):
             attempt.check()
             if runs.in_window(parameters, recording):
+                known = acceptance.listed(recording.size_bytes)
                 listed += 1
-                known = acceptance.listed(recording.get("file_size_in_bytes"))
                 size, unsized = size + (known or 0), unsized + (known is None)
-        refuse_unsettled(attempt, vonage)
+        refuse_unsettled(attempt, provider)
     return Survey(listed, size, unsized == 0, listed > 0 and not _archived_before(attempt))
 
 
-def refuse_unsettled(attempt: Attempt, vonage: Vonage) -> None:
+def refuse_unsettled(attempt: Attempt, provider: ListsRecordings) -> None:
     """Raise Wait unless the provider's own clock is past the day's end and its time to settle."""
     settled_at = attempt.job.parameters.get("settled_at")
     if settled_at is None:
         return
-    if vonage.provider_time is None:
+    if provider.provider_time is None:
         raise Wait("the provider's answers carry no Date; the day may not have settled", 300)
-    left = settled_at - vonage.provider_time.timestamp()
+    left = settled_at - provider.provider_time.timestamp()
     if left >= 0:
         raise Wait(f"the day settles until {iso(settled_at)} by the provider's clock", left + 1)
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date, datetime
 from typing import Any
 
 from archive import paths as archive_paths
@@ -23,13 +24,12 @@ from archive.spool.member_lists import Hearing
 from archive.store.directory import Stored
 from ledger.core import states
 from providers.errors import BadCredentials, Rejected, Uncertain
-from providers.vonage.client import Vonage
-from tasks.days import windows
-from tasks.runtime.context import ledger, spool, store, vonage_account
+from providers.interface import ListsRecordings
+from tasks.runtime.client import client
+from tasks.runtime.context import account, ledger, spool, store
 from tasks.runtime.error_policy import consequences
 from tasks.runtime.runner import Attempt, Ended, Wait
-from tasks.transfers.single_recording import keep_single, owe_entry
-from tasks.transfers.vonage_client import client
+from tasks.transfers.single_recording import keep_listed, owe_entry
 
 from . import members, runs
 from .finalize import ended, seal
@@ -95,14 +95,14 @@ def _adopt_and_seal(attempt: Attempt, reconciliation: Reconciliation) -> Ended:
 
 
 def _look_and_seal(attempt: Attempt, reconciliation: Reconciliation) -> Ended:
-    with client(attempt) as vonage:
-        _list(attempt, vonage, reconciliation)
+    with client(attempt, ListsRecordings) as provider:
+        _list(attempt, provider, reconciliation)
         _read_parts(attempt, reconciliation)
         known = _earlier(attempt, reconciliation)
         reconciliation.match()
         unclear = reconciliation.not_understood()
         if not unclear:
-            _fill_gaps(attempt, vonage, reconciliation)
+            _fill_gaps(attempt, provider, reconciliation)
     if known is not None and known.complete and _nothing_new(reconciliation, known):
         return _unchanged(known)
     return _sealed(attempt, reconciliation, unclear=unclear)
@@ -138,17 +138,18 @@ def _hearing(reconciliation: Reconciliation) -> Hearing:
     return members.hearing(is_sized=reconciliation.lists_every_size())
 
 
-def _list(attempt: Attempt, vonage: Vonage, reconciliation: Reconciliation) -> None:
+def _list(attempt: Attempt, provider: ListsRecordings, reconciliation: Reconciliation) -> None:
     """List the window until two passes agree."""
     parameters = attempt.job.parameters
+    asked = runs.asked(parameters)
     for number in range(_MOST_PASSES):
         reconciliation.start_pass()
-        for recording in vonage.every_recording(runs.provider_filters(parameters)):
+        for recording in provider.every_recording(asked.filters, window=asked.window):
             attempt.check()
             if runs.in_window(parameters, recording):
-                reconciliation.listed(recording)
+                reconciliation.listed(recording.line())
         if number and reconciliation.passes_agree():
-            refuse_unsettled(attempt, vonage)
+            refuse_unsettled(attempt, provider)
             return
     raise Wait("the provider's list changed with every look", attempt.patience("listings"))
 
@@ -238,31 +239,34 @@ def _heard(reconciliation: Reconciliation, line: Line, zips_read: set[str]) -> s
     return None if sound is None else sound.format
 
 
-def _fill_gaps(attempt: Attempt, vonage: Vonage, reconciliation: Reconciliation) -> None:
+def _fill_gaps(attempt: Attempt, provider: ListsRecordings, reconciliation: Reconciliation) -> None:
     """Fetch one by one what no ZIP holds. What the provider will not give stays missing."""
-    timezone = windows.zone(vonage_account(attempt.job.account))
-    for recording in reconciliation.missing():
+    timezone = account(attempt.job.account).zone
+    for line in reconciliation.missing():
         attempt.check()
         attempt.lease.transfer = None
-        day = runs.recording_day(attempt.job.parameters, recording, timezone)
-        stored = _gap(attempt, vonage, recording, day)
+        start = datetime.fromisoformat(line["start"])
+        day = runs.recording_day(attempt.job.parameters, start, timezone)
+        stored = _gap(attempt, provider, line, day)
         if stored is not None:
-            reconciliation.fetched(recording["id"], stored)
+            reconciliation.fetched(line["id"], stored)
 
 
-def _gap(attempt: Attempt, vonage: Vonage, recording: dict[str, Any], day: Any) -> Stored | None:
+def _gap(
+    attempt: Attempt, provider: ListsRecordings, line: dict[str, Any], day: date
+) -> Stored | None:
     reason = ""
     for _ in range(_TRIES):
         try:
-            return keep_single(attempt, vonage, recording, day)[0]
+            return keep_listed(attempt, provider, line, day)[0]
         except (BadCredentials, Contradiction):
             raise
         except Rejected as error:
-            _log.warning("recording %s is not to be had: %s", recording["id"], error)
+            _log.warning("recording %s is not to be had: %s", line["id"], error)
             reason = str(error)
             break
         except (Damaged, Dangerous, Uncertain) as error:
-            _log.warning("recording %s did not come whole: %s", recording["id"], error)
+            _log.warning("recording %s did not come whole: %s", line["id"], error)
             reason = str(error)
     _name_refused(attempt, reason)
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from archive import paths
 from archive.errors import Damaged, Dangerous
@@ -11,14 +11,15 @@ from archive.spool.member_lists import Hearing
 from archive.spool.partial_download import PartialDownload
 from archive.store.directory import Stored
 from providers.errors import NotReady
+from providers.interface import ExportsInBulk
 from tasks import errors
 from tasks.runtime import metrics
+from tasks.runtime.client import client
 from tasks.runtime.context import store
 from tasks.runtime.error_policy import consequences, public
 from tasks.runtime.runner import Attempt, Wait
 from tasks.transfers import refused
 from tasks.transfers.transfer import fetched
-from tasks.transfers.vonage_client import client
 
 from . import members
 
@@ -36,12 +37,15 @@ def retrieve(attempt: Attempt, provider_job_id: str, folder: str) -> tuple[Store
     if kept is not None and store().exists(kept["path"]):
         return Stored(kept["path"], kept["bytes"], kept["sha256"]), kept["members"]
     expected = attempt.job.work.get("expected_bytes")
-    with consequences(attempt, waits_for_credentials=True), client(attempt) as vonage:
+    with (
+        consequences(attempt, waits_for_credentials=True),
+        client(attempt, ExportsInBulk) as provider,
+    ):
         try:
             with fetched(
                 attempt,
                 f"zip-{attempt.job.job_id}",
-                lambda etag, offset: vonage.retrieve(provider_job_id, etag=etag, offset=offset),
+                lambda etag, offset: provider.retrieve(provider_job_id, etag=etag, offset=offset),
                 expected_bytes=expected,
             ) as (part, sha256, _):
                 stored, count = _keep(attempt, part, sha256, provider_job_id, folder)
@@ -99,14 +103,3 @@ def _fetch_again(attempt: Attempt, error: Damaged) -> NoReturn:
     if times >= _MOST_DAMAGED:
         raise public(error) from None
     raise Wait(f"{error}; fetched again from the start", attempt.patience("fetches")) from None
-
-
-def result(stored: Stored, count: int, provider_job_id: str) -> dict[str, Any]:
-    """The result of a retrieval, as callers and the export's own run read it."""
-    return {
-        "provider_job_id": provider_job_id,
-        "path": stored.path,
-        "sha256": stored.sha256,
-        "bytes": stored.bytes,
-        "members": count,
-    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -9,15 +11,27 @@ from archive import paths
 from archive.documents.manifest import Manifest
 from archive.errors import Missing
 from ledger.core.job import Job
+from providers.interface import Recording, Window
 from tasks.days import windows
 from tasks.runtime.context import store
 from tasks.runtime.fields import utc_text
 
 
-def provider_filters(parameters: dict[str, Any]) -> dict[str, Any]:
-    """The filters as the provider gets them, with both bounds of ``start``."""
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of the provider: ``filters`` under its names, and the ``window`` of the
+    recordings' starts, None where it is open.
+    """
+
+    filters: Mapping[str, Any]
+    window: Window | None = None
+
+
+def asked(parameters: dict[str, Any]) -> Asked:
+    """What a run asks of the provider."""
     span = parameters["window"]
-    return {**parameters["filters"], "start:gte": span["start"], "start:lte": span["last"]}
+    bounds = (datetime.fromisoformat(span[name]) for name in ("start", "last"))
+    return Asked(parameters["filters"], Window(*bounds))
 
 
 def window(parameters: dict[str, Any]) -> dict[str, str]:
@@ -29,27 +43,26 @@ def window(parameters: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def in_window(parameters: dict[str, Any], recording: dict[str, Any]) -> bool:
+def in_window(parameters: dict[str, Any], recording: Recording) -> bool:
     """Whether a listed recording belongs to the run: a provider that ignores a bound of the filter
     must not put another day's recordings into this one. One without a readable start was listed
     for these bounds, and belongs to it.
     """
-    if recording["start"] is None:
+    if recording.start is None:
         return True
-    start = datetime.fromisoformat(recording["start"])
-    span = parameters["window"]
-    first, last = datetime.fromisoformat(span["start"]), datetime.fromisoformat(span["last"])
+    window = asked(parameters).window
+    assert window is not None
     # The bounds count whole seconds, the upper one included.
-    return first <= start.replace(microsecond=0) <= last
+    return window.start <= recording.start.replace(microsecond=0) <= window.last
 
 
-def recording_day(parameters: dict[str, Any], recording: dict[str, Any], timezone: str) -> date:
+def recording_day(parameters: dict[str, Any], start: datetime, timezone: str) -> date:
     """The day under which one of the run's recordings lies where it is fetched singly: the run's
-    own, else the local day of its start, since a run by filters may be of several days.
+    own, else the local day of its ``start``, since a run by filters may be of several days.
     """
     if "day" in parameters:
         return date.fromisoformat(parameters["day"])
-    return windows.local_day(datetime.fromisoformat(recording["start"]), timezone)
+    return windows.local_day(start, timezone)
 
 
 def folder(job: Job) -> str:

@@ -1,20 +1,16 @@
-"""Calls that are going on, at VoipNow and Ozeki."""
+"""Calls that are going on."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from config.accounts import OzekiAccount, VoipnowAccount
-from providers.ozeki.client import Ozeki
-from providers.voipnow import fields
+from providers.errors import WrongField
+from providers.interface import ListsCalls
 from tasks.errors import InvalidArgument
 from tasks.runtime.arguments import ListCalls
-from tasks.runtime.context import account as account_of
+from tasks.runtime.client import plain_client
 from tasks.runtime.entry import ShortLived, plain_task
 from tasks.runtime.queries import Listing, answered
-from tasks.runtime.rate_limit import turn_or_throttled
-
-from .voipnow_client import plain_client
 
 
 @plain_task("call.list", ListCalls, ShortLived)
@@ -26,36 +22,18 @@ def list_calls(asked: ListCalls) -> Listing:
 
 def calls_of(asked: ListCalls) -> list[dict[str, Any]]:
     """The calls that are going on, each ``call_id, state, source, destination, caller, started_at,
-    views``; what the server does not tell is None, and ``views`` are VoipNow's alone.
+    views``; what the server does not tell is None, and ``views`` are empty where it has none.
 
-    Raises InvalidArgument for an account of another provider and for what the account ignores, and
-    what callers see after the third try (`listings.answered`).
+    Raises InvalidArgument for an account whose provider lists no calls and for what it ignores, and
+    what callers see after the third try (`queries.answered`).
     """
-    account = account_of(asked.account)
-    if isinstance(account, VoipnowAccount):
-        return answered(account.alias, lambda: _at_voipnow(account, asked))
-    if not isinstance(account, OzekiAccount):
-        raise InvalidArgument(
-            f"not done: account: {account.alias!r} is a {account.provider} account; live calls are "
-            "listed at voipnow and ozeki"
-        )
-    for name in ("extension", "user_id"):
-        if getattr(asked, name) is not None:
-            raise InvalidArgument(
-                f"not done: {name}: account {account.alias!r} is at ozeki, which lists every call; "
-                "leave it out"
-            )
-    return answered(account.alias, lambda: _at_ozeki(account))
 
+    def ask() -> list[dict[str, Any]]:
+        with plain_client(asked.account, ListsCalls) as server:
+            found = server.calls(user_id=asked.user_id, extension=asked.extension)
+            return [call.result() for call in found]
 
-def _at_voipnow(account: VoipnowAccount, asked: ListCalls) -> list[dict[str, Any]]:
-    with plain_client(account) as voipnow:
-        try:
-            return voipnow.calls(asked.user_id or "@me", asked.extension or "@self")
-        except fields.WrongField as error:
-            raise InvalidArgument(f"not done: {error}") from None
-
-
-def _at_ozeki(account: OzekiAccount) -> list[dict[str, Any]]:
-    with Ozeki(account, before_call=turn_or_throttled(account)) as ozeki:
-        return ozeki.active_calls()
+    try:
+        return answered(asked.account, ask)
+    except WrongField as error:
+        raise InvalidArgument(f"not done: {error}") from None

@@ -15,17 +15,18 @@ from ledger.core import states
 from ledger.core.job import Job, iso
 from ledger.core.opening import Request
 from ledger.recording_instructions import Instruction
+from providers.accounts import NotifyingAccount
 from providers.errors import NotFound, ProviderError
+from providers.interface import CollectsRecordings, LiveCall
 from tasks import errors
 from tasks.runtime.arguments import JobArguments
+from tasks.runtime.client import account_of, client
 from tasks.runtime.context import ledger
 from tasks.runtime.entry import Opening, job_task
 from tasks.runtime.error_policy import consequences
 from tasks.runtime.fields import Text
 from tasks.runtime.runner import Attempt, Ended, Wait
 from tasks.transfers.single_recording import Single, fetch_again, keep
-
-from .ozeki_client import client, is_live, ozeki_account
 
 KIND = "recording.collect"
 
@@ -57,7 +58,7 @@ def collection(alias: str, start_job_id: str, call_id: str) -> Request:
 
 
 def _joined(asked: CollectRecording, _task_id: str) -> Opening:
-    ozeki_account(asked.account)
+    account_of(asked.account, NotifyingAccount)
     instruction = ledger().recording_instructions.newest(asked.account, asked.call_id)
     if instruction is None or instruction.collect_job_id is None:
         shown = mask_foreign(asked.call_id)
@@ -84,6 +85,11 @@ def collect_recording(attempt: Attempt) -> Ended:
     return _collected(attempt, instruction, instruction.record_url)
 
 
+def is_live(calls: list[LiveCall], call_id: str) -> bool:
+    """Whether the call is among these, or may be: one whose id could not be read may be any."""
+    return any(call.call_id in (call_id, None) for call in calls)
+
+
 def _instruction(attempt: Attempt) -> Instruction:
     start_job_id = attempt.job.parameters["start_job_id"]
     found = ledger().recording_instructions.of_job(start_job_id)
@@ -99,15 +105,15 @@ def _look(attempt: Attempt, instruction: Instruction) -> None:
     start = ledger().jobs.job(instruction.job_id)
     if _never_began(start, instruction):
         raise errors.Rejected(f"not done: the recording was not started: {start.reason}")
-    hours = ozeki_account(attempt.job.account).collect_deadline_hours
+    hours = account_of(attempt.job.account, NotifyingAccount).collect_deadline_hours
     if attempt.age_seconds > hours * 3600:
         raise errors.NotReady(
             f"not done: the end of the recording was not told within {hours:g} hours "
             "(collect_deadline_hours); fetch it by hand"
         )
     try:
-        with client(attempt) as ozeki:
-            live = is_live(ozeki.active_calls(), instruction.call_id)
+        with client(attempt, CollectsRecordings) as server:
+            live = is_live(server.calls(), instruction.call_id)
     except ProviderError as error:
         attempt.job.work["why"] = f"{_WAITS}; whether its call goes on is not known: {error}"
         return
@@ -131,16 +137,21 @@ def _never_began(start: Job, instruction: Instruction) -> bool:
 
 def _collected(attempt: Attempt, instruction: Instruction, url: str) -> Ended:
     single = Single(
-        provider="ozeki",
+        provider=account_of(attempt.job.account, NotifyingAccount).provider,
         recording_id=attempt.job.job_id,
         # Of the ledger's row alone, so that whoever tries again finds the same place.
         day=datetime.fromtimestamp(instruction.created_at, UTC).date(),
         known=_known(instruction, url),
     )
-    with consequences(attempt, waits_for_credentials=False), client(attempt) as ozeki:
+    with (
+        consequences(attempt, waits_for_credentials=False),
+        client(attempt, CollectsRecordings) as server,
+    ):
         try:
             audio, _ = keep(
-                attempt, single, lambda etag, offset: ozeki.recording(url, etag=etag, offset=offset)
+                attempt,
+                single,
+                lambda etag, offset: server.collected(url, etag=etag, offset=offset),
             )
         except NotFound as error:
             _ask_again(attempt, error)

@@ -1,42 +1,35 @@
-"""Recordings of calls that are going on: begun and ended, each provider in its own way."""
+"""Recordings of calls that are going on: begun and ended."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from config.accounts import Account, AnyAccount, OzekiAccount, VoipnowAccount
+from config.accounts import Account
 from config.queues import DUE
 from ledger.core.job import Job
 from ledger.core.opening import Request
+from providers import registry
+from providers.accounts import NotifyingAccount
+from providers.errors import WrongField
+from providers.interface import CollectsRecordings, StartsRecordings, StopsRecordings
 from tasks.errors import InvalidArgument
-from tasks.runtime.arguments import StartRecording, StopRecording
-from tasks.runtime.context import account as account_of
-from tasks.runtime.context import voipnow_account
+from tasks.runtime.arguments import JobArguments, StartRecording, StopRecording
+from tasks.runtime.client import account_of, client_class
+from tasks.runtime.context import account as any_account
 from tasks.runtime.entry import job_task
 from tasks.runtime.runner import Attempt, Ended, Parts
 
-from . import ozeki_recordings, voipnow_recordings
+from . import collected_recordings, confirmed_recordings
 
 #: A start that comes later is worthless; a stop would end a recording that was begun since.
 LIFETIME_SECONDS = 60.0
 
+#: What a task says of its job, and nothing of the recording.
+_OF_THE_JOB = {*JobArguments.model_fields, "not_after"}
 
-class Starter(Protocol):
-    """A provider's module that starts recordings."""
-
-    def request_parameters(self, asked: StartRecording, account: Any) -> dict[str, Any]:
-        """The canonical parameters. Raises InvalidArgument, also for an argument that the account
-        ignores.
-        """
-
-    def start(self, attempt: Attempt) -> Ended | Parts | Job:
-        """Start the recording that the job's parameters describe."""
-
-
-STARTERS: dict[type[AnyAccount], Starter] = {
-    OzekiAccount: ozeki_recordings,
-    VoipnowAccount: voipnow_recordings,
-}
+#: Judges the arguments of an action at an account; the parameters of the job.
+Judge = Callable[[Any, Mapping[str, Any]], dict[str, Any]]
 
 
 def start_request(asked: StartRecording, task_id: str) -> Request:
@@ -44,30 +37,33 @@ def start_request(asked: StartRecording, task_id: str) -> Request:
 
     Raises InvalidArgument: nothing was opened.
     """
-    account = account_of(asked.account)
+    account = any_account(asked.account)
+    judge = client_class(account, StartsRecordings).start_parameters
     request = Request(
         kind="recording.start",
         account=account.alias,
         request_id=asked.request_id or task_id,
-        parameters=_starter(account).request_parameters(asked, account),
+        parameters=_parameters(judge, account, asked),
         queue=DUE,
         task_id=task_id,
         not_after=None if asked.not_after is None else asked.not_after.timestamp(),
         lifetime_seconds=LIFETIME_SECONDS,
     )
-    if isinstance(account, OzekiAccount):
-        return ozeki_recordings.opened_with(request, account)
+    if registry.has(account, CollectsRecordings):
+        return collected_recordings.opened_with(
+            request, account_of(account.alias, NotifyingAccount)
+        )
     return request
 
 
-def _starter(account: Account) -> Starter:
-    found = STARTERS.get(type(account))
-    if found is None:
-        raise InvalidArgument(
-            f"not done: account: {account.alias!r} is a {account.provider} account; no live call "
-            "can be recorded there"
-        )
-    return found
+def _parameters(judge: Judge, account: Account, asked: JobArguments) -> dict[str, Any]:
+    """The canonical parameters. Raises InvalidArgument, also for an argument that the account's
+    provider ignores.
+    """
+    try:
+        return judge(account, asked.model_dump(exclude=_OF_THE_JOB, exclude_none=True))
+    except WrongField as error:
+        raise InvalidArgument(f"not done: {error}") from None
 
 
 @job_task("recording.start", StartRecording, start_request, at_once=True)
@@ -75,16 +71,19 @@ def start_recording(attempt: Attempt) -> Ended | Parts | Job:
     """Record a call that is going on: ``{job_id, call_id, view_id?, format, recording_since?,
     collected}``.
     """
-    return _starter(account_of(attempt.job.account)).start(attempt)
+    if registry.has(any_account(attempt.job.account), CollectsRecordings):
+        return collected_recordings.start(attempt)
+    return confirmed_recordings.start(attempt)
 
 
 def _stop_request(asked: StopRecording, task_id: str) -> Request:
-    account = voipnow_account(asked.account)
+    account = any_account(asked.account)
+    judge = client_class(account, StopsRecordings).stop_parameters
     return Request(
         kind="recording.stop",
         account=account.alias,
         request_id=asked.request_id or task_id,
-        parameters=voipnow_recordings.request_parameters(asked, account),
+        parameters=_parameters(judge, account, asked),
         queue=DUE,
         task_id=task_id,
         lifetime_seconds=LIFETIME_SECONDS,
@@ -93,5 +92,5 @@ def _stop_request(asked: StopRecording, task_id: str) -> Request:
 
 @job_task("recording.stop", StopRecording, _stop_request, at_once=True)
 def stop_recording(attempt: Attempt) -> Ended:
-    """End the recording of a call that is going on (VoipNow): the same result as a start's."""
-    return voipnow_recordings.stop(attempt)
+    """End the recording of a call that is going on: the same result as a start's."""
+    return confirmed_recordings.stop(attempt)

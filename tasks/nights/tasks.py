@@ -6,18 +6,19 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from config.accounts import VonageAccount
+from config.accounts import Account
 from config.logging import bind
 from config.masking import masked_error
 from config.settings import settings
 from ledger.alerts import DAY, Alert
 from ledger.errors import LedgerAway
 from tasks.days import day, windows
-from tasks.recordings.deletions import plan_deletions
 from tasks.runtime.arguments import PlanNights
 from tasks.runtime.context import ledger
 from tasks.runtime.entry import plain_task
 from tasks.runtime.messages import publish_first
+
+from .deletions import plan_deletions
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def plan(now: datetime) -> dict[str, Any]:
     opened: dict[str, int] = {}
     failed: list[str] = []
     for account in settings().accounts.values():
-        if not isinstance(account, VonageAccount) or account.nightly is None:
+        if account.nights is None:
             continue
         with bind(account=account.alias):
             try:
@@ -61,9 +62,9 @@ def _unplanned(alias: str, error: Exception) -> Alert:
     return Alert(unplanned_cause(alias), DAY, alias, message)
 
 
-def plan_account(account: VonageAccount, now: datetime) -> int:
+def plan_account(account: Account, now: datetime) -> int:
     """Plan one account's nights; how many exports were opened."""
-    nightly = account.nightly
+    nightly = account.nights
     assert nightly is not None
     newest = windows.newest_due(nightly, now)
     opened = ledger().days.plan(

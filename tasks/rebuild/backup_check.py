@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 from archive import paths
-from config.accounts import GsmblockchainAccount, VonageAccount
 from config.settings import settings
+from providers import registry
+from providers.interface import ListsRecordings, PlacesCertifiedCalls
 from tasks.runtime.context import ledger, store
 
 #: Exports of so many of the newest days are compared: those of the last nights, and of today.
@@ -38,12 +39,12 @@ def said(unknown: list[str]) -> str:
 def _newest() -> Iterator[tuple[str, str]]:
     """The job ids in the newest files, and their paths."""
     for alias, account in settings().accounts.items():
-        if isinstance(account, GsmblockchainAccount):
+        if registry.has(account, PlacesCertifiedCalls):
             for month in _months(ledger().rebuilding.newest_call()):
                 for path in store().paths(f"{alias}/certified-calls/{month:%Y/%m}/"):
                     if paths.kind_of(path) == "receipt":
                         yield path.rpartition("/")[2].partition(".")[0], path
-        elif isinstance(account, VonageAccount):
+        if registry.has(account, ListsRecordings):
             for day in _days(alias):
                 for path in store().paths(f"{paths.exports_folder(alias, day)}/"):
                     if paths.kind_of(path) == "manifest":

@@ -12,7 +12,6 @@ from archive.documents import receipt as receipts
 from archive.documents.instants import instant
 from archive.documents.receipt import ASKED, Receipt
 from archive.errors import ArchiveError
-from config.accounts import GsmblockchainAccount
 from config.queues import DUE
 from config.settings import settings
 from ledger.call_outcomes import KIND, PLACED, REFUSED, RESOLVED, UNKNOWN, UNSENT
@@ -176,6 +175,4 @@ def _lost(alias: str, known: str, paths: dict[int, str]) -> KnownJob:
 def _day(alias: str, sent: datetime) -> date:
     """The day whose cap a call counts for."""
     account = settings().accounts.get(alias)
-    calling = isinstance(account, GsmblockchainAccount)
-    timezone = account.timezone if calling else "UTC"  # type: ignore[union-attr]
-    return sent.astimezone(ZoneInfo(timezone)).date()
+    return sent.astimezone(ZoneInfo("UTC" if account is None else account.zone)).date()

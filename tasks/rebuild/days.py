@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 from archive import paths
 from archive.documents.instants import instant
 from archive.documents.manifest import Manifest
-from config.accounts import VonageAccount
 from config.settings import settings
 from ledger.core import states
 from ledger.days import Day
 from ledger.rebuild.snapshots import KnownDay
+from providers import registry
+from providers.interface import ListsRecordings
 from tasks.days import day as day_rows
 from tasks.days import windows
 
@@ -36,7 +37,7 @@ def archived_day(folder: Folder, generation: int, trusted: Trusted) -> KnownDay 
         listings = listings + 1 if one.complete else 0
     if _is_damaged(folder, runs, trusted):
         completed_by, listings = None, 0
-    timezone = newest.known_timezone or _timezone(folder.account)
+    timezone = newest.known_timezone or _zone(folder.account)
     return KnownDay(
         Day(
             account=folder.account,
@@ -71,7 +72,8 @@ def _is_damaged(folder: Folder, runs: list[tuple[str, Manifest]], trusted: Trust
 
 def _begun(folder: Folder, generation: int) -> KnownDay | None:
     """A day of which files are there, but no manifest: due again, as the next generation."""
-    if not isinstance(settings().accounts.get(folder.account), VonageAccount):
+    account = settings().accounts.get(folder.account)
+    if account is None or not registry.has(account, ListsRecordings):
         return None
     row = day_rows.day_row(folder.account, folder.day, gave_up=False)
     return KnownDay(_with_generation(row, generation))
@@ -87,10 +89,10 @@ def gaps(alias: str, known: set[date]) -> Iterator[KnownDay]:
     ones are known, and those that it would catch up.
     """
     account = settings().accounts.get(alias)
-    if not isinstance(account, VonageAccount) or account.nightly is None:
+    if account is None or account.nights is None:
         return
-    newest = windows.newest_due(account.nightly, datetime.now(UTC))
-    caught_up = windows.due_days(newest, None, account.nightly.catchup_days)
+    newest = windows.newest_due(account.nights, datetime.now(UTC))
+    caught_up = windows.due_days(newest, None, account.nights.catchup_days)
     # A folder of a day that cannot have been exported opens no centuries of days.
     possible = [day for day in known if _FIRST <= day <= newest + timedelta(days=1)]
     first, last = min([*possible, *caught_up]), max([*possible, *caught_up])
@@ -100,13 +102,13 @@ def gaps(alias: str, known: set[date]) -> Iterator[KnownDay]:
             yield KnownDay(day_rows.day_row(alias, day, gave_up=day < caught_up[0]))
 
 
-def _timezone(alias: str) -> str:
+def _zone(alias: str) -> str:
     account = settings().accounts.get(alias)
-    return windows.zone(account) if isinstance(account, VonageAccount) else "UTC"
+    return "UTC" if account is None else account.zone
 
 
 def settle_seconds(alias: str) -> int:
     """How long after a day's end its recordings may still change, as it is configured now."""
     account = settings().accounts.get(alias)
-    nightly = account.nightly if isinstance(account, VonageAccount) else None
+    nightly = None if account is None else account.nights
     return 0 if nightly is None else nightly.settle_minutes * 60

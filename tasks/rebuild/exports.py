@@ -16,9 +16,9 @@ from config.queues import DOWNLOADS, DUE
 from ledger.core import states
 from ledger.core.job import job_id
 from ledger.rebuild.snapshots import KnownDay, KnownJob, rebuilt_request_id
-from tasks.exports import retrieval
 from tasks.runtime.context import store
 from tasks.runtime.fields import utc_text
+from tasks.transfers.retrieved import retrieved
 
 from .days import archived_day, gaps, settle_seconds
 from .manifests import Folder
@@ -146,7 +146,7 @@ def _retrieved(found: Manifest) -> dict[str, Any]:
         "parameters": {"provider_job_id": part.provider_job_id},
         "queue": DOWNLOADS,
         "state": states.DONE,
-        "result": retrieval.result(part.file, count, part.provider_job_id),
+        "result": retrieved(part.file, count, part.provider_job_id),
     }
 
 

@@ -28,7 +28,8 @@ def singles(alias: str, trusted: Trusted, exports: Collection[str]) -> Iterator[
         found = _read(alias, path, trusted)
         if found is None or found.audio.path in trusted.damaged:
             continue
-        if found.provider == "ozeki":
+        if found.recording_id == found.job_id:
+            # A collected recording has no id at its provider: it is named by its job.
             yield _collected(found, path)
         elif not _of_an_export(found, path, exports):
             yield _job(found, path, "recording.download", {"recording_id": found.recording_id})

@@ -1,26 +1,25 @@
-"""Recordings at Vonage: list, look at, download, delete."""
+"""Recordings that their provider keeps: list, look at, download, delete."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from archive.errors import Contradiction, Damaged
 from config.queues import DOWNLOADS, DUE
 from ledger.core.opening import Request
-from providers.vonage.client import Vonage
+from providers.accounts import DeletingAccount, RecordingsAccount
+from providers.interface import DeletesRecordings, ListsRecordings
 from tasks import errors
 from tasks.days import windows
 from tasks.runtime.arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
-from tasks.runtime.context import vonage_account
+from tasks.runtime.client import account_of, client, plain_client
 from tasks.runtime.entry import ShortLived, job_task, plain_task
 from tasks.runtime.error_policy import consequences
-from tasks.runtime.job_requests import vonage_request
+from tasks.runtime.job_requests import job_request
 from tasks.runtime.queries import Answer, Listing, answered
 from tasks.runtime.runner import Attempt, Ended
-from tasks.transfers.single_recording import fetch_again, keep_single
-from tasks.transfers.vonage_client import client, plain_client
+from tasks.transfers.single_recording import fetch_again, keep_listed, started
 
 from .deletions import refuse_unproven
 
@@ -30,45 +29,49 @@ def list_recordings(asked: ListRecordings) -> Listing:
     """One page of the recordings: ``{recordings, page, page_size, total_items?, total_pages?}``."""
     page = _answered(
         asked.account,
-        lambda vonage: vonage.recordings(
+        lambda provider: provider.recordings(
             asked.filters.canonical(),
             page=asked.page,
             page_size=asked.page_size,
             order=asked.order,
         ),
     )
-    return Listing(page, len(page["recordings"]), "recording")
+    return Listing(page.result(), len(page.recordings), "recording")
 
 
 @plain_task("recording.get", GetRecording, ShortLived)
 def get_recording(asked: GetRecording) -> Listing:
-    """One recording: every field of the vendor's."""
-    found = _answered(asked.account, lambda vonage: vonage.recording(asked.recording_id))
-    return Listing(found, 1, "recording")
+    """One recording: every field of the provider's."""
+    found = _answered(asked.account, lambda provider: provider.recording(asked.recording_id))
+    return Listing(found.line(), 1, "recording")
 
 
-def _answered(alias: str, ask: Callable[[Vonage], Answer]) -> Answer:
+def _answered(alias: str, ask: Callable[[ListsRecordings], Answer]) -> Answer:
     def one() -> Answer:
-        with plain_client(alias) as vonage:
-            return ask(vonage)
+        with plain_client(alias, ListsRecordings) as provider:
+            return ask(provider)
 
     return answered(alias, one)
 
 
 def _download_request(asked: DownloadRecording, task_id: str) -> Request:
     parameters = {"recording_id": asked.recording_id}
-    return vonage_request("recording.download", asked, task_id, parameters, queue=DOWNLOADS)
+    account_of(asked.account, RecordingsAccount)
+    return job_request("recording.download", asked, task_id, parameters, queue=DOWNLOADS)
 
 
 @job_task("recording.download", DownloadRecording, _download_request)
 def download_recording(attempt: Attempt) -> Ended:
     """Fetch one recording into the archive: ``{job_id, path, sha256, bytes}``."""
-    account = vonage_account(attempt.job.account)
-    with consequences(attempt, waits_for_credentials=False), client(attempt) as vonage:
-        recording = vonage.recording(attempt.job.parameters["recording_id"])
-        day = windows.local_day(datetime.fromisoformat(recording["start"]), windows.zone(account))
+    account = account_of(attempt.job.account, RecordingsAccount)
+    with (
+        consequences(attempt, waits_for_credentials=False),
+        client(attempt, ListsRecordings) as provider,
+    ):
+        recording = provider.recording(attempt.job.parameters["recording_id"])
+        day = windows.local_day(started(recording), account.zone)
         try:
-            audio, _ = keep_single(attempt, vonage, recording, day)
+            audio, _ = keep_listed(attempt, provider, recording.line(), day)
         except Contradiction:
             raise
         except Damaged as error:
@@ -79,7 +82,7 @@ def download_recording(attempt: Attempt) -> Ended:
 
 
 def _delete_request(asked: DeleteRecording, task_id: str) -> Request:
-    account = vonage_account(asked.account)
+    account = account_of(asked.account, DeletingAccount)
     if not account.allow_delete:
         raise errors.InvalidArgument(
             f"not done: account: {asked.account!r} does not allow deleting; set allow_delete = true"
@@ -87,20 +90,23 @@ def _delete_request(asked: DeleteRecording, task_id: str) -> Request:
     parameters: dict[str, Any] = {"recording_id": asked.recording_id}
     if asked.unarchived:
         parameters.update(unarchived=True, reason=asked.reason)
-    return vonage_request("recording.delete", asked, task_id, parameters, queue=DUE)
+    return job_request("recording.delete", asked, task_id, parameters, queue=DUE)
 
 
 @job_task("recording.delete", DeleteRecording, _delete_request)
 def delete_recording(attempt: Attempt) -> Ended:
     """Delete one recording at the provider, once it is proven that the archive holds it whole."""
     parameters = attempt.job.parameters
-    account = vonage_account(attempt.job.account)
+    account = account_of(attempt.job.account, DeletingAccount)
     if not account.allow_delete:
         raise errors.Rejected("not done: the account does not allow deleting any more")
     recording_id = parameters["recording_id"]
-    with consequences(attempt, waits_for_credentials=False), client(attempt) as vonage:
+    with (
+        consequences(attempt, waits_for_credentials=False),
+        client(attempt, DeletesRecordings) as provider,
+    ):
         proof = None
         if not parameters.get("unarchived"):
-            proof = refuse_unproven(attempt, vonage, recording_id)
-        was_there = vonage.delete(recording_id)
+            proof = refuse_unproven(attempt, provider, recording_id)
+        was_there = provider.delete(recording_id)
     return Ended({"recording_id": recording_id, "deleted": was_there, "archived_as": proof})

@@ -9,9 +9,10 @@ from archive.spool.spool import Spool
 from archive.store.directory import Store, open_store
 from archive.store.guarded import Guarded
 from archive.zip.verification import Limits
-from config.accounts import Account, GsmblockchainAccount, VoipnowAccount, VonageAccount
+from config.accounts import Account
 from config.settings import ConfigurationError, settings
 from ledger.ledger import Ledger
+from providers import registry  # noqa: F401 - it knows the accounts that the settings name
 from tasks.archive_watch import vouching
 from tasks.errors import InvalidArgument
 
@@ -79,34 +80,3 @@ def account(alias: str) -> Account:
             f"not done: account: no account is called {alias!r}; the accounts file names "
             f"{', '.join(sorted(settings().accounts)) or 'none'}"
         ) from None
-
-
-def calling_account(alias: str) -> GsmblockchainAccount:
-    """The gsmblockchain account with this alias. Raises InvalidArgument."""
-    found = account(alias)
-    if not isinstance(found, GsmblockchainAccount):
-        raise InvalidArgument(
-            f"not done: account: {alias!r} is a {found.provider} account; this task is for "
-            "gsmblockchain"
-        )
-    return found
-
-
-def vonage_account(alias: str) -> VonageAccount:
-    """The Vonage account with this alias. Raises InvalidArgument."""
-    found = account(alias)
-    if not isinstance(found, VonageAccount):
-        raise InvalidArgument(
-            f"not done: account: {alias!r} is a {found.provider} account; this task is for vonage"
-        )
-    return found
-
-
-def voipnow_account(alias: str) -> VoipnowAccount:
-    """The VoipNow account with this alias. Raises InvalidArgument."""
-    found = account(alias)
-    if not isinstance(found, VoipnowAccount):
-        raise InvalidArgument(
-            f"not done: account: {alias!r} is a {found.provider} account; this task is for voipnow"
-        )
-    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from config.accounts import Account, AnyAccount
+from config.accounts import Account
 from providers.errors import Throttled
 
 from .context import ledger
@@ -14,7 +14,7 @@ from .context import ledger
 _LONGEST_TURN_SECONDS = 5.0
 
 
-def take_turn(account: AnyAccount, refusal: Callable[[str, float], Exception]) -> None:
+def take_turn(account: Account, refusal: Callable[[str, float], Exception]) -> None:
     """Wait for the account's turn, where its calls are spaced.
 
     Raises what ``refusal`` makes of a reason and seconds while the account rests, and where the

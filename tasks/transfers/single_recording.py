@@ -14,8 +14,10 @@ from archive.documents.metadata import Metadata
 from archive.errors import Contradiction, Damaged
 from archive.store.directory import Stored
 from config.version import VERSION
-from providers.vonage.client import Vonage
+from providers.errors import Uncertain
+from providers.interface import ListsRecordings, Recording
 from tasks.runtime import metrics
+from tasks.runtime.context import account as account_of
 from tasks.runtime.context import ledger, store
 from tasks.runtime.obligations import under_chain
 from tasks.runtime.runner import Attempt, Wait
@@ -41,22 +43,32 @@ class Single:
     expected_ms: int | None = None
 
 
-def keep_single(
-    attempt: Attempt, vonage: Vonage, recording: dict[str, Any], day: date
+def started(recording: Recording) -> datetime:
+    """When a recording began. Raises Uncertain where its provider does not tell."""
+    if recording.start is None:
+        why = recording.set_aside or "its start cannot be read"
+        raise Uncertain("the provider", f"recording {recording.id} has no day: {why}")
+    return recording.start
+
+
+def keep_listed(
+    attempt: Attempt, provider: ListsRecordings, line: dict[str, Any], day: date
 ) -> tuple[Stored, Stored]:
-    """A recording of Vonage's in the archive, as `keep` does it."""
+    """A recording that its provider lists, in the archive as `keep` does it; ``line`` is how it is
+    listed, as the archive keeps it.
+    """
     single = Single(
-        provider="vonage",
-        recording_id=recording["id"],
+        provider=account_of(attempt.job.account).provider,
+        recording_id=line["id"],
         day=day,
-        known=recording,
-        expected_bytes=acceptance.listed(recording.get("file_size_in_bytes")),
-        expected_ms=acceptance.listed(recording.get("duration")),
+        known=line,
+        expected_bytes=acceptance.listed(line.get("file_size_in_bytes")),
+        expected_ms=acceptance.listed(line.get("duration")),
     )
     return keep(
         attempt,
         single,
-        lambda etag, offset: vonage.audio(recording["id"], etag=etag, offset=offset),
+        lambda etag, offset: provider.audio(line["id"], etag=etag, offset=offset),
     )
 
 
@@ -110,7 +122,7 @@ def owe_entry(attempt: Attempt, metadata: Stored, *, is_new: bool) -> None:
     if is_new:
         ledger().outbox.owe(job.job_id, job.account, kind, entry)
     else:
-        ledger().outbox.owe_entry_once(job.job_id, job.account, entry)
+        ledger().archive_record.owe_entry_once(job.job_id, job.account, entry)
 
 
 def _refuse_other_bytes(account: str, single: Single, sha256: str) -> None:

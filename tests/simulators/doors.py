@@ -187,6 +187,15 @@ class AccountDoor:
         """
         return list(self._ask("jobs"))
 
+    def restore_job(
+        self, job_id: str, recording_ids: list[int], path: str | None = None, etag: str = ""
+    ) -> None:
+        """Puts an export job of another simulator in place: with its archive at `path` and the
+        archive's entity tag, else with one that is built of the recordings.
+        """
+        arguments = {"job_id": job_id, "recording_ids": recording_ids, "path": path, "etag": etag}
+        self._ask("restore_job", **arguments)
+
     def expire_job(self, job_id: str) -> None:
         """Ends the validity of this job's archive; retrieve answers 410."""
         self._ask("expire_job", job_id=job_id)

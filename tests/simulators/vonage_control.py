@@ -8,9 +8,11 @@ from __future__ import annotations
 import itertools
 import secrets as random_secrets
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from .audio import Audio
+from .exports import Archive
 from .vonage import Vonage
 from .vonage_answers import shown
 from .vonage_jobs import Job
@@ -184,6 +186,20 @@ class VonageControl:
         filters, window, polls, built, expired, recording_ids, bytes, path.
         """
         return [job.facts() for job in list(self._account(username).jobs.values())]
+
+    def restore_job(
+        self,
+        username: str,
+        job_id: str,
+        recording_ids: list[int],
+        path: str | None = None,
+        etag: str = "",
+    ) -> None:
+        """Puts an export job of another simulator in place: with its archive and the archive's
+        entity tag, else with one that is built of the recordings.
+        """
+        archive = None if path is None else Archive(Path(path), Path(path).stat().st_size, etag)
+        self._account(username).restore_job(job_id, recording_ids, archive, self._vonage.folder)
 
     def expire_job(self, username: str, job_id: str) -> None:
         """Ends the validity of this job's archive; retrieve answers 410."""

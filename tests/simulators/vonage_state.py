@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from .exports import Archive
 from .vonage_jobs import NO_FAULTS, Job
 from .vonage_recordings import Order, Recording, Search, day_starts, imagine
 from .vonage_variants import STATUS_OPERATIONS, VARIANTS, Variant
@@ -244,3 +245,16 @@ class Account:
         for job in jobs:
             job.build()
         return jobs
+
+    def restore_job(
+        self, job_id: str, recording_ids: list[int], archive: Archive | None, folder: Path
+    ) -> None:
+        """Puts an export job of another simulator in place, with its archive if that was built."""
+        chosen = [self.recordings[one] for one in recording_ids]
+        job = Job(job_id, {}, chosen, self.switches, folder)
+        with self._lock:
+            self.jobs[job_id] = job
+        if archive is None:
+            job.build()
+        else:
+            job.serve(archive)

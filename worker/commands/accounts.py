@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 import click
 
-from config.accounts import (
-    Account,
-    GsmblockchainAccount,
-    OzekiAccount,
-    VoipnowAccount,
-    VonageAccount,
-)
+from config.accounts import Account
 from config.settings import Settings
+from providers import registry
 from providers.errors import ProviderError
-from providers.gsmblockchain.client import Gsmblockchain
 from providers.http.deadline import Transport
-from providers.ozeki.client import Ozeki
-from providers.voipnow.client import Voipnow
-from providers.vonage.client import Vonage
+from providers.http.tokens import PrivateTokenStore
+from providers.interface import ExportsInBulk, Probes
 from tasks.runtime.context import account as account_of
 
 from .cassettes import Recorder
@@ -62,8 +53,9 @@ def check(alias: str | None, target: Path | None, as_json: bool) -> int:
     """Log in and list one page of recordings, or the calls that are going on, for one account or
     for all.
 
-    It logs in anew and keeps the token to itself. With --record Vonage makes one export of the
-    last day that has recordings; only the beginning of its ZIP is read.
+    It logs in anew and keeps the token to itself. With --record a provider that exports in
+    bulk makes one export of the last day that has recordings; only the beginning of its ZIP is
+    read.
 
     Of an account for certified calls only the connection is tried: each request of its provider
     is a call that costs money.
@@ -80,95 +72,26 @@ def check(alias: str | None, target: Path | None, as_json: bool) -> int:
 
 
 def _tried(account: Account, settings: Settings, target: Path | None) -> Tried:
-    if isinstance(account, GsmblockchainAccount):
-        return _connected(account)
-    if isinstance(account, VonageAccount):
-        return _exporting(account, settings, target)
+    if target and registry.has(account, ExportsInBulk):
+        return _exported(account, settings, target / account.alias)
     try:
-        live = _live_calls(account)
+        with registry.client(account, Probes, PrivateTokenStore()) as client:
+            about = client.probe()
     except ProviderError as error:
         return Tried(account.alias, account.provider, "failed", str(error))
-    about = f"{live} call{'s' * (live != 1)} going on"
-    return Tried(account.alias, account.provider, "ok", about)
+    tries_credentials = registry.client_class(account, Probes).tries_credentials
+    return Tried(account.alias, account.provider, "ok" if tries_credentials else "not tried", about)
 
 
-def _live_calls(account: VoipnowAccount | OzekiAccount) -> int:
-    """How many calls are going on. Raises what the client raises."""
-    if isinstance(account, VoipnowAccount):
-        with Voipnow(account, Pocket()) as voipnow:
-            return len(voipnow.calls())
-    with Ozeki(account) as ozeki:
-        return len(ozeki.active_calls())
-
-
-def _exporting(account: VonageAccount, settings: Settings, target: Path | None) -> Tried:
-    transport = Transport(verify=account.verify_tls)
-    folder = target / account.alias if target else None
-    recorder = Recorder(transport, folder, settings.secret_values()) if folder else transport
+def _exported(account: Account, settings: Settings, folder: Path) -> Tried:
+    """The same, with one export; every request and answer is kept in the folder."""
+    wire = Recorder(Transport(verify=account.verify_tls), folder, settings.secret_values())
     try:
-        with Vonage(account, Pocket(), transport=recorder) as vonage:
-            listed = vonage.recordings({}, page=1, page_size=10)
-            about = _listed(listed)
-            if folder:
-                exported = try_export(account, vonage, listed["recordings"], settings)
-                about = f"{about}; {exported}; samples in {folder}"
+        with registry.client(account, ExportsInBulk, PrivateTokenStore(), transport=wire) as client:
+            about = client.probe()
+            exported = try_export(account, client, settings)
     except ProviderError as error:
-        kept = f"; samples in {folder}" if folder else ""
-        return Tried(account.alias, account.provider, "failed", f"{error}{kept}")
+        about = f"{error}; samples in {folder}"
+        return Tried(account.alias, account.provider, "failed", about)
+    about = f"{about}; {exported}; samples in {folder}"
     return Tried(account.alias, account.provider, "ok", about)
-
-
-def _connected(account: GsmblockchainAccount) -> Tried:
-    """Nothing tells whether user and password are right but a call that is paid."""
-    untried = "user and password are not tried, since each request is a call that costs money"
-    try:
-        Gsmblockchain(account).connect()
-    except ProviderError as error:
-        return Tried(account.alias, account.provider, "failed", f"{error}; {untried}")
-    how = "a TLS connection" if account.base_url.startswith("https:") else "a connection, no TLS,"
-    return Tried(account.alias, account.provider, "not tried", f"{how} can be opened; {untried}")
-
-
-def _listed(page: dict[str, object]) -> str:
-    total = page.get("total_items")
-    if total is not None:
-        return f"{total} recordings are listed"
-    recordings = page["recordings"]
-    assert isinstance(recordings, list)
-    return f"{len(recordings)} recordings on the first page"
-
-
-@dataclass(frozen=True)
-class _Sealed:
-    version: int
-    ciphertext: bytes
-    read_at: float
-
-
-class Pocket:
-    """A shelf for one token that nobody else reads (providers.http.tokens.Shelf)."""
-
-    def __init__(self) -> None:
-        self._kept: _Sealed | None = None
-
-    def read(self) -> _Sealed | None:
-        """The token, or None."""
-        return self._kept
-
-    def time(self) -> float:
-        """The clock of this process: nobody else reads what is kept."""
-        return time.time()
-
-    def claim(self, version: int, seconds: float) -> str | None:  # noqa: ARG002 - nobody else renews
-        """The right to renew, if the version is still this one."""
-        held = self._kept.version if self._kept else 0
-        return str(uuid.uuid4()) if version == held else None
-
-    def put(self, claim: str, ciphertext: bytes) -> bool:  # noqa: ARG002 - nobody else renews
-        """Keep a renewed token."""
-        version = self._kept.version if self._kept else 0
-        self._kept = _Sealed(version + 1, ciphertext, self.time())
-        return True
-
-    def release(self, claim: str) -> None:
-        """Nothing is held."""

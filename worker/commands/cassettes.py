@@ -14,7 +14,7 @@ import httpx
 
 from config.masking import HIDDEN, conceal, mask_message, mask_tree
 
-from .redaction import OF_A_PERSON, last_three
+from .redaction import PERSONAL_FIELDS, last_three
 
 #: An answer is kept up to so many bytes, of a ZIP only its first local header.
 _MOST_BYTES = 1 << 20
@@ -138,10 +138,10 @@ def _masked(name: str, value: Any) -> Any:
     if _is_secret(name, value):
         return HIDDEN
     if isinstance(value, int) and not isinstance(value, bool):
-        return _masked_number(value, least=4 if name in OF_A_PERSON else 7)
+        return _masked_number(value, least=4 if name in PERSONAL_FIELDS else 7)
     if not isinstance(value, str):
         return value
-    return last_three(value) if name in OF_A_PERSON and value else mask_message(value)
+    return last_three(value) if name in PERSONAL_FIELDS and value else mask_message(value)
 
 
 def _masked_number(value: int, *, least: int) -> int:

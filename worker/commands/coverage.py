@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import click
 
-from config.accounts import Nightly, VonageAccount
+from config.accounts import Nightly
 from config.settings import settings
 from ledger.core import states
 from ledger.days import Day
@@ -93,7 +93,7 @@ def _aliases(ledger: Ledger, account: str | None) -> list[str]:
 
 def _nightly(alias: str) -> Nightly | None:
     account = settings().accounts.get(alias)
-    return account.nightly if isinstance(account, VonageAccount) else None
+    return None if account is None else account.nights
 
 
 def _lines(

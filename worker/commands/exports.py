@@ -8,14 +8,15 @@ from typing import Any
 
 import click
 
-from config.accounts import VonageAccount
+from config.accounts import Account
 from config.settings import settings
 from ledger.core import states
 from ledger.core.job import Job
 from ledger.ledger import Ledger
+from providers.accounts import RecordingsAccount
 from tasks.days import windows
 from tasks.days.day import day_row, open_day
-from tasks.runtime.context import vonage_account
+from tasks.runtime.client import account_of
 from tasks.runtime.fields import utc_text
 from tasks.runtime.messages import publish_first
 
@@ -47,7 +48,7 @@ def export(account: str, first: date, last: date, dry_run: bool, wait: bool, as_
     """
     in_order(first, last)
     ledger = opened()
-    days = _over(vonage_account(account), first, last)
+    days = _over(account_of(account, RecordingsAccount), first, last)
     if dry_run:
         _print_plan([_intent(ledger, account, day) for day in days], as_json)
         return 0
@@ -59,9 +60,9 @@ def export(account: str, first: date, last: date, dry_run: bool, wait: bool, as_
     return 1 if wait and any(job.state != states.DONE for job in jobs) else 0
 
 
-def _over(account: VonageAccount, first: date, last: date) -> list[date]:
+def _over(account: Account, first: date, last: date) -> list[date]:
     """The days of the span; refused before the first is opened where the last is not over."""
-    timezone = windows.zone(account)
+    timezone = account.zone
     today = windows.local_day(datetime.now(UTC), timezone)
     if last >= today:
         option, day = ("--from", first) if first >= today else ("--to", last)

@@ -1,4 +1,4 @@
-"""``hooks``: the receiver of Ozeki's notifications."""
+"""``hooks``: the receiver of notifications."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _log = logging.getLogger(__name__)
 
 @click.command()
 def hooks() -> None:
-    """Receive the notifications of Ozeki servers, until SIGTERM.
+    """Receive the notifications of telephone systems, until SIGTERM.
 
-    It listens at EARWITNESS_HOOKS_BIND; Ozeki servers reach it at EARWITNESS_HOOKS_URL, under
-    /ozeki/ACCOUNT/notify. Who may notify is said by each account's allowed_networks, and it is the
-    sender of the connection that counts.
+    It listens at EARWITNESS_HOOKS_BIND; the servers reach it at EARWITNESS_HOOKS_URL, under
+    /PROVIDER/ACCOUNT/notify. Who may notify is said by each account's allowed_networks, and it is
+    the sender of the connection that counts.
     """
     found = configured()
     our_logging.configure(found.log_format, logging.INFO, found.secret_values())

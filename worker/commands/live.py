@@ -26,9 +26,11 @@ from .options import as_json
 
 _account = click.option("--account", required=True, metavar="ALIAS")
 _extension = click.option(
-    "--extension", help="Of this extension alone, such as 0003*210 (VoipNow)."
+    "--extension", help="Of this extension alone, such as 0003*210, where its server has them."
 )
-_user = click.option("--user", "user_id", help="Of this user: @me, @owner or a number (VoipNow).")
+_user = click.option(
+    "--user", "user_id", help="Of this user: @me, @owner or a number, where its server has them."
+)
 
 #: Of a call and of each of its views.
 _PARTIES = frozenset({"source", "destination", "caller"})
@@ -47,7 +49,7 @@ _CONFIRMED_SECONDS = 15.0
 @click.option("--reveal", is_flag=True, help="Show personal data in clear; this is noted.")
 @as_json
 def calls(account: str, reveal: bool, as_json: bool, **given: str | None) -> None:
-    """Show the calls that are going on, as their server lists them (VoipNow, Ozeki)."""
+    """Show the calls that are going on, as their server lists them."""
     ledger = opened()
     found = calls_of(parse(ListCalls, {"account": account, **given}))
     if reveal:
@@ -85,8 +87,8 @@ def _view(view: dict[str, Any]) -> str:
 @click.command()
 @_account
 @click.option("--call", "call_id", required=True, metavar="CALL", help="As `calls` lists it.")
-@click.option("--format", help="wav or wav49 at VoipNow.")
-@click.option("--view", "view_id", help="The view to record (VoipNow).")
+@click.option("--format", help="Such as wav or mp3, as the account's server has them.")
+@click.option("--view", "view_id", help="The view to record, where its server has several.")
 @_extension
 @_user
 @click.option("--request-id", help="Yours: the same id again asks for the same recording.")

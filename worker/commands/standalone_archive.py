@@ -67,7 +67,7 @@ def verify(
     A file that was stored in the last 15 minutes and that nothing vouches for yet is pending: it is
     counted, and is no problem.
     """
-    with Watched() as watched, _understood():
+    with VerificationProgress() as watched, _understood():
         report = verification.verify(_store(named), account, dict(heads), watched)
         if named is None:
             problems, notes = _vouched_problems(account, {one.path for one in report.problems})
@@ -215,7 +215,7 @@ def _is_configured(named: Store) -> bool:
 
 @contextmanager
 def _understood() -> Iterator[None]:
-    """What the search can not make sense of was asked in the wrong way."""
+    """What the search cannot make sense of was asked in the wrong way."""
     try:
         yield
     except ValueError as error:
@@ -227,6 +227,7 @@ def _store(named: Store | None) -> Store:
     if named is not None:
         return named
     from config.settings import settings  # noqa: PLC0415 - an archive alone needs no settings
+    from providers import registry  # noqa: F401, PLC0415 - it knows the accounts that they name
 
     try:
         return open_store(settings().archive_url)
@@ -258,7 +259,7 @@ def _row(result: SearchResult) -> tuple[Any, ...]:
     return tuple(None if cell is None else escaped(str(cell)) for cell in row)
 
 
-class Watched:
+class VerificationProgress:
     """Shows on a terminal how far a verification has come."""
 
     def __init__(self) -> None:

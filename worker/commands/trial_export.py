@@ -3,52 +3,44 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import click
 
-from config.accounts import VonageAccount
+from config.accounts import Account
 from config.settings import Settings
 from providers.errors import NotReady
-from providers.vonage.client import Vonage
+from providers.interface import ExportsInBulk, Window
 from tasks.days import windows
-from tasks.runtime.fields import utc_text
 
 #: How long one export is waited for.
 _PATIENCE_SECONDS = 900.0
 _FIRST_BYTES = 1024
 
 
-def try_export(
-    account: VonageAccount, vonage: Vonage, newest: list[dict[str, Any]], settings: Settings
-) -> str:
-    """Create an export of the day of the newest recording, poll it, and read the first bytes of
-    its ZIP; what came of it, in words. Raises what the client raises.
+def try_export(account: Account, client: ExportsInBulk, settings: Settings) -> str:
+    """Export the day of the newest recording, poll until its parts are ready, and read the first
+    bytes of each; what came of it, in words. Raises what the client raises.
     """
-    if not newest:
+    starts = [one.start for one in client.recordings({}).recordings if one.start is not None]
+    if not starts:
         return "no export was tried: no recording is listed"
-    zone = windows.zone(account)
-    day = windows.local_day(max(datetime.fromisoformat(one["start"]) for one in newest), zone)
-    start, end = windows.window(day, zone)
-    filters = {
-        "start:gte": utc_text(start),
-        "start:lte": utc_text(end - timedelta(seconds=1)),
-    }
-    ids = vonage.export(filters)
+    day = windows.local_day(max(starts), account.zone)
+    start, end = windows.window(day, account.zone)
+    ids = client.export({}, window=Window(start, end - timedelta(seconds=1)))
     click.echo(f"{account.alias}: export of {day} created, {len(ids)} parts", err=True)
-    ready = sum(_ready(account, vonage, provider_job_id, settings) for provider_job_id in ids)
+    ready = sum(_ready(account, client, provider_job_id, settings) for provider_job_id in ids)
     return f"{ready} of {len(ids)} parts of an export of {day} were ready"
 
 
 def _ready(
-    account: VonageAccount, vonage: Vonage, provider_job_id: str, settings: Settings
+    account: Account, client: ExportsInBulk, provider_job_id: str, settings: Settings
 ) -> bool:
     until = time.monotonic() + _PATIENCE_SECONDS
     wait = settings.poll_first_seconds
     while True:
         try:
-            with vonage.retrieve(provider_job_id) as body:
+            with client.retrieve(provider_job_id) as body:
                 body.first(_FIRST_BYTES)
         except NotReady as error:
             click.echo(f"{account.alias}: {error}", err=True)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from ledger.errors import LedgerError
 from ledger.recording_instructions import Instruction
-from providers.ozeki.notifications import answerable
 from tasks.runtime.context import ledger
 
 _log = logging.getLogger(__name__)
@@ -58,14 +58,16 @@ class ArmedInstructions:
         self._stop.set()
         self._thread.join(timeout=5)
 
-    def take(self, account: str, call_id: str, notification: str) -> Instruction | None:
-        """The oldest instruction for a call that this notification may be answered with, now taken;
-        None where there is none.
+    def take(
+        self, account: str, call_id: str, is_fitting: Callable[[str], bool]
+    ) -> Instruction | None:
+        """The oldest instruction for a call, now taken, whose control ``is_fitting``; None where
+        there is none.
         """
         with self._lock:
             for token, (instruction, until) in self._armed.items():
                 mine = (instruction.account, instruction.call_id) == (account, call_id)
-                fits = mine and answerable(instruction.control, notification)
+                fits = mine and is_fitting(instruction.control)
                 if fits and time.monotonic() < until:
                     del self._armed[token]
                     self._given[token] = time.monotonic()

@@ -1,11 +1,11 @@
-"""The receiver of Ozeki's notifications: an HTTP service of two addresses an account
-(and ``GET /health``, which tells nothing but whether it works).
+"""The receiver of notifications: an HTTP service of two addresses an account (and
+``GET /health``, which tells nothing but whether it works).
 
-``POST /ozeki/<account>/notify`` takes what happens in calls, and answers with the OzML document of
-an instruction that is armed for the call; ``POST /ozeki/<account>/completed/<token>`` takes the end
-of a recording. Nothing signs these forms (docs/providers/ozeki.md): the token, the account's
-``allowed_networks`` and a limit of size are what there is. Who is refused learns nothing: an
-account, a token and a network that are not ours are all answered 404.
+``POST /<provider>/<account>/notify`` takes what happens in calls, and answers with the document of
+an instruction that is armed for the call; ``POST /<provider>/<account>/completed/<token>`` takes
+the end of a recording. Nothing signs these forms: the token, the account's ``allowed_networks`` and
+a limit of size are what there is. Who is refused learns nothing: a provider, an account, a token
+and a network that are not ours are all answered 404.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from tornado.http1connection import HTTP1Connection
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler, stream_request_body
 
-from config.accounts import OzekiAccount
 from config.logging import bind
 from config.masking import mask_foreign
 from config.settings import settings
 from ledger.recording_instructions import Instruction
-from providers.ozeki import ozml
-from providers.ozeki.notifications import Notification, Unreadable, notification
-from tasks.live.ozeki_documents import document, told_to
+from providers import registry
+from providers.accounts import NotifyingAccount
+from providers.interface import CollectsRecordings
+from providers.live_calls import Notification, Unreadable
+from tasks.live.completion_address import completion_address
 from worker.listen_errors import listening
 
 from .connections import Address, Server, address_of
@@ -46,10 +47,7 @@ _BODY_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 #: Behind a queue that is full, a sender would wait for seconds though there is room.
 _BACKLOG = 4096
-#: The states that end a call (docs/providers/ozeki.md): there is nothing left to record.
-_ENDED = frozenset({"completed", "cancelled", "busy", "error"})
-
-_ACCOUNT = r"/ozeki/([a-z0-9_]{1,40})"
+_ACCOUNT = r"/([a-z0-9_]{1,40})/([a-z0-9_]{1,40})"
 
 
 @stream_request_body
@@ -127,10 +125,11 @@ class Refusing(RequestHandler):
     def _is_for_us(self) -> bool:
         if not self.path_args:
             return False
-        alias = self.path_args[0]
-        account = settings().accounts.get(alias)
-        if not isinstance(account, OzekiAccount):
+        provider, alias = self.path_args[:2]
+        account = _notifying().get(alias)
+        if account is None or account.provider != provider:
             return False
+        self.server = registry.client_class(account, CollectsRecordings)
         address = address_of(self.request.remote_ip)
         if address is not None and _is_in(address, account):
             return True
@@ -140,21 +139,25 @@ class Refusing(RequestHandler):
     def read(self) -> Notification | None:
         """The form as a notification; None, and answered, where it is none."""
         try:
-            return notification(self.form)
+            return self.server.notification(self.form)
         except Unreadable as error:
-            _log.warning("%s: not understood: %s", self.path_args[0], error)
+            _log.warning("%s: not understood: %s", self.path_args[1], error)
             self.set_status(400)
             return None
 
 
-def _is_in(address: Address, account: OzekiAccount) -> bool:
+def _notifying() -> dict[str, NotifyingAccount]:
+    """The accounts whose servers notify us, by alias."""
+    return registry.accounts_of(settings().accounts, NotifyingAccount)
+
+
+def _is_in(address: Address, account: NotifyingAccount) -> bool:
     return any(address in network for network in account.allowed_networks)
 
 
 def _is_allowed(address: Address) -> bool:
     """Whether some account's telephone system may notify from there."""
-    accounts = settings().accounts.values()
-    return any(isinstance(one, OzekiAccount) and _is_in(address, one) for one in accounts)
+    return any(_is_in(address, account) for account in _notifying().values())
 
 
 class Health(RequestHandler):
@@ -175,19 +178,20 @@ class Notify(Refusing):
 
     async def told(self) -> None:
         """Answer with the document of an instruction, or with nothing to do."""
-        alias = self.path_args[0]
+        alias = self.path_args[1]
         told = self.read()
         if told is not None:
             with bind(account=alias):
                 self.write(await self._answer(alias, told))
 
     async def _answer(self, alias: str, told: Notification) -> bytes:
-        if told.call_id is None or (told.call_state or "").lower() in _ENDED:
-            return ozml.empty()
-        # RecordCompleted is never among what takes an instruction: it would begin the next one.
-        given = self.receiver.armed.take(alias, told.call_id, told.name)
+        if told.call_id is None:
+            return self.server.nothing_to_do()
+        given = self.receiver.armed.take(
+            alias, told.call_id, lambda control: self.server.answerable(control, told)
+        )
         if given is None:
-            return ozml.empty()
+            return self.server.nothing_to_do()
         with bind(job_id=given.job_id):
             return await self._document(given, told)
 
@@ -197,10 +201,10 @@ class Notify(Refusing):
             await self.receiver.kept(lambda: self.receiver.deliveries.told_answered(given.token))
         except (OSError, Full) as error:
             _log.error("job %s: not answered, it could not be noted: %s", given.job_id, error)
-            return ozml.empty()
+            return self.server.nothing_to_do()
         name = mask_foreign(told.name)[:40]
         _log.info("job %s: %s is answered with its document", given.job_id, name)
-        return document(given.control, given.parameters, told_to(given))
+        return self.server.document(given.control, given.parameters, completion_address(given))
 
 
 class Completed(Refusing):
@@ -208,7 +212,7 @@ class Completed(Refusing):
 
     async def told(self) -> None:
         """Keep it on the disk, and answer with nothing to do: never with another Record."""
-        alias, token = self.path_args
+        _, alias, token = self.path_args
         if not await self.receiver.may_be_ours(alias, token):
             _log.warning("%s: the end of a recording was told under a token of nobody", alias)
             self.set_status(404)
@@ -216,13 +220,14 @@ class Completed(Refusing):
         told = self.read()
         if told is None:
             return
-        if told.name != "RecordCompleted" or told.record_url is None:
+        url = told.finished_url
+        if url is None:
             name = mask_foreign(told.name)[:40]
-            _log.warning("%s: %s without RecordURL ends no recording", alias, name)
-        elif not await self._kept(alias, token, told.record_url):
+            _log.warning("%s: %s without an address ends no recording", alias, name)
+        elif not await self._kept(alias, token, url):
             self.set_status(503)
             return
-        self.write(ozml.empty())
+        self.write(self.server.nothing_to_do())
 
     async def _kept(self, alias: str, token: str, url: str) -> bool:
         deliveries = self.receiver.deliveries

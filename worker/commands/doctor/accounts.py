@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from config.accounts import Account, GsmblockchainAccount, OzekiAccount, VonageAccount
+from config.accounts import Account
 from config.settings import Settings
 from ledger.errors import LedgerError
+from providers import registry
 from providers.errors import BadCredentials, ProviderError
-from providers.ozeki.client import Ozeki
-from providers.voipnow.client import Voipnow
-from providers.vonage.client import Vonage
+from providers.interface import Probes
 from tasks.runtime.context import ledger
 
 from .findings import Finding, error, ok, warning
@@ -34,13 +33,16 @@ def examined(settings: Settings) -> Iterator[Finding]:
 
 def _account(account: Account) -> Finding | None:
     subject = f"account {account.alias}"
-    if isinstance(account, GsmblockchainAccount):
+    if not registry.client_class(account, Probes).tries_credentials:
         untried = "its credentials are not tried: each request there is a call that costs money"
         return ok(subject, untried)
     try:
         if ledger().accounts.pause(account.alias) is not None:
             return None
-        _ask(account)
+        with registry.client(
+            account, Probes, ledger().accounts.token_store(account.alias)
+        ) as client:
+            client.probe()
     except BadCredentials as failure:
         meaning = f"its credentials are refused, and its jobs fail or wait: {failure}"
         advice = (
@@ -52,15 +54,3 @@ def _account(account: Account) -> Finding | None:
         meaning = f"whether its credentials are good is not known: {failure}"
         return warning(subject, meaning, "run: python -m worker accounts check")
     return ok(subject, "its credentials are taken")
-
-
-def _ask(account: Account) -> None:
-    if isinstance(account, VonageAccount):
-        with Vonage(account, ledger().accounts.shelf(account.alias)) as vonage:
-            vonage.recordings({}, page=1, page_size=1)
-    elif isinstance(account, OzekiAccount):
-        with Ozeki(account) as ozeki:
-            ozeki.active_calls()
-    elif not isinstance(account, GsmblockchainAccount):
-        with Voipnow(account, ledger().accounts.shelf(account.alias)) as voipnow:
-            voipnow.calls()

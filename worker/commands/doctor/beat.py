@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
-from config.accounts import VonageAccount
 from config.settings import Settings
 from tasks.days import windows
 from tasks.runtime.context import ledger
@@ -31,9 +30,9 @@ _START = (
 def examined(settings: Settings) -> Iterator[Finding]:
     """Tell whether beat ticks, by what its ticks leave behind: planned nights."""
     due = {
-        account.alias: windows.newest_due(account.nightly, datetime.now(UTC) - _TICKS)
+        account.alias: windows.newest_due(account.nights, datetime.now(UTC) - _TICKS)
         for account in settings.accounts.values()
-        if isinstance(account, VonageAccount) and account.nightly is not None
+        if account.nights is not None
     }
     if not due:
         yield ok("beat", "unknown: only nightly exports show it, and no account has one")

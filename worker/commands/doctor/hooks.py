@@ -1,4 +1,4 @@
-"""``doctor`` on the receiver of notifications: whether Ozeki servers can tell that a recording is
+"""``doctor`` on the receiver of notifications: whether servers can tell that a recording is
 finished, and whether what they told came further than the disk.
 """
 
@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import httpx
 
-from config.accounts import OzekiAccount
 from config.settings import Settings
+from providers import registry
+from providers.accounts import NotifyingAccount
 from providers.http.deadline import Transport, within
 
 from .findings import Finding, error, ok, warning
@@ -21,18 +22,18 @@ _START = "start it where the servers reach it: python -m worker hooks"
 
 
 def examined(settings: Settings) -> Iterator[Finding]:
-    """What there is to say of the receiver; without Ozeki accounts nothing."""
-    accounts = [one for one in settings.accounts.values() if isinstance(one, OzekiAccount)]
+    """What there is to say of the receiver; nothing without accounts whose servers notify us."""
+    accounts = list(registry.accounts_of(settings.accounts, NotifyingAccount).values())
     if not accounts:
         return
     for account in accounts:
         yield from _told(account, settings)
     if settings.hooks_url is not None:
-        yield _answers(settings.hooks_url)
+        yield _answers(settings.hooks_url, accounts[0].provider)
     yield from _waiting(settings)
 
 
-def _told(account: OzekiAccount, settings: Settings) -> Iterator[Finding]:
+def _told(account: NotifyingAccount, settings: Settings) -> Iterator[Finding]:
     lacks = []
     if settings.hooks_url is None:
         lacks.append("EARWITNESS_HOOKS_URL")
@@ -50,19 +51,19 @@ def _told(account: OzekiAccount, settings: Settings) -> Iterator[Finding]:
         yield error(subject, f"{meaning}without {named} its server is not heard", f"set {named}")
 
 
-def _answers(url: str) -> Finding:
+def _answers(url: str, provider: str) -> Finding:
     """Ask under an account that is nobody's, which the receiver alone answers as it does."""
     try:
         with (
             httpx.Client(transport=Transport(), timeout=_SECONDS, trust_env=False) as client,
             within(_SECONDS),
         ):
-            answer = client.post(f"{url.rstrip('/')}/ozeki/{uuid.uuid4().hex}/notify")
+            answer = client.post(f"{url.rstrip('/')}/{provider}/{uuid.uuid4().hex}/notify")
     except httpx.HTTPError as failure:
         return warning(
             _SUBJECT,
             f"{url} does not answer from here ({type(failure).__name__}): if servers do not reach "
-            "it either, no finished recording is collected, and no OzML start happens",
+            "it either, no finished recording is collected, and no start by a document happens",
             _START,
         )
     kind = answer.headers.get("Content-Type", "")
@@ -79,7 +80,7 @@ def _waiting(settings: Settings) -> Iterator[Finding]:
     except FileNotFoundError:
         return
     except OSError as failure:
-        yield error(_SUBJECT, f"{folder} can not be read ({failure.strerror})", "see its owner")
+        yield error(_SUBJECT, f"{folder} cannot be read ({failure.strerror})", "see its owner")
         return
     if ".json" in names:
         yield warning(

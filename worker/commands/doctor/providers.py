@@ -32,7 +32,7 @@ def _clock(account: Account) -> Finding:
         meaning = f"{account.base_url} does not answer ({type(failure).__name__})"
         return error(subject, meaning, "see the network and base_url; its jobs wait meanwhile")
     if theirs is None:
-        return ok(subject, "answers, but does not tell its time: the clock can not be compared")
+        return ok(subject, "answers, but does not tell its time: the clock cannot be compared")
     ahead = (datetime.now(UTC) - theirs).total_seconds()
     if abs(ahead) <= _MOST_SECONDS:
         return ok(subject, f"answers; this machine's clock differs by {abs(ahead):.0f} s")

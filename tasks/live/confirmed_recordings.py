@@ -1,82 +1,54 @@
-"""Recordings of live calls on a VoipNow server: confirmed, or reported as not confirmed."""
+"""Recordings that a server confirms: sure to run, or the job says that they are not.
+
+The file of such a recording stays at the provider.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from config.accounts import VoipnowAccount
 from providers import errors as provider
-from providers.voipnow import fields
-from providers.voipnow.recording import Recorder, Recording, Unconfirmed
+from providers.interface import LiveRecording, StartsRecordings, StopsRecordings
 from tasks import errors
-from tasks.runtime.arguments import StartRecording, StopRecording
-from tasks.runtime.context import voipnow_account
+from tasks.runtime.client import Client, opened
+from tasks.runtime.context import account as account_of
 from tasks.runtime.error_policy import public, throttled
 from tasks.runtime.not_after import Deadline
 from tasks.runtime.rate_limit import take_turn
 from tasks.runtime.runner import Attempt, Ended
 
-from .voipnow_client import client
-
-#: What a start takes at other providers.
-_IGNORED = (
-    "announcement",
-    "max_seconds",
-    "silence_seconds",
-    "finish_digits",
-    "hang_up_after_seconds",
-    "finished_url",
-)
 #: A call may end at any moment: trouble is tried again sooner than where nothing runs away.
 _LONGEST_PAUSE_SECONDS = 5.0
 #: How often one job asks a server to start or stop, whatever becomes of the answers.
 _MOST_SENT = 6
 
 
-def request_parameters(
-    asked: StartRecording | StopRecording, account: VoipnowAccount
-) -> dict[str, Any]:
-    """The canonical parameters, defaults filled in. Raises InvalidArgument for a wrong value, and
-    for an argument that the provider ignores.
-    """
-    for name in _IGNORED:
-        if getattr(asked, name, None) is not None:
-            raise errors.InvalidArgument(
-                f"not done: {name}: account {account.alias!r} is at voipnow, which ignores it; "
-                "leave it out"
-            )
-    parameters: dict[str, Any] = {
-        "call_id": asked.call_id,
-        "extension": asked.extension or "@self",
-        "user_id": asked.user_id or "@me",
-    }
-    if asked.view_id is not None:
-        parameters["view_id"] = asked.view_id
-    if isinstance(asked, StartRecording):
-        parameters["format"] = asked.format or "wav"
-    try:
-        fields.check(**parameters)
-    except fields.WrongField as error:
-        raise errors.InvalidArgument(f"not done: {error}") from None
-    return parameters
-
-
 def start(attempt: Attempt) -> Ended:
-    """Record a view of a live call until the answer or the list of calls shows that it runs."""
-    asked = attempt.job.parameters
-    recording = _Round(attempt).carried_out(lambda recorder: recorder.start(**asked))
-    return _ended(attempt, recording)
+    """Record a live call until the server shows that the recording runs."""
+    asked = _Round(attempt)
+    with asked.carried_out(StartsRecordings) as client:
+        recording = client.start_recording(
+            attempt.job.parameters,
+            before_action=asked.before_action,
+            looks_first=asked.unknown_before,
+        )
+        return _ended(attempt, recording, client.not_collected_because)
 
 
 def stop(attempt: Attempt) -> Ended:
-    """End the recording of a view of a live call until it is shown to have ended."""
-    asked = attempt.job.parameters
-    recording = _Round(attempt).carried_out(lambda recorder: recorder.stop(**asked))
-    return _ended(attempt, recording)
+    """End the recording of a live call until the server shows that it has ended."""
+    asked = _Round(attempt)
+    with asked.carried_out(StopsRecordings) as client:
+        recording = client.stop_recording(
+            attempt.job.parameters,
+            before_action=asked.before_action,
+            looks_first=asked.unknown_before,
+        )
+        return _ended(attempt, recording, client.not_collected_because)
 
 
-def _ended(attempt: Attempt, recording: Recording) -> Ended:
+def _ended(attempt: Attempt, recording: LiveRecording, why_not_collected: str) -> Ended:
     return Ended(
         {
             "call_id": attempt.job.parameters["call_id"],
@@ -84,7 +56,7 @@ def _ended(attempt: Attempt, recording: Recording) -> Ended:
             "format": attempt.job.parameters.get("format"),
             "recording_since": recording.since,
             "collected": False,
-            "not_collected_because": "VoipNow offers no way to fetch a file",
+            "not_collected_because": why_not_collected,
         }
     )
 
@@ -96,37 +68,32 @@ class _Round:
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
-        self._account = voipnow_account(attempt.job.account)
+        self._account = account_of(attempt.job.account)
         self._deadline = Deadline(attempt)
-        self._unknown_before = bool(attempt.job.work.get("may_have_left"))
+        self.unknown_before = bool(attempt.job.work.get("may_have_left"))
         self._acts_next = False
         self._actions = 0
         attempt.calls_last(self._account.timeout_seconds)
 
-    def carried_out(self, act: Callable[[Recorder], Recording]) -> Recording:
-        """The recording as it is sure to be. Raises Wait where it is tried again until
-        ``not_after``, and what callers see where it is not.
+    @contextmanager
+    def carried_out(self, capability: type[Client]) -> Iterator[Client]:
+        """Open a client that does what is asked until its effect is sure. Ends in Wait where it is
+        tried again until ``not_after``, and in what callers see where it is not.
         """
-        if not self._unknown_before:
+        if not self.unknown_before:
             self._deadline.refuse_late()
         try:
-            with client(self._account, self._before_call) as voipnow:
-                return act(
-                    Recorder(
-                        voipnow,
-                        before_action=self._before_action,
-                        looks_first=self._unknown_before,
-                    )
-                )
+            with opened(self._account, capability, self._before_call) as client:
+                yield client
         except provider.ProviderError as error:
             raise self._meaning(error) from None
 
     def _meaning(self, error: provider.ProviderError) -> Exception:
-        if isinstance(error, Unconfirmed):
+        if isinstance(error, provider.Unconfirmed):
             return public(error)
         if not isinstance(error, provider.Uncertain):
             # The answer to the only request of this round says that it was not carried out.
-            unknown = self._unknown_before or self._actions > 1
+            unknown = self.unknown_before or self._actions > 1
             self._attempt.job.work["may_have_left"] = unknown
             if isinstance(error, provider.Rejected):
                 return self._unknown(str(error)) if unknown else public(error)
@@ -136,7 +103,8 @@ class _Round:
         seconds = min(self._attempt.patience("troubles"), _LONGEST_PAUSE_SECONDS)
         return self._again(str(error), seconds)
 
-    def _before_action(self) -> None:
+    def before_action(self) -> None:
+        """Note that the next call starts or stops something."""
         self._acts_next = True
 
     def _before_call(self) -> None:

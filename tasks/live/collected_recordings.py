@@ -1,6 +1,5 @@
-"""Start recording a live call on an Ozeki server, by an HTTP request or by an OzML document.
-
-What the vendor documents and leaves open: docs/providers/ozeki.md.
+"""Recordings that are collected: started by a request or by a document in the answer to a
+notification; the server notifies us of their end.
 """
 
 from __future__ import annotations
@@ -8,64 +7,32 @@ from __future__ import annotations
 import secrets
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
-from config.accounts import OzekiAccount
 from config.settings import settings
 from ledger import recording_instructions as recorded
 from ledger.core.job import iso
 from ledger.core.opening import Request, ToRecord
 from ledger.recording_instructions import Instruction
 from providers import errors as provider
-from providers.ozeki import ozml
-from providers.ozeki.client import NotUnderstood, Ozeki
+from providers.accounts import NotifyingAccount
+from providers.interface import CollectsRecordings, LiveCall
 from tasks import errors
+from tasks.runtime.client import client
 from tasks.runtime.context import ledger
 from tasks.runtime.error_policy import public
 from tasks.runtime.not_after import Deadline
 from tasks.runtime.runner import Attempt, Ended, Wait
 
-from .collection import collection
-from .ozeki_client import client, is_live
-from .ozeki_documents import OF_DOCUMENTS, document, told_to
+from .collection import collection, is_live
+from .completion_address import completion_address
 
-_OTHERS = ("view_id", "extension", "user_id")
 #: A notification's answer is entered in the ledger a moment after it was given.
 _LAST_LOOK_SECONDS = 5.0
 #: How often the server is asked to record one call. Each time may make a file of its own.
 _MOST_STARTS = 2
 
 
-def request_parameters(asked: Any, account: OzekiAccount) -> dict[str, Any]:
-    """The canonical parameters of a start: ``call_id``, ``format`` and what else was given.
-
-    Raises InvalidArgument, which names the argument that the account's control ignores or that no
-    server could read.
-    """
-    for name in _OTHERS:
-        if name in asked.model_fields_set and getattr(asked, name, None) is not None:
-            raise errors.InvalidArgument(f"not done: {name}: only voipnow heeds it; leave it out")
-    given = {name: getattr(asked, name, None) for name in (*OF_DOCUMENTS, "finished_url")}
-    parameters = {
-        "call_id": asked.call_id,
-        "format": asked.format or "mp3",
-        **{name: value for name, value in given.items() if value is not None},
-    }
-    if account.control == "http":
-        _refuse_ignored(parameters)
-        control = "ozml_third_party"
-    else:
-        control = account.control
-    try:
-        # By HTTP the same values travel in a query; what no document could carry is refused too.
-        document(control, parameters, parameters.get("finished_url"))
-    except ozml.BadParameter as error:
-        raise errors.InvalidArgument(f"not done: {error.field}: {error.why}") from None
-    _refuse_no_address(parameters.get("finished_url"))
-    return parameters
-
-
-def opened_with(request: Request, account: OzekiAccount) -> Request:
+def opened_with(request: Request, account: NotifyingAccount) -> Request:
     """The request of a start with what is opened in its transaction: the instruction, and the job
     that collects the recording where its end will be told to us.
     """
@@ -87,8 +54,8 @@ def start(attempt: Attempt) -> Ended:
     """Record the call: ``{job_id, call_id, format, recording_since, collected, collect_job_id}``,
     or why it is not collected.
 
-    By HTTP the server is asked, and once more where its answer was lost and the call is listed.
-    Under OzML the attempt waits until a notification was answered with the document, or
+    Under control by HTTP the server is asked, and once more where its answer was lost and the call
+    is listed. Else the attempt waits until a notification was answered with the document, or
     ``not_after``.
     """
     instruction = ledger().recording_instructions.of_job(attempt.job.job_id)
@@ -111,13 +78,13 @@ def _asked(attempt: Attempt, instruction: Instruction) -> Ended:
     def wait(reason: str, seconds: float) -> Wait:
         return deadline.wait(reason, seconds, progressed=False)
 
-    with client(attempt, wait) as ozeki:
+    with client(attempt, CollectsRecordings, wait) as server:
         try:
             if times:
-                _refuse_another(attempt, instruction, ozeki.active_calls())
+                _refuse_another(attempt, instruction, server.calls())
             # Noted first: killed after it, nobody may say that the server was never asked.
             attempt.note(asked=times + 1)
-            _recorded(attempt, instruction, ozeki)
+            _recorded(attempt, instruction, server)
         except provider.Uncertain as error:
             raise wait(str(error), attempt.patience("troubles")) from None
         except provider.Temporary as error:
@@ -138,18 +105,18 @@ def _refused(error: provider.ProviderError, times: int) -> errors.JobError:
     return public(error)
 
 
-def _recorded(attempt: Attempt, instruction: Instruction, ozeki: Ozeki) -> None:
+def _recorded(attempt: Attempt, instruction: Instruction, server: CollectsRecordings) -> None:
     try:
-        ozeki.record(instruction.call_id, attempt.job.parameters["format"], told_to(instruction))
-    except NotUnderstood:
+        server.start_recording(
+            {**attempt.job.parameters, "finished_url": completion_address(instruction)}
+        )
+    except provider.Unconfirmed:
         # The server has the request: it is not sent again, only looked after.
         attempt.job.work["answered"] = True
         raise
 
 
-def _refuse_another(
-    attempt: Attempt, instruction: Instruction, calls: list[dict[str, Any]]
-) -> None:
+def _refuse_another(attempt: Attempt, instruction: Instruction, calls: list[LiveCall]) -> None:
     """Raise Uncertain unless the server may be asked once more: a lost answer is worth a second
     file of the call, never a third; an answer that could not be read is worth none.
     """
@@ -206,7 +173,7 @@ def _started(attempt: Attempt, instruction: Instruction) -> Ended:
     return Ended({**result, "not_collected_because": attempt.job.work.get("not_collected")})
 
 
-def _not_collected(parameters: dict[str, Any], account: OzekiAccount) -> str | None:
+def _not_collected(parameters: dict[str, Any], account: NotifyingAccount) -> str | None:
     """Why nobody of us will hear of the recording's end, or None."""
     if "finished_url" in parameters:
         return "its end is told to the finished_url that was given"
@@ -217,25 +184,3 @@ def _not_collected(parameters: dict[str, Any], account: OzekiAccount) -> str | N
             f"account {account.alias} has no allowed_networks, so that nobody may tell of its end"
         )
     return None
-
-
-def _refuse_ignored(parameters: dict[str, Any]) -> None:
-    for name in OF_DOCUMENTS:
-        if name in parameters:
-            raise errors.InvalidArgument(
-                f"not done: {name}: is ignored under control by http; leave it out"
-            )
-
-
-def _refuse_no_address(url: str | None) -> None:
-    if url is None:
-        return
-    try:
-        parts = urlsplit(url)
-        is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        is_address = False
-    if not is_address or not url.isprintable() or " " in url:
-        raise errors.InvalidArgument(
-            "not done: finished_url: is no address that begins with http:// or https://"
-        )

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from config.masking import hide_secrets
-from providers.instants import iso
+from providers.instants import instant, iso
+from providers.recordings import Recording
 
 _TEXTS = ("call_id", "caller_id", "dnis", "cnam", "file_name")
 _LISTS = ("extensions", "rule_ids")
@@ -27,8 +28,8 @@ _LONGEST_ID = 200
 _WHOLE = re.compile(r"\s*([0-9]{1,19})(?:\.0+)?\s*")
 
 
-def sorted_out(listed: Iterable[object]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The recordings of a page, each as `entry` reads it, and the entries that are set aside.
+def sorted_out(listed: Iterable[object]) -> tuple[list[Recording], list[Recording]]:
+    """The recordings of a page, and the entries that are set aside.
 
     Each of those has an ``id`` of its own and says under ``set_aside`` why: it is no object, its id
     or its start cannot be read, or another recording of the page has its id.
@@ -37,7 +38,7 @@ def sorted_out(listed: Iterable[object]) -> tuple[list[dict[str, Any]], list[dic
     set_aside: list[dict[str, Any]] = []
     taken: dict[str, dict[str, Any]] = {}
     for raw in listed:
-        found = entry(raw)
+        found = _entry(raw)
         if "set_aside" in found:
             set_aside.append(found)
         elif _is_another(found, taken.setdefault(found["id"], found)):
@@ -51,11 +52,32 @@ def sorted_out(listed: Iterable[object]) -> tuple[list[dict[str, Any]], list[dic
         while taken.setdefault(found["id"], found) is not found:
             number += 1
             found["id"] = f"{name}-{number}"
-    return recordings, set_aside
+    return [*map(_recording, recordings)], [*map(_recording, set_aside)]
 
 
-def entry(raw: object) -> dict[str, Any]:
-    """A recording: every field of the vendor's, ids as text, instants as ISO 8601 in UTC.
+def recording(raw: object) -> Recording:
+    """A recording of the list, or on its own."""
+    return _recording(_entry(raw))
+
+
+def _recording(entry: Mapping[str, Any]) -> Recording:
+    texts = {name: value for name in _TEXTS if isinstance(value := entry.get(name), str)}
+    return Recording(
+        id=entry["id"],
+        start=instant(entry["start"]),
+        duration_ms=entry.get("duration"),
+        call_id=texts.get("call_id"),
+        caller=texts.get("caller_id"),
+        callee=texts.get("dnis"),
+        size_bytes=entry.get("file_size_in_bytes"),
+        file_name=texts.get("file_name"),
+        raw=entry,
+        set_aside=entry.get("set_aside"),
+    )
+
+
+def _entry(raw: object) -> dict[str, Any]:
+    """A recording's entry: every field of the vendor's, ids as text, instants as ISO 8601 in UTC.
 
     Ids and numbers come as numbers or text, and all but id and start may be null. What cannot be
     read is not interpreted: a text, a list or ``end`` stays as it was sent, a number becomes None

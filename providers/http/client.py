@@ -1,0 +1,41 @@
+"""What the clients of all providers have in common: a session that is closed in the end."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from .session import Session
+
+
+class HttpClient:
+    """One account's client over HTTP; a context manager, used by one thread.
+
+    What every operation raises: Unreachable (nothing was sent), Throttled, Uncertain (it may have
+    been done), Rejected, BadCredentials. Each HTTP call has the account's ``timeout_seconds`` in
+    all, each piece of a file the same.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._session.close()
+
+    @property
+    def provider_time(self) -> datetime | None:
+        """The provider's own time in UTC, from the Date of the newest answer; None before one."""
+        return self._session.provider_time

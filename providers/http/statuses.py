@@ -1,0 +1,44 @@
+"""What an HTTP status means where a provider gives it no meaning of its own."""
+
+from __future__ import annotations
+
+from providers.errors import (
+    BadCredentials,
+    Gone,
+    NotFound,
+    ProviderError,
+    Rejected,
+    Throttled,
+    Uncertain,
+)
+
+from .exchange import Answer
+from .headers import retry_after
+
+_KINDS: dict[int, type[ProviderError]] = {
+    401: BadCredentials,
+    403: BadCredentials,
+    404: NotFound,
+    408: Uncertain,
+    410: Gone,
+    # The whole of something always exists: the server did not understand what was asked for.
+    416: Uncertain,
+}
+
+
+def refusal(provider: str, answer: Answer, what: str, reason: str = "") -> ProviderError:
+    """The error that a status other than a success is.
+
+    Args:
+        provider: the provider's name.
+        answer: what came.
+        what: what was asked for; it begins the error's reason.
+        reason: what the body says, in one line without numbers and credentials.
+    """
+    said = f"{what}: HTTP {answer.status}" + (f" ({reason})" if reason else "")
+    if answer.status in (429, 503):
+        return Throttled(provider, said, retry_after(answer.headers))
+    if 300 <= answer.status < 400:
+        return Uncertain(provider, f"{said}; redirects are not followed: check base_url")
+    kind = _KINDS.get(answer.status, Rejected if 400 <= answer.status < 500 else Uncertain)
+    return kind(provider, said)

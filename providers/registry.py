@@ -1,0 +1,151 @@
+"""The providers that there are: one line each, and what tasks get of them by capability."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any, TypeVar
+
+import httpx
+
+from config import accounts
+from config.accounts import Account
+
+from .errors import Unsupported
+from .gsmblockchain.account import GsmblockchainAccount
+from .gsmblockchain.client import Gsmblockchain
+from .http.tokens import TokenStore
+from .interface import Probes
+from .ozeki.account import OzekiAccount
+from .ozeki.client import Ozeki
+from .voipnow.account import VoipnowAccount
+from .voipnow.client import Voipnow
+from .vonage.account import VonageAccount
+from .vonage.client import Vonage
+
+Capability = TypeVar("Capability", bound=Probes)
+Kind = TypeVar("Kind", bound=Account)
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A provider: its name in `accounts.toml`, the model of its accounts and its client's class,
+    which inherits from the capabilities of `interface` that it has.
+    """
+
+    name: str
+    account: type[Account]
+    client: type[Any]
+
+    def has(self, capability: type[Probes]) -> bool:
+        """Whether the provider can do this."""
+        return capability in self.client.__mro__
+
+
+_providers: dict[str, Provider] = {}
+
+
+def register(provider: Provider) -> None:
+    """Add a provider, before the settings are read.
+
+    Raises TypeError where its client lacks an operation of a capability that it inherits from.
+    """
+    lacking = [
+        f"{capability.__name__}.{name}"
+        for capability in _capabilities(provider.client)
+        for name in _operations(capability)
+        if _is_lacking(provider.client, capability, name)
+    ]
+    if lacking:
+        raise TypeError(
+            f"provider {provider.name}: its client {provider.client.__name__} lacks "
+            f"{', '.join(lacking)}: write it, or do not inherit from that capability"
+        )
+    _providers[provider.name] = provider
+    accounts.register(provider.name, provider.account)
+
+
+def unregister(name: str) -> None:
+    """Take a provider out again."""
+    del _providers[name]
+    accounts.unregister(name)
+
+
+def providers() -> Mapping[str, Provider]:
+    """The providers that are registered, by name."""
+    return dict(_providers)
+
+
+def has(account: Account, capability: type[Probes]) -> bool:
+    """Whether the account's provider can do this."""
+    return _providers[account.provider].has(capability)
+
+
+def client_class(account: Account, capability: type[Capability]) -> type[Capability]:
+    """The class of the account's client, for what needs no client. Raises Unsupported."""
+    found = _providers[account.provider]
+    if not found.has(capability):
+        able = tuple(name for name, one in _providers.items() if one.has(capability))
+        raise Unsupported(account.alias, account.provider, able)
+    inherits: type[Capability] = found.client
+    return inherits
+
+
+def client(
+    account: Account,
+    capability: type[Capability],
+    token_store: TokenStore | None = None,
+    *,
+    transport: httpx.BaseTransport | None = None,
+    before_call: Callable[[], None] | None = None,
+) -> Capability:
+    """A client of the account that can do this: a context manager, used by one thread.
+
+    ``token_store`` is where the account's token lies for all workers; a provider that logs in needs
+    one. ``before_call`` is called before each HTTP call of an operation; ``transport`` is the seam
+    for tests. Raises Unsupported where the account's provider cannot do it; nothing is sent yet.
+    """
+    opens: Any = client_class(account, capability)
+    opened: Capability = opens(account, token_store, transport=transport, before_call=before_call)
+    return opened
+
+
+def account(account: Account, kind: type[Kind]) -> Kind:
+    """The same account, as one of this kind (`providers.accounts`). Raises Unsupported."""
+    if isinstance(account, kind):
+        return account
+    able = tuple(name for name, one in _providers.items() if issubclass(one.account, kind))
+    raise Unsupported(account.alias, account.provider, able)
+
+
+def accounts_of(every: Mapping[str, Account], kind: type[Kind]) -> dict[str, Kind]:
+    """Those of the accounts that are of this kind, by alias."""
+    return {alias: one for alias, one in every.items() if isinstance(one, kind)}
+
+
+def _capabilities(client: type[Any]) -> list[type]:
+    return [one for one in client.__mro__ if getattr(one, "_is_protocol", False)]
+
+
+def _operations(capability: type) -> list[str]:
+    """The names that a capability itself asks for; what is said in the class has a default."""
+    described = (FunctionType, staticmethod, property)
+    return [
+        name
+        for name, value in vars(capability).items()
+        if not name.startswith("_") and isinstance(value, described)
+    ]
+
+
+def _is_lacking(client: type[Any], capability: type, name: str) -> bool:
+    return getattr(client, name) is getattr(capability, name)
+
+
+for _provider in (
+    Provider("gsmblockchain", GsmblockchainAccount, Gsmblockchain),
+    Provider("voipnow", VoipnowAccount, Voipnow),
+    Provider("ozeki", OzekiAccount, Ozeki),
+    Provider("vonage", VonageAccount, Vonage),
+):
+    register(_provider)

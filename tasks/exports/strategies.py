@@ -1,0 +1,124 @@
+"""How the recordings of a run come into the archive: in bulk, or file by file.
+
+Both begin with a look at the list and end with `reconciliation.reconcile`, which compares the list
+with the archive, fetches what is missing one by one, and writes the list and the manifest.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from config.queues import DOWNLOADS
+from ledger.core.opening import Request
+from providers import registry
+from providers.interface import ExportsInBulk
+from tasks.runtime.client import client
+from tasks.runtime.context import account, ledger
+from tasks.runtime.error_policy import consequences
+from tasks.runtime.runner import Attempt, Ended, Parts, Wait
+
+from . import creation, runs
+from .preview import survey
+from .reconciliation import reconcile
+
+
+class Night(Protocol):
+    """A way to archive the recordings of a run."""
+
+    def run(self, attempt: Attempt) -> Ended | Parts:
+        """Go on with a run until it waits for parts or ends; ``{manifest, listed, archived,
+        missing}``.
+        """
+
+
+class BulkNight:
+    """The provider makes ZIPs: create an export, retrieve every part, reconcile."""
+
+    def run(self, attempt: Attempt) -> Ended | Parts:
+        """Go on with a run; what it has created and retrieved already stands."""
+        if "provider_job_ids" not in attempt.job.work:
+            asked = self._begin(attempt)
+            if asked is not None:
+                return asked
+        lost = _lost_parts(attempt)
+        if lost and not attempt.job.work.get("created_anew"):
+            # The provider has thrown the export away, or never finished it: asked for once more.
+            return self._created(attempt, created_anew=lost)
+        return reconcile(attempt)
+
+    def _begin(self, attempt: Attempt) -> Ended | Parts | None:
+        """Look at what there is to export, and create the export; None where none is needed."""
+        found = survey(attempt)
+        attempt.job.work.update(
+            listed=found.listed, expected_bytes=found.bytes, is_sized=found.is_sized
+        )
+        if not found.needs_export:
+            attempt.note(provider_job_ids=[])
+            return None
+        return self._created(attempt)
+
+    def _created(self, attempt: Attempt, **more: Any) -> Ended | Parts:
+        with (
+            consequences(attempt, waits_for_credentials=True),
+            client(attempt, ExportsInBulk) as provider,
+        ):
+            ids = creation.create(attempt, provider, runs.asked(attempt.job.parameters))
+        known = attempt.job.work.get("provider_job_ids", [])
+        fresh = [one for one in dict.fromkeys(ids) if one not in known]
+        attempt.note(provider_job_ids=[*known, *fresh], **more)
+        # Without ids there is nothing to retrieve: what is listed is fetched one by one.
+        return _parts(attempt, fresh) if fresh else reconcile(attempt)
+
+
+class SingleFilesNight:
+    """The provider gives single files alone: each recording is fetched once, in one of the slots
+    for transfers. What was fetched before an interruption is in the archive and is not fetched
+    again.
+    """
+
+    def run(self, attempt: Attempt) -> Ended | Parts:
+        """Go on with a run, on the queue of the transfers once the day has settled."""
+        if "listed" not in attempt.job.work:
+            found = survey(attempt)
+            attempt.note(listed=found.listed, expected_bytes=found.bytes)
+        if attempt.job.queue != DOWNLOADS:
+            raise Wait("its recordings are fetched one by one", 0, queue=DOWNLOADS)
+        return reconcile(attempt)
+
+
+def night_of(alias: str) -> Night:
+    """The way of an account's provider."""
+    in_bulk = registry.has(account(alias), ExportsInBulk)
+    return BulkNight() if in_bulk else SingleFilesNight()
+
+
+def _parts(attempt: Attempt, ids: list[str]) -> Parts:
+    job = attempt.job
+    folder = runs.folder(job)
+    each = job.work.get("expected_bytes") if len(ids) == 1 else None
+    parts = [
+        Request(
+            kind="export.retrieve",
+            account=job.account,
+            request_id=f"{job.job_id}/{provider_job_id}",
+            parameters={"provider_job_id": provider_job_id},
+            queue=DOWNLOADS,
+            parent_id=job.job_id,
+            work={
+                "folder": folder,
+                "expected_bytes": each,
+                "is_sized": job.work.get("is_sized", False),
+            },
+        )
+        for provider_job_id in ids
+    ]
+    return Parts(parts, DOWNLOADS)
+
+
+def _lost_parts(attempt: Attempt) -> list[str]:
+    lost = ("NotReady", "Rejected")
+    return [
+        part.parameters["provider_job_id"]
+        for part in ledger().jobs.parts(attempt.job.job_id)
+        if part.error is not None and part.error["type"] in lost
+    ]
