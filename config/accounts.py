@@ -74,8 +74,7 @@ def models() -> Mapping[str, type[Account]]:
 
 def keys(model: type[Account]) -> list[str]:
     """The keys of an account's table: those of every account, then those of its provider."""
-    lineage = [one for one in model.__mro__ if issubclass(one, Account)]
-    ordered = [Account, *(one for one in lineage if one is not Account)]
+    ordered = [Account, *model.__mro__[: model.__mro__.index(Account)]]
     names = dict.fromkeys(name for one in ordered for name in one.__annotations__)
     return [name for name in names if name in model.model_fields and name != "alias"]
 

@@ -1,7 +1,7 @@
-"""Where things lie: the project's root, Redis, the ledger and the archive.
+"""Addresses and paths: the project's root, Redis, the ledger and the archive.
 
-A relative path is taken from the project's root, never from the current directory: a worker that
-was started elsewhere must not begin an archive of its own.
+Relative paths start at the project's root, never at the current directory, so that a worker started
+elsewhere does not begin an archive of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _DATABASE = re.compile(r"(/\d*)?")
 #: Celery's result backend puts "_" after a prefix that ends otherwise, and kombu does not.
 _KEY_PREFIX = re.compile(r"[A-Za-z0-9._:-]{0,63}[._:-]")
-#: What begins like the address of another store: `file:`, `gs://`, `S3://`, `s3:/bucket`, `s3//`.
+#: The start of another store's address, such as `file:`, `gs://`, `S3://`, `s3:/bucket`, `s3//`.
 _LIKE_A_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(:|//)")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ARCHIVE = "name a directory or s3://bucket/prefix"
@@ -30,19 +30,19 @@ _LEDGER = 'write it like "sqlite:///var/ledger.sqlite3" or "postgresql://user:pa
 
 
 def from_root(path: Path) -> Path:
-    """The path itself where it is absolute, else the one below the project's root."""
+    """Return an absolute path unchanged, a relative one below the project's root."""
     return ROOT / path
 
 
 def _local(path: Path) -> Path:
-    """Below the project's root a folder named ~ would be made, and an archive begun in it."""
+    """Resolve a path; refuse "~", which would become a folder below the project's root."""
     if path.parts[:1] and path.parts[0].startswith("~"):
         raise ValueError('begins with "~", which only a shell understands; write the whole path')
     return from_root(path)
 
 
 def _redis_address(secret: SecretStr) -> SecretStr:
-    """Redis' address in redis-py's form, in which a socket is `unix:///path?db=0`."""
+    """Return Redis' address in redis-py's format, where a socket is `unix:///path?db=0`."""
     url = secret.get_secret_value()
     scheme = url.partition("://")[0].lower()
     if "cluster" in scheme:
@@ -53,23 +53,23 @@ def _redis_address(secret: SecretStr) -> SecretStr:
     if scheme == "sentinel":
         raise ValueError(
             "names a Sentinel, which Earwitness was never tried with; name the server itself, or "
-            "the address that follows it"
+            "an address that follows the primary"
         )
     if scheme not in {"redis", "rediss", "unix", "redis+socket"}:
         raise ValueError(f"is no address of Redis; {_REDIS}")
-    if not _is_whole(url, is_socket=scheme in {"unix", "redis+socket"}):
+    if not _is_complete(url, is_socket=scheme in {"unix", "redis+socket"}):
         raise ValueError(f"is no address of one Redis server; {_REDIS}")
     if scheme == "rediss":
-        return SecretStr(tls.said_completely(url, ROOT))
-    tls.refuse_without(url)
-    return SecretStr(_renamed(url, "unix", "virtual_host", "db") if "+" in scheme else url)
+        return SecretStr(tls.complete_address(url, ROOT))
+    tls.refuse_options_without_tls(url)
+    return SecretStr(_with_scheme(url, "unix", "virtual_host", "db") if "+" in scheme else url)
 
 
-def _is_whole(url: str, *, is_socket: bool) -> bool:
+def _is_complete(url: str, *, is_socket: bool) -> bool:
     try:
         parts = urlsplit(url)
         host = parts.hostname if parts.port != 0 else None
-    except ValueError:  # a port that is no number; brackets that do not close
+    except ValueError:  # an invalid port; unbalanced brackets
         return False
     if is_socket:
         return not host and parts.path.strip("/") != ""
@@ -80,16 +80,16 @@ def _is_whole(url: str, *, is_socket: bool) -> bool:
     )
 
 
-def _renamed(url: str, scheme: str, old: str, new: str) -> str:
+def _with_scheme(url: str, scheme: str, old: str, new: str) -> str:
     parts = urlsplit(url)
     query = [(new if key == old else key, value) for key, value in parse_qsl(parts.query)]
     return f"{scheme}://{parts.netloc}{parts.path}{'?' if query else ''}{urlencode(query)}"
 
 
 def celery_address(url: str) -> str:
-    """The same Redis as Celery and kombu write it: a socket is `redis+socket:///path?virtual_host=0`."""
+    """Return the address in Celery's format, where a socket is `redis+socket:///path?virtual_host=0`."""
     if url.partition("://")[0].lower() == "unix":
-        return _renamed(url, "redis+socket", "db", "virtual_host")
+        return _with_scheme(url, "redis+socket", "db", "virtual_host")
     return url
 
 
@@ -121,8 +121,9 @@ def _sqlite_address(rest: str) -> str:
 
 
 def is_like_an_address(named: str) -> bool:
-    """Whether an archive's name begins as the address of a store does, and not as a path: taken for
-    a folder, a mistyped address would become an empty archive below the project's root.
+    """Return whether an archive's name starts like a store's address and not like a path.
+
+    Taken for a folder, a mistyped address would become an empty archive below the project's root.
     """
     return _LIKE_A_SCHEME.match(named) is not None
 

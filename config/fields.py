@@ -1,4 +1,4 @@
-"""The kinds of values that settings and accounts are made of, each refused in plain words."""
+"""Types of the fields of settings and accounts, with plain error messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Value = TypeVar("Value")
 
 _RATE = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour)")
 _HOST = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]|[0-9a-f]*:[0-9a-f:.]*:[0-9a-f.]*")
-_UNSAID_PORTS = {"http": ":80", "https": ":443"}
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 
 
@@ -39,7 +39,7 @@ class Rate:
 
 
 class FrozenTable(BaseModel):
-    """A table of `accounts.toml`: it knows its keys, cannot be changed and quotes no value."""
+    """A table of `accounts.toml`: immutable, without unknown keys, and errors quote no value."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
@@ -55,14 +55,14 @@ def _rate(value: object) -> object:
     return Rate(int(match[1]), _SECONDS[match[2]])
 
 
-def _filled(secret: SecretStr) -> SecretStr:
+def _not_empty(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().strip():
         raise ValueError("is empty; give the secret")
     return secret
 
 
-def _sendable(secret: SecretStr) -> SecretStr:
-    """A token as a header takes it. Of another, an error would repeat all."""
+def _printable_ascii(secret: SecretStr) -> SecretStr:
+    """Refuse a token that cannot be sent in a header: httpx's error would quote the whole token."""
     token = secret.get_secret_value()
     if not (token.isascii() and token.isprintable()) or token != token.strip():
         raise ValueError("holds characters that no token has; give it as the portal shows it")
@@ -80,8 +80,9 @@ def _timezone(name: str) -> str:
 
 
 def _web_address(url: str) -> str:
-    """The address without its trailing slash and a port that goes without saying, scheme and host
-    in lower case: one place is written in one way.
+    """Normalise a web address, so that equal addresses compare equal.
+
+    Scheme and host become lower case; the default port and a trailing slash are removed.
     """
     try:
         parts = urlsplit(url)
@@ -94,12 +95,12 @@ def _web_address(url: str) -> str:
         raise ValueError("holds a user name or password; those have fields of their own")
     if parts.query or parts.fragment:
         raise ValueError('goes on after "?" or "#"; leave that part out')
-    netloc = parts.netloc.lower().removesuffix(_UNSAID_PORTS[parts.scheme])
+    netloc = parts.netloc.lower().removesuffix(_DEFAULT_PORTS[parts.scheme])
     return parts._replace(netloc=netloc).geturl().rstrip("/")
 
 
 def _host_name(value: str) -> str:
-    """A host alone: compared letter by letter with that of an address."""
+    """Normalise a host name, which is compared with the host of a normalised address."""
     host = value.lower()
     if not _HOST.fullmatch(host):
         raise ValueError(
@@ -110,7 +111,7 @@ def _host_name(value: str) -> str:
 
 
 def _secret_address(secret: SecretStr) -> SecretStr:
-    """A web address that is itself a secret, its query too, as those of chats are."""
+    """Normalise a web address that is itself a secret, as chat webhooks are; keep its query."""
     address, mark, query = secret.get_secret_value().partition("?")
     if "#" in query or re.search(r"\s", query):
         raise ValueError('is no web address: a space or "#" stands in it')
@@ -125,7 +126,7 @@ def _bind_address(value: str) -> str:
 
 
 def _split(value: object) -> object:
-    """A list said in the environment: as JSON, or simply with commas."""
+    """Read a list from an environment variable: JSON, or values separated by commas."""
     if not isinstance(value, str):
         return value
     if value.lstrip().startswith("["):
@@ -134,7 +135,7 @@ def _split(value: object) -> object:
 
 
 def _json(value: object) -> object:
-    """A table said in the environment as JSON."""
+    """Read a table from an environment variable: JSON."""
     if not isinstance(value, str):
         return value
     try:
@@ -154,8 +155,8 @@ def _thawed(value: Mapping[Key, Value]) -> dict[Key, Value]:
 
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-Secret = Annotated[SecretStr, AfterValidator(_filled)]
-Token = Annotated[Secret, AfterValidator(_sendable)]
+Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
+Token = Annotated[Secret, AfterValidator(_printable_ascii)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 HostName = Annotated[Text, AfterValidator(_host_name)]
@@ -164,6 +165,6 @@ BindAddress = Annotated[str, AfterValidator(_bind_address)]
 RateLimit = Annotated[Rate | None, BeforeValidator(_rate)]
 Several = BeforeValidator(_split)
 Table = BeforeValidator(_json)
-#: Put after a Mapping, both: nobody can change it any more, and it can still be dumped.
+#: Annotate a Mapping with both, to make it immutable and still serialisable.
 FROZEN = AfterValidator(_frozen)
 THAWED = PlainSerializer(_thawed)

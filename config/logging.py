@@ -1,7 +1,7 @@
-"""One line an event, as text or as JSON, with the job that it belongs to and no secret.
+"""Log lines as text or JSON, with the job's fields and without secrets.
 
-The standard library's logging is enough: Celery, Flower and httpx log through it anyway, so what
-masks them has to sit on its handlers, and what is left is two formatters.
+The standard library's logging is enough. Celery, Flower and httpx use it, so the masking belongs on
+its handlers, and only two formatters remain to be written.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ __all__ = [
     "received",
 ]
 
-#: They log whole URLs, and gsmblockchain and Ozeki take credentials in theirs.
-_TALKATIVE = ("httpx", "httpcore", "hpack")
+#: They log whole URLs, and some providers take credentials in URLs.
+_VERBOSE_LOGGERS = ("httpx", "httpcore", "hpack")
 
-#: Of these loggers the lines hold names of ours, and what was masked where it entered.
-_OF_NAMES = frozenset(
+#: Lines of these loggers contain our own names, and foreign text that was masked where it entered.
+_MASKED_AT_ENTRY = frozenset(
     {"archive", "celery", "config", "earwitness", "flower", "kombu", "ledger", "providers", "tasks"}
     | {"worker"}
 )
-#: How a line of the text log begins.
-_BEGINNING = re.compile(r"^(?=\d{4}-\d\d-\d\dT)", re.MULTILINE)
+#: The start of a line in the text log.
+_LINE_START = re.compile(r"^(?=\d{4}-\d\d-\d\dT)", re.MULTILINE)
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
-_bound: ContextVar[Mapping[str, str]] = ContextVar("bound", default=_NOTHING)
-#: Of the task that this thread runs, None where it runs none; of the message that it received last.
+_NO_FIELDS: Mapping[str, str] = MappingProxyType({})
+_bound: ContextVar[Mapping[str, str]] = ContextVar("bound", default=_NO_FIELDS)
+#: The fields of this thread's running task (None without one), and of the message received last.
 _task: ContextVar[Mapping[str, str] | None] = ContextVar("task", default=None)
-_message: ContextVar[Mapping[str, str]] = ContextVar("message", default=_NOTHING)
+_message: ContextVar[Mapping[str, str]] = ContextVar("message", default=_NO_FIELDS)
 
 
 @contextmanager
 def bind(**fields: object) -> Iterator[None]:
-    """Put these fields on every line logged inside, on top of those bound outside.
+    """Add fields to every line logged inside the context, besides those bound outside.
 
     Args:
-        fields: such as job_id, account, task_id; None leaves a field out.
+        fields: such as job_id, account and task_id; fields that are None are omitted.
     """
-    token = _bound.set({**_bound.get(), **_said(fields)})
+    token = _bound.set({**_bound.get(), **_as_text(fields)})
     try:
         yield
     finally:
@@ -66,32 +66,31 @@ def bind(**fields: object) -> Iterator[None]:
 
 
 def begin_task(task_id: str, **fields: object) -> None:
-    """A task runs in this thread from now on: every line of it says so, until `end_task`. Celery
-    says how a task ended when our code has returned, so that no `bind` of ours is around that.
+    """Add the task's fields to every line of this thread until `end_task`.
+
+    Celery logs a task's end after our code has returned, when no `bind` is in effect.
     """
-    _task.set(_said({"task_id": task_id, **fields}))
+    _task.set(_as_text({"task_id": task_id, **fields}))
 
 
 def of_task(**fields: object) -> None:
-    """What is known by now of the task that this thread runs, such as its job_id and account: on
-    its lines from now on. Where it runs none, nothing is noted.
-    """
-    known = _task.get()
-    if known is not None:
-        _task.set({**known, **_said(fields)})
+    """Add fields, such as job_id and account, to those of this thread's task, if it runs one."""
+    present = _task.get()
+    if present is not None:
+        _task.set({**present, **_as_text(fields)})
 
 
 def end_task() -> None:
-    """The task of this thread is over."""
+    """Remove the task's fields from this thread's lines."""
     _task.set(None)
 
 
 def received(task_id: str, **fields: object) -> None:
-    """What is known of the message that this thread received last, for Celery's line about it."""
-    _message.set(_said({"task_id": task_id, **fields}))
+    """Set the fields of the message that this thread received last, for Celery's line about it."""
+    _message.set(_as_text({"task_id": task_id, **fields}))
 
 
-def _said(fields: Mapping[str, object]) -> dict[str, str]:
+def _as_text(fields: Mapping[str, object]) -> dict[str, str]:
     return {name: str(value) for name, value in fields.items() if value is not None}
 
 
@@ -100,12 +99,12 @@ def configure(
     level: int | str = logging.INFO,
     secrets: Iterable[str] = (),
 ) -> None:
-    """Log to standard error, masked, in place of every handler that the root logger had.
+    """Log to standard error with masking; replace the root logger's handlers.
 
     Args:
         log_format: `text` for people, `json` for programs.
-        level: the least severe level that is logged; httpx and httpcore stay at WARNING.
-        secrets: values never to be shown, see `Settings.secret_values`.
+        level: the lowest level that is logged; httpx and httpcore stay at WARNING.
+        secrets: values that no line may show, see `Settings.secret_values`.
     """
     conceal(secrets)
     handler = logging.StreamHandler(sys.stderr)
@@ -118,15 +117,15 @@ def configure(
     root.addHandler(handler)
     root.setLevel(level)
     logging.captureWarnings(True)
-    threading.excepthook = _of_thread
-    for name in _TALKATIVE:
+    threading.excepthook = _log_thread_error
+    for name in _VERBOSE_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # It warns of each retry without saying of what; whoever gives up says it in words.
+    # stamina warns of each retry without naming the task; the caller logs the final failure.
     logging.getLogger("stamina").setLevel(logging.ERROR)
 
 
-def _of_thread(ended: threading.ExceptHookArgs) -> None:
-    """What ends a thread is logged, and so masked: Python itself would print it as it is."""
+def _log_thread_error(ended: threading.ExceptHookArgs) -> None:
+    """Log the exception that ended a thread, because Python would print it unmasked."""
     if ended.exc_type is SystemExit or ended.exc_value is None:
         return
     name = ended.thread.name if ended.thread else "unknown"
@@ -135,19 +134,18 @@ def _of_thread(ended: threading.ExceptHookArgs) -> None:
 
 
 class MaskingFilter(logging.Filter):
-    """Rewrites a record before it is formatted: message, arguments, exception and stack become
-    masked text, and the fields of `bind` are put on it. It belongs on a handler, where the records
-    of every logger pass.
+    """Masks a record's message, arguments, exception and stack, and adds the fields of `bind`.
 
-    Of short secrets only exceptions of others and lines of libraries lose anything: our own
-    sentences and Celery's are made of names and of what was masked where it entered.
+    The filter belongs on a handler, which receives the records of every logger. Short secrets are
+    masked only in foreign exceptions and in lines of libraries; our own lines and Celery's contain
+    our names, and foreign text that was masked where it entered.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Mask the record, once, and let it pass."""
+        """Mask the record once; always accept it."""
         if getattr(record, "is_masked", False):
             return True
-        record.msg, record.args = _shown(record), ()
+        record.msg, record.args = _masked_message(record), ()
         if record.exc_text:
             record.exc_text = mask(record.exc_text)
         elif record.exc_info and record.exc_info[1] is not None:
@@ -155,31 +153,29 @@ class MaskingFilter(logging.Filter):
         record.exc_info = None
         if record.stack_info:
             record.stack_info = mask(record.stack_info)
-        known = {**_of_celery(record), **(_task.get() or {}), **_bound.get()}
-        record.bound = {name: mask(value) for name, value in known.items()}
+        fields = {**_celery_fields(record), **(_task.get() or {}), **_bound.get()}
+        record.bound = {name: mask(value) for name, value in fields.items()}
         record.is_masked = True
         return True
 
 
-def _shown(record: logging.LogRecord) -> str:
-    """The message, masked. What a library writes comes from outside; our lines, and Celery's, are
-    made of our own names.
-    """
-    is_of_names = record.name.partition(".")[0] in _OF_NAMES
-    return mask(_text(record)) if is_of_names else mask_message(_text(record))
+def _masked_message(record: logging.LogRecord) -> str:
+    """Mask the message; a library's line counts as foreign text."""
+    is_masked_at_entry = record.name.partition(".")[0] in _MASKED_AT_ENTRY
+    return mask(_text(record)) if is_masked_at_entry else mask_message(_text(record))
 
 
 def _exception(error: BaseException) -> str:
-    """An exception as Python shows it, but a message that is not ours and holds a secret."""
+    """Format an exception as Python does, with the messages of foreign exceptions masked."""
     shown = traceback.TracebackException.from_exception(error)
-    for one in _with_those_before(shown):
+    for one in _chain(shown):
         if not is_ours(one.exc_type):
-            # Python offers no other way in: each exception of a chain is of its own class.
+            # Python offers no other hook for the single exceptions of a chain.
             setattr(one, "format_exception_only", partial(_last_lines, one))  # noqa: B010
     return mask("".join(shown.format()).rstrip("\n"))
 
 
-def _with_those_before(
+def _chain(
     shown: traceback.TracebackException,
 ) -> Iterator[traceback.TracebackException]:
     waiting: list[traceback.TracebackException | None] = [shown]
@@ -196,11 +192,11 @@ def _last_lines(shown: traceback.TracebackException) -> Iterator[str]:
     yield f"{kind}{colon}{mask_message(message)}"
 
 
-def _of_celery(record: logging.LogRecord) -> Mapping[str, str]:
-    """The task that a line of Celery's own is about: such lines carry its name and id."""
+def _celery_fields(record: logging.LogRecord) -> Mapping[str, str]:
+    """Return the fields of the task that Celery's line is about; such lines carry its id."""
     data = getattr(record, "data", None)
     if not isinstance(data, Mapping) or not isinstance(data.get("id"), str):
-        return _NOTHING
+        return _NO_FIELDS
     message = _message.get()
     return message if message.get("task_id") == data["id"] else {"task_id": data["id"]}
 
@@ -208,7 +204,7 @@ def _of_celery(record: logging.LogRecord) -> Mapping[str, str]:
 def _text(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except Exception:  # noqa: BLE001 - logging itself would print the arguments unmasked
+    except Exception:  # noqa: BLE001 - raised, logging would print the arguments unmasked
         return f"{record.msg} (and arguments that do not fit it: {record.args!r})"
 
 
@@ -216,7 +212,7 @@ class TextLines(logging.Formatter):
     """`2026-11-20T03:04:05.678Z INFO worker.app: message [job_id=... account=...]`"""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, and below it the exception and the stack."""
+        """Return the line, followed by the exception and the stack."""
         fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
         line = f"{_time(record)} {record.levelname} {record.name}: {record.getMessage()}"
         line = f"{line} [{fields}]" if fields else line
@@ -225,10 +221,10 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, the bound fields, exception, stack."""
+    """JSON, one object a line: time, level, logger, message, bound fields, exception, stack."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The object, on one line."""
+        """Return the object on one line."""
         line = {
             **_fields(record),
             "time": _time(record),
@@ -242,8 +238,8 @@ class JsonLines(logging.Formatter):
 
 
 def _indented(text: str) -> str:
-    """The lines of an exception: what somebody else chose in it begins no line of our log."""
-    return _BEGINNING.sub("  ", printable(text, keep="\n"))
+    """Indent an exception's lines that look like log lines; foreign text may imitate them."""
+    return _LINE_START.sub("  ", printable(text, keep="\n"))
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -1,8 +1,8 @@
-"""Reading a text in every notation in which it may have been written.
+"""Decoding of a text in every notation in which it may have been written.
 
-A server that repeats a password seldom repeats it as it is: JSON, an address, a page or a mail each
-escape it in their own way, often one within another. Everything here is bounded in time and memory:
-a text that does not come to its end within these bounds raises TooDeep.
+A server that repeats a password often escapes it: JSON, a URL, a web page and a mail each do so in
+their own way, and they may be nested. Time and memory are bounded: a text that exceeds the bounds
+raises TooDeep.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-#: How many notations may lie one within another.
-_MOST_ROUNDS = 8
-_MOST_DEPTH = 3
+#: How many nested notations are decoded.
+_MAX_ROUNDS = 8
+_MAX_DEPTH = 3
 #: Longer texts are not searched for encoded bytes.
-_MOST_SEARCHED = 1 << 18
-#: How many characters are read at most for each character of the text, and for a short text.
-_SHARE, _LEAST_BUDGET = 12, 1 << 18
+_MAX_SEARCHED = 1 << 18
+#: How many characters are read at most: for each character of the text, and for a short text.
+_BUDGET_FACTOR, _MIN_BUDGET = 12, 1 << 18
 
 _NAMED = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v", "a": "\a", "e": "\x1b"}
 _ESCAPE = re.compile(
@@ -34,26 +34,26 @@ _CODE_POINTS = ("u", "pu", "U", "brace", "name", "point")
 _TAG = re.compile(r"<[^<>]{0,400}>")
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _BYTE = re.compile(r"\\x([0-9A-Fa-f]{2})|\\([0-3][0-7]{2})")
-_TORN = re.compile(r"[\ud800-\udfff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _FOREIGN = re.compile(r"[^\x00-\x7f]{1,4096}")
 _UTF7 = re.compile(r"\+(?:-|[A-Za-z0-9+/]{2,}-?)")
 
 _HEX = re.compile(r"(?:(?:0[xX])?[0-9A-Fa-f]{2}[\s:,;-]{0,2}){4,}")
 _NO_HEX = re.compile(r"0[xX]|[\s:,;-]")
 _CODES = re.compile(r"\d{1,3}(?:[\s,;]{1,3}\d{1,3}){3,}")
-#: A line break may stand within, as in a mail.
+#: Line breaks may occur inside, as in a mail.
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-](?:(?:\r?\n[ \t]*)?[A-Za-z0-9+/_-]){5,}")
 
-#: Words of these letters alone are names, ids and checksums, and no base64 of a secret.
+#: Words of only these letters are names, ids and checksums, and not the base64 of a secret.
 _NO_BASE64 = re.compile(r"[a-z_-]+|[0-9a-f-]+")
 
 
 class TooDeep(Exception):
-    """The text holds more notations, one within another, than are read."""
+    """The text contains more nested notations than are decoded."""
 
 
 class _Comparable(dict[int, int | None]):
-    """Leaves out accents, what cannot be seen, and the blank of a form."""
+    """A translation table that removes accents, invisible characters and a form's "+"."""
 
     def __missing__(self, code: int) -> int | None:
         ignored = unicodedata.category(chr(code)) in ("Mn", "Me", "Cf", "Cc", "Zs", "Zl", "Zp")
@@ -65,11 +65,11 @@ _COMPARABLE = _Comparable()
 
 
 def decoded(text: str) -> str:
-    """The text without escapes of JSON and Python, percent-encoding and entities, in NFC.
+    """Decode escapes of JSON and Python, percent-encoding and entities until none is left.
 
-    They are removed until none is left. Raises TooDeep.
+    The result is in NFC. Raises TooDeep.
     """
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         read = html.unescape(_PERCENT.sub(_percent, _unescaped(text)))
         if read == text:
             return unicodedata.normalize("NFC", read)
@@ -78,12 +78,13 @@ def decoded(text: str) -> str:
 
 
 def readings(text: str) -> Iterator[str]:
-    """Everything that the text may say: as it is, decoded, without tags, and what stands in it as
-    hexadecimal, base64, quoted-printable, UTF-7, a list of codes or in a misread encoding. Raises
-    TooDeep.
+    """Yield every reading of the text: as it is, decoded, without tags, and its encoded parts.
+
+    Encodings are hexadecimal, base64, quoted-printable, UTF-7, lists of character codes and text
+    that was read in a wrong encoding. Raises TooDeep.
     """
-    budget = max(_LEAST_BUDGET, _SHARE * len(text))
-    search = len(text) <= _MOST_SEARCHED
+    budget = max(_MIN_BUDGET, _BUDGET_FACTOR * len(text))
+    search = len(text) <= _MAX_SEARCHED
     waiting, seen = [(text, 0)], set()
     while waiting:
         one, depth = waiting.pop()
@@ -94,29 +95,27 @@ def readings(text: str) -> Iterator[str]:
         if budget < 0:
             raise TooDeep
         yield one
-        if depth <= _MOST_DEPTH:
-            waiting += _beneath(one, depth, search=search)
+        if depth <= _MAX_DEPTH:
+            waiting += _nested(one, depth, search=search)
 
 
 def comparable(text: str) -> str:
-    """The text in the form in which texts are compared: without case, accents, blanks and what
-    cannot be seen.
-    """
+    """Return the text for comparison: without case, accents, blanks and invisible characters."""
     if not text.isascii():
         text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return text.lower().translate(_COMPARABLE)
 
 
 def texts_of(content: bytes) -> set[str]:
-    """What bytes say as UTF-8, as Latin-1 and, where it may be that, as UTF-16."""
+    """Decode bytes as UTF-8, as Latin-1 and, if they may be that, as UTF-16."""
     read = {content.decode("utf-8", "replace"), content.decode("latin-1")}
     if b"\0" in content or content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         read |= {content.decode(name, "replace") for name in ("utf-16-le", "utf-16-be")}
     return read
 
 
-def _beneath(text: str, depth: int, *, search: bool) -> Iterator[tuple[str, int]]:
-    """What the text says in each notation, and how deep that is."""
+def _nested(text: str, depth: int, *, search: bool) -> Iterator[tuple[str, int]]:
+    """Yield the text decoded from each notation, and the depth of the result."""
     plain = decoded(text)
     yield plain, depth + 1
     if not plain.isascii():
@@ -129,9 +128,9 @@ def _beneath(text: str, depth: int, *, search: bool) -> Iterator[tuple[str, int]
         yield _UTF7.sub(_utf7, text), depth + 1
     if search:
         for content in filter(None, _encoded(plain)):
-            # What is no text holds no further notation.
-            under = depth + 1 if _is_text(content) else _MOST_DEPTH + 1
-            yield from ((one, under) for one in texts_of(content))
+            # Binary content contains no further notation.
+            below = depth + 1 if _is_text(content) else _MAX_DEPTH + 1
+            yield from ((one, below) for one in texts_of(content))
 
 
 def _is_text(content: bytes) -> bool:
@@ -139,7 +138,7 @@ def _is_text(content: bytes) -> bool:
 
 
 def _encoded(text: str) -> Iterator[bytes]:
-    """The bytes that stand in the text in other letters, each way of reading them apart."""
+    """Yield the bytes that the text encodes, one value for each way to read them."""
     runs = [_NO_HEX.sub("", run) for run in _HEX.findall(text)]
     for offset in range(2):
         whole = (run[offset : len(run) - (len(run) - offset) % 2] for run in runs)
@@ -174,8 +173,8 @@ def _percent(found: re.Match[str]) -> str:
 
 def _unescaped(text: str) -> str:
     read = _ESCAPE.sub(_escape, text)
-    # JSON writes what lies beyond 65,535 as a pair.
-    if read.isascii() or not _TORN.search(read):
+    # JSON writes code points beyond 65,535 as a surrogate pair.
+    if read.isascii() or not _SURROGATE.search(read):
         return read
     return read.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
@@ -199,8 +198,8 @@ def _as_text(content: bytes) -> str:
 
 
 def _reread(text: str) -> str:
-    """The text with UTF-8 that was taken for Latin-1 or Windows-1252 put right."""
-    for _ in range(_MOST_DEPTH):
+    """Repair UTF-8 that was decoded as Latin-1 or Windows-1252."""
+    for _ in range(_MAX_DEPTH):
         read = _FOREIGN.sub(_right_encoding, text)
         if read == text:
             break
@@ -218,6 +217,6 @@ def _right_encoding(found: re.Match[str]) -> str:
 def _byte_of(letter: str) -> bytes:
     if letter <= "\xff":
         return letter.encode("latin-1")
-    if "\udc80" <= letter <= "\udcff":  # as `surrogateescape` keeps a byte
+    if "\udc80" <= letter <= "\udcff":  # a byte kept by `surrogateescape`
         return bytes([ord(letter) - 0xDC00])
     return letter.encode("cp1252")

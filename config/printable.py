@@ -1,7 +1,7 @@
-"""Texts without characters that a terminal obeys or a reader does not see.
+"""Escaping of characters that control a terminal or are invisible to a reader.
 
-ESC and the other controls move a cursor and hide a line, bidirectional overrides turn one round,
-zero-width letters and separators forge another, and a lone surrogate cannot be written at all.
+ESC and other control characters move the cursor and hide lines, bidirectional overrides reverse
+them, zero-width characters and separators forge them, and a lone surrogate cannot be encoded.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import json
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""The text with every character that is not printable written as Python does: ``\x1b``.
+    r"""Escape every character that is not printable as Python does: ``\x1b``.
 
     Args:
-        text: anything.
-        keep: characters that stay all the same, such as a line break.
+        text: any text.
+        keep: characters that are not escaped, such as a line break.
     """
     if text.isprintable():
         return text
@@ -24,11 +24,11 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def printable_json(value: object) -> str:
-    """The value as JSON on one line, in which every character is printable."""
+    """Return the value as JSON on one line of printable characters."""
     text = json.dumps(value, ensure_ascii=False)
     if text.isprintable():
         return text
-    # JSON's own escapes are printable already: what is not stands within a string.
+    # JSON's own escapes are printable, so every other character is part of a string.
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
 
 

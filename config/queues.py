@@ -1,36 +1,36 @@
-"""The queues, and the keys of messages in hand: needed where no configuration is."""
+"""The names of queues and Redis keys, usable without a configuration."""
 
 from __future__ import annotations
 
-#: Where other applications send their tasks. The queue ``celery`` is never consumed: on a shared
-#: database each side would take and discard the other's messages.
+#: The queue for other applications' tasks. Celery's default queue ``celery`` is never consumed: on
+#: a shared database each side would take and discard the other's messages.
 FRONT_DOOR = "earwitness"
-#: Filled by sweepers alone: short actions and answers, and transfers.
+#: Only sweepers fill these two: short actions and answers, and transfers.
 DUE = "earwitness.due"
 DOWNLOADS = "earwitness.downloads"
 INNER = (DUE, DOWNLOADS)
 
-#: Messages in hand, under keys of our own (config/celery.py says why).
+#: Messages in hand, under our own keys (config/celery.py has the reason).
 UNACKED = "earwitness.unacked"
 UNACKED_INDEX = "earwitness.unacked_index"
 UNACKED_MUTEX = "earwitness.unacked_mutex"
 
-#: When each process that takes messages was last seen, by Redis' clock.
+#: When each consuming process was last seen, by Redis' clock.
 HOLDERS = "earwitness.holders"
 
-#: Messages that cannot be understood, and when each was set aside.
+#: Invalid messages, and when each was set aside.
 SET_ASIDE = "earwitness.set_aside"
 SET_ASIDE_INDEX = "earwitness.set_aside_index"
 
-#: Stands in Redis so that two deployments on one database notice each other.
+#: The ledger's identity in Redis, by which two deployments on one database notice each other.
 IDENTITY = "earwitness.ledger"
-#: What producers may read: that a deployment's workers use this database, and, before a queue's
-#: name, that one of them listens there now.
+#: Producers may read these: a deployment's workers use this database; before a queue's name, one of
+#: the workers listens to the queue now.
 HERE = "earwitness.here"
 LISTENING = "earwitness.listening."
-#: Before a worker's node name: the last process to use that name.
+#: Before a worker's node name: the last process that used the name.
 NODE = "earwitness.node."
-#: Before a key of ours: what lay there and was of another type.
+#: Before a key of ours: a value of a wrong type that was moved aside.
 MISPLACED = "earwitness.misplaced."
 
 _OWN_PREFIXES = (
@@ -48,14 +48,12 @@ _OWN_PREFIXES = (
     "earwitness.holders",
     "earwitness.misplaced.",
 )
-#: What Celery and kombu keep in Redis beside queues, for everybody.
+#: Keys of Celery and kombu besides queues, shared by all applications.
 _CELERY_PREFIXES = ("_kombu.", "celery-task-meta-", "celery-taskset-meta-", "celeryev", "unacked")
 
 
 def is_own(queue: str) -> bool:
-    """Whether nobody may be notified in a queue of this name: Earwitness consumes it, or keeps
-    something else under that key, or Celery does.
-    """
+    """Return whether Earwitness or Celery uses this name, so that no notification may go there."""
     return (
         queue == FRONT_DOOR
         or queue.startswith((*_OWN_PREFIXES, *_CELERY_PREFIXES, "/"))

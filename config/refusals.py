@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in words that name the field and what to do, and quote no value."""
+"""Pydantic's errors as sentences that name the field and the remedy, and quote no value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .sources import PREFIX
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-#: What to give for a key that accounts of earlier versions do without.
+#: Advice for keys that accounts of earlier versions do not have.
 _WHAT_TO_GIVE = {
     "countries": 'the countries that certified calls may go to, such as ["ES", "PT"]; each call is '
     "paid, and none is placed to another country"
@@ -24,7 +24,7 @@ _Location = tuple[str | int, ...]
 
 
 def refusal(error: ValidationError) -> ConfigurationError:
-    """All that is wrong, one line each."""
+    """Return an error with one line for each fault."""
     found = error.errors(include_url=False, include_input=False)
     return ConfigurationError("\n".join(_line(one["loc"], one) for one in found))
 
@@ -63,12 +63,12 @@ def _place(location: _Location) -> str:
 
 
 def _without_provider(location: _Location) -> _Location:
-    """Pydantic puts the provider after the alias, where the file has nothing."""
+    """Remove the provider, which pydantic inserts after the alias."""
     return location[:2] + location[3:]
 
 
 def _keys(location: _Location) -> Iterable[str]:
-    if "nightly" in location:
+    if "nightly" in location[:-1]:
         return Nightly.model_fields
     return keys(models()[str(location[2])])
 

@@ -1,4 +1,4 @@
-"""Recognising secrets in a text, in any notation."""
+"""Recognition of secrets in text, in any notation."""
 
 from __future__ import annotations
 
@@ -12,33 +12,35 @@ from urllib.parse import quote, quote_plus
 
 from .notations import TooDeep, comparable, decoded, readings, texts_of
 
-#: A shorter secret may be a word of our own sentences: only what comes from outside loses it.
+#: A shorter secret may be a word of our own sentences, so it is hidden only in foreign text.
 LONG = 8
-#: A secret of fewer letters than these is not looked for where bytes have lost their encoding.
-_FEWEST = 4
+#: A secret with fewer ASCII letters is not searched for in text that has lost its encoding.
+_MIN_CERTAIN = 4
 _LOST = r"[\ufffd?]{1,9}"
 
 
 class Secrets:
-    """Secrets that are not to be shown.
+    """Secrets that must not be shown.
 
     Args:
-        values: passwords, tokens and client secrets as they are; empty ones are left out.
+        values: passwords, tokens and client secrets in clear; empty ones are ignored.
     """
 
     def __init__(self, values: Iterable[str]) -> None:
-        known = sorted({value for value in values if value}, key=len, reverse=True)
-        forms = sorted({form for one in known for form in _forms(one)}, key=len, reverse=True)
+        values_by_length = sorted({value for value in values if value}, key=len, reverse=True)
+        forms = sorted(
+            {form for one in values_by_length for form in _forms(one)}, key=len, reverse=True
+        )
         self._plain = re.compile("|".join(map(re.escape, forms))) if forms else None
-        patterns = sorted({pattern for one in known for pattern in _patterns(one)})
+        patterns = sorted({pattern for one in values_by_length for pattern in _patterns(one)})
         self._compared = re.compile("|".join(patterns)) if patterns else None
 
     def replaced(self, text: str, by: str) -> str:
-        """The text with ``by`` in place of each secret that it writes in a usual way."""
+        """Replace each secret that the text contains in a common notation with ``by``."""
         return text if self._plain is None else self._plain.sub(by, text)
 
     def stand_in(self, text: str | bytes) -> bool:
-        """Whether the text spells out a secret in any notation, or is too deeply nested to say."""
+        """Return whether the text contains a secret in any notation, or is nested too deeply."""
         if self._plain is None:
             return False
         if isinstance(text, bytes):
@@ -54,14 +56,14 @@ class Secrets:
 
 
 def _patterns(secret: str) -> Iterator[str]:
-    """What a comparable text is searched for: the secret as it is, and as it reads decoded."""
+    """Yield the patterns of a secret and of its decoded form, for comparable text."""
     try:
-        meant = {secret, decoded(secret)}
+        texts = {secret, decoded(secret)}
     except TooDeep:
-        meant = {secret}
-    for text in meant:
+        texts = {secret}
+    for text in texts:
         certain = comparable("".join(filter(str.isascii, text)))
-        lost = len(certain) >= _FEWEST
+        lost = len(certain) >= _MIN_CERTAIN
         pattern = "".join(
             re.escape(comparable("".join(run))) if is_ascii else _foreign("".join(run), lost=lost)
             for is_ascii, run in groupby(text, str.isascii)
@@ -71,13 +73,13 @@ def _patterns(secret: str) -> Iterator[str]:
 
 
 def _foreign(run: str, *, lost: bool) -> str:
-    """Letters beyond ASCII, which a wrong encoding turns into marks that say nothing."""
+    """Return a pattern of letters beyond ASCII; ``lost`` also matches replacement characters."""
     exact = re.escape(comparable(run))
     return f"(?:{exact}|{_LOST})" if lost else exact
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """As it is; as an address, Python, JSON or XML would write it; in base64."""
+    """Yield the secret in clear, escaped for URLs, Python, JSON and XML, and in base64."""
     escaped = (quote(secret, safe=""), quote(secret), quote_plus(secret))
     yield from (
         secret,
@@ -91,8 +93,10 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _within(secret: bytes, encode: Callable[[bytes], bytes]) -> Iterator[str]:
-    """Base64 of the secret alone, and the letters that stay the same wherever it stands in a longer
-    text such as `user:password`: three offsets, without the letters that its neighbours share.
+    """Yield the secret's base64, alone and inside a longer text such as `user:password`.
+
+    Inside another text, the letters depend on the offset modulo three; letters that also encode
+    part of a neighbour are left out.
     """
     yield encode(secret).decode()
     for offset in range(3):

@@ -1,7 +1,7 @@
-"""What an operator may change: every setting once, read once, and frozen.
+"""The settings of a process, read once and immutable.
 
-Each is set by a variable of the environment with the prefix EARWITNESS_, by a line of `.env` in
-the project's root, or by a file in EARWITNESS_SECRETS_DIR. `.env.example` says what each is for.
+A setting comes from an environment variable with the prefix EARWITNESS_, from a line of `.env` in
+the project's root, or from a file in EARWITNESS_SECRETS_DIR. `.env.example` explains each setting.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from .storage import storage_secrets
 
 __all__ = ["ROOT", "ConfigurationError", "Settings", "load", "settings"]
 
-#: Secrets only where they hold a password: without one they may be shown.
-_ADDRESSES = {"redis_url", "ledger_url"}
+#: Addresses are secret only if they contain a password.
+_ADDRESS_FIELDS = {"redis_url", "ledger_url"}
 
 
 class Settings(BaseSettings):
-    """The settings of one process. Addresses that may hold a password are secrets."""
+    """The settings of one process. Addresses that may contain a password are secrets."""
 
     model_config = SettingsConfigDict(
         env_prefix="EARWITNESS_",
@@ -88,23 +88,25 @@ class Settings(BaseSettings):
 
     @property
     def celery_url(self) -> SecretStr:
-        """`redis_url` as Celery and kombu write it; redis-py takes `redis_url` itself."""
+        """`redis_url` in the format of Celery and kombu; redis-py takes `redis_url` itself."""
         return SecretStr(celery_address(self.redis_url.get_secret_value()))
 
     def redis_key(self, name: str) -> str:
-        """A key or queue as Redis knows it: kombu adds the prefix by itself, redis-py does not."""
+        """Return the name of a key or queue with the prefix, which kombu adds but redis-py not."""
         return f"{self.redis_key_prefix or ''}{name}"
 
     def secret_values(self) -> tuple[str, ...]:
-        """Every value that no log may show: hand them to `config.logging.configure`. The object
-        store's secrets are among them, although they are no settings of ours.
+        """Return every value that no log may show, for `config.logging.configure`.
+
+        The object store's secrets are included, although they are not our settings.
         """
         named = [value for _, value in _secrets_of(self)]
         return tuple(dict.fromkeys([*named, *storage_secrets()]))
 
     def short_secrets(self) -> tuple[str, ...]:
-        """The names of the settings, such as ``accounts.india.password``, whose secret is too short
-        to be hidden in a finished line, see `config.masking`.
+        """Return the names of settings whose secret is too short to be hidden in a finished line.
+
+        A name is, for example, ``accounts.india.password``. See `config.masking`.
         """
         short = [name for name, value in _secrets_of(self) if len(value) < LONG]
         return tuple(dict.fromkeys(short))
@@ -127,22 +129,22 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - config/sources.py says why
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - config/sources.py has the reason
         dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - config/sources.py says why
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The first source wins: arguments, then the environment, then the accounts file."""
+        """Return the sources by precedence: arguments, environment, accounts file."""
         assert isinstance(dotenv_settings, DotEnvSettingsSource)
         env_file = dotenv_settings.env_file
-        said = Environment(settings_cls, Path(str(env_file)) if env_file else None)
-        return init_settings, said, AccountsFile(settings_cls)
+        environment = Environment(settings_cls, Path(str(env_file)) if env_file else None)
+        return init_settings, environment, AccountsFile(settings_cls)
 
 
 def load(env_file: Path = ROOT / ".env") -> Settings:
-    """Read everything anew.
+    """Read all settings again.
 
     Raises:
-        ConfigurationError: something is missing, unknown or wrong.
+        ConfigurationError: a setting is missing, unknown or wrong.
     """
     try:
         return Settings(_env_file=env_file)
@@ -152,16 +154,16 @@ def load(env_file: Path = ROOT / ".env") -> Settings:
 
 @cache
 def settings() -> Settings:
-    """The settings of this process, read when they are first asked for.
+    """Return the settings of this process, read on the first call.
 
     Raises:
-        ConfigurationError: something is missing, unknown or wrong.
+        ConfigurationError: a setting is missing, unknown or wrong.
     """
     return load()
 
 
 def _secrets_of(model: BaseModel, prefix: str = "EARWITNESS_") -> Iterator[tuple[str, str]]:
-    """Every secret, after the name of its setting."""
+    """Yield the name of each setting with a secret, and the secret."""
     for name in type(model).model_fields:
         value = getattr(model, name)
         if name == "accounts":
@@ -172,15 +174,15 @@ def _secrets_of(model: BaseModel, prefix: str = "EARWITNESS_") -> Iterator[tuple
         elif isinstance(value, SecretStr):
             secret = value.get_secret_value()
             shown = f"{prefix}{name.upper()}" if prefix == "EARWITNESS_" else f"{prefix}{name}"
-            if name not in _ADDRESSES:
+            if name not in _ADDRESS_FIELDS:
                 yield shown, secret
                 continue
-            for one in _of_address(secret):
+            for one in _address_secrets(secret):
                 yield f"the password in {shown}", one
 
 
-def _of_address(url: str) -> Iterator[str]:
-    """Where an address holds a password: all of it, and the password as it stands and is meant."""
+def _address_secrets(url: str) -> Iterator[str]:
+    """Yield the secrets of an address with a password: the address, the password, its decoding."""
     password = urlsplit(url).password
     if password:
         yield url

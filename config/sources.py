@@ -1,8 +1,8 @@
-"""Where settings come from: the environment, `.env`, a directory of secrets, and the accounts file.
+"""The sources of settings: the environment, `.env`, a directory of secrets, the accounts file.
 
-pydantic-settings' own readers are not used, for two reasons. They pass over a name that they do not
-know, where a mistyped name is refused here. And inside a table they try every value as JSON, by
-which the password "123456" would become a number. Here it stays text until the model reads it.
+They replace pydantic-settings' own readers, which ignore unknown names (here a mistyped name is an
+error) and parse every value of a table as JSON, so that the password "123456" would become a
+number. Here a value remains text until the model reads it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ _SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
 
 
 class Environment(PydanticBaseSettingsSource):
-    """Everything said in names that begin with EARWITNESS_. A variable of the environment wins over
-    a line of `.env`, and that over a file in EARWITNESS_SECRETS_DIR. Upper and lower case are one.
+    """All values whose names start with EARWITNESS_, in upper or lower case.
+
+    An environment variable overrides a line of `.env`, which overrides a file in
+    EARWITNESS_SECRETS_DIR.
     """
 
     def __init__(self, settings_cls: type[BaseSettings], env_file: Path | None) -> None:
@@ -35,19 +37,19 @@ class Environment(PydanticBaseSettingsSource):
         self._env_file = env_file
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the interface's
-        """What is said about one setting: its value, its name, and that it is not JSON."""
+        """Return the value of one setting, its name, and False: the value is not JSON."""
         return self().get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """All of it, nested as the model is."""
-        said = {name: (value, "in .env") for name, value in _dotenv(self._env_file)}
-        said |= {name: (value, "in the environment") for name, value in _environ()}
-        said = {name: (value, "in SECRETS_DIR") for name, value in _secrets(said)} | said
+        """Return all values, nested like the model."""
+        given = {name: (value, "in .env") for name, value in _dotenv(self._env_file)}
+        given |= {name: (value, "in the environment") for name, value in _environment()}
+        given = {name: (value, "in SECRETS_DIR") for name, value in _secret_files(given)} | given
         tree: dict[str, Any] = {}
-        for name, (value, place) in said.items():
+        for name, (value, place) in given.items():
             path = name.removeprefix(PREFIX).lower().split("__")
             self._check(name, path, value, place)
-            if not _plant(tree, path, value):
+            if not _insert(tree, path, value):
                 raise ConfigurationError(
                     f"{name} ({place}) contradicts a name that goes on below it: keep one of them"
                 )
@@ -73,7 +75,7 @@ class Environment(PydanticBaseSettingsSource):
 
 
 def _is_text(value: str) -> bool:
-    """Whether it can be sent: other bytes of the environment Python keeps as half characters."""
+    """Return whether the value was UTF-8; Python keeps other bytes as lone surrogates."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -81,8 +83,8 @@ def _is_text(value: str) -> bool:
     return True
 
 
-def _plant(tree: dict[str, Any], path: list[str], value: str) -> bool:
-    """Put the value at the path; False where another value is in its way."""
+def _insert(tree: dict[str, Any], path: list[str], value: str) -> bool:
+    """Insert the value at the path; return False if another value is in the way."""
     branch = tree
     for step in path[:-1]:
         below = branch.setdefault(step, {})
@@ -99,11 +101,11 @@ class AccountsFile(PydanticBaseSettingsSource):
     """The accounts, from the TOML file that EARWITNESS_ACCOUNTS_FILE names."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the interface's
-        """The accounts where they are asked for, else nothing."""
+        """Return the value of ``accounts``, None for other fields."""
         return self().get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """The tables of the file, by alias."""
+        """Return the tables of the file by alias."""
         default = self.settings_cls.model_fields["accounts_file"].default
         path = from_root(Path(self.current_state.get("accounts_file", default)))
         document = _toml(path)
@@ -115,21 +117,21 @@ class AccountsFile(PydanticBaseSettingsSource):
         return {"accounts": document.get("accounts", {})}
 
 
-def _environ() -> Iterator[tuple[str, str]]:
+def _environment() -> Iterator[tuple[str, str]]:
     for name, value in os.environ.items():
         if name.upper().startswith(PREFIX):
             yield name.upper(), value
 
 
 def _dotenv(path: Path | None) -> Iterator[tuple[str, str]]:
-    """Lines as they stand: `${NAME}` is not filled in, since a password may look like it."""
+    """Yield the lines of `.env`; `${NAME}` is not expanded, since a password may contain it."""
     if path is None or not os.path.lexists(path):
         return
     try:
         with path.open(encoding="utf-8") as stream:
             bindings = list(parse_stream(stream))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {_why(error)}") from None
+        raise ConfigurationError(f"{path} cannot be read: {_reason(error)}") from None
     for binding in bindings:
         if binding.error:
             raise ConfigurationError(
@@ -139,10 +141,10 @@ def _dotenv(path: Path | None) -> Iterator[tuple[str, str]]:
             yield binding.key.upper(), binding.value or ""
 
 
-def _secrets(said: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    if _SECRETS_DIR not in said:
+def _secret_files(given: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    if _SECRETS_DIR not in given:
         return
-    directory = from_root(Path(said[_SECRETS_DIR][0]))
+    directory = from_root(Path(given[_SECRETS_DIR][0]))
     try:
         for path in sorted(directory.iterdir()):
             if not path.name.upper().startswith(PREFIX):
@@ -155,7 +157,7 @@ def _secrets(said: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, str]]:
             yield path.name.upper(), path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            f"{_SECRETS_DIR}: {directory} cannot be read ({_why(error)}): name a directory in "
+            f"{_SECRETS_DIR}: {directory} cannot be read ({_reason(error)}): name a directory in "
             "which each secret is a file such as earwitness_accounts__india__password"
         ) from None
 
@@ -170,12 +172,12 @@ def _toml(path: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError) as error:  # ValueError: no TOML, or no UTF-8
         raise ConfigurationError(
-            f"{PREFIX}ACCOUNTS_FILE: {path} cannot be read ({_why(error)}): correct it"
+            f"{PREFIX}ACCOUNTS_FILE: {path} cannot be read ({_reason(error)}): correct it"
         ) from None
 
 
-def _why(error: Exception) -> str:
-    """The reason alone: the messages of some of these errors quote what they stumbled over."""
+def _reason(error: Exception) -> str:
+    """Return why reading failed; some errors' own messages quote the content."""
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     if isinstance(error, tomllib.TOMLDecodeError):

@@ -1,10 +1,10 @@
-"""Of an object store's settings, which have names of their own, what none of ours says."""
+"""The secrets of an object store, whose settings are not ours."""
 
 from __future__ import annotations
 
 import os
 
-#: Variables of the environment that hold a secret of the object store, as `obstore` reads them.
+#: Environment variables of the object store that contain a secret, as `obstore` reads them.
 _SECRETS = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -14,5 +14,5 @@ _SECRETS = (
 
 
 def storage_secrets() -> tuple[str, ...]:
-    """Every secret of the object store in this process' environment."""
+    """Return every secret of the object store in this process' environment."""
     return tuple(value for name in _SECRETS if (value := os.environ.get(name)))

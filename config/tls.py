@@ -1,8 +1,8 @@
-"""Redis over TLS, as its address says it: one meaning for redis-py, kombu, Celery and Flower.
+"""TLS options of Redis' address, with one meaning for redis-py, kombu, Celery and Flower.
 
-Left to themselves they differ. For an address without ``ssl_cert_reqs`` redis-py checks the
-certificate and kombu 5.7 does not (it warns, and takes any); Celery's backend knows words that
-redis-py does not; Flower reads nothing of it from the address.
+Without this module they differ. For an address without ``ssl_cert_reqs``, redis-py checks the
+certificate, while kombu 5.7 warns and accepts any. Celery's backend accepts values that redis-py
+does not. Flower ignores the address' options.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _KNOWN = {"ssl_cert_reqs", "ssl_check_hostname", *_FILES}
 
 
-def said_completely(url: str, root: Path) -> str:
-    """A ``rediss://`` address with every option of TLS in the one form that all readers take: the
-    certificate is checked unless ``ssl_cert_reqs=none`` says otherwise, and files are absolute.
+def complete_address(url: str, root: Path) -> str:
+    """Return a ``rediss://`` address with explicit TLS options that all libraries understand.
 
-    Raises ValueError for an option that is unknown or wrong, or a file that is not there.
+    The certificate is checked unless the address has ``ssl_cert_reqs=none``; paths of files become
+    absolute. Raises ValueError for an unknown or wrong option, or a missing file.
     """
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -43,16 +43,17 @@ def said_completely(url: str, root: Path) -> str:
     return urlunsplit(parts._replace(query=urlencode(query, safe="/")))
 
 
-def refuse_without(url: str) -> None:
-    """Raise ValueError where an address without TLS has options of TLS: they would do nothing."""
+def refuse_options_without_tls(url: str) -> None:
+    """Raise ValueError if an address without TLS has TLS options, which would have no effect."""
     named = [name for name, _ in parse_qsl(urlsplit(url).query) if name.startswith("ssl_")]
     if named:
         raise ValueError(f"has {named[0]} without TLS; write rediss:// for it")
 
 
 def options(url: str) -> dict[str, Any] | None:
-    """The options of TLS as Celery's ``broker_use_ssl`` takes them (Flower reads no other); None
-    without TLS.
+    """Return the TLS options for Celery's ``broker_use_ssl``, None without TLS.
+
+    Flower reads no other source.
     """
     if not url.startswith("rediss://"):
         return None

@@ -1,12 +1,13 @@
-"""Who else may read what we write: nobody but the group."""
+"""The umask of our processes: other users may read nothing, the group by the operator's choice."""
 
 from __future__ import annotations
 
 import os
 
 
-def keep_from_others() -> None:
-    """From now on no other user of this machine may read or change what this process creates: the
-    ledger, recordings, what is unfinished. What the group may is for the operator's umask to say.
+def restrict_umask() -> None:
+    """Deny other users of this machine all access to the files that this process creates.
+
+    The group's permissions remain those of the operator's umask.
     """
     os.umask(os.umask(0o077) | 0o007)

@@ -1,4 +1,4 @@
-"""The program's version, as it stands in manifests, receipts and ``--version``."""
+"""The program's version, as shown in manifests, receipts and ``--version``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``demo``: everything at once, against simulated providers."""
+"""The ``demo`` command: the whole deployment, against simulated providers."""
 
 from __future__ import annotations
 

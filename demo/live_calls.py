@@ -1,4 +1,4 @@
-"""The demo's live calls: each way to start a recording, and what comes of it."""
+"""The demo's live calls: every way to start a recording, and the resulting files."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ledger.core import states
 from ledger.core.job import Job
 from ledger.ledger import Ledger
 
-from .deployment import DemoHouse, eventually
+from .deployment import DemoDeployment, eventually
 
 _PBX = "demo-app"
-#: Each Ozeki account and how its calls are controlled.
+#: The Ozeki accounts and how their calls are controlled.
 _CONTROLS = {
     "office": "http",
     "reception": "ozml_third_party",
@@ -24,31 +24,31 @@ _CONTROLS = {
 
 
 class LiveCalls:
-    """Live calls at the simulated telephone systems of ``house``."""
+    """Live calls at the deployment's simulated telephone systems."""
 
-    def __init__(self, house: DemoHouse, console: Console) -> None:
-        self._house = house
+    def __init__(self, deployment: DemoDeployment, console: Console) -> None:
+        self._deployment = deployment
         self._console = console
 
     def accounts(self) -> dict[str, dict[str, Any]]:
-        """An account at VoipNow, and one at Ozeki for each way of control."""
-        app = self._house.simulator("voipnow", "account", client_id=_PBX)
-        address = self._house.simulator("voipnow", "addresses")["base_url"]
+        """Make an account at VoipNow, and one at Ozeki for each way of control."""
+        app = self._deployment.simulator("voipnow", "account", client_id=_PBX)
+        address = self._deployment.simulator("voipnow", "addresses")["base_url"]
         secrets = {name: app[name] for name in ("client_id", "client_secret")}
         voipnow = {"provider": "voipnow", "base_url": address, **secrets}
         ozeki = {alias: self._ozeki(alias, control) for alias, control in _CONTROLS.items()}
         return {"pbx": voipnow, **ozeki}
 
     def record(self, ledger: Ledger) -> int:
-        """Start one recording each way, and show what became of it; 0 where all went well."""
-        call = self._house.simulator("voipnow", "begin_call", client_id=_PBX)
-        told = self._house.send("recording.start", account="pbx", call_id=call["id"])
-        self._console.print(f"recording confirmed on pbx since {told['recording_since']}")
+        """Record one call in every way and show the files; return the exit status."""
+        call = self._deployment.simulator("voipnow", "begin_call", client_id=_PBX)
+        answer = self._deployment.send("recording.start", account="pbx", call_id=call["id"])
+        self._console.print(f"recording confirmed on pbx since {answer['recording_since']}")
         return max(self._collected(ledger, alias) for alias in _CONTROLS)
 
     def _ozeki(self, alias: str, control: str) -> dict[str, Any]:
-        notify = f"{self._house.hooks_url}/ozeki/{alias}/notify"
-        made = self._house.simulator(
+        notify = f"{self._deployment.hooks_url}/ozeki/{alias}/notify"
+        made = self._deployment.simulator(
             "ozeki", "account", name=alias, control=control, notify_url=notify
         )
         fields = {name: made[name] for name in ("base_url", "username", "password")}
@@ -56,33 +56,35 @@ class LiveCalls:
         return {"provider": "ozeki", "control": control, **fields, **networks}
 
     def _collected(self, ledger: Ledger, alias: str) -> int:
-        """Record a call of an account, let it end, and show the file that came of it."""
-        call_id = self._house.simulator("ozeki", "call", name=alias, state="Ringing")["call_id"]
+        """Record a call of an account until it ends, show the file, and return the exit status."""
+        call_id = self._deployment.simulator("ozeki", "call", name=alias, state="Ringing")[
+            "call_id"
+        ]
         with ThreadPoolExecutor(1) as thread:
-            asked = thread.submit(
-                self._house.send, "recording.start", account=alias, call_id=call_id
+            request = thread.submit(
+                self._deployment.send, "recording.start", account=alias, call_id=call_id
             )
-            # The call goes on: under OzML its next notification is answered with the document.
+            # Under OzML, the start needs a notification of the call, which this change sends.
             eventually(
-                lambda: asked.done() or self._change(alias, call_id, "InCall"),
+                lambda: request.done() or self._change(alias, call_id, "InCall"),
                 f"the recording of {alias} was not started",
             )
-            told = asked.result()
-        self._house.simulator("ozeki", "advance", name=alias, call_id=call_id, seconds=3)
+            answer = request.result()
+        self._deployment.simulator("ozeki", "advance", name=alias, call_id=call_id, seconds=3)
         self._change(alias, call_id, "Completed")
-        job = _ended(lambda: ledger.jobs.job(told["collect_job_id"]))
+        job = _wait_for_end(lambda: ledger.jobs.job(answer["collect_job_id"]))
         if job.state != states.DONE or job.result is None:
             self._console.print(f"recording of {alias}: {job.state}, {job.reason}")
             return 1
-        path = f"{self._house.archive}/{job.result['path']}"
+        path = f"{self._deployment.archive}/{job.result['path']}"
         self._console.print(f"recording collected from {alias} ({_CONTROLS[alias]}): {path}")
         return 0
 
     def _change(self, alias: str, call_id: str, state: str) -> bool:
-        self._house.simulator("ozeki", "change", name=alias, call_id=call_id, state=state)
+        self._deployment.simulator("ozeki", "change", name=alias, call_id=call_id, state=state)
         return False
 
 
-def _ended(look: Callable[[], Job]) -> Job:
+def _wait_for_end(look: Callable[[], Job]) -> Job:
     eventually(lambda: look().ended, "no recording was collected")
     return look()

@@ -22,7 +22,7 @@ class Sealed:
     read_at: float
 
 
-class TokenShelf:
+class LedgerTokenStore:
     """Where one account's token lies, shared by all workers; renewing it is a lease."""
 
     def __init__(self, database: Database, alias: str) -> None:
@@ -108,9 +108,9 @@ class Accounts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def shelf(self, alias: str) -> TokenShelf:
+    def token_store(self, alias: str) -> LedgerTokenStore:
         """Where the account's token lies."""
-        return TokenShelf(self._database, alias)
+        return LedgerTokenStore(self._database, alias)
 
     def postpone(self, alias: str, seconds: float, because: str) -> None:
         """Send nothing to this account's provider for so many seconds."""

@@ -14,7 +14,7 @@ from celery.result import AsyncResult
 from kombu import Connection, Consumer, Queue
 
 from ledger.core.job import Job
-from worker.redis.broker import keep_consuming
+from worker.redis.broker import install_channel
 
 from .certified_calls import CallHouse, call_house
 from .deployment import Deployment, eventually
@@ -183,7 +183,7 @@ def test_a_message_that_is_put_back_lies_where_it_came_from(valkey: Valkey, said
     """What a message says of its queue decides nothing: put back, it is in the sender's own queue
     again, and no binding is looked up for it.
     """
-    keep_consuming()
+    install_channel()
     info = {"exchange": "earwitness", "routing_key": said}
     with valkey.client() as client, Connection(valkey.url) as connection:
         client.sadd("_kombu.binding.earwitness", "malformed")

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from celery.states import READY_STATES
 
-from worker.flower.dashboard import with_its_reason
+from worker.flower.dashboard import show_reason
 
 from .dashboards import LOGIN, Dashboard, addresses, caller, dashboard, started
 from .deployment import Deployment, account_toml, eventually
@@ -240,7 +240,7 @@ def test_a_decision_that_waits_is_seen_in_the_column() -> None:
 
     def read(name: str) -> str:
         task = SimpleNamespace(name=name, state="FAILURE", exception=told, result=None)
-        return str(with_its_reason(task).result)
+        return str(show_reason(task).result)
 
     assert read("earwitness.certified_call.request").startswith("NEEDS A DECISION: Uncertain: unk")
     assert read("earwitness.recording.start").startswith("Uncertain: unknown: the certified")

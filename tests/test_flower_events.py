@@ -13,7 +13,7 @@ import pytest
 from celery import Celery
 from celery.events.state import State
 
-from worker.flower.events import Malformed, well_formed
+from worker.flower.events import MalformedEvent, well_formed
 
 from .dashboards import Dashboard, caller, dashboard
 from .deployment import Deployment, account_toml, eventually
@@ -139,7 +139,7 @@ def test_what_passes_has_the_types_of_celery() -> None:
     for event in malformed():
         try:
             kept, _ = well_formed(event)
-        except Malformed:
+        except MalformedEvent:
             continue
         kept.setdefault("clock", 1)
         state.event({**kept, "local_received": NOW})
@@ -159,7 +159,7 @@ def test_what_passes_has_the_types_of_celery() -> None:
 @pytest.mark.parametrize("event", [None, 1, "text", [], {}, {"type": "worker-online"}, [{}]])
 def test_what_is_no_event_is_refused(event: Any) -> None:
     """With a reason that quotes nothing of it."""
-    with pytest.raises(Malformed) as caught:
+    with pytest.raises(MalformedEvent) as caught:
         well_formed(event)
     assert "text" not in str(caught.value)
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from click import ClickException
 
-from worker.commands.health import judged
+from worker.commands.health import judge
 from worker.health.heartbeat_files import Mark, marks, write
 
 from .deployment import Deployment, account_toml, eventually
@@ -135,10 +135,10 @@ def test_a_worker_that_asks_no_more(house: Deployment) -> None:
     for one, (status, words) in said.items():
         if status:
             with pytest.raises(ClickException, match=words):
-                judged(one, "worker", 10, now=now, redis_answers=lambda: True)
+                judge(one, "worker", 10, now=now, redis_answers=lambda: True)
         else:
-            assert words in judged(one, "worker", 10, now=now, redis_answers=lambda: True)
-    waits = judged(mark, "worker", 10, now=now, redis_answers=lambda: False)
+            assert words in judge(one, "worker", 10, now=now, redis_answers=lambda: True)
+    waits = judge(mark, "worker", 10, now=now, redis_answers=lambda: False)
     assert "waits for Redis" in waits
 
     write(replace(mark, node="a@elsewhere"), house.spool)

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from worker.webhooks.connections import MOST_OF_A_STRANGER, MOST_STRANGERS, address_of
+from worker.webhooks.connections import MAX_PER_STRANGER, MAX_STRANGERS, address_of
 
 from .deployment import Deployment, eventually
 from .ozeki_house import OzekiHouse, ozeki_house
@@ -106,8 +106,8 @@ def test_strangers_take_few_places(receiver: Callable[..., OzekiHouse]) -> None:
     """
     office = receiver("127.0.0.1/32")
     many: list[tuple[Callable[[int], str], int]] = [
-        (lambda _: "127.0.0.2", MOST_OF_A_STRANGER),
-        (lambda number: f"127.0.1.{number % 250 + 1}", MOST_STRANGERS),
+        (lambda _: "127.0.0.2", MAX_PER_STRANGER),
+        (lambda number: f"127.0.1.{number % 250 + 1}", MAX_STRANGERS),
     ]
     for sources, most in many:
         with crowd(office, HALF, sources) as held:

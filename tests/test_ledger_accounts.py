@@ -20,7 +20,7 @@ OpenLedger = Callable[..., Ledger]
 
 def test_a_token_is_stored_with_its_version(ledger: Ledger) -> None:
     """Nothing at first; each renewal counts the version up; another account has its own."""
-    shelf = ledger.accounts.shelf("india")
+    shelf = ledger.accounts.token_store("india")
     assert shelf.read() is None
     for version, token in enumerate((b"\x00first", b"second")):
         claim = shelf.claim(version, 30)
@@ -29,18 +29,18 @@ def test_a_token_is_stored_with_its_version(ledger: Ledger) -> None:
         stored = shelf.read()
         assert stored is not None
         assert (stored.version, stored.ciphertext) == (version + 1, token)
-    assert ledger.accounts.shelf("peru").read() is None
+    assert ledger.accounts.token_store("peru").read() is None
 
 
 def test_one_renews_at_a_time(open_ledger: OpenLedger) -> None:
     """Of many workers that find a token stale in the same moment, one may renew it."""
-    shelves = [open_ledger().accounts.shelf("india") for _ in range(5)]
+    shelves = [open_ledger().accounts.token_store("india") for _ in range(5)]
     claims = at_once(*[lambda one=one: one.claim(0, 30) for one in shelves])
     assert len([claim for claim in claims if claim is not None]) == 1
 
 
 def _claim(ledger: Ledger, version: int) -> bool:
-    return ledger.accounts.shelf("india").claim(version, 30) is not None
+    return ledger.accounts.token_store("india").claim(version, 30) is not None
 
 
 @pytest.mark.usefixtures("ledger")
@@ -51,7 +51,7 @@ def test_one_renews_at_a_time_among_processes(ledger_url: str) -> None:
 
 def test_a_renewal_is_bound_to_the_version_that_failed(ledger: Ledger) -> None:
     """Whoever still holds an older token may not renew: a newer one is there already."""
-    shelf = ledger.accounts.shelf("india")
+    shelf = ledger.accounts.token_store("india")
     claim = shelf.claim(0, 30)
     assert claim is not None
     shelf.put(claim, b"token")
@@ -62,7 +62,7 @@ def test_a_renewal_is_bound_to_the_version_that_failed(ledger: Ledger) -> None:
 
 def test_a_renewal_that_died_passes_on(ledger: Ledger) -> None:
     """After its time another may renew; what the first one brings late is not stored."""
-    shelf = ledger.accounts.shelf("india")
+    shelf = ledger.accounts.token_store("india")
     dead = shelf.claim(0, 30)
     assert dead is not None
     assert shelf.claim(0, 30) is None
@@ -79,7 +79,7 @@ def test_a_renewal_that_died_passes_on(ledger: Ledger) -> None:
 
 def test_a_renewal_given_back_passes_on_at_once(ledger: Ledger) -> None:
     """A failed renewal leaves the token as it was and lets the next one try."""
-    shelf = ledger.accounts.shelf("india")
+    shelf = ledger.accounts.token_store("india")
     claim = shelf.claim(0, 30)
     assert claim is not None
     shelf.release(claim)
@@ -163,6 +163,6 @@ def test_an_account_is_one_row(ledger: Ledger) -> None:
     """Whatever is noted of an account first, the rest finds the same row."""
     _turn(ledger)
     ledger.accounts.postpone("india", 1, "x")
-    ledger.accounts.shelf("india").claim(0, 1)
+    ledger.accounts.token_store("india").claim(0, 1)
     aliases = ledger.database.read(lambda c: c.execute(select(accounts.c.alias)).scalars().all())
     assert aliases == ["india"]

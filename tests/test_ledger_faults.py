@@ -146,7 +146,7 @@ def test_a_renewed_token_whose_answers_were_lost(ledger: Ledger) -> None:
     """The worker that renews knows that it does, and that its token was stored: a provider's
     single-use refresh token is spent by then.
     """
-    shelf = ledger.accounts.shelf("india")
+    shelf = ledger.accounts.token_store("india")
     with answer_lost(ledger):
         claim = shelf.claim(0, 30)
     assert claim is not None

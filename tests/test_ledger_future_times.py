@@ -82,7 +82,7 @@ def test_what_is_as_it_can_be_stays(open_ledger: Callable[..., Ledger]) -> None:
     _, lease = running(ledger, "rests")
     ledger.execution.postpone(lease, "the provider asked to wait", seconds=86_400)
     ledger.accounts.postpone("india", 86_400, "the provider asked to wait")
-    assert ledger.accounts.shelf("india").claim(0, 15) is not None
+    assert ledger.accounts.token_store("india").claim(0, 15) is not None
     ended(ledger, "over", states.FAILED, task_id="t1")
     for _ in range(9):
         ledger.outbox.due(limit=9)
@@ -192,7 +192,7 @@ def test_an_accounts_rest_and_renewal_end(ledger: Ledger) -> None:
     """A rest is over; a worker that renews a token keeps the right for its longest time, and no
     longer.
     """
-    shelf = ledger.accounts.shelf("india")
+    shelf = ledger.accounts.token_store("india")
     assert shelf.claim(0, 15) is not None
     ledger.accounts.postpone("india", 60, "the provider asked to wait")
     the_clock_was_ahead(ledger, 3 * 86_400)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from kombu import Connection
 
-from worker.redis.broker import keep_consuming
+from worker.redis.broker import install_channel
 
 from .certified_calls import CallHouse, call_house
 from .deployment import Deployment, eventually
@@ -99,7 +99,7 @@ def test_bindings_that_others_write_lead_no_message_astray(
         eventually(lambda: calling.placed() == 1, what="it did not come back")
         assert not redis.exists("elsewhere")
         assert worker.stop() == 0
-        keep_consuming()
+        install_channel()
         with Connection(valkey.url) as connection, connection.Producer() as producer:
             producer.publish("x", exchange="earwitness", routing_key="earwitness", retry=False)
         assert redis.llen("earwitness") == 1

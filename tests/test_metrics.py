@@ -16,7 +16,7 @@ import pytest
 from archive import chain
 from ledger.errors import LedgerAway
 from ledger.stats import Stats
-from worker.metrics.stats_cache import Asked
+from worker.metrics.stats_cache import StatsCache
 
 from .alert_rules import names_used
 from .canaries import found
@@ -220,7 +220,7 @@ def test_a_ledger_that_hangs_is_asked_once_and_waited_for_no_longer() -> None:
         assert answers.wait(60)
         return figures
 
-    ledger = Asked(ask)
+    ledger = StatsCache(ask)
     assert ledger.stats() is None
     assert ledger.stats() is None
     answers.set()
@@ -237,6 +237,6 @@ def test_a_ledger_that_fails_is_not_asked_at_every_scrape() -> None:
         asked.append(1)
         raise LedgerAway("the ledger does not answer")
 
-    ledger = Asked(ask)
+    ledger = StatsCache(ask)
     assert [ledger.stats() for _ in range(100)] == [None] * 100
     assert len(asked) == 1

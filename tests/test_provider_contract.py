@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from config.queues import DOWNLOADS
 from config.settings import ROOT
 from providers import registry
 from providers.interface import (
@@ -126,8 +127,8 @@ def _receiver(under_test: Contract) -> None:
 def test_a_killed_worker_s_single_files_are_not_fetched_again(
     contract: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A night by single files goes on where a killed worker left it: each recording is fetched
-    once, but for the one that was under way.
+    """A night by single files takes a slot for transfers. It goes on where a killed worker left it:
+    each recording is fetched once, but for the one that was under way.
     """
     under_test = contract("fifth")
     house, play = under_test.house, under_test.play
@@ -141,7 +142,8 @@ def test_a_killed_worker_s_single_files_are_not_fetched_again(
         house.processes[0].kill()
         play.held[ids[2]].flows.set()
         house.worker("second")
-        under_test.day(day, "complete", 1)
+        _, job = under_test.day(day, "complete", 1)
+    assert job.queue == DOWNLOADS
     assert [play.given[one] for one in ids] == [1, 1, 2, 1, 1]
 
 

@@ -16,7 +16,7 @@ from celery import Celery
 from kombu import Connection, Consumer, Queue
 
 from earwitness_client import Earwitness, InvalidArgument
-from worker.redis.broker import keep_consuming
+from worker.redis.broker import install_channel
 
 from .deployment import Deployment, account_toml, eventually
 from .redis_page import PASSWORD, denied, make_users
@@ -119,7 +119,7 @@ def test_a_message_in_hand_is_judged_by_redis_clock(valkey: Valkey, prefix: str)
     clock is behind brings back what a dead one held; all of it as the page's worker, prefixed.
     """
     make_users(valkey, prefix)
-    keep_consuming()
+    install_channel()
     url = address(valkey, "earwitness")
     with Host(url, prefix) as holder:
         holder.publish("held")

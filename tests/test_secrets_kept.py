@@ -10,7 +10,7 @@ import pytest
 from config.masking import holds_secret
 from config.settings import load
 from providers.gsmblockchain.client import Refused, Unanswered
-from tasks.certified_calls.tasks import _kept
+from providers.gsmblockchain.redaction import kept_answer
 from worker.commands.redaction import masked_line
 
 from .gsmblockchain_calls import PASSWORD, account, answering, call, serving
@@ -34,15 +34,15 @@ def test_a_password_in_another_notation_is_neither_quoted_nor_kept(spelt: str) -
         with serving(answering(body)) as server, pytest.raises(kind) as caught:
             call(account(server.url))
         assert not holds_secret(str(caught.value), [PASSWORD])
-        assert not holds_secret(_kept(body, account()), [PASSWORD])
+        assert not holds_secret(kept_answer(account(), body), [PASSWORD])
 
 
 def test_an_answer_is_evidence_unless_it_repeats_the_password() -> None:
     """It stays byte for byte; a word of the platform's own format is no repetition."""
     answer = b'{ status: "OK", phone: 912080202, }'
-    assert _kept(answer, account()) == answer
-    assert _kept(answer, account(password="phone")) == answer
-    assert _kept(b"no such phone", account(password="phone")) == b"***"
+    assert kept_answer(account(), answer) == answer
+    assert kept_answer(account(password="phone"), answer) == answer
+    assert kept_answer(account(password="phone"), b"no such phone") == b"***"
 
 
 def test_short_secrets_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

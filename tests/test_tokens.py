@@ -43,7 +43,7 @@ def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TokenStore
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
     try:
         ledger.identity.prepare()
-        yield ledger.accounts.shelf("india")
+        yield ledger.accounts.token_store("india")
     finally:
         ledger.close()
 
@@ -91,7 +91,7 @@ def test_a_host_s_clock_renews_nothing(tmp_path: Path, ahead: float) -> None:
     """
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
     ledger.identity.prepare()
-    shelf = ledger.accounts.shelf("india")
+    shelf = ledger.accounts.token_store("india")
     with time_machine.travel(time.time() + ahead, tick=True):
         assert told(tokens(shelf, provider(granted(1)))) == ("access-1", 1)
     with time_machine.travel(time.time() - ahead, tick=True):

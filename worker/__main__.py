@@ -11,8 +11,8 @@ if __package__:
 
     sys.exit(run())
 
-# Started as a folder: Python then looks for modules in this folder, where celery.py is our door and
-# not the library. It shall look in the project's root instead.
+# Started as a folder: Python searches this folder for modules, where celery.py is our entry module
+# and not the library. Search the project's root instead.
 _HERE = Path(__file__).resolve().parent
 sys.path[:] = [str(_HERE.parent), *(path for path in sys.path if Path(path).resolve() != _HERE)]
 runpy.run_module("worker", run_name="__main__", alter_sys=True)

@@ -1,4 +1,4 @@
-"""The Celery application: ``celery -A worker worker``, ``beat`` and ``flower`` start here."""
+"""The Celery application of ``celery -A worker worker``, ``beat`` and ``flower``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from celery import Celery, Task, signals
 
 from config.settings import ConfigurationError, settings
-from config.umask import keep_from_others
-from providers import registry  # noqa: F401 - it knows the accounts that the settings name
+from config.umask import restrict_umask
+from providers import registry  # noqa: F401 - the settings need its account models
 
 try:
     settings()
@@ -25,33 +25,35 @@ from tasks.registry import TASK_MODULES
 from tasks.runtime.context import stopping
 from tasks.runtime.messages import ACCOUNT_HEADER, JOB_HEADER, revoked_listeners
 
-from .health import clock as _clock  # noqa: F401 - registers what doctor asks
-from .health.heartbeat import pulse
+from .health import clock as _clock  # noqa: F401 - registers doctor's command
+from .health.heartbeat import heartbeat
 from .metrics.server import Metrics
-from .redis.broker import keep_consuming
-from .redis.presence import notice_queues
-from .redis.revocation import cancel_at_once
-from .redis.thread_pool import use_these_threads
+from .redis.broker import install_channel
+from .redis.presence import warn_about_queues
+from .redis.revocation import install_revocation
+from .redis.thread_pool import install_thread_pool
 from .redis.unknown_tasks import unknown
 from .short_secrets import notice_short_secrets
 from .startup_checks import notice_few_threads, refuse_autoscaling, refuse_other_pools, start_checks
 from .sweeper import Sweeper
 
-keep_from_others()
+restrict_umask()
 app = Celery(
     "earwitness",
     config_source="config.celery",
     include=TASK_MODULES,
 )
 app.steps["worker"].update({Sweeper, Metrics})
-keep_consuming()
-use_these_threads()
-cancel_at_once()
-app.conf.worker_consumer = "worker.redis.consumer:Discreet"
-app.conf.beat_scheduler = "worker.health.beat_scheduler:Timetable"
-app.loader.override_backends = dict.fromkeys(("redis", "rediss"), "worker.redis.results:Outcomes")
+install_channel()
+install_thread_pool()
+install_revocation()
+app.conf.worker_consumer = "worker.redis.consumer:RedactingConsumer"
+app.conf.beat_scheduler = "worker.health.beat_scheduler:Scheduler"
+app.loader.override_backends = dict.fromkeys(
+    ("redis", "rediss"), "worker.redis.results:ResultBackend"
+)
 
-if "flower.command" in sys.modules:  # Celery's command line, which loads it with every command
+if "flower.command" in sys.modules:  # Celery's command line loads it for every command
     from .flower.dashboard import prepare
 
     prepare()
@@ -80,11 +82,11 @@ def _refuse(options: Mapping[str, Any], **_: object) -> None:
 
 @signals.worker_init.connect
 def _start(sender: Any, **_: object) -> None:
-    # The checks may wait for the ledger, and shall say so: Celery sets up logs only after them.
+    # The checks log while they wait for the ledger, and Celery sets up logging only after them.
     _log()
     notice_short_secrets(settings())
     refuse_other_pools(sender.pool_cls)
-    pulse.begin("worker", sender.hostname)
+    heartbeat.begin("worker", sender.hostname)
     start_checks(app)
 
 
@@ -92,14 +94,14 @@ def _start(sender: Any, **_: object) -> None:
 def _ready(sender: Any, **_: object) -> None:
     queues = frozenset(sender.app.amqp.queues.consume_from)
     notice_few_threads(sender.pool.limit, queues)
-    notice_queues(queues)
-    pulse.ready(queues)
+    warn_about_queues(queues)
+    heartbeat.ready(queues)
 
 
 @signals.worker_shutting_down.connect
 def _stop(**_: object) -> None:
     stopping.set()
-    pulse.stopping()
+    heartbeat.stopping()
 
 
 @signals.task_unknown.connect
@@ -110,12 +112,12 @@ def _unknown(name: object, **_: object) -> None:
 @signals.beat_init.connect
 def _tick(**_: object) -> None:
     notice_short_secrets(settings())
-    pulse.begin("beat", f"beat@{socket.gethostname()}")
-    pulse.ready()
+    heartbeat.begin("beat", f"beat@{socket.gethostname()}")
+    heartbeat.ready()
 
 
 def _revoked(task_id: str) -> None:
-    # Told by the thread that receives messages, which must not wait for the ledger.
+    # The calling thread receives messages and must not wait for the ledger.
     threading.Thread(target=cancel_revoked, args=(task_id,), daemon=True).start()
 
 

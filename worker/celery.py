@@ -1,4 +1,4 @@
-"""The door that ``celery -A worker`` looks for."""
+"""The module in which ``celery -A worker`` looks for the application."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a service cannot listen at its address, in a sentence that says what to do."""
+"""Errors of services that cannot listen at their address, with advice."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_ELSEWHERE = "set {settings} to an address of this machine"
+_OTHER_ADDRESS = "set {settings} to an address of this machine"
 
 
 class CannotListen(OSError):
-    """A service cannot listen at its address; the message is a whole sentence."""
+    """A service cannot listen at its address; the message says why and what to do."""
 
 
 @contextmanager
 def listening(what: str, address: str, settings: str) -> Iterator[None]:
-    """Raise CannotListen in place of what goes wrong while ``what`` begins to listen at an address
-    that ``settings`` say.
+    """Turn the errors of binding a socket into CannotListen.
+
+    ``what`` names the service, ``settings`` the settings that give its ``address``.
     """
     try:
         yield
@@ -33,11 +34,11 @@ def _advice(error: Exception, settings: str) -> str:
     number = getattr(error, "errno", None)
     if number == errno.EADDRINUSE:
         return (
-            "another process listens there, perhaps an older one of the same: end it, or set "
-            f"{settings} to another address"
+            "another process listens there, perhaps an older one of the same service: stop it, or "
+            f"set {settings} to another address"
         )
     if number in (errno.EACCES, errno.EPERM):
         return f"its user may not listen there: set {settings} to a port of 1024 or more"
     if isinstance(error, socket.gaierror | UnicodeError) or number == errno.EADDRNOTAVAIL:
-        return _ELSEWHERE.format(settings=settings)
-    return f"see that {settings} is right"
+        return _OTHER_ADDRESS.format(settings=settings)
+    return f"check {settings}"

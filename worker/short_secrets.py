@@ -1,4 +1,4 @@
-"""Saying which secrets are too short to be hidden everywhere."""
+"""Warnings of secrets that are too short to be hidden everywhere."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from config.settings import Settings
 _log = logging.getLogger(__name__)
 
 MEANING = (
-    f"shorter than {LONG} characters: easily guessed, and hidden only in what comes from outside, "
-    "since a line of the log may hold so short a word by chance"
+    f"shorter than {LONG} characters: easily guessed, and hidden only in text from outside, since "
+    "a log line may contain so short a word by chance"
 )
-ADVICE = f"have it changed for one of {LONG} characters or more"
+ADVICE = f"replace it by one of {LONG} characters or more"
 
 
 def notice_short_secrets(settings: Settings) -> None:
-    """Warn of each secret that is too short, by the name of its setting."""
+    """Log a warning for each secret that is too short; the warning names its setting."""
     for name in settings.short_secrets():
         _log.warning("%s is %s; %s", name, MEANING, ADVICE)

@@ -1,6 +1,4 @@
-"""What a worker makes sure of before it takes up anything: that ledger, archive and Redis belong
-together.
-"""
+"""A worker's checks before its first task: ledger, archive and Redis must belong together."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ from tasks.rebuild import backup_check
 from tasks.runtime import archive_alerts, vouching
 from tasks.runtime.context import bare_store, ledger
 
-from .redis.diagnosis import trouble
+from .redis.diagnosis import diagnose
 
 _log = logging.getLogger(__name__)
 
@@ -44,10 +42,10 @@ _REBUILD = (
     f"{_ARCHIVE_WAY_OUT}; if that ledger is lost, let EARWITNESS_LEDGER_URL name an empty one and "
     "run: python -m worker rebuild"
 )
-#: Set while it is not known whether the ledger is older than its archive, which does not answer.
-comparison_owed = threading.Event()
-#: An archive that is away is asked again so soon.
-_AGAIN_SECONDS = 1.0
+#: Set while the ledger could not be compared with its archive, because the archive is away.
+comparison_pending = threading.Event()
+#: The pause between two tries to reach an archive.
+_RETRY_SECONDS = 1.0
 REDIS_WAY_OUT = (
     "give each deployment a Redis database of its own (EARWITNESS_REDIS_URL) or a prefix of its "
     "own (EARWITNESS_REDIS_KEY_PREFIX), or, if the other one is gone for good, delete the key {key}"
@@ -55,14 +53,14 @@ REDIS_WAY_OUT = (
 
 
 def start_checks(app: Any) -> None:
-    """Prepare an empty ledger, and refuse one that is not this archive's or this Redis'.
+    """Prepare an empty ledger, and refuse one that belongs to another archive or Redis.
 
-    Ends the process with a sentence; nothing was taken up. With the ledger away it waits for it. An
-    archive that is full, read-only or away keeps no worker from its start: what needs the archive
-    waits, and certified calls are placed.
+    A refusal exits with an error message before the worker takes any task. While the ledger is
+    away, the check waits for it. A worker starts with an archive that is full, read-only or away:
+    jobs that need the archive wait, and certified calls are placed.
     """
     try:
-        identity = _patient(ledger().identity.prepare)
+        identity = _wait_for_ledger(ledger().identity.prepare)
         _archive_checks(identity)
         claim_redis(app, identity)
     except (ArchiveError, ConfigurationError, LedgerError, OSError, StoreRefused) as error:
@@ -70,67 +68,71 @@ def start_checks(app: Any) -> None:
 
 
 def refuse_other_pools(pool: type) -> None:
-    """End the process with a sentence where tasks would not run in threads: what they share here
-    belongs to one process, and a transfer alone would hold up every call.
+    """Exit with an error message if tasks would not run in threads.
+
+    Tasks share state that belongs to one process, and in a pool without threads one transfer would
+    hold up every call.
     """
     if not issubclass(pool, ThreadPool):
         chosen = pool.__module__.rpartition(".")[2]
         sys.exit(
-            f"earwitness: a worker runs its tasks in threads, not in the pool {chosen}, so none "
-            "was started; leave --pool out, and say how many by --concurrency"
+            f"earwitness: a worker runs its tasks in threads, not in the pool {chosen}, so it was "
+            "not started; leave --pool out, and set the number of threads by --concurrency"
         )
 
 
 def refuse_autoscaling(options: Mapping[str, Any]) -> None:
-    """End the process with a sentence where the number of threads shall change: Celery can not do
-    that, and the worker would end at its first task.
+    """Exit with an error message if the number of threads is to change.
+
+    Celery's thread pool cannot change its size, and the worker would end at its first task.
     """
     if options.get("autoscale"):
         sys.exit(
-            "earwitness: the number of a worker's threads can not change, so none was started; "
-            "leave --autoscale out, and say how many by --concurrency"
+            "earwitness: the number of a worker's threads cannot change, so the worker was not "
+            "started; leave --autoscale out, and set the number of threads by --concurrency"
         )
 
 
 def notice_few_threads(threads: int, queues: frozenset[str]) -> None:
-    """Say where transfers, which may take hours, can take every thread of this worker, so that all
-    else that it consumes waits for them.
+    """Warn if transfers, which may take hours, can occupy every thread of this worker.
+
+    All other tasks of the worker would wait for them.
     """
     most = settings().transfers_per_worker
     if DOWNLOADS in queues and len(queues) > 1 and threads <= most:
         _log.warning(
-            "%d transfers at once can take all threads of this worker (%d): calls wait for them; "
-            "start it with a --concurrency of more than EARWITNESS_TRANSFERS_PER_WORKER",
+            "%d concurrent transfers can take all threads of this worker (%d), and calls would "
+            "wait for them; start it with a --concurrency above EARWITNESS_TRANSFERS_PER_WORKER",
             most,
             threads,
         )
 
 
 def _archive_checks(identity: str) -> None:
-    """Refuse an archive that is not this ledger's, or lacks what this ledger has archived."""
+    """Refuse an archive that belongs to another ledger, or lacks files of this ledger."""
     while True:
         try:
             claim_archive(identity)
         except (NoSpace, Unwritable) as error:
-            if isinstance(error, Unwritable) and not _is_begun():
-                raise  # a first start: the address is to be mended, and nothing waits for it
+            if isinstance(error, Unwritable) and not _is_in_use():
+                raise  # a first start: no job waits, and the address is probably wrong
             archive_alerts.refused(error)
-            _log.warning("%s; the worker starts, and what needs the archive waits", error)
+            _log.warning("%s; the worker starts, and jobs that need the archive wait", error)
         except StoreRefused:
             raise
         except StoreAway as error:
             if ledger().identity.is_empty():
-                # Whether calls were placed under an earlier ledger, the archive alone can tell.
+                # Only the archive can tell whether an earlier ledger placed calls.
                 _log.warning("%s; waiting for it", error)
-                time.sleep(_AGAIN_SECONDS)
+                time.sleep(_RETRY_SECONDS)
                 continue
-            _log.warning("%s; the worker starts, and what needs the archive waits", error)
+            _log.warning("%s; the worker starts, and jobs that need the archive wait", error)
         notice_older_ledger()
         return
 
 
-def _is_begun() -> bool:
-    """Whether the archive names a ledger, or this ledger has archived anything."""
+def _is_in_use() -> bool:
+    """Return whether the archive names a ledger, or this ledger has archived any file."""
     try:
         if vouching.named_ledger(bare_store()) is not None:
             return True
@@ -140,15 +142,17 @@ def _is_begun() -> bool:
 
 
 def notice_older_ledger() -> None:
-    """Quarantine a ledger that is older than its archive: calls may have been placed since its copy
-    was made. Say that there is a quarantine, whoever began it.
+    """Quarantine a ledger that is older than its archive.
+
+    Such a ledger was restored from a copy, and calls may have been placed since the copy was made.
+    Also log a warning if the ledger is in quarantine already.
     """
     try:
         unknown = backup_check.unknown_files()
-        comparison_owed.clear()
+        comparison_pending.clear()
     except (ArchiveError, OSError, StoreAway) as error:
-        _log.warning("whether the ledger is older than the archive is not known: %s", error)
-        comparison_owed.set()
+        _log.warning("cannot tell whether the ledger is older than the archive: %s", error)
+        comparison_pending.set()
         unknown = []
     if unknown:
         sentence = backup_check.said(unknown)
@@ -159,18 +163,17 @@ def notice_older_ledger() -> None:
 
 
 def claim_archive(identity: str) -> None:
-    """Make sure that the archive is this ledger's and holds what it has archived; begin one where
-    nothing was archived yet.
+    """Check that the archive belongs to this ledger and holds its files; begin an empty one.
 
-    Raises Foreign; Vanished; StoreRefused where a name can be given twice, so that a file would be
-    lost; NoSpace, Unwritable, StoreAway.
+    Raises Foreign for an archive of another ledger, Vanished for one that lost files, StoreRefused
+    for a store that lets a second file replace the first, and NoSpace, Unwritable and StoreAway.
     """
     bare = bare_store()
     where = f"the archive {settings().archive_url}"
-    with _understood(bare):
+    with _as_archive_errors(bare):
         named = vouching.named_ledger(bare)
         if named is None and (objection := _why_not_begun(bare, where)) is not None:
-            # Another worker may have begun it, and stored a file, since the name was read.
+            # Another worker may have begun the archive and stored a file since the read above.
             named = vouching.named_ledger(bare)
             if named is None:
                 raise objection
@@ -189,7 +192,7 @@ def claim_archive(identity: str) -> None:
 
 
 def _why_not_begun(bare: Store, where: str) -> Foreign | Vanished | None:
-    """Why no archive may be begun where nothing says whose it is, or None."""
+    """Return why an archive without an owner may not be begun, None if it may."""
     if vouching.holds_files(bare):
         return Foreign(
             f"{where} holds files, but no {IDENTITY_PATH} that says whose they are; nothing was "
@@ -201,8 +204,8 @@ def _why_not_begun(bare: Store, where: str) -> Foreign | Vanished | None:
 
 
 @contextmanager
-def _understood(store: Store) -> Iterator[None]:
-    """What the operating system refuses, in the archive's own words."""
+def _as_archive_errors(store: Store) -> Iterator[None]:
+    """Turn errors of the operating system into the archive's own errors."""
     try:
         yield
     except OSError as error:
@@ -210,8 +213,9 @@ def _understood(store: Store) -> Iterator[None]:
 
 
 def claim_redis(app: Any, identity: str) -> None:
-    """Write the identity into Redis where none stands. Raises Foreign. With Redis away nothing can
-    be read: the sweeper's rounds go on, and messages can not come either.
+    """Write the identity into Redis if none is there. Raises Foreign if another one is.
+
+    With Redis away, only log a warning: no messages arrive either, and the sweeper tries again.
     """
     key = settings().redis_key(REDIS_KEY)
     try:
@@ -219,15 +223,15 @@ def claim_redis(app: Any, identity: str) -> None:
         client.set(key, identity, nx=True)
         theirs = client.get(key)
     except RedisError as error:
-        _log.warning("Redis: %s; %s", *trouble(error))
+        _log.warning("Redis: %s; %s", *diagnose(error))
         return
     if theirs is not None:
         way_out = REDIS_WAY_OUT.format(key=key)
         refuse_foreign(identity, theirs.decode(errors="replace"), "this Redis database", way_out)
 
 
-def _patient(action: Callable[[], Result]) -> Result:
-    """What it returns as soon as what it needs is there."""
+def _wait_for_ledger(action: Callable[[], Result]) -> Result:
+    """Repeat the action until the ledger answers; return its result."""
     while True:
         try:
             return action()

@@ -1,8 +1,9 @@
-"""The sweeper: one thread a worker process, which needs neither Redis nor a healthy consumer; and
-others that send alerts, whose receiver may hang, look after the archive, which may hang too,
-and show in Redis that the worker lives.
+"""The sweeper: a worker's periodic maintenance.
 
-A *worker* bootstep: a consumer step stands still while Redis is away.
+One thread sweeps the ledger and needs neither Redis nor a healthy consumer. Three others send
+alerts, watch the archive and announce the worker in Redis, since the alerts' receiver, the archive
+and Redis may hang. The bootstep belongs to the *worker*, because steps of the consumer stop while
+Redis is away.
 """
 
 from __future__ import annotations
@@ -28,27 +29,27 @@ from tasks.runtime.messages import publish
 from tasks.runtime.outbox import discharge_due
 from tasks.runtime.redis_errors import BROKER_AWAY, is_away
 
-from .health.heartbeat import pulse
+from .health.heartbeat import heartbeat
 from .redis.presence import Presence
 from .redis.queue_keys import QueueKeys
-from .redis.set_aside import announce
+from .redis.set_aside import update_alert
 from .redis.unknown_tasks import unknown
-from .startup_checks import claim_redis, comparison_owed, notice_older_ledger
+from .startup_checks import claim_redis, comparison_pending, notice_older_ledger
 
 _log = logging.getLogger(__name__)
 
-#: Hints outstanding in a queue for each slot that takes them; the backlog stays in the ledger.
+#: Hints in a queue for each thread that takes them; the backlog stays in the ledger.
 _HINTS_PER_SLOT = 4
-#: One in so many of them is kept for answers.
+#: One hint in so many is reserved for answers.
 _ANSWERS_SHARE = 4
-#: A part of a download that nobody has touched for so long is abandoned.
+#: A partial download untouched for so long is abandoned.
 _SPOOL_SECONDS = 7 * 86_400.0
-#: How long refused files wait for a person (docs/operations.md).
+#: How long refused files are kept for a person to look at (docs/operations.md).
 _REFUSED_SECONDS = 90 * 86_400.0
 
 
 class Sweeper(bootsteps.StartStopStep):
-    """Starts and stops the thread with the worker."""
+    """Starts and stops the threads with the worker."""
 
     requires: ClassVar = {"celery.worker.components:Pool"}
 
@@ -58,52 +59,53 @@ class Sweeper(bootsteps.StartStopStep):
         self._threads: list[threading.Thread] = []
 
     def start(self, parent: Any) -> None:
-        """Begin."""
+        """Start the threads."""
         rounds = Rounds(parent.app, slots=parent.concurrency or 1)
         presence = Presence(parent.hostname)
-        acts: tuple[tuple[str, Callable[[], Any]], ...] = (
+        actions: tuple[tuple[str, Callable[[], Any]], ...] = (
             ("sweeper", rounds.sweep),
             ("alerts", deliver_due),
             ("archive", rounds.watch),
-            ("presence", lambda: presence.show(parent.app.backend.client)),
+            ("presence", lambda: presence.announce(parent.app.backend.client)),
         )
-        for name, act in acts:
+        for name, action in actions:
             thread = threading.Thread(
-                target=repeated, args=(act, self._stop), name=f"earwitness-{name}", daemon=True
+                target=repeat, args=(action, self._stop), name=f"earwitness-{name}", daemon=True
             )
             thread.start()
             self._threads.append(thread)
 
     def stop(self, _parent: Any) -> None:
-        """End the threads. Whoever ended the worker, a signal or remote control: what it has under
-        way is given back.
+        """Stop the threads, and have running tasks give their jobs back.
+
+        The signal handler does this too, but remote control ends a worker without a signal.
         """
         stopping.set()
-        pulse.stopping()
+        heartbeat.stopping()
         self._stop.set()
         for thread in self._threads:
             thread.join(timeout=settings().sweep_seconds + 5)
 
 
-def repeated(act: Callable[[], Any], stop: threading.Event) -> None:
-    """Act every few seconds until ``stop`` is set. A round that fails does not prevent the next."""
-    who = threading.current_thread().name
+def repeat(action: Callable[[], Any], stop: threading.Event) -> None:
+    """Run ``action`` every few seconds until ``stop`` is set; log failures and go on."""
+    name = threading.current_thread().name
     while not stop.wait(settings().sweep_seconds):
         try:
-            act()
+            action()
         except LedgerError as error:
-            _log.warning("this round of %s came to nothing: %s", who, error)
-        except Exception:  # noqa: BLE001 - logged; a thread that dies leaves jobs unannounced
-            _log.exception("this round of %s failed", who)
+            _log.warning("%s round failed, will retry: %s", name, error)
+        except Exception:  # noqa: BLE001 - logged; a dead thread would leave jobs unannounced
+            _log.exception("%s round failed, will retry", name)
 
 
-#: Times that a clock wrote while it was ahead are looked for in one round of so many, from the
-#: first on: once a minute by default.
+#: One round in so many looks for times in the future, the first one included: once a minute by
+#: default.
 _CLOCK_ROUNDS = 12
 
 
 class Rounds:
-    """What the thread does again and again."""
+    """The rounds of the sweeper's thread."""
 
     def __init__(self, app: Any, *, slots: int) -> None:
         self._app = app
@@ -118,33 +120,34 @@ class Rounds:
         }
 
     def watch(self) -> None:
-        """Look after the archive; what a start could not ask it is asked as soon as it answers."""
-        if self._watch.look() and comparison_owed.is_set():
+        """Check the archive, and compare the ledger with it if the start could not."""
+        if self._watch.look() and comparison_pending.is_set():
             notice_older_ledger()
 
     def sweep(self) -> None:
-        """One round: times of a clock that was ahead, the dead, what is owed, then hints. What
-        fails in one of them, however often, does not hold up the others. Raises LedgerError.
+        """Do one round: expired leases, the outbox, hints, and repairs.
+
+        A step that fails, however often, does not hold up the others. Raises LedgerError.
         """
-        for act in (
+        for action in (
             self._mend_future_times,
-            _take_from_the_dead,
-            unknown.tell,
+            _expire_leases,
+            unknown.open_alert,
             discharge_due,
             self._announce,
             self._mend_keys,
-            self._tell_of_set_aside,
+            self._announce_set_aside,
             _sweep_spool,
         ):
             try:
-                act()
+                action()
             except LedgerError:
                 raise
-            except Exception:  # noqa: BLE001 - logged; the rest of the round does not wait for it
-                _log.exception("a part of this round failed")
+            except Exception:  # noqa: BLE001 - logged; the other steps of the round still run
+                _log.exception("a step of the sweeper's round failed")
 
     def _mend_future_times(self) -> None:
-        # A clock is put right now and then, and the look costs a read of all jobs that wait.
+        # Clocks are rarely wrong, and the query reads every waiting job.
         number, self._round = self._round, self._round + 1
         if number % _CLOCK_ROUNDS == 0:
             _mend_future_times()
@@ -158,7 +161,7 @@ class Rounds:
             _log.warning("hints wait for Redis: %s", error)
 
     def _claim(self) -> None:
-        # Redis may have been flushed: the mark that tells deployments apart is set again.
+        # Redis may have been flushed: write the identity again.
         try:
             claim_redis(self._app, self._identity)
         except Foreign as error:
@@ -167,8 +170,10 @@ class Rounds:
         ledger().alerts.close(FOREIGN_REDIS)
 
     def _fill(self, queue: str, room: int) -> None:
-        """Publish hints until so many lie in the queue. Raises BROKER_AWAY; a queue that Redis
-        refuses alone holds up no other.
+        """Publish hints until the queue holds ``room`` messages.
+
+        Raises BROKER_AWAY if Redis is away. A queue that Redis refuses is only logged, so that it
+        does not hold up the other queues.
         """
         try:
             length = self._keys.length(queue)
@@ -177,10 +182,10 @@ class Rounds:
         except BROKER_AWAY as error:
             if is_away(error):
                 raise
-            _log.error("no hint can be put into the queue %s: %s", queue, error)
+            _log.error("cannot publish hints to the queue %s: %s", queue, error)
 
     def _hints(self, queue: str, free: int, *, is_empty: bool) -> list[Hint]:
-        # However many jobs are due, who waits for one that has ended is answered.
+        # Answers keep a share, so that callers are answered however many jobs are due.
         hints = self._answers(queue, -(-free // _ANSWERS_SHARE))
         left = free - len(hints)
         hints += ledger().wakeups.due(queue, room=left, queue_is_empty=is_empty)
@@ -188,15 +193,15 @@ class Rounds:
 
     def _mend_keys(self) -> None:
         try:
-            self._keys.mend_others()
+            self._keys.move_wrong_aside()
         except BROKER_AWAY as error:
-            _log.warning("the keys of messages in hand were not examined: %s", error)
+            _log.warning("cannot check the keys of messages in hand: %s", error)
 
-    def _tell_of_set_aside(self) -> None:
+    def _announce_set_aside(self) -> None:
         try:
-            announce(self._app.backend.client, settings().redis_key(""))
+            update_alert(self._app.backend.client, settings().redis_key(""))
         except BROKER_AWAY as error:
-            _log.warning("whether messages were set aside is not known: %s", error)
+            _log.warning("cannot tell whether messages were set aside: %s", error)
 
     @staticmethod
     def _answers(queue: str, limit: int) -> list[Hint]:
@@ -205,7 +210,7 @@ class Rounds:
         return ledger().waiters.due(queue=queue, limit=limit)
 
 
-def _take_from_the_dead() -> None:
+def _expire_leases() -> None:
     for job in ledger().lease_expiry.take_from_the_dead():
         with bind(job_id=job.job_id, account=job.account):
             _log.warning("job %s: %s (takeover %d)", job.job_id, job.reason, job.takeovers)
@@ -222,8 +227,8 @@ def _mend_future_times() -> None:
     if found:
         first = found[0]
         _log.warning(
-            "%d times lay further ahead than they can (%s %s by %.0f s, ...): a clock was ahead; "
-            "what was to wait for them is due now",
+            "%d times lay too far in the future (%s %s by %.0f s, ...): a clock was ahead; the "
+            "jobs that waited for them are due now",
             len(found),
             first.what,
             first.name,

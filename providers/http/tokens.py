@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple, Protocol
 
 import httpx
@@ -93,7 +93,7 @@ class PrivateTokenStore:
 
     def read(self) -> Sealed | None:
         """The token, or None."""
-        return self._kept
+        return None if self._kept is None else replace(self._kept, read_at=self.time())
 
     def time(self) -> float:
         """The clock of this process."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from archive import chain
+from archive.documents.chain_entry import Covered
 from ledger.core.outbox import Obligation
 from tasks.runtime import vouching
 from tasks.runtime.context import ledger, store
@@ -26,10 +27,8 @@ def _is_whole(owed: Obligation) -> bool:
 def _append(account: str, owed: Sequence[Obligation]) -> None:
     """Append one entry for all of these files. Raises ArchiveError, OSError, StoreAway."""
     vouching.refuse_fork(store(), ledger(), account)
-    entries = {one.payload["path"]: one.payload["sha256"] for one in owed}
-    head = chain.append(
-        store(), account, [{"path": path, "sha256": entries[path]} for path in sorted(entries)]
-    )
+    sums = {one.payload["path"]: one.payload["sha256"] for one in owed}
+    head = chain.append(store(), account, [Covered(path, sums[path]) for path in sorted(sums)])
     ledger().archive_record.note_head(account, head.n, head.sha256)
     heads.noted(head)
     _log.info("chain head of %s: entry %d, %s", account, head.n, head.sha256)

@@ -45,7 +45,7 @@ def opened(found: Account, capability: type[Client], before_call: Callable[[], N
     provider cannot do it.
     """
     client_class(found, capability)
-    token_store = ledger().accounts.shelf(found.alias)
+    token_store = ledger().accounts.token_store(found.alias)
     return registry.client(found, capability, token_store, before_call=before_call)
 
 

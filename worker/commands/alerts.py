@@ -1,4 +1,4 @@
-"""``alerts``: what people were told of and is not over, and the word that something is."""
+"""``alerts``: show open alerts, or close one by hand."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .resolve import Words
 
 _NEVER = "nothing but --close, when somebody has looked and done what there is to do"
 
-#: By the kind of an alert, or by its cause.
+#: What closes an alert, by its kind or its cause.
 _CLOSES = {
     ARCHIVE: "the archive is there, whole and takes files again; now: python -m worker archive",
     CREDENTIALS: "the provider takes them: correct the account and restart the workers",
@@ -48,14 +48,14 @@ _CLOSES = {
 @click.command()
 @click.option("--close", "cause", metavar="CAUSE", help="This one is over.")
 @click.option("--by", metavar="WHO", type=Words(200), help="Who says so.")
-@click.option("--note", type=Words(1000), help="Why, for whoever receives alerts.")
+@click.option("--note", type=Words(1000), help="Why, for those who receive alerts.")
 @as_json
 def alerts(cause: str | None, by: str | None, note: str | None, as_json: bool) -> int:
-    """Show every alert that is open, the oldest first, and what closes it; the status is 1 where
-    there is one.
+    """Show every open alert, the oldest first, and what closes it; the status is 1 if there is one.
 
-    --close ends one that nothing else will end, and people are told so. Met again, the same cause
-    is a new alert. A call that needs a decision, and quarantine, are ended by their own commands.
+    --close closes an alert that nothing else closes, and sends the message that it is over. If the
+    same cause occurs again, it is a new alert. Alerts of calls that need a decision, and of
+    quarantine, are closed by their own commands.
     """
     if cause is not None:
         if by is None or note is None:
@@ -77,8 +77,8 @@ def alerts(cause: str | None, by: str | None, note: str | None, as_json: bool) -
 def _close(cause: str, by: str, note: str, *, as_json: bool) -> None:
     row = opened().alerts.close_by_hand(cause, by=by, note=note)
     if as_json:
-        said = {"closed_at": iso(row["closed_at"]), "closed_by": by, "note": mask(note)}
-        print_json({**_shown(row), **said})
+        closing = {"closed_at": iso(row["closed_at"]), "closed_by": by, "note": mask(note)}
+        print_json({**_shown(row), **closing})
     else:
         click.echo(plain(f"alert {cause} is closed by {by}: {mask(note)}"))
 
@@ -117,7 +117,7 @@ def _print(found: list[dict[str, Any]]) -> None:
 
 
 def _closes(row: dict[str, Any]) -> str:
-    """What ends an alert: a sentence with the command that does, where there is one."""
+    """Return what closes an alert, with the command if there is one."""
     kind = row["kind"]
     if kind == DECISION:
         return f"python -m worker resolve {row['job_id']} --placed|--not-placed --by WHO --note WHY"
@@ -145,7 +145,7 @@ def _exports(cause: str) -> str:
 
 
 def _closes_job(row: dict[str, Any]) -> str:
-    # Of a certified call there is no retry, and none of a deletion is the same cause.
+    # Certified calls cannot be repeated, and a repeated deletion has another cause.
     if row["cause"].startswith(f"{JOB}:deletion:") or row["job_kind"] is None:
         return _NEVER
     if row["job_kind"].startswith("certified_call."):
@@ -158,5 +158,5 @@ def _closes_contradiction(row: dict[str, Any]) -> str:
     if late:
         return f"a retry of the collection that is done: python -m worker retry {collection}"
     if row["cause"] == FOREIGN_REDIS:
-        return "the mark of this deployment stands in Redis again"
+        return "the mark of this deployment is in Redis again"
     return _NEVER

@@ -1,4 +1,4 @@
-"""``archive``: whether the archive is there and whole, and what to do where it is not."""
+"""``archive``: compare the archive with the ledger, or accept another archive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .display import print_json, print_lines
 from .options import as_json
 from .resolve import Words
 
-#: The most files that are named; the rest are counted.
+#: So many files and days are named; the rest are counted.
 _MOST_NAMED = 20
 
 
@@ -26,14 +26,14 @@ _MOST_NAMED = 20
 @click.option("--note", type=Words(1000), help="Why, for the ledger's history.")
 @as_json
 def archive(accept: bool, begin: bool, by: str | None, note: str | None, as_json: bool) -> int:
-    """Compare the archive with the ledger: whether it is the ledger's archive, as new as the
-    ledger, and holds every file that the ledger has archived. No file is read.
+    """Compare the archive with the ledger: it must be the ledger's archive, as new as the ledger,
+    and hold every file that the ledger has archived. File contents are not read.
 
-    A day whose files are gone is damaged from now on, and complete again once they are back.
-    Receipts that are gone are written once more. The status is 1 where anything is gone.
+    A day whose files are gone becomes damaged, and complete again once they are back. Missing
+    receipts are written once more. The status is 1 if anything is gone.
 
-    With --accept an older copy of the archive is taken for the ledger's, and with --begin an empty
-    place: what they lack is lost, and shown as damaged. Both are noted with --by and --note.
+    --accept makes an older copy the ledger's archive, --begin an empty place: the files that it
+    lacks are lost, and their days are shown as damaged. The ledger's history keeps --by and --note.
     """
     if accept and begin:
         raise click.UsageError("Give either --accept or --begin.")

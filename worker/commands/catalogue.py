@@ -1,4 +1,4 @@
-"""``catalogue``: every task, for whoever sends one."""
+"""``catalogue``: every task and its arguments, for producers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .display import print_json
 
 @click.command()
 def catalogue() -> None:
-    """Print the JSON Schema of every task's keyword arguments, and the queue they go to."""
+    """Print the JSON Schema of every task's keyword arguments, and the tasks' queue."""
     registry.load()
-    tasks = {f"earwitness.{kind.name}": _described(kind) for kind in KINDS.values()}
+    tasks = {f"earwitness.{kind.name}": _description(kind) for kind in KINDS.values()}
     print_json({"version": VERSION, "queue": FRONT_DOOR, "tasks": dict(sorted(tasks.items()))})
 
 
-def _described(kind: Kind) -> dict[str, object]:
+def _description(kind: Kind) -> dict[str, object]:
     return {
         "opens_job": kind.opens_job,
         "arguments": kind.arguments.model_json_schema(by_alias=True),

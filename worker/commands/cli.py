@@ -1,7 +1,7 @@
-"""The command line: which commands there are, and how each of them ends.
+"""The command line: the list of commands, and their exit statuses.
 
-A command's module is loaded when the command is asked for: those that need no configuration, ledger
-or network load nothing that does.
+A command's module is loaded when the command runs. Commands that need no configuration, ledger or
+network therefore load no module that does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import click
 
 from archive.errors import ArchiveError, StoreAway
 from config.errors import ConfigurationError
-from config.umask import keep_from_others
+from config.umask import restrict_umask
 from config.version import VERSION
 from ledger.errors import LedgerError
 from providers.errors import ProviderError
@@ -23,8 +23,8 @@ from tasks.errors import InvalidArgument, JobError
 
 PROGRAM = "python -m worker"
 
-#: What says itself what happened and what to do.
-_SAID = (ArchiveError, JobError, LedgerError, OSError, ProviderError, StoreAway)
+#: Errors whose message is the whole sentence for the operator.
+_SELF_EXPLANATORY = (ArchiveError, JobError, LedgerError, OSError, ProviderError, StoreAway)
 
 #: Each command's module, and its line in the list of commands.
 COMMANDS = {
@@ -40,30 +40,30 @@ COMMANDS = {
     "export": (".exports", "Export days of an account."),
     "extract": (".standalone_archive", "Take one recording out of the archive."),
     "find": (".standalone_archive", "Find recordings in the archive."),
-    "health": (".health", "Tell whether a service does what it is there for."),
+    "health": (".health", "Check whether a service on this host works."),
     "hooks": (".hooks", "Receive the notifications of telephone systems."),
     "messages": (".messages", "Show the messages that no worker understood, or remove them."),
     "migrate": (".migrate", "Bring the ledger's schema to this program's version."),
-    "quarantine": (".rebuild", "Say, begin or lift the quarantine of a restored ledger."),
-    "rebuild": (".rebuild", "Make the ledger anew from the archive."),
+    "quarantine": (".rebuild", "Show, begin or lift the quarantine of a restored ledger."),
+    "rebuild": (".rebuild", "Rebuild the ledger from the archive."),
     "record": (".live", "Start recording a call that is going on."),
     "resolve": (".resolve", "Decide what became of a certified call."),
-    "retry": (".jobs", "Have a failed or cancelled job done once more."),
-    "show": (".jobs", "Show all about one job."),
+    "retry": (".jobs", "Repeat a failed or cancelled job."),
+    "show": (".jobs", "Show everything about one job."),
     "status": (".jobs", "Show the jobs that changed last, and what is owed."),
-    "verify": (".standalone_archive", "Verify every checksum and every chain of an archive."),
+    "verify": (".verify", "Verify every checksum and every chain of an archive."),
 }
 
 
-class Line(click.Group):
-    """The commands, loaded one by one."""
+class CommandGroup(click.Group):
+    """A group that loads the module of a command when the command runs."""
 
     def list_commands(self, _context: click.Context) -> list[str]:
-        """Their names."""
+        """Return the commands' names."""
         return sorted(COMMANDS)
 
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
-        """One of them."""
+        """Load a command; return None for an unknown name."""
         if name not in COMMANDS:
             return None
         module = importlib.import_module(COMMANDS[name][0], __package__)
@@ -72,12 +72,12 @@ class Line(click.Group):
         return command
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of them, for which none is loaded."""
+        """Write the list of commands without loading them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
 
 
-@click.group(cls=Line, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="earwitness", message="%(prog)s %(version)s")
 def earwitness() -> None:
     """Earwitness fetches telephony recordings, verifies them and keeps them.
@@ -87,13 +87,15 @@ def earwitness() -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Carry out a command; the status to end with: 0 done, 1 failed, 2 not understood or not
-    configured, 130 interrupted. What went wrong is one sentence on standard error.
+    """Run a command and return the exit status.
+
+    0 means done, 1 failed, 2 wrong usage or configuration, 130 interrupted. An error is one
+    sentence on standard error.
     """
-    keep_from_others()
+    restrict_umask()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A name that the terminal can not show is no reason to stop.
+            # Characters that the terminal cannot show must not end the command.
             stream.reconfigure(errors="backslashreplace")
     try:
         status = earwitness.main(arguments, prog_name=PROGRAM, standalone_mode=False)
@@ -106,14 +108,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (ConfigurationError, InvalidArgument) as error:
         return _refused(str(error), 2)
     except UnicodeEncodeError:
-        # Every write is one transaction, and text that it can not take ends it.
+        # Every write is one transaction, which such text aborts.
         sentence = "not done: what was given holds bytes that are no UTF-8 text; write it in UTF-8"
         return _refused(sentence, 2)
     except click.Abort:
         return 130
     except click.ClickException as error:
         return _refused(error.format_message(), 1)
-    except _SAID as error:
+    except _SELF_EXPLANATORY as error:
         return _refused(str(error), 1)
     return status if isinstance(status, int) else 0
 

@@ -1,4 +1,4 @@
-"""The deployment that the settings describe, as commands use it."""
+"""The configured deployment, as commands use it."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from config.settings import Settings, settings
 from ledger.ledger import Ledger
 from tasks.runtime.context import ledger
 
-#: A command does not wait longer for Redis: a sweeper announces the job in its time.
+#: A command waits no longer for Redis, because a sweeper publishes the job's hint anyway.
 _BROKER_SECONDS = 2
 
 
 def configured() -> Settings:
-    """The settings; from now on logs go to standard error, masked. Raises ConfigurationError."""
+    """Return the settings; set up masked logs on standard error. Raises ConfigurationError."""
     found = settings()
     our_logging.configure(found.log_format, logging.WARNING, found.secret_values())
-    # Each try would be a line; the one that counts becomes the command's own sentence.
+    # No line for each retry: the final failure becomes the command's own sentence.
     logging.getLogger("stamina").setLevel(logging.ERROR)
     return found
 
 
 def opened() -> Ledger:
-    """The ledger, made where there is none. Raises ConfigurationError and LedgerError."""
+    """Return the ledger, created if necessary. Raises ConfigurationError and LedgerError."""
     configured()
     ledger().identity.prepare()
     return ledger()
 
 
 def announcing() -> Celery:
-    """The application by which this process publishes hints and asks workers."""
+    """Return the Celery application with which this process publishes hints and asks workers."""
     configured()
     app = Celery("earwitness.command", config_source="config.celery")
     options = {"socket_timeout": _BROKER_SECONDS, "socket_connect_timeout": _BROKER_SECONDS}
@@ -45,7 +45,7 @@ def announcing() -> Celery:
 
 
 def operator() -> str:
-    """Who types the command, for the history of a job."""
+    """Return the user and host that run the command, for the history of a job."""
     try:
         name = getpass.getuser()
     except (OSError, KeyError):

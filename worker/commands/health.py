@@ -1,8 +1,8 @@
-"""``health``: whether a service on this host does what it is there for.
+"""``health``: check whether a service on this host works.
 
-It judges the process, not what the process depends on: it fails exactly where starting the service
-anew would help. A worker that waits for Redis or for the ledger is as it should be; who ends it
-would also end the transfer that it has under way.
+The command judges the process and not the services that it depends on: it fails only if restarting
+the process would help. A worker that waits for Redis or the ledger is healthy, and ending it would
+also end its running transfers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from providers import registry  # noqa: F401 - it knows the accounts that the se
 from worker.health.heartbeat import redis_answers
 from worker.health.heartbeat_files import Mark, marks
 
-#: What each kind of worker must consume, and may consume beside it.
+#: The queues that each kind of worker must consume; it may consume others as well.
 _QUEUES = {"worker": frozenset({FRONT_DOOR, DUE}), "downloads": frozenset({DOWNLOADS})}
 _WITHIN_SECONDS = 45.0
 _ANSWER_SECONDS = 5.0
@@ -38,32 +38,34 @@ _FLOWER_PORT = 5555
     type=click.FloatRange(min=1),
     help="A worker or beat that has done nothing for longer is not healthy.",
 )
-@click.option("--node", metavar="NODE", help="Of this node name (-n) alone.")
+@click.option("--node", metavar="NODE", help="Only the process of this node name (-n).")
 def health(service: str, within: float, node: str | None) -> None:
-    """Tell whether SERVICE on this host does what it is there for: status 0, or 1 and the reason.
+    """Check whether SERVICE on this host works: the status is 0, or 1 with the reason.
 
     SERVICE is worker (consumes earwitness and earwitness.due), downloads (earwitness.downloads),
     beat, hooks or flower. A worker that consumes all queues is both of the first two. Run it where
     the service runs, with the same settings.
     """
     click.echo(
-        _answering(service) if service in ("hooks", "flower") else _of_marks(service, within, node)
+        _judge_server(service)
+        if service in ("hooks", "flower")
+        else _judge_marks(service, within, node)
     )
 
 
-def _of_marks(service: str, within: float, node: str | None) -> str:
-    found = [mark for mark in _mine(service) if node in (None, mark.node)]
+def _judge_marks(service: str, within: float, node: str | None) -> str:
+    found = [mark for mark in _marks_of(service) if node in (None, mark.node)]
     if not found:
         raise click.ClickException(
-            f"no {service} runs here: none has left a sign of life in {settings().spool_dir}; "
+            f"no {service} runs here: there is no sign of life of one in {settings().spool_dir}; "
             "start it, with the same EARWITNESS_SPOOL_DIR"
         )
     now = time.monotonic()
-    return "; ".join(judged(mark, service, within, now=now) for mark in found)
+    return "; ".join(judge(mark, service, within, now=now) for mark in found)
 
 
-def _mine(service: str) -> Iterator[Mark]:
-    """The marks of this host's processes that are this service, or may become it."""
+def _marks_of(service: str) -> Iterator[Mark]:
+    """Yield the marks of this host's processes that are this service or are starting."""
     for mark in marks(settings().spool_dir):
         if mark.host != socket.gethostname():
             continue
@@ -76,7 +78,7 @@ def _mine(service: str) -> Iterator[Mark]:
             yield mark
 
 
-def judged(
+def judge(
     mark: Mark,
     service: str,
     within: float,
@@ -84,21 +86,22 @@ def judged(
     now: float,
     redis_answers: Callable[[], bool] = redis_answers,
 ) -> str:
-    """What is well about a process, by its mark. ``within`` is in seconds, ``now`` a reading of the
-    monotonic clock. Raises ClickException where it is not well.
+    """Describe a healthy process by its mark. Raises ClickException if it is not healthy.
+
+    ``within`` is in seconds, ``now`` in seconds of the monotonic clock.
     """
     if not 0 <= now - mark.at <= within:
         raise click.ClickException(
-            f"{mark.node} (process {mark.pid}) gives no sign of life any more: it was killed, or "
-            "stands still; start it anew"
+            f"{mark.node} (process {mark.pid}) gives no sign of life any more: it was killed or "
+            "stands still; restart it"
         )
     if mark.phase != "working":
         return f"{mark.node} is {mark.phase}"
-    # It is ready a moment before it first asks.
+    # A worker is ready a moment before it first asks Redis for messages.
     missing = _QUEUES.get(service, frozenset()) - mark.consumed if mark.consumed else frozenset()
     idle = now - (mark.worked_at or 0.0)
     if idle <= within and not missing:
-        return f"{mark.node} {_does(mark)}"
+        return f"{mark.node} {_activity(mark)}"
     if not redis_answers():
         return f"{mark.node} waits for Redis, which does not answer"
     if mark.redis_away_at is not None and now - mark.redis_away_at <= within:
@@ -106,27 +109,27 @@ def judged(
     if idle <= within:
         lost = ", ".join(sorted(missing))
         raise click.ClickException(
-            f"{mark.node} lives but does not consume {lost}; start it anew, or give it back: "
+            f"{mark.node} lives but does not consume {lost}; restart it, or add the queue again: "
             f"celery -A worker control -d {mark.node} add_consumer {min(missing)}"
         )
     raise click.ClickException(
-        f"{mark.node} lives and Redis answers, but it {_does_not(mark)} for {idle:.0f} s; "
-        "start it anew"
+        f"{mark.node} lives and Redis answers, but it {_inactivity(mark)} for {idle:.0f} s; "
+        "restart it"
     )
 
 
-def _does(mark: Mark) -> str:
+def _activity(mark: Mark) -> str:
     if mark.kind == "beat":
         return "ticks"
     return f"consumes {', '.join(sorted(mark.consumed)) or 'in a moment'}"
 
 
-def _does_not(mark: Mark) -> str:
+def _inactivity(mark: Mark) -> str:
     return "has not ticked" if mark.kind == "beat" else "has not asked for messages"
 
 
-def _answering(service: str) -> str:
-    """That its HTTP server answers as it should. Raises ClickException where it does not."""
+def _judge_server(service: str) -> str:
+    """Describe a service whose HTTP server answers. Raises ClickException if it does not."""
     host, port, path = _hooks() if service == "hooks" else _flower()
     where = f"{service} at {host}:{port}"
     connection = http.client.HTTPConnection(host, port, timeout=_ANSWER_SECONDS)
@@ -135,12 +138,12 @@ def _answering(service: str) -> str:
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException, UnicodeError) as error:
         raise click.ClickException(
-            f"{where} does not answer ({str(error) or type(error).__name__}); start it anew"
+            f"{where} does not answer ({str(error) or type(error).__name__}); restart it"
         ) from None
     finally:
         connection.close()
     if status not in (200, 204):
-        raise click.ClickException(f"{where} answers {status}; see its log, and start it anew")
+        raise click.ClickException(f"{where} answers {status}; see its log, and restart it")
     return f"{where} answers"
 
 
@@ -150,7 +153,7 @@ def _hooks() -> tuple[str, int, str]:
 
 
 def _flower() -> tuple[str, int, str]:
-    """By Flower's own names; where its options were given otherwise, set them for this command."""
+    """Read Flower's FLOWER_* variables; set them for this command if Flower got options instead."""
     prefix = os.environ.get("FLOWER_URL_PREFIX", "").strip("/")
     host = _reachable(os.environ.get("FLOWER_ADDRESS", "127.0.0.1"))
     port = os.environ.get("FLOWER_PORT", str(_FLOWER_PORT))
@@ -160,5 +163,5 @@ def _flower() -> tuple[str, int, str]:
 
 
 def _reachable(host: str) -> str:
-    """The address by which this host reaches what listens there."""
+    """Return the address at which this host reaches a service that listens on ``host``."""
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104

@@ -1,4 +1,4 @@
-"""Commands about one job: which one is meant, and what is said of it afterwards."""
+"""The JOB argument of commands, and the sentence that they print at the end."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .redaction import shown
 one_job = click.argument("name", metavar="JOB")
 
 
-def meant(ledger: Ledger, name: str) -> Job:
-    """The one job that a name means: its id, its request id, or the id of a task that asked.
+def resolve_job(ledger: Ledger, name: str) -> Job:
+    """Return the job with this id or request id, or the job that the task of this id requested.
 
-    Raises click.ClickException where it means none, or several.
+    Raises click.ClickException if there is none, or if there are several.
     """
     found = ledger.jobs.named(name)
     if not found:
         raise click.ClickException(
-            f"no job has the id or request id {name!r}, and no task of that id asked for one"
+            f"no job has the id or request id {name!r}, and no task of that id requested one"
         )
     if len(found) > 1:
         choice = ", ".join(f"{job.job_id} ({job.kind} of {job.account})" for job in found)
@@ -29,8 +29,8 @@ def meant(ledger: Ledger, name: str) -> Job:
     return found[0]
 
 
-def say(job: Job, sentence: str, as_json: bool) -> None:
-    """Say in a sentence what became of a job; to a program, the job as it is now."""
+def print_outcome(job: Job, sentence: str, as_json: bool) -> None:
+    """Print a sentence for people, or the job as JSON for programs."""
     if as_json:
         print_json(shown(job))
     else:

@@ -1,4 +1,4 @@
-"""All about one job: what it was asked for, what became of it, its parts, its history."""
+"""The view of one job: its parameters, outcome, parts and history."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from ledger.ledger import Ledger
 from .display import print_lines, print_table
 from .progress import transfer_line
 from .redaction import last_three, masked, shown
-from .resolve import ways_out
+from .resolve import decision_commands
 
 
-def whole(ledger: Ledger, job: Job, *, reveal: bool) -> dict[str, Any]:
-    """The job with its parameters, error, transfer, parts, notifications and history; what is known
-    of a certified call, and the commands that decide about it; personal data masked unless
-    ``reveal``.
+def job_content(ledger: Ledger, job: Job, *, reveal: bool) -> dict[str, Any]:
+    """Return the job with its parameters, error, transfer, parts, notifications and history.
+
+    A certified call comes with what is known of it, and with the commands that decide about it.
+    Personal data is masked unless ``reveal`` is set.
     """
     return {
         **shown(job, reveal=reveal),
@@ -37,13 +38,13 @@ def whole(ledger: Ledger, job: Job, *, reveal: bool) -> dict[str, Any]:
             {**asdict(one), "reason": mask_foreign(one.reason) if one.reason else None}
             for one in ledger.notifications.of_job(job.job_id)
         ],
-        "decide": ways_out(job) if job.state == states.NEEDS_DECISION else [],
+        "decide": decision_commands(job) if job.state == states.NEEDS_DECISION else [],
         "history": ledger.jobs.history(job.job_id),
     }
 
 
 def print_job(content: dict[str, Any]) -> None:
-    """Print what ``whole`` found, for people."""
+    """Print the result of ``job_content`` for people."""
     apart = ("parts", "history", "transfer", "error", "call", "notifications", "decide")
     fields = [
         (name, _text(value))
@@ -57,7 +58,7 @@ def print_job(content: dict[str, Any]) -> None:
     print_table(("", "value"), fields, head=False)
     if content["call"]:
         print_lines(["", "the call"])
-        print_table(("", "value"), _known(content["call"]), head=False)
+        print_table(("", "value"), _call_fields(content["call"]), head=False)
     if content["decide"]:
         print_lines(["", "it needs a decision: look in the provider's panel, then run one of"])
         print_lines(f"  {command}" for command in content["decide"])
@@ -78,20 +79,20 @@ def print_job(content: dict[str, Any]) -> None:
 
 
 def _call(ledger: Ledger, job: Job, *, reveal: bool) -> dict[str, Any] | None:
-    """What is known of a certified call. Its raw answer may say anything, numbers too."""
-    known = ledger.calls.known(job.job_id)
-    if known is None or reveal:
-        return known
-    phone, message = known["platform_phone"], known["error_message"]
+    """Return what is known of a certified call; hide its raw answer, which may contain numbers."""
+    call = ledger.calls.known(job.job_id)
+    if call is None or reveal:
+        return call
+    phone, message = call["platform_phone"], call["error_message"]
     return {
-        **known,
+        **call,
         "error_message": message and mask_foreign(message),
-        "answer": HIDDEN if known["answer"] else "",
+        "answer": HIDDEN if call["answer"] else "",
         "platform_phone": last_three(phone) if phone else None,
     }
 
 
-def _known(call: dict[str, Any]) -> list[tuple[str, str]]:
+def _call_fields(call: dict[str, Any]) -> list[tuple[str, str]]:
     fields = [("outcome", call["outcome"] or "nothing was sent")]
     fields += [(name, _text(value)) for name, value in call.items() if name != "outcome" and value]
     return fields

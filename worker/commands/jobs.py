@@ -1,4 +1,4 @@
-"""``status``, ``show``, ``retry`` and ``cancel``: jobs as the ledger has them."""
+"""``status``, ``show``, ``retry`` and ``cancel``: the ledger's jobs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tasks.jobs import tasks as jobs
 
 from .deployment import announcing, opened, operator
 from .display import print_json, print_lines, print_table
-from .job_argument import meant, one_job, say
-from .job_view import print_job, whole
+from .job_argument import one_job, print_outcome, resolve_job
+from .job_view import job_content, print_job
 from .options import as_json, one_account
 from .progress import transfer_line
 from .rebuild import quarantine_lines
@@ -33,8 +33,8 @@ _MOST_LISTED = 1_000_000
 def status(
     account: str | None, state: str | None, kind: str | None, limit: int, as_json: bool
 ) -> None:
-    """Show what waits for a decision, the jobs that changed last, newest first, what is owed after
-    those that ended, and how many alerts are open.
+    """Show calls that need a decision, the jobs that changed last, what is still owed for ended
+    jobs, and the number of open alerts.
     """
     ledger = opened()
     found = ledger.jobs.jobs(account=account, state=state, kind=kind, limit=limit)
@@ -52,12 +52,15 @@ def status(
 @click.option("--reveal", is_flag=True, help="Show personal data in clear; this is noted.")
 @as_json
 def show(name: str, reveal: bool, as_json: bool) -> None:
-    """Show all about one job: JOB is its id, its request id, or the id of a task that asked."""
+    """Show everything about one job.
+
+    JOB is the job's id, its request id, or the id of a task that requested it.
+    """
     ledger = opened()
-    job = meant(ledger, name)
+    job = resolve_job(ledger, name)
     if reveal:
         ledger.operator_actions.revealed(job.job_id, by=operator())
-    content = whole(ledger, job, reveal=reveal)
+    content = job_content(ledger, job, reveal=reveal)
     if as_json:
         print_json(content)
     else:
@@ -70,30 +73,30 @@ def show(name: str, reveal: bool, as_json: bool) -> None:
 @click.option("--note", default="retried by hand", help="Why, for the job's history.")
 @as_json
 def retry(name: str, by: str | None, note: str, as_json: bool) -> None:
-    """Have a failed or cancelled job done once more, as a job of its own; or one that was done and
-    whose files are gone from the archive.
+    """Repeat a failed or cancelled job as a new job.
 
-    A day's export is done as the day's next generation.
+    A job that was done can be repeated if its files are gone from the archive. A day's export
+    becomes the day's next generation.
     """
     ledger = opened()
-    job = meant(ledger, name)
+    job = resolve_job(ledger, name)
     with announcing():
         again = jobs.retry(job, by=by or operator(), note=note)
-    say(again, f"job {again.job_id} does the work of {job.job_id} again", as_json)
+    print_outcome(again, f"job {again.job_id} does the work of {job.job_id} again", as_json)
 
 
 @click.command()
 @one_job
 @as_json
 def cancel(name: str, as_json: bool) -> None:
-    """Cancel a job; an export's parts go with it.
+    """Cancel a job; an export is cancelled with its parts.
 
-    A job that waits ends at once, one that runs at its worker's next sign of life.
+    A waiting job ends at once, a running one at its worker's next sign of life.
     """
     ledger = opened()
-    job = ledger.operator_actions.cancel(meant(ledger, name).job_id, by=operator())
+    job = ledger.operator_actions.cancel(resolve_job(ledger, name).job_id, by=operator())
     ending = "is cancelled" if job.ended else "runs, and ends at its worker's next sign of life"
-    say(job, f"job {job.job_id} {ending}", as_json)
+    print_outcome(job, f"job {job.job_id} {ending}", as_json)
 
 
 def _row(job: Job) -> tuple[Any, ...]:

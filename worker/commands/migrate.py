@@ -13,8 +13,8 @@ from .deployment import configured
 def migrate() -> None:
     """Bring the ledger's schema to this program's version, in one transaction.
 
-    A ledger that has it already is left as it is. Workers of the older program that run already go
-    on beside it; none of them starts any more.
+    A ledger of that version is left as it is. Running workers of the older version go on, but none
+    of them can start any more.
     """
     configured()
     version = ledger().identity.migrate()

@@ -1,4 +1,4 @@
-"""Which days lack files in the archive at this moment, for commands that show days."""
+"""Days whose files are missing from the archive now, for commands that show days."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from ledger.ledger import Ledger
 from tasks.archive_watch import presence, watch
 from tasks.runtime.context import store
 
-#: By account and day, which files are gone, in words.
+#: A description of the missing files by account and day.
 GoneDays = Mapping[tuple[str, date], str]
 
 
 def gone(
     ledger: Ledger, aliases: Iterable[str], first: date | None, last: date | None
 ) -> tuple[GoneDays, str | None]:
-    """The complete and damaged days between two days that lack files, and why the answer is
-    incomplete: the archive is not there, or does not answer. Nothing is noted in the ledger.
+    """Find complete and damaged days between two days that lack files; change no ledger row.
+
+    Return them, and an error message if the archive is missing or does not answer, so that the
+    result is incomplete.
     """
     found: dict[tuple[str, date], str] = {}
     try:

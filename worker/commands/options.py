@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ class DayType(click.ParamType[date]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> date:
-        """The day that was written."""
+        """Read a day; refuse one before 1970."""
         try:
             day = datetime.strptime(str(value), "%Y-%m-%d").date()  # noqa: DTZ007 - a day, no instant
         except ValueError:
             self.fail(f"{value!r} is no day; write it like 2026-11-20.", param, ctx)
         if day < _FIRST:
-            # A year that is mistyped would open exports of centuries, each asked of the provider.
+            # A mistyped year would open exports of centuries at the provider.
             self.fail(f"{day} is before {_FIRST}; is the year right?", param, ctx)
         return day
 
 
 class ArchiveType(click.ParamType[Store]):
-    """The archive in a folder that is there, or under s3://bucket/prefix."""
+    """An archive in an existing folder, or under s3://bucket/prefix."""
 
     name = "archive"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Store:
-        """The archive that was named."""
+        """Open the named archive."""
         named = str(value)
-        # An empty name, of a variable that nobody set, would be the folder one stands in.
+        # An empty name, such as that of an unset variable, would mean the current folder.
         is_folder = Path(named).is_dir() if named else False
         if not is_folder and not is_like_an_address(named):
             self.fail(f"there is no folder {named!r}.", param, ctx)
@@ -65,6 +65,6 @@ archive = click.option(
 
 
 def in_order(first: date | None, last: date | None) -> None:
-    """Refuse a span that ends before it begins."""
+    """Raise UsageError for a span that ends before it begins."""
     if first is not None and last is not None and last < first:
         raise click.UsageError(f"--to {last} is before --from {first}.")

@@ -1,4 +1,4 @@
-"""Following an export as it runs: its state, its polls with their reasons, its transfers."""
+"""Live display of running exports: states, polls with their reasons, and transfers."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from rich.progress import BarColumn, Progress, TextColumn
 from ledger.core.job import Job
 from ledger.ledger import Ledger
 
-_LOOK_SECONDS = 0.2
-#: Off a terminal, one line a transfer at most so often.
+_POLL_SECONDS = 0.2
+#: Outside a terminal, the least time between two lines of a transfer.
 _LINE_SECONDS = 1.0
 
 
 def follow(ledger: Ledger, job_ids: list[str], console: Console) -> list[Job]:
-    """Show what the jobs and their parts do until all have ended; the jobs as they are then.
+    """Show the jobs and their parts until all have ended; return the ended jobs.
 
-    On a terminal transfers are bars, elsewhere lines.
+    On a terminal, transfers are bars; elsewhere they are lines.
     """
-    shown = _Shown(console)
-    with shown:
+    display = _JobDisplay(console)
+    with display:
         while True:
             jobs = [ledger.jobs.job(job_id) for job_id in job_ids]
             for job in jobs:
                 for part in ledger.jobs.parts(job.job_id):
-                    shown.job(part)
-                shown.job(job)
+                    display.job(part)
+                display.job(job)
             if all(job.ended for job in jobs):
                 return jobs
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
 
 def transfer_line(transfer: dict[str, Any]) -> str:
-    """A transfer's figures in words: bytes, rate, time left."""
+    """Return a transfer's bytes, rate and remaining time as text."""
     about = "" if transfer["exact"] else "about "
     whole = f" of {about}{decimal(transfer['total'])}" if transfer["total"] else ""
     line = f"{decimal(transfer['bytes'])}{whole}, {decimal(transfer['rate'])}/s"
@@ -46,8 +46,8 @@ def transfer_line(transfer: dict[str, Any]) -> str:
     return line if left is None else f"{line}, {left} s left"
 
 
-class _Shown:
-    """What was shown last of each job, so that only changes are."""
+class _JobDisplay:
+    """Shows changes of jobs; remembers what was shown last of each job."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -71,7 +71,7 @@ class _Shown:
         self._progress.stop()
 
     def job(self, job: Job) -> None:
-        """Show a job where it changed."""
+        """Show a job if it changed."""
         now = (job.state, job.reason, job.attempts)
         if job.transfer is not None and job.state == "running":
             self._transfer(job.job_id, job.transfer)
@@ -103,7 +103,7 @@ class _Shown:
 
 
 def outcome(job: Job) -> Iterator[str]:
-    """The end of an export in lines: how many are archived, what is missing, the manifest."""
+    """Yield an ended export's counts, its error and its manifest as lines."""
     result = job.result or {}
     if "listed" in result:
         yield f"archived {result['archived']} of {result['listed']} recordings"
@@ -114,5 +114,5 @@ def outcome(job: Job) -> Iterator[str]:
 
 
 def console() -> Console:
-    """Where people read: wide lines are not broken off a terminal."""
+    """Return a console that breaks no line outside a terminal."""
     return Console(soft_wrap=True, highlight=False, file=sys.stdout)

@@ -1,4 +1,4 @@
-"""``rebuild`` and ``quarantine``: a ledger that was lost, or restored from a backup."""
+"""``rebuild`` and ``quarantine``: recovery of a ledger that was lost or restored from a backup."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .deployment import configured, opened, operator
 from .display import print_json, print_lines
 from .options import as_json
 from .resolve import Words
-from .standalone_archive import Watched
+from .verify import VerificationProgress
 
-#: So many files are named; of the rest it is said how many there are.
+#: So many files are named; the rest are counted.
 _MOST_NAMED = 20
 
 
@@ -25,15 +25,15 @@ _MOST_NAMED = 20
 @click.option("--restored", is_flag=True, help="Add to a ledger that was restored from a backup.")
 @as_json
 def rebuild(restored: bool, as_json: bool) -> int:
-    """Make a new ledger from the archive: days, exports, single recordings and certified calls.
+    """Rebuild a ledger from the archive: days, exports, single recordings and certified calls.
 
-    Stop every worker first. The archive is verified whole, and nothing in it is changed. The new
-    ledger is in quarantine: a certified call that it does not know is not placed, but needs a
-    decision. A ledger that holds anything is refused, unless it is one from a backup (--restored).
-    The status is 1 where something could not be taken, since it is damaged.
+    Stop every worker first. The whole archive is verified, and not changed. The new ledger is in
+    quarantine: a certified call that it does not know is not placed, but needs a decision. A ledger
+    that holds anything is refused, unless it comes from a backup (--restored). The status is 1 if
+    damaged documents were left out.
     """
     configured()
-    with Watched() as watched:
+    with VerificationProgress() as watched:
         done = rebuilt(by=operator(), restored=restored, on_file=watched)
     if as_json:
         print_json(_content(done))
@@ -43,17 +43,19 @@ def rebuild(restored: bool, as_json: bool) -> int:
 
 
 @click.command()
-@click.option("--begin", is_flag=True, help="From now on no certified call that is not known.")
+@click.option(
+    "--begin", is_flag=True, help="Place no certified call that the ledger does not know."
+)
 @click.option("--lift", is_flag=True, help="Place certified calls as usual again.")
 @click.option("--by", metavar="WHO", type=Words(200), help="Who decides.")
 @click.option("--note", type=Words(1000), help="Why, for the ledger's history.")
 @as_json
 def quarantine(begin: bool, lift: bool, by: str | None, note: str | None, as_json: bool) -> None:
-    """Say whether the ledger is in quarantine, begin it, or lift it.
+    """Show whether the ledger is in quarantine, begin the quarantine, or lift it.
 
-    In quarantine a certified call that the ledger does not know, or has not sent yet, is not
-    placed: it needs a decision. Everything else goes on. Begin it after a ledger was restored from
-    a backup; lift it when the calls in the provider's panel were compared with those of the ledger.
+    In quarantine, a certified call that the ledger does not know or has not sent yet is not placed,
+    but needs a decision. Everything else goes on. Begin the quarantine after restoring a ledger
+    from a backup; lift it after comparing the calls in the provider's panel with the ledger's.
     """
     if begin and lift:
         raise click.UsageError("Give either --begin or --lift.")
@@ -73,12 +75,15 @@ def quarantine(begin: bool, lift: bool, by: str | None, note: str | None, as_jso
 
 
 def quarantine_lines() -> list[str]:
-    """That the ledger is in quarantine, and what to do."""
+    """Return lines that explain the quarantine and how to end it."""
     return [f"IN QUARANTINE: {MEANING}", f"  {WAY_OUT}", ""]
 
 
 def _refuse_older() -> None:
-    """A call that the archive knows and the ledger does not would be placed once more."""
+    """Refuse to lift the quarantine of a ledger that is older than its archive.
+
+    A call that only the archive knows could be placed once more.
+    """
     unknown = backup_check.unknown_files()
     if unknown:
         raise click.ClickException(

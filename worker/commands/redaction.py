@@ -1,4 +1,4 @@
-"""Personal data: which fields hold it, and how much of it is shown."""
+"""Redaction of personal data in the output of commands."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from config.masking import HIDDEN, mask, mask_tree
 
-if TYPE_CHECKING:  # who searches an archive alone needs no database
+if TYPE_CHECKING:  # searching an archive needs no database
     from ledger.core.job import Job
 
-#: Of these at most a number's last three digits are shown, whatever its length.
-OF_A_PERSON = {
+#: Of these fields, at most a number's last three digits are shown, whatever its length.
+PERSONAL_FIELDS = {
     "caller_id",
     "cnam",
     "company_id",
@@ -21,43 +21,44 @@ OF_A_PERSON = {
     "phone",
     "platform_phone",
 }
-#: Of a recording: these identify no person.
-_OF_A_RECORDING = ("id", "call_id", "path", "bytes", "sha256", "missing")
-_IN_NUMBERS = set("0123456789+-. ()")
+#: Fields of a recording that identify no person.
+_RECORDING_FIELDS = ("id", "call_id", "path", "bytes", "sha256", "missing")
+_NUMBER_CHARACTERS = set("0123456789+-. ()")
 
 
 def masked(value: Any) -> Any:
-    """Parameters of a task, or fields of a recording, as anybody may see them."""
-    return mask_tree(value, _masked, whole=OF_A_PERSON)
+    """Mask a task's parameters or a recording's fields."""
+    return mask_tree(value, _masked, whole=PERSONAL_FIELDS)
 
 
 def masked_line(line: dict[str, Any]) -> dict[str, Any]:
-    """A recording of the archive as anybody may see it. What says which one it is, when it was and
-    where it lies stays; the name of its file at the provider may hold a number.
+    """Mask a recording's line of the archive; keep its id, time and path.
+
+    The name of its file at the provider is masked, because it may contain a number.
     """
-    return {**masked(line), **{name: line[name] for name in _OF_A_RECORDING if name in line}}
+    return {**masked(line), **{name: line[name] for name in _RECORDING_FIELDS if name in line}}
 
 
 def _masked(name: str, value: Any) -> Any:
-    if name in OF_A_PERSON and value:
+    if name in PERSONAL_FIELDS and value:
         return last_three(str(value))
     return mask(value) if isinstance(value, str) else value
 
 
 def shown(job: Job, *, reveal: bool = False) -> dict[str, Any]:
-    """The job as anybody may see it: of the numbers in its result the last three digits."""
+    """Return the job, with personal data in its result masked unless ``reveal`` is set."""
     content = job.shown()
     if job.result and not reveal:
-        hidden = {name: last_three(str(job.result[name])) for name in _given(job.result)}
+        hidden = {name: last_three(str(job.result[name])) for name in _personal(job.result)}
         content["result"] = {**job.result, **hidden}
     return content
 
 
-def _given(fields: dict[str, Any]) -> list[str]:
-    return [name for name, value in fields.items() if name in OF_A_PERSON and value]
+def _personal(fields: dict[str, Any]) -> list[str]:
+    return [name for name, value in fields.items() if name in PERSONAL_FIELDS and value]
 
 
 def last_three(text: str) -> str:
-    """A number's last three digits, of anything else nothing."""
+    """Hide all but a number's last three digits; hide any other text entirely."""
     digits = "".join(letter for letter in text if letter.isdecimal())
-    return HIDDEN + digits[-3:] if len(digits) > 3 and set(text) <= _IN_NUMBERS else HIDDEN
+    return HIDDEN + digits[-3:] if len(digits) > 3 and set(text) <= _NUMBER_CHARACTERS else HIDDEN

@@ -1,4 +1,4 @@
-"""``resolve``: a person decides what became of a certified call that nobody else can know."""
+"""``resolve``: record a person's decision about a certified call with an unknown outcome."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from ledger.core.job import Job, iso
 from tasks.jobs import tasks as jobs
 
 from .deployment import opened
-from .job_argument import meant, one_job, say
+from .job_argument import one_job, print_outcome, resolve_job
 from .options import as_json
 
-#: So many are named; of the rest it is said how many there are.
+#: So many calls are named; the rest are counted.
 _MOST_NAMED = 10
 
 
 class Words(click.ParamType[str]):
-    """Words that are kept with a decision for ever."""
+    """A text of limited length that is kept with a decision."""
 
     name = "text"
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_length: int) -> None:
+        self._most = max_length
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
-        """The words, if there are any."""
+        """Strip the text and check its length."""
         words = str(value).strip()
         if not 0 < len(words) <= self._most:
             self.fail(f"it needs 1 to {self._most} characters.", param, ctx)
@@ -43,22 +43,22 @@ class Words(click.ParamType[str]):
 def resolve(name: str, placed: bool, not_placed: bool, by: str, note: str, as_json: bool) -> None:
     """Decide what became of a certified call that needs a decision.
 
-    Look for the call in the provider's panel first. Nothing is sent to the provider. Whoever asked
-    is told of the decision, and it is noted in the job's history and in a further receipt.
+    Look for the call in the provider's panel first. Nothing is sent to the provider. The caller
+    gets the decision as the job's outcome, and the job's history and a further receipt record it.
     """
     if placed == not_placed:
         raise click.UsageError("Give either --placed or --not-placed.")
-    job = jobs.resolve(meant(opened(), name), placed=placed, by=by, note=note)
-    say(job, f"job {job.job_id} is {job.state}: {job.reason}", as_json)
+    job = jobs.resolve(resolve_job(opened(), name), placed=placed, by=by, note=note)
+    print_outcome(job, f"job {job.job_id} is {job.state}: {job.reason}", as_json)
 
 
-def ways_out(job: Job) -> list[str]:
-    """The commands of which one ends a job that needs a decision."""
-    return [_way(job.job_id, outcome) for outcome in ("--placed", "--not-placed")]
+def decision_commands(job: Job) -> list[str]:
+    """Return the two commands that can end a job that needs a decision."""
+    return [_command(job.job_id, outcome) for outcome in ("--placed", "--not-placed")]
 
 
 def undecided_lines(waiting: list[tuple[Job, float]]) -> list[str]:
-    """What waits for a decision and since when, and what to run; nothing where nothing waits."""
+    """Return lines about the calls that need a decision, none if there are none."""
     if not waiting:
         return []
     lines = [f"NEEDS A DECISION: {len(waiting)}; no program tries it again"]
@@ -72,10 +72,10 @@ def undecided_lines(waiting: list[tuple[Job, float]]) -> list[str]:
     return [
         *lines,
         "  see: python -m worker show JOB; look the call up in the provider's panel, then:",
-        f"  {_way('JOB', '--placed|--not-placed')}",
+        f"  {_command('JOB', '--placed|--not-placed')}",
         "",
     ]
 
 
-def _way(job: str, outcome: str) -> str:
+def _command(job: str, outcome: str) -> str:
     return f"python -m worker resolve {job} {outcome} --by WHO --note WHY"

@@ -1,9 +1,10 @@
-"""Flower as we run it: `celery -A worker flower`, from the project's root or anywhere else.
+"""Flower with masking and our defaults: `celery -A worker flower`, from any directory.
 
-Celery's command line has loaded Flower when it loads our application, so this needs no
-configuration file that could be missing from the current directory, and none can undo the masking.
-Flower's own names stay: what is here are defaults, over which come FLOWER_* of the environment, a
-`flowerconfig.py`, and the command's options (https://flower.readthedocs.io/en/latest/config.html).
+Celery's command line loads Flower before it loads our application. The setup therefore needs no
+configuration file, which could be missing from the current directory, and no such file can undo the
+masking. Flower's options keep their names: FLOWER_* variables, a `flowerconfig.py` and the
+command's options override the defaults here
+(https://flower.readthedocs.io/en/latest/config.html).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from config.settings import ROOT, settings
 from worker.listen_errors import CannotListen, listening
 from worker.short_secrets import notice_short_secrets
 
-from .events import Receiver, left_out
+from .events import Receiver, dropped_events
 from .redaction import (
     masked_event,
     masked_exception,
@@ -44,10 +45,10 @@ from .redaction import (
     masked_traceback,
 )
 
-#: What Python makes of an exception: Incomplete('not done: ...').
+#: The repr of an exception: Incomplete('not done: ...').
 _RAISED = re.compile(r"^(\w+)\((['\"])(.*)\2\)$", re.DOTALL)
-#: What waits for a person says so where the column ends early.
-_UNDECIDED = {
+#: Put first, because the column cuts long texts.
+_DECISION_PREFIXES = {
     ("earwitness.certified_call.request", str(ErrorName.UNCERTAIN)): "NEEDS A DECISION: ",
 }
 _UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
@@ -55,94 +56,93 @@ _UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _OWN_KEYS = {
     f"unacked{end}_key": f"earwitness.flower.unacked{end}" for end in ("", "_index", "_mutex")
 }
-_MOST_PORTS = 65_535
-#: No name of Flower's own. FLOWER_BASIC_AUTH wins where both are set.
+_HIGHEST_PORT = 65_535
+#: Ours, not Flower's. The file overrides FLOWER_BASIC_AUTH.
 _LOGIN_FILE = "FLOWER_BASIC_AUTH_FILE"
 _DEFAULTS = {
     "address": "127.0.0.1",
     "read_only": True,
     "persistent": True,
     "db": str(ROOT / "var" / "flower"),
-    "state_save_interval": 60_000,  # milliseconds; by itself it saves only when it ends in order
-    "max_tasks": 20_000,  # saving 100,000 keeps it from answering for four seconds
+    "state_save_interval": 60_000,  # milliseconds; without it Flower saves only on a clean exit
+    "max_tasks": 20_000,  # Flower answers nothing for four seconds while it saves 100,000
     "purge_offline_workers": 3_600,  # seconds
-    "natural_time": True,  # a night is looked at from many time zones
-    # No runtime: what a job takes is mostly waiting, and this is only its last attempt's.
+    "natural_time": True,  # people in many time zones look at the same night
+    # No runtime: a job mostly waits, and Flower knows the runtime of its last attempt only.
     "tasks_columns": "state,name,kwargs,result,received,worker,uuid",
 }
 
 
 def prepare() -> None:
-    """Have Flower start as ours, should it be Flower that is started."""
+    """Apply our defaults and masking, in case the command starts Flower."""
     for name, value in _DEFAULTS.items():
         setattr(options, name, value)
     if file := os.environ.get(_LOGIN_FILE):
         options.basic_auth = _logins(Path(file))
-    options.format_task = with_its_reason
+    options.format_task = show_reason
     flower.command.Flower = Dashboard
 
 
 def _logins(file: Path) -> list[str]:
-    """What FLOWER_BASIC_AUTH would say, from a file: a variable of the environment is shown by
-    whatever inspects a container.
+    """Read the logins from a file.
+
+    Every tool that inspects a container shows its environment variables, but not its files.
     """
     try:
-        said = file.read_text(encoding="utf-8").strip()
+        logins = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         sys.exit(
             f"earwitness: {_LOGIN_FILE}: {file} cannot be read "
             f"({getattr(error, 'strerror', None) or 'no UTF-8 text'}), so Flower was not started; "
             "write user:password into it"
         )
-    return said.split(",")
+    return logins.split(",")
 
 
-def with_its_reason(task: Any) -> Any:
-    """A task for the pages: why it waits or failed stands where else its result does, and in words
-    that fit there.
-    """
+def show_reason(task: Any) -> Any:
+    """Format a task for Flower's pages: the result column shows why the task waits or failed."""
     if task.state in (states.RETRY, states.FAILURE, states.REVOKED) and task.exception:
         words = _RAISED.sub(r"\1: \3", task.exception)
-        task.result = _UNDECIDED.get((task.name, words.partition(":")[0]), "") + _UUID.sub(
+        task.result = _DECISION_PREFIXES.get((task.name, words.partition(":")[0]), "") + _UUID.sub(
             r"\1...", words
         )
     return task
 
 
 class Dashboard(Flower):
-    """Flower, masked, and on a network only with authentication."""
+    """Flower with masking; listens on a network only with authentication."""
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
-        refuse_strangers()
-        _let_messages_be(more.get("capp"))
-        hidden = [*settings().secret_values(), *_passwords()]
-        our_logging.configure(settings().log_format, logging.getLogger().level, hidden)
+        refuse_public_without_login()
+        _leave_unacked_alone(more.get("capp"))
+        secrets = [*settings().secret_values(), *_passwords()]
+        our_logging.configure(settings().log_format, logging.getLogger().level, secrets)
         notice_short_secrets(settings())
-        _mask_everything()
+        _install_masking()
         if options.persistent:
             Path(options.db).parent.mkdir(parents=True, exist_ok=True)
         super().__init__(*arguments, **more)
 
     def start_http_server(self) -> int | None:
-        """Listen, and return the port; end the process with a sentence where that cannot be."""
+        """Listen and return the port; exit with an error message if that fails."""
         if options.unix_socket:
-            address, said = options.unix_socket, "FLOWER_UNIX_SOCKET (--unix-socket)"
+            address, setting = options.unix_socket, "FLOWER_UNIX_SOCKET (--unix-socket)"
         else:
             address = f"{options.address or '*'}:{options.port}"
-            said = "FLOWER_ADDRESS (--address) and FLOWER_PORT (--port)"
+            setting = "FLOWER_ADDRESS (--address) and FLOWER_PORT (--port)"
         try:
-            with listening("Flower", address, said):
-                if not 0 <= options.port <= _MOST_PORTS:
-                    # It would be taken for another one.
-                    raise OverflowError(f"a port is at most {_MOST_PORTS}")
+            with listening("Flower", address, setting):
+                if not 0 <= options.port <= _HIGHEST_PORT:
+                    # The system would wrap the number and listen on another port.
+                    raise OverflowError(f"a port is at most {_HIGHEST_PORT}")
                 port: int | None = super().start_http_server()
         except CannotListen as error:
             sys.exit(f"earwitness: {error}")
         return port
 
 
-def refuse_strangers() -> None:
-    """End the process with a sentence where anybody on the network could look."""
+def refuse_public_without_login() -> None:
+    """Exit with an error message if Flower would listen on a network without authentication."""
     for login in options.basic_auth or ():
         user, _, password = login.partition(":")
         if not (user and password):
@@ -159,9 +159,11 @@ def refuse_strangers() -> None:
     )
 
 
-def _let_messages_be(app: Any) -> None:
-    """Whatever consumes puts the messages of dead workers back; who only looks has no part in it,
-    and needs no right to.
+def _leave_unacked_alone(app: Any) -> None:
+    """Point kombu at other keys than the workers' unacknowledged messages.
+
+    Every consumer of kombu restores the messages of dead workers. Flower only reads events, so it
+    must not restore messages, and its Redis user needs no permission to.
     """
     if app is not None:
         app.conf.broker_transport_options = {**app.conf.broker_transport_options, **_OWN_KEYS}
@@ -178,52 +180,53 @@ def _passwords() -> list[str]:
     return [login.partition(":")[2] for login in options.basic_auth or ()]
 
 
-def _mask_everything() -> None:
-    """Put masks wherever Flower takes something in, and a lock on its metrics. Events are made well
-    formed before anything reads them.
+def _install_masking() -> None:
+    """Mask all data that Flower receives, and require the login for its metrics.
+
+    The receiver drops malformed events and fields before Flower reads them.
     """
     flower.events.EventReceiver = Receiver
-    EventsState.event = _masked_before(EventsState.event)
-    Inspector._on_update = _masked_inspections(Inspector._on_update)  # noqa: SLF001 - no other way in
-    BaseTaskHandler.update_response_result = _tell_result
-    # Flower serves them to anybody; here to whom it serves the API.
+    EventsState.event = _masking_events(EventsState.event)
+    Inspector._on_update = _masking_inspections(Inspector._on_update)  # noqa: SLF001 - no other way in
+    BaseTaskHandler.update_response_result = _write_masked_result
+    # Flower serves its metrics without a login; here they need the login of the API.
     Metrics.prepare = BaseApiHandler.prepare
     Metrics.get = web.authenticated(Metrics.get)
 
 
-def _masked_before(keep: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-    def event(state: Any, told: Any) -> None:
+def _masking_events(keep: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    def on_event(state: Any, event: Any) -> None:
         try:
-            keep(state, _in_context(state, masked_event(told)))
-        except Exception as error:  # noqa: BLE001 - the event loop would log the event as it came
-            left_out.note(f"one that Flower cannot read ({type(error).__name__})")
+            keep(state, _in_context(state, masked_event(event)))
+        except Exception as error:  # noqa: BLE001 - the event loop would log the event unmasked
+            dropped_events.note(f"one that Flower cannot read ({type(error).__name__})")
 
+    return on_event
+
+
+def _in_context(state: Any, event: dict[str, Any]) -> dict[str, Any]:
+    """Fit the event to the task that Flower has: keep its arguments, drop an outdated exception."""
+    task = state.tasks.data.get(event.get("uuid"))
+    if task is None:
+        return event
+    if task.kwargs not in (None, "{}") and (
+        event.get("kwargs") == "{}" or event["type"] == "task-retried"
+    ):
+        event.pop("kwargs", None)  # hints carry no arguments; keep those of the task itself
+    goes_on = event["type"] == "task-started" and task.state not in states.READY_STATES
+    if goes_on or event["type"] == "task-succeeded":
+        event.update(exception=None, traceback=None)  # those of an earlier attempt
     return event
 
 
-def _in_context(state: Any, told: dict[str, Any]) -> dict[str, Any]:
-    """The event, so that it says nothing that is no longer so, and hides nothing that still is."""
-    task = state.tasks.data.get(told.get("uuid"))
-    if task is None:
-        return told
-    if task.kwargs not in (None, "{}") and (
-        told.get("kwargs") == "{}" or told["type"] == "task-retried"
-    ):
-        told.pop("kwargs", None)  # a hint has none, but the task that it announces has
-    goes_on = told["type"] == "task-started" and task.state not in states.READY_STATES
-    if goes_on or told["type"] == "task-succeeded":
-        told.update(exception=None, traceback=None)  # why it waited before
-    return told
-
-
-def _masked_inspections(keep: Callable[..., None]) -> Callable[..., None]:
+def _masking_inspections(keep: Callable[..., None]) -> Callable[..., None]:
     def on_update(inspector: Any, worker: str, method: str, response: Any) -> None:
         keep(inspector, worker, method, masked_inspection(response))
 
     return on_update
 
 
-def _tell_result(_handler: Any, response: dict[str, Any], result: Any) -> None:
+def _write_masked_result(_handler: Any, response: dict[str, Any], result: Any) -> None:
     value = result.result
     is_error = isinstance(value, BaseException)
     response["result"] = masked_exception(repr(value)) if is_error else masked_result(value)

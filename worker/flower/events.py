@@ -1,10 +1,9 @@
-"""Events as Celery writes them, or not at all.
+"""Validation of Celery's events before Flower stores them.
 
-Every application on the same Redis may send events, and Flower keeps each field as it came: one
-that is a text where it counts with a number makes a page answer 500 for as long as it is kept. So a
-field of another type than Celery's is left out before anything keeps it, and an event without what
-every event has is left out as a whole. Both are counted in a line of the log, without a word of
-what was sent.
+Every application on the same Redis may send events, and Flower stores each field as received: text
+in a numeric field makes a page answer 500 until Flower forgets the task. The receiver therefore
+drops fields that do not have Celery's type, and whole events that lack a mandatory field. A log
+line counts both and quotes nothing of their content.
 """
 
 from __future__ import annotations
@@ -23,35 +22,35 @@ from config.printable import printable
 
 _log = logging.getLogger(__name__)
 
-#: Of a worker there are these three; tasks may have states of their own.
+#: Workers send these three; tasks may define custom states.
 _TYPE = re.compile(r"worker-(?:online|heartbeat|offline)|task-[a-z][a-z_-]{0,39}")
-#: Celery cuts what it shows of arguments and results at 1,024.
-_MOST_NAME, _MOST_TEXT = 255, 1 << 12
-#: What JSON's readers take for whole numbers.
-_MOST_INTEGER = 1 << 53
+#: Characters. Celery truncates arguments and results to 1,024.
+_MAX_NAME, _MAX_TEXT = 255, 1 << 12
+#: The largest integer that every JSON parser reads exactly.
+_MAX_INTEGER = 1 << 53
 #: Seconds since 1970, until 2096.
-_MOST_TIME = 4e9
-_LONGEST_BEAT = 86_400.0
-_TOLD_SECONDS = 60.0
+_MAX_TIME = 4e9
+_MAX_HEARTBEAT_SECONDS = 86_400.0
+_LOG_SECONDS = 60.0
 
 
-class Malformed(ValueError):
-    """What came is no event; the reason quotes nothing of it."""
+class MalformedEvent(ValueError):
+    """A message is not a Celery event; the text quotes nothing of it."""
 
 
 def well_formed(event: object) -> tuple[dict[str, Any], list[str]]:
-    """The event, with those fields alone that have the type that Celery gives them, and the names
-    of those of Celery's fields that were left out.
+    """Return the event with its valid fields only, and the names of the Celery fields dropped.
 
-    Raises Malformed where its type, its sender's name, its time or its task's id is missing.
+    Raises MalformedEvent if the type, the hostname, the timestamp or a task's id is missing or
+    invalid.
     """
     if not isinstance(event, Mapping):
-        raise Malformed("an event that is no object")
+        raise MalformedEvent("an event that is no object")
     kind = event.get("type")
     if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
-        raise Malformed("an event of a type that Celery does not know")
+        raise MalformedEvent("an event of a type that Celery does not know")
     needed = ("hostname", "timestamp", *(("uuid",) if kind.startswith("task-") else ()))
-    kept, left_out = {"type": kind}, []
+    kept, dropped = {"type": kind}, []
     for name, read in _FIELDS.items():
         value = event.get(name)
         if value is None:
@@ -59,80 +58,80 @@ def well_formed(event: object) -> tuple[dict[str, Any], list[str]]:
         kept[name] = read(value)
         if kept[name] is None:
             del kept[name]
-            left_out.append(name)
+            dropped.append(name)
     lacking = [name for name in needed if name not in kept]
     if lacking:
-        raise Malformed(f"an event without a {' and a '.join(lacking)} that can be read")
-    return kept, left_out
+        raise MalformedEvent(f"an event without a {' and a '.join(lacking)} that can be read")
+    return kept, dropped
 
 
-class LeftOut:
-    """Counts what was left out, and says so once a minute at most."""
+class DroppedEvents:
+    """Counts dropped events and fields; logs the count at most once a minute."""
 
     def __init__(self) -> None:
         self._count = 0
-        self._told_at = -math.inf
+        self._logged_at = -math.inf
 
     def note(self, what: str) -> None:
-        """One more; ``what`` says what it was, without a word of it."""
+        """Count one more; ``what`` describes it and must not quote its content."""
         self._count += 1
-        if time.monotonic() - self._told_at < _TOLD_SECONDS:
+        if time.monotonic() - self._logged_at < _LOG_SECONDS:
             return
         _log.warning(
-            "an event was left out, or a field of one: %s (%d of them since the last such line); "
-            "something that is not Celery sends events to this Redis",
+            "an event was left out, or a field of one: %s (%d since the last such line); something "
+            "other than Celery sends events to this Redis",
             what,
             self._count,
         )
-        self._told_at, self._count = time.monotonic(), 0
+        self._logged_at, self._count = time.monotonic(), 0
 
 
-left_out = LeftOut()
+dropped_events = DroppedEvents()
 
 
 class Receiver(EventReceiver):
-    """Celery's receiver of events, which hands on those alone that are well formed."""
+    """Celery's event receiver, limited to well-formed events."""
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:  # noqa: ARG002 - kombu's signature
-        """Count a message that cannot be decoded; there is nothing to acknowledge."""
-        left_out.note("a message that cannot be decoded")
+        """Count a message that cannot be decoded; events need no acknowledgement."""
+        dropped_events.note("a message that cannot be decoded")
 
     def _receive(self, body: Any, message: Any, *_: Any) -> None:
         for event in body if isinstance(body, list) else [body]:
             try:
                 kept, lost = well_formed(event)
-            except Malformed as error:
-                left_out.note(str(error))
+            except MalformedEvent as error:
+                dropped_events.note(str(error))
                 continue
             if lost:
-                left_out.note(f"its field {lost[-1]}")
+                dropped_events.note(f"its field {lost[-1]}")
             super()._receive(kept, message)
 
 
 def _name(value: Any) -> str | None:
-    """A name that can stand in an address, in a table and under a label."""
-    fits = isinstance(value, str) and 0 < len(value) <= _MOST_NAME and value.isprintable()
+    """Accept a printable name, short enough for a URL, a table and a metric's label."""
+    fits = isinstance(value, str) and 0 < len(value) <= _MAX_NAME and value.isprintable()
     return value if fits else None
 
 
 def _text(value: Any) -> str | None:
-    """A text, without characters that cannot be written."""
+    """Accept text; replace characters that cannot be printed."""
     if not isinstance(value, str):
         return None
-    return printable(value[:_MOST_TEXT], keep="\n\t")
+    return printable(value[:_MAX_TEXT], keep="\n\t")
 
 
-def _shown(value: Any) -> str | None:
-    """Arguments and results, which Celery writes as Python shows them."""
+def _repr(value: Any) -> str | None:
+    """Accept arguments and results, which Celery sends as their repr."""
     try:
         return _text(value if isinstance(value, str) else repr(value))
-    except (ValueError, RecursionError):  # a number of thousands of digits; a thousand lists
+    except (ValueError, RecursionError):  # integers of thousands of digits; deeply nested lists
         return None
 
 
 def _whole(value: Any) -> int | None:
     fits = isinstance(value, int) and not isinstance(value, bool)
-    return value if fits and 0 <= value < _MOST_INTEGER else None
+    return value if fits and 0 <= value < _MAX_INTEGER else None
 
 
 def _flag(value: Any) -> bool | int | None:
@@ -149,7 +148,7 @@ def _between(least: float, most: float) -> Callable[[Any], float | None]:
 
 
 def _loads(value: Any) -> list[float] | None:
-    read = _between(0, _MOST_INTEGER)
+    read = _between(0, _MAX_INTEGER)
     fits = isinstance(value, list | tuple) and len(value) == 3
     loads = [load for load in map(read, value) if load is not None] if fits else []
     return loads if len(loads) == 3 else None
@@ -160,10 +159,10 @@ _FIELDS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     dict.fromkeys(("hostname", "uuid", "root_id", "parent_id", "name"), _name)
     | dict.fromkeys(("queue", "exchange", "routing_key", "eta", "expires"), _text)
     | dict.fromkeys(("sw_ident", "sw_sys", "sw_ver", "exception", "traceback"), _text)
-    | dict.fromkeys(("args", "kwargs", "result"), _shown)
+    | dict.fromkeys(("args", "kwargs", "result"), _repr)
     | dict.fromkeys(("active", "clock", "pid", "processed", "retries"), _whole)
     | dict.fromkeys(("expired", "requeue", "signum", "terminated"), _flag)
-    | {"timestamp": _between(1, _MOST_TIME), "utcoffset": _between(-24, 24)}
-    | {"freq": _between(0.001, _LONGEST_BEAT), "runtime": _between(0, _MOST_TIME)}
+    | {"timestamp": _between(1, _MAX_TIME), "utcoffset": _between(-24, 24)}
+    | {"freq": _between(0.001, _MAX_HEARTBEAT_SECONDS), "runtime": _between(0, _MAX_TIME)}
     | {"loadavg": _loads}
 )

@@ -1,4 +1,4 @@
-"""Beat's scheduler: Celery's own, which shows that it still looks at its timetable."""
+"""Celery's scheduler for beat, with a heartbeat at every tick."""
 
 from __future__ import annotations
 
@@ -8,33 +8,35 @@ from typing import Any
 
 from celery.beat import PersistentScheduler
 
-from .heartbeat import pulse
+from .heartbeat import heartbeat
 
 _log = logging.getLogger(__name__)
 
 _SLACK = timedelta(seconds=10)
 
 
-class Timetable(PersistentScheduler):
-    """A tick that has come to its end is what beat is there for."""
+class Scheduler(PersistentScheduler):
+    """Celery's scheduler; each completed tick is recorded as work done."""
 
     def tick(self, *arguments: Any, **more: Any) -> float:
-        """Send what is due; the seconds until the next tick."""
+        """Send the due tasks and return the seconds until the next tick."""
         self._mend_future_runs()
         seconds = float(super().tick(*arguments, **more))
-        pulse.worked()
+        heartbeat.worked()
         return seconds
 
     def _mend_future_runs(self) -> None:
-        """Count what ran in the future as run now. A clock that was ahead wrote that into the file,
-        and Celery would send nothing until the clock is there again.
+        """Set last runs in the future to now.
+
+        A clock that was ahead leaves them in the schedule's file, and Celery would not send those
+        tasks until the clock reaches them.
         """
         for entry in self.schedule.values():
             now = entry.default_now()
             if entry.last_run_at is not None and entry.last_run_at > now + _SLACK:
                 _log.warning(
-                    "%s last ran at %s, in the future: the clock was ahead, and it is due again "
-                    "from now on",
+                    "%s last ran at %s, in the future: the clock was ahead; its schedule starts "
+                    "again now",
                     entry.name,
                     entry.last_run_at.isoformat(timespec="seconds"),
                 )

@@ -1,4 +1,4 @@
-"""What a worker answers when ``doctor`` asks for its time."""
+"""A remote control command for ``doctor``: the time of a worker's clock."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from celery.worker.control import inspect_command
 
 #: The remote control command's name.
-ASKED = "earwitness_time"
+TIME_COMMAND = "earwitness_time"
 
 
-@inspect_command(name=ASKED)
-def tell_time(_state: Any) -> dict[str, float]:
-    """The clock of this host, in seconds since 1970."""
+@inspect_command(name=TIME_COMMAND)
+def clock_time(_state: Any) -> dict[str, float]:
+    """Return this host's clock in seconds since 1970."""
     return {"seconds": time.time()}

@@ -1,8 +1,8 @@
-"""Signs of life: what ``python -m worker health`` judges workers and beat by.
+"""Heartbeats, by which ``python -m worker health`` judges workers and beat.
 
-A process writes down every second when it last did what it is there for: a worker, that it
-asked Redis for messages, and of which queues; beat, that it looked at its timetable. That a worker
-answers a ping says neither: ping comes by a channel of its own.
+Every second a process writes when it last did its work: a worker, when it last asked Redis for
+messages, and of which queues; beat, when it last completed a tick. A ping proves neither, because
+it arrives on a channel of its own.
 """
 
 from __future__ import annotations
@@ -26,44 +26,44 @@ from .heartbeat_files import Mark, write
 
 _log = logging.getLogger(__name__)
 
-_SECONDS = 1.0
-#: A worker asks every second, beat ticks every five: later than this, Redis may be the reason.
+_INTERVAL_SECONDS = 1.0
+#: A worker asks every second and beat ticks every five. After this silence, look at Redis.
 _LATE_SECONDS = 6.0
 _REDIS_SECONDS = 2.0
 
 
-class Pulse:
-    """The mark of this process, and the thread that renews it; removed when the process ends."""
+class Heartbeat:
+    """The mark of a process and the thread that renews it; the mark goes when the process ends."""
 
     def __init__(self) -> None:
         self._mark: Mark | None = None
         self._worked_at = float("-inf")
-        self._told = False
+        self._is_logged = False
         self._stop = threading.Event()
         self._writing = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="earwitness-pulse", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="earwitness-heartbeat", daemon=True)
 
     def begin(self, kind: str, node: str) -> None:
-        """The process starts: as ``worker`` or ``beat``, under this node name."""
+        """Start the thread. ``kind`` is ``worker`` or ``beat``, ``node`` the node name."""
         self._mark = Mark(kind=kind, node=node, phase="starting", began_at=time.monotonic())
         self._thread.start()
         atexit.register(self.end)
 
     def ready(self, queues: frozenset[str] = frozenset()) -> None:
-        """It works from now on; a worker, on these queues."""
+        """Note that the process works from now on; ``queues`` are those that a worker consumes."""
         self._worked_at = time.monotonic()
         self._change(phase="working", queues=queues)
 
     def worked(self) -> None:
-        """It has just done what it is there for (workers are seen consuming)."""
+        """Note that beat has completed a tick (a worker's consumption is observed instead)."""
         self._worked_at = time.monotonic()
 
     def stopping(self) -> None:
-        """It takes up nothing more, and finishes what it has."""
+        """Note that the process takes no further work and finishes what it has."""
         self._change(phase="stopping")
 
     def end(self) -> None:
-        """Nothing is to be expected of it any more."""
+        """Stop the thread and remove the mark."""
         with self._writing:
             self._stop.set()
             if self._mark is not None:
@@ -78,15 +78,15 @@ class Pulse:
         while not self._stop.is_set():
             try:
                 away_at = self._beat(away_at)
-                self._told = False
+                self._is_logged = False
             except OSError as error:
-                if not self._told:
-                    _log.warning("signs of life cannot be written: %s", error)
-                self._told = True
-            self._stop.wait(_SECONDS)
+                if not self._is_logged:
+                    _log.warning("heartbeats cannot be written: %s", error)
+                self._is_logged = True
+            self._stop.wait(_INTERVAL_SECONDS)
 
     def _beat(self, away_at: float | None) -> float | None:
-        """One sign of life; when Redis was last seen away."""
+        """Write the mark; return when Redis was last seen away, in monotonic seconds, or None."""
         assert self._mark is not None
         at, consumed = consumption.last
         worked_at = max(self._worked_at, at)
@@ -109,7 +109,7 @@ class Pulse:
 
 
 def redis_answers() -> bool:
-    """Whether Redis answers this process at all, within two seconds."""
+    """Return whether Redis answers a ping of this process within two seconds."""
     address = settings().redis_url.get_secret_value()
     try:
         with Redis.from_url(
@@ -123,4 +123,4 @@ def redis_answers() -> bool:
         return False
 
 
-pulse = Pulse()
+heartbeat = Heartbeat()

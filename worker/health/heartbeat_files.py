@@ -1,7 +1,7 @@
-"""The marks by which a process shows that it lives: one small file each, in the spool.
+"""Heartbeat marks: one small file for each process, in the spool.
 
-Times are those of the machine's monotonic clock, which all its processes and containers share and
-nobody sets; it begins anew when the machine does.
+Times are seconds of the machine's monotonic clock. All processes and containers of a machine share
+that clock, nobody can set it, and it restarts when the machine boots.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ from typing import Any
 from urllib.parse import quote
 
 _FOLDER = "health"
-#: Marks keep this length, so that renewing one needs no further space on a disk that is full.
+#: Every mark has this length, so that renewing one needs no space on a full disk.
 _BYTES = 1_024
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What a process said of itself.
+    """The state of a process at its last heartbeat.
 
-    ``kind`` is ``worker`` or ``beat``, ``began_at`` when it started; ``phase`` ``starting``,
-    ``working`` or ``stopping``;
-    ``queues`` what it was started to consume, ``consumed`` what it last asked Redis for; ``at``
-    when it said so, ``worked_at`` when it last did what it is there for, and ``redis_away_at`` when
-    it last found Redis away, in seconds of the monotonic clock.
+    ``kind`` is ``worker`` or ``beat``; ``phase`` is ``starting``, ``working`` or ``stopping``.
+    ``queues`` are those that the process was started to consume, ``consumed`` those that it last
+    asked Redis for. Times are in seconds of the monotonic clock: ``began_at`` the start, ``at`` the
+    heartbeat, ``worked_at`` the last work, ``redis_away_at`` the last time that Redis was away.
     """
 
     kind: str
@@ -44,16 +43,16 @@ class Mark:
 
     @property
     def host(self) -> str:
-        """The host's part of the node name."""
+        """The node name's host."""
         return self.node.rpartition("@")[2]
 
     def path(self, spool: Path) -> Path:
-        """Where it lies."""
+        """Return the path of the mark's file."""
         return spool / _FOLDER / f"{quote(self.node, safe='@')}.{self.kind}.json"
 
 
 def write(mark: Mark, spool: Path) -> None:
-    """Renew a mark. Raises OSError."""
+    """Write a mark over the previous one. Raises OSError."""
     content = asdict(mark) | {"queues": sorted(mark.queues), "consumed": sorted(mark.consumed)}
     data = json.dumps(content).ljust(_BYTES).encode()
     path = mark.path(spool)
@@ -67,16 +66,18 @@ def write(mark: Mark, spool: Path) -> None:
 
 
 def marks(spool: Path) -> Iterator[Mark]:
-    """Every mark that can be read."""
+    """Yield every readable mark."""
     for path in sorted((spool / _FOLDER).glob("*.json")):
-        mark = _understood(_read(path))
+        mark = _as_mark(_read(path))
         if mark is not None:
             yield mark
 
 
-def _understood(content: Any) -> Mark | None:
-    """The mark, as far as this release knows it: one of another release, which runs beside it while
-    they are replaced, may say more.
+def _as_mark(content: Any) -> Mark | None:
+    """Return a file's content as a mark, None if it is none.
+
+    Fields that this release does not know are ignored: during an upgrade, processes of another
+    release write marks beside it.
     """
     if not isinstance(content, dict):
         return None
@@ -94,7 +95,7 @@ def _read(path: Path) -> Any:
             found = json.loads(path.read_bytes())
         except FileNotFoundError:
             return None
-        except ValueError:  # it is being written
+        except ValueError:  # the process is writing it
             time.sleep(0.01)
         else:
             return found

@@ -1,4 +1,4 @@
-"""The gauges that are asked for at each scrape: the ledger's figures and the chains' heads."""
+"""Gauges computed at each scrape: the ledger's statistics and the chains' heads."""
 
 from __future__ import annotations
 
@@ -16,43 +16,46 @@ from ledger.stats import Stats
 from tasks.archive_watch.chain_heads import Heads
 from tasks.days import windows
 
-from .stats_cache import Asked
+from .stats_cache import StatsCache
 
 _OBLIGATIONS = ("alert", "chain", "notify", "receipt", "webhook")
-#: Beat ticks every five minutes: so much later a night is planned.
-_TICKS = timedelta(minutes=15)
+#: Beat ticks every five minutes, so a night is planned within this time.
+_PLANNING_TIME = timedelta(minutes=15)
 
 Values = Mapping[tuple[str, ...], float]
 
 
 class LedgerGauges(Collector):
-    """What the ledger holds. Every worker shows the same: take one of them, or the maximum."""
+    """Gauges of the ledger, equal on every worker: use one worker's, or the maximum."""
 
-    def __init__(self, asked: Asked, accounts: Mapping[str, Account]) -> None:
-        self._asked = asked
+    def __init__(self, stats_cache: StatsCache, accounts: Mapping[str, Account]) -> None:
+        self._stats_cache = stats_cache
         self._accounts = accounts
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Every family, or that the ledger is away alone."""
-        figures = self._asked.figures()
+        """Yield every family, or only ``ledger_up`` if the ledger is away."""
+        stats = self._stats_cache.stats()
         yield _gauge(
-            "ledger_up", "Whether the ledger answered this worker in time.", (), _one(bool(figures))
+            "ledger_up",
+            "Whether the ledger answered this worker in time.",
+            (),
+            _single(bool(stats)),
         )
-        if figures is not None:
-            yield from self._jobs(figures)
-            yield from self._owed(figures)
-            yield from self._days(figures)
-            yield from self._about_accounts(figures)
+        if stats is not None:
+            yield from self._jobs(stats)
+            yield from self._obligations(stats)
+            yield from self._days(stats)
+            yield from self._accounts_state(stats)
 
-    def _jobs(self, figures: Stats) -> Iterator[GaugeMetricFamily]:
+    def _jobs(self, stats: Stats) -> Iterator[GaugeMetricFamily]:
         yield _gauge(
             "jobs",
             "Jobs that have not ended, and those that need a decision.",
             ("account", "kind", "state"),
-            {(row.account, row.kind, row.state): row.jobs for row in figures.jobs},
+            {(row.account, row.kind, row.state): row.jobs for row in stats.jobs},
         )
-        takeovers = self._none()
-        for row in figures.jobs:
+        takeovers = self._zeros()
+        for row in stats.jobs:
             one = (row.account,)
             takeovers[one] = takeovers.get(one, 0) + int(row.takeovers)
         yield _gauge(
@@ -66,63 +69,63 @@ class LedgerGauges(Collector):
             "jobs_due",
             "Jobs whose time has come and that no worker has taken up.",
             ("queue",),
-            {**queues, **{(row.queue,): row.jobs for row in figures.due}},
+            {**queues, **{(row.queue,): row.jobs for row in stats.due}},
         )
         yield _gauge(
             "oldest_due_job_age_seconds",
             "For how long the first of these has been due; 0 where there is none.",
             ("queue",),
-            {**queues, **{(row.queue,): _age(row.age) for row in figures.due}},
+            {**queues, **{(row.queue,): _age(row.age) for row in stats.due}},
         )
 
-    def _owed(self, figures: Stats) -> Iterator[GaugeMetricFamily]:
+    def _obligations(self, stats: Stats) -> Iterator[GaugeMetricFamily]:
         yield _gauge(
             "decisions_waiting",
             "Certified calls of which nobody knows whether they were placed.",
             ("account",),
-            {**self._none(), **{(row.account,): row.jobs for row in figures.decisions}},
+            {**self._zeros(), **{(row.account,): row.jobs for row in stats.decisions}},
         )
         yield _gauge(
             "oldest_decision_age_seconds",
             "For how long the first of these has waited for a person; 0 where there is none.",
             ("account",),
-            {**self._none(), **{(row.account,): _age(row.age) for row in figures.decisions}},
+            {**self._zeros(), **{(row.account,): _age(row.age) for row in stats.decisions}},
         )
         kinds: Values = {(kind,): 0 for kind in _OBLIGATIONS}
         yield _gauge(
             "obligations_owed",
             "Receipts, chain entries, notifications and alerts that are still owed.",
             ("kind",),
-            {**kinds, **{(row.kind,): row.owed for row in figures.obligations}},
+            {**kinds, **{(row.kind,): row.owed for row in stats.obligations}},
         )
         yield _gauge(
             "oldest_obligation_age_seconds",
             "For how long the first of these has been owed; 0 where there is none.",
             ("kind",),
-            {**kinds, **{(row.kind,): _age(row.age) for row in figures.obligations}},
+            {**kinds, **{(row.kind,): _age(row.age) for row in stats.obligations}},
         )
         alerts: Values = {(kind,): 0 for kind in KINDS}
         yield _gauge(
             "alerts_open",
             "Causes that people were told of and that are not over.",
             ("kind",),
-            {**alerts, **{(row.kind,): row.alerts for row in figures.alerts}},
+            {**alerts, **{(row.kind,): row.alerts for row in stats.alerts}},
         )
 
-    def _days(self, figures: Stats) -> Iterator[GaugeMetricFamily]:
-        complete = figures.complete_days()
+    def _days(self, stats: Stats) -> Iterator[GaugeMetricFamily]:
+        complete = stats.complete_days()
         shown: dict[tuple[str, ...], float] = {
             (account, states.DAY_COMPLETE): days for account, days in complete.items()
         }
         lacking: dict[tuple[str, ...], float] = {(alias,): 0 for alias in self._with_nights()}
         oldest: dict[tuple[str, ...], float] = {}
-        for row in figures.days:
+        for row in stats.days:
             one, state = (row.account,), (row.account, row.state)
             shown[state] = shown.get(state, 0) + row.days
             if row.lacking:
                 lacking[one] = lacking.get(one, 0) + row.days
                 oldest[one] = min(row.since, oldest.get(one, row.since))
-        # promtool takes "days" in a name for a unit, which these are not.
+        # promtool would take "days" in a name for a unit.
         yield _gauge(
             "coverage", "Days by state, as coverage shows them.", ("account", "state"), shown
         )
@@ -143,40 +146,40 @@ class LedgerGauges(Collector):
             "Days whose night has come without a tick of beat that planned them.",
             ("account",),
             {
-                (alias,): _unplanned(due, figures.newest_days().get(alias))
+                (alias,): _unplanned(due, stats.newest_days().get(alias))
                 for alias, due in self._with_nights().items()
             },
         )
 
-    def _about_accounts(self, figures: Stats) -> Iterator[GaugeMetricFamily]:
-        rests: Values = {(row.account,): row.rests for row in figures.accounts}
+    def _accounts_state(self, stats: Stats) -> Iterator[GaugeMetricFamily]:
+        rests: Values = {(row.account,): row.rests for row in stats.accounts}
         yield _gauge(
             "account_postponed_seconds",
             "For how much longer nothing is sent to the account's provider; 0 where it is used.",
             ("account",),
-            {**self._none(), **rests},
+            {**self._zeros(), **rests},
         )
-        refused: Values = {(row.account,): 1.0 for row in figures.refused}
+        refused: Values = {(row.account,): 1.0 for row in stats.refused}
         yield _gauge(
             "account_credentials_refused",
             "Whether the provider refuses the account's credentials.",
             ("account",),
-            {**self._none(), **refused},
+            {**self._zeros(), **refused},
         )
         yield _gauge(
             "quarantined",
             "Whether the ledger was restored and places no certified call.",
             (),
-            _one(figures.quarantined),
+            _single(stats.quarantined),
         )
 
-    def _none(self) -> dict[tuple[str, ...], float]:
-        """0 for every account, so that what comes to be is seen to rise."""
+    def _zeros(self) -> dict[tuple[str, ...], float]:
+        """Return 0 for every account, so that a first count shows as an increase."""
         return {(alias,): 0.0 for alias in self._accounts}
 
     def _with_nights(self) -> dict[str, date]:
-        """The accounts with nightly exports, and the last day that must be planned by now."""
-        now = datetime.now(UTC) - _TICKS
+        """Return the last day that must be planned by now, for accounts with nightly exports."""
+        now = datetime.now(UTC) - _PLANNING_TIME
         return {
             alias: windows.newest_due(account.nights, now)
             for alias, account in self._accounts.items()
@@ -185,13 +188,13 @@ class LedgerGauges(Collector):
 
 
 class ChainGauges(Collector):
-    """The chains, as far as this worker has seen them."""
+    """Gauges of the chains, as this worker last saw them."""
 
     def __init__(self, heads: Heads) -> None:
         self._heads = heads
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Both families."""
+        """Yield both families."""
         known = self._heads.known()
         yield _gauge(
             "chain_entries",
@@ -214,7 +217,7 @@ def _gauge(name: str, says: str, labels: Iterable[str], values: Values) -> Gauge
     return family
 
 
-def _one(value: bool) -> Values:
+def _single(value: bool) -> Values:
     return {(): float(value)}
 
 

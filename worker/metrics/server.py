@@ -1,7 +1,7 @@
 """Prometheus metrics at EARWITNESS_METRICS_BIND: ``GET /metrics``, and nothing else.
 
-They are never a reason not to work: where the address is taken, the worker works without them and
-tries again until it gets it.
+Metrics never stop a worker: if the address is taken, the worker works without them and tries again
+until the address is free.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from tasks.runtime import metrics
 from tasks.runtime.context import ledger
 
 from .gauges import ChainGauges, LedgerGauges
-from .stats_cache import Asked
+from .stats_cache import StatsCache
 
 _log = logging.getLogger(__name__)
 
 _PATH = "/metrics"
-#: A predecessor that is stopping gives the address free within moments.
-_AGAIN_SECONDS = 2.0
-#: How often the archive is asked for the heads of the chains, which other workers lengthen too.
-_HEADS_SECONDS = 3600.0
-#: A statement of a scrape is given up by then, if the database can be given up.
+#: A stopping predecessor frees the address within moments.
+_RETRY_SECONDS = 2.0
+#: How often the heads of the chains are read, which other workers extend, too.
+_CHAINS_INTERVAL_SECONDS = 3600.0
+#: The time limit of a scrape's statements, if the database supports one.
 _LEDGER_SECONDS = 1.0
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Metrics(bootsteps.StartStopStep):
-    """Serves them from the start of a worker to its end."""
+    """Serves the metrics from a worker's start to its end."""
 
     requires: ClassVar = {"celery.worker.components:Pool"}
 
@@ -57,11 +57,11 @@ class Metrics(bootsteps.StartStopStep):
         self._exporter: Exporter | None = None
 
     def include_if(self, _parent: Any) -> bool:
-        """Whether an operator wants them."""
+        """Return whether the operator has configured an address."""
         return settings().metrics_bind is not None
 
     def start(self, _parent: Any) -> None:
-        """Begin to count, and to serve as soon as the address is to be had."""
+        """Start counting, and serve as soon as the address is free."""
         assert settings().metrics_bind is not None
         metrics.begin(settings().accounts)
         transitions.end_listeners.append(metrics.ended)
@@ -70,19 +70,19 @@ class Metrics(bootsteps.StartStopStep):
         self._exporter.start()
 
     def stop(self, _parent: Any) -> None:
-        """Give the address free."""
+        """Stop serving and free the address."""
         if self._exporter is not None:
             self._exporter.stop()
 
 
 def application() -> Application:
-    """What answers: 200 to ``GET /metrics`` and 404 or 405 to all else."""
+    """Return the WSGI application: 200 for ``GET /metrics``, 404 or 405 for other requests."""
     registry = CollectorRegistry()
     registry.register(metrics.REGISTRY)
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
-    ask = partial(ledger().stats, patience_seconds=_LEDGER_SECONDS)
-    registry.register(LedgerGauges(Asked(ask), settings().accounts))
+    read_stats = partial(ledger().stats, patience_seconds=_LEDGER_SECONDS)
+    registry.register(LedgerGauges(StatsCache(read_stats), settings().accounts))
     registry.register(ChainGauges(heads))
     scraped: Application = make_wsgi_app(registry)
 
@@ -104,7 +104,7 @@ def _refused(
 
 
 class Exporter:
-    """A thread that gets the address and serves there; ``address`` is ``host:port``."""
+    """A thread that binds ``address``, which is ``host:port``, and serves the metrics there."""
 
     def __init__(self, address: str, answers: Application) -> None:
         self._address = address
@@ -113,16 +113,16 @@ class Exporter:
         self._thread = threading.Thread(target=self._run, name="earwitness-metrics", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End it; what is being answered is answered."""
+        """Stop the thread after the running scrapes."""
         self._stop.set()
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        server = self._listening()
+        server = self._wait_for_address()
         if server is None:
             return
         threading.Thread(
@@ -130,15 +130,15 @@ class Exporter:
         ).start()
         _log.info("metrics are served at http://%s%s", self._address, _PATH)
         try:
-            self._look_at_chains()
-            while not self._stop.wait(_HEADS_SECONDS):
-                self._look_at_chains()
+            self._read_chain_heads()
+            while not self._stop.wait(_CHAINS_INTERVAL_SECONDS):
+                self._read_chain_heads()
         finally:
             server.shutdown()
             server.server_close()
 
-    def _listening(self) -> WSGIServer | None:
-        """The server, once the address is to be had; None where the worker ends before."""
+    def _wait_for_address(self) -> WSGIServer | None:
+        """Return the server once the address is free, None if the worker ends before."""
         warned = False
         while not self._stop.is_set():
             try:
@@ -146,42 +146,44 @@ class Exporter:
             except (OSError, UnicodeError) as error:
                 if not warned:
                     _log.warning(
-                        "no metrics yet: EARWITNESS_METRICS_BIND=%s can not be listened at (%s); "
-                        "this worker works on and tries again; give each worker of a machine an "
-                        "address of its own",
+                        "no metrics yet: cannot listen at EARWITNESS_METRICS_BIND=%s (%s); this "
+                        "worker works on and tries again; give each worker of a machine an address "
+                        "of its own",
                         self._address,
                         getattr(error, "strerror", None) or error,
                     )
                 warned = True
-            self._stop.wait(_AGAIN_SECONDS)
+            self._stop.wait(_RETRY_SECONDS)
         return None
 
-    def _look_at_chains(self) -> None:
+    def _read_chain_heads(self) -> None:
         for account in settings().accounts:
             if self._stop.is_set():
                 return
             try:
                 heads.read(account)
             except (ArchiveError, OSError) as error:
-                _log.info("the head of the chain of %s is not known: %s", account, error)
-            except Exception:  # noqa: BLE001 - logged; the other metrics go on
-                _log.exception("the head of the chain of %s is not known", account)
+                _log.info("cannot read the head of the chain of %s: %s", account, error)
+            except Exception:  # noqa: BLE001 - logged; the other metrics are still served
+                _log.exception("cannot read the head of the chain of %s", account)
 
 
 def listen(address: str, answers: Application) -> WSGIServer:
-    """A server at ``host:port`` that does not serve yet. Raises OSError."""
+    """Return a server bound to ``host:port`` that does not serve yet. Raises OSError."""
     host, _, port = address.rpartition(":")
-    family, *_, place = socket.getaddrinfo(
+    family, *_, address_info = socket.getaddrinfo(
         host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     served = type("Served", (ThreadingWSGIServer,), {"address_family": family})
-    return make_server(str(place[0]), int(port), answers, served, handler_class=_Quiet)
+    return make_server(
+        str(address_info[0]), int(port), answers, served, handler_class=_QuietHandler
+    )
 
 
-class _Quiet(WSGIRequestHandler):
-    """Logs no request, and waits for no slow one."""
+class _QuietHandler(WSGIRequestHandler):
+    """Logs no requests, and closes a slow connection after ten seconds."""
 
     timeout = 10
 
     def log_message(self, *_: Any) -> None:
-        """A scrape is nothing to tell of."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""Asking the ledger for a scrape: seldom, and never for longer than a scraper waits."""
+"""A cache of the ledger's statistics for scrapes."""
 
 from __future__ import annotations
 
@@ -12,51 +12,50 @@ from ledger.stats import Stats
 
 _log = logging.getLogger(__name__)
 
-#: However often a scraper asks, the ledger is asked no more often than this.
-_KEPT_SECONDS = 5.0
-#: A scrape waits no longer for the ledger.
-_PATIENCE_SECONDS = 2.0
+#: The ledger is read no more often than this, however often scrapers ask.
+_LIFETIME_SECONDS = 5.0
+#: How long a scrape waits for the ledger.
+_WAIT_SECONDS = 2.0
 
 
-class Asked:
-    """The ledger's figures, a few seconds old at most, or None where it does not answer in time.
+class StatsCache:
+    """The ledger's statistics, a few seconds old at most; None if the ledger does not answer.
 
-    It is asked by a thread that nobody has to wait for: a ledger that is frozen keeps it for long.
-    There is one at a time.
+    A separate thread reads the ledger, one at a time, because a frozen ledger may hold it for long.
     """
 
-    def __init__(self, ask: Callable[[], Stats]) -> None:
-        self._ask = ask
+    def __init__(self, read_stats: Callable[[], Stats]) -> None:
+        self._read_stats = read_stats
         self._lock = threading.Lock()
-        self._asking: threading.Event | None = None
-        self._seen: Stats | None = None
-        self._is_missed = False
-        self._seen_at = -_KEPT_SECONDS
+        self._running: threading.Event | None = None
+        self._stats: Stats | None = None
+        self._has_failed = False
+        self._read_at = -_LIFETIME_SECONDS
 
-    def figures(self) -> Stats | None:
-        """What the ledger says."""
+    def stats(self) -> Stats | None:
+        """Return the statistics, None if the ledger does not answer in time."""
         with self._lock:
-            if self._asking is None and time.monotonic() - self._seen_at >= _KEPT_SECONDS:
-                self._asking = threading.Event()
+            if self._running is None and time.monotonic() - self._read_at >= _LIFETIME_SECONDS:
+                self._running = threading.Event()
                 threading.Thread(
-                    target=self._look, args=(self._asking,), name="earwitness-figures", daemon=True
+                    target=self._read, args=(self._running,), name="earwitness-stats", daemon=True
                 ).start()
-            asking = self._asking
-        if asking is not None and not asking.wait(_PATIENCE_SECONDS):
+            running = self._running
+        if running is not None and not running.wait(_WAIT_SECONDS):
             return None
-        return self._seen
+        return self._stats
 
-    def _look(self, over: threading.Event) -> None:
-        seen = None
+    def _read(self, over: threading.Event) -> None:
+        stats = None
         try:
-            seen = self._ask()
+            stats = self._read_stats()
         except LedgerError as error:
-            # Once, not at every scrape until it is back.
-            level = logging.DEBUG if self._is_missed else logging.WARNING
-            _log.log(level, "the metrics lack what the ledger knows: %s", error)
-        except Exception:  # noqa: BLE001 - logged; the rest of the metrics is worth a scrape
-            _log.exception("the metrics lack what the ledger knows")
+            # Warn once, not at every scrape until the ledger answers again.
+            level = logging.DEBUG if self._has_failed else logging.WARNING
+            _log.log(level, "the metrics lack the ledger's part: %s", error)
+        except Exception:  # noqa: BLE001 - logged; the other metrics are still served
+            _log.exception("the metrics lack the ledger's part")
         with self._lock:
-            self._seen, self._seen_at, self._asking = seen, time.monotonic(), None
-            self._is_missed = seen is None
+            self._stats, self._read_at, self._running = stats, time.monotonic(), None
+            self._has_failed = stats is None
         over.set()

@@ -1,9 +1,10 @@
-"""Celery's consumer, made discreet and patient.
+"""Celery's consumer, with redacted logs and a pause between refused connections.
 
-It writes the whole body and every header of a message that it does not understand into the log,
-names of people among them, and drops the message. Here such a message is set aside.
-And while Redis takes connections but refuses what is asked first (a replica after a failover), it
-connects anew five times a second, with a line for each.
+Celery logs the whole body and all headers of an invalid message, personal data included, and drops
+the message. This consumer raises an error instead, and the channel sets the message aside.
+
+While Redis accepts connections but refuses the first command (a replica after a failover), Celery
+connects five times a second, with a log line for each.
 """
 
 from __future__ import annotations
@@ -19,37 +20,45 @@ from redis.exceptions import RedisError
 
 from tasks.runtime.message_headers import check_headers
 
-from .broker import NotTakenUp
-from .envelope import NoMessage, why
+from .broker import TaskNotStarted
+from .envelope import NoMessage, describe
 
 _log = logging.getLogger(__name__)
 
-_UNSAID = "..."
+_HIDDEN = "..."
 _PAUSE_SECONDS = 1.0
 _EXCHANGE_TYPES = ("direct", "topic", "fanout")
-#: Headers that say what a message is, not what it holds:
+#: Headers that identify a message and hold none of its content:
 #: https://docs.celeryq.dev/en/stable/internals/protocol.html
-_SAID = ("lang", "task", "id", "root_id", "parent_id", "retries", "eta", "expires", "origin")
+_LOGGED_HEADERS = (
+    "lang",
+    "task",
+    "id",
+    "root_id",
+    "parent_id",
+    "retries",
+    "eta",
+    "expires",
+    "origin",
+)
 
 
-class _Unsaid:
-    """The part of a message that logs may show."""
+class _RedactedMessage:
+    """The part of a message that may be logged."""
 
-    body = _UNSAID.encode()
+    body = _HIDDEN.encode()
 
     def __init__(self, message: Any) -> None:
         self._message = message
         given = message.headers if isinstance(message.headers, dict) else {}
-        self.headers = {name: given[name] for name in _SAID if name in given}
+        self.headers = {name: given[name] for name in _LOGGED_HEADERS if name in given}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._message, name)
 
 
-class Discreet(Consumer):
-    """Celery's consumer, which does not write into the log what others wrote into a message, and
-    does not hurry where Redis refuses.
-    """
+class RedactingConsumer(Consumer):
+    """Celery's consumer, which logs no content of messages and waits after a refused connection."""
 
     class Blueprint(Consumer.Blueprint):
         """Celery's steps, one of them replaced."""
@@ -60,28 +69,28 @@ class Discreet(Consumer):
         ]
 
     def __init__(self, on_task_request: Callable[[Any], None], **options: Any) -> None:
-        super().__init__(_taking_up(on_task_request), **options)
+        super().__init__(_reporting_failures(on_task_request), **options)
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
-        """What was asked first was refused."""
+        """Pause after a refused first command, before Celery connects again."""
         super().on_connection_error_before_connected(exc)
         time.sleep(_PAUSE_SECONDS)
 
     def on_decode_error(self, message: Any, exc: Exception) -> NoReturn:  # noqa: ARG002 - Celery's signature
-        """Its body cannot be decoded."""
+        """Reject a message whose body cannot be decoded."""
         raise NoMessage(f"its body cannot be decoded ({type(exc).__name__})") from None
 
     def on_unknown_message(self, body: Any, message: Any) -> NoReturn:  # noqa: ARG002
-        """It names no task."""
+        """Reject a message that names no task."""
         raise NoMessage("it names no task") from None
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
-        """It names a task that is none of this version's."""
+        """Refuse a task that this version does not have, without logging its arguments."""
         check_headers(message.headers if "task" in message.headers else message.payload)
-        super().on_unknown_task(_UNSAID, _Unsaid(message), exc)
+        super().on_unknown_task(_HIDDEN, _RedactedMessage(message), exc)
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> NoReturn:  # noqa: ARG002
-        """It names a task of ours, and is written as none can be."""
+        """Reject an invalid message for one of our tasks."""
         if isinstance(exc, ContentDisallowed):
             raise NoMessage("its content-type is not application/json") from None
         raise exc
@@ -96,39 +105,39 @@ class Discreet(Consumer):
         routing_key: Any = None,
         **options: Any,
     ) -> None:
-        """Read one more queue, unless what remote control says of it makes no sense."""
+        """Read one more queue; log and drop a command whose queue is invalid."""
         names = [name for name in (exchange, routing_key) if name is not None]
         known = exchange_type is None or exchange_type in _EXCHANGE_TYPES
         if not (known and all(_is_name(name) for name in (queue, *names))):
-            _log.warning("a command to read a queue was dropped: it names none")
+            _log.warning("a command to read a queue was dropped: it names no valid queue")
             return
         try:
             super().add_task_queue(queue, exchange, exchange_type, routing_key, **options)
         except (OSError, RedisError):
             raise
-        except Exception as error:  # noqa: BLE001 - Celery would end the worker
+        except Exception as error:  # noqa: BLE001 - raised, it would end the worker
             self.app.amqp.queues.deselect(queue)
-            _log.warning("a command to read a queue was dropped: %s", why(error))
+            _log.warning("a command to read a queue was dropped: %s", describe(error))
 
     def cancel_task_queue(self, queue: Any) -> None:
-        """Read a queue no more, if it is one."""
+        """Stop reading a queue; log and drop a command whose queue is invalid."""
         if _is_name(queue):
             super().cancel_task_queue(queue)
         else:
-            _log.warning("a command to read a queue no more was dropped: it names none")
+            _log.warning("a command to stop reading a queue was dropped: it names no valid queue")
 
 
 def _is_name(name: Any) -> bool:
     return isinstance(name, str) and name != "" and name.isprintable()
 
 
-def _taking_up(begin: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Celery's function that begins a task, whose failure is the process' own."""
+def _reporting_failures(begin: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Wrap Celery's function that starts a task: its errors are not the message's fault."""
 
     def take_up(request: Any) -> None:
         try:
             begin(request)
         except Exception as error:
-            raise NotTakenUp(f"task {request.id} could not be begun") from error
+            raise TaskNotStarted(f"task {request.id} could not be started") from error
 
     return take_up

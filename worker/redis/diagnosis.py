@@ -1,4 +1,4 @@
-"""Why Redis gives nothing, in words that tell apart what is repaired in different places."""
+"""Diagnosis of Redis errors: what is wrong, and where to repair it."""
 
 from __future__ import annotations
 
@@ -14,52 +14,53 @@ from redis.exceptions import (
 )
 
 _ADDRESS = "EARWITNESS_REDIS_URL"
-#: kombu wraps errors, and Redis says each in its own way.
+#: kombu wraps errors, so that only their text remains; Redis has several for a refused login.
 _REFUSED_PASSWORD = re.compile(r"WRONGPASS|NOAUTH|invalid (username|password)")
 
 
-class Trouble(NamedTuple):
-    """What is wrong, and what to do."""
+class Diagnosis(NamedTuple):
+    """What is wrong with Redis, and what to do about it."""
 
     meaning: str
     advice: str
 
 
-def trouble(error: BaseException) -> Trouble:
-    """What an error of redis-py or kombu says; `doctor`, the worker's log and commands show it."""
+def diagnose(error: BaseException) -> Diagnosis:
+    """Diagnose an error of redis-py or kombu, for `doctor`, the worker's log and commands."""
     chain = _chain(error)
     for one in chain:
         if isinstance(one, ssl.SSLCertVerificationError):
-            return Trouble(
+            return Diagnosis(
                 f"its certificate is refused ({one.verify_message.rstrip('.')})",
                 f"let ssl_ca_certs in {_ADDRESS} name the CA that signed it, and the host be one "
                 "that the certificate names",
             )
         if isinstance(one, ssl.SSLError):
-            return Trouble(
-                f"it can not be spoken to over TLS ({one.reason or type(one).__name__})",
-                f"see that its port speaks TLS, or write redis:// in {_ADDRESS}",
+            return Diagnosis(
+                f"its TLS handshake fails ({one.reason or type(one).__name__})",
+                f"check that its port speaks TLS, or write redis:// in {_ADDRESS}",
             )
         if isinstance(one, NoPermissionError):
-            return Trouble(
+            return Diagnosis(
                 f"its user may not do what is needed ({one})",
                 "give it the rule of docs/redis.md (ACL SETUSER), and see ACL LOG",
             )
         if isinstance(one, ReadOnlyError):
-            return Trouble(
+            return Diagnosis(
                 "it is a replica, to which nothing can be written",
                 f"let {_ADDRESS} name its primary",
             )
         if isinstance(one, OutOfMemoryError):
-            return Trouble(
+            return Diagnosis(
                 "its memory is full and it takes no message",
                 "raise maxmemory, and see what fills it: redis-cli --bigkeys",
             )
         if isinstance(one, AuthenticationError) or _REFUSED_PASSWORD.search(str(one)):
-            return Trouble(
-                "it refuses user or password", f"see {_ADDRESS}; odd characters stand there as %xx"
+            return Diagnosis(
+                "it refuses user or password",
+                f"check {_ADDRESS}; special characters are written there as %xx",
             )
-    return Trouble(f"does not answer ({type(error).__name__})", f"start it, or see {_ADDRESS}")
+    return Diagnosis(f"does not answer ({type(error).__name__})", f"start it, or see {_ADDRESS}")
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -1,4 +1,4 @@
-"""Messages as they lie in Redis, read without trusting a byte of them."""
+"""Validation of the raw messages in Redis."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from tasks.runtime.message_headers import Malformed
 
-#: A message of ours takes about 1.3 kB. So much is read, also of a body that was compressed.
-MOST_BYTES = 4 * 1024 * 1024
+#: The limit of a message, and of its body once decompressed. Our messages have about 1.3 kB.
+MAX_BYTES = 4 * 1024 * 1024
 _ENCODINGS = (None, "utf-8", "base64")
-#: What Celery's `task_compression` makes, and how much of it is unpacked.
-_UNPACKED: dict[str, Callable[[bytes], bytes]] = {
-    "application/x-gzip": lambda packed: _unpacked(zlib.decompressobj(), packed),
-    "application/x-bz2": lambda packed: _unpacked(bz2.BZ2Decompressor(), packed),
-    "application/x-lzma": lambda packed: _unpacked(lzma.LZMADecompressor(), packed),
+#: The formats of Celery's `task_compression`.
+_UNPACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "application/x-gzip": lambda packed: _unpack(zlib.decompressobj(), packed),
+    "application/x-bz2": lambda packed: _unpack(bz2.BZ2Decompressor(), packed),
+    "application/x-lzma": lambda packed: _unpack(lzma.LZMADecompressor(), packed),
 }
 #: Clients of other languages write the short names.
 _NAMES = {
@@ -34,18 +34,18 @@ _NAMES = {
 
 
 class NoMessage(ValueError):
-    """What lay in Redis is nothing that a producer writes. The text never repeats its content."""
+    """An item in Redis is not a message of a producer. The text never quotes its content."""
 
 
-def why(error: BaseException) -> str:
-    """Why a message could not be understood, without a word of its content."""
+def describe(error: BaseException) -> str:
+    """Return why a message is invalid, without quoting its content."""
     if isinstance(error, NoMessage | Malformed):
         return str(error)
     return f"it cannot be understood ({type(error).__name__})"
 
 
 def _whole(text: str) -> str:
-    text.encode()  # raises where half of a character stands in it
+    text.encode()  # raises for half of a surrogate pair
     return text
 
 
@@ -53,8 +53,9 @@ _Text = Annotated[str, AfterValidator(_whole)]
 
 
 class _Delivery(BaseModel):
-    """How the sender says that the message travels. Its exchange and routing key are not read: the
-    queue that held the message counts.
+    """The sender's delivery information, without exchange and routing key.
+
+    Both are ignored, because only the queue that held the message counts.
     """
 
     model_config = ConfigDict(strict=True)
@@ -74,7 +75,7 @@ class _Properties(BaseModel):
     reply_to: _Text | None = None
 
 
-class _Form(BaseModel):
+class _Message(BaseModel):
     """The fields of a message that kombu and Celery read."""
 
     model_config = ConfigDict(strict=True)
@@ -87,12 +88,11 @@ class _Form(BaseModel):
 
 
 def parsed(item: bytes) -> dict[str, Any]:
-    """The message of a list's item.
+    """Return the message of a list's item.
 
-    Raises NoMessage, and whatever Python raises of a text that is no JSON: none of it is anything
-    but the message's fault.
+    Raises NoMessage, and Python's errors of invalid JSON. All of them are the message's fault.
     """
-    if len(item) > MOST_BYTES:
+    if len(item) > MAX_BYTES:
         raise NoMessage("it is longer than 4 MiB")
     payload = json.loads(item.decode())
     if not isinstance(payload, dict):
@@ -101,41 +101,41 @@ def parsed(item: bytes) -> dict[str, Any]:
 
 
 class Envelope(Message):
-    """A message as producers write it. Raises NoMessage where it is none."""
+    """A validated message. The constructor raises NoMessage for an invalid one."""
 
-    #: The queue that it was taken from, and the bytes that lay there.
+    #: The queue that held the message, and its bytes there.
     queue: str = ""
     item: bytes = b""
 
     def __init__(self, payload: Any, channel: Any = None, **more: Any) -> None:
-        form = _form(payload)
+        fields = _validated(payload)
         properties = payload["properties"]
-        headers = dict(form.headers or {})
-        body = _body(form.body, form.properties.body_encoding, headers.pop("compression", None))
+        headers = dict(fields.headers or {})
+        body = _body(fields.body, fields.properties.body_encoding, headers.pop("compression", None))
         plain = {**payload, "body": body, "headers": headers}
         super().__init__(
             {**plain, "properties": {**properties, "body_encoding": None}}, channel=channel, **more
         )
 
 
-def _form(payload: Any) -> _Form:
+def _validated(payload: Any) -> _Message:
     try:
-        form = _Form.model_validate(payload)
+        fields = _Message.model_validate(payload)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "whole"
         raise NoMessage(f"its {place} is not what producers write") from None
-    if form.properties.body_encoding not in _ENCODINGS:
+    if fields.properties.body_encoding not in _ENCODINGS:
         raise NoMessage("its body_encoding is neither base64 nor utf-8")
-    return form
+    return fields
 
 
 def _body(text: str, encoding: str | None, compression: Any) -> bytes:
-    # Some clients break lines of base64.
+    # Some clients break base64 into lines.
     body = text.encode() if encoding != "base64" else _from_base64("".join(text.split()))
     if compression is None:
         return body
-    unpack = _UNPACKED.get(_NAMES.get(compression, compression))
+    unpack = _UNPACKERS.get(_NAMES.get(compression, compression))
     if unpack is None:
         raise NoMessage("its body is compressed in a way that is not known here")
     return unpack(body)
@@ -148,9 +148,9 @@ def _from_base64(text: str) -> bytes:
         raise NoMessage("its body is not base64") from None
 
 
-def _unpacked(unpacker: Any, packed: bytes) -> bytes:
-    body: bytes = unpacker.decompress(packed, MOST_BYTES + 1)
-    if len(body) > MOST_BYTES:
+def _unpack(unpacker: Any, packed: bytes) -> bytes:
+    body: bytes = unpacker.decompress(packed, MAX_BYTES + 1)
+    if len(body) > MAX_BYTES:
         raise NoMessage("its body is longer than 4 MiB once it is unpacked")
     if not unpacker.eof:
         raise NoMessage("its compressed body ends early")

@@ -1,7 +1,8 @@
-"""Tasks of ours that lie where no worker of ours looks: in the queue ``celery``, where Celery puts
-what names no queue, in another database of the same Redis, or without our prefix.
+"""Tasks for Earwitness in places that no worker consumes.
 
-Nothing is taken from anywhere: what lies there may belong to another application.
+Such places are Celery's default queue ``celery``, another database of the same Redis, and our queue
+without our prefix. The functions only look, because those messages may belong to another
+application.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from redis import Redis
 
 from config.queues import FRONT_DOOR, IDENTITY
 
-#: Where Celery puts a task whose sender names no queue.
-CELERYS_OWN = "celery"
-#: So many of the first and of the last messages of a queue are looked at.
-_LOOKED_AT = 100
+#: Where Celery puts a task if its sender names no queue.
+CELERY_DEFAULT_QUEUE = "celery"
+#: So many of a queue's first and of its last messages are examined.
+_EXAMINED = 100
 _DATABASE = re.compile(r"db(\d+)")
 
 
 @dataclass(frozen=True)
 class Misdirected:
-    """So many messages lie in a queue of a database, ``at_least`` where not all were looked at."""
+    """The count of tasks in a queue of a database, a minimum if ``at_least`` is set."""
 
     count: int
     queue: str
@@ -33,17 +34,17 @@ class Misdirected:
     at_least: bool = False
 
 
-def for_us(client: Redis, prefix: str) -> list[Misdirected]:
-    """What lies in the queue ``celery`` of our database and names a task of ours, or in our queue
-    without the prefix. Raises RedisError, NoPermissionError among them.
+def in_our_database(client: Redis, prefix: str) -> list[Misdirected]:
+    """Find our tasks in the queue ``celery`` of our database, and in our queue without the prefix.
 
-    A user of its own may look at what has the prefix alone (docs/redis.md), and is not let try.
+    A Redis user made for Earwitness may only read keys with the prefix (docs/redis.md), so only
+    those are read for it. Raises RedisError, NoPermissionError included.
     """
     database = _database(client)
     prefixes = {prefix} if _username(client) else {prefix, ""}
     found = [
         Misdirected(count, queue, database, at_least)
-        for queue in sorted(f"{one}{CELERYS_OWN}" for one in prefixes)
+        for queue in sorted(f"{one}{CELERY_DEFAULT_QUEUE}" for one in prefixes)
         for count, at_least in [_ours_among(client, queue)]
     ]
     if prefix and "" in prefixes and client.get(IDENTITY) is None:
@@ -51,9 +52,11 @@ def for_us(client: Redis, prefix: str) -> list[Misdirected]:
     return [one for one in found if one.count]
 
 
-def elsewhere(client: Redis, prefix: str) -> Iterator[Misdirected]:
-    """What lies in a queue of our name in other databases of this Redis in which no deployment is.
-    ``client`` has one connection, which is in its own database again afterwards. Raises RedisError.
+def in_other_databases(client: Redis, prefix: str) -> Iterator[Misdirected]:
+    """Yield what lies in a queue of our name in databases of this Redis without a deployment.
+
+    ``client`` must have one connection, which is back in its own database afterwards. Raises
+    RedisError.
     """
     own = _database(client)
     facts: dict[str, Any] = client.info("keyspace")
@@ -72,14 +75,14 @@ def elsewhere(client: Redis, prefix: str) -> Iterator[Misdirected]:
         client.execute_command("SELECT", own)
 
 
-def explained(one: Misdirected) -> tuple[str, str]:
-    """Return what it means, and what to do."""
-    many = f"{'at least ' if one.at_least else ''}{one.count} task{'s' * (one.count != 1)}"
+def explain(one: Misdirected) -> tuple[str, str]:
+    """Return what the finding means, and what to do."""
+    count = f"{'at least ' if one.at_least else ''}{one.count} task{'s' * (one.count != 1)}"
     meaning = (
-        f"{many} for Earwitness lie in the queue {one.queue} of database {one.database}, which no "
+        f"{count} for Earwitness lie in the queue {one.queue} of database {one.database}, which no "
         "worker of Earwitness consumes: they are not done"
     )
-    if one.queue.endswith(CELERYS_OWN):
+    if one.queue.endswith(CELERY_DEFAULT_QUEUE):
         return meaning, f'let their sender say queue="{FRONT_DOOR}", and send them again'
     advice = (
         "let their sender use the database of EARWITNESS_REDIS_URL and the key prefix of "
@@ -89,16 +92,16 @@ def explained(one: Misdirected) -> tuple[str, str]:
 
 
 def _ours_among(client: Redis, queue: str) -> tuple[int, bool]:
-    """How many messages name a task of ours, and whether there may be more."""
+    """Return how many messages name a task of ours, and whether there may be more."""
     length = int(client.llen(queue))
     if not length:
         return 0, False
-    messages: list[Any] = list(client.lrange(queue, 0, _LOOKED_AT - 1))
-    if length > _LOOKED_AT:
-        left = min(_LOOKED_AT, length - _LOOKED_AT)
+    messages: list[Any] = list(client.lrange(queue, 0, _EXAMINED - 1))
+    if length > _EXAMINED:
+        left = min(_EXAMINED, length - _EXAMINED)
         messages += list(client.lrange(queue, -left, -1))
     ours = sum(_is_ours(message) for message in messages)
-    return ours, ours > 0 and length > 2 * _LOOKED_AT
+    return ours, ours > 0 and length > 2 * _EXAMINED
 
 
 def _is_ours(message: bytes) -> bool:
@@ -110,7 +113,7 @@ def _is_ours(message: bytes) -> bool:
 
 
 def _username(client: Redis) -> str | None:
-    """Of a user that is not Redis' own, who may do everything."""
+    """Return the name of our user, None for Redis' default user, who may do everything."""
     name = client.connection_pool.connection_kwargs.get("username")
     return None if name == "default" else name
 

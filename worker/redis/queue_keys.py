@@ -1,7 +1,7 @@
-"""Keys in Redis that hold another type than they must: they are moved aside.
+"""Repair of Redis keys that hold a wrong type: they are moved aside.
 
-Workers ask for the messages of all queues at once, so one queue's key that holds no list keeps
-every message from them. So do the keys of messages in hand.
+Workers ask for the messages of all queues with one command. If one queue's key holds no list, that
+command fails and no worker gets any message. The keys of messages in hand stop workers, too.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from tasks.runtime.redis_errors import is_wrong_type
 
 _log = logging.getLogger(__name__)
 
-#: Somebody may be about to mend it by hand.
-_PATIENCE_SECONDS = 10.0
-#: What was moved aside is kept for so long.
+#: Time for a person to repair the key by hand.
+_GRACE_SECONDS = 10.0
+#: How long a value that was moved aside is kept.
 _KEPT_SECONDS = 7 * 86_400
 
 
@@ -39,7 +39,7 @@ def _as_sorted_set(client: Any, key: str) -> None:
     client.zrange(key, 0, 0)
 
 
-#: How the keys of messages in hand, and of those that were set aside, are read.
+#: Reads of the keys of messages in hand and of messages set aside, one for each key's type.
 _OTHERS: dict[str, Callable[[Any, str], None]] = {
     UNACKED: _as_hash,
     UNACKED_INDEX: _as_sorted_set,
@@ -50,16 +50,18 @@ _OTHERS: dict[str, Callable[[Any, str], None]] = {
 
 
 class QueueKeys:
-    """The keys of our queues and of messages in hand, as one worker's sweeper looks at them."""
+    """The keys of our queues and of messages in hand, as one worker's sweeper sees them."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
-        #: Since when a key has held another type, by the monotonic clock.
+        #: When each key was first seen with a wrong type, in monotonic seconds.
         self._wrong_since: dict[str, float] = {}
 
     def length(self, queue: str) -> int:
-        """How many messages lie in a queue. Raises RedisError, OperationalError, LedgerAway; also
-        where its key holds another type, until that has lasted so long that it is moved aside.
+        """Return the number of messages in a queue.
+
+        A key of a wrong type raises ResponseError for ten seconds; then it is moved aside. Also
+        raises RedisError, OperationalError and LedgerAway.
         """
         with self._app.connection_for_write() as connection:
             channel = connection.default_channel
@@ -69,29 +71,30 @@ class QueueKeys:
                 if not (is_wrong_type(error) and self._has_lasted(queue)):
                     raise
                 for step in channel.priority_steps:
-                    _make_room(self._app.backend.client, channel._q_for_pri(queue, step))  # noqa: SLF001
+                    _move_aside(self._app.backend.client, channel._q_for_pri(queue, step))  # noqa: SLF001
                 length = int(channel._size(queue))  # noqa: SLF001
         self._wrong_since.pop(queue, None)
         return length
 
-    def mend_others(self) -> None:
-        """Move aside what has stood for ten seconds, with another type, under a key of messages in
-        hand or of those set aside. Raises RedisError, LedgerAway.
+    def move_wrong_aside(self) -> None:
+        """Move aside keys of messages in hand or set aside that had a wrong type for ten seconds.
+
+        Raises RedisError and LedgerAway.
         """
         client = self._app.backend.client
         for key, read in _OTHERS.items():
             if not _is_wrong(client, key, read):
                 self._wrong_since.pop(key, None)
             elif self._has_lasted(key):
-                _make_room(client, key, read)
+                _move_aside(client, key, read)
 
     def _has_lasted(self, key: str) -> bool:
         since = self._wrong_since.setdefault(key, time.monotonic())
-        return time.monotonic() - since >= _PATIENCE_SECONDS
+        return time.monotonic() - since >= _GRACE_SECONDS
 
 
 def _is_wrong(client: Any, key: str, read: Callable[[Any, str], None]) -> bool:
-    """Whether a key holds another type than the one that it is read as."""
+    """Return whether a key holds another type than ``read`` expects."""
     try:
         read(client, settings().redis_key(key))
     except ResponseError as error:
@@ -101,19 +104,19 @@ def _is_wrong(client: Any, key: str, read: Callable[[Any, str], None]) -> bool:
     return False
 
 
-def _make_room(client: Any, key: str, read: Callable[[Any, str], None] = _as_list) -> None:
-    """Move the value of a key aside where it has another type."""
+def _move_aside(client: Any, key: str, read: Callable[[Any, str], None] = _as_list) -> None:
+    """Rename a key of a wrong type, and open an alert."""
     if not _is_wrong(client, key, read):
         return
-    stands, aside = settings().redis_key(key), settings().redis_key(MISPLACED + key)
+    current, aside = settings().redis_key(key), settings().redis_key(MISPLACED + key)
     try:
-        client.rename(stands, aside)
+        client.rename(current, aside)
         client.expire(aside, _KEPT_SECONDS)
         done = f"it was moved to {aside!r}, where it is kept for a week"
     except NoPermissionError as error:
         done = f"it could not be moved aside ({error}): rename or delete it"
     message = (
-        f"in Redis the key {stands!r} held another type, so that workers got no messages; "
+        f"in Redis the key {current!r} held another type, so that workers got no messages; "
         f"{done}; see which user may write there (docs/redis.md)"
     )
     _log.error("%s", message)

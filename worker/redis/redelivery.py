@@ -1,8 +1,8 @@
-"""What Redis holds of a message in hand, and what of it goes back to a queue.
+"""The record of a message in hand, and the message that goes back from it to a queue.
 
-The form is kombu's, so that workers of an earlier version can put it back, too: the message, the
-exchange, the routing key. The exchange is empty and the routing key is the queue, which kombu takes
-for the queue itself.
+The format is kombu's, so that workers of earlier releases can restore messages, too: the message,
+the exchange, the routing key. The exchange is empty and the routing key is the queue, which kombu
+interprets as that queue.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from tasks.runtime import metrics
 from .envelope import Envelope, NoMessage
 from .set_aside import DEATHS
 
-#: A message over which workers died, or threads of theirs failed, so often is not given to another.
-MOST_DEATHS = 5
+#: After so many dead workers or failed threads, a message is set aside.
+MAX_DEATHS = 5
 
 
-def noted(message: Envelope) -> bytes:
-    """What Redis holds of a message while it is in hand."""
+def unacked_record(message: Envelope) -> bytes:
+    """Return what Redis stores of a message while it is in hand."""
     return b"[" + message.item + b', "", ' + json.dumps(message.queue).encode() + b"]"
 
 
-def put_back(held: bytes, queues: Collection[str], *, died: bool) -> tuple[str, dict[str, Any]]:
-    """Return the queue of what was held, one of ``queues``, and the message as it goes back there;
-    ``died``: its holder died.
+def requeued(record: bytes, queues: Collection[str], *, died: bool) -> tuple[str, dict[str, Any]]:
+    """Return the queue of a record, which must be one of ``queues``, and the message to put there.
 
-    Raises NoMessage, and whatever Python raises where it is no message.
+    ``died`` says that the message's holder died. Raises NoMessage, and Python's errors for a record
+    that is no message.
     """
-    payload, _, queue = json.loads(held)
+    payload, _, queue = json.loads(record)
     if queue not in queues:
-        raise NoMessage("the queue that is noted with it is none of ours")
+        raise NoMessage("the queue in its record is none of ours")
     properties = payload["properties"]
     deaths = _count(properties.get(DEATHS)) + died
-    if deaths >= MOST_DEATHS:
+    if deaths >= MAX_DEATHS:
         raise NoMessage(f"a worker ended or failed {deaths} times while it had the message in hand")
     info = {**properties["delivery_info"], "redelivered": True}
     payload["properties"] = {**properties, "delivery_info": info}
@@ -45,14 +45,14 @@ def put_back(held: bytes, queues: Collection[str], *, died: bool) -> tuple[str, 
     return queue, payload
 
 
-def parts(held: bytes) -> tuple[bytes, str]:
-    """Return the message of what was held and its queue, or all of it where it cannot be read."""
+def split_record(record: bytes) -> tuple[bytes, str]:
+    """Return the message and the queue of a record, the whole record if it cannot be read."""
     try:
-        payload, _, queue = json.loads(held)
+        payload, _, queue = json.loads(record)
         return json.dumps(payload).encode(), queue if queue in metrics.QUEUES else metrics.OTHER
-    except Exception:  # noqa: BLE001 - all of it is kept for people to look at
-        return held, metrics.OTHER
+    except Exception:  # noqa: BLE001 - the whole record is kept for people to look at
+        return record, metrics.OTHER
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and 0 <= value <= MOST_DEATHS else 0
+    return value if isinstance(value, int) and 0 <= value <= MAX_DEATHS else 0

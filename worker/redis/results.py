@@ -1,7 +1,7 @@
-"""Results in Redis: a job's outcome, or nothing; never that Redis was away.
+"""The result backend: stores a job's outcome, but never an error of Redis as an outcome.
 
-Celery stores whatever happens while it stores a result as the task's own failure. For a job the
-ledger knows the outcome, and a message of its own brings it once Redis is back.
+Celery stores an error that happens while it stores a result as the task's own failure. For a job,
+the ledger has the outcome, and a message delivers the result once Redis is back.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from . import unknown_tasks
 _log = logging.getLogger(__name__)
 
 
-class Outcomes(RedisBackend):
-    """Celery's backend, which keeps the network's errors to itself."""
+class ResultBackend(RedisBackend):
+    """Celery's Redis backend, which stores no network error as a result."""
 
     def store_result(
         self,
@@ -34,18 +34,21 @@ class Outcomes(RedisBackend):
         request: Any = None,
         **options: Any,
     ) -> Any:
-        """Store a state. That a task has begun is told where Redis takes it, and is no failure; of
-        a message that is refused as a hint it is not told, since its id may be another's.
+        """Store a state.
+
+        STARTED is stored only if Redis accepts it, because its loss is no failure. For a message
+        refused as a false hint it is not stored, because its id may belong to another task.
         """
         if state == states.STARTED and getattr(request, REFUSED, None):
             return result
         try:
             return super().store_result(task_id, result, state, traceback, request, **options)
         except BROKER_AWAY as error:
-            # Raised, it would end the task before it opens its row, with its message acknowledged.
+            # Raised, the error would end the task before its job is in the ledger, although its
+            # message is acknowledged.
             if state != states.STARTED:
                 raise
-            _log.info("that task %s has begun is told to nobody (%s)", task_id, error)
+            _log.info("the start of task %s was not stored in Redis (%s)", task_id, error)
             return result
 
     def mark_as_failure(
@@ -58,13 +61,13 @@ class Outcomes(RedisBackend):
         call_errbacks: bool = True,
         state: str = states.FAILURE,
     ) -> None:
-        """Store an exception, unless it only says that a job's outcome could not be stored."""
+        """Store an exception, unless it only means that a job's outcome could not be stored."""
         if isinstance(exc, NotRegistered):
             exc = unknown_tasks.refusal(getattr(request, "name", None), self.app.tasks)
-        # Celery hands over other things than a request, too: for a task that nobody knows.
+        # For an unknown task, Celery passes another object than a request.
         task = self.app.tasks.get(getattr(request, "task", None))
         if isinstance(exc, BROKER_AWAY) and isinstance(task, JobTask):
-            _log.warning("task %s is answered once more later (%s)", task_id, exc)
+            _log.warning("the result of task %s will be stored again later (%s)", task_id, exc)
             return
         super().mark_as_failure(
             task_id,

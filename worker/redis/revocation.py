@@ -1,7 +1,7 @@
-"""Celery's revoke cancels a job as soon as it is said.
+"""Celery's ``revoke`` and ``terminate``, which also cancel the job in the ledger at once.
 
-By itself Celery keeps revoked ids in the memory of its workers, for three hours, and looks at them
-when a message comes. The message of a job that waits has come before.
+Celery keeps revoked ids in its workers' memory for three hours, and checks them when a message
+arrives. The message of a waiting job has arrived before.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from celery.worker.control import Panel
 from tasks.jobs.tasks import cancel_revoked
 
 
-def cancel_at_once() -> None:
-    """Let the workers of this process cancel the jobs of tasks that are revoked or terminated."""
+def install_revocation() -> None:
+    """Make this process' worker cancel the jobs of revoked and terminated tasks."""
     for name, ids in (("revoke", 0), ("terminate", 1)):
         Panel.data[name] = _cancelling(Panel.data[name], ids)
 
 
-def _cancelling(keep: Callable[..., Any], place: int) -> Callable[..., Any]:
-    def act(state: Any, *arguments: Any, **named: Any) -> Any:
-        given = named["task_id"] if "task_id" in named else arguments[place]
+def _cancelling(original: Callable[..., Any], position: int) -> Callable[..., Any]:
+    def run(state: Any, *arguments: Any, **named: Any) -> Any:
+        given = named["task_id"] if "task_id" in named else arguments[position]
         ids = [one for one in maybe_list(given) or () if isinstance(one, str)]
-        answer = keep(state, *arguments, **named)
-        # It is told by the thread that receives messages, which must not wait for the ledger.
+        answer = original(state, *arguments, **named)
+        # The calling thread receives messages and must not wait for the ledger.
         threading.Thread(target=_cancel, args=(ids,), daemon=True).start()
         return answer
 
-    return act
+    return run
 
 
 def _cancel(ids: list[str]) -> None:

@@ -1,7 +1,7 @@
-"""Messages that cannot be understood, set aside in Redis for a week.
+"""Invalid messages, set aside in Redis for a week.
 
-They lie under our prefix, bounded in number and in bytes, so that no flood of them fills Redis.
-A person looks at them, removes them or puts them back (`python -m worker messages`).
+They are stored under our prefix, with limits of number and size, so that no flood of them fills
+Redis. A person lists them, removes them or puts them back (`python -m worker messages`).
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from tasks.runtime.context import ledger
 _log = logging.getLogger(__name__)
 
 KEPT_SECONDS = 7 * 86_400
-MOST_KEPT = 200
-#: Of a longer message only the beginning is kept.
-MOST_BYTES = 32 * 1024
-#: How often a message was in the hands of a worker that died; a property of the message.
+MAX_MESSAGES = 200
+#: Only so much of a longer message is kept.
+MAX_BYTES = 32 * 1024
+#: The property of a message that counts the workers that died while they had the message in hand.
 DEATHS = "earwitness_deaths"
 
 CAUSE = f"{MESSAGE}:set_aside"
 COMMAND = "python -m worker messages"
 
-#: Takes a message from those in hand, if it is still there, and keeps it. What it removes comes
-#: first: a Redis without memory lets a script go on that has written already.
+#: Moves a message from those in hand, if it is still there, to those set aside. The script removes
+#: before it adds, because a Redis without memory lets a script continue that has written already.
 _SET_ASIDE = """
 if ARGV[4] ~= '' then
   local held = redis.call('HGET', KEYS[3], ARGV[4])
@@ -63,13 +63,13 @@ redis.call('EXPIRE', KEYS[1], ARGV[6])
 redis.call('EXPIRE', KEYS[2], ARGV[6])
 return 1
 """
-_FORGET = """
+_REMOVE_OLD = """
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])) do
   redis.call('ZREM', KEYS[1], id)
   redis.call('HDEL', KEYS[2], id)
 end
 """
-_TAKE_BACK = """
+_REMOVE = """
 if redis.call('HDEL', KEYS[2], ARGV[1]) == 0 then return 0 end
 redis.call('ZREM', KEYS[1], ARGV[1])
 if ARGV[2] ~= '' then redis.call('LPUSH', KEYS[3], ARGV[2]) end
@@ -78,9 +78,10 @@ return 1
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A message that was set aside: why and when, from which queue, and how long it is in bytes;
-    ``content`` is its beginning at least.
+class SetAsideMessage:
+    """A message that was set aside.
+
+    ``length`` is the whole message's in bytes; ``content`` may be only its beginning.
     """
 
     id: str
@@ -92,20 +93,19 @@ class Kept:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of it was kept."""
+        """Whether the whole message was kept."""
         return len(self.content) == self.length
 
     @property
-    def goes_somewhere(self) -> bool:
-        """Whether its queue is one of ours."""
+    def has_known_queue(self) -> bool:
+        """Whether the message came from one of our queues."""
         return self.queue in (FRONT_DOOR, DUE, DOWNLOADS)
 
 
 class SetAside:
     """The messages of a deployment that were set aside.
 
-    Parameters: ``client`` of redis-py, which adds no prefix, and the deployment's ``prefix``. All
-    methods raise RedisError.
+    ``client`` must add no prefix; ``prefix`` is the deployment's. All methods raise RedisError.
     """
 
     def __init__(self, client: Redis, prefix: str) -> None:
@@ -116,99 +116,105 @@ class SetAside:
     def add(
         self, item: bytes, queue: str, reason: str, *, tag: str = "", held: bytes = b""
     ) -> bool:
-        """Keep a message and take it, under ``tag``, from those in hand, in one step; whether it
-        was still as ``held`` says (anything where that is empty).
+        """Set a message aside and, in the same step, remove ``tag`` from the messages in hand.
+
+        ``held`` is the record that must still be there; an empty one matches any. Return whether
+        the message was set aside.
         """
         record = json.dumps(
             {
                 "queue": queue,
                 "reason": reason,
                 "length": len(item),
-                "content": base64.b64encode(item[:MOST_BYTES]).decode(),
+                "content": base64.b64encode(item[:MAX_BYTES]).decode(),
             }
         )
         in_hand = [self._key(name) for name in (UNACKED, UNACKED_INDEX)]
         moved = self._client.register_script(_SET_ASIDE)(
-            [*self._keys, *in_hand], [uuid.uuid4().hex, record, MOST_KEPT, tag, held, KEPT_SECONDS]
+            [*self._keys, *in_hand],
+            [uuid.uuid4().hex, record, MAX_MESSAGES, tag, held, KEPT_SECONDS],
         )
         return bool(moved)
 
-    def forget_old(self) -> None:
-        """Remove what was set aside more than a week ago."""
+    def remove_old(self) -> None:
+        """Remove messages that were set aside more than a week ago."""
         now = self._client.time()[0]
-        self._client.register_script(_FORGET)(self._keys, [now - KEPT_SECONDS])
+        self._client.register_script(_REMOVE_OLD)(self._keys, [now - KEPT_SECONDS])
 
-    def kept(self) -> list[Kept]:
-        """All of them, the oldest first."""
+    def messages(self) -> list[SetAsideMessage]:
+        """Return all messages, the oldest first."""
         found: Any = self._client.zrange(self._keys[0], 0, -1, withscores=True)
-        return [one for member, score in found if (one := self._kept(member, score)) is not None]
+        return [one for member, score in found if (one := self._message(member, score))]
 
     def newest(self) -> str | None:
-        """The id of the one that was set aside last, None where there is none."""
+        """Return the id of the message set aside last, or None."""
         found: Any = self._client.zrange(self._keys[0], -1, -1)
         return _text(found[0]) if found else None
 
-    def remove(self, kept_id: str) -> bool:
-        """Remove one for good; whether it was there."""
-        return self._take_back(self._keys, kept_id, b"")
+    def remove(self, message_id: str) -> bool:
+        """Remove a message for good; return whether it was there."""
+        return self._remove(self._keys, message_id, b"")
 
-    def put_back(self, kept: Kept) -> bool:
-        """Put a whole message back into its queue, as new; whether it was there."""
-        keys = [*self._keys, self._key(kept.queue)]
-        return self._take_back(keys, kept.id, _as_new(kept.content))
+    def put_back(self, message: SetAsideMessage) -> bool:
+        """Put a whole message back into its queue, as new; return whether it was there."""
+        keys = [*self._keys, self._key(message.queue)]
+        return self._remove(keys, message.id, _as_new(message.content))
 
-    def _take_back(self, keys: list[str], kept_id: str, item: bytes) -> bool:
-        return bool(self._client.register_script(_TAKE_BACK)(keys, [kept_id, item]))
+    def _remove(self, keys: list[str], message_id: str, item: bytes) -> bool:
+        return bool(self._client.register_script(_REMOVE)(keys, [message_id, item]))
 
-    def _kept(self, member: Any, score: float) -> Kept | None:
+    def _message(self, member: Any, score: float) -> SetAsideMessage | None:
         record = self._client.hget(self._keys[1], member)
         if record is None:
             return None
         at = datetime.fromtimestamp(score, UTC)
         try:
-            known = json.loads(record)
-            content = base64.b64decode(known["content"])
-            return Kept(
-                _text(member), at, known["queue"], known["reason"], known["length"], content
+            fields = json.loads(record)
+            content = base64.b64decode(fields["content"])
+            return SetAsideMessage(
+                _text(member), at, fields["queue"], fields["reason"], fields["length"], content
             )
         except (LookupError, TypeError, ValueError):
-            return Kept(_text(member), at, "?", "its record cannot be read", len(record), b"")
+            return SetAsideMessage(
+                _text(member), at, "?", "its record cannot be read", len(record), b""
+            )
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}{name}"
 
 
-def announce(client: Redis, prefix: str) -> None:
-    """Open the alert where a message was set aside since the last alert, and close it where none is
-    set aside any more. Raises RedisError and LedgerAway.
+def update_alert(client: Redis, prefix: str) -> None:
+    """Open the alert if a message was set aside since the last alert; close it if none is left.
+
+    Raises RedisError and LedgerAway.
     """
     aside = SetAside(client, prefix)
     newest = aside.newest()
     if newest is None:
         ledger().alerts.close(CAUSE)
         return
-    aside.forget_old()
-    told = f"{prefix}{SET_ASIDE}_told"
-    known = client.get(told)
-    if known is not None and _text(known) == newest:
+    aside.remove_old()
+    alerted_key = f"{prefix}{SET_ASIDE}_told"
+    alerted = client.get(alerted_key)
+    if alerted is not None and _text(alerted) == newest:
         return
-    kept = aside.kept()
-    if kept:
-        ledger().alerts.open(Alert(CAUSE, MESSAGE, EVERY_ACCOUNT, summary(kept)))
-        client.set(told, newest, ex=KEPT_SECONDS)
+    messages = aside.messages()
+    if messages:
+        ledger().alerts.open(Alert(CAUSE, MESSAGE, EVERY_ACCOUNT, summary(messages)))
+        client.set(alerted_key, newest, ex=KEPT_SECONDS)
 
 
-def summary(kept: list[Kept]) -> str:
+def summary(messages: list[SetAsideMessage]) -> str:
     """Return the text of the alert for these messages."""
-    last = kept[-1]
+    last = messages[-1]
     return (
-        f"messages that cannot be understood: {len(kept)}; they are set aside, nothing was done "
-        f"for them; the last lay in the queue {last.queue}: {last.reason}; see: {COMMAND}"
+        f"messages that cannot be understood: {len(messages)}; they are set aside, nothing was "
+        f"done for them; the last lay in the queue {last.queue}: {last.reason}; see: {COMMAND}"
     )
 
 
 def _as_new(item: bytes) -> bytes:
-    """The message as if no worker had died over it."""
+    """Return the message without its count of dead workers."""
     try:
         payload = json.loads(item)
         del payload["properties"][DEATHS]

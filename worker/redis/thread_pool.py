@@ -1,8 +1,8 @@
-"""Celery's pool of threads, in which no failure outside a task's own code takes a thread's place.
+"""Celery's thread pool, which survives failures outside a task's own code.
 
-Celery 5.7 forgets what goes wrong there: the message stays in hand, and once as many have failed as
-the worker has threads, it takes no further one and looks alive. Here the message goes back to its
-queue, and is set aside where that happens again and again (`in_hand.py`).
+Celery 5.7 ignores such failures: the message stays in hand, and after as many failures as the
+worker has threads, the worker looks alive but takes no further message. This pool returns the
+message to its queue; a message that fails repeatedly is set aside (`redelivery.py`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class Threads(TaskPool):
-    """Celery's pool of threads, which gives back the message of a task that could not be run."""
+    """Celery's thread pool, which returns the message of a task that could not be run."""
 
     def on_apply(
         self, *arguments: Any, error_callback: Callable[..., Any] | None = None, **options: Any
@@ -35,17 +35,19 @@ class Threads(TaskPool):
         return result
 
 
-def use_these_threads() -> None:
-    """Let `threads`, the name that configuration and command line know, be this pool."""
+def install_thread_pool() -> None:
+    """Make Celery's name for its thread pool, `threads`, mean this pool."""
     concurrency.ALIASES["threads"] = f"{__name__}:{Threads.__name__}"
 
 
 def _give_back(request: Request, future: Future[Any]) -> None:
-    """Return the message to its queue where its thread ended with an exception, and count that."""
+    """Return the message to its queue if its thread ended with an exception, and count that."""
     error = None if future.cancelled() else future.exception()
     if error is None:
         return
-    _log.error("task %s stopped outside its own code; it is given back", request.id, exc_info=error)
+    _log.error(
+        "task %s failed outside its own code; its message is put back", request.id, exc_info=error
+    )
     state.task_ready(request)
     request.message.channel.qos.blame(request.message.delivery_tag)
     request.reject(requeue=True)

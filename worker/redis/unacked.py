@@ -1,16 +1,16 @@
 """Messages in hand: taken from a queue and not acknowledged yet.
 
-kombu 5.7 puts unacknowledged messages back while it closes a lost connection, and acknowledges them
-later over the one that is closed. Both fail with an AttributeError, which Celery takes for
-unrecoverable: the worker ends, in the middle of a certified call, because Redis was restarted.
-(Seen by tests/test_call_redis.py.)
+This replaces three behaviours of kombu 5.7:
 
-It also notes by this host's clock since when a message is in hand, and another host compares that
-with its own: a clock that is half a minute ahead would put back every message of everybody else's,
-again and again. So both sides take Redis' clock. (tests/test_redis_prefix.py)
-
-And it puts a message back to the queues that a set in Redis names, which producers write. Here the
-queue is noted with the message. (tests/test_message_restore.py)
+* While kombu closes a lost connection, it puts unacknowledged messages back, and it acknowledges
+  them later over the closed connection. Both fail with an AttributeError, which Celery treats as
+  unrecoverable: a restart of Redis would end the worker in the middle of a certified call
+  (tests/test_call_redis.py).
+* kombu records by its host's clock since when a message is in hand, and another host compares that
+  with its own clock. A clock half a minute ahead would put back all other hosts' messages, again
+  and again. Here both use Redis' clock (tests/test_redis_prefix.py).
+* kombu puts a message back to the queues that a set in Redis names, and producers may write that
+  set. Here the message's record names its queue (tests/test_message_restore.py).
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from config.queues import DOWNLOADS, DUE, FRONT_DOOR, HOLDERS
 from tasks.runtime import metrics
 from tasks.runtime.redis_errors import is_away
 
-from .envelope import Envelope, why
-from .redelivery import noted, parts, put_back
-from .set_aside import MOST_KEPT, SetAside
+from .envelope import Envelope, describe
+from .redelivery import requeued, split_record, unacked_record
+from .set_aside import MAX_MESSAGES, SetAside
 
 _log = logging.getLogger(__name__)
 
-#: How long the difference between Redis' clock and the monotonic one of this host is believed.
+#: How long a measured difference between Redis' clock and this host's monotonic one is used.
 _CLOCK_SECONDS = 60.0
-#: What is put back in one round of a worker.
-_MOST_A_ROUND = 500
-#: A dead worker's note that it was there is removed after this time.
+#: How many messages a worker puts back in one round.
+_MAX_A_ROUND = 500
+#: A dead worker's entry among the holders is removed after this time.
 _HOLDER_SECONDS = 3600
-#: This process, as other workers know it.
+#: The id of this process among the holders.
 _HOLDER = uuid.uuid4().hex
 
-#: Puts a message back, unless it was acknowledged or put back meanwhile.
+#: Puts a message back, unless another worker acknowledged it or put it back meanwhile.
 _PUT_BACK = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('HDEL', KEYS[1], ARGV[1])
@@ -57,89 +57,96 @@ return 1
 
 
 def new_tag() -> str:
-    """A name for a message in hand, which tells who holds it. Senders may name many alike."""
+    """Return a unique tag for a message in hand that contains its holder's id.
+
+    The senders' tags are not used, because several messages may have the same one.
+    """
     return f"{_HOLDER}.{uuid.uuid4().hex}"
 
 
 class Unacknowledged(QoS):
-    """Messages in hand, which are delivered again when they could not be put back."""
+    """Messages in hand, which are delivered again if they could not be put back."""
 
     _ahead = 0.0
-    _asked_at: float | None = None
+    _clock_read_at: float | None = None
     _mutex_held_since: float | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        #: Those over which this process itself stumbled.
-        self._blamed: set[str] = set()
-        #: What is still to be set aside: item, queue, reason.
-        self._left: deque[tuple[bytes, str, str]] = deque(maxlen=MOST_KEPT)
+        #: The tags of messages whose tasks this process failed to run.
+        self._failed: set[str] = set()
+        #: Messages still to be set aside: item, queue, reason.
+        self._postponed: deque[tuple[bytes, str, str]] = deque(maxlen=MAX_MESSAGES)
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Note that a message is in hand, and since when by Redis' clock."""
+        """Record that a message is in hand, and since when by Redis' clock."""
         since = {delivery_tag: time.monotonic() + self._redis_ahead()}
         try:
             with self.pipe_or_acquire() as pipe:
                 pipe.zadd(self.unacked_index_key, since)
-                pipe.hset(self.unacked_key, delivery_tag, noted(message)).execute()
+                pipe.hset(self.unacked_key, delivery_tag, unacked_record(message)).execute()
         except ResponseError as error:
-            # It has left the queue: a Redis without memory would lose one after the other.
-            _log.warning("a message is in hand without a note of it in Redis (%s)", error)
+            # The message has left its queue already. Raised, the error would drop one message after
+            # the other while Redis has no memory.
+            _log.warning("a message is in hand without a record in Redis (%s)", error)
         AnyQoS.append(self, message, delivery_tag)
 
     @property
     def visibility_timeout(self) -> float:
-        """kombu subtracts it from this host's time for what was taken in hand too long ago."""
+        """The timeout in seconds, adjusted so that kombu's clock arithmetic gives Redis' time.
+
+        kombu subtracts the timeout from this host's time to find messages in hand for too long.
+        """
         ahead = time.monotonic() + self._redis_ahead() - time.time()
         return float(self.channel.visibility_timeout) - ahead
 
     def _redis_ahead(self) -> float:
-        """Redis' time less this host's monotonic one."""
-        if self._asked_at is None or time.monotonic() - self._asked_at > _CLOCK_SECONDS:
+        """Return Redis' time minus this host's monotonic time, in seconds."""
+        if self._clock_read_at is None or time.monotonic() - self._clock_read_at > _CLOCK_SECONDS:
             with self.channel.conn_or_acquire() as client:
                 seconds, microseconds = client.time()
-            self._asked_at = time.monotonic()
-            self._ahead = seconds + microseconds / 1e6 - self._asked_at
+            self._clock_read_at = time.monotonic()
+            self._ahead = seconds + microseconds / 1e6 - self._clock_read_at
         return self._ahead
 
     def can_consume(self) -> bool:
-        """Whether there is room for a message. A worker without room consumes as it should."""
+        """Return whether there is room for a message; a worker without room counts as consuming."""
         room = bool(super().can_consume())
         if not room:
             self.channel.note_consumption()
         return room
 
     def blame(self, delivery_tag: str) -> None:
-        """Note that this process stumbled over a message: to put it back counts as a death."""
-        self._blamed.add(delivery_tag)
+        """Record that this process failed on a message: putting it back counts as a death."""
+        self._failed.add(delivery_tag)
 
     # --- set aside -------------------------------------------------------------------------------
 
     def set_aside(self, message: Envelope, error: BaseException) -> None:
         """Set a message in hand aside, in one step."""
         tag = message.delivery_tag
-        self.move_aside(message.item, message.queue, why(error), tag=tag)
+        self.move_aside(message.item, message.queue, describe(error), tag=tag)
         AnyQoS.ack(self, tag)
 
     def move_aside(
-        self, item: bytes, queue: str, reason: str, *, tag: str = "", held: bytes = b""
+        self, item: bytes, queue: str, reason: str, *, tag: str = "", record: bytes = b""
     ) -> None:
-        """Set aside what was taken; where Redis does not take it now, do so later."""
+        """Set aside an item that was taken from a queue; if Redis refuses that, retry later."""
         metrics.set_aside.labels(queue if queue in metrics.QUEUES else metrics.OTHER).inc()
         _log.error("a message in the queue %s is set aside: %s", queue, reason)
         try:
-            self._aside.add(item, queue, reason, tag=tag, held=held)
+            self._aside.add(item, queue, reason, tag=tag, held=record)
         except RedisError as error:
-            _log.warning("it is set aside as soon as Redis takes it (%s)", error)
-            # Without a tag only this process has the message. Where Redis refuses the script
-            # midway, the message has already left those in hand.
+            _log.warning("the message will be set aside once Redis accepts it (%s)", error)
+            # Without a tag, only this process has the message. If Redis refuses the script midway,
+            # the message has already left those in hand.
             if not tag or not is_away(error):
-                self._left.append((item, queue, reason))
+                self._postponed.append((item, queue, reason))
 
-    def _set_left_aside(self) -> None:
-        while self._left:
-            self._aside.add(*self._left[0])
-            self._left.popleft()
+    def _set_postponed_aside(self) -> None:
+        while self._postponed:
+            self._aside.add(*self._postponed[0])
+            self._postponed.popleft()
 
     @property
     def _aside(self) -> SetAside:
@@ -147,7 +154,7 @@ class Unacknowledged(QoS):
 
     @property
     def _redis(self) -> Redis:
-        """A client that adds no prefix; kombu's adds it to the first key of a script alone."""
+        """A client that adds no prefix, since kombu's adds it only to a script's first key."""
         return Redis(connection_pool=self.channel.pool)
 
     def _key(self, name: str) -> str:
@@ -160,20 +167,20 @@ class Unacknowledged(QoS):
     # --- put back --------------------------------------------------------------------------------
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
-        """Put them back if Redis answers; else they come again after the visibility timeout."""
+        """Put the messages back; if Redis is away, the visibility timeout redelivers them."""
         try:
             super().restore_unacked_once(stderr)
         except (AttributeError, OSError, RedisError) as error:
-            _log.info("messages in hand come again after the visibility timeout (%s)", error)
+            _log.info("messages in hand are redelivered after the visibility timeout (%s)", error)
 
     def restore_visible(self, start: int = 0, num: Any = None, interval: int = 1) -> None:  # noqa: ARG002 - kombu's signature
-        """Put back what workers took in hand too long ago, and say that this one is there."""
+        """Put back messages that were in hand for too long, and renew this process' entry."""
         if not {FRONT_DOOR, DUE, DOWNLOADS} & set(self.channel.active_queues):
-            return  # Flower, say, which reads only answers and may not write here
+            return  # Flower and others only read answers, and may not write here
         self._vrestore_count += 1
         if (self._vrestore_count - 1) % (interval or 1):
             return
-        self._set_left_aside()
+        self._set_postponed_aside()
         now = time.monotonic() + self._redis_ahead()
         self._redis.zadd(self._holders_key, {_HOLDER: now})
         with self.channel.conn_or_acquire() as client:
@@ -182,12 +189,13 @@ class Unacknowledged(QoS):
                     self._mutex_held_since = None
                     self._restore_old(client, now)
             except MutexHeld:
-                if self._is_mutex_forgotten():
+                if self._is_mutex_abandoned():
                     self._restore_old(client, now)
 
-    def _is_mutex_forgotten(self) -> bool:
-        """Whether the mutex has been held for longer than a worker of ours holds it. The mutex only
-        saves Redis work: a message is put back once, however many workers try.
+    def _is_mutex_abandoned(self) -> bool:
+        """Return whether the mutex has been held for longer than any of our workers holds it.
+
+        The mutex only saves Redis work: a message is put back once, however many workers try.
         """
         now = time.monotonic()
         self._mutex_held_since = self._mutex_held_since or now
@@ -203,14 +211,15 @@ class Unacknowledged(QoS):
             desc=True,
             byscore=True,
             offset=0,
-            num=_MOST_A_ROUND,
+            num=_MAX_A_ROUND,
         )
         for tag in old:
             self._restore(tag, client, died=_holder(tag) not in alive)
 
     def _living(self, now: float, silence: float) -> set[str]:
-        """Who was seen lately. A message that waits behind others in a busy worker comes again
-        elsewhere, although no worker died over it.
+        """Return the holders seen within ``silence`` seconds.
+
+        A message that waits behind others in a busy worker is redelivered, although no worker died.
         """
         dead: Any = self._redis.zrangebyscore(self._holders_key, "-inf", now - _HOLDER_SECONDS)
         if dead:
@@ -221,36 +230,37 @@ class Unacknowledged(QoS):
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
         """Put a message of this process back to the queue that it came from."""
         with self.channel.conn_or_acquire(client) as given:
-            self._restore(tag, given, died=tag in self._blamed, leftmost=leftmost)
-        self._blamed.discard(tag)
+            self._restore(tag, given, died=tag in self._failed, leftmost=leftmost)
+        self._failed.discard(tag)
 
     def _restore(self, tag: Any, client: Any, *, died: bool, leftmost: bool = False) -> None:
-        held = client.hget(self.unacked_key, tag)
-        if held is None:
+        record = client.hget(self.unacked_key, tag)
+        if record is None:
             client.zrem(self.unacked_index_key, tag)
             return
         try:
-            queue, payload = put_back(held, self._queues(), died=died)
+            queue, payload = requeued(record, self._queues(), died=died)
             priority = self.channel._get_message_priority(payload)  # noqa: SLF001
             queue = self.channel._q_for_pri(queue, priority)  # noqa: SLF001
-        except Exception as error:  # noqa: BLE001 - Redis is not asked here, so it is the message
-            self.move_aside(*parts(held), why(error), tag=_text(tag), held=held)
+        except Exception as error:  # noqa: BLE001 - no Redis command here: the message is at fault
+            self.move_aside(*split_record(record), describe(error), tag=_text(tag), record=record)
             return
         keys = [self._key(name) for name in (self.unacked_key, self.unacked_index_key, queue)]
         push = "LPUSH" if leftmost else "RPUSH"
-        self._redis.register_script(_PUT_BACK)(keys, [tag, held, json.dumps(payload), push])
+        self._redis.register_script(_PUT_BACK)(keys, [tag, record, json.dumps(payload), push])
 
     def _queues(self) -> set[str]:
         return {FRONT_DOOR, DUE, DOWNLOADS, *self.channel.active_queues}
 
     def ack(self, delivery_tag: Any) -> None:
-        """Acknowledge a message, unless the connection that brought it is gone: it comes again, and
-        finds its row.
+        """Acknowledge a message, unless its connection is lost.
+
+        Such a message is redelivered, and finds its job in the ledger.
         """
         try:
             super().ack(delivery_tag)
         except AttributeError as error:
-            _log.info("a message whose connection is gone comes again (%s)", error)
+            _log.info("a message of a lost connection will be redelivered (%s)", error)
 
 
 def _holder(tag: Any) -> str:

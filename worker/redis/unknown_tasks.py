@@ -1,7 +1,6 @@
-"""Messages for tasks that this worker does not know: their callers learn which name comes
-nearest, and an alert says that such messages come.
+"""Messages for unknown tasks: callers get the most similar name, people get an alert.
 
-Mostly a name is misspelt, or its prefix was forgotten; else it is a task of a later version.
+Usually the name is misspelt or lacks its prefix; otherwise the task may be one of a later version.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ _log = logging.getLogger(__name__)
 CAUSE = f"{MESSAGE}:unknown_task"
 
 _PREFIX = "earwitness."
-#: How alike two names must be, from 0 to 1, for one to be suggested for the other.
-_ALIKE = 0.6
-_MOST_LETTERS = 100
-#: What lies beyond is not searched for secrets, and not shown either.
-_MOST_READ = 4096
+#: The least similarity of a suggested name, from 0 to 1.
+_MIN_SIMILARITY = 0.6
+_MAX_LETTERS = 100
+#: Characters beyond these are neither searched for secrets nor shown.
+_MAX_SEARCHED = 4096
 
 
-class Unknown:
-    """Counts what came since the last alert, from any thread."""
+class UnknownTasks:
+    """Counts messages for unknown tasks since the last alert; safe to use from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -40,7 +39,7 @@ class Unknown:
         self._last = ""
 
     def note(self, name: object, known: Iterable[str]) -> None:
-        """A message named a task that is not among those ``known``."""
+        """Count and log a message for a task that is not among those ``known``."""
         metrics.unknown_tasks.inc()
         sentence = meaning(name, known)
         _log.warning("%s", sentence)
@@ -48,8 +47,8 @@ class Unknown:
             self._count += 1
             self._last = sentence
 
-    def tell(self) -> None:
-        """Open the alert, where something came. Raises LedgerAway; the next call tries again."""
+    def open_alert(self) -> None:
+        """Open the alert if there were such messages. Raises LedgerAway; call again then."""
         with self._lock:
             count, last = self._count, self._last
         if not count:
@@ -60,7 +59,7 @@ class Unknown:
             self._count -= count
 
 
-unknown = Unknown()
+unknown = UnknownTasks()
 
 
 def refusal(name: object, known: Iterable[str]) -> NotRegistered:
@@ -69,28 +68,28 @@ def refusal(name: object, known: Iterable[str]) -> NotRegistered:
 
 
 def meaning(name: object, known: Iterable[str]) -> str:
-    """That a task is unknown, and which one may be meant."""
+    """Return a sentence that the task is unknown, with the name that may be meant."""
     near = nearest(name, known)
     hint = f": did you mean {near}?" if near else "; it may be one of a later version"
     return f"no task is called {_shown(name)}{hint}"
 
 
 def nearest(name: object, known: Iterable[str]) -> str | None:
-    """The name of our task that is most like this one, None where none is like it."""
-    if not isinstance(name, str) or len(name) > _MOST_LETTERS:
+    """Return our task's name that is most similar to ``name``, None if none is similar."""
+    if not isinstance(name, str) or len(name) > _MAX_LETTERS:
         return None
-    asked = name.lower().removeprefix(_PREFIX)
-    alike = [
-        (SequenceMatcher(None, asked, one.removeprefix(_PREFIX)).ratio(), one)
+    wanted = name.lower().removeprefix(_PREFIX)
+    candidates = [
+        (SequenceMatcher(None, wanted, one.removeprefix(_PREFIX)).ratio(), one)
         for one in known
         if one.startswith(_PREFIX)
     ]
-    likeness, best = max(alike, default=(0.0, ""))
-    return best if likeness >= _ALIKE else None
+    similarity, best = max(candidates, default=(0.0, ""))
+    return best if similarity >= _MIN_SIMILARITY else None
 
 
 def _shown(name: object) -> str:
     if not isinstance(name, str) or not name.isprintable():
         return "so (its name is no text)"
-    more = "..." if len(name) > _MOST_LETTERS else ""
-    return f"{mask_message(name[:_MOST_READ])[:_MOST_LETTERS]!r}{more}"
+    more = "..." if len(name) > _MAX_LETTERS else ""
+    return f"{mask_message(name[:_MAX_SEARCHED])[:_MAX_LETTERS]!r}{more}"

@@ -1,4 +1,4 @@
-"""The receiver's connections: which are accepted, and which close where too many are open."""
+"""The receiver's connections: which are accepted, and which are closed when too many are open."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from tornado.iostream import IOStream
 
 _log = logging.getLogger(__name__)
 
-#: For the ledger, the files of notifications and what is being refused.
-_OWN_DESCRIPTORS = 64
-#: Addresses outside every allowed network have no use but `/health`.
-MOST_STRANGERS, MOST_OF_A_STRANGER = 16, 4
-_TOLD_SECONDS = 60.0
+#: For the ledger, the files of notifications and connections that are being refused.
+_RESERVED_DESCRIPTORS = 64
+#: Addresses outside every allowed network only need `/health`.
+MAX_STRANGERS, MAX_PER_STRANGER = 16, 4
+_LOG_SECONDS = 60.0
 
 Address = IPv4Address | IPv6Address
 
 
 class _Stage(IntEnum):
-    """How far a connection's request is: the earlier, the sooner it makes room."""
+    """The progress of a connection's request; earlier stages make room first."""
 
     HEADERS = 0
     BODY = 1
@@ -42,7 +42,7 @@ class _Stage(IntEnum):
 
 @dataclass(eq=False)
 class _Seat:
-    """An open connection."""
+    """An open connection and the progress of its request."""
 
     stream: IOStream
     peer: Address | None
@@ -51,19 +51,19 @@ class _Seat:
     since: float = field(default_factory=time.monotonic)
 
     def at(self, stage: _Stage) -> None:
-        """The request has come this far."""
+        """Note that the request has reached a stage."""
         self.stage, self.since = stage, time.monotonic()
 
 
 class Server(HTTPServer):
-    """Tornado's server, in which nobody can keep an honest sender out.
+    """Tornado's server with limits, so that no sender can lock out another.
 
-    Of an address outside every allowed network a few connections are taken, and of all such
-    addresses together a few more; of one within, half of what this process may have. Where there is
-    no room, the oldest connection that has not sent its headers is closed, then the oldest that has
-    not sent its form; where all are being answered, the new one is.
+    An address in an allowed network may use half of the process' connections. Addresses outside are
+    limited one by one (``MAX_PER_STRANGER``) and together (``MAX_STRANGERS``). When there is no
+    room, the server closes the oldest connection that has not sent its headers, then the oldest
+    that has not sent its form. If all are being answered, it closes the new connection.
 
-    ``is_allowed`` says whether an address is in an allowed network.
+    ``is_allowed`` returns whether an address is in an allowed network.
     """
 
     is_allowed: Callable[[Address], bool]
@@ -72,7 +72,7 @@ class Server(HTTPServer):
         """Tornado's constructor."""
         super().initialize(*arguments, **more)
         self._seats: dict[IOStream, _Seat] = {}
-        self._told_at = float("-inf")
+        self._logged_at = float("-inf")
 
     def _handle_connection(self, connection: socket.socket, address: Any) -> None:
         peer = address_of(address)
@@ -83,45 +83,45 @@ class Server(HTTPServer):
             connection.close()
 
     def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
-        """A connection is open."""
+        """Register an open connection."""
         peer = address_of(address)
         self._seats[stream] = _Seat(stream, peer, peer is None or not self.is_allowed(peer))
         super().handle_stream(stream, address)
 
     def start_request(self, server_conn: Any, request_conn: Any) -> HTTPMessageDelegate:
-        """A connection waits for its next request."""
+        """Track the next request of a connection."""
         seat = self._seats.get(server_conn.stream)
         delegate = super().start_request(server_conn, request_conn)
         if seat is None:
             return delegate
         seat.at(_Stage.HEADERS)
-        return _Followed(delegate, seat)
+        return _StageTracker(delegate, seat)
 
     def on_close(self, server_conn: Any) -> None:
-        """A connection is closed."""
+        """Forget a closed connection."""
         self._seats.pop(server_conn.stream, None)
         super().on_close(server_conn)
 
     def _has_room(self, peer: Address | None, *, is_stranger: bool) -> bool:
-        """Whether the connection may be taken, another having made room for it where it must."""
+        """Return whether a new connection may be accepted; close another one if necessary."""
         seats = self._seats.values()
         of_one = [seat for seat in seats if seat.peer == peer and seat.is_stranger == is_stranger]
-        most = MOST_OF_A_STRANGER if is_stranger else max(_descriptors() // 2, 1)
+        most = MAX_PER_STRANGER if is_stranger else max(_max_connections() // 2, 1)
         if len(of_one) >= most and not self._make_room(of_one):
             return False
         strangers = [seat for seat in seats if seat.is_stranger]
-        if is_stranger and len(strangers) >= MOST_STRANGERS and not self._make_room(strangers):
+        if is_stranger and len(strangers) >= MAX_STRANGERS and not self._make_room(strangers):
             return False
-        if len(seats) < _descriptors():
+        if len(seats) < _max_connections():
             return True
-        # Strangers make room before anybody else does.
+        # Strangers make room first.
         return self._make_room(strangers) or (not is_stranger and self._make_room(seats))
 
     def _make_room(self, seats: Iterable[_Seat]) -> bool:
-        """Close the oldest of those that have sent least; whether there was one."""
+        """Close the oldest connection of the earliest stage; return whether there was one."""
         waiting = [seat for seat in seats if seat.stage < _Stage.ANSWER]
-        if time.monotonic() - self._told_at > _TOLD_SECONDS:
-            self._told_at = time.monotonic()
+        if time.monotonic() - self._logged_at > _LOG_SECONDS:
+            self._logged_at = time.monotonic()
             _log.warning(
                 "as many connections are open as may be: others are closed, first the oldest that "
                 "have not sent a whole request"
@@ -134,8 +134,8 @@ class Server(HTTPServer):
         return True
 
 
-class _Followed(HTTPMessageDelegate):
-    """A request whose coming is noted on its connection's seat."""
+class _StageTracker(HTTPMessageDelegate):
+    """Notes the progress of a request on its connection's seat."""
 
     def __init__(self, delegate: HTTPMessageDelegate, seat: _Seat) -> None:
         self._delegate = delegate
@@ -144,28 +144,26 @@ class _Followed(HTTPMessageDelegate):
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Any:
-        """Its headers have come."""
+        """Note that the headers have arrived."""
         self._seat.at(_Stage.BODY)
         return self._delegate.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Any:
-        """A piece of its form has come."""
+        """Pass on a piece of the form."""
         return self._delegate.data_received(chunk)
 
     def finish(self) -> None:
-        """It has come whole."""
+        """Note that the whole request has arrived."""
         self._seat.at(_Stage.ANSWER)
         self._delegate.finish()
 
     def on_connection_close(self) -> None:
-        """Its sender has given up."""
+        """Pass on that the sender has given up."""
         self._delegate.on_connection_close()
 
 
 def address_of(address: Any) -> Address | None:
-    """The address of a peer, an IPv4 one also where it comes mapped into IPv6; None for what is
-    none.
-    """
+    """Return the IP address of a peer, None if it has none; unmap IPv4 from IPv6."""
     text = address[0] if isinstance(address, tuple) and address else address
     try:
         found = ip_address(str(text).partition("%")[0])
@@ -174,6 +172,6 @@ def address_of(address: Any) -> Address | None:
     return getattr(found, "ipv4_mapped", None) or found
 
 
-def _descriptors() -> int:
-    """How many open files this process may have, without those that it needs for itself."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OWN_DESCRIPTORS
+def _max_connections() -> int:
+    """Return how many connections the process may have open besides its own files."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _RESERVED_DESCRIPTORS

@@ -1,4 +1,4 @@
-"""Asks an Earwitness worker for certified calls, recordings and exports.
+"""Client of an Earwitness worker: certified calls, recordings and exports.
 
 from earwitness_client import Earwitness
 

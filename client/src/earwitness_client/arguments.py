@@ -1,6 +1,6 @@
-"""What is looked at before anything is sent; the worker looks at it again, and has the last word.
+"""Checks of arguments before a request is sent; the worker checks again and decides.
 
-Each function returns the value as it is sent, or None for None, and raises InvalidArgument.
+Each function returns the value to send, None for None, and raises InvalidArgument.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DIRECTIONS = ("INBOUND", "OUTBOUND", "INTRA_PBX")
 
 Instant = datetime | str
 
-#: The vendor's filters under the vendor's names; ``duration`` in milliseconds, instants with an
+#: The vendor's filters under the vendor's names; ``duration`` is in milliseconds, instants have an
 #: offset.
 Filters = TypedDict(
     "Filters",
@@ -44,124 +44,126 @@ Filters = TypedDict(
 
 @dataclass(frozen=True)
 class Notify:
-    """Where the end of a job is told: ``task`` of the caller's own application, on its ``queue``,
-    with the keyword arguments job_id, request_id, kind, state, result and error; at least once.
+    """The task to send when a job ends, at least once.
+
+    ``task`` and ``queue`` belong to the caller's application. The task gets the keyword arguments
+    job_id, request_id, kind, state, result and error.
     """
 
     task: str
     queue: str
 
 
-def wrong(name: str, what: str) -> InvalidArgument:
-    """The error that names an argument."""
+def invalid(name: str, what: str) -> InvalidArgument:
+    """Return an error that names an argument."""
     return InvalidArgument(f"not done: {name}: {what}; nothing was sent")
 
 
 def alias(value: object) -> str:
-    """An account's name in the worker's configuration."""
+    """Check an account's alias in the worker's configuration."""
     if not isinstance(value, str) or not _ALIAS.fullmatch(value) or len(value) > 40:
-        raise wrong(
+        raise invalid(
             "account", "must be an account's alias: lower-case letters, digits and single _"
         )
     return value
 
 
 def request_id(value: object) -> str:
-    """The caller's key of a request."""
+    """Check the caller's id of a request."""
     if not isinstance(value, str) or not _REQUEST_ID.fullmatch(value):
-        raise wrong("request_id", "must be 1 to 128 of A-Z, a-z, 0-9 and . _ : -")
+        raise invalid("request_id", "must be 1 to 128 of A-Z, a-z, 0-9 and . _ : -")
     if value.startswith("day:"):
-        raise wrong("request_id", "ids that begin with day: are reserved for the days' own jobs")
+        raise invalid("request_id", "ids that begin with day: are reserved for the days' own jobs")
     return value
 
 
-def text(name: str, value: object, most: int = 200) -> str:
-    """A text that is not empty; ids may be given as whole numbers."""
+def text(name: str, value: object, max_length: int = 200) -> str:
+    """Check a text that is not empty; a whole number is accepted and converted."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, str) or not 1 <= len(value) <= most:
-        raise wrong(name, f"must be a text of 1 to {most} characters")
+    if not isinstance(value, str) or not 1 <= len(value) <= max_length:
+        raise invalid(name, f"must be a text of 1 to {max_length} characters")
     return value
 
 
-def optional_text(name: str, value: object, most: int = 200) -> str | None:
-    """A text that may be left out."""
-    return None if value is None else text(name, value, most)
+def optional_text(name: str, value: object, max_length: int = 200) -> str | None:
+    """Check a text that may be None."""
+    return None if value is None else text(name, value, max_length)
 
 
-def whole(name: str, value: object, least: int, most: int | None = None) -> int | None:
-    """A whole number within bounds."""
+def whole(name: str, value: object, minimum: int, maximum: int | None = None) -> int | None:
+    """Check a whole number and its bounds."""
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool):
-        raise wrong(name, "must be a whole number")
-    if value < least or (most is not None and value > most):
-        bounds = f"at least {least}" if most is None else f"{least} to {most}"
-        raise wrong(name, f"must be {bounds}")
+        raise invalid(name, "must be a whole number")
+    if value < minimum or (maximum is not None and value > maximum):
+        bounds = f"at least {minimum}" if maximum is None else f"{minimum} to {maximum}"
+        raise invalid(name, f"must be {bounds}")
     return value
 
 
 def country(value: object) -> str:
-    """Two letters."""
+    """Check a country's two letters."""
     if not isinstance(value, str) or not _COUNTRY.fullmatch(value):
-        raise wrong("country", "must be a country's two letters, such as IN")
+        raise invalid("country", "must be a country's two letters, such as IN")
     return value
 
 
 def phone(value: object) -> str:
-    """A telephone number; how it is written is the worker's to understand."""
+    """Check that a telephone number has digits; the worker checks its notation."""
     if not isinstance(value, str) or not any(one.isdigit() for one in value) or len(value) > 50:
-        raise wrong("phone", "must be a telephone number as a text, such as +<country><number>")
+        raise invalid("phone", "must be a telephone number as a text, such as +<country><number>")
     return value
 
 
 def order(value: object) -> str:
-    """A field and a direction."""
+    """Check a field and a direction."""
     if not isinstance(value, str) or not _ORDER.fullmatch(value):
-        raise wrong("order", 'must be a field and a direction, such as "start:DESC"')
+        raise invalid("order", 'must be a field and a direction, such as "start:DESC"')
     return value
 
 
 def instant(name: str, value: object) -> str | None:
-    """A point in time as ISO 8601 with an offset."""
+    """Return a point in time as ISO 8601 with an offset."""
     if value is None:
         return None
     return _moment(name, value).isoformat().replace("+00:00", "Z")
 
 
 def day(value: object) -> str:
-    """A day as yyyy-mm-dd."""
+    """Return a day as yyyy-mm-dd."""
     if isinstance(value, str):
         try:
             value = date.fromisoformat(value)
         except ValueError:
-            raise wrong("day", "must be a day such as 2026-11-20") from None
+            raise invalid("day", "must be a day such as 2026-11-20") from None
     if not isinstance(value, date) or isinstance(value, datetime):
-        raise wrong("day", "must be a day such as 2026-11-20, without a time")
+        raise invalid("day", "must be a day such as 2026-11-20, without a time")
     return value.isoformat()
 
 
 def notify(value: object) -> dict[str, str]:
-    """Where the end is told."""
+    """Return a Notify as the task's argument."""
     if not isinstance(value, Notify):
-        raise wrong("notify", "must be a Notify(task=..., queue=...)")
+        raise invalid("notify", "must be a Notify(task=..., queue=...)")
     task, queue = text("notify.task", value.task), text("notify.queue", value.queue)
     return {"task": task, "queue": queue}
 
 
 def filters(value: object, *, bounded: bool = False) -> dict[str, Any] | None:
-    """The vendor's filters; ``bounded`` asks for both bounds of start."""
+    """Check the vendor's filters; ``bounded`` requires both bounds of start."""
     if value is None:
         return None
     if not isinstance(value, Mapping):
-        raise wrong("filters", 'must be a mapping such as {"start:gte": "2026-11-20T00:00:00Z"}')
+        raise invalid("filters", 'must be a mapping such as {"start:gte": "2026-11-20T00:00:00Z"}')
     checked = {name: _filter(name, one) for name, one in value.items() if one is not None}
     if bounded and not {"start:gte", "start:lte"} <= checked.keys():
-        raise wrong("filters", "needs both start:gte and start:lte")
+        raise invalid("filters", "needs both start:gte and start:lte")
     if {"start:gte", "start:lte"} <= checked.keys():
         first, last = (_moment("filters", checked[bound]) for bound in ("start:gte", "start:lte"))
         if first > last:
-            raise wrong("filters", "start:gte is later than start:lte")
+            raise invalid("filters", "start:gte is later than start:lte")
     return checked
 
 
@@ -169,16 +171,16 @@ def _filter(name: str, value: Any) -> Any:
     field = f"filters.{name}"
     if name == "call_direction":
         if value not in _DIRECTIONS:
-            raise wrong(field, f"must be one of {', '.join(_DIRECTIONS)}")
+            raise invalid(field, f"must be one of {', '.join(_DIRECTIONS)}")
         return value
     if name in {"duration:gte", "duration:lte"}:
         return whole(field, value, 0)
     if name in {"start:gte", "start:lte"}:
         return instant(field, value)
     if name not in Filters.__annotations__:
-        meant = get_close_matches(str(name).lower(), Filters.__annotations__, n=1)
-        hint = f": did you mean {meant[0]!r}?" if meant else ""
-        raise wrong("filters", f"knows no {name!r}{hint}")
+        suggestions = get_close_matches(str(name).lower(), Filters.__annotations__, n=1)
+        hint = f": did you mean {suggestions[0]!r}?" if suggestions else ""
+        raise invalid("filters", f"knows no {name!r}{hint}")
     return text(field, value)
 
 
@@ -187,7 +189,7 @@ def _moment(name: str, value: object) -> datetime:
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            raise wrong(name, "must be a time such as 2026-11-20T00:00:00Z") from None
+            raise invalid(name, "must be a time such as 2026-11-20T00:00:00Z") from None
     if not isinstance(value, datetime) or value.utcoffset() is None:
-        raise wrong(name, "must be a time with an offset, such as 2026-11-20T00:00:00Z")
+        raise invalid(name, "must be a time with an offset, such as 2026-11-20T00:00:00Z")
     return value

@@ -1,4 +1,4 @@
-"""Calls: those that a certified platform places, and those that go on."""
+"""Certified calls, and live calls."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class CertifiedCalls(Group):
     ) -> Job[CertifiedCall]:
         """Place a paid call, at most once for a ``request_id``, which is required.
 
-        ``max_seconds`` is the longest that it may last. Past ``not_after`` (15 minutes after it was
-        accepted, unless told) it is not placed any more and the job ends with Expired.
+        ``max_seconds`` is the call's longest duration. After ``not_after`` (default: 15 minutes
+        after acceptance) the call is not placed any more and the job ends with Expired.
         """
         return self.open(
             "certified_call.request",
@@ -45,7 +45,7 @@ class CertifiedCalls(Group):
 
 
 class Calls(Group):
-    """Calls that go on."""
+    """Live calls."""
 
     def list(
         self,
@@ -54,7 +54,7 @@ class Calls(Group):
         extension: str | int | None = None,
         user_id: str | int | None = None,
     ) -> Answer[CallList]:
-        """The calls that go on (VoipNow, Ozeki)."""
+        """List the live calls (VoipNow, Ozeki)."""
         return self.ask(
             "call.list",
             account=account,

@@ -1,39 +1,39 @@
-"""The client: one object, made once and shared by all threads."""
+"""The client: one object, which all threads of a process can share."""
 
 from __future__ import annotations
 
 from typing import Self
 
+from .broker import Broker
 from .calls import Calls, CertifiedCalls
 from .exports import Archive, Exports
 from .jobs import Jobs
-from .line import Line
 from .recordings import Recordings
 
 
 class Earwitness:
-    """Asks an Earwitness worker for what it does.
+    """A client of an Earwitness worker.
 
-    ``url`` is Redis' address as the worker has it, such as ``redis://127.0.0.1:6379/0``; ``queue``
-    the queue that the worker consumes, ``key_prefix`` the worker's EARWITNESS_REDIS_KEY_PREFIX, if
-    it has one. Making one opens no connection. It may be shared by threads and be made before a
-    fork; it holds no global state, and none of Celery's is touched.
+    ``url`` is the worker's Redis address, such as ``redis://127.0.0.1:6379/0``; ``queue`` is the
+    queue that the worker consumes, and ``key_prefix`` the worker's EARWITNESS_REDIS_KEY_PREFIX, if
+    it has one. The constructor opens no connection. Threads may share a client, and a process may
+    fork after making one. The client has no global state and does not change Celery's.
 
-    Raises InvalidArgument for an address that is none, or a prefix that no worker takes.
+    Raises InvalidArgument for an invalid address or prefix.
     """
 
     def __init__(self, url: str, *, queue: str = "earwitness", key_prefix: str = "") -> None:
-        self._line = Line(url, queue, key_prefix)
-        self.certified_call = CertifiedCalls(self._line)
-        self.recording = Recordings(self._line)
-        self.call = Calls(self._line)
-        self.export = Exports(self._line)
-        self.job = Jobs(self._line)
-        self.archive = Archive(self._line)
+        self._broker = Broker(url, queue, key_prefix)
+        self.certified_call = CertifiedCalls(self._broker)
+        self.recording = Recordings(self._broker)
+        self.call = Calls(self._broker)
+        self.export = Exports(self._broker)
+        self.job = Jobs(self._broker)
+        self.archive = Archive(self._broker)
 
     def close(self) -> None:
-        """Close every connection; the client and its jobs are of no use afterwards."""
-        self._line.close()
+        """Close every connection; the client and its jobs cannot be used afterwards."""
+        self._broker.close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,12 +1,12 @@
-"""What can go wrong, each with a message that begins with *done*, *not done* or *unknown*.
+"""The library's errors; each message begins with *done*, *not done* or *unknown*.
 
 EarwitnessError
 ├── NotSent             sending failed
-│   ├── NotQueued       it is certainly not queued
-│   └── MaybeQueued     it may be queued
-├── NotAnswered         nothing was answered in time (a TimeoutError too)
-└── JobError            what the worker says; the closed list of its contract
-    ├── InvalidArgument (said by this library too, before anything is sent)
+│   ├── NotQueued       the request is certainly not queued
+│   └── MaybeQueued     the request may be queued
+├── NotAnswered         no answer in time (a TimeoutError too)
+└── JobError            the worker's errors; the closed list of its contract
+    ├── InvalidArgument (this library raises it, too, before it sends anything)
     ├── RequestConflict
     ├── CapReached
     ├── Expired
@@ -28,14 +28,14 @@ from __future__ import annotations
 
 
 class EarwitnessError(Exception):
-    """Root; its only argument is the message."""
+    """The root of all errors; its only argument is the message."""
 
 
 class NotSent(EarwitnessError):
-    """Sending failed; the message says whether the same request is to be sent again.
+    """Sending failed; the message says whether to send the same request again.
 
-    ``request_id`` is the one to send it again under, the caller's own or the one that was made for
-    it; None where the task takes none.
+    ``request_id`` is the id under which to send the request again: the caller's, or the one that
+    was made for it; None if the task takes none.
     """
 
     request_id: str | None = None
@@ -46,15 +46,15 @@ class NotQueued(NotSent):
 
 
 class MaybeQueued(NotSent):
-    """The request may be queued: the broker took it, or not, and did not say so."""
+    """The request may be queued: the broker did not confirm it."""
 
 
 class NotAnswered(EarwitnessError, TimeoutError):
-    """Nothing was answered within the time that was given; the job, if any, goes on."""
+    """No answer came within the given time; the job, if any, goes on."""
 
 
 class JobError(EarwitnessError):
-    """What the worker says of a job or a question."""
+    """An error that the worker reports about a job or a question."""
 
 
 class InvalidArgument(JobError):
@@ -74,11 +74,11 @@ class Expired(JobError):
 
 
 class NoSuchJob(JobError):
-    """The ledger knows no such job."""
+    """The ledger has no such job."""
 
 
 class Rejected(JobError):
-    """The provider said no."""
+    """The provider refused the request."""
 
 
 class BadCredentials(Rejected):
@@ -86,7 +86,7 @@ class BadCredentials(Rejected):
 
 
 class Uncertain(JobError):
-    """It can not be known whether it was done."""
+    """Nobody can know whether the job was done."""
 
 
 class Unreachable(JobError):
@@ -94,11 +94,11 @@ class Unreachable(JobError):
 
 
 class Throttled(JobError):
-    """The provider asked to wait."""
+    """The provider asked for a pause."""
 
 
 class NotReady(JobError):
-    """It was not ready before the deadline."""
+    """The export or recording was not ready before the deadline."""
 
 
 class Incomplete(JobError):
@@ -106,19 +106,19 @@ class Incomplete(JobError):
 
 
 class Damaged(JobError):
-    """What the provider sent is not whole."""
+    """The data that the provider sent is damaged or incomplete."""
 
 
 class Dangerous(JobError):
-    """What the provider sent would do harm if it were unpacked."""
+    """The archive that the provider sent would do harm if unpacked."""
 
 
 class Cancelled(JobError):
-    """Somebody cancelled the job."""
+    """A person or an application cancelled the job."""
 
 
 class JobFailed(JobError):
-    """The job failed with an exception that this version of the library has no class for."""
+    """The job failed with an exception that this version of the library does not know."""
 
 
 #: The worker's exceptions by the name under which Celery stores them.

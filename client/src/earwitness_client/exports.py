@@ -1,4 +1,4 @@
-"""Exports of many recordings, and the archive that they end in."""
+"""Exports of many recordings, and the archive."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import date
 
 from . import arguments as check
 from .answers import Job
-from .arguments import Filters, Notify, wrong
+from .arguments import Filters, Notify, invalid
 from .group import Group
 from .results import CreatedExport, RunExport, StoredExport, Verified
 
@@ -24,7 +24,7 @@ class Exports(Group):
     ) -> Job[CreatedExport]:
         """Create an export at the provider."""
         if filters is None:
-            raise wrong("filters", "is missing; {} means every recording")
+            raise invalid("filters", "is missing; {} means every recording")
         return self.open(
             "export.create",
             account=account,
@@ -41,7 +41,7 @@ class Exports(Group):
         request_id: str | None = None,
         notify: Notify | None = None,
     ) -> Job[StoredExport]:
-        """Wait until an export's ZIP is ready, and fetch it into the archive."""
+        """Wait until an export's ZIP is ready, and store it in the archive."""
         return self.open(
             "export.retrieve",
             account=account,
@@ -59,15 +59,16 @@ class Exports(Group):
         request_id: str | None = None,
         notify: Notify | None = None,
     ) -> Job[RunExport]:
-        """Create an export, retrieve it and reconcile it with the provider's list: of a ``day`` in
-        the account's time zone, which is its own key and takes no ``request_id``, or of ``filters``
-        with both bounds of start.
+        """Create an export, retrieve it and reconcile it with the provider's list.
+
+        Give either a ``day`` in the account's time zone, which is its own key and takes no
+        ``request_id``, or ``filters`` with both bounds of start.
         """
         if (day is None) == (filters is None):
-            raise wrong("day", "give either day or filters")
+            raise invalid("day", "give either day or filters")
         if day is not None:
             if request_id is not None:
-                raise wrong("request_id", "is not for a day: the day is the key")
+                raise invalid("request_id", "is not for a day: the day is the key")
             return self.open_day(account=account, day=check.day(day), notify=notify)
         return self.open(
             "export.run",
@@ -88,8 +89,9 @@ class Archive(Group):
         request_id: str | None = None,
         notify: Notify | None = None,
     ) -> Job[Verified]:
-        """Read every file and every chain of an account, or of all; ends with Damaged where
-        something differs.
+        """Verify every file and chain of an account, or of all accounts.
+
+        The job ends with Damaged if anything differs.
         """
         named = {} if account is None else {"account": account}
         return self.open("archive.verify", **named, request_id=request_id, notify=notify)

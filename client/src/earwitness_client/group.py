@@ -1,11 +1,11 @@
-"""What the groups of tasks have in common: from checked arguments to a request that was sent.
+"""The base of the groups of tasks: from checked arguments to a sent request.
 
-All functions of the groups take keyword arguments only, look at them before anything is sent
-(InvalidArgument), send within two seconds (or NotQueued, MaybeQueued) and return at once with what
-was sent. ``account`` is an alias of the worker's configuration. ``request_id`` is the caller's key:
-the same request under the same id is done once, however often it is sent; where it may be left out,
-one is made. Instants are aware datetimes, or ISO 8601 texts with an offset. An argument that is
-left out is not sent.
+All methods of the groups take keyword arguments only. They check their arguments before they send
+(InvalidArgument), send within two seconds (or raise NotQueued or MaybeQueued), and return without
+waiting for the worker. ``account`` is an alias of the worker's configuration. ``request_id`` is the
+caller's key: the same request under the same id is done once, however often it is sent; where it is
+optional, the client makes one. Instants are aware datetimes, or ISO 8601 texts with an offset.
+Omitted arguments are not sent.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from typing import Any
 from . import arguments as check
 from .answers import Answer, Job
 from .arguments import Notify
-from .line import Line
+from .broker import Broker
 from .request import EVERY_ACCOUNT, Request, job_id
 
 
 class Group:
-    """Tasks that have the first part of their names in common."""
+    """Tasks whose names have the first part in common."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
 
     def ask(self, task: str, *, question: bool = True, **arguments: Any) -> Answer[Any]:
-        """Ask for an answer; a ``question`` changes nothing."""
-        request = Request(f"earwitness.{task}", _given(arguments), question=question)
-        self._line.send(request)
-        return Answer(self._line, request)
+        """Send a task that opens no job; a ``question`` changes nothing."""
+        request = Request(f"earwitness.{task}", _checked(arguments), question=question)
+        self._broker.send(request)
+        return Answer(self._broker, request)
 
     def open(
         self,
@@ -40,24 +40,24 @@ class Group:
         notify: Notify | None,
         **arguments: Any,
     ) -> Job[Any]:
-        """Ask for a job under the caller's request id, or under one that is made."""
+        """Send a task that opens a job, under the caller's request id or a new one."""
         key = str(uuid.uuid4()) if request_id is None else check.request_id(request_id)
         given = {**arguments, "request_id": key, "notify": notify}
-        return self._opened(Request(f"earwitness.{task}", _given(given), request_id=key), key)
+        return self._send_job(Request(f"earwitness.{task}", _checked(given), request_id=key), key)
 
     def open_day(self, *, account: str, day: str, notify: Notify | None) -> Job[Any]:
-        """Ask for a day's export, whose key is the day: its job's id is that of the first run."""
+        """Send a day's export, whose key is the day; the job's id is that of the first run."""
         given = {"account": account, "day": day, "notify": notify}
-        return self._opened(Request("earwitness.export.run", _given(given)), f"day:{day}#1")
+        return self._send_job(Request("earwitness.export.run", _checked(given)), f"day:{day}#1")
 
-    def _opened(self, request: Request, key: str) -> Job[Any]:
+    def _send_job(self, request: Request, key: str) -> Job[Any]:
         account = request.arguments.get("account", EVERY_ACCOUNT)
-        self._line.send(request)
-        return Job(self._line, request, job_id(account, request.task, key))
+        self._broker.send(request)
+        return Job(self._broker, request, job_id(account, request.task, key))
 
 
-def _given(arguments: dict[str, Any]) -> dict[str, Any]:
-    """What is not left out; of what all tasks have in common, checked."""
+def _checked(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments that are not None, with the common ones checked."""
     given = {name: value for name, value in arguments.items() if value is not None}
     if "account" in arguments:
         given["account"] = check.alias(arguments["account"])

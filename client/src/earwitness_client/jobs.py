@@ -1,4 +1,4 @@
-"""Jobs: what became of one, and what people decide about it."""
+"""Jobs: their state, and people's decisions about them."""
 
 from __future__ import annotations
 
@@ -6,29 +6,31 @@ from typing import Any, Literal
 
 from . import arguments as check
 from .answers import Answer
-from .arguments import wrong
+from .arguments import invalid
 from .group import Group
 from .results import JobView
 
 
 class Jobs(Group):
-    """What became of a job, and what people decide about it; each is named by ``job_id``, or by the
-    ``task_id`` of a task that asked for it.
+    """Jobs: their state, and people's decisions about them.
+
+    Name a job by its ``job_id``, or by the ``task_id`` of a task that requested it.
     """
 
     def status(self, *, job_id: str | None = None, task_id: str | None = None) -> Answer[JobView]:
-        """The job as the worker's ledger has it."""
+        """Ask for the job as the worker's ledger has it."""
         return self.ask("job.status", **_job(job_id, task_id))
 
     def cancel(self, *, job_id: str | None = None, task_id: str | None = None) -> Answer[JobView]:
-        """Cancel a job that has not ended, an export with its parts."""
+        """Cancel a job that has not ended; an export is cancelled with its parts."""
         return self.ask("job.cancel", question=False, **_job(job_id, task_id))
 
     def retry(
         self, *, by: str, note: str, job_id: str | None = None, task_id: str | None = None
     ) -> Answer[JobView]:
-        """Have a failed or cancelled job done once more, as a job of its own, which is the answer;
-        never a certified call. ``by`` says who decided it, ``note`` why.
+        """Repeat a failed or cancelled job as a new job, which is the answer.
+
+        A certified call cannot be repeated. ``by`` says who decided, ``note`` why.
         """
         return self.ask(
             "job.retry",
@@ -47,11 +49,12 @@ class Jobs(Group):
         job_id: str | None = None,
         task_id: str | None = None,
     ) -> Answer[JobView]:
-        """Say what became of a certified call that needs a decision. ``by`` says who decided it,
-        ``note`` how it is known.
+        """Record the outcome of a certified call that needs a decision.
+
+        ``by`` says who decided, ``note`` how the outcome is known.
         """
         if outcome not in {"placed", "not_placed"}:
-            raise wrong("outcome", 'must be "placed" or "not_placed"')
+            raise invalid("outcome", 'must be "placed" or "not_placed"')
         return self.ask(
             "job.resolve",
             question=False,
@@ -64,7 +67,7 @@ class Jobs(Group):
 
 def _job(job_id: str | None, task_id: str | None) -> dict[str, Any]:
     if (job_id is None) == (task_id is None):
-        raise wrong("job_id", "give either job_id or task_id")
+        raise invalid("job_id", "give either job_id or task_id")
     return {
         "job_id": check.optional_text("job_id", job_id),
         "task_id": check.optional_text("task_id", task_id),

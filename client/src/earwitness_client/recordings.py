@@ -1,4 +1,4 @@
-"""Recordings: of calls that go on, and those that lie at the provider."""
+"""Recordings of live calls, and recordings stored at the provider."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any
 
 from . import arguments as check
 from .answers import Answer, Job
-from .arguments import Filters, Instant, Notify, wrong
+from .arguments import Filters, Instant, Notify, invalid
 from .group import Group
 from .results import Deleted, LiveRecording, RecordingPage, StoredFile
 
 
 class Recordings(Group):
-    """Recordings of calls that go on, and those that lie at the provider."""
+    """Recordings of live calls, and recordings stored at the provider."""
 
     def start(  # noqa: PLR0913 - the contract's
         self,
@@ -33,12 +33,12 @@ class Recordings(Group):
         request_id: str | None = None,
         notify: Notify | None = None,
     ) -> Job[LiveRecording]:
-        """Start recording a call that goes on.
+        """Start recording a live call.
 
-        VoipNow takes ``view_id``, ``extension`` and ``user_id``; Ozeki ``finished_url``, and over
-        OzML ``announcement`` too, for an extension also the limits in seconds and
-        ``finish_digits``. Past ``not_after`` (60 seconds after it was accepted, unless told) it is
-        not started any more and the job ends with Expired.
+        VoipNow takes ``view_id``, ``extension`` and ``user_id``. Ozeki takes ``finished_url``; over
+        OzML also ``announcement``, and for an extension the limits in seconds and
+        ``finish_digits``. After ``not_after`` (default: 60 seconds after acceptance) the recording
+        is not started any more and the job ends with Expired.
         """
         return self.open(
             "recording.start",
@@ -70,7 +70,7 @@ class Recordings(Group):
         request_id: str | None = None,
         notify: Notify | None = None,
     ) -> Job[LiveRecording]:
-        """Stop recording a call that goes on (VoipNow)."""
+        """Stop recording a live call (VoipNow)."""
         return self.open(
             "recording.stop",
             account=account,
@@ -90,8 +90,9 @@ class Recordings(Group):
         request_id: str | None = None,
         notify: Notify | None = None,
     ) -> Job[StoredFile]:
-        """Fetch the recording of a call that ended into the archive (Ozeki, where every start opens
-        this by itself).
+        """Store the recording of an ended call in the archive (Ozeki).
+
+        Every start of a recording opens this job by itself.
         """
         return self.open(
             "recording.collect",
@@ -110,8 +111,10 @@ class Recordings(Group):
         page_size: int | None = None,
         order: str | None = None,
     ) -> Answer[RecordingPage]:
-        """One page of the recordings at the provider (Vonage): the first, of 10, the latest first,
-        unless told. ``page_size`` is at most 1000; the answer is kept for ten minutes.
+        """List one page of the recordings at the provider (Vonage).
+
+        The default is the first page of 10, the latest recording first. ``page_size`` is at most
+        1000. The answer is kept for ten minutes.
         """
         return self.ask(
             "recording.list",
@@ -123,7 +126,7 @@ class Recordings(Group):
         )
 
     def get(self, *, account: str, recording_id: str | int) -> Answer[dict[str, Any]]:
-        """One recording, every field of the vendor's; the answer is kept for ten minutes."""
+        """Get one recording with all fields of the vendor; the answer is kept for ten minutes."""
         return self.ask(
             "recording.get",
             account=account,
@@ -138,7 +141,7 @@ class Recordings(Group):
         request_id: str | None = None,
         notify: Notify | None = None,
     ) -> Job[StoredFile]:
-        """Fetch one recording into the archive."""
+        """Store one recording in the archive."""
         return self.open(
             "recording.download",
             account=account,
@@ -157,13 +160,14 @@ class Recordings(Group):
         request_id: str | None = None,
         notify: Notify | None = None,
     ) -> Job[Deleted]:
-        """Delete one recording at the provider, once it is archived and verified, where the account
-        allows it. ``unarchived`` deletes what is not archived, and needs a ``reason``.
+        """Delete one archived and verified recording at the provider, if the account allows it.
+
+        ``unarchived`` deletes a recording that is not archived, and requires a ``reason``.
         """
         if unarchived is not None and not isinstance(unarchived, bool):
-            raise wrong("unarchived", "must be True or False")
+            raise invalid("unarchived", "must be True or False")
         if unarchived and reason is None:
-            raise wrong("reason", "is needed where unarchived is true")
+            raise invalid("reason", "is needed where unarchived is true")
         return self.open(
             "recording.delete",
             account=account,

@@ -1,4 +1,4 @@
-"""A request: the task that is sent, its arguments, and what it is known by."""
+"""A request: the task to send, its arguments and its ids."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-#: What ``archive.verify`` of every account runs under; no account is called so.
+#: Stands for all accounts in the id of ``archive.verify``; no account has this name.
 EVERY_ACCOUNT = "*"
 
 
 def job_id(account: str, task: str, request_id: str) -> str:
-    """The id of a job, known before any worker knows the job: UUIDv5 in the URL name space of
-    ``earwitness:<account>:<task name>:<request id>``.
+    """Return the id of a job, known before any worker knows the job.
+
+    It is the UUIDv5 of ``earwitness:<account>:<task name>:<request id>`` in the URL name space.
     """
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"earwitness:{account}:{task}:{request_id}"))
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent. ``task`` is the task's whole name.
+    """A request. ``task`` is the task's whole name.
 
-    ``question`` says that it only asks, so that sending it twice changes nothing; ``request_id`` is
-    None where the task takes none.
+    A ``question`` changes nothing, even if sent twice. ``request_id`` is None if the task takes
+    none.
     """
 
     task: str
@@ -34,7 +35,7 @@ class Request:
 
     @property
     def repetition(self) -> str:
-        """What is to be done where it is not known whether it was sent."""
+        """Advice for a caller who does not know whether the request was sent."""
         if self.request_id is not None:
             return f"send it again under the same request id ({self.request_id}): it is done once"
         if self.question:

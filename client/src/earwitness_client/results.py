@@ -1,4 +1,4 @@
-"""What the worker answers, as it stands in the contract; fields may be added."""
+"""The worker's answers by contract; later versions may add fields."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _LiveRecording(TypedDict):
 
 
 class LiveRecording(_LiveRecording, total=False):
-    """A recording of a call that goes on, started or stopped; a stop tells no format."""
+    """A recording of a live call, started or stopped; after a stop, ``format`` is None."""
 
     view_id: str
     recording_since: str | None
@@ -86,7 +86,7 @@ class CreatedExport(TypedDict):
 
 
 class RunExport(TypedDict):
-    """An export that was run to a reconciled archive, in numbers of recordings."""
+    """An archived and reconciled export, with its numbers of recordings."""
 
     job_id: str
     manifest: str
@@ -96,8 +96,10 @@ class RunExport(TypedDict):
 
 
 class Verified(TypedDict):
-    """An archive in which everything is as it was stored; the heads of its chains by account, and
-    how many files were so young that nothing vouched for them yet (later versions tell it).
+    """A verified archive.
+
+    ``heads`` are the heads of its chains by account. ``pending`` counts files so new that nothing
+    vouches for them yet (later versions).
     """
 
     job_id: str
@@ -114,7 +116,7 @@ class _RecordingPage(TypedDict):
 
 
 class RecordingPage(_RecordingPage, total=False):
-    """One page of the provider's list of recordings, every field of the vendor's."""
+    """One page of the provider's list of recordings, with all fields of the vendor."""
 
     total_items: int
     total_pages: int
@@ -122,7 +124,7 @@ class RecordingPage(_RecordingPage, total=False):
 
 
 class Call(TypedDict):
-    """A call that goes on; without a call_id where the server's cannot be read."""
+    """A live call; ``call_id`` is None if the server's id cannot be read."""
 
     call_id: str | None
     state: str | None
@@ -134,6 +136,6 @@ class Call(TypedDict):
 
 
 class CallList(TypedDict):
-    """The calls that go on."""
+    """The live calls."""
 
     calls: list[Call]

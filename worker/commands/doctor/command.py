@@ -1,4 +1,4 @@
-"""``doctor``: everything that a deployment stands on, examined; what it means, and what to do."""
+"""``doctor``: examine all parts of a deployment, and say what the findings mean and what to do."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 @click.command()
 @as_json
 def doctor(as_json: bool) -> int:
-    """Examine settings, ledger, archive, spool, Redis, workers, providers and what is left undone.
+    """Examine settings, ledger, archive, spool, Redis, workers, providers and unfinished work.
 
-    Nothing is changed but for a file in the archive and one in the spool, which are removed again,
-    and the token of an account, which is renewed where it has ended.
-    The status is 1 where something is an error.
+    Doctor writes one file in the archive and one in the spool and removes them again, and renews
+    the expired token of an account. It changes nothing else. The status is 1 if there is an error.
     """
     found = []
     for finding in _findings():
@@ -44,27 +43,27 @@ def _findings() -> Iterator[Finding]:
     yield ok("settings", f"accounts: {', '.join(sorted(settings.accounts)) or 'none'}")
     for name in settings.short_secrets():
         yield warning("secrets", f"{name} is {MEANING}", ADVICE)
-    yield from _to_the_end("files", files.examined(settings))
-    identity = yield from _to_the_end("ledger", ledger.examined())
-    yield from _to_the_end("archive", storage.archive(settings, identity))
-    yield from _to_the_end("spool", storage.spool(settings))
-    yield from _to_the_end("redis", redis.examined(settings, identity))
-    yield from _to_the_end("workers", workers.examined(identity))
-    yield from _to_the_end("hooks", hooks.examined(settings))
-    yield from _to_the_end("providers", providers.clocks(settings))
+    yield from _guarded("files", files.examined(settings))
+    identity = yield from _guarded("ledger", ledger.examined())
+    yield from _guarded("archive", storage.archive(settings, identity))
+    yield from _guarded("spool", storage.spool(settings))
+    yield from _guarded("redis", redis.examined(settings, identity))
+    yield from _guarded("workers", workers.examined(identity))
+    yield from _guarded("hooks", hooks.examined(settings))
+    yield from _guarded("providers", providers.clocks(settings))
     if identity not in (None, UNKNOWN):
-        yield from _to_the_end("accounts", accounts.examined(settings))
-        yield from _to_the_end("beat", beat.examined(settings))
-        yield from _to_the_end("jobs", work.examined(settings))
+        yield from _guarded("accounts", accounts.examined(settings))
+        yield from _guarded("beat", beat.examined(settings))
+        yield from _guarded("jobs", work.examined(settings))
 
 
-def _to_the_end(subject: str, found: Iterator[Finding]) -> Generator[Finding, None, Any]:
-    """What is found, and where that ends early, why: one thing that is broken hides no other."""
+def _guarded(subject: str, found: Iterator[Finding]) -> Generator[Finding, None, Any]:
+    """Yield an examination's findings, and its failure as one, so that the others still run."""
     try:
         return (yield from found)
-    except Exception as failure:  # noqa: BLE001 - told
+    except Exception as failure:  # noqa: BLE001 - reported as a finding
         why = masked_error(failure).splitlines()[0]
-        advice = "see that who asks may read and write what the workers do, and ask again"
+        advice = "run doctor as a user who may read and write the same files as the workers"
         yield error(subject, f"not examined to the end: {why}", advice)
         return UNKNOWN
 

@@ -1,4 +1,4 @@
-"""``doctor`` on who else on this machine may read secrets and what people said."""
+"""``doctor`` on the permissions of secrets, ledger and recordings."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .findings import Finding, ok, warning
 
 
 def examined(settings: Settings) -> Iterator[Finding]:
-    """What other users of this machine may read, and the command that ends it."""
+    """Find files that other users of this machine may read."""
     open_to_others = [path for path in _private(settings) if _is_open(path)]
     if not open_to_others:
-        yield ok("files", "no other user of this machine reads secrets, ledger or recordings")
+        yield ok("files", "no other user of this machine may read secrets, ledger or recordings")
         return
     named = " ".join(str(path) for path in open_to_others)
     meaning = f"every user of this machine may read {named}"
@@ -35,13 +35,13 @@ def _private(settings: Settings) -> Iterator[Path]:
     if "://" not in settings.archive_url:
         yield Path(settings.archive_url)
     yield settings.spool_dir
-    yield ROOT / "backup"  # as docs/restore.md has it
+    yield ROOT / "backup"  # the folder in docs/restore.md
 
 
 def _is_open(path: Path) -> bool:
-    """Whether others may read it, through every folder above it as well."""
+    """Return whether others may read a path and traverse every folder above it."""
     try:
         modes = [stat.S_IMODE(one.stat().st_mode) for one in (path, *path.parents)]
     except OSError:
-        return False  # not there yet, or not ours to see
+        return False  # does not exist yet, or is not ours to see
     return bool(modes[0] & stat.S_IROTH) and all(mode & stat.S_IXOTH for mode in modes[1:])

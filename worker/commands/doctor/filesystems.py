@@ -1,4 +1,4 @@
-"""Which filesystem a path lies on."""
+"""The filesystem of a path."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 _MOUNTS = Path("/proc/self/mounts")
 
-#: Filesystems of other machines, on which locks may not hold.
+#: Filesystems of other machines, whose locks may not work.
 NETWORK = {
     "9p",
     "afs",
@@ -31,19 +31,19 @@ NETWORK = {
 
 
 def filesystem(path: Path) -> str | None:
-    """The type of the filesystem, such as ext4; None where the system does not tell."""
+    """Return the filesystem's type, such as ext4, or None if the system does not provide it."""
     try:
         lines = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return None
     mounts = [line.split(" ") for line in lines]
-    places = {_unescaped(fields[1]): fields[2] for fields in mounts if len(fields) > 2}
+    types = {_unescaped(fields[1]): fields[2] for fields in mounts if len(fields) > 2}
     full = path.resolve()
-    return next((places[str(one)] for one in (full, *full.parents) if str(one) in places), None)
+    return next((types[str(one)] for one in (full, *full.parents) if str(one) in types), None)
 
 
 def nearest(path: Path) -> Path:
-    """The path, or the nearest folder above it that there is."""
+    """Return the path, or the nearest existing folder above it."""
     return next(one for one in (path, *path.parents) if one.exists())
 
 

@@ -1,4 +1,4 @@
-"""What ``doctor`` finds."""
+"""The findings of ``doctor``."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Literal
 
 Level = Literal["ok", "warning", "error"]
 
-#: The ledger's identity where there is one that can not be read now: nothing is compared with it.
+#: Stands for the identity of a ledger that cannot be read now; nothing is compared with it.
 UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: how bad it is, what it is about, what it means, and what to do."""
+    """One line of output: the level, the subject, the meaning, and the advice."""
 
     level: Level
     subject: str
@@ -22,15 +22,15 @@ class Finding:
 
 
 def ok(subject: str, meaning: str) -> Finding:
-    """As it should be, or not to be known."""
+    """Return a finding without a fault, or one that cannot be judged."""
     return Finding("ok", subject, meaning)
 
 
 def warning(subject: str, meaning: str, advice: str) -> Finding:
-    """It works, but not as safely as it could."""
+    """Return a finding that works, but not as safely as it could."""
     return Finding("warning", subject, meaning, advice)
 
 
 def error(subject: str, meaning: str, advice: str) -> Finding:
-    """It does not work."""
+    """Return a finding that does not work."""
     return Finding("error", subject, meaning, advice)

@@ -1,4 +1,4 @@
-"""``doctor`` on the ledger: reachable, of this program's version, on a disk that locks."""
+"""``doctor`` on the ledger: reachable, of this program's version, durable, on a local disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .findings import UNKNOWN, Finding, error, ok, warning
 _SUBJECT = "ledger"
 _SERVER = "see the server's configuration (ALTER SYSTEM, ALTER ROLE), and restart it"
 _POOLER = "see whether a pooler before it drops startup options; connect without it"
-#: What decides it, which values are right, and what to do about others.
+#: The settings that decide durability, their right values, and advice for other values.
 _WANTED = {
     "synchronous": ({"2", "3"}, "report it: Earwitness sets it on every connection"),
     "journal_mode": ({"wal"}, "put the file on a local disk, where SQLite can share memory"),
@@ -26,8 +26,9 @@ _MIGRATE = "start a worker, or run: python -m worker migrate"
 
 
 def examined() -> Generator[Finding, None, str | None]:
-    """What there is to say of the ledger; returns its identity, None where there is no ledger, and
-    UNKNOWN where there may be one.
+    """Examine the ledger; return its identity.
+
+    The identity is None if there is no ledger, and UNKNOWN if the ledger cannot be read.
     """
     url = ledger().database.url
     where = url.render_as_string(hide_password=True)
@@ -47,14 +48,14 @@ def examined() -> Generator[Finding, None, str | None]:
 
 
 def _durable() -> Generator[Finding, None, None]:
-    """Whether what is committed, a paid call's *sending* above all, outlives a loss of power."""
+    """Check that commits, above all a paid call's *sending*, survive a loss of power."""
     found = ledger().database.durability()
     for name, (wanted, advice) in _WANTED.items():
         if name in found and found[name] not in wanted:
             yield error(
                 _SUBJECT,
-                f"{name} is {found[name]}: what was committed can be lost with the power, and a "
-                "certified call then be paid twice",
+                f"{name} is {found[name]}: a loss of power can undo commits, and a certified call "
+                "can then be paid twice",
                 advice,
             )
     if found.get("transaction_read_only") == "on":
@@ -69,6 +70,6 @@ def _disk(file: Path | None) -> Generator[Finding, None, None]:
     if kind in NETWORK:
         yield warning(
             _SUBJECT,
-            f"SQLite lies on {kind}, where its locks do not hold and a ledger can be damaged",
+            f"the SQLite file is on {kind}, where locks do not work and a ledger can be damaged",
             "use a local disk, or PostgreSQL where workers run on several machines",
         )

@@ -1,4 +1,4 @@
-"""``doctor`` on Redis: reached, trusted and permitted; what it keeps, and whose it is."""
+"""``doctor`` on Redis: connection, permissions, persistence, memory and ownership."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR, SET_ASIDE, UNACKED, UNACKED_INDEX
 from config.settings import Settings
-from worker.redis.diagnosis import trouble
-from worker.redis.misdirected import elsewhere, explained, for_us
-from worker.redis.set_aside import COMMAND, Kept, SetAside, summary
+from worker.redis.diagnosis import diagnose
+from worker.redis.misdirected import explain, in_other_databases, in_our_database
+from worker.redis.set_aside import COMMAND, SetAside, SetAsideMessage, summary
 from worker.startup_checks import REDIS_KEY, REDIS_WAY_OUT
 
 from .findings import UNKNOWN, Finding, error, ok, warning
 
 _SUBJECT = "redis"
 _SECONDS = 3.0
-#: For LMOVE and what kombu uses beside it.
+#: The first version with LMOVE and the other commands that kombu uses.
 _OLDEST = (6, 2)
 _NEARLY_FULL = 0.8
 
 
 def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
-    """What there is to say of Redis; nothing is changed there."""
+    """Examine Redis without changing anything there."""
     url = settings.redis_url.get_secret_value()
     try:
         with Redis.from_url(
@@ -37,29 +37,29 @@ def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
             facts = _facts(client)
             theirs = client.get(settings.redis_key(REDIS_KEY))
             refused = _refused(client, settings)
-            kept = _kept_aside(client, settings)
+            set_aside = _set_aside_messages(client, settings)
     except (RedisError, OSError) as failure:
-        meaning, advice = trouble(failure)
+        meaning, advice = diagnose(failure)
         waits = "accepted jobs wait in the ledger, and nothing is accepted"
         yield error(_SUBJECT, f"{meaning}: {waits}", advice)
         return
     if "ssl_cert_reqs=none" in url:
         yield warning(
             _SUBJECT,
-            "its certificate is not checked: who stands on the way can read and change everything",
-            "let ssl_ca_certs in EARWITNESS_REDIS_URL name its CA, and take ssl_cert_reqs=none out",
+            "its certificate is not checked: an attacker in between can read and change everything",
+            "let ssl_ca_certs in EARWITNESS_REDIS_URL name its CA, and remove ssl_cert_reqs=none",
         )
-    yield from _rights(refused)
+    yield from _permissions(refused)
     yield from _misdirected(url, settings.redis_key(""))
     yield from _server(facts)
     yield from _belonging(theirs, identity, settings)
-    if kept:
-        advice = f"mend their sender; {COMMAND} lists, removes and puts back"
-        yield warning("messages", summary(kept), advice)
+    if set_aside:
+        advice = f"correct their sender; {COMMAND} lists, removes and puts back"
+        yield warning("messages", summary(set_aside), advice)
 
 
 def _misdirected(url: str, prefix: str) -> Iterator[Finding]:
-    """Whether tasks of ours lie where no worker looks."""
+    """Find our tasks in places that no worker consumes."""
     try:
         with Redis.from_url(
             url,
@@ -67,17 +67,17 @@ def _misdirected(url: str, prefix: str) -> Iterator[Finding]:
             socket_connect_timeout=_SECONDS,
             single_connection_client=True,
         ) as client:
-            found = [*for_us(client, prefix), *elsewhere(client, prefix)]
+            found = [*in_our_database(client, prefix), *in_other_databases(client, prefix)]
     except NoPermissionError:
         meaning = "its user may not look for tasks that were sent to another queue or database"
         yield ok(_SUBJECT, f"{meaning} (docs/redis.md has its rule)")
         return
     except (RedisError, OSError) as failure:
-        meaning, advice = trouble(failure)
-        yield warning(_SUBJECT, f"{meaning}: where tasks lie was not seen to the end", advice)
+        meaning, advice = diagnose(failure)
+        yield warning(_SUBJECT, f"{meaning}: the search for misdirected tasks failed", advice)
         return
     for one in found:
-        yield warning(_SUBJECT, *explained(one))
+        yield warning(_SUBJECT, *explain(one))
 
 
 def _facts(client: Redis) -> dict[str, Any] | None:
@@ -89,7 +89,7 @@ def _facts(client: Redis) -> dict[str, Any] | None:
 
 
 def _refused(client: Redis, settings: Settings) -> list[str]:
-    """What our user may not do of what a worker does, tried with names that stand for nothing."""
+    """Return a worker's commands that our user may not run; try them on keys that do not exist."""
     nobody = str(uuid.uuid4())
     trials = [
         *(("LLEN", settings.redis_key(queue)) for queue in (FRONT_DOOR, DUE, DOWNLOADS)),
@@ -110,14 +110,14 @@ def _refused(client: Redis, settings: Settings) -> list[str]:
     return refused
 
 
-def _kept_aside(client: Redis, settings: Settings) -> list[Kept]:
+def _set_aside_messages(client: Redis, settings: Settings) -> list[SetAsideMessage]:
     try:
-        return SetAside(client, settings.redis_key("")).kept()
+        return SetAside(client, settings.redis_key("")).messages()
     except NoPermissionError:
         return []  # another finding names what is refused
 
 
-def _rights(refused: list[str]) -> Iterator[Finding]:
+def _permissions(refused: list[str]) -> Iterator[Finding]:
     if refused:
         yield error(
             _SUBJECT,
@@ -130,7 +130,7 @@ def _server(facts: dict[str, Any] | None) -> Iterator[Finding]:
     if facts is None:
         yield warning(
             _SUBJECT,
-            "its user may not ask for INFO: whether messages outlive a restart is not known",
+            "its user may not run INFO: it is unknown whether messages survive a restart",
             "give it +info (docs/redis.md)",
         )
         return
@@ -139,11 +139,11 @@ def _server(facts: dict[str, Any] | None) -> Iterator[Finding]:
         yield error(_SUBJECT, f"version {version} is older than 6.2", "use Redis 6.2 or Valkey")
     else:
         yield ok(_SUBJECT, f"answers, version {facts.get('valkey_version', version)}")
-    yield from _kept(facts)
+    yield from _persistence(facts)
     yield from _memory(facts)
 
 
-def _kept(facts: dict[str, Any]) -> Iterator[Finding]:
+def _persistence(facts: dict[str, Any]) -> Iterator[Finding]:
     if not facts.get("aof_enabled"):
         yield warning(
             _SUBJECT,
@@ -153,7 +153,7 @@ def _kept(facts: dict[str, Any]) -> Iterator[Finding]:
     elif facts.get("aof_last_write_status") == "err":
         yield error(
             _SUBJECT,
-            "can not write its append-only file: it takes no message any more",
+            "cannot write its append-only file: it takes no message any more",
             "see its log and the space on its disk",
         )
 
@@ -163,7 +163,7 @@ def _memory(facts: dict[str, Any]) -> Iterator[Finding]:
     if policy != "noeviction":
         yield warning(
             _SUBJECT,
-            f"throws keys away when its memory is full ({policy}): tasks among them",
+            f"evicts keys, tasks included, when its memory is full ({policy})",
             "set maxmemory-policy noeviction",
         )
     limit, used = int(facts.get("maxmemory") or 0), int(facts.get("used_memory") or 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -13,7 +12,8 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from archive.errors import ArchiveError, StoreAway
+from archive.documents import identity as identity_document
+from archive.errors import ArchiveError, Damaged, StoreAway
 from archive.paths import IDENTITY_PATH
 from archive.spool.spool import Spool
 from archive.store.directory import INCOMING, Store, open_store
@@ -26,7 +26,7 @@ from .findings import UNKNOWN, Finding, error, ok, warning
 
 _ARCHIVE = "archive"
 _SPOOL = "spool"
-_MOST_NAMED = 5
+_MAX_NAMED = 5
 _OTHER_ARCHIVE = (
     "give back the ledger that belongs to this archive, or let EARWITNESS_ARCHIVE_URL name another "
     "archive"
@@ -39,7 +39,7 @@ _REBUILD = (
 
 
 def archive(settings: Settings, identity: str | None) -> Iterator[Finding]:
-    """What there is to say of the archive."""
+    """Examine the archive."""
     try:
         bare = open_store(settings.archive_url)
     except ValueError as failure:
@@ -48,12 +48,12 @@ def archive(settings: Settings, identity: str | None) -> Iterator[Finding]:
     folder = _folder(settings)
     try:
         if identity not in (None, UNKNOWN):
-            yield from _vouched_for()
+            yield from _archived_files()
         if folder is not None and not folder.is_dir():
-            yield from _to_be_made(_ARCHIVE, folder)
+            yield from _missing_folder(_ARCHIVE, folder)
             return
-        yield from _belonging(bare, identity)
-        yield from _written_once(bare)
+        yield from _owner(bare, identity)
+        yield from _overwriting(bare)
     except StoreAway as failure:
         yield error(_ARCHIVE, str(failure), "see EARWITNESS_ARCHIVE_URL")
         return
@@ -61,8 +61,8 @@ def archive(settings: Settings, identity: str | None) -> Iterator[Finding]:
     yield ok(_ARCHIVE, f"{bare.address}{room}")
 
 
-def _vouched_for() -> Iterator[Finding]:
-    """Whether it is there, as new as the ledger, and whole; a file's content is not read."""
+def _archived_files() -> Iterator[Finding]:
+    """Check that the archive is as new as the ledger and has all its files; read no content."""
     if not ledger().archive_record.anything():
         return
     watch.refuse_vanished()
@@ -71,77 +71,80 @@ def _vouched_for() -> Iterator[Finding]:
     if not lost:
         yield ok(_ARCHIVE, "it holds every file that the ledger has archived")
         return
-    more = f" and {len(lost) - _MOST_NAMED} more" if len(lost) > _MOST_NAMED else ""
+    more = f" and {len(lost) - _MAX_NAMED} more" if len(lost) > _MAX_NAMED else ""
     yield error(
         _ARCHIVE,
-        f"files that the ledger has archived are gone: {', '.join(lost[:_MOST_NAMED])}{more}",
+        f"files that the ledger has archived are gone: {', '.join(lost[:_MAX_NAMED])}{more}",
         "give them back from a copy; else python -m worker archive names the days to export again",
     )
 
 
 def spool(settings: Settings) -> Iterator[Finding]:
-    """What there is to say of the spool."""
+    """Examine the spool."""
     folder, reserve = settings.spool_dir, settings.spool_reserve_bytes
     free = shutil.disk_usage(nearest(folder)).free
     if free <= reserve:
         yield error(
             _SPOOL,
-            f"{decimal(free)} are free in {folder} and {decimal(reserve)} stay so: downloads wait",
+            f"{decimal(free)} are free in {folder}, where {decimal(reserve)} must stay free: "
+            "downloads wait",
             "make room, or lower EARWITNESS_SPOOL_RESERVE_BYTES",
         )
     if not folder.is_dir():
-        yield from _to_be_made(_SPOOL, folder)
+        yield from _missing_folder(_SPOOL, folder)
         return
     yield from _set_aside(Spool(folder, reserve))
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix="doctor-") as file:
-            yield from _linked(Path(file.name), _folder(settings))
+            yield from _link(Path(file.name), _folder(settings))
     except OSError as failure:
-        yield error(_SPOOL, f"can not be written to ({failure.strerror})", f"see {folder}")
+        yield error(_SPOOL, f"cannot be written to ({failure.strerror})", f"see {folder}")
         return
     if free > reserve:
         yield ok(_SPOOL, f"{folder}, {decimal(free)} free")
 
 
 def _set_aside(where: Spool) -> Iterator[Finding]:
-    """Name files that were refused and may be recordings all the same."""
+    """Find refused files that may nevertheless be recordings."""
     files = where.set_aside_files()
     if files:
-        named = ", ".join(file.name for file in files[:_MOST_NAMED])
-        more = f" and {len(files) - _MOST_NAMED} more" if len(files) > _MOST_NAMED else ""
+        named = ", ".join(file.name for file in files[:_MAX_NAMED])
+        more = f" and {len(files) - _MAX_NAMED} more" if len(files) > _MAX_NAMED else ""
         yield warning(
             _SPOOL,
             f"{len(files)} refused files may be recordings, set aside in {where.refused}: "
             f"{named}{more}",
-            "listen to them, keep what is a recording elsewhere, and remove them",
+            "listen to them, keep recordings elsewhere, and remove the files here",
         )
 
 
 def _folder(settings: Settings) -> Path | None:
-    """The archive's folder, where it lies in one."""
+    """Return the archive's folder, None if the archive is an object store."""
     return None if "://" in settings.archive_url else Path(settings.archive_url)
 
 
-def _to_be_made(subject: str, folder: Path) -> Iterator[Finding]:
+def _missing_folder(subject: str, folder: Path) -> Iterator[Finding]:
     above = nearest(folder)
     if os.access(above, os.W_OK | os.X_OK):
-        yield ok(subject, f"{folder} is not there yet; it is made with the first file")
+        yield ok(subject, f"{folder} does not exist yet; the first file creates it")
     else:
         yield error(
-            subject, f"{folder} is not there, and can not be made in {above}", "make it writable"
+            subject,
+            f"{folder} does not exist and cannot be created in {above}",
+            f"make {above} writable",
         )
 
 
-def _belonging(store: Store, identity: str | None) -> Iterator[Finding]:
+def _owner(store: Store, identity: str | None) -> Iterator[Finding]:
     try:
-        theirs = json.loads(store.read(IDENTITY_PATH))["ledger"]
+        theirs = identity_document.read(store).ledger
+    except Damaged:
+        yield error(_ARCHIVE, f"{IDENTITY_PATH} cannot be read", "run: python -m worker verify")
+        return
     except ArchiveError:
         if next(store.paths(), None) is not None:
             meaning = f"it holds files, but no {IDENTITY_PATH} that says whose they are"
             yield error(_ARCHIVE, f"{meaning}; no worker starts", _OTHER_ARCHIVE)
-        return
-    except (ValueError, KeyError, TypeError):
-        yield error(_ARCHIVE, f"{IDENTITY_PATH} can not be read", "run: python -m worker verify")
         return
     if identity == UNKNOWN:
         return
@@ -153,8 +156,8 @@ def _belonging(store: Store, identity: str | None) -> Iterator[Finding]:
         yield error(_ARCHIVE, meaning, f"{_OTHER_ARCHIVE}; {_REBUILD}")
 
 
-def _written_once(store: Store) -> Iterator[Finding]:
-    """Create one name twice: the second must be refused, and the first stay as it is."""
+def _overwriting(store: Store) -> Iterator[Finding]:
+    """Check that the store refuses to create a file whose name is taken."""
     try:
         if store.gives_names_once():
             yield ok(_ARCHIVE, "a name is given once: nothing is overwritten")
@@ -162,12 +165,12 @@ def _written_once(store: Store) -> Iterator[Finding]:
             meaning = "a second file took a name that was taken: any could be overwritten"
             yield error(_ARCHIVE, meaning, "use another filesystem or object store")
     except (OSError, ArchiveError) as failure:
-        yield error(_ARCHIVE, f"can not be written to: {failure}", f"see {store.address}")
+        yield error(_ARCHIVE, f"cannot be written to: {failure}", f"see {store.address}")
 
 
-def _linked(file: Path, archive_root: Path | None) -> Iterator[Finding]:
-    """Link a file of the spool into the archive, as every download is."""
-    # In an empty place nothing is made: it may be a mount point without its disk.
+def _link(file: Path, archive_root: Path | None) -> Iterator[Finding]:
+    """Try to link a file of the spool into the archive, as downloads are."""
+    # Do not write to an empty folder, which may be a mount point without its disk.
     if archive_root is None or not archive_root.is_dir() or not any(archive_root.iterdir()):
         return
     try:
@@ -176,8 +179,8 @@ def _linked(file: Path, archive_root: Path | None) -> Iterator[Finding]:
     except OSError:
         yield warning(
             _SPOOL,
-            "it lies on another filesystem than the archive: every download is copied",
-            "put both on one filesystem to save the time and, for a while, the space",
+            "it is on another filesystem than the archive: every download is copied",
+            "put both on one filesystem to save time and temporary space",
         )
         return
     yield ok(_SPOOL, "a download becomes part of the archive by a link, without a copy")
@@ -185,7 +188,7 @@ def _linked(file: Path, archive_root: Path | None) -> Iterator[Finding]:
 
 @contextmanager
 def _trial(root: Path) -> Iterator[Path]:
-    """A folder on the archive's filesystem that is no part of the archive, removed afterwards."""
+    """Create a folder beside the archive's files, and remove it afterwards."""
     folder = root / INCOMING / f"doctor-{uuid.uuid4().hex}"
     folder.mkdir(parents=True)
     try:

@@ -1,6 +1,4 @@
-"""``doctor`` on the work: decisions that people owe, what is owed to them and what failed,
-incomplete days.
-"""
+"""``doctor`` on the work: decisions, owed receipts and notifications, failures, missing days."""
 
 from __future__ import annotations
 
@@ -23,19 +21,19 @@ from tasks.runtime.context import ledger
 from .findings import Finding, error, ok, warning
 
 _DAY_SECONDS = 86_400
-#: What is owed is tried again within ten minutes; older than this it does not go away by itself.
+#: Owed work is tried again within ten minutes. If it is older than this, a person must act.
 _OWED_SECONDS = 1_200
-#: An alert that nobody takes for so long is told here.
-_UNTOLD_SECONDS = 300
-_MOST_FAILED = 1_000
-_MOST_NAMED = 10
+#: An alert that is not delivered for so long is a warning.
+_UNDELIVERED_SECONDS = 300
+_MAX_FAILED = 1_000
+_MAX_NAMED = 10
 
 
 def examined(settings: Settings) -> Iterator[Finding]:
-    """What there is to say of jobs, days and accounts."""
+    """Examine jobs, days and accounts."""
     yield _future_times()
     yield _quarantine()
-    yield from _compared()
+    yield from _restored()
     yield _decisions()
     yield _owed()
     yield _notifications()
@@ -52,31 +50,29 @@ def examined(settings: Settings) -> Iterator[Finding]:
 
 
 def _future_times() -> Finding:
-    """Whether something waits for a time that only a clock which was ahead can have written."""
+    """Find times in the ledger that only a clock that was ahead can have written."""
     found = ledger().future_times.found()
     if not found:
-        return ok("clock", "no time in the ledger lies further ahead than it can")
-    named = "; ".join(
-        f"{one.what} {one.name} by {one.seconds:.0f} s" for one in found[:_MOST_NAMED]
-    )
-    more = f", and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+        return ok("clock", "no time in the ledger lies too far in the future")
+    named = "; ".join(f"{one.what} {one.name} by {one.seconds:.0f} s" for one in found[:_MAX_NAMED])
+    more = f", and {len(found) - _MAX_NAMED} more" if len(found) > _MAX_NAMED else ""
     return warning(
         "clock",
-        f"{len(found)} times in the ledger lie further ahead than they can ({named}{more}): the "
-        "clock was ahead when they were written",
-        "see that this machine's clock is right now (NTP); a worker that runs brings them back to "
-        "now within a minute",
+        f"{len(found)} times in the ledger lie too far in the future ({named}{more}): the clock "
+        "was ahead when they were written",
+        "check that this machine's clock is right now (NTP); a running worker sets them to now "
+        "within a minute",
     )
 
 
 def _quarantine() -> Finding:
     if not ledger().identity.quarantined():
-        return ok("quarantine", "the ledger is in none")
+        return ok("quarantine", "the ledger is not in quarantine")
     return warning("quarantine", f"the ledger is in quarantine: {MEANING}", WAY_OUT)
 
 
-def _compared() -> Iterator[Finding]:
-    """Whether the archive, if it is this ledger's, knows of jobs that the ledger does not."""
+def _restored() -> Iterator[Finding]:
+    """Find jobs that the archive knows and the ledger does not, if the two belong together."""
     try:
         if archived_identity() != ledger().identity.identity():
             return
@@ -84,7 +80,7 @@ def _compared() -> Iterator[Finding]:
     except NotPossible:
         return
     except (ArchiveError, OSError) as failure:
-        yield warning("restored", f"the archive can not be listed: {failure}", "see the archive")
+        yield warning("restored", f"the archive cannot be listed: {failure}", "see the archive")
         return
     if unknown:
         yield error("restored", backup_check.said(unknown), backup_check.WAY_OUT)
@@ -95,11 +91,12 @@ def _compared() -> Iterator[Finding]:
 def _decisions() -> Finding:
     waiting = ledger().jobs.undecided()
     if not waiting:
-        return ok("decisions", "none is waited for")
+        return ok("decisions", "no call awaits a decision")
     oldest, since = waiting[0]
+    count = f"{len(waiting)} wait{'s' * (len(waiting) == 1)} for a person's decision"
     meaning = (
-        f"{len(waiting)} wait for a person's, the oldest since {iso(since)} ({oldest.job_id}): "
-        "nobody knows whether these paid calls were placed, and no program tries them again"
+        f"{count}, the oldest since {iso(since)} ({oldest.job_id}): nobody knows whether these "
+        "paid calls were placed, and no program tries them again"
     )
     advice = "see python -m worker show JOB and the provider's panel, then python -m worker resolve"
     return warning("decisions", meaning, advice)
@@ -109,37 +106,37 @@ def _owed() -> Finding:
     owed = ledger().outbox.waiting()
     if not owed:
         return ok("owed", "nothing")
-    many = ", ".join(f"{one['count']} {one['kind']}" for one in owed)
+    counts = ", ".join(f"{one['count']} {one['kind']}" for one in owed)
     oldest = min(owed, key=lambda one: one["oldest"])
-    meaning = f"{many}, the oldest since {iso(oldest['oldest'])}"
+    meaning = f"{counts}, the oldest since {iso(oldest['oldest'])}"
     if time.time() - oldest["oldest"] < _OWED_SECONDS:
         return ok("owed", meaning)
     why = f": {oldest['reason']}" if oldest["reason"] else ""
-    advice = "see the workers' logs; it is tried again without end, a notification for a day"
+    advice = "see the workers' logs; workers retry for ever, notifications for a day"
     return warning("owed", meaning + why, advice)
 
 
 def _notifications() -> Finding:
-    """Tell whether notifications were given up and their alerts are still open."""
+    """Find notifications that were given up and whose alerts are open."""
     causes = [
         one["cause"] for one in ledger().alerts.all_open() if one["kind"] == alerts.NOTIFICATION
     ]
     given_up = ledger().notifications.given_up()
     if not causes or given_up is None:
-        return ok("notifications", "none that was given up is open")
+        return ok("notifications", "no alert of a given-up notification is open")
     meaning = (
         f"{given_up['count']} were given up, the last at {given_up['last']}: "
-        f"{given_up['reason']}; the jobs are not touched"
+        f"{given_up['reason']}; the jobs are not affected"
     )
     advice = (
-        "mend the queue, then let the caller send the request id with notify again, or close: "
+        "repair the queue, then let the caller send the request id with notify again, or close: "
         f"python -m worker alerts --close {shlex.quote(causes[-1])} --by WHO --note WHY"
     )
     return warning("notifications", meaning, advice)
 
 
 def _answers() -> Finding:
-    """Whether results could not be stored in Redis for as long as it would have kept them."""
+    """Find results that could not be stored in Redis for as long as it would have kept them."""
     lost = ledger().waiters.unanswerable()
     if not lost:
         return ok("answers", "every task that waits is answered")
@@ -152,24 +149,24 @@ def _answers() -> Finding:
 
 
 def _alerts(settings: Settings) -> Finding:
-    """Whether people are told: alerts wait for a receiver that does not take them."""
+    """Find alerts that their receiver does not accept."""
     if settings.alert_url is None:
-        where = "told in the log alone, EARWITNESS_ALERT_URL is not set"
+        where = "only logged, EARWITNESS_ALERT_URL is not set"
         return ok("alerts", f"{where}; {_open_causes()}")
     waiting = [one for one in ledger().outbox.waiting() if one["kind"] == WEBHOOK]
     if not waiting:
         return ok("alerts", f"every one was delivered; {_open_causes()}")
     (owed,) = waiting
     meaning = f"{owed['count']} not delivered, the oldest since {iso(owed['oldest'])}"
-    if time.time() - owed["oldest"] < _UNTOLD_SECONDS or not owed["reason"]:
+    if time.time() - owed["oldest"] < _UNDELIVERED_SECONDS or not owed["reason"]:
         return ok("alerts", meaning)
-    advice = "see that EARWITNESS_ALERT_URL is right and that its receiver answers with 2xx"
+    advice = "check that EARWITNESS_ALERT_URL is right and that its receiver answers with 2xx"
     return warning("alerts", f"{meaning}: {owed['reason']}", advice)
 
 
 def _open_causes() -> str:
     causes = [one["cause"] for one in ledger().alerts.all_open()]
-    named = ", ".join(causes[-_MOST_NAMED:])
+    named = ", ".join(causes[-_MAX_NAMED:])
     if not causes:
         return "none is open"
     return f"open: {len(causes)}, the last: {named}; see: python -m worker alerts"
@@ -177,7 +174,7 @@ def _open_causes() -> str:
 
 def _failed() -> Finding:
     since = time.time() - _DAY_SECONDS
-    failed = ledger().jobs.jobs(state=states.FAILED, limit=_MOST_FAILED)
+    failed = ledger().jobs.jobs(state=states.FAILED, limit=_MAX_FAILED)
     recent = [job for job in failed if job.updated_at > since]
     if not recent:
         return ok("jobs", "none failed in the last day")
@@ -195,7 +192,7 @@ def _days() -> Finding:
     ]
     if not missing:
         return ok("days", "none is incomplete")
-    named = ", ".join(missing[-_MOST_NAMED:])
-    more = f"{len(missing)} are not complete, the last: " if len(missing) > _MOST_NAMED else ""
+    named = ", ".join(missing[-_MAX_NAMED:])
+    total = f"{len(missing)} are not complete, the last: " if len(missing) > _MAX_NAMED else ""
     advice = "see python -m worker coverage; export by hand what is too old for the next night"
-    return warning("days", more + named, advice)
+    return warning("days", total + named, advice)

@@ -1,4 +1,4 @@
-"""``doctor`` on the workers: every queue consumed, one ledger for all hosts, clocks together."""
+"""``doctor`` on the workers: all queues consumed, unique names, one ledger, clocks in step."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from redis.exceptions import RedisError
 
 from tasks.runtime.context import ledger
 from worker.commands.deployment import announcing
-from worker.health.clock import ASKED
-from worker.redis.diagnosis import trouble
-from worker.redis.presence import PURPOSE
+from worker.health.clock import TIME_COMMAND
+from worker.redis.diagnosis import diagnose
+from worker.redis.presence import WITHOUT_CONSUMER
 
 from .findings import UNKNOWN, Finding, error, ok, warning
 
@@ -23,29 +23,29 @@ _MOST_SECONDS_APART = 30.0
 
 
 def examined(identity: str | None) -> Iterator[Finding]:
-    """What there is to say of the workers; without a ledger nothing of their clocks."""
+    """Examine the workers; compare their clocks only if there is a ledger."""
     try:
         with announcing() as app:
             replies = app.control.broadcast("active_queues", reply=True, timeout=_SECONDS) or []
             answers = {name: one for reply in replies for name, one in reply.items()}
             yield from _consumers(answers)
-            yield from _namesakes([name for reply in replies for name in reply])
+            yield from _duplicate_names([name for reply in replies for name in reply])
             if replies:
-                yield from _strangers(answers, _times(app, len(replies)).keys())
+                yield from _misconsumers(answers, _times(app, len(replies)).keys())
             if answers and identity not in (None, UNKNOWN):
                 yield from _hosts(sorted(answers))
                 yield from _clocks(app, len(answers))
     except (OperationalError, RedisError, OSError) as failure:
-        meaning, advice = trouble(failure)
+        meaning, advice = diagnose(failure)
         yield error(_SUBJECT, f"could not be asked: Redis {meaning}", advice)
 
 
 def _consumers(answers: dict[str, list[dict[str, Any]]]) -> Iterator[Finding]:
-    consumers: dict[str, list[str]] = {queue: [] for queue in PURPOSE}
+    consumers: dict[str, list[str]] = {queue: [] for queue in WITHOUT_CONSUMER}
     for worker, consumed in answers.items():
         for one in consumed:
             consumers.setdefault(one["name"], []).append(worker)
-    for queue, meaning in PURPOSE.items():
+    for queue, meaning in WITHOUT_CONSUMER.items():
         if consumers[queue]:
             yield ok(_SUBJECT, f"{queue} is consumed by {', '.join(sorted(consumers[queue]))}")
         else:
@@ -53,7 +53,7 @@ def _consumers(answers: dict[str, list[dict[str, Any]]]) -> Iterator[Finding]:
             yield error(_SUBJECT, f"none consumes {queue}: {meaning}", advice)
 
 
-def _namesakes(names: list[str]) -> Iterator[Finding]:
+def _duplicate_names(names: list[str]) -> Iterator[Finding]:
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield warning(
             _SUBJECT,
@@ -63,13 +63,13 @@ def _namesakes(names: list[str]) -> Iterator[Finding]:
         )
 
 
-def _strangers(
+def _misconsumers(
     answers: dict[str, list[dict[str, Any]]], ours: Collection[str]
 ) -> Iterator[Finding]:
-    """Workers of another application on our queues, and of ours on those of others."""
+    """Find other applications' workers on our queues, and ours on other queues."""
     for name, consumed in sorted(answers.items()):
         queues = {one["name"] for one in consumed}
-        taken = sorted(queues & PURPOSE.keys())
+        taken = sorted(queues & WITHOUT_CONSUMER.keys())
         if name not in ours and taken:
             yield error(
                 _SUBJECT,
@@ -77,7 +77,7 @@ def _strangers(
                 "Earwitness does: what it takes from there is lost",
                 "if it belongs to another application, start it with a -Q of its own",
             )
-        strange = sorted(queues - PURPOSE.keys())
+        strange = sorted(queues - WITHOUT_CONSUMER.keys())
         if name in ours and strange:
             yield error(
                 _SUBJECT,
@@ -99,27 +99,27 @@ def _hosts(workers: list[str]) -> Iterator[Finding]:
 
 
 def _clocks(app: Celery, count: int) -> Iterator[Finding]:
-    """Compare each worker's clock with the ledger's, which everything goes by."""
+    """Compare each worker's clock with the ledger's, which decides all times."""
     before = ledger().database.time()
-    told = _times(app, count)
+    times = _times(app, count)
     after = ledger().database.time()
-    apart = {name: max(at - after, before - at) for name, at in told.items()}
+    apart = {name: max(at - after, before - at) for name, at in times.items()}
     for name, seconds in sorted(apart.items()):
         if seconds > _MOST_SECONDS_APART:
-            way = "ahead of" if told[name] > after else "behind"
+            way = "ahead of" if times[name] > after else "behind"
             yield warning(
                 _SUBJECT,
                 f"the clock of {name} is {seconds:.0f} s {way} the ledger's: no job is lost or "
-                "done twice by it, but its log lines tell a wrong time",
+                "done twice because of that, but its log lines have wrong times",
                 "synchronise it (NTP)",
             )
-    if told and all(seconds <= _MOST_SECONDS_APART for seconds in apart.values()):
+    if times and all(seconds <= _MOST_SECONDS_APART for seconds in apart.values()):
         yield ok(_SUBJECT, "their clocks agree with the ledger's")
 
 
 def _times(app: Celery, count: int) -> dict[str, float]:
-    """What time each worker of ours has; those of other applications know no such question."""
-    replies = app.control.broadcast(ASKED, reply=True, limit=count, timeout=_SECONDS) or []
+    """Return the clock of each of our workers; other applications' workers lack the command."""
+    replies = app.control.broadcast(TIME_COMMAND, reply=True, limit=count, timeout=_SECONDS) or []
     return {
         name: one["seconds"]
         for reply in replies
