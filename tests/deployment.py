@@ -227,8 +227,12 @@ class Deployment:
     def worker(
         self, name: str = "worker", *, loglevel: str = "INFO", ready: bool = True
     ) -> Process:
-        """Start a worker and wait until it is ready."""
-        process = self.celery("worker", "-n", f"{name}@%h", "--loglevel", loglevel, name=name)
+        """Start a worker and wait until it is ready.
+
+        It asks no neighbours at its start: Celery waits for their answers for a whole second.
+        """
+        named = ("-n", f"{name}@%h", "--loglevel", loglevel)
+        process = self.celery("worker", *named, "--without-mingle", name=name)
         if ready:
             seen = len(process.log())
             eventually(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import signal
 import threading
@@ -25,6 +24,7 @@ from ledger.ledger import Ledger
 from ledger.requests import insert_job
 from ledger.schema import audit, jobs, waiters
 
+from . import forked
 from .ledgers import (
     NOTIFY,
     QUEUE,
@@ -353,7 +353,7 @@ def test_a_killed_process_leaves_nothing_half(ledger: Ledger, ledger_url: str) -
     """Killed between any two instructions: every job has its whole history, its waiter, and what
     its end owes, or is not there.
     """
-    context: Any = multiprocessing.get_context("forkserver")
+    context: Any = forked.context
     for name in ("a", "b", "c"):
         begun = context.Event()
         process = context.Process(target=_open_for_ever, args=(ledger_url, name, begun))
