@@ -225,14 +225,20 @@ class Deployment:
         return process
 
     def worker(
-        self, name: str = "worker", *, loglevel: str = "INFO", ready: bool = True
+        self,
+        name: str = "worker",
+        *,
+        loglevel: str = "INFO",
+        ready: bool = True,
+        mingle: bool = False,
     ) -> Process:
-        """Start a worker and wait until it is ready.
-
-        It asks no neighbours at its start: Celery waits for their answers for a whole second.
+        """Start a worker and wait until it is ready. With ``mingle`` it looks for its neighbours
+        first, as Celery does unless told otherwise: that takes a whole second.
         """
         named = ("-n", f"{name}@%h", "--loglevel", loglevel)
-        process = self.celery("worker", *named, "--without-mingle", name=name)
+        process = self.celery(
+            "worker", *named, *([] if mingle else ["--without-mingle"]), name=name
+        )
         if ready:
             seen = len(process.log())
             eventually(

@@ -71,7 +71,7 @@ def test_two_deployments_on_one_database_do_not_meet(
     # Of both, the rights of "a:" alone: "b:" has the whole database.
     make_users(valkey, "a:")
     pair["b:"][0].settings["REDIS_URL"] = valkey.url
-    workers = {prefix: house.worker("worker") for prefix, (house, _) in pair.items()}
+    workers = {prefix: house.worker(mingle=True) for prefix, (house, _) in pair.items()}
     results = {}
     for prefix, (house, _) in pair.items():
         url = address(valkey, "celery-producer") if prefix == "a:" else valkey.url
