@@ -19,6 +19,7 @@ from . import buckets as object_stores
 from . import unused_ledgers
 from .buckets import Buckets
 from .deployment import Deployment
+from .one_valkey import OneValkey
 from .servers import Postgres, Valkey
 from .simulators import Simulators
 
@@ -122,10 +123,18 @@ def ledger(open_ledger: Callable[..., Ledger]) -> Ledger:
     return open_ledger()
 
 
+@pytest.fixture(scope="session")
+def one_valkey() -> Iterator[OneValkey]:
+    """One Redis for each process that runs tests, and another one after a test that breaks it."""
+    lender = OneValkey()
+    yield lender
+    lender.close()
+
+
 @pytest.fixture
-def valkey() -> Iterator[Valkey]:
-    """A Redis of the test's own."""
-    with Valkey() as server:
+def valkey(one_valkey: OneValkey) -> Iterator[Valkey]:
+    """An empty Redis that the test has alone, and may stop, kill, freeze and configure."""
+    with one_valkey.lent() as server:
         yield server
 
 

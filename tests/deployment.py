@@ -8,11 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 from celery import Celery
@@ -21,8 +20,10 @@ from archive.store import Store, open_store
 from ledger.ledger import Ledger
 
 from . import forked
+from .callers import caller
 from .forked import Forked
 from .servers import Valkey
+from .waiting import eventually
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,22 +36,6 @@ QUICK = {
     "POLL_MAX_SECONDS": "1",
     "SPOOL_RESERVE_BYTES": "1000000",
 }
-
-Value = TypeVar("Value")
-
-
-def eventually(
-    look: Callable[[], Value], *, within: float = 30, what: str = "it did not come to pass"
-) -> Value:
-    """What ``look`` returns as soon as it is true; fails with ``what`` after ``within`` seconds."""
-    until = time.monotonic() + within
-    while True:
-        seen = look()
-        if seen:
-            return seen
-        if time.monotonic() > until:
-            raise AssertionError(f"{what} within {within} s; last seen: {seen!r}")
-        time.sleep(0.05)
 
 
 def account_toml(
@@ -261,14 +246,8 @@ class Deployment:
     @contextmanager
     def producer(self) -> Iterator[Celery]:
         """A Celery application of a caller, which knows nothing of our code."""
-        app = Celery("caller", broker=self.valkey.url, backend=self.valkey.url)
-        app.conf.update(broker_connection_retry_on_startup=True)
-        try:
+        with caller(self.valkey.url, self.valkey.url) as app:
             yield app
-        finally:
-            # Else the garbage collector finds its sockets, and warns in the middle of another test.
-            app.backend.client.connection_pool.disconnect()
-            app.close()
 
     def send(self, app: Celery, task: str, **kwargs: Any) -> Any:
         """Enqueue a task of ours as another application would; its AsyncResult."""

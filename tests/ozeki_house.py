@@ -15,9 +15,10 @@ from ledger import states
 from ledger.instructions import Instruction
 from ledger.job import Job, job_id
 
-from .deployment import Deployment, Process, account_toml, eventually
+from .deployment import Deployment, Process, account_toml
 from .servers import free_port
 from .simulators import Simulators
+from .waiting import eventually
 
 
 @dataclass

@@ -15,9 +15,10 @@ from celery import Celery
 
 from . import forked
 from .certified_calls import ASKED, CallHouse, call_house
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .servers import free_port
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .servers import Valkey
 from .simulators import Simulators
 from .simulators.ozeki_door import PbxDoor
 from .simulators.voipnow_door import AppDoor
+from .waiting import eventually
 
 FIELDS = {"call_id", "state", "source", "destination", "caller", "started_at", "views"}
 

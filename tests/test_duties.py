@@ -15,6 +15,8 @@ from ledger.ledger import Ledger
 from tasks import measures, resources
 from tasks.duties import discharge_due
 
+from .callers import close_connections
+
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
@@ -41,6 +43,7 @@ def silent_broker() -> Iterator[None]:
         app = Celery(broker=f"redis://127.0.0.1:{server.getsockname()[1]}/0", set_as_current=True)
         app.conf.broker_transport_options = {"socket_timeout": 0.2, "max_retries": 0}
         yield
+        close_connections(app)
     before.set_current()
 
 

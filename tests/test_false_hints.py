@@ -17,9 +17,10 @@ from ledger.job import Job
 from worker.broker import keep_consuming
 
 from .certified_calls import CallHouse, call_house
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .servers import Valkey
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

@@ -17,10 +17,11 @@ from click import ClickException
 from worker.commands.health import judged
 from worker.marks import Mark, marks, write
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .ozeki_house import ozeki_house
 from .servers import free_port
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 FRONT = frozenset({"earwitness", "earwitness.due"})

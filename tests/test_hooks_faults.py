@@ -12,11 +12,12 @@ from ledger import instructions as recorded
 from ledger import states
 from ledger.schema import instructions, jobs
 
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .ledgers import pass_time
 from .ozeki_house import OzekiHouse, ozeki_house
 from .servers import Postgres
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

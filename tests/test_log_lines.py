@@ -11,9 +11,10 @@ from typing import Any
 
 from ledger.job import job_id
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .ledgers import running
 from .simulators import Simulators
+from .waiting import eventually
 
 DAY = date(2026, 11, 10)
 CELERY = ("celery.worker.strategy", "celery.app.trace")

@@ -23,8 +23,9 @@ from ledger.job import Job
 from tasks import nightly, resources
 from tasks.days import open_day
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
+from .waiting import eventually
 
 ZONE = "Asia/Kolkata"
 DAY = timedelta(days=1)

@@ -15,9 +15,10 @@ import pytest
 
 from earwitness_client import Earwitness, NotAnswered
 
-from .deployment import Deployment, Process, account_toml, eventually
+from .deployment import Deployment, Process, account_toml
 from .servers import Valkey
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

@@ -19,8 +19,9 @@ from ledger.requests import Request
 from ledger.schema import jobs
 
 from .archives import Builder
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
+from .waiting import eventually
 
 DAY = date(2026, 11, 10)
 ZONE = "Asia/Kolkata"

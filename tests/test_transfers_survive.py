@@ -15,8 +15,9 @@ import pytest
 from ledger import states
 from ledger.job import Job
 
-from .deployment import Deployment, Process, account_toml, eventually, zip_is_whole
+from .deployment import Deployment, Process, account_toml, zip_is_whole
 from .simulators import Simulators
+from .waiting import eventually
 
 MB = 1_000_000
 DAY = date(2026, 11, 10)

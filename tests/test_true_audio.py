@@ -11,9 +11,10 @@ from typing import Any
 from archive import manifest
 
 from .archives import Builder, audio, recording, zipped
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
 from .simulators.audio import PRETENDERS
+from .waiting import eventually
 
 DAY = date(2026, 11, 10)
 ZONE = "Asia/Kolkata"
