@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
+from kombu import Connection
 
 
 @contextmanager
@@ -33,9 +34,16 @@ def caller(
 
 
 def close_connections(app: Celery) -> None:
-    """Close every connection of an application: to its broker, and where its results are."""
-    app.amqp.producer_pool.force_close_all(close_pool=False)
-    app.pool.force_close_all(close_pool=False)
-    client = getattr(app.backend, "client", None)
-    if client is not None:
-        client.connection_pool.disconnect()
+    """Close the idle connections of an application: to its broker, and where its results are.
+
+    Applications of one address share their pool, which stays of use to the others.
+    """
+    for connection in list(app.pool._resource.queue):
+        if isinstance(connection, Connection):
+            connection.collect()
+    results = getattr(app.backend, "result_consumer", None)
+    if results is not None:
+        results.stop()
+        # Else a result that is collected later would connect anew to unsubscribe.
+        results.subscribed_to.clear()
+        app.backend.client.connection_pool.disconnect()
