@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +17,7 @@ from ledger.ledger import Ledger
 from . import buckets as object_stores
 from . import unused_ledgers
 from .buckets import Buckets
-from .deployment import Deployment
+from .deployment import Deployment, deploying
 from .one_valkey import OneValkey
 from .servers import Postgres, Valkey
 from .simulators import Simulators
@@ -148,13 +147,24 @@ def simulators(tmp_path: Path) -> Iterator[Simulators]:
 @pytest.fixture
 def deploy(tmp_path: Path, valkey: Valkey) -> Iterator[Callable[..., Deployment]]:
     """Makes a deployment of its own: from its accounts file's text and ``Deployment``'s options."""
-    with ExitStack() as stack:
+    with deploying(tmp_path, valkey) as make:
+        yield make
 
-        def make(accounts: str, **options: Any) -> Deployment:
-            folder = tmp_path / f"deployment-{len(list(tmp_path.iterdir()))}"
-            folder.mkdir()
-            deployment = Deployment(folder, valkey, accounts, **options)
-            stack.callback(deployment.close)
-            return deployment
 
+@pytest.fixture(scope="module")
+def simulators_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulators]:
+    """The simulated providers, for all tests of a module that change nothing there."""
+    with Simulators(port=0, data=tmp_path_factory.mktemp("simulators")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def deploy_for_module(
+    tmp_path_factory: pytest.TempPathFactory, one_valkey: OneValkey
+) -> Iterator[Callable[..., Deployment]]:
+    """Makes a deployment for all tests of a module that only read, as ``deploy`` does for one."""
+    with (
+        one_valkey.lent() as server,
+        deploying(tmp_path_factory.mktemp("deployments"), server) as make,
+    ):
         yield make

@@ -8,8 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 #: Short times, so that what takes minutes in production takes seconds here. A lease is still one
 #: that a live worker keeps on a busy machine; tests that kill workers say a shorter one.
 QUICK = {
-    "SWEEP_SECONDS": "0.2",
+    "SWEEP_SECONDS": "0.3",
     "LEASE_SECONDS": "10",
     "POLL_FIRST_SECONDS": "0.2",
     "POLL_MAX_SECONDS": "1",
@@ -264,3 +264,21 @@ class Deployment:
         for process in self.processes:
             process.close()
         self.without_ledger()
+
+
+@contextmanager
+def deploying(folder: Path, valkey: Valkey) -> Iterator[Callable[..., Deployment]]:
+    """Make deployments in folders of their own below ``folder``; all end with the context.
+
+    What is yielded takes the text of the accounts file and the options of ``Deployment``.
+    """
+    with ExitStack() as stack:
+
+        def make(accounts: str, **options: Any) -> Deployment:
+            own = folder / f"deployment-{len(list(folder.iterdir()))}"
+            own.mkdir()
+            deployment = Deployment(own, valkey, accounts, **options)
+            stack.callback(deployment.close)
+            return deployment
+
+        yield make

@@ -71,6 +71,13 @@ def house(deploy: Deploy, simulators: Simulators) -> Iterator[House]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def untouched(deploy_for_module: Deploy, simulators_of_module: Simulators) -> Iterator[House]:
+    """A house for tests that are refused and open no job."""
+    with opened(deploy_for_module, simulators_of_module, allow_delete=True) as made:
+        yield made
+
+
 def chained(house: House, path: str) -> bool:
     """Whether the account's chain names a path with the sum that it has on disk."""
     summed = hashlib.sha256((house.house.archive / path).read_bytes()).hexdigest()
@@ -242,11 +249,11 @@ def test_an_export_by_filters_is_reconciled(house: House) -> None:
     ],
 )
 def test_a_wrong_argument_is_named_and_opens_no_job(
-    house: House, task: str, kwargs: dict[str, Any], named: str
+    untouched: House, task: str, kwargs: dict[str, Any], named: str
 ) -> None:
     """The message says which argument; nothing was changed."""
-    assert named in house.refused("InvalidArgument", task, **kwargs)
-    assert house.house.ledger.jobs.jobs() == []
+    assert named in untouched.refused("InvalidArgument", task, **kwargs)
+    assert untouched.house.ledger.jobs.jobs() == []
 
 
 def test_what_no_ledger_can_hold_is_refused_in_words(house: House) -> None:
