@@ -19,6 +19,7 @@ from . import unused_ledgers
 from .buckets import Buckets
 from .deployment import Deployment, deploying
 from .one_valkey import OneValkey
+from .order import early_first
 from .servers import Postgres, Valkey
 from .simulators import Simulators
 
@@ -38,6 +39,11 @@ def _forget_the_callers_environment() -> None:
 
 
 _forget_the_callers_environment()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the tests that take long first."""
+    items[:] = early_first(items)
 
 
 @pytest.fixture(autouse=True)

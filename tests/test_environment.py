@@ -7,9 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from . import page_packages
 from .conftest import KEPT
 from .deployment import ROOT
+
+pytestmark = pytest.mark.long
+
 
 #: What a developer's shell, a CI runner or a colleague's dotfiles may set.
 HOSTILE = {

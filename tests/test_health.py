@@ -23,6 +23,9 @@ from .servers import free_port
 from .simulators import Simulators
 from .waiting import eventually
 
+pytestmark = pytest.mark.long
+
+
 Deploy = Callable[..., Deployment]
 FRONT = frozenset({"earwitness", "earwitness.due"})
 

@@ -25,6 +25,9 @@ from .servers import Postgres, free_port
 from .simulators import Simulators
 from .waiting import eventually
 
+pytestmark = pytest.mark.long
+
+
 ZONE = "Asia/Kolkata"
 YESTERDAY = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)
 MB = 1_000_000

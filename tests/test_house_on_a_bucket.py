@@ -27,6 +27,9 @@ from .servers import free_port
 from .simulators import Simulators
 from .waiting import eventually
 
+pytestmark = pytest.mark.long
+
+
 DAY = date(2026, 11, 10)
 #: Large enough to go up in parts.
 SIZE = 36_000_000

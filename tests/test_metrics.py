@@ -26,6 +26,9 @@ from .servers import Postgres
 from .simulators import Simulators
 from .waiting import eventually
 
+pytestmark = pytest.mark.long
+
+
 #: What a worker says once whose address is taken.
 WARNING = "EARWITNESS_METRICS_BIND"
 

@@ -20,6 +20,9 @@ from .producer_house import ProducerHouse, producer_house
 from .simulators import Simulators
 from .waiting import eventually
 
+pytestmark = pytest.mark.long
+
+
 PAGE = read_page("producers/python")
 #: A process that has a connection when Redis stops answering.
 INTERRUPTED = """

@@ -13,6 +13,9 @@ from .servers import Postgres
 from .simulators import Simulators
 from .waiting import eventually
 
+pytestmark = pytest.mark.long
+
+
 Deploy = Callable[..., Deployment]
 
 #: Asked for while there is no ledger.

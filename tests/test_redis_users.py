@@ -27,6 +27,9 @@ from .simulators import Simulators
 from .tls_tunnel import Tunnel
 from .waiting import eventually
 
+pytestmark = pytest.mark.long
+
+
 DAY = date(2026, 11, 10)
 LOGIN = ("ops", "flower-pass/word")
 

@@ -20,6 +20,9 @@ from .servers import Valkey
 from .simulators import Simulators
 from .waiting import eventually
 
+pytestmark = pytest.mark.long
+
+
 Deploy = Callable[..., Deployment]
 
 ASKED = {"account": "legal"}
