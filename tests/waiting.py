@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 Value = TypeVar("Value")
+
+#: Far more than anything takes on a loaded machine, and far less than the faults of tests last.
+LOADED_SECONDS = 25.0
 
 #: How often a condition is looked at.
 _PAUSE_SECONDS = 0.05
@@ -31,3 +35,12 @@ def eventually(
         if time.monotonic() > until:
             raise AssertionError(f"{what} within {within} s; last seen: {seen!r}")
         time.sleep(pause)
+
+
+@contextmanager
+def in_time(seconds: float = LOADED_SECONDS) -> Iterator[None]:
+    """Fail where the block takes longer: it waited for a fault that lasts longer still."""
+    began = time.monotonic()
+    yield
+    took = time.monotonic() - began
+    assert took < seconds, f"it took {took:.1f} s"
