@@ -25,22 +25,18 @@ from providers.ozeki_notifications import Notification, answerable
 from tests.simulators import Simulators
 from tests.simulators.ozeki_door import PbxDoor
 
+from . import shared_simulators
 from .overheard import listen
 from .ozeki_simulated import Receiver, connect, heard
 from .waiting import in_time
+
+simulators = shared_simulators.simulators
 
 ACTS: dict[str, Callable[[Ozeki, str], object]] = {
     "record": lambda ozeki, call: ozeki.record(call),
     "list": lambda ozeki, _: ozeki.active_calls(),
 }
 EACH = pytest.mark.parametrize("operation", list(ACTS))
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with a server of its own."""
-    with Simulators() as running:
-        yield running
 
 
 @pytest.fixture

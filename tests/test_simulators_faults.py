@@ -10,18 +10,14 @@ from email.utils import parsedate_to_datetime
 import httpx
 import pytest
 
+from tests import shared_simulators
 from tests.simulators import Simulators
 from tests.simulators.faults import KINDS
 from tests.visitor import Visitor
 
+simulators = shared_simulators.simulators
+
 LISTING = "accounts/self/company_call_recordings"
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with an account of its own."""
-    with Simulators() as running:
-        yield running
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,14 @@ import httpx
 import pytest
 
 from config.accounts import GsmblockchainAccount
+from tests import shared_simulators
 from tests.simulators import Records, Simulators
 from tests.simulators.gsmblockchain_control import GsmblockchainControl
 from tests.simulators.gsmblockchain_door import CallingAccountDoor, GsmblockchainDoor
 from tests.simulators.remote import ROOT, Remote, running
 from tests.waiting import eventually
+
+simulators = shared_simulators.simulators
 
 PATH = "/services/sendCertifiedCallRecorder.php"
 
@@ -30,13 +33,6 @@ DOCUMENTED = (
     "&companyName=MyCompany&CompanyID=A4562154"
 )
 ANSWER = "{\nstatus: “OK”,\nphone: 912080202,\n}"
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with an account of its own."""
-    with Simulators() as serving:
-        yield serving
 
 
 @pytest.fixture

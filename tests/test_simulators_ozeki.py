@@ -20,19 +20,15 @@ from tests.simulators.ozeki_control import OzekiControl
 from tests.simulators.ozeki_door import OzekiDoor, PbxDoor
 from tests.simulators.remote import running
 
+from . import shared_simulators
 from .ozeki_accounts import sample
 from .ozeki_simulated import Receiver
+
+simulators = shared_simulators.simulators
 
 EXTENSION = b"""<?xml version="1.0"?><Response><Speak>Recorded.</Speak>
 <Record FinishedUrl="%s" FinishDigits="1" Format="wav"></Record>
 <Delay>60</Delay><Hangup/></Response>"""
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with a server of its own."""
-    with Simulators() as running_here:
-        yield running_here
 
 
 @pytest.fixture

@@ -13,10 +13,13 @@ import httpx
 import pytest
 
 from config.accounts import VoipnowAccount
+from tests import shared_simulators
 from tests.simulators import Records, Simulators
 from tests.simulators.remote import running
 from tests.simulators.voipnow_control import VoipnowControl
 from tests.simulators.voipnow_door import AppDoor, VoipnowDoor
+
+simulators = shared_simulators.simulators
 
 SAMPLES = Path(__file__).parent / "samples" / "voipnow"
 
@@ -71,13 +74,6 @@ class Caller:
         traceback: TracebackType | None,
     ) -> None:
         self.http.close()
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with an App of its own."""
-    with Simulators() as serving:
-        yield serving
 
 
 @pytest.fixture

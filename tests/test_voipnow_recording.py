@@ -13,7 +13,10 @@ from providers.voipnow_refusals import CallRefused, FormatRefused, Refused, View
 from tests.simulators import Simulators
 from tests.simulators.voipnow_door import AppDoor
 
+from . import shared_simulators
 from .voipnow_accounts import connect
+
+simulators = shared_simulators.simulators
 
 
 class Clock:
@@ -29,13 +32,6 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
         self.meanwhile()
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with an App of its own."""
-    with Simulators() as running:
-        yield running
 
 
 @pytest.fixture

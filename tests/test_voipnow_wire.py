@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,8 +22,11 @@ from providers.voipnow_refusals import Refused
 from tests.simulators import Simulators
 from tests.simulators.voipnow_door import AppDoor
 
+from . import shared_simulators
 from .voipnow_accounts import MemoryShelf, connect
 from .waiting import in_time
+
+simulators = shared_simulators.simulators
 
 Act = Callable[[Voipnow, str], object]
 ACTS: dict[str, Act] = {
@@ -32,13 +35,6 @@ ACTS: dict[str, Act] = {
     "stop": lambda voipnow, call: voipnow.stop_recording(call, "01"),
 }
 EACH = pytest.mark.parametrize("operation", list(ACTS))
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with an App of its own."""
-    with Simulators() as running:
-        yield running
 
 
 @pytest.fixture

@@ -22,16 +22,12 @@ from providers.vonage import Vonage
 from tests.simulators import Simulators
 from tests.simulators.doors import AccountDoor
 
+from . import shared_simulators
 from .vonage_accounts import MemoryShelf
 from .vonage_simulated import WINDOW, connect, ids, saved, seeded
 from .waiting import eventually
 
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with an account of its own."""
-    with Simulators() as running:
-        yield running
+simulators = shared_simulators.simulators
 
 
 @pytest.fixture

@@ -23,9 +23,12 @@ from providers.vonage import Vonage
 from tests.simulators import Simulators
 from tests.simulators.doors import AccountDoor
 
+from . import shared_simulators
 from .vonage_accounts import MemoryShelf
 from .vonage_simulated import WINDOW, connect, ids, saved, seeded
 from .waiting import in_time
+
+simulators = shared_simulators.simulators
 
 Act = Callable[[Vonage, str, str], object]
 
@@ -46,13 +49,6 @@ ACTS: dict[str, Act] = {
     "audio": lambda vonage, recording, _: heard(vonage, recording),
 }
 EACH = pytest.mark.parametrize("operation", list(ACTS))
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with an account of its own."""
-    with Simulators() as running:
-        yield running
 
 
 @pytest.fixture
