@@ -14,16 +14,7 @@ from config.settings import ROOT
 from worker.commands.cli import COMMANDS
 
 FOLDERS = ("config", "providers", "archive", "ledger", "tasks", "worker", "demo")
-#: Alembic runs these by their path, in a process that has read the settings.
-NOT_IMPORTED = ("ledger", "migrations")
-
-
-def _modules() -> Iterator[str]:
-    for folder in FOLDERS:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            if parts[:2] != NOT_IMPORTED:
-                yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 def _path(module: str) -> Path | None:
@@ -33,41 +24,66 @@ def _path(module: str) -> Path | None:
 
 
 @cache
-def _imported(module: str) -> frozenset[str]:
-    """Our modules that a module imports itself, wherever in it."""
+def _tree(module: str) -> ast.Module:
     path = _path(module)
     assert path is not None
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _own(scope: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a module or function, without the bodies of functions inside."""
+    for node in ast.iter_child_nodes(scope):
+        yield node
+        if not isinstance(node, _FUNCTIONS):
+            yield from _own(node)
+
+
+@cache
+def _imported(module: str, scope: ast.AST) -> set[str]:
+    """Our modules that a scope of the module imports."""
+    path = _path(module)
+    is_package = path is not None and path.name == "__init__.py"
     named: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _own(scope):
         if isinstance(node, ast.Import):
             named |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            above = module.split(".")[: len(module.split(".")) - node.level + is_package]
             base = ".".join([*(above if node.level else []), *filter(None, [node.module])])
             named |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    return frozenset(one for one in named if one.split(".")[0] in FOLDERS and _path(one))
+    return {one for one in named if one.split(".")[0] in FOLDERS and _path(one)}
 
 
-def _loaded(module: str) -> set[str]:
-    """Everything of ours that is loaded with a module."""
-    found, waiting = {module}, [module]
+def _loaded(modules: set[str]) -> set[str]:
+    """Everything of ours that is loaded with these modules."""
+    found, waiting = {*modules}, [*modules]
     while waiting:
-        for one in _imported(waiting.pop()) - found:
+        module = waiting.pop()
+        for one in _imported(module, _tree(module)) - found:
             found.add(one)
             waiting.append(one)
     return found
 
 
-def _calls_settings(module: str) -> bool:
-    path = _path(module)
-    assert path is not None
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return any(isinstance(one, ast.Name) and one.id == "settings" for one in calls)
+@cache
+def _readers(module: str) -> tuple[ast.AST, ...]:
+    """The scopes of a module, itself and its functions, that call `settings`."""
+    tree = _tree(module)
+    scopes = (tree, *(one for one in ast.walk(tree) if isinstance(one, _FUNCTIONS)))
+    return tuple(one for one in scopes if any(map(_is_reading, _own(one))))
 
 
-READERS = {one for one in _modules() if not one.startswith("config") and _calls_settings(one)}
+def _is_reading(node: ast.AST) -> bool:
+    called = node.func if isinstance(node, ast.Call) else None
+    return isinstance(called, ast.Name) and called.id == "settings"
+
+
+def _reads(entrance: str) -> Iterator[tuple[str, ast.AST]]:
+    for module in _loaded({entrance}):
+        if not module.startswith("config"):
+            yield from ((module, scope) for scope in _readers(module))
+
+
 #: The modules that processes begin with.
 ENTRANCES = {
     "worker.app",
@@ -75,13 +91,14 @@ ENTRANCES = {
 }
 
 
-@pytest.mark.parametrize("module", sorted(ENTRANCES))
-def test_a_process_that_reads_the_settings_knows_the_providers(module: str) -> None:
+@pytest.mark.parametrize("entrance", sorted(ENTRANCES))
+def test_a_process_that_reads_the_settings_knows_the_providers(entrance: str) -> None:
     """Else it would refuse every account, and not start."""
-    loaded = _loaded(module)
-    assert "providers.registry" in loaded or not loaded & READERS
+    loaded = _loaded({entrance})
+    for module, scope in _reads(entrance):
+        assert "providers.registry" in loaded | _loaded(_imported(module, scope)), module
 
 
 def test_the_entrances_read_the_settings() -> None:
-    """The walk through the imports finds them: else nothing would be tried above."""
-    assert len([one for one in ENTRANCES if _loaded(one) & READERS]) > 10
+    """The walk through the imports finds it: else nothing would be tried above."""
+    assert len([one for one in ENTRANCES if any(_reads(one))]) > 10
