@@ -76,7 +76,7 @@ def refuse_other_pools(pool: type) -> None:
         chosen = pool.__module__.rpartition(".")[2]
         sys.exit(
             f"earwitness: a worker runs its tasks in threads, not in the pool {chosen}, so it was "
-            "not started; omit --pool, and set the number of threads by --concurrency"
+            "not started; leave --pool out, and set the number of threads by --concurrency"
         )
 
 
@@ -88,7 +88,7 @@ def refuse_autoscaling(options: Mapping[str, Any]) -> None:
     if options.get("autoscale"):
         sys.exit(
             "earwitness: the number of a worker's threads cannot change, so the worker was not "
-            "started; omit --autoscale, and set the number of threads by --concurrency"
+            "started; leave --autoscale out, and set the number of threads by --concurrency"
         )
 
 
@@ -100,7 +100,7 @@ def notice_few_threads(threads: int, queues: frozenset[str]) -> None:
     most = settings().transfers_per_worker
     if DOWNLOADS in queues and len(queues) > 1 and threads <= most:
         _log.warning(
-            "%d concurrent transfers can occupy all threads of this worker (%d), and calls would "
+            "%d concurrent transfers can take all threads of this worker (%d), and calls would "
             "wait for them; start it with a --concurrency above EARWITNESS_TRANSFERS_PER_WORKER",
             most,
             threads,
