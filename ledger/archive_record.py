@@ -17,6 +17,7 @@ from .archive_files import VouchedFile, VouchedReceipts
 from .core import states
 from .core.database import Database, insert_into, now
 from .core.job import Job
+from .core.outbox import owe
 from .core.schema import audit, chain_heads, days, jobs, ledger, obligations
 from .core.transitions import audited
 from .lost_files import Lost
@@ -114,6 +115,20 @@ class ArchiveRecord:
         return [
             Chained(row.id, row.job_id, row.payload["path"], row.payload["sha256"]) for row in rows
         ]
+
+    def owe_entry_once(self, job_id: str, account: str, payload: dict[str, Any]) -> None:
+        """Owe the chain entry of a file (``path`` and ``sha256``), unless the job owes or owed it
+        already.
+        """
+        c = obligations.c
+        same = [c.payload[name].as_string() == payload[name] for name in ("path", "sha256")]
+        known = exists().where(c.job_id == job_id, c.kind == "chain", *same)
+
+        def work(connection: Connection) -> None:
+            if not connection.execute(select(known)).scalar_one():
+                owe(connection, job_id, account, "chain", payload)
+
+        self._database.write(work)
 
     def stored(self, account: str, day: date | None = None) -> Iterator[VouchedFile]:
         """Every file that ended jobs of an account have stored, or of one day alone."""

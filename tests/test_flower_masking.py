@@ -308,6 +308,17 @@ def test_only_fields_of_celery_are_kept() -> None:
     }
 
 
+def test_what_stands_in_place_of_a_number_is_masked() -> None:
+    """Lists in lists, numbers under names, and more levels than any event of Celery's has."""
+    deep: Any = NUMBER
+    for _ in range(500):
+        deep = [deep]
+    for value in ([[SPOKEN], [1.5]], {"to": int(NUMBER)}, {NUMBER: [PERSON, int(NUMBER)]}, deep):
+        told = json.dumps(masked_event({"type": "worker-heartbeat", "loadavg": value}))
+        assert found([NUMBER, SPOKEN], {"the event": told.encode()}) == set()
+    assert masked_event({"loadavg": (0.5, 1, None)})["loadavg"] == [0.5, 1, None]
+
+
 def test_ids_that_look_like_numbers_stay_apart() -> None:
     """A task's id that holds a number is masked, always alike, and not like another one's."""
     ids = [masked_event({"type": "task-x", "uuid": f"call-600{n}987"})["uuid"] for n in (123, 124)]

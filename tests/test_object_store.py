@@ -34,7 +34,7 @@ LARGE = ONE_PIECE + 1
 KEEP = """
 import re, sys
 from pathlib import Path
-from archive.store import open_store
+from archive.store.directory import open_store
 
 def peak():
     # Not ru_maxrss: that begins with the memory of the process that started this one.

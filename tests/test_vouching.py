@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from archive import paths
+from archive.documents.identity import Identity
 from archive.errors import Missing, Vanished
 from archive.store.directory import DirectoryStore
 from archive.store.protocol import LARGEST_READ
@@ -41,7 +42,7 @@ def other_worker(ledger: Ledger, root: Path, identity: str | None = None) -> Cal
     def act() -> None:
         store = DirectoryStore(root)
         name = identity or ledger.identity.identity()
-        store.create(paths.IDENTITY_PATH, vouching.identity_file(name))
+        store.create(paths.IDENTITY_PATH, Identity(name).to_bytes())
         store.create(FIRST, b"{}")
         ledger.archive_record.note_head("india", 1, "a" * 64)
 

@@ -49,7 +49,9 @@ class BulkNight:
     def _begin(self, attempt: Attempt) -> Ended | Parts | None:
         """Look at what there is to export, and create the export; None where none is needed."""
         found = survey(attempt)
-        attempt.job.work.update(listed=found.listed, expected_bytes=found.bytes)
+        attempt.job.work.update(
+            listed=found.listed, expected_bytes=found.bytes, is_sized=found.is_sized
+        )
         if not found.needs_export:
             attempt.note(provider_job_ids=[])
             return None
@@ -102,7 +104,11 @@ def _parts(attempt: Attempt, ids: list[str]) -> Parts:
             parameters={"provider_job_id": provider_job_id},
             queue=DOWNLOADS,
             parent_id=job.job_id,
-            work={"folder": folder, "expected_bytes": each},
+            work={
+                "folder": folder,
+                "expected_bytes": each,
+                "is_sized": job.work.get("is_sized", False),
+            },
         )
         for provider_job_id in ids
     ]

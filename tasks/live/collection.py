@@ -148,7 +148,7 @@ def _collected(attempt: Attempt, instruction: Instruction, url: str) -> Ended:
         client(attempt, CollectsRecordings) as server,
     ):
         try:
-            audio, metadata = keep(
+            audio, _ = keep(
                 attempt,
                 single,
                 lambda etag, offset: server.collected(url, etag=etag, offset=offset),
@@ -162,7 +162,7 @@ def _collected(attempt: Attempt, instruction: Instruction, url: str) -> Ended:
             fetch_again(attempt, error)
             raise
     result = {"path": audio.path, "sha256": audio.sha256, "bytes": audio.bytes}
-    return Ended(result, owed=[("chain", {"path": metadata.path, "sha256": metadata.sha256})])
+    return Ended(result)
 
 
 def _known(instruction: Instruction, url: str) -> dict[str, Any]:

@@ -71,15 +71,14 @@ def download_recording(attempt: Attempt) -> Ended:
         recording = provider.recording(attempt.job.parameters["recording_id"])
         day = windows.local_day(started(recording), account.zone)
         try:
-            audio, metadata = keep_listed(attempt, provider, recording.line(), day)
+            audio, _ = keep_listed(attempt, provider, recording.line(), day)
         except Contradiction:
             raise
         except Damaged as error:
             fetch_again(attempt, error)
             raise
     result = {"path": audio.path, "sha256": audio.sha256, "bytes": audio.bytes}
-    entry = {"path": metadata.path, "sha256": metadata.sha256}
-    return Ended(result, owed=[("chain", entry)])
+    return Ended(result)
 
 
 def _delete_request(asked: DeleteRecording, task_id: str) -> Request:

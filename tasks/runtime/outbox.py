@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from archive import chain
+from archive.documents.chain_entry import Covered
 from archive.errors import ArchiveError, Contradiction, StoreAway
 from config.logging import bind
 from config.masking import masked_error
@@ -24,6 +25,7 @@ from . import metrics
 from .alerts import tell
 from .context import ledger, store
 from .notifications import ARCHIVE, Away, Sender
+from .obligations import under_chain
 
 _log = logging.getLogger(__name__)
 
@@ -121,10 +123,8 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away)
 
 def _chain(account: str, batch: Sequence[Obligation]) -> None:
     vouching.refuse_fork(store(), ledger(), account)
-    entries = {one.payload["path"]: one.payload["sha256"] for one in batch}
-    head = chain.append(
-        store(), account, [{"path": path, "sha256": entries[path]} for path in sorted(entries)]
-    )
+    sums = {one.payload["path"]: one.payload["sha256"] for one in batch}
+    head = chain.append(store(), account, [Covered(path, sums[path]) for path in sorted(sums)])
     ledger().archive_record.note_head(account, head.n, head.sha256)
     heads.noted(head)
     _log.info("chain head of %s: entry %d, %s", account, head.n, head.sha256)
@@ -132,6 +132,5 @@ def _chain(account: str, batch: Sequence[Obligation]) -> None:
 
 def _receipt(owed: Obligation) -> None:
     """Write a receipt, and owe its entry in the chain: the chain takes many at once."""
-    stored = keep_receipt(owed)
-    entry = {"path": stored.path, "sha256": stored.sha256}
-    ledger().outbox.owe(owed.job_id, owed.account, "chain", entry)
+    # Every time it is written: the archive may be a new one.
+    ledger().outbox.owe(owed.job_id, owed.account, *under_chain(keep_receipt(owed)))

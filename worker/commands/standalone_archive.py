@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from archive.documents.recordings_list import Line
 from archive.problem import escaped
 from archive.search import search
-from archive.search.search import Hit
+from archive.search.search import SearchResult
 from archive.store.directory import DirectoryStore, Store, open_store
 
 from .display import print_json, print_lines, print_table
@@ -40,22 +41,24 @@ def find(archive: Store | None, reveal: bool, as_json: bool, **asked: Any) -> in
     in_order(asked["start"], asked["end"])
     store = _existing_store(archive)
     with as_usage_error():
-        hits, damage = search.found(store, **asked)
+        results, damage = search.found(store, **asked)
     if not reveal:
-        hits = [replace(hit, line=masked_line(hit.line)) for hit in hits]
-    elif hits:
-        _note_revealed(archive, len(hits))
+        results = [
+            replace(result, line=Line(masked_line(result.line.fields))) for result in results
+        ]
+    elif results:
+        _note_revealed(archive, len(results))
     if as_json:
-        print_json([asdict(hit) for hit in hits])
-    elif hits:
+        print_json([{**vars(result), "line": result.line.fields} for result in results])
+    elif results:
         columns = ("account", "recording", "start", "seconds", "from", "to", "where")
-        print_table(columns, map(_row, hits))
+        print_table(columns, map(_row, results))
     elif damage is None:
         click.echo("no such recording is in the archive", err=True)
     if damage is not None:
         # Show the hits first: an unreadable file must not hide them.
         raise damage
-    return int(not hits)
+    return int(not results)
 
 
 @click.command()
@@ -143,19 +146,14 @@ def _existing_store(named: Store | None) -> Store:
     return store
 
 
-def _row(hit: Hit) -> tuple[Any, ...]:
-    line = hit.line
-    milliseconds = line.get("duration")
+def _row(result: SearchResult) -> tuple[Any, ...]:
+    listed = result.line.fields
+    milliseconds = listed.get("duration")
     # What a provider sent in its place is shown as it is.
     seconds = milliseconds
     if isinstance(milliseconds, int | float):
         seconds = f"{milliseconds / 1000:.0f}"
-    place = "missing" if line.get("missing") else " in ".join(_place(line))
-    parties = (line.get("caller_id"), line.get("dnis"))
-    row = (hit.account, line["id"], line.get("start"), seconds, *parties, place)
+    place = "missing" if result.line.is_missing else " in ".join(result.line.shown_place)
+    parties = (listed.get("caller_id"), listed.get("dnis"))
+    row = (result.account, result.line.id, result.line.start, seconds, *parties, place)
     return tuple(None if cell is None else escaped(str(cell)) for cell in row)
-
-
-def _place(line: dict[str, Any]) -> list[str]:
-    """The member and its ZIP, or the file alone."""
-    return [str(line[name]) for name in ("member", "path") if line.get(name)]
