@@ -142,6 +142,15 @@ class ArchiveRecord:
         """The receipts of an account's certified calls."""
         return archive_files.receipts(self._database, account)
 
+    def unsealed(self, job_ids: Sequence[str]) -> int:
+        """Return how many files of these jobs are not yet under the chain."""
+        return len(archive_files.unchained(self._database, job_ids))
+
+    def unchained(self) -> set[str]:
+        """Return the paths of all files that are not yet under the chain."""
+        entries = archive_files.unchained(self._database)
+        return {entry["path"] for entry in entries if "path" in entry}
+
     def note_gone(
         self, account: str, gone: Mapping[date, Collection[str]], *, day: date | None = None
     ) -> tuple[list[date], list[date]]:

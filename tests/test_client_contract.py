@@ -19,7 +19,7 @@ from earwitness_client import Earwitness, InvalidArgument, Job, NotAnswered, Not
 from earwitness_client.arguments import Filters
 from tasks import errors as worker_errors
 from tasks.runtime import arguments as of_the_worker
-from tasks.runtime.entry import KINDS
+from tasks.runtime.kinds import KINDS
 from worker.commands.catalogue import catalogue
 
 from .servers import Valkey

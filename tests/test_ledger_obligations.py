@@ -129,10 +129,10 @@ def test_what_is_not_sealed_yet_is_counted(ledger: Ledger) -> None:
     """Files of these jobs alone, until they are under the chain; notifications are no files."""
     for job_id, kind in (("a", "chain"), ("a", "chain"), ("a", "notify"), ("b", "chain")):
         ledger.outbox.owe(job_id, "india", kind, {})
-    assert ledger.outbox.unsealed(["a"]) == 2
-    assert ledger.outbox.unsealed(["a", "b"]) == 3
+    assert ledger.archive_record.unsealed(["a"]) == 2
+    assert ledger.archive_record.unsealed(["a", "b"]) == 3
     ledger.outbox.discharged([ledger.outbox.due(limit=1)[0].id])
-    assert ledger.outbox.unsealed(["a"]) == 1
+    assert ledger.archive_record.unsealed(["a"]) == 1
 
 
 def test_an_entry_is_owed_once_by_a_job(ledger: Ledger) -> None:

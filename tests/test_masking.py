@@ -22,7 +22,8 @@ from config.masking import HIDDEN, conceal, holds_secret, mask_foreign, mask_tre
 from config.printable import printable, printable_json
 from providers.vonage.recordings import sorted_out
 from tasks.errors import InvalidArgument
-from tasks.runtime.arguments import StartRecording, parse
+from tasks.live.arguments import StartRecording
+from tasks.runtime.arguments import parse
 from worker.redis.unknown_tasks import meaning
 
 SECRETS = ['pä/ss\\wörd%<1> q&"', "correct horse/battery+staple", "p%41ss&lt;word", "call"]

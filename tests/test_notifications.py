@@ -241,10 +241,10 @@ def test_entries_and_receipts_that_fail_hold_up_no_other_account(
         entry = {"path": f"{account}/a.json", "sha256": "0" * 64}
         here.outbox.owe("j", account, "chain", entry)
     discharge_due()
-    assert "legal/a.json" not in here.outbox.unchained()
+    assert "legal/a.json" not in here.archive_record.unchained()
     for _ in range(9):
         discharge_due()
-    assert here.outbox.unchained() == set()
+    assert here.archive_record.unchained() == set()
 
 
 def test_the_line_of_an_alert_closed_by_hand_stays_closed(here: Ledger, broker: Valkey) -> None:  # noqa: F811

@@ -13,7 +13,7 @@ from archive.errors import Missing, Vanished
 from archive.store.directory import DirectoryStore
 from archive.store.protocol import LARGEST_READ
 from ledger.ledger import Ledger
-from tasks.archive_watch import vouching
+from tasks.runtime import vouching
 
 FIRST = "india/exports/2026/11/20/1111/manifest.json"
 

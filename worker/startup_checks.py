@@ -22,8 +22,9 @@ from config.settings import ConfigurationError, settings
 from ledger.errors import Foreign, LedgerAway, LedgerError
 from ledger.identity import refuse_foreign
 from ledger.quarantine import MEANING, WAY_OUT
-from tasks.archive_watch import alerts, vouching, watch
+from tasks.archive_watch import watch
 from tasks.rebuild import backup_check
+from tasks.runtime import archive_alerts, vouching
 from tasks.runtime.context import bare_store, ledger
 
 from .redis.diagnosis import diagnose
@@ -115,7 +116,7 @@ def _archive_checks(identity: str) -> None:
         except (NoSpace, Unwritable) as error:
             if isinstance(error, Unwritable) and not _is_in_use():
                 raise  # a first start: no job waits, and the address is probably wrong
-            alerts.refused(error)
+            archive_alerts.refused(error)
             _log.warning("%s; the worker starts, and jobs that need the archive wait", error)
         except StoreRefused:
             raise

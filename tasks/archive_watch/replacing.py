@@ -13,9 +13,10 @@ from archive.store.directory import Store
 from archive.verify.chain_index import ChainIndex
 from ledger.errors import NotPossible
 from ledger.ledger import Ledger
+from tasks.runtime import archive_alerts, vouching
 from tasks.runtime.context import bare_store, ledger
 
-from . import alerts, vouching, watch
+from . import watch
 from .watch import Compared
 
 
@@ -80,7 +81,7 @@ def _taken(store: Store, *, by: str, note: str) -> Compared:
         # Where it has no chain, nothing of one is expected of it any more.
         heads[account] = (0, chain.NOTHING) if head is None else (head.n, head.sha256)
     ledger().archive_record.replaced(heads, by=by, note=note)
-    ledger().alerts.close(alerts.VANISHED)
+    ledger().alerts.close(archive_alerts.VANISHED)
     for account in accounts:
         _chain_again(store, ledger(), account)
     return watch.compare()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -17,9 +18,21 @@ from ledger.rebuild.snapshots import is_rebuilt
 from providers import registry
 from providers.interface import PlacesCertifiedCalls
 from tasks.runtime.context import ledger, store
+from tasks.runtime.obligations import under_chain
+from tasks.runtime.outbox import Handler
 
 #: So many further numbers are tried for a decision.
 _MOST_TAKEN = 100
+
+
+def write_receipts(_account: str, owed: Sequence[Obligation]) -> None:
+    """Write receipts, and owe their entries in the chain. Raises what `keep_receipt` raises."""
+    for one in owed:
+        # Every time it is written: the archive may be a new one.
+        ledger().outbox.owe(one.job_id, one.account, *under_chain(keep_receipt(one)))
+
+
+HANDLERS = {"receipt": Handler(write_receipts, needs_archive=True)}
 
 
 def keep_receipt(owed: Obligation) -> Stored:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from config.error_names import ErrorName
 from config.queues import DOWNLOADS
 from ledger.core.opening import Request
 from providers import registry
@@ -116,7 +117,7 @@ def _parts(attempt: Attempt, ids: list[str]) -> Parts:
 
 
 def _lost_parts(attempt: Attempt) -> list[str]:
-    lost = ("NotReady", "Rejected")
+    lost = (ErrorName.NOT_READY, ErrorName.REJECTED)
     return [
         part.parameters["provider_job_id"]
         for part in ledger().jobs.parts(attempt.job.job_id)

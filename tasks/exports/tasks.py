@@ -13,17 +13,18 @@ from providers.accounts import RecordingsAccount
 from providers.interface import ExportsInBulk
 from tasks.days import day as day_rows
 from tasks.days import windows
-from tasks.runtime.arguments import CreateExport, RetrieveExport, RunExport
 from tasks.runtime.client import account_of, client, client_class
 from tasks.runtime.context import account
-from tasks.runtime.entry import Opening, job_task
+from tasks.runtime.entry import job_task
 from tasks.runtime.error_policy import consequences
 from tasks.runtime.job_requests import job_request
+from tasks.runtime.kinds import Opening
 from tasks.runtime.obligations import under_chain
 from tasks.runtime.runner import Attempt, Ended, Parts
 from tasks.transfers.retrieved import retrieved
 
 from . import creation, retrieval, runs
+from .arguments import CreateExport, RetrieveExport, RunExport
 from .reconciliation import seal_alone
 from .strategies import night_of
 

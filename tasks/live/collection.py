@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from archive.errors import Contradiction, Damaged
+from config.error_names import ErrorName
 from config.masking import mask_foreign
 from config.queues import DOWNLOADS, DUE
 from config.settings import settings
@@ -22,9 +23,10 @@ from tasks import errors
 from tasks.runtime.arguments import JobArguments
 from tasks.runtime.client import account_of, client
 from tasks.runtime.context import ledger
-from tasks.runtime.entry import Opening, job_task
+from tasks.runtime.entry import job_task
 from tasks.runtime.error_policy import consequences
 from tasks.runtime.fields import Text
+from tasks.runtime.kinds import Opening
 from tasks.runtime.runner import Attempt, Ended, Wait
 from tasks.transfers.single_recording import Single, fetch_again, keep
 
@@ -132,7 +134,7 @@ def _never_began(start: Job, instruction: Instruction) -> bool:
         return False
     if start.state == states.CANCELLED:
         return not start.work.get("asked")
-    return start.error is not None and start.error["type"] != "Uncertain"
+    return start.error is not None and start.error["type"] != ErrorName.UNCERTAIN
 
 
 def _collected(attempt: Attempt, instruction: Instruction, url: str) -> Ended:

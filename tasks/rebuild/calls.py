@@ -12,6 +12,7 @@ from archive.documents import receipt as receipts
 from archive.documents.instants import instant
 from archive.documents.receipt import ASKED, Receipt
 from archive.errors import ArchiveError
+from config.error_names import ErrorName
 from config.queues import DUE
 from config.settings import settings
 from ledger.call_outcomes import KIND, PLACED, REFUSED, RESOLVED, UNKNOWN, UNSENT
@@ -119,16 +120,16 @@ def _end(receipt: Receipt, outcome: str) -> dict[str, Any]:
         words = f"decided by {receipt.by}: the call was {receipt.decided}; {receipt.note}"
         if receipt.decided == "placed":
             return {**_done(None), "reason": words}
-        return _failed("Rejected", f"not done: {words}; to call, send a new request id")
+        return _failed(ErrorName.REJECTED, f"not done: {words}; to call, send a new request id")
     if outcome == REFUSED:
         return _failed(
-            "Rejected",
+            ErrorName.REJECTED,
             "not done: the certified call was refused and not placed; its receipt has the "
             "platform's words",
         )
     if outcome == UNSENT:
         again = "nothing was sent; to call, send a new request id"
-        return _failed("Unreachable", f"not done: {again}")
+        return _failed(ErrorName.UNREACHABLE, f"not done: {again}")
     return _undecided(f"unknown: by its receipt nobody knows whether it was placed; {_LOOK}")
 
 
@@ -137,16 +138,16 @@ def _done(platform_phone: str | None) -> dict[str, Any]:
     return {"state": states.DONE, "result": result}
 
 
-def _failed(kind: str, message: str) -> dict[str, Any]:
+def _failed(name: ErrorName, message: str) -> dict[str, Any]:
     return {
         "state": states.FAILED,
         "reason": message,
-        "error": {"type": kind, "message": message},
+        "error": name.stored(message),
     }
 
 
 def _undecided(message: str) -> dict[str, Any]:
-    error = {"type": "Uncertain", "message": message}
+    error = ErrorName.UNCERTAIN.stored(message)
     return {"state": states.NEEDS_DECISION, "reason": message, "error": error}
 
 

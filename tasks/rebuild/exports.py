@@ -12,6 +12,7 @@ from archive.documents import manifest
 from archive.documents.instants import instant
 from archive.documents.manifest import Manifest
 from archive.errors import ArchiveError
+from config.error_names import ErrorName
 from config.queues import DOWNLOADS, DUE
 from ledger.core import states
 from ledger.core.job import job_id
@@ -178,7 +179,7 @@ def _end(found: Manifest, path: str) -> dict[str, Any]:
         f"not done: {found.missing} of {found.listed} missing; {path} names them; the next night "
         "tries again, or export the day again"
     )
-    error = {"type": "Incomplete", "message": message}
+    error = ErrorName.INCOMPLETE.stored(message)
     return {"state": states.FAILED, "result": result, "reason": message, "error": error}
 
 
@@ -218,5 +219,5 @@ def _damaged(folder: Folder, generations: dict[str, int], trusted: Trusted) -> I
             updated_at=at,
             source=path,
             reason=message,
-            error={"type": "Damaged", "message": message},
+            error=ErrorName.DAMAGED.stored(message),
         )

@@ -12,7 +12,6 @@ from providers.accounts import DeletingAccount, RecordingsAccount
 from providers.interface import DeletesRecordings, ListsRecordings
 from tasks import errors
 from tasks.days import windows
-from tasks.runtime.arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
 from tasks.runtime.client import account_of, client, plain_client
 from tasks.runtime.entry import ShortLived, job_task, plain_task
 from tasks.runtime.error_policy import consequences
@@ -21,6 +20,7 @@ from tasks.runtime.queries import Answer, Listing, answered
 from tasks.runtime.runner import Attempt, Ended
 from tasks.transfers.single_recording import fetch_again, keep_listed, started
 
+from .arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
 from .deletions import refuse_unproven
 
 

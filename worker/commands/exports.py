@@ -101,7 +101,7 @@ def _follow(ledger: Ledger, jobs: list[Job], *, quiet: bool) -> list[Job]:
 def _wait_for_chain(ledger: Ledger, names: list[str]) -> None:
     """Wait until the chain covers the archived files, so that a verification finds them."""
     until = time.monotonic() + _CHAIN_SECONDS
-    while ledger.outbox.unsealed(names):
+    while ledger.archive_record.unsealed(names):
         if time.monotonic() > until:
             note = "not yet under the chain: a worker goes on; see: python -m worker status"
             click.echo(note, err=True)

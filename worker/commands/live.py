@@ -16,8 +16,9 @@ from config.masking import HIDDEN, mask_foreign, mask_tree
 from config.queues import FRONT_DOOR
 from ledger.core.opening import Request
 from tasks.live.active_calls import calls_of
+from tasks.live.arguments import ListCalls, StartRecording
 from tasks.live.tasks import LIFETIME_SECONDS, start_request
-from tasks.runtime.arguments import ListCalls, StartRecording, parse
+from tasks.runtime.arguments import parse
 from tasks.runtime.context import account as account_of
 
 from .deployment import announcing, configured, opened, operator
