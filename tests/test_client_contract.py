@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from celery import Celery
 from click.testing import CliRunner
 
 import ledger.core.job
@@ -22,6 +21,7 @@ from tasks.runtime import arguments as of_the_worker
 from tasks.runtime.kinds import KINDS
 from worker.commands.catalogue import catalogue
 
+from .callers import caller
 from .servers import Valkey
 
 #: By beat alone, so that the library has no function for it.
@@ -226,7 +226,7 @@ def test_the_message_is_celery_s_own(client: Earwitness, valkey: Valkey) -> None
     """
     client.recording.get(account="india", recording_id="secret-7")
     ours, our_body = _sent(valkey)
-    with Celery("caller", broker=valkey.url, set_as_current=False) as app:
+    with caller(valkey.url) as app:
         kwargs = {"account": "india", "recording_id": "secret-7"}
         app.send_task("earwitness.recording.get", kwargs=kwargs, queue="earwitness")
     theirs, their_body = _sent(valkey)

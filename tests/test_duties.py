@@ -17,6 +17,8 @@ from tasks import registry
 from tasks.runtime import context, metrics
 from tasks.runtime.outbox import Handler, discharge_due, register
 
+from .callers import close_connections
+
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
@@ -44,6 +46,7 @@ def silent_broker() -> Iterator[None]:
         app = Celery(broker=f"redis://127.0.0.1:{server.getsockname()[1]}/0", set_as_current=True)
         app.conf.broker_transport_options = {"socket_timeout": 0.2, "max_retries": 0}
         yield
+        close_connections(app)
     before.set_current()
 
 

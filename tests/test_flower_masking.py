@@ -17,8 +17,9 @@ from worker.flower.redaction import masked_event, masked_exception, masked_inspe
 
 from .canaries import found
 from .dashboards import Dashboard, caller, dashboard
-from .deployment import Deployment, Process, account_toml, eventually
+from .deployment import Deployment, Process, account_toml
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 DAY = date(2026, 11, 10)

@@ -192,10 +192,10 @@ def test_a_cut_name_leaves_no_beginning_of_a_secret() -> None:
 def test_no_text_takes_long_to_read() -> None:
     """Nor is a nesting without end taken for harmless."""
     conceal(SECRETS)
-    began = time.monotonic()
+    began = time.thread_time()  # other programs on the machine do not count
     for text in ("%25" * 90_000, "&amp;" * 50_000, "%" + "25" * 90_000, "YW" * 90_000):
         mask_foreign(text)
-    assert time.monotonic() - began < 30
+    assert time.thread_time() - began < 30
     assert mask_foreign("%" + "25" * 100 + "41") == HIDDEN
 
 

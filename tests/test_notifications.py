@@ -17,6 +17,7 @@ from ledger.ledger import Ledger
 from tasks.runtime.outbox import discharge_due
 from tasks.runtime.redis_errors import is_away
 
+from .callers import close_connections
 from .ledgers import pass_time
 from .servers import Valkey
 from .test_duties import here  # noqa: F401 - a fixture
@@ -31,8 +32,7 @@ def broker(valkey: Valkey) -> Iterator[Valkey]:
     app = Celery(broker=valkey.url, set_as_current=True)
     app.conf.broker_transport_options = {"socket_timeout": 2, "max_retries": 0}
     yield valkey
-    app.amqp.producer_pool.force_close_all()
-    app.pool.force_close_all()
+    close_connections(app)
     app.close()
     before.set_current()
 

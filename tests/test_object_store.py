@@ -23,10 +23,11 @@ from config.settings import ROOT
 
 from .archives import Builder, fill, overwrite
 from .buckets import Buckets
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
 from .small_s3 import SmallS3
 from .test_store import spooled
+from .waiting import eventually
 
 DAY = date(2026, 11, 10)
 LARGE = ONE_PIECE + 1

@@ -21,8 +21,9 @@ from ledger.ledger import Ledger
 
 from .archives import audio as recorded
 from .certified_calls import CallHouse
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 ZONE = "Asia/Kolkata"

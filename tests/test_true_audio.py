@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from .archives import Builder, audio, content_of, lines_of, recording, zipped
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
 from .simulators.audio import PRETENDERS
+from .waiting import eventually
 
 DAY = date(2026, 11, 10)
 ZONE = "Asia/Kolkata"

@@ -27,8 +27,10 @@ def _is_whole(owed: Obligation) -> bool:
 def _append(account: str, owed: Sequence[Obligation]) -> None:
     """Append one entry for all of these files. Raises ArchiveError, OSError, StoreAway."""
     vouching.refuse_fork(store(), ledger(), account)
-    sums = {one.payload["path"]: one.payload["sha256"] for one in owed}
-    head = chain.append(store(), account, [Covered(path, sums[path]) for path in sorted(sums)])
+    entries = {one.payload["path"]: one.payload["sha256"] for one in owed}
+    head = chain.append(
+        store(), account, [Covered(path, entries[path]) for path in sorted(entries)]
+    )
     ledger().archive_record.note_head(account, head.n, head.sha256)
     heads.noted(head)
     _log.info("chain head of %s: entry %d, %s", account, head.n, head.sha256)

@@ -28,7 +28,7 @@ _MOST_TAKEN = 100
 def write_receipts(_account: str, owed: Sequence[Obligation]) -> None:
     """Write receipts, and owe their entries in the chain. Raises what `keep_receipt` raises."""
     for one in owed:
-        # Every time a receipt is written: the archive may be a new one.
+        # Every time it is written: the archive may be a new one.
         ledger().outbox.owe(one.job_id, one.account, *under_chain(keep_receipt(one)))
 
 

@@ -17,7 +17,6 @@ import click
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from config.settings import settings
-from providers import registry  # noqa: F401 - it knows the accounts that the settings name
 from worker.health.heartbeat import redis_answers
 from worker.health.heartbeat_files import Mark, marks
 
