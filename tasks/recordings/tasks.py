@@ -21,7 +21,7 @@ from tasks.runtime.runner import Attempt, Ended
 from tasks.transfers.single_recording import fetch_again, keep_listed, started
 
 from .arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
-from .deletions import refuse_unproven
+from .proof import refuse_unproven
 
 
 @plain_task("recording.list", ListRecordings, ShortLived)
