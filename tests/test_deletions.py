@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
 
+from ledger.core.job import Job
 from ledger.core.schema import jobs
 
 from .deployment import Deployment, account_toml
 from .simulators import Simulators
-from .test_nights import DAY, ZONE, planner, settled, yesterday
+from .test_nights import DAY, ZONE, manifests, planner, settled, yesterday
 from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
@@ -24,12 +24,25 @@ def ago(house: Deployment, days: int) -> None:
         connection.execute(update(jobs).values(updated_at=jobs.c.updated_at - days * 86_400))
 
 
+def deletions(house: Deployment) -> list[Job]:
+    """The jobs that delete recordings, the one that changed last first."""
+    return house.ledger.jobs.jobs(kind="recording.delete")
+
+
+def said_of(house: Deployment, job: Job) -> dict[str, str]:
+    """What the history of a day's deletion says of each recording; each is in it once."""
+    lines = [one["why"] for one in house.ledger.jobs.history(job.job_id)]
+    named = [line.split(" ", 2)[1] for line in lines if line.startswith("recording ")]
+    assert len(named) == len(set(named))
+    return dict(zip(named, (one for one in lines if one.startswith("recording ")), strict=True))
+
+
 def test_recordings_are_deleted_when_their_time_has_come(
     deploy: Deploy, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A complete day is deleted at the provider ``delete_after_days`` after its last listing, each
-    recording by a job of its own with its proof; not earlier, not the day that is incomplete, and
-    never where no ``delete_after_days`` is set, though the account allows deleting.
+    """A complete day is deleted at the provider ``delete_after_days`` after its last listing, by
+    one job whose history names each recording and its proof; not earlier, not the day that is
+    incomplete, and never where no ``delete_after_days`` is set, though the account allows deleting.
     """
     whole, lacking = yesterday() - DAY, yesterday()
     account = simulators.vonage.account(username="john.doe@vbc.prod")
@@ -59,20 +72,20 @@ def test_recordings_are_deleted_when_their_time_has_come(
         ago(house, 32)
         plan(lacking)
         eventually(
-            lambda: (
-                [job.state for job in house.ledger.jobs.jobs(kind="recording.delete")]
-                == ["done"] * 3
-            ),
+            lambda: [job.state for job in deletions(house)] == ["done"],
             what="the day was not deleted",
         )
-        plan(lacking + timedelta(0))
+        plan(lacking)
     deleted = simulators.log.effects("recording_deleted")
     assert sorted(str(effect["recording_id"]) for effect in deleted) == sorted(kept)
-    proofs = {
-        (job.result or {})["archived_as"] for job in house.ledger.jobs.jobs(kind="recording.delete")
+    (job,) = deletions(house)
+    proof = manifests(house, "india", whole)[0]["job_id"]
+    assert job.result is not None
+    counts = [job.result[name] for name in ("listed", "deleted", "gone", "failed")]
+    assert (counts, f"/{proof}/manifest.json" in job.result["archived_as"]) == ([3, 3, 0, 0], True)
+    assert said_of(house, job) == {
+        one: f"recording {one} was deleted; archived as {job.result['archived_as']}" for one in kept
     }
-    assert len(proofs) == 1
-    assert proofs.pop().endswith("/manifest.json")
 
 
 def test_a_day_damaged_in_the_archive_is_not_deleted(

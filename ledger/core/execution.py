@@ -16,7 +16,7 @@ from .job import Job
 from .leases import Lease, Leases
 from .opening import Request, insert_job, open_or_join
 from .outbox import owe
-from .transitions import audited, cancel_open, ended
+from .transitions import audited, cancel_open, ended, newest_reason
 
 
 class Execution:
@@ -77,12 +77,17 @@ class Execution:
         self._leases.hold(lease)
         return job, lease
 
-    def note(self, lease: Lease, work: dict[str, Any]) -> None:
-        """Store how far the work has come. Raises LeaseLost."""
+    def note(self, lease: Lease, work: dict[str, Any], *, why: str | None = None) -> None:
+        """Store how far the work has come and, with ``why``, a line of the job's history, unless
+        its newest line says the same. Raises LeaseLost.
+        """
 
         def write(connection: Connection) -> None:
             if fenced(connection, lease, {"work": work}) is None:
                 own_change(connection, lease, states.RUNNING)
+            elif why is not None and newest_reason(connection, lease.job_id) != why:
+                step = (states.RUNNING, states.RUNNING)
+                audited(connection, lease.job_id, step, by=self._worker, why=why)
 
         self._write(lease, write)
 

@@ -10,7 +10,7 @@ from ledger.errors import NoSuchJob
 
 from . import states
 from .database import Database
-from .job import COLUMNS, Job, iso
+from .job import COLUMNS, Job, iso, job_id
 from .schema import audit, jobs, waiters
 from .transitions import find
 
@@ -27,6 +27,11 @@ class Queries:
         if job is None:
             raise NoSuchJob(f"not done: no job has the id {job_id}")
         return job
+
+    def opened(self, account: str, kind: str, request_id: str) -> Job | None:
+        """The job that a request opened, or None."""
+        name = job_id(account, f"earwitness.{kind}", request_id)
+        return self._database.read(lambda connection: find(connection, name))
 
     def named(self, name: str) -> list[Job]:
         """The jobs that a person means: by job id, request id, or the id of a task that asked."""

@@ -73,6 +73,12 @@ def audited(
     )
 
 
+def newest_reason(connection: Connection, job_id: str) -> str | None:
+    """Return what the newest line of a job's history says; None where it has none."""
+    newest = select(audit.c.why).where(audit.c.job_id == job_id).order_by(audit.c.id.desc())
+    return connection.execute(newest.limit(1)).scalar_one_or_none()
+
+
 def ended(
     connection: Connection,
     job: Job,

@@ -2,47 +2,57 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 
-from archive.documents import manifest, recordings_list
+from archive.documents import manifest
+from archive.documents.manifest import Manifest
 from config.accounts import Account
-from config.queues import DUE
-from ledger.core.opening import Request
+from ledger.days import Day
 from tasks.archive_watch.chained import is_chained
+from tasks.days import deletions
 from tasks.runtime.context import ledger, store
 from tasks.runtime.messages import publish_first
 
 _DAY_SECONDS = 86_400
+#: Days that one plan opens for an account; the next plan goes on. After years of keeping, all of
+#: them are due at once.
+_MOST_DAYS = 10
 
 
 def plan_deletions(account: Account, now: datetime) -> int:
-    """Open a deletion for every recording of the days whose time has come; how many."""
+    """Open one job for each day whose time has come, of the oldest days first; return how many
+    were opened.
+    """
     nightly = account.nights
     if nightly is None or nightly.delete_after_days == 0:
         return 0
     before = now.timestamp() - nightly.delete_after_days * _DAY_SECONDS
     count = 0
     for day in ledger().days.to_delete(account.alias, before):
-        known = manifest.latest(store(), account.alias, day.day)
-        if known is None or not known.complete or not is_chained(account.alias, known.path):
+        known = _proven(day)
+        if known is None:
             continue
-        for line in recordings_list.read(store(), known.recordings.path):
-            job, number = ledger().opening.open(
-                deletion(account.alias, line.id, day.day), by="nightly plan"
-            )
-            count += number is not None
-            if number is not None:
-                publish_first(job, number)
+        # A plan that was killed before the note finds its job there, and notes the day.
+        count += known.listed > 0 and _open(known, day)
         ledger().days.deleted(account.alias, day.day)
+        if count == _MOST_DAYS:
+            break
     return count
 
 
-def deletion(alias: str, recording_id: str, day: date) -> Request:
-    """The request to delete one recording of an archived day."""
-    return Request(
-        kind="recording.delete",
-        account=alias,
-        request_id=f"day:{day.isoformat()}/{recording_id}",
-        parameters={"recording_id": recording_id, "day": day.isoformat()},
-        queue=DUE,
-    )
+def _open(known: Manifest, day: Day) -> bool:
+    """Open the job that deletes what a day's manifest lists; return whether it is new."""
+    assert known.generation is not None
+    request = deletions.of_day(day.account, day.day, known.generation)
+    job, number = ledger().opening.open(request, by="nightly plan")
+    if number is not None:
+        publish_first(job, number)
+    return number is not None
+
+
+def _proven(day: Day) -> Manifest | None:
+    """Return the newest manifest of a day, None where it is not complete or not chained."""
+    known = manifest.latest(store(), day.account, day.day)
+    if known is None or not known.complete or not is_chained(day.account, known.path):
+        return None
+    return known

@@ -1,4 +1,4 @@
-"""Deleting at the provider: only what is archived, verified and chained, and after its time."""
+"""The proof before a deletion: the archive holds the recording whole, verified and chained."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _held(attempt: Attempt, recording_id: str, day: date) -> str | None:
     while known is not None:
         for line in recordings_list.read(store(), known.recordings.path):
             if line.id == recording_id and not line.is_missing:
-                found = _fault(attempt, line)
+                found = fault_in(attempt, line)
                 if found is None:
                     return known.path
                 fault = fault or Damaged(line.path, found)
@@ -67,7 +67,7 @@ def _held(attempt: Attempt, recording_id: str, day: date) -> str | None:
         known = manifest.latest(store(), attempt.job.account, day, before=known.generation)
     single = kept_single(attempt, recording_id, day)
     if single is not None:
-        found = _fault(attempt, metadata.read(store(), single[1].path).as_line())
+        found = fault_in(attempt, metadata.read(store(), single[1].path).as_line())
         if found is None:
             return single[1].path
         fault = fault or Damaged(single[0].path, found)
@@ -76,7 +76,7 @@ def _held(attempt: Attempt, recording_id: str, day: date) -> str | None:
     return None
 
 
-def _fault(attempt: Attempt, line: Line) -> str | None:
+def fault_in(attempt: Attempt, line: Line) -> str | None:
     """Why the bytes in the archive are not the whole recording of a line; None where they are.
     Raises Missing, and Damaged where they are not those that the line names.
     """

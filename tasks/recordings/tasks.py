@@ -11,7 +11,7 @@ from ledger.core.opening import Request
 from providers.accounts import DeletingAccount, RecordingsAccount
 from providers.interface import DeletesRecordings, ListsRecordings
 from tasks import errors
-from tasks.days import windows
+from tasks.days import deletions, windows
 from tasks.runtime.client import account_of, client, plain_client
 from tasks.runtime.entry import ShortLived, job_task, plain_task
 from tasks.runtime.error_policy import consequences
@@ -21,6 +21,7 @@ from tasks.runtime.runner import Attempt, Ended
 from tasks.transfers.single_recording import fetch_again, keep_listed, started
 
 from .arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
+from .day_deletions import delete_day
 from .proof import refuse_unproven
 
 
@@ -95,11 +96,15 @@ def _delete_request(asked: DeleteRecording, task_id: str) -> Request:
 
 @job_task("recording.delete", DeleteRecording, _delete_request)
 def delete_recording(attempt: Attempt) -> Ended:
-    """Delete one recording at the provider, once it is proven that the archive holds it whole."""
+    """Delete one recording at the provider, once it is proven that the archive holds it whole; or
+    all of an archived day, where the nightly plan opened the job.
+    """
     parameters = attempt.job.parameters
     account = account_of(attempt.job.account, DeletingAccount)
     if not account.allow_delete:
         raise errors.Rejected("not done: the account does not allow deleting any more")
+    if deletions.is_of_day(attempt.job):
+        return delete_day(attempt)
     recording_id = parameters["recording_id"]
     with (
         consequences(attempt, waits_for_credentials=False),

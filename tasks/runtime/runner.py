@@ -98,6 +98,10 @@ class Attempt:
         self.job.work.update(work)
         ledger().execution.note(self.lease, self.job.work)
 
+    def record(self, why: str) -> None:
+        """Store how far the work has come, with a line of the job's history."""
+        ledger().execution.note(self.lease, self.job.work, why=why)
+
     @property
     def age_seconds(self) -> float:
         """How long ago the job was opened, or first due, by the ledger's clock at the claim."""
