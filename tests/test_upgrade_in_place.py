@@ -16,6 +16,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from celery import Celery
+from sqlalchemy import update
+
+from config.queues import DUE
+from ledger.core.opening import Request
+from ledger.core.schema import days, jobs
 
 from .deployment import zip_is_whole
 from .restored import sums
@@ -83,6 +88,7 @@ def test_work_goes_on(either: UpgradedHouse) -> None:
     night. What the two releases have archived together is whole, and makes a ledger anew.
     """
     either.run("migrate")
+    deletions_are_half_planned(either)
     worker = either.start()
     with either.house.producer() as app:
         either.end_call()
@@ -97,16 +103,16 @@ def test_work_goes_on(either: UpgradedHouse) -> None:
         eventually(either.chained, what="something is not under the chain")
     assert worker.stop() == 0
 
-    jobs = either.jobs().values()
-    assert {job["state"] for job in jobs} == {"done", "failed", "cancelled", "needs_decision"}
-    days = either.days()
-    assert {one["state"] for one in days.values()} == {"complete"}
+    ends = {job["state"] for job in either.jobs().values()}
+    assert ends == {"done", "failed", "cancelled", "needs_decision"}
+    archived = either.days()
+    assert {one["state"] for one in archived.values()} == {"complete"}
     assert either.before.items() <= sums(either.house.archive).items()
     assert all(zip_is_whole(path) for path in either.house.archive.rglob("*.zip"))
     assert either.asked("verify")["problems"] == []
     either.house.ledger_url = f"sqlite:///{either.folder / 'rebuilt.sqlite3'}"
     either.run("rebuild")
-    assert either.days() == days
+    assert either.days() == archived
 
 
 def the_transfer_is_resumed(either: UpgradedHouse, app: Celery) -> None:
@@ -193,14 +199,46 @@ def the_next_night_is_exported(either: UpgradedHouse, app: Celery) -> None:
     eventually(lambda: either.house.run(*asked).returncode == 0, what="the night was not exported")
 
 
+def deletions_are_half_planned(either: UpgradedHouse) -> None:
+    """The old night had opened all deletions of one day and one deletion of the other, and was
+    killed before it noted either day.
+    """
+    day = either.day("filled")
+    zone = ZoneInfo(either.old["zone"])
+    starts = {str(one["id"]): one["start"] for one in either.old["recordings"]["surat"]}
+    recording_id = min(
+        one
+        for one, start in starts.items()
+        if datetime.fromisoformat(start).astimezone(zone).date().isoformat() == day
+    )
+    parameters = {"recording_id": recording_id, "day": day}
+    request_id = f"day:{day}/{recording_id}"
+    older = Request("recording.delete", "surat", request_id, parameters, DUE)
+    ledger = either.house.ledger
+    job, _ = ledger.opening.open(older, by="nightly plan")
+    with ledger.database.engine.begin() as connection:
+        connection.execute(update(jobs).where(jobs.c.job_id == job.job_id).values(hinted_at=None))
+        connection.execute(update(days).values(deleted_at=None))
+
+
 def recordings_are_deleted_once(either: UpgradedHouse) -> None:
-    """Those whose deletion an old night had opened, and those whose time has come since."""
+    """Those whose deletion an old night had opened by their own jobs, and what no old night had
+    come to by the job of its day. No day is left, and the provider is asked once for each.
+    """
     log = either.simulators.log
     seeded = sorted(one["id"] for one in either.old["recordings"]["surat"])
-    eventually(
-        lambda: len(log.effects("recording_deleted")) >= len(seeded), what="they were not deleted"
-    )
+
+    def of_days() -> dict[str, dict[str, int]]:
+        jobs = [job for job in either.jobs().values() if job["kind"] == "recording.delete"]
+        results = [job["result"] for job in jobs if job["account"] == "surat" and job["result"]]
+        return {one["day"]: one for one in results if "day" in one}
+
+    days = {either.day("parts"), either.day("filled")}
+    eventually(lambda: of_days().keys() == days, within=60, what="a day is not deleted")
     assert sorted(one["recording_id"] for one in log.effects("recording_deleted")) == seeded
+    assert len(log.requests("delete", "surat@vbc.prod")) == len(seeded)
+    deleted = [of_days()[either.day(name)]["deleted"] for name in ("parts", "filled")]
+    assert deleted == [0, 1]
 
 
 def test_a_new_ledger_is_rebuilt_from_the_old_archive(upgraded: UpgradedHouse) -> None:
