@@ -54,6 +54,9 @@ class QueueKeys:
 
     def __init__(self, app: Any) -> None:
         self._app = app
+        #: Built at the first use and after an error: a connection for each look costs Redis more
+        #: than the look.
+        self._connection: Any = None
         #: When each key was first seen with a wrong type, in monotonic seconds.
         self._wrong_since: dict[str, float] = {}
 
@@ -63,18 +66,34 @@ class QueueKeys:
         A key of a wrong type raises ResponseError for ten seconds; then it is moved aside. Also
         raises RedisError, OperationalError and LedgerAway.
         """
-        with self._app.connection_for_write() as connection:
-            channel = connection.default_channel
-            try:
-                length = int(channel._size(queue))  # noqa: SLF001 - counts every priority
-            except ResponseError as error:
-                if not (is_wrong_type(error) and self._has_lasted(queue)):
-                    raise
-                for step in channel.priority_steps:
-                    _move_aside(self._app.backend.client, channel._q_for_pri(queue, step))  # noqa: SLF001
-                length = int(channel._size(queue))  # noqa: SLF001
+        try:
+            length = self._length(queue)
+        except ResponseError:
+            raise
+        except Exception:
+            self.close()
+            raise
         self._wrong_since.pop(queue, None)
         return length
+
+    def close(self) -> None:
+        """Close the connection; the next look builds another one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.release()
+
+    def _length(self, queue: str) -> int:
+        if self._connection is None:
+            self._connection = self._app.connection_for_write()
+        channel = self._connection.default_channel
+        try:
+            return int(channel._size(queue))  # noqa: SLF001 - counts every priority
+        except ResponseError as error:
+            if not (is_wrong_type(error) and self._has_lasted(queue)):
+                raise
+            for step in channel.priority_steps:
+                _move_aside(self._app.backend.client, channel._q_for_pri(queue, step))  # noqa: SLF001
+            return int(channel._size(queue))  # noqa: SLF001
 
     def move_wrong_aside(self) -> None:
         """Move aside keys of messages in hand or set aside that had a wrong type for ten seconds.
