@@ -1,4 +1,4 @@
-"""What an answer holds of people and credentials stays out of the errors that it leads to."""
+"""Keeps the personal data and credentials of an answer out of the errors that follow from it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _USUAL_TYPES = frozenset(
 
 
 def drop_frames(ask: Callable[_Asked, _Found]) -> Callable[_Asked, _Found]:
-    """Let an error out of this function without the frames that it passed: they hold secrets and
-    telephone numbers.
+    """Raise errors of this function without the frames that they passed: the frames hold secrets
+    and telephone numbers.
     """
 
     @functools.wraps(ask)
@@ -47,8 +47,8 @@ def drop_frames(ask: Callable[_Asked, _Found]) -> Callable[_Asked, _Found]:
 
 
 def tellable(reason: str) -> str:
-    """A field in which a body gives a reason, in one short line without numbers and credentials,
-    whatever notation it has them in.
+    """Return a reason from a body in one short line, without numbers and credentials in any
+    notation.
     """
     line = " ".join(decode_foreign(" ".join(reason.split())).split())
     without = _LONG_WORD.sub(lambda word: HIDDEN if _DIGIT.search(word[0]) else word[0], line)
@@ -56,8 +56,8 @@ def tellable(reason: str) -> str:
 
 
 def description(headers: httpx.Headers, body: bytes) -> str:
-    """What a body that was not understood looks like, without a word of it: its form, its content
-    type where that is a usual one, and its length.
+    """Describe a body that was not understood without quoting it: its form, its content type if
+    that is a usual one, and its length.
     """
     if not body:
         return "an empty body"

@@ -1,4 +1,4 @@
-"""What a VoipNow server's refusals and errors mean (docs/providers/voipnow.md, "Errors")."""
+"""The meaning of a VoipNow server's refusals and errors (docs/providers/voipnow.md, "Errors")."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ NAME = "voipnow"
 
 
 class Refused(Rejected):
-    """The server said no, with a ``code`` of its own, or None where it gave none."""
+    """The server refused, with a ``code`` of its own, or None if it gave none."""
 
     def __init__(self, provider: str, reason: str, code: str | None = None) -> None:
         super().__init__(provider, reason)
-        # As with Throttled: an exception is rebuilt from its args.
+        # As in Throttled: an exception is rebuilt from its args.
         self.args = (provider, reason, code)
         self.code = code
 
 
 class FormatRefused(Refused):
-    """pc_recformat_invalid: it records neither as wav nor as wav49."""
+    """pc_recformat_invalid: the server records neither as wav nor as wav49."""
 
 
 class CallRefused(Refused, NotFound):
@@ -61,7 +61,7 @@ _CODES: dict[str, tuple[type[Refused], str]] = {
 
 
 def refusal(answer: Answer, what: str) -> ProviderError:
-    """What a status other than a success means; ``what`` was asked begins the reason."""
+    """Return the error of a status other than a success; ``what`` begins the reason."""
     reason, code = error_reason(answer.body)
     said = f"{what}: HTTP {answer.status}" + (f" ({reason})" if reason else "")
     status = answer.status
@@ -77,7 +77,7 @@ def refusal(answer: Answer, what: str) -> ProviderError:
         kind, advice = _CODES[code]
         return kind(NAME, f"{what}: {advice} (HTTP {status}, {code})", code)
     if status == 404:
-        # A call that is missing is a 400 with a code: this is the address.
+        # A missing call is a 400 with a code, so a 404 concerns the address.
         return Refused(NAME, f"{said}; the server has no such address: check api_path", code)
     if 300 <= status < 400:
         said += "; redirects are not followed: check base_url"
