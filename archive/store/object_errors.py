@@ -1,4 +1,4 @@
-"""What `obstore` raises, in the archive's own words."""
+"""Translation of `obstore`'s errors into the archive's own."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from archive.errors import Damaged, Missing, StoreAway, StoreRefused
 _STATUS = re.compile(r"status code: (\d{3})")
 _NAME = re.compile(r'[Pp]ath "([^"]+)"')
 _CODE = re.compile(r"<Code>(\w+)</Code>")
-#: Of the refusals those that another try may not meet.
+#: The refusals that another try may not meet.
 _PASSING = {"408", "409", "429"}
-#: Where a machine of a cloud asks for its own credentials; `obstore` does so when it has no others.
+#: The address where a cloud machine asks for its own credentials; `obstore` does so without others.
 _CREDENTIALS_OF_MACHINE = "169.254.169.254"
-#: S3's answer where the bucket lies in another region.
+#: S3's answer if the bucket lies in another region.
 _ELSEWHERE = "redirect without LOCATION"
 
 
 @contextmanager
 def understood(address: str, path: str | None = None) -> Iterator[None]:
-    """Turn errors of a request into Missing and Damaged (where it was about the object at `path`),
+    """Turn errors of a request into Missing and Damaged (if they concern the object at `path`),
     StoreRefused and StoreAway.
     """
     try:
@@ -43,15 +43,15 @@ def understood(address: str, path: str | None = None) -> Iterator[None]:
 
 
 def is_conflict(error: AlreadyExistsError) -> bool:
-    """Return whether a name was refused only because another request about it was under way: it is
-    open then whether anything stands there (S3's ConditionalRequestConflict).
+    """Return whether a name was refused only because another request about the name was in
+    progress: then it is unknown whether the name is taken (S3's ConditionalRequestConflict).
     """
     status = _STATUS.search(str(error))
     return status is not None and status[1] == "409"
 
 
 def has_no_range(error: BaseError) -> bool:
-    """Return whether a range was asked for where there are no bytes: of an empty object."""
+    """Return whether the error is about a range of an object without bytes."""
     status = _STATUS.search(str(error))
     return (status is not None and status[1] == "416") or "non-partial" in str(error)
 
@@ -66,8 +66,8 @@ def _strange(message: str) -> str:
 
 
 def _translated(address: str, message: str) -> StoreAway:
-    """Return the archive's own error. `message` is written for programmers and never shown,
-    since it may quote any answer.
+    """Return the archive's own error. `message` is written for programmers and never shown, since
+    it may quote any answer.
     """
     status, code = _STATUS.search(message), _CODE.search(message)
     shown = " ".join(found[1] for found in (status, code) if found)
