@@ -193,8 +193,8 @@ def deletion_failure(connection: Connection, ending: Ending) -> Alert | None:
 def collection_failure(connection: Connection, ending: Ending) -> Alert | None:
     """Return the alert of a collection, or None if its start failed and reports that."""
     found = usual_failure(connection, ending, ())
-    is_known = found is not None and found.kind == JOB and _start_failed(connection, ending.job)
-    return None if is_known else found
+    is_reported = found is not None and found.kind == JOB and _start_failed(connection, ending.job)
+    return None if is_reported else found
 
 
 def verification_failure(connection: Connection, ending: Ending) -> Alert:

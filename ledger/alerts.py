@@ -85,7 +85,7 @@ def open_alert(connection: Connection, alert: Alert) -> bool:
     alert is new.
     """
     c = alerts.c
-    said = {
+    latest = {
         "kind": alert.kind,
         "account": alert.account,
         "job_id": alert.job_id,
@@ -95,11 +95,11 @@ def open_alert(connection: Connection, alert: Alert) -> bool:
     again = c.closed_at.is_not(None)
     row = connection.execute(
         insert_into(connection, alerts)
-        .values(cause=alert.cause, opened_at=now(), repeated=0, **said)
+        .values(cause=alert.cause, opened_at=now(), repeated=0, **latest)
         .on_conflict_do_update(
             index_elements=["cause"],
             set_={
-                **said,
+                **latest,
                 "opened_at": case((again, now()), else_=c.opened_at),
                 "repeated": case((again, 0), else_=c.repeated + 1),
                 "closed_at": None,
@@ -220,8 +220,10 @@ class Alerts:
         """Close a cause; return whether it was open. A cause that was not open writes nothing.
         Raises LedgerAway.
         """
-        known = select(alerts.c.cause).where(alerts.c.cause == cause, alerts.c.closed_at.is_(None))
-        if self._database.read(lambda connection: connection.execute(known).first()) is None:
+        open_cause = select(alerts.c.cause).where(
+            alerts.c.cause == cause, alerts.c.closed_at.is_(None)
+        )
+        if self._database.read(lambda connection: connection.execute(open_cause).first()) is None:
             return False
         return bool(self._database.write(lambda connection: close_alerts(connection, [cause])))
 

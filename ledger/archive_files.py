@@ -109,8 +109,8 @@ def _runs(account: str, day: date | None) -> Select[Any]:
     wanted = _ended(account, "export.run")
     if day is None:
         return wanted
-    asked = f"day:{day.isoformat()}#"
-    return wanted.where(func.substr(jobs.c.request_id, 1, len(asked)) == asked)
+    prefix = f"day:{day.isoformat()}#"
+    return wanted.where(func.substr(jobs.c.request_id, 1, len(prefix)) == prefix)
 
 
 def _ended(account: str, kind: str) -> Select[Any]:

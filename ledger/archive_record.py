@@ -122,10 +122,10 @@ class ArchiveRecord:
         """
         c = obligations.c
         same = [c.payload[name].as_string() == payload[name] for name in ("path", "sha256")]
-        known = exists().where(c.job_id == job_id, c.kind == "chain", *same)
+        has_owed = exists().where(c.job_id == job_id, c.kind == "chain", *same)
 
         def work(connection: Connection) -> None:
-            if not connection.execute(select(known)).scalar_one():
+            if not connection.execute(select(has_owed)).scalar_one():
                 owe(connection, job_id, account, "chain", payload)
 
         self._database.write(work)
@@ -183,7 +183,7 @@ class ArchiveRecord:
                 )
                 if state != row.state:
                     (broken if now_gone else mended).append(row.day)
-            _tell(connection, account, gone, broken, mended)
+            _update_alerts(connection, account, gone, broken, mended)
             return broken, mended
 
         return self._database.write(work)
@@ -308,7 +308,7 @@ def _to_compare(
     return [row for row in rows if row.lost or row.day in gone]
 
 
-def _tell(
+def _update_alerts(
     connection: Connection,
     account: str,
     gone: Mapping[date, Collection[str]],

@@ -94,11 +94,11 @@ def decided(connection: Connection, job: Job, *, placed: bool, by: str, note: st
     """End a call that needs a decision as a person decides; return the job afterwards, also if the
     same was decided before. Return None if the call is, or was, in another state.
     """
-    known = connection.execute(
+    previous = connection.execute(
         select(calls.c.outcome).where(calls.c.job_id == job.job_id)
     ).scalar_one_or_none()
     state = states.DONE if placed else states.FAILED
-    if known == RESOLVED and job.state == state:
+    if previous == RESOLVED and job.state == state:
         return job
     words = f"decided by {by}: the call was {'' if placed else 'not '}placed; {note}"
     failure = f"not done: {words}; to call, send a new request id"
@@ -116,10 +116,10 @@ def decided(connection: Connection, job: Job, *, placed: bool, by: str, note: st
     decided_at = connection.execute(
         update(calls).where(calls.c.job_id == job.job_id).values(outcome=RESOLVED).returning(now())
     ).scalar_one()
-    said = "placed" if placed else "not placed"
+    decision = "placed" if placed else "not placed"
     # Every decision has a receipt, even if this ledger knows of no sending: a ledger that is
     # rebuilt from the archive learns of the decision from the receipt alone.
-    owe_receipt(connection, after, decided=said, by=by, note=note, decided_at=iso(decided_at))
+    owe_receipt(connection, after, decided=decision, by=by, note=note, decided_at=iso(decided_at))
     ended(connection, after, states.NEEDS_DECISION, by=by, own_task=None)
     return after
 

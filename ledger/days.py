@@ -180,14 +180,14 @@ def _hasten(connection: Connection, account: str, night: date) -> None:
     """Make jobs due that a caller asked for on an earlier night for a time still to come, so that
     the night passes over no day.
     """
-    asked = select(days.c.job_id).where(
+    to_hasten = select(days.c.job_id).where(
         days.c.account == account,
         days.c.state == states.DAY_RUNNING,
         days.c.planned_on < night,
     )
     connection.execute(
         update(jobs)
-        .where(jobs.c.job_id.in_(asked), jobs.c.state == states.WAITING, jobs.c.attempts == 0)
+        .where(jobs.c.job_id.in_(to_hasten), jobs.c.state == states.WAITING, jobs.c.attempts == 0)
         .where(jobs.c.next_attempt_at > now())
         .values(next_attempt_at=now(), hinted_at=None)
     )

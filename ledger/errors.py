@@ -1,10 +1,10 @@
-"""What the ledger refuses, and when it cannot answer.
+"""Errors of the ledger: its refusals, and its failure to answer.
 
 LedgerError
 ├── LedgerAway         the database did not answer in time; nothing is known to have changed
 ├── Unsuitable         the database cannot hold a ledger, or is damaged
 ├── SchemaMismatch     the database has another version than this program
-├── Foreign            another ledger's identity stands beside this one
+├── Foreign            another ledger's identity stands in the archive or in Redis
 ├── CapReached         the account's cap of paid calls is reached for today
 ├── Expired            not_after has passed before anything was sent
 ├── RequestConflict    the request id was used before with other parameters

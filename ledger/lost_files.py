@@ -19,8 +19,8 @@ class Lost:
     @classmethod
     def of(cls, stored: Mapping[str, Any] | None) -> Lost:
         """Return the files in a stored column."""
-        known = stored or {}
-        return cls(set(known.get("gone", ())), set(known.get("given_up", ())))
+        files = stored or {}
+        return cls(set(files.get("gone", ())), set(files.get("given_up", ())))
 
     def exported_again(self) -> Lost:
         """Return the files once another generation does the day's work."""

@@ -69,9 +69,9 @@ class Notifications:
         """Close the alerts of these queues, which take notifications again."""
         c = alerts.c
         causes = {refused_cause(queue) for queue in queues}
-        known = select(c.cause).where(c.kind == NOTIFICATION, c.closed_at.is_(None))
+        open_causes = select(c.cause).where(c.kind == NOTIFICATION, c.closed_at.is_(None))
         found = self._database.read(
-            lambda connection: set(connection.execute(known).scalars()) & causes
+            lambda connection: set(connection.execute(open_causes).scalars()) & causes
         )
         if found:
             self._database.write(lambda connection: close_alerts(connection, found))

@@ -71,8 +71,8 @@ def withhold(connection: Connection, job_id: str, before: str, *, by: str) -> Jo
     )
     if job is None:
         return None
-    known = update(calls).where(calls.c.job_id == job_id).values(outcome=UNKNOWN)
-    if not connection.execute(known).rowcount:
+    undecided_call = update(calls).where(calls.c.job_id == job_id).values(outcome=UNKNOWN)
+    if not connection.execute(undecided_call).rowcount:
         connection.execute(insert(calls).values(job_id=job_id, outcome=UNKNOWN, receipts=0))
     owe_decision(connection, job)
     ended(connection, job, before, by=by, own_task=None)
@@ -113,7 +113,7 @@ def _mark(connection: Connection, *, quarantined: bool, by: str, why: str) -> No
         step = (_OPEN, QUARANTINED) if quarantined else (QUARANTINED, _OPEN)
         audited(connection, identity, step, by=by, why=why)
         if quarantined:
-            said = f"the ledger is in quarantine ({why}): {MEANING}; {WAY_OUT}"
-            open_alert(connection, Alert(CAUSE, QUARANTINE, EVERY_ACCOUNT, said))
+            message = f"the ledger is in quarantine ({why}): {MEANING}; {WAY_OUT}"
+            open_alert(connection, Alert(CAUSE, QUARANTINE, EVERY_ACCOUNT, message))
         else:
             close_alerts(connection, [CAUSE])

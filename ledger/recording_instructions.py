@@ -30,7 +30,7 @@ COMPLETED = "completed"
 
 #: The effect of a reported completion: kept now, known before, reported before with another
 #: address, or without an instruction of the account.
-Told = Literal["kept", "known", "another", "nobody"]
+CompletionEffect = Literal["kept", "known", "another", "nobody"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +75,17 @@ def keep_instruction(connection: Connection, request: Request) -> None:
     """Insert the instruction of a newly opened start, if it has one."""
     if request.details is None:
         return
-    told: ToRecord = request.details
+    instruction: ToRecord = request.details
     collects = request.companion
     connection.execute(
         insert(instructions).values(
-            token=told.token,
+            token=instruction.token,
             job_id=request.job_id,
             collect_job_id=None if collects is None else collects.job_id,
             account=request.account,
-            call_id=told.call_id,
-            control=told.control,
-            parameters=told.parameters,
+            call_id=instruction.call_id,
+            control=instruction.control,
+            parameters=instruction.parameters,
             state=ARMED,
             created_at=now(),
         )
@@ -171,14 +171,14 @@ class RecordingInstructions:
 
         return self._database.write(work)
 
-    def completed(self, account: str, token: str, record_url: str) -> Told:
+    def completed(self, account: str, token: str, record_url: str) -> CompletionEffect:
         """Note that the recording has ended and where it is stored: its start and its collection
         become due. If the collection has ended, or another address was reported before, an alert is
         owed.
         """
         mine = (instructions.c.token == token, instructions.c.account == account)
 
-        def work(connection: Connection) -> Told:
+        def work(connection: Connection) -> CompletionEffect:
             row = connection.execute(
                 update(instructions)
                 .where(*mine, instructions.c.state != COMPLETED)
@@ -193,14 +193,14 @@ class RecordingInstructions:
             if row is not None:
                 _hand_over(connection, Instruction.of(row))
                 return "kept"
-            known = connection.execute(select(*_COLUMNS).where(*mine)).one_or_none()
-            if known is None:
+            existing = connection.execute(select(*_COLUMNS).where(*mine)).one_or_none()
+            if existing is None:
                 return "nobody"
-            if known.record_url == record_url:
+            if existing.record_url == record_url:
                 return "known"
-            instruction = Instruction.of(known)
+            instruction = Instruction.of(existing)
             digest = hashlib.sha256(record_url.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-            cause = f"{CONTRADICTION}:recording:{_told_job(instruction)}:{digest}"
+            cause = f"{CONTRADICTION}:recording:{_reporting_job(instruction)}:{digest}"
             _alert(connection, instruction, cause, _ANOTHER)
             return "another"
 
@@ -263,10 +263,10 @@ def _wake(connection: Connection, job_id: str) -> None:
 
 
 def _alert(connection: Connection, instruction: Instruction, cause: str, message: str) -> None:
-    job_id = _told_job(instruction)
-    said = f"job {job_id}: {message}"
-    open_alert(connection, Alert(cause, CONTRADICTION, instruction.account, said, job_id))
+    job_id = _reporting_job(instruction)
+    sentence = f"job {job_id}: {message}"
+    open_alert(connection, Alert(cause, CONTRADICTION, instruction.account, sentence, job_id))
 
 
-def _told_job(instruction: Instruction) -> str:
+def _reporting_job(instruction: Instruction) -> str:
     return instruction.collect_job_id or instruction.job_id

@@ -122,7 +122,7 @@ class Database:
         except _AWAY as error:
             raise LedgerAway(_sentence(error)) from None
         except DatabaseError as error:
-            raise self._told(error) from None
+            raise self._readable(error) from None
         raise AssertionError("stamina ends a loop by returning or raising")
 
     def _inserted(self, work: Callable[[Connection], Result]) -> Result:
@@ -146,7 +146,7 @@ class Database:
         """Let the SQLite writers of one process take turns.
 
         Without turns, writers sleep while the lock is free, and one of twenty may find it taken for
-        seconds. Waiting here spends only a part of a statement's patience; after that, the file's
+        seconds. Waiting here uses only a part of a statement's waiting time; then the file's
         lock decides.
         """
         if not self.is_sqlite:
@@ -179,7 +179,7 @@ class Database:
         except _AWAY as error:
             raise LedgerAway(_sentence(error)) from None
         except DatabaseError as error:
-            raise self._told(error) from None
+            raise self._readable(error) from None
         raise AssertionError("stamina ends a loop by returning or raising")
 
     def time(self) -> float:
@@ -194,8 +194,8 @@ class Database:
         names = _SQLITE_KEEPS if self.is_sqlite else _POSTGRES_KEEPS
 
         def work(connection: Connection) -> dict[str, str]:
-            asked = {name: connection.exec_driver_sql(f"{show} {name}").scalar() for name in names}
-            return {name: str(value) for name, value in asked.items()}
+            values = {name: connection.exec_driver_sql(f"{show} {name}").scalar() for name in names}
+            return {name: str(value) for name, value in values.items()}
 
         return self.read(work)
 
@@ -203,7 +203,7 @@ class Database:
         """Close every pooled connection."""
         self.engine.dispose()
 
-    def _told(self, error: DatabaseError) -> Exception:
+    def _readable(self, error: DatabaseError) -> Exception:
         """Return the error, or a readable one for a file that is no database or is damaged. Only
         for these does the driver raise the root of its errors (SQLITE_NOTADB, SQLITE_CORRUPT).
         """

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from . import states
 from .database import Database, Result, now
-from .fencing import announced_on, claim, fenced, holds, own_change, taken_up
+from .fencing import already_applied, announced_on, claim, fenced, mark_consumed, owns_lease
 from .job import Job
 from .leases import Lease, Leases
 from .opening import Request, insert_job, open_or_join
@@ -41,7 +41,7 @@ class Execution:
             queue = None if hint_no is None else announced_on(connection, job_id, hint_no)
             job = claim(connection, job_id, token, seconds, by=self._worker)
             if queue is not None and hint_no is not None:
-                taken_up(connection, queue, hint_no)
+                mark_consumed(connection, queue, hint_no)
             return job
 
         job = self._database.write(work)
@@ -67,7 +67,7 @@ class Execution:
         def work(connection: Connection) -> tuple[Job, bool]:
             job, number = open_or_join(connection, request, by=by, notify=notify)
             if number is None:
-                return job, holds(connection, job.job_id, token)
+                return job, owns_lease(connection, job.job_id, token)
             held = claim(connection, job.job_id, token, seconds, by=self._worker)
             # If the database's clock was set back just now, the job is not due yet.
             return (job, False) if held is None else (held, True)
@@ -84,7 +84,7 @@ class Execution:
 
         def write(connection: Connection) -> None:
             if fenced(connection, lease, {"work": work}) is None:
-                own_change(connection, lease, states.RUNNING)
+                already_applied(connection, lease, states.RUNNING)
 
         self._write(lease, write)
 
@@ -181,7 +181,7 @@ class Execution:
         def write(connection: Connection) -> Job:
             job = fenced(connection, lease, values)
             if job is None:
-                return own_change(connection, lease, state)
+                return already_applied(connection, lease, state)
             for kind, payload in owed or []:
                 owe(connection, job.job_id, job.account, kind, payload)
             ended(
@@ -205,7 +205,7 @@ class Execution:
         """
         job = fenced(connection, lease, values)
         if job is None:
-            own_change(connection, lease, states.WAITING, states.CANCELLED)
+            already_applied(connection, lease, states.WAITING, states.CANCELLED)
             return False
         if job.cancel_requested:
             cancel_open(

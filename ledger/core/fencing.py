@@ -54,7 +54,7 @@ def _held_by(connection: Connection, job_id: str, token: str) -> Job | None:
     return None if row is None else Job.of(row)
 
 
-def holds(connection: Connection, job_id: str, token: str) -> bool:
+def owns_lease(connection: Connection, job_id: str, token: str) -> bool:
     """Return whether a job runs under this token. So it does when the answer to the commit that
     claimed the job was lost, and the transaction runs again.
     """
@@ -74,7 +74,7 @@ def announced_on(connection: Connection, job_id: str, hint_no: int) -> str | Non
     ).scalar_one_or_none()
 
 
-def taken_up(connection: Connection, queue: str, hint_no: int) -> None:
+def mark_consumed(connection: Connection, queue: str, hint_no: int) -> None:
     """Mark a queue's hints as consumed up to this number."""
     connection.execute(
         update(queues)
@@ -89,7 +89,7 @@ def fenced(connection: Connection, lease: Lease, values: dict[str, Any]) -> Job 
     return change(connection, lease.job_id, *held, **values)
 
 
-def own_change(connection: Connection, lease: Lease, *then: str) -> Job:
+def already_applied(connection: Connection, lease: Lease, *then: str) -> Job:
     """Return the job if it is in one of these states and this lease's holder put it there.
 
     A commit whose answer was lost is repeated and finds no running row any more. The token that

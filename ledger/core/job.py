@@ -82,7 +82,7 @@ class Job:
         return float(self.work.get(DUE, self.created_at))
 
     @property
-    def said(self) -> str | None:
+    def current_reason(self) -> str | None:
         """Why the job waits or how it ended; None while a worker runs it."""
         return None if self.state in (states.RUNNING, states.SENDING) else self.reason
 
@@ -94,7 +94,7 @@ class Job:
             "account": self.account,
             "request_id": self.request_id,
             "state": self.state,
-            "reason": self.said,
+            "reason": self.current_reason,
             "attempts": self.attempts,
             "next_attempt_at": iso(self.next_attempt_at),
             "created_at": iso(self.created_at),

@@ -57,7 +57,7 @@ def _nothing(_connection: Connection, _request: Request) -> None:
     """Add nothing."""
 
 
-def _never_withheld(
+def _withhold_nothing(
     _connection: Connection,
     _request: Request,
     /,
@@ -99,7 +99,7 @@ class JobKind:
 
     name: str
     ended: Sequence[EndHook]
-    withhold: WithholdHook = _never_withheld
+    withhold: WithholdHook = _withhold_nothing
     inserted: OpenHook = _nothing
     opened: OpenHook = _nothing
     sender_lost: LostHook = _never_sends
@@ -114,7 +114,7 @@ _registered: dict[str, JobKind] = {}
 
 
 def register(*kinds: JobKind) -> None:
-    """Make kinds known to the engine. Raises ValueError where another kind has the same name."""
+    """Make kinds known to the engine. Raises ValueError if another kind has the same name."""
     for kind in kinds:
         if _registered.setdefault(kind.name, kind) is not kind:
             raise ValueError(f"the kind of job {kind.name} is registered twice")

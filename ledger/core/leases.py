@@ -50,7 +50,7 @@ class Lease:
             raise LeaseLost(f"the lease on job {self.job_id} was lost; another worker goes on")
 
     def trusted_seconds(self) -> float:
-        """The seconds for which this lease may still be believed, by the monotonic clock."""
+        """Return the seconds for which this lease may still be believed, by the monotonic clock."""
         return self._confirmed_at + self._seconds * 2 / 3 - time.monotonic()
 
     def confirm(self, asked_at: float) -> None:

@@ -238,16 +238,16 @@ def add_waiter(
     """Note that a task waits for a job. When the same task asks again, only an answer that it may
     have missed becomes due again.
     """
-    known = connection.execute(
+    waiting_for = connection.execute(
         select(waiters.c.job_id).where(waiters.c.task_id == task_id)
     ).scalar_one_or_none()
-    if known not in (None, job.job_id):
+    if waiting_for not in (None, job.job_id):
         # The task id of another job was used again: the end of this job is notified all the same.
         if notify is not None and task_id != job.job_id:
             add_waiter(connection, job, job.job_id, notify)
         return
     due_at = now() + OWN_ANSWER_SECONDS if job.ended else None
-    if known is not None:
+    if waiting_for is not None:
         connection.execute(
             update(waiters)
             .where(waiters.c.task_id == task_id)

@@ -30,10 +30,12 @@ class Queries:
 
     def named(self, name: str) -> list[Job]:
         """Return the jobs with this job id or request id, or that a task with this id asked for."""
-        asked = select(waiters.c.job_id).where(waiters.c.task_id == name).scalar_subquery()
+        asked_for = select(waiters.c.job_id).where(waiters.c.task_id == name).scalar_subquery()
         statement = (
             select(*COLUMNS)
-            .where((jobs.c.job_id == name) | (jobs.c.request_id == name) | jobs.c.job_id.in_(asked))
+            .where(
+                (jobs.c.job_id == name) | (jobs.c.request_id == name) | jobs.c.job_id.in_(asked_for)
+            )
             .order_by(jobs.c.created_at)
         )
         return self._jobs(statement)

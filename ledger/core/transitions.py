@@ -116,7 +116,7 @@ def _tell_listeners(job: Job) -> None:
     for listener in end_listeners:
         try:
             listener(job)
-        except Exception:  # noqa: BLE001 - it is committed: whoever ended it must not think otherwise
+        except Exception:  # noqa: BLE001 - the end is committed, and must not look as if it had failed
             _log.exception("a listener failed at the end of job %s", job.job_id)
 
 
@@ -144,12 +144,12 @@ def cancel_open(
 
 
 def _owe_notifications(connection: Connection, job: Job) -> None:
-    asked = connection.execute(
+    requested = connection.execute(
         select(waiters.c.notify).where(
             waiters.c.job_id == job.job_id, waiters.c.notify.is_not(None)
         )
     )
-    for (notify,) in asked.all():
+    for (notify,) in requested.all():
         if notify is not None:
             owe(connection, job.job_id, job.account, "notify", notification(job, notify))
 

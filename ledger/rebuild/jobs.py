@@ -24,12 +24,12 @@ def take_job(connection: Connection, known: KnownJob, by: str) -> bool:
     """Add a job, or end an open job as it is known to have ended; return whether that changed the
     ledger.
     """
-    news = _inserted(connection, known, by) or _caught_up(connection, known, by)
+    is_new = _inserted(connection, known, by) or _caught_up(connection, known, by)
     if known.call is not None:
         _call(connection, known.job_id, known.account, known.call)
-    if known.recording is not None and news:
+    if known.recording is not None and is_new:
         _recording(connection, known, known.recording)
-    return news
+    return is_new
 
 
 def _inserted(connection: Connection, known: KnownJob, by: str) -> bool:

@@ -40,12 +40,12 @@ class Rebuilding:
                 for table in metadata.sorted_tables
                 if table is not ledger
             }
-            said = ", ".join(f"{count} {name}" for name, count in held.items() if count)
-            if said:
+            rows = ", ".join(f"{count} {name}" for name, count in held.items() if count)
+            if rows:
                 identity = connection.execute(select(ledger.c.identity)).scalar_one()
                 where = self._database.url.render_as_string(hide_password=True)
                 raise NotPossible(
-                    f"not done: the ledger {identity} at {where} is not empty ({said}); nothing "
+                    f"not done: the ledger {identity} at {where} is not empty ({rows}); nothing "
                     "was changed; move it away, or let EARWITNESS_LEDGER_URL name a new one; if it "
                     "was restored from a backup, run: python -m worker rebuild --restored"
                 )
