@@ -3,11 +3,11 @@
 ProviderError
 ├── Temporary          surely not done; the same call may work later
 │   ├── Unreachable    nothing was sent
-│   ├── Throttled      told to wait: retry_after
+│   ├── Throttled      the provider asks to wait: retry_after
 │   └── NotReady       still being made
 ├── Uncertain          it may have been done: the answer was lost, cut, 5xx or unreadable
 │   └── Unconfirmed    the provider has the request, and nothing shows its effect
-└── Rejected           the provider said no
+└── Rejected           the provider refused
     ├── BadCredentials
     ├── NotFound
     └── Gone
@@ -63,7 +63,7 @@ class Unconfirmed(Uncertain):
 
 
 class Rejected(ProviderError):
-    """The provider said no."""
+    """The provider refused."""
 
 
 class BadCredentials(Rejected):

@@ -155,9 +155,9 @@ class StartsRecordings(ListsCalls, Protocol):
     not_collected_because: ClassVar[str] = ""
 
     @staticmethod
-    def start_parameters(account: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the checked arguments of a start with the provider's defaults. ``asked`` has the
-        given arguments. Raises WrongField for one that is wrong or that the provider ignores.
+    def start_parameters(account: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the checked arguments of a start with the provider's defaults. ``given`` holds the
+        caller's. Raises WrongField for an argument that is wrong or that the provider ignores.
         """
 
     def start_recording(
@@ -180,7 +180,7 @@ class StopsRecordings(StartsRecordings, Protocol):
     """A recording can be ended while its call goes on."""
 
     @staticmethod
-    def stop_parameters(account: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def stop_parameters(account: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the checked arguments of a stop, as `start_parameters` does for a start."""
 
     def stop_recording(

@@ -38,11 +38,13 @@ class Recording:
     set_aside: str | None = None
 
     def line(self) -> dict[str, Any]:
-        """The recording as the archive keeps it and as callers get it: ``raw`` whole, and the known
-        fields under the archive's names (docs/archive-format.md). A provider that uses one of those
-        names for something else keeps that under another name in ``raw``.
+        """Return the recording as the archive keeps it and as callers get it.
+
+        The result has ``raw`` whole, and the known fields under the archive's names
+        (docs/archive-format.md). A provider that uses one of those names for something else keeps
+        that under another name in ``raw``.
         """
-        known = {
+        optional = {
             "duration": self.duration_ms,
             "call_id": self.call_id,
             "caller_id": self.caller,
@@ -52,8 +54,8 @@ class Recording:
             "set_aside": self.set_aside,
         }
         always = {"id": self.id, "start": None if self.start is None else _text(self.start)}
-        told = {name: value for name, value in known.items() if value is not None}
-        return {**self.raw, **always, **told}
+        present = {name: value for name, value in optional.items() if value is not None}
+        return {**self.raw, **always, **present}
 
 
 @dataclass(frozen=True)

@@ -64,10 +64,10 @@ def _parsed(country: str, phone: str) -> tuple[str, phonenumbers.PhoneNumber]:
     if not phonenumbers.is_possible_number(number):
         raise BadNumber(f"the phone has too few or too many digits for a number of {region}")
     if not phonenumbers.is_valid_number_for_region(number, region):
-        said = f"the phone is not a number that {region} has given out"
+        sentence = f"the phone is not a number that {region} has given out"
         if theirs:
-            raise OtherCountry(f"{said} but another country{theirs}: correct either")
-        raise BadNumber(f"{said}: correct it")
+            raise OtherCountry(f"{sentence} but another country{theirs}: correct either")
+        raise BadNumber(f"{sentence}: correct it")
     return region, number
 
 

@@ -32,7 +32,7 @@ _PHONE = re.compile(r"\+?[0-9][0-9 ()./-]{0,30}")
 
 
 @dataclass(frozen=True)
-class Said:
+class Verdict:
     """An understood answer: OK or KO, the platform's number if given, the KO's reason."""
 
     is_ok: bool
@@ -40,7 +40,7 @@ class Said:
     error_message: str = field(repr=False)
 
 
-def understood(body: bytes) -> Said | None:
+def understood(body: bytes) -> Verdict | None:
     """Return the content of an answer, or None if nothing in the answer is certain.
 
     ``phone`` may be a number or text, and may be absent from an OK; a leading zero is kept. Names
@@ -51,20 +51,20 @@ def understood(body: bytes) -> Said | None:
     (`text.decoded`) and hold control characters: its status is not in doubt.
     """
     with suppress(UnicodeDecodeError):
-        said = _said(body.decode("utf-8-sig").strip(), strict=True)
-        if said is not None:
-            return said
-    guessed = _said(decoded(body).text.strip(_AROUND), strict=False)
+        verdict = _verdict(body.decode("utf-8-sig").strip(), strict=True)
+        if verdict is not None:
+            return verdict
+    guessed = _verdict(decoded(body).text.strip(_AROUND), strict=False)
     return None if guessed is None or guessed.is_ok else guessed
 
 
-def _said(text: str, *, strict: bool) -> Said | None:
+def _verdict(text: str, *, strict: bool) -> Verdict | None:
     pairs = _pairs_of_json(text, strict=strict) or _pairs_as_on_the_page(text)
     fields = _fields(pairs or ())
     status = fields.get("status")
     if not isinstance(status, str) or status.upper() not in ("OK", "KO"):
         return None
-    return Said(
+    return Verdict(
         status.upper() == "OK", _phone(fields.get("phone")), _text(fields.get("errormessage"))
     )
 

@@ -36,7 +36,7 @@ from providers.http.tokens import TokenStore
 from providers.interface import Placed, PlacesCertifiedCalls
 
 from .account import GsmblockchainAccount
-from .answers import Said, understood
+from .answers import Verdict, understood
 from .connection import Sending
 from .redaction import kept_answer, kept_field
 
@@ -167,8 +167,8 @@ class Gsmblockchain(PlacesCertifiedCalls):
     @staticmethod
     def error_message(answer: bytes) -> str | None:
         """Return the platform's own reason in an answer that refuses a call, or None."""
-        told = understood(answer)
-        return told.error_message if told else None
+        verdict = understood(answer)
+        return verdict.error_message if verdict else None
 
     @staticmethod
     def kept_answer(account: GsmblockchainAccount, answer: bytes) -> bytes:
@@ -266,12 +266,12 @@ def _outcome(
             "the certified call was not placed: the provider could not be reached "
             f"({sending.failure}) and nothing was sent; it can be tried again",
         )
-    said = understood(sending.body) if sending.failure is None else None
-    if said is None or sending.status != 200 or not sending.is_released:
-        return _unanswered(sending, said, sent)
-    if said.is_ok:
-        return Placed(said.phone, sending.status, sending.body)
-    return _refused(sending, said, sent)
+    verdict = understood(sending.body) if sending.failure is None else None
+    if verdict is None or sending.status != 200 or not sending.is_released:
+        return _unanswered(sending, verdict, sent)
+    if verdict.is_ok:
+        return Placed(verdict.phone, sending.status, sending.body)
+    return _refused(sending, verdict, sent)
 
 
 def _measured(sending: Sending, outcome: Placed | BaseException) -> str | None:
@@ -293,17 +293,17 @@ def _measured(sending: Sending, outcome: Placed | BaseException) -> str | None:
     return None if decides_nothing else outcome_of(sending.status or 0)
 
 
-def _refused(sending: Sending, said: Said, sent: Mapping[str, str]) -> Refused:
-    quoted = _excerpt(said.error_message, sent)
+def _refused(sending: Sending, verdict: Verdict, sent: Mapping[str, str]) -> Refused:
+    quoted = _excerpt(verdict.error_message, sent)
     reason = f"the certified call was refused and not placed: {quoted or 'KO without a reason'}"
-    message = unicodedata.normalize("NFC", said.error_message)
+    message = unicodedata.normalize("NFC", verdict.error_message)
     if _CREDENTIALS.search(message) and _WRONG.search(message):
         reason += "; check username and password of the account"
         return RefusedCredentials(NAME, reason, sending.status, sending.body)
     return Refused(NAME, reason, sending.status, sending.body)
 
 
-def _unanswered(sending: Sending, said: Said | None, sent: Mapping[str, str]) -> Unanswered:
+def _unanswered(sending: Sending, verdict: Verdict | None, sent: Mapping[str, str]) -> Unanswered:
     """Return the error of a call whose outcome is unknown.
 
     An understood answer is quoted. Any other answer is only described: it may repeat sent values in
@@ -315,8 +315,8 @@ def _unanswered(sending: Sending, said: Said | None, sent: Mapping[str, str]) ->
         what = f"the answer with HTTP {sending.status} was not read whole ({sending.failure})"
     else:
         seen = description(sending.headers, sending.body)
-        shown = _excerpt(said.error_message, sent) if said else seen
-        what = f"HTTP {sending.status}" + (f" ({shown})" if shown else "") + " decides nothing"
+        excerpt = _excerpt(verdict.error_message, sent) if verdict else seen
+        what = f"HTTP {sending.status}" + (f" ({excerpt})" if excerpt else "") + " decides nothing"
     if 300 <= (sending.status or 0) < 400:
         what += "; redirects are not followed: check base_url"
     return Unanswered(

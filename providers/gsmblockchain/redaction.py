@@ -23,8 +23,8 @@ def kept_answer(account: GsmblockchainAccount, answer: bytes) -> bytes:
     password = account.password.get_secret_value()
     text = answer.decode("utf-8", "surrogateescape")
     clean = without(text, [password]) if len(password) >= LONG else text
-    told = _FORMAT.sub("\n", clean).encode("utf-8", "surrogateescape")
-    if Secrets([password]).stand_in(told):
+    values = _FORMAT.sub("\n", clean).encode("utf-8", "surrogateescape")
+    if Secrets([password]).stand_in(values):
         return HIDDEN.encode()
     return answer if clean == text else clean.encode("utf-8", "surrogateescape")
 

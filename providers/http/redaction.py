@@ -12,8 +12,8 @@ import httpx
 from config.masking import HIDDEN, decode_foreign, mask
 from providers.errors import ProviderError
 
-_Asked = ParamSpec("_Asked")
-_Found = TypeVar("_Found")
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
 _MOST_REASON = 300
 #: No reason needs a long word with digits, which may be a token or an address that a body quotes.
@@ -29,24 +29,24 @@ _USUAL_TYPES = frozenset(
 )
 
 
-def drop_frames(ask: Callable[_Asked, _Found]) -> Callable[_Asked, _Found]:
+def drop_frames(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
     """Raise errors of this function without the frames that they passed: the frames hold secrets
     and telephone numbers.
     """
 
-    @functools.wraps(ask)
-    def asking(*asked: _Asked.args, **more: _Asked.kwargs) -> _Found:
+    @functools.wraps(function)
+    def wrapper(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
         try:
-            return ask(*asked, **more)
+            return function(*args, **kwargs)
         except ProviderError as error:
             failure = type(error)(*error.args)
-        del asked, more
+        del args, kwargs
         raise failure
 
-    return asking
+    return wrapper
 
 
-def tellable(reason: str) -> str:
+def redact_reason(reason: str) -> str:
     """Return a reason from a body in one short line, without numbers and credentials in any
     notation.
     """

@@ -129,7 +129,7 @@ class Session:
             is_part = "Range" in answer.response.request.headers
             if answer.status not in (_PART if is_part else _STREAMED):
                 raise (refusal or self._refusal)(answer, what)
-            yield Body(self._account.provider, answer, asked=offset, etag=etag)
+            yield Body(self._account.provider, answer, requested=offset, etag=etag)
 
     @contextmanager
     def _part(

@@ -35,10 +35,10 @@ def refusal(provider: str, answer: Answer, what: str, reason: str = "") -> Provi
         what: the name of the request, which begins the error's reason.
         reason: the body's reason, in one line without numbers and credentials.
     """
-    said = f"{what}: HTTP {answer.status}" + (f" ({reason})" if reason else "")
+    sentence = f"{what}: HTTP {answer.status}" + (f" ({reason})" if reason else "")
     if answer.status in (429, 503):
-        return Throttled(provider, said, retry_after(answer.headers))
+        return Throttled(provider, sentence, retry_after(answer.headers))
     if 300 <= answer.status < 400:
-        return Uncertain(provider, f"{said}; redirects are not followed: check base_url")
+        return Uncertain(provider, f"{sentence}; redirects are not followed: check base_url")
     kind = _KINDS.get(answer.status, Rejected if 400 <= answer.status < 500 else Uncertain)
-    return kind(provider, said)
+    return kind(provider, sentence)

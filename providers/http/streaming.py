@@ -39,18 +39,18 @@ class Body:
     """
 
     def __init__(
-        self, provider: str, answer: Answer, *, asked: int = 0, etag: str | None = None
+        self, provider: str, answer: Answer, *, requested: int = 0, etag: str | None = None
     ) -> None:
         self._provider = provider
         self._answer = answer
         self._broken: str | None = None
         self._raw = self._arriving()
         self.content_type = answer.headers.get("Content-Type", "")
-        self.complete = answer.status == 416 and 0 < asked == unsatisfied_total(answer)
+        self.complete = answer.status == 416 and 0 < requested == unsatisfied_total(answer)
         # A part belongs to the validator of its request; not every server repeats it.
-        told = answer.headers.get("ETag", etag if asked and answer.status != 200 else None)
-        self.etag = told if is_strong(told) else None
-        self.offset, self.total, self._end = self._place(asked)
+        validator = answer.headers.get("ETag", etag if requested and answer.status != 200 else None)
+        self.etag = validator if is_strong(validator) else None
+        self.offset, self.total, self._end = self._place(requested)
         if self.offset and self.etag != etag:
             raise Uncertain(provider, "a part of another file was sent than the one asked for")
         if packed := codings(answer.headers):
@@ -125,12 +125,12 @@ class Body:
         except httpx.RequestError as error:
             self._broken = f"broke off ({type(error).__name__})"
 
-    def _place(self, asked: int) -> tuple[int, int | None, int | None]:
+    def _place(self, requested: int) -> tuple[int, int | None, int | None]:
         """Return the offset, the size of the whole object, and the end of the whole object if
         known.
         """
         if self.complete:
-            return asked, asked, None
+            return requested, requested, None
         if self._answer.status == 416:
             raise Uncertain(self._provider, "the part asked for does not exist (HTTP 416)")
         # Chunks mark their own end; a length besides them is not believed (RFC 9112, 6.3).
@@ -140,14 +140,15 @@ class Body:
         if self._answer.status != 206:
             return 0, expected, expected
         found = _RANGE.fullmatch(self._answer.headers.get("Content-Range", ""))
-        if found is None or not int(found[1]) == asked <= int(found[2]):
+        if found is None or not int(found[1]) == requested <= int(found[2]):
             raise Uncertain(
-                self._provider, f"another part was sent than the one asked for, from byte {asked}"
+                self._provider,
+                f"another part was sent than the one asked for, from byte {requested}",
             )
         if found[3] == "*":
-            return asked, None, int(found[2]) + 1
+            return requested, None, int(found[2]) + 1
         # A server may send less than requested: the transfer is whole only at the object's end.
-        return asked, int(found[3]), int(found[3])
+        return requested, int(found[3]), int(found[3])
 
 
 def is_strong(etag: str | None) -> bool:

@@ -208,7 +208,9 @@ class Tokens:
         """Return a new token, by the refresh token, otherwise by one login."""
         failure: ProviderError
         try:
-            return self._refreshed(old) or self._asked(self._form(self._login.grant), "the login")
+            return self._refreshed(old) or self._request_token(
+                self._form(self._login.grant), "the login"
+            )
         except Uncertain as error:
             failure = Unreachable(
                 self._account.provider, f"{error}; without a token nothing was sent"
@@ -219,7 +221,7 @@ class Tokens:
         if old is None or old.refresh_token is None or not self._login.refreshes:
             return None
         try:
-            return self._asked(
+            return self._request_token(
                 self._form({"grant_type": "refresh_token", "refresh_token": old.refresh_token}),
                 "the renewal of the token",
             )
@@ -227,7 +229,7 @@ class Tokens:
             # The refresh token was refused, or it may be used up because the answer was lost.
             return None
 
-    def _asked(self, request: httpx.Request, what: str) -> Token:
+    def _request_token(self, request: httpx.Request, what: str) -> Token:
         answer = exchange(self._http, request, account=self._account, operation="login", what=what)
         del request
         token = _token(answer, self._store.time()) if answer.status == 200 else None
@@ -239,13 +241,15 @@ class Tokens:
         own = self._login
         if answer.status in (429, 503):
             return own.refusal(answer, what)
-        said = f"{what}: HTTP {answer.status}, {own.reason(answer.body)[0] or 'without a token'}"
+        sentence = (
+            f"{what}: HTTP {answer.status}, {own.reason(answer.body)[0] or 'without a token'}"
+        )
         for secret in own.secrets:
-            said = said.replace(secret, "***")
+            sentence = sentence.replace(secret, "***")
         if answer.status in (400, 401, 403):
-            return BadCredentials(self._account.provider, f"{said}; {own.advice}")
+            return BadCredentials(self._account.provider, f"{sentence}; {own.advice}")
         # An API error would be wrong here: "not found" would be taken for that of a recording.
-        return Uncertain(self._account.provider, said)
+        return Uncertain(self._account.provider, sentence)
 
     def _form(self, grant: Mapping[str, str]) -> httpx.Request:
         return self._http.build_request(

@@ -15,7 +15,7 @@ from providers.live_calls import LiveCall
 
 from .refusals import DONE, NAME, NotUnderstood, refusal
 
-#: About ten thousand calls. A larger answer is none of this server's, and would take long to read.
+#: About ten thousand calls. A larger answer is not this server's, and would take long to read.
 MOST_BYTES = 4 << 20
 _CODE = re.compile(r"[0-9]{1,4}")
 
@@ -30,7 +30,7 @@ def done(status: int, body: bytes, what: str, *, strict: bool = True) -> list[El
     """
     kind = NotUnderstood if status == 200 else Uncertain
     elements, is_certain = _elements(body)
-    codes = {_told(element) for element in elements if _name(element) == "code"}
+    codes = {_stripped(element) for element in elements if _name(element) == "code"}
     if len(codes) != 1 or not _CODE.fullmatch(code := codes.pop()):
         hint = "; redirects are not followed: check base_url" if 300 <= status < 400 else ""
         raise kind(NAME, f"{what}: unknown, the answer (HTTP {status}) is none of Ozeki's{hint}")
@@ -91,11 +91,11 @@ def _call(fields: list[Element]) -> LiveCall:
 
 def _text(elements: list[Element], name: str) -> str | None:
     """Return the text of the first element with this name, in any case of letters."""
-    texts = (_told(element) for element in elements if _name(element) == name)
+    texts = (_stripped(element) for element in elements if _name(element) == name)
     return next(texts, None) or None
 
 
-def _told(element: Element) -> str:
+def _stripped(element: Element) -> str:
     return (element.text or "").strip()
 
 

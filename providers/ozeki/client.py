@@ -95,8 +95,8 @@ class Ozeki(HttpClient, CollectsRecordings):
         what = f"the recording of call {_shown(call_id)}"
         if format not in get_args(Format):
             raise Rejected(NAME, f'{what}: not done, "{format}" is no format; give mp3 or wav')
-        asked = {"CallId": call_id, "Format": format, "FinishedURL": finished_url}
-        answers.done(*self._commanded("Record", what, asked), what)
+        parameters = {"CallId": call_id, "Format": format, "FinishedURL": finished_url}
+        answers.done(*self._commanded("Record", what, parameters), what)
 
     @drop_frames
     def calls(self, user_id: str | None = None, extension: str | None = None) -> list[LiveCall]:
@@ -114,9 +114,9 @@ class Ozeki(HttpClient, CollectsRecordings):
         return answers.calls(*self._commanded("ListActiveCalls", what, {}), what)
 
     @staticmethod
-    def start_parameters(account: OzekiAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def start_parameters(account: OzekiAccount, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of a start (`documents.start_parameters`). Raises WrongField."""
-        return documents.start_parameters(account, asked)
+        return documents.start_parameters(account, given)
 
     @drop_frames
     def start_recording(

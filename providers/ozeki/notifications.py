@@ -14,7 +14,7 @@ from providers.live_calls import Notification, Unreadable
 
 __all__ = ["Notification", "Unreadable", "answerable", "notification"]
 
-#: A form holds a handful of short fields; a larger form is none of the server's.
+#: A form holds a handful of short fields; a larger form is not the server's.
 _MOST_BYTES = 64 << 10
 _MOST_FIELDS = 100
 _LONGEST_NAME = 64
@@ -55,23 +55,23 @@ def notification(body: bytes) -> Notification:
     recording twice and differently.
     """
     fields = _fields(body)
-    known = {name.lower(): value.strip() or None for name, value in fields.items()}
-    record_url = known.get("recordurl")
-    name = known.get("notificationname") or (_RECORDED if record_url else None)
+    by_name = {name.lower(): value.strip() or None for name, value in fields.items()}
+    record_url = by_name.get("recordurl")
+    name = by_name.get("notificationname") or (_RECORDED if record_url else None)
     if name is None:
         raise Unreadable("the form has neither NotificationName nor RecordURL: not a notification")
     if len(name) > _LONGEST_NAME or not name.isprintable():
         raise Unreadable("the NotificationName can not be a name")
     name = _SPELLINGS.get(name.lower(), name)
-    state = known.get("callstate") or known.get("state")
+    state = by_name.get("callstate") or by_name.get("state")
     return Notification(
         name=name,
-        call_id=known.get("callid"),
+        call_id=by_name.get("callid"),
         call_state=state,
         call_is_over=(state or "").lower() in _ENDED,
         finished_url=record_url if name == _RECORDED else None,
         record_url=record_url,
-        digits=known.get("dtmfdigits"),
+        digits=by_name.get("dtmfdigits"),
         fields=MappingProxyType(fields),
     )
 
@@ -98,8 +98,8 @@ def _fields(body: bytes) -> dict[str, str]:
         raise Unreadable(f"the form has more than {_MOST_FIELDS} fields") from None
     found: dict[str, str] = {}
     for name, value in pairs:
-        told = found.setdefault(_in_one_spelling(name, found), value)
-        if told != value and name.lower() in _READ:
+        first = found.setdefault(_in_one_spelling(name, found), value)
+        if first != value and name.lower() in _READ:
             raise Unreadable("the form has one field twice, with two values")
     return found
 

@@ -114,8 +114,8 @@ def _check(control: Control, field: str, value: object) -> None:
 
 def _add(response: Element, name: str, text: str = "", **attributes: str | int | None) -> None:
     """Add a command: its main argument is its text, the others are attributes."""
-    told = {key: str(value) for key, value in attributes.items() if value is not None}
-    SubElement(response, name, told).text = text
+    texts = {key: str(value) for key, value in attributes.items() if value is not None}
+    SubElement(response, name, texts).text = text
 
 
 def _written(response: Element) -> bytes:

@@ -76,8 +76,8 @@ def refusal(code: int, message: str, what: str) -> ProviderError:
     Only a parameter's name is repeated from the server's ``message``: the message may quote the
     request, and the request holds the password. A code that no page documents is NotUnderstood.
     """
-    known = _CODES.get(code)
-    if known is None:
+    meaning = _CODES.get(code)
+    if meaning is None:
         return NotUnderstood(
             NAME,
             f"{what}: unknown, the server answered with code {code}, which its reference does not "
@@ -85,7 +85,9 @@ def refusal(code: int, message: str, what: str) -> ProviderError:
         )
     named = next((name for name in _PARAMETERS if _quotes(message, name)), None)
     about = f" about {named}" if code == 302 and named else ""
-    return known.kind(NAME, f"{what}: not done, code {code} {known.name}{about}; {known.remedy}")
+    return meaning.kind(
+        NAME, f"{what}: not done, code {code} {meaning.name}{about}; {meaning.remedy}"
+    )
 
 
 def _quotes(message: str, name: str) -> bool:

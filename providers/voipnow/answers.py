@@ -125,15 +125,15 @@ def _call(raw: object) -> LiveCall:
     views = _views(raw) or []
     extension = _text(raw.get("extension"))
     own = next((one for one in views if one["extension"] == extension), None)
-    shown = own or (views[0] if views else {})
+    first = own or (views[0] if views else {})
     states = [one["state"] for one in views]
     return LiveCall(
         call_id=_text(raw.get("id")),
         # The state of a call is the state of its furthest view.
         state=max(states, key=list(_STATES.values()).index, default="unknown"),
-        source=", ".join(shown.get("source", ())) or None,
-        destination=", ".join(shown.get("destination", ())) or None,
-        caller=shown.get("caller"),
+        source=", ".join(first.get("source", ())) or None,
+        destination=", ".join(first.get("destination", ())) or None,
+        caller=first.get("caller"),
         started_at=iso(raw.get("published")) or iso(raw.get("answered")),
         views=views,
         more={"extension": extension},
@@ -142,10 +142,10 @@ def _call(raw: object) -> LiveCall:
 
 def _views(call: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     """Return a call's views, or None if they cannot be read."""
-    told = call.get("phoneCallView") or []
-    if isinstance(told, dict):
-        told = [told] if "id" in told else list(told.values())
-    return [_view(one) for one in told] if isinstance(told, list) else None
+    listed = call.get("phoneCallView") or []
+    if isinstance(listed, dict):
+        listed = [listed] if "id" in listed else list(listed.values())
+    return [_view(one) for one in listed] if isinstance(listed, list) else None
 
 
 def _view(raw: object) -> dict[str, Any]:

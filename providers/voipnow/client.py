@@ -126,16 +126,16 @@ class Voipnow(HttpClient, StopsRecordings):
         return answers.Page([], 0) if answer.status == 204 else answers.page(answer.body)
 
     @staticmethod
-    def start_parameters(account: VoipnowAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def start_parameters(account: VoipnowAccount, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of a start, with defaults. Raises WrongField."""
-        refuse_ignored(account, asked, _START)
-        return _checked({**_view(asked), "format": asked.get("format") or "wav"})
+        refuse_ignored(account, given, _START)
+        return _checked({**_view(given), "format": given.get("format") or "wav"})
 
     @staticmethod
-    def stop_parameters(account: VoipnowAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def stop_parameters(account: VoipnowAccount, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of a stop, with defaults. Raises WrongField."""
-        refuse_ignored(account, asked, _STOP)
-        return _checked(_view(asked))
+        refuse_ignored(account, given, _STOP)
+        return _checked(_view(given))
 
     def start_recording(
         self,
@@ -220,13 +220,13 @@ class Voipnow(HttpClient, StopsRecordings):
         return f"{self._api_path}/phoneCalls/{named}"
 
 
-def _view(asked: Mapping[str, Any]) -> dict[str, Any]:
+def _view(given: Mapping[str, Any]) -> dict[str, Any]:
     found = {
-        "call_id": asked["call_id"],
-        "extension": asked.get("extension") or "@self",
-        "user_id": asked.get("user_id") or "@me",
+        "call_id": given["call_id"],
+        "extension": given.get("extension") or "@self",
+        "user_id": given.get("user_id") or "@me",
     }
-    return {**found, "view_id": asked["view_id"]} if "view_id" in asked else found
+    return {**found, "view_id": given["view_id"]} if "view_id" in given else found
 
 
 def _checked(parameters: dict[str, Any]) -> dict[str, Any]:

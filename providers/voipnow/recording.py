@@ -112,8 +112,8 @@ class Recorder:
             if target.reached(view["recording"]):
                 return LiveRecording(view["view_id"], view["recording"])
             target = replace(target, view_id=view["view_id"])
-        elif self._looks_first and (shown := self._seen(self._shown, target)) is not None:
-            return shown
+        elif self._looks_first and (recording := self._seen(self._shown, target)) is not None:
+            return recording
         try:
             return self._sent(target)
         except ViewRefused:
@@ -133,8 +133,8 @@ class Recorder:
         taken = self._taken(target)
         if isinstance(taken, LiveRecording):
             return taken
-        if (shown := self._seen(self._confirmed, target)) is not None:
-            return shown
+        if (recording := self._seen(self._confirmed, target)) is not None:
+            return recording
         try:
             again = self._taken(target)
         except Temporary:
@@ -143,8 +143,8 @@ class Recorder:
             return self._ended(target)
         if isinstance(again, LiveRecording):
             return again
-        if (shown := self._seen(self._confirmed, target)) is not None:
-            return shown
+        if (recording := self._seen(self._confirmed, target)) is not None:
+            return recording
         raise self._unknown(target, is_taken=taken and again)
 
     def _seen(
@@ -162,19 +162,19 @@ class Recorder:
     def _taken(self, target: _Target) -> LiveRecording | bool:
         """Return the recording if the answer confirms it, otherwise whether there was an answer."""
         try:
-            told = self._asked(target)
+            answer = self._request(target)
         except Uncertain:
             return False
         except Refused as refused:
             # The answer to a second start is not documented (docs/providers/voipnow.md, Q3).
-            if type(refused) is not Refused or (shown := self._despite(target)) is None:
+            if type(refused) is not Refused or (recording := self._shown_anyway(target)) is None:
                 raise
-            return shown
-        if told.known and target.reached(told.since):
-            return LiveRecording(target.view_id, told.since)
+            return recording
+        if answer.known and target.reached(answer.since):
+            return LiveRecording(target.view_id, answer.since)
         return True
 
-    def _asked(self, target: _Target) -> Recorded:
+    def _request(self, target: _Target) -> Recorded:
         view = (target.call_id, target.view_id, target.extension, target.user_id)
         self._before_action()
         if target.format is None:
@@ -189,10 +189,10 @@ class Recorder:
         is_seen = False
         while True:
             with suppress(_Unseen):
-                shown = self._shown(target)
+                recording = self._shown(target)
                 is_seen = True
-                if shown is not None:
-                    return shown
+                if recording is not None:
+                    return recording
             if self._clock() + _PAUSE_SECONDS > until:
                 break
             self._sleep(_PAUSE_SECONDS)
@@ -200,7 +200,7 @@ class Recorder:
             raise _Unseen
         return None
 
-    def _despite(self, target: _Target) -> LiveRecording | None:
+    def _shown_anyway(self, target: _Target) -> LiveRecording | None:
         """Return the same as `_shown`, for a request that was refused: errors of the list are not
         reported.
         """

@@ -8,7 +8,7 @@ from providers.errors import BadCredentials, NotFound, ProviderError, Rejected, 
 from providers.http.exchange import Answer
 from providers.http.headers import retry_after
 from providers.http.json_answers import parsed
-from providers.http.redaction import tellable
+from providers.http.redaction import redact_reason
 
 NAME = "voipnow"
 
@@ -63,14 +63,14 @@ _CODES: dict[str, tuple[type[Refused], str]] = {
 def refusal(answer: Answer, what: str) -> ProviderError:
     """Return the error of a status other than a success; ``what`` begins the reason."""
     reason, code = error_reason(answer.body)
-    said = f"{what}: HTTP {answer.status}" + (f" ({reason})" if reason else "")
+    message = f"{what}: HTTP {answer.status}" + (f" ({reason})" if reason else "")
     status = answer.status
     if status in (429, 503):
-        return Throttled(NAME, said, retry_after(answer.headers))
+        return Throttled(NAME, message, retry_after(answer.headers))
     if status in (401, 403):
         return BadCredentials(
             NAME,
-            f"{said}; the server refuses a new token: check that the App may use the UnifiedAPI "
+            f"{message}; the server refuses a new token: check that the App may use the UnifiedAPI "
             "for this user",
         )
     if status in (400, 501) and code in _CODES:
@@ -78,12 +78,12 @@ def refusal(answer: Answer, what: str) -> ProviderError:
         return kind(NAME, f"{what}: {advice} (HTTP {status}, {code})", code)
     if status == 404:
         # A missing call is a 400 with a code, so a 404 concerns the address.
-        return Refused(NAME, f"{said}; the server has no such address: check api_path", code)
+        return Refused(NAME, f"{message}; the server has no such address: check api_path", code)
     if 300 <= status < 400:
-        said += "; redirects are not followed: check base_url"
+        message += "; redirects are not followed: check base_url"
     if 400 <= status < 500 and status != 408:
-        return Refused(NAME, said, code)
-    return Uncertain(NAME, said)
+        return Refused(NAME, message, code)
+    return Uncertain(NAME, message)
 
 
 def error_reason(body: bytes) -> tuple[str, str | None]:
@@ -98,8 +98,10 @@ def error_reason(body: bytes) -> tuple[str, str | None]:
     code = error.get("code")
     code = str(code).strip().lower() if isinstance(code, str | int) else None
     texts = [error.get("code"), error.get("message")]
-    reason = ": ".join(tellable(text) for text in texts if isinstance(text, str) and text.strip())
-    return tellable(reason), code or None
+    reason = ": ".join(
+        redact_reason(text) for text in texts if isinstance(text, str) and text.strip()
+    )
+    return redact_reason(reason), code or None
 
 
 def _error(body: bytes) -> Any:

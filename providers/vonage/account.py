@@ -31,7 +31,7 @@ class VonageNightly(Nightly):
 
     @field_validator("filters")
     @classmethod
-    def _known(cls, filters: Mapping[str, str | int]) -> Mapping[str, str | int]:
+    def _refuse_unknown(cls, filters: Mapping[str, str | int]) -> Mapping[str, str | int]:
         for key in filters:
             if key in {"start:gte", "start:lte"}:
                 raise ValueError(f'"{key}" cannot be set: the day decides when a recording started')

@@ -21,7 +21,7 @@ _PAGE = ("_embedded", "_links", "page", "page_size", "total_items", "total_pages
 
 
 @drop_frames
-def page(body: bytes, *, asked: int, page_size: int) -> Page:
+def page(body: bytes, *, number: int, page_size: int) -> Page:
     """Return one page of a list.
 
     ``_embedded`` is absent from an empty list, ``total_pages`` may be absent too or be called
@@ -35,7 +35,7 @@ def page(body: bytes, *, asked: int, page_size: int) -> Page:
     found, set_aside = sorted_out(_listed(content))
     return Page(
         found,
-        page=asked,
+        page=number,
         page_size=whole(content.get("page_size")) or page_size,
         total_items=whole(content.get("total_items")),
         total_pages=whole(content.get("total_pages", content.get("total_page"))),

@@ -113,7 +113,7 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
         )
         if answer.status == 204:
             return Page([], page=page, page_size=page_size)
-        return answers.page(answer.body, asked=page, page_size=page_size)
+        return answers.page(answer.body, number=page, page_size=page_size)
 
     def every_recording(
         self,
@@ -198,8 +198,8 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
         """
         what = "the creation of an export"
         path = f"{self._company}/export"
-        asked = _within(filters, window)
-        answer = self._session.answer("export_create", "POST", path, what, json=asked)
+        query = _within(filters, window)
+        answer = self._session.answer("export_create", "POST", path, what, json=query)
         return answers.job_ids(answer.body)
 
     @contextmanager
@@ -248,17 +248,17 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
         if not is_answered_so:
             return refused
         login_name = mask(self._account.login_name or "(none is set)")
-        known = _NOT_READY.get(answer.status, "not ready, as far as the answer can be understood")
+        meaning = _NOT_READY.get(answer.status, "not ready, as far as the answer can be understood")
         reason = ": ".join(filter(None, [f"HTTP {answer.status}", error_reason(answer.body)[0]]))
-        return NotReady(NAME, f"{what}: {known.format(login_name=login_name)} ({reason})")
+        return NotReady(NAME, f"{what}: {meaning.format(login_name=login_name)} ({reason})")
 
     def _refuse_other_than_zip(self, body: Body, what: str) -> None:
         with within(self._account.timeout_seconds):
             start = body.first(_ZIP_START_BYTES)
         if start.startswith(_PROGRAM_STARTS) or any(begin in start for begin in _ZIP_STARTS):
             return
-        shown = {b"": "an empty body", b"<": "a page of HTML or XML", b"{": "JSON", b"[": "JSON"}
-        kind = shown.get(start.lstrip()[:1], "something else")
+        kinds = {b"": "an empty body", b"<": "a page of HTML or XML", b"{": "JSON", b"[": "JSON"}
+        kind = kinds.get(start.lstrip()[:1], "something else")
         raise NotReady(NAME, f"{what}: not ready: the answer was {kind}, not a ZIP")
 
 

@@ -15,7 +15,7 @@ from defusedxml.ElementTree import fromstring
 from providers.errors import BadCredentials, ProviderError, Rejected
 from providers.http import statuses
 from providers.http.exchange import Answer
-from providers.http.redaction import tellable
+from providers.http.redaction import redact_reason
 from providers.http.text import decoded
 
 NAME = "vonage"
@@ -65,7 +65,7 @@ def error_reason(body: bytes) -> tuple[str, str | None]:
     """
     text = decoded(body[:65536]).text.strip()
     reason, code = _xml_reason(text) if text.startswith("<") else _json_reason(text)
-    return tellable(reason), code.strip() if code else None
+    return redact_reason(reason), code.strip() if code else None
 
 
 def _json_reason(text: str) -> tuple[str, str | None]:
@@ -114,5 +114,5 @@ def _xml_reason(text: str) -> tuple[str, str | None]:
 
 
 def _joined(*texts: object) -> str:
-    said = [tellable(text) for text in texts if isinstance(text, str) and text.strip()]
-    return ": ".join(dict.fromkeys(said))
+    reasons = [redact_reason(text) for text in texts if isinstance(text, str) and text.strip()]
+    return ": ".join(dict.fromkeys(reasons))
