@@ -116,21 +116,21 @@ def _uncovered(
 ) -> list[Covered]:
     """Return the files that the newest entries of the chain do not cover yet, each once."""
     if current is None:
-        known: set[Covered] = set()
+        covered: set[Covered] = set()
         files = [*_identity(store), *files]
     else:
-        known = _covered_lately(store, account, current.n)
-    return [file for file in dict.fromkeys(files) if file not in known]
+        covered = _covered_lately(store, account, current.n)
+    return [file for file in dict.fromkeys(files) if file not in covered]
 
 
 def _covered_lately(store: Store, account: str, newest: int) -> set[Covered]:
-    known: set[Covered] = set()
+    covered: set[Covered] = set()
     for number in range(max(newest - _REMEMBERED, 0) + 1, newest + 1):
         try:
-            known.update(read(store, account, number).entries)
+            covered.update(read(store, account, number).entries)
         except ArchiveError:
             continue
-    return known
+    return covered
 
 
 def _identity(store: Store) -> list[Covered]:

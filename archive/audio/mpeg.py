@@ -54,8 +54,8 @@ def _length(key: int) -> int:
     if fields is None or fields[2] == 0:
         return 0
     version, layer, bit_rate, rate, padding = fields
-    known = _BIT_RATES[min(version | 2, 3), layer if version == 3 or layer == 3 else 2]
-    bits = known[bit_rate - 1] * 1000
+    rates = _BIT_RATES[min(version | 2, 3), layer if version == 3 or layer == 3 else 2]
+    bits = rates[bit_rate - 1] * 1000
     if layer == 3:
         return (12 * bits // rate + padding) * 4
     return (144 if version == 3 or layer == 2 else 72) * bits // rate + padding

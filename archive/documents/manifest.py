@@ -177,10 +177,10 @@ class Manifest(Header):
         """Write the document to a new file; return its size in bytes and its SHA-256. Its parts are
         never held in memory. Raises NoSpace.
         """
-        asked = [name for name in _ASKED if name != "timezone" or self.timezone is not None]
+        names = [name for name in _ASKED if name != "timezone" or self.timezone is not None]
         with SummedFile(target) as file:
             file.write(f'{{\n "schema": {SCHEMA},\n')
-            file.write_all(self._fields(*_ABOUT, *asked))
+            file.write_all(self._fields(*_ABOUT, *names))
             file.write(' "parts": [')
             file.write_all(_joined(part.text() for part in self.parts))
             file.write('],\n "files": [')
@@ -291,10 +291,10 @@ def _has_day(day: object, generation: object) -> bool:
     export without a day.
     """
     try:
-        known = None if day is None else date.fromisoformat(str(day)).isoformat()
+        normalized = None if day is None else date.fromisoformat(str(day)).isoformat()
     except ValueError:
         return False
-    return known == day and isinstance(generation, int if day else int | None)
+    return normalized == day and isinstance(generation, int if day else int | None)
 
 
 def _member(content: Mapping[str, Any]) -> Member:

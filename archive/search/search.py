@@ -91,10 +91,10 @@ def extract(store: Store, recording_id: str, to: Path, account: str | None = Non
     if stem.lower() == "manifest":
         stem += "~"  # no other id gets this name; the copy of the manifest keeps its name
     to.mkdir(parents=True, exist_ok=True)
-    beside = list(_beside(store, result, to, stem))
-    there = [target for target, sha256, _ in beside if _is_there(target, sha256)]
+    companions = list(_beside(store, result, to, stem))
+    there = [target for target, sha256, _ in companions if _is_there(target, sha256)]
     files = [_audio_there(result, to, stem) or _extract_audio(store, result, to, stem)]
-    for target, _, opened in beside:
+    for target, _, opened in companions:
         if target not in there:
             with target.open("xb") as file, opened() as source:
                 shutil.copyfileobj(source, file, PIECE)

@@ -70,7 +70,7 @@ def _translated(address: str, message: str) -> StoreAway:
     it may quote any answer.
     """
     status, code = _STATUS.search(message), _CODE.search(message)
-    shown = " ".join(found[1] for found in (status, code) if found)
+    codes = " ".join(found[1] for found in (status, code) if found)
     if code and code[1] == "NoSuchBucket":
         return StoreRefused(
             address, "is in a bucket that does not exist; create it, or name another"
@@ -78,7 +78,7 @@ def _translated(address: str, message: str) -> StoreAway:
     if status and status[1] in {"401", "403"}:
         return StoreRefused(
             address,
-            f"does not let us in ({shown}); nothing was done; give its key the right to read, list "
+            f"does not let us in ({codes}); nothing was done; give its key the right to read, list "
             "and write (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, the bucket's policy)",
         )
     if _CREDENTIALS_OF_MACHINE in message:
@@ -90,18 +90,18 @@ def _translated(address: str, message: str) -> StoreAway:
     if status and status[1] == "501":
         return StoreRefused(
             address,
-            f"does not know a request of ours ({shown}); it may lack If-None-Match, without which "
+            f"does not know a request of ours ({codes}); it may lack If-None-Match, without which "
             "files could be overwritten; use an object store that has it",
         )
-    passing = status is None or status[1] in _PASSING or shown.endswith("NoSuchUpload")
-    if _ELSEWHERE in message or (not passing and shown.startswith(("3", "4"))):
+    passing = status is None or status[1] in _PASSING or codes.endswith("NoSuchUpload")
+    if _ELSEWHERE in message or (not passing and codes.startswith(("3", "4"))):
         return StoreRefused(
             address,
-            f"does not take our requests ({shown or 'it sends us elsewhere'}); see AWS_REGION and "
+            f"does not take our requests ({codes or 'it sends us elsewhere'}); see AWS_REGION and "
             "AWS_ENDPOINT_URL",
         )
     return StoreAway(
         address,
-        f"does not answer as it should ({shown or 'no answer'}); it is unknown whether the last "
+        f"does not answer as it should ({codes or 'no answer'}); it is unknown whether the last "
         "file was stored; to be tried again; where that lasts, see AWS_ENDPOINT_URL",
     )

@@ -168,9 +168,9 @@ class Inspection:
                 if claims.fault
                 else (problems, None, UNSEALED)
             )
-        claimed = claims.beside.get(stored.path)
+        claimed = claims.siblings.get(stored.path)
         if claimed is None:
-            if any(one.sha256 == stored.sha256 for one in claims.beside.values()):
+            if any(one.sha256 == stored.sha256 for one in claims.siblings.values()):
                 return problems, "is a second copy of a file that its manifest names", None
             return problems, None, "is not named by its manifest: nothing vouches for it"
         if claimed != stored:
@@ -230,12 +230,12 @@ class Inspection:
         if covers:
             return f"{covers[0].entry} names it"
         if paths.kind_of(path) == "audio":
-            beside = paths.metadata_path(path)
-            metadata = self._path_checks.metadata(beside)
+            described_by = paths.metadata_path(path)
+            metadata = self._path_checks.metadata(described_by)
             is_named = isinstance(metadata, Metadata) and metadata.audio.path == path
-            return f"{beside} speaks of it" if is_named else None
+            return f"{described_by} speaks of it" if is_named else None
         claims = self._manifests.of(path.rpartition("/")[0])
-        is_named = isinstance(claims, Claims) and path in claims.beside
+        is_named = isinstance(claims, Claims) and path in claims.siblings
         return "its manifest names it" if is_named else None
 
 

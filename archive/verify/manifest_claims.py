@@ -27,7 +27,7 @@ class Claims:
     """One manifest's claims; `manifest` is None for an erasure, whose fields are reserved."""
 
     manifest: Manifest | None
-    beside: dict[str, Stored]
+    siblings: dict[str, Stored]
     singles: list[Stored]
     parts: frozenset[str]
     members: int
@@ -144,18 +144,18 @@ class Manifests:
         if manifest is None:
             return Claims(None, {}, [], frozenset(), 0)
         recordings, members = manifest.recordings, 0
-        beside = {recordings.path: recordings}
+        siblings = {recordings.path: recordings}
         for part in manifest.parts:
-            beside[part.file.path] = part.file
+            siblings[part.file.path] = part.file
             members += self._note_members(folder, part)
         if recordings.path != paths.recordings_path(folder) or any(
-            path.rpartition("/")[0] != folder for path in beside
+            path.rpartition("/")[0] != folder for path in siblings
         ):
             return Unusable("names files of another folder as its own: it was changed or moved")
         singles = [single.file for single in manifest.files]
-        parts = frozenset(beside) - {recordings.path}
+        parts = frozenset(siblings) - {recordings.path}
         # The document's members may need much memory, and are noted.
-        return Claims(replace(manifest, parts=(), files=()), beside, singles, parts, members)
+        return Claims(replace(manifest, parts=(), files=()), siblings, singles, parts, members)
 
     def _note_members(self, folder: str, part: Part) -> int:
         """Note the members that a manifest claims of a ZIP; return their number."""

@@ -104,7 +104,7 @@ class _Walk:
         self._entered = folder
         claims = self._manifests.of(folder)
         if isinstance(claims, Claims):
-            for claimed in claims.beside:
+            for claimed in claims.siblings:
                 self._expect(claimed)
 
     def _expect(self, path: str) -> None:
