@@ -11,7 +11,7 @@ from config.accounts import Nightly
 from config.fields import HostName, Secret, Several, Text, Token, WebAddress
 from providers.accounts import DeletingAccount
 
-#: What an export can be filtered by, in the vendor's words, the two bounds of its start left out.
+#: The vendor's filters of an export, except the two bounds of a recording's start.
 FILTERS = frozenset(
     {
         "call_direction",
@@ -27,11 +27,11 @@ FILTERS = frozenset(
 
 
 class VonageNightly(Nightly):
-    """When and what an account exports by itself, by filters of the vendor's."""
+    """The schedule of an account's automatic exports, with the vendor's filters."""
 
     @field_validator("filters")
     @classmethod
-    def _known(cls, filters: Mapping[str, str | int]) -> Mapping[str, str | int]:
+    def _refuse_unknown(cls, filters: Mapping[str, str | int]) -> Mapping[str, str | int]:
         for key in filters:
             if key in {"start:gte", "start:lte"}:
                 raise ValueError(f'"{key}" cannot be set: the day decides when a recording started')
@@ -58,7 +58,7 @@ class VonageAccount(DeletingAccount):
 
     @property
     def login(self) -> str | None:
-        """The user or token that tells this account from another at the same address."""
+        """The user or token, which distinguishes this account from another at the same address."""
         if self.access_token is not None:
             return self.access_token.get_secret_value()
         return self.username

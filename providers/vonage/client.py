@@ -1,6 +1,6 @@
 """Vonage Business Communications, Call Recording CSP (India): list, export, download, delete.
 
-What the vendor documents and leaves open: docs/providers/vonage.md.
+The documented facts and the open questions: docs/providers/vonage.md.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from .refusals import NAME, error_reason, refusal
 
 __all__ = ["Body", "Vonage"]
 
-#: An instant as the vendor documents filters of them.
+#: The vendor's documented notation of an instant in filters.
 _INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
-#: Of archives that unpack themselves: a program stands before the first member.
+#: The first bytes of self-extracting archives: a program precedes the first member.
 _PROGRAM_STARTS = (b"MZ", b"\x7fELF", b"#!")
-#: So many bytes may stand before an archive otherwise: a line's end that a script sent too early.
+#: The most bytes that may otherwise precede an archive: a line end that a script sent too early.
 _ZIP_START_BYTES = 64
-#: What retrieve may answer before the export is ready (docs/providers/vonage.md, Q2).
+#: The answers of retrieve before the export is ready (docs/providers/vonage.md, Q2).
 _NOT_READY = {
     202: "the provider is still making it",
     204: "the provider has nothing to send yet",
@@ -59,8 +59,9 @@ _NOT_READY = {
 class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
     """One account's client.
 
-    Parameters: ``account``; ``token_store``, where its token lies for all workers; ``transport``,
-    the seam for tests; ``before_call``, called before each HTTP call of an operation.
+    Parameters: ``account``; ``token_store``, the token's storage, shared by all workers;
+    ``transport``, the seam for tests; ``before_call``, called before each HTTP call of an
+    operation.
     """
 
     def __init__(
@@ -102,8 +103,8 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
         page_size: int = 10,
         order: str = "start:DESC",
     ) -> Page:
-        """One page of recordings. ``filters`` have the vendor's names; ``page`` counts from 1,
-        ``page_size`` may come back smaller. Raises NotFound past the end, where the provider
+        """Return one page of recordings. ``filters`` have the vendor's names; ``page`` counts from
+        1; the returned ``page_size`` may be smaller. Raises NotFound past the end if the provider
         answers so.
         """
         query = {**filters, "order": order, "page": page, "page_size": page_size}
@@ -112,7 +113,7 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
         )
         if answer.status == 204:
             return Page([], page=page, page_size=page_size)
-        return answers.page(answer.body, asked=page, page_size=page_size)
+        return answers.page(answer.body, number=page, page_size=page_size)
 
     def every_recording(
         self,
@@ -122,19 +123,20 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
         order: str = "start:ASC",
         page_size: int = 100,
     ) -> Iterator[Recording]:
-        """One pass over all pages, each recording once, by page numbers of our own; entries that
-        are set aside come too.
+        """Yield each recording once, in one pass over all pages by page numbers of our own; entries
+        that are set aside are included.
 
-        A page without anything new ends it. Pages count from 1 in practice, from 0 in the links of
-        the vendor's sample: unless as many came as the provider counts, page 0 is asked for too.
-        Raises Uncertain when they are fewer even so; where it counts pages alone, when those are.
+        A page without anything new ends the pass. Pages count from 1 in practice, from 0 in the
+        links of the vendor's sample: unless as many recordings arrived as the provider counts, page
+        0 is requested too. Raises Uncertain when too few arrived even so; if the provider counts
+        only pages, when too few pages did.
         """
         filters = _within(filters, window)
         seen: set[str] = set()
         counted = pages = filled = repeated = 0
         for number in itertools.count(1):
             found = self._page(filters, number, page_size, order)
-            # The vendor's own sample says 0 items beside a recording, so 0 is no count.
+            # The vendor's own sample says 0 items next to a recording, so 0 is no count.
             counted = max(counted, (found.total_items if found else None) or 0)
             pages = max(pages, (found.total_pages if found else None) or 0)
             fresh = _fresh(found, seen)
@@ -153,18 +155,18 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
                 raise NotFound(NAME, "there is no list of recordings: check account_id")
         if len(seen) + repeated < counted:
             raise Uncertain(NAME, f"the provider counts {counted} recordings but lists {len(seen)}")
-        # An empty list may be counted as one page.
+        # The provider may count an empty list as one page.
         if not counted and filled < pages and pages > 1:
             raise Uncertain(NAME, f"the provider counts {pages} pages but lists {filled}")
 
     def _page(
         self, filters: Mapping[str, Any], number: int, page_size: int, order: str
     ) -> Page | None:
-        """A page of a pass; None where the provider has no page of that number."""
+        """Return a page of a pass, or None if the provider has no page of that number."""
         try:
             return self.recordings(filters, page=number, page_size=page_size, order=order)
         except NotFound:
-            # A page past the end may be answered so (docs/providers/vonage.md).
+            # This may be the answer to a page past the end (docs/providers/vonage.md).
             return None
         except Rejected as error:
             if number > 0 or isinstance(error, BadCredentials):
@@ -172,14 +174,14 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
             return None
 
     def recording(self, recording_id: str) -> Recording:
-        """One recording. Raises NotFound."""
+        """Return one recording. Raises NotFound."""
         what = f"recording {recording_id}"
         path = f"{self._company}/{_component(recording_id)}"
         answer = self._session.answer("recording_get", "GET", path, what)
         return answers.recording(answer.body, what)
 
     def delete(self, recording_id: str) -> bool:
-        """Delete a recording at the provider; False where it was gone already."""
+        """Delete a recording at the provider; return False if it was gone already."""
         path = f"{self._company}/{_component(recording_id)}"
         what = f"the deletion of recording {recording_id}"
         try:
@@ -190,22 +192,22 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
         return True
 
     def export(self, filters: Mapping[str, Any], *, window: Window | None = None) -> list[str]:
-        """Create an export and return the provider's ids of it, several or none.
+        """Create an export; return the provider's ids of it, several or none.
 
         200, 201 and 202 are all success (docs/providers/vonage.md, Q1).
         """
         what = "the creation of an export"
         path = f"{self._company}/export"
-        asked = _within(filters, window)
-        answer = self._session.answer("export_create", "POST", path, what, json=asked)
+        query = _within(filters, window)
+        answer = self._session.answer("export_create", "POST", path, what, json=query)
         return answers.job_ids(answer.body)
 
     @contextmanager
     def audio(
         self, recording_id: str, *, etag: str | None = None, offset: int = 0
     ) -> Iterator[Body]:
-        """The audio of one recording, from ``offset`` where ``etag`` still holds, else from its
-        first byte. Raises NotFound and Gone.
+        """Open the audio of one recording, from ``offset`` if ``etag`` is still valid, otherwise
+        from its first byte. Raises NotFound and Gone.
         """
         path = f"/api/audio/recording/{_component(recording_id)}"
         what = f"the audio of recording {recording_id}"
@@ -216,11 +218,11 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
     def retrieve(
         self, provider_job_id: str, *, etag: str | None = None, offset: int = 0
     ) -> Iterator[Body]:
-        """The ZIP of an export, from ``offset`` where ``etag`` still holds, else from its first
-        byte.
+        """Open the ZIP of an export, from ``offset`` if ``etag`` is still valid, otherwise from its
+        first byte.
 
-        India has no status to ask: whatever is not a ZIP by its first bytes is NotReady, with the
-        reason in words; 410 is Gone. The token is sent although the vendor's example has none
+        India has no status request: an answer that is no ZIP by its first bytes is NotReady, with
+        the reason in words; 410 is Gone. The token is sent although the vendor's example has none
         (docs/providers/vonage.md, Q2 and Q4).
         """
         what = f"export {provider_job_id}"
@@ -246,23 +248,23 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
         if not is_answered_so:
             return refused
         login_name = mask(self._account.login_name or "(none is set)")
-        known = _NOT_READY.get(answer.status, "not ready, as far as the answer can be understood")
+        meaning = _NOT_READY.get(answer.status, "not ready, as far as the answer can be understood")
         reason = ": ".join(filter(None, [f"HTTP {answer.status}", error_reason(answer.body)[0]]))
-        return NotReady(NAME, f"{what}: {known.format(login_name=login_name)} ({reason})")
+        return NotReady(NAME, f"{what}: {meaning.format(login_name=login_name)} ({reason})")
 
     def _refuse_other_than_zip(self, body: Body, what: str) -> None:
         with within(self._account.timeout_seconds):
             start = body.first(_ZIP_START_BYTES)
         if start.startswith(_PROGRAM_STARTS) or any(begin in start for begin in _ZIP_STARTS):
             return
-        shown = {b"": "an empty body", b"<": "a page of HTML or XML", b"{": "JSON", b"[": "JSON"}
-        kind = shown.get(start.lstrip()[:1], "something else")
+        kinds = {b"": "an empty body", b"<": "a page of HTML or XML", b"{": "JSON", b"[": "JSON"}
+        kind = kinds.get(start.lstrip()[:1], "something else")
         raise NotReady(NAME, f"{what}: not ready: the answer was {kind}, not a ZIP")
 
 
 def _component(identifier: str) -> str:
-    """An id as one component of a path. Empty, or dots alone, it would name another address, and
-    what can not be printed can not be sent.
+    """Return an id as one component of a path. Refuse an empty id or one of only dots, which would
+    name another address, and one with unprintable characters, which cannot be sent.
     """
     if not identifier.strip(".") or not identifier.isprintable():
         raise Rejected(NAME, f'"{identifier}" is no id of a recording')
@@ -270,7 +272,7 @@ def _component(identifier: str) -> str:
 
 
 def _within(filters: Mapping[str, Any], window: Window | None) -> dict[str, Any]:
-    """The filters, with the bounds of a recording's start where there is a window."""
+    """Return the filters, with the bounds of a recording's start if there is a window."""
     if window is None:
         return dict(filters)
     first, last = (one.astimezone(UTC).strftime(_INSTANT) for one in (window.start, window.last))
@@ -278,7 +280,7 @@ def _within(filters: Mapping[str, Any], window: Window | None) -> dict[str, Any]
 
 
 def _fresh(found: Page | None, seen: set[str]) -> list[Recording]:
-    """The entries of a page that were not seen before; from now on they are."""
+    """Return the entries of a page that are not in ``seen``, and add them to it."""
     fresh: dict[str, Recording] = {}
     for one in _entries(found):
         if one.id not in seen:
@@ -288,5 +290,5 @@ def _fresh(found: Page | None, seen: set[str]) -> list[Recording]:
 
 
 def _entries(found: Page | None) -> list[Recording]:
-    """The recordings of a page and what was set aside."""
+    """Return the recordings of a page and its entries that were set aside."""
     return [] if found is None else [*found.recordings, *found.set_aside]
