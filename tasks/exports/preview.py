@@ -10,7 +10,7 @@ from ledger.core.job import iso
 from providers.interface import ListsRecordings
 from tasks.runtime.client import client
 from tasks.runtime.context import store
-from tasks.runtime.error_policy import consequences
+from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.runner import Attempt, Wait
 
 from . import runs
@@ -34,7 +34,7 @@ def survey(attempt: Attempt) -> Survey:
     listed = size = unsized = 0
     asked = runs.asked(parameters)
     with (
-        consequences(attempt, waits_for_credentials=True),
+        apply_error_policy(attempt, waits_for_credentials=True),
         client(attempt, ListsRecordings) as provider,
     ):
         for recording in provider.every_recording(asked.filters, window=asked.window):

@@ -27,7 +27,7 @@ from providers.errors import BadCredentials, Rejected, Uncertain
 from providers.interface import ListsRecordings
 from tasks.runtime.client import client
 from tasks.runtime.context import account, ledger, spool, store
-from tasks.runtime.error_policy import consequences
+from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.runner import Attempt, Ended, Wait
 from tasks.transfers.single_recording import keep_listed, owe_entry
 
@@ -52,7 +52,7 @@ def reconcile(attempt: Attempt) -> Ended:
     attempt.job.work.pop("refused", None)
     path = archive_paths.recordings_path(runs.folder(attempt.job))
     with (
-        consequences(attempt, waits_for_credentials=True),
+        apply_error_policy(attempt, waits_for_credentials=True),
         _scratch(attempt) as reconciliation,
     ):
         # A worker may have died between the list and its manifest: what it wrote stands.

@@ -16,7 +16,7 @@ from tasks import errors
 from tasks.runtime import metrics
 from tasks.runtime.client import client
 from tasks.runtime.context import store
-from tasks.runtime.error_policy import consequences, public
+from tasks.runtime.error_policy import apply_error_policy, public
 from tasks.runtime.runner import Attempt, Wait
 from tasks.transfers import refused
 from tasks.transfers.transfer import fetched
@@ -38,7 +38,7 @@ def retrieve(attempt: Attempt, provider_job_id: str, folder: str) -> tuple[Store
         return Stored(kept["path"], kept["bytes"], kept["sha256"]), kept["members"]
     expected = attempt.job.work.get("expected_bytes")
     with (
-        consequences(attempt, waits_for_credentials=True),
+        apply_error_policy(attempt, waits_for_credentials=True),
         client(attempt, ExportsInBulk) as provider,
     ):
         try:

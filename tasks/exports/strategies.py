@@ -15,7 +15,7 @@ from providers import registry
 from providers.interface import ExportsInBulk
 from tasks.runtime.client import client
 from tasks.runtime.context import account, ledger
-from tasks.runtime.error_policy import consequences
+from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.runner import Attempt, Ended, Parts, Wait
 
 from . import creation, runs
@@ -60,7 +60,7 @@ class BulkNight:
 
     def _created(self, attempt: Attempt, **more: Any) -> Ended | Parts:
         with (
-            consequences(attempt, waits_for_credentials=True),
+            apply_error_policy(attempt, waits_for_credentials=True),
             client(attempt, ExportsInBulk) as provider,
         ):
             ids = creation.create(attempt, provider, runs.asked(attempt.job.parameters))

@@ -24,7 +24,7 @@ from tasks.runtime.arguments import JobArguments
 from tasks.runtime.client import account_of, client
 from tasks.runtime.context import ledger
 from tasks.runtime.entry import job_task
-from tasks.runtime.error_policy import consequences
+from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.fields import Text
 from tasks.runtime.kinds import Opening
 from tasks.runtime.runner import Attempt, Ended, Wait
@@ -146,7 +146,7 @@ def _collected(attempt: Attempt, instruction: Instruction, url: str) -> Ended:
         known=_known(instruction, url),
     )
     with (
-        consequences(attempt, waits_for_credentials=False),
+        apply_error_policy(attempt, waits_for_credentials=False),
         client(attempt, CollectsRecordings) as server,
     ):
         try:

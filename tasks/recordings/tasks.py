@@ -14,7 +14,7 @@ from tasks import errors
 from tasks.days import windows
 from tasks.runtime.client import account_of, client, plain_client
 from tasks.runtime.entry import ShortLived, job_task, plain_task
-from tasks.runtime.error_policy import consequences
+from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.job_requests import job_request
 from tasks.runtime.queries import Answer, Listing, answered
 from tasks.runtime.runner import Attempt, Ended
@@ -65,7 +65,7 @@ def download_recording(attempt: Attempt) -> Ended:
     """Fetch one recording into the archive: ``{job_id, path, sha256, bytes}``."""
     account = account_of(attempt.job.account, RecordingsAccount)
     with (
-        consequences(attempt, waits_for_credentials=False),
+        apply_error_policy(attempt, waits_for_credentials=False),
         client(attempt, ListsRecordings) as provider,
     ):
         recording = provider.recording(attempt.job.parameters["recording_id"])
@@ -102,7 +102,7 @@ def delete_recording(attempt: Attempt) -> Ended:
         raise errors.Rejected("not done: the account does not allow deleting any more")
     recording_id = parameters["recording_id"]
     with (
-        consequences(attempt, waits_for_credentials=False),
+        apply_error_policy(attempt, waits_for_credentials=False),
         client(attempt, DeletesRecordings) as provider,
     ):
         proof = None

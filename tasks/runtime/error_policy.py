@@ -22,7 +22,7 @@ THROTTLED_SECONDS = 60.0
 
 
 @contextmanager
-def consequences(attempt: Attempt, *, waits_for_credentials: bool) -> Iterator[None]:
+def apply_error_policy(attempt: Attempt, *, waits_for_credentials: bool) -> Iterator[None]:
     """Turn errors of providers and archive into what they mean for the job.
 
     ``waits_for_credentials``: refused credentials are tried again, else they end the job.
