@@ -113,7 +113,7 @@ def _called(asked: RequestCall, account: CertifiedCallsAccount) -> tuple[str, st
 def request_call(attempt: Attempt) -> Job:
     """Ask the platform for a certified call, at most once: {job_id, state, platform_phone}."""
     account = account_of(attempt.job.account, CertifiedCallsAccount)
-    attempt.calls_last(account.timeout_seconds)
+    attempt.expect_silence(account.timeout_seconds)
     Deadline(attempt).refuse_late()
     attempt.check()
     try:

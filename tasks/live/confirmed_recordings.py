@@ -73,7 +73,7 @@ class _Round:
         self.unknown_before = bool(attempt.job.work.get("may_have_left"))
         self._acts_next = False
         self._actions = 0
-        attempt.calls_last(self._account.timeout_seconds)
+        attempt.expect_silence(self._account.timeout_seconds)
 
     @contextmanager
     def carried_out(self, capability: type[Client]) -> Iterator[Client]:

@@ -59,7 +59,7 @@ def client(
     ``wait`` makes of the reason and the seconds.
     """
     found = account(attempt.job.account)
-    attempt.calls_last(found.timeout_seconds)
+    attempt.expect_silence(found.timeout_seconds)
 
     def before_call() -> None:
         attempt.check()

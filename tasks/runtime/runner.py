@@ -87,7 +87,7 @@ class Attempt:
         if stopping.is_set():
             raise GiveBack
 
-    def calls_last(self, timeout_seconds: float) -> None:
+    def expect_silence(self, timeout_seconds: float) -> None:
         """From now on its signs of life may be as far apart as a call with this timeout can last:
         connecting and answering, and one more renewal.
         """
