@@ -120,7 +120,7 @@ def request_call(attempt: Attempt) -> Job:
         _take_turn(account)
         placed = _placed(attempt, account)
     except (CapReached, provider.Unreachable) as error:
-        return _taken_back(attempt, str(error), attempt.patience("troubles"))
+        return _taken_back(attempt, str(error), attempt.next_backoff("troubles"))
     except ValueError as error:
         raise errors.InvalidArgument(f"not done: {error}") from None
     except Expired as error:
@@ -130,7 +130,7 @@ def request_call(attempt: Attempt) -> Job:
     except _Unsent as error:
         if error.seconds is not None:
             return _taken_back(attempt, str(error), error.seconds)
-        seconds = attempt.patience("busy", first_seconds=_BUSY_SECONDS)
+        seconds = attempt.next_backoff("busy", first_seconds=_BUSY_SECONDS)
         return _taken_back(
             attempt, f"{error}; nothing was sent, and the call is tried again", seconds
         )

@@ -151,7 +151,7 @@ def _list(attempt: Attempt, provider: ListsRecordings, reconciliation: Reconcili
         if number and reconciliation.passes_agree():
             refuse_unsettled(attempt, provider)
             return
-    raise Wait("the provider's list changed with every look", attempt.patience("listings"))
+    raise Wait("the provider's list changed with every look", attempt.next_backoff("listings"))
 
 
 def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> Manifest | None:

@@ -94,7 +94,7 @@ def _hearing(attempt: Attempt) -> Hearing:
 def _poll_again(attempt: Attempt, error: NotReady) -> NoReturn:
     if attempt.past_deadline:
         raise errors.NotReady(f"not done: the deadline passed: {error}") from None
-    raise Wait(str(error), attempt.patience("polls")) from None
+    raise Wait(str(error), attempt.next_backoff("polls")) from None
 
 
 def _fetch_again(attempt: Attempt, error: Damaged) -> NoReturn:
@@ -102,4 +102,4 @@ def _fetch_again(attempt: Attempt, error: Damaged) -> NoReturn:
     attempt.job.work["damaged"] = times
     if times >= _MOST_DAMAGED:
         raise public(error) from None
-    raise Wait(f"{error}; fetched again from the start", attempt.patience("fetches")) from None
+    raise Wait(f"{error}; fetched again from the start", attempt.next_backoff("fetches")) from None

@@ -86,10 +86,10 @@ def _asked(attempt: Attempt, instruction: Instruction) -> Ended:
             attempt.note(asked=times + 1)
             _recorded(attempt, instruction, server)
         except provider.Uncertain as error:
-            raise wait(str(error), attempt.patience("troubles")) from None
+            raise wait(str(error), attempt.next_backoff("troubles")) from None
         except provider.Temporary as error:
             attempt.job.work["asked"] = times
-            raise wait(str(error), attempt.patience("troubles")) from None
+            raise wait(str(error), attempt.next_backoff("troubles")) from None
         except provider.ProviderError as error:
             raise _refused(error, times) from None
     ledger().recording_instructions.answered(instruction.token)

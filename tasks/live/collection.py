@@ -81,7 +81,7 @@ def collect_recording(attempt: Attempt) -> Ended:
         # It may have been told while the server was asked.
         instruction = _instruction(attempt)
     if instruction.record_url is None:
-        raise Wait(attempt.job.work["why"], attempt.patience("looks"), progressed=False)
+        raise Wait(attempt.job.work["why"], attempt.next_backoff("looks"), progressed=False)
     if attempt.job.queue != DOWNLOADS:
         raise Wait("its end was told; it is fetched", 0, queue=DOWNLOADS)
     return _collected(attempt, instruction, instruction.record_url)
@@ -184,4 +184,4 @@ def _ask_again(attempt: Attempt, error: NotFound) -> None:
     times = int(attempt.job.work.get("absent", 0)) + 1
     attempt.job.work["absent"] = times
     if times < _MOST_ABSENT:
-        raise Wait(f"{error}; asked for again", attempt.patience("fetches")) from None
+        raise Wait(f"{error}; asked for again", attempt.next_backoff("fetches")) from None

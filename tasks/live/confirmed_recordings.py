@@ -100,7 +100,7 @@ class _Round:
         if isinstance(error, provider.Throttled):
             seconds = throttled(self._account.alias, error)
             return self._again(f"the provider asked to wait: {error}", seconds)
-        seconds = min(self._attempt.patience("troubles"), _LONGEST_PAUSE_SECONDS)
+        seconds = min(self._attempt.next_backoff("troubles"), _LONGEST_PAUSE_SECONDS)
         return self._again(str(error), seconds)
 
     def before_action(self) -> None:

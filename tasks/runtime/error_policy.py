@@ -52,7 +52,7 @@ def _provider(attempt: Attempt, error: ProviderError, *, waits_for_credentials: 
     retried = (provider.Temporary, provider.Uncertain)
     if not isinstance(error, retried) or attempt.past_deadline:
         raise public(error) from None
-    raise Wait(str(error), attempt.patience("troubles")) from None
+    raise Wait(str(error), attempt.next_backoff("troubles")) from None
 
 
 def throttled(alias: str, error: provider.Throttled) -> float:

@@ -103,7 +103,7 @@ class Attempt:
         """How long ago the job was opened, or first due, by the ledger's clock at the claim."""
         return self.job.updated_at - self.job.began_at
 
-    def patience(self, counter: str, *, first_seconds: float | None = None) -> float:
+    def next_backoff(self, counter: str, *, first_seconds: float | None = None) -> float:
         """How long to wait for the nth time: doubling with jitter between the two polling times,
         or from ``first_seconds``. The count is kept under ``counter`` in the work.
         """
@@ -158,14 +158,14 @@ def _tried(attempt: Attempt, run: Run) -> Ended | Parts | Job:
     except StoreAway as error:
         # Of no job is it the fault, however long it lasts: it waits, and goes on by itself.
         archive_alerts.refused(error)
-        raise Wait(str(error), attempt.patience("storage")) from None
+        raise Wait(str(error), attempt.next_backoff("storage")) from None
     except OSError as error:
         if error.filename is None:
             raise
         # A folder of ours, such as the spool's: the archive says its own errors.
         archive_alerts.spool_refused(error)
         reason = f"{error.filename}: {error.strerror or type(error).__name__}; it is tried again"
-        raise Wait(reason, attempt.patience("storage")) from None
+        raise Wait(reason, attempt.next_backoff("storage")) from None
 
 
 def _postponed(attempt: Attempt, wait: Wait) -> Job:
@@ -187,7 +187,7 @@ def _surprised(attempt: Attempt, error: Exception) -> Job:
             f"unknown: unforeseen five times, the last time {sentence}; see the log"
         )
         return _end(attempt, states.FAILED, Ended({}, failure))
-    seconds = attempt.patience("surprises")
+    seconds = attempt.next_backoff("surprises")
     return _postponed(attempt, Wait(f"unforeseen: {sentence}; tried again", seconds))
 
 

@@ -143,7 +143,7 @@ def fetch_again(attempt: Attempt, error: Damaged) -> None:
     times = int(attempt.job.work.get("damaged", 0)) + 1
     attempt.job.work["damaged"] = times
     if times < _MOST_DAMAGED:
-        raise Wait(f"{error}; fetched again", attempt.patience("fetches")) from None
+        raise Wait(f"{error}; fetched again", attempt.next_backoff("fetches")) from None
 
 
 def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored, Stored] | None:

@@ -109,7 +109,7 @@ def _left_unvouched(attempt: Attempt, unvouched: list[str]) -> list[str]:
     if (owed and not attempt.past_deadline) or (paths and looks < _FEWEST_LOOKS):
         raise Wait(
             f"verified every file; nothing vouches yet for {len(paths)} of them",
-            attempt.patience("looks"),
+            attempt.next_backoff("looks"),
         )
     return [str(problem) for problem in left]
 
