@@ -30,7 +30,7 @@ def of_ledger(error: LedgerError) -> errors.JobError:
 
 
 @contextmanager
-def nothing_else(*, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def only_known_errors(*, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Raise Uncertain, which tells the kind of what happened and no more, in place of an exception
     that nobody foresaw, ``but`` of these; the log has it whole. Of a job it is not the outcome.
     """

@@ -92,7 +92,7 @@ def job_task(
             if job_id:
                 return heed(self, kind.work, job_id, self.request.get(NUMBER_HEADER))
             # Of a job, the result backend keeps this to itself and answers later.
-            with caller_errors.nothing_else(but=BROKER_AWAY):
+            with caller_errors.only_known_errors(but=BROKER_AWAY):
                 refuse_false_hint(self)
                 return _asked(self, kind, positional, given)
 
@@ -128,7 +128,7 @@ def plain_task(
 
         def body(self: Task, /, *positional: Any, **given: Any) -> Any:
             _refuse_positional(positional)
-            with caller_errors.nothing_else():
+            with caller_errors.only_known_errors():
                 refuse_false_hint(self)
                 try:
                     refuse_later(_timing(self), name)
