@@ -27,10 +27,10 @@ from .runner import Attempt, Run, carry_out
 _log = logging.getLogger(__name__)
 
 
-def heed(task: Task, run: Run, job_id: str, number: int | None) -> Any:
+def handle_hint(task: Task, run: Run, job_id: str, number: int | None) -> Any:
     """Heed a hint. When the ledger does not answer, nothing is stored: it is announced again."""
     try:
-        return _hinted(task, run, job_id, number)
+        return _resolve_hint(task, run, job_id, number)
     except LedgerError as error:
         _log.warning("the hint for job %s came to nothing: %s", job_id, error)
         raise Ignore from None
@@ -63,7 +63,7 @@ def refuse_false_hint(task: Task) -> None:
     )
 
 
-def _hinted(task: Task, run: Run, job_id: str, number: int | None) -> Any:
+def _resolve_hint(task: Task, run: Run, job_id: str, number: int | None) -> Any:
     """Take up the job of a hint, or answer for it, or leave it to whom it belongs."""
     job = ledger().jobs.job(job_id)
     of_task(job_id=job.job_id, account=job.account)

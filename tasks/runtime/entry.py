@@ -20,7 +20,7 @@ from tasks import errors
 from . import caller_errors
 from .arguments import Arguments, parse
 from .context import ledger, stopping
-from .dispatch import finished, heed, refuse_false_hint, replay, show_waiting
+from .dispatch import finished, handle_hint, refuse_false_hint, replay, show_waiting
 from .fields import check_task_id
 from .kinds import Kind, Opening, RequestOf, register
 from .messages import JOB_HEADER, NUMBER_HEADER, publish_first
@@ -90,7 +90,7 @@ def job_task(
         def body(self: Task, /, *positional: Any, **given: Any) -> Any:
             job_id = self.request.get(JOB_HEADER)
             if job_id:
-                return heed(self, kind.work, job_id, self.request.get(NUMBER_HEADER))
+                return handle_hint(self, kind.work, job_id, self.request.get(NUMBER_HEADER))
             # Of a job, the result backend keeps this to itself and answers later.
             with caller_errors.only_known_errors(but=BROKER_AWAY):
                 refuse_false_hint(self)
