@@ -155,7 +155,7 @@ def notice_older_ledger() -> None:
         comparison_pending.set()
         unknown = []
     if unknown:
-        sentence = backup_check.said(unknown)
+        sentence = backup_check.describe(unknown)
         note = f"{sentence}; {backup_check.WAY_OUT}"
         ledger().identity.quarantine(by=f"worker {ledger().worker}", note=note)
     if ledger().identity.quarantined():

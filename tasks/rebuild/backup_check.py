@@ -26,7 +26,7 @@ def unknown_files() -> list[str]:
     return sorted(path for name, path in found.items() if name in unknown)
 
 
-def said(unknown: list[str]) -> str:
+def describe(unknown: list[str]) -> str:
     """What it means that there are such files."""
     receipts = sum(paths.kind_of(path) == "receipt" for path in unknown)
     many = f"{receipts} receipts and {len(unknown) - receipts} manifests"

@@ -21,12 +21,12 @@ from ledger.core.job import job_id
 from ledger.rebuild.snapshots import KnownCall, KnownJob, rebuilt_request_id
 from tasks.runtime.context import store
 
-from .verified_archive import Trusted
+from .verified_archive import VerifiedArchive
 
 _LOOK = "look in the provider's panel, then: python -m worker resolve"
 
 
-def receipt_paths(prefix: str, trusted: Trusted) -> Iterator[tuple[str, dict[int, str]]]:
+def receipt_paths(prefix: str, trusted: VerifiedArchive) -> Iterator[tuple[str, dict[int, str]]]:
     """Each call's job id and the paths of its receipts by their numbers."""
     for stem, paths in groupby(trusted.paths(prefix, "receipt"), key=_stem):
         yield stem.rpartition("/")[2], {number(path): path for path in paths}
@@ -34,11 +34,11 @@ def receipt_paths(prefix: str, trusted: Trusted) -> Iterator[tuple[str, dict[int
 
 def number(path: str) -> int:
     """The number of a receipt, which is in its name from the second on."""
-    told = path.rpartition("/")[2].split(".")[1]
-    return int(told) if told.isdecimal() else 1
+    suffix = path.rpartition("/")[2].split(".")[1]
+    return int(suffix) if suffix.isdecimal() else 1
 
 
-def calls(alias: str, trusted: Trusted) -> Iterator[KnownJob]:
+def calls(alias: str, trusted: VerifiedArchive) -> Iterator[KnownJob]:
     """Every call of an account of which there is a receipt, in whatever state it is."""
     for known, paths in receipt_paths(f"{alias}/certified-calls/", trusted):
         yield _call(alias, known, paths, trusted)
@@ -49,7 +49,7 @@ def _stem(path: str) -> str:
     return f"{folder}/{name.partition('.')[0]}"
 
 
-def _call(alias: str, known: str, paths: dict[int, str], trusted: Trusted) -> KnownJob:
+def _call(alias: str, known: str, paths: dict[int, str], trusted: VerifiedArchive) -> KnownJob:
     newest = max(paths)
     for one in sorted(paths, reverse=True):
         receipt = _read(alias, known, paths[one], trusted)
@@ -60,7 +60,7 @@ def _call(alias: str, known: str, paths: dict[int, str], trusted: Trusted) -> Kn
     return _lost(alias, known, paths)
 
 
-def _read(alias: str, known: str, path: str, trusted: Trusted) -> Receipt | None:
+def _read(alias: str, known: str, path: str, trusted: VerifiedArchive) -> Receipt | None:
     if not trusted.believes(path):
         return None
     try:

@@ -19,12 +19,12 @@ from tasks.days import day as day_rows
 from tasks.days import windows
 
 from .manifests import Folder
-from .verified_archive import Trusted
+from .verified_archive import VerifiedArchive
 
 _FIRST = date(1970, 1, 1)
 
 
-def archived_day(folder: Folder, generation: int, trusted: Trusted) -> KnownDay | None:
+def archived_day(folder: Folder, generation: int, trusted: VerifiedArchive) -> KnownDay | None:
     """The day as its newest manifest says; incomplete where anything of it is damaged."""
     runs = folder.runs()
     if not runs:
@@ -63,7 +63,7 @@ def archived_day(folder: Folder, generation: int, trusted: Trusted) -> KnownDay 
     )
 
 
-def _is_damaged(folder: Folder, runs: list[tuple[str, Manifest]], trusted: Trusted) -> bool:
+def _is_damaged(folder: Folder, runs: list[tuple[str, Manifest]], trusted: VerifiedArchive) -> bool:
     here = f"{paths.exports_folder(folder.account, folder.day)}/"
     singly = {one.file.path for _, run in runs for one in run.files}
     wrong = {*trusted.damaged, *trusted.refused}

@@ -23,14 +23,14 @@ from tasks.transfers.retrieved import retrieved
 
 from .days import archived_day, gaps, settle_seconds
 from .manifests import Folder
-from .verified_archive import Trusted
+from .verified_archive import VerifiedArchive
 
 _RUN = "earwitness.export.run"
 #: So many generations beyond those that are known are tried for a folder without a manifest.
 _MORE_GENERATIONS = 100
 
 
-def exports(alias: str, trusted: Trusted) -> Iterator[KnownJob | KnownDay]:
+def exports(alias: str, trusted: VerifiedArchive) -> Iterator[KnownJob | KnownDay]:
     """Every export of an account that has a manifest, and its days: the oldest first. Days between
     them that are not in the archive, and those that a night would catch up, are due.
     """
@@ -54,7 +54,7 @@ def exports(alias: str, trusted: Trusted) -> Iterator[KnownJob | KnownDay]:
     yield from gaps(alias, known)
 
 
-def exported(alias: str, trusted: Trusted) -> set[str]:
+def exported(alias: str, trusted: VerifiedArchive) -> set[str]:
     """The job ids of an account's exports, of those too that were lost before their manifests."""
     found = (path.split("/") for path in _paths(alias, trusted))
     return {parts[5] for parts in found if len(parts) == 7}
@@ -66,7 +66,7 @@ def is_a_run_of(alias: str, day: date, known: str) -> bool:
     return any(job_id(alias, _RUN, f"day:{day}#{one}") == known for one in numbers)
 
 
-def _paths(alias: str, trusted: Trusted) -> Iterator[str]:
+def _paths(alias: str, trusted: VerifiedArchive) -> Iterator[str]:
     prefix = f"{alias}/exports/"
     gone = [path for path in trusted.damaged if path.startswith(prefix)]
     yield from sorted({*store().paths(prefix, unlisted=True), *gone})
@@ -80,19 +80,19 @@ def day_of(path: str) -> date | None:
         return None
 
 
-def _look(folder: Folder, path: str, trusted: Trusted) -> None:
+def _look(folder: Folder, path: str, trusted: VerifiedArchive) -> None:
     parts = path.split("/")
     if len(parts) != 7:
         return
     name = parts[5]
-    told = archive_paths.manifest_path("/".join(parts[:6]))
-    if path == told:
+    manifest_path = archive_paths.manifest_path("/".join(parts[:6]))
+    if path == manifest_path:
         folder.exports[name] = path, _read(folder, name, path, trusted)
     else:
-        folder.exports.setdefault(name, (told, None))
+        folder.exports.setdefault(name, (manifest_path, None))
 
 
-def _read(folder: Folder, name: str, path: str, trusted: Trusted) -> Manifest | None:
+def _read(folder: Folder, name: str, path: str, trusted: VerifiedArchive) -> Manifest | None:
     if not trusted.believes(path):
         return None
     try:
@@ -199,7 +199,9 @@ def _generations(folder: Folder) -> dict[str, int]:
     return found
 
 
-def _damaged(folder: Folder, generations: dict[str, int], trusted: Trusted) -> Iterator[KnownJob]:
+def _damaged(
+    folder: Folder, generations: dict[str, int], trusted: VerifiedArchive
+) -> Iterator[KnownJob]:
     """Exports whose manifests can not be believed: they are known, and failed."""
     for name, (path, one) in folder.exports.items():
         if one is not None or trusted.believes(path):

@@ -19,7 +19,7 @@ from tasks.runtime.context import ledger, store
 from .calls import calls
 from .exports import exported, exports
 from .recordings import singles
-from .verified_archive import Trusted, verified
+from .verified_archive import VerifiedArchive, verify_archive
 
 #: So many records are one transaction.
 _AT_ONCE = 200
@@ -74,7 +74,7 @@ def rebuild(
         ledger().identity.quarantine(by=by, note="it was restored from a backup")
     else:
         ledger().rebuilding.refuse_used()
-    trusted = verified(on_file)
+    trusted = verify_archive(on_file)
     if paths.IDENTITY_PATH in trusted.damaged:
         raise NotPossible(
             f"not done: {paths.IDENTITY_PATH} {trusted.damaged[paths.IDENTITY_PATH]}; no ledger "
@@ -114,7 +114,7 @@ def _note_head(alias: str) -> None:
         ledger().archive_record.note_head(alias, head.n, head.sha256)
 
 
-def _found(trusted: Trusted) -> Iterator[Known]:
+def _found(trusted: VerifiedArchive) -> Iterator[Known]:
     """Everything that the archive tells of."""
     for alias in trusted.accounts:
         yield from exports(alias, trusted)
@@ -123,7 +123,7 @@ def _found(trusted: Trusted) -> Iterator[Known]:
     yield from _uncovered(trusted)
 
 
-def _uncovered(trusted: Trusted) -> Iterator[OwedEntry]:
+def _uncovered(trusted: VerifiedArchive) -> Iterator[OwedEntry]:
     """Files that were written, but not yet put under their chain, when the ledger was lost."""
     for path in sorted(trusted.uncovered):
         if trusted.believes(path) and paths.kind_of(path) != "identity":

@@ -17,10 +17,10 @@ from ledger.rebuild.snapshots import KnownJob, KnownRecording, rebuilt_request_i
 from tasks.runtime.context import store
 
 from .exports import day_of, is_a_run_of
-from .verified_archive import Trusted
+from .verified_archive import VerifiedArchive
 
 
-def singles(alias: str, trusted: Trusted, exports: Collection[str]) -> Iterator[KnownJob]:
+def singles(alias: str, trusted: VerifiedArchive, exports: Collection[str]) -> Iterator[KnownJob]:
     """The downloads and collections of an account; ``exports`` are the job ids of its exports,
     whose gaps were fetched singly too: such a recording is none of its own job's.
     """
@@ -35,7 +35,7 @@ def singles(alias: str, trusted: Trusted, exports: Collection[str]) -> Iterator[
             yield _job(found, path, "recording.download", {"recording_id": found.recording_id})
 
 
-def _read(alias: str, path: str, trusted: Trusted) -> Metadata | None:
+def _read(alias: str, path: str, trusted: VerifiedArchive) -> Metadata | None:
     if not trusted.believes(path):
         return None
     try:

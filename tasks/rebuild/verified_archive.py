@@ -15,7 +15,7 @@ from tasks.runtime.context import store
 
 
 @dataclass
-class Trusted:
+class VerifiedArchive:
     """The archive's files after its verification.
 
     ``damaged`` says by path what is wrong; ``uncovered`` are files in order that no chain covers
@@ -45,7 +45,7 @@ class Trusted:
         self.refused[path] = why
 
 
-def verified(on_file: Callable[[str, int], None] | None = None) -> Trusted:
+def verify_archive(on_file: Callable[[str, int], None] | None = None) -> VerifiedArchive:
     """Verify the whole archive, every ZIP included. Writes nothing."""
     report = verification.verify(store(), on_file=on_file)
     damaged: dict[str, str] = {}
@@ -58,4 +58,4 @@ def verified(on_file: Callable[[str, int], None] | None = None) -> Trusted:
             damaged[problem.path] = f"{known}; {problem.message}" if known else problem.message
     accounts = {archive_paths.account_of(path) for path in store().paths(unlisted=True)}
     accounts |= {archive_paths.account_of(path) for path in damaged}
-    return Trusted(sorted(accounts - {""}), damaged, uncovered)
+    return VerifiedArchive(sorted(accounts - {""}), damaged, uncovered)
