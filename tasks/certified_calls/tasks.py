@@ -24,7 +24,7 @@ from tasks import errors
 from tasks.runtime.client import account_of
 from tasks.runtime.context import ledger
 from tasks.runtime.entry import job_task
-from tasks.runtime.error_policy import THROTTLED_SECONDS, public
+from tasks.runtime.error_policy import THROTTLED_SECONDS, as_job_error
 from tasks.runtime.not_after import Deadline
 from tasks.runtime.rate_limit import take_turn
 from tasks.runtime.runner import Attempt
@@ -68,7 +68,7 @@ def _request(asked: RequestCall, task_id: str) -> Request:
 
 def _parameters(asked: RequestCall, account: CertifiedCallsAccount) -> dict[str, Any]:
     """The canonical parameters. Raises InvalidArgument, which names the one that is wrong."""
-    country, phone = _called(asked, account)
+    country, phone = _destination(asked, account)
     if asked.max_seconds > account.max_seconds_per_call:
         raise errors.InvalidArgument(
             f"not done: max_seconds: account {account.alias!r} allows "
@@ -86,7 +86,7 @@ def _parameters(asked: RequestCall, account: CertifiedCallsAccount) -> dict[str,
     return {"country": country, "phone": phone, "max_seconds": asked.max_seconds, **company}
 
 
-def _called(asked: RequestCall, account: CertifiedCallsAccount) -> tuple[str, str]:
+def _destination(asked: RequestCall, account: CertifiedCallsAccount) -> tuple[str, str]:
     """The country and the number in E.164. Raises InvalidArgument, which names what is wrong; both
     where they contradict each other, since either may be meant.
     """
@@ -118,9 +118,9 @@ def request_call(attempt: Attempt) -> Job:
     attempt.check()
     try:
         _take_turn(account)
-        placed = _placed(attempt, account)
+        placed = _place_call(attempt, account)
     except (CapReached, provider.Unreachable) as error:
-        return _taken_back(attempt, str(error), attempt.next_backoff("troubles"))
+        return _take_back(attempt, str(error), attempt.next_backoff("troubles"))
     except ValueError as error:
         raise errors.InvalidArgument(f"not done: {error}") from None
     except Expired as error:
@@ -129,15 +129,15 @@ def request_call(attempt: Attempt) -> Job:
         raise errors.Cancelled(str(error)) from None
     except _Unsent as error:
         if error.seconds is not None:
-            return _taken_back(attempt, str(error), error.seconds)
+            return _take_back(attempt, str(error), error.seconds)
         seconds = attempt.next_backoff("busy", first_seconds=_BUSY_SECONDS)
-        return _taken_back(
+        return _take_back(
             attempt, f"{error}; nothing was sent, and the call is tried again", seconds
         )
     except provider.ProviderError as error:
-        _let_rest(account, error)
-        return _stored(attempt, _refused(error, account))
-    return _stored(attempt, _accepted(placed, account))
+        _rest_account(account, error)
+        return _store_outcome(attempt, _error_outcome(error, account))
+    return _store_outcome(attempt, _placed_outcome(placed, account))
 
 
 def _take_turn(account: CertifiedCallsAccount) -> None:
@@ -148,7 +148,7 @@ def _take_turn(account: CertifiedCallsAccount) -> None:
         raise _Unsent(str(error)) from None
 
 
-def _placed(attempt: Attempt, account: CertifiedCallsAccount) -> Placed:
+def _place_call(attempt: Attempt, account: CertifiedCallsAccount) -> Placed:
     asked = attempt.job.parameters
     country, phone = national(asked["country"], asked["phone"])
 
@@ -176,7 +176,7 @@ def _cap(account: CertifiedCallsAccount) -> Cap:
     return Cap(account.max_calls_per_day, account.timezone)
 
 
-def _let_rest(account: CertifiedCallsAccount, error: provider.ProviderError) -> None:
+def _rest_account(account: CertifiedCallsAccount, error: provider.ProviderError) -> None:
     """After a 429 or 503 the other calls of the account are held back."""
     if getattr(error, "http_status", None) not in (429, 503):
         return
@@ -187,7 +187,7 @@ def _let_rest(account: CertifiedCallsAccount, error: provider.ProviderError) -> 
         _log.warning("account %s is not held back: %s", account.alias, away)
 
 
-def _accepted(placed: Placed, account: CertifiedCallsAccount) -> Outcome:
+def _placed_outcome(placed: Placed, account: CertifiedCallsAccount) -> Outcome:
     platform = registry.client_class(account, PlacesCertifiedCalls)
     phone = platform.kept_field(account, placed.platform_phone)
     return Outcome(
@@ -200,7 +200,7 @@ def _accepted(placed: Placed, account: CertifiedCallsAccount) -> Outcome:
     )
 
 
-def _unsent() -> Outcome:
+def _late_unsent_outcome() -> Outcome:
     """Return how a call ends whose sender was taken for dead before it could report that nothing
     left: its caller was asked for a decision, and may have called under another id.
     """
@@ -211,14 +211,14 @@ def _unsent() -> Outcome:
     return Outcome(states.FAILED, UNSENT, str(failure), errors.stored(failure))
 
 
-def _refused(error: provider.ProviderError, account: CertifiedCallsAccount) -> Outcome:
+def _error_outcome(error: provider.ProviderError, account: CertifiedCallsAccount) -> Outcome:
     """A refusal that was understood is an answer; everything else nobody can know."""
     status = getattr(error, "http_status", None)
     came = getattr(error, "answer", b"")
     platform = registry.client_class(account, PlacesCertifiedCalls)
     answer = platform.kept_answer(account, came)
     if isinstance(error, provider.Rejected):
-        failure = public(error)
+        failure = as_job_error(error)
         return Outcome(
             states.FAILED,
             REFUSED,
@@ -239,35 +239,35 @@ def _refused(error: provider.ProviderError, account: CertifiedCallsAccount) -> O
     )
 
 
-def _stored(attempt: Attempt, outcome: Outcome) -> Job:
+def _store_outcome(attempt: Attempt, outcome: Outcome) -> Job:
     """Store what became of the request, however long the ledger is away: only this process knows
     it. Killed meanwhile, the call waits for a decision.
     """
-    return _insisting(
+    return _write_until_stored(
         attempt,
         lambda: ledger().calls.answered(attempt.lease, outcome, own_task=attempt.task_id),
     )
 
 
-def _taken_back(attempt: Attempt, reason: str, seconds: float) -> Job:
+def _take_back(attempt: Attempt, reason: str, seconds: float) -> Job:
     """Let a call wait of which nothing left, however long the ledger is away: only this process
     knows that. Killed meanwhile, a call that was noted as *sending* waits for a decision.
     """
     _log.info("job %s waits: %s", attempt.job.job_id, reason)
-    return _insisting(
+    return _write_until_stored(
         attempt,
         lambda: ledger().calls.take_back(
             attempt.lease,
             reason,
             seconds=seconds,
             work=attempt.job.work,
-            unsent=_unsent(),
+            unsent=_late_unsent_outcome(),
             own_task=attempt.task_id,
         ),
     )
 
 
-def _insisting(attempt: Attempt, write: Callable[[], Job]) -> Job:
+def _write_until_stored(attempt: Attempt, write: Callable[[], Job]) -> Job:
     """Write to the ledger, again and again while it is away; the job as it is then."""
     while True:
         try:

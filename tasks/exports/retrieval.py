@@ -16,7 +16,7 @@ from tasks import errors
 from tasks.runtime import metrics
 from tasks.runtime.client import client
 from tasks.runtime.context import store
-from tasks.runtime.error_policy import apply_error_policy, public
+from tasks.runtime.error_policy import apply_error_policy, as_job_error
 from tasks.runtime.runner import Attempt, Wait
 from tasks.transfers import refused
 from tasks.transfers.transfer import fetched
@@ -101,5 +101,5 @@ def _fetch_again(attempt: Attempt, error: Damaged) -> NoReturn:
     times = int(attempt.job.work.get("damaged", 0)) + 1
     attempt.job.work["damaged"] = times
     if times >= _MOST_DAMAGED:
-        raise public(error) from None
+        raise as_job_error(error) from None
     raise Wait(f"{error}; fetched again from the start", attempt.next_backoff("fetches")) from None

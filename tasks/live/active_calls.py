@@ -9,7 +9,7 @@ from providers.interface import ListsCalls
 from tasks.errors import InvalidArgument
 from tasks.runtime.client import plain_client
 from tasks.runtime.entry import ShortLived, plain_task
-from tasks.runtime.queries import Listing, answered
+from tasks.runtime.queries import Listing, ask_with_retries
 
 from .arguments import ListCalls
 
@@ -26,7 +26,7 @@ def calls_of(asked: ListCalls) -> list[dict[str, Any]]:
     views``; what the server does not tell is None, and ``views`` are empty where it has none.
 
     Raises InvalidArgument for an account whose provider lists no calls and for what it ignores, and
-    what callers see after the third try (`queries.answered`).
+    what callers see after the third try (`queries.ask_with_retries`).
     """
 
     def ask() -> list[dict[str, Any]]:
@@ -35,6 +35,6 @@ def calls_of(asked: ListCalls) -> list[dict[str, Any]]:
             return [call.result() for call in found]
 
     try:
-        return answered(asked.account, ask)
+        return ask_with_retries(asked.account, ask)
     except WrongField as error:
         raise InvalidArgument(f"not done: {error}") from None

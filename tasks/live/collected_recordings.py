@@ -19,7 +19,7 @@ from providers.interface import CollectsRecordings, LiveCall
 from tasks import errors
 from tasks.runtime.client import client
 from tasks.runtime.context import ledger
-from tasks.runtime.error_policy import public
+from tasks.runtime.error_policy import as_job_error
 from tasks.runtime.not_after import Deadline
 from tasks.runtime.runner import Attempt, Ended, Wait
 
@@ -66,11 +66,11 @@ def start(attempt: Attempt) -> Ended:
     if instruction.state != recorded.ARMED:
         return _started(attempt, instruction)
     if instruction.control == "http":
-        return _asked(attempt, instruction)
-    raise _awaited(attempt)
+        return _ask_server(attempt, instruction)
+    raise _next_wait(attempt)
 
 
-def _asked(attempt: Attempt, instruction: Instruction) -> Ended:
+def _ask_server(attempt: Attempt, instruction: Instruction) -> Ended:
     times = int(attempt.job.work.get("asked", 0))
     deadline = Deadline(attempt)
     _refuse_late(deadline, attempt, times)
@@ -84,7 +84,7 @@ def _asked(attempt: Attempt, instruction: Instruction) -> Ended:
                 _refuse_another(attempt, instruction, server.calls())
             # Noted first: killed after it, nobody may say that the server was never asked.
             attempt.note(asked=times + 1)
-            _recorded(attempt, instruction, server)
+            _request_start(attempt, instruction, server)
         except provider.Uncertain as error:
             raise wait(str(error), attempt.next_backoff("troubles")) from None
         except provider.Temporary as error:
@@ -102,10 +102,10 @@ def _refused(error: provider.ProviderError, times: int) -> errors.JobError:
     if times:
         # An earlier request may have been carried out, and this one come after the call's end.
         return errors.Uncertain(f"unknown: it was asked for before, without an answer; {error}")
-    return public(error)
+    return as_job_error(error)
 
 
-def _recorded(attempt: Attempt, instruction: Instruction, server: CollectsRecordings) -> None:
+def _request_start(attempt: Attempt, instruction: Instruction, server: CollectsRecordings) -> None:
     try:
         server.start_recording(
             {**attempt.job.parameters, "finished_url": completion_address(instruction)}
@@ -141,7 +141,7 @@ def _refuse_late(deadline: Deadline, attempt: Attempt, times: int) -> None:
         raise errors.Uncertain(f"unknown: not_after has passed without an answer{why}")
 
 
-def _awaited(attempt: Attempt) -> Exception:
+def _next_wait(attempt: Attempt) -> Exception:
     """A wait for the call's next notification. The answer makes the job due; in case that came
     while this attempt ran, it looks again soon after it was armed, and once past ``not_after``.
     """

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from providers import errors as provider
 from providers.interface import LiveRecording, StartsRecordings, StopsRecordings
 from tasks import errors
-from tasks.runtime.client import Client, opened
+from tasks.runtime.client import Client, open_client
 from tasks.runtime.context import account as account_of
-from tasks.runtime.error_policy import public, throttled
+from tasks.runtime.error_policy import as_job_error, rest_account
 from tasks.runtime.not_after import Deadline
 from tasks.runtime.rate_limit import take_turn
 from tasks.runtime.runner import Attempt, Ended
@@ -26,24 +26,24 @@ _MOST_SENT = 6
 
 def start(attempt: Attempt) -> Ended:
     """Record a live call until the server shows that the recording runs."""
-    asked = _Round(attempt)
-    with asked.carried_out(StartsRecordings) as client:
+    requests = _ServerRequests(attempt)
+    with requests.open_client(StartsRecordings) as client:
         recording = client.start_recording(
             attempt.job.parameters,
-            before_action=asked.before_action,
-            looks_first=asked.unknown_before,
+            before_action=requests.before_action,
+            looks_first=requests.unknown_before,
         )
         return _ended(attempt, recording, client.not_collected_because)
 
 
 def stop(attempt: Attempt) -> Ended:
     """End the recording of a live call until the server shows that it has ended."""
-    asked = _Round(attempt)
-    with asked.carried_out(StopsRecordings) as client:
+    requests = _ServerRequests(attempt)
+    with requests.open_client(StopsRecordings) as client:
         recording = client.stop_recording(
             attempt.job.parameters,
-            before_action=asked.before_action,
-            looks_first=asked.unknown_before,
+            before_action=requests.before_action,
+            looks_first=requests.unknown_before,
         )
         return _ended(attempt, recording, client.not_collected_because)
 
@@ -61,7 +61,7 @@ def _ended(attempt: Attempt, recording: LiveRecording, why_not_collected: str) -
     )
 
 
-class _Round:
+class _ServerRequests:
     """One attempt's requests. Whether one of the job's may have been carried out unseen is noted
     before it leaves, so that no end of the job says less than is known.
     """
@@ -76,29 +76,29 @@ class _Round:
         attempt.expect_silence(self._account.timeout_seconds)
 
     @contextmanager
-    def carried_out(self, capability: type[Client]) -> Iterator[Client]:
+    def open_client(self, capability: type[Client]) -> Iterator[Client]:
         """Open a client that does what is asked until its effect is sure. Ends in Wait where it is
         tried again until ``not_after``, and in what callers see where it is not.
         """
         if not self.unknown_before:
             self._deadline.refuse_late()
         try:
-            with opened(self._account, capability, self._before_call) as client:
+            with open_client(self._account, capability, self._before_call) as client:
                 yield client
         except provider.ProviderError as error:
             raise self._meaning(error) from None
 
     def _meaning(self, error: provider.ProviderError) -> Exception:
         if isinstance(error, provider.Unconfirmed):
-            return public(error)
+            return as_job_error(error)
         if not isinstance(error, provider.Uncertain):
             # The answer to the only request of this round says that it was not carried out.
             unknown = self.unknown_before or self._actions > 1
             self._attempt.job.work["may_have_left"] = unknown
             if isinstance(error, provider.Rejected):
-                return self._unknown(str(error)) if unknown else public(error)
+                return self._unknown(str(error)) if unknown else as_job_error(error)
         if isinstance(error, provider.Throttled):
-            seconds = throttled(self._account.alias, error)
+            seconds = rest_account(self._account.alias, error)
             return self._again(f"the provider asked to wait: {error}", seconds)
         seconds = min(self._attempt.next_backoff("troubles"), _LONGEST_PAUSE_SECONDS)
         return self._again(str(error), seconds)

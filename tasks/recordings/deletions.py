@@ -26,7 +26,7 @@ def refuse_unproven(attempt: Attempt, provider: DeletesRecordings, recording_id:
     """
     day = _day(attempt, provider, recording_id)
     try:
-        proof = _held(attempt, recording_id, day)
+        proof = _find_proof(attempt, recording_id, day)
     except (ArchiveError, KeyError) as error:
         raise errors.Rejected(
             f"not done: recording {recording_id} is not whole in the archive ({error})"
@@ -41,16 +41,16 @@ def refuse_unproven(attempt: Attempt, provider: DeletesRecordings, recording_id:
 
 def _day(attempt: Attempt, provider: DeletesRecordings, recording_id: str) -> date:
     """The local day of the recording's start, as the request or the provider tells it."""
-    told = attempt.job.parameters.get("day") or attempt.job.work.get("day")
-    if told is None:
+    day = attempt.job.parameters.get("day") or attempt.job.work.get("day")
+    if day is None:
         start = started(provider.recording(recording_id))
-        told = windows.local_day(start, account_of(attempt.job.account).zone).isoformat()
+        day = windows.local_day(start, account_of(attempt.job.account).zone).isoformat()
         # Before the request leaves: where its answer is lost, the provider does not tell it again.
-        attempt.note(day=told)
-    return date.fromisoformat(told)
+        attempt.note(day=day)
+    return date.fromisoformat(day)
 
 
-def _held(attempt: Attempt, recording_id: str, day: date) -> str | None:
+def _find_proof(attempt: Attempt, recording_id: str, day: date) -> str | None:
     """The manifest or metadata that holds the recording, once its bytes agree with it and are the
     whole recording's: older releases took other files for recordings. Raises Missing, Damaged.
     """
@@ -59,7 +59,7 @@ def _held(attempt: Attempt, recording_id: str, day: date) -> str | None:
     while known is not None:
         for line in recordings_list.read(store(), known.recordings.path):
             if line.id == recording_id and not line.is_missing:
-                found = _fault(attempt, line)
+                found = _find_fault(attempt, line)
                 if found is None:
                     return known.path
                 fault = fault or Damaged(line.path, found)
@@ -67,7 +67,7 @@ def _held(attempt: Attempt, recording_id: str, day: date) -> str | None:
         known = manifest.latest(store(), attempt.job.account, day, before=known.generation)
     single = kept_single(attempt, recording_id, day)
     if single is not None:
-        found = _fault(attempt, metadata.read(store(), single[1].path).as_line())
+        found = _find_fault(attempt, metadata.read(store(), single[1].path).as_line())
         if found is None:
             return single[1].path
         fault = fault or Damaged(single[0].path, found)
@@ -76,7 +76,7 @@ def _held(attempt: Attempt, recording_id: str, day: date) -> str | None:
     return None
 
 
-def _fault(attempt: Attempt, line: Line) -> str | None:
+def _find_fault(attempt: Attempt, line: Line) -> str | None:
     """Why the bytes in the archive are not the whole recording of a line; None where they are.
     Raises Missing, and Damaged where they are not those that the line names.
     """

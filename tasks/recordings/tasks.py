@@ -16,7 +16,7 @@ from tasks.runtime.client import account_of, client, plain_client
 from tasks.runtime.entry import ShortLived, job_task, plain_task
 from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.job_requests import job_request
-from tasks.runtime.queries import Answer, Listing, answered
+from tasks.runtime.queries import Answer, Listing, ask_with_retries
 from tasks.runtime.runner import Attempt, Ended
 from tasks.transfers.single_recording import fetch_again, keep_listed, started
 
@@ -27,7 +27,7 @@ from .deletions import refuse_unproven
 @plain_task("recording.list", ListRecordings, ShortLived)
 def list_recordings(asked: ListRecordings) -> Listing:
     """One page of the recordings: ``{recordings, page, page_size, total_items?, total_pages?}``."""
-    page = _answered(
+    page = _ask(
         asked.account,
         lambda provider: provider.recordings(
             asked.filters.canonical(),
@@ -42,16 +42,16 @@ def list_recordings(asked: ListRecordings) -> Listing:
 @plain_task("recording.get", GetRecording, ShortLived)
 def get_recording(asked: GetRecording) -> Listing:
     """One recording: every field of the provider's."""
-    found = _answered(asked.account, lambda provider: provider.recording(asked.recording_id))
+    found = _ask(asked.account, lambda provider: provider.recording(asked.recording_id))
     return Listing(found.line(), 1, "recording")
 
 
-def _answered(alias: str, ask: Callable[[ListsRecordings], Answer]) -> Answer:
+def _ask(alias: str, ask: Callable[[ListsRecordings], Answer]) -> Answer:
     def one() -> Answer:
         with plain_client(alias, ListsRecordings) as provider:
             return ask(provider)
 
-    return answered(alias, one)
+    return ask_with_retries(alias, one)
 
 
 def _download_request(asked: DownloadRecording, task_id: str) -> Request:

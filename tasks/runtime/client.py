@@ -39,7 +39,9 @@ def client_class(found: Account, capability: type[Client]) -> type[Client]:
         raise InvalidArgument(f"not done: {error}") from None
 
 
-def opened(found: Account, capability: type[Client], before_call: Callable[[], None]) -> Client:
+def open_client(
+    found: Account, capability: type[Client], before_call: Callable[[], None]
+) -> Client:
     """Return a client of the account that can do this, a context manager; its token is the one of
     all workers. ``before_call`` is called before each HTTP call. Raises InvalidArgument where the
     provider cannot do it.
@@ -65,7 +67,7 @@ def client(
         attempt.check()
         take_turn(found, wait)
 
-    return opened(found, capability, before_call)
+    return open_client(found, capability, before_call)
 
 
 def plain_client(alias: str, capability: type[Client]) -> Client:
@@ -73,4 +75,4 @@ def plain_client(alias: str, capability: type[Client]) -> Client:
     call raises Throttled.
     """
     found = account(alias)
-    return opened(found, capability, turn_or_throttled(found))
+    return open_client(found, capability, turn_or_throttled(found))

@@ -30,7 +30,7 @@ def apply_error_policy(attempt: Attempt, *, waits_for_credentials: bool) -> Iter
     try:
         yield
     except ProviderError as error:
-        _provider(attempt, error, waits_for_credentials=waits_for_credentials)
+        _handle_provider_error(attempt, error, waits_for_credentials=waits_for_credentials)
     except NoSpace as error:
         archive_alerts.refused(error)
         raise Wait(f"the disk is full: {error}", settings().poll_max_seconds) from None
@@ -38,31 +38,33 @@ def apply_error_policy(attempt: Attempt, *, waits_for_credentials: bool) -> Iter
         if isinstance(error, Contradiction):
             counted = metrics.verification_failures
             counted.labels(attempt.job.account, metrics.CONTRADICTION).inc()
-        raise public(error) from None
+        raise as_job_error(error) from None
     else:
         credentials_accepted(attempt.job.account)
 
 
-def _provider(attempt: Attempt, error: ProviderError, *, waits_for_credentials: bool) -> NoReturn:
+def _handle_provider_error(
+    attempt: Attempt, error: ProviderError, *, waits_for_credentials: bool
+) -> NoReturn:
     if isinstance(error, provider.Throttled):
-        seconds = throttled(attempt.job.account, error)
+        seconds = rest_account(attempt.job.account, error)
         raise Wait(f"the provider asked to wait: {error}", seconds) from None
     if isinstance(error, provider.BadCredentials) and waits_for_credentials:
-        raise _refused(attempt, error) from None
+        raise _credentials_wait(attempt, error) from None
     retried = (provider.Temporary, provider.Uncertain)
     if not isinstance(error, retried) or attempt.past_deadline:
-        raise public(error) from None
+        raise as_job_error(error) from None
     raise Wait(str(error), attempt.next_backoff("troubles")) from None
 
 
-def throttled(alias: str, error: provider.Throttled) -> float:
+def rest_account(alias: str, error: provider.Throttled) -> float:
     """Let the whole account rest; for how many seconds."""
     seconds = THROTTLED_SECONDS if error.retry_after is None else error.retry_after
     ledger().accounts.postpone(alias, seconds, f"the provider asked to wait: {error}")
     return seconds
 
 
-def _refused(attempt: Attempt, error: ProviderError) -> Wait:
+def _credentials_wait(attempt: Attempt, error: ProviderError) -> Wait:
     # One login a pause for the whole account: many jobs that try at once would lock the user out.
     alias, seconds = attempt.job.account, settings().poll_max_seconds
     reason = f"the provider refuses the credentials of account {alias}: {error}; it is tried again"
@@ -71,7 +73,7 @@ def _refused(attempt: Attempt, error: ProviderError) -> Wait:
     return Wait(reason, seconds)
 
 
-def public(error: ProviderError | ArchiveError) -> errors.JobError:
+def as_job_error(error: ProviderError | ArchiveError) -> errors.JobError:
     """The error that callers see."""
     if isinstance(error, provider.BadCredentials):
         return errors.BadCredentials(f"not done: {error}")
