@@ -24,14 +24,14 @@ _log = logging.getLogger(__name__)
 @plain_task("job.status", NameJob)
 def job_status(asked: NameJob) -> dict[str, Any]:
     """The job as the ledger has it."""
-    return _meant(asked).shown()
+    return _named_job(asked).shown()
 
 
 @plain_task("job.cancel", NameJob)
 def cancel_job(asked: NameJob) -> dict[str, Any]:
     """Cancel a job; an export's parts go with it."""
     try:
-        return ledger().operator_actions.cancel(_meant(asked).job_id, by="job.cancel").shown()
+        return ledger().operator_actions.cancel(_named_job(asked).job_id, by="job.cancel").shown()
     except NotPossible as error:
         raise errors.InvalidArgument(str(error)) from None
 
@@ -40,7 +40,7 @@ def cancel_job(asked: NameJob) -> dict[str, Any]:
 def retry_job(asked: RetryJob) -> dict[str, Any]:
     """Have a job done once more that failed, was cancelled or lost its files: the new job."""
     try:
-        return retry(_meant(asked), by=asked.by, note=asked.note).shown()
+        return retry(_named_job(asked), by=asked.by, note=asked.note).shown()
     except NotPossible as error:
         raise errors.InvalidArgument(str(error)) from None
 
@@ -50,7 +50,7 @@ def resolve_job(asked: ResolveJob) -> dict[str, Any]:
     """Decide what became of a certified call that needs a decision: the job as it is then."""
     placed = asked.outcome == "placed"
     try:
-        return resolve(_meant(asked), placed=placed, by=asked.by, note=asked.note).shown()
+        return resolve(_named_job(asked), placed=placed, by=asked.by, note=asked.note).shown()
     except NotPossible as error:
         raise errors.InvalidArgument(str(error)) from None
 
@@ -77,17 +77,17 @@ def retry(job: Job, *, by: str, note: str) -> Job:
     return opened
 
 
-def _meant(asked: NameJob) -> Job:
+def _named_job(asked: NameJob) -> Job:
     job_id = asked.job_id
     if job_id is None:
         assert asked.task_id is not None
-        job_id = _asked_by(asked.task_id)
+        job_id = _job_id_of_task(asked.task_id)
     job = ledger().jobs.job(job_id)
     of_task(job_id=job.job_id, account=job.account)
     return job
 
 
-def _asked_by(task_id: str) -> str:
+def _job_id_of_task(task_id: str) -> str:
     job_id = ledger().waiters.job_of(task_id)
     if job_id is None:
         raise errors.NoSuchJob(f"not done: no job was asked for by task {task_id}")

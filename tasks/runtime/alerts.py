@@ -34,8 +34,18 @@ _MOST_A_ROUND = 50
 _ASKS_TO_WAIT = (429, 502, 503, 504)
 #: What a receiver is told of an alert beside what is the same for all; when it is over, also by
 #: whose word.
-_TOLD = ("id", "state", "cause", "kind", "account", "job_id", "message", "since", "repeated")
-_OVER = ("closed_by", "note")
+_ALERT_FIELDS = (
+    "id",
+    "state",
+    "cause",
+    "kind",
+    "account",
+    "job_id",
+    "message",
+    "since",
+    "repeated",
+)
+_CLOSING_FIELDS = ("closed_by", "note")
 
 FOREIGN_REDIS = f"{CONTRADICTION}:identity:redis"
 
@@ -50,17 +60,17 @@ class _NotDelivered(Exception):
         self.answered = answered
 
 
-def tell(owed: Obligation) -> None:
+def announce_alert(owed: Obligation) -> None:
     """Write the line that people watch for, and owe the webhook where one is set."""
-    said = owed.payload
-    with bind(cause=said.get("cause")):
-        if said.get("state") == RESOLVED:
-            _alerts.warning("over: %s%s", said["message"], _closed(said))
+    fields = owed.payload
+    with bind(cause=fields.get("cause")):
+        if fields.get("state") == RESOLVED:
+            _alerts.warning("over: %s%s", fields["message"], _closed_by(fields))
         else:
-            _alerts.error("%s", said["message"])
+            _alerts.error("%s", fields["message"])
     # What an earlier version owed names no cause, and was for the log alone.
-    if settings().alert_url is not None and "cause" in said:
-        ledger().outbox.owe(owed.job_id, owed.account, WEBHOOK, said)
+    if settings().alert_url is not None and "cause" in fields:
+        ledger().outbox.owe(owed.job_id, owed.account, WEBHOOK, fields)
 
 
 def deliver_due() -> int:
@@ -111,21 +121,23 @@ def signature(secret: bytes, timestamp: str, body: bytes) -> str:
 
 
 def _body(owed: Obligation) -> bytes:
-    told: dict[str, Any] = {name: owed.payload[name] for name in _TOLD}
-    if told["state"] == RESOLVED:
+    fields: dict[str, Any] = {name: owed.payload[name] for name in _ALERT_FIELDS}
+    if fields["state"] == RESOLVED:
         # What an earlier version owed ended by itself.
-        told |= {name: owed.payload.get(name) for name in _OVER}
-    for name in ("message", *_OVER):
-        if told.get(name) is not None:
-            told[name] = mask(told[name])
+        fields |= {name: owed.payload.get(name) for name in _CLOSING_FIELDS}
+    for name in ("message", *_CLOSING_FIELDS):
+        if fields.get(name) is not None:
+            fields[name] = mask(fields[name])
     deployment = ledger().identity.identity()
-    return json.dumps({"schema": 1, **told, "deployment": deployment, "version": VERSION}).encode()
+    return json.dumps(
+        {"schema": 1, **fields, "deployment": deployment, "version": VERSION}
+    ).encode()
 
 
-def _closed(said: dict[str, Any]) -> str:
+def _closed_by(fields: dict[str, Any]) -> str:
     """By whose word an alert is over, where it was somebody's."""
-    by = said.get("closed_by")
-    return "" if by is None else f"; closed by {by}: {said['note']}"
+    by = fields.get("closed_by")
+    return "" if by is None else f"; closed by {by}: {fields['note']}"
 
 
 def _send(url: str, secret: bytes, body: bytes) -> None:

@@ -40,11 +40,11 @@ def first_fault(model: type[BaseModel], error: ValidationError) -> str:
     since others may only follow from it.
     """
     faults = error.errors(include_input=False, include_url=False)
-    misspelt = [one for one in faults if _is_unknown(one) and _meant(model, one) is not None]
+    misspelt = [one for one in faults if _is_unknown(one) and _closest_name(model, one) is not None]
     fault = (misspelt or faults)[0]
     if _is_unknown(fault):
         return _unknown(model, fault)
-    sentence = own_words(fault) or _sentence(fault, _schema(model, fault["loc"]))
+    sentence = validator_message(fault) or _sentence(fault, _schema(model, fault["loc"]))
     return ": ".join([".".join(map(str, fault["loc"])), sentence] if fault["loc"] else [sentence])
 
 
@@ -55,16 +55,16 @@ def _is_unknown(fault: Fault) -> bool:
 def _unknown(model: type[BaseModel], fault: Fault) -> str:
     *within, name = fault["loc"]
     shown = f"{mask_message(str(name)[:_MOST_READ])[:_MOST_LETTERS]!r}"
-    meant = _meant(model, fault)
-    hint = f": did you mean {meant!r}?" if meant else ""
+    closest = _closest_name(model, fault)
+    hint = f": did you mean {closest!r}?" if closest else ""
     if within:
         return f"{'.'.join(map(str, within))}: knows no {shown}{hint}"
     return f"{shown[1:-1]}: is no argument of this task{hint}" + (
-        "" if meant else f"; it takes {', '.join(_names(model, within))}"
+        "" if closest else f"; it takes {', '.join(_names(model, within))}"
     )
 
 
-def _meant(model: type[BaseModel], fault: Fault) -> str | None:
+def _closest_name(model: type[BaseModel], fault: Fault) -> str | None:
     *within, name = fault["loc"]
     names = _names(model, within)
     close = get_close_matches(str(name)[:_MOST_LETTERS].lower(), names, n=1)
@@ -75,7 +75,7 @@ def _names(model: type[BaseModel], within: Sequence[Any]) -> list[str]:
     return list(_schema(model, within).get("properties", {}))
 
 
-def own_words(fault: Fault) -> str | None:
+def validator_message(fault: Fault) -> str | None:
     """The sentence that one of our own validators gave."""
     if fault["type"] != "value_error":
         return None

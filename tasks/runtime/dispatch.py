@@ -70,7 +70,7 @@ def _resolve_hint(task: Task, run: Run, job_id: str, number: int | None) -> Any:
     _refuse_mismatch(task, job)
     if job.ended:
         return replay(job)
-    job = _attempted(task, run, job, number)
+    job = _run_attempt(task, run, job, number)
     if job.ended:
         return replay(job)
     show_waiting(task, job)
@@ -93,7 +93,7 @@ def _refuse_mismatch(task: Task, job: Job) -> None:
         raise Ignore
 
 
-def finished(task: Task, run: Run, job: Job, lease: Lease) -> Any:
+def run_inline(task: Task, run: Run, job: Job, lease: Lease) -> Any:
     """Carry out a short action in the slot that opened it, and answer for it, or show that it
     waits. When the ledger goes away on the way, nothing is stored: it is announced again.
     """
@@ -111,7 +111,7 @@ def finished(task: Task, run: Run, job: Job, lease: Lease) -> Any:
     raise Ignore
 
 
-def _attempted(task: Task, run: Run, job: Job, number: int | None) -> Job:
+def _run_attempt(task: Task, run: Run, job: Job, number: int | None) -> Job:
     slots = transfer_slots() if job.queue == DOWNLOADS else None
     if slots is not None and not slots.acquire(blocking=False):
         ledger().wakeups.put_back(job.job_id, seconds=settings().sweep_seconds)

@@ -20,7 +20,7 @@ from tasks import errors
 from . import caller_errors
 from .arguments import Arguments, parse
 from .context import ledger, stopping
-from .dispatch import finished, handle_hint, refuse_false_hint, replay, show_waiting
+from .dispatch import handle_hint, refuse_false_hint, replay, run_inline, show_waiting
 from .fields import check_task_id
 from .kinds import Kind, Opening, RequestOf, register
 from .messages import JOB_HEADER, NUMBER_HEADER, publish_first
@@ -55,12 +55,12 @@ class JobTask(Called):
 
     def on_success(self, _retval: Any, task_id: str, _args: Any, _kwargs: Any) -> None:
         """Celery stored the result."""
-        _answered(task_id)
+        _mark_answered(task_id)
 
     def on_failure(self, exc: Any, task_id: str, _args: Any, _kwargs: Any, _einfo: Any) -> None:
         """Celery stored the exception; where it is none of ours, it is not the job's outcome."""
         if isinstance(exc, errors.JobError) and exc.is_outcome:
-            _answered(task_id)
+            _mark_answered(task_id)
 
 
 def job_task(
@@ -94,7 +94,7 @@ def job_task(
             # Of a job, the result backend keeps this to itself and answers later.
             with caller_errors.only_known_errors(but=BROKER_AWAY):
                 refuse_false_hint(self)
-                return _asked(self, kind, positional, given)
+                return _open_and_answer(self, kind, positional, given)
 
         body.__doc__ = run.__doc__
         return shared_task(name=f"earwitness.{name}", bind=True, base=JobTask, typing=False)(body)
@@ -132,7 +132,7 @@ def plain_task(
                 refuse_false_hint(self)
                 try:
                     refuse_later(_timing(self), name)
-                    return answer(_parsed(arguments, given))
+                    return answer(_parse_arguments(arguments, given))
                 except LedgerError as error:
                     raise caller_errors.of_ledger(error) from None
 
@@ -150,19 +150,21 @@ def plain_task(
     return decorate
 
 
-def _asked(task: Task, kind: Kind, positional: tuple[Any, ...], given: dict[str, Any]) -> Any:
+def _open_and_answer(
+    task: Task, kind: Kind, positional: tuple[Any, ...], given: dict[str, Any]
+) -> Any:
     """Open the job or join it, and answer where it has ended already. An inline job that was
     opened just now is carried out first.
     """
     _refuse_positional(positional)
-    asked = _parsed(kind.arguments, given)
+    asked = _parse_arguments(kind.arguments, given)
     try:
-        job, number, lease = _patiently(lambda: _opened(task, kind, asked))
+        job, number, lease = _retry_while_ledger_away(lambda: _open_or_join(task, kind, asked))
     except LedgerError as error:
         raise caller_errors.of_ledger(error) from None
     of_task(job_id=job.job_id, account=job.account)
     if lease is not None:
-        return finished(task, kind.work, job, lease)
+        return run_inline(task, kind.work, job, lease)
     if job.ended:
         return replay(job)
     _log.info("%s %s", job.kind, "accepted" if number is not None else _joined(job, task))
@@ -172,11 +174,11 @@ def _asked(task: Task, kind: Kind, positional: tuple[Any, ...], given: dict[str,
     raise Ignore
 
 
-def _opened(task: Task, kind: Kind, asked: Any) -> tuple[Job, int | None, Lease | None]:
+def _open_or_join(task: Task, kind: Kind, asked: Any) -> tuple[Job, int | None, Lease | None]:
     """Open the job or join it: the job, the number of the hint to publish where it has one, and
     the lease where it is to be carried out here. Raises InvalidArgument, LedgerError.
     """
-    made, when, by = _made(kind, asked, task), _timing(task), f"task {task.request.id}"
+    made, when, by = _request_of(kind, asked, task), _timing(task), f"task {task.request.id}"
     notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None
     if not isinstance(made, Request):
         job, number = made(timed=when.of)
@@ -193,7 +195,7 @@ def _joined(job: Job, task: Task) -> str:
     return f"accepted; it {job.reason}" if is_own and job.reason else "joined"
 
 
-def _made(kind: Kind, asked: Any, task: Task) -> Request | Opening:
+def _request_of(kind: Kind, asked: Any, task: Task) -> Request | Opening:
     """Return what the task asks for. Raises InvalidArgument, also where its id cannot serve."""
     task_id = task.request.id
     check_task_id(task_id, is_key=False)
@@ -209,7 +211,7 @@ def _timing(task: Task) -> Timing:
     return timing(task.request.eta, task.request.expires)
 
 
-def _answered(task_id: str) -> None:
+def _mark_answered(task_id: str) -> None:
     try:
         check_task_id(task_id, is_key=False)
         ledger().waiters.answered(task_id)
@@ -219,7 +221,7 @@ def _answered(task_id: str) -> None:
         _log.info("task %s is answered once more later (%s)", task_id, error)
 
 
-def _patiently(work: Callable[[], Opened]) -> Opened:
+def _retry_while_ledger_away(work: Callable[[], Opened]) -> Opened:
     """While the ledger is away the task waits in its slot, unacknowledged."""
     while True:
         try:
@@ -231,7 +233,7 @@ def _patiently(work: Callable[[], Opened]) -> Opened:
             time.sleep(1)
 
 
-def _parsed(arguments: type[Arguments], given: dict[str, Any]) -> Any:
+def _parse_arguments(arguments: type[Arguments], given: dict[str, Any]) -> Any:
     """The validated arguments; from now on the task's lines say whose account it is."""
     asked = parse(arguments, given)
     of_task(account=getattr(asked, "account", None))

@@ -17,7 +17,7 @@ from pydantic import (
 
 from tasks.errors import InvalidArgument
 
-from .argument_faults import BY_NAME, ID, own_words
+from .argument_faults import BY_NAME, ID, validator_message
 
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+(\.[0-9]*)?\s*")
 
@@ -98,7 +98,7 @@ def check_task_id(task_id: str, *, is_key: bool) -> None:
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False)[0]
         name, advice = ("request_id", "; give one") if is_key else ("task_id", "")
-        sentence = own_words(fault) or (BY_NAME[name] if is_key else ID)
+        sentence = validator_message(fault) or (BY_NAME[name] if is_key else ID)
         raise InvalidArgument(
             f"not done: {name}: the task's own id does not serve: {sentence}{advice}; nothing was "
             "opened"

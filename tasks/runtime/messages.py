@@ -30,7 +30,7 @@ JOB_HEADER = "earwitness_job"
 NUMBER_HEADER = "earwitness_hint"
 #: Whose job it is, for the log alone.
 ACCOUNT_HEADER = "earwitness_account"
-_OF_HINTS = (JOB_HEADER, NUMBER_HEADER, ACCOUNT_HEADER)
+_HINT_HEADERS = (JOB_HEADER, NUMBER_HEADER, ACCOUNT_HEADER)
 #: In a request: why its message, which says that it is a hint, is not taken for one.
 REFUSED = "earwitness_refused"
 
@@ -51,42 +51,46 @@ class Message(CeleryRequest):
     def __init__(self, message: Any, *args: Any, headers: Any = None, **kwargs: Any) -> None:
         given = without_impostors(message.headers if headers is None else headers)
         check_headers(given)
-        behind = check_body(kwargs["body"] if kwargs["decoded"] else message.payload)
+        embedded = check_body(kwargs["body"] if kwargs["decoded"] else message.payload)
         readable = {name: _readable(given.get(name)) for name in _TIMES}
         super().__init__(message, *args, headers={**given, **readable}, **kwargs)
         self._request_dict.update({name: given.get(name) for name in _TIMES})
-        self._keep_from_body(behind)
-        self._take_for_hint()
+        self._use_checked_body(embedded)
+        self._keep_hint_headers()
         self._argsrepr = "()" if not self._args else "(...)"
         self._kwargsrepr = shown_arguments(self._kwargs if isinstance(self._kwargs, dict) else {})
         self._request_dict["argsrepr"] = self._argsrepr
         self._request_dict["kwargsrepr"] = self._kwargsrepr
-        received(self.id, **self.said)
+        received(self.id, **self.log_fields)
 
-    def _keep_from_body(self, behind: dict[str, Any]) -> None:
+    def _use_checked_body(self, embedded: dict[str, Any]) -> None:
         """Let what stands behind the arguments in the body say what Celery writes there, and no
         more: Celery would let it replace any header.
         """
-        self._body = (self._args, self._kwargs, behind)
+        self._body = (self._args, self._kwargs, embedded)
         self._content_type = self._content_encoding = None
 
-    def _take_for_hint(self) -> None:
+    def _keep_hint_headers(self) -> None:
         """Heed the headers of a hint only in a message of an inner queue, which producers may not
         write to.
         """
-        said = {name: self._request_dict.pop(name, None) for name in _OF_HINTS}
+        given_headers = {name: self._request_dict.pop(name, None) for name in _HINT_HEADERS}
         self._request_dict.pop(REFUSED, None)
-        if all(value is None for value in said.values()):
+        if all(value is None for value in given_headers.values()):
             return
         if self._delivery_info["routing_key"] not in INNER:
             self._request_dict[REFUSED] = f"only Earwitness itself sends {JOB_HEADER}"
-        elif not _is_hint(said[JOB_HEADER], said[NUMBER_HEADER]):
+        elif not _is_hint(given_headers[JOB_HEADER], given_headers[NUMBER_HEADER]):
             self._request_dict[REFUSED] = (
                 f"{JOB_HEADER} or {NUMBER_HEADER} is not as Earwitness sends"
             )
         else:
-            account = said[ACCOUNT_HEADER] if isinstance(said[ACCOUNT_HEADER], str) else None
-            self._request_dict.update({**said, ACCOUNT_HEADER: account})
+            account = (
+                given_headers[ACCOUNT_HEADER]
+                if isinstance(given_headers[ACCOUNT_HEADER], str)
+                else None
+            )
+            self._request_dict.update({**given_headers, ACCOUNT_HEADER: account})
 
     @property
     def eta(self) -> None:
@@ -97,7 +101,7 @@ class Message(CeleryRequest):
         return
 
     @property
-    def said(self) -> dict[str, Any]:
+    def log_fields(self) -> dict[str, Any]:
         """What the message says of its job and account, for the log."""
         given = self._kwargs if isinstance(self._kwargs, dict) else {}
         alias = self._request_dict.get(ACCOUNT_HEADER) or given.get("account")
@@ -120,7 +124,7 @@ class Message(CeleryRequest):
         """Acknowledge a hint before it runs: the row protects the job, and a transfer of hours
         would otherwise be delivered again every 30 seconds.
         """
-        with bind(task_id=self.id, **self.said):
+        with bind(task_id=self.id, **self.log_fields):
             super().on_accepted(pid, time_accepted)
             if self.is_hint:
                 self.acknowledge()
@@ -146,7 +150,7 @@ class Message(CeleryRequest):
 
     def revoked(self) -> bool:
         """A revoked task is a cancelled job."""
-        with bind(task_id=self.id, **self.said):
+        with bind(task_id=self.id, **self.log_fields):
             revoked = bool(super().revoked())
         if revoked:
             for listener in revoked_listeners:

@@ -19,7 +19,7 @@ from ledger.core.outbox import NOTIFY, Obligation
 from ledger.errors import LedgerAway
 
 from . import archive_alerts, metrics
-from .alerts import tell
+from .alerts import announce_alert
 from .context import ledger
 from .notifications import ARCHIVE, Away, Sender
 
@@ -50,12 +50,12 @@ class Handler:
     needs_archive: bool = False
 
 
-def _tell(_account: str, owed: Sequence[Obligation]) -> None:
+def _announce(_account: str, owed: Sequence[Obligation]) -> None:
     for one in owed:
-        tell(one)
+        announce_alert(one)
 
 
-_handlers: dict[str, Handler] = {"alert": Handler(_tell)}
+_handlers: dict[str, Handler] = {"alert": Handler(_announce)}
 
 
 def register(handlers: Mapping[str, Handler]) -> None:

@@ -25,7 +25,7 @@ from .messages import publish_first
 _log = logging.getLogger(__name__)
 
 #: How often an exception that nobody foresaw may end an attempt before it ends the job.
-_MOST_SURPRISES = 5
+_MOST_UNFORESEEN = 5
 
 
 class Wait(Exception):
@@ -130,11 +130,11 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
     Raises LeaseLost when another holds the job by now: then nothing was stored.
     """
     try:
-        outcome = _tried(attempt, run)
+        outcome = _run_guarded(attempt, run)
     except Wait as wait:
-        return _postponed(attempt, wait)
+        return _postpone(attempt, wait)
     except GiveBack:
-        return _postponed(attempt, Wait("its worker was told to stop; another goes on", 0))
+        return _postpone(attempt, Wait("its worker was told to stop; another goes on", 0))
     except Cancelled as error:
         return _end(attempt, states.CANCELLED, Ended({}, error))
     except JobError as error:
@@ -143,7 +143,7 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
         raise
     except Exception as error:  # noqa: BLE001 - logged, counted and shown as the job's reason
         _log.exception("job %s stopped at something unforeseen", attempt.job.job_id)
-        return _surprised(attempt, error)
+        return _handle_unforeseen(attempt, error)
     if isinstance(outcome, Job):
         return outcome
     if isinstance(outcome, Parts):
@@ -152,7 +152,7 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
     return _end(attempt, state, outcome)
 
 
-def _tried(attempt: Attempt, run: Run) -> Ended | Parts | Job:
+def _run_guarded(attempt: Attempt, run: Run) -> Ended | Parts | Job:
     try:
         return run(attempt)
     except StoreAway as error:
@@ -168,7 +168,7 @@ def _tried(attempt: Attempt, run: Run) -> Ended | Parts | Job:
         raise Wait(reason, attempt.next_backoff("storage")) from None
 
 
-def _postponed(attempt: Attempt, wait: Wait) -> Job:
+def _postpone(attempt: Attempt, wait: Wait) -> Job:
     ledger().execution.postpone(
         attempt.lease,
         wait.reason,
@@ -180,15 +180,15 @@ def _postponed(attempt: Attempt, wait: Wait) -> Job:
     return ledger().jobs.job(attempt.job.job_id)
 
 
-def _surprised(attempt: Attempt, error: Exception) -> Job:
+def _handle_unforeseen(attempt: Attempt, error: Exception) -> Job:
     sentence = masked_error(error)
-    if int(attempt.job.work.get("surprises", 0)) + 1 >= _MOST_SURPRISES:
+    if int(attempt.job.work.get("surprises", 0)) + 1 >= _MOST_UNFORESEEN:
         failure = Uncertain(
             f"unknown: unforeseen five times, the last time {sentence}; see the log"
         )
         return _end(attempt, states.FAILED, Ended({}, failure))
     seconds = attempt.next_backoff("surprises")
-    return _postponed(attempt, Wait(f"unforeseen: {sentence}; tried again", seconds))
+    return _postpone(attempt, Wait(f"unforeseen: {sentence}; tried again", seconds))
 
 
 def _await_parts(attempt: Attempt, parts: Parts) -> Job:
