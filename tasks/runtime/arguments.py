@@ -1,4 +1,4 @@
-"""What the keyword arguments of every task have in common; each flow declares those of its own."""
+"""Common keyword arguments of all tasks; each flow declares its own ones."""
 
 from __future__ import annotations
 
@@ -45,8 +45,10 @@ Model = TypeVar("Model", bound=Arguments)
 
 
 def parse(model: type[Model], arguments: dict[str, Any]) -> Model:
-    """Validate a task's keyword arguments. Raises InvalidArgument, which names the first wrong one;
-    nothing was changed, and the same request id may be sent again.
+    """Validate a task's keyword arguments.
+
+    Raises InvalidArgument, which names the first wrong argument; nothing was changed, and the same
+    request id may be sent again.
     """
     try:
         return model.model_validate(arguments)

@@ -1,4 +1,4 @@
-"""Tasks as Celery runs them: a message opens a job or joins one, a hint becomes an attempt."""
+"""Tasks as Celery runs them: a message opens or joins a job, and a hint runs an attempt."""
 
 from __future__ import annotations
 
@@ -37,28 +37,31 @@ Opened = TypeVar("Opened")
 
 
 class Called(Task):
-    """A task whose arguments may have any name: Celery's own call has a ``self`` among its own."""
+    """A task whose arguments may have any name, even ``self``, which Celery's own call uses."""
 
     abstract = True
 
     def __call__(self, /, *positional: Any, **given: Any) -> Any:
-        """Carry it out; Celery's tracer has made its request known before."""
+        """Run the task; Celery's tracer has set its request before."""
         return self.run(*positional, **given)
 
 
 class JobTask(Called):
-    """A task whose outcome, once Celery has stored it, is marked as answered in the ledger."""
+    """A task that is marked as answered in the ledger once Celery has stored its outcome."""
 
     Request = "tasks.runtime.messages:Message"
     abstract = True
     throws = (errors.JobError,)
 
     def on_success(self, _retval: Any, task_id: str, _args: Any, _kwargs: Any) -> None:
-        """Celery stored the result."""
+        """Mark the task as answered: Celery stored its result."""
         _mark_answered(task_id)
 
     def on_failure(self, exc: Any, task_id: str, _args: Any, _kwargs: Any, _einfo: Any) -> None:
-        """Celery stored the exception; where it is none of ours, it is not the job's outcome."""
+        """Mark the task as answered: Celery stored its exception.
+
+        An exception that is none of ours is not the job's outcome.
+        """
         if isinstance(exc, errors.JobError) and exc.is_outcome:
             _mark_answered(task_id)
 
@@ -71,9 +74,9 @@ def job_task(
     inline: bool = False,
     outbox: Mapping[str, Handler] | None = None,
 ) -> Callable[[Run], Task]:
-    """Make an attempt's function a task that opens a job, as `Kind` describes it.
+    """Turn the work of an attempt into a task that opens a job, as `Kind` describes.
 
-    Raises UnknownKind where the ledger has no hooks under this name.
+    Raises UnknownKind if the ledger has no hooks under this name.
     """
 
     def decorate(run: Run) -> Task:
@@ -91,7 +94,8 @@ def job_task(
             job_id = self.request.get(JOB_HEADER)
             if job_id:
                 return handle_hint(self, kind.work, job_id, self.request.get(NUMBER_HEADER))
-            # Of a job, the result backend keeps this to itself and answers later.
+            # The result backend does not store an error of the broker for a job's task; the answer
+            # comes later.
             with caller_errors.only_known_errors(but=BROKER_AWAY):
                 refuse_false_hint(self)
                 return _open_and_answer(self, kind, positional, given)
@@ -103,12 +107,12 @@ def job_task(
 
 
 class ShortLived(Called):
-    """A task whose result holds personal data, and is forgotten ten minutes after it was stored."""
+    """A task whose result holds personal data and is deleted ten minutes after it was stored."""
 
     abstract = True
 
     def on_success(self, _retval: Any, task_id: str, _args: Any, _kwargs: Any) -> None:
-        """Celery stored the result."""
+        """Limit the life of the result that Celery stored."""
         self.backend.expire(self.backend.get_key_for_task(task_id), _SHORT_LIFE_SECONDS)
 
 
@@ -119,8 +123,10 @@ def plain_task(
     *,
     may_expire: bool = False,
 ) -> Callable[[Callable[..., Any]], Task]:
-    """Make a function of validated arguments a task that opens no job: it answers or fails. Where
-    it ``may_expire``, a message that has expired is dropped without an answer.
+    """Turn a function of validated arguments into a task that opens no job: the task answers or
+    fails.
+
+    With ``may_expire``, an expired message is dropped without an answer.
     """
 
     def decorate(answer: Callable[..., Any]) -> Task:
@@ -153,8 +159,9 @@ def plain_task(
 def _open_and_answer(
     task: Task, kind: Kind, positional: tuple[Any, ...], given: dict[str, Any]
 ) -> Any:
-    """Open the job or join it, and answer where it has ended already. An inline job that was
-    opened just now is carried out first.
+    """Open or join a job, and return its outcome if it has ended.
+
+    An inline job that was opened just now is carried out first.
     """
     _refuse_positional(positional)
     asked = _parse_arguments(kind.arguments, given)
@@ -175,8 +182,10 @@ def _open_and_answer(
 
 
 def _open_or_join(task: Task, kind: Kind, asked: Any) -> tuple[Job, int | None, Lease | None]:
-    """Open the job or join it: the job, the number of the hint to publish where it has one, and
-    the lease where it is to be carried out here. Raises InvalidArgument, LedgerError.
+    """Open or join a job.
+
+    Returns the job, the number of its hint if there is one to publish, and the lease if the job is
+    to be carried out here. Raises InvalidArgument, LedgerError.
     """
     made, when, by = _request_of(kind, asked, task), _timing(task), f"task {task.request.id}"
     notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None
@@ -196,7 +205,7 @@ def _joined(job: Job, task: Task) -> str:
 
 
 def _request_of(kind: Kind, asked: Any, task: Task) -> Request | Opening:
-    """Return what the task asks for. Raises InvalidArgument, also where its id cannot serve."""
+    """Return what the task asks for. Raises InvalidArgument, also if the task's id cannot serve."""
     task_id = task.request.id
     check_task_id(task_id, is_key=False)
     assert kind.request is not None
@@ -207,7 +216,7 @@ def _request_of(kind: Kind, asked: Any, task: Task) -> Request | Opening:
 
 
 def _timing(task: Task) -> Timing:
-    """When the message is to be carried out. Raises InvalidArgument, LedgerAway."""
+    """Return when the message is to be carried out. Raises InvalidArgument, LedgerAway."""
     return timing(task.request.eta, task.request.expires)
 
 
@@ -216,13 +225,13 @@ def _mark_answered(task_id: str) -> None:
         check_task_id(task_id, is_key=False)
         ledger().waiters.answered(task_id)
     except errors.InvalidArgument:
-        return  # the ledger can not know it
+        return  # the ledger cannot know it
     except LedgerAway as error:
         _log.info("task %s is answered once more later (%s)", task_id, error)
 
 
 def _retry_while_ledger_away(work: Callable[[], Opened]) -> Opened:
-    """While the ledger is away the task waits in its slot, unacknowledged."""
+    """Call ``work`` until the ledger answers; the task waits in its slot, unacknowledged."""
     while True:
         try:
             return work()
@@ -234,7 +243,7 @@ def _retry_while_ledger_away(work: Callable[[], Opened]) -> Opened:
 
 
 def _parse_arguments(arguments: type[Arguments], given: dict[str, Any]) -> Any:
-    """The validated arguments; from now on the task's lines say whose account it is."""
+    """Return the validated arguments, and add their account to the task's log lines."""
     asked = parse(arguments, given)
     of_task(account=getattr(asked, "account", None))
     return asked

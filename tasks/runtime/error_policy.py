@@ -1,4 +1,4 @@
-"""What a provider's or the archive's error means for a job: it is tried again later, or ends."""
+"""Error policy: what an error of a provider or of the archive means for a job, a wait or the end."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .alerts import credentials_accepted, credentials_refused
 from .context import ledger
 from .runner import Attempt, Wait
 
-#: How long an account rests when its provider asks to wait without saying how long.
+#: How many seconds an account rests when its provider asks to wait without saying how long.
 THROTTLED_SECONDS = 60.0
 
 
 @contextmanager
 def apply_error_policy(attempt: Attempt, *, waits_for_credentials: bool) -> Iterator[None]:
-    """Turn errors of providers and archive into what they mean for the job.
+    """Turn errors of providers and archive into a wait of the job, or into its end.
 
-    ``waits_for_credentials``: refused credentials are tried again, else they end the job.
+    ``waits_for_credentials``: the job waits after refused credentials; otherwise they end the job.
     """
     try:
         yield
@@ -58,14 +58,14 @@ def _handle_provider_error(
 
 
 def rest_account(alias: str, error: provider.Throttled) -> float:
-    """Let the whole account rest; for how many seconds."""
+    """Let the whole account rest; return for how many seconds."""
     seconds = THROTTLED_SECONDS if error.retry_after is None else error.retry_after
     ledger().accounts.postpone(alias, seconds, f"the provider asked to wait: {error}")
     return seconds
 
 
 def _credentials_wait(attempt: Attempt, error: ProviderError) -> Wait:
-    # One login a pause for the whole account: many jobs that try at once would lock the user out.
+    # One login per pause for the whole account: many jobs that try at once would lock the user out.
     alias, seconds = attempt.job.account, settings().poll_max_seconds
     reason = f"the provider refuses the credentials of account {alias}: {error}; it is tried again"
     ledger().accounts.postpone(alias, seconds, reason)
@@ -74,7 +74,7 @@ def _credentials_wait(attempt: Attempt, error: ProviderError) -> Wait:
 
 
 def as_job_error(error: ProviderError | ArchiveError) -> errors.JobError:
-    """The error that callers see."""
+    """Return the error that callers see."""
     if isinstance(error, provider.BadCredentials):
         return errors.BadCredentials(f"not done: {error}")
     if isinstance(error, provider.Uncertain):

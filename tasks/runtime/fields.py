@@ -1,4 +1,4 @@
-"""What single arguments may be: texts, ids, days and instants that the ledger can hold."""
+"""Types of single arguments: texts, ids, days and instants that the ledger can hold."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$"), AfterVali
 
 
 def _writable(value: str) -> str:
-    """Refuses what no database and no address can hold. Raises ValueError."""
+    """Return the value, or raise ValueError if no database or address can hold it."""
     if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError("holds a NUL or half of a character")
     return value
@@ -47,7 +47,9 @@ def _text(value: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether pydantic would take it for seconds or milliseconds since 1970, text included."""
+    """Return whether pydantic would read the value as seconds or milliseconds since 1970, also as
+    text.
+    """
     return isinstance(value, int | float) or (
         isinstance(value, str) and _NUMBER.fullmatch(value) is not None
     )
@@ -66,7 +68,8 @@ def _day(value: Any) -> Any:
 
 
 def _in_range(value: Moment) -> Moment:
-    # In no time zone does it leave what Python can count, and a provider's clock began in 1970.
+    # In every time zone the value stays within what Python can represent, and a provider's clock
+    # began in 1970.
     if not 1970 <= value.year < 9999:
         raise ValueError("must lie between 1970 and 9998")
     return value
@@ -78,7 +81,7 @@ Text = Annotated[
     Field(min_length=1, max_length=200),
     AfterValidator(_writable),
 ]
-#: What people and applications write; each field says how much of it.
+#: Free text of people and applications; each field sets its own length.
 Words = Annotated[str, AfterValidator(_writable)]
 #: The name of an account or of a person, or the id of a job or a task.
 Id = Annotated[Words, Field(min_length=1, max_length=200)]
@@ -88,8 +91,10 @@ Milliseconds = Annotated[int, Field(ge=0, strict=True)]
 
 
 def check_task_id(task_id: str, *, is_key: bool) -> None:
-    """See that the ledger can hold a task's id and, where it ``is_key``, that it may serve as
-    request id: what is no request id may be the ledger's own name for another job. Raises
+    """Check that the ledger can hold a task's id and, if ``is_key``, that the id may serve as
+    request id.
+
+    An id that is no valid request id may be the ledger's own name for another job. Raises
     InvalidArgument.
     """
     kind: Any = RequestId if is_key else Id

@@ -19,8 +19,9 @@ Answer = TypeVar("Answer")
 
 
 class Listing:
-    """The result of a task that lists: personal data for its caller alone. Logs and events show
-    only how much of ``what`` it is.
+    """The result of a task that lists: personal data for its caller only.
+
+    Logs and events show only the number of ``what``.
     """
 
     def __init__(self, content: dict[str, Any], count: int, what: str) -> None:
@@ -36,9 +37,9 @@ class Listing:
 
 
 def ask_with_retries(alias: str, ask: Callable[[], Answer]) -> Answer:
-    """Ask up to three times; a provider that asks to wait is waited for once, if it is not long.
+    """Ask up to three times; wait once if the provider asks for a pause of 20 seconds or less.
 
-    Raises what callers see (`errors`) for what the provider's client raised last.
+    Raises what callers see (`errors`) for the client's last error.
     """
     waited = False
     tries = iter((*_TRY_AGAIN_AFTER, None))

@@ -1,4 +1,4 @@
-"""Whether Redis as a whole is away, or only refuses what was asked about one key."""
+"""Tells errors of Redis as a whole from refusals that concern one key."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 from kombu.exceptions import LimitExceeded, OperationalError
 from redis import exceptions
 
-#: What kombu and redis-py raise while the broker is away, frozen or cut off.
+#: Raised by kombu and redis-py while the broker is unavailable, frozen or cut off.
 BROKER_AWAY = (OperationalError, exceptions.RedisError, OSError)
 
-#: Answers to any command, whatever key it names: Redis starts, is a replica, or is full.
+#: Answers to any command, for any key: Redis starts, is a replica, or is full.
 _OF_THE_WHOLE = (
     exceptions.ClusterError,
     exceptions.InvalidResponse,
@@ -18,18 +18,19 @@ _OF_THE_WHOLE = (
     exceptions.ReadOnlyError,
     exceptions.TryAgainError,
 )
-#: The same, which redis-py 8 gives no class of its own: the server cannot save its data, has too
-#: few replicas, or runs a script.
+#: The same, for which redis-py 8 has no class: the server cannot save its data, has too few
+#: replicas, or runs a script.
 _CODES = re.compile(r"(?:^|caused error: )(?:MISCONF|NOREPLICAS|BUSY|UNKILLABLE)\b")
 _WRONG_TYPE = re.compile(r"(?:^|caused error: )WRONGTYPE\b")
-#: How Redis 6 and 7 say that a user lacks a command, not a key.
+#: The words of Redis 6 and 7 for a user who lacks a command, not a key.
 _LACKS_COMMAND = "no permissions to run the"
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether nothing can be written just now, whatever the destination; else only what was asked
-    is refused: a key of another type, a key or channel that the user may not touch, a message or a
-    name that cannot be sent.
+    """Return whether nothing can be written now, for any destination.
+
+    Otherwise only this request is refused: a key of another type, a key or channel that the user
+    may not touch, a message or a name that cannot be sent.
     """
     chain = _chain(error)
     for one in chain:
@@ -39,7 +40,7 @@ def is_away(error: BaseException) -> bool:
 
 
 def is_wrong_type(error: BaseException) -> bool:
-    """Whether Redis says that a key holds another type than the command is for."""
+    """Return whether Redis says that a key holds another type than the command is for."""
     return isinstance(error, exceptions.ResponseError) and bool(_WRONG_TYPE.search(str(error)))
 
 
