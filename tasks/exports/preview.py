@@ -1,4 +1,4 @@
-"""A first look at a window: how much there is, whether the day has settled, what is archived."""
+"""The preview of a window: how much is listed, whether the day has settled, what is archived."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from . import runs
 
 @dataclass(frozen=True)
 class Survey:
-    """What one pass over the listing showed: how many recordings, of how many bytes together, and
-    whether each of them was listed with its size.
+    """The result of one pass over the listing.
+
+    This is the number of recordings, their bytes in total, whether each is listed with its size,
+    and whether an export is needed.
     """
 
     listed: int
@@ -48,7 +50,7 @@ def survey(attempt: Attempt) -> Survey:
 
 
 def refuse_unsettled(attempt: Attempt, provider: ListsRecordings) -> None:
-    """Raise Wait unless the provider's own clock is past the day's end and its time to settle."""
+    """Raise Wait until the provider's own clock is past the day's end and the time to settle."""
     settled_at = attempt.job.parameters.get("settled_at")
     if settled_at is None:
         return
@@ -60,11 +62,12 @@ def refuse_unsettled(attempt: Attempt, provider: ListsRecordings) -> None:
 
 
 def _archived_before(attempt: Attempt) -> bool:
-    # A later generation fetches singly what is not archived; where nothing is, an export is better.
+    # A later generation fetches one by one what is not archived; if nothing is archived, an export
+    # is better.
     if "day" not in attempt.job.parameters:
         return False
     known = manifest.latest(store(), attempt.job.account, runs.folder_day(attempt.job))
     if known is None or known.archived == 0:
         return False
-    # Without its list nobody knows what that generation archived.
+    # Without its list, the recordings of that generation are unknown.
     return store().exists(known.recordings.path)

@@ -1,4 +1,4 @@
-"""Exports: create one, retrieve one, or run one from its creation to a reconciled archive."""
+"""Export tasks: create or retrieve an export, or run one until its recordings are archived."""
 
 from __future__ import annotations
 
@@ -90,5 +90,5 @@ def _run_request(asked: RunExport, task_id: str) -> Request | Opening:
 
 @job_task("export.run", RunExport, _run_request)
 def run_export(attempt: Attempt) -> Ended | Parts:
-    """Archive every recording that is listed: ``{job_id, manifest, listed, archived, missing}``."""
+    """Archive every listed recording: ``{job_id, manifest, listed, archived, missing}``."""
     return night_of(attempt.job.account).run(attempt)
