@@ -1,4 +1,4 @@
-"""Jobs: what became of one, and what people decide about it."""
+"""Job tasks: the state of a job, and what people decide about it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _log = logging.getLogger(__name__)
 
 @plain_task("job.status", NameJob)
 def job_status(asked: NameJob) -> dict[str, Any]:
-    """The job as the ledger has it."""
+    """Return the job as the ledger has it."""
     return _named_job(asked).shown()
 
 
 @plain_task("job.cancel", NameJob)
 def cancel_job(asked: NameJob) -> dict[str, Any]:
-    """Cancel a job; an export's parts go with it."""
+    """Cancel a job, and an export's parts with it."""
     try:
         return ledger().operator_actions.cancel(_named_job(asked).job_id, by="job.cancel").shown()
     except NotPossible as error:
@@ -38,7 +38,7 @@ def cancel_job(asked: NameJob) -> dict[str, Any]:
 
 @plain_task("job.retry", RetryJob)
 def retry_job(asked: RetryJob) -> dict[str, Any]:
-    """Have a job done once more that failed, was cancelled or lost its files: the new job."""
+    """Retry a job that failed, was cancelled or lost its files; return the new job."""
     try:
         return retry(_named_job(asked), by=asked.by, note=asked.note).shown()
     except NotPossible as error:
@@ -47,7 +47,7 @@ def retry_job(asked: RetryJob) -> dict[str, Any]:
 
 @plain_task("job.resolve", ResolveJob)
 def resolve_job(asked: ResolveJob) -> dict[str, Any]:
-    """Decide what became of a certified call that needs a decision: the job as it is then."""
+    """Decide the outcome of a certified call that awaits a decision; return the job after it."""
     placed = asked.outcome == "placed"
     try:
         return resolve(_named_job(asked), placed=placed, by=asked.by, note=asked.note).shown()
@@ -56,14 +56,14 @@ def resolve_job(asked: ResolveJob) -> dict[str, Any]:
 
 
 def resolve(job: Job, *, placed: bool, by: str, note: str) -> Job:
-    """Decide what became of a call. Raises ledger.errors.NotPossible where nothing is open."""
+    """Decide the outcome of a call. Raises ledger.errors.NotPossible if no decision is open."""
     return ledger().operator_actions.resolve(job.job_id, placed=placed, by=by, note=note)
 
 
 def retry(job: Job, *, by: str, note: str) -> Job:
-    """Open the job's work once more; a day's export as the day's next generation.
+    """Open the job's work again; a day's export becomes the day's next generation.
 
-    Raises ledger.errors.NotPossible where the job has not failed, and its files are not gone.
+    Raises ledger.errors.NotPossible if the job has not failed and its files are not gone.
     """
     if "day" in job.parameters and job.kind == "export.run":
         opened, number = day.reopen(job, by=f"{by}: {note}")
@@ -95,7 +95,7 @@ def _job_id_of_task(task_id: str) -> str:
 
 
 def cancel_revoked(task_id: str) -> None:
-    """Treat Celery's revoke of a task as a cancel of its job (docs/tasks.md)."""
+    """Cancel the job of a task that Celery revoked (docs/tasks.md)."""
     job_id = None
     try:
         job_id = ledger().waiters.job_of(task_id)
