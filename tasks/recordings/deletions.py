@@ -1,4 +1,4 @@
-"""Deleting at the provider: only what is archived, verified and chained, and after its time."""
+"""Deleting at the provider: only old recordings that are archived, verified and chained."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from tasks.transfers.single_recording import kept_single, started
 
 
 def refuse_unproven(attempt: Attempt, provider: DeletesRecordings, recording_id: str) -> str:
-    """The path of the manifest or metadata under whose sum the archive holds this recording whole,
-    its bytes read back just now. Raises Rejected where that can not be shown.
+    """Return the path of the manifest or metadata that proves the recording whole in the archive.
+
+    The bytes are read back just now and agree with its checksum. Raises Rejected if there is no
+    such proof.
     """
     day = _day(attempt, provider, recording_id)
     try:
@@ -40,19 +42,22 @@ def refuse_unproven(attempt: Attempt, provider: DeletesRecordings, recording_id:
 
 
 def _day(attempt: Attempt, provider: DeletesRecordings, recording_id: str) -> date:
-    """The local day of the recording's start, as the request or the provider tells it."""
+    """Return the local day of the recording's start, from the request or the provider."""
     day = attempt.job.parameters.get("day") or attempt.job.work.get("day")
     if day is None:
         start = started(provider.recording(recording_id))
         day = windows.local_day(start, account_of(attempt.job.account).zone).isoformat()
-        # Before the request leaves: where its answer is lost, the provider does not tell it again.
+        # Noted before the request leaves: if its answer is lost, the provider does not say the day
+        # again.
         attempt.note(day=day)
     return date.fromisoformat(day)
 
 
 def _find_proof(attempt: Attempt, recording_id: str, day: date) -> str | None:
-    """The manifest or metadata that holds the recording, once its bytes agree with it and are the
-    whole recording's: older releases took other files for recordings. Raises Missing, Damaged.
+    """Return the path of the manifest or metadata that holds the recording, its bytes checked.
+
+    The bytes agree with the document and are the whole recording: older releases took other files
+    for recordings. Raises Missing, Damaged.
     """
     fault = None
     known = manifest.latest(store(), attempt.job.account, day)
@@ -63,7 +68,8 @@ def _find_proof(attempt: Attempt, recording_id: str, day: date) -> str | None:
                 if found is None:
                     return known.path
                 fault = fault or Damaged(line.path, found)
-        # A later look did not list it any more: what an earlier one archived is there all the same.
+        # A later generation did not list the recording any more: what an earlier one archived is
+        # still there.
         known = manifest.latest(store(), attempt.job.account, day, before=known.generation)
     single = kept_single(attempt, recording_id, day)
     if single is not None:
@@ -77,8 +83,9 @@ def _find_proof(attempt: Attempt, recording_id: str, day: date) -> str | None:
 
 
 def _find_fault(attempt: Attempt, line: Line) -> str | None:
-    """Why the bytes in the archive are not the whole recording of a line; None where they are.
-    Raises Missing, and Damaged where they are not those that the line names.
+    """Return why the archived bytes are not the whole recording of a line, or None if they are.
+
+    Raises Missing, and Damaged if they are not the bytes that the line names.
     """
     listener, head = Listener(whole=True), b""
     for piece in search.audio(store(), line):

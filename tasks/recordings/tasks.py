@@ -1,4 +1,4 @@
-"""Recordings that their provider keeps: list, look at, download, delete."""
+"""Tasks about recordings that a provider keeps: list, get, download, delete."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .deletions import refuse_unproven
 
 @plain_task("recording.list", ListRecordings, ShortLived)
 def list_recordings(asked: ListRecordings) -> Listing:
-    """One page of the recordings: ``{recordings, page, page_size, total_items?, total_pages?}``."""
+    """List one page: ``{recordings, page, page_size, total_items?, total_pages?}``."""
     page = _ask(
         asked.account,
         lambda provider: provider.recordings(
@@ -41,7 +41,7 @@ def list_recordings(asked: ListRecordings) -> Listing:
 
 @plain_task("recording.get", GetRecording, ShortLived)
 def get_recording(asked: GetRecording) -> Listing:
-    """One recording: every field of the provider's."""
+    """Return one recording with every field of the provider."""
     found = _ask(asked.account, lambda provider: provider.recording(asked.recording_id))
     return Listing(found.line(), 1, "recording")
 
@@ -95,7 +95,7 @@ def _delete_request(asked: DeleteRecording, task_id: str) -> Request:
 
 @job_task("recording.delete", DeleteRecording, _delete_request)
 def delete_recording(attempt: Attempt) -> Ended:
-    """Delete one recording at the provider, once it is proven that the archive holds it whole."""
+    """Delete one recording at the provider, after proof that the archive holds it whole."""
     parameters = attempt.job.parameters
     account = account_of(attempt.job.account, DeletingAccount)
     if not account.allow_delete:
