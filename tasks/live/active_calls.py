@@ -1,4 +1,4 @@
-"""Calls that are going on."""
+"""Calls in progress."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from .arguments import ListCalls
 
 @plain_task("call.list", ListCalls, ShortLived)
 def list_calls(asked: ListCalls) -> Listing:
-    """The calls that are going on: ``{calls}``."""
+    """List the calls in progress: ``{calls}``."""
     calls = calls_of(asked)
     return Listing({"calls": calls}, len(calls), "call")
 
 
 def calls_of(asked: ListCalls) -> list[dict[str, Any]]:
-    """The calls that are going on, each ``call_id, state, source, destination, caller, started_at,
-    views``; what the server does not tell is None, and ``views`` are empty where it has none.
+    """Return the calls in progress.
 
-    Raises InvalidArgument for an account whose provider lists no calls and for what it ignores, and
-    what callers see after the third try (`queries.ask_with_retries`).
+    Each has ``call_id, state, source, destination, caller, started_at, views``. A field that the
+    server does not give is None, and ``views`` are empty if it has none.
+
+    Raises InvalidArgument for an account whose provider lists no calls and for arguments that it
+    ignores, and what callers see after the third try (`queries.ask_with_retries`).
     """
 
     def ask() -> list[dict[str, Any]]:

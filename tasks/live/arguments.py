@@ -1,4 +1,4 @@
-"""Arguments of the tasks about calls that are going on."""
+"""Arguments of the tasks about calls in progress."""
 
 from __future__ import annotations
 

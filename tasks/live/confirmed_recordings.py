@@ -1,4 +1,4 @@
-"""Recordings that a server confirms: sure to run, or the job says that they are not.
+"""Recordings that a server confirms: the job ends when they surely run, or says that they do not.
 
 The file of such a recording stays at the provider.
 """
@@ -18,14 +18,14 @@ from tasks.runtime.not_after import Deadline
 from tasks.runtime.rate_limit import take_turn
 from tasks.runtime.runner import Attempt, Ended
 
-#: A call may end at any moment: trouble is tried again sooner than where nothing runs away.
+#: A call may end at any moment: a failed try is repeated sooner than elsewhere.
 _LONGEST_PAUSE_SECONDS = 5.0
-#: How often one job asks a server to start or stop, whatever becomes of the answers.
+#: How often one job asks a server to start or stop, whatever the answers are.
 _MOST_SENT = 6
 
 
 def start(attempt: Attempt) -> Ended:
-    """Record a live call until the server shows that the recording runs."""
+    """Record a live call, and end once the server shows that the recording runs."""
     requests = _ServerRequests(attempt)
     with requests.open_client(StartsRecordings) as client:
         recording = client.start_recording(
@@ -37,7 +37,7 @@ def start(attempt: Attempt) -> Ended:
 
 
 def stop(attempt: Attempt) -> Ended:
-    """End the recording of a live call until the server shows that it has ended."""
+    """Stop the recording of a live call, and end once the server shows that it has ended."""
     requests = _ServerRequests(attempt)
     with requests.open_client(StopsRecordings) as client:
         recording = client.stop_recording(
@@ -62,8 +62,10 @@ def _ended(attempt: Attempt, recording: LiveRecording, why_not_collected: str) -
 
 
 class _ServerRequests:
-    """One attempt's requests. Whether one of the job's may have been carried out unseen is noted
-    before it leaves, so that no end of the job says less than is known.
+    """The requests of one attempt.
+
+    Before a request leaves, the job notes that the server may carry it out unseen, so that the end
+    of the job says no less than is known.
     """
 
     def __init__(self, attempt: Attempt) -> None:
@@ -77,8 +79,10 @@ class _ServerRequests:
 
     @contextmanager
     def open_client(self, capability: type[Client]) -> Iterator[Client]:
-        """Open a client that does what is asked until its effect is sure. Ends in Wait where it is
-        tried again until ``not_after``, and in what callers see where it is not.
+        """Open a client that starts or stops a recording until the effect is sure.
+
+        Raises Wait while the job may try again until ``not_after``, otherwise an error that callers
+        see.
         """
         if not self.unknown_before:
             self._deadline.refuse_late()
@@ -92,7 +96,7 @@ class _ServerRequests:
         if isinstance(error, provider.Unconfirmed):
             return as_job_error(error)
         if not isinstance(error, provider.Uncertain):
-            # The answer to the only request of this round says that it was not carried out.
+            # The answer to the only request of this attempt says that it was not carried out.
             unknown = self.unknown_before or self._actions > 1
             self._attempt.job.work["may_have_left"] = unknown
             if isinstance(error, provider.Rejected):
@@ -109,8 +113,8 @@ class _ServerRequests:
 
     def _before_call(self) -> None:
         if self._actions:
-            # What has left is followed to its end, which is seconds away: a worker that stops
-            # waits for it, and a cancellation comes too late.
+            # A request that has left is followed to its end, which is seconds away: a worker that
+            # is stopping waits for it, and a cancellation comes too late.
             self._attempt.lease.check()
             self._attempt.lease.progress(self._attempt.quiet_seconds)
         else:
