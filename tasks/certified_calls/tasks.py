@@ -1,4 +1,4 @@
-"""Certified calls: requested at most once; an unknown outcome waits for a person's decision."""
+"""Certified calls: requested at most once; an unknown outcome awaits a person's decision."""
 
 from __future__ import annotations
 
@@ -35,14 +35,15 @@ from .receipts import HANDLERS
 _log = logging.getLogger(__name__)
 
 _LIFETIME_SECONDS = 900.0
-#: The first wait after the ledger was too slow: the provider is not to blame.
+#: The first wait after the ledger was too slow, which is not the provider's fault.
 _BUSY_SECONDS = 1.0
 _DECIDE = "it was not tried again; look in the provider's panel, then: python -m worker resolve"
 
 
 class _Unsent(Exception):
-    """No byte of the request left. It is tried again in ``seconds``; None: soon, since only the
-    ledger was slow.
+    """No byte of the request left; the job tries again in ``seconds``.
+
+    With None it tries again soon, since only the ledger was slow.
     """
 
     def __init__(self, reason: str, seconds: float | None = None) -> None:
@@ -67,7 +68,7 @@ def _request(asked: RequestCall, task_id: str) -> Request:
 
 
 def _parameters(asked: RequestCall, account: CertifiedCallsAccount) -> dict[str, Any]:
-    """The canonical parameters. Raises InvalidArgument, which names the one that is wrong."""
+    """Return the canonical parameters. Raises InvalidArgument, which names the wrong one."""
     country, phone = _destination(asked, account)
     if asked.max_seconds > account.max_seconds_per_call:
         raise errors.InvalidArgument(
@@ -87,8 +88,10 @@ def _parameters(asked: RequestCall, account: CertifiedCallsAccount) -> dict[str,
 
 
 def _destination(asked: RequestCall, account: CertifiedCallsAccount) -> tuple[str, str]:
-    """The country and the number in E.164. Raises InvalidArgument, which names what is wrong; both
-    where they contradict each other, since either may be meant.
+    """Return the country and the number in E.164.
+
+    Raises InvalidArgument, which names the wrong argument, or both if they contradict each other,
+    since either may be wrong.
     """
     country, wrong = asked.country.upper(), None
     try:
@@ -111,7 +114,7 @@ def _destination(asked: RequestCall, account: CertifiedCallsAccount) -> tuple[st
 
 @job_task(KIND, RequestCall, _request, inline=True, outbox=HANDLERS)
 def request_call(attempt: Attempt) -> Job:
-    """Ask the platform for a certified call, at most once: {job_id, state, platform_phone}."""
+    """Request a certified call from the platform, at most once: {job_id, state, platform_phone}."""
     account = account_of(attempt.job.account, CertifiedCallsAccount)
     attempt.expect_silence(account.timeout_seconds)
     Deadline(attempt).refuse_late()
@@ -141,7 +144,10 @@ def request_call(attempt: Attempt) -> Job:
 
 
 def _take_turn(account: CertifiedCallsAccount) -> None:
-    """Wait for the account's turn. Raises _Unsent where it is far or the ledger does not answer."""
+    """Wait for the account's turn.
+
+    Raises _Unsent if the turn is far away or the ledger does not answer.
+    """
     try:
         take_turn(account, _Unsent)
     except LedgerAway as error:
@@ -161,7 +167,8 @@ def _place_call(attempt: Attempt, account: CertifiedCallsAccount) -> Placed:
         if time.monotonic() - begun > MOST_COMMIT_SECONDS:
             raise _Unsent("the ledger took too long to confirm that it may be sent")
 
-    # Not closed: it keeps no connection, and nothing may fail once an answer is there.
+    # The client is not closed: it keeps no connection, and nothing may fail once an answer is
+    # there.
     return registry.client(account, PlacesCertifiedCalls).call(
         country=country,
         phone=phone,
@@ -177,7 +184,7 @@ def _cap(account: CertifiedCallsAccount) -> Cap:
 
 
 def _rest_account(account: CertifiedCallsAccount, error: provider.ProviderError) -> None:
-    """After a 429 or 503 the other calls of the account are held back."""
+    """Hold back the other calls of the account after a 429 or 503."""
     if getattr(error, "http_status", None) not in (429, 503):
         return
     seconds = getattr(error, "retry_after", None) or THROTTLED_SECONDS
@@ -201,8 +208,10 @@ def _placed_outcome(placed: Placed, account: CertifiedCallsAccount) -> Outcome:
 
 
 def _late_unsent_outcome() -> Outcome:
-    """Return how a call ends whose sender was taken for dead before it could report that nothing
-    left: its caller was asked for a decision, and may have called under another id.
+    """Return the outcome of a call whose worker was taken for dead and had sent nothing.
+
+    The worker reports so only now. The caller was asked for a decision meanwhile, and may have
+    called under another id.
     """
     failure = errors.Unreachable(
         "not done: its worker stood still before anything was sent, and reports that only now; it "
@@ -212,7 +221,7 @@ def _late_unsent_outcome() -> Outcome:
 
 
 def _error_outcome(error: provider.ProviderError, account: CertifiedCallsAccount) -> Outcome:
-    """A refusal that was understood is an answer; everything else nobody can know."""
+    """Return the outcome of an error: a refusal if it was understood, otherwise unknown."""
     status = getattr(error, "http_status", None)
     came = getattr(error, "answer", b"")
     platform = registry.client_class(account, PlacesCertifiedCalls)
@@ -240,8 +249,9 @@ def _error_outcome(error: provider.ProviderError, account: CertifiedCallsAccount
 
 
 def _store_outcome(attempt: Attempt, outcome: Outcome) -> Job:
-    """Store what became of the request, however long the ledger is away: only this process knows
-    it. Killed meanwhile, the call waits for a decision.
+    """Store the outcome of the request, however long the ledger is away.
+
+    Only this process knows the outcome. If it is killed meanwhile, the call awaits a decision.
     """
     return _write_until_stored(
         attempt,
@@ -250,8 +260,10 @@ def _store_outcome(attempt: Attempt, outcome: Outcome) -> Job:
 
 
 def _take_back(attempt: Attempt, reason: str, seconds: float) -> Job:
-    """Let a call wait of which nothing left, however long the ledger is away: only this process
-    knows that. Killed meanwhile, a call that was noted as *sending* waits for a decision.
+    """Let a call wait of which nothing was sent, however long the ledger is away.
+
+    Only this process knows that nothing was sent. If it is killed meanwhile, a call that was noted
+    as *sending* awaits a decision.
     """
     _log.info("job %s waits: %s", attempt.job.job_id, reason)
     return _write_until_stored(
@@ -268,7 +280,7 @@ def _take_back(attempt: Attempt, reason: str, seconds: float) -> Job:
 
 
 def _write_until_stored(attempt: Attempt, write: Callable[[], Job]) -> Job:
-    """Write to the ledger, again and again while it is away; the job as it is then."""
+    """Write to the ledger again and again while it is away; return the job as it is then."""
     while True:
         try:
             return write()
