@@ -1,4 +1,4 @@
-"""Obligations to put a file under its account's chain, many in one entry."""
+"""Obligations to put files under their account's chain, many files in one entry."""
 
 from __future__ import annotations
 
