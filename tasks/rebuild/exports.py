@@ -1,4 +1,4 @@
-"""Exports and days as their manifests tell of them."""
+"""Exports and days, rebuilt from their manifests."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ from .manifests import Folder
 from .verified_archive import VerifiedArchive
 
 _RUN = "earwitness.export.run"
-#: So many generations beyond those that are known are tried for a folder without a manifest.
+#: How many generations beyond the known ones are tried for a folder without a manifest.
 _MORE_GENERATIONS = 100
 
 
 def exports(alias: str, trusted: VerifiedArchive) -> Iterator[KnownJob | KnownDay]:
-    """Every export of an account that has a manifest, and its days: the oldest first. Days between
-    them that are not in the archive, and those that a night would catch up, are due.
+    """Yield every export of an account that has a manifest, and its days, the oldest first.
+
+    Days between them that are not in the archive are due, and so are those that a night would catch
+    up.
     """
     known: set[date] = set()
     for day, paths in groupby(_paths(alias, trusted), key=day_of):
@@ -55,13 +57,13 @@ def exports(alias: str, trusted: VerifiedArchive) -> Iterator[KnownJob | KnownDa
 
 
 def exported(alias: str, trusted: VerifiedArchive) -> set[str]:
-    """The job ids of an account's exports, of those too that were lost before their manifests."""
+    """Return the job ids of an account's exports, also of those lost before their manifests."""
     found = (path.split("/") for path in _paths(alias, trusted))
     return {parts[5] for parts in found if len(parts) == 7}
 
 
 def is_a_run_of(alias: str, day: date, known: str) -> bool:
-    """Whether a job id is that of one of a day's exports."""
+    """Return whether a job id belongs to one of a day's exports."""
     numbers = range(1, _MORE_GENERATIONS)
     return any(job_id(alias, _RUN, f"day:{day}#{one}") == known for one in numbers)
 
@@ -73,7 +75,7 @@ def _paths(alias: str, trusted: VerifiedArchive) -> Iterator[str]:
 
 
 def day_of(path: str) -> date | None:
-    """The day in the path of an export or of a single recording."""
+    """Return the day in the path of an export or of a single recording, or None."""
     try:
         return date(*(int(part) for part in path.split("/")[2:5]))
     except (ValueError, TypeError):
@@ -152,7 +154,7 @@ def _retrieved(found: Manifest) -> dict[str, Any]:
 
 
 def _parameters(found: Manifest, day: date) -> dict[str, Any]:
-    """The parameters with which the export was asked for, from which its fingerprint follows."""
+    """Return the parameters of the export's request, which determine its fingerprint."""
     assert found.window is not None
     start, end = instant(found.window.start), instant(found.window.end)
     asked = {
@@ -184,8 +186,9 @@ def _end(found: Manifest, path: str) -> dict[str, Any]:
 
 
 def _generations(folder: Folder) -> dict[str, int]:
-    """The generation of each job of the day, with or without a manifest: a number that was begun
-    is not taken again, so that two exports never share a folder.
+    """Return the generation of each job of the day, with or without a manifest.
+
+    A number that was begun is not used again, so that two exports never share a folder.
     """
     found = {one.job_id: one.generation or 0 for _, one in folder.runs()}
     left = {name for name, (_, one) in folder.exports.items() if one is None}
@@ -202,7 +205,7 @@ def _generations(folder: Folder) -> dict[str, int]:
 def _damaged(
     folder: Folder, generations: dict[str, int], trusted: VerifiedArchive
 ) -> Iterator[KnownJob]:
-    """Exports whose manifests can not be believed: they are known, and failed."""
+    """Yield exports whose manifests cannot be trusted: they are known, and failed."""
     for name, (path, one) in folder.exports.items():
         if one is not None or trusted.believes(path):
             continue

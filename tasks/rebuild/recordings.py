@@ -1,4 +1,4 @@
-"""Recordings that were fetched one by one, as their metadata tells of them."""
+"""Recordings that were fetched one by one, rebuilt from their metadata."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from .verified_archive import VerifiedArchive
 
 
 def singles(alias: str, trusted: VerifiedArchive, exports: Collection[str]) -> Iterator[KnownJob]:
-    """The downloads and collections of an account; ``exports`` are the job ids of its exports,
-    whose gaps were fetched singly too: such a recording is none of its own job's.
+    """Yield the downloads and collections of an account.
+
+    ``exports`` are the job ids of its exports, whose gaps were fetched one by one too: such a
+    recording has no job of its own.
     """
     for path in trusted.paths(f"{alias}/recordings/", "metadata"):
         found = _read(alias, path, trusted)
@@ -57,7 +59,7 @@ def _of_an_export(found: Metadata, path: str, exports: Collection[str]) -> bool:
 
 
 def _collected(found: Metadata, path: str) -> KnownJob:
-    # Under its token nothing is told any more: it is only there to be found by its call.
+    # No notification comes under its token any more: the row only makes it findable by its call.
     call = KnownRecording(
         token=secrets.token_hex(32),
         call_id=str(found.recording.get("call_id")),
