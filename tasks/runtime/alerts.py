@@ -116,8 +116,10 @@ def _deliver(owed: Obligation) -> None:
 
 
 def signature(secret: bytes, timestamp: str, body: bytes) -> str:
-    """Return the value of Earwitness-Signature: the version, then HMAC-SHA256 over the timestamp, a
-    full stop and the body, in hexadecimal.
+    """Return the value of Earwitness-Signature.
+
+    This is the version, then HMAC-SHA256 over the timestamp, a full stop and the body, in
+    hexadecimal.
     """
     signed = hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256)
     return f"v1={signed.hexdigest()}"

@@ -60,7 +60,7 @@ def spool() -> Spool:
 
 @cache
 def transfer_slots() -> threading.BoundedSemaphore:
-    """Return the semaphore of this process' transfers; the other slots stay free for short actions."""
+    """Return the semaphore of this process' transfers; other slots stay free for short actions."""
     return threading.BoundedSemaphore(settings().transfers_per_worker)
 
 

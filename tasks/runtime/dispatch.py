@@ -1,4 +1,4 @@
-"""Hints: a message that says a job may be due runs an attempt at the job, or returns its outcome."""
+"""Hints: a message that says a job may be due runs an attempt or returns the job's outcome."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ def _resolve_hint(task: Task, run: Run, job_id: str, number: int | None) -> Any:
 
 
 def _refuse_mismatch(task: Task, job: Job) -> None:
-    """Raise Ignore if the hint names another task than the job's, or a task id that did not ask for
-    it.
+    """Raise Ignore if the hint names another task than the job's, or the wrong task id.
 
-    The job is not changed, and nothing is stored under the task id.
+    A task id is wrong if it did not ask for the job. The job is not changed, and nothing is stored
+    under the task id.
     """
     if task.name != f"earwitness.{job.kind}":
         _log.warning(

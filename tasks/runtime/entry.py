@@ -123,10 +123,9 @@ def plain_task(
     *,
     may_expire: bool = False,
 ) -> Callable[[Callable[..., Any]], Task]:
-    """Turn a function of validated arguments into a task that opens no job: the task answers or
-    fails.
+    """Turn a function of validated arguments into a task that opens no job.
 
-    With ``may_expire``, an expired message is dropped without an answer.
+    The task answers or fails. With ``may_expire``, an expired message is dropped without an answer.
     """
 
     def decorate(answer: Callable[..., Any]) -> Task:

@@ -1,4 +1,4 @@
-"""Error policy: what an error of a provider or of the archive means for a job, a wait or the end."""
+"""Error policy: whether an error of a provider or of the archive makes a job wait or end."""
 
 from __future__ import annotations
 

@@ -47,9 +47,7 @@ def _text(value: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    """Return whether pydantic would read the value as seconds or milliseconds since 1970, also as
-    text.
-    """
+    """Return whether pydantic would read the value, or text, as seconds or milliseconds since 1970."""
     return isinstance(value, int | float) or (
         isinstance(value, str) and _NUMBER.fullmatch(value) is not None
     )
@@ -91,8 +89,7 @@ Milliseconds = Annotated[int, Field(ge=0, strict=True)]
 
 
 def check_task_id(task_id: str, *, is_key: bool) -> None:
-    """Check that the ledger can hold a task's id and, if ``is_key``, that the id may serve as
-    request id.
+    """Check that the ledger can hold a task's id and, with ``is_key``, use it as request id.
 
     An id that is no valid request id may be the ledger's own name for another job. Raises
     InvalidArgument.

@@ -34,13 +34,13 @@ RequestOf = Callable[[Any, str], Request | Opening]
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A task that other applications may send: its name without ``earwitness.``, its arguments and,
-    if it opens a job, how the job is requested and run.
+    """A task that other applications may send.
 
-    An ``inline`` job is a short action: it runs in the slot of the task that opened it, while other
-    jobs wait for their first hint. ``outbox`` holds the handlers of obligations that only jobs of
-    this kind have. The ``hooks`` are what the job adds to the ledger's transactions;
-    ledger/kinds.py registers them under the same name.
+    ``name`` is without ``earwitness.``. If the task opens a job, ``request`` and ``run`` say how it
+    is requested and run. An ``inline`` job is a short action: it runs in the slot of the task that
+    opened it, while other jobs wait for their first hint. ``outbox`` holds the handlers of
+    obligations that only jobs of this kind have. The ``hooks`` are what the job adds to the
+    ledger's transactions; ledger/kinds.py registers them under the same name.
     """
 
     name: str

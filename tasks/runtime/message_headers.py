@@ -73,8 +73,9 @@ _NOT_HEADERS = frozenset(dir(Context)) - _Headers.model_fields.keys() - {"eta", 
 
 
 class _Options(BaseModel):
-    """The options of a signature that name something. Celery follows the other options where it
-    can.
+    """The options of a signature that name something.
+
+    Celery follows the other options where it can.
     """
 
     model_config = ConfigDict(strict=True)
@@ -112,9 +113,7 @@ _EMPTY: dict[str, Any] = {
 
 
 def _whole_signature(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the signature with every field. Raise what Celery would raise when it sends the
-    signature.
-    """
+    """Return the signature with every field; raise what Celery would raise when it sends it."""
     whole = {**_EMPTY, **{name: value for name, value in given.items() if value is not None}}
     _Sent.model_validate(whole)
     # Celery builds groups, chains and chords from the arguments.
@@ -151,13 +150,12 @@ def check_headers(headers: Mapping[str, Any]) -> None:
 
 
 def without_impostors(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the headers without those that Celery never sends and that would replace its own data."""
+    """Return the headers without those that Celery never sends and that would replace its data."""
     return {name: value for name, value in headers.items() if name not in _NOT_HEADERS}
 
 
 def check_body(body: Any) -> dict[str, Any]:
-    """Check a decoded body; return the part after the arguments, with every field, as Celery writes
-    it.
+    """Check a decoded body; return the part after the arguments, whole, as Celery writes it.
 
     Raises Malformed, and what Celery raises for tasks that cannot be sent.
     """

@@ -74,8 +74,9 @@ class Message(CeleryRequest):
         self._content_type = self._content_encoding = None
 
     def _keep_hint_headers(self) -> None:
-        """Keep the headers of a hint only in a message of an inner queue, to which producers may
-        not write.
+        """Keep the headers of a hint only in a message of an inner queue.
+
+        Producers may not write to inner queues.
         """
         given_headers = {name: self._request_dict.pop(name, None) for name in _HINT_HEADERS}
         self._request_dict.pop(REFUSED, None)
@@ -97,8 +98,10 @@ class Message(CeleryRequest):
 
     @property
     def eta(self) -> None:
-        """None: with an eta, Celery would hold the message in memory, unacknowledged, and Redis
-        would deliver it again and again. The message is accepted at once, and its row waits
+        """None, always.
+
+        With an eta, Celery would hold the message in memory, unacknowledged, and Redis would
+        deliver it again and again. The message is accepted at once, and its row waits
         (`tasks/runtime/timing.py`).
         """
         return
@@ -157,9 +160,7 @@ class Message(CeleryRequest):
         return False
 
     def revoked(self) -> bool:
-        """Return whether the task was revoked, and pass its id to the listeners: they cancel its
-        job.
-        """
+        """Return whether the task was revoked; pass its id to the listeners, which cancel its job."""
         with bind(task_id=self.id, **self.log_fields):
             revoked = bool(super().revoked())
         if revoked:

@@ -107,8 +107,9 @@ provider_seconds = Histogram(
 
 
 def begin(accounts: Iterable[str]) -> None:
-    """Show the series that alert rules read as 0 from the start: a series that begins at 1 has not
-    risen.
+    """Show the series that alert rules read as 0 from the start.
+
+    A series that begins at 1 has not risen.
     """
     for queue in (*QUEUES, OTHER):
         set_aside.labels(queue)

@@ -44,6 +44,8 @@ class _Refused(Exception):
 
 @dataclass
 class _Outcomes:
+    """The outcomes of a batch: sent, put off until the broker answers, failed and refused."""
+
     sent: list[Obligation] = field(default_factory=list)
     put_off: list[int] = field(default_factory=list)
     failed: dict[str, list[int]] = field(default_factory=dict)
@@ -107,8 +109,9 @@ class Sender:
         metrics.obligations_tried.labels(NOTIFY, "failed").inc()
 
     def _try(self, one: Obligation, queue: str, producer: Any) -> None:
-        """Send one notification. Raises _BrokerAway, _ArchiveFails, _Refused, and what its payload
-        causes.
+        """Send one notification.
+
+        Raises _BrokerAway, _ArchiveFails, _Refused, and what its payload causes.
         """
         if is_own(queue):
             raise _Refused(f"queue {queue!r} is Earwitness' own, so no notification is sent there")

@@ -1,5 +1,6 @@
-"""What people may see of a task: the names of its arguments, its account and day, and its result
-without numbers.
+"""The redacted arguments and results of tasks, as people see them.
+
+People see the names of arguments, the account and the day, and a result without numbers.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ _NAME = re.compile(r"[a-z][a-z_]{0,39}")
 
 
 def shown_arguments(given: Mapping[Any, Any]) -> str:
-    """Return `{account: india, day: 2026-11-20, filters: ...}`: only an account of this deployment
-    and a day keep their values.
+    """Return the arguments' names: `{account: india, day: 2026-11-20, filters: ...}`.
+
+    Only an account of this deployment and a day keep their values.
     """
     names = sorted({name if _is_name(name) else "..." for name in given})
     return "{" + ", ".join(_shown(name, given.get(name)) for name in names) + "}"
 
 
 def shown_result(text: str) -> str:
-    """Return a result, given as Python writes it, with its texts masked; counts stay as they are."""
+    """Return a result, given as Python writes it, with masked texts; counts stay as they are."""
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):

@@ -51,9 +51,7 @@ class GiveBack(Exception):
 
 @dataclass(frozen=True)
 class Parts:
-    """Returned by an attempt that waits for parts: their requests, and the queue for the work after
-    them.
-    """
+    """Returned by an attempt that waits for parts: their requests, and the queue for later work."""
 
     requests: list[Request]
     queue: str
@@ -83,8 +81,9 @@ class Attempt:
     quiet_seconds: float | None = None
 
     def check(self) -> None:
-        """Renew the sign of life; stop the work if the lease is lost, the job was cancelled or this
-        process is stopping.
+        """Give a sign of life, or stop the work.
+
+        The work stops if the lease is lost, the job was cancelled or this process is stopping.
         """
         self.lease.check()
         self.lease.progress(self.quiet_seconds)
@@ -111,10 +110,10 @@ class Attempt:
         return self.job.updated_at - self.job.began_at
 
     def next_backoff(self, counter: str, *, first_seconds: float | None = None) -> float:
-        """Return how many seconds to wait before the next try: doubling with jitter between the two
-        polling times, or from ``first_seconds``.
+        """Return how many seconds to wait before the next try.
 
-        The number of tries is kept in the work's notes under ``counter``.
+        The wait doubles with jitter between the two polling times, or from ``first_seconds``. The
+        number of tries is kept in the job's work under ``counter``.
         """
         times = int(self.job.work.get(counter, 0))
         self.job.work[counter] = times + 1

@@ -26,15 +26,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Two times in seconds since 1970: ``due_at``, None for at once, and ``expires``, None for
-    never.
+    """Two times in seconds since 1970.
+
+    ``due_at`` is None for at once, ``expires`` is None for never.
     """
 
     due_at: float | None
     expires: float | None
 
     def of(self, request: Request) -> Request:
-        """Return the request, timed: the earlier of its own ``not_after`` and ``expires`` counts."""
+        """Return the timed request; the earlier of its own ``not_after`` and ``expires`` counts."""
         ends = [at for at in (request.not_after, self.expires) if at is not None]
         return replace(request, due_at=self.due_at, not_after=min(ends, default=None))
 

@@ -27,11 +27,11 @@ WAYS_OUT = (
 
 
 def assure(store: Store, ledger: Ledger, *, writing: bool) -> None:
-    """Raise Vanished if this is not the ledger's archive: files would be read as missing, or
-    written elsewhere.
+    """Raise Vanished if this is not the ledger's archive.
 
-    A ledger that has archived nothing yet begins an archive with its first file, in an empty place.
-    An archive of another ledger may be read: a rebuild makes that ledger anew.
+    Otherwise files would be read as missing, or written elsewhere. A ledger that has archived
+    nothing yet begins an archive with its first file, in an empty place. An archive of another
+    ledger may be read: a rebuild makes that ledger anew.
     """
     named = named_ledger(store)
     if named is not None and not writing:
@@ -41,9 +41,7 @@ def assure(store: Store, ledger: Ledger, *, writing: bool) -> None:
 
 
 def refuse_other(store: Store, ledger: Ledger) -> None:
-    """Raise Vanished if this is not the ledger's archive, or nothing is there though files were
-    archived.
-    """
+    """Raise Vanished if this is another ledger's archive, or is gone though files were archived."""
     _is_ours(store, ledger, named_ledger(store))
 
 
@@ -73,7 +71,10 @@ def absent() -> str:
 
 
 def named_ledger(store: Store) -> str | None:
-    """Return the ledger that an archive names, or None. Raises Vanished if the name cannot be read."""
+    """Return the ledger that an archive names, or None.
+
+    Raises Vanished if the name cannot be read.
+    """
     try:
         return identity_document.read(store).ledger
     except Missing:
@@ -107,8 +108,9 @@ def begin(store: Store, identity: str) -> None:
 
 
 def holds_files(store: Store) -> bool:
-    """Return whether any file lies there except a ledger's name, which another worker may be
-    writing at this moment.
+    """Return whether any file lies there except a ledger's name.
+
+    Another worker may be writing the name at this moment.
     """
     return any(path != paths.IDENTITY_PATH for path in store.paths())
 
