@@ -47,7 +47,10 @@ def _text(value: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    """Return whether pydantic would read the value, or text, as seconds or milliseconds since 1970."""
+    """Return whether pydantic would read the value as seconds or milliseconds since 1970.
+
+    This includes numbers written as text.
+    """
     return isinstance(value, int | float) or (
         isinstance(value, str) and _NUMBER.fullmatch(value) is not None
     )

@@ -160,7 +160,10 @@ class Message(CeleryRequest):
         return False
 
     def revoked(self) -> bool:
-        """Return whether the task was revoked; pass its id to the listeners, which cancel its job."""
+        """Return whether the task was revoked.
+
+        If so, pass its id to the listeners, which cancel its job.
+        """
         with bind(task_id=self.id, **self.log_fields):
             revoked = bool(super().revoked())
         if revoked:
