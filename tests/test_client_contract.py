@@ -17,6 +17,7 @@ import ledger.core.job
 from earwitness_client import Earwitness, InvalidArgument, Job, NotAnswered, Notify, errors
 from earwitness_client.arguments import Filters
 from tasks import errors as worker_errors
+from tasks.days.filters import Filters as WorkerFilters
 from tasks.runtime import arguments as of_the_worker
 from tasks.runtime.kinds import KINDS
 from worker.commands.catalogue import catalogue
@@ -83,7 +84,7 @@ def test_a_function_returns_a_job_where_its_task_opens_one(task: str) -> None:
 
 def test_the_filters_are_the_worker_s() -> None:
     """Every filter of the worker's, under the vendor's name, and no other."""
-    schema = of_the_worker.Filters.model_json_schema(by_alias=True)
+    schema = WorkerFilters.model_json_schema(by_alias=True)
 
     assert Filters.__annotations__.keys() == schema["properties"].keys()
 

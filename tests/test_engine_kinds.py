@@ -23,7 +23,7 @@ from tasks.runtime.entry import job_task
 from tasks.runtime.kinds import KINDS
 from tasks.runtime.runner import Attempt, Ended
 
-from .test_layers import Sources, imports, sources
+from .source_tree import Sources, imports, sources
 
 registry.load()
 

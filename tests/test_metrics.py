@@ -225,11 +225,11 @@ def test_a_ledger_that_hangs_is_asked_once_and_waited_for_no_longer() -> None:
         return figures
 
     ledger = StatsCache(ask)
-    assert ledger.figures() is None
-    assert ledger.figures() is None
+    assert ledger.stats() is None
+    assert ledger.stats() is None
     answers.set()
-    eventually(lambda: ledger.figures() is figures, what="the answer was not taken")
-    assert [ledger.figures() for _ in range(100)] == [figures] * 100
+    eventually(lambda: ledger.stats() is figures, what="the answer was not taken")
+    assert [ledger.stats() for _ in range(100)] == [figures] * 100
     assert len(asked) == 1
 
 
@@ -242,5 +242,5 @@ def test_a_ledger_that_fails_is_not_asked_at_every_scrape() -> None:
         raise LedgerAway("the ledger does not answer")
 
     ledger = StatsCache(ask)
-    assert [ledger.figures() for _ in range(100)] == [None] * 100
+    assert [ledger.stats() for _ in range(100)] == [None] * 100
     assert len(asked) == 1
