@@ -29,12 +29,12 @@ class Malformed(InvalidTaskError):
     """A task message that cannot be understood. The text names the field, never its value."""
 
 
-def _whole(text: str) -> str:
+def _encodable(text: str) -> str:
     text.encode()  # raises UnicodeEncodeError for half of a character
     return text
 
 
-_Text = Annotated[str, AfterValidator(_whole)]
+_Text = Annotated[str, AfterValidator(_encodable)]
 _Name = Annotated[_Text, Field(min_length=1)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Count = Annotated[int, Field(ge=0, le=2**31)]
@@ -69,7 +69,7 @@ class _Headers(BaseModel):
 
 #: Names of attributes of a Celery request, into which Celery also puts every header. A header of
 #: such a name would replace a method, the callbacks or the arguments.
-_NOT_HEADERS = frozenset(dir(Context)) - _Headers.model_fields.keys() - {"eta", "expires"}
+_RESERVED_NAMES = frozenset(dir(Context)) - _Headers.model_fields.keys() - {"eta", "expires"}
 
 
 class _Options(BaseModel):
@@ -89,7 +89,7 @@ class _Options(BaseModel):
     headers: dict[str, Any] | None = None
 
 
-class _Sent(BaseModel):  # type: ignore[no-redef] # mypy: the constructor has kwargs, too
+class _NextTask(BaseModel):  # type: ignore[no-redef] # mypy: the constructor has kwargs, too
     """A task that Celery sends when this one has ended."""
 
     model_config = ConfigDict(strict=True)
@@ -112,16 +112,16 @@ _EMPTY: dict[str, Any] = {
 }
 
 
-def _whole_signature(given: dict[str, Any]) -> dict[str, Any]:
+def _complete_signature(given: dict[str, Any]) -> dict[str, Any]:
     """Return the signature with every field; raise what Celery would raise when it sends it."""
     whole = {**_EMPTY, **{name: value for name, value in given.items() if value is not None}}
-    _Sent.model_validate(whole)
+    _NextTask.model_validate(whole)
     # Celery builds groups, chains and chords from the arguments.
     maybe_signature(deepcopy(whole), app=current_app)
     return whole
 
 
-_Signature = Annotated[dict[str, Any], AfterValidator(_whole_signature)]
+_Signature = Annotated[dict[str, Any], AfterValidator(_complete_signature)]
 
 
 class _Embedded(BaseModel):
@@ -149,9 +149,9 @@ def check_headers(headers: Mapping[str, Any]) -> None:
         raise Malformed(f"its header {_field(error)} is not what Celery sends") from None
 
 
-def without_impostors(headers: Mapping[str, Any]) -> dict[str, Any]:
+def drop_reserved_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
     """Return the headers without those that Celery never sends and that would replace its data."""
-    return {name: value for name, value in headers.items() if name not in _NOT_HEADERS}
+    return {name: value for name, value in headers.items() if name not in _RESERVED_NAMES}
 
 
 def check_body(body: Any) -> dict[str, Any]:

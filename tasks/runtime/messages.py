@@ -19,7 +19,7 @@ from config.settings import settings
 from ledger.core.job import Job
 from ledger.core.wakeups import Hint
 
-from .message_headers import check_body, check_headers, without_impostors
+from .message_headers import check_body, check_headers, drop_reserved_headers
 from .redaction import shown_arguments, shown_result
 from .redis_errors import BROKER_AWAY
 
@@ -51,7 +51,7 @@ class Message(CeleryRequest):
     """
 
     def __init__(self, message: Any, *args: Any, headers: Any = None, **kwargs: Any) -> None:
-        given = without_impostors(message.headers if headers is None else headers)
+        given = drop_reserved_headers(message.headers if headers is None else headers)
         check_headers(given)
         embedded = check_body(kwargs["body"] if kwargs["decoded"] else message.payload)
         readable = {name: _readable(given.get(name)) for name in _TIMES}

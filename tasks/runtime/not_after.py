@@ -42,7 +42,7 @@ class Deadline:
         return self._job.not_after - self._job.updated_at - since_claim
 
 
-def unless_late(run: Run) -> Run:
+def expire_if_late(run: Run) -> Run:
     """Wrap the work so that it raises Expired if it has not begun by ``not_after``."""
 
     def work(attempt: Attempt) -> Any:

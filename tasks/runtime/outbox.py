@@ -29,10 +29,10 @@ _log = logging.getLogger(__name__)
 BATCH = 50
 #: A round starts no further batch after this long, since hints wait for its end.
 _ROUND_SECONDS = 2.0
-_NOT_NOW = (OSError, ArchiveError, StoreAway)
+_RETRYABLE = (OSError, ArchiveError, StoreAway)
 
 
-def _singly(_obligation: Obligation) -> bool:
+def _never_together(_obligation: Obligation) -> bool:
     return False
 
 
@@ -46,7 +46,7 @@ class Handler:
     """
 
     discharge: Callable[[str, Sequence[Obligation]], None]
-    together: Callable[[Obligation], bool] = _singly
+    together: Callable[[Obligation], bool] = _never_together
     needs_archive: bool = False
 
 
@@ -137,8 +137,8 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away)
             ledger().outbox.failed(ids, away[ARCHIVE])
             return 0
         handler.discharge(account, batch)
-    except _NOT_NOW as error:
-        _not_now(kind, account, batch, error, away)
+    except _RETRYABLE as error:
+        _leave_due(kind, account, batch, error, away)
         return 0
     except LedgerAway:
         raise
@@ -152,7 +152,7 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away)
     return len(ids)
 
 
-def _not_now(
+def _leave_due(
     kind: str, account: str, batch: Sequence[Obligation], error: Exception, away: Away
 ) -> None:
     """Store why a batch stays due, and open an alert if the archive needs a person."""

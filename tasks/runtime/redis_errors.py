@@ -11,7 +11,7 @@ from redis import exceptions
 BROKER_AWAY = (OperationalError, exceptions.RedisError, OSError)
 
 #: Answers to any command, for any key: Redis starts, is a replica, or is full.
-_OF_THE_WHOLE = (
+_SERVER_WIDE = (
     exceptions.ClusterError,
     exceptions.InvalidResponse,
     exceptions.OutOfMemoryError,
@@ -35,7 +35,7 @@ def is_away(error: BaseException) -> bool:
     chain = _chain(error)
     for one in chain:
         if isinstance(one, exceptions.ResponseError | exceptions.DataError):
-            return _of_the_whole(one)
+            return _is_server_wide(one)
     return any(isinstance(one, (*BROKER_AWAY, LimitExceeded)) for one in chain)
 
 
@@ -44,10 +44,10 @@ def is_wrong_type(error: BaseException) -> bool:
     return isinstance(error, exceptions.ResponseError) and bool(_WRONG_TYPE.search(str(error)))
 
 
-def _of_the_whole(error: exceptions.RedisError) -> bool:
+def _is_server_wide(error: exceptions.RedisError) -> bool:
     if isinstance(error, exceptions.NoPermissionError):
         return _LACKS_COMMAND in str(error)
-    return isinstance(error, _OF_THE_WHOLE) or bool(_CODES.search(str(error)))
+    return isinstance(error, _SERVER_WIDE) or bool(_CODES.search(str(error)))
 
 
 def _chain(error: BaseException) -> list[BaseException]:
