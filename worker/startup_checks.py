@@ -199,7 +199,7 @@ def _why_not_begun(bare: Store, where: str) -> Foreign | Vanished | None:
             f"started; {_ARCHIVE_WAY_OUT}"
         )
     if ledger().archive_record.anything():
-        return Vanished(bare.address, vouching.absent())
+        return Vanished(bare.address, vouching.describe_absent())
     return None
 
 

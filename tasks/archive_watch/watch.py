@@ -74,9 +74,9 @@ class Watch:
             return False
         try:
             vouching.refuse_other(bare_store(), ledger())
-            lacking = vouching.shorter(bare_store(), ledger())
+            lacking = vouching.missing_entries(bare_store(), ledger())
             if lacking:
-                raise Vanished(bare_store().address, vouching.older(lacking))
+                raise Vanished(bare_store().address, vouching.describe_missing(lacking))
         except StoreRefused as error:
             archive_alerts.refused(error)
             return False

@@ -53,7 +53,7 @@ def _is_ours(store: Store, ledger: Ledger, named: str | None) -> bool:
         # file.
         named = named_ledger(store)
         if named is None:
-            raise Vanished(store.address, absent())
+            raise Vanished(store.address, describe_absent())
     if named not in (None, ours):
         raise Vanished(
             store.address,
@@ -62,7 +62,7 @@ def _is_ours(store: Store, ledger: Ledger, named: str | None) -> bool:
     return named is not None
 
 
-def absent() -> str:
+def describe_absent() -> str:
     """Return the message for an archive without an identity."""
     return (
         f"is not there: no {paths.IDENTITY_PATH} lies in it, though this ledger has archived "
@@ -115,12 +115,12 @@ def holds_files(store: Store) -> bool:
     return any(path != paths.IDENTITY_PATH for path in store.paths())
 
 
-def shorter(store: Store, ledger: Ledger) -> list[str]:
+def missing_entries(store: Store, ledger: Ledger) -> list[str]:
     """Return what each chain lacks of the entries that the ledger knows, one sentence an account.
 
     The list is empty if the archive is as new as the ledger.
     """
-    found = (lacks(store, head) for head in ledger.archive_record.heads().values())
+    found = (chain_fault(store, head) for head in ledger.archive_record.heads().values())
     return [why for why in found if why is not None]
 
 
@@ -138,17 +138,17 @@ def adopt(store: Store, ledger: Ledger, accounts: Iterable[str]) -> list[str]:
 
 def refuse_shorter(store: Store, ledger: Ledger, accounts: Iterable[str]) -> None:
     """Raise Vanished if the archive lacks entries of a chain that the ledger knows."""
-    lacking = shorter(store, ledger) or adopt(store, ledger, accounts)
+    lacking = missing_entries(store, ledger) or adopt(store, ledger, accounts)
     if lacking:
-        raise Vanished(store.address, older(lacking))
+        raise Vanished(store.address, describe_missing(lacking))
 
 
-def older(lacking: Sequence[str]) -> str:
+def describe_missing(lacking: Sequence[str]) -> str:
     """Return the message for chains that lack entries."""
     return f"lacks what this ledger has archived: {'; '.join(lacking)}; {WAYS_OUT}"
 
 
-def lacks(store: Store, known: KnownHead) -> str | None:
+def chain_fault(store: Store, known: KnownHead) -> str | None:
     """Return why an account's chain is not the one that the ledger knows, or None."""
     if known.n == 0:
         return None
@@ -175,9 +175,9 @@ def refuse_fork(store: Store, ledger: Ledger, account: str) -> None:
     Such a chain lacks entries that the ledger knows, whose numbers would be given a second time.
     """
     known = ledger.archive_record.heads().get(account)
-    why = None if known is None else lacks(store, known)
+    why = None if known is None else chain_fault(store, known)
     if why is not None:
-        raise Vanished(store.address, older([why]))
+        raise Vanished(store.address, describe_missing([why]))
 
 
 def _adopt(store: Store, ledger: Ledger, account: str) -> str | None:
