@@ -32,7 +32,7 @@ def _append(account: str, owed: Sequence[Obligation]) -> None:
         store(), account, [Covered(path, entries[path]) for path in sorted(entries)]
     )
     ledger().archive_record.note_head(account, head.n, head.sha256)
-    heads.noted(head)
+    heads.record(head)
     _log.info("chain head of %s: entry %d, %s", account, head.n, head.sha256)
 
 

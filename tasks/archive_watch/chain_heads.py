@@ -37,7 +37,7 @@ class Heads:
         self._known: dict[str, Known] = {}
         self._lock = threading.Lock()
 
-    def noted(self, head: Head) -> None:
+    def record(self, head: Head) -> None:
         """Record that the account's chain ends with this entry."""
         with self._lock:
             self._note(head)

@@ -17,10 +17,10 @@ from tasks.runtime import archive_alerts, vouching
 from tasks.runtime.context import bare_store, ledger
 
 from . import watch
-from .watch import Compared
+from .watch import Comparison
 
 
-def begin(*, by: str, note: str) -> Compared:
+def begin(*, by: str, note: str) -> Comparison:
     """Begin a new archive in an empty place; files archived before count as lost. Audited.
 
     Raises NotPossible if the place is not empty, and what a store raises.
@@ -36,7 +36,7 @@ def begin(*, by: str, note: str) -> Compared:
     return _taken(store, by=by, note=f"a new archive was begun at {store.address}: {note}")
 
 
-def accept(*, by: str, note: str) -> Compared:
+def accept(*, by: str, note: str) -> Comparison:
     """Take the files at the archive's address as the ledger's archive, however old. Audited.
 
     Files that they lack count as lost. Raises NotPossible if the archive belongs to another ledger
@@ -73,7 +73,7 @@ def _is_ours_without_its_name(store: Store, identity: str) -> bool:
     return False
 
 
-def _taken(store: Store, *, by: str, note: str) -> Compared:
+def _taken(store: Store, *, by: str, note: str) -> Comparison:
     accounts = watch.accounts()
     heads = {}
     for account in accounts:

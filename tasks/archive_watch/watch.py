@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 #: Archive and ledger are compared file by file once a day, by one worker.
 _DAILY_SECONDS = 86_400.0
 #: How often a process asks whether the daily comparison is its turn.
-_ASKED_SECONDS = 3_600.0
+_TURN_CHECK_SECONDS = 3_600.0
 #: If files are gone, the comparison repeats after so many rounds, ten minutes by default.
 _SOON_ROUNDS = 120
 #: A bucket is checked in one round of so many.
@@ -33,7 +33,7 @@ _MOST_NAMED = 3
 
 
 @dataclass
-class Compared:
+class Comparison:
     """The result of a comparison.
 
     ``damaged`` and ``mended`` hold days by account that became damaged or complete, ``gone`` other
@@ -100,7 +100,7 @@ class Watch:
             return True
         if number % _SOON_ROUNDS == 0 and _is_lacking():
             return True
-        if time.monotonic() - self._compared_at < _ASKED_SECONDS:
+        if time.monotonic() - self._compared_at < _TURN_CHECK_SECONDS:
             return False
         self._compared_at = time.monotonic()
         return ledger().archive_record.take_turn(_DAILY_SECONDS)
@@ -114,7 +114,7 @@ class Watch:
             _log.warning("archive and ledger were not compared: %s", error)
 
 
-def compare(names: Iterable[str] | None = None) -> Compared:
+def compare(names: Iterable[str] | None = None) -> Comparison:
     """Look for every file that the ledger vouches for, of these accounts or of all.
 
     Notes the days that are damaged or whole again, owes missing receipts once more, and opens
@@ -122,7 +122,7 @@ def compare(names: Iterable[str] | None = None) -> Compared:
 
     Raises StoreAway, ArchiveError, OSError.
     """
-    done = Compared()
+    done = Comparison()
     refuse_vanished()
     for account in accounts() if names is None else names:
         found = presence.gone(store(), ledger(), account)
