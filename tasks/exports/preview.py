@@ -17,7 +17,7 @@ from . import runs
 
 
 @dataclass(frozen=True)
-class Survey:
+class Preview:
     """The result of one pass over the listing.
 
     This is the number of recordings, their bytes in total, whether each is listed with its size,
@@ -30,7 +30,7 @@ class Survey:
     needs_export: bool
 
 
-def survey(attempt: Attempt) -> Survey:
+def preview(attempt: Attempt) -> Preview:
     """List the window once. Raises Wait while the day may still change."""
     parameters = attempt.job.parameters
     listed = size = unsized = 0
@@ -46,7 +46,7 @@ def survey(attempt: Attempt) -> Survey:
                 listed += 1
                 size, unsized = size + (known or 0), unsized + (known is None)
         refuse_unsettled(attempt, provider)
-    return Survey(listed, size, unsized == 0, listed > 0 and not _archived_before(attempt))
+    return Preview(listed, size, unsized == 0, listed > 0 and not _archived_before(attempt))
 
 
 def refuse_unsettled(attempt: Attempt, provider: ListsRecordings) -> None:

@@ -19,7 +19,7 @@ from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.runner import Attempt, Ended, Parts, Wait
 
 from . import creation, runs
-from .preview import survey
+from .preview import preview
 from .reconciliation import reconcile
 
 
@@ -49,7 +49,7 @@ class BulkNight:
 
     def _begin(self, attempt: Attempt) -> Ended | Parts | None:
         """Look at what there is to export, and create the export; return None if none is needed."""
-        found = survey(attempt)
+        found = preview(attempt)
         attempt.job.work.update(
             listed=found.listed, expected_bytes=found.bytes, is_sized=found.is_sized
         )
@@ -81,7 +81,7 @@ class SingleFilesNight:
     def run(self, attempt: Attempt) -> Ended | Parts:
         """Continue a run, on the queue of the transfers once the day has settled."""
         if "listed" not in attempt.job.work:
-            found = survey(attempt)
+            found = preview(attempt)
             attempt.note(listed=found.listed, expected_bytes=found.bytes)
         if attempt.job.queue != DOWNLOADS:
             raise Wait("its recordings are fetched one by one", 0, queue=DOWNLOADS)
