@@ -33,7 +33,7 @@ _LAST_LOOK_SECONDS = 5.0
 _MOST_STARTS = 2
 
 
-def opened_with(request: Request, account: NotifyingAccount) -> Request:
+def with_collection(request: Request, account: NotifyingAccount) -> Request:
     """Return the request of a start with what its transaction opens beside the job.
 
     This is the instruction and, if we will be notified of the recording's end, the job that

@@ -28,7 +28,7 @@ from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.fields import Text
 from tasks.runtime.kinds import Opening
 from tasks.runtime.runner import Attempt, Ended, Wait
-from tasks.transfers.single_recording import Single, fetch_again, keep
+from tasks.transfers.single_recording import SingleRecording, fetch_again, keep
 
 KIND = "recording.collect"
 
@@ -138,7 +138,7 @@ def _never_began(start: Job, instruction: Instruction) -> bool:
 
 
 def _collected(attempt: Attempt, instruction: Instruction, url: str) -> Ended:
-    single = Single(
+    single = SingleRecording(
         provider=account_of(attempt.job.account, NotifyingAccount).provider,
         recording_id=attempt.job.job_id,
         # Taken from the ledger's row only, so that every try finds the same place.

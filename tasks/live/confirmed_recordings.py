@@ -90,9 +90,9 @@ class _ServerRequests:
             with open_client(self._account, capability, self._before_call) as client:
                 yield client
         except provider.ProviderError as error:
-            raise self._meaning(error) from None
+            raise self._job_error(error) from None
 
-    def _meaning(self, error: provider.ProviderError) -> Exception:
+    def _job_error(self, error: provider.ProviderError) -> Exception:
         if isinstance(error, provider.Unconfirmed):
             return as_job_error(error)
         if not isinstance(error, provider.Uncertain):

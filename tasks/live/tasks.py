@@ -51,7 +51,7 @@ def start_request(asked: StartRecording, task_id: str) -> Request:
         lifetime_seconds=LIFETIME_SECONDS,
     )
     if registry.has(account, CollectsRecordings):
-        return collected_recordings.opened_with(
+        return collected_recordings.with_collection(
             request, account_of(account.alias, NotifyingAccount)
         )
     return request

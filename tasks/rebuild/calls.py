@@ -61,7 +61,7 @@ def _call(alias: str, known: str, paths: dict[int, str], trusted: VerifiedArchiv
 
 
 def _read(alias: str, known: str, path: str, trusted: VerifiedArchive) -> Receipt | None:
-    if not trusted.believes(path):
+    if not trusted.trusts(path):
         return None
     try:
         receipt = receipts.read(store(), path)

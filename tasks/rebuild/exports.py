@@ -95,7 +95,7 @@ def _look(folder: Folder, path: str, trusted: VerifiedArchive) -> None:
 
 
 def _read(folder: Folder, name: str, path: str, trusted: VerifiedArchive) -> Manifest | None:
-    if not trusted.believes(path):
+    if not trusted.trusts(path):
         return None
     try:
         known = manifest.read_any(store(), path)
@@ -207,7 +207,7 @@ def _damaged(
 ) -> Iterator[KnownJob]:
     """Yield exports whose manifests cannot be trusted: they are known, and failed."""
     for name, (path, one) in folder.exports.items():
-        if one is not None or trusted.believes(path):
+        if one is not None or trusted.trusts(path):
             continue
         message = f"not done: its manifest {path} is damaged; compare it with a copy"
         at = datetime.combine(folder.day, datetime.min.time(), UTC).timestamp()

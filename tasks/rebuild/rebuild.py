@@ -18,7 +18,7 @@ from tasks.runtime.context import ledger, store
 
 from .calls import calls
 from .exports import exported, exports
-from .recordings import singles
+from .recordings import single_recordings
 from .verified_archive import VerifiedArchive, verify_archive
 
 #: How many records one transaction takes.
@@ -120,7 +120,7 @@ def _found(trusted: VerifiedArchive) -> Iterator[Known]:
     """Yield every record that the archive's files prove."""
     for alias in trusted.accounts:
         yield from exports(alias, trusted)
-        yield from singles(alias, trusted, exported(alias, trusted))
+        yield from single_recordings(alias, trusted, exported(alias, trusted))
         yield from calls(alias, trusted)
     yield from _uncovered(trusted)
 
@@ -128,7 +128,7 @@ def _found(trusted: VerifiedArchive) -> Iterator[Known]:
 def _uncovered(trusted: VerifiedArchive) -> Iterator[OwedEntry]:
     """Yield files that were written but not yet under their chain when the ledger was lost."""
     for path in sorted(trusted.uncovered):
-        if trusted.believes(path) and paths.kind_of(path) != "identity":
+        if trusted.trusts(path) and paths.kind_of(path) != "identity":
             parts = path.split("/")
             name = parts[-2] if parts[-1] == "manifest.json" else parts[-1].partition(".")[0]
             stored = store().checksum(path)

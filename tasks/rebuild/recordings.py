@@ -20,7 +20,9 @@ from .exports import day_of, is_a_run_of
 from .verified_archive import VerifiedArchive
 
 
-def singles(alias: str, trusted: VerifiedArchive, exports: Collection[str]) -> Iterator[KnownJob]:
+def single_recordings(
+    alias: str, trusted: VerifiedArchive, exports: Collection[str]
+) -> Iterator[KnownJob]:
     """Yield the downloads and collections of an account.
 
     ``exports`` are the job ids of its exports, whose gaps were fetched one by one too: such a
@@ -38,7 +40,7 @@ def singles(alias: str, trusted: VerifiedArchive, exports: Collection[str]) -> I
 
 
 def _read(alias: str, path: str, trusted: VerifiedArchive) -> Metadata | None:
-    if not trusted.believes(path):
+    if not trusted.trusts(path):
         return None
     try:
         found = metadata.read(store(), path).checked()

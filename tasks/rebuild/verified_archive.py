@@ -37,7 +37,7 @@ class VerifiedArchive:
                 yield path
             last = path
 
-    def believes(self, path: str) -> bool:
+    def trusts(self, path: str) -> bool:
         """Return whether nothing speaks against a file."""
         return path not in self.damaged and path not in self.refused
 

@@ -30,7 +30,7 @@ _MOST_DAMAGED = 3
 
 
 @dataclass(frozen=True)
-class Single:
+class SingleRecording:
     """A recording as the archive names it.
 
     ``known`` holds everything else that is known of it. The size in bytes and the duration in
@@ -60,7 +60,7 @@ def keep_listed(
 
     ``line`` is the recording's line in the listing, as the archive stores it.
     """
-    single = Single(
+    single = SingleRecording(
         provider=account_of(attempt.job.account).provider,
         recording_id=line["id"],
         day=day,
@@ -75,7 +75,7 @@ def keep_listed(
     )
 
 
-def keep(attempt: Attempt, single: Single, open_body: Open) -> tuple[Stored, Stored]:
+def keep(attempt: Attempt, single: SingleRecording, open_body: Open) -> tuple[Stored, Stored]:
     """Archive a recording's audio and metadata, fetched unless they are there; return both files.
 
     Raises what the provider's client raises; Damaged if the received file is not the listed
@@ -129,7 +129,7 @@ def owe_entry(attempt: Attempt, metadata: Stored, *, is_new: bool) -> None:
         ledger().archive_record.owe_entry_once(job.job_id, job.account, entry)
 
 
-def _refuse_other_bytes(account: str, single: Single, sha256: str) -> None:
+def _refuse_other_bytes(account: str, single: SingleRecording, sha256: str) -> None:
     """Raise Contradiction if the audio was lost, its metadata was not, and the new bytes differ.
 
     Only the very same bytes may replace lost audio.
@@ -178,7 +178,7 @@ def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored,
     return stored, store().checksum(path)
 
 
-def _keep_metadata(attempt: Attempt, single: Single, stored: Stored) -> Stored:
+def _keep_metadata(attempt: Attempt, single: SingleRecording, stored: Stored) -> Stored:
     account = attempt.job.account
     path = paths.recording_json_path(account, single.day, single.recording_id)
     content = Metadata(
