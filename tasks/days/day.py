@@ -52,7 +52,7 @@ def open_day(
         watch.look_at_day(alias, day)
     return ledger().days.open(
         day_row(alias, day, gave_up=False),
-        earlier=_earlier(account, day, now),
+        earlier=_skipped_days(account, day, now),
         night=today,
         request_for=lambda row: timed(replace(day_request(row), task_id=task_id)),
         by=by,
@@ -76,10 +76,10 @@ def unplanned(account: Account, newest_due: date) -> list[Day]:
         )
         for day in sorted(windows.unplanned_days(newest_due, known, nightly.catchup_days))
     ]
-    return rows if known is None else _joined(rows, known)
+    return rows if known is None else _close_gap(rows, known)
 
 
-def _joined(rows: list[Day], known: date) -> list[Day]:
+def _close_gap(rows: list[Day], known: date) -> list[Day]:
     """Extend the first row after ``known`` back to that day's end.
 
     If days are counted by another time zone now, no hour is lost between them.
@@ -135,7 +135,7 @@ def day_request(day: Day) -> Request:
     )
 
 
-def _earlier(account: Account, day: date, now: datetime) -> list[Day]:
+def _skipped_days(account: Account, day: date, now: datetime) -> list[Day]:
     """Return the days that the plan would skip if it continued after ``day``."""
     known = ledger().days.newest(account.alias)
     if account.nights is None or known is None:
