@@ -209,8 +209,8 @@ def _unheard(
 ) -> set[str]:
     """Read the ZIPs of recordings whose audio no release has checked yet; return those read.
 
-    Their members are added anew, so that a recording without audio at its place is looked for in
-    them again. ZIPs that cannot be read are left out.
+    Their members are added again, so that a recording without audio at its place is looked for in
+    them. ZIPs that cannot be read are left out.
     """
     found: set[str] = set()
     paths = {

@@ -9,9 +9,7 @@ from tasks.runtime.fields import Id, Instant, Text, Words
 
 
 class StartRecording(JobArguments):
-    """``earwitness.recording.start``; which of the optional ones an account takes is its
-    provider's to say.
-    """
+    """``earwitness.recording.start``; the provider decides which optional arguments it takes."""
 
     call_id: Text
     format: Text | None = None

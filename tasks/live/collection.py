@@ -40,7 +40,7 @@ _WAITS = "waits for the recording's end, which the telephone system tells"
 
 
 class CollectRecording(JobArguments):
-    """``earwitness.recording.collect``: who asks joins the collection that a start opened."""
+    """``earwitness.recording.collect``: the caller joins the collection that a start opened."""
 
     call_id: Text
 

@@ -20,7 +20,7 @@ from tasks.runtime.runner import Attempt, Ended
 
 #: A call may end at any moment: a failed try is repeated sooner than elsewhere.
 _LONGEST_PAUSE_SECONDS = 5.0
-#: How often one job asks a server to start or stop, whatever the answers are.
+#: How often one job asks a server to start or stop, regardless of the answers.
 _MOST_SENT = 6
 
 

@@ -14,13 +14,13 @@ from .fields import Id, RequestId
 
 
 class Arguments(BaseModel):
-    """What every task's arguments have in common: unknown ones are refused."""
+    """Base of all tasks' arguments: unknown arguments are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Notify(Arguments):
-    """Where the end of a job is told: a task of the caller's own, on a queue of its own."""
+    """Where to send the notification of a job's end: a task of the caller's, on the caller's queue."""
 
     task: Id
     queue: Id

@@ -31,7 +31,7 @@ def assure(store: Store, ledger: Ledger, *, writing: bool) -> None:
 
     Otherwise files would be read as missing, or written elsewhere. A ledger that has archived
     nothing yet begins an archive with its first file, in an empty place. An archive of another
-    ledger may be read: a rebuild makes that ledger anew.
+    ledger may be read: a rebuild makes that ledger again.
     """
     named = named_ledger(store)
     if named is not None and not writing:
