@@ -20,7 +20,7 @@ class Arguments(BaseModel):
 
 
 class Notify(Arguments):
-    """Where to send the notification of a job's end: a task of the caller's, on the caller's queue."""
+    """Where to notify the end of a job: a task of the caller's own, on a queue of its own."""
 
     task: Id
     queue: Id
