@@ -56,8 +56,8 @@ def with_collection(request: Request, account: NotifyingAccount) -> Request:
 def start(attempt: Attempt) -> Ended:
     """Record the call, or raise the error that callers see.
 
-    The result is ``{job_id, call_id, format, recording_since, collected, collect_job_id}``, or
-    instead of the last why the recording is not collected. Under control by HTTP the server is
+    Returns ``{job_id, call_id, format, recording_since, collected, collect_job_id}``, or
+    ``not_collected_because`` in place of ``collect_job_id``. Under control by HTTP the server is
     asked, and once more if its answer was lost and the call is listed. Otherwise the attempt waits
     until a notification was answered with the document, or until ``not_after``.
     """
