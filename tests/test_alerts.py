@@ -25,7 +25,7 @@ from ledger.ledger import Ledger
 from tasks.nights import tasks as nightly
 from tasks.runtime import context
 from tasks.runtime.alerts import deliver_due
-from tasks.runtime.error_policy import public
+from tasks.runtime.error_policy import as_job_error
 from tasks.runtime.outbox import discharge_due
 
 from .alert_receiver import AlertReceiver
@@ -270,10 +270,10 @@ def _owe_it_again(ledger: Ledger) -> None:
 
 def test_the_job_that_met_another_object_says_where() -> None:
     """What an archive's contradiction means for a job keeps its place, for the alert of its end."""
-    assert public(Contradiction("india/a.zip", "another one stands there")).contradicts == (
+    assert as_job_error(Contradiction("india/a.zip", "another one stands there")).contradicts == (
         "india/a.zip"
     )
-    assert public(Damaged("india/a.zip", "cut")).contradicts is None
+    assert as_job_error(Damaged("india/a.zip", "cut")).contradicts is None
 
 
 def test_nights_that_can_not_be_planned_are_told(here: Callable[..., Ledger]) -> None:

@@ -15,7 +15,8 @@ from tasks.runtime.runner import Attempt, Wait
 
 from .runs import Asked
 
-#: How long an unknown creation rests, so that its export may end before another is asked for.
+#: How many seconds to wait after an unknown outcome, so that its export may end before another one
+#: is requested.
 AGAIN_SECONDS = 15 * 60
 MOST_CREATIONS = 3
 
@@ -35,8 +36,8 @@ def create(attempt: Attempt, provider: ExportsInBulk, asked: Asked) -> list[str]
             f"unknown: {MOST_CREATIONS} exports were asked for and no answer could be read; "
             "exports without an owner may lie at the provider; retry the job later"
         )
-    # Before the request leaves, it is known that it may: whoever takes over after a crash in
-    # between treats it as an unknown outcome.
+    # Noted before the request leaves: a worker that takes over after a crash treats the creation as
+    # an unknown outcome.
     attempt.note(creating_at=attempt.job.updated_at, creations=creations)
     try:
         ids = provider.export(asked.filters, window=asked.window)
@@ -47,8 +48,8 @@ def create(attempt: Attempt, provider: ExportsInBulk, asked: Asked) -> list[str]
             AGAIN_SECONDS,
         ) from None
     except Exception:
-        # Surely nothing was created: the provider said no, was not reached, or was not asked yet
-        # because the account rests or this worker stops.
+        # Nothing was created: the provider refused, was not reached, or was not asked yet because
+        # the account rests or this worker is stopping.
         attempt.job.work.update(creating_at=None, creations=creations - 1)
         raise
     work.update(creating_at=None)
@@ -56,7 +57,7 @@ def create(attempt: Attempt, provider: ExportsInBulk, asked: Asked) -> list[str]
 
 
 def _wait_out(attempt: Attempt, creating_at: float) -> None:
-    # Both by the ledger's clock: the time of that claim, and of this one.
+    # Both times are the ledger's: that of the earlier claim, and that of this one.
     left = creating_at + AGAIN_SECONDS - attempt.job.updated_at
     if left > 0:
         raise Wait(
