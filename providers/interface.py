@@ -23,6 +23,7 @@ __all__ = [
     "Body",
     "CollectsRecordings",
     "DeletesRecordings",
+    "ExportProgress",
     "ExportsInBulk",
     "ListsCalls",
     "ListsRecordings",
@@ -36,6 +37,7 @@ __all__ = [
     "Recording",
     "StartsRecordings",
     "StopsRecordings",
+    "TellsExportProgress",
     "Unreadable",
     "Window",
 ]
@@ -50,6 +52,23 @@ class Placed:
     platform_phone: str | None = field(repr=False)
     http_status: int
     answer: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ExportProgress:
+    """How far a provider has come with an export.
+
+    ``status`` is the provider's own word. ``is_ready``: its ZIP can be retrieved. ``has_failed``:
+    it will never be. ``files_completed`` of ``files_total`` are in the ZIP; ``valid_until`` is when
+    it expires, in UTC. What the provider does not tell is None.
+    """
+
+    status: str | None
+    is_ready: bool
+    has_failed: bool = False
+    files_completed: int | None = None
+    files_total: int | None = None
+    valid_until: datetime | None = None
 
 
 class Probes(Protocol):
@@ -117,16 +136,35 @@ class ListsRecordings(Probes, Protocol):
 
 
 class ExportsInBulk(ListsRecordings, Protocol):
-    """Many recordings in few ZIP archives, which the provider takes its time to make."""
+    """Many recordings in few ZIP archives, which the provider takes its time to make.
 
-    def export(self, filters: Mapping[str, Any], *, window: Window | None = None) -> list[str]:
-        """Create an export; the provider's ids of it, several or none."""
+    ``exports`` is how many exports have to be created for everything that is listed: more than one
+    where the provider keeps kinds of recordings apart.
+    """
+
+    exports: int = 1
+
+    def export(
+        self, filters: Mapping[str, Any], *, window: Window | None = None, number: int = 0
+    ) -> list[str]:
+        """Create an export; the provider's ids of it, several or none. ``number`` is which of the
+        `exports`, from 0; it is left out where there is one.
+        """
 
     def retrieve(
         self, provider_job_id: str, *, etag: str | None = None, offset: int = 0
     ) -> AbstractContextManager[Body]:
         """The ZIP of an export, from byte ``offset`` where ``etag`` still holds, else from its
         first. Raises NotReady while it is made, and Gone.
+        """
+
+
+class TellsExportProgress(ExportsInBulk, Protocol):
+    """How far an export is can be asked, in place of trying to retrieve it."""
+
+    def progress(self, provider_job_id: str) -> ExportProgress | None:
+        """How far an export is; None where the provider does not tell it of any export of this
+        account. Raises NotFound for an export that it does not know.
         """
 
 

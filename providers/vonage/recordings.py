@@ -41,10 +41,9 @@ def sorted_out(listed: Iterable[object]) -> tuple[list[Recording], list[Recordin
         found = _entry(raw)
         if "set_aside" in found:
             set_aside.append(found)
-        elif _is_another(found, taken.setdefault(found["id"], found)):
+        elif is_another(found, taken.setdefault(found["id"], found)):
             why = f"its id {hide_secrets(found['id'])} is also that of another recording"
-            name = f"{found['id']}-{_digest(raw)}"
-            set_aside.append({**found, "id": name, "set_aside": why})
+            set_aside.append({**found, "id": another_id(found["id"], raw), "set_aside": why})
         else:
             recordings.append(found)
     for found in set_aside:
@@ -142,7 +141,13 @@ def _digest(raw: object) -> str:
     return b32encode(hashlib.sha256(data).digest())[:10].decode().lower()
 
 
-def _is_another(found: Mapping[str, Any], first: Mapping[str, Any]) -> bool:
+def another_id(name: str, raw: object) -> str:
+    """Return an id for the second recording whose id is ``name``: the same in every look."""
+    return f"{name}-{_digest(raw)}"
+
+
+def is_another(found: Mapping[str, Any], first: Mapping[str, Any]) -> bool:
+    """Return whether two entries with one id are different recordings."""
     return any(found.get(key) != first.get(key) for key in ("start", "file_name", "call_id"))
 
 

@@ -21,6 +21,8 @@ from tasks.runtime.runner import Attempt, Wait
 from tasks.transfers import refused
 from tasks.transfers.transfer import fetched
 
+from .progress import refuse_lost, refuse_unready
+
 #: How often a damaged ZIP is fetched again from its first byte.
 _MOST_DAMAGED = 3
 
@@ -29,7 +31,7 @@ def retrieve(attempt: Attempt, provider_job_id: str, folder: str) -> tuple[Store
     """The ZIP of an export job in the archive's ``folder``, and how many members it has.
 
     Raises Wait while it is not ready, and errors.NotReady, Damaged, Dangerous and Rejected (410:
-    it is gone) when it is not to be had.
+    it is gone; or the provider gave it up) when it is not to be had.
     """
     kept = attempt.job.work.get("kept")
     if kept is not None and store().exists(kept["path"]):
@@ -39,6 +41,7 @@ def retrieve(attempt: Attempt, provider_job_id: str, folder: str) -> tuple[Store
         consequences(attempt, waits_for_credentials=True),
         client(attempt, ExportsInBulk) as provider,
     ):
+        refuse_unready(attempt, provider, provider_job_id)
         try:
             with fetched(
                 attempt,
@@ -48,6 +51,7 @@ def retrieve(attempt: Attempt, provider_job_id: str, folder: str) -> tuple[Store
             ) as (part, sha256, _):
                 stored, count = _keep(attempt, part, sha256, provider_job_id, folder)
         except NotReady as error:
+            refuse_lost(attempt, provider_job_id)
             _poll_again(attempt, error)
         except Damaged as error:
             _fetch_again(attempt, error)
