@@ -119,8 +119,10 @@ def shown(content: Any, status: int = 200, **headers: str) -> httpx.Response:
 
 class Provider(httpx.BaseTransport):
     """Answers with what a test laid out, in order, and token requests with tokens unless
-    ``grants`` are laid out too. Any address but those below BASE and TOKEN fails the test.
+    ``grants`` are laid out too. Any address but those below ``base`` and TOKEN fails the test.
     """
+
+    base = BASE
 
     def __init__(self, *answers: Step, grants: list[Step] | None = None) -> None:
         self.requests: list[httpx.Request] = []
@@ -135,7 +137,7 @@ class Provider(httpx.BaseTransport):
             self.forms.append({name: values[0] for name, values in form.items()})
             steps = self._grants
         else:
-            assert str(request.url).startswith(BASE + "/api/"), f"unexpected: {request.url}"
+            assert str(request.url).startswith(self.base + "/api/"), f"unexpected: {request.url}"
             self.requests.append(request)
             steps = self._answers
         step = next(steps, None)
