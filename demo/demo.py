@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import secrets
 import signal
 import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -85,8 +87,7 @@ class _Steps:
         self._seed(yesterday, withhold=withhold)
         # Beat's first tick comes after five minutes; the demo does not wait for it.
         self._deployment.send("nightly.plan")
-        states = [self._followed(alias, yesterday) for alias in ("india", "abroad")]
-        return int(any(state != "done" for state in states))
+        return self._followed(["india", "abroad"], yesterday)
 
     def _seed(self, day: date, *, withhold: bool) -> None:
         about = {"day": day.isoformat(), "timezone": _ZONE}
@@ -99,20 +100,23 @@ class _Steps:
             of = {"username": _USER_ABROAD, "user_id": user, "count": count}
             simulator("vonage", "seed", **of, **about)
 
-    def _followed(self, alias: str, day: date) -> str:
-        """Follow the export of an account's day to its end; return the job's state."""
-        expected = job_id(alias, "earwitness.export.run", f"day:{day}#1")
+    def _followed(self, aliases: list[str], day: date) -> int:
+        """Follow the exports of a day to their end, show what came of each, and return the exit
+        status.
+        """
+        expected = [job_id(one, "earwitness.export.run", f"day:{day}#1") for one in aliases]
         with self._ledger() as ledger:
-            eventually(lambda: ledger.jobs.named(expected), "the planner opened no export")
-            self._console.print(
-                f"export created for {day} of {alias} by nightly.plan: job {expected}"
-            )
-            (job,) = follow(ledger, [expected], self._console)
-            for line in outcome(job):
+            for alias, job in zip(aliases, expected, strict=True):
+                eventually(partial(ledger.jobs.named, job), "the planner opened no export")
+                self._console.print(
+                    f"export created for {day} of {alias} by nightly.plan: job {job}"
+                )
+            ended = follow(ledger, expected, self._console)
+            for line in itertools.chain.from_iterable(map(outcome, ended)):
                 archive = f"manifest: {self._deployment.archive}/"
                 self._console.print(line.replace("manifest: ", archive))
             eventually(lambda: not ledger.outbox.waiting(), "the chain was not written")
-        return job.state
+        return int(any(job.state != "done" for job in ended))
 
     def certified_call(self) -> int:
         """Request a certified call, show its outcome and receipt, and return the exit status."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from providers.recordings import Page, Recording
 
-from .recordings import another_id, is_another
+from .recordings import another_id, likeness
 
 #: Where a recording without a readable start stands among others.
 _FIRST = datetime.min.replace(tzinfo=UTC)
@@ -28,7 +28,7 @@ def in_order(passes: Sequence[Iterable[Recording]], order: str) -> Iterator[Reco
         yield from passes[0]
         return
     descending = order.upper().endswith(":DESC")
-    seen: dict[str, Recording] = {}
+    seen: dict[str, int] = {}
     for one in heapq.merge(*passes, key=_start, reverse=descending):
         yield from _first_of(one, seen)
 
@@ -39,7 +39,7 @@ def one_page(pages: Sequence[Page], order: str) -> Page:
     """
     if len(pages) == 1:
         return pages[0]
-    seen: dict[str, Recording] = {}
+    seen: dict[str, int] = {}
     entries = [one for page in pages for one in (*page.recordings, *page.set_aside)]
     found = [fresh for one in entries for fresh in _first_of(one, seen)]
     recordings = [one for one in found if not one.set_aside]
@@ -55,16 +55,20 @@ def one_page(pages: Sequence[Page], order: str) -> Page:
     )
 
 
-def _first_of(one: Recording, seen: dict[str, Recording]) -> list[Recording]:
-    """The recording, unless it was seen in another list; set aside where its id was."""
-    first = seen.setdefault(one.id, one)
-    if first is one:
+def _first_of(one: Recording, seen: dict[str, int]) -> list[Recording]:
+    """The recording, unless it was seen in another list; set aside where only its id was.
+
+    ``seen`` has a number for each, not the recording: a day may have very many.
+    """
+    own = likeness(one.raw)
+    if one.id not in seen:
+        seen[one.id] = own
         return [one]
-    if one.set_aside or not is_another(one.raw, first.raw):
+    if one.set_aside or seen[one.id] == own:
         return []
     why = f"its id {one.id} is also that of a recording in the other list"
     aside = replace(one, id=another_id(one.id, one.raw), set_aside=why)
-    return [aside] if seen.setdefault(aside.id, aside) is aside else []
+    return _first_of(aside, seen)
 
 
 def _start(one: Recording) -> datetime:

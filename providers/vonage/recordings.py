@@ -41,7 +41,7 @@ def sorted_out(listed: Iterable[object]) -> tuple[list[Recording], list[Recordin
         found = _entry(raw)
         if "set_aside" in found:
             set_aside.append(found)
-        elif is_another(found, taken.setdefault(found["id"], found)):
+        elif _is_another(found, taken.setdefault(found["id"], found)):
             why = f"its id {hide_secrets(found['id'])} is also that of another recording"
             set_aside.append({**found, "id": another_id(found["id"], raw), "set_aside": why})
         else:
@@ -146,8 +146,12 @@ def another_id(name: str, raw: object) -> str:
     return f"{name}-{_digest(raw)}"
 
 
-def is_another(found: Mapping[str, Any], first: Mapping[str, Any]) -> bool:
-    """Return whether two entries with one id are different recordings."""
+def likeness(entry: Mapping[str, Any]) -> int:
+    """Return a number that two entries of one recording share, in this process."""
+    return hash(repr([entry.get(key) for key in ("start", "file_name", "call_id")]))
+
+
+def _is_another(found: Mapping[str, Any], first: Mapping[str, Any]) -> bool:
     return any(found.get(key) != first.get(key) for key in ("start", "file_name", "call_id"))
 
 

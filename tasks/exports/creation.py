@@ -38,7 +38,7 @@ def create(attempt: Attempt, provider: ExportsInBulk, asked: Asked) -> list[str]
         work.update(created=created)
         if len(created) < provider.exports:
             work.update(creations=0)
-    del work["created"]
+    work.pop("created", None)
     return [one for ids in created for one in ids]
 
 
