@@ -1,32 +1,29 @@
 """The chain: numbered entries per account, each with the SHA-256 of the one before.
 
-The number is the lock: an entry is created where nothing stands, who loses takes the next.
+The number is the lock: an entry is created where none stands; a writer that loses takes the next
+number.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from . import paths
-from .documents import reading
+from .documents import chain_entry, reading
+from .documents.chain_entry import NOTHING, ChainEntry, Covered
 from .errors import ArchiveError, Damaged
 from .store.directory import Store
 
-#: What the first entry names as the one before it.
-NOTHING = "0" * 64
+__all__ = ["NOTHING", "Covered", "Head", "append", "covers", "head", "numbers", "read"]
 
-#: How many of the newest entries are looked through for one that was appended just before a crash.
+#: How many of the newest entries are searched for one that was appended just before a crash.
 _REMEMBERED = 100
 
 _NAME = re.compile(r"[0-9]{8}\.json")
 _LAST = 99_999_999
-
-Entry = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -38,17 +35,19 @@ class Head:
     sha256: str
 
 
-def append(store: Store, account: str, entries: Sequence[Entry]) -> Head:
-    """Put files under the chain: ``{path, sha256}`` each. What its newest entries cover already is
-    left out, so that it may be asked twice. The head afterwards.
+def append(store: Store, account: str, files: Sequence[Covered]) -> Head:
+    """Put files under an account's chain, and return its head afterwards.
 
-    A damaged entry does not keep new files from being put under the chain: it is `verify` that
-    speaks of it. Raises NoSpace; Damaged where a forged entry has the last number that there is, or
-    something else the next entry's name; ValueError where there is neither an entry nor a chain.
+    Files that the newest entries cover already are left out, so that the same call may be made
+    twice. A damaged entry does not keep new files from being put under the chain: `verify` reports
+    it.
+
+    Raises NoSpace; Damaged where a forged entry has the last number that there is, or something
+    else has the next entry's name; ValueError where there is neither a file nor a chain.
     """
     while True:
         current = head(store, account)
-        left = _uncovered(store, account, entries, current)
+        left = _uncovered(store, account, files, current)
         if not left:
             if current is None:
                 raise ValueError(f"nothing to put under the chain of {account}")
@@ -60,15 +59,9 @@ def append(store: Store, account: str, entries: Sequence[Entry]) -> Head:
                 "has the last number that an entry can have, so nothing can be put under the "
                 "chain; it is forged: run verify, and move it out of the archive",
             )
-        data = serialised(
-            {
-                "n": number,
-                "previous": NOTHING if current is None else current.sha256,
-                "entries": left,
-            }
-        )
+        entry = ChainEntry(number, NOTHING if current is None else current.sha256, left)
         try:
-            stored = store.create(paths.chain_path(account, number), data)
+            stored = store.create(paths.chain_path(account, number), entry.to_bytes())
         except FileExistsError:
             _refuse_no_entry(store, account, number)
             continue
@@ -76,8 +69,8 @@ def append(store: Store, account: str, entries: Sequence[Entry]) -> Head:
 
 
 def _refuse_no_entry(store: Store, account: str, number: int) -> None:
-    """Raise Damaged where what has the next entry's name is none, such as a folder: it would be in
-    the way for ever.
+    """Raise Damaged where something that is no entry, such as a folder, has the next entry's name:
+    it would be in the way for ever.
     """
     if number > max(numbers(store, account), default=0):
         raise Damaged(
@@ -87,13 +80,8 @@ def _refuse_no_entry(store: Store, account: str, number: int) -> None:
         )
 
 
-def serialised(content: dict[str, Any]) -> bytes:
-    """The bytes of an entry: they follow from its content, so that a bit changed shows."""
-    return json.dumps(content, ensure_ascii=False, indent=1).encode()
-
-
 def head(store: Store, account: str) -> Head | None:
-    """The newest entry of an account's chain, or None."""
+    """Return the newest entry of an account's chain, None where there is none."""
     newest = max(numbers(store, account), default=0)
     if newest == 0:
         return None
@@ -101,32 +89,23 @@ def head(store: Store, account: str) -> Head | None:
     return Head(account, newest, hashlib.sha256(data).hexdigest())
 
 
-def covers(store: Store, account: str, entry: Entry) -> bool:
-    """Whether the chain covers the file with this sum. Raises Damaged where that can not be told
-    because an entry can not be read.
+def covers(store: Store, account: str, file: Covered) -> bool:
+    """Return whether an account's chain covers a file with this sum. Raises Damaged where an entry
+    cannot be read before the file is found.
     """
-    wanted = (entry["path"], entry["sha256"])
-    for number in reversed(list(numbers(store, account))):
-        if wanted in _known(read(store, account, number)):
-            return True
-    return False
+    return any(
+        file in read(store, account, number).entries
+        for number in reversed(list(numbers(store, account)))
+    )
 
 
-def read(store: Store, account: str, number: int) -> dict[str, Any]:
-    """One entry of the chain. Raises Missing, and Damaged when it can not be read as one."""
-    path = paths.chain_path(account, number)
-    try:
-        content = reading.content_of(store, path)
-        _known(content)
-    except (Damaged, ValueError, KeyError, TypeError, AttributeError):
-        raise Damaged(path, "is not readable as an entry of the chain; run verify") from None
-    if content.get("n") != number:
-        raise Damaged(path, f"calls itself entry {content.get('n')!r}; run verify")
-    return dict(content)
+def read(store: Store, account: str, number: int) -> ChainEntry:
+    """Read one entry of the chain. Raises Missing, and Damaged where it cannot be read as one."""
+    return chain_entry.read(store, account, number)
 
 
 def numbers(store: Store, account: str, *, unlisted: bool = False) -> Iterator[int]:
-    """The numbers under which entries stand, in order; ``unlisted`` as in `Store.paths`."""
+    """Yield the numbers under which entries stand, in order; ``unlisted`` as in `Store.paths`."""
     for path in store.paths(f"{paths.chain_folder(account)}/", unlisted=unlisted):
         name = path.removeprefix(f"{paths.chain_folder(account)}/")
         if _NAME.fullmatch(name):
@@ -134,43 +113,29 @@ def numbers(store: Store, account: str, *, unlisted: bool = False) -> Iterator[i
 
 
 def _uncovered(
-    store: Store, account: str, entries: Sequence[Entry], current: Head | None
-) -> list[Entry]:
-    """The entries that the newest ones of the chain do not hold yet, each once."""
+    store: Store, account: str, files: Sequence[Covered], current: Head | None
+) -> list[Covered]:
+    """Return the files that the newest entries of the chain do not cover yet, each once."""
     if current is None:
-        known: set[tuple[str, str]] = set()
-        entries = [*_identity(store), *entries]
+        known: set[Covered] = set()
+        files = [*_identity(store), *files]
     else:
         known = _covered_lately(store, account, current.n)
-    left = []
-    for entry in entries:
-        key = (entry["path"], entry["sha256"])
-        if key not in known:
-            known.add(key)
-            left.append({"path": key[0], "sha256": key[1]})
-    return left
+    return [file for file in dict.fromkeys(files) if file not in known]
 
 
-def _covered_lately(store: Store, account: str, newest: int) -> set[tuple[str, str]]:
-    known: set[tuple[str, str]] = set()
+def _covered_lately(store: Store, account: str, newest: int) -> set[Covered]:
+    known: set[Covered] = set()
     for number in range(max(newest - _REMEMBERED, 0) + 1, newest + 1):
         try:
-            known |= _known(read(store, account, number))
+            known.update(read(store, account, number).entries)
         except ArchiveError:
             continue
     return known
 
 
-def _known(content: dict[str, Any]) -> set[tuple[str, str]]:
-    known = {(entry["path"], entry["sha256"]) for entry in content["entries"]}
-    if not all(isinstance(text, str) for pair in known for text in pair):
-        raise TypeError
-    return known
-
-
-def _identity(store: Store) -> list[Entry]:
-    """The file that names the ledger, put under each chain by its first entry."""
+def _identity(store: Store) -> list[Covered]:
+    """Return the file that names the ledger, which each chain covers by its first entry."""
     if not store.exists(paths.IDENTITY_PATH):
         return []
-    stored = store.checksum(paths.IDENTITY_PATH)
-    return [{"path": stored.path, "sha256": stored.sha256}]
+    return [Covered.of(store.checksum(paths.IDENTITY_PATH))]

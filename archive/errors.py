@@ -1,4 +1,4 @@
-"""What can be wrong with a file of the archive, or on its way there."""
+"""Faults of files in the archive, or on their way there."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from .problem import escaped
 
 
 class ArchiveError(Exception):
-    """A file of the archive that is not as it should be.
+    """A file of the archive is not as it should be.
 
-    Parameters: `path`, the file's name as a person knows it (from the archive's root where it
-    lies there already); `reason`, a sentence that says what happened, what it means and what to
-    do. `args` rebuild the object, so that it survives pickling and a trip through a queue.
+    Parameters: `path`, the file's name for people (from the archive's root if it lies there
+    already); `reason`, a sentence that says what happened, what it means and what to do. `args`
+    rebuild the object, so that it survives pickling and a trip through a queue.
     """
 
     def __init__(self, path: str, reason: str) -> None:
@@ -47,9 +47,9 @@ class ArchiveFull(NoSpace):
 
 
 class StoreAway(Exception):
-    """The storage of the archive does not answer as it should: to be tried again later.
+    """The storage of the archive does not answer as it should; the work is tried again later.
 
-    No ArchiveError: it says nothing of any file, and a verification must not count it as damage.
+    This is no ArchiveError: it concerns no file, and a verification must not count it as damage.
     Parameters: `address` of the archive; `reason`, a sentence as in ArchiveError.
     """
 
@@ -63,19 +63,21 @@ class StoreAway(Exception):
 
 
 class StoreRefused(StoreAway):
-    """The storage answers, but will not serve: somebody has to give it a bucket or a permission."""
+    """The storage answers, but refuses to serve until a person provides a bucket or a
+    permission.
+    """
 
 
 class Vanished(StoreRefused):
-    """What lies at the archive's address is not the archive that should lie there: somebody has to
-    mount it, or correct its address.
+    """Another archive, or none, lies at the archive's address. A person has to mount the
+    right one or correct the address.
     """
 
 
 class Unwritable(StoreRefused):
     """The storage refuses to write at one place: `place` is that path, or the archive's address.
 
-    Somebody has to mend permissions, or what stands in the way.
+    A person has to mend permissions, or remove what stands in the way.
     """
 
     def __init__(self, address: str, reason: str, place: str) -> None:

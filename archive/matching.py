@@ -23,8 +23,8 @@ _NUMBER = re.compile(r"[0-9]+")
 
 
 def basename(name: str) -> str:
-    """The last component of a member's or a recording's name, whichever slash it was made with and
-    in whichever form of Unicode its letters are composed.
+    """Return the last component of a member's or a recording's name, whichever slash it was made
+    with and in whichever form of Unicode its letters are composed.
     """
     return unicodedata.normalize("NFC", posixpath.basename(name.replace("\\", "/")))
 
@@ -38,8 +38,8 @@ def is_whole(
     fault: str | None,
     last_is_cut: int,
 ) -> bool:
-    """Whether a member is all of a recording: of ``held`` bytes and this sound, where ``size`` and
-    ``duration`` (in milliseconds) were listed, None where they were not.
+    """Return whether a member is all of a recording: of ``held`` bytes and this sound, where
+    ``size`` and ``duration`` (in milliseconds) were listed, None where they were not.
     """
     sound = Sound(format, seconds, fault, bool(last_is_cut))
     return fault_of(sound, held, expected_bytes=size, expected_ms=duration) is None
@@ -61,7 +61,7 @@ def match(db: sqlite3.Connection) -> None:
 
 
 def _unmatched(db: sqlite3.Connection) -> Iterator[tuple[int, str]]:
-    """The unmatched members that are audio.
+    """Yield the unmatched members that are audio.
 
     In slices that are read whole: a cursor must not see the updates made on its way.
     """
@@ -94,8 +94,8 @@ def _take_by_name(db: sqlite3.Connection, number: int, name: str) -> None:
 
 
 def _spellings(name: str) -> Iterator[str]:
-    """The name, and as Windows writes it into archives that do not say how their names are encoded:
-    those are read by code page 437.
+    """Yield the name, and as Windows writes it into archives that do not say how their names are
+    encoded: those are read by code page 437.
     """
     yield basename(name)
     if not name.isascii():
@@ -140,7 +140,7 @@ class _Named:
 
 
 def _named(db: sqlite3.Connection, part: str, number: int) -> dict[str, _Named]:
-    """The recordings whose ids stand in a part of a member's name."""
+    """Return the recordings whose ids stand in a part of a member's name."""
     found = {}
     for candidate in dict.fromkeys(_NUMBER.findall(part)):
         row = db.execute(

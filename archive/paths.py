@@ -1,4 +1,4 @@
-"""Where everything lies in the archive: every path is made here, from the archive's root."""
+"""The paths of the archive, from its root. This module makes every one of them."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _SAFE = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,100}")
 
 
 def safe(provider_id: str) -> str:
-    """A provider's id as one component of a path.
+    """Return a provider's id as one component of a path.
 
-    An id that is not harmless as it stands loses what is not, and gets a part of its SHA-256, so
-    that two ids never meet under one name.
+    An id that is no harmless name loses the characters that are not harmless, and gets a part of
+    its SHA-256, so that two ids never share a name.
     """
     if _SAFE.fullmatch(provider_id) and "~" not in provider_id:
         return provider_id
@@ -49,21 +49,21 @@ def safe(provider_id: str) -> str:
 
 
 def account_of(path: str) -> str:
-    """The account that a path belongs to; empty for what belongs to none."""
+    """Return the account that a path belongs to; empty for what belongs to none."""
     account, slash, _ = path.partition("/")
     return account if slash else ""
 
 
 def is_of(account: str, path: str) -> bool:
-    """Whether a path, wherever it was read, lies in an account's folder and leads nowhere else."""
+    """Return whether a path from any source lies in an account's folder and leads nowhere else."""
     parts = path.split("/")
     plain = path.isprintable() and "\\" not in path
     return plain and parts[0] == account and not {"", ".", ".."} & set(parts)
 
 
 def is_among_files(path: str) -> bool:
-    """Whether a path lies where only files of an archive should be. Names that begin with a dot,
-    which systems and programs leave everywhere, do not count.
+    """Return whether a path lies where only files of an archive should be. Names that begin
+    with a dot do not count: systems and programs leave them everywhere.
     """
     _, _, rest = path.partition("/")
     folder, _, name = rest.rpartition("/")
@@ -71,7 +71,7 @@ def is_among_files(path: str) -> bool:
 
 
 def kind_of(path: str) -> Kind | None:
-    """What the file under a path is, None for what the archive does not know."""
+    """Return what the file under a path is, None for what the archive does not know."""
     for kind, pattern in _KINDS:
         if pattern.fullmatch(path):
             return kind
@@ -79,63 +79,65 @@ def kind_of(path: str) -> Kind | None:
 
 
 def exports_folder(account: str, day: date) -> str:
-    """The folder of all exports of a day."""
+    """Return the folder of all exports of a day."""
     return f"{account}/exports/{day:%Y/%m/%d}"
 
 
 def export_folder(account: str, day: date, job_id: str) -> str:
-    """The folder of one export; ``day`` is the first local day of its window."""
+    """Return the folder of one export; ``day`` is the first local day of its window."""
     return f"{exports_folder(account, day)}/{job_id}"
 
 
 def part_path(folder: str, provider_job_id: str, sha256: str) -> str:
-    """A ZIP of an export; its name is bound to its content."""
+    """Return the path of a ZIP of an export. Its name is bound to its content."""
     return f"{folder}/{safe(provider_job_id)}.{sha256[:16]}.zip"
 
 
 def recordings_path(folder: str) -> str:
-    """The list of an export's recordings."""
+    """Return the path of an export's list of recordings."""
     return f"{folder}/recordings.jsonl"
 
 
 def manifest_path(folder: str) -> str:
-    """The manifest of an export: present means archived."""
+    """Return the path of an export's manifest. Where one lies there, the export is archived."""
     return f"{folder}/manifest.json"
 
 
 def recording_path(account: str, day: date, recording_id: str, extension: str) -> str:
-    """A recording fetched singly; ``day`` is the local day of its start."""
+    """Return the path of a recording fetched singly; ``day`` is the local day of its start."""
     return f"{account}/recordings/{day:%Y/%m/%d}/{safe(recording_id)}.{extension}"
 
 
 def recording_json_path(account: str, day: date, recording_id: str) -> str:
-    """The metadata of a recording fetched singly."""
+    """Return the path of the metadata of a recording fetched singly."""
     return recording_path(account, day, recording_id, "json")
 
 
 def metadata_path(audio_path: str) -> str:
-    """The metadata of the recording whose audio lies under a path."""
+    """Return the path of the metadata that belongs to a path of audio."""
     return audio_path.rpartition(".")[0] + ".json"
 
 
 def is_beside(audio_path: str, metadata: str) -> bool:
-    """Whether a path is the place of the audio that a path of metadata belongs to."""
+    """Return whether a path of audio is the one that a path of metadata belongs to."""
     return kind_of(audio_path) == "audio" and metadata_path(audio_path) == metadata
 
 
 def receipt_path(account: str, month: date, job_id: str, number: int) -> str:
-    """A receipt of a certified call, by the month (UTC) of its sending. The first has no number:
-    one that follows tells what became known later, and replaces nothing.
+    """Return the path of a receipt of a certified call, by the month (UTC) of its sending.
+
+    The first receipt has no number. A later one reports what became known since, and replaces
+    nothing.
     """
     later = f".{number}" if number > 1 else ""
     return f"{account}/certified-calls/{month:%Y/%m}/{job_id}{later}.json"
 
 
 def chain_folder(account: str) -> str:
-    """Where the entries of an account's chain lie."""
+    """Return the folder of the entries of an account's chain."""
     return f"{account}/chain"
 
 
 def chain_path(account: str, number: int) -> str:
-    """One entry of the chain, the first is 1."""
+    """Return the path of an entry of an account's chain; the first number is 1."""
     return f"{chain_folder(account)}/{number:08d}.json"

@@ -13,13 +13,13 @@ _MOST_READ = 4096
 
 @dataclass(frozen=True)
 class Problem:
-    """A file of the archive, by its path from the root, and in words what is wrong with it."""
+    """A problem with a file of the archive: the file's path from the root, and a sentence."""
 
     path: str
     message: str
 
     def __str__(self) -> str:
-        """One line, whatever stands in the path."""
+        """Return one line, whatever characters the path has."""
         return f"{escaped(self.path)}: {escaped(self.message)}"
 
 
@@ -34,9 +34,9 @@ class Pending(Problem):
 
 
 def escaped(text: str) -> str:
-    """The text in one line, with an escape for each character that is not printable: line feeds,
-    a terminal's control characters, marks that turn the direction of writing, bytes of a name that
-    are no UTF-8.
+    """Return the text in one line, with an escape for each character that is not printable: line
+    feeds, a terminal's control characters, marks that turn the direction of writing, bytes of a
+    name that are no UTF-8.
     """
     if text.isprintable():
         return text
@@ -44,8 +44,8 @@ def escaped(text: str) -> str:
 
 
 def quoted(value: object) -> str:
-    """A value from a file for a message: as Python writes it, without numbers and secrets, and
-    never a long text.
+    """Return a value from a file for a message: as Python writes it, without numbers and secrets,
+    and never a long text.
     """
     if isinstance(value, str):
         shown = repr(mask_message(value[:_MOST_READ])[: 2 * _MOST_QUOTED])

@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from .audio.acceptance import listed
+from .documents.manifest import Part, SingleFile
+from .documents.recordings_list import Line, Place, is_set_aside, listed_fields
 from .errors import NoSpace
 from .matching import basename, is_whole, match
 from .store.directory import Stored
@@ -42,8 +44,6 @@ CREATE VIEW own_members AS
     SELECT members.* FROM members JOIN parts ON parts.n = part WHERE own;
 """
 
-#: What a line says of a place; no field of a provider's may be taken for it.
-PLACE = ("path", "member", "bytes", "sha256", "audio", "missing")
 _SLICE = 500
 
 
@@ -100,14 +100,14 @@ class Reconciliation:
         self._db.execute("DELETE FROM set_aside")
 
     def listed(self, recording: Mapping[str, Any]) -> None:
-        """Add a recording of this pass: every field as listed; ``id``, ``start`` and, where known,
-        ``file_name``, ``file_size_in_bytes`` (0 is not known) and ``duration`` are used. One that
-        says ``set_aside`` is missing, whatever lies in the archive.
+        """Add a recording of this pass with every field as listed. The fields ``id``,
+        ``start`` and, where known, ``file_name``, ``file_size_in_bytes`` (0 means unknown)
+        and ``duration`` are used. A recording with ``set_aside`` counts as missing, even if
+        the archive holds its file.
         """
         self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (self._pass, recording["id"]))
-        # A field that a place has is ours to say: a provider's own "missing" would hide the file.
-        line = {key: value for key, value in recording.items() if key not in PLACE}
-        if recording.get("set_aside"):
+        line = listed_fields(recording)
+        if is_set_aside(recording):
             self._db.execute(
                 "INSERT OR REPLACE INTO set_aside (id, start, line) VALUES (?, ?, ?)",
                 (recording["id"], recording.get("start") or "", json.dumps(line)),
@@ -128,31 +128,35 @@ class Reconciliation:
         )
 
     def passes_agree(self) -> bool:
-        """Whether the last two passes listed the same ids."""
+        """Return whether the last two passes listed the same ids."""
         (different,) = self._db.execute(
             "SELECT count(*) FROM (SELECT id FROM seen GROUP BY id HAVING count(*) < 2)"
         ).fetchone()
         return self._pass > 1 and different == 0
 
     def lists_every_size(self) -> bool:
-        """Whether every listed recording has a size: then a member of that size that begins like
-        audio is whole, and need not be walked to its end.
+        """Return whether every listed recording has a size: then a member of that size that begins
+        like audio is whole, and need not be walked to its end.
         """
         found = self._db.execute("SELECT 1 FROM recordings WHERE size IS NULL LIMIT 1").fetchone()
         return found is None
 
-    def part(self, provider_job_id: str, stored: Stored, *, own: bool = True) -> None:
-        """Add a ZIP as it is stored; not ``own``: of an earlier generation, whose members are
-        matched anew and belong to no part of this run.
-        """
+    def part(self, provider_job_id: str, stored: Stored) -> None:
+        """Add a ZIP of this run as it is stored."""
         self._db.execute(
-            "INSERT INTO parts (id, path, bytes, sha256, own) VALUES (?, ?, ?, ?, ?)",
-            (provider_job_id, stored.path, stored.bytes, stored.sha256, own),
+            "INSERT INTO parts (id, path, bytes, sha256, own) VALUES (?, ?, ?, ?, TRUE)",
+            (provider_job_id, stored.path, stored.bytes, stored.sha256),
         )
 
+    def earlier_zip(self, path: str) -> None:
+        """Add a ZIP of an earlier generation, under its path: its members are matched anew, and
+        belong to no part of this run.
+        """
+        self._db.execute("INSERT INTO parts (id, path, own) VALUES (?, ?, FALSE)", (path, path))
+
     def member(self, provider_job_id: str, member: Member) -> None:
-        """Add a member of a ZIP that was added before. It may be a recording only if it was heard
-        to be audio.
+        """Add a member of a ZIP that was added before. Only a member that is audio may be a
+        recording.
         """
         sound = member.sound
         heard = (sound.format, sound.seconds, sound.fault, sound.last_is_cut) if sound else None
@@ -170,20 +174,20 @@ class Reconciliation:
             ),
         )
 
-    def earlier(self, recording_id: str, place: Mapping[str, Any]) -> None:
-        """A recording that an earlier generation archived, and where: path, member, bytes, sha256,
-        audio.
-
-        A place elsewhere that it has by now (in a ZIP of this run) stands.
+    def earlier(self, recording_id: str, place: Place) -> None:
+        """Add the place where an earlier generation archived a recording. A place elsewhere that it
+        has by now (in a ZIP of this run) stands.
         """
         row = self._db.execute(
             "SELECT path, member FROM recordings WHERE id = ?", (recording_id,)
         ).fetchone()
-        if row and row[0] in (None, place["path"]) and row[1] in (None, place.get("member")):
+        if row and row[0] in (None, place.path) and row[1] in (None, place.member):
             self._place(recording_id, place, "earlier")
 
     def heard(self, path: str, member: str, sha256: str) -> str | None:
-        """The format of a member that was added, None where it is no audio or not there."""
+        """Return the format of a member that was added, None if the member is no audio or
+        unknown.
+        """
         row = self._db.execute(
             "SELECT format FROM members JOIN parts ON parts.n = part "
             "WHERE path = ? AND name = ? AND members.sha256 = ? LIMIT 1",
@@ -192,15 +196,9 @@ class Reconciliation:
         return None if row is None else row[0]
 
     def fetched(self, recording_id: str, stored: Stored) -> None:
-        """A recording that was fetched singly."""
+        """Add the file of a recording that was fetched singly."""
         ending = stored.path.rpartition(".")[2]
-        place = {
-            "path": stored.path,
-            "bytes": stored.bytes,
-            "sha256": stored.sha256,
-            "audio": ending,
-        }
-        self._place(recording_id, place, "single")
+        self._place(recording_id, Place.of_file(stored, ending), "single")
 
     def match(self) -> None:
         """Match members to recordings: by the basename of ``file_name``, else by the id as a whole
@@ -209,9 +207,10 @@ class Reconciliation:
         match(self._db)
 
     def not_understood(self) -> list[str]:
-        """Three names of members where recordings are missing and more than half of the members
-        that may be recordings stayed unmatched, else none. One that came twice counts once: an
-        export that was created anew holds again what the first one held.
+        """Return the names of three members if recordings are missing and more than half of
+        the members that may be recordings stayed unmatched, else none. A member that came
+        twice counts once: an export that was created anew holds again what the first one
+        held.
         """
         total, left = self._db.execute(
             "SELECT count(DISTINCT sha256), count(DISTINCT sha256) FILTER (WHERE recording IS NULL "
@@ -229,8 +228,8 @@ class Reconciliation:
         return [name for (name,) in rows]
 
     def missing(self) -> Iterator[dict[str, Any]]:
-        """The listed recordings that lie nowhere yet, by start and id, without those that are set
-        aside. Places may be given to them on the way.
+        """Yield the listed recordings that lie nowhere yet, by start and id, without those
+        that are set aside. The caller may give them places on the way.
         """
         last = ("", "")
         while rows := self._db.execute(
@@ -242,48 +241,43 @@ class Reconciliation:
                 yield json.loads(line)
             last = rows[-1][:2]
 
-    def adopt(self, lines: Iterable[Mapping[str, Any]]) -> None:
+    def adopt(self, lines: Iterable[Line]) -> None:
         """Take over the lines of a recordings.jsonl that a worker wrote before it died."""
         self.start_pass()
         for line in lines:
-            self.listed(line)
-            if line.get("missing"):
+            self.listed(line.fields)
+            if line.is_missing:
                 continue
             taken = self._db.execute(
                 "UPDATE members SET recording = ? WHERE n = (SELECT members.n FROM members "
                 "JOIN parts ON parts.n = part WHERE path = ? AND name = ? AND members.sha256 = ? "
                 "AND recording IS NULL LIMIT 1)",
-                (line["id"], line["path"], line.get("member"), line["sha256"]),
+                (line.id, line.path, line.member, line.sha256),
             )
             source = "part" if taken.rowcount else "earlier"
-            if not taken.rowcount and "member" not in line:
+            if not taken.rowcount and not line.is_in_zip:
                 source = "single"
-            self._place(line["id"], line, source)
+            self._place(line.id, line.place, source)
 
-    def lines(self) -> Iterator[dict[str, Any]]:
-        """The lines of recordings.jsonl, by start and id: every field as listed and its place, or
-        ``missing``.
-        """
+    def lines(self) -> Iterator[Line]:
+        """Yield the lines of recordings.jsonl, by start and id."""
         rows = self._db.execute(
             "SELECT line, path, member, bytes, sha256, audio, start, id FROM recordings UNION ALL "
             "SELECT line, NULL, NULL, NULL, NULL, NULL, start, id FROM set_aside ORDER BY start, id"
         )
-        for line, *found, _start, _id in rows:
-            recording = json.loads(line)
-            place = dict(zip(PLACE, found, strict=False))
-            if place["path"] is None:
-                yield {**recording, "missing": True}
-                continue
-            yield {**recording, **{key: value for key, value in place.items() if value is not None}}
+        for line, path, member, size, sha256, audio, _start, _id in rows:
+            place = Place(path=path, member=member, bytes=size, sha256=sha256, audio=audio)
+            yield Line.of(json.loads(line), None if path is None else place)
 
-    def parts(self) -> Iterator[tuple[str, Stored]]:
-        """The ZIPs of this run in the order they were added: the provider's job id and the file."""
+    def parts(self) -> Iterator[Part]:
+        """Yield the ZIPs of this run, in the order they were added, with their members."""
         rows = self._db.execute("SELECT id, path, bytes, sha256 FROM parts WHERE own ORDER BY n")
         for provider_job_id, path, size, sha256 in rows:
-            yield provider_job_id, Stored(path, size, sha256)
+            stored = Stored(path, size, sha256)
+            yield Part(provider_job_id, stored, self._members(provider_job_id))
 
-    def members(self, provider_job_id: str) -> Iterator[Member]:
-        """The members of one ZIP in its own order."""
+    def _members(self, provider_job_id: str) -> Iterator[Member]:
+        """Yield the members of one ZIP in its own order."""
         rows = self._db.execute(
             "SELECT name, members.bytes, members.sha256 FROM members JOIN parts ON parts.n = part "
             "WHERE parts.id = ? ORDER BY members.n",
@@ -292,17 +286,17 @@ class Reconciliation:
         for row in rows:
             yield Member(*row)
 
-    def files(self) -> Iterator[tuple[str, Stored]]:
-        """The recordings fetched singly, by start and id: the id and the file."""
+    def files(self) -> Iterator[SingleFile]:
+        """Yield the recordings fetched singly, by start and id."""
         rows = self._db.execute(
             "SELECT id, path, bytes, sha256 FROM recordings WHERE source = 'single' "
             "ORDER BY start, id"
         )
         for recording_id, path, size, sha256 in rows:
-            yield recording_id, Stored(path, size, sha256)
+            yield SingleFile(recording_id, Stored(path, size, sha256))
 
     def counts(self) -> Counts:
-        """How it stands."""
+        """Return how it stands."""
         listed, archived, set_aside = self._db.execute(
             "SELECT count(*), count(path), (SELECT count(*) FROM set_aside) FROM recordings"
         ).fetchone()
@@ -312,16 +306,16 @@ class Reconciliation:
         ).fetchone()
         return Counts(listed, archived, listed - archived, unexpected)
 
-    def _place(self, recording_id: str, place: Mapping[str, Any], source: str) -> None:
+    def _place(self, recording_id: str, place: Place, source: str) -> None:
         self._db.execute(
             "UPDATE recordings SET path = ?, member = ?, bytes = ?, sha256 = ?, audio = ?, "
             "source = ? WHERE id = ?",
             (
-                place["path"],
-                place.get("member"),
-                place["bytes"],
-                place["sha256"],
-                place.get("audio"),
+                place.path,
+                place.member,
+                place.bytes,
+                place.sha256,
+                place.audio,
                 source,
                 recording_id,
             ),
@@ -329,5 +323,7 @@ class Reconciliation:
 
 
 def _storable(text: str) -> str:
-    """Without halves of surrogate pairs, which JSON can spell and SQLite can not hold."""
+    """Return the text without halves of surrogate pairs, which JSON can spell and SQLite
+    cannot hold.
+    """
     return text.encode("utf-8", "replace").decode()

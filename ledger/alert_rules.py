@@ -6,10 +6,13 @@ An end that only answers its caller (the provider said no, an argument was wrong
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from datetime import date
 
 from sqlalchemy import Connection, select
+
+from config.error_names import ErrorName
 
 from .alerts import (
     CONTRADICTION,
@@ -28,13 +31,20 @@ from .alerts import (
 )
 from .core import states
 from .core.job import Job, job_id
+from .core.kinds import Ending
 from .core.schema import alerts, days, jobs
+from .day_exports import is_of_day
 
 #: Errors that answer the caller: nothing broke that people could mend.
-_ANSWERS = ("Rejected", "InvalidArgument", "RequestConflict", "CapReached", "NoSuchJob")
-#: Short actions whose success shows that the provider takes the credentials.
-_SIGNED_IN = ("certified_call.request", "recording.start", "recording.stop")
-_EXPORTS = "export."
+_ANSWERS = frozenset(
+    {
+        ErrorName.REJECTED,
+        ErrorName.INVALID_ARGUMENT,
+        ErrorName.REQUEST_CONFLICT,
+        ErrorName.CAP_REACHED,
+        ErrorName.NO_SUCH_JOB,
+    }
+)
 
 
 def decision_cause(call_job_id: str) -> str:
@@ -74,38 +84,6 @@ def damaged(account: str, first: str, last: str, example: str) -> Alert:
     return Alert(cause, DAY, account, message)
 
 
-def told(connection: Connection, job: Job, before: str, contradicts: str | None) -> None:
-    """Open and close what the end of a job opens and closes. ``before`` is the state that it left;
-    ``contradicts`` the path in the archive where something else stands than the job would keep.
-    """
-    if before == states.NEEDS_DECISION:
-        close_alerts(connection, [decision_cause(job.job_id)])
-    if job.state == states.DONE:
-        _over(connection, job, before)
-    elif job.state == states.FAILED:
-        if contradicts is not None:
-            message = _message(job, "met something else in the archive than it would keep")
-            found = archive_contradiction(contradicts, job.account, message, job.job_id)
-            open_alert(connection, found)
-        alert = _of_failure(connection, job, contradicts)
-        if alert is not None:
-            open_alert(connection, alert)
-
-
-def _over(connection: Connection, job: Job, before: str) -> None:
-    if job.kind == "archive.verify":
-        close_kind(connection, VERIFICATION, None if job.account == EVERY_ACCOUNT else job.account)
-        return
-    first = _first_job_id(job)
-    causes = [f"{JOB}:{first}", late_cause(first)]
-    if _is_day(job):
-        causes = [day_cause(job.account, job.parameters["day"])]
-        causes += spans_over(connection, job.account)
-    if job.kind in _SIGNED_IN and before in (states.RUNNING, states.SENDING):
-        causes.append(credentials_cause(job.account))
-    close_alerts(connection, causes)
-
-
 def spans_over(connection: Connection, account: str) -> list[str]:
     """The causes that days in a row were given up or damaged, of which none is any more."""
     c = alerts.c
@@ -130,31 +108,95 @@ def _any_lacks(connection: Connection, account: str, first: str, last: str) -> b
     return connection.execute(lacking.limit(1)).first() is not None
 
 
-def _of_failure(connection: Connection, job: Job, contradicts: str | None) -> Alert | None:
-    kind = (job.error or {}).get("type", "")
-    alert = Alert(f"{JOB}:{_first_job_id(job)}", JOB, job.account, _message(job), job.job_id)
-    if _is_day(job):
-        day = job.parameters["day"]
-        message = f"day {day} of account {job.account} is not complete: {job.reason}"
-        return replace(alert, cause=day_cause(job.account, day), kind=DAY, message=message)
-    if job.kind == "archive.verify":
-        return _of_verification(connection, job)
-    if job.parent_id is not None or contradicts is not None:
-        return None
-    if kind == "BadCredentials":
-        return replace(alert, cause=credentials_cause(job.account), kind=CREDENTIALS)
-    if job.kind == "recording.delete" and "day" in job.parameters:
-        cause = f"{JOB}:deletion:{job.account}:{job.parameters['day']}"
-        return replace(alert, cause=cause)
-    if job.kind == "recording.collect":
-        return None if _start_failed(connection, job) else alert
-    if kind in _ANSWERS and not (kind == "Rejected" and job.kind.startswith(_EXPORTS)):
-        return None
-    return alert
+FailureRule = Callable[[Connection, Ending], Alert | None]
+OverRule = Callable[[Connection, Ending], None]
 
 
-def _of_verification(connection: Connection, job: Job) -> Alert:
-    """Other damage than the last time is other news; what was found then is not there any more."""
+def close_usual(connection: Connection, ending: Ending) -> None:
+    """Close what failures of the same work opened before."""
+    first = _first_job_id(ending.job)
+    close_alerts(connection, [f"{JOB}:{first}", late_cause(first)])
+
+
+def close_signed_in(connection: Connection, ending: Ending) -> None:
+    """Close the same for a short action. Where it was carried out, the provider took the
+    credentials.
+    """
+    first = _first_job_id(ending.job)
+    causes = [f"{JOB}:{first}", late_cause(first)]
+    if ending.before in (states.RUNNING, states.SENDING):
+        causes.append(credentials_cause(ending.job.account))
+    close_alerts(connection, causes)
+
+
+def close_day(connection: Connection, ending: Ending) -> None:
+    """Close what says that a day is not complete, and spans of days of which none lacks anything
+    any more; of an export by filters, the usual.
+    """
+    job = ending.job
+    if not is_of_day(job):
+        close_usual(connection, ending)
+        return
+    causes = [day_cause(job.account, job.parameters["day"])]
+    close_alerts(connection, causes + spans_over(connection, job.account))
+
+
+def close_verification(connection: Connection, ending: Ending) -> None:
+    """Close what verifications of the same accounts found."""
+    account = ending.job.account
+    close_kind(connection, VERIFICATION, None if account == EVERY_ACCOUNT else account)
+
+
+def usual_failure(
+    _connection: Connection, ending: Ending, answers: Collection[str] = _ANSWERS
+) -> Alert | None:
+    """Return the alert of a failure, or None: where the error only answers the caller (``answers``
+    are the names of such errors), and where the job's parent or another alert reports it.
+    """
+    job = ending.job
+    if job.parent_id is not None or ending.contradicts is not None:
+        return None
+    error = (job.error or {}).get("type", "")
+    if error == ErrorName.BAD_CREDENTIALS:
+        return replace(_of_job(job), cause=credentials_cause(job.account), kind=CREDENTIALS)
+    return None if error in answers else _of_job(job)
+
+
+def export_failure(connection: Connection, ending: Ending) -> Alert | None:
+    """Return the alert of an export. One that the provider refused lacks recordings, so that is
+    no mere answer.
+    """
+    job = ending.job
+    if not is_of_day(job):
+        return usual_failure(connection, ending, _ANSWERS - {ErrorName.REJECTED})
+    day = job.parameters["day"]
+    message = f"day {day} of account {job.account} is not complete: {job.reason}"
+    return replace(_of_job(job), cause=day_cause(job.account, day), kind=DAY, message=message)
+
+
+def deletion_failure(connection: Connection, ending: Ending) -> Alert | None:
+    """Return the alert of a deletion: one cause for all of a day that nobody waits for."""
+    job = ending.job
+    if "day" not in job.parameters:
+        return usual_failure(connection, ending)
+    found = usual_failure(connection, ending, ())
+    if found is None or found.kind != JOB:
+        return found
+    return replace(found, cause=f"{JOB}:deletion:{job.account}:{job.parameters['day']}")
+
+
+def collection_failure(connection: Connection, ending: Ending) -> Alert | None:
+    """Return the alert of a collection, unless its start has failed: people know it from there."""
+    found = usual_failure(connection, ending, ())
+    is_known = found is not None and found.kind == JOB and _start_failed(connection, ending.job)
+    return None if is_known else found
+
+
+def verification_failure(connection: Connection, ending: Ending) -> Alert:
+    """Return the alert of damage. Other damage than the last time is another cause; what was found
+    then is closed.
+    """
+    job = ending.job
     problems = sorted((job.result or {}).get("problems", []))
     digest = hashlib.sha256("\n".join(problems).encode()).hexdigest()[:16] if problems else "ended"
     cause = f"{VERIFICATION}:{job.account}:{digest}"
@@ -163,12 +205,40 @@ def _of_verification(connection: Connection, job: Job) -> Alert:
     return Alert(cause, VERIFICATION, job.account, _message(job), job.job_id)
 
 
+@dataclass(frozen=True, slots=True)
+class AlertRules:
+    """Opens and closes what the ends of one kind of job open and close: ``over`` closes what a
+    success ends, ``failure`` returns the alert of a failure, or None.
+    """
+
+    over: OverRule = close_usual
+    failure: FailureRule = usual_failure
+
+    def __call__(self, connection: Connection, ending: Ending) -> None:
+        """Judge one end, in the transaction that writes it."""
+        job = ending.job
+        if ending.before == states.NEEDS_DECISION:
+            close_alerts(connection, [decision_cause(job.job_id)])
+        if job.state == states.DONE:
+            self.over(connection, ending)
+        elif job.state == states.FAILED:
+            if ending.contradicts is not None:
+                message = _message(job, "met something else in the archive than it would keep")
+                path = ending.contradicts
+                open_alert(
+                    connection, archive_contradiction(path, job.account, message, job.job_id)
+                )
+            found = self.failure(connection, ending)
+            if found is not None:
+                open_alert(connection, found)
+
+
+def _of_job(job: Job) -> Alert:
+    return Alert(f"{JOB}:{_first_job_id(job)}", JOB, job.account, _message(job), job.job_id)
+
+
 def _message(job: Job, what: str = "failed") -> str:
     return f"{job.kind} {job.job_id} ({job.account}) {what}: {job.reason}"
-
-
-def _is_day(job: Job) -> bool:
-    return job.kind == "export.run" and "day" in job.parameters
 
 
 def _first_job_id(job: Job) -> str:

@@ -91,6 +91,15 @@ def receipts(database: Database, account: str) -> Iterator[VouchedReceipts]:
             )
 
 
+def unchained(database: Database, job_ids: Sequence[str] | None = None) -> Sequence[dict[str, Any]]:
+    """Return the entries that the chain still lacks, of these jobs or of all."""
+    c = obligations.c
+    wanted = select(c.payload).where(c.discharged_at.is_(None), c.kind == "chain")
+    if job_ids is not None:
+        wanted = wanted.where(c.job_id.in_(job_ids))
+    return database.read(lambda connection: connection.execute(wanted).scalars().all())
+
+
 def _runs(account: str, day: date | None) -> Select[Any]:
     wanted = _ended(account, "export.run")
     if day is None:

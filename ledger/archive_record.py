@@ -17,6 +17,7 @@ from .archive_files import VouchedFile, VouchedReceipts
 from .core import states
 from .core.database import Database, insert_into, now
 from .core.job import Job
+from .core.outbox import owe
 from .core.schema import audit, chain_heads, days, jobs, ledger, obligations
 from .core.transitions import audited
 from .lost_files import Lost
@@ -115,6 +116,20 @@ class ArchiveRecord:
             Chained(row.id, row.job_id, row.payload["path"], row.payload["sha256"]) for row in rows
         ]
 
+    def owe_entry_once(self, job_id: str, account: str, payload: dict[str, Any]) -> None:
+        """Owe the chain entry of a file (``path`` and ``sha256``), unless the job owes or owed it
+        already.
+        """
+        c = obligations.c
+        same = [c.payload[name].as_string() == payload[name] for name in ("path", "sha256")]
+        known = exists().where(c.job_id == job_id, c.kind == "chain", *same)
+
+        def work(connection: Connection) -> None:
+            if not connection.execute(select(known)).scalar_one():
+                owe(connection, job_id, account, "chain", payload)
+
+        self._database.write(work)
+
     def stored(self, account: str, day: date | None = None) -> Iterator[VouchedFile]:
         """Every file that ended jobs of an account have stored, or of one day alone."""
         return archive_files.stored(self._database, account, day)
@@ -126,6 +141,15 @@ class ArchiveRecord:
     def receipts(self, account: str) -> Iterator[VouchedReceipts]:
         """The receipts of an account's certified calls."""
         return archive_files.receipts(self._database, account)
+
+    def unsealed(self, job_ids: Sequence[str]) -> int:
+        """Return how many files of these jobs are not yet under the chain."""
+        return len(archive_files.unchained(self._database, job_ids))
+
+    def unchained(self) -> set[str]:
+        """Return the paths of all files that are not yet under the chain."""
+        entries = archive_files.unchained(self._database)
+        return {entry["path"] for entry in entries if "path" in entry}
 
     def note_gone(
         self, account: str, gone: Mapping[date, Collection[str]], *, day: date | None = None

@@ -8,16 +8,17 @@ from typing import Any
 
 from sqlalchemy import Connection, case, select, update
 
+from config.error_names import ErrorName
 from config.version import VERSION
 
 from .alert_rules import decision_cause
 from .alerts import DECISION, Alert, open_alert
 from .core import states
 from .core.database import now
-from .core.job import COLUMNS, Job, iso
+from .core.job import Job, iso
 from .core.outbox import owe
 from .core.schema import calls, jobs
-from .core.transitions import ended
+from .core.transitions import change, ended
 
 #: The kind of their jobs.
 KIND = "certified_call.request"
@@ -27,6 +28,17 @@ REFUSED = "refused"
 UNKNOWN = "unknown"
 RESOLVED = "resolved"
 UNSENT = "unsent"
+
+#: The error of a call whose workers died one after the other before anything was sent.
+DIED_UNSENT = (
+    ErrorName.UNREACHABLE,
+    (
+        "not done: its worker died five times, before anything was sent; see the workers' logs; "
+        "to call, send a new request id"
+    ),
+)
+#: Why no call is done once more.
+NEVER_REPEATED = "not done: a certified call is never repeated; send a new request id instead"
 
 _SENDER_DIED = (
     "its worker stopped answering while the call was being requested; it was not tried again; look "
@@ -55,23 +67,21 @@ def undecided(connection: Connection, job_id: str, token: str, *, by: str) -> Jo
     """Let a call whose sender is dead wait for a decision. Its token stays: should the sender wake
     up with the true answer, that is kept.
     """
-    row = connection.execute(
-        update(jobs)
-        .where(jobs.c.job_id == job_id, jobs.c.lease_token == token)
-        .where(jobs.c.state == states.SENDING, jobs.c.lease_until < now())
-        .values(
-            state=states.NEEDS_DECISION,
-            reason=f"unknown: {_SENDER_DIED}",
-            error={"type": "Uncertain", "message": f"unknown: {_SENDER_DIED}"},
-            next_attempt_at=None,
-            lease_until=None,
-            updated_at=now(),
-        )
-        .returning(*COLUMNS)
-    ).one_or_none()
-    if row is None:
+    c, reason = jobs.c, f"unknown: {_SENDER_DIED}"
+    job = change(
+        connection,
+        job_id,
+        c.lease_token == token,
+        c.state == states.SENDING,
+        c.lease_until < now(),
+        state=states.NEEDS_DECISION,
+        reason=reason,
+        error=ErrorName.UNCERTAIN.stored(reason),
+        next_attempt_at=None,
+        lease_until=None,
+    )
+    if job is None:
         return None
-    job = Job.of(row)
     owe_receipt(connection, job)
     owe_decision(connection, job)
     ended(connection, job, states.SENDING, by=by, own_task=None)
@@ -90,24 +100,20 @@ def decided(connection: Connection, job: Job, *, placed: bool, by: str, note: st
         return job
     words = f"decided by {by}: the call was {'' if placed else 'not '}placed; {note}"
     failure = f"not done: {words}; to call, send a new request id"
-    row = connection.execute(
-        update(jobs)
-        .where(jobs.c.job_id == job.job_id, jobs.c.state == states.NEEDS_DECISION)
-        .values(
-            state=state,
-            reason=words if placed else failure,
-            error=None if placed else {"type": "Rejected", "message": failure},
-            result={"state": states.DONE, "platform_phone": None} if placed else None,
-            updated_at=now(),
-        )
-        .returning(*COLUMNS)
-    ).one_or_none()
-    if row is None:
+    after = change(
+        connection,
+        job.job_id,
+        jobs.c.state == states.NEEDS_DECISION,
+        state=state,
+        reason=words if placed else failure,
+        error=None if placed else ErrorName.REJECTED.stored(failure),
+        result={"state": states.DONE, "platform_phone": None} if placed else None,
+    )
+    if after is None:
         return None
     decided_at = connection.execute(
         update(calls).where(calls.c.job_id == job.job_id).values(outcome=RESOLVED).returning(now())
     ).scalar_one()
-    after = Job.of(row)
     said = "placed" if placed else "not placed"
     # Every decision, one about a call of which this ledger knows no sending too: the next ledger
     # that is rebuilt from the archive learns of it by the receipt alone.

@@ -8,7 +8,6 @@ from sqlalchemy import ColumnElement, Connection, case, exists, select, update
 
 from .alerts import CONTRADICTION, Alert, open_alert
 from .call_outcomes import (
-    KIND,
     RESOLVED,
     UNKNOWN,
     Outcome,
@@ -18,13 +17,13 @@ from .call_outcomes import (
 )
 from .core import states
 from .core.database import Database, now
-from .core.job import COLUMNS, Job, iso
+from .core.job import Job, iso
 from .core.leases import Lease, Leases
 from .core.schema import calls, jobs
-from .core.transitions import audited, cancel_open, ended, find
+from .core.transitions import audited, cancel_open, change, ended, find
 from .daily_quota import Cap, reserved_today
 from .errors import CapReached, Expired, LeaseLost, LedgerError, NotPossible
-from .quarantine import withheld, withhold
+from .quarantine import is_quarantined, withhold
 
 #: Nothing is sent where the commit that allows the bytes to leave takes longer, in seconds.
 MOST_COMMIT_SECONDS = 2.0
@@ -135,17 +134,11 @@ class Calls:
 
     def _send(self, connection: Connection, lease: Lease, cap: Cap) -> None:
         c = jobs.c
-        row = connection.execute(
-            update(jobs)
-            .where(c.job_id == lease.job_id, c.lease_token == lease.token)
-            .where(c.state == states.RUNNING, c.lease_until > now())
-            .where(c.cancel_requested.is_(False), (c.not_after.is_(None)) | (c.not_after > now()))
-            .values(state=states.SENDING, updated_at=now())
-            .returning(*COLUMNS)
-        ).one_or_none()
-        if row is None:
+        held = (c.lease_token == lease.token, c.state == states.RUNNING, c.lease_until > now())
+        wanted = (c.cancel_requested.is_(False), c.not_after.is_(None) | (c.not_after > now()))
+        job = change(connection, lease.job_id, *held, *wanted, state=states.SENDING)
+        if job is None:
             raise _refusal(connection, lease)
-        job = Job.of(row)
         if not reserved_today(connection, job.job_id, job.account, cap):
             raise CapReached(
                 f"held back: account {job.account!r} has reached its {cap.limit} certified calls "
@@ -154,34 +147,29 @@ class Calls:
         connection.execute(
             update(calls).where(calls.c.job_id == job.job_id).values(sent_at=now(), outcome=UNKNOWN)
         )
-        change = (states.RUNNING, states.SENDING)
-        audited(connection, job.job_id, change, by=self._worker, why="the request may have left")
+        step = (states.RUNNING, states.SENDING)
+        audited(connection, job.job_id, step, by=self._worker, why="the request may have left")
 
     def _taken_back(
         self, connection: Connection, job_id: str, before: str, values: dict[str, Any]
     ) -> Job:
-        if withheld(connection, KIND):
+        if is_quarantined(connection):
             # Another sender may have placed it after the copy was made that was restored.
             job = withhold(connection, job_id, before, by=self._worker)
             assert job is not None
             return job
-        row = connection.execute(
-            update(jobs)
-            .where(jobs.c.job_id == job_id)
-            .values(
-                state=states.WAITING, hinted_at=None, lease_until=None, updated_at=now(), **values
-            )
-            .returning(*COLUMNS)
-        ).one()
+        waiting = {"state": states.WAITING, "hinted_at": None, "lease_until": None}
+        taken_back = change(connection, job_id, **waiting, **values)
+        assert taken_back is not None
         forget_sending(connection, job_id)
-        if row.cancel_requested:
+        if taken_back.cancel_requested:
             why = "cancelled while it ran"
             cancelled = cancel_open(connection, job_id, before, by=self._worker, why=why)
             assert cancelled is not None
             return cancelled
-        change = (before, states.WAITING)
-        audited(connection, job_id, change, by=self._worker, why=str(values["reason"]))
-        return Job.of(row)
+        step = (before, states.WAITING)
+        audited(connection, job_id, step, by=self._worker, why=str(values["reason"]))
+        return taken_back
 
     def _answered(
         self, connection: Connection, lease: Lease, outcome: Outcome, own_task: str | None
@@ -192,8 +180,8 @@ class Calls:
                 continue
             note_outcome(connection, job, outcome)
             if before == job.state:
-                change = (before, before)
-                audited(connection, job.job_id, change, by=self._worker, why=job.reason or "")
+                step = (before, before)
+                audited(connection, job.job_id, step, by=self._worker, why=job.reason or "")
                 return job
             if job.state == states.NEEDS_DECISION:
                 owe_decision(connection, job)
@@ -228,21 +216,17 @@ def _settled(connection: Connection, lease: Lease, outcome: Outcome, before: str
     if outcome.state == before:
         # Where it stands already, the answer to the commit that stored it was lost.
         mine.append(jobs.c.reason.is_distinct_from(outcome.reason))
-    row = connection.execute(
-        update(jobs)
-        .where(jobs.c.job_id == lease.job_id, *mine)
-        .values(
-            state=outcome.state,
-            reason=outcome.reason,
-            error=outcome.error,
-            result=outcome.result,
-            next_attempt_at=None,
-            lease_until=None,
-            updated_at=now(),
-        )
-        .returning(*COLUMNS)
-    ).one_or_none()
-    return None if row is None else Job.of(row)
+    return change(
+        connection,
+        lease.job_id,
+        *mine,
+        state=outcome.state,
+        reason=outcome.reason,
+        error=outcome.error,
+        result=outcome.result,
+        next_attempt_at=None,
+        lease_until=None,
+    )
 
 
 def _sending(connection: Connection, lease: Lease) -> bool:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from .core.database import insert_into, now
+from .core.kinds import Ending
+from .core.opening import Request
 from .core.schema import call_days, calls
 from .errors import CapReached
 
@@ -27,6 +29,18 @@ class Cap:
     def day(self, seconds: float) -> date:
         """The account's day at an instant, in seconds since 1970."""
         return datetime.fromtimestamp(seconds, UTC).astimezone(ZoneInfo(self.timezone)).date()
+
+
+def reserve_call(connection: Connection, request: Request) -> None:
+    """Take one of the day's calls for a job that was inserted just now with a Cap; one that is
+    withheld has none, and takes none. Raises CapReached.
+    """
+    cap: Cap | None = request.details
+    if cap is not None:
+        reserved_on = reserve(connection, request.account, cap, request.due_at)
+        connection.execute(
+            insert(calls).values(job_id=request.job_id, reserved_on=reserved_on, receipts=0)
+        )
 
 
 def reserve(connection: Connection, account: str, cap: Cap, due_at: float | None = None) -> date:
@@ -80,16 +94,16 @@ def reserved_today(connection: Connection, job_id: str, account: str, cap: Cap) 
     return True
 
 
-def release(connection: Connection, job_id: str, account: str) -> None:
+def release(connection: Connection, ending: Ending) -> None:
     """Give the reservation of a call back that has ended without anything having left."""
-    c = calls.c
+    job_id, c = ending.job.job_id, calls.c
     reserved_on = connection.execute(
         select(c.reserved_on).where(c.job_id == job_id, c.sent_at.is_(None))
     ).scalar_one_or_none()
     if reserved_on is None:
         return
     connection.execute(update(calls).where(c.job_id == job_id).values(reserved_on=None))
-    _give_back(connection, account, reserved_on)
+    _give_back(connection, ending.job.account, reserved_on)
 
 
 def _give_back(connection: Connection, account: str, day: date) -> None:

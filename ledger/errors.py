@@ -9,6 +9,7 @@ LedgerError
 ├── Expired            not_after has passed before anything was sent
 ├── RequestConflict    the request id was used before with other parameters
 ├── NoSuchJob          no job has this id
+├── UnknownKind        this program does not know the kind of a job
 ├── NotPossible        the state of the job, or of the alert, does not allow it
 └── LeaseLost          the caller no longer holds the job: it must stop and store nothing
 """
@@ -50,6 +51,10 @@ class RequestConflict(LedgerError):
 
 class NoSuchJob(LedgerError):
     """No job has this id."""
+
+
+class UnknownKind(LedgerError):
+    """The kind of a job is not known here, so that the job cannot be opened, ended or passed on."""
 
 
 class NotPossible(LedgerError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
+from . import kinds as _kinds  # noqa: F401 - registers the hooks of every kind of job
 from .accounts import Accounts
 from .alerts import Alerts
 from .archive_record import ArchiveRecord

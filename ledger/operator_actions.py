@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from .call_outcomes import decided
 from .core import states
-from .core.database import Database, now
+from .core.database import Database
 from .core.job import COLUMNS, Job
+from .core.kinds import kind_of
 from .core.opening import Request, insert_job
 from .core.schema import jobs
-from .core.transitions import audited, cancel_open, find, find_held
+from .core.transitions import audited, cancel_open, change, find, find_held
 from .errors import NoSuchJob, NotPossible
 
 
@@ -53,15 +54,14 @@ class OperatorActions:
         the old one with ``#2``, ``#3`` and so on, which no caller can use. Asking again while it is
         open gives the same job. Returns it and the number of its first hint.
 
-        Raises NoSuchJob, and NotPossible when the job has not failed, or is a certified call.
+        Raises NoSuchJob, and NotPossible when the job has not failed, or its kind refuses it.
         """
 
         def work(connection: Connection) -> tuple[Job, int | None]:
             job = _existing(connection, job_id)
-            if job.kind.startswith("certified_call."):
-                raise NotPossible(
-                    "not done: a certified call is never repeated; send a new request id instead"
-                )
+            refusal = kind_of(job.kind).refuses_retry
+            if refusal is not None:
+                raise NotPossible(refusal)
             base = _base(connection, job)
             newest = _newest(connection, job, base)
             repeatable = (states.FAILED, states.CANCELLED, *((states.DONE,) if is_lost else ()))
@@ -110,8 +110,8 @@ class OperatorActions:
 
         def work(connection: Connection) -> None:
             job = _existing(connection, job_id)
-            change = (job.state, job.state)
-            audited(connection, job_id, change, by=by, why="its personal data was shown")
+            step = (job.state, job.state)
+            audited(connection, job_id, step, by=by, why="its personal data was shown")
 
         self._database.write(work)
 
@@ -165,14 +165,9 @@ def _cancel(connection: Connection, job_id: str, by: str, why: str) -> Job:
     at_once = cancel_open(connection, job_id, before.state, by=by, why=why)
     if at_once is not None:
         return at_once
-    flagged = connection.execute(
-        update(jobs)
-        .where(jobs.c.job_id == job_id, jobs.c.state == states.RUNNING)
-        .values(cancel_requested=True, updated_at=now())
-        .returning(*COLUMNS)
-    ).one_or_none()
+    flagged = change(connection, job_id, jobs.c.state == states.RUNNING, cancel_requested=True)
     if flagged is None:
         raise NotPossible(f"not done: job {job_id} is {before.state} and can not be cancelled")
-    change = (states.RUNNING, states.RUNNING)
-    audited(connection, job_id, change, by=by, why=f"to be cancelled: {why}")
-    return Job.of(flagged)
+    step = (states.RUNNING, states.RUNNING)
+    audited(connection, job_id, step, by=by, why=f"to be cancelled: {why}")
+    return flagged

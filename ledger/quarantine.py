@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import Connection, insert, select, update
+
+from config.error_names import ErrorName
 
 from .alerts import EVERY_ACCOUNT, QUARANTINE, Alert, close_alerts, open_alert
 from .call_outcomes import KIND, UNKNOWN, owe_decision
 from .core import states
-from .core.database import now
-from .core.job import COLUMNS, Job
+from .core.job import Job
+from .core.opening import Request, insert_job
 from .core.schema import calls, jobs, ledger
-from .core.transitions import audited, ended
+from .core.transitions import audited, change, ended
 
 #: What quarantine means to people, and what they do about it.
 MEANING = (
@@ -32,37 +36,41 @@ QUARANTINED = "quarantined"
 _OPEN = "open"
 
 
-def withheld(connection: Connection, kind: str) -> bool:
-    """Whether a job of this kind may not be opened as others are. A quarantine that begins waits
-    for the transaction that was told no, and finds the job that it opens.
+def is_quarantined(connection: Connection) -> bool:
+    """Return whether calls are withheld. A quarantine that begins waits for the transaction that
+    read no, and finds the job that it opens.
     """
-    if kind != KIND:
-        return False
     marked = select(ledger.c.quarantined).with_for_update(read=True)
     return bool(connection.execute(marked).scalar_one())
+
+
+def open_withheld(connection: Connection, request: Request, *, by: str) -> Job | None:
+    """Open a call that needs a decision at once; return None outside quarantine."""
+    if not is_quarantined(connection):
+        return None
+    opened, _ = insert_job(connection, replace(request, details=None, due_at=None), by=by)
+    job = withhold(connection, opened.job_id, states.PENDING, by=by)
+    assert job is not None
+    return job
 
 
 def withhold(connection: Connection, job_id: str, before: str, *, by: str) -> Job | None:
     """Let a call of which nothing left under this ledger wait for a decision; None where it is not
     in the state ``before`` any more. Whoever holds it holds it no longer.
     """
-    row = connection.execute(
-        update(jobs)
-        .where(jobs.c.job_id == job_id, jobs.c.state == before)
-        .values(
-            state=states.NEEDS_DECISION,
-            reason=_REASON,
-            error={"type": "Uncertain", "message": _REASON},
-            next_attempt_at=None,
-            lease_token=None,
-            lease_until=None,
-            updated_at=now(),
-        )
-        .returning(*COLUMNS)
-    ).one_or_none()
-    if row is None:
+    job = change(
+        connection,
+        job_id,
+        jobs.c.state == before,
+        state=states.NEEDS_DECISION,
+        reason=_REASON,
+        error=ErrorName.UNCERTAIN.stored(_REASON),
+        next_attempt_at=None,
+        lease_token=None,
+        lease_until=None,
+    )
+    if job is None:
         return None
-    job = Job.of(row)
     known = update(calls).where(calls.c.job_id == job_id).values(outcome=UNKNOWN)
     if not connection.execute(known).rowcount:
         connection.execute(insert(calls).values(job_id=job_id, outcome=UNKNOWN, receipts=0))
@@ -100,8 +108,8 @@ def _mark(connection: Connection, *, quarantined: bool, by: str, why: str) -> No
         .returning(ledger.c.identity)
     ).scalar_one_or_none()
     if identity is not None:
-        change = (_OPEN, QUARANTINED) if quarantined else (QUARANTINED, _OPEN)
-        audited(connection, identity, change, by=by, why=why)
+        step = (_OPEN, QUARANTINED) if quarantined else (QUARANTINED, _OPEN)
+        audited(connection, identity, step, by=by, why=why)
         if quarantined:
             said = f"the ledger is in quarantine ({why}): {MEANING}; {WAY_OUT}"
             open_alert(connection, Alert(CAUSE, QUARANTINE, EVERY_ACCOUNT, said))

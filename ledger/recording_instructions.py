@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, func, or_, select, update
+from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from .alert_rules import late_cause
 from .alerts import CONTRADICTION, Alert, open_alert
 from .core import states
 from .core.database import Database, now
+from .core.opening import Request
 from .core.schema import instructions, jobs
 
 #: Not asked of the server yet, as far as is known.
@@ -56,6 +57,39 @@ class Instruction:
     def of(cls, row: Row[Any]) -> Instruction:
         """The instruction in a row that holds every column of the table."""
         return cls(**{field.name: getattr(row, field.name) for field in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class ToRecord:
+    """The instruction that a start is opened with: the unguessable ``token`` under which the
+    recording's end is told, the call, who controls it, and what the document says.
+    """
+
+    token: str
+    call_id: str
+    control: str
+    parameters: dict[str, Any]
+
+
+def keep_instruction(connection: Connection, request: Request) -> None:
+    """Insert the instruction of a start that was opened just now, if it has one."""
+    if request.details is None:
+        return
+    told: ToRecord = request.details
+    collects = request.companion
+    connection.execute(
+        insert(instructions).values(
+            token=told.token,
+            job_id=request.job_id,
+            collect_job_id=None if collects is None else collects.job_id,
+            account=request.account,
+            call_id=told.call_id,
+            control=told.control,
+            parameters=told.parameters,
+            state=ARMED,
+            created_at=now(),
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,16 +21,27 @@ JobError
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from config.error_names import ErrorName
+
 
 class JobError(Exception):
     """Root; its only argument is the message.
 
     ``contradicts`` is the path in the archive where something else stands than was to be kept;
-    ``is_outcome`` is false where a job may still come to another end.
+    ``is_outcome`` is false where a job may still come to another end; ``name`` is what a job's row
+    calls the error.
     """
 
     contradicts: str | None = None
     is_outcome = True
+    name: ClassVar[ErrorName]
+
+    def __init_subclass__(cls) -> None:
+        """Refuse a class whose name is not in the vocabulary that the ledger shares."""
+        super().__init_subclass__()
+        cls.name = ErrorName(cls.__name__)
 
 
 class InvalidArgument(JobError):
@@ -102,7 +113,7 @@ BY_NAME: dict[str, type[JobError]] = {error.__name__: error for error in _all(Jo
 
 def stored(error: JobError) -> dict[str, str]:
     """An error as it stands in the ledger."""
-    return {"type": type(error).__name__, "message": str(error)}
+    return error.name.stored(str(error))
 
 
 def replayed(error: dict[str, str] | None) -> JobError:

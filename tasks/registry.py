@@ -1,4 +1,6 @@
-"""The modules that declare tasks: Celery and every tool that needs all kinds of jobs load these."""
+"""The modules that declare tasks, and those that only discharge obligations: Celery and every tool
+that needs all kinds of jobs load these.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import importlib
 
 #: Each module registers its kinds when it is imported.
 TASK_MODULES = (
+    "tasks.archive_watch.chain_entries",
     "tasks.certified_calls.tasks",
     "tasks.exports.tasks",
     "tasks.jobs.tasks",

@@ -12,10 +12,11 @@ from typing import Any
 from archive import chain
 from archive import paths as archive_paths
 from archive.audio.detection import ENDINGS
-from archive.documents import manifest, reading
-from archive.store.directory import DirectoryStore, Stored
+from archive.documents.chain_entry import Covered
+from archive.documents.metadata import Metadata
+from archive.store.directory import DirectoryStore
 
-from .archives import DAY, Builder, audio, fill, overwrite, recording, zipped
+from .archives import DAY, Builder, audio, content_of, fill, lines_of, overwrite, recording, zipped
 
 NEXT = date(2026, 11, 21)
 #: Names that shells, jq and unzip each read in their own way, and one that stands twice.
@@ -79,23 +80,19 @@ def ozeki(builder: Builder) -> None:
         stored = builder.keep(
             archive_paths.recording_path("office", DAY, job_id, ending), audio(number)
         )
-        content = {
-            "schema": 1,
-            "kind": "recording",
-            "account": "office",
-            "provider": "ozeki",
-            "recording_id": job_id,
-            "path": stored.path,
-            "bytes": stored.bytes,
-            "sha256": stored.sha256,
-            "recording": {"call_id": "7", "start": "2026-11-20T03:04:05Z", "control": "http"},
-            "job_id": job_id,
-            "created_at": "2026-11-20T04:00:00Z",
-            "version": "0.1.0",
-        }
+        content = Metadata(
+            account="office",
+            provider="ozeki",
+            recording_id=job_id,
+            audio=stored,
+            recording={"call_id": "7", "start": "2026-11-20T03:04:05Z", "control": "http"},
+            job_id=job_id,
+            created_at="2026-11-20T04:00:00Z",
+            version="0.1.0",
+        )
         path = archive_paths.recording_json_path("office", DAY, job_id)
-        metadata = builder.store.create(path, manifest.serialised(content).encode())
-        chain.append(builder.store, "office", [_entry(metadata)])
+        metadata = builder.store.create(path, content.to_bytes())
+        chain.append(builder.store, "office", [Covered.of(metadata)])
 
 
 def mixed(builder: Builder) -> None:
@@ -176,7 +173,7 @@ def rechain(store: DirectoryStore, account: str = "india") -> None:
         if archive_paths.kind_of(path) in archive_paths.CHAINED
     ]
     for path in paths:
-        chain.append(store, account, [_entry(store.checksum(path))])
+        chain.append(store, account, [Covered.of(store.checksum(path))])
 
 
 def reseal(
@@ -185,8 +182,8 @@ def reseal(
     change: Callable[[dict[str, Any], list[dict[str, Any]]], None],
 ) -> None:
     """Change a manifest and its list, and make every sum right again, chain included."""
-    content = reading.content_of(store, path)
-    lines = list(manifest.lines(store, content))
+    content = content_of(store, path)
+    lines = lines_of(store, content)
     change(content, lines)
     where = archive_paths.recordings_path(path.rpartition("/")[0])
     overwrite(store, where, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
@@ -198,7 +195,3 @@ def reseal(
     }
     overwrite(store, path, json.dumps(content).encode())
     rechain(store, archive_paths.account_of(path))
-
-
-def _entry(stored: Stored) -> dict[str, str]:
-    return {"path": stored.path, "sha256": stored.sha256}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from archive import chain, paths
+from archive.documents.chain_entry import Covered
 from archive.store.directory import DirectoryStore
 
 from .archive_kinds import rechain, reseal
@@ -65,7 +66,7 @@ def _entry_of(path: str) -> Change:
     """An entry of the chain, in its right place, that speaks of this path."""
 
     def change(store: DirectoryStore) -> None:
-        chain.append(store, "india", [{"path": path, "sha256": "a" * 64}])
+        chain.append(store, "india", [Covered(path, "a" * 64)])
 
     return change
 

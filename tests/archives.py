@@ -19,7 +19,10 @@ from typing import Any
 from archive import chain, paths
 from archive.audio.detection import Listener
 from archive.audio.properties import Sound
-from archive.documents import manifest
+from archive.documents import manifest, recordings_list
+from archive.documents.chain_entry import Covered
+from archive.documents.manifest import Manifest, Window
+from archive.documents.metadata import Metadata
 from archive.reconciliation import Reconciliation
 from archive.store.directory import DirectoryStore, Store, Stored
 from archive.zip import verification
@@ -116,20 +119,21 @@ class Builder:
             for one in listed:
                 reconciliation.listed(one)
             known = manifest.latest(self.store, account, day) if day else None
-            for line in manifest.lines(self.store, known) if known else ():
-                if not line.get("missing"):
-                    reconciliation.earlier(line["id"], line)
+            listing = recordings_list.read(self.store, known.recordings.path) if known else ()
+            for line in listing:
+                if not line.is_missing:
+                    reconciliation.earlier(line.id, line.place)
             reconciliation.match()
             entries = []
             for one in reconciliation.missing():
                 if not one["id"].startswith("9"):
                     stored, metadata = self.single(account, one, chained=False)
                     reconciliation.fetched(one["id"], stored)
-                    entries.append(_entry(metadata))
+                    entries.append(Covered.of(metadata))
             sealed = self._seal(reconciliation, folder, account, job_id, day, generation)
         if chained:
-            chain.append(self.store, account, [_entry(sealed), *entries])
-        return {**manifest.read_manifest(self.store, sealed.path), "path": sealed.path}
+            chain.append(self.store, account, [Covered.of(sealed), *entries])
+        return {**content_of(self.store, sealed.path), "path": sealed.path}
 
     def single(
         self, account: str, one: Mapping[str, Any], *, chained: bool = True
@@ -137,27 +141,23 @@ class Builder:
         """A recording that is fetched on its own, and its metadata."""
         path = paths.recording_path(account, DAY, one["id"], "mp3")
         stored = self.keep(path, audio(int(one["id"])))
-        content = {
-            "schema": 1,
-            "kind": "recording",
-            "account": account,
-            "provider": "vonage",
-            "recording_id": one["id"],
-            "path": stored.path,
-            "bytes": stored.bytes,
-            "sha256": stored.sha256,
-            "recording": one,
-            "job_id": "5d1c",
-            "created_at": "2026-11-21T02:30:00Z",
-            "version": "0.1.0",
-        }
+        content = Metadata(
+            account=account,
+            provider="vonage",
+            recording_id=one["id"],
+            audio=stored,
+            recording=dict(one),
+            job_id="5d1c",
+            created_at="2026-11-21T02:30:00Z",
+            version="0.1.0",
+        )
         beside = paths.recording_json_path(account, DAY, one["id"])
         try:
-            metadata = self.store.create(beside, manifest.serialised(content).encode())
+            metadata = self.store.create(beside, content.to_bytes())
         except FileExistsError:
             metadata = self.store.checksum(beside)
         if chained:
-            chain.append(self.store, account, [_entry(metadata)])
+            chain.append(self.store, account, [Covered.of(metadata)])
         return stored, metadata
 
     def receipt(self, account: str, job_id: str) -> Stored:
@@ -165,7 +165,7 @@ class Builder:
         content = {"schema": 1, "job_id": job_id, "account": account, "outcome": "placed"}
         path = paths.receipt_path(account, DAY, job_id, 1)
         stored = self.store.create(path, json.dumps(content).encode())
-        chain.append(self.store, account, [_entry(stored)])
+        chain.append(self.store, account, [Covered.of(stored)])
         return stored
 
     def _read(
@@ -197,11 +197,11 @@ class Builder:
         generation: int | None,
     ) -> Stored:
         target = self._scratch / "sealing"
-        _, sha256 = manifest.write_recordings(target, reconciliation)
+        _, sha256 = recordings_list.write(target, reconciliation.lines())
         recordings = self.store.keep(paths.recordings_path(folder), target, sha256)
         target.unlink()
-        header = header_of(account, job_id, day, generation, reconciliation.counts().missing == 0)
-        _, sha256 = manifest.write_manifest(target, header, reconciliation, recordings)
+        sealed_as = manifest_of(reconciliation, recordings, account, job_id, day, generation)
+        _, sha256 = sealed_as.write(target)
         sealed = self.store.keep(paths.manifest_path(folder), target, sha256)
         target.unlink()
         return sealed
@@ -211,25 +211,46 @@ def _listener() -> Listener:
     return Listener(whole=False)
 
 
-def header_of(
-    account: str, job_id: str, day: date | None, generation: int | None, complete: bool
-) -> dict[str, Any]:
-    """The fields of a manifest that the reconciliation does not know."""
-    return {
-        "schema": 1,
-        "kind": "export",
-        "account": account,
-        "provider": "vonage",
-        "job_id": job_id,
-        "day": day.isoformat() if day else None,
-        "generation": generation,
-        "window": window_of(day or DAY),
-        "timezone": "Asia/Kolkata",
-        "filters": {"call_direction": "INBOUND"},
-        "complete": complete,
-        "created_at": "2026-11-21T02:30:00Z",
-        "version": "0.1.0",
-    }
+def manifest_of(
+    reconciliation: Reconciliation,
+    recordings: Stored,
+    account: str = "india",
+    job_id: str = "0b5e",
+    day: date | None = DAY,
+    generation: int | None = 1,
+) -> Manifest:
+    """The manifest of an export with these recordings."""
+    counts = reconciliation.counts()
+    return Manifest(
+        account=account,
+        provider="vonage",
+        job_id=job_id,
+        day=day.isoformat() if day else None,
+        generation=generation,
+        window=Window(**window_of(day or DAY)),
+        timezone="Asia/Kolkata",
+        filters={"call_direction": "INBOUND"},
+        parts=reconciliation.parts(),
+        files=reconciliation.files(),
+        recordings=recordings,
+        **vars(counts),
+        complete=counts.missing == 0,
+        created_at="2026-11-21T02:30:00Z",
+        version="0.1.0",
+    )
+
+
+def content_of(store: Store, path: str) -> dict[str, Any]:
+    """A document's fields, as any reader of JSON sees them."""
+    content = json.loads(store.read(path))
+    assert isinstance(content, dict)
+    return content
+
+
+def lines_of(store: Store, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The lines of a manifest's list, as any reader of JSON sees them."""
+    data = store.read(manifest["recordings"]["path"])
+    return [json.loads(line) for line in data.splitlines()]
 
 
 def window_of(day: date) -> dict[str, str]:
@@ -291,7 +312,3 @@ def overwrite(store: Store, path: str, data: bytes | None) -> None:
         return
     target.chmod(0o644)
     target.write_bytes(data)
-
-
-def _entry(stored: Stored) -> dict[str, str]:
-    return {"path": stored.path, "sha256": stored.sha256}

@@ -19,10 +19,11 @@ from ledger.core import states
 from ledger.core.job import Job
 
 from .certified_calls import CallHouse, call_house
-from .deployment import Deployment, Process, eventually
+from .deployment import Deployment, Process
 from .gates import Gate, gate
 from .servers import Valkey
 from .simulators import Simulators
+from .waiting import eventually
 
 
 @dataclass

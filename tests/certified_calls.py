@@ -11,8 +11,9 @@ from celery import Celery
 
 from ledger.core.job import Job, job_id
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
+from .waiting import eventually
 
 #: What a call is asked with, unless a test says otherwise.
 ASKED = {

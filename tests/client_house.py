@@ -11,8 +11,9 @@ from typing import Any
 import ledger.core.job
 from earwitness_client import Earwitness, Job
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
+from .waiting import eventually
 
 DAY = date(2026, 11, 10)
 ZONE = "Asia/Kolkata"

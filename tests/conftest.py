@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +18,9 @@ from providers import registry  # noqa: F401 - it knows the accounts that the se
 from . import buckets as object_stores
 from . import unused_ledgers
 from .buckets import Buckets
-from .deployment import Deployment
+from .deployment import Deployment, deploying
+from .one_valkey import OneValkey
+from .order import early_first
 from .servers import Postgres, Valkey
 from .simulators import Simulators
 
@@ -39,6 +40,11 @@ def _forget_the_callers_environment() -> None:
 
 
 _forget_the_callers_environment()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the tests that take long first."""
+    items[:] = early_first(items)
 
 
 @pytest.fixture(autouse=True)
@@ -123,10 +129,18 @@ def ledger(open_ledger: Callable[..., Ledger]) -> Ledger:
     return open_ledger()
 
 
+@pytest.fixture(scope="session")
+def one_valkey() -> Iterator[OneValkey]:
+    """One Redis for each process that runs tests, and another one after a test that breaks it."""
+    lender = OneValkey()
+    yield lender
+    lender.close()
+
+
 @pytest.fixture
-def valkey() -> Iterator[Valkey]:
-    """A Redis of the test's own."""
-    with Valkey() as server:
+def valkey(one_valkey: OneValkey) -> Iterator[Valkey]:
+    """An empty Redis that the test has alone, and may stop, kill, freeze and configure."""
+    with one_valkey.lent() as server:
         yield server
 
 
@@ -140,13 +154,24 @@ def simulators(tmp_path: Path) -> Iterator[Simulators]:
 @pytest.fixture
 def deploy(tmp_path: Path, valkey: Valkey) -> Iterator[Callable[..., Deployment]]:
     """Makes a deployment of its own: from its accounts file's text and ``Deployment``'s options."""
-    with ExitStack() as stack:
+    with deploying(tmp_path, valkey) as make:
+        yield make
 
-        def make(accounts: str, **options: Any) -> Deployment:
-            folder = tmp_path / f"deployment-{len(list(tmp_path.iterdir()))}"
-            folder.mkdir()
-            deployment = Deployment(folder, valkey, accounts, **options)
-            stack.callback(deployment.close)
-            return deployment
 
+@pytest.fixture(scope="module")
+def simulators_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulators]:
+    """The simulated providers, for all tests of a module that change nothing there."""
+    with Simulators(port=0, data=tmp_path_factory.mktemp("simulators")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def deploy_for_module(
+    tmp_path_factory: pytest.TempPathFactory, one_valkey: OneValkey
+) -> Iterator[Callable[..., Deployment]]:
+    """Makes a deployment for all tests of a module that only read, as ``deploy`` does for one."""
+    with (
+        one_valkey.lent() as server,
+        deploying(tmp_path_factory.mktemp("deployments"), server) as make,
+    ):
         yield make

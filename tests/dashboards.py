@@ -15,8 +15,10 @@ from celery import Celery
 from flower.urls import handlers
 from tornado.web import RequestHandler
 
-from .deployment import ROOT, Deployment, Process, eventually
+from . import callers
+from .deployment import ROOT, Deployment, Process
 from .servers import Valkey, free_port
+from .waiting import eventually
 
 LOGIN = ("ops", "pass-of-the-dashboard")
 #: As ``FLOWER_BASIC_AUTH`` wants it.
@@ -149,6 +151,6 @@ def dashboard(
 @contextmanager
 def caller(house: Deployment, **configuration: Any) -> Iterator[Celery]:
     """Another application, which waits for no result."""
-    with Celery("caller", broker=house.valkey.url) as app:
+    with callers.caller(house.valkey.url) as app:
         app.conf.update(configuration)
         yield app

@@ -12,8 +12,9 @@ from archive.verify.verification import verify
 from ledger.core import states
 from ledger.core.job import Job
 
-from .deployment import Deployment, account_toml, eventually, zip_is_whole
+from .deployment import Deployment, account_toml, zip_is_whole
 from .simulators import Simulators
+from .waiting import eventually
 
 MB = 1_000_000
 FIRST = date(2026, 11, 10)

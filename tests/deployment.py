@@ -8,11 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 from celery import Celery
@@ -21,36 +20,22 @@ from archive.store.directory import Store, open_store
 from ledger.ledger import Ledger
 
 from . import forked
+from .callers import caller
 from .forked import Forked
 from .servers import Valkey
+from .waiting import eventually
 
 ROOT = Path(__file__).parent.parent
 
 #: Short times, so that what takes minutes in production takes seconds here. A lease is still one
 #: that a live worker keeps on a busy machine; tests that kill workers say a shorter one.
 QUICK = {
-    "SWEEP_SECONDS": "0.2",
+    "SWEEP_SECONDS": "0.3",
     "LEASE_SECONDS": "10",
     "POLL_FIRST_SECONDS": "0.2",
     "POLL_MAX_SECONDS": "1",
     "SPOOL_RESERVE_BYTES": "1000000",
 }
-
-Value = TypeVar("Value")
-
-
-def eventually(
-    look: Callable[[], Value], *, within: float = 30, what: str = "it did not come to pass"
-) -> Value:
-    """What ``look`` returns as soon as it is true; fails with ``what`` after ``within`` seconds."""
-    until = time.monotonic() + within
-    while True:
-        seen = look()
-        if seen:
-            return seen
-        if time.monotonic() > until:
-            raise AssertionError(f"{what} within {within} s; last seen: {seen!r}")
-        time.sleep(0.05)
 
 
 def account_toml(
@@ -225,10 +210,20 @@ class Deployment:
         return process
 
     def worker(
-        self, name: str = "worker", *, loglevel: str = "INFO", ready: bool = True
+        self,
+        name: str = "worker",
+        *,
+        loglevel: str = "INFO",
+        ready: bool = True,
+        mingle: bool = False,
     ) -> Process:
-        """Start a worker and wait until it is ready."""
-        process = self.celery("worker", "-n", f"{name}@%h", "--loglevel", loglevel, name=name)
+        """Start a worker and wait until it is ready. With ``mingle`` it looks for its neighbours
+        first, as Celery does unless told otherwise: that takes a whole second.
+        """
+        named = ("-n", f"{name}@%h", "--loglevel", loglevel)
+        process = self.celery(
+            "worker", *named, *([] if mingle else ["--without-mingle"]), name=name
+        )
         if ready:
             seen = len(process.log())
             eventually(
@@ -251,14 +246,8 @@ class Deployment:
     @contextmanager
     def producer(self) -> Iterator[Celery]:
         """A Celery application of a caller, which knows nothing of our code."""
-        app = Celery("caller", broker=self.valkey.url, backend=self.valkey.url)
-        app.conf.update(broker_connection_retry_on_startup=True)
-        try:
+        with caller(self.valkey.url, self.valkey.url) as app:
             yield app
-        finally:
-            # Else the garbage collector finds its sockets, and warns in the middle of another test.
-            app.backend.client.connection_pool.disconnect()
-            app.close()
 
     def send(self, app: Celery, task: str, **kwargs: Any) -> Any:
         """Enqueue a task of ours as another application would; its AsyncResult."""
@@ -275,3 +264,21 @@ class Deployment:
         for process in self.processes:
             process.close()
         self.without_ledger()
+
+
+@contextmanager
+def deploying(folder: Path, valkey: Valkey) -> Iterator[Callable[..., Deployment]]:
+    """Make deployments in folders of their own below ``folder``; all end with the context.
+
+    What is yielded takes the text of the accounts file and the options of ``Deployment``.
+    """
+    with ExitStack() as stack:
+
+        def make(accounts: str, **options: Any) -> Deployment:
+            own = folder / f"deployment-{len(list(folder.iterdir()))}"
+            own.mkdir()
+            deployment = Deployment(own, valkey, accounts, **options)
+            stack.callback(deployment.close)
+            return deployment
+
+        yield make

@@ -1,13 +1,15 @@
-"""Processes that start fast: forked from one that has loaded the libraries, and nothing of ours.
+"""Processes that start fast: forked from one that has loaded the libraries and our lower layers.
 
-Everything that is ours is loaded by the new process itself, under its own environment, as by
-``python -m ...``; only the libraries' second of work for each start is saved.
+What reads settings while it is imported is loaded by the new process itself, under its own
+environment, as by ``python -m ...``. Only the second of imports that every start repeats is saved.
+Tests that need a whole start set a variable such as PYTHONUNBUFFERED (see ``can_be``).
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import io
 import multiprocessing
 import os
@@ -19,27 +21,35 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+ROOT = Path(__file__).parent.parent
+
 _LIBRARIES = (
     "alembic.command",
+    "anyio",
     "celery.__main__",
     "celery.apps.beat",
     "celery.apps.worker",
     "celery.backends.redis",
     "celery.bin.celery",
     "celery.concurrency.thread",
+    "celery.fixups.django",
     "celery.worker.consumer",
     "celery.worker.worker",
     "celery.worker.pidbox",
     "cryptography.fernet",
+    "cryptography.hazmat.primitives.kdf.hkdf",
     "defusedxml.ElementTree",
     "flower.command",
     "h11",
+    "httpcore._async",
+    "httpcore._sync",
     "httpx",
     "kombu.transport.redis",
     "obstore",
     "phonenumbers",
-    "prometheus_client",
+    "prometheus_client.core",
     "psycopg",
+    "pydantic.networks",
     "pydantic_settings",
     "rich.console",
     "rich.live",
@@ -50,8 +60,27 @@ _LIBRARIES = (
     "yaml",
 )
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([*_LIBRARIES, __name__])
+#: The layers that read no setting while they are imported.
+_LAYERS = ("config", "providers", "archive", "ledger")
+#: It creates the Celery application, and so reads the settings.
+_READS_SETTINGS = "config.celery"
+
+
+def _modules() -> list[str]:
+    """The modules of the lower layers. Alembic loads the migrations by their path."""
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for name in _LAYERS
+        for path in sorted((ROOT / name).rglob("*.py"))
+        if "migrations" not in path.parts and path.name != "__main__.py"
+    ]
+    return [name.removesuffix(".__init__") for name in names if name != _READS_SETTINGS]
+
+
+#: The one context for processes that fork from a loaded one: its server is started once, with what
+#: was asked to be loaded until then.
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload([*_LIBRARIES, *_modules(), __name__])
 
 
 class Forked:
@@ -68,7 +97,7 @@ class Forked:
         self.args = ["-m", module, *arguments]
         told = (module, list(arguments), dict(environment), str(folder), *map(str, outputs))
         # The name is that of any process started by itself; at the end, nothing waits for it.
-        self._process = _context.Process(target=_become, args=told, name="MainProcess", daemon=True)
+        self._process = context.Process(target=_become, args=told, name="MainProcess", daemon=True)
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -151,6 +180,8 @@ def _become(
     output: str,
     errors: str,
 ) -> None:
+    # Collections then pass over what was loaded before the fork, and its pages stay shared.
+    gc.freeze()
     os.setsid()
     os.chdir(folder)
     os.environ.clear()
@@ -163,12 +194,21 @@ def _become(
     sys.stdout = io.TextIOWrapper(os.fdopen(1, "wb", closefd=False), "utf-8")
     sys.stderr = io.TextIOWrapper(os.fdopen(2, "wb", closefd=False), "utf-8", line_buffering=True)
     sys.path[:] = [folder, *(path for path in sys.path if _installed(path))]
+    if Path(folder) != ROOT:
+        _forget_our_modules()
     sys.argv = [module, *arguments]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:
         # A process of multiprocessing's ends without it.
         atexit._run_exitfuncs()
+
+
+def _forget_our_modules() -> None:
+    """Let a process that runs elsewhere import what lies there, or not find it."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] in _LAYERS:
+            del sys.modules[name]
 
 
 def _installed(path: str) -> bool:

@@ -60,7 +60,7 @@ def call(request_id: str = "r1", **given: Any) -> Request:
         "kind": KIND,
         "account": "legal",
         "parameters": {"country": "ES", "phone": "+34660111222"},
-        "cap": CAP,
+        "details": CAP,
         "lifetime_seconds": 900.0,
     }
     return request(request_id, **{**standard, **given})
@@ -80,7 +80,7 @@ def sending(
 ) -> tuple[Job, Lease]:
     """A call whose request may have left."""
     job, lease = begun(ledger, request_id, notify, **given)
-    ledger.calls.send(lease, given.get("cap", CAP))
+    ledger.calls.send(lease, given.get("details", CAP))
     return job, lease
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -17,6 +16,8 @@ from ledger.core.job import Job
 from ledger.core.leases import Lease
 from ledger.core.opening import Request
 from ledger.ledger import Ledger
+
+from . import forked
 
 Result = TypeVar("Result")
 
@@ -103,11 +104,9 @@ def in_processes(act: Callable[..., Result], url: str, arguments: list[Any]) -> 
     """The results of ``act(ledger, argument)``, each in a process with a ledger of its own, all
     begun in the same moment.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ledger.ledger"])
-    with context.Manager() as manager:
+    with forked.context.Manager() as manager:
         barrier = manager.Barrier(len(arguments))
-        with ProcessPoolExecutor(len(arguments), mp_context=context) as processes:
+        with ProcessPoolExecutor(len(arguments), mp_context=forked.context) as processes:
             begun = [processes.submit(_act, act, url, one, barrier) for one in arguments]
             return [one.result(60) for one in begun]
 

@@ -11,10 +11,11 @@ from celery import Celery
 from prometheus_client.parser import text_string_to_metric_families
 
 from .certified_calls import ASKED
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .ledgers import request
 from .servers import free_port
 from .simulators import Simulators
+from .waiting import eventually
 
 ZONE = "Asia/Kolkata"
 DAY = date(2026, 11, 10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -12,6 +11,7 @@ import httpx
 from providers.ozeki.account import OzekiAccount
 from providers.ozeki.client import Ozeki
 
+from .laid_out import LaidOut, Step
 from .vonage_accounts import raw
 
 SAMPLES = Path(__file__).parent / "samples" / "ozeki"
@@ -21,9 +21,6 @@ PASSWORD = 'päss"word+&%=<'
 HOOK = "http://hooks.example/ozeki/office/9f8e7d6c?task=1&of=2"
 RECORDING = "http://pbx.local:7780/HttpRecordings/2026-11-20 uteom.mp3?key=recording-canary"
 
-#: What a test lays out: an answer, or what comes of a request.
-Step = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
-
 
 def account(**more: Any) -> OzekiAccount:
     """An account with a login."""
@@ -31,20 +28,8 @@ def account(**more: Any) -> OzekiAccount:
     return OzekiAccount.model_validate({"provider": "ozeki", "alias": "office", **fields, **more})
 
 
-class Server(httpx.BaseTransport):
-    """Answers with what a test laid out, in order, and keeps what it was asked."""
-
-    def __init__(self, *answers: Step) -> None:
-        self.requests: list[httpx.Request] = []
-        self._answers = iter(answers)
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        step = next(self._answers, None)
-        assert step is not None, f"one more request than expected: {request.url}"
-        if isinstance(step, Exception):
-            raise step
-        return step(request) if callable(step) else step
+class Server(LaidOut):
+    """An Ozeki server of set answers."""
 
     def query(self, number: int = 0) -> dict[str, str]:
         """The parameters of a request, each of which was sent once."""

@@ -15,9 +15,10 @@ from ledger.core import states
 from ledger.core.job import Job, job_id
 from ledger.recording_instructions import Instruction
 
-from .deployment import Deployment, Process, account_toml, eventually
+from .deployment import Deployment, Process, account_toml
 from .servers import free_port
 from .simulators import Simulators
+from .waiting import eventually
 
 
 @dataclass

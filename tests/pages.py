@@ -24,7 +24,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from . import page_packages
-from .deployment import ROOT, Process, eventually
+from .deployment import ROOT, Process
+from .waiting import eventually
 
 DOCS = ROOT / "docs"
 #: What a bare machine may lack.

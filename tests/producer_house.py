@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .pages import Reader
 from .simulators import Simulators
+from .waiting import eventually
 
 #: A day on which the account ``india`` has recordings, and its time zone.
 DAY = date(2026, 11, 10)

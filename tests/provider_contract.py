@@ -7,9 +7,11 @@ other task refuses its account. Each failure is a sentence that names the provid
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -19,8 +21,7 @@ from zoneinfo import ZoneInfo
 import httpx
 from celery import Celery
 
-from archive.documents import manifest
-from archive.search import search
+from archive.store.directory import Store
 from ledger.core.job import Job, job_id
 from ledger.days import Day
 from ledger.ledger import Ledger
@@ -304,16 +305,25 @@ def _is_covered(contract: Contract, day: date, state: str, archived: int) -> Non
 def _are_kept(contract: Contract, row: Day, ids: list[str]) -> None:
     """Every recording is in the archive byte for byte, and was fetched once alone."""
     store, play = contract.house.store, cast(Listing, contract.play)
-    found = manifest.read_manifest(store, row.manifest or "")
-    kept = {}
-    for line in manifest.lines(store, found):
-        kept[line["id"]] = hashlib.sha256(b"".join(search.audio(store, line))).hexdigest()
+    listed = contract.told(row.manifest or "")["recordings"]["path"]
+    lines = [json.loads(line) for line in store.read(listed).splitlines()]
+    kept = {line["id"]: hashlib.sha256(_audio(store, line)).hexdigest() for line in lines}
     assert kept == {one: play.sha256(one) for one in ids}, f"{contract.name}: other recordings"
     given = getattr(play, "given", None)
     assert given is None or set(given.values()) == {1}, f"{contract.name}: fetched {given}"
     contract.settled()
     done = contract.house.run("verify")
     assert done.returncode == 0, f"{contract.name}: {done.stdout}{done.stderr}"
+
+
+def _audio(store: Store, line: dict[str, Any]) -> bytes:
+    """A recording's bytes, out of its ZIP or its own file."""
+    with store.open(line["path"]) as file:
+        data: bytes = file.read()
+    if "member" not in line:
+        return data
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return archive.read(line["member"])
 
 
 def _rebuilt(contract: Contract) -> Ledger:

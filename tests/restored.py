@@ -14,8 +14,9 @@ from celery import Celery
 from ledger.core import states
 
 from .certified_calls import CallHouse
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
+from .waiting import eventually
 
 ZONE = "Asia/Kolkata"
 _NEVER = 1_000_000

@@ -16,9 +16,10 @@ from urllib.parse import quote
 import httpx
 from celery import Celery
 
-from .deployment import Deployment, Process, account_toml, eventually
+from .deployment import Deployment, Process, account_toml
 from .servers import free_port
 from .simulators import Simulators
+from .waiting import eventually
 
 DAY = date(2026, 11, 10)
 ZONE = "Asia/Kolkata"

@@ -99,6 +99,11 @@ class Valkey:
             os.kill(self.pid, signal.SIGCONT)
             self._frozen = False
 
+    @property
+    def frozen(self) -> bool:
+        """Whether it was frozen and not thawed."""
+        return self._frozen
+
     def client(self, **options: Any) -> redis.Redis:
         """A client of database 0."""
         return redis.Redis(host="127.0.0.1", port=self.port, **options)

@@ -30,11 +30,12 @@ from tasks.runtime.outbox import discharge_due
 
 from .alert_receiver import AlertReceiver
 from .certificates import unknown
-from .deployment import ROOT, Deployment, account_toml, eventually
+from .deployment import ROOT, Deployment, account_toml
 from .ledger_calls import SAID_OK, owed, sending
 from .ledgers import pass_time
 from .simulators import Simulators
 from .test_nights import DAY, ZONE, planner, settled, yesterday
+from .waiting import eventually
 
 SECRET = "signed-with-this"
 PARAMETERS = {

@@ -11,22 +11,18 @@ import pytest
 from providers.errors import Rejected, Uncertain
 from providers.vonage.client import Vonage
 
+from . import shared_simulators
 from .simulators import Simulators
 from .simulators.doors import AccountDoor
 from .vonage_accounts import TAG, ZIP, MemoryShelf, client, raw, retrieved
 from .vonage_simulated import WINDOW, connect, ids, saved, seeded
 
+simulators = shared_simulators.simulators
+
 LIST = b'{"page": 1, "total_items": 0}'
 GZIP = gzip.compress(LIST, mtime=0)
 BARE = zlib.compressobj(wbits=-15)
 DEFLATE = BARE.compress(LIST) + BARE.flush()
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with an account of its own."""
-    with Simulators() as running:
-        yield running
 
 
 @pytest.fixture

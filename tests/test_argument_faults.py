@@ -17,8 +17,8 @@ from tasks.jobs import tasks as jobs  # noqa: F401 - KINDS
 from tasks.live import tasks as live_recordings  # noqa: F401 - KINDS
 from tasks.recordings import tasks as recordings  # noqa: F401 - KINDS
 from tasks.runtime.arguments import parse
-from tasks.runtime.entry import KINDS
 from tasks.runtime.fields import check_task_id
+from tasks.runtime.kinds import KINDS
 
 from .test_client_contract import EVERY_CALL, WRONG
 

@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .servers import free_port
 from .simulators import Simulators
+from .waiting import eventually
 
 DAY = date(2026, 11, 10)
 ZONE = "Asia/Kolkata"

@@ -13,6 +13,8 @@ from .bench.measurement import Row, in_turns
 from .bench.run import measured
 from .bench.sizes import TINY
 
+pytestmark = pytest.mark.long
+
 
 def test_a_tiny_run_makes_the_whole_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

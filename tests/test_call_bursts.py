@@ -15,8 +15,9 @@ import pytest
 from celery import Celery
 
 from .certified_calls import CallHouse, call_house
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

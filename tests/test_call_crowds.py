@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,12 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from . import forked
 from .certified_calls import ASKED, CallHouse, call_house
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .servers import free_port
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 
@@ -47,8 +48,7 @@ def produce(url: str, count: int) -> list[Any]:
 def crowd(calling: CallHouse) -> Iterator[list[Any]]:
     """Eight processes that ask 25 times each; what they were told, once the context has ended."""
     told: list[Any] = []
-    context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(PRODUCERS, mp_context=context) as processes:
+    with ProcessPoolExecutor(PRODUCERS, mp_context=forked.context) as processes:
         url = calling.house.valkey.url
         begun = [processes.submit(produce, url, EACH) for _ in range(PRODUCERS)]
         yield told
@@ -94,18 +94,18 @@ def test_a_crowd_before_a_platform_that_is_down_blocks_nobody(
     began = time.monotonic()
     for name in ("first", "second", "third"):
         calling.house.worker(name)
-    with crowd(calling) as told:
-        calling.in_state("the-one", "waiting")
-        with calling.house.producer() as app:
-            run = calling.house.send(app, "export.run", account="india", day=day.isoformat())
-            assert run.get(timeout=60)["archived"] == 4
-        time.sleep(max(0.0, began + 10 - time.monotonic()))  # the fault itself lasts so long
-        back = Simulators(port=port, data=tmp_path / "back")
-        account = back.gsmblockchain.account(
-            username=calling.platform.username, password=calling.platform.password
-        )
-        back.start()
-    with back:
+    with ExitStack() as up:
+        with crowd(calling) as told:
+            calling.in_state("the-one", "waiting")
+            with calling.house.producer() as app:
+                run = calling.house.send(app, "export.run", account="india", day=day.isoformat())
+                assert run.get(timeout=60)["archived"] == 4
+            time.sleep(max(0.0, began + 10 - time.monotonic()))  # the fault itself lasts so long
+            back = Simulators(port=port, data=tmp_path / "back")
+            account = back.gsmblockchain.account(
+                username=calling.platform.username, password=calling.platform.password
+            )
+            up.enter_context(back)
         assert len(told) == PRODUCERS * EACH
         assert all(one == told[0] for one in told)
         assert len(account.calls()) == 1

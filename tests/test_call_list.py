@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from celery import Celery
 
-from .deployment import Deployment, account_toml, eventually
-from .servers import Valkey
+from . import shared_simulators
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
 from .simulators.ozeki_door import PbxDoor
 from .simulators.voipnow_door import AppDoor
+from .waiting import eventually
+
+simulators = shared_simulators.simulators
 
 FIELDS = {"call_id", "state", "source", "destination", "caller", "started_at", "views"}
 
 
 @pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file."""
-    with Simulators() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def house(simulators: Simulators, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+def house(simulators: Simulators, deploy_for_module: Callable[..., Deployment]) -> Deployment:
     """A worker with an account at each provider of live calls, and one elsewhere."""
     sections = {
         "pbx": simulators.voipnow.account("app").configuration(),
@@ -33,11 +29,9 @@ def house(simulators: Simulators, tmp_path_factory: pytest.TempPathFactory) -> I
         "legal": simulators.gsmblockchain.account().configuration(),
     }
     toml = [account_toml(alias, {**told, "timeout_seconds": 3}) for alias, told in sections.items()]
-    with Valkey() as valkey:
-        made = Deployment(tmp_path_factory.mktemp("house"), valkey, "\n".join(toml))
-        made.worker(loglevel="DEBUG")
-        yield made
-        made.close()
+    made = deploy_for_module("\n".join(toml))
+    made.worker(loglevel="DEBUG")
+    return made
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from datetime import date, timedelta
 
 from .certified_calls import call_house
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from .certified_calls import CallHouse, call_house
-from .deployment import Deployment, Process, eventually
+from .deployment import Deployment, Process
 from .servers import Valkey
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

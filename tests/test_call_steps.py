@@ -15,9 +15,9 @@ import pytest
 from ledger.core import states
 
 from .call_steps import STEPS, Stage, act_out
-from .deployment import eventually
 from .servers import Valkey
 from .simulators import Simulators
+from .waiting import eventually
 
 HOWS = ("kill", "sleep")
 CASES = [(step, how) for step in STEPS for how in HOWS]

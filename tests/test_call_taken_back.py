@@ -21,11 +21,12 @@ from ledger.core import states
 from ledger.core.schema import jobs
 
 from .certified_calls import CallHouse, call_house
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .gates import Gate, gate
 from .ledgers import steps
 from .servers import Postgres
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

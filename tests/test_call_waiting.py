@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from .certified_calls import call_house
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .gates import gate
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

@@ -11,9 +11,10 @@ import pytest
 from celery import Celery
 
 from .certified_calls import ASKED, CallHouse, call_house
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .servers import free_port
 from .simulators import Simulators
+from .waiting import eventually
 
 
 @pytest.fixture

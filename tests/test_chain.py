@@ -7,11 +7,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from archive import chain, paths
+from archive.documents.chain_entry import ChainEntry, Covered
 from archive.errors import Damaged, Missing
 from archive.store.directory import DirectoryStore, Store
 from archive.verify import verification
@@ -23,12 +25,13 @@ from .archives import overwrite
 WRITER = """
 import sys
 from archive import chain
-from archive.store import open_store
+from archive.documents.chain_entry import Covered
+from archive.store.directory import open_store
 
 store, name, count = open_store(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 for number in range(count):
     stored = store.create(f"legal/{name}-{number}", b"")
-    chain.append(store, "legal", [{"path": stored.path, "sha256": stored.sha256}])
+    chain.append(store, "legal", [Covered.of(stored)])
 """
 
 
@@ -48,9 +51,14 @@ def files(store: Store) -> None:
         store.create(f"legal/{name}", b"")
 
 
-def entry(name: str, sha256: str = EMPTY) -> dict[str, str]:
+def entry(name: str, sha256: str = EMPTY) -> Covered:
     """A file that is to be covered."""
-    return {"path": f"legal/{name}", "sha256": sha256}
+    return Covered(f"legal/{name}", sha256)
+
+
+def vars_of(name: str) -> dict[str, str]:
+    """The same as it stands in the file."""
+    return {"path": f"legal/{name}", "sha256": EMPTY}
 
 
 def faults(store: Store) -> list[str]:
@@ -65,13 +73,11 @@ def test_entries_are_numbered_and_name_the_one_before(store: Store) -> None:
     second = chain.append(store, "legal", [entry("two"), entry("three")])
 
     data = store.read("legal/chain/00000001.json")
-    assert json.loads(data) == {"n": 1, "previous": chain.NOTHING, "entries": [entry("one")]}
+    assert json.loads(data) == {"n": 1, "previous": chain.NOTHING, "entries": [vars_of("one")]}
     assert first == chain.Head("legal", 1, hashlib.sha256(data).hexdigest())
-    assert chain.read(store, "legal", 2) == {
-        "n": 2,
-        "previous": first.sha256,
-        "entries": [entry("two"), entry("three")],
-    }
+    assert chain.read(store, "legal", 2) == ChainEntry(
+        2, first.sha256, [entry("two"), entry("three")]
+    )
     assert chain.head(store, "legal") == second
     assert list(chain.numbers(store, "legal")) == [1, 2]
     assert faults(store) == []
@@ -84,10 +90,10 @@ def test_the_first_entry_covers_the_ledgers_name(store: Store) -> None:
         chain.append(store, account, [entry("one")])
         chain.append(store, account, [entry("two")])
 
-        identity, one = chain.read(store, account, 1)["entries"]
-        assert identity == {"path": "ledger.json", "sha256": stored.sha256}
+        identity, one = chain.read(store, account, 1).entries
+        assert identity == Covered("ledger.json", stored.sha256)
         assert one == entry("one")
-        assert chain.read(store, account, 2)["entries"] == [entry("two")]
+        assert chain.read(store, account, 2).entries == [entry("two")]
 
 
 def test_what_was_appended_before_a_crash_is_not_appended_again(store: Store) -> None:
@@ -97,7 +103,7 @@ def test_what_was_appended_before_a_crash_is_not_appended_again(store: Store) ->
     assert chain.append(store, "legal", [entry("two"), entry("one")]) == before
     after = chain.append(store, "legal", [entry("one"), entry("three"), entry("three")])
     assert after.n == 2
-    assert chain.read(store, "legal", 2)["entries"] == [entry("three")]
+    assert chain.read(store, "legal", 2).entries == [entry("three")]
 
 
 def test_another_sum_is_another_entry(store: Store) -> None:
@@ -131,7 +137,7 @@ def test_processes_that_append_at_once_lose_nothing(store: Store) -> None:
 
     numbers = list(chain.numbers(store, "legal"))
     assert numbers == list(range(1, 3 * count + 1))
-    covered = [one["path"] for n in numbers for one in chain.read(store, "legal", n)["entries"]]
+    covered = [one.path for n in numbers for one in chain.read(store, "legal", n).entries]
     assert sorted(covered) == sorted(f"legal/{w}-{n}" for w in "abc" for n in range(count))
     assert faults(store) == []
 
@@ -142,9 +148,9 @@ def test_an_entry_that_was_changed_is_named(store: Store, number: int) -> None:
     for name in ("one", "two", "three"):
         chain.append(store, "legal", [entry(name)])
     path = paths.chain_path("legal", number)
-    content = chain.read(store, "legal", number)
-    content["entries"][0]["sha256"] = "b" * 64
-    overwrite(store, path, chain.serialised(content))
+    known = chain.read(store, "legal", number)
+    forged = [entry("one", "b" * 64), *known.entries[1:]]
+    overwrite(store, path, replace(known, entries=forged).to_bytes())
 
     assert path in faults(store)
 
@@ -207,7 +213,7 @@ def test_a_head_that_was_noted_may_be_an_older_one(store: Store) -> None:
 )
 def test_an_entry_can_not_speak_of_others_files(store: Store, path: str) -> None:
     """A chain covers its own account's files and ledger.json only."""
-    chain.append(store, "legal", [{"path": path, "sha256": EMPTY}])
+    chain.append(store, "legal", [Covered(path, EMPTY)])
 
     assert paths.chain_path("legal", 1) in faults(store)
     assert verification.verify(store).problems

@@ -42,7 +42,7 @@ def _python_files() -> Iterator[Path]:
             yield path
 
 
-def _faults(text: str) -> list[str]:
+def faults(text: str) -> list[str]:
     """Return each citation of a file's text that leads nowhere, with its line."""
     found = [
         (match.start(), f"{match[0]!r} cites {what}")
@@ -89,13 +89,13 @@ def test_every_citation_resolves() -> None:
     that it cites there. No Python file cites the design, a seed or another document that a reader
     of the repository does not have.
     """
-    faults = [
+    found = [
         f"{path.relative_to(ROOT)}, {fault}"
         for path in _python_files()
-        for fault in _faults(path.read_text(encoding="utf-8"))
+        for fault in faults(path.read_text(encoding="utf-8"))
     ]
 
-    assert faults == []
+    assert found == []
 
 
 def _planted(text: str) -> str:
@@ -134,7 +134,7 @@ def _planted(text: str) -> str:
 )
 def test_a_citation_that_leads_nowhere_is_found(text: str, fault: str) -> None:
     """Each kind is found, in comments, docstrings and messages, also across the end of a line."""
-    (found,) = _faults("\n\n" + _planted(text))
+    (found,) = faults("\n\n" + _planted(text))
 
     assert found.startswith("line 3: ")
     assert _planted(fault) in found
@@ -154,7 +154,7 @@ def test_a_citation_that_leads_nowhere_is_found(text: str, fault: str) -> None:
 )
 def test_other_text_is_left_alone(text: str) -> None:
     """A citation that resolves and an ordinary word are no faults."""
-    assert _faults(_planted(text)) == []
+    assert faults(_planted(text)) == []
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,18 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from celery import Celery
 from click.testing import CliRunner
 
 import ledger.core.job
 from earwitness_client import Earwitness, InvalidArgument, Job, NotAnswered, Notify, errors
 from earwitness_client.arguments import Filters
 from tasks import errors as worker_errors
+from tasks.days.filters import Filters as WorkerFilters
 from tasks.runtime import arguments as of_the_worker
-from tasks.runtime.entry import KINDS
+from tasks.runtime.kinds import KINDS
 from worker.commands.catalogue import catalogue
 
+from .callers import caller
 from .servers import Valkey
 
 #: By beat alone, so that the library has no function for it.
@@ -83,7 +84,7 @@ def test_a_function_returns_a_job_where_its_task_opens_one(task: str) -> None:
 
 def test_the_filters_are_the_worker_s() -> None:
     """Every filter of the worker's, under the vendor's name, and no other."""
-    schema = of_the_worker.Filters.model_json_schema(by_alias=True)
+    schema = WorkerFilters.model_json_schema(by_alias=True)
 
     assert Filters.__annotations__.keys() == schema["properties"].keys()
 
@@ -226,7 +227,7 @@ def test_the_message_is_celery_s_own(client: Earwitness, valkey: Valkey) -> None
     """
     client.recording.get(account="india", recording_id="secret-7")
     ours, our_body = _sent(valkey)
-    with Celery("caller", broker=valkey.url, set_as_current=False) as app:
+    with caller(valkey.url) as app:
         kwargs = {"account": "india", "recording_id": "secret-7"}
         app.send_task("earwitness.recording.get", kwargs=kwargs, queue="earwitness")
     theirs, their_body = _sent(valkey)

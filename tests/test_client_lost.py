@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from .client_house import House, Waiting, client_house
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .servers import Valkey
 from .simulators import Simulators
+from .waiting import eventually
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ from ledger.core import states
 from ledger.core.schema import jobs, obligations, waiters
 
 from .certified_calls import call_house
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .ledgers import pass_time
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

@@ -54,7 +54,7 @@ def failed(house: Deployment, request_id: str, error: str = "Damaged", **given: 
 def undecided(house: Deployment) -> str:
     """The id of a call of which nobody knows whether it was placed."""
     given = {"kind": KIND, "account": "legal", "parameters": {}}
-    job, lease = running(house.ledger, "call", cap=CAP, **given)
+    job, lease = running(house.ledger, "call", details=CAP, **given)
     house.ledger.calls.send(lease, CAP)
     outcome = Outcome(states.NEEDS_DECISION, UNKNOWN, "unknown: no answer")
     house.ledger.calls.answered(lease, outcome, own_task=None)

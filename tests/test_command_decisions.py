@@ -53,7 +53,7 @@ def house(deploy: Callable[..., Deployment]) -> Deployment:
 def sent(house: Deployment, request_id: str) -> Lease:
     """A call whose request has left and whose answer is still to come: its sender's lease."""
     given = {"kind": "certified_call.request", "account": "legal", "parameters": PARAMETERS}
-    _, lease = running(house.ledger, request_id, cap=CAP, **given)
+    _, lease = running(house.ledger, request_id, details=CAP, **given)
     house.ledger.calls.send(lease, CAP)
     return lease
 
@@ -162,7 +162,7 @@ def test_the_ledger_lists_what_waits_the_oldest_first(ledger: Ledger) -> None:
     waiting = []
     for request_id in ("r1", "r2"):
         pass_time(ledger, 60, audit.c.at)
-        _, lease = running(ledger, request_id, cap=CAP, **given)
+        _, lease = running(ledger, request_id, details=CAP, **given)
         ledger.calls.send(lease, CAP)
         waiting.append(ledger.calls.answered(lease, unknown(), own_task=None))
     found = ledger.jobs.undecided()
@@ -268,7 +268,7 @@ def test_the_platforms_number_is_masked_wherever_a_job_is_shown(house: Deploymen
 def test_show_says_that_nothing_was_sent(house: Deployment) -> None:
     """A call that has not left says so; a job of another kind has nothing to say of a call."""
     given = {"kind": "certified_call.request", "account": "legal", "parameters": PARAMETERS}
-    running(house.ledger, "r1", cap=CAP, **given)
+    running(house.ledger, "r1", details=CAP, **given)
     running(house.ledger, "r2")
     assert "nothing was sent" in house.run("show", "r1").stdout
     assert json.loads(house.run("show", "r2", "--json").stdout)["call"] is None

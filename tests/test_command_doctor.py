@@ -21,11 +21,12 @@ from ledger.core.schema import ledger as ledger_table
 from ledger.core.schema import obligations
 from worker.commands.doctor import filesystems
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .ledgers import pass_time, running
 from .servers import Valkey
 from .simulators import Simulators
 from .simulators.doors import AccountDoor
+from .waiting import eventually
 
 ZONE = "Asia/Kolkata"
 YESTERDAY = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)

@@ -11,8 +11,9 @@ from sqlalchemy import update
 from ledger.core.job import Job
 from ledger.core.schema import jobs
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
+from .waiting import eventually
 
 DAY = date(2026, 11, 10)
 ZONE = "Asia/Kolkata"

@@ -11,8 +11,9 @@ from celery import Celery
 from ledger.core import states
 
 from .certified_calls import CallHouse, call_house
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 WHO = ("--by", "ana", "--note", "looked into the panel")

@@ -10,9 +10,10 @@ from sqlalchemy import update
 
 from ledger.core.schema import jobs
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
 from .test_nights import DAY, ZONE, planner, settled, yesterday
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

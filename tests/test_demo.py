@@ -12,8 +12,11 @@ import zipfile
 from pathlib import Path
 
 import psutil
+import pytest
 
 from .deployment import ROOT, zip_is_whole
+
+pytestmark = pytest.mark.long
 
 
 def demo(**environment: str) -> subprocess.CompletedProcess[str]:

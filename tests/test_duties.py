@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,14 +11,19 @@ from celery import Celery, current_app
 
 from config.settings import settings
 from ledger.alerts import DAY, Alert
+from ledger.core.outbox import Obligation
 from ledger.ledger import Ledger
+from tasks import registry
 from tasks.runtime import context, metrics
-from tasks.runtime.outbox import discharge_due
+from tasks.runtime.outbox import Handler, discharge_due, register
+
+from .callers import close_connections
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     """The process of the test as a worker's."""
+    registry.load()
     (tmp_path / "accounts.toml").write_text("")
     monkeypatch.setenv("EARWITNESS_ACCOUNTS_FILE", str(tmp_path / "accounts.toml"))
     monkeypatch.setenv("EARWITNESS_ARCHIVE_URL", str(tmp_path / "archive"))
@@ -41,6 +46,7 @@ def silent_broker() -> Iterator[None]:
         app = Celery(broker=f"redis://127.0.0.1:{server.getsockname()[1]}/0", set_as_current=True)
         app.conf.broker_transport_options = {"socket_timeout": 0.2, "max_retries": 0}
         yield
+        close_connections(app)
     before.set_current()
 
 
@@ -68,6 +74,34 @@ def test_what_this_version_does_not_know_stays_owed_alone(
     (left,) = here.outbox.waiting()
     assert left["kind"] == "aerogram"
     assert "unforeseen" in left["reason"]
+
+
+def test_a_flow_s_handler_discharges_what_its_jobs_owe(here: Ledger) -> None:
+    """Together where it says so, one by one else, and an account at a time; what it raises leaves
+    these alone owed.
+    """
+    seen: list[tuple[str, list[int]]] = []
+
+    def discharge(account: str, owed: Sequence[Obligation]) -> None:
+        seen.append((account, [one.payload["n"] for one in owed]))
+        if owed[0].payload["n"] == 4:
+            raise OSError("no wind")
+
+    register({"weather": Handler(discharge, together=lambda one: one.payload["n"] < 3)})
+    for n, account in ((1, "india"), (2, "india"), (3, "india"), (4, "spain"), (5, "spain")):
+        here.outbox.owe("", account, "weather", {"n": n})
+
+    assert discharge_due() == 4
+    assert seen == [("india", [1, 2]), ("india", [3]), ("spain", [4]), ("spain", [5])]
+    (left,) = here.outbox.waiting()
+    assert (left["kind"], left["count"], left["reason"]) == ("weather", 1, "no wind")
+
+
+def test_two_handlers_for_one_kind_are_refused() -> None:
+    """One of them would never be called."""
+    registry.load()
+    with pytest.raises(ValueError, match="receipt have two handlers"):
+        register({"receipt": Handler(lambda *_: None)})
 
 
 @pytest.mark.usefixtures("silent_broker")

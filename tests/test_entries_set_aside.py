@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from archive.audio.properties import Sound
-from archive.documents import manifest
+from archive.documents import recordings_list
 from archive.reconciliation import Counts, Reconciliation
 from archive.store.directory import Stored
 from archive.zip.verification import Member
@@ -47,7 +47,7 @@ def test_an_entry_that_is_set_aside_is_missing_whatever_came(run: Reconciliation
     run.match()
     assert run.counts() == Counts(listed=3, archived=1, missing=2, unexpected=2)
     assert list(run.missing()) == []
-    lines = {line["id"]: line for line in run.lines()}
+    lines = {line.id: line.fields for line in run.lines()}
     assert lines["unreadable-abc"] == {**ASIDE, "missing": True}
     assert lines["7"]["missing"] is True
     assert lines["1"]["member"] == "b.mp3"
@@ -82,8 +82,10 @@ def test_it_is_taken_over_from_the_lines_of_a_worker_that_died(
     run.adopt(before)
     assert list(run.lines()) == before
     assert run.counts() == Counts(listed=2, archived=0, missing=2, unexpected=0)
-    manifest.write_recordings(tmp_path / "lines", run)
-    assert [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()] == before
+    recordings_list.write(tmp_path / "lines", run.lines())
+    assert [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()] == [
+        line.fields for line in before
+    ]
 
 
 @pytest.mark.parametrize("size", [0, None, -1, "10", 10.0, {"a": 1}, True])
@@ -104,14 +106,14 @@ def test_a_name_of_another_kind_is_none(run: Reconciliation, name: Any) -> None:
     run.match()
     assert run.counts().missing == 0
     (line,) = run.lines()
-    assert line["file_name"] == name
+    assert line.fields["file_name"] == name
 
 
 def test_any_text_can_be_written(run: Reconciliation, tmp_path: Path) -> None:
     """NUL, halves of characters, control characters: the file is UTF-8, one line a recording."""
     odd = "a\0b \ud83d \x1b\n\u2028 \x85"
     run.listed(listed(1, cnam=odd, end={"raw": odd}))
-    manifest.write_recordings(tmp_path / "lines", run)
+    recordings_list.write(tmp_path / "lines", run.lines())
     (line,) = (tmp_path / "lines").read_bytes().decode("utf-8").split("\n")[:-1]
     assert json.loads(line)["cnam"] == odd
-    assert manifest.read_line(line.encode(), "lines")["end"] == {"raw": odd}
+    assert recordings_list.parse(line.encode(), "lines").fields["end"] == {"raw": odd}

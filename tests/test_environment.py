@@ -7,9 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from . import page_packages
 from .conftest import KEPT
 from .deployment import ROOT
+
+pytestmark = pytest.mark.long
+
 
 #: What a developer's shell, a CI runner or a colleague's dotfiles may set.
 HOSTILE = {
@@ -52,7 +57,7 @@ def test_tests_pass_in_a_hostile_environment() -> None:
     """Settings, proxies, a locale, a time zone and package indexes of the caller change nothing."""
     chosen = ["tests/test_settings.py", "tests/test_logging.py", "tests/test_windows.py"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not soak", *chosen],
         cwd=ROOT,
         env={**os.environ, **HOSTILE},
         capture_output=True,

@@ -13,11 +13,11 @@ from celery.result import AsyncResult
 from ledger.core.schema import jobs
 
 from .certified_calls import ASKED, call_house
-from .deployment import eventually
 from .ledgers import pass_time
 from .simulators import Simulators
 from .test_false_hints import message
 from .test_tasks import DAY, Deploy, opened
+from .waiting import eventually
 
 _MANY = 300
 _HOUR = 3600

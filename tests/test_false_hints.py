@@ -17,9 +17,10 @@ from ledger.core.job import Job
 from worker.redis.broker import install_channel
 
 from .certified_calls import CallHouse, call_house
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .servers import Valkey
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

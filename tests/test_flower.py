@@ -16,8 +16,9 @@ from celery.states import READY_STATES
 from worker.flower.dashboard import show_reason
 
 from .dashboards import LOGIN, Dashboard, addresses, caller, dashboard, started
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 DAY = date(2026, 11, 10)

@@ -16,8 +16,9 @@ from celery.events.state import State
 from worker.flower.events import MalformedEvent, well_formed
 
 from .dashboards import Dashboard, caller, dashboard
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
+from .waiting import eventually
 
 NOW = time.time()
 HOST = "honest@host"

@@ -17,8 +17,9 @@ from worker.flower.redaction import masked_event, masked_exception, masked_inspe
 
 from .canaries import found
 from .dashboards import Dashboard, caller, dashboard
-from .deployment import Deployment, Process, account_toml, eventually
+from .deployment import Deployment, Process, account_toml
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 DAY = date(2026, 11, 10)
@@ -306,6 +307,17 @@ def test_only_fields_of_celery_are_kept() -> None:
         "runtime": "***987",
         "loadavg": [0.1, "***987"],
     }
+
+
+def test_what_stands_in_place_of_a_number_is_masked() -> None:
+    """Lists in lists, numbers under names, and more levels than any event of Celery's has."""
+    deep: Any = NUMBER
+    for _ in range(500):
+        deep = [deep]
+    for value in ([[SPOKEN], [1.5]], {"to": int(NUMBER)}, {NUMBER: [PERSON, int(NUMBER)]}, deep):
+        told = json.dumps(masked_event({"type": "worker-heartbeat", "loadavg": value}))
+        assert found([NUMBER, SPOKEN], {"the event": told.encode()}) == set()
+    assert masked_event({"loadavg": (0.5, 1, None)})["loadavg"] == [0.5, 1, None]
 
 
 def test_ids_that_look_like_numbers_stay_apart() -> None:

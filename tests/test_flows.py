@@ -17,13 +17,14 @@ from archive.store.directory import Stored
 from ledger.core.schema import jobs, obligations
 
 from .archives import Builder, age, audio, recording, zipped
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .disks import small_disk
 from .simulators import Simulators
 from .test_deletions import ago
 from .test_nights import DAY as A_DAY
 from .test_nights import ZONE, manifests, planner, settled, yesterday
 from .test_tasks import DAY, House, opened
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

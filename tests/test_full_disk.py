@@ -6,9 +6,10 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from .deployment import Deployment, account_toml, eventually, zip_is_whole
+from .deployment import Deployment, account_toml, zip_is_whole
 from .disks import small_disk
 from .simulators import Simulators
+from .waiting import eventually
 
 DAY = date(2026, 11, 10)
 MB = 1_000_000

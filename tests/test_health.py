@@ -17,10 +17,14 @@ from click import ClickException
 from worker.commands.health import judge
 from worker.health.heartbeat_files import Mark, marks, write
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .ozeki_house import ozeki_house
 from .servers import free_port
 from .simulators import Simulators
+from .waiting import eventually
+
+pytestmark = pytest.mark.long
+
 
 Deploy = Callable[..., Deployment]
 FRONT = frozenset({"earwitness", "earwitness.due"})
@@ -48,7 +52,7 @@ def becomes(house: Deployment, service: str, status: int, words: str, *more: str
     """Wait until the command ends so, and says so."""
 
     def look() -> bool:
-        time.sleep(0.7)  # the command takes half a second of a core
+        time.sleep(0.3)  # the command takes a tenth of a second of a core
         seen.append(health(house, service, *more))
         return seen[-1][0] == status and words in seen[-1][1]
 

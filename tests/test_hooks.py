@@ -14,9 +14,10 @@ import pytest
 from ledger import recording_instructions as recorded
 from ledger.core import states
 
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .ozeki_house import OzekiHouse, ozeki_house
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

@@ -14,9 +14,10 @@ import pytest
 
 from worker.webhooks.connections import MAX_PER_STRANGER, MAX_STRANGERS, address_of
 
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .ozeki_house import OzekiHouse, ozeki_house
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

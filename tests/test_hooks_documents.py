@@ -8,9 +8,10 @@ import pytest
 
 from ledger import recording_instructions as recorded
 
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .ozeki_house import OzekiHouse, ozeki_house
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

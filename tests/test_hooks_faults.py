@@ -12,11 +12,12 @@ from ledger import recording_instructions as recorded
 from ledger.core import states
 from ledger.core.schema import instructions, jobs
 
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .ledgers import pass_time
 from .ozeki_house import OzekiHouse, ozeki_house
 from .servers import Postgres
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

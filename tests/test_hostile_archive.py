@@ -16,6 +16,7 @@ import pytest
 
 from archive import chain
 from archive.documents import reading
+from archive.documents.chain_entry import Covered
 from archive.documents.manifest import latest
 from archive.errors import ArchiveError, Damaged
 from archive.search import search, search_index
@@ -42,8 +43,9 @@ from .hostile_archives import (
 PROGRAM = """
 import json, resource, sys
 from pathlib import Path
-from archive import search, verification
-from archive.store import DirectoryStore
+from archive.search import search
+from archive.verify import verification
+from archive.store.directory import DirectoryStore
 
 store = DirectoryStore(Path(sys.argv[1]))
 report = verification.verify(store)
@@ -79,13 +81,13 @@ def test_whatever_stands_there_is_named(what: str, store: DirectoryStore, tmp_pa
     assert all(line.isprintable() and len(line) < 6000 for line in shown)
     hits_found, damage = search.found(store)
     assert damage is None or isinstance(damage, ArchiveError | OSError)
-    assert all(isinstance(hit, search_index.Hit) for hit in hits_found)
+    assert all(isinstance(hit, search_index.SearchResult) for hit in hits_found)
     for attempt in (
         lambda: search.extract(store, "101", tmp_path / "to"),
         lambda: search.extract(store, "102", tmp_path / "to"),
         lambda: latest(store, "india", DAY),
-        lambda: chain.append(store, "india", [{"path": "india/x", "sha256": "a" * 64}]),
-        lambda: chain.covers(store, "india", {"path": "india/x", "sha256": "b" * 64}),
+        lambda: chain.append(store, "india", [Covered("india/x", "a" * 64)]),
+        lambda: chain.covers(store, "india", Covered("india/x", "b" * 64)),
     ):
         with suppress(ArchiveError, OSError):
             attempt()
@@ -175,7 +177,7 @@ def test_one_damaged_file_hides_nothing_else(store: DirectoryStore, tmp_path: Pa
     put(store, "india/exports/2026/11/20/0000/manifest.json", DEEP)
     found, damage = search.found(store)
 
-    assert [hit.line["id"] for hit in found] == ["101", "102", "901"]
+    assert [hit.line.id for hit in found] == ["101", "102", "901"]
     assert isinstance(damage, Damaged)
     assert "0000/manifest.json" in str(damage)
     assert search.extract(store, "101", tmp_path / "to")
@@ -218,14 +220,14 @@ def test_a_chain_without_room_says_so(store: DirectoryStore) -> None:
     """A forged entry with the last number there is: an error for a person, and no endless try."""
     put(store, "india/chain/99999999.json", b"{}")
     with pytest.raises(Damaged, match="forged"):
-        chain.append(store, "india", [{"path": "india/x", "sha256": "a" * 64}])
+        chain.append(store, "india", [Covered("india/x", "a" * 64)])
 
 
 def test_what_has_the_name_of_the_next_entry_is_named(store: DirectoryStore) -> None:
     """A folder in its place: an error for a person, and no endless try."""
     (store.root / "india/chain/00000002.json").mkdir()
     with pytest.raises(Damaged, match="00000002"):
-        chain.append(store, "india", [{"path": "india/x", "sha256": "a" * 64}])
+        chain.append(store, "india", [Covered("india/x", "a" * 64)])
 
 
 def test_a_recording_that_is_not_what_it_was_stays_json(tmp_path: Path) -> None:
@@ -236,7 +238,7 @@ def test_a_recording_that_is_not_what_it_was_stays_json(tmp_path: Path) -> None:
 
     assert verification.verify(builder.store).problems == []
     (hit,) = search.find(builder.store)
-    assert hit.line["quality"] == "nan"
+    assert hit.line.fields["quality"] == "nan"
 
 
 def test_what_lies_beside_a_zip_is_not_said_of_it(store: DirectoryStore) -> None:

@@ -18,11 +18,15 @@ from ledger.core.job import Job
 from tasks.errors import CapReached, Uncertain
 
 from .certified_calls import ASKED
-from .deployment import Deployment, Process, account_toml, eventually, zip_is_whole
+from .deployment import Deployment, Process, account_toml, zip_is_whole
 from .hosts import Host
 from .ozeki_house import OzekiHouse
 from .servers import Postgres, free_port
 from .simulators import Simulators
+from .waiting import eventually
+
+pytestmark = pytest.mark.long
+
 
 ZONE = "Asia/Kolkata"
 YESTERDAY = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)

@@ -21,10 +21,14 @@ from ledger.core.job import Job
 
 from .buckets import Buckets
 from .certified_calls import CallHouse
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .ozeki_house import OzekiHouse
 from .servers import free_port
 from .simulators import Simulators
+from .waiting import eventually
+
+pytestmark = pytest.mark.long
+
 
 DAY = date(2026, 11, 10)
 #: Large enough to go up in parts.

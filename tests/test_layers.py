@@ -6,14 +6,15 @@ breach that a test plants beside the sources.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Iterator
-from functools import cache
-from typing import NamedTuple
+from pathlib import Path
 
 import pytest
 
 from config.settings import ROOT
+
+from . import document_owners, test_citations, test_engine_kinds, test_provider_names
+from .source_tree import Import, Sources, imports, sources
 
 #: What each folder may import of ours.
 BELOW = {
@@ -34,42 +35,6 @@ PLAYS_PROVIDERS = "demo"
 MIGRATIONS = "ledger/migrations/"
 #: A flow owns its folder below tasks/; what several flows need lies in the others.
 SHARED = {"runtime", "days", "transfers", "archive_watch"}
-
-Sources = dict[str, str]
-
-
-class Import(NamedTuple):
-    """One imported module: its full name, and how many dots stand before it (0: absolute)."""
-
-    module: str
-    level: int
-
-
-@cache
-def sources() -> Sources:
-    """The product's files by their paths."""
-    return {
-        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-        for folder in BELOW
-        for path in (ROOT / folder).rglob("*.py")
-    }
-
-
-@cache
-def _parsed(text: str) -> ast.Module:
-    return ast.parse(text)
-
-
-def imports(path: str, text: str) -> Iterator[Import]:
-    """Every import in the file, nested ones included; ``from a import b`` counts as ``a.b``."""
-    package = path.removesuffix(".py").split("/")[:-1]
-    for node in ast.walk(_parsed(text)):
-        if isinstance(node, ast.Import):
-            yield from (Import(alias.name, 0) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else []
-            base = ".".join([*above, *(node.module.split(".") if node.module else [])])
-            yield from (Import(f"{base}.{alias.name}", node.level) for alias in node.names)
 
 
 def _each_import(files: Sources) -> Iterator[tuple[str, Import]]:
@@ -115,6 +80,32 @@ def flows_do_not_import_each_other(files: Sources) -> Iterator[str]:
             yield f"{path} imports {one.module}: {other[0]}/ is a flow of its own"
 
 
+def only_a_provider_names_itself(files: Sources) -> Iterator[str]:
+    """Outside a provider's package and its line in the registry, no code names it or asks of what
+    type an account is (tests/test_provider_names.py).
+    """
+    for path in test_provider_names.judged(files):
+        yield from test_provider_names.breaches(Path(path), files[path])
+
+
+def the_engine_knows_no_kind(files: Sources) -> Iterator[str]:
+    """`ledger/core` and `tasks/runtime` name and import no kind of job, no flow and no provider
+    (tests/test_engine_kinds.py).
+    """
+    yield from test_engine_kinds.breaches(files)
+
+
+def a_document_has_one_owner(files: Sources) -> Iterator[str]:
+    """Only archive/documents knows the archive's documents by their keys (document_owners.py)."""
+    yield from map(str, document_owners.breaches(files))
+
+
+def citations_resolve(files: Sources) -> Iterator[str]:
+    """Comments cite only what is in the repository (tests/test_citations.py)."""
+    for path, text in files.items():
+        yield from (f"{path}, {fault}" for fault in test_citations.faults(text))
+
+
 RULES: dict[Callable[[Sources], Iterator[str]], tuple[str, str]] = {
     arrows_point_down: ("ledger/planted.py", "from tasks.errors import JobError"),
     a_dot_means_at_home: ("archive/planted.py", "from archive.errors import ArchiveError"),
@@ -122,6 +113,16 @@ RULES: dict[Callable[[Sources], Iterator[str]], tuple[str, str]] = {
     flows_do_not_import_each_other: (
         "tasks/nights/planted.py",
         "def late():\n    from tasks.exports.tasks import export",
+    ),
+    only_a_provider_names_itself: ("worker/planted.py", 'HEADER = {"provider": "vonage"}'),
+    the_engine_knows_no_kind: (
+        "ledger/core/planted.py",
+        'def is_run(job):\n    return "export.run"',
+    ),
+    a_document_has_one_owner: ("tasks/rebuild/planted.py", 'when = receipt["answered_at"]'),
+    citations_resolve: (
+        "providers/planted.py",
+        "# The vendor repeats a page: s~eed 004".replace("~", ""),
     ),
 }
 """Each rule, and a breach of it: a path and its text."""

@@ -74,14 +74,14 @@ def test_two_who_begin_at_once_are_one_call(open_ledger: OpenLedger) -> None:
     """
     here, there = open_ledger(), open_ledger()
     for n in range(8):
-        asked = call(account=f"a{n}", cap=Cap(1, "UTC"))
+        asked = call(account=f"a{n}", details=Cap(1, "UTC"))
         told = at_once(*[partial(begins, one, asked) for one in (here, there, here, there)])
         assert sorted(told) == [(asked.job_id, False)] * 3 + [(asked.job_id, True)]
         assert counted(here, f"a{n}") == [1]
 
 
 def _begins_last(ledger: Ledger, task_id: str) -> tuple[str, bool]:
-    return begins(ledger, call(task_id=task_id, cap=Cap(1, "UTC")))
+    return begins(ledger, call(task_id=task_id, details=Cap(1, "UTC")))
 
 
 def test_processes_that_begin_at_once_are_one_call(ledger: Ledger, ledger_url: str) -> None:

@@ -58,9 +58,9 @@ def test_the_cap_opens_nothing(ledger: Ledger) -> None:
 
 def test_the_front_doors_opening_keeps_to_the_cap_too(ledger: Ledger) -> None:
     """A call that is opened and left for a hint is counted as one that is begun."""
-    ledger.opening.open(call(cap=Cap(1, "UTC")), by="test")
+    ledger.opening.open(call(details=Cap(1, "UTC")), by="test")
     with pytest.raises(CapReached):
-        ledger.opening.open(call("r2", cap=Cap(1, "UTC")), by="test")
+        ledger.opening.open(call("r2", details=Cap(1, "UTC")), by="test")
     assert counted(ledger) == [1]
 
 
@@ -80,9 +80,9 @@ def test_twenty_at_once_are_three(ledger: Ledger, ledger_url: str) -> None:
 
 def test_accounts_do_not_share_a_cap(ledger: Ledger) -> None:
     """One that is full leaves the other as it is."""
-    begun(ledger, cap=Cap(1, "UTC"))
-    assert refused_by_the_cap(ledger, "r2", cap=Cap(1, "UTC"))
-    begun(ledger, account="other", cap=Cap(1, "UTC"))
+    begun(ledger, details=Cap(1, "UTC"))
+    assert refused_by_the_cap(ledger, "r2", details=Cap(1, "UTC"))
+    begun(ledger, account="other", details=Cap(1, "UTC"))
     assert (counted(ledger), counted(ledger, "other")) == ([1], [1])
 
 
@@ -99,10 +99,10 @@ def test_a_reservation_whose_answer_was_lost(ledger: Ledger) -> None:
 @pytest.mark.parametrize("end", [states.FAILED, states.CANCELLED])
 def test_what_ends_unsent_gives_its_place_back(ledger: Ledger, end: str) -> None:
     """Expired, cancelled while it ran, failed before sending: another call may take its place."""
-    _, lease = begun(ledger, cap=Cap(1, "UTC"))
+    _, lease = begun(ledger, details=Cap(1, "UTC"))
     ledger.execution.finish(lease, end, reason="not done: not_after has passed")
     assert counted(ledger) == [0]
-    begun(ledger, "r2", cap=Cap(1, "UTC"))
+    begun(ledger, "r2", details=Cap(1, "UTC"))
 
 
 def test_a_cancelled_call_gives_its_place_back(ledger: Ledger) -> None:
@@ -145,7 +145,7 @@ def test_a_decision_gives_nothing_back(ledger: Ledger) -> None:
 
 def test_a_call_is_counted_on_the_day_it_leaves(ledger: Ledger) -> None:
     """Opened before midnight and sent after: its place moves, whose day is the account's own."""
-    _, lease = begun(ledger, cap=FIRST)
+    _, lease = begun(ledger, details=FIRST)
     ledger.calls.send(lease, LAST)
     assert counted(ledger) == [0, 1]
     ledger.calls.answered(lease, SAID_OK, own_task=None)
@@ -169,7 +169,7 @@ def test_the_last_place_of_a_day_is_a_place(ledger: Ledger) -> None:
     hold it back.
     """
     for name in ("yesterday", "today"):
-        _, lease = begun(ledger, name, cap=Cap(1, CAP.timezone))
+        _, lease = begun(ledger, name, details=Cap(1, CAP.timezone))
         ledger.calls.send(lease, Cap(1, CAP.timezone))
         if name == "yesterday":
             a_day_goes_by(ledger)
@@ -187,9 +187,9 @@ def test_midnight_whose_answer_was_lost(ledger: Ledger) -> None:
 
 def test_a_cap_that_was_raised_counts_at_once(ledger: Ledger) -> None:
     """It is the cap of the moment that counts, for who asks and for who sends."""
-    begun(ledger, cap=Cap(1, CAP.timezone))
-    assert refused_by_the_cap(ledger, "r2", cap=Cap(1, CAP.timezone))
-    sending(ledger, "r2", cap=Cap(2, CAP.timezone))
+    begun(ledger, details=Cap(1, CAP.timezone))
+    assert refused_by_the_cap(ledger, "r2", details=Cap(1, CAP.timezone))
+    sending(ledger, "r2", details=Cap(2, CAP.timezone))
 
 
 def test_a_counter_never_falls_below_zero(ledger: Ledger) -> None:
@@ -206,13 +206,13 @@ def test_many_who_send_after_midnight(open_ledger: OpenLedger) -> None:
     """
     here, there = open_ledger(), open_ledger()
     wide = Cap(9, CAP.timezone)
-    old = [begun(here, f"old{n}", cap=wide)[1] for n in range(6)]
+    old = [begun(here, f"old{n}", details=wide)[1] for n in range(6)]
     a_day_goes_by(here)
     told = at_once(
         *[partial(sends, here, lease) for lease in old[:2]],
         *[partial(sends, there, lease) for lease in old[2:4]],
         *[partial(here.execution.finish, lease, states.FAILED) for lease in old[4:]],
-        *[partial(begins, there, call(f"new{n}", cap=wide)) for n in range(2)],
+        *[partial(begins, there, call(f"new{n}", details=wide)) for n in range(2)],
     )
     sent = told[:4].count("sent")
     assert sent >= 1

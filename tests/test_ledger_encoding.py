@@ -9,8 +9,9 @@ import pytest
 from ledger.errors import Unsuitable
 from ledger.ledger import Ledger
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .servers import Postgres
+from .waiting import eventually
 
 CALLS = {
     "provider": "gsmblockchain",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import signal
 import threading
@@ -25,6 +24,7 @@ from ledger.core.schema import audit, jobs, waiters
 from ledger.errors import LedgerAway, Unsuitable
 from ledger.ledger import Ledger
 
+from . import forked
 from .ledgers import (
     NOTIFY,
     QUEUE,
@@ -37,6 +37,7 @@ from .ledgers import (
     taken_up,
 )
 from .servers import Postgres
+from .waiting import in_time
 
 OpenLedger = Callable[..., Ledger]
 
@@ -198,14 +199,15 @@ def test_a_lock_that_passes_is_waited_for(ledger: Ledger, ledger_url: str) -> No
 
 def test_a_lock_that_stays_is_said(open_ledger: OpenLedger, ledger_url: str) -> None:
     """After its patience the ledger says that it does not answer; nothing has changed."""
-    ledger = open_ledger(lease_seconds=3)
+    ledger = open_ledger(lease_seconds=2)
     job, lease = running(ledger)
     before, history = ledger.jobs.job(job.job_id), ledger.jobs.history(job.job_id)
     with _locked(ledger_url):
         begun = time.monotonic()
         with pytest.raises(LedgerAway, match="the ledger does not answer"):
             ledger.execution.finish(lease, states.DONE)
-        assert time.monotonic() - begun < 4, "it went on asking when its lease had run out"
+        # Without a lease it would ask for five seconds.
+        assert time.monotonic() - begun < 4.5, "it went on asking when its lease had run out"
     assert ledger.jobs.job(job.job_id) == before
     assert ledger.jobs.history(job.job_id) == history
 
@@ -301,10 +303,8 @@ def test_postgres_away_for_long(open_ledger: OpenLedger, postgres: Postgres) -> 
     postgres.stop()
     try:
         for ask in (partial(ledger.jobs.job, job.job_id), partial(opened, ledger, "r2")):
-            begun = time.monotonic()
-            with pytest.raises(LedgerAway, match="may be asked again without harm"):
+            with in_time(), pytest.raises(LedgerAway, match="may be asked again without harm"):
                 ask()
-            assert time.monotonic() - begun < 10
     finally:
         postgres.start()
     assert ledger.jobs.job(job.job_id) == job
@@ -357,7 +357,7 @@ def test_a_killed_process_leaves_nothing_half(ledger: Ledger, ledger_url: str) -
     """Killed between any two instructions: every job has its whole history, its waiter, and what
     its end owes, or is not there.
     """
-    context: Any = multiprocessing.get_context("forkserver")
+    context: Any = forked.context
     for name in ("a", "b", "c"):
         begun = context.Event()
         process = context.Process(target=_open_for_ever, args=(ledger_url, name, begun))

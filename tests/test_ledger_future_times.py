@@ -158,7 +158,7 @@ def test_a_job_that_waits_for_the_first_time_is_due_now(ledger: Ledger) -> None:
     seconds, not after the hour that the clock was ahead.
     """
     beside = request("c", kind="recording.collect", waits_seconds=15, reason="looks soon")
-    ledger.opening.open(request(beside=beside), by="test")
+    ledger.opening.open(request(companion=beside), by="test")
     the_clock_was_ahead(ledger)
     ledger.future_times.mend()
     assert ledger.execution.claim(beside.job_id) is not None

@@ -6,9 +6,10 @@ from typing import Any
 
 from ledger import recording_instructions as recorded
 from ledger.core import states
-from ledger.core.opening import Request, ToRecord
+from ledger.core.opening import Request
 from ledger.core.schema import jobs
 from ledger.ledger import Ledger
+from ledger.recording_instructions import ToRecord
 
 from .ledgers import NOTIFY, QUEUE, at_once, pass_time
 
@@ -36,8 +37,8 @@ def _opened(
         parameters={"call_id": "uteom"},
         queue=QUEUE,
         lifetime_seconds=60,
-        beside=collects,
-        to_record=ToRecord(more.pop("token", TOKEN), "uteom", control, {"format": "mp3"}),
+        companion=collects,
+        details=ToRecord(more.pop("token", TOKEN), "uteom", control, {"format": "mp3"}),
     )
     _, lease = ledger.execution.begin(request, by="test", notify=NOTIFY)
     assert lease is not None
@@ -57,9 +58,9 @@ def test_opened_together(ledger: Ledger) -> None:
     request = _opened(ledger)
     found = ledger.recording_instructions.of_job(request.job_id)
     assert found is not None
-    assert request.beside is not None
-    assert (found.state, found.collect_job_id) == (recorded.ARMED, request.beside.job_id)
-    collects = ledger.jobs.job(request.beside.job_id)
+    assert request.companion is not None
+    assert (found.state, found.collect_job_id) == (recorded.ARMED, request.companion.job_id)
+    collects = ledger.jobs.job(request.companion.job_id)
     assert (collects.state, collects.reason) == (states.WAITING, "waits for the end")
     assert _due(ledger) == []
     assert ledger.waiters.job_of(collects.job_id) == collects.job_id
@@ -136,8 +137,8 @@ def test_armed_for_whom_it_is_of_use(ledger: Ledger) -> None:
 def test_completed_after_everything(ledger: Ledger) -> None:
     """An end that is told after the collection's own is kept, and an alert is owed."""
     request = _opened(ledger)
-    assert request.beside is not None
-    ledger.operator_actions.cancel(request.beside.job_id, by="ana", why="no more")
+    assert request.companion is not None
+    ledger.operator_actions.cancel(request.companion.job_id, by="ana", why="no more")
     for one in ledger.outbox.due(limit=9):
         ledger.outbox.discharged([one.id])
     assert ledger.recording_instructions.completed("office", TOKEN, URL) == "kept"
@@ -181,8 +182,8 @@ def test_a_start_that_is_due_later_arms_nothing_before(ledger: Ledger) -> None:
         queue=QUEUE,
         due_at=at,
         lifetime_seconds=60,
-        beside=collects,
-        to_record=ToRecord(TOKEN, "uteom", "ozml_third_party", {}),
+        companion=collects,
+        details=ToRecord(TOKEN, "uteom", "ozml_third_party", {}),
     )
     job, lease = ledger.execution.begin(request, by="test")
     assert (lease, job.state, job.next_attempt_at, job.not_after) == (None, "waiting", at, at + 60)

@@ -78,15 +78,15 @@ def _dies(ledger: Ledger, job: Job) -> None:
 def _neighbours(ledger: Ledger) -> None:
     """Jobs of every state that can be left, with waiters, parts, days and what they owe."""
     for answer in (SAID_OK, SAID_KO, NO_ANSWER):
-        ended, lease = sending(ledger, answer.outcome, NOTIFY, cap=MANY, task_id=answer.outcome)
+        ended, lease = sending(ledger, answer.outcome, NOTIFY, details=MANY, task_id=answer.outcome)
         ledger.calls.answered(lease, answer, own_task=None)
     ledger.operator_actions.resolve(ended.job_id, placed=True, by="ana", note="seen")
     for name in ("dead", "sending"):
-        died, _ = sending(ledger, name, NOTIFY, cap=MANY, task_id=name)
+        died, _ = sending(ledger, name, NOTIFY, details=MANY, task_id=name)
         if name == "dead":
             _dies(ledger, died)
-    begun(ledger, "begun", NOTIFY, cap=MANY, task_id="begun")
-    _, lease = begun(ledger, "held back", cap=MANY)
+    begun(ledger, "begun", NOTIFY, details=MANY, task_id="begun")
+    _, lease = begun(ledger, "held back", details=MANY)
     ledger.execution.postpone(lease, "held back", seconds=60)
     running(ledger, "running", task_id="running")
     _, parts = with_parts(ledger, 3, "parts")

@@ -15,6 +15,7 @@ from ledger.daily_quota import Cap
 from ledger.errors import CapReached
 from ledger.ledger import Ledger
 
+from .ledger_calls import call
 from .ledgers import NOTIFY as NOTIFIED
 from .ledgers import opened, pass_time, request
 
@@ -159,22 +160,22 @@ def test_a_job_that_expires_before_it_is_due_ends_at_once(ledger: Ledger) -> Non
     """With everything that an end owes: the notification, and the call of the cap given back."""
     at = ledger.database.time() + 1000
     cap = Cap(1, "UTC")
-    void = replace(request(cap=cap, task_id="t1"), due_at=at, not_after=at - 1)
+    void = replace(call(details=cap, task_id="t1"), due_at=at, not_after=at - 1)
     job, lease = ledger.execution.begin(void, by="test", notify=NOTIFIED)
     assert lease is None
     assert (job.state, (job.error or {}).get("type")) == ("failed", "Expired")
     assert "before it is due" in str(job.reason)
     assert [one.kind for one in ledger.outbox.due(limit=9)].count(NOTIFY) == 1
-    assert ledger.opening.open(replace(request("two", cap=cap), due_at=at), by="test")[0]
+    assert ledger.opening.open(replace(call("two", details=cap), due_at=at), by="test")[0]
 
 
 def test_a_call_counts_on_the_day_on_which_it_is_due(ledger: Ledger) -> None:
     """Today's cap and that of another day are apart, and each refuses its own."""
     at = ledger.database.time() + 7 * _DAY
     cap = Cap(1, "UTC")
-    ledger.opening.open(replace(request("then", cap=cap), due_at=at), by="test")
-    ledger.opening.open(request("now", cap=cap), by="test")
+    ledger.opening.open(replace(call("then", details=cap), due_at=at), by="test")
+    ledger.opening.open(call("now", details=cap), by="test")
     with pytest.raises(CapReached, match=r"for another day$"):
-        ledger.opening.open(replace(request("then-2", cap=cap), due_at=at), by="test")
+        ledger.opening.open(replace(call("then-2", details=cap), due_at=at), by="test")
     with pytest.raises(CapReached, match=r"tomorrow$"):
-        ledger.opening.open(request("now-2", cap=cap), by="test")
+        ledger.opening.open(call("now-2", details=cap), by="test")

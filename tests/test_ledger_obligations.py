@@ -129,7 +129,26 @@ def test_what_is_not_sealed_yet_is_counted(ledger: Ledger) -> None:
     """Files of these jobs alone, until they are under the chain; notifications are no files."""
     for job_id, kind in (("a", "chain"), ("a", "chain"), ("a", "notify"), ("b", "chain")):
         ledger.outbox.owe(job_id, "india", kind, {})
-    assert ledger.outbox.unsealed(["a"]) == 2
-    assert ledger.outbox.unsealed(["a", "b"]) == 3
+    assert ledger.archive_record.unsealed(["a"]) == 2
+    assert ledger.archive_record.unsealed(["a", "b"]) == 3
     ledger.outbox.discharged([ledger.outbox.due(limit=1)[0].id])
-    assert ledger.outbox.unsealed(["a"]) == 1
+    assert ledger.archive_record.unsealed(["a"]) == 1
+
+
+def test_an_entry_is_owed_once_by_a_job(ledger: Ledger) -> None:
+    """Who cannot know whether it is owed already asks again, after it was discharged too; another
+    file, another sum and another job make another entry.
+    """
+    first, second = {"path": "india/a", "sha256": "1"}, {"path": "india/a", "sha256": "2"}
+    for payload in (first, first, second):
+        ledger.archive_record.owe_entry_once("a job", "india", payload)
+    ledger.outbox.owe("a job", "india", "alert", {"path": "india/b", "sha256": "1"})
+    ledger.outbox.discharged([one.id for one in ledger.outbox.due(limit=9)])
+    for job_id in ("a job", "another"):
+        ledger.archive_record.owe_entry_once(job_id, "india", first)
+    ledger.archive_record.owe_entry_once("a job", "india", {"path": "india/b", "sha256": "1"})
+    due = ledger.outbox.due(limit=9)
+    assert [(one.job_id, one.payload["path"]) for one in due] == [
+        ("another", "india/a"),
+        ("a job", "india/b"),
+    ]

@@ -294,5 +294,5 @@ def test_only_calls_have_what_is_known_of_a_call(ledger: Ledger) -> None:
     known = ledger.calls.known(job.job_id)
     assert known is not None
     assert (known["outcome"], known["sent_at"], known["answer"]) == (None, None, "")
-    export, _ = begun(ledger, kind="export.run", cap=None)
+    export, _ = begun(ledger, kind="export.run", details=None)
     assert ledger.calls.known(export.job_id) is None

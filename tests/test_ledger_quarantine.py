@@ -84,7 +84,7 @@ def test_a_call_that_the_ledger_does_not_know_needs_a_decision(ledger: Ledger, d
     and nothing is counted.
     """
     ledger.identity.quarantine()
-    asked = call(task_id="t1", cap=Cap(1, "UTC"))
+    asked = call(task_id="t1", details=Cap(1, "UTC"))
     if door == "begin":
         job, lease = ledger.execution.begin(asked, by="test", notify=NOTIFY)
         assert lease is None

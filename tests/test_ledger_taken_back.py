@@ -196,7 +196,7 @@ def test_a_call_that_was_to_be_cancelled_ends_cancelled(ledger: Ledger) -> None:
 
 def test_while_it_waits_it_can_be_cancelled_and_frees_its_place(ledger: Ledger) -> None:
     """It was never sent, so its end gives its place under the cap back."""
-    job, lease = sending(ledger, cap=CAP)
+    job, lease = sending(ledger, details=CAP)
     for n in (2, 3):
         begun(ledger, f"r{n}")
     assert refused_by_the_cap(ledger, "r4")

@@ -9,11 +9,17 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
+import pytest
+
 from ledger.core.job import job_id
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .ledgers import running
 from .simulators import Simulators
+from .waiting import eventually
+
+pytestmark = pytest.mark.long
+
 
 DAY = date(2026, 11, 10)
 CELERY = ("celery.worker.strategy", "celery.app.trace")

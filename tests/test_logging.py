@@ -346,7 +346,7 @@ def test_masks_long_texts_quickly() -> None:
     """A megabyte of anything is masked within seconds: no text makes the patterns explode."""
     configure(secrets=[SECRET, "hunter22"])
     long = 1_000_000
-    began = time.monotonic()
+    began = time.thread_time()  # other programs on the machine do not count
 
     for text in (
         "1 " * (long // 2),
@@ -357,7 +357,7 @@ def test_masks_long_texts_quickly() -> None:
     ):
         mask(text)
 
-    assert time.monotonic() - began < 20
+    assert time.thread_time() - began < 20
 
 
 @pytest.mark.soak

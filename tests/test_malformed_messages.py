@@ -10,11 +10,12 @@ import httpx
 import pytest
 
 from .certified_calls import CallHouse, call_house
-from .deployment import Deployment, Process, eventually
+from .deployment import Deployment, Process
 from .malformed import NAME, VALUES, every_type, hostile, message
 from .metrics_night import Shown
 from .servers import Valkey, free_port
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

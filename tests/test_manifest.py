@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from archive import paths as archive_paths
-from archive.documents import manifest
+from archive.documents import manifest, recordings_list
 from archive.errors import Damaged, Missing
 from archive.reconciliation import Reconciliation
 from archive.store.directory import Store, Stored
 
-from .archives import DAY, Builder, audio, header_of, recording, zipped
+from .archives import DAY, Builder, audio, content_of, lines_of, manifest_of, recording, zipped
 
 FIELDS = (
     "schema kind account provider job_id day generation window timezone filters parts files "
@@ -57,7 +57,7 @@ def test_lines_say_where_each_recording_lies(builder: Builder) -> None:
     part = zipped([("a/730048.1.mp3", audio(1))])
     listed = [recording(1), recording(2), recording(9)]
     written = builder.export("india", "0b5e", listed, {"p": part})
-    in_zip, single, missing = manifest.lines(builder.store, written)
+    in_zip, single, missing = lines_of(builder.store, written)
 
     (one,) = written["parts"]
     (member,) = one["members"]
@@ -83,7 +83,7 @@ def test_a_later_generation_points_into_earlier_ones(builder: Builder) -> None:
     assert second["parts"] == []
     assert [one["recording_id"] for one in second["files"]] == ["3"]
     assert [second[name] for name in ("listed", "archived", "missing")] == [3, 3, 0]
-    lines = {line["id"]: line for line in manifest.lines(builder.store, second)}
+    lines = {line["id"]: line for line in lines_of(builder.store, second)}
     assert lines["1"]["path"] == first["parts"][0]["path"]
     assert lines["2"]["path"] == first["files"][0]["path"]
 
@@ -97,8 +97,8 @@ def test_the_newest_generation_of_a_day_is_found(builder: Builder) -> None:
     newest = manifest.latest(builder.store, "india", DAY)
 
     assert newest is not None
-    assert newest["generation"] == 10
-    assert newest["path"] == "india/exports/2026/11/20/aa/manifest.json"
+    assert newest.generation == 10
+    assert newest.path == "india/exports/2026/11/20/aa/manifest.json"
     assert manifest.latest(builder.store, "india", date(2026, 11, 21)) is None
     assert manifest.latest(builder.store, "legal", DAY) is None
 
@@ -119,10 +119,9 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_the_sums_returned_are_those_of_the_files(tmp_path: Path) -> None:
     """Size and SHA-256 are of the bytes on the disk, of an empty run too."""
     with Reconciliation(tmp_path / "scratch") as run:
-        size, sha256 = manifest.write_recordings(tmp_path / "recordings.jsonl", run)
+        size, sha256 = recordings_list.write(tmp_path / "recordings.jsonl", run.lines())
         recordings = Stored("india/recordings.jsonl", size, sha256)
-        header = header_of("india", "0b5e", DAY, 1, complete=True)
-        size, _ = manifest.write_manifest(tmp_path / "manifest.json", header, run, recordings)
+        size, _ = manifest_of(run, recordings).write(tmp_path / "manifest.json")
 
     assert (tmp_path / "recordings.jsonl").read_bytes() == b""
     content = json.loads((tmp_path / "manifest.json").read_bytes())
@@ -139,22 +138,22 @@ def test_names_stay_readable_and_every_line_is_utf8(builder: Builder) -> None:
 
     assert "JOSÉ GARCÍA" in data.decode()
     assert data.count(b"\n") == 2
-    assert [line["cnam"] for line in manifest.lines(builder.store, written)] == [
+    assert [line["cnam"] for line in lines_of(builder.store, written)] == [
         "JOSÉ GARCÍA",
         "\ud83d \u2028",
     ]
 
 
 def test_a_header_is_read_without_the_members(builder: Builder) -> None:
-    """The fields before the parts are the manifest's, in any case as `read_manifest` has them."""
+    """The fields before the parts are the manifest's, in any case as `read` has them."""
     written = builder.export("india", "0b5e", [recording(1)], {"p": zipped([])})
     header = manifest.read_header(builder.store, written["path"])
-    other = json.dumps(manifest.read_manifest(builder.store, written["path"])).encode()
+    other = json.dumps(content_of(builder.store, written["path"])).encode()
     builder.store.create("india/other.json", other)
 
-    assert list(header) == FIELDS.partition(" parts")[0].split()
-    assert header.items() <= written.items()
-    assert header.items() <= manifest.read_header(builder.store, "india/other.json").items()
+    whole = vars(manifest.read(builder.store, written["path"]))
+    assert vars(header).items() <= whole.items()
+    assert header == manifest.read_header(builder.store, "india/other.json")
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"schema": 2}', b"\xff"])
@@ -164,8 +163,8 @@ def test_what_is_no_manifest_is_called_damaged(builder: Builder, data: bytes) ->
     builder.store.create(path, data)
 
     with pytest.raises(Damaged):
-        manifest.read_manifest(builder.store, path)
+        manifest.read(builder.store, path)
     with pytest.raises(Damaged):
         manifest.latest(builder.store, "india", DAY)
     with pytest.raises(Missing):
-        manifest.read_manifest(builder.store, "india/nowhere.json")
+        manifest.read(builder.store, "india/nowhere.json")

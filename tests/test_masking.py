@@ -22,7 +22,8 @@ from config.masking import HIDDEN, conceal, holds_secret, mask_foreign, mask_tre
 from config.printable import printable, printable_json
 from providers.vonage.recordings import sorted_out
 from tasks.errors import InvalidArgument
-from tasks.runtime.arguments import StartRecording, parse
+from tasks.live.arguments import StartRecording
+from tasks.runtime.arguments import parse
 from worker.redis.unknown_tasks import meaning
 
 SECRETS = ['pä/ss\\wörd%<1> q&"', "correct horse/battery+staple", "p%41ss&lt;word", "call"]
@@ -191,10 +192,10 @@ def test_a_cut_name_leaves_no_beginning_of_a_secret() -> None:
 def test_no_text_takes_long_to_read() -> None:
     """Nor is a nesting without end taken for harmless."""
     conceal(SECRETS)
-    began = time.monotonic()
+    began = time.thread_time()  # other programs on the machine do not count
     for text in ("%25" * 90_000, "&amp;" * 50_000, "%" + "25" * 90_000, "YW" * 90_000):
         mask_foreign(text)
-    assert time.monotonic() - began < 30
+    assert time.thread_time() - began < 30
     assert mask_foreign("%" + "25" * 100 + "41") == HIDDEN
 
 

@@ -75,15 +75,15 @@ def test_of_two_files_for_one_recording_the_listed_kind_is_it(run: Reconciliatio
 
 def test_members_of_earlier_zips_are_matched_and_not_counted(run: Reconciliation) -> None:
     """A ZIP of an earlier generation gives its members, and is no part of this run."""
-    run.part("india/old.zip", Stored("india/old.zip", 9, "b" * 64), own=False)
+    run.earlier_zip("india/old.zip")
     run.listed(recording(1))
     for name, sound in (("f1.mp3", Sound("mp3")), ("f1.vtt", None), ("odd.mp3", Sound("mp3"))):
         run.member("india/old.zip", member(name, sound=sound))
     run.match()
 
     assert places(run) == {"1": "f1.mp3"}
-    assert next(run.lines())["path"] == "india/old.zip"
-    assert [name for name, _ in run.parts()] == ["p"]
+    assert next(run.lines()).path == "india/old.zip"
+    assert [part.provider_job_id for part in run.parts()] == ["p"]
     assert run.counts() == Counts(listed=1, archived=1, missing=0, unexpected=0)
 
 

@@ -13,11 +13,12 @@ from kombu import Connection
 from worker.redis.broker import install_channel
 
 from .certified_calls import CallHouse, call_house
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .malformed import VALUES, arguments, message
 from .redis_page import PASSWORD, denied, make_users
 from .servers import Valkey
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

@@ -20,10 +20,14 @@ from worker.metrics.stats_cache import StatsCache
 
 from .alert_rules import names_used
 from .canaries import found
-from .deployment import ROOT, Deployment, Process, eventually
+from .deployment import ROOT, Deployment, Process
 from .metrics_night import BEGAN, Night, Shown
 from .servers import Postgres
 from .simulators import Simulators
+from .waiting import eventually
+
+pytestmark = pytest.mark.long
+
 
 #: What a worker says once whose address is taken.
 WARNING = "EARWITNESS_METRICS_BIND"

@@ -24,8 +24,9 @@ from tasks.days.day import open_day
 from tasks.nights import tasks as nightly
 from tasks.runtime import context
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
+from .waiting import eventually
 
 ZONE = "Asia/Kolkata"
 DAY = timedelta(days=1)

@@ -18,6 +18,9 @@ from .scene import ODD, Scene, contents
 from .simulators import Simulators
 from .watched_redis import GuardedValkey, Watch
 
+pytestmark = pytest.mark.long
+
+
 #: Where nothing is shown that a caller or an operator has named, so that nothing can be planted.
 NAMELESS = {
     "Flower /api/task/types",

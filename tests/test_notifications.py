@@ -17,6 +17,7 @@ from ledger.ledger import Ledger
 from tasks.runtime.outbox import discharge_due
 from tasks.runtime.redis_errors import is_away
 
+from .callers import close_connections
 from .ledgers import pass_time
 from .servers import Valkey
 from .test_duties import here  # noqa: F401 - a fixture
@@ -31,8 +32,7 @@ def broker(valkey: Valkey) -> Iterator[Valkey]:
     app = Celery(broker=valkey.url, set_as_current=True)
     app.conf.broker_transport_options = {"socket_timeout": 2, "max_retries": 0}
     yield valkey
-    app.amqp.producer_pool.force_close_all()
-    app.pool.force_close_all()
+    close_connections(app)
     app.close()
     before.set_current()
 
@@ -241,10 +241,10 @@ def test_entries_and_receipts_that_fail_hold_up_no_other_account(
         entry = {"path": f"{account}/a.json", "sha256": "0" * 64}
         here.outbox.owe("j", account, "chain", entry)
     discharge_due()
-    assert "legal/a.json" not in here.outbox.unchained()
+    assert "legal/a.json" not in here.archive_record.unchained()
     for _ in range(9):
         discharge_due()
-    assert here.outbox.unchained() == set()
+    assert here.archive_record.unchained() == set()
 
 
 def test_the_line_of_an_alert_closed_by_hand_stays_closed(here: Ledger, broker: Valkey) -> None:  # noqa: F811

@@ -10,13 +10,14 @@ from sqlalchemy import update
 from ledger.core.outbox import NOTIFY
 from ledger.core.schema import obligations
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .ledgers import pass_time
 from .redis_page import make_users
 from .servers import Valkey
 from .simulators import Simulators
 from .test_redis_prefix import address
 from .test_tasks import DAY, ZONE, Deploy
+from .waiting import eventually
 
 _BAD = 200
 

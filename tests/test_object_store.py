@@ -23,10 +23,11 @@ from config.settings import ROOT
 
 from .archives import Builder, fill, overwrite
 from .buckets import Buckets
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
 from .small_s3 import SmallS3
 from .test_store import spooled
+from .waiting import eventually
 
 DAY = date(2026, 11, 10)
 LARGE = ONE_PIECE + 1
@@ -34,7 +35,7 @@ LARGE = ONE_PIECE + 1
 KEEP = """
 import re, sys
 from pathlib import Path
-from archive.store import open_store
+from archive.store.directory import open_store
 
 def peak():
     # Not ru_maxrss: that begins with the memory of the process that started this one.

@@ -11,10 +11,11 @@ from celery.app.task import Context
 from celery.result import AsyncResult
 
 from .certified_calls import CallHouse, call_house
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .malformed import message
 from .servers import Valkey
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

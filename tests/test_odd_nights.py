@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .servers import Postgres
 from .simulators import Simulators
+from .waiting import eventually
 
 ZONE = "Asia/Kolkata"
 DAY = (datetime.now(ZoneInfo(ZONE)) - timedelta(days=1)).date()

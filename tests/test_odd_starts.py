@@ -102,7 +102,7 @@ def test_without_answer_and_without_list_nothing_more_is_sent(
     live.app.fault("start", "answer", times=None, body="html", when="after")
     live.app.fault("list", "answer", times=None, skip=0 if given else 1, body="html")
     with live.house.producer() as caller:
-        late = live.start(caller, call, not_after=soon(16), request_id="late", **given)
+        late = live.start(caller, call, not_after=soon(8), request_id="late", **given)
         with pytest.raises(Exception, match="unknown") as unknown:
             late.get(timeout=60)
         assert type(unknown.value).__name__ == "Uncertain"

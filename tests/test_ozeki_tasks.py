@@ -10,9 +10,10 @@ import pytest
 from ledger.core import states
 from tasks.errors import Expired, InvalidArgument, Rejected
 
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .ozeki_house import ozeki_house
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .pages import Reader, read_page
 from .producer_house import ProducerHouse, producer_house
 from .servers import free_port
 from .simulators import Simulators
+from .waiting import eventually
 
 
 @pytest.fixture

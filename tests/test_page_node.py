@@ -17,6 +17,9 @@ from .pages import DOCS, Reader, need, read_page
 from .producer_house import ProducerHouse, producer_house
 from .simulators import Simulators
 
+pytestmark = pytest.mark.long
+
+
 FILES = DOCS / "producers" / "node"
 
 

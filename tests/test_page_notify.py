@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from .deployment import ROOT, Deployment, eventually
+from .deployment import ROOT, Deployment
 from .pages import Reader, read_page
 from .producer_house import ProducerHouse, producer_house
 from .simulators import Simulators
+from .waiting import eventually
 
 
 @pytest.fixture

@@ -14,10 +14,14 @@ from pathlib import Path
 import pytest
 
 from . import page_packages
-from .deployment import ROOT, Deployment, eventually
+from .deployment import ROOT, Deployment
 from .pages import Reader, need, read_page
 from .producer_house import ProducerHouse, producer_house
 from .simulators import Simulators
+from .waiting import eventually
+
+pytestmark = pytest.mark.long
+
 
 PAGE = read_page("producers/python")
 #: A process that has a connection when Redis stops answering.

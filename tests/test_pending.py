@@ -14,6 +14,7 @@ import pytest
 
 from archive import chain
 from archive import paths as archive_paths
+from archive.documents.chain_entry import Covered
 from archive.store.directory import INCOMING, DirectoryStore, Store
 from archive.verify import verification
 from archive.verify.verification import Pending, Unvouched
@@ -161,7 +162,7 @@ def test_what_comes_and_goes_while_it_runs_is_no_problem(tmp_path: Path) -> None
         if path == "india/exports/2026/11/20/1111-one/manifest.json":
             (store.root / folder / "passing").unlink()
             sums = [store.checksum("india/recordings/2026/11/20/777.json")]
-            chain.append(store, "india", [{"path": s.path, "sha256": s.sha256} for s in sums])
+            chain.append(store, "india", [Covered.of(one) for one in sums])
             builder.export("legal_es", "9999-nine", [], {"p-9": data})
         seen[path] = problem
 

@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 
 from .days import FIRST, ZONE, Days
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .servers import Postgres
 from .simulators import Simulators
+from .waiting import eventually
+
+pytestmark = pytest.mark.long
+
 
 Deploy = Callable[..., Deployment]
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from celery import Celery
 
 from archive import chain
+from archive.documents.chain_entry import Covered
 from archive.store.directory import DirectoryStore
 from ledger.core import states
 from ledger.core.job import Job, job_id
@@ -20,8 +21,9 @@ from ledger.ledger import Ledger
 
 from .archives import audio as recorded
 from .certified_calls import CallHouse
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 ZONE = "Asia/Kolkata"
@@ -97,8 +99,7 @@ class House:
             "version": "1",
         }
         metadata = self.store.create(f"{audio}.json", json.dumps(told).encode())
-        entry = {"path": metadata.path, "sha256": metadata.sha256}
-        chain.append(self.store, "office", [entry])
+        chain.append(self.store, "office", [Covered.of(metadata)])
 
     def rebuilt(self, url: str) -> tuple[int, dict[str, Any], Ledger]:
         """The status of a rebuild into another ledger, what it says, and that ledger."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from archive.audio.properties import Sound
+from archive.documents.recordings_list import Line, Place
 from archive.reconciliation import Counts, Reconciliation
 from archive.store.directory import Stored
 from archive.zip.verification import Member
@@ -21,11 +22,12 @@ from config.settings import ROOT
 LARGE = """
 import hashlib, resource, sys
 from pathlib import Path
-from archive import manifest
+from archive.audio.properties import Sound
+from archive.documents import recordings_list
+from archive.documents.manifest import Manifest
 from archive.reconciliation import Reconciliation
-from archive.sound import Sound
-from archive.store import Stored
-from archive.zips import Member
+from archive.store.directory import Stored
+from archive.zip.verification import Member
 
 folder, count, way = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 
@@ -54,11 +56,12 @@ with Reconciliation(folder / "scratch") as run:
         run.fetched(recording["id"], Stored(f"a/{recording['id']}.mp3", 1, "1" * 64))
     counts = run.counts()
     assert (counts.listed, counts.archived, counts.unexpected) == (count, count, 0), counts
-    assert sum(1 for line in run.lines() if "member" in line) == count // 2
-    manifest.write_recordings(folder / "recordings.jsonl", run)
-    header = dict.fromkeys(("schema", "kind", "account", "provider", "job_id", "day", "generation",
-        "window", "filters", "complete", "created_at", "version"))
-    manifest.write_manifest(folder / "manifest.json", header, run, Stored("a", 1, "2" * 64))
+    assert sum(1 for line in run.lines() if line.is_in_zip) == count // 2
+    recordings_list.write(folder / "recordings.jsonl", run.lines())
+    header = dict.fromkeys(("account", "provider", "job_id", "day", "generation", "window",
+        "timezone", "filters", "complete", "created_at", "version"))
+    Manifest(**header, **vars(counts), parts=run.parts(), files=run.files(),
+        recordings=Stored("a", 1, "2" * 64)).write(folder / "manifest.json")
 print((peak() - before) // 2**20)
 """
 
@@ -90,7 +93,7 @@ def member(name: str, size: int = 5, sound: Sound | None = Sound("mp3")) -> Memb
 
 def places(run: Reconciliation) -> dict[str, str | None]:
     """By recording the member it was matched to."""
-    return {line["id"]: line.get("member") for line in run.lines()}
+    return {line.id: line.member for line in run.lines()}
 
 
 def test_a_member_is_matched_by_its_name_in_whatever_folder(run: Reconciliation) -> None:
@@ -209,7 +212,7 @@ def test_of_a_name_twice_the_second_is_unexpected(run: Reconciliation) -> None:
     run.member("p", member("f1.mp3", 7))
     run.match()
 
-    assert [line["bytes"] for line in run.lines()] == [1]
+    assert [line.place.bytes for line in run.lines()] == [1]
     assert run.counts() == Counts(listed=1, archived=1, missing=0, unexpected=1)
 
 
@@ -221,7 +224,7 @@ def test_of_a_name_twice_the_second_may_be_another_recording(run: Reconciliation
     run.member("p", member("same.mp3", 10))
     run.match()
 
-    assert {line["id"]: line["bytes"] for line in run.lines()} == {"1": 10, "2": 20}
+    assert {line.id: line.place.bytes for line in run.lines()} == {"1": 10, "2": 20}
     assert run.counts().unexpected == 0
 
 
@@ -236,12 +239,12 @@ def test_of_a_name_twice_the_best_recording_is_taken(run: Reconciliation) -> Non
     run.listed(recording(4, file_name="kept.mp3", **later))
     run.listed(recording(5, file_name="twice.mp3", **later))
     run.listed(recording(6, file_name="twice.mp3"))
-    run.earlier("3", {"path": "india/old.mp3", "bytes": 1, "sha256": "c" * 64})
+    run.earlier("3", Place(path="india/old.mp3", bytes=1, sha256="c" * 64))
     for name, size in (("sized", 20), ("sized", 10), ("kept", 7), ("twice", 8)):
         run.member("p", member(f"{name}.mp3", size))
     for _ in range(2):
         run.match()
-        assert {line["id"]: line.get("bytes") for line in run.lines()} == {
+        assert {line.id: line.fields.get("bytes") for line in run.lines()} == {
             "1": 10,
             "2": 20,
             "3": 1,
@@ -264,11 +267,11 @@ def test_folders_decide_nothing_where_the_name_has_ids(run: Reconciliation) -> N
 def test_a_size_alone_moves_nothing_that_is_archived(run: Reconciliation) -> None:
     """What an earlier generation archived is not matched by a guess, and stays where it lies."""
     run.listed(recording(1, 40))
-    run.earlier("1", {"path": "india/old.mp3", "bytes": 40, "sha256": "c" * 64})
+    run.earlier("1", Place(path="india/old.mp3", bytes=40, sha256="c" * 64))
     run.member("p", member("odd.mp3", 40))
     run.match()
 
-    assert next(run.lines())["path"] == "india/old.mp3"
+    assert next(run.lines()).path == "india/old.mp3"
     assert run.counts() == Counts(listed=1, archived=1, missing=0, unexpected=1)
 
 
@@ -281,12 +284,13 @@ def test_several_parts_are_matched_together(run: Reconciliation) -> None:
     run.member("q", member("f1.mp3"))
     run.match()
 
-    assert {line["id"]: line["path"] for line in run.lines()} == {
+    assert {line.id: line.path for line in run.lines()} == {
         "1": "india/q.zip",
         "2": "india/p.zip",
     }
-    assert [name for name, _ in run.parts()] == ["p", "q"]
-    assert [one.name for one in run.members("q")] == ["f1.mp3"]
+    first, second = run.parts()
+    assert (first.provider_job_id, second.provider_job_id) == ("p", "q")
+    assert [one.name for one in second.members] == ["f1.mp3"]
 
 
 def test_an_index_beside_the_recordings_is_unexpected(run: Reconciliation) -> None:
@@ -343,32 +347,32 @@ def test_what_an_earlier_generation_archived_is_not_missing(run: Reconciliation)
     """A place in an earlier ZIP or a single file stands, and is no file of this run."""
     for number in (1, 2, 3):
         run.listed(recording(number))
-    old = {"path": "india/old.zip", "member": "f1.mp3", "bytes": 1, "sha256": "c" * 64}
+    old = Place(path="india/old.zip", member="f1.mp3", bytes=1, sha256="c" * 64)
     run.earlier("1", old)
-    run.earlier("2", {"path": "india/2.mp3", "bytes": 2, "sha256": "d" * 64})
+    run.earlier("2", Place(path="india/2.mp3", bytes=2, sha256="d" * 64))
     run.earlier("77", old)
     run.match()
     for one in run.missing():
         run.fetched(one["id"], Stored(f"india/{one['id']}.mp3", 3, "e" * 64))
 
     first, second, third = run.lines()
-    assert first == {**recording(1), **old}
-    assert "member" not in second
-    assert third["path"] == "india/3.mp3"
-    assert [one for one, _ in run.files()] == ["3"]
+    assert first == Line.of(recording(1), old)
+    assert not second.is_in_zip
+    assert third.path == "india/3.mp3"
+    assert [one.recording_id for one in run.files()] == ["3"]
     assert run.counts() == Counts(listed=3, archived=3, missing=0, unexpected=0)
 
 
 def test_a_new_zip_is_named_before_an_earlier_place(run: Reconciliation) -> None:
     """What this run's ZIP holds is where the recording lies, whichever was said first."""
     run.listed(recording(1))
-    old = {"path": "india/old.zip", "member": "f1.mp3", "bytes": 1, "sha256": "c" * 64}
+    old = Place(path="india/old.zip", member="f1.mp3", bytes=1, sha256="c" * 64)
     run.earlier("1", old)
     run.member("p", member("f1.mp3", 1))
     run.match()
     run.earlier("1", old)
 
-    assert next(run.lines())["path"] == "india/p.zip"
+    assert next(run.lines()).path == "india/p.zip"
 
 
 def test_only_two_passes_with_the_same_ids_agree(run: Reconciliation) -> None:
@@ -388,7 +392,7 @@ def test_only_two_passes_with_the_same_ids_agree(run: Reconciliation) -> None:
     run.listed(recording(1, cnam="changed meanwhile"))
     run.listed(recording(1, cnam="changed meanwhile"))
     assert run.passes_agree()
-    assert [line["id"] for line in run.lines()] == ["1", "3"]
+    assert [line.id for line in run.lines()] == ["1", "3"]
 
 
 def test_an_empty_day_agrees(run: Reconciliation) -> None:
@@ -407,7 +411,7 @@ def test_lines_keep_every_field_as_listed(run: Reconciliation) -> None:
     run.listed(recording(2, start=None, file_name=None, file_size_in_bytes=None))
     run.match()
 
-    assert {line["id"]: line for line in run.lines()}["1"] == {**odd, "missing": True}
+    assert {line.id: line.fields for line in run.lines()}["1"] == {**odd, "missing": True}
     assert run.counts().missing == 2
 
 
@@ -421,7 +425,7 @@ def test_no_field_of_the_provider_s_is_taken_for_a_place(run: Reconciliation) ->
     run.member("p", member("f1.mp3"))
     run.match()
     run.fetched("2", Stored("india/2.mp3", 2, "d" * 64))
-    lines = {line["id"]: line for line in run.lines()}
+    lines = {line.id: line.fields for line in run.lines()}
 
     assert (lines["1"]["member"], lines["1"]["path"]) == ("f1.mp3", "india/p.zip")
     assert (lines["2"]["path"], lines["2"]["bytes"]) == ("india/2.mp3", 2)
@@ -436,14 +440,14 @@ def test_a_list_that_was_written_before_is_taken_over(tmp_path: Path) -> None:
         _half_a_run(one)
         for number in (1, 2, 3, 4):
             one.listed(recording(number))
-        one.earlier("2", {"path": "india/2.mp3", "bytes": 2, "sha256": "d" * 64})
+        one.earlier("2", Place(path="india/2.mp3", bytes=2, sha256="d" * 64))
         one.match()
         one.fetched("3", Stored("india/3.mp3", 3, "e" * 64))
         lines, files, counts = list(one.lines()), list(one.files()), one.counts()
     with Reconciliation(tmp_path / "two") as two:
         _half_a_run(two)
         two.adopt(lines)
-        two.earlier("2", {"path": "india/2.mp3", "bytes": 2, "sha256": "d" * 64})
+        two.earlier("2", Place(path="india/2.mp3", bytes=2, sha256="d" * 64))
 
         assert (list(two.lines()), list(two.files()), two.counts()) == (lines, files, counts)
 
@@ -458,13 +462,10 @@ def test_a_list_taken_over_speaks_of_the_members_that_it_names(run: Reconciliati
     places_of = [("p", named[0].sha256), ("p", named[0].sha256), ("p", "0" * 64)]
     places_of.append(("old", named[3].sha256))
     run.adopt(
-        {
-            **recording(number),
-            "path": f"india/{zip_name}.zip",
-            "member": one.name,
-            "bytes": 5,
-            "sha256": sha256,
-        }
+        Line.of(
+            recording(number),
+            Place(path=f"india/{zip_name}.zip", member=one.name, bytes=5, sha256=sha256),
+        )
         for number, (one, (zip_name, sha256)) in enumerate(zip(named, places_of, strict=True))
     )
 

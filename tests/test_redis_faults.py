@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from .days import FIRST, Days
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .servers import Valkey
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from datetime import date
 from pathlib import Path
 from typing import Any, Self
@@ -18,10 +18,12 @@ from kombu import Connection, Consumer, Queue
 from earwitness_client import Earwitness, InvalidArgument
 from worker.redis.broker import install_channel
 
-from .deployment import Deployment, account_toml, eventually
+from . import callers
+from .deployment import Deployment, account_toml
 from .redis_page import PASSWORD, denied, make_users
 from .servers import Valkey
 from .simulators import Simulators
+from .waiting import eventually
 
 DAY = date(2026, 11, 10)
 PREFIXES = ("a:", "b:")
@@ -32,12 +34,9 @@ def address(valkey: Valkey, user: str) -> str:
     return f"redis://{user}:{quote(PASSWORD, safe='')}@127.0.0.1:{valkey.port}/0"
 
 
-def caller(url: str, prefix: str) -> Celery:
+def caller(url: str, prefix: str) -> AbstractContextManager[Celery]:
     """A caller's application, told of the prefix as docs/redis.md says."""
-    app = Celery("caller", broker=url, backend=url)
-    app.conf.broker_transport_options = {"global_keyprefix": prefix}
-    app.conf.result_backend_transport_options = {"global_keyprefix": prefix}
-    return app
+    return callers.caller(url, url, transport={"global_keyprefix": prefix})
 
 
 @pytest.fixture
@@ -71,7 +70,7 @@ def test_two_deployments_on_one_database_do_not_meet(
     # Of both, the rights of "a:" alone: "b:" has the whole database.
     make_users(valkey, "a:")
     pair["b:"][0].settings["REDIS_URL"] = valkey.url
-    workers = {prefix: house.worker("worker") for prefix, (house, _) in pair.items()}
+    workers = {prefix: house.worker(mingle=True) for prefix, (house, _) in pair.items()}
     results = {}
     for prefix, (house, _) in pair.items():
         url = address(valkey, "celery-producer") if prefix == "a:" else valkey.url

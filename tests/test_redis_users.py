@@ -13,18 +13,22 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from celery import Celery
 from redis import Redis
 from redis.exceptions import NoPermissionError
 
 from earwitness_client import Earwitness, NotQueued
 
+from .callers import caller
 from .certificates import Authority
-from .deployment import ROOT, Deployment, Process, account_toml, eventually
+from .deployment import ROOT, Deployment, Process, account_toml
 from .redis_page import PASSWORD, denied, make_users
 from .servers import Valkey, free_port
 from .simulators import Simulators
 from .tls_tunnel import Tunnel
+from .waiting import eventually
+
+pytestmark = pytest.mark.long
+
 
 DAY = date(2026, 11, 10)
 LOGIN = ("ops", "flower-pass/word")
@@ -126,7 +130,7 @@ def test_every_part_works_with_its_own_user(secured: Secured, valkey: Valkey) ->
     worker = secured.house.worker()
     flower = secured.flower()
     url = secured.url("celery-producer", ssl_cert_reqs="required")
-    with Celery("caller", broker=url, backend=url) as app:
+    with caller(url, url) as app:
         told = {"task": "caller.told", "queue": "earwitness.told"}
         asked = {"account": "india", "day": DAY.isoformat(), "notify": told}
         run = secured.house.send(app, "export.run", **asked)

@@ -10,9 +10,10 @@ from sqlalchemy import create_engine, make_url
 
 from archive.verify.verification import verify
 
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .restored import Night, sums
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

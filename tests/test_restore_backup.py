@@ -19,10 +19,11 @@ from archive.verify.verification import verify
 from ledger.core import states
 
 from .certified_calls import CallHouse
-from .deployment import ROOT, Deployment, account_toml, eventually
+from .deployment import ROOT, Deployment, account_toml
 from .restored import sums
 from .servers import Postgres
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 ZONE = "Asia/Kolkata"

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from archive.verify.verification import verify
 from ledger.core import states
 
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .pages import DOCS
 from .simulators import Simulators
 from .vouched_house import FIRST, SECOND, VouchedHouse, copied, moved
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 PAGE = (DOCS / "restore.md").read_text()

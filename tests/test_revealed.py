@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from .archives import Builder, recording
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
+from .waiting import eventually
 
 SHORT = "callto7"
 CALLER, PBX_CALLER = "17325550101", "15551234567"

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from archive import paths
+from archive.documents.recordings_list import Line
 from archive.errors import Damaged, Missing
 from archive.search import search
 from archive.store.directory import Store
@@ -26,8 +27,8 @@ from .archives import DAY, Builder, audio, fill, frames, overwrite, recording, z
 EXTRACT = """
 import resource, sys
 from pathlib import Path
-from archive import search
-from archive.store import open_store
+from archive.search import search
+from archive.store.directory import open_store
 
 store = open_store(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -51,7 +52,7 @@ def builder(new_store: Callable[[Path], Store], tmp_path: Path) -> Builder:
 
 def ids(hits: Any) -> list[str]:
     """The ids that were found."""
-    return [hit.line["id"] for hit in hits]
+    return [hit.line.id for hit in hits]
 
 
 def test_every_recording_is_found_once(store: Store) -> None:
@@ -60,8 +61,8 @@ def test_every_recording_is_found_once(store: Store) -> None:
 
     assert ids(found) == [*(str(n) for n in range(101, 109)), "301", "901", "201", "202", "203"]
     assert [hit.account for hit in found] == ["india"] * 10 + ["legal_es"] * 3
-    assert [hit.line["id"] for hit in found if hit.line.get("missing")] == ["901"]
-    assert all(hit.line["path"] for hit in found if not hit.line.get("missing"))
+    assert [hit.line.id for hit in found if hit.line.is_missing] == ["901"]
+    assert all(hit.line.path for hit in found if not hit.line.is_missing)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_the_newest_generation_speaks(builder: Builder) -> None:
     newest = builder.export("india", "a", later, {}, generation=2)
 
     (hit,) = search.find(builder.store, recording_id="1")
-    assert (hit.source, hit.line["call_id"]) == (newest["path"], "new")
+    assert (hit.source, hit.line.fields["call_id"]) == (newest["path"], "new")
     assert ids(search.find(builder.store, call_id="old")) == []
     assert ids(search.find(builder.store, recording_id="9")) == ["9"]
 
@@ -131,8 +132,8 @@ def test_a_recording_missing_in_one_export_is_found_in_another(builder: Builder)
 
     (hit,) = search.find(builder.store)
     assert hit.source == paths.recording_json_path("india", DAY, "9")
-    assert hit.line["sha256"] == hashlib.sha256(audio(9)).hexdigest()
-    assert hit.line["caller_id"] == recording(9)["caller_id"]
+    assert hit.line.sha256 == hashlib.sha256(audio(9)).hexdigest()
+    assert hit.line.fields["caller_id"] == recording(9)["caller_id"]
 
 
 def test_what_can_not_be_read_hides_nothing_else(builder: Builder) -> None:
@@ -193,7 +194,7 @@ def test_a_recording_comes_out_of_a_zip(store: Store, tmp_path: Path) -> None:
     line = json.loads((to / "102.json").read_bytes())
     assert recording(102).items() <= line.items()
     (hit,) = search.find(store, recording_id="102")
-    assert line == hit.line
+    assert line == hit.line.fields
     assert (to / "manifest.json").read_bytes() == store.read(hit.source)
     assert (to / "102.json").read_bytes() in store.read(hit.source[:-13] + "recordings.jsonl")
 
@@ -301,12 +302,12 @@ def test_damaged_bytes_never_come_out(builder: Builder, tmp_path: Path, recordin
     """What is not what its manifest or metadata says is refused, and nothing is left behind."""
     damaged = fill(builder)
     (hit,) = search.find(damaged, recording_id=recording_id)
-    data = damaged.read(hit.line["path"])
+    data = damaged.read(hit.line.path)
     at = data.find(audio(int(recording_id))[10:20]) if recording_id == "301" else len(data) // 2
     changed = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
     if recording_id == "102":
         changed = zipped([("a/730048.102.mp3", audio(102)[:-1] + b"?")])
-    overwrite(damaged, hit.line["path"], changed)
+    overwrite(damaged, hit.line.path, changed)
 
     with pytest.raises((Damaged, Missing)):
         search.extract(damaged, recording_id, tmp_path / "to")
@@ -345,10 +346,10 @@ def test_a_large_zip_is_streamed(tmp_path: Path) -> None:
 
 def test_audio_comes_as_a_stream(store: Store) -> None:
     """What a line names, whether it lies in a ZIP or in a file of its own."""
-    lines = {hit.line["id"]: hit.line for hit in search.find(store, account="india")}
+    lines = {hit.line.id: hit.line for hit in search.find(store, account="india")}
 
     for number in ("102", "105", "301"):
-        assert ("member" in lines[number]) == (number == "102")
+        assert lines[number].is_in_zip == (number == "102")
         assert b"".join(search.audio(store, lines[number])) == audio(int(number))
 
 
@@ -358,4 +359,4 @@ def test_audio_with_another_sum_is_refused(store: Store, number: str) -> None:
     (hit,) = search.find(store, recording_id=number)
 
     with pytest.raises((Damaged, Missing)):
-        list(search.audio(store, {**hit.line, "sha256": "0" * 64}))
+        list(search.audio(store, Line({**hit.line.fields, "sha256": "0" * 64})))

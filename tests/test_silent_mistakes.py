@@ -8,16 +8,20 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from earwitness_client import Earwitness, NotAnswered
 
-from .deployment import Deployment, Process, account_toml, eventually
+from .deployment import Deployment, Process, account_toml
 from .servers import Valkey
 from .simulators import Simulators
+from .waiting import eventually
+
+pytestmark = pytest.mark.long
+
 
 Deploy = Callable[..., Deployment]
 
@@ -60,14 +64,15 @@ def database(valkey: Valkey, number: int) -> str:
 # --- where nobody listens ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "elsewhere",
-    [{"number": 3}, {"key_prefix": "a:"}, {"queue": "earwitnes"}],
-    ids=["database", "prefix", "queue"],
-)
-def test_a_client_is_told_that_no_worker_listens(
-    house: Deployment, valkey: Valkey, elsewhere: dict[str, Any]
-) -> None:
+#: Where a client may look for workers in vain, and what its error calls that place.
+ELSEWHERE: list[tuple[int, dict[str, str]]] = [
+    (3, {}),
+    (0, {"key_prefix": "a:"}),
+    (0, {"queue": "earwitnes"}),
+]
+
+
+def test_a_client_is_told_that_no_worker_listens(house: Deployment, valkey: Valkey) -> None:
     """Another database, prefix or queue than the worker's: soon, not after its whole patience, or
     in what it is told at the end, which names where it was sent.
     """
@@ -76,20 +81,36 @@ def test_a_client_is_told_that_no_worker_listens(
         eventually(lambda: _listened(valkey), what="the worker did not show itself")
         with pytest.raises(Exception, match="no job has the id"):
             right.job.status(job_id="x").wait(30)
-    number = elsewhere.pop("number", 0)
-    patience = 4 if "queue" in elsewhere else 120
-    with Earwitness(database(valkey, number), **elsewhere) as wrong:
+    # All at once: each client looks for workers for ten seconds before it says that there are none.
+    with ThreadPoolExecutor() as threads:
+        asked = [
+            threads.submit(act, valkey, number, more)
+            for act in (_no_answer, _not_accepted)
+            for number, more in ELSEWHERE
+        ]
+    for one in asked:
+        one.result()
+
+
+def _no_answer(valkey: Valkey, number: int, more: dict[str, str]) -> None:
+    patience = 4 if "queue" in more else 120
+    with Earwitness(database(valkey, number), **more) as wrong:
         began = time.monotonic()
         with pytest.raises(NotAnswered, match="no worker listens on this Redis") as told:
             wrong.job.status(job_id="x").wait(patience)
         assert time.monotonic() - began < 60
-        assert f"database {number}, queue {elsewhere.get('queue', 'earwitness')}" in str(told.value)
-        if "queue" not in elsewhere:
-            began = time.monotonic()
-            job = wrong.recording.download(account="legal", recording_id="7")
-            with pytest.raises(NotAnswered, match="no worker listens on this Redis"):
-                job.accepted(120)
-            assert time.monotonic() - began < 60
+    assert f"database {number}, queue {more.get('queue', 'earwitness')}" in str(told.value)
+
+
+def _not_accepted(valkey: Valkey, number: int, more: dict[str, str]) -> None:
+    if "queue" in more:
+        return  # workers of a queue of this name are not known
+    with Earwitness(database(valkey, number), **more) as wrong:
+        began = time.monotonic()
+        job = wrong.recording.download(account="legal", recording_id="7")
+        with pytest.raises(NotAnswered, match="no worker listens on this Redis"):
+            job.accepted(120)
+        assert time.monotonic() - began < 60
 
 
 def _listened(valkey: Valkey) -> bool:

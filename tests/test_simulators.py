@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from . import shared_simulators
 from .simulators import Simulators
 from .simulators.doors import AccountDoor
 from .visitor import Visitor
+
+simulators = shared_simulators.simulators
 
 DAY = date(2026, 11, 19)
 ZONE = "Asia/Kolkata"
@@ -36,13 +39,6 @@ RECORDING: dict[str, type] = {
 }
 PAGE = {"_embedded", "_links", "page", "page_size", "total_items", "total_pages"}
 LINKS = {"first", "prev", "self", "next", "last"}
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with an account of its own."""
-    with Simulators() as running:
-        yield running
 
 
 @pytest.fixture

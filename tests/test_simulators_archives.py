@@ -14,18 +14,14 @@ from typing import Any
 
 import pytest
 
+from . import shared_simulators
 from .simulators import Simulators
 from .visitor import Visitor
 
+simulators = shared_simulators.simulators
+
 DAY = date(2026, 11, 19)
 GIB = 1 << 30
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with an account of its own."""
-    with Simulators() as running:
-        yield running
 
 
 @pytest.fixture

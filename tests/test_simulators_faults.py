@@ -10,18 +10,14 @@ from email.utils import parsedate_to_datetime
 import httpx
 import pytest
 
+from . import shared_simulators
 from .simulators import Simulators
 from .simulators.faults import KINDS
 from .visitor import Visitor
 
+simulators = shared_simulators.simulators
+
 LISTING = "accounts/self/company_call_recordings"
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with an account of its own."""
-    with Simulators() as running:
-        yield running
 
 
 @pytest.fixture
@@ -189,11 +185,11 @@ def test_a_body_can_be_slow(visitor: Visitor) -> None:
     visitor.account.fault("audio", "slow", bytes_per_second=400_000)
     started = time.monotonic()
     visitor.ask("GET", audio_path(visitor))
-    assert 0.4 < time.monotonic() - started < 10
+    assert time.monotonic() - started > 0.4
     visitor.account.configure(bytes_per_second=500_000)
     started = time.monotonic()
     assert len(visitor.archive(visitor.export()[0]).content) > 200_000
-    assert 0.3 < time.monotonic() - started < 10
+    assert time.monotonic() - started > 0.3
 
 
 def test_bytes_can_trickle(visitor: Visitor) -> None:

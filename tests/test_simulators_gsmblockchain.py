@@ -6,9 +6,8 @@ import json
 import re
 import subprocess
 import sys
-import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,14 @@ import pytest
 
 from providers.gsmblockchain.account import GsmblockchainAccount
 
-from .deployment import eventually
+from . import shared_simulators
 from .simulators import Records, Simulators
 from .simulators.gsmblockchain_control import GsmblockchainControl
 from .simulators.gsmblockchain_door import CallingAccountDoor, GsmblockchainDoor
 from .simulators.remote import ROOT, Remote, running
+from .waiting import eventually
+
+simulators = shared_simulators.simulators
 
 PATH = "/services/sendCertifiedCallRecorder.php"
 
@@ -32,13 +34,6 @@ DOCUMENTED = (
     "&companyName=MyCompany&CompanyID=A4562154"
 )
 ANSWER = "{\nstatus: “OK”,\nphone: 912080202,\n}"
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with an account of its own."""
-    with Simulators() as serving:
-        yield serving
 
 
 @pytest.fixture
@@ -75,14 +70,6 @@ def ask(
     url = account.configuration()["base_url"] + PATH
     with httpx.Client(trust_env=False, timeout=timeout) as http:
         return http.get(url, params=query(account, changed))
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Waits for what the simulator does after its caller has gone."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def said(answer: httpx.Response) -> dict[str, Any]:
@@ -279,8 +266,8 @@ def test_an_answer_can_fail_to_come(
     account.fault("call", "hang", seconds=3600, when=when)
     with pytest.raises(httpx.ReadTimeout):
         ask(account, timeout=1)
-    until(lambda: len(simulators.log.requests("call", account.username)) == 1)
-    until(lambda: len(account.calls()) >= counted)
+    eventually(lambda: len(simulators.log.requests("call", account.username)) == 1)
+    eventually(lambda: len(account.calls()) >= counted)
     assert len(account.calls()) == counted
     assert simulators.log.requests("call", account.username)[0]["outcome"] == "running"
 
@@ -365,7 +352,7 @@ def test_an_answer_can_be_too_slow(
     account.fault("call", kind, **parameters)
     with pytest.raises(httpx.ReadTimeout):
         ask(account, timeout=1)
-    until(lambda: len(account.calls()) == 1)
+    eventually(lambda: len(account.calls()) == 1)
 
 
 def test_a_right_call_can_be_refused(account: CallingAccountDoor) -> None:
@@ -381,7 +368,7 @@ def test_a_call_can_last(simulators: Simulators, account: CallingAccountDoor) ->
     account.configure(answer_seconds=3600)
     with pytest.raises(httpx.ReadTimeout):
         ask(account, timeout=1)
-    until(lambda: len(account.calls()) == 1)
+    eventually(lambda: len(account.calls()) == 1)
     account.configure(answer_seconds=0.2)
     assert said(ask(account))["status"] == "OK"
     # How a request ended is noted after its answer was sent.

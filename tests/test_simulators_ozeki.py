@@ -15,6 +15,7 @@ import httpx
 import pytest
 from defusedxml.ElementTree import fromstring
 
+from . import shared_simulators
 from .ozeki_accounts import sample
 from .ozeki_simulated import Receiver
 from .simulators import Simulators
@@ -22,16 +23,11 @@ from .simulators.ozeki_control import OzekiControl
 from .simulators.ozeki_door import OzekiDoor, PbxDoor
 from .simulators.remote import running
 
+simulators = shared_simulators.simulators
+
 EXTENSION = b"""<?xml version="1.0"?><Response><Speak>Recorded.</Speak>
 <Record FinishedUrl="%s" FinishDigits="1" Format="wav"></Record>
 <Delay>60</Delay><Hangup/></Response>"""
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with a server of its own."""
-    with Simulators() as running_here:
-        yield running_here
 
 
 @pytest.fixture

@@ -14,10 +14,13 @@ import pytest
 
 from providers.voipnow.account import VoipnowAccount
 
+from . import shared_simulators
 from .simulators import Records, Simulators
 from .simulators.remote import running
 from .simulators.voipnow_control import VoipnowControl
 from .simulators.voipnow_door import AppDoor, VoipnowDoor
+
+simulators = shared_simulators.simulators
 
 SAMPLES = Path(__file__).parent / "samples" / "voipnow"
 
@@ -72,13 +75,6 @@ class Caller:
         traceback: TracebackType | None,
     ) -> None:
         self.http.close()
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with an App of its own."""
-    with Simulators() as serving:
-        yield serving
 
 
 @pytest.fixture

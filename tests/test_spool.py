@@ -27,7 +27,7 @@ CHUNK = bytes(range(256)) * 4096
 HOLDER = """
 import sys
 from pathlib import Path
-from archive.spool import Spool
+from archive.spool.spool import Spool
 
 with Spool(Path(sys.argv[1]), 0).part("job") as part:
     if not part.held:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .servers import Postgres
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

@@ -37,7 +37,7 @@ from .disks import small_disk
 KILLED_WHILE_STORING = """
 import signal, sys
 from pathlib import Path
-from archive.store import DirectoryStore
+from archive.store.directory import DirectoryStore
 
 def stop(_):
     print("copying", flush=True)

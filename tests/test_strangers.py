@@ -7,9 +7,9 @@ import json
 import uuid
 from typing import Any
 
-from .deployment import eventually
 from .simulators import Simulators
 from .test_tasks import Deploy, opened
+from .waiting import eventually
 
 #: A person who must not stand in a log.
 _NAME = "Wilhelmina Quirrel"

@@ -19,8 +19,9 @@ from ledger.core.opening import Request
 from ledger.core.schema import jobs
 
 from .archives import Builder
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
+from .waiting import eventually
 
 DAY = date(2026, 11, 10)
 ZONE = "Asia/Kolkata"
@@ -67,6 +68,13 @@ def opened(deploy: Deploy, simulators: Simulators, **more: Any) -> Iterator[Hous
 def house(deploy: Deploy, simulators: Simulators) -> Iterator[House]:
     """A house whose account allows deleting."""
     with opened(deploy, simulators, allow_delete=True) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def untouched(deploy_for_module: Deploy, simulators_of_module: Simulators) -> Iterator[House]:
+    """A house for tests that are refused and open no job."""
+    with opened(deploy_for_module, simulators_of_module, allow_delete=True) as made:
         yield made
 
 
@@ -241,11 +249,11 @@ def test_an_export_by_filters_is_reconciled(house: House) -> None:
     ],
 )
 def test_a_wrong_argument_is_named_and_opens_no_job(
-    house: House, task: str, kwargs: dict[str, Any], named: str
+    untouched: House, task: str, kwargs: dict[str, Any], named: str
 ) -> None:
     """The message says which argument; nothing was changed."""
-    assert named in house.refused("InvalidArgument", task, **kwargs)
-    assert house.house.ledger.jobs.jobs() == []
+    assert named in untouched.refused("InvalidArgument", task, **kwargs)
+    assert untouched.house.ledger.jobs.jobs() == []
 
 
 def test_what_no_ledger_can_hold_is_refused_in_words(house: House) -> None:

@@ -30,6 +30,7 @@ from .vonage_accounts import (
     raw,
     shown,
 )
+from .waiting import LOADED_SECONDS, in_time
 
 REFUSED = {"error": "invalid_grant", "error_description": "Persisted token not found"}
 
@@ -307,7 +308,7 @@ def test_a_token_is_renewed_before_it_ends(shelf: TokenStore) -> None:
     began = time.time()
     told(tokens(shelf, vendor))
     while told(tokens(shelf, vendor)) == ("access-1", 1):
-        assert time.time() - began < 10
+        assert time.time() - began < LOADED_SECONDS
         time.sleep(0.02)
 
     assert time.time() - began >= 1.7
@@ -343,11 +344,8 @@ def test_the_right_of_one_who_died_passes_on(shelf: TokenStore) -> None:
 def test_nobody_waits_longer_than_a_call_may_take(shelf: TokenStore) -> None:
     """Past the account's timeout the wait ends: nothing was sent."""
     assert shelf.claim(0, 60) is not None
-    began = time.monotonic()
-
-    with pytest.raises(Unreachable, match="another worker renews the token"):
+    with in_time(), pytest.raises(Unreachable, match="another worker renews the token"):
         told(tokens(shelf, provider(), timeout_seconds=0.5))
-    assert time.monotonic() - began < 5
 
 
 def test_who_was_overtaken_takes_the_others_token(shelf: TokenStore) -> None:

@@ -15,8 +15,9 @@ import pytest
 from ledger.core import states
 from ledger.core.job import Job
 
-from .deployment import Deployment, Process, account_toml, eventually, zip_is_whole
+from .deployment import Deployment, Process, account_toml, zip_is_whole
 from .simulators import Simulators
+from .waiting import eventually
 
 MB = 1_000_000
 DAY = date(2026, 11, 10)
@@ -183,9 +184,7 @@ def test_a_worker_told_to_stop_hands_its_transfer_on(
     first = night.house.worker("first")
     night.start()
     night.until_held(0.3)
-    began = time.monotonic()
     assert first.stop(within=20) == 0
-    assert time.monotonic() - began < 10
     night.house.worker("second")
     night.archived(within=30)
     assert not _taken_over(night)

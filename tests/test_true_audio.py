@@ -8,12 +8,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from archive.documents import manifest
-
-from .archives import Builder, audio, recording, zipped
-from .deployment import Deployment, account_toml, eventually
+from .archives import Builder, audio, content_of, lines_of, recording, zipped
+from .deployment import Deployment, account_toml
 from .simulators import Simulators
 from .simulators.audio import PRETENDERS
+from .waiting import eventually
 
 DAY = date(2026, 11, 10)
 ZONE = "Asia/Kolkata"
@@ -72,9 +71,9 @@ def test_a_night_counts_only_audio(deploy: Deploy, simulators: Simulators) -> No
         for name, (_, _, (archived, unexpected, singly)) in NIGHTS.items():
             result = asked[name].get(timeout=120)
             assert (result["listed"], result["archived"]) == (3, archived), (name, result)
-            written = manifest.read_manifest(house.store, result["manifest"])
+            written = content_of(house.store, result["manifest"])
             assert (written["unexpected"], len(written["files"])) == (unexpected, singly), name
-            lines = list(manifest.lines(house.store, written))
+            lines = lines_of(house.store, written)
             assert [line["audio"] for line in lines] == ["mp3"] * 3, name
             assert all(line.get("member", "x.mp3").endswith(".mp3") for line in lines), name
     assert json.loads(house.run("verify", "--json").stdout)["problems"] == []
@@ -172,7 +171,7 @@ def test_a_transcript_archived_by_an_older_release_deletes_nothing(
     written = Builder(tmp_path, house.store).export(
         "india", "1111-one", [given], {"p": zipped(members)}, generation=0, heard=False
     )
-    (line,) = manifest.lines(house.store, written)
+    (line,) = lines_of(house.store, written)
     assert line["member"] == "101.vtt"
     found = json.loads(house.run("verify", "--json").stdout)["problems"]
     assert "'101.vtt', which india/exports" in found[0]["message"]
@@ -186,9 +185,7 @@ def test_a_transcript_archived_by_an_older_release_deletes_nothing(
         again = house.send(app, "export.run", account="india", day=day.isoformat())
         result = again.get(timeout=60)
         assert (result["archived"], result["missing"]) == (1, 0)
-        (line,) = manifest.lines(
-            house.store, manifest.read_manifest(house.store, result["manifest"])
-        )
+        (line,) = lines_of(house.store, content_of(house.store, result["manifest"]))
         assert (line["member"], line["audio"]) == ("101.mp3", "mp3")
         assert simulators.log.requests("audio", None) == []
         eventually(lambda: not house.ledger.outbox.waiting(), what="nothing was chained")

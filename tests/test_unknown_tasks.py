@@ -16,9 +16,10 @@ from celery.exceptions import NotRegistered
 from earwitness_client.stored import exception
 from worker.redis.unknown_tasks import meaning, nearest, refusal
 
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .servers import free_port
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

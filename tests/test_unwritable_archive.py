@@ -15,10 +15,11 @@ from archive.verify.verification import verify
 from ledger.core import states
 
 from .buckets import Buckets
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .disks import small_disk
 from .simulators import Simulators
 from .vouched_house import FIRST, SECOND, VouchedHouse
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 #: A day whose folder is not there yet.

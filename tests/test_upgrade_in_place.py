@@ -17,10 +17,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from celery import Celery
 
-from .deployment import eventually, zip_is_whole
+from .deployment import zip_is_whole
 from .restored import sums
 from .simulators import Simulators
 from .upgraded_house import UpgradedHouse, unpacked
+from .waiting import eventually
 
 #: How the calls of the old house had ended, by the names of their tasks.
 CALLS = {

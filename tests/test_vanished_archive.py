@@ -11,9 +11,10 @@ import pytest
 from archive.verify.verification import verify
 from ledger.core import states
 
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .simulators import Simulators
 from .vouched_house import FIRST, SECOND, WHO, VouchedHouse, copied, moved
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

@@ -17,6 +17,7 @@ import pytest
 
 from archive import chain
 from archive import paths as archive_paths
+from archive.documents.chain_entry import Covered
 from archive.store.directory import DirectoryStore, Store
 from archive.verify import verification
 from archive.verify.verification import Problem, Report
@@ -202,7 +203,7 @@ def test_it_needs_nothing_and_writes_nothing(copied: DirectoryStore, tmp_path: P
         path.chmod(0o555 if path.is_dir() else 0o444)
     before = {path: path.stat() for path in everything}
     program = (
-        "import sys; from pathlib import Path; from archive import verification;"
+        "import sys; from pathlib import Path; from archive.verify import verification;"
         "from archive.store.directory import DirectoryStore;"
         "print(verification.verify(DirectoryStore(Path(sys.argv[1]))).problems)"
     )
@@ -386,7 +387,7 @@ def test_an_erasure_is_accepted(builder: Builder) -> None:
     stored = builder.store.create(path, b'{"schema": 1, "kind": "erasure", "account": "india"}')
     age(builder.store)
     assert path in named(verification.verify(builder.store))
-    chain.append(builder.store, "india", [{"path": path, "sha256": stored.sha256}])
+    chain.append(builder.store, "india", [Covered.of(stored)])
 
     assert verification.verify(builder.store).problems == []
 
@@ -511,7 +512,7 @@ def _reseal(
     overwrite(builder.store, path, json.dumps(content).encode())
     covered = [path, *_metadata(builder.store)]
     sums = [builder.store.checksum(one) for one in covered]
-    chain.append(builder.store, "india", [{"path": s.path, "sha256": s.sha256} for s in sums])
+    chain.append(builder.store, "india", [Covered.of(one) for one in sums])
 
 
 def _metadata(store: Store) -> Iterator[str]:

@@ -11,9 +11,10 @@ from archive import paths as archive_paths
 from archive.store.directory import DirectoryStore
 
 from .archives import Builder, age, zipped
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .simulators import Simulators
 from .test_tasks import DAY, House, opened
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 

@@ -12,9 +12,12 @@ from providers.voipnow.recording import Recorder, Unconfirmed
 from providers.voipnow.refusals import CallRefused, FormatRefused, Refused, ViewRefused
 from providers.voipnow.views import NoFittingView
 
+from . import shared_simulators
 from .simulators import Simulators
 from .simulators.voipnow_door import AppDoor
 from .voipnow_accounts import connect
+
+simulators = shared_simulators.simulators
 
 
 class Clock:
@@ -30,13 +33,6 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
         self.meanwhile()
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with an App of its own."""
-    with Simulators() as running:
-        yield running
 
 
 @pytest.fixture

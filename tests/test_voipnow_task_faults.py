@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from .deployment import Deployment, eventually
+from .deployment import Deployment
 from .live_calls import live_house
 from .servers import free_port
 from .simulators import Simulators
+from .waiting import eventually
 
 
 def test_refused_credentials_end_the_job(

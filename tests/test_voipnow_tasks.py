@@ -9,34 +9,27 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from . import shared_simulators
 from .deployment import Deployment, account_toml
 from .live_calls import LiveHouse
-from .servers import Valkey
 from .simulators import Simulators
 
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with an App of its own."""
-    with Simulators() as running:
-        yield running
+simulators = shared_simulators.simulators
 
 
 @pytest.fixture(scope="module")
 def shared(
-    simulators: Simulators, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Iterator[LiveHouse]]:
+    simulators: Simulators, deploy_for_module: Callable[..., Deployment]
+) -> Iterator[LiveHouse]:
     """A house with one worker and an account for each test that takes the next."""
     apps = {f"pbx{number}": simulators.voipnow.account() for number in range(20)}
     sections = [
         account_toml(alias, {**app.configuration(), "timeout_seconds": 3})
         for alias, app in apps.items()
     ]
-    with Valkey() as valkey:
-        house = Deployment(tmp_path_factory.mktemp("house"), valkey, "\n".join(sections))
-        house.worker()
-        yield (LiveHouse(house, app, alias) for alias, app in apps.items())
-        house.close()
+    house = deploy_for_module("\n".join(sections))
+    house.worker()
+    return (LiveHouse(house, app, alias) for alias, app in apps.items())
 
 
 @pytest.fixture

@@ -11,17 +11,13 @@ import pytest
 from providers.errors import BadCredentials, Throttled, Unreachable
 from providers.vonage.client import Vonage
 
+from . import shared_simulators
 from .simulators import Simulators
 from .simulators.doors import AccountDoor
 from .vonage_accounts import MemoryShelf
 from .vonage_simulated import WINDOW, connect, seeded
 
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with an account of its own."""
-    with Simulators() as running:
-        yield running
+simulators = shared_simulators.simulators
 
 
 @pytest.fixture

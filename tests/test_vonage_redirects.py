@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -14,10 +13,13 @@ from providers.errors import NotReady, ProviderError, Rejected, Throttled, Uncer
 from providers.http.redirects import is_public
 from providers.vonage.client import Vonage
 
+from . import shared_simulators
 from .overheard import listen
 from .simulators import Simulators
 from .vonage_accounts import JOB, TAG, ZIP, MemoryShelf, account, raw
 from .vonage_simulated import WINDOW, connect, ids, saved, seeded
+
+simulators = shared_simulators.simulators
 
 BASE = "https://vonage.example/t/vbc.prod/call_recording_india"
 SIGNED = "https://bucket.store.example/part.zip?X-Amz-Signature=signature-canary"
@@ -205,13 +207,6 @@ def test_an_address_that_is_not_public(address: str) -> None:
 def test_an_address_of_the_internet(address: str) -> None:
     """Object stores have such."""
     assert is_public(address)
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """A provider whose store is the same machine under another name."""
-    with Simulators() as running:
-        yield running
 
 
 def test_a_store_that_the_account_names(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,17 +15,14 @@ import pytest
 from providers.errors import Gone, NotFound, NotReady, Uncertain
 from providers.vonage.client import Vonage
 
+from . import shared_simulators
 from .simulators import Simulators
 from .simulators.doors import AccountDoor
 from .vonage_accounts import MemoryShelf
 from .vonage_simulated import WINDOW, connect, ids, saved, seeded
+from .waiting import eventually
 
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[Simulators]:
-    """One entrance for all tests of this file, each with an account of its own."""
-    with Simulators() as running:
-        yield running
+simulators = shared_simulators.simulators
 
 
 #: Each list of recordings that the two APIs have: the region, the account's `recordings`, the user.
@@ -136,14 +132,13 @@ def test_waits_for_an_export(door: AccountDoor, vonage: Vonage, kind: str) -> No
     with pytest.raises(NotReady, match=f"export {job}: "):
         saved(vonage, job)
 
-    # The simulator builds the archive while it is asked, so more than one poll may be needed.
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
+    def ready() -> bytes | None:
         with suppress(NotReady):
-            assert saved(vonage, job).startswith(b"PK")
-            break
-    else:
-        raise AssertionError("the export did not become ready")
+            return saved(vonage, job)
+        return None
+
+    # The simulator builds the archive while it is asked, so more than one poll may be needed.
+    assert eventually(ready, what="the export did not become ready").startswith(b"PK")
 
 
 def test_an_export_of_another_user_looks_unready(door: AccountDoor, vonage: Vonage) -> None:

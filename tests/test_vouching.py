@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from archive import paths
+from archive.documents.identity import Identity
 from archive.errors import Missing, Vanished
 from archive.store.directory import DirectoryStore
 from archive.store.protocol import LARGEST_READ
 from ledger.ledger import Ledger
-from tasks.archive_watch import vouching
+from tasks.runtime import vouching
 
 FIRST = "india/exports/2026/11/20/1111/manifest.json"
 
@@ -41,7 +42,7 @@ def other_worker(ledger: Ledger, root: Path, identity: str | None = None) -> Cal
     def act() -> None:
         store = DirectoryStore(root)
         name = identity or ledger.identity.identity()
-        store.create(paths.IDENTITY_PATH, vouching.identity_file(name))
+        store.create(paths.IDENTITY_PATH, Identity(name).to_bytes())
         store.create(FIRST, b"{}")
         ledger.archive_record.note_head("india", 1, "a" * 64)
 

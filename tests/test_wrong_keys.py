@@ -9,13 +9,14 @@ import pytest
 from ledger.core.schema import waiters
 
 from .certified_calls import call_house
-from .deployment import Deployment, account_toml, eventually
+from .deployment import Deployment, account_toml
 from .ledgers import pass_time
 from .redis_page import denied, make_users
 from .servers import Valkey
 from .simulators import Simulators
 from .test_redis_prefix import address
 from .test_tasks import DAY, ZONE, Deploy
+from .waiting import eventually
 
 
 def test_a_queue_of_another_type_is_moved_aside(

@@ -37,7 +37,7 @@ EVERY_SAMPLE = [(kind, name) for kind, samples in TABLE.items() for name in samp
 CHILD = """
 import sys, zipfile
 from pathlib import Path
-from archive.zips import Limits, members
+from archive.zip.verification import Limits, members
 
 def peak():
     line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from .simulators.doors import AccountDoor
+from .waiting import eventually
 
 PATIENCE = 10.0
 COMPANY = "accounts/self/company_call_recordings"
@@ -94,13 +94,13 @@ class Visitor:
         return self.ask("GET", "bulkDownload/retrieve", params=query, headers=named)
 
     def archive(self, job_id: str) -> httpx.Response:
-        """Polls until the archive is there."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
+        """Poll until the archive is there."""
+
+        def ready() -> httpx.Response | None:
             answer = self.retrieve(job_id)
-            if answer.headers.get("content-type") == "application/zip":
-                return answer
-        raise AssertionError("the archive did not become ready")
+            return answer if answer.headers.get("content-type") == "application/zip" else None
+
+        return eventually(ready, what="the archive did not become ready", pause=0.01)
 
     def audio(self, recording_id: int, **headers: str) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}

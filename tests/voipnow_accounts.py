@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl
 
 import httpx
 
 from providers.voipnow.account import VoipnowAccount
 from providers.voipnow.client import Voipnow
 
+from .laid_out import LaidOutWithTokens, Step
 from .simulators.voipnow_door import AppDoor
-from .vonage_accounts import MemoryShelf, Step, raw, shown
+from .vonage_accounts import MemoryShelf, raw, shown
 
 BASE = "https://pbx.example"
 TOKEN = f"{BASE}/oauth/token.php"
@@ -28,30 +26,11 @@ def account(**more: Any) -> VoipnowAccount:
     return VoipnowAccount.model_validate({"provider": "voipnow", "alias": "pbx", **fields})
 
 
-class Server(httpx.BaseTransport):
-    """Answers with what a test laid out, in order, and token requests with tokens unless
-    ``grants`` are laid out too.
-    """
+class Server(LaidOutWithTokens):
+    """A VoipNow server of set answers; ``grants`` are those to token requests."""
 
     def __init__(self, *answers: Step, grants: list[Step] | None = None) -> None:
-        self.requests: list[httpx.Request] = []
-        self.forms: list[dict[str, str]] = []
-        self._answers = iter(answers)
-        self._grants = iter(grants) if grants is not None else map(granted, itertools.count(1))
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        steps: Iterator[Step]
-        if str(request.url) == TOKEN:
-            self.forms.append(dict(parse_qsl(request.read().decode())))
-            steps = self._grants
-        else:
-            self.requests.append(request)
-            steps = self._answers
-        step = next(steps, None)
-        assert step is not None, f"one more request than expected: {request.method} {request.url}"
-        if isinstance(step, Exception):
-            raise step
-        return step(request) if callable(step) else step
+        super().__init__(*answers, token_url=TOKEN, granted=granted, grants=grants)
 
 
 def granted(number: int = 1, **more: Any) -> httpx.Response:

@@ -6,17 +6,18 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs
 
 import httpx
 
 from providers.http.streaming import Body
 from providers.vonage.account import VonageAccount
 from providers.vonage.client import Vonage
+
+from .laid_out import LaidOutWithTokens, Step
 
 BASE = "https://vonage.example/t/vbc.prod/call_recording_india"
 LISTING = f"{BASE}/api/accounts/self/company_call_recordings"
@@ -27,9 +28,6 @@ CALLER = "34600123456"
 JOB = "7a688e12-99ee-4816-8385-b21b90583838"
 ZIP = b"PK\x03\x04" + bytes(range(256)) * 40
 TAG = '"a-strong-tag"'
-
-#: What a test lays out: an answer, or what comes of a request.
-Step = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
 
 
 def account(**more: Any) -> VonageAccount:
@@ -117,39 +115,17 @@ def shown(content: Any, status: int = 200, **headers: str) -> httpx.Response:
     return raw(status, json.dumps(content).encode(), Content_Type="application/json", **headers)
 
 
-class Provider(httpx.BaseTransport):
-    """Answers with what a test laid out, in order, and token requests with tokens unless
-    ``grants`` are laid out too. Any address but those below ``base`` and TOKEN fails the test.
+class Provider(LaidOutWithTokens):
+    """Vonage with set answers; ``grants`` are those to token requests. Any address but those below
+    ``base`` and TOKEN fails the test.
     """
 
     base = BASE
 
     def __init__(self, *answers: Step, grants: list[Step] | None = None) -> None:
-        self.requests: list[httpx.Request] = []
-        self.forms: list[dict[str, str]] = []
-        self._answers = iter(answers)
-        self._grants = iter(grants) if grants is not None else map(granted, itertools.count(1))
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        steps: Iterator[Step]
-        if str(request.url) == TOKEN:
-            form = parse_qs(request.read().decode())
-            self.forms.append({name: values[0] for name, values in form.items()})
-            steps = self._grants
-        else:
-            assert str(request.url).startswith(self.base + "/api/"), f"unexpected: {request.url}"
-            self.requests.append(request)
-            steps = self._answers
-        step = next(steps, None)
-        assert step is not None, f"one more request than expected: {request.method} {request.url}"
-        if isinstance(step, Exception):
-            raise step
-        return step(request) if callable(step) else step
-
-    @property
-    def grant_types(self) -> list[str]:
-        """The kinds of token requests so far."""
-        return [form["grant_type"] for form in self.forms]
+        super().__init__(
+            *answers, token_url=TOKEN, granted=granted, grants=grants, below=f"{self.base}/api/"
+        )
 
 
 def granted(number: int = 1, **more: Any) -> httpx.Response:

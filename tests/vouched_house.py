@@ -15,8 +15,9 @@ from celery import Celery
 from ledger.days import Day
 
 from .certified_calls import CallHouse
-from .deployment import Deployment, Process, account_toml, eventually
+from .deployment import Deployment, Process, account_toml
 from .simulators import Simulators
+from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 #: That of an account without nights.

@@ -12,7 +12,7 @@ from celery import Celery, Task, signals
 
 from config.settings import ConfigurationError, settings
 from config.umask import restrict_umask
-from providers import registry  # noqa: F401 - it knows the accounts that the settings name
+from providers import registry  # noqa: F401 - the settings need its account models
 
 try:
     settings()

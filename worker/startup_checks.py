@@ -22,8 +22,9 @@ from config.settings import ConfigurationError, settings
 from ledger.errors import Foreign, LedgerAway, LedgerError
 from ledger.identity import refuse_foreign
 from ledger.quarantine import MEANING, WAY_OUT
-from tasks.archive_watch import alerts, vouching, watch
+from tasks.archive_watch import watch
 from tasks.rebuild import backup_check
+from tasks.runtime import archive_alerts, vouching
 from tasks.runtime.context import bare_store, ledger
 
 from .redis.diagnosis import diagnose
@@ -76,7 +77,7 @@ def refuse_other_pools(pool: type) -> None:
         chosen = pool.__module__.rpartition(".")[2]
         sys.exit(
             f"earwitness: a worker runs its tasks in threads, not in the pool {chosen}, so it was "
-            "not started; omit --pool, and set the number of threads by --concurrency"
+            "not started; leave --pool out, and set the number of threads by --concurrency"
         )
 
 
@@ -88,7 +89,7 @@ def refuse_autoscaling(options: Mapping[str, Any]) -> None:
     if options.get("autoscale"):
         sys.exit(
             "earwitness: the number of a worker's threads cannot change, so the worker was not "
-            "started; omit --autoscale, and set the number of threads by --concurrency"
+            "started; leave --autoscale out, and set the number of threads by --concurrency"
         )
 
 
@@ -100,7 +101,7 @@ def notice_few_threads(threads: int, queues: frozenset[str]) -> None:
     most = settings().transfers_per_worker
     if DOWNLOADS in queues and len(queues) > 1 and threads <= most:
         _log.warning(
-            "%d concurrent transfers can occupy all threads of this worker (%d), and calls would "
+            "%d concurrent transfers can take all threads of this worker (%d), and calls would "
             "wait for them; start it with a --concurrency above EARWITNESS_TRANSFERS_PER_WORKER",
             most,
             threads,
@@ -115,7 +116,7 @@ def _archive_checks(identity: str) -> None:
         except (NoSpace, Unwritable) as error:
             if isinstance(error, Unwritable) and not _is_in_use():
                 raise  # a first start: no job waits, and the address is probably wrong
-            alerts.refused(error)
+            archive_alerts.refused(error)
             _log.warning("%s; the worker starts, and jobs that need the archive wait", error)
         except StoreRefused:
             raise

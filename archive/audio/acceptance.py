@@ -1,4 +1,4 @@
-"""What counts as audio: a file whose own bytes are audio, whatever its name and content type."""
+"""Acceptance of audio: a file counts if its own bytes are audio, under any name or content type."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def verify(
 def fault_of(
     sound: Sound, size: int, *, expected_bytes: int | None, expected_ms: int | None
 ) -> str | None:
-    """Why audio of ``size`` bytes is not the whole recording that was listed with this size and
-    this duration in milliseconds; None where it is.
+    """Return why audio of ``size`` bytes is not the whole recording that was listed with this size
+    and this duration in milliseconds, None if it is.
 
-    A size that was listed, and is its own, is enough. Without one what the file tells of itself and
-    the duration count: a fault, and an end within a frame, mean that it is cut unless it lasts as
-    long as was listed.
+    A listed size that the file has is enough. Without one the file's own header and the duration
+    count: a fault, or an end within a frame, means that the file is cut unless it lasts as long as
+    was listed.
     """
     if expected_bytes:
         if size == expected_bytes:
@@ -82,7 +82,7 @@ def fault_of(
 
 
 def listed(number: object) -> int | None:
-    """A size or a duration as it was listed; None where it is not known, which 0 says too."""
+    """Return a listed size or duration, None if it is unknown, as 0 is."""
     return number if type(number) is int and number > 0 else None
 
 
@@ -100,7 +100,7 @@ def _length(sound: Sound, expected_ms: int | None) -> str:
 
 
 def description(head: bytes, content_type: str = "") -> str:
-    """What bytes are that are no audio, in words, as far as their beginning tells."""
+    """Return a description of bytes that are no audio, as far as their beginning shows."""
     named = content_type.partition(";")[0].strip().lower()
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n\0").lower()
     for beginnings, shown in _OTHERS:
@@ -132,8 +132,8 @@ _OTHERS: tuple[tuple[tuple[bytes, ...], str], ...] = (
 
 
 def may_be_sound(head: bytes) -> bool:
-    """Whether bytes that are no audio known here could be a recording all the same: neither nothing
-    or zeros nor a page of the provider's (HTML, XML, JSON).
+    """Return whether bytes that are no audio known here could be a recording all the same: neither
+    nothing or zeros nor a page of the provider's (HTML, XML, JSON).
     """
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:64]
     # Bare samples may begin with any byte, but do not go on as a text does.

@@ -38,13 +38,13 @@ class Records:
         return not self.begun and self.fault is None and self._next < END
 
     def record(self, head: bytes, at: int) -> int:
-        """The whole length of the record at the offset ``at`` that begins with ``head``, 0 where
-        none can be walked from here on. Raises More(bytes).
+        """Return the whole length of the record at the offset ``at`` that begins with ``head``, 0
+        where none can be walked from here on. Raises More(bytes).
         """
         raise NotImplementedError
 
     def seconds(self, size: int) -> float | None:
-        """How long it lasts, where the format tells; ``size`` is the file's."""
+        """Return how long it lasts, where the format tells; ``size`` is the file's."""
         del size
         return None
 
@@ -70,7 +70,7 @@ class Records:
         self._rest = data[max(0, self._next - start) :] if self.fault is None else b""
 
     def sound(self, size: int) -> Sound:
-        """What was found, now that the file has ended."""
+        """Return what was found, now that the file has ended."""
         is_cut = self.FRAMES and size < self._next < END
         return Sound(self.format, self.seconds(size), self._fault(size), last_is_cut=is_cut)
 
@@ -81,7 +81,7 @@ class Records:
 
 
 def is_cut_at(size: int, declared: int) -> str:
-    """The words for a file of so many bytes that should have more."""
+    """Return the words for a file of so many bytes that should have more."""
     return f"is cut: {size} bytes where it should have {declared}"
 
 
@@ -98,7 +98,7 @@ class Boxes(Records):
         self._seen: set[bytes] = set()
 
     def record(self, head: bytes, at: int) -> int:
-        """A box; of the outermost ones alone."""
+        """Return a box; of the outermost ones alone."""
         declared, name = int.from_bytes(head[:4], "big"), head[4:8]
         if at and not self.begun:
             self.begun = name in self._SECOND
@@ -132,7 +132,7 @@ class Ogg(Records):
         self._granule = self._granule_before = self._rate = 0
 
     def record(self, head: bytes, at: int) -> int:
-        """A page: its table of lengths, and what they add up to."""
+        """Return a page: its table of lengths, and what they add up to."""
         if not head.startswith(b"OggS\0"):
             self.fault = f"is cut or changed: no page is where one should be, at byte {at}"
             return 1
@@ -169,7 +169,7 @@ class Au(Records):
         self._order: Order = "little" if head.startswith(b"dns.") else "big"
 
     def record(self, head: bytes, at: int) -> int:
-        """All of the file."""
+        """Return all of the file."""
         del at
         start, declared, encoding, rate, channels = (
             int.from_bytes(head[n : n + 4], self._order) for n in range(4, 24, 4)
@@ -184,7 +184,7 @@ class Flac(Records):
     format = "flac"
 
     def record(self, head: bytes, at: int) -> int:
-        """A block of the description."""
+        """Return a block of the description."""
         if at == 0:
             return 4
         kind, length = head[0] & 0x7F, int.from_bytes(head[1:4], "big")
@@ -203,7 +203,7 @@ class Matroska(Records):
     HEADER = 12
 
     def record(self, head: bytes, at: int) -> int:
-        """An outermost element: its name of four bytes, its size of one to eight."""
+        """Return an outermost element: its name of four bytes, its size of one to eight."""
         width = 8 - (head[4].bit_length() - 1) if head[4] else 9
         if width > 8:
             self.fault = "is cut or changed: its elements cannot be read"
@@ -228,7 +228,7 @@ class Asf(Records):
     HEADER = 24
 
     def record(self, head: bytes, at: int) -> int:
-        """An object; the one with the sound does not tell its size where it was streamed."""
+        """Return an object; the one with the sound does not tell its size where it was streamed."""
         del at
         declared = int.from_bytes(head[16:24], "little")
         # Another release of the format may put more in front of it.
@@ -243,7 +243,7 @@ class Caf(Records):
     HEADER = 12
 
     def record(self, head: bytes, at: int) -> int:
-        """A chunk; that of the sound does not tell its size where it was streamed."""
+        """Return a chunk; that of the sound does not tell its size where it was streamed."""
         if at == 0:
             return 8
         self.begun = self.begun or head.startswith(b"desc")

@@ -82,7 +82,7 @@ class Listener:
         return taken
 
     def sound(self) -> Sound | None:
-        """What it is, now that it has ended; None where it is no audio."""
+        """Return what it is, now that it has ended; None where it is no audio."""
         if not self.decided and self._walk is None:
             self._decide(at_end=True)
         if self._is_mpeg:
@@ -122,8 +122,8 @@ class Listener:
 def hear(
     file: BinaryIO, *, whole: bool, on_bytes: Callable[[int], None] | None = None
 ) -> Sound | None:
-    """What an open file is, read from its beginning; None where it is no audio. Without ``whole``
-    its beginning alone is read (one with large tags as far as they go).
+    """Return what an open file is, read from its beginning; None where it is no audio. Without
+    ``whole`` its beginning alone is read (one with large tags as far as they go).
     """
     listener = Listener(whole=whole)
     file.seek(0)
@@ -137,7 +137,9 @@ def hear(
 
 
 def kind(head: bytes) -> str | None:
-    """The format of a file by its beginning, 64 KiB or all of it; None where it is no audio."""
+    """Return the format of a file by its beginning, 64 KiB or all of it; None where it is no
+    audio.
+    """
     listener = Listener(whole=False)
     listener.feed(head)
     found = listener.sound()
@@ -161,25 +163,27 @@ def _tag_length(head: bytes | bytearray) -> int:
 
 
 def _zeros_length(head: bytes | bytearray) -> int:
-    """How many of the zeros at a beginning that holds nothing else belong to no file."""
+    """Return how many of the zeros at a beginning that holds nothing else belong to no file."""
     return len(head) - _OWN_ZEROS if len(head) >= HEAD and not head.strip(b"\0") else 0
 
 
 def _starts(head: bytes) -> Iterable[int]:
-    """Where in the beginning a file of another format than MPEG may start."""
+    """Return where in the beginning a file of another format than MPEG may start."""
     front = len(head) - len(head.lstrip(_IN_FRONT))
     return dict.fromkeys((0, front, max(0, front - _OWN_ZEROS)))
 
 
 def _is_other(head: bytes) -> bool:
-    """Whether a file is plainly of another kind, so that frames of MPEG inside do not count."""
+    """Return whether a file is plainly of another kind, so that frames of MPEG inside do not
+    count.
+    """
     is_tar = head[257:262] == b"ustar"
     is_film = head.startswith((b"RIFF", b"RIFX", b"FORM")) and head[8:12] != b"RMP3"
     return is_tar or is_film or head.startswith(_OTHER_KINDS)
 
 
 def _walk(head: bytes) -> Walk | None:
-    """The walk over a file that begins so, MPEG left out."""
+    """Return the walk over a file that begins so, MPEG left out."""
     if head[8:12] in _FORMS.get(head[:4], ()):
         return Aiff() if head.startswith(b"FORM") else Wave(head[:4])
     if head[4:8] == b"ftyp":

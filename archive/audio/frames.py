@@ -24,7 +24,7 @@ class Amr(Records):
         self._magic, self._sizes = (9, self._WIDE) if wide else (6, self._NARROW)
 
     def record(self, head: bytes, at: int) -> int:
-        """A frame."""
+        """Return a frame."""
         if at == 0:
             return self._magic
         if head[0] & 0x83:
@@ -50,7 +50,7 @@ class Adts(Records):
     )
 
     def record(self, head: bytes, at: int) -> int:
-        """A frame."""
+        """Return a frame."""
         length = adts_length(head)
         if head.startswith((b"TAG", b"APETAGEX", b"ID3")):
             return 0
@@ -69,7 +69,7 @@ class Adts(Records):
 
 
 def adts_length(head: bytes) -> int:
-    """The bytes of the ADTS frame that begins here; 0 where none does."""
+    """Return the bytes of the ADTS frame that begins here; 0 where none does."""
     if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0 or head[2] >> 2 & 15 > 12:
         return 0
     length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
@@ -84,7 +84,7 @@ class Gsm(Records):
     FRAMES = True
 
     def record(self, head: bytes, at: int) -> int:
-        """A frame."""
+        """Return a frame."""
         if head[0] >> 4 != 0xD:
             self.fault = f"is cut or changed: no frame is where one should be, at byte {at}"
         self.begun = self.begun or self._records >= _RUN - 1
@@ -96,8 +96,8 @@ class Gsm(Records):
 
 
 def is_gsm(head: bytes) -> bool:
-    """Whether all of the beginning of a file is GSM frames, a run of them at least, and no text:
-    letters of many scripts begin with 1101 as well.
+    """Return whether all of the beginning of a file is GSM frames, a run of them at least, and no
+    text: letters of many scripts begin with 1101 as well.
     """
     firsts = head[::_GSM_BYTES]
     # The last one may be cut, or no frame but what a recorder put behind them.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 
 from archive import paths
+from archive.documents import recordings_list
+from archive.documents.recordings_list import Line
 from archive.errors import ArchiveError
 from archive.problem import quoted
 from archive.store.directory import Store
@@ -14,13 +15,13 @@ from archive.store.directory import Store
 from .acceptance import description
 from .detection import hear
 
-_LONGEST_LINE = 1024 * 1024
 _MOST_NAMED = 5
 
 
 def in_zip(store: Store, path: str, silent: Collection[bytes]) -> Iterator[str]:
-    """What is wrong with the lists of a ZIP's day: they name members as recordings whose SHA-256
-    (its bytes) is in ``silent``, those that are no audio. Later generations name them too.
+    """Yield the faults of the lists of a ZIP's day: they name members as recordings whose
+    SHA-256 (its bytes) is in ``silent``, those that are no audio. Later generations name them
+    too.
     """
     if not silent:
         return
@@ -41,21 +42,19 @@ def in_zip(store: Store, path: str, silent: Collection[bytes]) -> Iterator[str]:
 def _named(
     store: Store, recordings: str, path: str, silent: Collection[bytes]
 ) -> Iterator[tuple[str, str]]:
-    """The recordings that a list places in such a member; what cannot be read is left out, since
-    that is said of the list itself.
+    """Yield the recordings that a list places in such a member. Lines that cannot be read are
+    left out: the list's own inspection reports them.
     """
-    with suppress(ArchiveError, OSError), store.open(recordings) as file:
-        while data := file.readline(_LONGEST_LINE):
-            try:
-                line = json.loads(data)
-                if line.get("path") == path and bytes.fromhex(line["sha256"]) in silent:
-                    yield str(line.get("id")), str(line.get("member"))
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                continue
+    with suppress(ArchiveError, OSError):
+        for data in recordings_list.raw_lines(store, recordings):
+            with suppress(ValueError, KeyError, TypeError):
+                line = Line.parse(data or b"")
+                if line.path == path and bytes.fromhex(line.sha256) in silent:
+                    yield line.shown_id, str(line.member)
 
 
 def single(store: Store, path: str) -> str | None:
-    """What is wrong with the file of a single recording; None where it is audio."""
+    """Return what is wrong with the file of a single recording, None if it is audio."""
     with store.open(path) as file:
         if hear(file, whole=False) is not None:
             return None

@@ -47,7 +47,7 @@ def _fields(key: int) -> tuple[int, int, int, int, int] | None:
 
 
 def _length(key: int) -> int:
-    """A frame's bytes by its header; 0 where it is none or does not tell (free format)."""
+    """Return a frame's bytes by its header; 0 where it is none or does not tell (free format)."""
     fields = _fields(key)
     if fields is None or fields[2] == 0:
         return 0
@@ -61,7 +61,9 @@ def _length(key: int) -> int:
 
 @cache
 def _lengths(form: int) -> Sequence[int]:
-    """The bytes of a frame by its header's second and third byte; 0 for those of another form."""
+    """Return the bytes of a frame by its header's second and third byte; 0 for those of another
+    form.
+    """
     return array("H", (_length(key) if key & _FORM == form else 0 for key in range(1 << 16)))
 
 
@@ -76,7 +78,8 @@ def _samples(form: int) -> tuple[int, int]:
 
 
 def find(head: bytes, *, whole: bool) -> MpegWalk | None:
-    """The walk of the first run of frames in the beginning of a file; None where there is none.
+    """Return the walk of the first run of frames in the beginning of a file; None where there is
+    none.
 
     Zeros and other bytes before it are passed over, as decoders do. ``whole`` says that ``head`` is
     all of the file: at its very beginning fewer frames than a run are enough then.
@@ -96,13 +99,13 @@ def find(head: bytes, *, whole: bool) -> MpegWalk | None:
 
 
 def runs_from(data: bytes, at: int) -> bool:
-    """Whether a run of frames begins at this very offset: what most recordings do."""
+    """Return whether a run of frames begins at this very offset: what most recordings do."""
     form = _form(data, at) if data[at : at + 1] == b"\xff" else None
     return form is not None and _runs(data, at, _lengths(form), whole=False)
 
 
 def begins(head: bytes) -> bool:
-    """Whether bytes begin like a frame, whatever follows."""
+    """Return whether bytes begin like a frame, whatever follows."""
     return head[:1] == b"\xff" and _form(head, 0) is not None
 
 
@@ -118,7 +121,9 @@ def _lengths_free(head: bytes, at: int) -> bool:
 
 
 def _free(head: bytes, at: int, form: int) -> Sequence[int]:
-    """The lengths of free format: all frames are as long as the first, which ends at the next."""
+    """Return the lengths of free format: all frames are as long as the first, which ends at the
+    next.
+    """
     start = head[at : at + 2]
     following = head.find(start, at + 2, at + _LONGEST_FREE)
     if 0 <= following < at + _SHORTEST_FREE:
@@ -190,7 +195,9 @@ class MpegWalk:
         self._seconds += frames * self._samples / self._rate
 
     def _changes(self, data: bytes, at: int) -> bool:
-        """Whether frames of another form begin right here, as where recordings were joined."""
+        """Return whether frames of another form begin right here, as where recordings were
+        joined.
+        """
         form = _form(data, at) if data[at] == 0xFF else None
         if form is None or self._after:
             return False
@@ -203,7 +210,9 @@ class MpegWalk:
         return True
 
     def _resync(self, data: bytes, at: int) -> int:
-        """Where a frame follows on bytes that are none; near the end of what is there it waits."""
+        """Return where a frame follows on bytes that are none; near the end of what is there it
+        waits.
+        """
         if self._changes(data, at):
             return at
         if not self._after:
@@ -224,7 +233,7 @@ class MpegWalk:
         return stop
 
     def sound(self, size: int) -> Sound:
-        """What was found, now that the file has ended after ``size`` bytes."""
+        """Return what was found, now that the file has ended after ``size`` bytes."""
         frames = self._frames - (self._skip > 0)
         is_cut = self._skip > 0 or (self._rest[:1] == b"\xff" and not self._after)
         stray = self._stray + len(self._rest)
@@ -241,8 +250,8 @@ class MpegWalk:
 
 
 def _declared(head: bytes, at: int, lengths: Sequence[int]) -> int | None:
-    """The frames that the first one counts, where it is no sound but a header (Xing, Info, VBRI):
-    0 where that header does not count them; None where there is no such header.
+    """Return the frames that the first one counts, where it is no sound but a header (Xing, Info,
+    VBRI): 0 where that header does not count them; None where there is no such header.
     """
     frame = head[at : at + lengths[head[at + 1] << 8 | head[at + 2]]]
     for name in (b"Xing", b"Info"):

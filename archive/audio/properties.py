@@ -40,4 +40,4 @@ class Walk(Protocol):
         """Walk on over the bytes that follow."""
 
     def sound(self, size: int) -> Sound:
-        """What was found, now that the file has ended after `size` bytes."""
+        """Return what was found, now that the file has ended after `size` bytes."""

@@ -23,7 +23,7 @@ class Wave(Records):
         self._goes_on = False
 
     def record(self, head: bytes, at: int) -> int:
-        """A chunk; the one behind the sound is the last that is looked at."""
+        """Return a chunk; the one behind the sound is the last that is looked at."""
         if at == 0:
             return 12
         if self._data is not None:
@@ -88,7 +88,7 @@ class Aiff(Records):
         self._seen: set[bytes] = set()
 
     def record(self, head: bytes, at: int) -> int:
-        """A chunk."""
+        """Return a chunk."""
         if at == 0:
             return 12
         self._seen.add(head[:4])

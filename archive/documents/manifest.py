@@ -1,112 +1,243 @@
-"""recordings.jsonl and manifest.json: written as streams, bytes that follow from their inputs."""
+"""manifest.json: what an export archived, and whether anything of it is missing."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator, Field, SkipValidation, TypeAdapter
 
 from archive import paths
 from archive.errors import Damaged
-from archive.reconciliation import Reconciliation
 from archive.store.directory import Store, Stored
-from archive.store.fsync import full_disk
+from archive.zip.verification import Member
 
 from . import reading
+from .instants import Instant
+from .writing import SummedFile, serialised
 
+#: The version of the format.
 SCHEMA = 1
 
+_EXPORT, _ERASURE = "export", "erasure"
 _HEADER_BYTES = 64 * 1024
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_ABOUT = ("kind", "account", "provider", "job_id", "day", "generation")
+_ASKED = ("window", "timezone", "filters")
+_COUNTS = ("listed", "archived", "missing", "unexpected")
+_END = ("complete", "created_at", "version")
+
+_One = TypeVar("_One")
 
 
-def write_recordings(target: Path, reconciliation: Reconciliation) -> tuple[int, str]:
-    """Write recordings.jsonl; its size in bytes and its SHA-256. Raises NoSpace."""
-    with _Summed(target) as file:
-        for line in reconciliation.lines():
-            file.write(serialised(line) + "\n")
-    return file.size, file.sha256
+@dataclass(frozen=True)
+class Window:
+    """From ``start`` up to, and without, ``end``."""
+
+    start: Instant
+    end: Instant
 
 
-def write_manifest(
-    target: Path, header: Mapping[str, Any], reconciliation: Reconciliation, recordings: Stored
-) -> tuple[int, str]:
-    """Write manifest.json; its size in bytes and its SHA-256.
+_DATE: TypeAdapter[date] = TypeAdapter(date)
 
-    ``header`` has the fields that the reconciliation does not know: schema, kind, account,
-    provider, job_id, day, generation, window, timezone, filters, complete, created_at, version.
-    Raises NoSpace.
+
+def _day(value: object) -> str:
+    return _DATE.validate_python(value).isoformat()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """The fields of a manifest that stand before its parts: whose the export is, and what it asked
+    for. ``timezone`` is None in manifests of older versions, which are written without it.
     """
-    counts = reconciliation.counts()
-    with _Summed(target) as file:
-        file.write("{\n")
-        for name in ("schema", "kind", "account", "provider", "job_id", "day", "generation"):
-            file.write(f' "{name}": {serialised(header[name])},\n')
-        # A manifest of an older version has no time zone, and is written again without one.
-        for name in [one for one in ("window", "timezone", "filters") if one in header]:
-            file.write(f' "{name}": {serialised(header[name])},\n')
-        file.write(' "parts": [')
-        _write_all(file, _parts(reconciliation))
-        file.write('],\n "files": [')
-        _write_all(file, _files(reconciliation))
-        file.write("],\n")
-        about = {
-            "path": recordings.path,
-            "bytes": recordings.bytes,
-            "sha256": recordings.sha256,
-        }
-        file.write(f' "recordings": {serialised(about)},\n')
-        for name in ("listed", "archived", "missing", "unexpected"):
-            file.write(f' "{name}": {getattr(counts, name)},\n')
-        for name in ("complete", "created_at"):
-            file.write(f' "{name}": {serialised(header[name])},\n')
-        file.write(f' "version": {serialised(header["version"])}\n}}\n')
-    return file.size, file.sha256
+
+    kind: Literal["export"] = "export"
+    account: str
+    provider: Annotated[str, SkipValidation]
+    job_id: str
+    day: Annotated[str, BeforeValidator(_day)] | None
+    generation: Annotated[int, Field(ge=1)] | None
+    window: Window | None
+    timezone: Annotated[str | None, SkipValidation]
+    filters: dict[str, Any] | None
+
+    @property
+    def known_timezone(self) -> str | None:
+        """The time zone, if it is one that is known here."""
+        try:
+            return ZoneInfo(str(self.timezone)).key if self.timezone else None
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return None
 
 
-def serialised(value: object) -> str:
-    """A value as JSON in one line, as it stands in both files."""
+@dataclass(frozen=True)
+class Part:
+    """A ZIP of the export, and the members in it, in the ZIP's order."""
+
+    provider_job_id: str
+    file: Stored
+    members: Iterable[Member]
+
+    @classmethod
+    def parse(cls, content: Mapping[str, Any]) -> Self:
+        """Take the fields of a document. Raises ValueError, KeyError and TypeError."""
+        members = _Each(content["members"], _member)
+        return cls(content.get("provider_job_id", ""), reading.stored_of(content), members)
+
+    def text(self) -> Iterator[str]:
+        """Yield the part as JSON, in pieces of a member each: a part may have a million of them."""
+        about = {"provider_job_id": self.provider_job_id, **vars(self.file)}
+        yield "\n  " + serialised(about)[:-1] + ', "members": ['
+        for number, one in enumerate(self.members):
+            member = {"name": one.name, "bytes": one.bytes, "sha256": one.sha256}
+            yield ("," if number else "") + "\n   " + serialised(member)
+        yield "]}"
+
+
+@dataclass(frozen=True)
+class SingleFile:
+    """A recording that the export fetched singly, and its audio."""
+
+    recording_id: str
+    file: Stored
+
+    @classmethod
+    def parse(cls, content: Mapping[str, Any]) -> Self:
+        """Take the fields of a document. Raises ValueError, KeyError and TypeError."""
+        return cls(content.get("recording_id", ""), reading.stored_of(content))
+
+    def text(self) -> Iterator[str]:
+        """Yield the file as JSON."""
+        yield "\n  " + serialised({"recording_id": self.recording_id, **vars(self.file)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest(Header):
+    """A manifest, with the fields of docs/archive-format.md. ``path`` is where it lies, and no
+    field of the document.
+
+    As it is read from a file, only ``recordings`` is sure to be there: `checked` refuses what is no
+    field of the format. ``parts`` and ``files`` are taken from the document when they are iterated,
+    which raises ValueError, KeyError or TypeError for what is none.
+    """
+
+    parts: Annotated[Iterable[Part], SkipValidation]
+    files: Annotated[Iterable[SingleFile], SkipValidation]
+    recordings: Annotated[Stored, SkipValidation]
+    listed: int
+    archived: int
+    missing: int
+    unexpected: Annotated[int, SkipValidation]
+    complete: bool
+    created_at: Instant
+    version: Annotated[str, SkipValidation]
+    path: str = ""
+
+    @classmethod
+    def parse(cls, content: dict[str, Any], path: str) -> Self | None:
+        """Take the fields of a document; None for an erasure, whose fields are reserved.
+
+        Raises Damaged for another schema, ValueError for what is no manifest.
+        """
+        _refuse_other_schema(content, path)
+        try:
+            if content["kind"] == _ERASURE:
+                return None
+            parts = _Each(content["parts"], Part.parse)
+            files = _Each(content["files"], SingleFile.parse)
+            recordings = reading.stored_of(content["recordings"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"it has no {error}") from None
+        given = {name: content.get(name) for name in (*_COUNTS, *_END)}
+        return cls(
+            **_header(content),
+            **given,  # type: ignore[arg-type]
+            parts=parts,
+            files=files,
+            recordings=recordings,
+            path=path,
+        )
+
+    def stored(self) -> Iterator[Stored]:
+        """Yield the ZIPs and the recordings fetched singly that this export stored."""
+        yield from (part.file for part in self.parts)
+        yield from (single.file for single in self.files)
+
+    def checked(self) -> Manifest:
+        """Return it with every field as the format has it. Raises ValueError."""
+        window = vars(self.window) if isinstance(self.window, Window) else self.window
+        return _MANIFEST.validate_python({**vars(self), "window": window})
+
+    def write(self, target: Path) -> tuple[int, str]:
+        """Write the document to a new file; return its size in bytes and its SHA-256. Its parts are
+        never held in memory. Raises NoSpace.
+        """
+        asked = [name for name in _ASKED if name != "timezone" or self.timezone is not None]
+        with SummedFile(target) as file:
+            file.write(f'{{\n "schema": {SCHEMA},\n')
+            file.write_all(self._fields(*_ABOUT, *asked))
+            file.write(' "parts": [')
+            file.write_all(_joined(part.text() for part in self.parts))
+            file.write('],\n "files": [')
+            file.write_all(_joined(single.text() for single in self.files))
+            file.write(f'],\n "recordings": {serialised(vars(self.recordings))},\n')
+            file.write_all(self._fields(*_COUNTS, *_END[:-1]))
+            file.write(f' "version": {serialised(self.version)}\n}}\n')
+        return file.size, file.sha256
+
+    def _fields(self, *names: str) -> Iterator[str]:
+        for name in names:
+            value = getattr(self, name)
+            content = vars(value) if isinstance(value, Window) else value
+            yield f' "{name}": {serialised(content)},\n'
+
+
+_MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
+
+
+def parse(data: bytes, path: str) -> Manifest | None:
+    """Take the bytes of the manifest under ``path``; None for that of an erasure. Raises Damaged
+    for what is no JSON object, or of another schema; ValueError for what is no manifest.
+    """
+    return Manifest.parse(reading.fields(data, path), path)
+
+
+def read(store: Store, path: str) -> Manifest:
+    """Read a manifest. Raises Missing; Dangerous, and Damaged where it cannot be read as one."""
+    found = read_any(store, path)
+    if found is None:
+        raise Damaged(path, "is the manifest of an erasure, which this version does not know")
+    return found
+
+
+def read_any(store: Store, path: str) -> Manifest | None:
+    """Read a manifest as `read` does; None for that of an erasure."""
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except ValueError:
-        # A number that JSON cannot say stays readable as a text.
-        return serialised(_sayable(value))
-    # Half of a surrogate pair is no UTF-8: where a provider sends one, it stays escaped.
-    return text if not _SURROGATE.search(text) else json.dumps(value)
+        found = parse(reading.read(store, path), path)
+        if found is None:
+            return None
+        return replace(found, parts=list(found.parts), files=list(found.files))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Damaged(path, "is not readable as a manifest; run verify") from None
 
 
-def _sayable(value: Any) -> Any:
-    match value:
-        case float() if not math.isfinite(value):
-            return str(value)
-        case dict():
-            return {name: _sayable(one) for name, one in value.items()}
-        case list() | tuple():
-            return [_sayable(one) for one in value]
-    return value
+def is_manifest(data: bytes, name: str) -> bool:
+    """Return whether the bytes of the file of this name are a manifest of the schema that is
+    known.
+    """
+    try:
+        parse(data, name)
+    except (Damaged, ValueError):
+        return False
+    return True
 
 
-def read_manifest(store: Store, path: str) -> dict[str, Any]:
-    """A manifest. Raises Missing; Dangerous and Damaged where it cannot be read as one."""
-    return of_schema(reading.content_of(store, path), path)
-
-
-def of_schema(content: dict[str, Any], path: str) -> dict[str, Any]:
-    """The fields of a manifest of the schema that is known here. Raises Damaged for others."""
-    if content.get("schema") != SCHEMA:
-        raise Damaged(path, f"is not a manifest of schema {SCHEMA}; run verify")
-    return content
-
-
-def read_header(store: Store, path: str) -> dict[str, Any]:
-    """A manifest's fields that stand before its parts (schema to filters), at little cost however
-    many members it has. Raises as `read_manifest` does.
+def read_header(store: Store, path: str) -> Header:
+    """Read the fields of a manifest that stand before its parts, at little cost however many
+    members it has. Raises as `read` does.
     """
     with store.open(path) as file:
         head, found, _ = file.read(_HEADER_BYTES).partition(b',\n "parts": [')
@@ -115,125 +246,74 @@ def read_header(store: Store, path: str) -> dict[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        content = read_manifest(store, path)
+        content = reading.content_of(store, path)
+        _refuse_other_schema(content, path)
     if not _has_day(content.get("day"), content.get("generation")):
         raise Damaged(path, "is not readable as a manifest; run verify")
-    return content
+    return Header(**_header(content))
 
 
-def _has_day(day: object, generation: object) -> bool:
-    """Whether these can be the day and the generation of an export; both None where it has none."""
-    try:
-        told = None if day is None else date.fromisoformat(str(day)).isoformat()
-    except ValueError:
-        return False
-    return told == day and isinstance(generation, int if day else int | None)
+def is_export(header: Header) -> bool:
+    """Return whether a header, which may be of a version to come, is one of an export."""
+    return header.kind == _EXPORT
 
 
-def latest(
-    store: Store, account: str, day: date, *, before: int | None = None
-) -> dict[str, Any] | None:
-    """The manifest of a day's newest generation (``before`` another one), with its own path under
-    ``path``; None where the day has none. Raises Damaged where one of the day can not be read.
+def latest(store: Store, account: str, day: date, *, before: int | None = None) -> Manifest | None:
+    """Return the manifest of a day's newest generation (``before`` another one); None where the day
+    has none. Raises Damaged where a manifest of the day cannot be read.
     """
     newest = None
     for path in store.paths(f"{paths.exports_folder(account, day)}/"):
         if paths.kind_of(path) == "manifest":
             header = read_header(store, path)
-            earlier = before is None or (header.get("generation") or 0) < before
-            if header.get("day") == day.isoformat() and earlier:
-                found = (header["generation"], path)
+            earlier = before is None or (header.generation or 0) < before
+            if header.day == day.isoformat() and header.generation is not None and earlier:
+                found = (header.generation, path)
                 newest = max(newest or found, found)
-    return None if newest is None else {**read_manifest(store, newest[1]), "path": newest[1]}
+    return None if newest is None else read(store, newest[1])
 
 
-def lines(store: Store, manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The lines of a manifest's recordings.jsonl, one at a time. Raises Damaged for one that can
-    not be read.
-    """
-    yield from lines_of(store, manifest["recordings"]["path"])
+def _refuse_other_schema(content: dict[str, Any], path: str) -> None:
+    if content.get("schema") != SCHEMA:
+        raise Damaged(path, f"is not a manifest of schema {SCHEMA}; run verify")
 
 
-def lines_of(store: Store, path: str) -> Iterator[dict[str, Any]]:
-    """The lines of the recordings.jsonl under ``path``, as `lines` gives them."""
-    with store.open(path) as file:
-        for data in reading.lines(file):
-            yield read_line(data, path)
+def _header(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a header as a document has them, None for each that is absent."""
+    window = content.get("window")
+    if isinstance(window, dict):
+        window = Window(window.get("start"), window.get("end"))  # type: ignore[arg-type]
+    return {name: content.get(name) for name in (*_ABOUT, *_ASKED)} | {"window": window}
 
 
-def read_line(data: bytes | None, path: str) -> dict[str, Any]:
-    """A line of the recordings.jsonl under ``path``, which has an id. Raises Damaged, also for
-    None: a line that is too long to be read.
+def _has_day(day: object, generation: object) -> bool:
+    """Return whether these can be the day and the generation of an export; both None where it has
+    none.
     """
     try:
-        line = None if data is None else reading.parsed(data)
+        known = None if day is None else date.fromisoformat(str(day)).isoformat()
     except ValueError:
-        line = None
-    if not isinstance(line, dict) or not isinstance(line.get("id"), str):
-        raise Damaged(path, "is not readable; run verify")
-    return line
+        return False
+    return known == day and isinstance(generation, int if day else int | None)
 
 
-def _parts(reconciliation: Reconciliation) -> Iterator[str]:
-    """Each part as JSON, in pieces of a member each: a part may have a million of them."""
-    for number, (provider_job_id, stored) in enumerate(reconciliation.parts()):
-        about = {
-            "provider_job_id": provider_job_id,
-            "path": stored.path,
-            "bytes": stored.bytes,
-            "sha256": stored.sha256,
-        }
-        yield ("," if number else "") + "\n  " + serialised(about)[:-1] + ', "members": ['
-        for n, member in enumerate(reconciliation.members(provider_job_id)):
-            entry = {"name": member.name, "bytes": member.bytes, "sha256": member.sha256}
-            yield ("," if n else "") + "\n   " + serialised(entry)
-        yield "]}"
+def _member(content: Mapping[str, Any]) -> Member:
+    return Member(content["name"], content["bytes"], content["sha256"])
 
 
-def _files(reconciliation: Reconciliation) -> Iterator[str]:
-    for number, (recording_id, stored) in enumerate(reconciliation.files()):
-        about = {
-            "recording_id": recording_id,
-            "path": stored.path,
-            "bytes": stored.bytes,
-            "sha256": stored.sha256,
-        }
-        yield ("," if number else "") + "\n  " + serialised(about)
+def _joined(elements: Iterable[Iterable[str]]) -> Iterator[str]:
+    """Yield the elements of a list, a comma between them."""
+    for number, pieces in enumerate(elements):
+        yield "," if number else ""
+        yield from pieces
 
 
-def _write_all(file: _Summed, pieces: Iterable[str]) -> None:
-    for piece in pieces:
-        file.write(piece)
+class _Each(Generic[_One]):
+    """The elements of a list of a document, each taken when its turn comes, any number of times."""
 
+    def __init__(self, content: Iterable[Any], take: Callable[[Any], _One]) -> None:
+        self._content = content
+        self._take = take
 
-class _Summed:
-    """A text file that is summed up as it is written."""
-
-    def __init__(self, target: Path) -> None:
-        self._target = target
-        self._digest = hashlib.sha256()
-        self.size = 0
-
-    @property
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
-
-    def write(self, text: str) -> None:
-        data = text.encode()
-        self._digest.update(data)
-        self.size += len(data)
-        with full_disk(self._target.name, "it was not written"):
-            self._file.write(data)
-
-    def __enter__(self) -> Self:
-        self._file = self._target.open("wb")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with full_disk(self._target.name, "it was not written"):
-            self._file.close()
+    def __iter__(self) -> Iterator[_One]:
+        return map(self._take, self._content)

@@ -1,7 +1,7 @@
-"""Reading the small documents of an archive: JSON within limits, for any content of the file.
+"""Reading JSON of the archive: within limits, for any content of a file.
 
-Anybody may have filled an archive. No file decides here how much memory its reader takes,
-and nothing that reads as JSON in one reader only (a name twice, NaN, UTF-16) is taken.
+An archive may hold anything. No file decides how much memory its reader takes, and a text that only
+some readers take as JSON (a name twice, NaN, UTF-16) is refused.
 """
 
 from __future__ import annotations
@@ -48,22 +48,24 @@ _MOST_BYTES = 2**63 - 1
 
 
 def limit_of(path: str) -> Limit | None:
-    """The limit of the document under a path; None for what is no document (audio, ZIPs, lists)."""
+    """Return the limit of the document under a path; None for what is no document (audio, ZIPs,
+    lists).
+    """
     return _KINDS.get(paths.kind_of(path))
 
 
 def read(store: Store, path: str) -> bytes:
-    """All bytes of a document. Raises Missing; Dangerous for one beyond its limit."""
+    """Return all bytes of a document. Raises Missing; Dangerous for one beyond its limit."""
     return store.read(path, (limit_of(path) or SMALL).bytes)
 
 
 def content_of(store: Store, path: str) -> dict[str, Any]:
-    """A document's fields. Raises Missing, Dangerous; Damaged where it is no JSON object."""
+    """Return a document's fields. Raises Missing, Dangerous; Damaged where it is no JSON object."""
     return fields(read(store, path), path)
 
 
 def fields(data: bytes, path: str) -> dict[str, Any]:
-    """The fields of a document whose bytes were read. Raises Damaged."""
+    """Return the fields of a document whose bytes were read. Raises Damaged."""
     try:
         content = parsed(data, limit_of(path) or SMALL)
     except ValueError as error:
@@ -74,7 +76,7 @@ def fields(data: bytes, path: str) -> dict[str, Any]:
 
 
 def parsed(data: bytes, limit: Limit = SMALL) -> Any:
-    """A JSON value. Raises ValueError, which says in words why the bytes are none."""
+    """Return a JSON value. Raises ValueError with a reason that completes a sentence."""
     if sum(data.count(mark) for mark in (b",", b":", b"[", b"{")) > limit.values:
         raise ValueError(f"it has more than {limit.values} values")
     try:
@@ -90,8 +92,8 @@ def parsed(data: bytes, limit: Limit = SMALL) -> Any:
 
 
 def lines(file: BinaryIO) -> Iterator[bytes | None]:
-    """The lines of a list, each with its line feed; None for a line that is too long, whose bytes
-    are passed over. Memory does not grow with their number.
+    """Yield the lines of a list, each with its line feed; None for a line that is too long, whose
+    bytes are passed over. Memory does not grow with their number.
     """
     while line := file.readline(SMALL.bytes + 1):
         if len(line) <= SMALL.bytes:
@@ -103,8 +105,8 @@ def lines(file: BinaryIO) -> Iterator[bytes | None]:
 
 
 def stored_of(claim: Mapping[str, Any]) -> Stored:
-    """The file that a document speaks of: `path`, `bytes`, `sha256`. Raises ValueError for a path
-    that leads out of its account, and for what is no size and no sum.
+    """Return the file that a document names by `path`, `bytes` and `sha256`. Raises
+    ValueError for a path that leads out of its account, and for what is no size or no sum.
     """
     path, size, sha256 = claim["path"], claim["bytes"], claim["sha256"]
     if not isinstance(path, str) or not paths.is_of(paths.account_of(path), path):
@@ -117,7 +119,7 @@ def stored_of(claim: Mapping[str, Any]) -> Stored:
 
 
 def is_sum(text: object) -> bool:
-    """Whether this is a SHA-256 in the notation of the archive."""
+    """Return whether this is a SHA-256 in the notation of the archive."""
     return isinstance(text, str) and _SHA256.fullmatch(text) is not None
 
 

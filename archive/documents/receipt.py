@@ -1,23 +1,101 @@
-"""Receipts of certified calls, as they lie in the archive (docs/archive-format.md)."""
+"""The receipt of a certified call: what was asked, what was answered, what a person decided."""
 
 from __future__ import annotations
 
-from typing import Any
+import base64
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
 
-from archive.errors import Contradiction
+from pydantic import SkipValidation, TypeAdapter
+
+from archive.errors import Contradiction, Damaged
 from archive.store.directory import Store, Stored
 
-from .manifest import serialised
+from . import reading
+from .instants import Instant
+from .writing import serialised
+
+#: The version of the format.
+SCHEMA = 1
+
+#: What was asked for: the arguments of the task, by their names.
+ASKED = ("country", "phone", "max_seconds", "company_name", "company_id")
+_DECISION = ("decided", "by", "note", "decided_at")
+#: No reader relies on it.
+_Unread = Annotated[str, SkipValidation]
 
 
-def keep(store: Store, path: str, receipt: dict[str, Any]) -> Stored:
-    """Write a receipt, or find it written. Raises Contradiction where the file that stands there
-    says something else.
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """A receipt, with the fields of docs/archive-format.md. ``answer`` is base64. The last four
+    fields belong to a decision, and are not written where they are None.
     """
-    content = serialised(receipt).encode()
+
+    job_id: str
+    request_id: str | None
+    account: str
+    provider: _Unread = ""
+    country: str | None
+    phone: str | None
+    max_seconds: int | None
+    company_name: str | None
+    company_id: str | None
+    requested_at: Instant
+    sent_at: Instant | None
+    answered_at: Instant | None
+    outcome: Literal["placed", "refused", "unknown", "resolved", "unsent"]
+    platform_phone: str | None
+    error_message: str | None
+    http_status: int | None
+    answer: str
+    decided: Literal["placed", "not placed"] | None = None
+    by: str | None = None
+    note: str | None = None
+    decided_at: Instant | None = None
+    version: _Unread = ""
+
+    @property
+    def raw_answer(self) -> bytes:
+        """The platform's answer byte for byte. Raises ValueError where it is no base64."""
+        return base64.b64decode(self.answer, validate=True)
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes of the document."""
+        fields = asdict(self)
+        absent = [name for name in _DECISION if fields[name] is None]
+        written = {name: value for name, value in fields.items() if name not in absent}
+        return serialised({"schema": SCHEMA, **written}).encode()
+
+
+_RECEIPT: TypeAdapter[Receipt] = TypeAdapter(Receipt)
+_SCHEMA: TypeAdapter[int] = TypeAdapter(Literal[1])
+
+
+def read(store: Store, path: str) -> Receipt:
+    """Read a receipt. Raises Missing and Dangerous; Damaged where it cannot be read as one."""
+    content = reading.content_of(store, path)
+    try:
+        return _parsed(content)
+    except ValueError:
+        raise Damaged(path, "is not readable as a receipt; run verify") from None
+
+
+def keep(store: Store, path: str, receipt: Receipt) -> Stored:
+    """Write a receipt, or find it written already.
+
+    Raises Contradiction where the file that stands there says something else.
+    """
+    content = receipt.to_bytes()
     try:
         return store.create(path, content)
     except FileExistsError:
         if store.read(path) != content:
             raise Contradiction(path, "says something else than the ledger; compare them") from None
         return store.checksum(path)
+
+
+def _parsed(content: dict[str, Any]) -> Receipt:
+    _SCHEMA.validate_python(content.get("schema"))
+    receipt = _RECEIPT.validate_python(content)
+    receipt.raw_answer  # noqa: B018 - an answer that is no base64 makes it unreadable
+    return receipt

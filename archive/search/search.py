@@ -10,7 +10,7 @@ import hashlib
 import io
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,44 +18,47 @@ from typing import Any, BinaryIO
 from archive import paths
 from archive.audio.detection import ENDINGS, HEAD, kind
 from archive.documents import reading
-from archive.documents.manifest import of_schema, serialised
+from archive.documents.manifest import is_manifest
+from archive.documents.recordings_list import Line
 from archive.errors import ArchiveError, Damaged, Missing
 from archive.store.directory import PIECE, Store, Stored
 from archive.store.protocol import summed
 from archive.zip import verification
 
-from .search_index import Hit, find
+from .search_index import SearchResult, find
 
-__all__ = ["Hit", "audio", "extract", "find", "found"]
+__all__ = ["SearchResult", "audio", "extract", "find", "found"]
 
 #: A target, the SHA-256 that it is to have, and what opens its source.
 _Copy = tuple[Path, str, Callable[[], BinaryIO]]
 
 
-def found(store: Store, **conditions: Any) -> tuple[list[Hit], ArchiveError | OSError | None]:
-    """What `find` gives under its conditions, and the error of the first file that could not be
-    read, if there is one: it hides nothing else.
+def found(
+    store: Store, **conditions: Any
+) -> tuple[list[SearchResult], ArchiveError | OSError | None]:
+    """Return what `find` gives under its conditions, and the error of the first file that
+    could not be read, or None.
     """
-    hits = []
+    results = []
     try:
-        for hit in find(store, **conditions):
-            hits.append(hit)  # noqa: PERF402 - what came before an error counts
+        for result in find(store, **conditions):
+            results.append(result)  # noqa: PERF402 - what came before an error counts
     except (ArchiveError, OSError) as error:
-        return hits, error
-    return hits, None
+        return results, error
+    return results, None
 
 
-def audio(store: Store, line: Mapping[str, Any]) -> Iterator[bytes]:
-    """The audio of a recording, in pieces of 1 MiB at most, out of its ZIP or its own file.
+def audio(store: Store, line: Line) -> Iterator[bytes]:
+    """Yield the audio of a recording, in pieces of 1 MiB at most, out of its ZIP or its own file.
 
-    Parameters: `line`, of a recordings.jsonl, not one that is ``missing``.
+    Parameters: `line`, not one that is missing.
     Raises Missing; Damaged, after the last piece of a file, where its sum is not the line's.
     """
     place = _place(line)
     path = place.path
     with store.open(path) as file:
-        if "member" in line:
-            member = verification.Member(str(line["member"]), place.bytes, place.sha256)
+        if line.is_in_zip:
+            member = verification.Member(str(line.member), place.bytes, place.sha256)
             yield from verification.unpack(file, member, path=path)
             return
         digest = hashlib.sha256()
@@ -79,14 +82,14 @@ def extract(store: Store, recording_id: str, to: Path, account: str | None = Non
     Raises Missing, Damaged (the sum differs; nothing is left), FileExistsError (other bytes have
     one of the names; nothing is ever overwritten), ValueError (several accounts have it).
     """
-    hit = _only(store, recording_id, account)
+    result = _only(store, recording_id, account)
     stem = paths.safe(recording_id)
     if stem.lower() == "manifest":
         stem += "~"  # as no other id is called: the copy of the manifest keeps its name
     to.mkdir(parents=True, exist_ok=True)
-    beside = list(_beside(store, hit, to, stem))
+    beside = list(_beside(store, result, to, stem))
     there = [target for target, sha256, _ in beside if _is_there(target, sha256)]
-    files = [_audio_there(hit, to, stem) or _extract_audio(store, hit, to, stem)]
+    files = [_audio_there(result, to, stem) or _extract_audio(store, result, to, stem)]
     for target, _, opened in beside:
         if target not in there:
             with target.open("xb") as file, opened() as source:
@@ -95,87 +98,87 @@ def extract(store: Store, recording_id: str, to: Path, account: str | None = Non
     return files
 
 
-def _beside(store: Store, hit: Hit, to: Path, stem: str) -> Iterator[_Copy]:
-    """What is written beside the audio: the target, its SHA-256, and what opens its source."""
-    source = store.checksum(hit.source)
-    if paths.kind_of(hit.source) != "manifest":
-        yield to / f"{stem}.json", source.sha256, partial(store.open, hit.source)
+def _beside(store: Store, result: SearchResult, to: Path, stem: str) -> Iterator[_Copy]:
+    """Yield what is written beside the audio: the target, its SHA-256, and what opens its
+    source.
+    """
+    source = store.checksum(result.source)
+    if paths.kind_of(result.source) != "manifest":
+        yield to / f"{stem}.json", source.sha256, partial(store.open, result.source)
         return
-    line = serialised(hit.line).encode() + b"\n"
+    line = result.line.text().encode()
     yield to / f"{stem}.json", hashlib.sha256(line).hexdigest(), partial(io.BytesIO, line)
     target = to / "manifest.json"
     if _is_another_manifest(target, source.sha256):
         target = to / f"{stem}~manifest.json"
-    yield target, source.sha256, partial(store.open, hit.source)
+    yield target, source.sha256, partial(store.open, result.source)
 
 
 def _is_another_manifest(target: Path, sha256: str) -> bool:
-    """Whether the manifest of another export has the name."""
+    """Return whether the manifest of another export has the name."""
     if not target.is_file() or target.stat().st_size > reading.LARGE.bytes:
         return False
     data = target.read_bytes()
-    try:
-        of_schema(reading.fields(data, target.name), target.name)
-    except Damaged:
-        return False
-    return hashlib.sha256(data).hexdigest() != sha256
+    return is_manifest(data, target.name) and hashlib.sha256(data).hexdigest() != sha256
 
 
-def _place(line: Mapping[str, Any]) -> Stored:
+def _place(line: Line) -> Stored:
     try:
-        return reading.stored_of(line)
+        return line.stored()
     except (ValueError, KeyError) as error:
         reason = f"is listed at no possible place ({error}); run verify"
-        raise Damaged(f"recording {line.get('id')}", reason) from None
+        raise Damaged(f"recording {line.shown_id}", reason) from None
 
 
-def _only(store: Store, recording_id: str, account: str | None) -> Hit:
-    hits, damage = found(store, account=account, recording_id=recording_id)
-    held = [hit for hit in hits if not hit.line.get("missing")]
+def _only(store: Store, recording_id: str, account: str | None) -> SearchResult:
+    results, damage = found(store, account=account, recording_id=recording_id)
+    held = [result for result in results if not result.line.is_missing]
     if len(held) > 1:
-        names = ", ".join(hit.account for hit in held)
+        names = ", ".join(result.account for result in held)
         raise ValueError(f"several accounts have a recording {recording_id}: {names}; name one")
     if held:
         # Its sum is proven by what names it, whatever else of the archive cannot be read.
         return held[0]
     if damage is not None:
         raise damage
-    if hits:
-        raise Missing(hits[0].source, f"lists the recording {recording_id}, but as missing")
+    if results:
+        raise Missing(results[0].source, f"lists the recording {recording_id}, but as missing")
     raise Missing(recording_id, "is no recording of this archive")
 
 
-def _audio_there(hit: Hit, to: Path, stem: str) -> Path | None:
-    """The recording's audio, where it is there already."""
+def _audio_there(result: SearchResult, to: Path, stem: str) -> Path | None:
+    """Return the recording's audio, where it is there already."""
     targets = [to / f"{stem}.{ending}" for ending in ENDINGS]
-    there = [target for target in targets if _is_there(target, hit.line["sha256"])]
+    there = [target for target in targets if _is_there(target, result.line.sha256)]
     return there[0] if there else None
 
 
-def _extract_audio(store: Store, hit: Hit, to: Path, stem: str) -> Path:
+def _extract_audio(store: Store, result: SearchResult, to: Path, stem: str) -> Path:
     unfinished = to / f"{stem}.{secrets.token_hex(8)}.part"
     try:
         with unfinished.open("xb") as file:
-            for piece in audio(store, hit.line):
+            for piece in audio(store, result.line):
                 file.write(piece)
         with unfinished.open("rb") as file:
-            ending = kind(file.read(HEAD)) or _ending(hit)
+            ending = kind(file.read(HEAD)) or _ending(result)
         target = to / f"{stem}.{ending}"
-        if _is_there(target, hit.line["sha256"]):
+        if _is_there(target, result.line.sha256):
             return target
         return unfinished.rename(target)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
-def _ending(hit: Hit) -> str:
-    name = hit.line.get("member", hit.line["path"])
+def _ending(result: SearchResult) -> str:
+    name = result.line.member if result.line.is_in_zip else result.line.path
     ending = str(name).rpartition(".")[2].lower()
     return ending if ending.isalnum() and ending.isascii() and len(ending) <= 5 else "bin"
 
 
 def _is_there(target: Path, sha256: str) -> bool:
-    """Whether a file with this sum has the name. Raises FileExistsError where another has it."""
+    """Return whether a file with this sum has the name. Raises FileExistsError where another has
+    it.
+    """
     if not target.exists():
         return False
     if target.is_file():

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
-from typing import Any
 
 from archive import paths as archive_paths
-from archive.documents import reading
-from archive.documents.manifest import latest, lines, read_header, read_line
+from archive.documents import manifest, metadata, recordings_list
+from archive.documents.manifest import Header
+from archive.documents.recordings_list import Line
 from archive.errors import ArchiveError, Damaged, Dangerous
-from archive.reconciliation import PLACE
 from archive.store.directory import Store
 
 from .superseded import SpokenFor
 
+#: The fields of a recording with the numbers of the two ends of its call.
+_PARTIES = ("caller_id", "dnis")
 _FOLDER_DAY = re.compile(r"/([0-9]{4})/([0-9]{2})/([0-9]{2})/")
 
 
 @dataclass(frozen=True)
-class Hit:
+class SearchResult:
     """A recording that was found.
 
-    `line` as in recordings.jsonl: every field as listed, and its place (``path``, ``member``,
-    ``bytes``, ``sha256``) or ``missing``. `source` is the path of the manifest, or of the single
-    recording's metadata, that says so.
+    `line` is as in recordings.jsonl: every field as listed, and the recording's place or
+    ``missing``. `source` is the path of the manifest, or of the single recording's metadata, that
+    names it.
     """
 
     account: str
-    line: dict[str, Any]
+    line: Line
     source: str
 
 
@@ -46,16 +46,16 @@ def find(
     recording_id: str | None = None,
     start: date | None = None,
     end: date | None = None,
-) -> Iterator[Hit]:
+) -> Iterator[SearchResult]:
     """Find the recordings that meet every condition given, each once in its account.
 
     Parameters: `number`, the caller's or the called one, in any spelling, or its last digits;
     `start` and `end`, the first and the last day, both included: the local day of the recording's
     start, and the day in UTC for exports that were not made by the day.
-    The newest generation speaks for a recording. One that is missing comes last, and only if it
-    lies nowhere. Files that cannot be read do not end the search: the first of them is raised when
-    everything else was looked at, as ArchiveError or OSError. Raises ValueError (a number without
-    digits).
+
+    The newest generation decides about a recording. A recording that lies nowhere comes last, as
+    missing. Files that cannot be read do not end the search: the first of them is raised at the
+    end, as ArchiveError or OSError. Raises ValueError for a number without digits.
     """
     damage = _Damage()
     wanted = _Wanted.of(call_id, number, recording_id, start, end)
@@ -64,7 +64,7 @@ def find(
     else:
         accounts = {archive_paths.account_of(path) for path in store.paths(unlisted=True)} - {""}
     for name in sorted(accounts):
-        yield from _once(_hits(store, name, wanted, damage))
+        yield from _once(_results(store, name, wanted, damage))
     if damage.first is not None:
         raise damage.first
 
@@ -107,34 +107,35 @@ class _Wanted:
             raise ValueError(f"{number!r} has no digits to look for")
         # Most lines need not be parsed: they do not even contain the text.
         surely = [
-            json.dumps(text)[1:-1].encode()
+            recordings_list.spelled(text)
             for text in (call_id, recording_id)
             if text is not None and text.isascii()
         ]
         return cls(call_id, digits, recording_id, start or date.min, end or date.max, surely)
 
-    def read(self, data: bytes | None, path: str) -> dict[str, Any] | None:
-        """A line that meets all conditions but the day."""
+    def read(self, data: bytes | None, path: str) -> Line | None:
+        """Return a line that meets all conditions but the day."""
         if data is not None and not all(text in data for text in self.surely):
             return None
-        line = read_line(data, path)
+        line = recordings_list.parse(data, path)
         return line if self._met_by(line) else None
 
-    def _met_by(self, line: dict[str, Any]) -> bool:
+    def _met_by(self, line: Line) -> bool:
+        listed = line.fields
         return (
-            self.recording_id in (None, line["id"])
-            and self.call_id in (None, line.get("call_id"))
+            self.recording_id in (None, line.id)
+            and self.call_id in (None, listed.get("call_id"))
             and (
                 self.digits is None
-                or any(
-                    _digits(line.get(end)).endswith(self.digits) for end in ("caller_id", "dnis")
-                )
+                or any(_digits(listed.get(end)).endswith(self.digits) for end in _PARTIES)
             )
         )
 
 
-def _hits(store: Store, account: str, wanted: _Wanted, damage: _Damage) -> Iterator[Hit]:
-    """Those of exports first, then those of single recordings."""
+def _results(
+    store: Store, account: str, wanted: _Wanted, damage: _Damage
+) -> Iterator[SearchResult]:
+    """Yield those of exports first, then those of single recordings."""
     manifests = _of_kind(store, f"{account}/exports/", "manifest", damage)
     for day, group in groupby(manifests, key=_folder_day):
         if day <= _next(wanted.end):
@@ -147,45 +148,48 @@ def _hits(store: Store, account: str, wanted: _Wanted, damage: _Damage) -> Itera
 
 def _of_day(
     store: Store, account: str, paths: list[str], wanted: _Wanted, damage: _Damage
-) -> Iterator[Hit]:
-    """The hits of the exports in one day's folder, generations from the newest to the oldest."""
+) -> Iterator[SearchResult]:
+    """Yield the results of the exports in one day's folder, generations from the newest to the
+    oldest.
+    """
     headers = []
     for path in paths:
         with damage.noted():
-            headers.append((path, read_header(store, path)))
-    headers.sort(key=lambda one: one[1].get("generation") or 0, reverse=True)
-    by_day = [path for path, header in headers if header.get("day")]
+            headers.append((path, manifest.read_header(store, path)))
+    headers.sort(key=lambda one: one[1].generation or 0, reverse=True)
+    by_day = [path for path, header in headers if header.day]
     with SpokenFor() as spoken_for:
         for path, header in headers:
-            if header.get("kind") != "export" or not _may_hold(header, wanted):
+            if not manifest.is_export(header) or not _may_hold(header, wanted):
                 continue
             remembered = spoken_for if path in by_day and len(by_day) > 1 else None
             with damage.noted():
                 for line in _lines(store, path, wanted, remembered):
                     if _is_within(line, header, wanted, path):
-                        yield Hit(account, line, path)
+                        yield SearchResult(account, line, path)
 
 
 def _lines(
-    store: Store, manifest: str, wanted: _Wanted, spoken_for: SpokenFor | None
-) -> Iterator[dict[str, Any]]:
-    """The wanted lines of an export; not those for whose recording another one spoke before."""
-    path = archive_paths.recordings_path(manifest.rpartition("/")[0])
+    store: Store, manifest_path: str, wanted: _Wanted, spoken_for: SpokenFor | None
+) -> Iterator[Line]:
+    """Yield the wanted lines of an export; not those for whose recording another one spoke
+    before.
+    """
+    path = archive_paths.recordings_path(manifest_path.rpartition("/")[0])
     if spoken_for is not None:
         spoken_for.next_list()
-    with store.open(path) as file:
-        for data in reading.lines(file):
-            if spoken_for is not None and spoken_for.note(read_line(data, path)["id"]):
-                continue
-            line = wanted.read(data, path)
-            if line is not None:
-                yield line
+    for data in recordings_list.raw_lines(store, path):
+        if spoken_for is not None and spoken_for.note(recordings_list.parse(data, path).id):
+            continue
+        line = wanted.read(data, path)
+        if line is not None:
+            yield line
 
 
 def _of_single(
     store: Store, account: str, day: date, paths: list[str], wanted: _Wanted, damage: _Damage
-) -> Iterator[Hit]:
-    """The hits among the single recordings of a day, but those that an export of it speaks for."""
+) -> Iterator[SearchResult]:
+    """Yield the results among the single recordings of a day that no export of it speaks for."""
     with SpokenFor() as archived:
         is_read = False
         for path in paths:
@@ -199,52 +203,48 @@ def _of_single(
                 with damage.noted():
                     _note_archived(store, account, day, archived)
                 archived.next_list()
-            if line["id"] not in archived:
-                yield Hit(account, line, path)
+            if line.id not in archived:
+                yield SearchResult(account, line, path)
 
 
-def _line_of(store: Store, path: str, wanted: _Wanted) -> dict[str, Any] | None:
+def _line_of(store: Store, path: str, wanted: _Wanted) -> Line | None:
     try:
-        content = reading.content_of(store, path)
-        place = asdict(reading.stored_of(content))
-        listed = {name: told for name, told in content["recording"].items() if name not in PLACE}
-        line = {"id": content["recording_id"], **listed, **place}
-    except (Damaged, ValueError, KeyError, TypeError, AttributeError):
+        line = metadata.read(store, path).as_line()
+    except (Damaged, ValueError):
         raise Damaged(path, "is not readable as metadata; run verify") from None
-    return wanted.read(json.dumps(line).encode(), path)
+    return wanted.read(line.text().encode(), path)
 
 
 def _note_archived(store: Store, account: str, day: date, archived: SpokenFor) -> None:
     """Note the recordings that the newest generation of a day has in the archive."""
-    newest = latest(store, account, day)
-    for line in lines(store, newest) if newest else ():
-        if not line.get("missing"):
-            archived.note(line["id"])
+    newest = manifest.latest(store, account, day)
+    for line in recordings_list.read(store, newest.recordings.path) if newest else ():
+        if not line.is_missing:
+            archived.note(line.id)
 
 
-def _once(hits: Iterator[Hit]) -> Iterator[Hit]:
+def _once(results: Iterator[SearchResult]) -> Iterator[SearchResult]:
     given: set[str] = set()
-    absent: dict[str, Hit] = {}
-    for hit in hits:
-        if hit.line.get("missing"):
-            absent.setdefault(hit.line["id"], hit)
-        elif hit.line["id"] not in given:
-            given.add(hit.line["id"])
-            yield hit
-    yield from (hit for recording_id, hit in absent.items() if recording_id not in given)
+    absent: dict[str, SearchResult] = {}
+    for result in results:
+        if result.line.is_missing:
+            absent.setdefault(result.line.id, result)
+        elif result.line.id not in given:
+            given.add(result.line.id)
+            yield result
+    yield from (result for recording_id, result in absent.items() if recording_id not in given)
 
 
-def _may_hold(header: dict[str, Any], wanted: _Wanted) -> bool:
-    day = header.get("day")
-    return not day or wanted.start <= date.fromisoformat(day) <= wanted.end
+def _may_hold(header: Header, wanted: _Wanted) -> bool:
+    return not header.day or wanted.start <= date.fromisoformat(header.day) <= wanted.end
 
 
-def _is_within(line: dict[str, Any], header: dict[str, Any], wanted: _Wanted, path: str) -> bool:
-    if header.get("day") or (wanted.start, wanted.end) == (date.min, date.max):
+def _is_within(line: Line, header: Header, wanted: _Wanted, path: str) -> bool:
+    if header.day or (wanted.start, wanted.end) == (date.min, date.max):
         return True
-    if line.get("set_aside") and not line.get("start"):
+    if line.set_aside and not line.start:
         return True
-    start = line.get("start") or ""
+    start = line.start or ""
     try:
         return start != "" and wanted.start <= date.fromisoformat(start[:10]) <= wanted.end
     except (ValueError, TypeError):
@@ -269,7 +269,7 @@ def _refuse_unlisted(store: Store, path: str) -> None:
 
 
 def _folder_day(path: str) -> date:
-    """The day in a path; the first one of all for digits that are no day."""
+    """Return the day in a path; the first one of all for digits that are no day."""
     found = _FOLDER_DAY.search(path)
     try:
         return date(*map(int, found.groups())) if found else date.min

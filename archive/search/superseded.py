@@ -1,4 +1,4 @@
-"""The recordings that newer lists speak for, kept on the disk: there may be any number."""
+"""The recordings that newer lists name, kept on disk, since their number has no limit."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class SpokenFor:
         self._list += 1
 
     def note(self, recording_id: str) -> bool:
-        """Note that the list speaks for a recording; return whether an earlier one did."""
+        """Note that the current list names a recording; return whether an earlier list did."""
         key = recording_id.encode("utf-8", "surrogatepass")
         noted = self._db.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", (key, self._list))
         return noted.rowcount == 0 and recording_id in self
 
     def __contains__(self, recording_id: str) -> bool:
-        """Whether an earlier list speaks for a recording."""
+        """Return whether an earlier list names a recording."""
         key = recording_id.encode("utf-8", "surrogatepass")
         query = "SELECT 1 FROM ids WHERE id = ? AND list < ?"
         return self._db.execute(query, (key, self._list)).fetchone() is not None

@@ -19,11 +19,11 @@ GRANT = 16 * PIECE
 _FULL = "the spool's disk is full; what was fetched is kept; make room, the download then goes on"
 
 
-class Part:
+class PartialDownload:
     """An unfinished download, open for writing by its holder alone.
 
-    `path` is its file, `held` the number of bytes it has, `etag` the validator with which they
-    may be resumed (None: they may not, and `held` is 0).
+    `path` is its file, `held` the number of bytes in it, `etag` the validator with which the
+    download may be resumed. Without a validator `held` is 0.
     """
 
     def __init__(self, path: Path, name: str, reserve_bytes: int) -> None:

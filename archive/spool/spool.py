@@ -1,8 +1,8 @@
-"""The spool: unfinished downloads, kept so that a later worker can go on with them.
+"""The spool: unfinished downloads, kept so that a later worker can continue them.
 
-Bytes are only ever written by the process that holds the lock of their file. A lock belongs to
-an open file and not to a name, so a worker that was paused and wakes up again goes on writing
-into the file it had, while whoever took over writes into a file of its own.
+Only the process that holds a file's lock writes to it. A lock belongs to an open file and not to a
+name, so a worker that was paused and wakes up again writes into the file it had, while its
+successor writes into a file of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from archive.store.fsync import flush_folder, full_disk, make_folder
 
-from .partial_download import Part, remove
+from .partial_download import PartialDownload, remove
 
 #: The folder of files that were refused and may be recordings all the same.
 REFUSED = "refused"
@@ -37,14 +37,17 @@ class Spool:
         self.reserve_bytes = reserve_bytes
 
     @contextmanager
-    def part(self, name: str, on_bytes: Callable[[int], None] | None = None) -> Iterator[Part]:
-        """The unfinished download of that name, locked for this caller; its bytes stay at the end.
+    def part(
+        self, name: str, on_bytes: Callable[[int], None] | None = None
+    ) -> Iterator[PartialDownload]:
+        """Open the unfinished download of that name, locked for this caller; its bytes stay at the
+        end.
 
-        Where another holds the longest part of the name, or where it is a file of the archive
-        already, a part of its own is made for this caller and what is held is copied to it.
+        If another process holds the longest part of the name, or if that part is a file of the
+        archive already, the caller gets a new part with a copy of the bytes held.
 
-        Parameters: `name` of letters, digits, `.`, `_`, `-`; `on_bytes`, told the number of
-        bytes after every piece of what is held that was read. Raises NoSpace.
+        Parameters: `name` of letters, digits, `.`, `_`, `-`; `on_bytes`, called with the number of
+        bytes after every piece of the held bytes that was read. Raises NoSpace.
         """
         _check(name)
         make_folder(self.directory)
@@ -55,7 +58,7 @@ class Spool:
             lock = _lock(path, create=True)
             assert lock is not None, "a name nobody else knows was locked by another"
         try:
-            part = Part(path, name, self.reserve_bytes)
+            part = PartialDownload(path, name, self.reserve_bytes)
             try:
                 if other:
                     part.take_over(other, on_bytes)
@@ -68,7 +71,7 @@ class Spool:
             os.close(lock)
 
     def scratch(self, name: str) -> Path:
-        """A path that nobody else uses, for a temporary file; the caller removes it."""
+        """Return a new path for a temporary file, which the caller removes."""
         _check(name)
         make_folder(self.directory)
         return self.directory / f"{name}~{secrets.token_hex(8)}.scratch"
@@ -79,12 +82,13 @@ class Spool:
         return self.directory / REFUSED
 
     def set_aside(self, source: Path, name: str, sha256: str, ending: str) -> Path | None:
-        """Move a file that was refused to where people find it and no `sweep` removes it.
+        """Move a refused file to where people find it and no `sweep` removes it.
 
         Parameters: `source`, in the spool; `name` and `ending` of letters, digits, `.`, `_`, `-`,
         `~`; `sha256` in hex: the same bytes are kept once. All such files together may have as many
         bytes as the reserve, 256 MiB at least.
-        Returns its path; None where it has no room, and nothing was moved.
+
+        Returns the file's path; None if there is no room, and then nothing was moved.
         """
         target = self.refused / f"{name}.{sha256[:16]}.{ending}"
         with full_disk(name, "what was refused was not set aside"):
@@ -104,7 +108,7 @@ class Spool:
             path.unlink(missing_ok=True)
 
     def set_aside_files(self) -> list[Path]:
-        """The files that were set aside, the oldest first."""
+        """Return the files that were set aside, the oldest first."""
         with suppress(FileNotFoundError):
             return sorted(self.refused.iterdir(), key=lambda path: path.stat().st_mtime)
         return []
@@ -129,7 +133,7 @@ class Spool:
         return removed
 
     def _longest(self, name: str) -> tuple[Path, int | None]:
-        """The longest part of the name; with its lock where it may be written."""
+        """Return the longest part of the name; with its lock where it may be written."""
         first = self.directory / f"{name}.part"
         parts = sorted([first, *self.directory.glob(f"{name}~*.part")], key=_size, reverse=True)
         lock = _lock(parts[0], create=parts[0] == first)
@@ -143,7 +147,9 @@ class Spool:
 
 
 def _lock(path: Path, *, create: bool) -> int | None:
-    """An open file that holds the lock of `path`; None where another holds it, or it is gone."""
+    """Return an open file that holds the lock of `path`; None where another holds it, or it is
+    gone.
+    """
     while True:
         try:
             lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o666)
@@ -161,7 +167,7 @@ def _lock(path: Path, *, create: bool) -> int | None:
 
 
 def _sweep(path: Path) -> int:
-    """Remove one old file, a part with its validator, unless somebody holds it."""
+    """Remove one old file, a part with its validator, unless another process holds it."""
     if path.suffix == ".json" and path.with_suffix(".part").exists():
         return 0
     if path.suffix != ".part":

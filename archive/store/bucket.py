@@ -1,8 +1,8 @@
 """An archive in a bucket of an object store that speaks S3.
 
 An object appears complete or not at all. What fits into memory is put if nothing stands there
-(`If-None-Match: *`); a larger file goes up in parts, for which there is no such condition: its name
-is bound to its content, so that whoever completes late writes the same bytes.
+(`If-None-Match: *`). A larger file goes up in parts, for which there is no such condition: its name
+is bound to its content, so that a worker that completes late writes the same bytes.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class ObjectStore:
         return Stored(path, len(data), hashlib.sha256(data).hexdigest())
 
     def read(self, path: str, most: int = LARGEST_READ) -> bytes:
-        """All bytes of a small file; see `Store.read`."""
+        """Return all bytes of a small file; see `Store.read`."""
         parts_of(path)
         with understood(self._address, path):
             answer = obstore.get(self._bucket, path)
@@ -115,7 +115,7 @@ class ObjectStore:
             return bytes(answer.bytes())
 
     def open(self, path: str) -> BinaryIO:
-        """The object for reading, seekable, fetched in ranges as it is read. Raises Missing.
+        """Return the object for reading, seekable, fetched in ranges as it is read. Raises Missing.
 
         It is read as it was when it was opened: Damaged where another took its place meanwhile.
         """
@@ -123,19 +123,19 @@ class ObjectStore:
         return io.BufferedReader(ObjectReader(self._bucket, self._address, path), _BUFFER)
 
     def size(self, path: str) -> int:
-        """The object's size in bytes. Raises Missing."""
+        """Return the object's size in bytes. Raises Missing."""
         parts_of(path)
         with understood(self._address, path):
             return obstore.head(self._bucket, path)["size"]
 
     def modified(self, path: str) -> float:
-        """When the object was stored; see `Store.modified`."""
+        """Return when the object was stored; see `Store.modified`."""
         parts_of(path)
         with understood(self._address, path):
             return obstore.head(self._bucket, path)["last_modified"].timestamp()
 
     def exists(self, path: str) -> bool:
-        """Whether an object stands under the path."""
+        """Return whether an object stands under the path."""
         try:
             self.size(path)
         except Missing:
@@ -148,15 +148,15 @@ class ObjectStore:
             return summed(file, path, on_bytes)
 
     def paths(self, prefix: str = "", *, unlisted: bool = False) -> Iterator[str]:  # noqa: ARG002
-        """Every path that begins with `prefix`, sorted as S3 lists them. There are no folders that
-        could be `unlisted`.
+        """Return every path that begins with `prefix`, sorted as S3 lists them. There are no
+        folders that could be `unlisted`.
 
         Raises StoreRefused where they come in another order: much would be taken for missing.
         """
         return (path for path, _ in self.sizes(prefix))
 
     def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """The same, with each object's size in bytes."""
+        """Yield the same, with each object's size in bytes."""
         folder, _, _ = prefix.rpartition("/")
         if folder:
             parts_of(folder)
@@ -184,8 +184,8 @@ class ObjectStore:
                     yield meta["path"], meta["size"]
 
     def _is_file(self, listed: str) -> bool:
-        """Whether an empty object is one. A console's "folder" has a name that ends with a slash,
-        which obstore leaves out: under the name that is left there is nothing.
+        """Return whether an empty object is one. A console's "folder" has a name that ends with a
+        slash, which obstore leaves out: under the name that is left there is nothing.
         """
         try:
             with understood(self._address, listed):
@@ -194,7 +194,7 @@ class ObjectStore:
             return False
 
     def _put(self, path: str, data: bytes) -> bool:
-        """Whether nothing stood there, so that it was stored."""
+        """Return whether nothing stood there, so that it was stored."""
         with understood(self._address):
             try:
                 obstore.put(self._bucket, path, data, mode="create", use_multipart=False)
@@ -227,7 +227,9 @@ class ObjectStore:
 def _checked(
     path: str, source: Path, sha256: str, on_bytes: Callable[[int], None] | None
 ) -> Iterator[bytes]:
-    """The file's bytes in pieces. Raises Damaged after the last one where they have another sum."""
+    """Yield the file's bytes in pieces. Raises Damaged after the last one where they have another
+    sum.
+    """
     digest = hashlib.sha256()
     with source.open("rb") as file:
         while piece := file.read(PIECE):

@@ -97,7 +97,7 @@ class DirectoryStore:
         return Stored(path, len(data), hashlib.sha256(data).hexdigest())
 
     def read(self, path: str, most: int = LARGEST_READ) -> bytes:
-        """All bytes of a small file; see `Store.read`."""
+        """Return all bytes of a small file; see `Store.read`."""
         with self.open(path) as file:
             refuse_larger(path, os.fstat(file.fileno()).st_size, most)
             data = file.read(most + 1)
@@ -105,7 +105,9 @@ class DirectoryStore:
         return data
 
     def open(self, path: str) -> BinaryIO:
-        """The file for reading, seekable; the caller closes it. Raises Missing, Dangerous."""
+        """Return the file for reading, seekable; the caller closes it. Raises Missing,
+        Dangerous.
+        """
         full = self._full(path)
         try:
             is_led_out = self._is_led_out(path)
@@ -126,19 +128,19 @@ class DirectoryStore:
         return os.fdopen(descriptor, "rb")
 
     def size(self, path: str) -> int:
-        """The file's size in bytes. Raises Missing, Dangerous."""
+        """Return the file's size in bytes. Raises Missing, Dangerous."""
         with self.open(path) as file:
             return os.fstat(file.fileno()).st_size
 
     def modified(self, path: str) -> float:
-        """When the file was stored; see `Store.modified`."""
+        """Return when the file was stored; see `Store.modified`."""
         try:
             return self._full(path).stat().st_mtime
         except (FileNotFoundError, NotADirectoryError):
             raise Missing(path, "is not in the archive") from None
 
     def exists(self, path: str) -> bool:
-        """Whether a file stands under the path."""
+        """Return whether a file stands under the path."""
         try:
             return self._full(path).is_file()
         except OSError as error:
@@ -152,8 +154,8 @@ class DirectoryStore:
             return summed(file, path, on_bytes)
 
     def paths(self, prefix: str = "", *, unlisted: bool = False) -> Iterator[str]:
-        """Every path that begins with `prefix` (any string, as in an object store), sorted; see
-        `Store.paths`.
+        """Return every path that begins with `prefix` (any string, as in an object store), sorted;
+        see `Store.paths`.
 
         Temporary names never show. The names of one folder of each level are held in memory.
         """
@@ -163,7 +165,9 @@ class DirectoryStore:
         return walk(self.root, folder, prefix, unlisted=unlisted)
 
     def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """The same, with each file's size in bytes; a link has that of the file it leads to."""
+        """Yield the same, with each file's size in bytes; a link has that of the file it leads
+        to.
+        """
         for path in self.paths(prefix):
             try:
                 yield path, (self.root / path).stat().st_size
@@ -188,8 +192,8 @@ class DirectoryStore:
         return self.root.joinpath(*parts_of(path))
 
     def _is_led_out(self, path: str) -> bool:
-        """Whether a link below the root leads elsewhere. Without a link there, which is a look at
-        each name, nothing has to be resolved.
+        """Return whether a link below the root leads elsewhere. Without a link there, which is a
+        look at each name, nothing has to be resolved.
         """
         at = str(self.root)
         for name in parts_of(path):
@@ -224,8 +228,9 @@ class DirectoryStore:
 
 
 def open_store(url: str, *, begins: bool = True) -> Store:
-    """The archive that `url` names: the absolute path of a directory, or `s3://bucket/prefix`.
-    Where it `begins` one, a directory that is not there is made with the first file.
+    """Return the archive that `url` names: the absolute path of a directory, or
+    `s3://bucket/prefix`. Where it `begins` one, a directory that is not there is made with the
+    first file.
 
     Raises ValueError where the archive would lie elsewhere, or the bucket's settings in the
     environment make no sense.

@@ -15,7 +15,8 @@ _NOT_OURS = {f"{INCOMING}/", "lost+found/"}
 
 
 def walk(root: Path, folder: str, prefix: str, *, unlisted: bool) -> Iterator[str]:
-    """Every path below `folder` that begins with `prefix`, from `root`, sorted as strings are.
+    """Yield every path below `folder` that begins with `prefix`, from `root`, sorted as strings
+    are.
 
     Level by level on a stack of its own: folders may be nested deeper than calls can be. The names
     of one folder of each level are held in memory. Parameters: `unlisted`, whether a folder that
@@ -47,8 +48,8 @@ def walk(root: Path, folder: str, prefix: str, *, unlisted: bool) -> Iterator[st
 
 
 def _names(root: Path, folder: str, *, unlisted: bool) -> list[str] | None:
-    """The names in a folder, the last one first, those of folders with a slash; None where it
-    cannot be listed and may be `unlisted`.
+    """Return the names in a folder, the last one first, those of folders with a slash; None where
+    it cannot be listed and may be `unlisted`.
     """
     try:
         with os.scandir(root / folder) as entries:

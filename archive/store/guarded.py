@@ -145,8 +145,9 @@ class Guarded:
 
 
 def refusal(address: str, path: str, error: OSError) -> Exception:
-    """What the operating system refused, in the archive's own words: ArchiveFull, Unwritable, or
-    StoreAway for what may pass by itself. The place ends with a slash where a folder should be.
+    """Return what the operating system refused, in the archive's own words: ArchiveFull,
+    Unwritable, or StoreAway for what may pass by itself. The place ends with a slash where a folder
+    should be.
     """
     place = _nearest(Path(error.filename2 or error.filename or Path(address) / path))
     if error.errno == errno.ENOTDIR:
@@ -165,5 +166,7 @@ def refusal(address: str, path: str, error: OSError) -> Exception:
 
 
 def _nearest(path: Path) -> str:
-    """The path, or what is nearest above it: the same for every file that a folder refuses."""
+    """Return the path, or what is nearest above it: the same for every file that a folder
+    refuses.
+    """
     return str(next((one for one in (path, *path.parents) if os.path.lexists(one)), path))

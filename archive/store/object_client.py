@@ -1,4 +1,4 @@
-"""A client of a bucket, with what the environment says of it: endpoint, region, credentials."""
+"""A client of a bucket, configured by the environment: endpoint, region, credentials."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _TIMEOUT = timedelta(seconds=120)
 
 
 def opened(address: str, bucket: str, prefix: str) -> S3Store:
-    """A client of what lies under `prefix` in `bucket`; no request is made yet.
+    """Return a client of what lies under `prefix` in `bucket`; no request is made yet.
 
     Raises ValueError where a variable of the environment makes no sense; it names the variable.
     """
     for name in _NEVER_EMPTY:
         if os.environ.get(name, " ").strip() == "" and name in os.environ:
             raise ValueError(
-                f"{address} can not be opened: {name} is empty; set it, or take it out of the "
+                f"{address} cannot be opened: {name} is empty; set it, or take it out of the "
                 "environment"
             )
     http = _speaks_http(address)
@@ -54,11 +54,11 @@ def opened(address: str, bucket: str, prefix: str) -> S3Store:
             retry_config=_RETRIES,  # type: ignore[arg-type]
         )
     except BaseError as error:
-        raise ValueError(f"{address} can not be opened: {_reason(error)}") from None
+        raise ValueError(f"{address} cannot be opened: {_reason(error)}") from None
 
 
 def _speaks_http(address: str) -> bool:
-    """Whether the endpoint that counts is one without encryption."""
+    """Return whether the endpoint that counts is one without encryption."""
     speaks = []
     for name in _ENDPOINTS:
         endpoint = os.environ.get(name)
@@ -67,7 +67,7 @@ def _speaks_http(address: str) -> bool:
         parts = urlsplit(endpoint)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError(
-                f"{address} can not be opened: {name} is no address; write it like "
+                f"{address} cannot be opened: {name} is no address; write it like "
                 "https://storage.example:9000"
             )
         speaks.append(parts.scheme)
@@ -75,11 +75,11 @@ def _speaks_http(address: str) -> bool:
 
 
 def _reason(error: BaseError) -> str:
-    """What `obstore` has against a setting, on one line, without a secret."""
+    """Return what `obstore` has against a setting, on one line, without a secret."""
     found = _REASON.search(str(error))
-    said = found[1] if found else "see the variables AWS_..."
-    if said == "MissingSecretAccessKey":
+    fault = found[1] if found else "see the variables AWS_..."
+    if fault == "MissingSecretAccessKey":
         return "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not; set both"
-    if said == "MissingAccessKeyId":
+    if fault == "MissingAccessKeyId":
         return "AWS_SECRET_ACCESS_KEY is set and AWS_ACCESS_KEY_ID is not; set both"
-    return without(f"a variable AWS_... in the environment is wrong: {said}", storage_secrets())
+    return without(f"a variable AWS_... in the environment is wrong: {fault}", storage_secrets())

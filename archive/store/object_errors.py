@@ -30,44 +30,46 @@ def understood(address: str, path: str | None = None) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         if path is None or "NoSuchBucket" in str(error):
-            raise _meant(address, str(error)) from None
+            raise _translated(address, str(error)) from None
         raise Missing(path, "is not in the archive") from None
     except PreconditionError as error:
         if path is None:
-            raise _meant(address, str(error)) from None
+            raise _translated(address, str(error)) from None
         raise Damaged(path, "was replaced while it was read; run verify") from None
     except InvalidPathError as error:
         raise StoreRefused(address, _strange(str(error))) from None
     except BaseError as error:
-        raise _meant(address, str(error)) from None
+        raise _translated(address, str(error)) from None
 
 
 def is_conflict(error: AlreadyExistsError) -> bool:
-    """Whether a name was refused only because another request about it was under way: it is open
-    then whether anything stands there (S3's ConditionalRequestConflict).
+    """Return whether a name was refused only because another request about it was under way: it is
+    open then whether anything stands there (S3's ConditionalRequestConflict).
     """
     status = _STATUS.search(str(error))
     return status is not None and status[1] == "409"
 
 
 def has_no_range(error: BaseError) -> bool:
-    """Whether a range was asked for where there are no bytes: of an empty object."""
+    """Return whether a range was asked for where there are no bytes: of an empty object."""
     status = _STATUS.search(str(error))
     return (status is not None and status[1] == "416") or "non-partial" in str(error)
 
 
-def _strange(said: str) -> str:
-    """`obstore` lists nothing at all where one name among the objects is no path."""
-    name = _NAME.search(said)
+def _strange(message: str) -> str:
+    """Describe a name that stops the listing: `obstore` lists nothing if one name is no path."""
+    name = _NAME.search(message)
     return (
-        f"holds an object with an impossible name ({name[1] if name else 'it is not told'}), which "
+        f"holds an object with an impossible name ({name[1] if name else 'not named'}), which "
         "nothing of ours has put there; nothing can be listed beside it; rename or remove it"
     )
 
 
-def _meant(address: str, said: str) -> StoreAway:
-    """`said` is for programmers and long; it is never shown, since it may quote any answer."""
-    status, code = _STATUS.search(said), _CODE.search(said)
+def _translated(address: str, message: str) -> StoreAway:
+    """Return the archive's own error. `message` is written for programmers and never shown,
+    since it may quote any answer.
+    """
+    status, code = _STATUS.search(message), _CODE.search(message)
     shown = " ".join(found[1] for found in (status, code) if found)
     if code and code[1] == "NoSuchBucket":
         return StoreRefused(
@@ -79,10 +81,10 @@ def _meant(address: str, said: str) -> StoreAway:
             f"does not let us in ({shown}); nothing was done; give its key the right to read, list "
             "and write (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, the bucket's policy)",
         )
-    if _CREDENTIALS_OF_MACHINE in said:
+    if _CREDENTIALS_OF_MACHINE in message:
         return StoreRefused(
             address,
-            "can not be asked without credentials, and there are none; set AWS_ACCESS_KEY_ID and "
+            "cannot be asked without credentials, and there are none; set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY in the environment (neither .env nor ~/.aws is read for them)",
         )
     if status and status[1] == "501":
@@ -92,7 +94,7 @@ def _meant(address: str, said: str) -> StoreAway:
             "files could be overwritten; use an object store that has it",
         )
     passing = status is None or status[1] in _PASSING or shown.endswith("NoSuchUpload")
-    if _ELSEWHERE in said or (not passing and shown.startswith(("3", "4"))):
+    if _ELSEWHERE in message or (not passing and shown.startswith(("3", "4"))):
         return StoreRefused(
             address,
             f"does not take our requests ({shown or 'it sends us elsewhere'}); see AWS_REGION and "

@@ -54,7 +54,7 @@ class ObjectReader(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """The new position. Nothing is fetched."""
+        """Return the new position. Nothing is fetched."""
         origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         if origin + offset < 0:
             raise OSError(22, "negative position in the object")
@@ -62,7 +62,7 @@ class ObjectReader(io.RawIOBase):
         return self._at
 
     def tell(self) -> int:
-        """The position."""
+        """Return the position."""
         return self._at
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:

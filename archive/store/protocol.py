@@ -29,8 +29,8 @@ class Stored:
 class Store(Protocol):
     """An archive's files: written once, found under their path, never changed and never removed.
 
-    Every method raises ValueError for a path that leads out of the archive, and StoreAway where
-    the storage does not answer, whatever else it raises.
+    Every method also raises ValueError for a path that leads out of the archive, and StoreAway if
+    the storage does not answer.
     """
 
     @property
@@ -49,7 +49,7 @@ class Store(Protocol):
         Write to `source` no more afterwards, only remove it: it may be the stored file.
 
         Parameters: `path` in the archive; `source`, a complete file; `sha256` in hex, which it
-        must have; `on_bytes`, told the number of bytes after every piece that was sent or read.
+        must have; `on_bytes`, called with the number of bytes after every piece sent or read.
         Returns the stored file, whose sum was read back; or the file that stood there already
         with that very sum.
         Raises Contradiction (another file stands there; it stays), Damaged (`source` has another
@@ -65,43 +65,45 @@ class Store(Protocol):
         """
 
     def read(self, path: str, most: int = LARGEST_READ) -> bytes:
-        """All bytes of a small file.
+        """Return all bytes of a small file.
 
         Parameters: `most`, the number of bytes that it may have; no more are ever read.
         Raises Missing, Dangerous (larger, or not a plain file).
         """
 
     def open(self, path: str) -> BinaryIO:
-        """The file for reading, seekable; the caller closes it. Raises Missing, Dangerous."""
+        """Return the file for reading, seekable; the caller closes it. Raises Missing,
+        Dangerous.
+        """
 
     def size(self, path: str) -> int:
-        """The file's size in bytes. Raises Missing, Dangerous."""
+        """Return the file's size in bytes. Raises Missing, Dangerous."""
 
     def modified(self, path: str) -> float:
-        """When the file was stored, by the storage's own clock, in seconds since 1970. Raises
-        Missing.
+        """Return when the file was stored, by the storage's own clock, in seconds since 1970.
+        Raises Missing.
         """
 
     def exists(self, path: str) -> bool:
-        """Whether a file stands under the path."""
+        """Return whether a file stands under the path."""
 
     def checksum(self, path: str, on_bytes: Callable[[int], None] | None = None) -> Stored:
         """Read the whole file and sum it up.
 
-        Parameters: `on_bytes`, told the number of bytes after every piece (1 MiB at most).
+        Parameters: `on_bytes`, called with the number of bytes after every piece (1 MiB at most).
         Raises Missing, Dangerous.
         """
 
     def paths(self, prefix: str = "", *, unlisted: bool = False) -> Iterator[str]:
-        """Every path that begins with `prefix` (any string), sorted as strings are. What is kept
-        for files that are being stored never shows.
+        """Return every path that begins with `prefix` (any string), sorted as strings are. What is
+        kept for files that are being stored never shows.
 
         Parameters: `unlisted`, whether a folder that cannot be listed shows as a path itself (to
         open it says why); else it raises OSError.
         """
 
     def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """Every path as `paths` gives it, with the file's size in bytes."""
+        """Return every path as `paths` gives it, with the file's size in bytes."""
 
     def gives_names_once(self) -> bool:
         """Try it: whether the second of two files that are created under one name is refused.
@@ -111,7 +113,9 @@ class Store(Protocol):
 
 
 def parts_of(path: str) -> list[str]:
-    """The names that a path consists of. Raises ValueError where it leads out of the archive."""
+    """Return the names that a path consists of. Raises ValueError where it leads out of the
+    archive.
+    """
     parts = path.split("/")
     if any(part in ("", ".", "..") for part in parts) or "\0" in path or "\\" in path:
         raise ValueError(f"{path!r} is not a path inside the archive")

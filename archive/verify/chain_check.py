@@ -11,9 +11,10 @@ from typing import Any, Self
 
 from archive import chain
 from archive import paths as archive_paths
-from archive.documents import reading
+from archive.documents import chain_entry, reading
+from archive.documents.chain_entry import Examined
 from archive.errors import ArchiveError
-from archive.problem import Problem, quoted
+from archive.problem import Problem
 from archive.store.directory import Store
 
 _SCHEMA = """
@@ -29,13 +30,13 @@ _PAGE = 500
 _MOST_NAMED = 1000
 
 
-class Links:
-    """One account's chain, kept in a temporary file of SQLite: it may be long. A context manager.
+class ChainCheck:
+    """One account's chain, checked, and kept in a temporary file of SQLite. A context manager.
 
-    An entry's bytes are the only ones that its content can be written with, it names the sum of the
-    one before it, and what it covers has the sums that it says: so a bit changed in any entry shows
-    without a head, in the newest too. Which file was changed, the entry or what it speaks of, is
-    known where the next entry, or the head, confirms the entry.
+    An entry can be written with one sequence of bytes only, names the sum of the entry before it,
+    and gives the sums of the files it covers. So a changed bit shows in any entry, the newest
+    included, without a head. The next entry, or the head, tells whether the entry or a file was
+    changed.
     """
 
     def __init__(self, store: Store, account: str, head: str | None = None) -> None:
@@ -69,14 +70,14 @@ class Links:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every entry up to the newest is there and can be believed. Else a file that none
-        of them covers may be covered by one that is damaged.
+        """Whether every entry up to the newest is there and can be believed. If not, an entry
+        that is damaged may cover a file that no other entry covers.
         """
         query = "SELECT count(*) FROM links WHERE fault IS NULL"
         return bool(self._db.execute(query).fetchone()[0] == self._newest)
 
     def covers(self, path: str) -> list[tuple[str, str]]:
-        """What believable entries say of a file: its SHA-256, and the entry's path."""
+        """Return what believable entries say of a file: its SHA-256, and the entry's path."""
         if not path.isprintable():
             return []
         rows = self._db.execute(
@@ -89,7 +90,7 @@ class Links:
         ]
 
     def paths(self) -> Iterator[str]:
-        """Every file that believable entries cover, sorted, each once."""
+        """Yield every file that believable entries cover, sorted, each once."""
         last = ""
         while rows := self._db.execute(
             "SELECT DISTINCT path FROM covered JOIN links USING (n) "
@@ -114,31 +115,28 @@ class Links:
         self.faults = self._named()
 
     def _read(self, number: int) -> None:
-        sha256, previous, plain, fault = "", "", False, None
+        sha256, previous = "", ""
         try:
-            path = archive_paths.chain_path(self._account, number)
-            data = reading.read(self._store, path)
+            data = reading.read(self._store, archive_paths.chain_path(self._account, number))
             sha256 = hashlib.sha256(data).hexdigest()
-            content = reading.parsed(data, reading.LARGE)
-            fault = _fault(content, number, self._account)
+            found = chain_entry.examine(data, number, self._account)
         except ArchiveError as error:
-            fault = f"cannot be read: {error.reason}"
+            found = Examined(f"cannot be read: {error.reason}")
         except OSError as error:
-            fault = f"cannot be read: {error.strerror}"
-        except ValueError as error:
-            fault = f"is not readable as an entry of the chain ({error}): it was changed"
-        if fault is None:
-            previous, plain = content["previous"], chain.serialised(content) == data
+            found = Examined(f"cannot be read: {error.strerror}")
+        if found.entry is not None:
+            previous = found.entry.previous
             self._db.executemany(
                 "INSERT INTO covered VALUES (?, ?, ?)",
-                ((entry["path"], entry["sha256"], number) for entry in content["entries"]),
+                ((file.path, file.sha256, number) for file in found.entry.entries),
             )
         self._db.execute(
-            "INSERT INTO links VALUES (?, ?, ?, ?, ?)", (number, sha256, previous, plain, fault)
+            "INSERT INTO links VALUES (?, ?, ?, ?, ?)",
+            (number, sha256, previous, found.is_plain, found.fault),
         )
 
     def _named(self) -> list[Problem]:
-        """The faults, not more than can be read by anybody: a forger may write any number."""
+        """Return the faults, of which 1,000 at most are named: a forger may write any number."""
         judged = self._judged()
         named, more = list(islice(judged, _MOST_NAMED)), sum(1 for _ in judged)
         if more:
@@ -147,7 +145,7 @@ class Links:
         return named
 
     def _judged(self) -> Iterator[Problem]:
-        """Every fault of the chain; an entry that has one is not believed from here on."""
+        """Yield every fault of the chain; an entry that has one is not believed from here on."""
         expected = 1
         for number, fault in self._pages():
             if number > expected:
@@ -164,10 +162,10 @@ class Links:
             yield self._cut()
 
     def _broken(self, number: int) -> str | None:
-        """Why an entry that reads well is not to be believed, or None.
+        """Return why an entry that can be read is not to be believed, or None.
 
-        A link that does not hold has two ends. The later end is believed where the entry after it,
-        or the head, confirms it; else the end that something else speaks against is not.
+        A link that does not hold has two ends. The later end is believed if the entry after it, or
+        the head, confirms it; else the end that other evidence contradicts is not believed.
         """
         if self._is_confirmed(number):
             return None
@@ -192,14 +190,14 @@ class Links:
         return f"names {previous} as the entry before it, which has the SHA-256 {before[0]}"
 
     def _is_confirmed(self, number: int) -> bool:
-        """Whether the next entry, or the head, has the entry's sum."""
+        """Return whether the next entry, or the head, has the entry's sum."""
         own, following = self._link(number, "sha256"), self._link(number + 1, "previous, plain")
         if own is None or not own[0]:
             return False
         return own[0] == self._given or bool(following and following[0] == own[0])
 
     def _mismatched(self, number: int) -> str | None:
-        """A file that the entry covers and that has another sum, or is not there."""
+        """Return a file that the entry covers and that has another sum, or is not there."""
         last = ""
         while rows := self._db.execute(
             "SELECT path, sha256 FROM covered WHERE n = ? AND path > ? ORDER BY path LIMIT ?",
@@ -242,7 +240,7 @@ class Links:
         return self._db.execute(query, (number,)).fetchone()
 
     def _is_cut(self) -> bool:
-        """Whether no entry has the head's sum. A damaged newest entry may have had it."""
+        """Return whether no entry has the head's sum. A damaged newest entry may have had it."""
         newest = self._link(self._newest, "fault")
         given = "SELECT 1 FROM links WHERE sha256 = ?"
         found = self._db.execute(given, (self._given,)).fetchone()
@@ -264,22 +262,3 @@ class Links:
 
     def _problem(self, number: int, message: str) -> Problem:
         return Problem(archive_paths.chain_path(self._account, number), message)
-
-
-def _fault(content: Any, number: int, account: str) -> str | None:
-    """What is wrong with the fields of an entry, or None."""
-    if not isinstance(content, dict) or content.keys() != {"n", "previous", "entries"}:
-        return "does not have the fields of an entry of the chain: it was changed"
-    if content["n"] != number:
-        return f"calls itself entry {quoted(content['n'])}: it was changed or moved"
-    if not reading.is_sum(content["previous"]) or not isinstance(content["entries"], list):
-        return "does not have the fields of an entry of the chain: it was changed"
-    for entry in content["entries"]:
-        if not isinstance(entry, dict) or entry.keys() != {"path", "sha256"}:
-            return "does not say what it covers: it was changed"
-        path = entry["path"]
-        if not reading.is_sum(entry["sha256"]) or not isinstance(path, str):
-            return "does not say what it covers: it was changed"
-        if path != archive_paths.IDENTITY_PATH and not archive_paths.is_of(account, path):
-            return f"names {quoted(path)}, which is no file of {account}"
-    return None

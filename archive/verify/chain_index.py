@@ -1,4 +1,4 @@
-"""What the chains vouch for: which file has which sum, by which entry."""
+"""The files that the chains vouch for: the sum of each, and the entry that names it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from typing import Self
 from archive import paths as archive_paths
 from archive.store.directory import Store, Stored
 
-from .chain_check import Links
+from .chain_check import ChainCheck
 
 
 @dataclass(frozen=True)
-class Cover:
-    """One statement of a chain: the sum that a file must have, and the entry that says so."""
+class ChainStatement:
+    """One statement of a chain: the sum that a file must have, and the entry with it."""
 
     sha256: str
     entry: str
 
 
-class Coverage:
-    """The statements of all the chains given. A context manager. Entries that are not to be
-    believed are left out.
+class ChainIndex:
+    """The statements of all the given chains, without entries that cannot be believed. A
+    context manager.
     """
 
     def __init__(self, store: Store, accounts: Iterable[str], heads: Mapping[str, str]) -> None:
         with ExitStack() as stack:
             self._chains = {
-                account: stack.enter_context(Links(store, account, heads.get(account)))
+                account: stack.enter_context(ChainCheck(store, account, heads.get(account)))
                 for account in accounts
             }
             self._stack = stack.pop_all()
@@ -49,34 +49,38 @@ class Coverage:
         self._stack.close()
 
     def refresh(self, path: str) -> None:
-        """Read the entries that were added since to the chains that may speak of a file."""
-        for links in self._about(path):
-            links.refresh()
+        """Read the entries added since to the chains that may cover a file."""
+        for check in self._about(path):
+            check.refresh()
 
-    def covers(self, path: str) -> list[Cover]:
-        """What the chains say about a file; several of them may speak of the ledger's name."""
-        return [Cover(*cover) for links in self._about(path) for cover in links.covers(path)]
+    def covers(self, path: str) -> list[ChainStatement]:
+        """Return what the chains say about a file. Several chains may cover the ledger's
+        identity.
+        """
+        return [
+            ChainStatement(*cover) for check in self._about(path) for cover in check.covers(path)
+        ]
 
     def contradicts(self, stored: Stored) -> bool:
-        """Whether a chain says another sum of a file."""
+        """Return whether a chain gives another sum for a file."""
         return any(cover.sha256 != stored.sha256 for cover in self.covers(stored.path))
 
     def is_damaged_about(self, path: str) -> bool:
-        """Whether a chain that may speak of a file has entries that are not to be believed."""
-        return not all(links.is_whole for links in self._about(path))
+        """Return whether a chain that may cover a file has entries that cannot be believed."""
+        return not all(check.is_whole for check in self._about(path))
 
     def paths(self) -> Iterator[str]:
-        """Every file covered, sorted, each once."""
-        merged = heapq.merge(*(links.paths() for links in self._chains.values()))
+        """Return every file covered, sorted, each once."""
+        merged = heapq.merge(*(check.paths() for check in self._chains.values()))
         return (path for path, _ in groupby(merged))
 
     @property
     def is_empty(self) -> bool:
         """Whether there is no chain."""
-        return all(links.is_empty for links in self._chains.values())
+        return all(check.is_empty for check in self._chains.values())
 
-    def _about(self, path: str) -> list[Links]:
+    def _about(self, path: str) -> list[ChainCheck]:
         if path == archive_paths.IDENTITY_PATH:
             return list(self._chains.values())
-        links = self._chains.get(archive_paths.account_of(path))
-        return [] if links is None else [links]
+        check = self._chains.get(archive_paths.account_of(path))
+        return [] if check is None else [check]

@@ -11,32 +11,34 @@ from archive import paths
 from archive.audio import misnamed
 from archive.audio.detection import Listener
 from archive.documents import reading
+from archive.documents.metadata import Metadata
 from archive.errors import ArchiveError, Missing
 from archive.problem import quoted
 from archive.store.directory import Store, Stored
 from archive.store.protocol import refuse_larger
 from archive.zip import verification
 
-from .chain_index import Coverage
+from .chain_index import ChainIndex
 from .manifest_claims import Claims, Manifests, Unusable
-from .path_checks import Metadata, Places
+from .path_checks import PathChecks
 
 #: Problems, a note, and why nothing vouches for the file.
-_Said = tuple[list[str], str | None, str | None]
+_Verdict = tuple[list[str], str | None, str | None]
 
 #: What is wrong with a file that should be under a chain and is under none, if nothing else is.
 UNCOVERED = "is not under the chain: nothing vouches for it"
 #: The same of a ZIP or a list, until its run ends.
 UNSEALED = "is under no manifest: nothing vouches for it"
 #: What vouches for a file is written after it, within seconds. So long after a file was stored
-#: nothing is said against it; a host's clock may differ from the storage's by as much.
+#: no problem is reported; a host's clock may differ from the storage's by as much.
 PENDING_SECONDS = 15 * 60.0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of one file: problems in words, a note, its size in bytes (None where it is not
-    there), why nothing vouches for it, and whether it is so young that something still may.
+    """The result of inspecting one file: problems as sentences, a note, the size in bytes
+    (None if the file is not there), why nothing vouches for the file, and whether the file is
+    so young that something still may.
     """
 
     problems: list[str]
@@ -52,18 +54,18 @@ class Inspection:
     def __init__(
         self,
         store: Store,
-        coverage: Coverage,
+        chains: ChainIndex,
         manifests: Manifests,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
         self._store = store
-        self._coverage = coverage
+        self._chains = chains
         self._manifests = manifests
-        self._places = Places(store, manifests, coverage)
+        self._path_checks = PathChecks(store, manifests, chains)
         self._on_bytes = on_bytes
 
     def inspect(self, path: str) -> Finding:
-        """Read one file whole and compare it with everything that speaks of it."""
+        """Read one file whole and compare it with everything that names it."""
         size: int | None = None
         try:
             limit = reading.limit_of(path)
@@ -96,20 +98,20 @@ class Inspection:
         return Finding([f"is missing: {named}"] if named else [], None, None)
 
     def _is_young(self, path: str) -> bool:
-        """Whether it was stored a moment ago. A time that is still to come is believed no further
-        than clocks differ: else a file could be young for ever.
+        """Return whether the file was stored within `PENDING_SECONDS`. A time in the future
+        counts only as far as clocks may differ: else a file could be young for ever.
         """
         return abs(time.time() - self._store.modified(path)) < PENDING_SECONDS
 
-    def _against_chain(self, stored: Stored, kind: paths.Kind | None) -> _Said:
-        covers = self._coverage.covers(stored.path)
+    def _against_chain(self, stored: Stored, kind: paths.Kind | None) -> _Verdict:
+        covers = self._chains.covers(stored.path)
         if not covers and kind in paths.CHAINED:
             # A live archive moves: what was written a moment ago may be under the chain by now.
-            self._coverage.refresh(stored.path)
-            covers = self._coverage.covers(stored.path)
-            if not covers and kind == "identity" and self._coverage.is_empty:
+            self._chains.refresh(stored.path)
+            covers = self._chains.covers(stored.path)
+            if not covers and kind == "identity" and self._chains.is_empty:
                 return [], "not yet under a chain", None
-            if not covers and self._coverage.is_damaged_about(stored.path):
+            if not covers and self._chains.is_damaged_about(stored.path):
                 return (
                     [],
                     "may be covered by an entry of the chain that is damaged or missing",
@@ -129,7 +131,7 @@ class Inspection:
         ]
         return problems, None, None
 
-    def _inside(self, stored: Stored, kind: paths.Kind | None) -> _Said:
+    def _inside(self, stored: Stored, kind: paths.Kind | None) -> _Verdict:
         match kind:
             case "manifest":
                 return list(self._faults_of_manifest(stored.path)), None, None
@@ -146,17 +148,17 @@ class Inspection:
         if isinstance(claims, Unusable):
             yield claims.fault or "was removed meanwhile"
             return
-        if claims.header["kind"] == "erasure":
+        if claims.manifest is None:
             return
-        if claims.header.get("account") != paths.account_of(path):
-            account = quoted(claims.header.get("account"))
+        if claims.manifest.account != paths.account_of(path):
+            account = quoted(claims.manifest.account)
             yield f"is of the account {account}: it was changed or moved"
         for single in claims.singles:
-            fault = self._places.fault_of_single(single)
+            fault = self._path_checks.fault_of_single(single)
             if fault:
                 yield fault
 
-    def _beside_manifest(self, stored: Stored, kind: str) -> _Said:
+    def _beside_manifest(self, stored: Stored, kind: str) -> _Verdict:
         claims = self._manifests.of(stored.path.rpartition("/")[0])
         problems = list(_fault_of_name(stored)) if kind == "zip" else []
         if isinstance(claims, Unusable):
@@ -175,7 +177,7 @@ class Inspection:
         elif kind == "zip":
             problems += self._faults_of_members(stored.path)
         else:
-            problems += self._places.faults_of_lines(stored.path, claims)
+            problems += self._path_checks.faults_of_lines(stored.path, claims)
         return problems, None, None
 
     def _faults_of_members(self, path: str) -> Iterator[str]:
@@ -195,7 +197,7 @@ class Inspection:
         yield from misnamed.in_zip(self._store, path, silent)
 
     def _faults_of_metadata(self, path: str) -> Iterator[str]:
-        metadata = self._places.metadata(path)
+        metadata = self._path_checks.metadata(path)
         if metadata is None or isinstance(metadata, str):
             yield metadata or "was removed meanwhile"
             return
@@ -204,32 +206,32 @@ class Inspection:
             yield f"is of the account {quoted(metadata.account)}: it was changed or moved"
         if stem not in {paths.safe(metadata.recording_id), metadata.job_id}:
             yield f"is of the recording {quoted(metadata.recording_id)}: it was changed or moved"
-        if not paths.is_beside(metadata.stored.path, path):
-            yield f"speaks of {quoted(metadata.stored.path)}, which is not its audio"
+        if not paths.is_beside(metadata.audio.path, path):
+            yield f"speaks of {quoted(metadata.audio.path)}, which is not its audio"
 
-    def _against_metadata(self, stored: Stored) -> _Said:
+    def _against_metadata(self, stored: Stored) -> _Verdict:
         path = paths.metadata_path(stored.path)
-        metadata = self._places.metadata(path)
+        metadata = self._path_checks.metadata(path)
         if metadata is None:
             return [], None, "has no metadata: nothing vouches for it"
         if isinstance(metadata, str):
             return [], "its metadata claims nothing", None
-        if metadata.stored.path != stored.path:
+        if metadata.audio.path != stored.path:
             return [], None, f"{path} speaks of another file: nothing vouches for it"
-        if metadata.stored == stored:
+        if metadata.audio == stored:
             fault = misnamed.single(self._store, stored.path)
             return [fault] if fault else [], None, None
-        return [_other_sum(stored, path, metadata.stored)], None, None
+        return [_other_sum(stored, path, metadata.audio)], None, None
 
     def _who_names(self, path: str) -> str | None:
-        """What says that a file should be there; None where nothing does."""
-        covers = self._coverage.covers(path)
+        """Return what names a file that should be there, None if nothing does."""
+        covers = self._chains.covers(path)
         if covers:
             return f"{covers[0].entry} names it"
         if paths.kind_of(path) == "audio":
             beside = paths.metadata_path(path)
-            metadata = self._places.metadata(beside)
-            is_named = isinstance(metadata, Metadata) and metadata.stored.path == path
+            metadata = self._path_checks.metadata(beside)
+            is_named = isinstance(metadata, Metadata) and metadata.audio.path == path
             return f"{beside} speaks of it" if is_named else None
         claims = self._manifests.of(path.rpartition("/")[0])
         is_named = isinstance(claims, Claims) and path in claims.beside
@@ -241,15 +243,15 @@ def _listener() -> Listener:
 
 
 def _fault_of_name(stored: Stored) -> Iterator[str]:
-    told = stored.path.split(".")[-2]
-    if not stored.sha256.startswith(told):
-        yield f"has the SHA-256 {stored.sha256}, which does not begin with {told} as its name says"
+    named = stored.path.split(".")[-2]
+    if not stored.sha256.startswith(named):
+        yield f"has the SHA-256 {stored.sha256}, which does not begin with {named} as its name says"
 
 
-def _other_sum(found: Stored, witness: str, told: Stored) -> str:
+def _other_sum(found: Stored, witness: str, named: Stored) -> str:
     return (
         f"has {found.bytes} bytes and the SHA-256 {found.sha256} where {witness} says "
-        f"{told.bytes} and {told.sha256}: it was damaged or replaced"
+        f"{named.bytes} and {named.sha256}: it was damaged or replaced"
     )
 
 

@@ -5,27 +5,28 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from archive import paths
+from archive.documents import manifest as manifest_documents
 from archive.documents import reading
-from archive.documents.manifest import of_schema
+from archive.documents.manifest import Manifest, Part
 from archive.errors import ArchiveError, Missing
 from archive.store.directory import Store, Stored
 from archive.zip.verification import Member
 
-from .chain_index import Coverage
+from .chain_index import ChainIndex
 
 _HELD = 8
 
 
 @dataclass(frozen=True)
 class Claims:
-    """One manifest's claims. `header` holds its fields without parts and files."""
+    """One manifest's claims; `manifest` is None for an erasure, whose fields are reserved."""
 
-    header: dict[str, Any]
+    manifest: Manifest | None
     beside: dict[str, Stored]
     singles: list[Stored]
     parts: frozenset[str]
@@ -34,7 +35,7 @@ class Claims:
 
 @dataclass(frozen=True)
 class Unusable:
-    """Why a folder's manifest claims nothing: `fault` in words, None where there is none yet."""
+    """A folder's manifest claims nothing: `fault` says why, None if there is no manifest yet."""
 
     fault: str | None
 
@@ -45,9 +46,9 @@ class Manifests:
     Members are kept in a temporary file of SQLite, for the few folders looked at last.
     """
 
-    def __init__(self, store: Store, coverage: Coverage) -> None:
+    def __init__(self, store: Store, chains: ChainIndex) -> None:
         self._store = store
-        self._coverage = coverage
+        self._chains = chains
         self._held: dict[str, Claims | Unusable] = {}
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.execute("PRAGMA journal_mode=OFF")
@@ -70,7 +71,7 @@ class Manifests:
         self._db.close()
 
     def of(self, folder: str) -> Claims | Unusable:
-        """The claims of a folder's manifest."""
+        """Return the claims of a folder's manifest."""
         held = self._held.get(folder)
         if isinstance(held, Unusable) and held.fault is None:
             # Of an archive in use: it may have been written since.
@@ -84,7 +85,7 @@ class Manifests:
         return self._held[folder]
 
     def members(self, path: str) -> Iterator[Member]:
-        """The members that a ZIP should have, in its own order."""
+        """Yield the members that a ZIP should have, in its own order."""
         self.of(path.rpartition("/")[0])
         rows = self._db.execute(
             "SELECT name, bytes, sha256 FROM members WHERE path = ? ORDER BY n", (path,)
@@ -93,15 +94,15 @@ class Manifests:
             yield Member(*row)
 
     def measured(self, path: str) -> tuple[int, int]:
-        """How many members a ZIP should have, and how many bytes they should have unpacked."""
+        """Return the number of members that a ZIP should have, and their unpacked bytes."""
         self.of(path.rpartition("/")[0])
         query = "SELECT count(*), total(bytes) FROM members WHERE path = ?"
         count, size = self._db.execute(query, (path,)).fetchone()
         return count, int(size)
 
     def hold(self, path: str, member: Member) -> bool:
-        """Whether a manifest claims that this member lies in this ZIP. One that is damaged is not
-        counted against it: that is said where it stands.
+        """Return whether a manifest claims that this member lies in this ZIP. A damaged
+        manifest counts as claiming it: its damage is reported at its own path.
         """
         claims = self.of(path.rpartition("/")[0])
         if isinstance(claims, Unusable) and claims.fault:
@@ -118,7 +119,7 @@ class Manifests:
         try:
             claims: Claims | Unusable = self._believed(folder, path)
         except Missing:
-            claims = Unusable("is missing" if self._coverage.covers(path) else None)
+            claims = Unusable("is missing" if self._chains.covers(path) else None)
         except ArchiveError as error:
             claims = Unusable(error.reason)
         except OSError as error:
@@ -131,33 +132,37 @@ class Manifests:
         return claims
 
     def _believed(self, folder: str, path: str) -> Claims | Unusable:
-        """What it claims, if its own sum is the one that the chain says."""
+        """Return a manifest's claims, if the manifest has the sum that its chain gives."""
         data = reading.read(self._store, path)
-        if self._coverage.contradicts(Stored(path, len(data), hashlib.sha256(data).hexdigest())):
+        if self._chains.contradicts(Stored(path, len(data), hashlib.sha256(data).hexdigest())):
             return Unusable("cannot be relied on for the files it names")
-        content = reading.fields(data, path)
+        manifest = manifest_documents.parse(data, path)
         del data
-        return self._claims(folder, of_schema(content, path))
+        return self._claims(folder, manifest)
 
-    def _claims(self, folder: str, manifest: dict[str, Any]) -> Claims | Unusable:
-        if manifest["kind"] == "erasure":
-            # Reserved: its claims are for the version that writes it.
-            return Claims({"kind": "erasure"}, {}, [], frozenset(), 0)
-        recordings, members = reading.stored_of(manifest["recordings"]), 0
+    def _claims(self, folder: str, manifest: Manifest | None) -> Claims | Unusable:
+        if manifest is None:
+            return Claims(None, {}, [], frozenset(), 0)
+        recordings, members = manifest.recordings, 0
         beside = {recordings.path: recordings}
-        for part in manifest.pop("parts"):
-            stored = reading.stored_of(part)
-            beside[stored.path] = stored
-            for member in part["members"]:
-                members += 1
-                self._db.execute(
-                    "INSERT INTO members (folder, path, name, bytes, sha256) VALUES (?,?,?,?,?)",
-                    (folder, stored.path, member["name"], member["bytes"], member["sha256"]),
-                )
+        for part in manifest.parts:
+            beside[part.file.path] = part.file
+            members += self._note_members(folder, part)
         if recordings.path != paths.recordings_path(folder) or any(
             path.rpartition("/")[0] != folder for path in beside
         ):
             return Unusable("names files of another folder as its own: it was changed or moved")
-        singles = [reading.stored_of(single) for single in manifest.pop("files")]
+        singles = [single.file for single in manifest.files]
         parts = frozenset(beside) - {recordings.path}
-        return Claims(manifest, beside, singles, parts, members)
+        # The document's members may need much memory, and are noted.
+        return Claims(replace(manifest, parts=(), files=()), beside, singles, parts, members)
+
+    def _note_members(self, folder: str, part: Part) -> int:
+        """Note the members that a manifest claims of a ZIP; return their number."""
+        count = 0
+        for count, one in enumerate(part.members, 1):  # noqa: B007 - the last number counts
+            self._db.execute(
+                "INSERT INTO members (folder, path, name, bytes, sha256) VALUES (?,?,?,?,?)",
+                (folder, part.file.path, one.name, one.bytes, one.sha256),
+            )
+        return count

@@ -1,71 +1,66 @@
-"""Whether what recordings.jsonl says of each recording's place agrees with what vouches for it."""
+"""Checks of the places in recordings.jsonl against manifests and metadata."""
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from archive import paths
-from archive.documents import reading
+from archive.documents import metadata as metadata_documents
+from archive.documents import reading, recordings_list
+from archive.documents.metadata import Metadata
+from archive.documents.recordings_list import Line
 from archive.errors import ArchiveError, Missing
 from archive.problem import quoted
 from archive.store.directory import Store, Stored
 from archive.zip.verification import Member
 
-from .chain_index import Coverage
+from .chain_index import ChainIndex
 from .manifest_claims import Claims, Manifests
 
 _MOST_NAMED = 5
+_LACKING = "it lacks what a line has"
 
 
-@dataclass(frozen=True)
-class Metadata:
-    """What the metadata of a single recording says: whose it is and what its audio must be."""
-
-    account: str
-    recording_id: str
-    job_id: str
-    stored: Stored
-
-
-class Places:
+class PathChecks:
     """Compares places with the manifests of ZIPs and the metadata of single recordings."""
 
-    def __init__(self, store: Store, manifests: Manifests, coverage: Coverage) -> None:
+    def __init__(self, store: Store, manifests: Manifests, chains: ChainIndex) -> None:
         self._store = store
         self._manifests = manifests
-        self._coverage = coverage
+        self._chains = chains
 
     def metadata(self, path: str) -> Metadata | str | None:
-        """The metadata of a single recording; in words why it can not be used; None where there
-        is none.
+        """Return the metadata of a single recording; a sentence if it cannot be used; None if
+        there is none.
         """
         try:
             data = reading.read(self._store, path)
             stored = Stored(path, len(data), hashlib.sha256(data).hexdigest())
-            if self._coverage.contradicts(stored):
+            if self._chains.contradicts(stored):
                 return "cannot be relied on for its audio"
-            content = reading.fields(data, path)
-            return Metadata(
-                str(content["account"]),
-                str(content["recording_id"]),
-                str(content.get("job_id")),
-                reading.stored_of(content),
+            metadata = metadata_documents.parse(data, path)
+            if metadata.account is None:
+                raise ValueError("it names no account")
+            return replace(
+                metadata,
+                account=str(metadata.account),
+                recording_id=str(metadata.recording_id),
+                job_id=str(metadata.job_id),
             )
         except Missing:
-            return "is missing" if self._coverage.covers(path) else None
+            return "is missing" if self._chains.covers(path) else None
         except ArchiveError as error:
             return error.reason
         except OSError as error:
             return f"cannot be read: {error.strerror}"
-        except (ValueError, KeyError):
+        except ValueError:
             return "is not readable as the metadata of a recording: it was changed"
 
     def fault_of_single(self, single: Stored, recording_id: str | None = None) -> str | None:
-        """What contradicts a claim about a recording that was fetched singly."""
+        """Return what contradicts a claim about a recording that was fetched singly."""
         if paths.kind_of(single.path) != "audio":
             return f"names {quoted(single.path)}, which is no recording's place"
         path = paths.metadata_path(single.path)
@@ -75,54 +70,69 @@ class Places:
         if isinstance(metadata, str):
             # Said of the metadata itself.
             return None
-        if metadata.stored != single or recording_id not in (None, metadata.recording_id):
+        if metadata.audio != single or recording_id not in (None, metadata.recording_id):
             return f"contradicts {path} about {single.path}"
         return None
 
     def faults_of_lines(self, path: str, claims: Claims) -> Iterator[str]:
-        """What is wrong with the lines of a recordings.jsonl: places and their number."""
-        counts = {"listed": 0, "archived": 0, "missing": 0, "unexpected": claims.members}
-        faults = 0
-        with self._store.open(path) as file:
-            for number, data in enumerate(reading.lines(file), 1):
-                fault = self._fault_of(data, counts, claims)
-                if fault:
-                    faults += 1
-                    if faults <= _MOST_NAMED:
-                        yield f"line {number} {fault}"
-        if claims.header.get("complete") is True and counts["missing"]:
+        """Yield what is wrong with the lines of a recordings.jsonl: places and their number."""
+        assert claims.manifest is not None, "an erasure claims no list"
+        counted, faults = _Counted(unexpected=claims.members), 0
+        for number, data in enumerate(recordings_list.raw_lines(self._store, path), 1):
+            fault = self._fault_of(data, counted, claims)
+            if fault:
+                faults += 1
+                if faults <= _MOST_NAMED:
+                    yield f"line {number} {fault}"
+        if claims.manifest.complete is True and counted.missing:
             yield "lists missing recordings, where its manifest says that it is complete"
         if faults > _MOST_NAMED:
             yield f"and so on, {faults} lines in all"
-        for name, count in counts.items():
-            if claims.header.get(name) != count:
-                told = quoted(claims.header.get(name))
-                yield f"has {count} {name}, where its manifest says {told}"
+        for name, count in vars(counted).items():
+            claimed = getattr(claims.manifest, name)
+            if claimed != count:
+                yield f"has {count} {name}, where its manifest says {quoted(claimed)}"
 
-    def _fault_of(self, data: bytes | None, counts: dict[str, int], claims: Claims) -> str | None:
+    def _fault_of(self, data: bytes | None, counted: _Counted, claims: Claims) -> str | None:
         if data is None:
             return "is too long to be one of a list"
         try:
-            return self._fault_of_line(reading.parsed(data), counts, claims)
+            line = Line.parse(data)
+        except ValueError as error:
+            return f"is not readable ({error})"
+        except TypeError:
+            counted.listed += 1
+            return f"is not readable ({_LACKING})"
+        try:
+            return self._fault_of_line(line, counted, claims)
         except (ValueError, KeyError, TypeError, AttributeError, sqlite3.Error) as error:
-            words = str(error) if type(error) is ValueError else "it lacks what a line has"
+            words = str(error) if type(error) is ValueError else _LACKING
             return f"is not readable ({words})"
 
-    def _fault_of_line(
-        self, line: dict[str, Any], counts: dict[str, int], claims: Claims
-    ) -> str | None:
-        counts["listed"] += 1
-        if line.get("missing"):
-            counts["missing"] += 1
+    def _fault_of_line(self, line: Line, counted: _Counted, claims: Claims) -> str | None:
+        counted.listed += 1
+        if line.is_missing:
+            counted.missing += 1
             return None
-        counts["archived"] += 1
-        place = reading.stored_of(line)
-        if "member" not in line:
-            return self.fault_of_single(place, line["id"])
+        counted.archived += 1
+        place = line.stored()
+        if not line.is_in_zip:
+            return self.fault_of_single(place, line.id)
         if place.path in claims.parts:
-            counts["unexpected"] -= 1
+            counted.unexpected -= 1
         if paths.kind_of(place.path) != "zip":
             return f"names {quoted(place.path)}, which is no ZIP"
-        if not self._manifests.hold(place.path, Member(line["member"], place.bytes, place.sha256)):
-            return f"names {quoted(line['member'])} in {place.path}, where no manifest has it so"
+        member = Member(line.member or "", place.bytes, place.sha256)
+        if not self._manifests.hold(place.path, member):
+            return f"names {quoted(line.member)} in {place.path}, where no manifest has it so"
         return None
+
+
+@dataclass
+class _Counted:
+    """How many lines there are, and of which kind; the members that no line names."""
+
+    listed: int = 0
+    archived: int = 0
+    missing: int = 0
+    unexpected: int = 0

@@ -17,8 +17,8 @@ from archive.errors import ArchiveError
 from archive.problem import Pending, Problem, Unvouched
 from archive.store.directory import Store
 
-from .chain_check import Links
-from .chain_index import Coverage
+from .chain_check import ChainCheck
+from .chain_index import ChainIndex
 from .inspection import PENDING_SECONDS, UNCOVERED, Finding, Inspection
 from .manifest_claims import Manifests
 from .walk import paths
@@ -58,7 +58,7 @@ class Report:
 
 
 class _Kept:
-    """Problems as they are found, as many as anybody can read: a forger may leave any number."""
+    """The problems found, of which 10,000 at most are kept: a forger may leave any number."""
 
     def __init__(self) -> None:
         self._some: list[Problem] = []
@@ -78,7 +78,7 @@ class _Kept:
 def chains(
     store: Store, account: str | None = None, heads: Mapping[str, str] | None = None
 ) -> Iterator[Problem]:
-    """Every fault of the chains.
+    """Yield every fault of the chains.
 
     Parameters: `account`, None for all; `heads`, by account the SHA-256 of what once was the
     newest entry. Only with it does it show that the newest entries were removed.
@@ -86,8 +86,8 @@ def chains(
     heads = heads or {}
     wanted = heads.keys() if account is None else heads.keys() & {account}
     for name in sorted({*_accounts(store, account), *wanted}):
-        with Links(store, name, heads.get(name)) as links:
-            yield from links.faults
+        with ChainCheck(store, name, heads.get(name)) as check:
+            yield from check.faults
 
 
 def files(
@@ -96,11 +96,12 @@ def files(
     after: str = "",
     on_bytes: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[str, Problem | None, int]]:
-    """Every file, and every file that should be there, with what is wrong and its size in bytes.
-    Of a file for which nothing vouches the problem is Unvouched, or Pending where it is young.
+    """Yield every file, and every file that should be there, with its problem and its size in
+    bytes. If nothing vouches for a file, its problem is Unvouched, or Pending if the file is young.
 
-    In the order of the paths, each once, so that a long verification can go on where it stopped:
-    `after` is the last path that it has seen. `on_bytes` is told the number of bytes of each piece.
+    Files come in the order of their paths, each once, so that a long verification can continue
+    where it stopped: `after` is the last path seen. `on_bytes` is called with the number of bytes
+    of each piece.
     """
     for path, finding in _findings(store, account, {}, after, on_bytes):
         yield path, _problem(path, finding), finding.bytes or 0
@@ -109,11 +110,11 @@ def files(
 def still_wrong(
     store: Store, seen: Sequence[str], on_bytes: Callable[[int], None] | None = None
 ) -> Iterator[Problem]:
-    """What is still wrong with files in which something was wrong when they were last read; the
-    same kinds of problems as in `files`.
+    """Yield what is still wrong with files in which something was wrong when they were last read;
+    the same kinds of problems as in `files`.
     """
-    with _inspected(store, _owners(seen), {}) as (coverage, manifests):
-        inspection = Inspection(store, coverage, manifests, on_bytes)
+    with _inspected(store, _owners(seen), {}) as (index, manifests):
+        inspection = Inspection(store, index, manifests, on_bytes)
         for path in seen:
             problem = _problem(path, inspection.inspect(path))
             if problem:
@@ -128,8 +129,8 @@ def verify(
 ) -> Report:
     """Verify a whole archive, or one account's part of it.
 
-    Parameters: `heads` as in `chains`; `on_file`, told the path and the size in bytes of every
-    file after it was read. Writes nothing to the archive.
+    Parameters: `heads` as in `chains`; `on_file`, called with the path and the size in bytes of
+    every file after it was read. Writes nothing to the archive.
     """
     problems, notes, pending = _Kept(), _Kept(), _Kept()
     count = size = 0
@@ -159,10 +160,10 @@ def verify(
 @contextmanager
 def _inspected(
     store: Store, accounts: Sequence[str], heads: Mapping[str, str]
-) -> Iterator[tuple[Coverage, Manifests]]:
+) -> Iterator[tuple[ChainIndex, Manifests]]:
     """What chains and manifests of these accounts say of files."""
-    with Coverage(store, accounts, heads) as coverage, Manifests(store, coverage) as manifests:
-        yield coverage, manifests
+    with ChainIndex(store, accounts, heads) as index, Manifests(store, index) as manifests:
+        yield index, manifests
 
 
 def _findings(
@@ -172,9 +173,9 @@ def _findings(
     after: str,
     on_bytes: Callable[[int], None] | None,
 ) -> Iterator[tuple[str, Finding]]:
-    with _inspected(store, _accounts(store, account), heads) as (coverage, manifests):
-        inspection = Inspection(store, coverage, manifests, on_bytes)
-        for path in paths(store, account, coverage, manifests, after):
+    with _inspected(store, _accounts(store, account), heads) as (index, manifests):
+        inspection = Inspection(store, index, manifests, on_bytes)
+        for path in paths(store, account, index, manifests, after):
             yield path, inspection.inspect(path)
 
 

@@ -1,4 +1,4 @@
-"""The round through an archive: every path that is there, or that something says should be."""
+"""The walk through an archive: every path that is there, or should be."""
 
 from __future__ import annotations
 
@@ -6,40 +6,42 @@ import heapq
 from collections.abc import Iterator
 
 from archive import paths as archive_paths
+from archive.documents.metadata import Metadata
 from archive.store.directory import Store
 
-from .chain_index import Coverage
+from .chain_index import ChainIndex
 from .manifest_claims import Claims, Manifests
-from .path_checks import Metadata, Places
+from .path_checks import PathChecks
 
 
 def paths(
     store: Store,
     account: str | None,
-    coverage: Coverage,
+    chains: ChainIndex,
     manifests: Manifests,
     after: str,
 ) -> Iterator[str]:
-    """Every path after `after`, sorted, each once: of one account with the ledger's name, or all.
+    """Yield every path after `after`, sorted, each once: of one account with the ledger's name, or
+    all.
 
     Files that are gone appear where they would be: those that a chain covers, those that their
     folder's manifest names, and audio that its metadata speaks of.
     """
-    round_ = _Round(store, manifests, coverage, after)
+    walk = _Walk(store, manifests, chains, after)
     last = after
-    for path in heapq.merge(_there(store, account), coverage.paths()):
+    for path in heapq.merge(_there(store, account), chains.paths()):
         if path <= after:
-            round_.passed(path)
+            walk.passed(path)
             continue
-        for due in round_.due(path):
+        for due in walk.due(path):
             if due > last:
                 yield due
                 last = due
         if path > last:
             yield path
             last = path
-            round_.look_beside(path)
-    for due in round_.rest():
+            walk.look_beside(path)
+    for due in walk.rest():
         if due > last:
             yield due
             last = due
@@ -52,41 +54,43 @@ def _there(store: Store, account: str | None) -> Iterator[str]:
     return heapq.merge(identity, store.paths(f"{account}/", unlisted=True))
 
 
-class _Round:
-    """Files that should be there and are not, until the round comes to their place."""
+class _Walk:
+    """The files that should be there and are not, each until the walk comes to its place."""
 
-    def __init__(self, store: Store, manifests: Manifests, coverage: Coverage, after: str) -> None:
+    def __init__(self, store: Store, manifests: Manifests, chains: ChainIndex, after: str) -> None:
         self._store = store
         self._manifests = manifests
-        self._places = Places(store, manifests, coverage)
+        self._path_checks = PathChecks(store, manifests, chains)
         self._after = after
         self._entered = ""
         self._gone: list[str] = []
 
     def passed(self, path: str) -> None:
-        """A path that was seen before the round was interrupted: only what it names may be due."""
+        """Note a path that the walk saw before it was interrupted; files that it names may
+        still be due.
+        """
         if path.rpartition("/")[0] == self._after.rpartition("/")[0]:
             self._enter(path)
             if path.removesuffix("json") + "~" > self._after:
                 self.look_beside(path)
 
     def due(self, path: str) -> Iterator[str]:
-        """What should come before this path, and in its folder."""
+        """Yield what should come before this path, and in its folder."""
         self._enter(path)
         while self._gone and self._gone[0] < path:
             yield heapq.heappop(self._gone)
 
     def look_beside(self, path: str) -> None:
-        """Note the audio that this path speaks of, if it is metadata."""
+        """Expect the audio that this path names, if it is metadata."""
         if archive_paths.kind_of(path) == "metadata":
-            metadata = self._places.metadata(path)
+            metadata = self._path_checks.metadata(path)
             if isinstance(metadata, Metadata) and archive_paths.is_beside(
-                metadata.stored.path, path
+                metadata.audio.path, path
             ):
-                self._expect(metadata.stored.path)
+                self._expect(metadata.audio.path)
 
     def rest(self) -> Iterator[str]:
-        """What should come after the last path that is there."""
+        """Yield what should come after the last path that is there."""
         while self._gone:
             yield heapq.heappop(self._gone)
 

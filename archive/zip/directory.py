@@ -52,7 +52,7 @@ class Directory:
     shift: int = 0
 
     def entries(self) -> Iterator[zipfile.ZipInfo]:
-        """Every entry, in the order of the list.
+        """Yield every entry, in the order of the list.
 
         Raises Damaged where the list cannot be read or has another number of entries.
         """
@@ -114,8 +114,8 @@ def find(file: BinaryIO, path: str) -> Directory:
 
 
 def _stands_before(file: BinaryIO, shift: int, listed_at: int) -> bool:
-    """Whether the first member of the list lies `shift` bytes behind where the list says: these
-    bytes stand before the whole archive, and none was lost or added inside it.
+    """Return whether the first member of the list lies `shift` bytes behind where the list says:
+    these bytes stand before the whole archive, and none was lost or added inside it.
     """
     if shift < 0 or listed_at < shift:
         return False
@@ -132,12 +132,12 @@ def _stands_before(file: BinaryIO, shift: int, listed_at: int) -> bool:
 
 
 def raw_name(info: zipfile.ZipInfo) -> bytes:
-    """A member's name as the bytes in the archive."""
+    """Return a member's name as the bytes in the archive."""
     return info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8_NAME else "cp437")
 
 
 def name(info: zipfile.ZipInfo) -> str:
-    """A member's name: UTF-8 where it is marked so or reads as such, else code page 437."""
+    """Return a member's name: UTF-8 where it is marked so or reads as such, else code page 437."""
     try:
         return raw_name(info).decode("utf-8")
     except UnicodeDecodeError:
@@ -145,7 +145,7 @@ def name(info: zipfile.ZipInfo) -> str:
 
 
 def shown_name(info: zipfile.ZipInfo) -> str:
-    """A member's name for a message, as `quoted` shows it."""
+    """Return a member's name for a message, as `quoted` shows it."""
     return quoted(name(info))
 
 
@@ -172,7 +172,7 @@ def understood(path: str, part: Callable[[], str]) -> Iterator[None]:
 
 
 def _closing(length: int) -> bytes:
-    """The three records of the end behind a list of `length` bytes that nothing precedes.
+    """Return the three records of the end behind a list of `length` bytes that nothing precedes.
 
     `zipfile` goes by the list's length; the count of entries is left at 0.
     """
@@ -183,7 +183,7 @@ def _closing(length: int) -> bytes:
 
 
 def _whole_entries(block: bytes) -> int:
-    """The length of the entries at the block's beginning that lie in it as a whole."""
+    """Return the length of the entries at the block's beginning that lie in it as a whole."""
     length = 0
     while len(block) - length >= _ENTRY.size:
         signature, *lengths = _ENTRY.unpack_from(block, length)
@@ -195,8 +195,8 @@ def _whole_entries(block: bytes) -> int:
 
 
 def _find_end(file: BinaryIO, tail: bytes, path: str) -> int:
-    """Where the last record begins; only its comment follows, and what is harmless (bsdtar fills up
-    with zeros, others end a line).
+    """Return where the last record begins; only its comment follows, and what is harmless (bsdtar
+    fills up with zeros, others end a line).
 
     A signature inside the comment is refused: readers would differ in what they see.
     """
@@ -220,16 +220,18 @@ def _find_end(file: BinaryIO, tail: bytes, path: str) -> int:
 def _find_end64(
     file: BinaryIO, locator: bytes, locator_at: int, path: str
 ) -> tuple[int, int, int, int]:
-    """Position of the ZIP64 end before the plain end at `locator_at`; count, length, start."""
-    told = _LOCATOR.unpack(locator)[2]
+    """Return the position of the ZIP64 end before the plain end at `locator_at`, and its
+    count, length and start.
+    """
+    claimed = _LOCATOR.unpack(locator)[2]
     stop = locator_at - _LOCATOR.size
-    for at in (told, stop - _END64.size):
+    for at in (claimed, stop - _END64.size):
         if not 0 <= at <= stop - _END64.size:
             continue
         file.seek(at)
         signature, size, *_, count, length, start = _END64.unpack(file.read(_END64.size))
-        # Where bytes stand before the archive, it lies as many behind the place that is told.
-        if at not in (told, told + at - start - length):
+        # Where bytes stand before the archive, it lies as many behind the place that is named.
+        if at not in (claimed, claimed + at - start - length):
             continue
         if signature == b"PK\x06\x06" and at + 12 + size == stop:
             return at, count, length, start
@@ -237,7 +239,7 @@ def _find_end64(
 
 
 def _compare(plain: tuple[int, int, int], large: tuple[int, int, int], path: str) -> None:
-    """The plain end tells what the ZIP64 end tells, or that it has no room for it."""
+    """Raise Damaged unless the plain end agrees with the ZIP64 end, or has no room for it."""
     for narrow, wide, full in zip(plain, large, (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF), strict=True):
         if narrow not in (wide, full):
             raise Damaged(path, "its two ends contradict each other; fetch it again")

@@ -57,12 +57,12 @@ class _Inflate:
 
 
 def shortest(info: zipfile.ZipInfo) -> int:
-    """The fewest bytes that the member can take in the archive, its header included."""
+    """Return the fewest bytes that the member can take in the archive, its header included."""
     return _HEADER.size + len(raw_name(info)) + info.compress_size
 
 
 def packed_at(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> int:
-    """Where the member's packed bytes begin, behind its header.
+    """Return where the member's packed bytes begin, behind its header.
 
     Raises Damaged where there is no header, Dangerous where it has another name than the list.
     """
@@ -79,7 +79,7 @@ def packed_at(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> int:
 
 
 def unpacked(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> Iterator[bytes]:
-    """The member's bytes, in pieces of 1 MiB at most, none beyond its declared size.
+    """Yield the member's bytes, in pieces of 1 MiB at most, none beyond its declared size.
 
     `file` must not be moved between two pieces. Raises Damaged where the size or the CRC is
     another than the list says, at the last piece; Dangerous.
@@ -104,12 +104,12 @@ def unpacked(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> Iterator[bytes
 
 
 def _part(info: zipfile.ZipInfo) -> str:
-    """The member in a message: made only for one, since masking its name takes time."""
+    """Return the member in a message: made only for one, since masking its name takes time."""
     return f"the member {shown_name(info)}"
 
 
 def _pieces(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> Iterator[bytes]:
-    """What the packed bytes from here on unpack to; no piece is empty."""
+    """Yield what the packed bytes from here on unpack to; no piece is empty."""
     packed = info.compress_size
     if info.compress_type == zipfile.ZIP_STORED:
         while packed and (data := file.read(min(PIECE, packed))):

@@ -62,8 +62,8 @@ def members(
     several members with one name each is given.
 
     Parameters: `file`, seekable; `limits`; `path`, the archive's name in messages; `on_bytes`,
-    told the number of bytes after every unpacked piece (1 MiB at most); `listener`, makes what
-    listens to one member.
+    called with the number of bytes after every unpacked piece (1 MiB at most); `listener`, makes a
+    listener for one member.
     Raises Dangerous (a name that leads elsewhere, encryption, a bomb, members that overlap, a
     name that differs from the list's) and Damaged (cut, wrong checksum or size, not a ZIP).
     """
@@ -89,7 +89,7 @@ def members(
 
 
 def unpack(file: BinaryIO, member: Member, *, path: str) -> Iterator[bytes]:
-    """The bytes of one member of a verified archive, in pieces of 1 MiB at most.
+    """Yield the bytes of one member of a verified archive, in pieces of 1 MiB at most.
 
     Of several members with its name, the one with its sum is taken. `file` must not be moved
     between two pieces. Raises Missing where there is none, Damaged.
@@ -132,7 +132,7 @@ def _survey(directory: Directory, limits: Limits) -> array[int]:
 
 
 def _ascending(directory: Directory, starts: array[int], ends: array[int]) -> array[int]:
-    """Where the members start, in ascending order; each ends before the next one starts."""
+    """Return where the members start, in ascending order; each ends before the next one starts."""
     order = sorted(range(len(starts)), key=starts.__getitem__)
     for one, other in pairwise(order):
         if ends[one] > starts[other]:

@@ -56,7 +56,7 @@ class Execution:
         """Open the job of a request and take it up in the same transaction; or join it, without a
         lease, when it is there already.
 
-        Raises RequestConflict and CapReached; nothing has changed then.
+        Raises RequestConflict and what the hooks of the job's kind raise; nothing has changed then.
         """
         token = str(uuid.uuid4())
         asked_at = time.monotonic()
@@ -211,8 +211,8 @@ class Execution:
             )
             return False
         reason = str(values["reason"])
-        change = (states.RUNNING, states.WAITING)
-        audited(connection, job.job_id, change, by=self._worker, why=reason)
+        step = (states.RUNNING, states.WAITING)
+        audited(connection, job.job_id, step, by=self._worker, why=reason)
         return True
 
     def _write(self, lease: Lease, write: Callable[[Connection], Result]) -> Result:

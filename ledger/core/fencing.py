@@ -13,7 +13,7 @@ from .database import now
 from .job import COLUMNS, Job
 from .leases import Lease
 from .schema import jobs, queues
-from .transitions import audited, find
+from .transitions import audited, change, find
 
 
 def claim(
@@ -25,24 +25,21 @@ def claim(
         return None
     if before.state not in states.OPEN:
         return _held_by(connection, job_id, token)
-    row = connection.execute(
-        update(jobs)
-        .where(jobs.c.job_id == job_id, jobs.c.state == before.state)
-        .where(jobs.c.next_attempt_at <= now(), jobs.c.cancel_requested.is_(False))
-        .values(
-            state=states.RUNNING,
-            lease_token=token,
-            lease_until=now() + seconds,
-            attempts=jobs.c.attempts + 1,
-            hinted_at=None,
-            updated_at=now(),
-        )
-        .returning(*COLUMNS)
-    ).one_or_none()
-    if row is None:
-        return None
-    audited(connection, job_id, (before.state, states.RUNNING), by=by, why="taken up")
-    return Job.of(row)
+    job = change(
+        connection,
+        job_id,
+        jobs.c.state == before.state,
+        jobs.c.next_attempt_at <= now(),
+        jobs.c.cancel_requested.is_(False),
+        state=states.RUNNING,
+        lease_token=token,
+        lease_until=now() + seconds,
+        attempts=jobs.c.attempts + 1,
+        hinted_at=None,
+    )
+    if job is not None:
+        audited(connection, job_id, (before.state, states.RUNNING), by=by, why="taken up")
+    return job
 
 
 def _held_by(connection: Connection, job_id: str, token: str) -> Job | None:
@@ -87,14 +84,8 @@ def taken_up(connection: Connection, queue: str, hint_no: int) -> None:
 
 def fenced(connection: Connection, lease: Lease, values: dict[str, Any]) -> Job | None:
     """Change a running job if its lease is the one given; the job afterwards, or None."""
-    row = connection.execute(
-        update(jobs)
-        .where(jobs.c.job_id == lease.job_id)
-        .where(jobs.c.lease_token == lease.token, jobs.c.state == states.RUNNING)
-        .values(updated_at=now(), **values)
-        .returning(*COLUMNS)
-    ).one_or_none()
-    return None if row is None else Job.of(row)
+    held = (jobs.c.lease_token == lease.token, jobs.c.state == states.RUNNING)
+    return change(connection, lease.job_id, *held, **values)
 
 
 def own_change(connection: Connection, lease: Lease, *then: str) -> Job:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
-from ledger.call_outcomes import KIND, undecided
+from ledger.errors import UnknownKind
 
 from . import states
 from .database import Database, now
-from .job import COLUMNS, Job
+from .job import Job
+from .kinds import JobKind, kind_of
 from .schema import jobs
-from .transitions import audited, cancel_open, ended
+from .transitions import audited, cancel_open, change, ended
+
+_log = logging.getLogger(__name__)
 
 #: The fifth dead worker ends the job: it probably kills whoever takes it up.
 MOST_TAKEOVERS = 5
 
 _DIED = "its worker stopped answering; another goes on"
-_DIED_OFTEN = "unknown: its worker died five times; see the workers' logs, then retry it"
-_DIED_UNSENT = (
-    "not done: its worker died five times, before anything was sent; see the workers' logs; to "
-    "call, send a new request id"
-)
 
 
 class LeaseExpiry:
@@ -35,8 +34,8 @@ class LeaseExpiry:
 
     def take_from_the_dead(self) -> list[Job]:
         """Make every running job whose lease has run out due again, or end it *failed* the fifth
-        time, or *cancelled* where that was asked for; a call whose request may have left waits for
-        a decision. The jobs as they are now.
+        time, or *cancelled* where that was asked for; of a job that was being sent, its kind
+        decides. Return the jobs as they are now.
         """
         dead = self._database.read(
             lambda connection: connection.execute(
@@ -45,58 +44,62 @@ class LeaseExpiry:
                 )
             ).all()
         )
-        taken = [self._database.write(partial(self._take_one, row=row)) for row in dead]
+        taken = [self._taken(row) for row in dead]
         return [job for job in taken if job is not None]
 
-    def _take_one(self, connection: Connection, row: Any) -> Job | None:
-        if row.state == states.SENDING:
-            return undecided(connection, row.job_id, row.lease_token, by=self._worker)
-        return self._take(connection, row.job_id, row.lease_token, row.kind)
+    def _taken(self, row: Any) -> Job | None:
+        try:
+            return self._database.write(partial(self._take_one, row=row))
+        except UnknownKind as error:
+            # A later version opened it, and its workers take it: the other jobs must not wait.
+            _log.error("job %s stays with its dead worker: %s", row.job_id, error)
+            return None
 
-    def _take(self, connection: Connection, job_id: str, token: str, kind: str) -> Job | None:
+    def _take_one(self, connection: Connection, row: Any) -> Job | None:
+        kind = kind_of(row.kind)
+        if row.state == states.SENDING:
+            return kind.sender_lost(connection, row.job_id, row.lease_token, by=self._worker)
+        return self._take(connection, row.job_id, row.lease_token, kind)
+
+    def _take(self, connection: Connection, job_id: str, token: str, kind: JobKind) -> Job | None:
         mine = (
-            jobs.c.job_id == job_id,
             jobs.c.lease_token == token,
             jobs.c.state == states.RUNNING,
             jobs.c.lease_until < now(),
         )
         last = jobs.c.takeovers >= MOST_TAKEOVERS - 1
-        left = {"lease_token": None, "lease_until": None, "updated_at": now()}
-        row = connection.execute(
-            update(jobs)
-            .where(*mine, ~last)
-            .values(
-                state=states.WAITING,
-                reason=_DIED,
-                takeovers=jobs.c.takeovers + 1,
-                next_attempt_at=now(),
-                hinted_at=None,
-                **left,
-            )
-            .returning(*COLUMNS)
-        ).one_or_none()
-        if row is not None:
-            return self._passed_on(connection, Job.of(row))
-        error = {"type": "Uncertain", "message": _DIED_OFTEN}
-        if kind == KIND:
-            error = {"type": "Unreachable", "message": _DIED_UNSENT}
-        row = connection.execute(
-            update(jobs)
-            .where(*mine, last)
-            .values(
-                state=states.FAILED,
-                reason=error["message"],
-                error=error,
-                takeovers=jobs.c.takeovers + 1,
-                next_attempt_at=None,
-                **left,
-            )
-            .returning(*COLUMNS)
-        ).one_or_none()
-        if row is None:
-            return None
-        job = Job.of(row)
-        ended(connection, job, states.RUNNING, by=self._worker, own_task=None)
+        left = {
+            "takeovers": jobs.c.takeovers + 1,
+            "lease_token": None,
+            "lease_until": None,
+        }
+        job = change(
+            connection,
+            job_id,
+            *mine,
+            ~last,
+            state=states.WAITING,
+            reason=_DIED,
+            next_attempt_at=now(),
+            hinted_at=None,
+            **left,
+        )
+        if job is not None:
+            return self._passed_on(connection, job)
+        name, message = kind.died_often
+        job = change(
+            connection,
+            job_id,
+            *mine,
+            last,
+            state=states.FAILED,
+            reason=message,
+            error=name.stored(message),
+            next_attempt_at=None,
+            **left,
+        )
+        if job is not None:
+            ended(connection, job, states.RUNNING, by=self._worker, own_task=None)
         return job
 
     def _passed_on(self, connection: Connection, job: Job) -> Job:
@@ -107,6 +110,6 @@ class LeaseExpiry:
             )
             assert cancelled is not None
             return cancelled
-        change = (states.RUNNING, states.WAITING)
-        audited(connection, job.job_id, change, by=self._worker, why=_DIED)
+        step = (states.RUNNING, states.WAITING)
+        audited(connection, job.job_id, step, by=self._worker, why=_DIED)
         return job

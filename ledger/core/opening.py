@@ -7,29 +7,16 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from ledger.daily_quota import Cap, reserve
+from config.error_names import ErrorName
 from ledger.errors import RequestConflict
-from ledger.quarantine import withheld, withhold
-from ledger.recording_instructions import ARMED
 
 from . import states
 from .database import Database, insert_into, now
-from .job import COLUMNS, DUE, FINGERPRINT_VERSION, Job, fingerprint, iso, job_id
+from .job import DUE, FINGERPRINT_VERSION, Job, fingerprint, iso, job_id
+from .kinds import kind_of
 from .outbox import owe
-from .schema import calls, instructions, jobs, queues, waiters
-from .transitions import OWN_ANSWER_SECONDS, audited, ended, find, find_held, notification
-
-
-@dataclass(frozen=True, slots=True)
-class ToRecord:
-    """The instruction that a start is opened with: the unguessable ``token`` under which the
-    recording's end is told, the call, who controls it, and what the document says.
-    """
-
-    token: str
-    call_id: str
-    control: str
-    parameters: dict[str, Any]
+from .schema import jobs, queues, waiters
+from .transitions import OWN_ANSWER_SECONDS, audited, change, ended, find, find_held, notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +26,11 @@ class Request:
     ``parameters`` are validated and canonical; ``task_id`` is the Celery task that asks (its own
     hints run under it); ``due_at`` is when the job is first due, now where it is None;
     ``not_after`` is in seconds since 1970 as well, and ``lifetime_seconds`` how long after the job
-    is due it is where it is not given; ``cap`` is that of paid calls.
+    is due it is where it is not given.
 
-    ``beside`` is the job that is opened in the same transaction, waits for ``reason`` until it is
-    woken or so many ``waits_seconds`` have passed, and tells its end to the same ``notify``;
-    ``to_record`` is the instruction that a start of a recording is opened with.
+    ``companion`` is the job that is opened in the same transaction, waits for its ``reason`` until
+    it is woken or its ``waits_seconds`` have passed, and notifies the same ``notify`` of its end.
+    ``details`` are for the hooks of the job's kind, which know what they are.
     """
 
     kind: str
@@ -56,12 +43,11 @@ class Request:
     due_at: float | None = None
     not_after: float | None = None
     lifetime_seconds: float | None = None
-    cap: Cap | None = None
     work: dict[str, Any] | None = None
-    beside: Request | None = None
+    companion: Request | None = None
     waits_seconds: float | None = None
     reason: str | None = None
-    to_record: ToRecord | None = None
+    details: Any = None
 
     @property
     def job_id(self) -> str:
@@ -113,20 +99,19 @@ def open_or_join(
     """The job of a request, opened or found, and the number of its first hint where it was opened
     and is due.
 
-    In quarantine a certified call that is opened needs a decision at once, and has no hint.
-
-    Raises RequestConflict, and CapReached where a paid call can not be opened any more today.
+    Where its kind withholds a job, that has no hint. Raises RequestConflict, UnknownKind, and what
+    the kind's hooks raise; nothing has changed then.
     """
+    kind = kind_of(request.kind)
     job = find_held(connection, request.job_id)
     number = None
-    if job is None and withheld(connection, request.kind):
-        opened, _ = insert_job(connection, replace(request, cap=None, due_at=None), by=by)
-        job = withhold(connection, opened.job_id, states.PENDING, by=by)
-        assert job is not None
-    elif job is None:
-        job, number = insert_job(connection, request, by=by)
-        if not job.ended:
-            _open_beside(connection, request, by=by, notify=notify)
+    if job is None:
+        job = kind.withhold(connection, request, by=by)
+        if job is None:
+            job, number = insert_job(connection, request, by=by)
+            if not job.ended:
+                _open_companion(connection, request, by=by, notify=notify)
+                kind.opened(connection, request)
     elif job.fingerprint != fingerprint(request.parameters):
         raise RequestConflict(
             f"not done: request id {request.request_id!r} was used before for {request.kind} of "
@@ -137,45 +122,30 @@ def open_or_join(
     return job, number
 
 
-def _open_beside(
+def _open_companion(
     connection: Connection, request: Request, *, by: str, notify: dict[str, str] | None
 ) -> None:
-    """What is opened together with a job: another that waits, and the instruction of both."""
-    other = request.beside
-    if other is not None:
-        if request.due_at is not None:
-            other = replace(other, work={**(other.work or {}), DUE: request.due_at})
-        job, _ = insert_job(connection, other, by=by)
-        wait = 0.0 if other.waits_seconds is None else other.waits_seconds
-        begins = now() if request.due_at is None else request.due_at
-        connection.execute(
-            update(jobs)
-            .where(jobs.c.job_id == job.job_id)
-            .values(
-                state=states.WAITING,
-                reason=other.reason,
-                next_attempt_at=begins + wait,
-                hinted_at=None,
-            )
-        )
-        change = (states.PENDING, states.WAITING)
-        audited(connection, job.job_id, change, by=by, why=other.reason or "")
-        if notify is not None:
-            add_waiter(connection, job, job.task_id, notify)
-    if request.to_record is not None:
-        connection.execute(
-            insert(instructions).values(
-                token=request.to_record.token,
-                job_id=request.job_id,
-                collect_job_id=None if other is None else other.job_id,
-                account=request.account,
-                call_id=request.to_record.call_id,
-                control=request.to_record.control,
-                parameters=request.to_record.parameters,
-                state=ARMED,
-                created_at=now(),
-            )
-        )
+    """Open the job that waits beside the one of this request, if there is one."""
+    other = request.companion
+    if other is None:
+        return
+    if request.due_at is not None:
+        other = replace(other, work={**(other.work or {}), DUE: request.due_at})
+    job, _ = insert_job(connection, other, by=by)
+    wait = 0.0 if other.waits_seconds is None else other.waits_seconds
+    begins = now() if request.due_at is None else request.due_at
+    change(
+        connection,
+        job.job_id,
+        state=states.WAITING,
+        reason=other.reason,
+        next_attempt_at=begins + wait,
+        hinted_at=None,
+    )
+    step = (states.PENDING, states.WAITING)
+    audited(connection, job.job_id, step, by=by, why=other.reason or "")
+    if notify is not None:
+        add_waiter(connection, job, job.task_id, notify)
 
 
 def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Job, int | None]:
@@ -185,6 +155,7 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
     Two that insert at once: the second meets the first's row by the unique key, its transaction is
     rolled back whole, and finds the row when ``Database.write`` runs it again.
     """
+    kind = kind_of(request.kind)
     number = next_hint(connection, request.queue)
     begins: Any = now() if request.due_at is None else request.due_at
     not_after: Any = request.not_after
@@ -215,13 +186,9 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
         "updated_at": now(),
     }
     connection.execute(insert(jobs).values(**values))
-    if request.cap is not None:
-        # After the row: of two that ask for the same call, the second has to meet the first's row,
-        # not the cap that the first has reached.
-        reserved_on = reserve(connection, request.account, request.cap, request.due_at)
-        connection.execute(
-            insert(calls).values(job_id=request.job_id, reserved_on=reserved_on, receipts=0)
-        )
+    # After the row: of two that open the same job, the second has to meet the first's row, not what
+    # its kind refuses because of the first.
+    kind.inserted(connection, request)
     audited(connection, request.job_id, (None, states.PENDING), by=by, why="opened")
     if request.due_at is not None:
         return _waits(connection, request, by=by), None
@@ -241,18 +208,16 @@ def _waits(connection: Connection, request: Request, *, by: str) -> Job:
             f"not done: it expires at {iso(request.not_after)}, before it is due at "
             f"{iso(request.due_at)}; nothing was sent"
         )
-        error = {"type": "Expired", "message": sentence}
+        error = ErrorName.EXPIRED.stored(sentence)
         values = {"state": states.FAILED, "reason": sentence, "error": error}
         values["next_attempt_at"] = None
-    row = connection.execute(
-        update(jobs).where(jobs.c.job_id == request.job_id).values(values).returning(*COLUMNS)
-    ).one()
-    job = Job.of(row)
+    job = change(connection, request.job_id, **values)
+    assert job is not None
     if job.ended:
         ended(connection, job, states.PENDING, by=by, own_task=request.task_id)
     else:
-        change = (states.PENDING, states.WAITING)
-        audited(connection, job.job_id, change, by=by, why=job.reason or "")
+        step = (states.PENDING, states.WAITING)
+        audited(connection, job.job_id, step, by=by, why=job.reason or "")
     return job
 
 

@@ -45,7 +45,7 @@ def wait_seconds(attempts: ColumnElement[int]) -> ColumnElement[float]:
 
 @dataclass(frozen=True, slots=True)
 class Obligation:
-    """One thing owed: an entry in the chain, a notification, an alert."""
+    """One thing that is still to be done after a change of state."""
 
     id: int
     job_id: str
@@ -58,9 +58,7 @@ class Obligation:
 def owe(
     connection: Connection, job_id: str, account: str, kind: str, payload: dict[str, Any]
 ) -> None:
-    """Add an obligation, due at once: of the kind ``chain``, ``receipt``, ``notify``, ``alert``
-    or ``webhook``.
-    """
+    """Add an obligation, due at once; a handler in tasks/ discharges its kind."""
     connection.execute(
         insert(obligations).values(
             job_id=job_id,
@@ -140,25 +138,6 @@ class Outbox:
                 .values(reason=reason, due_at=now() + _AWAY_SECONDS, attempts=c.attempts - 1)
             )
         )
-
-    def unsealed(self, job_ids: list[str]) -> int:
-        """How many files of these jobs are not yet under the chain."""
-        c = obligations.c
-        owed = (c.discharged_at.is_(None), c.kind == "chain", c.job_id.in_(job_ids))
-        return self._database.read(
-            lambda connection: connection.execute(
-                select(func.count()).select_from(obligations).where(*owed)
-            ).scalar_one()
-        )
-
-    def unchained(self) -> set[str]:
-        """The paths of all files that are not yet under the chain."""
-        c = obligations.c
-        owed = (c.discharged_at.is_(None), c.kind == "chain")
-        payloads = self._database.read(
-            lambda connection: connection.execute(select(c.payload).where(*owed)).scalars().all()
-        )
-        return {payload["path"] for payload in payloads if "path" in payload}
 
     def waiting(self) -> list[dict[str, Any]]:
         """How many of each kind are owed, since when, and the latest reason."""

@@ -58,7 +58,7 @@ class Queries:
         return self._jobs(wanted)
 
     def parts(self, job_id: str) -> list[Job]:
-        """The parts of an export, in the order they were opened."""
+        """Return the parts of a job, in the order they were opened."""
         return self._jobs(
             select(*COLUMNS)
             .where(jobs.c.parent_id == job_id)

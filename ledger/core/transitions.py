@@ -7,16 +7,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
-from ledger import alert_rules, unusual_days
-from ledger.daily_quota import release
+from config.error_names import ErrorName
 
 from . import states
 from .database import now, once_committed
 from .job import COLUMNS, Job
+from .kinds import Ending, kind_of
 from .outbox import owe
-from .schema import audit, days, jobs, waiters
+from .schema import audit, jobs, waiters
 
 _log = logging.getLogger(__name__)
 
@@ -46,11 +46,26 @@ def find_held(connection: Connection, job_id: str) -> Job | None:
     return None if row is None else Job.of(row)
 
 
+def change(
+    connection: Connection, job_id: str, *conditions: ColumnElement[bool], **values: Any
+) -> Job | None:
+    """Write these values into a job's row where every condition holds, in one statement; return
+    the job as it is then, or None where nothing was changed.
+    """
+    row = connection.execute(
+        update(jobs)
+        .where(jobs.c.job_id == job_id, *conditions)
+        .values(updated_at=now(), **values)
+        .returning(*COLUMNS)
+    ).one_or_none()
+    return None if row is None else Job.of(row)
+
+
 def audited(
-    connection: Connection, job_id: str, change: tuple[str | None, str], *, by: str, why: str
+    connection: Connection, job_id: str, step: tuple[str | None, str], *, by: str, why: str
 ) -> None:
     """Append who changed a job's state, from what to what (None: it was opened), and why."""
-    before, after = change
+    before, after = step
     connection.execute(
         insert(audit).values(
             job_id=job_id, at=now(), from_state=before, to_state=after, by=by, why=why
@@ -67,12 +82,14 @@ def ended(
     own_task: str | None,
     contradicts: str | None = None,
 ) -> None:
-    """Everything that the end of a job owes: audit, answers, notifications, its parent, its day,
-    and the word to people where it failed for good.
+    """Write everything that the end of a job brings: audit, answers, notifications, its parent's
+    count, and what its kind adds.
 
     ``job`` is the row after the change; ``own_task`` is the task id that will store the outcome;
     ``contradicts`` is the path in the archive where something else stands than the job would keep.
+    Raises UnknownKind.
     """
+    kind = kind_of(job.kind)
     audited(connection, job.job_id, (before, job.state), by=by, why=job.reason or "")
     once_committed(connection, partial(_tell_listeners, job))
     connection.execute(
@@ -87,13 +104,10 @@ def ended(
             .values(due_at=now() + OWN_ANSWER_SECONDS)
         )
     _owe_notifications(connection, job)
-    release(connection, job.job_id, job.account)
     if job.parent_id is not None:
         _part_ended(connection, job.parent_id)
-    if job.kind == "export.run" and "day" in job.parameters:
-        _day_ended(connection, job)
-        unusual_days.compare(connection, job)
-    alert_rules.told(connection, job, before, contradicts)
+    for hook in kind.ended:
+        hook(connection, Ending(job, before, contradicts))
 
 
 def _tell_listeners(job: Job) -> None:
@@ -111,24 +125,19 @@ def cancel_open(
 
     ``before`` is the state that its history shows it to have left.
     """
-    row = connection.execute(
-        update(jobs)
-        .where(jobs.c.job_id == job_id, jobs.c.state.in_(states.OPEN))
-        .values(
-            state=states.CANCELLED,
-            reason=why,
-            error={"type": "Cancelled", "message": f"not done: {why}"},
-            next_attempt_at=None,
-            transfer=None,
-            cancel_requested=True,
-            updated_at=now(),
-        )
-        .returning(*COLUMNS)
-    ).one_or_none()
-    if row is None:
-        return None
-    job = Job.of(row)
-    ended(connection, job, before, by=by, own_task=None)
+    job = change(
+        connection,
+        job_id,
+        jobs.c.state.in_(states.OPEN),
+        state=states.CANCELLED,
+        reason=why,
+        error=ErrorName.CANCELLED.stored(f"not done: {why}"),
+        next_attempt_at=None,
+        transfer=None,
+        cancel_requested=True,
+    )
+    if job is not None:
+        ended(connection, job, before, by=by, own_task=None)
     return job
 
 
@@ -177,32 +186,3 @@ def _part_ended(connection: Connection, parent_id: str) -> None:
         .where(jobs.c.job_id == parent_id, jobs.c.state == states.WAITING)
         .values(updated_at=now(), **values)
     )
-
-
-def _day_ended(connection: Connection, job: Job) -> None:
-    outcome = job.result or {}
-    row = days.c
-    values: dict[str, Any] = {"state": states.DAY_INCOMPLETE}
-    if job.state == states.DONE:
-        values = {
-            "state": states.DAY_COMPLETE,
-            "completed_by": job.job_id,
-            "listings": row.listings + 1,
-        }
-    if outcome.get("manifest"):
-        if job.state != states.DONE:
-            # A later look found something missing: what completed the day no longer does.
-            values |= {"completed_by": None, "listings": 0}
-        values["manifest"] = outcome["manifest"]
-        # What another manifest lists was not all deleted when the day was.
-        another = row.manifest.is_distinct_from(outcome["manifest"])
-        values["deleted_at"] = case((another, None), else_=row.deleted_at)
-        values["counts"] = {key: outcome[key] for key in ("listed", "archived", "missing")}
-    mine = and_(row.account == job.account, row.job_id == job.job_id)
-    if job.state != states.DONE and not outcome.get("manifest"):
-        # A day that was complete stays so when only a later look at it failed; the next night
-        # looks again, since its listings were not counted up.
-        complete = row.completed_by.is_not(None)
-        connection.execute(update(days).where(mine, complete).values(state=states.DAY_COMPLETE))
-        mine = and_(mine, ~complete)
-    connection.execute(update(days).where(mine).values(**values))

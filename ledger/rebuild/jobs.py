@@ -12,9 +12,9 @@ from sqlalchemy import Connection, and_, insert, literal, select, update
 from ledger.call_outcomes import UNKNOWN
 from ledger.core import states
 from ledger.core.database import insert_into, now
-from ledger.core.job import COLUMNS, FINGERPRINT_VERSION, Job, fingerprint
+from ledger.core.job import FINGERPRINT_VERSION, fingerprint
 from ledger.core.schema import audit, call_days, calls, instructions, jobs, obligations
-from ledger.core.transitions import ended
+from ledger.core.transitions import change, ended
 from ledger.recording_instructions import COMPLETED
 
 from .snapshots import KnownCall, KnownJob, KnownRecording
@@ -80,26 +80,24 @@ def _caught_up(connection: Connection, known: KnownJob, by: str) -> bool:
     ).scalar_one_or_none()
     if before is None or (before == known.state == states.NEEDS_DECISION):
         return False
-    row = connection.execute(
-        update(jobs)
-        .where(jobs.c.job_id == known.job_id, jobs.c.state == before)
-        .values(
-            state=known.state,
-            reason=known.reason or f"found in the archive: {known.source}",
-            error=known.error,
-            result=known.result,
-            next_attempt_at=None,
-            lease_token=None,
-            lease_until=None,
-            transfer=None,
-            updated_at=now(),
-        )
-        .returning(*COLUMNS)
-    ).one()
+    job = change(
+        connection,
+        known.job_id,
+        jobs.c.state == before,
+        state=known.state,
+        reason=known.reason or f"found in the archive: {known.source}",
+        error=known.error,
+        result=known.result,
+        next_attempt_at=None,
+        lease_token=None,
+        lease_until=None,
+        transfer=None,
+    )
+    assert job is not None
     if known.call is not None:
         # Before the end is written: what was sent is not given back to the cap.
         _call(connection, known.job_id, known.account, known.call)
-    ended(connection, Job.of(row), before, by=by, own_task=None)
+    ended(connection, job, before, by=by, own_task=None)
     return True
 
 

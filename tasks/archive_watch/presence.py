@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime
 
 from archive import paths as archive_paths
 from archive.audio.detection import ENDINGS
-from archive.documents import reading
+from archive.documents import metadata
 from archive.errors import ArchiveError, Dangerous, Missing
 from archive.store.directory import Store
 from ledger.archive_files import VouchedFile
@@ -114,9 +114,9 @@ def _note(wanted: sqlite3.Connection, files: Iterator[VouchedFile]) -> None:
         wanted.executemany("INSERT INTO wanted VALUES (?, ?, ?, ?, ?)", rows)
 
 
-def _any_audio(metadata: str) -> str:
+def _any_audio(metadata_path: str) -> str:
     """What stands for the audio of a recording of which the ledger knows the metadata alone."""
-    return f"{metadata.removesuffix('.json')}{_ANY}"
+    return f"{metadata_path.removesuffix('.json')}{_ANY}"
 
 
 def _named(store: Store, path: str) -> str:
@@ -125,8 +125,8 @@ def _named(store: Store, path: str) -> str:
     if stem is None:
         return path
     try:
-        return str(reading.content_of(store, f"{stem}.json")["path"])
-    except (ArchiveError, KeyError):
+        return metadata.audio_path(store, f"{stem}.json")
+    except ArchiveError:
         return path
 
 

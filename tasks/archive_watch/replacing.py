@@ -6,14 +6,17 @@ import hashlib
 from collections.abc import Iterable
 
 from archive import chain, paths
+from archive.documents.chain_entry import Covered
+from archive.documents.identity import Identity
 from archive.errors import ArchiveError
 from archive.store.directory import Store
-from archive.verify.chain_index import Coverage
+from archive.verify.chain_index import ChainIndex
 from ledger.errors import NotPossible
 from ledger.ledger import Ledger
+from tasks.runtime import archive_alerts, vouching
 from tasks.runtime.context import bare_store, ledger
 
-from . import alerts, vouching, watch
+from . import watch
 from .watch import Compared
 
 
@@ -53,16 +56,14 @@ def accept(*, by: str, note: str) -> Compared:
             "changed; see EARWITNESS_ARCHIVE_URL"
         )
     if named is None:
-        store.create(paths.IDENTITY_PATH, vouching.identity_file(ours))
+        store.create(paths.IDENTITY_PATH, Identity(ours).to_bytes())
     return _taken(store, by=by, note=f"{store.address} was taken for the archive: {note}")
 
 
 def _is_ours_without_its_name(store: Store, identity: str) -> bool:
     """Whether the chain of any account covers the very file that is gone."""
-    entry = {
-        "path": paths.IDENTITY_PATH,
-        "sha256": hashlib.sha256(vouching.identity_file(identity)).hexdigest(),
-    }
+    sha256 = hashlib.sha256(Identity(identity).to_bytes()).hexdigest()
+    entry = Covered(paths.IDENTITY_PATH, sha256)
     for account in {paths.account_of(path) for path in store.paths()} - {""}:
         try:
             if chain.covers(store, account, entry):
@@ -80,7 +81,7 @@ def _taken(store: Store, *, by: str, note: str) -> Compared:
         # Where it has no chain, nothing of one is expected of it any more.
         heads[account] = (0, chain.NOTHING) if head is None else (head.n, head.sha256)
     ledger().archive_record.replaced(heads, by=by, note=note)
-    ledger().alerts.close(alerts.VANISHED)
+    ledger().alerts.close(archive_alerts.VANISHED)
     for account in accounts:
         _chain_again(store, ledger(), account)
     return watch.compare()
@@ -88,15 +89,15 @@ def _taken(store: Store, *, by: str, note: str) -> Compared:
 
 def _chain_again(store: Store, ledger: Ledger, account: str) -> None:
     """Owe the entries of files that are there, and that the chain covers no more."""
-    with Coverage(store, [account], {}) as coverage:
-        for ids in _uncovered(store, ledger, account, coverage):
+    with ChainIndex(store, [account], {}) as chains:
+        for ids in _uncovered(store, ledger, account, chains):
             ledger.archive_record.chain_again(ids)
 
 
 def _uncovered(
-    store: Store, ledger: Ledger, account: str, coverage: Coverage
+    store: Store, ledger: Ledger, account: str, chains: ChainIndex
 ) -> Iterable[list[int]]:
     before = None
     while page := ledger.archive_record.chained(account, before=before):
         before = page[-1].id
-        yield [one.id for one in page if not coverage.covers(one.path) and store.exists(one.path)]
+        yield [one.id for one in page if not chains.covers(one.path) and store.exists(one.path)]

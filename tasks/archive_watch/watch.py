@@ -13,9 +13,10 @@ from archive.store.guarded import refusal
 from config.settings import settings
 from ledger.alerts import ARCHIVE, Alert
 from ledger.core.job import Job
+from tasks.runtime import archive_alerts, vouching
 from tasks.runtime.context import bare_store, ledger, store
 
-from . import alerts, presence, vouching
+from . import presence
 from .presence import Gone
 
 _log = logging.getLogger(__name__)
@@ -74,14 +75,14 @@ class Watch:
             if lacking:
                 raise Vanished(bare_store().address, vouching.older(lacking))
         except StoreRefused as error:
-            alerts.refused(error)
+            archive_alerts.refused(error)
             return False
         except (ArchiveError, StoreAway, OSError) as error:
             _refused(error)
             _log.warning("whether the archive is there is not known: %s", error)
             return False
-        ledger().alerts.close(alerts.VANISHED)
-        alerts.close_mended(store())
+        ledger().alerts.close(archive_alerts.VANISHED)
+        archive_alerts.close_mended(store())
         if self._is_due(number):
             self._compare()
         return True
@@ -194,7 +195,7 @@ def _refused(error: Exception) -> None:
     """Open an alert for a part of the archive that cannot be read."""
     if isinstance(error, OSError):
         error = refusal(bare_store().address, "", error)
-    alerts.refused(error)
+    archive_alerts.refused(error)
 
 
 def _is_lacking() -> bool:

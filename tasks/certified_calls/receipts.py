@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 from archive import paths
-from archive.documents import receipt as receipt_documents
+from archive.documents import receipt as receipts
+from archive.documents.receipt import ASKED, Receipt
 from archive.errors import Contradiction
 from archive.store.directory import Stored
 from config.settings import settings
@@ -16,9 +18,21 @@ from ledger.rebuild.snapshots import is_rebuilt
 from providers import registry
 from providers.interface import PlacesCertifiedCalls
 from tasks.runtime.context import ledger, store
+from tasks.runtime.obligations import under_chain
+from tasks.runtime.outbox import Handler
 
 #: So many further numbers are tried for a decision.
 _MOST_TAKEN = 100
+
+
+def write_receipts(_account: str, owed: Sequence[Obligation]) -> None:
+    """Write receipts, and owe their entries in the chain. Raises what `keep_receipt` raises."""
+    for one in owed:
+        # Every time it is written: the archive may be a new one.
+        ledger().outbox.owe(one.job_id, one.account, *under_chain(keep_receipt(one)))
+
+
+HANDLERS = {"receipt": Handler(write_receipts, needs_archive=True)}
 
 
 def keep_receipt(owed: Obligation) -> Stored:
@@ -31,11 +45,11 @@ def keep_receipt(owed: Obligation) -> Stored:
     receipt = _receipt(job, known)
     path = paths.receipt_path(job.account, month, job.job_id, known["number"])
     if known["sent_at"] is not None:
-        return receipt_documents.keep(store(), path, receipt)
+        return receipts.keep(store(), path, receipt)
     return _keep_decision(receipt, job, month, known["number"])
 
 
-def _keep_decision(receipt: dict[str, Any], job: Job, month: date, number: int) -> Stored:
+def _keep_decision(receipt: Receipt, job: Job, month: date, number: int) -> Stored:
     """Keep a decision about a call that this ledger did not send. An earlier ledger may have, and
     left receipts under the numbers that this one begins with: the decision follows the last.
     """
@@ -43,11 +57,11 @@ def _keep_decision(receipt: dict[str, Any], job: Job, month: date, number: int) 
     for one in range(number, last):
         path = paths.receipt_path(job.account, month, job.job_id, one)
         try:
-            return receipt_documents.keep(store(), path, receipt)
+            return receipts.keep(store(), path, receipt)
         except Contradiction:
             continue
     path = paths.receipt_path(job.account, month, job.job_id, last)
-    return receipt_documents.keep(store(), path, receipt)
+    return receipts.keep(store(), path, receipt)
 
 
 def _provider(alias: str) -> str:
@@ -61,22 +75,19 @@ def _provider(alias: str) -> str:
     return next(able)
 
 
-def _receipt(job: Job, known: dict[str, Any]) -> dict[str, Any]:
-    names = ("country", "phone", "max_seconds", "company_name", "company_id")
-    later = ("platform_phone", "error_message", "http_status", "answer")
-    decision = ("decided", "by", "note", "decided_at")
-    return {
-        "schema": 1,
-        "job_id": job.job_id,
-        "request_id": None if is_rebuilt(job.request_id) else job.request_id,
-        "account": job.account,
-        "provider": _provider(job.account),
-        **{name: job.parameters.get(name) for name in names},
-        "requested_at": iso(job.created_at),
-        "sent_at": iso(known["sent_at"]),
-        "answered_at": iso(known["answered_at"]),
-        "outcome": known["outcome"],
-        **{name: known[name] for name in later},
-        **{name: known[name] for name in decision if name in known},
-        "version": known["version"],
-    }
+def _receipt(job: Job, known: dict[str, Any]) -> Receipt:
+    """The receipt of a call. The ledger notes its outcome under the names of the document, with
+    times in seconds.
+    """
+    asked: dict[str, Any] = {name: job.parameters.get(name) for name in ASKED}
+    outcome: dict[str, Any] = {name: value for name, value in known.items() if name != "number"}
+    outcome |= {name: iso(known[name]) for name in ("sent_at", "answered_at")}
+    return Receipt(
+        job_id=job.job_id,
+        request_id=None if is_rebuilt(job.request_id) else job.request_id,
+        account=job.account,
+        provider=_provider(job.account),
+        **asked,
+        requested_at=iso(job.created_at) or "",
+        **outcome,
+    )

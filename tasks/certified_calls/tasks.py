@@ -21,7 +21,6 @@ from providers.accounts import CertifiedCallsAccount
 from providers.interface import Placed, PlacesCertifiedCalls
 from providers.telephone_numbers import BadCountry, BadNumber, OtherCountry, e164, national
 from tasks import errors
-from tasks.runtime.arguments import RequestCall
 from tasks.runtime.client import account_of
 from tasks.runtime.context import ledger
 from tasks.runtime.entry import job_task
@@ -29,6 +28,9 @@ from tasks.runtime.error_policy import THROTTLED_SECONDS, public
 from tasks.runtime.not_after import Deadline
 from tasks.runtime.rate_limit import take_turn
 from tasks.runtime.runner import Attempt
+
+from .arguments import RequestCall
+from .receipts import HANDLERS
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ def _request(asked: RequestCall, task_id: str) -> Request:
         task_id=task_id,
         not_after=not_after,
         lifetime_seconds=_LIFETIME_SECONDS,
-        cap=_cap(account),
+        details=_cap(account),
     )
 
 
@@ -107,7 +109,7 @@ def _called(asked: RequestCall, account: CertifiedCallsAccount) -> tuple[str, st
     return country, phone
 
 
-@job_task(KIND, RequestCall, _request, at_once=True)
+@job_task(KIND, RequestCall, _request, inline=True, outbox=HANDLERS)
 def request_call(attempt: Attempt) -> Job:
     """Ask the platform for a certified call, at most once: {job_id, state, platform_phone}."""
     account = account_of(attempt.job.account, CertifiedCallsAccount)

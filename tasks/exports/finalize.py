@@ -2,92 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
-from typing import Any
+from itertools import islice
+from pathlib import Path
 
 from archive import paths
-from archive.documents import manifest
+from archive.documents import recordings_list
+from archive.documents.manifest import Manifest, Window
+from archive.documents.recordings_list import Line
 from archive.errors import Contradiction
-from archive.reconciliation import Reconciliation
+from archive.reconciliation import Counts, Reconciliation
 from archive.store.directory import Stored
-from archive.zip import verification
 from config.masking import hide_secrets, mask_message
 from config.version import VERSION
 from ledger.core.job import Job, iso
 from tasks import errors
-from tasks.runtime.context import account, ledger, spool, store, zip_limits
+from tasks.runtime.context import account, ledger, spool, store
+from tasks.runtime.obligations import under_chain
 from tasks.runtime.runner import Attempt, Ended
 
 from . import runs
 
+#: How many missing recordings the reason of a run's end names.
+_MOST_NAMED = 10
 
-def seal(attempt: Attempt, reconciliation: Reconciliation, *, unclear: list[str]) -> Ended:
-    """Write the run's list and manifest, and end the job; failed where a recording is missing.
+
+def seal(
+    attempt: Attempt, reconciliation: Reconciliation, folder: str, *, is_compared: bool
+) -> Stored:
+    """Write the list and the manifest of an export into its folder; return the stored manifest.
+
+    Args:
+        attempt: the attempt at the export's job.
+        reconciliation: its ZIPs and recordings, matched.
+        folder: the archive's folder of the export.
+        is_compared: whether what came was compared with what the provider lists, so that the export
+            is complete where nothing is missing.
+
+    Raises:
+        errors.Damaged: another worker sealed the same export in another way.
+    """
+    _note_begun(attempt)
+    recordings = _keep_recordings(attempt, reconciliation, paths.recordings_path(folder))
+    manifest = _manifest(attempt.job, reconciliation, recordings, is_compared=is_compared)
+    return _keep(attempt, paths.manifest_path(folder), manifest.write)
+
+
+def ended(reconciliation: Reconciliation, manifest: Stored, job: Job, unclear: list[str]) -> Ended:
+    """The end of a run whose manifest is stored: ``{manifest, listed, archived, missing}``; failed
+    where a recording is missing.
 
     ``unclear`` are names of members that could not be matched, when most could not.
     """
-    job, folder = attempt.job, runs.folder(attempt.job)
-    _note_begun(attempt)
-    recordings = _keep_recordings(attempt, reconciliation, paths.recordings_path(folder))
     counts = reconciliation.counts()
-    header = {
-        **_header(job),
-        "day": job.parameters.get("day"),
-        "generation": job.parameters.get("generation"),
-        "window": runs.window(job.parameters),
-        "filters": job.parameters["filters"],
-        "complete": counts.missing == 0 and not unclear,
-    }
-    stored = _keep(
-        attempt,
-        paths.manifest_path(folder),
-        lambda target: manifest.write_manifest(target, header, reconciliation, recordings),
-    )
     result = {
-        "manifest": stored.path,
+        "manifest": manifest.path,
         "listed": counts.listed,
         "archived": counts.archived,
         "missing": counts.missing,
     }
-    refused = job.work.get("refused", [])
-    failure = _failure(counts, unclear, reconciliation, refused)
-    return Ended(result, failure, _owed(reconciliation, stored))
-
-
-def seal_retrieved(
-    attempt: Attempt, folder: str, zip_file: Stored, provider_job_id: str
-) -> list[tuple[str, dict[str, Any]]]:
-    """Write the manifest of a ZIP that was retrieved on its own, with nothing to compare it with;
-    what is owed for it.
-    """
-    _note_begun(attempt)
-    scratch = spool().scratch(f"reconciliation-{attempt.job.job_id}")
-    try:
-        with Reconciliation(scratch) as reconciliation:
-            reconciliation.part(provider_job_id, zip_file)
-            with store().open(zip_file.path) as file:
-                for member in verification.members(
-                    file, zip_limits(), path=zip_file.path, on_bytes=lambda _: attempt.check()
-                ):
-                    reconciliation.member(provider_job_id, member)
-            reconciliation.match()
-            recordings = _keep_recordings(attempt, reconciliation, paths.recordings_path(folder))
-            header = {
-                **_header(attempt.job),
-                "day": None,
-                "generation": None,
-                "window": None,
-                "filters": None,
-                "complete": False,
-            }
-            stored = _keep(
-                attempt,
-                paths.manifest_path(folder),
-                lambda target: manifest.write_manifest(target, header, reconciliation, recordings),
-            )
-    finally:
-        scratch.unlink(missing_ok=True)
-    return [("chain", {"path": stored.path, "sha256": stored.sha256})]
+    failure = _failure(counts, unclear, reconciliation, job.work.get("refused", []))
+    return Ended(result, failure, [under_chain(manifest)])
 
 
 def _note_begun(attempt: Attempt) -> None:
@@ -105,28 +81,42 @@ def _timezone(job: Job) -> str:
     return account(job.account).zone
 
 
-def _header(job: Job) -> dict[str, Any]:
-    # A run that an older version began to seal has noted no time zone, and is sealed without.
-    zone = {"timezone": job.work["timezone"]} if "timezone" in job.work else {}
-    return {
-        **zone,
-        "schema": 1,
-        "kind": "export",
-        "account": job.account,
-        "provider": account(job.account).provider,
-        "job_id": job.job_id,
-        "created_at": iso(job.work["sealed_at"]),
-        "version": VERSION,
-    }
+def _manifest(
+    job: Job, reconciliation: Reconciliation, recordings: Stored, *, is_compared: bool
+) -> Manifest:
+    counts, asked = reconciliation.counts(), job.parameters
+    return Manifest(
+        account=job.account,
+        provider=account(job.account).provider,
+        job_id=job.job_id,
+        day=asked.get("day"),
+        generation=asked.get("generation"),
+        window=Window(**runs.window(asked)) if "window" in asked else None,
+        # A run that an older version began to seal has noted no time zone, and is sealed without.
+        timezone=job.work.get("timezone"),
+        filters=asked.get("filters"),
+        parts=reconciliation.parts(),
+        files=reconciliation.files(),
+        recordings=recordings,
+        listed=counts.listed,
+        archived=counts.archived,
+        missing=counts.missing,
+        unexpected=counts.unexpected,
+        complete=is_compared and counts.missing == 0,
+        created_at=iso(job.work["sealed_at"]) or "",
+        version=VERSION,
+    )
 
 
 def _keep_recordings(attempt: Attempt, reconciliation: Reconciliation, path: str) -> Stored:
     if store().exists(path):
         return store().checksum(path, on_bytes=lambda _: attempt.check())
-    return _keep(attempt, path, lambda target: manifest.write_recordings(target, reconciliation))
+    return _keep(
+        attempt, path, lambda target: recordings_list.write(target, reconciliation.lines())
+    )
 
 
-def _keep(attempt: Attempt, path: str, write: Any) -> Stored:
+def _keep(attempt: Attempt, path: str, write: Callable[[Path], tuple[int, str]]) -> Stored:
     target = spool().scratch(f"sealing-{attempt.job.job_id}")
     try:
         _, sha256 = write(target)
@@ -144,7 +134,7 @@ def _keep(attempt: Attempt, path: str, write: Any) -> Stored:
 
 
 def _failure(
-    counts: Any, unclear: list[str], reconciliation: Reconciliation, refused: list[str]
+    counts: Counts, unclear: list[str], reconciliation: Reconciliation, refused: list[str]
 ) -> errors.JobError | None:
     if unclear:
         shown = ", ".join(map(mask_message, unclear))
@@ -154,30 +144,20 @@ def _failure(
         )
     if counts.missing == 0:
         return None
-    names = [_named(line) for line in reconciliation.lines() if line.get("missing")]
-    named = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    missing = (line for line in reconciliation.lines() if line.is_missing)
+    named = ", ".join(map(_named, islice(missing, _MOST_NAMED)))
+    named += ", ..." if counts.missing > _MOST_NAMED else ""
     return errors.Incomplete(
         f"not done: {counts.missing} of {counts.listed} missing (recordings {named}); the next "
         "night tries again, or retry the job" + "".join(f"; {reason}" for reason in refused)
     )
 
 
-def _named(line: dict[str, Any]) -> str:
+def _named(line: Line) -> str:
     """A missing recording by its id; one that is set aside with the reason and, so that a person
     finds it at the provider, its start.
     """
-    name = hide_secrets(str(line["id"]))
-    if not line.get("set_aside"):
+    name = hide_secrets(line.shown_id)
+    if not line.set_aside:
         return name
-    start = line["start"] or "unknown"
-    return f"{name} ({line['set_aside']}; start {start}; see recordings.jsonl)"
-
-
-def _owed(reconciliation: Reconciliation, stored: Stored) -> list[tuple[str, dict[str, Any]]]:
-    owed = [("chain", {"path": stored.path, "sha256": stored.sha256})]
-    for line in reconciliation.lines():
-        metadata = line.get("path", "").rpartition(".")[0] + ".json"
-        if "member" not in line and not line.get("missing") and store().exists(metadata):
-            entry = store().checksum(metadata)
-            owed.append(("chain", {"path": entry.path, "sha256": entry.sha256}))
-    return owed
+    return f"{name} ({line.set_aside}; start {line.start or 'unknown'}; see recordings.jsonl)"

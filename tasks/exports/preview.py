@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from archive.audio import acceptance
 from archive.documents import manifest
 from ledger.core.job import iso
 from providers.interface import ListsRecordings
@@ -17,17 +18,20 @@ from . import runs
 
 @dataclass(frozen=True)
 class Survey:
-    """What one pass over the listing showed."""
+    """What one pass over the listing showed: how many recordings, of how many bytes together, and
+    whether each of them was listed with its size.
+    """
 
     listed: int
     bytes: int
+    is_sized: bool
     needs_export: bool
 
 
 def survey(attempt: Attempt) -> Survey:
     """List the window once. Raises Wait while the day may still change."""
     parameters = attempt.job.parameters
-    listed = size = 0
+    listed = size = unsized = 0
     asked = runs.asked(parameters)
     with (
         consequences(attempt, waits_for_credentials=True),
@@ -36,10 +40,11 @@ def survey(attempt: Attempt) -> Survey:
         for recording in provider.every_recording(asked.filters, window=asked.window):
             attempt.check()
             if runs.in_window(parameters, recording):
+                known = acceptance.listed(recording.size_bytes)
                 listed += 1
-                size += recording.size_bytes or 0
+                size, unsized = size + (known or 0), unsized + (known is None)
         refuse_unsettled(attempt, provider)
-    return Survey(listed, size, listed > 0 and not _archived_before(attempt))
+    return Survey(listed, size, unsized == 0, listed > 0 and not _archived_before(attempt))
 
 
 def refuse_unsettled(attempt: Attempt, provider: ListsRecordings) -> None:
@@ -59,7 +64,7 @@ def _archived_before(attempt: Attempt) -> bool:
     if "day" not in attempt.job.parameters:
         return False
     known = manifest.latest(store(), attempt.job.account, runs.folder_day(attempt.job))
-    if known is None or known["archived"] == 0:
+    if known is None or known.archived == 0:
         return False
     # Without its list nobody knows what that generation archived.
-    return store().exists(known["recordings"]["path"])
+    return store().exists(known.recordings.path)

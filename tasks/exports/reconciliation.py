@@ -7,27 +7,32 @@ follow from what is stored, so that whoever completes late writes the same ones.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
 from archive import paths as archive_paths
-from archive.audio.detection import Listener, hear
-from archive.documents import manifest
+from archive.audio.detection import hear
+from archive.documents import manifest, recordings_list
+from archive.documents.manifest import Manifest
+from archive.documents.recordings_list import Line
 from archive.errors import Contradiction, Damaged, Dangerous, Missing
 from archive.reconciliation import Reconciliation
+from archive.spool.member_lists import Hearing
 from archive.store.directory import Stored
-from archive.zip import verification
 from ledger.core import states
 from providers.errors import BadCredentials, Rejected, Uncertain
 from providers.interface import ListsRecordings
 from tasks.runtime.client import client
-from tasks.runtime.context import account, ledger, spool, store, zip_limits
+from tasks.runtime.context import account, ledger, spool, store
 from tasks.runtime.error_policy import consequences
 from tasks.runtime.runner import Attempt, Ended, Wait
-from tasks.transfers.single_recording import keep_listed
+from tasks.transfers.single_recording import keep_listed, owe_entry
 
-from . import runs
-from .finalize import seal
+from . import members, runs
+from .finalize import ended, seal
 from .preview import refuse_unsettled
 
 _log = logging.getLogger(__name__)
@@ -38,29 +43,55 @@ _MOST_PASSES = 5
 _TRIES = 3
 #: How many refused recordings the reason of a run's end names.
 _MOST_NAMED = 3
-#: Where a recording lies, as a line of recordings.jsonl tells it.
-_PLACE = ("path", "member", "bytes", "sha256", "audio")
 
 
 def reconcile(attempt: Attempt) -> Ended:
-    """The run's end: ``{manifest, listed, archived, missing}``; failed where one is missing."""
+    """Compare what the provider lists with what the archive holds, and seal the run:
+    ``{manifest, listed, archived, missing}``; failed where a recording is missing.
+    """
     attempt.job.work.pop("refused", None)
+    path = archive_paths.recordings_path(runs.folder(attempt.job))
+    with (
+        consequences(attempt, waits_for_credentials=True),
+        _scratch(attempt) as reconciliation,
+    ):
+        # A worker may have died between the list and its manifest: what it wrote stands.
+        finish = _adopt_and_seal if store().exists(path) else _look_and_seal
+        outcome = finish(attempt, reconciliation)
+        members.forget(part.file for part in reconciliation.parts())
+        return outcome
+
+
+def seal_alone(attempt: Attempt, folder: str, zip_file: Stored) -> Stored:
+    """Seal a ZIP that was retrieved on its own, with nothing to compare it with; return the stored
+    manifest.
+    """
+    provider_job_id = attempt.job.parameters["provider_job_id"]
+    with _scratch(attempt) as reconciliation:
+        members.add(attempt, reconciliation, provider_job_id, zip_file, "unheard")
+        manifest_file = seal(attempt, reconciliation, folder, is_compared=False)
+    members.forget([zip_file])
+    return manifest_file
+
+
+@contextmanager
+def _scratch(attempt: Attempt) -> Iterator[Reconciliation]:
+    """The reconciliation of a job, in a scratch file of the spool."""
     scratch = spool().scratch(f"reconciliation-{attempt.job.job_id}")
     try:
-        with (
-            consequences(attempt, waits_for_credentials=True),
-            Reconciliation(scratch) as reconciliation,
-        ):
-            path = archive_paths.recordings_path(runs.folder(attempt.job))
-            if store().exists(path):
-                # A worker died between this file and its manifest: what it wrote stands.
-                _read_parts(attempt, reconciliation)
-                reconciliation.adopt(manifest.lines_of(store(), path))
-                _earlier(attempt, reconciliation)
-                return seal(attempt, reconciliation, unclear=[])
-            return _look_and_seal(attempt, reconciliation)
+        with Reconciliation(scratch) as reconciliation:
+            yield reconciliation
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _adopt_and_seal(attempt: Attempt, reconciliation: Reconciliation) -> Ended:
+    _read_parts(attempt, reconciliation)
+    path = archive_paths.recordings_path(runs.folder(attempt.job))
+    reconciliation.adopt(recordings_list.read(store(), path))
+    _earlier(attempt, reconciliation)
+    _owe_entries(attempt, reconciliation)
+    return _sealed(attempt, reconciliation, unclear=[])
 
 
 def _look_and_seal(attempt: Attempt, reconciliation: Reconciliation) -> Ended:
@@ -72,36 +103,39 @@ def _look_and_seal(attempt: Attempt, reconciliation: Reconciliation) -> Ended:
         unclear = reconciliation.not_understood()
         if not unclear:
             _fill_gaps(attempt, provider, reconciliation)
-    if known is not None and known["complete"] and _nothing_new(reconciliation, known):
+    if known is not None and known.complete and _nothing_new(reconciliation, known):
         return _unchanged(known)
-    return seal(attempt, reconciliation, unclear=unclear)
+    return _sealed(attempt, reconciliation, unclear=unclear)
+
+
+def _sealed(attempt: Attempt, reconciliation: Reconciliation, *, unclear: list[str]) -> Ended:
+    folder = runs.folder(attempt.job)
+    manifest_file = seal(attempt, reconciliation, folder, is_compared=not unclear)
+    return ended(reconciliation, manifest_file, attempt.job, unclear)
+
+
+def _owe_entries(attempt: Attempt, reconciliation: Reconciliation) -> None:
+    """Owe the chain entries of recordings that a worker fetched singly before it died."""
+    for single in reconciliation.files():
+        metadata = archive_paths.metadata_path(single.file.path)
+        if store().exists(metadata):
+            owe_entry(attempt, store().checksum(metadata), is_new=False)
 
 
 def _read_parts(attempt: Attempt, reconciliation: Reconciliation) -> None:
-    """Read every stored ZIP of the run back, member by member."""
+    """Add every stored ZIP of the run, member by member."""
     for part in ledger().jobs.parts(attempt.job.job_id):
         if part.state != states.DONE or part.result is None:
             continue
         found = part.result
         stored = Stored(found["path"], found["bytes"], found["sha256"])
-        reconciliation.part(found["provider_job_id"], stored)
-        _read_zip(attempt, reconciliation, found["provider_job_id"], stored.path)
+        members.add(
+            attempt, reconciliation, found["provider_job_id"], stored, _hearing(reconciliation)
+        )
 
 
-def _read_zip(
-    attempt: Attempt, reconciliation: Reconciliation, provider_job_id: str, path: str
-) -> None:
-    # A member of a size that was listed is whole; of others every frame has to be looked at.
-    whole = not reconciliation.lists_every_size()
-    with store().open(path) as file:
-        for member in verification.members(
-            file,
-            zip_limits(),
-            path=path,
-            on_bytes=lambda _: attempt.check(),
-            listener=lambda: Listener(whole=whole),
-        ):
-            reconciliation.member(provider_job_id, member)
+def _hearing(reconciliation: Reconciliation) -> Hearing:
+    return members.hearing(is_sized=reconciliation.lists_every_size())
 
 
 def _list(attempt: Attempt, provider: ListsRecordings, reconciliation: Reconciliation) -> None:
@@ -120,7 +154,7 @@ def _list(attempt: Attempt, provider: ListsRecordings, reconciliation: Reconcili
     raise Wait("the provider's list changed with every look", attempt.patience("listings"))
 
 
-def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> dict[str, Any] | None:
+def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> Manifest | None:
     """What earlier generations of the day have archived already, and the newest one's manifest; it
     speaks for no complete day any more where a file that it names is gone or is no audio.
     """
@@ -141,13 +175,13 @@ def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> dict[str, Any]
         # The list of what that generation archived is gone: what it lists is fetched once more.
         _log.warning("what an earlier generation has archived is not known: %s", error)
         return None
-    return {**known, "complete": known["complete"] and there.is_whole and are_audio}
+    return replace(known, complete=known.complete and there.is_whole and are_audio)
 
 
 def _take_over(
     attempt: Attempt,
     reconciliation: Reconciliation,
-    known: dict[str, Any],
+    known: Manifest,
     there: runs.Presence,
 ) -> bool:
     """Take over the recordings that an earlier generation archived and that are there; return
@@ -155,23 +189,21 @@ def _take_over(
     """
     are_audio = True
     unheard = _unheard(attempt, reconciliation, known, there)
-    for line in manifest.lines(store(), known):
-        if line.get("missing") or not there.holds(line["path"]):
+    for line in recordings_list.read(store(), known.recordings.path):
+        if line.is_missing or not there.holds(line.path):
             continue
-        place: dict[str, Any] = {key: line[key] for key in _PLACE if key in line}
-        if "audio" not in line:
-            place["audio"] = _heard(reconciliation, line, unheard)
-        if place["audio"] is None:
+        audio = line.audio or _heard(reconciliation, line, unheard)
+        if audio is None:
             are_audio = False
         else:
-            reconciliation.earlier(line["id"], place)
+            reconciliation.earlier(line.id, replace(line.place, audio=audio))
     return are_audio
 
 
 def _unheard(
     attempt: Attempt,
     reconciliation: Reconciliation,
-    known: dict[str, Any],
+    known: Manifest,
     there: runs.Presence,
 ) -> set[str]:
     """The ZIPs of recordings whose bytes no release has listened to yet: read anew, so that a
@@ -179,27 +211,30 @@ def _unheard(
     """
     found: set[str] = set()
     paths = {
-        line["path"]: None
-        for line in manifest.lines(store(), known)
-        if "member" in line and "audio" not in line and there.holds(line["path"])
+        line.path: None
+        for line in recordings_list.read(store(), known.recordings.path)
+        if line.is_in_zip and line.audio is None and there.holds(line.path)
     }
     for path in paths:
-        reconciliation.part(path, store().checksum(path, lambda _: attempt.check()), own=False)
+        reconciliation.earlier_zip(path)
         try:
-            _read_zip(attempt, reconciliation, path, path)
+            with store().open(path) as file:
+                heard = _hearing(reconciliation)
+                for member in members.read(attempt, file, name=path, heard=heard):
+                    reconciliation.member(path, member)
             found.add(path)
         except (Damaged, Dangerous) as error:
             _log.warning("an earlier ZIP of the day is not whole: %s", error)
     return found
 
 
-def _heard(reconciliation: Reconciliation, line: dict[str, Any], zips_read: set[str]) -> str | None:
+def _heard(reconciliation: Reconciliation, line: Line, zips_read: set[str]) -> str | None:
     """The format of a recording in the archive by its bytes; None where it is no audio."""
-    if "member" in line:
-        if line["path"] not in zips_read:
+    if line.member is not None:
+        if line.path not in zips_read:
             return None
-        return reconciliation.heard(line["path"], line["member"], line["sha256"])
-    with store().open(line["path"]) as file:
+        return reconciliation.heard(line.path, line.member, line.sha256)
+    with store().open(line.path) as file:
         sound = hear(file, whole=False)
     return None if sound is None else sound.format
 
@@ -207,7 +242,7 @@ def _heard(reconciliation: Reconciliation, line: dict[str, Any], zips_read: set[
 def _fill_gaps(attempt: Attempt, provider: ListsRecordings, reconciliation: Reconciliation) -> None:
     """Fetch one by one what no ZIP holds. What the provider will not give stays missing."""
     timezone = account(attempt.job.account).zone
-    for line in list(reconciliation.missing()):
+    for line in reconciliation.missing():
         attempt.check()
         attempt.lease.transfer = None
         start = datetime.fromisoformat(line["start"])
@@ -244,12 +279,12 @@ def _name_refused(attempt: Attempt, reason: str) -> None:
         refused.append(reason)
 
 
-def _nothing_new(reconciliation: Reconciliation, known: dict[str, Any]) -> bool:
+def _nothing_new(reconciliation: Reconciliation, known: Manifest) -> bool:
     """Whether a later look at a complete day found no recording that its manifest lacks."""
-    before = {line["id"] for line in manifest.lines(store(), known)}
-    return all(line["id"] in before for line in reconciliation.lines())
+    before = {line.id for line in recordings_list.read(store(), known.recordings.path)}
+    return all(line.id in before for line in reconciliation.lines())
 
 
-def _unchanged(known: dict[str, Any]) -> Ended:
-    counts = {key: known[key] for key in ("listed", "archived", "missing")}
-    return Ended({"manifest": known["path"], **counts})
+def _unchanged(known: Manifest) -> Ended:
+    counts = {"listed": known.listed, "archived": known.archived, "missing": known.missing}
+    return Ended({"manifest": known.path, **counts})

@@ -7,20 +7,21 @@ from typing import NoReturn
 
 from archive import paths
 from archive.errors import Damaged, Dangerous
-from archive.spool.partial_download import Part
+from archive.spool.member_lists import Hearing
+from archive.spool.partial_download import PartialDownload
 from archive.store.directory import Stored
-from archive.zip import verification
 from providers.errors import NotReady
 from providers.interface import ExportsInBulk
 from tasks import errors
 from tasks.runtime import metrics
 from tasks.runtime.client import client
-from tasks.runtime.context import store, zip_limits
+from tasks.runtime.context import store
 from tasks.runtime.error_policy import consequences, public
 from tasks.runtime.runner import Attempt, Wait
 from tasks.transfers import refused
 from tasks.transfers.transfer import fetched
 
+from . import members
 from .progress import refuse_lost, refuse_unready
 
 #: How often a damaged ZIP is fetched again from its first byte.
@@ -61,14 +62,13 @@ def retrieve(attempt: Attempt, provider_job_id: str, folder: str) -> tuple[Store
 
 
 def _keep(
-    attempt: Attempt, part: Part, sha256: str, provider_job_id: str, folder: str
+    attempt: Attempt, part: PartialDownload, sha256: str, provider_job_id: str, folder: str
 ) -> tuple[Stored, int]:
     name = f"the ZIP of export {provider_job_id}"
     try:
-        members = verification.members(
-            part.path, zip_limits(), path=name, on_bytes=lambda _: attempt.check()
-        )
-        count = sum(1 for _ in members)
+        heard = _hearing(attempt)
+        found = members.verified(attempt, part.path, sha256, name=name, heard=heard)
+        count = sum(1 for _ in found)
         path = paths.part_path(folder, provider_job_id, sha256)
         stored = store().keep(path, part.path, sha256, on_bytes=lambda _: attempt.check())
     except (Damaged, Dangerous) as error:
@@ -83,6 +83,15 @@ def _keep(
     refused.drop(attempt.job.account, provider_job_id)
     metrics.archived_bytes.labels(attempt.job.account).inc(stored.bytes)
     return stored, count
+
+
+def _hearing(attempt: Attempt) -> Hearing:
+    """How far the members are listened to: an export's run is told apart by them later on, a ZIP
+    that is retrieved on its own is not.
+    """
+    if attempt.job.parent_id is None:
+        return "unheard"
+    return members.hearing(is_sized=attempt.job.work.get("is_sized", False))
 
 
 def _poll_again(attempt: Attempt, error: NotReady) -> NoReturn:

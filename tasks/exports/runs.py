@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from archive import paths
+from archive.documents.manifest import Manifest
 from archive.errors import Missing
 from ledger.core.job import Job
 from providers.interface import Recording, Window
@@ -77,9 +78,8 @@ def folder_day(job: Job) -> date:
 class Presence:
     """Whether the files that a manifest names are in the archive, each looked for once."""
 
-    def __init__(self, known: Mapping[str, Any]) -> None:
-        named = (*known.get("parts", ()), *known.get("files", ()))
-        self._sizes = {one["path"]: one["bytes"] for one in named}
+    def __init__(self, known: Manifest) -> None:
+        self._sizes = {one.path: one.bytes for one in known.stored()}
         self._there: dict[str, bool] = {}
 
     def holds(self, path: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from config.error_names import ErrorName
 from config.queues import DOWNLOADS
 from ledger.core.opening import Request
 from providers import registry
@@ -49,7 +50,9 @@ class BulkNight:
     def _begin(self, attempt: Attempt) -> Ended | Parts | None:
         """Look at what there is to export, and create the export; None where none is needed."""
         found = survey(attempt)
-        attempt.job.work.update(listed=found.listed, expected_bytes=found.bytes)
+        attempt.job.work.update(
+            listed=found.listed, expected_bytes=found.bytes, is_sized=found.is_sized
+        )
         if not found.needs_export:
             attempt.note(provider_job_ids=[])
             return None
@@ -102,7 +105,11 @@ def _parts(attempt: Attempt, ids: list[str]) -> Parts:
             parameters={"provider_job_id": provider_job_id},
             queue=DOWNLOADS,
             parent_id=job.job_id,
-            work={"folder": folder, "expected_bytes": each},
+            work={
+                "folder": folder,
+                "expected_bytes": each,
+                "is_sized": job.work.get("is_sized", False),
+            },
         )
         for provider_job_id in ids
     ]
@@ -110,7 +117,7 @@ def _parts(attempt: Attempt, ids: list[str]) -> Parts:
 
 
 def _lost_parts(attempt: Attempt) -> list[str]:
-    lost = ("NotReady", "Rejected")
+    lost = (ErrorName.NOT_READY, ErrorName.REJECTED)
     return [
         part.parameters["provider_job_id"]
         for part in ledger().jobs.parts(attempt.job.job_id)

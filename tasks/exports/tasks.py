@@ -13,17 +13,19 @@ from providers.accounts import RecordingsAccount
 from providers.interface import ExportsInBulk
 from tasks.days import day as day_rows
 from tasks.days import windows
-from tasks.runtime.arguments import CreateExport, RetrieveExport, RunExport
 from tasks.runtime.client import account_of, client, client_class
 from tasks.runtime.context import account
-from tasks.runtime.entry import Opening, job_task
+from tasks.runtime.entry import job_task
 from tasks.runtime.error_policy import consequences
 from tasks.runtime.job_requests import job_request
+from tasks.runtime.kinds import Opening
+from tasks.runtime.obligations import under_chain
 from tasks.runtime.runner import Attempt, Ended, Parts
 from tasks.transfers.retrieved import retrieved
 
 from . import creation, retrieval, runs
-from .finalize import seal_retrieved
+from .arguments import CreateExport, RetrieveExport, RunExport
+from .reconciliation import seal_alone
 from .strategies import night_of
 
 
@@ -56,12 +58,12 @@ def retrieve_export(attempt: Attempt) -> Ended:
     """Poll an export until its ZIP is archived: ``{job_id, path, sha256, bytes, members}``."""
     provider_job_id = attempt.job.parameters["provider_job_id"]
     folder = attempt.job.work.get("folder") or _own_folder(attempt.job)
-    stored, members = retrieval.retrieve(attempt, provider_job_id, folder)
-    outcome = retrieved(stored, members, provider_job_id)
+    stored, count = retrieval.retrieve(attempt, provider_job_id, folder)
+    outcome = retrieved(stored, count, provider_job_id)
     if attempt.job.parent_id is not None:
         return Ended(outcome)
     with consequences(attempt, waits_for_credentials=True):
-        return Ended(outcome, owed=seal_retrieved(attempt, folder, stored, provider_job_id))
+        return Ended(outcome, owed=[under_chain(seal_alone(attempt, folder, stored))])
 
 
 def _own_folder(job: Job) -> str:

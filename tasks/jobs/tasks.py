@@ -12,10 +12,11 @@ from ledger.errors import LedgerError, NotPossible
 from tasks import errors
 from tasks.archive_watch import watch
 from tasks.days import day
-from tasks.runtime.arguments import NameJob, ResolveJob, RetryJob
 from tasks.runtime.context import ledger
 from tasks.runtime.entry import plain_task
 from tasks.runtime.messages import publish_first
+
+from .arguments import NameJob, ResolveJob, RetryJob
 
 _log = logging.getLogger(__name__)
 

@@ -7,10 +7,11 @@ from typing import Any
 from providers.errors import WrongField
 from providers.interface import ListsCalls
 from tasks.errors import InvalidArgument
-from tasks.runtime.arguments import ListCalls
 from tasks.runtime.client import plain_client
 from tasks.runtime.entry import ShortLived, plain_task
 from tasks.runtime.queries import Listing, answered
+
+from .arguments import ListCalls
 
 
 @plain_task("call.list", ListCalls, ShortLived)

@@ -11,8 +11,8 @@ from typing import Any
 from config.settings import settings
 from ledger import recording_instructions as recorded
 from ledger.core.job import iso
-from ledger.core.opening import Request, ToRecord
-from ledger.recording_instructions import Instruction
+from ledger.core.opening import Request
+from ledger.recording_instructions import Instruction, ToRecord
 from providers import errors as provider
 from providers.accounts import NotifyingAccount
 from providers.interface import CollectsRecordings, LiveCall
@@ -45,9 +45,9 @@ def opened_with(request: Request, account: NotifyingAccount) -> Request:
     )
     why_not = _not_collected(parameters, account)
     if why_not is not None:
-        return replace(request, to_record=instruction, work={"not_collected": why_not})
+        return replace(request, details=instruction, work={"not_collected": why_not})
     collects = collection(account.alias, request.job_id, parameters["call_id"])
-    return replace(request, to_record=instruction, beside=collects)
+    return replace(request, details=instruction, companion=collects)
 
 
 def start(attempt: Attempt) -> Ended:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from archive.errors import Contradiction, Damaged
+from config.error_names import ErrorName
 from config.masking import mask_foreign
 from config.queues import DOWNLOADS, DUE
 from config.settings import settings
@@ -22,9 +23,10 @@ from tasks import errors
 from tasks.runtime.arguments import JobArguments
 from tasks.runtime.client import account_of, client
 from tasks.runtime.context import ledger
-from tasks.runtime.entry import Opening, job_task
+from tasks.runtime.entry import job_task
 from tasks.runtime.error_policy import consequences
 from tasks.runtime.fields import Text
+from tasks.runtime.kinds import Opening
 from tasks.runtime.runner import Attempt, Ended, Wait
 from tasks.transfers.single_recording import Single, fetch_again, keep
 
@@ -132,7 +134,7 @@ def _never_began(start: Job, instruction: Instruction) -> bool:
         return False
     if start.state == states.CANCELLED:
         return not start.work.get("asked")
-    return start.error is not None and start.error["type"] != "Uncertain"
+    return start.error is not None and start.error["type"] != ErrorName.UNCERTAIN
 
 
 def _collected(attempt: Attempt, instruction: Instruction, url: str) -> Ended:
@@ -148,7 +150,7 @@ def _collected(attempt: Attempt, instruction: Instruction, url: str) -> Ended:
         client(attempt, CollectsRecordings) as server,
     ):
         try:
-            audio, metadata = keep(
+            audio, _ = keep(
                 attempt,
                 single,
                 lambda etag, offset: server.collected(url, etag=etag, offset=offset),
@@ -162,7 +164,7 @@ def _collected(attempt: Attempt, instruction: Instruction, url: str) -> Ended:
             fetch_again(attempt, error)
             raise
     result = {"path": audio.path, "sha256": audio.sha256, "bytes": audio.bytes}
-    return Ended(result, owed=[("chain", {"path": metadata.path, "sha256": metadata.sha256})])
+    return Ended(result)
 
 
 def _known(instruction: Instruction, url: str) -> dict[str, Any]:

@@ -14,13 +14,14 @@ from providers.accounts import NotifyingAccount
 from providers.errors import WrongField
 from providers.interface import CollectsRecordings, StartsRecordings, StopsRecordings
 from tasks.errors import InvalidArgument
-from tasks.runtime.arguments import JobArguments, StartRecording, StopRecording
+from tasks.runtime.arguments import JobArguments
 from tasks.runtime.client import account_of, client_class
 from tasks.runtime.context import account as any_account
 from tasks.runtime.entry import job_task
 from tasks.runtime.runner import Attempt, Ended, Parts
 
 from . import collected_recordings, confirmed_recordings
+from .arguments import StartRecording, StopRecording
 
 #: A start that comes later is worthless; a stop would end a recording that was begun since.
 LIFETIME_SECONDS = 60.0
@@ -66,7 +67,7 @@ def _parameters(judge: Judge, account: Account, asked: JobArguments) -> dict[str
         raise InvalidArgument(f"not done: {error}") from None
 
 
-@job_task("recording.start", StartRecording, start_request, at_once=True)
+@job_task("recording.start", StartRecording, start_request, inline=True)
 def start_recording(attempt: Attempt) -> Ended | Parts | Job:
     """Record a call that is going on: ``{job_id, call_id, view_id?, format, recording_since?,
     collected}``.
@@ -90,7 +91,7 @@ def _stop_request(asked: StopRecording, task_id: str) -> Request:
     )
 
 
-@job_task("recording.stop", StopRecording, _stop_request, at_once=True)
+@job_task("recording.stop", StopRecording, _stop_request, inline=True)
 def stop_recording(attempt: Attempt) -> Ended:
     """End the recording of a call that is going on: the same result as a start's."""
     return confirmed_recordings.stop(attempt)

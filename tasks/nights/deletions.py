@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from archive.documents import manifest
+from archive.documents import manifest, recordings_list
 from config.accounts import Account
 from config.queues import DUE
 from ledger.core.opening import Request
@@ -24,11 +24,11 @@ def plan_deletions(account: Account, now: datetime) -> int:
     count = 0
     for day in ledger().days.to_delete(account.alias, before):
         known = manifest.latest(store(), account.alias, day.day)
-        if known is None or not known["complete"] or not is_chained(account.alias, known["path"]):
+        if known is None or not known.complete or not is_chained(account.alias, known.path):
             continue
-        for line in manifest.lines(store(), known):
+        for line in recordings_list.read(store(), known.recordings.path):
             job, number = ledger().opening.open(
-                deletion(account.alias, line["id"], day.day), by="nightly plan"
+                deletion(account.alias, line.id, day.day), by="nightly plan"
             )
             count += number is not None
             if number is not None:

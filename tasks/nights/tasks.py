@@ -13,7 +13,7 @@ from config.settings import settings
 from ledger.alerts import DAY, Alert
 from ledger.errors import LedgerAway
 from tasks.days import day, windows
-from tasks.runtime.arguments import PlanNights
+from tasks.runtime.arguments import Arguments
 from tasks.runtime.context import ledger
 from tasks.runtime.entry import plain_task
 from tasks.runtime.messages import publish_first
@@ -23,7 +23,11 @@ from .deletions import plan_deletions
 _log = logging.getLogger(__name__)
 
 
-@plain_task("nightly.plan", PlanNights)
+class PlanNights(Arguments):
+    """``earwitness.nightly.plan``."""
+
+
+@plain_task("nightly.plan", PlanNights, may_expire=True)
 def plan_nights(_: PlanNights) -> dict[str, Any]:
     """Open every export that is due: ``{opened: {account: number}, failed: [account]}``."""
     return plan(datetime.fromtimestamp(ledger().database.time(), UTC))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, Field, ValidationError
-
-from archive.documents import reading
+from archive.documents import receipt as receipts
+from archive.documents.instants import instant
+from archive.documents.receipt import ASKED, Receipt
 from archive.errors import ArchiveError
+from config.error_names import ErrorName
 from config.queues import DUE
 from config.settings import settings
 from ledger.call_outcomes import KIND, PLACED, REFUSED, RESOLVED, UNKNOWN, UNSENT
@@ -21,37 +21,9 @@ from ledger.core.job import job_id
 from ledger.rebuild.snapshots import KnownCall, KnownJob, rebuilt_request_id
 from tasks.runtime.context import store
 
-from .manifests import Instant
 from .verified_archive import Trusted
 
-_PARAMETERS = ("country", "phone", "max_seconds", "company_name", "company_id")
 _LOOK = "look in the provider's panel, then: python -m worker resolve"
-
-
-class Receipt(BaseModel):
-    """A receipt, as docs/archive-format.md describes it."""
-
-    version_of_format: Literal[1] = Field(alias="schema")
-    job_id: str
-    request_id: str | None
-    account: str
-    country: str | None
-    phone: str | None
-    max_seconds: int | None
-    company_name: str | None
-    company_id: str | None
-    requested_at: Instant
-    sent_at: Instant | None
-    answered_at: Instant | None
-    outcome: Literal["placed", "refused", "unknown", "resolved", "unsent"]
-    platform_phone: str | None
-    error_message: str | None
-    http_status: int | None
-    answer: str
-    decided: Literal["placed", "not placed"] | None = None
-    by: str | None = None
-    note: str | None = None
-    decided_at: Instant | None = None
 
 
 def receipt_paths(prefix: str, trusted: Trusted) -> Iterator[tuple[str, dict[int, str]]]:
@@ -92,9 +64,8 @@ def _read(alias: str, known: str, path: str, trusted: Trusted) -> Receipt | None
     if not trusted.believes(path):
         return None
     try:
-        receipt = Receipt.model_validate(reading.content_of(store(), path))
-        base64.b64decode(receipt.answer, validate=True)
-    except (ArchiveError, ValidationError, ValueError):
+        receipt = receipts.read(store(), path)
+    except ArchiveError:
         trusted.refuse(path, "is not readable as a receipt")
         return None
     named = known
@@ -107,9 +78,10 @@ def _read(alias: str, known: str, path: str, trusted: Trusted) -> Receipt | None
 
 
 def _from(receipt: Receipt, outcome: str, receipts: int, path: str) -> KnownJob:
-    sent = receipt.sent_at
-    changed = receipt.answered_at or sent or receipt.decided_at or receipt.requested_at
-    parameters = {name: getattr(receipt, name) for name in _PARAMETERS}
+    sent, answered = _moment(receipt.sent_at), _moment(receipt.answered_at)
+    asked = instant(receipt.requested_at)
+    changed = answered or sent or _moment(receipt.decided_at) or asked
+    parameters = {name: getattr(receipt, name) for name in ASKED}
     is_asked = receipt.request_id is not None
     return KnownJob(
         job_id=receipt.job_id,
@@ -118,15 +90,15 @@ def _from(receipt: Receipt, outcome: str, receipts: int, path: str) -> KnownJob:
         request_id=receipt.request_id or rebuilt_request_id(receipt.job_id),
         parameters=parameters if is_asked else {},
         queue=DUE,
-        created_at=receipt.requested_at.timestamp(),
+        created_at=asked.timestamp(),
         updated_at=changed.timestamp(),
         source=path,
         call=KnownCall(
             sent_at=None if sent is None else sent.timestamp(),
-            answered_at=None if receipt.answered_at is None else receipt.answered_at.timestamp(),
+            answered_at=None if answered is None else answered.timestamp(),
             outcome=outcome,
             http_status=receipt.http_status,
-            answer=base64.b64decode(receipt.answer),
+            answer=receipt.raw_answer,
             platform_phone=receipt.platform_phone,
             error_message=receipt.error_message,
             receipts=receipts,
@@ -134,6 +106,10 @@ def _from(receipt: Receipt, outcome: str, receipts: int, path: str) -> KnownJob:
         ),
         **_end(receipt, outcome),
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else instant(text)
 
 
 def _end(receipt: Receipt, outcome: str) -> dict[str, Any]:
@@ -144,16 +120,16 @@ def _end(receipt: Receipt, outcome: str) -> dict[str, Any]:
         words = f"decided by {receipt.by}: the call was {receipt.decided}; {receipt.note}"
         if receipt.decided == "placed":
             return {**_done(None), "reason": words}
-        return _failed("Rejected", f"not done: {words}; to call, send a new request id")
+        return _failed(ErrorName.REJECTED, f"not done: {words}; to call, send a new request id")
     if outcome == REFUSED:
         return _failed(
-            "Rejected",
+            ErrorName.REJECTED,
             "not done: the certified call was refused and not placed; its receipt has the "
             "platform's words",
         )
     if outcome == UNSENT:
         again = "nothing was sent; to call, send a new request id"
-        return _failed("Unreachable", f"not done: {again}")
+        return _failed(ErrorName.UNREACHABLE, f"not done: {again}")
     return _undecided(f"unknown: by its receipt nobody knows whether it was placed; {_LOOK}")
 
 
@@ -162,16 +138,16 @@ def _done(platform_phone: str | None) -> dict[str, Any]:
     return {"state": states.DONE, "result": result}
 
 
-def _failed(kind: str, message: str) -> dict[str, Any]:
+def _failed(name: ErrorName, message: str) -> dict[str, Any]:
     return {
         "state": states.FAILED,
         "reason": message,
-        "error": {"type": kind, "message": message},
+        "error": name.stored(message),
     }
 
 
 def _undecided(message: str) -> dict[str, Any]:
-    error = {"type": "Uncertain", "message": message}
+    error = ErrorName.UNCERTAIN.stored(message)
     return {"state": states.NEEDS_DECISION, "reason": message, "error": error}
 
 

@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from archive import paths
+from archive.documents.instants import instant
+from archive.documents.manifest import Manifest
 from config.settings import settings
 from ledger.core import states
 from ledger.days import Day
@@ -16,7 +18,7 @@ from providers.interface import ListsRecordings
 from tasks.days import day as day_rows
 from tasks.days import windows
 
-from .manifests import Folder, Manifest
+from .manifests import Folder
 from .verified_archive import Trusted
 
 _FIRST = date(1970, 1, 1)
@@ -35,13 +37,13 @@ def archived_day(folder: Folder, generation: int, trusted: Trusted) -> KnownDay 
         listings = listings + 1 if one.complete else 0
     if _is_damaged(folder, runs, trusted):
         completed_by, listings = None, 0
-    timezone = newest.timezone or _zone(folder.account)
+    timezone = newest.known_timezone or _zone(folder.account)
     return KnownDay(
         Day(
             account=folder.account,
             day=folder.day,
-            window_start=newest.window.start.timestamp(),
-            window_end=newest.window.end.timestamp(),
+            window_start=instant(newest.window.start).timestamp(),
+            window_end=instant(newest.window.end).timestamp(),
             filters=newest.filters or {},
             settle_seconds=settle_seconds(folder.account),
             timezone=timezone,
@@ -55,7 +57,7 @@ def archived_day(folder: Folder, generation: int, trusted: Trusted) -> KnownDay 
                 "missing": newest.missing,
             },
         ),
-        planned_on=newest.created_at.astimezone(ZoneInfo(timezone)).date(),
+        planned_on=instant(newest.created_at).astimezone(ZoneInfo(timezone)).date(),
         completed_by=completed_by,
         listings=listings,
     )
@@ -63,7 +65,7 @@ def archived_day(folder: Folder, generation: int, trusted: Trusted) -> KnownDay 
 
 def _is_damaged(folder: Folder, runs: list[tuple[str, Manifest]], trusted: Trusted) -> bool:
     here = f"{paths.exports_folder(folder.account, folder.day)}/"
-    singly = {one["path"] for _, run in runs for one in run.files}
+    singly = {one.file.path for _, run in runs for one in run.files}
     wrong = {*trusted.damaged, *trusted.refused}
     return any(path.startswith(here) or path in singly for path in wrong)
 

@@ -7,12 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from pydantic import ValidationError
-
 from archive import paths as archive_paths
 from archive.documents import manifest
+from archive.documents.instants import instant
+from archive.documents.manifest import Manifest
 from archive.errors import ArchiveError
-from archive.store.directory import Stored
+from config.error_names import ErrorName
 from config.queues import DOWNLOADS, DUE
 from ledger.core import states
 from ledger.core.job import job_id
@@ -22,7 +22,7 @@ from tasks.runtime.fields import utc_text
 from tasks.transfers.retrieved import retrieved
 
 from .days import archived_day, gaps, settle_seconds
-from .manifests import Folder, Manifest
+from .manifests import Folder
 from .verified_archive import Trusted
 
 _RUN = "earwitness.export.run"
@@ -96,11 +96,11 @@ def _read(folder: Folder, name: str, path: str, trusted: Trusted) -> Manifest | 
     if not trusted.believes(path):
         return None
     try:
-        content = manifest.read_manifest(store(), path)
-        if content.get("kind") == "erasure":
+        known = manifest.read_any(store(), path)
+        if known is None:
             return None
-        found = Manifest.model_validate(content)
-    except (ArchiveError, ValidationError):
+        found = known.checked()
+    except (ArchiveError, ValueError):
         trusted.refuse(path, "is not readable as a manifest")
         return None
     day_job = job_id(folder.account, _RUN, f"day:{found.day}#{found.generation}")
@@ -113,7 +113,7 @@ def _read(folder: Folder, name: str, path: str, trusted: Trusted) -> Manifest | 
 
 
 def _job(found: Manifest, path: str, day: date) -> KnownJob:
-    at = found.created_at.timestamp()
+    at = instant(found.created_at).timestamp()
     common: dict[str, Any] = {
         "job_id": found.job_id,
         "account": found.account,
@@ -132,41 +132,41 @@ def _job(found: Manifest, path: str, day: date) -> KnownJob:
         queue=DUE,
         archived=(
             (path, None),
-            *((one["path"], one["bytes"]) for one in (*found.parts, *found.files)),
+            *((one.path, one.bytes) for one in found.stored()),
         ),
         **_end(found, path),
     )
 
 
 def _retrieved(found: Manifest) -> dict[str, Any]:
-    part = found.parts[0]
-    stored = Stored(part["path"], part["bytes"], part["sha256"])
+    part = next(iter(found.parts))
+    count = sum(1 for _ in part.members)
     return {
         "kind": "export.retrieve",
         "request_id": rebuilt_request_id(found.job_id),
-        "parameters": {"provider_job_id": part["provider_job_id"]},
+        "parameters": {"provider_job_id": part.provider_job_id},
         "queue": DOWNLOADS,
         "state": states.DONE,
-        "result": retrieved(stored, len(part["members"]), part["provider_job_id"]),
+        "result": retrieved(part.file, count, part.provider_job_id),
     }
 
 
 def _parameters(found: Manifest, day: date) -> dict[str, Any]:
     """The parameters with which the export was asked for, from which its fingerprint follows."""
     assert found.window is not None
-    span = found.window
+    start, end = instant(found.window.start), instant(found.window.end)
     asked = {
         "filters": found.filters or {},
         "window": {
-            "start": utc_text(span.start),
-            "last": utc_text(span.end - timedelta(seconds=1)),
+            "start": utc_text(start),
+            "last": utc_text(end - timedelta(seconds=1)),
         },
         "folder_day": day.isoformat(),
     }
     if found.day is None:
         return asked
-    settled_at = span.end.timestamp() + settle_seconds(found.account)
-    about = {"day": found.day.isoformat(), "generation": found.generation}
+    settled_at = end.timestamp() + settle_seconds(found.account)
+    about = {"day": found.day, "generation": found.generation}
     return {**about, **asked, "settled_at": settled_at}
 
 
@@ -179,7 +179,7 @@ def _end(found: Manifest, path: str) -> dict[str, Any]:
         f"not done: {found.missing} of {found.listed} missing; {path} names them; the next night "
         "tries again, or export the day again"
     )
-    error = {"type": "Incomplete", "message": message}
+    error = ErrorName.INCOMPLETE.stored(message)
     return {"state": states.FAILED, "result": result, "reason": message, "error": error}
 
 
@@ -219,5 +219,5 @@ def _damaged(folder: Folder, generations: dict[str, int], trusted: Trusted) -> I
             updated_at=at,
             source=path,
             reason=message,
-            error={"type": "Damaged", "message": message},
+            error=ErrorName.DAMAGED.stored(message),
         )

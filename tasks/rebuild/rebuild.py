@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from archive import chain, paths
-from archive.documents import reading
+from archive.documents import identity as identity_document
 from archive.errors import ArchiveError
 from ledger.core import states
 from ledger.errors import NotPossible
@@ -96,13 +96,12 @@ def rebuild(
 def archived_identity() -> str:
     """The ledger that the archive names. Raises NotPossible where it names none."""
     try:
-        named = reading.content_of(store(), paths.IDENTITY_PATH)["ledger"]
-    except (ArchiveError, KeyError):
+        return identity_document.read(store()).ledger
+    except ArchiveError:
         raise NotPossible(
             f"not done: the archive has no readable {paths.IDENTITY_PATH} that says whose it is; "
             "nothing was changed; see EARWITNESS_ARCHIVE_URL, or give back that file from a copy"
         ) from None
-    return str(named)
 
 
 def _note_head(alias: str) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterator
-from typing import Any, Literal
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from archive import paths
-from archive.documents import reading
+from archive.documents import metadata
+from archive.documents.instants import instant
+from archive.documents.metadata import Metadata
 from archive.errors import ArchiveError
 from config.queues import DOWNLOADS
 from ledger.core import states
@@ -17,23 +17,7 @@ from ledger.rebuild.snapshots import KnownJob, KnownRecording, rebuilt_request_i
 from tasks.runtime.context import store
 
 from .exports import day_of, is_a_run_of
-from .manifests import Instant
 from .verified_archive import Trusted
-
-
-class Metadata(BaseModel):
-    """The metadata of a single recording, as docs/archive-format.md describes it."""
-
-    kind: Literal["recording"]
-    account: str
-    provider: str
-    recording_id: str
-    path: str
-    bytes: int
-    sha256: str
-    recording: dict[str, Any]
-    job_id: str
-    created_at: Instant
 
 
 def singles(alias: str, trusted: Trusted, exports: Collection[str]) -> Iterator[KnownJob]:
@@ -42,7 +26,7 @@ def singles(alias: str, trusted: Trusted, exports: Collection[str]) -> Iterator[
     """
     for path in trusted.paths(f"{alias}/recordings/", "metadata"):
         found = _read(alias, path, trusted)
-        if found is None or found.path in trusted.damaged:
+        if found is None or found.audio.path in trusted.damaged:
             continue
         if found.recording_id == found.job_id:
             # A collected recording has no id at its provider: it is named by its job.
@@ -55,11 +39,11 @@ def _read(alias: str, path: str, trusted: Trusted) -> Metadata | None:
     if not trusted.believes(path):
         return None
     try:
-        found = Metadata.model_validate(reading.content_of(store(), path))
-    except (ArchiveError, ValidationError):
+        found = metadata.read(store(), path).checked()
+    except (ArchiveError, ValueError):
         trusted.refuse(path, "is not readable as the metadata of a recording")
         return None
-    if found.account != alias or not paths.is_beside(found.path, path):
+    if found.account != alias or not paths.is_beside(found.audio.path, path):
         trusted.refuse(path, "speaks of another recording than its name says")
         return None
     return found
@@ -90,7 +74,7 @@ def _job(
     parameters: dict[str, Any],
     recording: KnownRecording | None = None,
 ) -> KnownJob:
-    at = found.created_at.timestamp()
+    at, audio = instant(found.created_at).timestamp(), found.audio
     return KnownJob(
         job_id=found.job_id,
         kind=kind,
@@ -102,6 +86,6 @@ def _job(
         created_at=at,
         updated_at=at,
         source=path,
-        result={"path": found.path, "sha256": found.sha256, "bytes": found.bytes},
+        result={"path": audio.path, "sha256": audio.sha256, "bytes": audio.bytes},
         recording=recording,
     )

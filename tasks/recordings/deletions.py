@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
-from typing import Any
 
 from archive.audio.acceptance import description, fault_of, listed
 from archive.audio.detection import Listener
-from archive.documents import manifest
+from archive.documents import manifest, metadata, recordings_list
+from archive.documents.recordings_list import Line
 from archive.errors import ArchiveError, Damaged
 from archive.search import search
 from providers.interface import DeletesRecordings
@@ -58,17 +57,17 @@ def _held(attempt: Attempt, recording_id: str, day: date) -> str | None:
     fault = None
     known = manifest.latest(store(), attempt.job.account, day)
     while known is not None:
-        for line in manifest.lines(store(), known):
-            if line["id"] == recording_id and not line.get("missing"):
+        for line in recordings_list.read(store(), known.recordings.path):
+            if line.id == recording_id and not line.is_missing:
                 found = _fault(attempt, line)
                 if found is None:
-                    return str(known["path"])
-                fault = fault or Damaged(line["path"], found)
+                    return known.path
+                fault = fault or Damaged(line.path, found)
         # A later look did not list it any more: what an earlier one archived is there all the same.
-        known = manifest.latest(store(), attempt.job.account, day, before=known["generation"])
+        known = manifest.latest(store(), attempt.job.account, day, before=known.generation)
     single = kept_single(attempt, recording_id, day)
     if single is not None:
-        found = _fault(attempt, _line_of(single[1].path))
+        found = _fault(attempt, metadata.read(store(), single[1].path).as_line())
         if found is None:
             return single[1].path
         fault = fault or Damaged(single[0].path, found)
@@ -77,14 +76,7 @@ def _held(attempt: Attempt, recording_id: str, day: date) -> str | None:
     return None
 
 
-def _line_of(path: str) -> dict[str, Any]:
-    """The metadata of a single recording, as a line of a list."""
-    metadata = json.loads(store().read(path))
-    place = {name: metadata[name] for name in ("path", "bytes", "sha256")}
-    return {**metadata["recording"], **place}
-
-
-def _fault(attempt: Attempt, line: dict[str, Any]) -> str | None:
+def _fault(attempt: Attempt, line: Line) -> str | None:
     """Why the bytes in the archive are not the whole recording of a line; None where they are.
     Raises Missing, and Damaged where they are not those that the line names.
     """
@@ -98,7 +90,7 @@ def _fault(attempt: Attempt, line: dict[str, Any]) -> str | None:
         return f"what it holds of this recording is not audio but {description(head)}"
     return fault_of(
         sound,
-        line["bytes"],
-        expected_bytes=listed(line.get("file_size_in_bytes")),
-        expected_ms=listed(line.get("duration")),
+        line.place.bytes,
+        expected_bytes=listed(line.fields.get("file_size_in_bytes")),
+        expected_ms=listed(line.fields.get("duration")),
     )

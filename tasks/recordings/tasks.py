@@ -12,7 +12,6 @@ from providers.accounts import DeletingAccount, RecordingsAccount
 from providers.interface import DeletesRecordings, ListsRecordings
 from tasks import errors
 from tasks.days import windows
-from tasks.runtime.arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
 from tasks.runtime.client import account_of, client, plain_client
 from tasks.runtime.entry import ShortLived, job_task, plain_task
 from tasks.runtime.error_policy import consequences
@@ -21,6 +20,7 @@ from tasks.runtime.queries import Answer, Listing, answered
 from tasks.runtime.runner import Attempt, Ended
 from tasks.transfers.single_recording import fetch_again, keep_listed, started
 
+from .arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
 from .deletions import refuse_unproven
 
 
@@ -71,15 +71,14 @@ def download_recording(attempt: Attempt) -> Ended:
         recording = provider.recording(attempt.job.parameters["recording_id"])
         day = windows.local_day(started(recording), account.zone)
         try:
-            audio, metadata = keep_listed(attempt, provider, recording.line(), day)
+            audio, _ = keep_listed(attempt, provider, recording.line(), day)
         except Contradiction:
             raise
         except Damaged as error:
             fetch_again(attempt, error)
             raise
     result = {"path": audio.path, "sha256": audio.sha256, "bytes": audio.bytes}
-    entry = {"path": metadata.path, "sha256": metadata.sha256}
-    return Ended(result, owed=[("chain", entry)])
+    return Ended(result)
 
 
 def _delete_request(asked: DeleteRecording, task_id: str) -> Request:

@@ -11,22 +11,22 @@ from contextlib import contextmanager
 
 from celery.exceptions import Ignore, Reject
 
-from ledger.errors import LedgerError
+from ledger.errors import CapReached, LedgerAway, LedgerError, NoSuchJob, RequestConflict
 from tasks import errors
 
 _log = logging.getLogger(__name__)
 
-_OF_THE_LEDGER = {
-    "RequestConflict": errors.RequestConflict,
-    "CapReached": errors.CapReached,
-    "NoSuchJob": errors.NoSuchJob,
-    "LedgerAway": errors.Unreachable,
+_OF_THE_LEDGER: dict[type[LedgerError], type[errors.JobError]] = {
+    RequestConflict: errors.RequestConflict,
+    CapReached: errors.CapReached,
+    NoSuchJob: errors.NoSuchJob,
+    LedgerAway: errors.Unreachable,
 }
 
 
 def of_ledger(error: LedgerError) -> errors.JobError:
     """What a caller is told of an error of the ledger's."""
-    return _OF_THE_LEDGER.get(type(error).__name__, errors.InvalidArgument)(str(error))
+    return _OF_THE_LEDGER.get(type(error), errors.InvalidArgument)(str(error))
 
 
 @contextmanager

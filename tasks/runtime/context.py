@@ -13,8 +13,9 @@ from config.accounts import Account
 from config.settings import ConfigurationError, settings
 from ledger.ledger import Ledger
 from providers import registry  # noqa: F401 - it knows the accounts that the settings name
-from tasks.archive_watch import vouching
 from tasks.errors import InvalidArgument
+
+from . import vouching
 
 #: Set when this process is told to stop: a transfer then gives its lease back at the next chunk.
 stopping = threading.Event()

@@ -1,18 +1,18 @@
-"""The front door: a message becomes a row or joins one; a hint becomes an attempt or an answer."""
+"""Tasks as Celery runs them: a message opens a job or joins one, a hint becomes an attempt."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from celery import Task, shared_task
 from celery.exceptions import Ignore, Reject
 
 from config.logging import of_task
 from ledger.core.job import Job
+from ledger.core.leases import Lease
 from ledger.core.opening import Request
 from ledger.errors import LedgerAway, LedgerError
 from tasks import errors
@@ -22,8 +22,9 @@ from .arguments import Arguments, parse
 from .context import ledger, stopping
 from .dispatch import finished, heed, refuse_false_hint, replay, show_waiting
 from .fields import check_task_id
+from .kinds import Kind, Opening, RequestOf, register
 from .messages import JOB_HEADER, NUMBER_HEADER, publish_first
-from .not_after import unless_late
+from .outbox import Handler
 from .redis_errors import BROKER_AWAY
 from .runner import Run
 from .timing import Timing, refuse_later, timing
@@ -33,32 +34,6 @@ _log = logging.getLogger(__name__)
 _SHORT_LIFE_SECONDS = 600
 
 Opened = TypeVar("Opened")
-
-
-class Opening(Protocol):
-    """Opens or joins a job by a rule of its own: the job, and the number of its first hint where it
-    was opened and is due. What it opens is ``timed`` as the message says.
-    """
-
-    def __call__(self, *, timed: Callable[[Request], Request]) -> tuple[Job, int | None]:
-        """Open the job, or join it. Raises InvalidArgument, LedgerError."""
-
-
-#: Makes a job's request from validated arguments and the id of the task that asks.
-RequestOf = Callable[[Any, str], Request | Opening]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A task that other applications may send: its arguments and, if it opens a job, its work."""
-
-    name: str
-    arguments: type[Arguments]
-    run: Run | None
-
-
-#: Every task of ours, for the catalogue.
-KINDS: dict[str, Kind] = {}
 
 
 class Called(Task):
@@ -89,30 +64,40 @@ class JobTask(Called):
 
 
 def job_task(
-    kind: str, arguments: type[Arguments], request_of: RequestOf, *, at_once: bool = False
+    name: str,
+    arguments: type[Arguments],
+    request: RequestOf,
+    *,
+    inline: bool = False,
+    outbox: Mapping[str, Handler] | None = None,
 ) -> Callable[[Run], Task]:
-    """Make an attempt's function a task that opens a job; ``at_once``: a short action, which runs
-    in the slot of the task that opened it, where others wait for their first hint.
+    """Make an attempt's function a task that opens a job, as `Kind` describes it.
+
+    Raises UnknownKind where the ledger has no hooks under this name.
     """
 
     def decorate(run: Run) -> Task:
-        # A short action looks at its not_after by itself, until nothing of it can be sent any more.
-        work = run if at_once else unless_late(run)
-        KINDS[kind] = Kind(kind, arguments, work)
+        kind = Kind(
+            name=name,
+            arguments=arguments,
+            request=request,
+            run=run,
+            inline=inline,
+            outbox=outbox or {},
+        )
+        register(kind)
 
         def body(self: Task, /, *positional: Any, **given: Any) -> Any:
             job_id = self.request.get(JOB_HEADER)
             if job_id:
-                return heed(self, work, job_id, self.request.get(NUMBER_HEADER))
+                return heed(self, kind.work, job_id, self.request.get(NUMBER_HEADER))
             # Of a job, the result backend keeps this to itself and answers later.
             with caller_errors.nothing_else(but=BROKER_AWAY):
                 refuse_false_hint(self)
-                if at_once:
-                    return _asked_at_once(self, work, arguments, request_of, positional, given)
-                return _asked(self, arguments, request_of, positional, given)
+                return _asked(self, kind, positional, given)
 
         body.__doc__ = run.__doc__
-        return shared_task(name=f"earwitness.{kind}", bind=True, base=JobTask, typing=False)(body)
+        return shared_task(name=f"earwitness.{name}", bind=True, base=JobTask, typing=False)(body)
 
     return decorate
 
@@ -128,54 +113,56 @@ class ShortLived(Called):
 
 
 def plain_task(
-    kind: str, arguments: type[Arguments], base: type[Task] = Called
+    name: str,
+    arguments: type[Arguments],
+    base: type[Task] = Called,
+    *,
+    may_expire: bool = False,
 ) -> Callable[[Callable[..., Any]], Task]:
-    """Make a function of validated arguments a task that opens no job: it answers or fails."""
+    """Make a function of validated arguments a task that opens no job: it answers or fails. Where
+    it ``may_expire``, a message that has expired is dropped without an answer.
+    """
 
     def decorate(answer: Callable[..., Any]) -> Task:
-        KINDS[kind] = Kind(kind, arguments, None)
+        register(Kind(name=name, arguments=arguments))
 
         def body(self: Task, /, *positional: Any, **given: Any) -> Any:
             _refuse_positional(positional)
             with caller_errors.nothing_else():
                 refuse_false_hint(self)
                 try:
-                    refuse_later(_timing(self), kind)
+                    refuse_later(_timing(self), name)
                     return answer(_parsed(arguments, given))
                 except LedgerError as error:
                     raise caller_errors.of_ledger(error) from None
 
         body.__doc__ = answer.__doc__
         return shared_task(
-            name=f"earwitness.{kind}",
+            name=f"earwitness.{name}",
             bind=True,
             base=base,
             Request="tasks.runtime.messages:Message",
             throws=(errors.JobError,),
             typing=False,
+            may_expire=may_expire,
         )(body)
 
     return decorate
 
 
-def _asked(
-    task: Task,
-    arguments: type[Arguments],
-    request_of: RequestOf,
-    positional: tuple[Any, ...],
-    given: dict[str, Any],
-) -> Any:
-    """Open the row or join it, and answer at once where the job has ended already."""
+def _asked(task: Task, kind: Kind, positional: tuple[Any, ...], given: dict[str, Any]) -> Any:
+    """Open the job or join it, and answer where it has ended already. An inline job that was
+    opened just now is carried out first.
+    """
     _refuse_positional(positional)
-    asked = _parsed(arguments, given)
-    notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None
+    asked = _parsed(kind.arguments, given)
     try:
-        job, number = _patiently(
-            lambda: _opened(_made(request_of, asked, task), _timing(task), task, notify)
-        )
+        job, number, lease = _patiently(lambda: _opened(task, kind, asked))
     except LedgerError as error:
         raise caller_errors.of_ledger(error) from None
     of_task(job_id=job.job_id, account=job.account)
+    if lease is not None:
+        return finished(task, kind.work, job, lease)
     if job.ended:
         return replay(job)
     _log.info("%s %s", job.kind, "accepted" if number is not None else _joined(job, task))
@@ -185,37 +172,20 @@ def _asked(
     raise Ignore
 
 
-def _asked_at_once(
-    task: Task,
-    run: Run,
-    arguments: type[Arguments],
-    request_of: RequestOf,
-    positional: tuple[Any, ...],
-    given: dict[str, Any],
-) -> Any:
-    """Open the row and do its work here and now, or join it where it is there; where its sender
-    asked for a later time, it waits.
+def _opened(task: Task, kind: Kind, asked: Any) -> tuple[Job, int | None, Lease | None]:
+    """Open the job or join it: the job, the number of the hint to publish where it has one, and
+    the lease where it is to be carried out here. Raises InvalidArgument, LedgerError.
     """
-    _refuse_positional(positional)
-    asked = _parsed(arguments, given)
+    made, when, by = _made(kind, asked, task), _timing(task), f"task {task.request.id}"
     notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None
-    made = _made(request_of, asked, task)
-    assert isinstance(made, Request)
-    by = f"task {task.request.id}"
-    try:
-        job, lease = _patiently(
-            lambda: ledger().execution.begin(_timing(task).of(made), by=by, notify=notify)
-        )
-    except LedgerError as error:
-        raise caller_errors.of_ledger(error) from None
-    of_task(job_id=job.job_id, account=job.account)
-    if lease is not None:
-        return finished(task, run, job, lease)
-    if job.ended:
-        return replay(job)
-    _log.info("%s %s", job.kind, _joined(job, task))
-    show_waiting(task, job)
-    raise Ignore
+    if not isinstance(made, Request):
+        job, number = made(timed=when.of)
+        return ledger().opening.join(job, task.request.id, notify), number, None
+    if kind.inline:
+        job, lease = ledger().execution.begin(when.of(made), by=by, notify=notify)
+        return job, None, lease
+    job, number = ledger().opening.open(when.of(made), by=by, notify=notify)
+    return job, number, None
 
 
 def _joined(job: Job, task: Task) -> str:
@@ -223,11 +193,12 @@ def _joined(job: Job, task: Task) -> str:
     return f"accepted; it {job.reason}" if is_own and job.reason else "joined"
 
 
-def _made(request_of: RequestOf, asked: Any, task: Task) -> Request | Opening:
-    """What the task asks for. Raises InvalidArgument, also where its id can not stand for it."""
+def _made(kind: Kind, asked: Any, task: Task) -> Request | Opening:
+    """Return what the task asks for. Raises InvalidArgument, also where its id cannot serve."""
     task_id = task.request.id
     check_task_id(task_id, is_key=False)
-    made = request_of(asked, task_id)
+    assert kind.request is not None
+    made = kind.request(asked, task_id)
     if isinstance(made, Request) and made.request_id == task_id:
         check_task_id(task_id, is_key=True)
     return made
@@ -236,16 +207,6 @@ def _made(request_of: RequestOf, asked: Any, task: Task) -> Request | Opening:
 def _timing(task: Task) -> Timing:
     """When the message is to be carried out. Raises InvalidArgument, LedgerAway."""
     return timing(task.request.eta, task.request.expires)
-
-
-def _opened(
-    made: Request | Opening, when: Timing, task: Task, notify: dict[str, str] | None
-) -> tuple[Job, int | None]:
-    by = f"task {task.request.id}"
-    if isinstance(made, Request):
-        return ledger().opening.open(when.of(made), by=by, notify=notify)
-    job, number = made(timed=when.of)
-    return ledger().opening.join(job, task.request.id, notify), number
 
 
 def _answered(task_id: str) -> None:
@@ -259,7 +220,7 @@ def _answered(task_id: str) -> None:
 
 
 def _patiently(work: Callable[[], Opened]) -> Opened:
-    """With the ledger away a front-door task waits in its slot, unacknowledged."""
+    """While the ledger is away the task waits in its slot, unacknowledged."""
     while True:
         try:
             return work()

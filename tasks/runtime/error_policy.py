@@ -11,9 +11,8 @@ from config.settings import settings
 from providers import errors as provider
 from providers.errors import ProviderError
 from tasks import errors
-from tasks.archive_watch import alerts
 
-from . import metrics
+from . import archive_alerts, metrics
 from .alerts import credentials_accepted, credentials_refused
 from .context import ledger
 from .runner import Attempt, Wait
@@ -26,14 +25,14 @@ THROTTLED_SECONDS = 60.0
 def consequences(attempt: Attempt, *, waits_for_credentials: bool) -> Iterator[None]:
     """Turn errors of providers and archive into what they mean for the job.
 
-    ``waits_for_credentials``: refused credentials are tried again (exports), else they end the job.
+    ``waits_for_credentials``: refused credentials are tried again, else they end the job.
     """
     try:
         yield
     except ProviderError as error:
         _provider(attempt, error, waits_for_credentials=waits_for_credentials)
     except NoSpace as error:
-        alerts.refused(error)
+        archive_alerts.refused(error)
         raise Wait(f"the disk is full: {error}", settings().poll_max_seconds) from None
     except ArchiveError as error:
         if isinstance(error, Contradiction):

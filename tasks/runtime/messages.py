@@ -31,8 +31,6 @@ NUMBER_HEADER = "earwitness_hint"
 #: Whose job it is, for the log alone.
 ACCOUNT_HEADER = "earwitness_account"
 _OF_HINTS = (JOB_HEADER, NUMBER_HEADER, ACCOUNT_HEADER)
-#: The task that may be dropped once its message has expired.
-_TICK = "earwitness.nightly.plan"
 #: In a request: why its message, which says that it is a hint, is not taken for one.
 REFUSED = "earwitness_refused"
 
@@ -140,9 +138,9 @@ class Message(CeleryRequest):
 
     def maybe_expire(self) -> bool:
         """Celery drops an expired message before there is a row; ours treat ``expires`` as
-        ``not_after``. Only the planner's ticks may be dropped.
+        ``not_after``. Only messages of tasks that declare it may be dropped.
         """
-        if self._task.name == _TICK:
+        if getattr(self._task, "may_expire", False):
             return bool(super().maybe_expire())
         return False
 

@@ -1,28 +1,26 @@
-"""Discharging what is owed: receipts, chain entries, notifications, alerts. Their webhooks are sent
-apart (`alerts`): who receives them may hang.
+"""Discharging obligations: notifications, and what the handlers that are registered here take.
+
+Webhooks are sent apart (`alerts`), since their receiver may hang.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
-from archive import chain
 from archive.errors import ArchiveError, Contradiction, StoreAway
 from config.logging import bind
 from config.masking import masked_error
 from ledger.alerts import archive_contradiction
 from ledger.core.outbox import NOTIFY, Obligation
 from ledger.errors import LedgerAway
-from tasks.archive_watch import alerts, vouching
-from tasks.archive_watch.chain_heads import heads
-from tasks.certified_calls.receipts import keep_receipt
 
-from . import metrics
+from . import archive_alerts, metrics
 from .alerts import tell
-from .context import ledger, store
+from .context import ledger
 from .notifications import ARCHIVE, Away, Sender
 
 _log = logging.getLogger(__name__)
@@ -32,6 +30,48 @@ BATCH = 50
 #: A round takes up no more after this long: hints wait for its end.
 _ROUND_SECONDS = 2.0
 _NOT_NOW = (OSError, ArchiveError, StoreAway)
+
+
+def _singly(_obligation: Obligation) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """Discharges the obligations of one kind.
+
+    ``discharge`` gets obligations of one account; what it raises leaves them owed. ``together``
+    says which of them are discharged in one go, all others come one by one. A handler that
+    ``needs_archive`` is not asked again in a round in which the archive did not answer.
+    """
+
+    discharge: Callable[[str, Sequence[Obligation]], None]
+    together: Callable[[Obligation], bool] = _singly
+    needs_archive: bool = False
+
+
+def _tell(_account: str, owed: Sequence[Obligation]) -> None:
+    for one in owed:
+        tell(one)
+
+
+_handlers: dict[str, Handler] = {"alert": Handler(_tell)}
+
+
+def register(handlers: Mapping[str, Handler]) -> None:
+    """Let these handlers discharge the obligations of their kinds. Raises ValueError where a kind
+    has another handler.
+    """
+    for kind, handler in handlers.items():
+        if _handlers.setdefault(kind, handler) is not handler:
+            raise ValueError(f"obligations of the kind {kind} have two handlers")
+
+
+def _handler_of(kind: str) -> Handler:
+    try:
+        return _handlers[kind]
+    except KeyError:
+        raise NotImplementedError(f"no handler is registered for obligations: {kind}") from None
 
 
 def discharge_due() -> int:
@@ -57,7 +97,7 @@ def _discharge_all(owed: Sequence[Obligation], sender: Sender, away: Away) -> in
     ):
         if kind == NOTIFY:
             continue
-        for batch in _batches(kind, list(group)):
+        for batch in _batches(_handlers.get(kind), list(group)):
             with bind(account=account, job_id=_one_job(batch)):
                 done += _discharge(kind, account, batch, away)
     # Last: they carry the newest head of the chain.
@@ -65,13 +105,13 @@ def _discharge_all(owed: Sequence[Obligation], sender: Sender, away: Away) -> in
     return done + (sender.send(notifications) if notifications else 0)
 
 
-def _batches(kind: str, group: Sequence[Obligation]) -> list[Sequence[Obligation]]:
-    """What is done in one go: all that belongs under a chain, and everything else one by one, an
-    entry that cannot be read too: the others must not fail with it.
+def _batches(handler: Handler | None, group: Sequence[Obligation]) -> list[Sequence[Obligation]]:
+    """Return what is discharged in one go. What is not whole comes one by one: the others must not
+    fail with it.
     """
-    entries = [one for one in group if kind == "chain" and {"path", "sha256"} <= set(one.payload)]
-    singly = [[one] for one in group if one not in entries]
-    return [entries, *singly] if entries else list(singly)
+    together = [one for one in group if handler is not None and handler.together(one)]
+    singly = [[one] for one in group if one not in together]
+    return [together, *singly] if together else list(singly)
 
 
 def _one_job(batch: Sequence[Obligation]) -> str | None:
@@ -81,31 +121,19 @@ def _one_job(batch: Sequence[Obligation]) -> str | None:
 
 
 def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away) -> int:
-    """``away`` says what did not answer in this round, and why: it is asked once in a round, since
-    it may take half a minute each time, and hints wait for the round's end.
+    """Discharge a batch; return how many were done. ``away`` says what did not answer in this
+    round, and why: it is asked once in a round, since it may take half a minute each time, and
+    hints wait for the round's end.
     """
     ids = [one.id for one in batch]
-    if ARCHIVE in away and kind in ("chain", "receipt"):
-        ledger().outbox.failed(ids, away[ARCHIVE])
-        return 0
     try:
-        if kind == "chain":
-            _chain(account, batch)
-        elif kind == "receipt":
-            _receipt(batch[0])
-        else:
-            tell(batch[0])
+        handler = _handler_of(kind)
+        if handler.needs_archive and ARCHIVE in away:
+            ledger().outbox.failed(ids, away[ARCHIVE])
+            return 0
+        handler.discharge(account, batch)
     except _NOT_NOW as error:
-        metrics.obligations_tried.labels(kind, "failed").inc(len(ids))
-        ledger().outbox.failed(ids, str(error))
-        _log.warning("%s of %s is owed: %s", kind, account, error)
-        alerts.refused(error)
-        if isinstance(error, StoreAway):
-            away[ARCHIVE] = str(error)
-        if isinstance(error, Contradiction):
-            message = f"the {kind} of job {batch[0].job_id} ({account}) can not be kept: {error}"
-            found = archive_contradiction(error.path, account, message, batch[0].job_id)
-            ledger().alerts.open(found)
+        _not_now(kind, account, batch, error, away)
         return 0
     except LedgerAway:
         raise
@@ -119,19 +147,18 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away)
     return len(ids)
 
 
-def _chain(account: str, batch: Sequence[Obligation]) -> None:
-    vouching.refuse_fork(store(), ledger(), account)
-    entries = {one.payload["path"]: one.payload["sha256"] for one in batch}
-    head = chain.append(
-        store(), account, [{"path": path, "sha256": entries[path]} for path in sorted(entries)]
-    )
-    ledger().archive_record.note_head(account, head.n, head.sha256)
-    heads.noted(head)
-    _log.info("chain head of %s: entry %d, %s", account, head.n, head.sha256)
-
-
-def _receipt(owed: Obligation) -> None:
-    """Write a receipt, and owe its entry in the chain: the chain takes many at once."""
-    stored = keep_receipt(owed)
-    entry = {"path": stored.path, "sha256": stored.sha256}
-    ledger().outbox.owe(owed.job_id, owed.account, "chain", entry)
+def _not_now(
+    kind: str, account: str, batch: Sequence[Obligation], error: Exception, away: Away
+) -> None:
+    """Note why a batch stays due, and alert people where the archive needs them."""
+    ids = [one.id for one in batch]
+    metrics.obligations_tried.labels(kind, "failed").inc(len(ids))
+    ledger().outbox.failed(ids, str(error))
+    _log.warning("%s of %s is owed: %s", kind, account, error)
+    archive_alerts.refused(error)
+    if isinstance(error, StoreAway):
+        away[ARCHIVE] = str(error)
+    if isinstance(error, Contradiction):
+        message = f"the {kind} of job {batch[0].job_id} ({account}) can not be kept: {error}"
+        found = archive_contradiction(error.path, account, message, batch[0].job_id)
+        ledger().alerts.open(found)

@@ -16,9 +16,9 @@ from ledger.core.job import Job
 from ledger.core.leases import Lease
 from ledger.core.opening import Request
 from ledger.errors import LedgerError
-from tasks.archive_watch import alerts
 from tasks.errors import Cancelled, JobError, Uncertain, stored
 
+from . import archive_alerts
 from .context import ledger, stopping
 from .messages import publish_first
 
@@ -120,7 +120,7 @@ class Attempt:
         return self.age_seconds > settings().poll_deadline_hours * 3600
 
 
-#: A Job is what a certified call returns: its outcome is stored already, by a rule of its own.
+#: A Job is returned where the outcome is stored already, by a rule of its kind.
 Run = Callable[[Attempt], Ended | Parts | Job]
 
 
@@ -157,13 +157,13 @@ def _tried(attempt: Attempt, run: Run) -> Ended | Parts | Job:
         return run(attempt)
     except StoreAway as error:
         # Of no job is it the fault, however long it lasts: it waits, and goes on by itself.
-        alerts.refused(error)
+        archive_alerts.refused(error)
         raise Wait(str(error), attempt.patience("storage")) from None
     except OSError as error:
         if error.filename is None:
             raise
         # A folder of ours, such as the spool's: the archive says its own errors.
-        alerts.spool_refused(error)
+        archive_alerts.spool_refused(error)
         reason = f"{error.filename}: {error.strerror or type(error).__name__}; it is tried again"
         raise Wait(reason, attempt.patience("storage")) from None
 

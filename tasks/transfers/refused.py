@@ -5,11 +5,11 @@ from __future__ import annotations
 from archive import paths
 from archive.audio.acceptance import may_be_sound
 from archive.audio.detection import HEAD, kind
-from archive.spool.partial_download import Part
+from archive.spool.partial_download import PartialDownload
 from tasks.runtime.context import spool
 
 
-def set_aside(part: Part, account: str, name: str, sha256: str) -> str:
+def set_aside(part: PartialDownload, account: str, name: str, sha256: str) -> str:
     """Keep what was refused, unless it is plainly no recording.
 
     Parameters: `part`, the whole download; `account`, its alias; `name`, what was fetched: the id

@@ -9,7 +9,8 @@ from typing import Any
 from archive import paths
 from archive.audio import acceptance
 from archive.audio.detection import hear
-from archive.documents import manifest, reading
+from archive.documents import metadata as metadata_documents
+from archive.documents.metadata import Metadata
 from archive.errors import Contradiction, Damaged
 from archive.store.directory import Stored
 from config.version import VERSION
@@ -18,6 +19,7 @@ from providers.interface import ListsRecordings, Recording
 from tasks.runtime import metrics
 from tasks.runtime.context import account as account_of
 from tasks.runtime.context import ledger, store
+from tasks.runtime.obligations import under_chain
 from tasks.runtime.runner import Attempt, Wait
 
 from . import refused
@@ -80,6 +82,7 @@ def keep(attempt: Attempt, single: Single, open_body: Open) -> tuple[Stored, Sto
     """
     known = kept_single(attempt, single.recording_id, single.day)
     if known is not None:
+        owe_entry(attempt, known[1], is_new=False)
         return known
     account = attempt.job.account
     name = f"audio-{attempt.job.job_id}-{paths.safe(single.recording_id)}"
@@ -107,11 +110,19 @@ def keep(attempt: Attempt, single: Single, open_body: Open) -> tuple[Stored, Sto
             part.discard()
     refused.drop(account, single.recording_id)
     metrics.archived_bytes.labels(account).inc(stored.bytes)
-    metadata = _keep_metadata(attempt, single, stored)
-    # At once, not at the job's end: a long run of many must not look unchained to a verification.
-    entry = {"path": metadata.path, "sha256": metadata.sha256}
-    ledger().outbox.owe(attempt.job.job_id, account, "chain", entry)
-    return stored, metadata
+    return stored, _keep_metadata(attempt, single, stored)
+
+
+def owe_entry(attempt: Attempt, metadata: Stored, *, is_new: bool) -> None:
+    """Owe the chain entry of a recording's metadata at once, not at the job's end: a long run of
+    many must not look unchained to a verification. Of metadata that is not new the job may owe it
+    already, unless a worker died before it did.
+    """
+    job, (kind, entry) = attempt.job, under_chain(metadata)
+    if is_new:
+        ledger().outbox.owe(job.job_id, job.account, kind, entry)
+    else:
+        ledger().archive_record.owe_entry_once(job.job_id, job.account, entry)
 
 
 def _refuse_other_bytes(account: str, single: Single, sha256: str) -> None:
@@ -119,7 +130,7 @@ def _refuse_other_bytes(account: str, single: Single, sha256: str) -> None:
     Raises Contradiction for others.
     """
     path = paths.recording_json_path(account, single.day, single.recording_id)
-    if store().exists(path) and reading.content_of(store(), path)["sha256"] != sha256:
+    if store().exists(path) and metadata_documents.read(store(), path).audio.sha256 != sha256:
         raise Contradiction(
             path,
             "speaks of audio that is gone, and the provider has other bytes now (SHA-256 "
@@ -143,11 +154,11 @@ def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored,
     path = paths.recording_json_path(attempt.job.account, day, recording_id)
     if not store().exists(path):
         return None
-    metadata = reading.content_of(store(), path)
-    if not store().exists(metadata["path"]):
+    audio = metadata_documents.read(store(), path).audio
+    if not store().exists(audio.path):
         return None
-    stored = store().checksum(metadata["path"], on_bytes=lambda _: attempt.check())
-    if stored.sha256 != metadata["sha256"]:
+    stored = store().checksum(audio.path, on_bytes=lambda _: attempt.check())
+    if stored.sha256 != audio.sha256:
         raise Contradiction(
             stored.path, f"has another SHA-256 than {path} says; run verify and look at both"
         )
@@ -164,24 +175,24 @@ def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored,
 def _keep_metadata(attempt: Attempt, single: Single, stored: Stored) -> Stored:
     account = attempt.job.account
     path = paths.recording_json_path(account, single.day, single.recording_id)
-    content = {
-        "schema": 1,
-        "kind": "recording",
-        "account": account,
-        "provider": single.provider,
-        "recording_id": single.recording_id,
-        "path": stored.path,
-        "bytes": stored.bytes,
-        "sha256": stored.sha256,
-        "recording": single.known,
-        "job_id": attempt.job.job_id,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "version": VERSION,
-    }
+    content = Metadata(
+        account=account,
+        provider=single.provider,
+        recording_id=single.recording_id,
+        audio=stored,
+        recording=single.known,
+        job_id=attempt.job.job_id,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        version=VERSION,
+    )
     try:
-        return store().create(path, manifest.serialised(content).encode())
+        metadata = store().create(path, content.to_bytes())
     except FileExistsError:
         known = kept_single(attempt, single.recording_id, single.day)
         if known is None or known[0].sha256 != stored.sha256:
             raise Contradiction(path, "speaks of another file; run verify and look") from None
-        return known[1]
+        metadata = known[1]
+        owe_entry(attempt, metadata, is_new=False)
+    else:
+        owe_entry(attempt, metadata, is_new=True)
+    return metadata

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from archive.spool.partial_download import Part
+from archive.spool.partial_download import PartialDownload
 from config.settings import settings
 from providers.errors import Uncertain
 from providers.http.streaming import Body
@@ -50,7 +50,7 @@ class Meter:
 @contextmanager
 def fetched(
     attempt: Attempt, name: str, open_body: Open, *, expected_bytes: int | None = None
-) -> Iterator[tuple[Part, str, str]]:
+) -> Iterator[tuple[PartialDownload, str, str]]:
     """The whole file in the spool: its part, its SHA-256 and the content type it came with.
 
     What a broken transfer left is kept for the next attempt. Raises what the provider's client
@@ -67,7 +67,7 @@ def fetched(
         yield part, sha256, content_type
 
 
-def _receive(attempt: Attempt, part: Part, open_body: Open, meter: Meter) -> str:
+def _receive(attempt: Attempt, part: PartialDownload, open_body: Open, meter: Meter) -> str:
     until = time.monotonic() + settings().transfer_max_hours * 3600
     received = metrics.transferred_bytes.labels(attempt.job.account)
     for _ in range(_MOST_RESTARTS + 1):

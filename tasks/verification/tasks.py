@@ -14,10 +14,11 @@ from ledger.core.opening import Request
 from ledger.errors import NoSuchJob
 from tasks import errors
 from tasks.runtime import metrics
-from tasks.runtime.arguments import VerifyArchive
 from tasks.runtime.context import account, ledger, store
 from tasks.runtime.entry import job_task
 from tasks.runtime.runner import Attempt, Ended, Wait
+
+from .arguments import VerifyArchive
 
 #: One slice of a long verification; then the slot goes to others and the cursor to the ledger.
 _SLICE_SECONDS = 300.0
@@ -103,7 +104,7 @@ def _left_unvouched(attempt: Attempt, unvouched: list[str]) -> list[str]:
         if not _is_of_a_run(problem.path)
     ]
     paths = {problem.path for problem in left}
-    owed = paths & ledger().outbox.unchained()
+    owed = paths & ledger().archive_record.unchained()
     looks = int(attempt.job.work.get("looks", 0))
     if (owed and not attempt.past_deadline) or (paths and looks < _FEWEST_LOOKS):
         raise Wait(

@@ -17,10 +17,11 @@ from sqlalchemy import Select, func, make_url, select
 
 from ledger.core.schema import jobs, obligations
 from tests.certified_calls import ASKED
-from tests.deployment import Deployment, account_toml, eventually
+from tests.deployment import Deployment, account_toml
 from tests.servers import Postgres, Valkey
 from tests.simulators.gsmblockchain_door import CallingAccountDoor
 from tests.simulators.remote import Remote
+from tests.waiting import eventually
 
 from .house import address, bare_worker, deployment, until_ready
 from .measurement import Row, in_turns

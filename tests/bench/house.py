@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from tests.deployment import Deployment, Process, machine
 from tests.servers import Valkey
+from tests.waiting import eventually
 
 #: A Python that is told something is started anew, not forked from one that runs already.
 STARTED_ANEW = {"PYTHONUNBUFFERED": "1"}
@@ -60,8 +60,10 @@ def bare_worker(
 
 def until_ready(process: Process, seconds: float = 60) -> None:
     """Wait until a worker says that it is ready."""
-    until = time.monotonic() + seconds
-    while " ready." not in process.log():
-        if not process.alive or time.monotonic() > until:
-            raise AssertionError(f"the worker was not ready: {process.log()}")
-        time.sleep(0.01)
+    eventually(
+        lambda: " ready." in process.log() or not process.alive,
+        within=seconds,
+        what="the worker was not ready",
+        pause=0.01,
+    )
+    assert process.alive, process.log()

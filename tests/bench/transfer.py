@@ -14,10 +14,11 @@ from urllib.parse import urlencode
 import httpx
 from celery import Celery
 
-from tests.deployment import Deployment, account_toml, eventually
+from tests.deployment import Deployment, account_toml
 from tests.servers import Valkey
 from tests.simulators.doors import AccountDoor
 from tests.simulators.remote import Remote
+from tests.waiting import eventually
 
 from .house import deployment, until_ready
 from .measurement import Row, Turn, in_turns, timed

@@ -168,6 +168,7 @@ class Simulators:
         self._server = Server((host, port))
         shown = "127.0.0.1" if host in ("", "0.0.0.0") else host
         self.url = url or f"http://{shown}:{self._server.server_address[1]}"
+        self._thread: threading.Thread | None = None
         self._log = Log(self.data / "log.jsonl")
         self._server.log = self._log
         vonage = Vonage(self._log, self.data)
@@ -199,9 +200,13 @@ class Simulators:
         return self._log.records()
 
     def start(self) -> Self:
-        """Serves on a thread of its own."""
-        serve = partial(self._server.serve_forever, poll_interval=0.05)
-        threading.Thread(target=serve, name="simulators", daemon=True).start()
+        """Serve on a thread of its own. Raises RuntimeError when called a second time."""
+        if self._thread is not None:
+            raise RuntimeError("the simulators are started already")
+        # How often it looks whether it is to stop, which is how long stopping takes.
+        serve = partial(self._server.serve_forever, poll_interval=0.02)
+        self._thread = threading.Thread(target=serve, name="simulators", daemon=True)
+        self._thread.start()
         return self
 
     def stop(self) -> None:
@@ -209,6 +214,8 @@ class Simulators:
         if self._server.stopping.is_set():
             return
         self._server.stop()
+        if self._thread is not None:
+            self._thread.join(timeout=30)
         self._log.close()
         if self._own:
             shutil.rmtree(self.data, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""``accounts check``: whether credentials work, without touching what the workers share."""
+"""``accounts check``: try credentials without touching the tokens that workers share."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def accounts() -> None:
 
 
 @dataclass(frozen=True)
-class Tried:
-    """What came of trying an account."""
+class Trial:
+    """The result of trying an account."""
 
     account: str
     provider: str
@@ -50,19 +50,18 @@ class Tried:
 )
 @as_json
 def check(alias: str | None, target: Path | None, as_json: bool) -> int:
-    """Log in and list one page of recordings, or the calls that are going on, for one account or
-    for all.
+    """Log in and list one page of recordings, or the live calls, for one account or all.
 
-    It logs in anew and keeps the token to itself. With --record a provider that exports in
-    bulk makes one export of the last day that has recordings; only the beginning of its ZIP is
-    read.
+    The check logs in with a token of its own and does not store it. With --record, an account with
+    bulk exports makes one export of the last day with recordings, of which only the start of the
+    ZIP is read.
 
-    Of an account for certified calls only the connection is tried: each request of its provider
-    is a call that costs money.
+    For an account for certified calls, only the connection is tried, because each request to its
+    provider is a paid call.
     """
     settings = configured()
     chosen = [account_of(alias)] if alias else list(settings.accounts.values())
-    tried = [_tried(account, settings, target) for account in chosen]
+    tried = [_try_account(account, settings, target) for account in chosen]
     if as_json:
         print_json([asdict(one) for one in tried])
     else:
@@ -71,27 +70,29 @@ def check(alias: str | None, target: Path | None, as_json: bool) -> int:
     return int(any(one.outcome == "failed" for one in tried))
 
 
-def _tried(account: Account, settings: Settings, target: Path | None) -> Tried:
+def _try_account(account: Account, settings: Settings, target: Path | None) -> Trial:
     if target and registry.has(account, ExportsInBulk):
-        return _exported(account, settings, target / account.alias)
+        return _try_with_export(account, settings, target / account.alias)
     try:
         with registry.client(account, Probes, PrivateTokenStore()) as client:
             about = client.probe()
     except ProviderError as error:
-        return Tried(account.alias, account.provider, "failed", str(error))
+        return Trial(account.alias, account.provider, "failed", str(error))
     tries_credentials = registry.client_class(account, Probes).tries_credentials
-    return Tried(account.alias, account.provider, "ok" if tries_credentials else "not tried", about)
+    return Trial(account.alias, account.provider, "ok" if tries_credentials else "not tried", about)
 
 
-def _exported(account: Account, settings: Settings, folder: Path) -> Tried:
-    """The same, with one export; every request and answer is kept in the folder."""
-    wire = Recorder(Transport(verify=account.verify_tls), folder, settings.secret_values())
+def _try_with_export(account: Account, settings: Settings, folder: Path) -> Trial:
+    """Try an account with one export; keep every request and answer in the folder."""
+    recorder = Recorder(Transport(verify=account.verify_tls), folder, settings.secret_values())
     try:
-        with registry.client(account, ExportsInBulk, PrivateTokenStore(), transport=wire) as client:
+        with registry.client(
+            account, ExportsInBulk, PrivateTokenStore(), transport=recorder
+        ) as client:
             about = client.probe()
             exported = try_export(account, client, settings)
     except ProviderError as error:
         about = f"{error}; samples in {folder}"
-        return Tried(account.alias, account.provider, "failed", about)
+        return Trial(account.alias, account.provider, "failed", about)
     about = f"{about}; {exported}; samples in {folder}"
-    return Tried(account.alias, account.provider, "ok", about)
+    return Trial(account.alias, account.provider, "ok", about)

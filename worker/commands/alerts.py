@@ -158,5 +158,5 @@ def _closes_contradiction(row: dict[str, Any]) -> str:
     if late:
         return f"a retry of the collection that is done: python -m worker retry {collection}"
     if row["cause"] == FOREIGN_REDIS:
-        return "Redis holds this deployment's identity again"
+        return "the mark of this deployment is in Redis again"
     return _NEVER

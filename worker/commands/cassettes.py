@@ -1,4 +1,4 @@
-"""Samples: what was said to a provider and what it answered, without secrets, numbers or voices."""
+"""Samples of requests and answers, without secrets, telephone numbers or audio."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from config.masking import HIDDEN, conceal, mask_message, mask_tree
 
 from .redaction import PERSONAL_FIELDS, last_three
 
-#: An answer is kept up to so many bytes, of a ZIP only its first local header.
-_MOST_BYTES = 1 << 20
+#: So many bytes of an answer are kept; of a ZIP only its first local header.
+_MAX_BYTES = 1 << 20
 _ZIP = b"PK\x03\x04"
 _ZIP_HEADER = 30
 _ZIP_BYTES = 1024
@@ -27,10 +27,10 @@ _SECRET_HEADERS = {"authorization", "cookie", "set-cookie", "proxy-authorization
 
 
 class Recorder(httpx.BaseTransport):
-    """Keeps a file of every exchange that passes: ``0001.json``, ``0002.json``, ...
+    """A transport that writes a file for every exchange: ``0001.json``, ``0002.json``, ...
 
-    Parameters: the transport ``inner``; ``folder``, which is made; ``secrets`` that no file may
-    hold, to which the tokens of the answers are added.
+    ``inner`` is the real transport. ``folder`` is created. No file may contain ``secrets``, to
+    which the recorder adds the answers' tokens.
     """
 
     def __init__(self, inner: httpx.BaseTransport, folder: Path, secrets: tuple[str, ...]) -> None:
@@ -40,8 +40,8 @@ class Recorder(httpx.BaseTransport):
         folder.mkdir(parents=True, exist_ok=True)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Hand the request on; the sample is written when the answer has been read or closed."""
-        asked = {
+        """Send the request; write the sample when the answer has been read or closed."""
+        recorded_request = {
             "method": request.method,
             "url": mask_message(str(request.url)),
             "headers": _headers(request.headers),
@@ -50,13 +50,15 @@ class Recorder(httpx.BaseTransport):
         try:
             response = self._inner.handle_request(request)
         except httpx.HTTPError as error:
-            self._write({"request": asked, "failure": type(error).__name__})
+            self._write({"request": recorded_request, "failure": type(error).__name__})
             raise
         assert isinstance(response.stream, httpx.SyncByteStream)
         return httpx.Response(
             response.status_code,
             headers=response.headers,
-            stream=_Copied(response.stream, lambda body: self._answered(asked, response, body)),
+            stream=_CopyingStream(
+                response.stream, lambda body: self._write_answer(recorded_request, response, body)
+            ),
             extensions=response.extensions,
         )
 
@@ -64,13 +66,20 @@ class Recorder(httpx.BaseTransport):
         """Close the inner transport."""
         self._inner.close()
 
-    def _answered(self, asked: dict[str, Any], response: httpx.Response, body: bytes) -> None:
+    def _write_answer(
+        self, recorded_request: dict[str, Any], response: httpx.Response, body: bytes
+    ) -> None:
         answer = {
             "status": response.status_code,
             **self._content(response.headers, body),
         }
-        # The headers last: a token that the body has told is concealed in them too.
-        self._write({"request": asked, "answer": {**answer, "headers": _headers(response.headers)}})
+        # The headers last, so that tokens found in the body are hidden in them, too.
+        self._write(
+            {
+                "request": recorded_request,
+                "answer": {**answer, "headers": _headers(response.headers)},
+            }
+        )
 
     def _write(self, sample: dict[str, Any]) -> None:
         number = len(list(self._folder.glob("*.json"))) + 1
@@ -79,7 +88,7 @@ class Recorder(httpx.BaseTransport):
             file.write("\n")
 
     def _content(self, headers: httpx.Headers, body: bytes) -> dict[str, Any]:
-        """A body as it may be kept: JSON, a form, the start of a ZIP, or text."""
+        """Return a masked body: JSON, a form, the start of a ZIP, or text."""
         if body.startswith(_ZIP):
             return {"zip_start": _zip_start(body)}
         if not body:
@@ -95,15 +104,15 @@ class Recorder(httpx.BaseTransport):
         return {"json": mask_tree(content, _masked, key=mask_message)}
 
     def _learn(self, content: Any) -> None:
-        """Conceal the tokens of an answer from now on, wherever they turn up."""
+        """Hide an answer's tokens from now on in all output."""
         if isinstance(content, dict):
             tokens = {value for name, value in content.items() if _is_secret(name, value)}
             self._secrets |= tokens
             conceal(self._secrets)
 
 
-class _Copied(httpx.SyncByteStream):
-    """A body that passes through; its beginning is handed over at its end."""
+class _CopyingStream(httpx.SyncByteStream):
+    """A body that keeps a copy of its start, and passes the copy on when it closes."""
 
     def __init__(self, inner: httpx.SyncByteStream, ended: Any) -> None:
         self._inner = inner
@@ -112,7 +121,7 @@ class _Copied(httpx.SyncByteStream):
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._inner:
-            self._kept += piece[: _MOST_BYTES - len(self._kept)]
+            self._kept += piece[: _MAX_BYTES - len(self._kept)]
             yield piece
 
     def close(self) -> None:
@@ -134,24 +143,24 @@ def _is_secret(name: str, value: Any) -> bool:
 
 
 def _masked(name: str, value: Any) -> Any:
-    """A value of JSON or of a form, its type kept."""
+    """Mask a value of JSON or of a form, and keep its type."""
     if _is_secret(name, value):
         return HIDDEN
     if isinstance(value, int) and not isinstance(value, bool):
-        return _masked_number(value, least=4 if name in PERSONAL_FIELDS else 7)
+        return _masked_number(value, min_digits=4 if name in PERSONAL_FIELDS else 7)
     if not isinstance(value, str):
         return value
     return last_three(value) if name in PERSONAL_FIELDS and value else mask_message(value)
 
 
-def _masked_number(value: int, *, least: int) -> int:
-    """A number of as many digits, of which only the last three are its own."""
+def _masked_number(value: int, *, min_digits: int) -> int:
+    """Return a number of the same length that keeps only the last three digits."""
     digits = len(str(abs(value)))
-    return value if digits < least else 10 ** (digits - 1) + abs(value) % 1000
+    return value if digits < min_digits else 10 ** (digits - 1) + abs(value) % 1000
 
 
 def _zip_start(body: bytes) -> dict[str, Any]:
-    """The first member's header, with its name masked; of what it holds nothing."""
+    """Return the first member's header, with its name masked and without its content."""
     header = body[:_ZIP_HEADER]
     name_size = int.from_bytes(header[26:28], "little")
     extra_size = int.from_bytes(header[28:30], "little")

@@ -7,7 +7,7 @@ import click
 from config.queues import FRONT_DOOR
 from config.version import VERSION
 from tasks import registry
-from tasks.runtime.entry import KINDS, Kind
+from tasks.runtime.kinds import KINDS, Kind
 
 from .display import print_json
 
@@ -22,6 +22,6 @@ def catalogue() -> None:
 
 def _description(kind: Kind) -> dict[str, object]:
     return {
-        "opens_job": kind.run is not None,
+        "opens_job": kind.opens_job,
         "arguments": kind.arguments.model_json_schema(by_alias=True),
     }

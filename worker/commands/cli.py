@@ -51,7 +51,7 @@ COMMANDS = {
     "retry": (".jobs", "Repeat a failed or cancelled job."),
     "show": (".jobs", "Show everything about one job."),
     "status": (".jobs", "Show the jobs that changed last, and what is owed."),
-    "verify": (".standalone_archive", "Verify every checksum and every chain of an archive."),
+    "verify": (".verify", "Verify every checksum and every chain of an archive."),
 }
 
 

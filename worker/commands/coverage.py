@@ -1,4 +1,4 @@
-"""``coverage``: which days are archived."""
+"""``coverage``: the archived days of every account."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _MISSED = "it was missed by more than catchup_days; export it by hand"
 
 
 @dataclass(frozen=True)
-class Covered:
-    """One line: how far the archive has come with a day of an account."""
+class DayCoverage:
+    """One line of output: the state of a day of an account."""
 
     account: str
     day: str
@@ -51,37 +51,38 @@ class Covered:
 @click.option("--to", "last", type=DAY, help="The last day. [default: the last that is due]")
 @as_json
 def coverage(account: str | None, first: date | None, last: date | None, as_json: bool) -> int:
-    """Show which days are archived, one line a day: complete, damaged (files of it are gone from
-    the archive), incomplete, failed, waiting, not due or gave up. The status is 1 where one is not
-    complete, or where the archive is not there; a day that is not due counts only with --from or
-    --to.
+    """Show which days are archived, one line a day: complete, damaged (files are gone from the
+    archive), incomplete, failed, waiting, not due or gave up.
+
+    The status is 1 if a day is not complete, or if the archive is missing. A day that is not due
+    counts only with --from or --to.
     """
     in_order(first, last)
     ledger = opened()
     aliases = _aliases(ledger, account)
-    gone, trouble = missing_files.gone(ledger, aliases, first, last)
+    gone, problem = missing_files.gone(ledger, aliases, first, last)
     lines = [line for alias in aliases for line in _lines(ledger, alias, first, last, gone)]
-    if trouble is not None:
-        click.echo(f"earwitness: {trouble}", err=True)
+    if problem is not None:
+        click.echo(f"earwitness: {problem}", err=True)
     if as_json:
         print_json([asdict(line) for line in lines])
     elif lines:
         print_table(("account", "day", "state", "about"), map(_row, lines), one_line=True)
     else:
         click.echo("no account has a nightly export, and no day was ever exported")
-    asked = first is not None or last is not None
-    return int(trouble is not None or any(line.state not in _accepted(asked) for line in lines))
+    is_span_given = first is not None or last is not None
+    return int(
+        problem is not None or any(line.state not in _accepted(is_span_given) for line in lines)
+    )
 
 
-def _accepted(asked: bool) -> tuple[str, ...]:
-    """The states of a day that is no failure. One that is not due is none where nobody asked for
-    it: neither a night nor ``--from`` or ``--to``.
-    """
-    return (COMPLETE,) if asked else (COMPLETE, NOT_DUE)
+def _accepted(is_span_given: bool) -> tuple[str, ...]:
+    """Return the states that are no failure; "not due" is one only if a span was given."""
+    return (COMPLETE,) if is_span_given else (COMPLETE, NOT_DUE)
 
 
 def _aliases(ledger: Ledger, account: str | None) -> list[str]:
-    """The accounts with nights to come, and those that ever had a day."""
+    """Return the accounts with a nightly export, and those that ever had a day."""
     nightly = {alias for alias in settings().accounts if _nightly(alias) is not None}
     known = sorted(nightly | set(ledger.days.accounts()))
     if account is None:
@@ -98,7 +99,7 @@ def _nightly(alias: str) -> Nightly | None:
 
 def _lines(
     ledger: Ledger, alias: str, first: date | None, last: date | None, gone: GoneDays
-) -> Iterator[Covered]:
+) -> Iterator[DayCoverage]:
     rows = {row.day: row for row in ledger.days.of(alias, first, last)}
     nightly = _nightly(alias)
     for day in _span(ledger, alias, nightly, rows, first, last):
@@ -116,7 +117,7 @@ def _span(
     first: date | None,
     last: date | None,
 ) -> list[date]:
-    """The days to show, in order and without a gap."""
+    """Return the days to show, in order and without gaps."""
     wanted = set(rows)
     if nightly is not None:
         due = windows.newest_due(nightly, datetime.now(UTC))
@@ -129,10 +130,10 @@ def _span(
     return [begins + timedelta(days=n) for n in range((ends - begins).days + 1)]
 
 
-def _planned(ledger: Ledger, row: Day, gone: str | None) -> Covered:
+def _planned(ledger: Ledger, row: Day, gone: str | None) -> DayCoverage:
     counts = row.counts or {}
-    state, reason = _judged(ledger, row, gone)
-    return Covered(
+    state, reason = _state_and_reason(ledger, row, gone)
+    return DayCoverage(
         row.account,
         row.day.isoformat(),
         state,
@@ -146,17 +147,17 @@ def _planned(ledger: Ledger, row: Day, gone: str | None) -> Covered:
     )
 
 
-def _judged(ledger: Ledger, row: Day, gone: str | None) -> tuple[str, str | None]:
+def _state_and_reason(ledger: Ledger, row: Day, gone: str | None) -> tuple[str, str | None]:
     if gone is not None:
         return DAMAGED, f"{gone}; give it back from a copy, or export the day again"
     if row.state in (states.DAY_COMPLETE, states.DAY_DAMAGED):
-        # What was damaged and lacks nothing now is complete again with the next comparison.
+        # A damaged day that lacks nothing now becomes complete with the next comparison.
         return COMPLETE, None
     if row.state == states.DAY_GAVE_UP:
         return GAVE_UP, _MISSED
     reason = _reason(ledger, row.job_id)
     if row.state == states.DAY_INCOMPLETE:
-        # Without counts no run of the day ever came as far as a manifest.
+        # Without counts, no run of the day has reached a manifest.
         return ("incomplete" if row.counts else "failed"), reason
     return "waiting", reason or "due"
 
@@ -169,23 +170,25 @@ def _reason(ledger: Ledger, job_id: str | None) -> str | None:
     return None if job is None else job.reason or job.state
 
 
-def _unplanned(ledger: Ledger, alias: str, nightly: Nightly | None, day: date) -> Covered:
+def _unplanned(ledger: Ledger, alias: str, nightly: Nightly | None, day: date) -> DayCoverage:
     if nightly is None:
-        return Covered(alias, day.isoformat(), NOT_DUE, reason="the account has no nightly export")
+        return DayCoverage(
+            alias, day.isoformat(), NOT_DUE, reason="the account has no nightly export"
+        )
     newest_due = windows.newest_due(nightly, datetime.now(UTC))
     if day > newest_due:
-        return Covered(alias, day.isoformat(), NOT_DUE, reason="its night has not come")
+        return DayCoverage(alias, day.isoformat(), NOT_DUE, reason="its night has not come")
     known = ledger.days.newest(alias)
     if day not in windows.unplanned_days(newest_due, known, nightly.catchup_days):
         why = "before the account's first night; export it by hand"
-        return Covered(alias, day.isoformat(), NOT_DUE, reason=why)
+        return DayCoverage(alias, day.isoformat(), NOT_DUE, reason=why)
     if windows.is_given_up(day, newest_due, nightly.catchup_days):
-        return Covered(alias, day.isoformat(), GAVE_UP, reason=_MISSED)
+        return DayCoverage(alias, day.isoformat(), GAVE_UP, reason=_MISSED)
     why = "not planned yet: beat's next tick opens it, within five minutes where beat runs"
-    return Covered(alias, day.isoformat(), "waiting", reason=why)
+    return DayCoverage(alias, day.isoformat(), "waiting", reason=why)
 
 
-def _row(line: Covered) -> tuple[str, str, str, str | None]:
+def _row(line: DayCoverage) -> tuple[str, str, str, str | None]:
     state = line.state
     if line.listed is not None and state in (COMPLETE, "incomplete"):
         many = f"{line.archived} of {line.listed}"

@@ -1,4 +1,4 @@
-"""``export``: days of an account, opened by hand."""
+"""``export``: export days of an account by hand."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from .options import DAY, as_json, in_order
 from .progress import follow, outcome
 from .redaction import masked
 
-#: A round of the sweeper seals; several, where it has much to do.
-_SEAL_SECONDS = 60
-_LOOK_SECONDS = 0.2
+#: How long to wait for the sweeper to write chain entries; it may need several rounds.
+_CHAIN_SECONDS = 60
+_POLL_SECONDS = 0.2
 
 
 @click.command()
@@ -40,28 +40,27 @@ _LOOK_SECONDS = 0.2
 @click.option("--wait", is_flag=True, help="Follow the exports to their end.")
 @as_json
 def export(account: str, first: date, last: date, dry_run: bool, wait: bool, as_json: bool) -> int:
-    """Export days of an account, each once: a day that is complete stays as it is, unless files of
-    it are gone from the archive.
+    """Export days of an account, each once. A complete day is left as it is, unless files of it are
+    gone from the archive.
 
-    Days are those of the account's time zone. With --wait the status is 1 where one ends
-    incomplete.
+    Days are in the account's time zone. With --wait the status is 1 if a day ends incomplete.
     """
     in_order(first, last)
     ledger = opened()
-    days = _over(account_of(account, RecordingsAccount), first, last)
+    days = _ended_days(account_of(account, RecordingsAccount), first, last)
     if dry_run:
         _print_plan([_intent(ledger, account, day) for day in days], as_json)
         return 0
-    jobs = _opened(account, days, quiet=as_json)
+    jobs = _open_days(account, days, quiet=as_json)
     if wait:
-        jobs = _followed(ledger, jobs, quiet=as_json)
+        jobs = _follow(ledger, jobs, quiet=as_json)
     if as_json:
         print_json([job.shown() for job in jobs])
     return 1 if wait and any(job.state != states.DONE for job in jobs) else 0
 
 
-def _over(account: Account, first: date, last: date) -> list[date]:
-    """The days of the span; refused before the first is opened where the last is not over."""
+def _ended_days(account: Account, first: date, last: date) -> list[date]:
+    """Return the days of the span. Raises UsageError if the last one is not over."""
     timezone = account.zone
     today = windows.local_day(datetime.now(UTC), timezone)
     if last >= today:
@@ -70,7 +69,7 @@ def _over(account: Account, first: date, last: date) -> list[date]:
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
-def _opened(account: str, days: list[date], *, quiet: bool) -> list[Job]:
+def _open_days(account: str, days: list[date], *, quiet: bool) -> list[Job]:
     jobs = []
     with announcing():
         for day in days:
@@ -84,34 +83,34 @@ def _opened(account: str, days: list[date], *, quiet: bool) -> list[Job]:
     return jobs
 
 
-def _followed(ledger: Ledger, jobs: list[Job], *, quiet: bool) -> list[Job]:
-    """Show progress until all have ended and are under the chain, then each one's end."""
+def _follow(ledger: Ledger, jobs: list[Job], *, quiet: bool) -> list[Job]:
+    """Show progress until all jobs have ended and are under the chain; then show the results."""
     names = list(dict.fromkeys(job.job_id for job in jobs))
     try:
         ended = follow(ledger, names, console(stderr=quiet))
     except KeyboardInterrupt:
-        click.echo("no longer followed; the exports go on: python -m worker status", err=True)
+        click.echo("stopped following; the exports go on: python -m worker status", err=True)
         raise
-    _sealed(ledger, names)
+    _wait_for_chain(ledger, names)
     if not quiet:
         for job in ended:
-            print_lines(_end(job))
+            print_lines(_summary(job))
     return ended
 
 
-def _sealed(ledger: Ledger, names: list[str]) -> None:
-    """Wait until what the jobs archived is under the chain, so that who verifies now finds it."""
-    until = time.monotonic() + _SEAL_SECONDS
-    while ledger.outbox.unsealed(names):
+def _wait_for_chain(ledger: Ledger, names: list[str]) -> None:
+    """Wait until the chain covers the archived files, so that a verification finds them."""
+    until = time.monotonic() + _CHAIN_SECONDS
+    while ledger.archive_record.unsealed(names):
         if time.monotonic() > until:
-            told = "not yet under the chain: a worker goes on; why: python -m worker status"
-            click.echo(told, err=True)
+            note = "not yet under the chain: a worker goes on; see: python -m worker status"
+            click.echo(note, err=True)
             return
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
-def _end(job: Job) -> list[str]:
-    """The end of a day in lines, the manifest by its whole path."""
+def _summary(job: Job) -> list[str]:
+    """Return the result of a day as lines, with the manifest's whole path."""
     day = job.parameters["day"]
     lines = [line.replace("manifest: ", f"manifest: {_archive()}/", 1) for line in outcome(job)]
     return [f"{day}: {line}" for line in lines] or [f"{day}: {job.state}, {job.reason}"]
@@ -122,7 +121,7 @@ def _archive() -> str:
 
 
 def _intent(ledger: Ledger, account: str, day: date) -> dict[str, Any]:
-    """What exporting a day would do."""
+    """Return what exporting a day would do."""
     known = ledger.days.of(account, day, day)
     row = known[0] if known else day_row(account, day, gave_up=False)
     gone, _ = missing_files.gone(ledger, [account], day, day)

@@ -17,7 +17,6 @@ import click
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from config.settings import settings
-from providers import registry  # noqa: F401 - it knows the accounts that the settings name
 from worker.health.heartbeat import redis_answers
 from worker.health.heartbeat_files import Mark, marks
 
@@ -93,7 +92,7 @@ def judge(
     if not 0 <= now - mark.at <= within:
         raise click.ClickException(
             f"{mark.node} (process {mark.pid}) gives no sign of life any more: it was killed or "
-            "hangs; restart it"
+            "stands still; restart it"
         )
     if mark.phase != "working":
         return f"{mark.node} is {mark.phase}"
@@ -105,7 +104,7 @@ def judge(
     if not redis_answers():
         return f"{mark.node} waits for Redis, which does not answer"
     if mark.redis_away_at is not None and now - mark.redis_away_at <= within:
-        return f"{mark.node} is reconnecting to Redis, which answers again"
+        return f"{mark.node} finds its way back to Redis, which answers again"
     if idle <= within:
         lost = ", ".join(sorted(missing))
         raise click.ClickException(

@@ -22,9 +22,9 @@ _log = logging.getLogger(__name__)
 def hooks() -> None:
     """Receive the notifications of telephone systems, until SIGTERM.
 
-    It listens at EARWITNESS_HOOKS_BIND; the servers reach it at EARWITNESS_HOOKS_URL, under
-    /PROVIDER/ACCOUNT/notify. Who may notify is said by each account's allowed_networks, and it is
-    the sender of the connection that counts.
+    The receiver listens at EARWITNESS_HOOKS_BIND. Servers reach it at EARWITNESS_HOOKS_URL, under
+    /PROVIDER/ACCOUNT/notify. Each account's allowed_networks says who may notify; the address of
+    the connection counts.
     """
     found = configured()
     our_logging.configure(found.log_format, logging.INFO, found.secret_values())
@@ -32,8 +32,10 @@ def hooks() -> None:
     try:
         ledger().identity.prepare()
     except LedgerAway as error:
-        _log.warning("%s; what comes meanwhile is kept", error)
+        _log.warning("%s; notifications are kept meanwhile", error)
     if found.hooks_url is None:
-        _log.warning("EARWITNESS_HOOKS_URL is not set: no start tells a server of this receiver")
+        _log.warning(
+            "EARWITNESS_HOOKS_URL is not set: servers do not learn this receiver's address"
+        )
     asyncio.run(serve(found.hooks_bind, lambda port: _log.info("listening at port %d", port)))
     ledger().close()

@@ -1,4 +1,4 @@
-"""``calls`` and ``record``: calls that are going on, and the recording of one of them."""
+"""``calls`` and ``record``: show live calls, and record one of them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from config.masking import HIDDEN, mask_foreign, mask_tree
 from config.queues import FRONT_DOOR
 from ledger.core.opening import Request
 from tasks.live.active_calls import calls_of
+from tasks.live.arguments import ListCalls, StartRecording
 from tasks.live.tasks import LIFETIME_SECONDS, start_request
-from tasks.runtime.arguments import ListCalls, StartRecording, parse
+from tasks.runtime.arguments import parse
 from tasks.runtime.context import account as account_of
 
 from .deployment import announcing, configured, opened, operator
@@ -32,14 +33,14 @@ _user = click.option(
     "--user", "user_id", help="Of this user: @me, @owner or a number, where its server has them."
 )
 
-#: Of a call and of each of its views.
+#: The fields of a call, and of its views, that name a party.
 _PARTIES = frozenset({"source", "destination", "caller"})
-_IN_PARTIES = set("0123456789+-. ()*,")
-#: What the server says in words of its own.
-_SAID = _PARTIES | {"state", "recording"}
+_NUMBER_CHARACTERS = set("0123456789+-. ()*,")
+#: The fields that contain the server's own text.
+_FREE_TEXT = _PARTIES | {"state", "recording"}
 
-#: After ``not_after`` nothing is sent, but what was sent before is still followed to its end.
-_CONFIRMED_SECONDS = 15.0
+#: Nothing is sent after ``not_after``, but a start sent before is followed to its end.
+_CONFIRMATION_SECONDS = 15.0
 
 
 @click.command()
@@ -65,12 +66,10 @@ def calls(account: str, reveal: bool, as_json: bool, **given: str | None) -> Non
 
 
 def _masked(name: str, value: Any) -> Any:
-    """Of a party at most its number's last three digits; an extension, which is short, stays, and
-    of a name nothing.
-    """
-    if not isinstance(value, str) or name not in _SAID:
+    """Show the last three digits of a party's number; hide names, keep extensions."""
+    if not isinstance(value, str) or name not in _FREE_TEXT:
         return value
-    is_name = name in _PARTIES and not set(value) <= _IN_PARTIES
+    is_name = name in _PARTIES and not set(value) <= _NUMBER_CHARACTERS
     return HIDDEN if is_name else mask_foreign(value)
 
 
@@ -94,38 +93,40 @@ def _view(view: dict[str, Any]) -> str:
 @click.option("--request-id", help="Yours: the same id again asks for the same recording.")
 @as_json
 def record(as_json: bool, **given: str | None) -> None:
-    """Start recording a call that is going on, and wait until it is known to run.
+    """Start recording a call that is going on, and wait until the recording is confirmed.
 
-    It is a job like any other: a worker does it, and within a minute or not at all.
+    The command opens a job like any other: a worker does it within a minute, or not at all.
     """
     configured()
     not_after = datetime.now(UTC) + timedelta(seconds=LIFETIME_SECONDS)
     named = {"request_id": f"command-{uuid.uuid4()}", "not_after": not_after.isoformat()}
-    asked = {**named, **{name: value for name, value in given.items() if value is not None}}
-    request = start_request(parse(StartRecording, asked), asked["request_id"])
-    result = _outcome(asked, request)
+    arguments = {**named, **{name: value for name, value in given.items() if value is not None}}
+    request = start_request(parse(StartRecording, arguments), arguments["request_id"])
+    result = _outcome(arguments, request)
     if as_json:
         print_json(result)
     else:
-        print_lines(_told(result))
+        print_lines(_result_lines(result))
 
 
-def _outcome(asked: dict[str, str], request: Request) -> dict[str, Any]:
-    """The job's result. Raises what its task raises, click.ClickException where nobody tells."""
+def _outcome(arguments: dict[str, str], request: Request) -> dict[str, Any]:
+    """Return the job's result. Raises the task's errors, and ClickException without an answer."""
     look = f"look with: python -m worker show {request.job_id}"
-    patience = LIFETIME_SECONDS + _CONFIRMED_SECONDS + account_of(asked["account"]).timeout_seconds
-    # Each of its tries would be a line; what came of them becomes the command's own sentence.
+    patience = (
+        LIFETIME_SECONDS + _CONFIRMATION_SECONDS + account_of(arguments["account"]).timeout_seconds
+    )
+    # No line for each retry: the final failure becomes the command's own sentence.
     logging.getLogger("celery").setLevel(logging.CRITICAL + 1)
     try:
         with announcing() as app:
             sent = app.send_task(
-                "earwitness.recording.start", kwargs=asked, queue=FRONT_DOOR, retry=False
+                "earwitness.recording.start", kwargs=arguments, queue=FRONT_DOOR, retry=False
             )
             result: dict[str, Any] = sent.get(timeout=patience)
     except exceptions.TimeoutError:
         raise click.ClickException(
-            f"unknown: no worker told the outcome within {patience:.0f} s, and nothing is sent any "
-            f"more; {look}"
+            f"unknown: no worker reported the outcome within {patience:.0f} s, and nothing is sent "
+            f"any more; {look}"
         ) from None
     except (OperationalError, RedisError, OSError, RuntimeError) as error:
         raise click.ClickException(
@@ -134,7 +135,7 @@ def _outcome(asked: dict[str, str], request: Request) -> dict[str, Any]:
     return result
 
 
-def _told(result: dict[str, Any]) -> list[str]:
+def _result_lines(result: dict[str, Any]) -> list[str]:
     since = result.get("recording_since")
     view = f"view {result['view_id']} of " if result.get("view_id") else ""
     lines = [

@@ -15,7 +15,7 @@ from .deployment import configured, opened, operator
 from .display import print_json, print_lines
 from .options import as_json
 from .resolve import Words
-from .standalone_archive import VerificationProgress
+from .verify import VerificationProgress
 
 #: So many files are named; the rest are counted.
 _MOST_NAMED = 20

@@ -1,4 +1,4 @@
-"""One small export at a provider, to see how it answers; nothing of it is kept in the archive."""
+"""One small export at a provider, to record its answers; the archive keeps nothing of it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from tasks.days import windows
 from tasks.exports.creation import exported
 from tasks.exports.progress import in_words, progress_of
 
-#: How long one export is waited for.
-_PATIENCE_SECONDS = 900.0
+#: How long to wait for one part.
+_MAX_WAIT_SECONDS = 900.0
 _FIRST_BYTES = 1024
 
 
 def try_export(account: Account, client: ExportsInBulk, settings: Settings) -> str:
-    """Export the day of the newest recording, poll until its parts are ready, and read the first
-    bytes of each; what came of it, in words. Raises what the client raises.
+    """Export the day of the newest recording, and read the first bytes of each part when ready.
+
+    Return a sentence about the result. Raises the client's errors.
     """
     starts = [one.start for one in client.recordings({}).recordings if one.start is not None]
     if not starts:
@@ -39,7 +40,7 @@ def try_export(account: Account, client: ExportsInBulk, settings: Settings) -> s
 def _ready(
     account: Account, client: ExportsInBulk, provider_job_id: str, settings: Settings
 ) -> bool:
-    until = time.monotonic() + _PATIENCE_SECONDS
+    until = time.monotonic() + _MAX_WAIT_SECONDS
     wait = settings.poll_first_seconds
     while True:
         _print_progress(account, client, provider_job_id)

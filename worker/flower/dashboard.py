@@ -31,6 +31,7 @@ from flower.views.monitor import Metrics
 from tornado import web
 
 from config import logging as our_logging
+from config.error_names import ErrorName
 from config.settings import ROOT, settings
 from worker.listen_errors import CannotListen, listening
 from worker.short_secrets import notice_short_secrets
@@ -47,7 +48,9 @@ from .redaction import (
 #: The repr of an exception: Incomplete('not done: ...').
 _RAISED = re.compile(r"^(\w+)\((['\"])(.*)\2\)$", re.DOTALL)
 #: Put first, because the column cuts long texts.
-_DECISION_PREFIXES = {("earwitness.certified_call.request", "Uncertain"): "NEEDS A DECISION: "}
+_DECISION_PREFIXES = {
+    ("earwitness.certified_call.request", str(ErrorName.UNCERTAIN)): "NEEDS A DECISION: ",
+}
 _UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
 _OWN_KEYS = {

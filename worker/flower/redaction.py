@@ -181,9 +181,8 @@ def _is_plain(value: Any) -> bool:
 
 
 def _number(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_number(inner) for inner in value]
-    return value if _is_plain(value) else mask(str(value))
+    """A number or a list of numbers; what stands under a name inside is none of Celery's."""
+    return mask_tree(value, lambda name, one: one if _is_plain(one) and not name else _text(one))
 
 
 def _text(value: Any) -> str | None:

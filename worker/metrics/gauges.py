@@ -178,7 +178,7 @@ class LedgerGauges(Collector):
         return {(alias,): 0.0 for alias in self._accounts}
 
     def _with_nights(self) -> dict[str, date]:
-        """The accounts with nightly exports, and the last day that must be planned by now."""
+        """Return the last day that must be planned by now, for accounts with nightly exports."""
         now = datetime.now(UTC) - _PLANNING_TIME
         return {
             alias: windows.newest_due(account.nights, now)

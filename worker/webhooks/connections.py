@@ -123,8 +123,8 @@ class Server(HTTPServer):
         if time.monotonic() - self._logged_at > _LOG_SECONDS:
             self._logged_at = time.monotonic()
             _log.warning(
-                "as many connections are open as may be: the oldest without a whole request are "
-                "closed first"
+                "as many connections are open as may be: others are closed, first the oldest that "
+                "have not sent a whole request"
             )
         if not waiting:
             return False

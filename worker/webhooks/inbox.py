@@ -1,6 +1,6 @@
-"""What the receiver of notifications has taken: on the disk first, then entered in the ledger.
+"""The receiver's inbox: notifications are written to disk first, then recorded in the ledger.
 
-The server may notify only once (docs/providers/ozeki.md, Q7), and the ledger may be away just then.
+The server may notify only once (docs/providers/ozeki.md, Q7), even while the ledger is away.
 """
 
 from __future__ import annotations
@@ -23,65 +23,73 @@ from tasks.runtime.context import ledger
 
 _log = logging.getLogger(__name__)
 
-#: With the ledger away anybody of an allowed network may tell of ends that nobody waits for.
-MOST_PENDING = 10_000
-_SECONDS = 0.5
+#: A bound, because tokens cannot be checked while the ledger is away: every sender in an allowed
+#: network can then fill the inbox.
+MAX_PENDING = 10_000
+_INTERVAL_SECONDS = 0.5
 _ABANDONED_SECONDS = 3600
 
 
 class Full(Exception):
-    """So much waits for the ledger that no more is taken."""
+    """``MAX_PENDING`` notifications wait for the ledger, so the inbox accepts no more."""
 
 
-class Deliveries:
-    """A folder of facts, each in a file of its own until the ledger has it; any number of processes
-    may share it, since a fact that is entered twice changes nothing.
+class Inbox:
+    """A folder with one file for each notification that the ledger has not recorded yet.
+
+    Several processes may share it, because recording a notification twice changes nothing.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._pending = 0
-        self._told = False
-        self._came = threading.Event()
+        self._is_logged = False
+        self._arrived = threading.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="earwitness-deliveries", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="earwitness-inbox", daemon=True)
 
     @property
     def runs(self) -> bool:
-        """Whether what is told is still entered."""
+        """Whether the thread that records notifications is alive."""
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin to enter what lies there. Raises OSError where the folder can not be made."""
+        """Start recording the folder's notifications. Raises OSError without a usable folder."""
         make_folder(self._folder)
         self._folder.chmod(0o700)
-        for left in self._folder.glob(".*"):
-            # What a killed process did not finish was never answered as taken.
+        for unfinished in self._folder.glob(".*"):
+            # A killed process left it, before it confirmed the notification to its sender.
             with suppress(FileNotFoundError):
-                if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
-                    left.unlink()
+                if time.time() - unfinished.stat().st_mtime > _ABANDONED_SECONDS:
+                    unfinished.unlink()
         self._thread.start()
 
     def stop(self) -> None:
-        """Enter nothing more; what is left is entered after the next start."""
+        """Stop recording; the next start goes on with the rest."""
         self._stop.set()
-        self._came.set()
+        self._arrived.set()
         self._thread.join(timeout=10)
 
-    def told_answered(self, token: str) -> None:
-        """A notification is about to be answered with the document of this instruction."""
-        self._keep({"kind": "answered", "token": token})
+    def add_answered(self, token: str) -> None:
+        """Add that a notification is about to be answered with this instruction's document.
 
-    def told_completed(self, account: str, token: str, record_url: str) -> None:
-        """The end of a recording was told. On the disk when this returns. Raises OSError, Full."""
+        The fact is on disk on return. Raises OSError and Full.
+        """
+        self._add({"kind": "answered", "token": token})
+
+    def add_completed(self, account: str, token: str, record_url: str) -> None:
+        """Add that a recording has ended.
+
+        The fact is on disk on return. Raises OSError and Full.
+        """
         fact = {"account": account, "token": token, "record_url": record_url}
-        self._keep({"kind": "completed", **fact})
+        self._add({"kind": "completed", **fact})
 
-    def _keep(self, fact: dict[str, str]) -> None:
-        if self._pending >= MOST_PENDING:
+    def _add(self, fact: dict[str, str]) -> None:
+        if self._pending >= MAX_PENDING:
             raise Full
         data = json.dumps(fact, sort_keys=True).encode()
-        # The same told again is the same file.
+        # A repeated notification gets the same file.
         path = self._folder / f"{hashlib.sha256(data).hexdigest()[:32]}.json"
         temporary = self._folder / f".{secrets.token_hex(8)}"
         try:
@@ -95,58 +103,58 @@ class Deliveries:
         finally:
             temporary.unlink(missing_ok=True)
         self._pending += 1
-        self._came.set()
+        self._arrived.set()
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._came.clear()
+            self._arrived.clear()
             try:
-                self._enter_all()
-                self._told = False
+                self._record_all()
+                self._is_logged = False
             except LedgerAway as error:
-                if not self._told:
+                if not self._is_logged:
                     _log.warning("notifications wait for the ledger: %s", error)
-                self._told = True
-            except Exception:  # noqa: BLE001 - logged; a thread that dies enters nothing more
-                _log.exception("notifications were not entered in the ledger")
+                self._is_logged = True
+            except Exception:  # noqa: BLE001 - logged; a dead thread would record nothing more
+                _log.exception("notifications were not recorded in the ledger")
             if self._pending:
-                self._stop.wait(_SECONDS)
+                self._stop.wait(_INTERVAL_SECONDS)
             else:
-                self._came.wait(_SECONDS)
+                self._arrived.wait(_INTERVAL_SECONDS)
 
-    def _enter_all(self) -> None:
+    def _record_all(self) -> None:
         paths = sorted(self._folder.glob("*.json"))
         self._pending = len(paths)
         for path in paths:
             if self._stop.is_set():
                 return
-            self._enter_one(path)
+            self._record_one(path)
             self._pending -= 1
 
-    def _enter_one(self, path: Path) -> None:
+    def _record_one(self, path: Path) -> None:
         try:
             fact = json.loads(path.read_bytes())
             with bind(account=fact.get("account")):
-                _enter(fact)
+                _record(fact)
         except FileNotFoundError:
             return
         except LedgerAway:
             raise
-        except Exception:  # noqa: BLE001 - logged; the others must not wait behind it
-            _log.exception("%s was not understood; it is kept, look at it", path.name)
+        except Exception:  # noqa: BLE001 - logged; the other files must not wait behind this one
+            _log.exception("%s cannot be read; it is kept for you to look at", path.name)
             path.rename(path.with_suffix(".unreadable"))
             return
         path.unlink(missing_ok=True)
 
 
-def _enter(fact: dict[str, Any]) -> None:
+def _record(fact: dict[str, Any]) -> None:
     if fact["kind"] == "answered":
         ledger().recording_instructions.answered(fact["token"])
         return
-    told = ledger().recording_instructions.completed(
+    effect = ledger().recording_instructions.completed(
         fact["account"], fact["token"], fact["record_url"]
     )
-    if told == "nobody":
-        _log.warning("%s: the end of a recording was told that nobody asked for", fact["account"])
+    if effect == "nobody":
+        _log.warning("%s: a recording has ended that nobody asked for", fact["account"])
     else:
-        _log.info("%s: the end of a recording was told (%s)", fact["account"], told)
+        _log.info("%s: a recording has ended (%s)", fact["account"], effect)

@@ -1,7 +1,7 @@
-"""``doctor`` on the accounts: whether the providers take the credentials that the workers have.
+"""``doctor`` on the accounts: whether the providers accept the workers' credentials.
 
-With the token that all workers share, so that nobody is logged out by it (`accounts check` logs in
-anew): at most one renewal, one page or one list of calls.
+Doctor uses the token that all workers share, so that it logs nobody out (`accounts check` logs in
+again). It costs at most one renewal, one page of recordings or one list of calls.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tasks.runtime.context import ledger
 
 from .findings import Finding, error, ok, warning
 
-_AT_ONCE = 8
+_CONCURRENT = 8
 
 
 def examined(settings: Settings) -> Iterator[Finding]:
-    """Ask each provider one harmless thing; an account that rests is told of elsewhere."""
+    """Send each provider one harmless request; skip paused accounts, which ``work`` reports."""
     accounts = [settings.accounts[alias] for alias in sorted(settings.accounts)]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_CONCURRENT) as pool:
         for found in pool.map(_account, accounts):
             if found is not None:
                 yield found
@@ -46,11 +46,11 @@ def _account(account: Account) -> Finding | None:
     except BadCredentials as failure:
         meaning = f"its credentials are refused, and its jobs fail or wait: {failure}"
         advice = (
-            "put them right on every host, run: python -m worker accounts check, and restart the "
+            "correct them on every host, run: python -m worker accounts check, and restart the "
             "workers"
         )
         return error(subject, meaning, advice)
     except (ProviderError, LedgerError) as failure:
-        meaning = f"whether its credentials are good is not known: {failure}"
+        meaning = f"its credentials could not be tried: {failure}"
         return warning(subject, meaning, "run: python -m worker accounts check")
     return ok(subject, "its credentials are taken")

@@ -1,4 +1,4 @@
-"""``doctor`` on beat: whether the nights that are due were planned, and if not, why that may be."""
+"""``doctor`` on beat: whether the due nights are planned, and possible reasons if not."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from worker.health.heartbeat_files import Mark, marks
 
 from .findings import Finding, error, ok, warning
 
-#: Beat ticks every five minutes, the first time five minutes after its start, and a worker then
-#: has to plan. A night that is due for less than this is not late.
-_TICKS = timedelta(minutes=15)
+#: Beat ticks every five minutes, first five minutes after its start, and then a worker plans. A
+#: night that is due for less than this is not late.
+_PLANNING_TIME = timedelta(minutes=15)
 _FIRST_TICK_SECONDS = 6 * 60
 #: A deployment that was just set up may not have started beat yet.
 _NEW_LEDGER_SECONDS = 15 * 60
-#: An older heartbeat file is one of a process that was killed.
+#: The process of an older heartbeat file was killed.
 _FRESH_SECONDS = 45
 _START = (
     "start both: celery -A worker beat, celery -A worker worker; the first tick comes within "
@@ -28,26 +28,26 @@ _START = (
 
 
 def examined(settings: Settings) -> Iterator[Finding]:
-    """Tell whether beat ticks, by what its ticks leave behind: planned nights."""
+    """Examine whether beat ticks, by the nights that its ticks plan."""
     due = {
-        account.alias: windows.newest_due(account.nights, datetime.now(UTC) - _TICKS)
+        account.alias: windows.newest_due(account.nights, datetime.now(UTC) - _PLANNING_TIME)
         for account in settings.accounts.values()
         if account.nights is not None
     }
     if not due:
         yield ok("beat", "unknown: only nightly exports show it, and no account has one")
         return
-    late = ", ".join(_late(due))
+    late = ", ".join(_late_accounts(due))
     if not late:
         named = ", ".join(f"{alias} {day}" for alias, day in sorted(due.items()))
         yield ok("beat", f"the last nights were planned ({named}); it ticked then")
         return
     beat = _running_beat(settings)
-    yield _without_beat(late) if beat is None else _beside(beat, late)
+    yield _without_beat(late) if beat is None else _with_running_beat(beat, late)
 
 
-def _late(due: dict[str, date]) -> list[str]:
-    """Each account that has nights to plan, and since which day."""
+def _late_accounts(due: dict[str, date]) -> list[str]:
+    """Return the accounts with unplanned nights, and since which day."""
     late = []
     for alias, day in due.items():
         newest = ledger().days.newest(alias)
@@ -57,7 +57,7 @@ def _late(due: dict[str, date]) -> list[str]:
 
 
 def _running_beat(settings: Settings) -> Mark | None:
-    """The beat whose heartbeat file on this host is fresh, the one that started first."""
+    """Return the mark of the running beat on this host that started first, None without one."""
     now = time.monotonic()
     found = [
         mark
@@ -67,7 +67,7 @@ def _running_beat(settings: Settings) -> Mark | None:
     return min(found, key=lambda mark: mark.began_at, default=None)
 
 
-def _beside(beat: Mark, late: str) -> Finding:
+def _with_running_beat(beat: Mark, late: str) -> Finding:
     runs_for = time.monotonic() - beat.began_at
     if runs_for < _FIRST_TICK_SECONDS:
         return ok(

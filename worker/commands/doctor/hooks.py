@@ -1,6 +1,4 @@
-"""``doctor`` on the receiver of notifications: whether servers can tell that a recording is
-finished, and whether what they told came further than the disk.
-"""
+"""``doctor`` on the receiver of notifications: configured, reachable, and its inbox processed."""
 
 from __future__ import annotations
 
@@ -22,18 +20,18 @@ _START = "start it where the servers reach it: python -m worker hooks"
 
 
 def examined(settings: Settings) -> Iterator[Finding]:
-    """What there is to say of the receiver; nothing without accounts whose servers notify us."""
+    """Examine the receiver, if there are accounts whose servers notify us."""
     accounts = list(registry.accounts_of(settings.accounts, NotifyingAccount).values())
     if not accounts:
         return
     for account in accounts:
-        yield from _told(account, settings)
+        yield from _configuration(account, settings)
     if settings.hooks_url is not None:
-        yield _answers(settings.hooks_url, accounts[0].provider)
-    yield from _waiting(settings)
+        yield _reachability(settings.hooks_url, accounts[0].provider)
+    yield from _inbox(settings)
 
 
-def _told(account: NotifyingAccount, settings: Settings) -> Iterator[Finding]:
+def _configuration(account: NotifyingAccount, settings: Settings) -> Iterator[Finding]:
     lacks = []
     if settings.hooks_url is None:
         lacks.append("EARWITNESS_HOOKS_URL")
@@ -48,11 +46,13 @@ def _told(account: NotifyingAccount, settings: Settings) -> Iterator[Finding]:
         yield warning(subject, f"{meaning}without {named}", f"set {named}")
     else:
         meaning = f"no recording can be started: its control is {account.control}, "
-        yield error(subject, f"{meaning}without {named} its server is not heard", f"set {named}")
+        yield error(
+            subject, f"{meaning}without {named} its notifications are missing", f"set {named}"
+        )
 
 
-def _answers(url: str, provider: str) -> Finding:
-    """Ask under an account that is nobody's, which the receiver alone answers as it does."""
+def _reachability(url: str, provider: str) -> Finding:
+    """Send a notification for an unknown account, which the receiver answers 404 in XML."""
     try:
         with (
             httpx.Client(transport=Transport(), timeout=_SECONDS, trust_env=False) as client,
@@ -73,7 +73,7 @@ def _answers(url: str, provider: str) -> Finding:
     return warning(_SUBJECT, f"{meaning}: no finished recording is collected", _START)
 
 
-def _waiting(settings: Settings) -> Iterator[Finding]:
+def _inbox(settings: Settings) -> Iterator[Finding]:
     folder = settings.spool_dir / "hooks"
     try:
         names = [path.suffix for path in folder.iterdir()]
@@ -86,8 +86,8 @@ def _waiting(settings: Settings) -> Iterator[Finding]:
         yield warning(
             _SUBJECT,
             f"{names.count('.json')} notifications in {folder} wait for the ledger: nothing is "
-            "lost, but what they tell is not acted on",
-            "start the receiver on this host (it enters them), and see that the ledger answers",
+            "lost, but nothing is done for them either",
+            "start the receiver on this host, which records them, and check that the ledger works",
         )
     if ".unreadable" in names:
         yield warning(

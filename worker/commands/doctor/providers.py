@@ -1,4 +1,4 @@
-"""``doctor`` on the providers: reachable, and of one time with this machine."""
+"""``doctor`` on the providers: reachable, and with clocks that agree with this machine's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_SECONDS = 60
 
 
 def clocks(settings: Settings) -> Iterator[Finding]:
-    """Ask each provider's address for its time, without logging in."""
+    """Compare each provider's clock with this machine's, without logging in."""
     addresses = {account.base_url: account for account in settings.accounts.values()}
     for account in addresses.values():
         yield _clock(account)
@@ -32,7 +32,7 @@ def _clock(account: Account) -> Finding:
         meaning = f"{account.base_url} does not answer ({type(failure).__name__})"
         return error(subject, meaning, "see the network and base_url; its jobs wait meanwhile")
     if theirs is None:
-        return ok(subject, "answers, but does not tell its time: the clock cannot be compared")
+        return ok(subject, "answers, but sends no Date: the clock cannot be compared")
     ahead = (datetime.now(UTC) - theirs).total_seconds()
     if abs(ahead) <= _MOST_SECONDS:
         return ok(subject, f"answers; this machine's clock differs by {abs(ahead):.0f} s")

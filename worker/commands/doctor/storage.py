@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -13,7 +12,8 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from archive.errors import ArchiveError, StoreAway
+from archive.documents import identity as identity_document
+from archive.errors import ArchiveError, Damaged, StoreAway
 from archive.paths import IDENTITY_PATH
 from archive.spool.spool import Spool
 from archive.store.directory import INCOMING, Store, open_store
@@ -137,14 +137,14 @@ def _missing_folder(subject: str, folder: Path) -> Iterator[Finding]:
 
 def _owner(store: Store, identity: str | None) -> Iterator[Finding]:
     try:
-        theirs = json.loads(store.read(IDENTITY_PATH))["ledger"]
+        theirs = identity_document.read(store).ledger
+    except Damaged:
+        yield error(_ARCHIVE, f"{IDENTITY_PATH} cannot be read", "run: python -m worker verify")
+        return
     except ArchiveError:
         if next(store.paths(), None) is not None:
             meaning = f"it holds files, but no {IDENTITY_PATH} that says whose they are"
             yield error(_ARCHIVE, f"{meaning}; no worker starts", _OTHER_ARCHIVE)
-        return
-    except (ValueError, KeyError, TypeError):
-        yield error(_ARCHIVE, f"{IDENTITY_PATH} cannot be read", "run: python -m worker verify")
         return
     if identity == UNKNOWN:
         return

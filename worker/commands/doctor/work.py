@@ -93,7 +93,7 @@ def _decisions() -> Finding:
     if not waiting:
         return ok("decisions", "no call awaits a decision")
     oldest, since = waiting[0]
-    count = f"{len(waiting)} call{'s await' if len(waiting) > 1 else ' awaits'} a decision"
+    count = f"{len(waiting)} wait{'s' * (len(waiting) == 1)} for a person's decision"
     meaning = (
         f"{count}, the oldest since {iso(since)} ({oldest.job_id}): nobody knows whether these "
         "paid calls were placed, and no program tries them again"

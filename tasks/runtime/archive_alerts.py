@@ -13,7 +13,8 @@ from archive.store.guarded import refusal
 from config.settings import settings
 from ledger.alerts import ARCHIVE, EVERY_ACCOUNT, Alert
 from ledger.errors import LedgerError
-from tasks.runtime.context import ledger
+
+from .context import ledger
 
 _log = logging.getLogger(__name__)
 

@@ -7,12 +7,14 @@ works. The ledger knows better: whom the archive belongs to, and each chain's ne
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from archive import chain, paths
-from archive.errors import ArchiveError, Missing, Vanished
+from archive.documents import identity as identity_document
+from archive.documents.chain_entry import Covered
+from archive.documents.identity import Identity
+from archive.errors import ArchiveError, Damaged, Missing, Vanished
 from archive.store.directory import Store
 from ledger.archive_record import KnownHead
 from ledger.ledger import Ledger
@@ -72,12 +74,10 @@ def named_ledger(store: Store) -> str | None:
     cannot be read.
     """
     try:
-        content = store.read(paths.IDENTITY_PATH)
+        return identity_document.read(store).ledger
     except Missing:
         return None
-    try:
-        return str(json.loads(content)["ledger"])
-    except (ValueError, KeyError, TypeError):
+    except Damaged:
         raise Vanished(
             store.address,
             f"has a {paths.IDENTITY_PATH} that cannot be read; give it back from a copy; "
@@ -96,7 +96,7 @@ def begin(store: Store, identity: str) -> None:
             f"stored; {WAYS_OUT}",
         )
     try:
-        store.create(paths.IDENTITY_PATH, identity_file(identity))
+        store.create(paths.IDENTITY_PATH, Identity(identity).to_bytes())
     except FileExistsError:
         if named_ledger(store) != identity:
             raise Vanished(
@@ -109,11 +109,6 @@ def holds_files(store: Store) -> bool:
     at this moment.
     """
     return any(path != paths.IDENTITY_PATH for path in store.paths())
-
-
-def identity_file(identity: str) -> bytes:
-    """The bytes of the file that says whose an archive is."""
-    return json.dumps({"schema": 1, "ledger": identity}).encode()
 
 
 def shorter(store: Store, ledger: Ledger) -> list[str]:
@@ -182,8 +177,7 @@ def _adopt(store: Store, ledger: Ledger, account: str) -> str | None:
     try:
         head = chain.head(store, account)
         is_covered = newest is None or (
-            head is not None
-            and chain.covers(store, account, {"path": newest.path, "sha256": newest.sha256})
+            head is not None and chain.covers(store, account, Covered(newest.path, newest.sha256))
         )
     except ArchiveError as error:
         return f"the chain of {account} cannot be read: {error}"

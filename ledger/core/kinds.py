@@ -1,0 +1,131 @@
+"""Kinds of jobs, as far as the engine knows them: a name, and hooks that it calls.
+
+The engine knows no kind. Each kind registers what it adds when one of its jobs opens, ends or loses
+its worker, and the engine calls that inside its own transaction, so that both are written or
+neither. A kind that nobody registered is refused: its hooks must not be skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from sqlalchemy import Connection
+
+from config.error_names import ErrorName
+from ledger.errors import UnknownKind
+
+from .job import Job
+
+if TYPE_CHECKING:
+    from .opening import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of a job: its row as it is now, the state ``before``, and the path in the archive
+    where something else stands than the job would keep, None where it met nothing.
+    """
+
+    job: Job
+    before: str
+    contradicts: str | None = None
+
+
+OpenHook = Callable[[Connection, "Request"], None]
+EndHook = Callable[[Connection, Ending], None]
+
+
+class WithholdHook(Protocol):
+    """Opens a new job by a rule of its kind's own."""
+
+    def __call__(self, connection: Connection, request: Request, /, *, by: str) -> Job | None:
+        """Return the job, or None where it is opened as any other."""
+
+
+class LostHook(Protocol):
+    """Changes a job whose worker died while it was sending."""
+
+    def __call__(
+        self, connection: Connection, job_id: str, token: str, /, *, by: str
+    ) -> Job | None:
+        """Return the job, or None where it is not held under this lease token any more."""
+
+
+def _nothing(_connection: Connection, _request: Request) -> None:
+    """Add nothing."""
+
+
+def _never_withheld(
+    _connection: Connection,
+    _request: Request,
+    /,
+    *,
+    by: str,  # noqa: ARG001
+) -> Job | None:
+    return None
+
+
+def _never_sends(
+    _connection: Connection,
+    job_id: str,
+    _token: str,
+    /,
+    *,
+    by: str,  # noqa: ARG001
+) -> Job | None:
+    raise UnknownKind(
+        f"not done: job {job_id} is being sent, and its kind does not say what becomes of a job "
+        "whose sender died; nothing was changed; report this"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobKind:
+    """One kind of job, and its hooks. Each gets the connection of the engine's transaction, which
+    is rolled back when it raises.
+
+    ``withhold`` opens a new job by a rule of the kind's own and returns it, or None where it is
+    opened as any other. ``inserted`` is called right after a job's row is, ``opened`` once its
+    companion is there too, unless the job has ended already. ``ended`` are called in this order at
+    every end, after the answers, the notifications and the parent; there is no default, since a
+    kind without any opens no alert either.
+
+    ``sender_lost`` is called where the worker of a job in state *sending* has died. ``died_often``
+    is the error of a job whose workers died five times in state *running*. ``refuses_retry`` says
+    why no job of the kind is ever done once more, None where it may be.
+    """
+
+    name: str
+    ended: Sequence[EndHook]
+    withhold: WithholdHook = _never_withheld
+    inserted: OpenHook = _nothing
+    opened: OpenHook = _nothing
+    sender_lost: LostHook = _never_sends
+    died_often: tuple[ErrorName, str] = (
+        ErrorName.UNCERTAIN,
+        "unknown: its worker died five times; see the workers' logs, then retry it",
+    )
+    refuses_retry: str | None = None
+
+
+_registered: dict[str, JobKind] = {}
+
+
+def register(*kinds: JobKind) -> None:
+    """Make kinds known to the engine. Raises ValueError where another kind has the same name."""
+    for kind in kinds:
+        if _registered.setdefault(kind.name, kind) is not kind:
+            raise ValueError(f"the kind of job {kind.name} is registered twice")
+
+
+def kind_of(name: str) -> JobKind:
+    """Return the kind with this name. Raises UnknownKind."""
+    try:
+        return _registered[name]
+    except KeyError:
+        raise UnknownKind(
+            f"not done: this program knows no kind of job called {name}; nothing was changed; use "
+            "the version of Earwitness that opened the job"
+        ) from None

@@ -1,0 +1,39 @@
+"""Obligations to put a file under its account's chain, many in one entry."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from archive import chain
+from archive.documents.chain_entry import Covered
+from ledger.core.outbox import Obligation
+from tasks.runtime import vouching
+from tasks.runtime.context import ledger, store
+from tasks.runtime.outbox import Handler, register
+
+from .chain_heads import heads
+
+_log = logging.getLogger(__name__)
+
+#: The kind of these obligations.
+CHAIN = "chain"
+
+
+def _is_whole(owed: Obligation) -> bool:
+    return {"path", "sha256"} <= set(owed.payload)
+
+
+def _append(account: str, owed: Sequence[Obligation]) -> None:
+    """Append one entry for all of these files. Raises ArchiveError, OSError, StoreAway."""
+    vouching.refuse_fork(store(), ledger(), account)
+    entries = {one.payload["path"]: one.payload["sha256"] for one in owed}
+    head = chain.append(
+        store(), account, [Covered(path, entries[path]) for path in sorted(entries)]
+    )
+    ledger().archive_record.note_head(account, head.n, head.sha256)
+    heads.noted(head)
+    _log.info("chain head of %s: entry %d, %s", account, head.n, head.sha256)
+
+
+register({CHAIN: Handler(_append, together=_is_whole, needs_archive=True)})
