@@ -60,7 +60,7 @@ class ExportProgress:
 
     ``status`` is the provider's own word. ``is_ready``: its ZIP can be retrieved. ``has_failed``:
     it will never be. ``files_completed`` of ``files_total`` are in the ZIP; ``valid_until`` is when
-    it expires, in UTC. What the provider does not tell is None.
+    it expires, in UTC. A field that the provider does not report is None.
     """
 
     status: str | None
@@ -160,11 +160,11 @@ class ExportsInBulk(ListsRecordings, Protocol):
 
 
 class TellsExportProgress(ExportsInBulk, Protocol):
-    """How far an export is can be asked, in place of trying to retrieve it."""
+    """The provider reports the progress of exports, so that only ready ones are retrieved."""
 
     def progress(self, provider_job_id: str) -> ExportProgress | None:
-        """How far an export is; None where the provider does not tell it of any export of this
-        account. Raises NotFound for an export that it does not know.
+        """Return the progress of an export; None where the provider reports that of no export of
+        this account. Raises NotFound for an export that the provider does not know.
         """
 
 

@@ -174,7 +174,7 @@ class Vonage(HttpClient, TellsExportProgress, DeletesRecordings):
         byte.
 
         Whatever is not a ZIP by its first bytes is NotReady, with the reason in words; 410 is Gone.
-        The address is the one that `progress` was told, if it was asked before. The token is sent
+        The address is that of the newest `progress`, if there was one. The token is sent
         although the vendor's example has none (docs/providers/vonage.md, Q2 and Q4).
         """
         what = f"export {provider_job_id}"

@@ -49,14 +49,14 @@ def refuse_lost(attempt: Attempt, provider_job_id: str) -> None:
 def progress_of(
     found: Account, provider: ExportsInBulk, provider_job_id: str
 ) -> ExportProgress | None:
-    """How far an export is; None where the account's provider does not tell it."""
+    """Return how far an export is; None where the account's provider does not report it."""
     if not registry.has(found, TellsExportProgress):
         return None
     return cast(TellsExportProgress, provider).progress(provider_job_id)
 
 
 def in_words(found: ExportProgress) -> str:
-    """How far an export is, for people: ``4 of 10 files, status in_progress``."""
+    """Return the progress for people: ``4 of 10 files, status in_progress``."""
     words = []
     if found.files_completed is not None:
         of = "" if found.files_total is None else f" of {found.files_total}"
@@ -70,7 +70,7 @@ def _asked(
 ) -> ExportProgress | None:
     of = account(attempt.job.account)
     accounts = ledger().accounts
-    if accounts.learned(of.alias) == _nothing_told(of):
+    if accounts.learned(of.alias) == _no_progress(of):
         return None
     work = attempt.job.work
     try:
@@ -83,12 +83,12 @@ def _asked(
         return None
     work.pop("unknown", None)
     if found is None and registry.has(of, TellsExportProgress):
-        accounts.learn(of.alias, _nothing_told(of))
+        accounts.learn(of.alias, _no_progress(of))
     return found
 
 
 def _not_backwards(attempt: Attempt, found: ExportProgress) -> ExportProgress:
-    """The same with the largest count that was told so far: a count that falls is a mistake."""
+    """Return the progress with the largest count seen so far: a falling count is a mistake."""
     if found.files_completed is None:
         return found
     most = max(found.files_completed, int(attempt.job.work.get("files_completed", 0)))
@@ -96,9 +96,9 @@ def _not_backwards(attempt: Attempt, found: ExportProgress) -> ExportProgress:
     return replace(found, files_completed=min(most, found.files_total or most))
 
 
-def _nothing_told(of: Account) -> str:
-    """What all workers remember of an account whose provider tells no progress, as long as its
-    address stays the same.
+def _no_progress(of: Account) -> str:
+    """Return what all workers remember of an account whose provider reports no progress. Another
+    ``base_url`` is asked anew.
     """
     digest = hashlib.sha256(of.base_url.encode()).hexdigest()[:16]
     return f"no export progress at {digest}"
