@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -74,6 +75,12 @@ def are_whole(house: Deployment, door: AccountDoor, job: dict[str, Any]) -> None
         assert hashlib.sha256(audio(house, one)).hexdigest() == door.sha256(one["id"])
 
 
+def figures_of(house: Deployment, job_id: str) -> list[int]:
+    """How many files were done, each time that an export was looked at."""
+    whys = [str(one["why"]) for one in house.ledger.jobs.history(job_id)]
+    return [int(found[1]) for why in whys if (found := re.search(r"(\d+) of \d+ files", why))]
+
+
 def audio(house: Deployment, line: dict[str, Any]) -> bytes:
     """A recording's bytes, out of its ZIP or its own file."""
     path = house.archive / line["path"]
@@ -91,6 +98,7 @@ def test_a_night_of_both_kinds(deploy: Deploy, simulators: Simulators) -> None:
     door = made(simulators, "madrid", ready_after_polls=3)
     house = deploy(table("madrid", door))
     house.worker()
+    door.fault("job", "backwards", files=3, skip=4, times=2)
     late = door.recordings("self")[0]["id"]
     door.withhold(late, from_="everywhere")
     status, job, seen = exported(house, "madrid")
@@ -102,8 +110,11 @@ def test_a_night_of_both_kinds(deploy: Deploy, simulators: Simulators) -> None:
     for one in made_jobs:
         asked = simulators.log.requests(account=door.username, job_id=one["id"])
         assert [r["operation"] for r in asked] == ["job"] * 4 + ["retrieve"]
-    part = json.loads(house.run("show", job["job_id"], "--json").stdout)["parts"][0]
-    assert part["state"] == "done"
+    for part in json.loads(house.run("show", job["job_id"], "--json").stdout)["parts"]:
+        assert part["state"] == "done"
+        figures = figures_of(house, part["job_id"])
+        assert len(figures) == 3
+        assert figures == sorted(figures), "a count fell"
     door.release(late)
     status, job, _ = exported(house, "madrid")
     assert (status, job["result"]["archived"], job["result"]["missing"]) == (0, 7, 0)
