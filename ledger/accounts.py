@@ -113,6 +113,25 @@ class Accounts:
         """Return the token storage of an account."""
         return LedgerTokenStore(self._database, alias)
 
+    def learn(self, alias: str, what: str) -> None:
+        """Remember what one worker learned of the account's provider, in 64 characters at most."""
+
+        def work(connection: Connection) -> None:
+            _ensure(connection, alias)
+            connection.execute(
+                update(accounts).where(accounts.c.alias == alias).values(learned=what)
+            )
+
+        self._database.write(work)
+
+    def learned(self, alias: str) -> str | None:
+        """What was learned of the account's provider last."""
+        return self._database.read(
+            lambda connection: connection.execute(
+                select(accounts.c.learned).where(accounts.c.alias == alias)
+            ).scalar_one_or_none()
+        )
+
     def postpone(self, alias: str, seconds: float, because: str) -> None:
         """Pause all requests to this account's provider for ``seconds``."""
 

@@ -23,6 +23,7 @@ __all__ = [
     "Body",
     "CollectsRecordings",
     "DeletesRecordings",
+    "ExportProgress",
     "ExportsInBulk",
     "ListsCalls",
     "ListsRecordings",
@@ -36,6 +37,7 @@ __all__ = [
     "Recording",
     "StartsRecordings",
     "StopsRecordings",
+    "TellsExportProgress",
     "Unreadable",
     "Window",
 ]
@@ -50,6 +52,23 @@ class Placed:
     platform_phone: str | None = field(repr=False)
     http_status: int
     answer: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ExportProgress:
+    """How far a provider has come with an export.
+
+    ``status`` is the provider's own word. ``is_ready``: its ZIP can be retrieved. ``has_failed``:
+    it will never be. ``files_completed`` of ``files_total`` are in the ZIP; ``valid_until`` is when
+    it expires, in UTC. A field that the provider does not report is None.
+    """
+
+    status: str | None
+    is_ready: bool
+    has_failed: bool = False
+    files_completed: int | None = None
+    files_total: int | None = None
+    valid_until: datetime | None = None
 
 
 class Probes(Protocol):
@@ -118,16 +137,35 @@ class ListsRecordings(Probes, Protocol):
 
 
 class ExportsInBulk(ListsRecordings, Protocol):
-    """Many recordings in few ZIP archives, which the provider needs time to make."""
+    """Many recordings in few ZIP archives, which the provider needs time to make.
 
-    def export(self, filters: Mapping[str, Any], *, window: Window | None = None) -> list[str]:
-        """Create an export; return the provider's ids of it, several or none."""
+    ``exports`` is the number of exports to create for everything that is listed: more than one if
+    the provider keeps kinds of recordings apart.
+    """
+
+    exports: int = 1
+
+    def export(
+        self, filters: Mapping[str, Any], *, window: Window | None = None, number: int = 0
+    ) -> list[str]:
+        """Create an export; return the provider's ids of it, several or none. ``number`` selects
+        one of the `exports`, from 0; it is left out if there is one.
+        """
 
     def retrieve(
         self, provider_job_id: str, *, etag: str | None = None, offset: int = 0
     ) -> AbstractContextManager[Body]:
         """Open the ZIP of an export, from byte ``offset`` if ``etag`` is still valid, otherwise
         from the first byte. Raises NotReady while the provider makes the ZIP, and Gone.
+        """
+
+
+class TellsExportProgress(ExportsInBulk, Protocol):
+    """The provider reports the progress of exports, so that only ready ones are retrieved."""
+
+    def progress(self, provider_job_id: str) -> ExportProgress | None:
+        """Return the progress of an export; None where the provider reports that of no export of
+        this account. Raises NotFound for an export that the provider does not know.
         """
 
 

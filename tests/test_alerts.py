@@ -22,6 +22,7 @@ from config.settings import settings
 from ledger.alerts import Alert
 from ledger.core.schema import obligations
 from ledger.ledger import Ledger
+from tasks import registry
 from tasks.nights import tasks as nightly
 from tasks.runtime import context
 from tasks.runtime.alerts import deliver_due
@@ -36,6 +37,8 @@ from .ledgers import pass_time
 from .simulators import Simulators
 from .test_nights import DAY, ZONE, planner, settled, yesterday
 from .waiting import eventually
+
+registry.load()
 
 SECRET = "signed-with-this"
 PARAMETERS = {

@@ -242,7 +242,8 @@ accounts = Table(
     Column("postponed_until", Double),
     Column("postponed_because", _Words),
     Column("next_request_at", Double),
-    Column("alerted", String(64)),  # unused since migration 0004
+    # What was learned of the provider; what a release before migration 0004 left in it is ignored.
+    Column("alerted", String(64), key="learned"),
 )
 
 queues = Table(

@@ -1,13 +1,12 @@
-"""Vonage Business Communications, Call Recording CSP (India): list, export, download, delete.
+"""Vonage Business Communications, both call recording APIs: list, export, download, delete.
 
 The documented facts and the open questions: docs/providers/vonage.md.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC
 from typing import Any
 from urllib.parse import quote
@@ -15,27 +14,21 @@ from urllib.parse import quote
 import httpx
 
 from config.masking import mask
-from providers.errors import (
-    BadCredentials,
-    Gone,
-    NotFound,
-    NotReady,
-    ProviderError,
-    Rejected,
-    Uncertain,
-)
+from providers.errors import NotFound, NotReady, ProviderError, Rejected
 from providers.http.client import HttpClient
 from providers.http.deadline import within
 from providers.http.exchange import Answer
 from providers.http.session import Session
 from providers.http.streaming import Body
 from providers.http.tokens import TokenStore
-from providers.interface import DeletesRecordings, ExportsInBulk
+from providers.interface import DeletesRecordings, ExportProgress, TellsExportProgress
 from providers.recordings import Page, Recording, Window
 
-from . import answers
-from .account import VonageAccount
+from .account import BOTH, COMPANY, ON_DEMAND, VonageAccount
+from .both_lists import in_order, one_page
+from .export_jobs import ExportJobs
 from .login import login
+from .recording_list import RecordingList, component
 from .refusals import NAME, error_reason, refusal
 
 __all__ = ["Body", "Vonage"]
@@ -56,7 +49,7 @@ _NOT_READY = {
 }
 
 
-class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
+class Vonage(HttpClient, TellsExportProgress, DeletesRecordings):
     """One account's client.
 
     Parameters: ``account``; ``token_store``, the token's storage, shared by all workers;
@@ -84,9 +77,9 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
             )
         )
         self._account = account
-        self._company = (
-            f"/api/accounts/{quote(account.account_id, safe='')}/company_call_recordings"
-        )
+        self._lists = _lists(self._session, account)
+        self.exports = len(self._lists)
+        self._jobs = ExportJobs(self._session, account)
 
     def probe(self) -> str:
         """List one page of recordings."""
@@ -104,16 +97,20 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
         order: str = "start:DESC",
     ) -> Page:
         """Return one page of recordings. ``filters`` have the vendor's names; ``page`` counts from
-        1; the returned ``page_size`` may be smaller. Raises NotFound past the end if the provider
-        answers so.
+        1; the returned ``page_size`` may be smaller. An account of both kinds of recordings gets up
+        to ``page_size`` of each. Raises NotFound past the end if the provider answers so.
         """
-        query = {**filters, "order": order, "page": page, "page_size": page_size}
-        answer = self._session.answer(
-            "recording_list", "GET", self._company, "the list of recordings", params=query
-        )
-        if answer.status == 204:
-            return Page([], page=page, page_size=page_size)
-        return answers.page(answer.body, number=page, page_size=page_size)
+        pages: list[Page] = []
+        refused: NotFound | None = None
+        for one in self._lists:
+            try:
+                pages.append(one.recordings(filters, page=page, page_size=page_size, order=order))
+            except NotFound as error:
+                # The other list may be longer.
+                refused = error
+        if refused is not None and not pages:
+            raise refused
+        return one_page(pages, order)
 
     def every_recording(
         self,
@@ -123,84 +120,40 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
         order: str = "start:ASC",
         page_size: int = 100,
     ) -> Iterator[Recording]:
-        """Yield each recording once, in one pass over all pages by page numbers of our own; entries
-        that are set aside are included.
-
-        A page without anything new ends the pass. Pages count from 1 in practice, from 0 in the
-        links of the vendor's sample: unless as many recordings arrived as the provider counts, page
-        0 is requested too. Raises Uncertain when too few arrived even so; if the provider counts
-        only pages, when too few pages did.
+        """Yield each recording once, in one pass over all pages; entries that are set aside are
+        included. Raises Uncertain when the provider counts more than it lists.
         """
-        filters = _within(filters, window)
-        seen: set[str] = set()
-        counted = pages = filled = repeated = 0
-        for number in itertools.count(1):
-            found = self._page(filters, number, page_size, order)
-            # The vendor's own sample says 0 items next to a recording, so 0 is no count.
-            counted = max(counted, (found.total_items if found else None) or 0)
-            pages = max(pages, (found.total_pages if found else None) or 0)
-            fresh = _fresh(found, seen)
-            yield from fresh
-            if not fresh:
-                break
-            filled += 1
-            # A recording that one page lists twice counts twice for the provider too.
-            repeated += len(_entries(found)) - len({one.id for one in _entries(found)})
-        if not counted or len(seen) + repeated < counted:
-            zero = self._page(filters, 0, page_size, order)
-            fresh = _fresh(zero, seen)
-            yield from fresh
-            filled += bool(fresh)
-            if found is None and zero is None and number == 1:
-                raise NotFound(NAME, "there is no list of recordings: check account_id")
-        if len(seen) + repeated < counted:
-            raise Uncertain(NAME, f"the provider counts {counted} recordings but lists {len(seen)}")
-        # The provider may count an empty list as one page.
-        if not counted and filled < pages and pages > 1:
-            raise Uncertain(NAME, f"the provider counts {pages} pages but lists {filled}")
-
-    def _page(
-        self, filters: Mapping[str, Any], number: int, page_size: int, order: str
-    ) -> Page | None:
-        """Return a page of a pass, or None if the provider has no page of that number."""
-        try:
-            return self.recordings(filters, page=number, page_size=page_size, order=order)
-        except NotFound:
-            # This may be the answer to a page past the end (docs/providers/vonage.md).
-            return None
-        except Rejected as error:
-            if number > 0 or isinstance(error, BadCredentials):
-                raise
-            return None
+        asked = _within(filters, window)
+        passes = [
+            one.every_recording(asked, order=order, page_size=page_size) for one in self._lists
+        ]
+        return in_order(passes, order)
 
     def recording(self, recording_id: str) -> Recording:
         """Return one recording. Raises NotFound."""
-        what = f"recording {recording_id}"
-        path = f"{self._company}/{_component(recording_id)}"
-        answer = self._session.answer("recording_get", "GET", path, what)
-        return answers.recording(answer.body, what)
+        *others, last = self._lists
+        for one in others:
+            with suppress(NotFound):
+                return one.recording(recording_id)
+        return last.recording(recording_id)
 
     def delete(self, recording_id: str) -> bool:
         """Delete a recording at the provider; return False if it was gone already."""
-        path = f"{self._company}/{_component(recording_id)}"
-        what = f"the deletion of recording {recording_id}"
-        try:
-            answer = self._session.answer("recording_delete", "DELETE", path, what)
-            answers.deleted(answer.body, what)
-        except (NotFound, Gone):
-            return False
-        return True
+        return any(one.delete(recording_id) for one in self._lists)
 
-    def export(self, filters: Mapping[str, Any], *, window: Window | None = None) -> list[str]:
-        """Create an export; return the provider's ids of it, several or none.
-
-        200, 201 and 202 are all success (docs/providers/vonage.md, Q1).
+    def export(
+        self, filters: Mapping[str, Any], *, window: Window | None = None, number: int = 0
+    ) -> list[str]:
+        """Create an export and return the provider's ids of it, several or none. ``number`` is 1
+        for the on-demand recordings of an account that has the company's as well.
         """
-        what = "the creation of an export"
-        path = f"{self._company}/export"
-        query = _within(filters, window)
-        answer = self._session.answer("export_create", "POST", path, what, json=query)
-        return answers.job_ids(answer.body)
+        return self._lists[number].export(_within(filters, window))
+
+    def progress(self, provider_job_id: str) -> ExportProgress | None:
+        """Return the progress of an export; None if the account's API reports none. Raises NotFound
+        for an export that the API does not know.
+        """
+        return self._jobs.progress(provider_job_id)
 
     @contextmanager
     def audio(
@@ -209,7 +162,7 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
         """Open the audio of one recording, from ``offset`` if ``etag`` is still valid, otherwise
         from its first byte. Raises NotFound and Gone.
         """
-        path = f"/api/audio/recording/{_component(recording_id)}"
+        path = f"/api/audio/recording/{component(recording_id)}"
         what = f"the audio of recording {recording_id}"
         with self._session.file("recording_audio", path, what, etag=etag, offset=offset) as body:
             yield body
@@ -221,22 +174,18 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
         """Open the ZIP of an export, from ``offset`` if ``etag`` is still valid, otherwise from its
         first byte.
 
-        India has no status request: an answer that is no ZIP by its first bytes is NotReady, with
-        the reason in words; 410 is Gone. The token is sent although the vendor's example has none
-        (docs/providers/vonage.md, Q2 and Q4).
+        An answer that is no ZIP by its first bytes is NotReady, with the reason in words; 410 is
+        Gone. The address is that of the newest `progress`, if there was one. The token is sent
+        although the vendor's example has none (docs/providers/vonage.md, Q2 and Q4).
         """
         what = f"export {provider_job_id}"
-        # India's names are jobId and userName; the sibling API spells them otherwise.
-        query = {"jobId": provider_job_id, "userName": self._account.login_name or ""}
-        path = "/api/bulkDownload/retrieve"
         with self._session.file(
             "export_retrieve",
-            path,
+            self._jobs.address(provider_job_id),
             what,
             etag=etag,
             offset=offset,
             refusal=self._no_file,
-            params=query,
         ) as body:
             if body.offset == 0:
                 self._refuse_other_than_zip(body, what)
@@ -262,15 +211,6 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
         raise NotReady(NAME, f"{what}: not ready: the answer was {kind}, not a ZIP")
 
 
-def _component(identifier: str) -> str:
-    """Return an id as one component of a path. Refuse an empty id or one of only dots, which would
-    name another address, and one with unprintable characters, which cannot be sent.
-    """
-    if not identifier.strip(".") or not identifier.isprintable():
-        raise Rejected(NAME, f'"{identifier}" is no id of a recording')
-    return quote(identifier, safe="")
-
-
 def _within(filters: Mapping[str, Any], window: Window | None) -> dict[str, Any]:
     """Return the filters, with the bounds of a recording's start if there is a window."""
     if window is None:
@@ -279,16 +219,12 @@ def _within(filters: Mapping[str, Any], window: Window | None) -> dict[str, Any]
     return {**filters, "start:gte": first, "start:lte": last}
 
 
-def _fresh(found: Page | None, seen: set[str]) -> list[Recording]:
-    """Return the entries of a page that are not in ``seen``, and add them to it."""
-    fresh: dict[str, Recording] = {}
-    for one in _entries(found):
-        if one.id not in seen:
-            fresh.setdefault(one.id, one)
-    seen.update(fresh)
-    return list(fresh.values())
-
-
-def _entries(found: Page | None) -> list[Recording]:
-    """Return the recordings of a page and its entries that were set aside."""
-    return [] if found is None else [*found.recordings, *found.set_aside]
+def _lists(session: Session, account: VonageAccount) -> list[RecordingList]:
+    """Return the lists of recordings of the account, the company's first."""
+    base = f"/api/accounts/{quote(account.account_id, safe='')}"
+    user = quote(account.user_id, safe="")
+    lists = {
+        COMPANY: RecordingList(session, f"{base}/company_call_recordings"),
+        ON_DEMAND: RecordingList(session, f"{base}/users/{user}/call_recordings", on_demand=True),
+    }
+    return [one for kind, one in lists.items() if account.recordings in (kind, BOTH)]

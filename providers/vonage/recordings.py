@@ -44,8 +44,7 @@ def sorted_out(listed: Iterable[object]) -> tuple[list[Recording], list[Recordin
             set_aside.append(found)
         elif _is_another(found, taken.setdefault(found["id"], found)):
             why = f"its id {hide_secrets(found['id'])} is also that of another recording"
-            name = f"{found['id']}-{_digest(raw)}"
-            set_aside.append({**found, "id": name, "set_aside": why})
+            set_aside.append({**found, "id": another_id(found["id"], raw), "set_aside": why})
         else:
             recordings.append(found)
     for found in set_aside:
@@ -142,6 +141,16 @@ def _digest(raw: object) -> str:
     telling = {key: raw[key] for key in _TELLING if key in raw} if isinstance(raw, Mapping) else {}
     data = json.dumps(telling or raw, sort_keys=True).encode()
     return b32encode(hashlib.sha256(data).digest())[:10].decode().lower()
+
+
+def another_id(name: str, raw: object) -> str:
+    """Return an id for the second recording whose id is ``name``: the same in every look."""
+    return f"{name}-{_digest(raw)}"
+
+
+def likeness(entry: Mapping[str, Any]) -> int:
+    """Return a number that two entries of one recording share, in this process."""
+    return hash(repr([entry.get(key) for key in ("start", "file_name", "call_id")]))
 
 
 def _is_another(found: Mapping[str, Any], first: Mapping[str, Any]) -> bool:

@@ -22,6 +22,7 @@ from tasks.transfers import refused
 from tasks.transfers.transfer import fetched
 
 from . import members
+from .progress import refuse_lost, refuse_unready
 
 #: How many damaged downloads end the job; after each earlier one the ZIP is fetched again from its
 #: first byte.
@@ -32,7 +33,7 @@ def retrieve(attempt: Attempt, provider_job_id: str, folder: str) -> tuple[Store
     """Archive the ZIP of an export job in ``folder``; return it and its number of members.
 
     Raises Wait while the ZIP is not ready, and errors.NotReady, Damaged, Dangerous and Rejected
-    (410: the export is gone) if it cannot be had.
+    (410: the export is gone; or the provider gave it up) if it cannot be had.
     """
     kept = attempt.job.work.get("kept")
     if kept is not None and store().exists(kept["path"]):
@@ -42,6 +43,7 @@ def retrieve(attempt: Attempt, provider_job_id: str, folder: str) -> tuple[Store
         apply_error_policy(attempt, waits_for_credentials=True),
         client(attempt, ExportsInBulk) as provider,
     ):
+        refuse_unready(attempt, provider, provider_job_id)
         try:
             with fetched(
                 attempt,
@@ -51,6 +53,7 @@ def retrieve(attempt: Attempt, provider_job_id: str, folder: str) -> tuple[Store
             ) as (part, sha256, _):
                 stored, count = _keep(attempt, part, sha256, provider_job_id, folder)
         except NotReady as error:
+            refuse_lost(attempt, provider_job_id)
             _poll_again(attempt, error)
         except Damaged as error:
             _fetch_again(attempt, error)
