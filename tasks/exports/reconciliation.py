@@ -1,7 +1,7 @@
-"""Reconciling a run: what the provider lists against what lies in the archive, gaps fetched singly.
+"""Reconciling a run: compare the provider's list with the archive, and fill gaps one by one.
 
-Everything up to ``recordings.jsonl`` may be done again by another worker; from there on the bytes
-follow from what is stored, so that whoever completes late writes the same ones.
+Another worker may repeat everything up to ``recordings.jsonl``. From there on the bytes follow from
+what is stored, so that a worker that completes the run late writes the same ones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from providers.errors import BadCredentials, Rejected, Uncertain
 from providers.interface import ListsRecordings
 from tasks.runtime.client import client
 from tasks.runtime.context import account, ledger, spool, store
-from tasks.runtime.error_policy import consequences
+from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.runner import Attempt, Ended, Wait
 from tasks.transfers.single_recording import keep_listed, owe_entry
 
@@ -37,25 +37,26 @@ from .preview import refuse_unsettled
 
 _log = logging.getLogger(__name__)
 
-#: A listing that changes with every pass is looked at again later.
+#: After so many passes without agreement, a listing is tried again later.
 _MOST_PASSES = 5
-#: How often one recording that came damaged or not at all is asked for in one attempt.
+#: How often one attempt asks for a recording that came damaged or not at all.
 _TRIES = 3
-#: How many refused recordings the reason of a run's end names.
+#: How many refused recordings the reason of a failed run names.
 _MOST_NAMED = 3
 
 
 def reconcile(attempt: Attempt) -> Ended:
-    """Compare what the provider lists with what the archive holds, and seal the run:
-    ``{manifest, listed, archived, missing}``; failed where a recording is missing.
+    """Compare the provider's list with the archive, and seal the run.
+
+    Returns ``{manifest, listed, archived, missing}``; the run failed if a recording is missing.
     """
     attempt.job.work.pop("refused", None)
     path = archive_paths.recordings_path(runs.folder(attempt.job))
     with (
-        consequences(attempt, waits_for_credentials=True),
+        apply_error_policy(attempt, waits_for_credentials=True),
         _scratch(attempt) as reconciliation,
     ):
-        # A worker may have died between the list and its manifest: what it wrote stands.
+        # A worker may have died between the list and its manifest: its list stands.
         finish = _adopt_and_seal if store().exists(path) else _look_and_seal
         outcome = finish(attempt, reconciliation)
         members.forget(part.file for part in reconciliation.parts())
@@ -63,9 +64,7 @@ def reconcile(attempt: Attempt) -> Ended:
 
 
 def seal_alone(attempt: Attempt, folder: str, zip_file: Stored) -> Stored:
-    """Seal a ZIP that was retrieved on its own, with nothing to compare it with; return the stored
-    manifest.
-    """
+    """Seal a ZIP that was retrieved by itself, without a list; return the stored manifest."""
     provider_job_id = attempt.job.parameters["provider_job_id"]
     with _scratch(attempt) as reconciliation:
         members.add(attempt, reconciliation, provider_job_id, zip_file, "unheard")
@@ -76,7 +75,7 @@ def seal_alone(attempt: Attempt, folder: str, zip_file: Stored) -> Stored:
 
 @contextmanager
 def _scratch(attempt: Attempt) -> Iterator[Reconciliation]:
-    """The reconciliation of a job, in a scratch file of the spool."""
+    """Open the reconciliation of a job, in a scratch file of the spool."""
     scratch = spool().scratch(f"reconciliation-{attempt.job.job_id}")
     try:
         with Reconciliation(scratch) as reconciliation:
@@ -115,7 +114,7 @@ def _sealed(attempt: Attempt, reconciliation: Reconciliation, *, unclear: list[s
 
 
 def _owe_entries(attempt: Attempt, reconciliation: Reconciliation) -> None:
-    """Owe the chain entries of recordings that a worker fetched singly before it died."""
+    """Owe the chain entries of recordings that a worker fetched one by one before it died."""
     for single in reconciliation.files():
         metadata = archive_paths.metadata_path(single.file.path)
         if store().exists(metadata):
@@ -151,12 +150,13 @@ def _list(attempt: Attempt, provider: ListsRecordings, reconciliation: Reconcili
         if number and reconciliation.passes_agree():
             refuse_unsettled(attempt, provider)
             return
-    raise Wait("the provider's list changed with every look", attempt.patience("listings"))
+    raise Wait("the provider's list changed with every look", attempt.next_backoff("listings"))
 
 
 def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> Manifest | None:
-    """What earlier generations of the day have archived already, and the newest one's manifest; it
-    speaks for no complete day any more where a file that it names is gone or is no audio.
+    """Take over what earlier generations of the day archived; return the newest one's manifest.
+
+    The manifest no longer counts as complete if a file that it names is gone or is no audio.
     """
     if "day" not in attempt.job.parameters:
         return None
@@ -172,7 +172,7 @@ def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> Manifest | Non
     try:
         are_audio = _take_over(attempt, reconciliation, known, there)
     except Missing as error:
-        # The list of what that generation archived is gone: what it lists is fetched once more.
+        # The list of that generation is gone: its recordings are fetched once more.
         _log.warning("what an earlier generation has archived is not known: %s", error)
         return None
     return replace(known, complete=known.complete and there.is_whole and are_audio)
@@ -184,8 +184,9 @@ def _take_over(
     known: Manifest,
     there: runs.Presence,
 ) -> bool:
-    """Take over the recordings that an earlier generation archived and that are there; return
-    whether each of these is audio. Raises Missing where that generation's list is gone.
+    """Take over the recordings that an earlier generation archived and that are there.
+
+    Returns whether each of these is audio. Raises Missing if that generation's list is gone.
     """
     are_audio = True
     unheard = _unheard(attempt, reconciliation, known, there)
@@ -206,8 +207,10 @@ def _unheard(
     known: Manifest,
     there: runs.Presence,
 ) -> set[str]:
-    """The ZIPs of recordings whose bytes no release has listened to yet: read anew, so that a
-    recording whose place is none is looked for in them again. Those that cannot be read are absent.
+    """Read the ZIPs of recordings whose audio no release has checked yet; return those read.
+
+    Their members are added again, so that a recording without audio at its place is looked for in
+    them. ZIPs that cannot be read are left out.
     """
     found: set[str] = set()
     paths = {
@@ -229,7 +232,7 @@ def _unheard(
 
 
 def _heard(reconciliation: Reconciliation, line: Line, zips_read: set[str]) -> str | None:
-    """The format of a recording in the archive by its bytes; None where it is no audio."""
+    """Return the format of an archived recording by its bytes, or None if it is no audio."""
     if line.member is not None:
         if line.path not in zips_read:
             return None
@@ -240,7 +243,10 @@ def _heard(reconciliation: Reconciliation, line: Line, zips_read: set[str]) -> s
 
 
 def _fill_gaps(attempt: Attempt, provider: ListsRecordings, reconciliation: Reconciliation) -> None:
-    """Fetch one by one what no ZIP holds. What the provider will not give stays missing."""
+    """Fetch one by one the recordings that no ZIP holds.
+
+    A recording that the provider refuses stays missing.
+    """
     timezone = account(attempt.job.account).zone
     for line in reconciliation.missing():
         attempt.check()
@@ -273,14 +279,14 @@ def _gap(
 
 
 def _name_refused(attempt: Attempt, reason: str) -> None:
-    """Remember why a recording is not in the archive, for the reason of the run's end."""
+    """Note why a recording is not in the archive, for the reason of the failed run."""
     refused = attempt.job.work.setdefault("refused", [])
     if reason not in refused and len(refused) < _MOST_NAMED:
         refused.append(reason)
 
 
 def _nothing_new(reconciliation: Reconciliation, known: Manifest) -> bool:
-    """Whether a later look at a complete day found no recording that its manifest lacks."""
+    """Return whether a later look at a complete day found no recording that its manifest lacks."""
     before = {line.id for line in recordings_list.read(store(), known.recordings.path)}
     return all(line.id in before for line in reconciliation.lines())
 

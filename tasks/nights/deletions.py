@@ -1,4 +1,4 @@
-"""Recordings to delete at the provider: those of archived days whose time has come."""
+"""Deletions at the provider: the recordings of archived days that are old enough."""
 
 from __future__ import annotations
 

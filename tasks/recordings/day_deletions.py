@@ -27,10 +27,10 @@ from tasks.archive_watch.chained import is_chained
 from tasks.days import deletions
 from tasks.runtime.client import client
 from tasks.runtime.context import account, store
-from tasks.runtime.error_policy import consequences, public
+from tasks.runtime.error_policy import apply_error_policy, as_job_error
 from tasks.runtime.runner import Attempt, Ended, Wait
 
-from .proof import fault_in, refuse_unproven
+from .proof import find_fault, refuse_unproven
 
 #: Recordings that one attempt deletes before it gives its slot back.
 _BATCH = 100
@@ -70,7 +70,7 @@ def delete_day(attempt: Attempt) -> Ended:
     _await_earlier(attempt)
     known = _manifest(attempt.job)
     with (
-        consequences(attempt, waits_for_credentials=False),
+        apply_error_policy(attempt, waits_for_credentials=False),
         client(attempt, DeletesRecordings) as provider,
     ):
         return _DayDeletion(attempt, provider, known).run()
@@ -80,7 +80,7 @@ def _await_earlier(attempt: Attempt) -> None:
     """Raise Wait while another job deletes recordings of the same day."""
     for job in deletions.before(attempt.job):
         if not job.ended:
-            raise Wait(f"job {job.job_id} deletes this day first", attempt.patience("turns"))
+            raise Wait(f"job {job.job_id} deletes this day first", attempt.next_backoff("turns"))
 
 
 def _manifest(job: Job) -> Manifest:
@@ -139,7 +139,7 @@ class _DayDeletion:
                 self._note(outcome)
         if progress.pending:
             waits = f"{len(progress.pending)} recordings are not deleted yet: {self._waits_for}"
-            raise Wait(waits, self._attempt.patience("troubles"))
+            raise Wait(waits, self._attempt.next_backoff("troubles"))
         return self._ended()
 
     def _rest(self) -> Iterator[Line]:
@@ -172,7 +172,7 @@ class _DayDeletion:
         except (Temporary, Uncertain) as error:
             return self._troubled(recording_id, error)
         except ProviderError as error:
-            return self._failed(recording_id, public(error))
+            return self._failed(recording_id, as_job_error(error))
         except errors.Rejected as error:
             return self._failed(recording_id, error)
 
@@ -192,7 +192,7 @@ class _DayDeletion:
         where none does.
         """
         try:
-            if self._is_chained and line is not None and fault_in(self._attempt, line) is None:
+            if self._is_chained and line is not None and find_fault(self._attempt, line) is None:
                 return self._known.path
         except (ArchiveError, KeyError):
             pass  # another generation, or a file of its own, may hold it
@@ -203,7 +203,7 @@ class _DayDeletion:
         if self._troubles == _MOST_TROUBLES:
             raise error
         if self._attempt.past_deadline:
-            return self._failed(recording_id, public(error))
+            return self._failed(recording_id, as_job_error(error))
         self._waits_for = str(error)
         return None
 
