@@ -2,51 +2,108 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from archive.audio import acceptance
 from archive.documents import manifest
 from ledger.core.job import iso
-from providers.interface import ListsRecordings
+from providers.errors import NotFound
+from providers.interface import ListsRecordings, Page, Recording
 from tasks.runtime.client import client
 from tasks.runtime.context import store
 from tasks.runtime.error_policy import apply_error_policy
+from tasks.runtime.fields import utc_text
 from tasks.runtime.runner import Attempt, Wait
 
 from . import runs
 
+#: As many recordings as one page can have.
+_PAGE_SIZE = 100
+
 
 @dataclass(frozen=True)
 class Preview:
-    """The result of one pass over the listing.
+    """What the first page of a window shows, or all pages if it states no total.
 
-    This is the number of recordings, their bytes in total, whether each is listed with its size,
-    and whether an export is needed.
+    This is the number of recordings, their bytes in total (estimated if only one of several pages
+    was read), whether each that was read is listed with its size, and whether an export is needed.
     """
 
     listed: int
     bytes: int
     is_sized: bool
-    needs_export: bool
+    needs_export: bool = False
 
 
 def preview(attempt: Attempt) -> Preview:
-    """List the window once. Raises Wait while the day may still change."""
-    parameters = attempt.job.parameters
-    listed = size = unsized = 0
-    asked = runs.asked(parameters)
+    """Look at the first page of the window, and at the rest only if the page states no total.
+
+    Raises Wait while the day may still change.
+    """
     with (
         apply_error_policy(attempt, waits_for_credentials=True),
         client(attempt, ListsRecordings) as provider,
     ):
-        for recording in provider.every_recording(asked.filters, window=asked.window):
-            attempt.check()
-            if runs.in_window(parameters, recording):
-                known = acceptance.listed(recording.size_bytes)
-                listed += 1
-                size, unsized = size + (known or 0), unsized + (known is None)
-        refuse_unsettled(attempt, provider)
-    return Preview(listed, size, unsized == 0, listed > 0 and not _archived_before(attempt))
+        page = _first_page(attempt, provider)
+        # Before the rest is read, which is needless while the day may change.
+        if page is not None:
+            refuse_unsettled(attempt, provider)
+        if page is None or not _states_total(attempt, page):
+            found = _sums(_every_recording(attempt, provider))
+            refuse_unsettled(attempt, provider)
+        else:
+            found = _sums(_entries(page), page.total_items)
+    return replace(found, needs_export=found.listed > 0 and not _archived_before(attempt))
+
+
+def _first_page(attempt: Attempt, provider: ListsRecordings) -> Page | None:
+    """Return the first page of the window; None if the provider has no page of that number."""
+    asked = runs.asked(attempt.job.parameters)
+    assert asked.window is not None
+    bounds = {"start:gte": utc_text(asked.window.start), "start:lte": utc_text(asked.window.last)}
+    try:
+        return provider.recordings(
+            {**asked.filters, **bounds}, page=1, page_size=_PAGE_SIZE, order="start:ASC"
+        )
+    except NotFound:
+        return None
+
+
+def _states_total(attempt: Attempt, page: Page) -> bool:
+    """Return whether the page's total can be the number of the window's recordings.
+
+    It cannot if recordings are listed that are not of the window, more than the total, or none at
+    all though there are some.
+    """
+    entries, total = _entries(page), page.total_items
+    if total is None or total < len(entries) or bool(total) != bool(entries):
+        return False
+    return all(runs.in_window(attempt.job.parameters, one) for one in entries)
+
+
+def _entries(page: Page) -> list[Recording]:
+    return [*page.recordings, *page.set_aside]
+
+
+def _every_recording(attempt: Attempt, provider: ListsRecordings) -> Iterator[Recording]:
+    asked = runs.asked(attempt.job.parameters)
+    for recording in provider.every_recording(asked.filters, window=asked.window):
+        attempt.check()
+        if runs.in_window(attempt.job.parameters, recording):
+            yield recording
+
+
+def _sums(found: Iterable[Recording], total: int | None = None) -> Preview:
+    """Return what these recordings show of a window that has ``total`` of them, or these alone."""
+    count = size = unsized = 0
+    for recording in found:
+        known = acceptance.listed(recording.size_bytes)
+        count += 1
+        size, unsized = size + (known or 0), unsized + (known is None)
+    listed = count if total is None else total
+    expected = round(size * listed / count) if count else 0
+    return Preview(listed, expected, unsized == 0)
 
 
 def refuse_unsettled(attempt: Attempt, provider: ListsRecordings) -> None:
