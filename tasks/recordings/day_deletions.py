@@ -40,10 +40,11 @@ _MOST_TROUBLES = 3
 
 @dataclass
 class Progress:
-    """How far a job came. ``passed`` are the lines of the list that were gone through; of these
-    ``deleted`` were deleted, ``gone`` were gone at the provider, and ``before`` were left to jobs
-    before this one. ``pending`` and ``failed`` are the ids of the others; ``first_failure`` says
-    why the first one failed.
+    """How far a job came.
+
+    ``passed`` counts the lines of the list that were dealt with. Of these, ``deleted`` were
+    deleted, ``gone`` were gone at the provider, and ``before`` were deleted by earlier jobs.
+    ``pending`` and ``failed`` are the ids of the others; ``first_failure`` is the first error.
     """
 
     passed: int = 0
@@ -61,8 +62,10 @@ class Progress:
 
 
 def delete_day(attempt: Attempt) -> Ended:
-    """Delete the recordings of an archived day, each once the archive is proven to hold it whole:
-    ``{day, listed, deleted, gone, failed, archived_as}``; failed where a recording is not deleted.
+    """Delete the recordings of an archived day, each after proof that the archive holds it whole.
+
+    Returns ``{day, listed, deleted, gone, failed, archived_as}``, with an error if a recording was
+    not deleted.
     """
     nights = account(attempt.job.account).nights
     if nights is None or nights.delete_after_days == 0:
@@ -77,14 +80,14 @@ def delete_day(attempt: Attempt) -> Ended:
 
 
 def _await_earlier(attempt: Attempt) -> None:
-    """Raise Wait while another job deletes recordings of the same day."""
+    """Raise Wait while an earlier job deletes recordings of the same day."""
     for job in deletions.before(attempt.job):
         if not job.ended:
             raise Wait(f"job {job.job_id} deletes this day first", attempt.next_backoff("turns"))
 
 
 def _manifest(job: Job) -> Manifest:
-    """Return the manifest of a job's generation. Raises Rejected where it cannot be read."""
+    """Return the manifest of a job's generation. Raises Rejected if it cannot be read."""
     day, generation = job.parameters["day"], job.parameters["generation"]
     wrong = f"not done: the manifest of generation {generation} of {day} "
     try:
@@ -99,9 +102,7 @@ def _manifest(job: Job) -> Manifest:
 
 
 def _lines(known: Manifest, start: int = 0) -> Iterator[Line]:
-    """Yield the lines of a manifest's list from the one with this number, counted from 0. Raises
-    ArchiveError.
-    """
+    """Yield the lines of a manifest's list after the first ``start``. Raises ArchiveError."""
     path = known.recordings.path
     for data in itertools.islice(recordings_list.raw_lines(store(), path), start, None):
         yield recordings_list.parse(data, path)
@@ -131,7 +132,7 @@ class _DayDeletion:
             self._note(outcome)
             if progress.deleted + progress.gone + len(progress.failed) == asked:
                 listed = self._known.listed
-                raise Wait(f"{progress.passed} of {listed} recordings were gone through", 0)
+                raise Wait(f"{progress.passed} of {listed} recordings are dealt with", 0)
         for recording_id in tuple(progress.pending):
             outcome = self._outcome(recording_id)
             if outcome is not None:
@@ -151,8 +152,9 @@ class _DayDeletion:
             ) from None
 
     def _outcome(self, recording_id: str, line: Line | None = None) -> str | None:
-        """Delete one recording. Return what its job's history says of it, an empty text where
-        another job's history does, or None while it is pending.
+        """Delete one recording, and return the line of the job's history about it.
+
+        The line is empty if an earlier job has deleted the recording, and None if it is pending.
         """
         self._attempt.check()
         older = deletions.of_recording(
@@ -172,6 +174,7 @@ class _DayDeletion:
         except (Temporary, Uncertain) as error:
             return self._troubled(recording_id, error)
         except ProviderError as error:
+            self._troubles = 0
             return self._failed(recording_id, as_job_error(error))
         except errors.Rejected as error:
             return self._failed(recording_id, error)
@@ -188,8 +191,9 @@ class _DayDeletion:
         return f"recording {recording_id} was gone at the provider already; archived as {proof}"
 
     def _proof(self, recording_id: str, line: Line | None) -> str:
-        """Return the path of the manifest or the metadata that proves a recording. Raises Rejected
-        where none does.
+        """Return the path of the manifest or the metadata that proves a recording.
+
+        Raises Rejected if there is none.
         """
         try:
             if self._is_chained and line is not None and find_fault(self._attempt, line) is None:
@@ -219,7 +223,7 @@ class _DayDeletion:
 
     @cached_property
     def _deleted_before(self) -> set[str]:
-        """The recordings that jobs before this one have deleted."""
+        """The ids of the recordings that earlier jobs have deleted."""
         found: set[str] = set()
         for job in deletions.before(self._attempt.job):
             progress = Progress.of(job)
