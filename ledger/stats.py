@@ -1,7 +1,7 @@
 """Statistics for monitoring: few, cheap, and read at one moment.
 
 Monitoring reads them again and again, from ledgers that hold years. So every statement finds its
-rows by an index, and finished jobs are not read (tests/test_figures.py checks the query plans).
+rows by an index, and reads no finished jobs (tests/test_ledger_stats.py checks the query plans).
 """
 
 from __future__ import annotations
