@@ -96,8 +96,9 @@ def _delete_request(asked: DeleteRecording, task_id: str) -> Request:
 
 @job_task("recording.delete", DeleteRecording, _delete_request)
 def delete_recording(attempt: Attempt) -> Ended:
-    """Delete one recording at the provider, once it is proven that the archive holds it whole; or
-    all of an archived day, where the nightly plan opened the job.
+    """Delete one recording at the provider, after proof that the archive holds it whole.
+
+    A job that the nightly plan opened deletes all recordings of an archived day.
     """
     parameters = attempt.job.parameters
     account = account_of(attempt.job.account, DeletingAccount)
