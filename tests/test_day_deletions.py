@@ -236,3 +236,19 @@ def test_many_days_that_are_due_at_once_are_planned_a_few_at_a_time(
         found.house.worker()
         eventually(lambda: all(job.state == "done" for job in deletions(found.house)), within=60)
     assert found.asked() == Counter(dict.fromkeys(found.ids, 1))
+
+
+def test_a_day_is_left_alone_once_its_nights_delete_nothing(
+    deploy: Deploy, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``delete_after_days`` is taken back after the job was opened: nothing is deleted, and the job
+    says why.
+    """
+    with archived(deploy, simulators, monkeypatch, count=2) as (day, plan):
+        plan(day.days[-1])
+        file = day.house.accounts_file
+        file.write_text(file.read_text().replace("delete_after_days = 30", "delete_after_days = 0"))
+        day.house.worker()
+        job = day.ended()
+    assert (job.state, day.asked().total()) == ("failed", 0)
+    assert "delete nothing any more" in (job.reason or "")
