@@ -1,7 +1,7 @@
 """How the recordings of a run come into the archive: in bulk, or file by file.
 
 Both begin with a look at the list and end with `reconciliation.reconcile`, which compares the list
-with the archive, fetches what is missing one by one, and writes the list and the manifest.
+with the archive, has what is missing fetched in batches, and writes the list and the manifest.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from providers.interface import ExportsInBulk
 from tasks.runtime.client import client
 from tasks.runtime.context import account, ledger
 from tasks.runtime.error_policy import consequences
-from tasks.runtime.runner import Attempt, Ended, Parts, Wait
+from tasks.runtime.runner import Attempt, Ended, Parts
 
 from . import creation, runs
 from .preview import survey
@@ -67,23 +67,20 @@ class BulkNight:
         known = attempt.job.work.get("provider_job_ids", [])
         fresh = [one for one in dict.fromkeys(ids) if one not in known]
         attempt.note(provider_job_ids=[*known, *fresh], **more)
-        # Without ids there is nothing to retrieve: what is listed is fetched one by one.
+        # Without ids there is nothing to retrieve: what is listed is fetched in batches.
         return _parts(attempt, fresh) if fresh else reconcile(attempt)
 
 
 class SingleFilesNight:
-    """The provider gives single files alone: each recording is fetched once, in one of the slots
-    for transfers. What was fetched before an interruption is in the archive and is not fetched
-    again.
+    """The provider gives single files alone: every recording is fetched once, in batches that each
+    take one of the slots for transfers. What is in the archive already is not fetched again.
     """
 
     def run(self, attempt: Attempt) -> Ended | Parts:
-        """Go on with a run, on the queue of the transfers once the day has settled."""
+        """Go on with a run, once the day has settled."""
         if "listed" not in attempt.job.work:
             found = survey(attempt)
             attempt.note(listed=found.listed, expected_bytes=found.bytes)
-        if attempt.job.queue != DOWNLOADS:
-            raise Wait("its recordings are fetched one by one", 0, queue=DOWNLOADS)
         return reconcile(attempt)
 
 
@@ -120,6 +117,6 @@ def _lost_parts(attempt: Attempt) -> list[str]:
     lost = (ErrorName.NOT_READY, ErrorName.REJECTED)
     return [
         part.parameters["provider_job_id"]
-        for part in ledger().jobs.parts(attempt.job.job_id)
+        for part in ledger().jobs.parts(attempt.job.job_id, kind="export.retrieve")
         if part.error is not None and part.error["type"] in lost
     ]

@@ -35,6 +35,9 @@ class Kind:
     """A task that other applications may send: its name without ``earwitness.``, its arguments and,
     where it opens a job, how that is requested and carried out.
 
+    A kind with a ``run`` and no ``request`` is internal: other jobs open its jobs as their parts,
+    and no application may send the task.
+
     An ``inline`` job is a short action: it runs in the slot of the task that opened it, where
     others wait for their first hint. ``outbox`` has the handlers of obligations that only jobs of
     this kind owe. What the job adds to the ledger's transactions are the ``hooks`` that
@@ -52,6 +55,11 @@ class Kind:
     def opens_job(self) -> bool:
         """Whether the task opens a job; else it answers or fails at once."""
         return self.run is not None
+
+    @property
+    def is_internal(self) -> bool:
+        """Whether only other jobs open jobs of this kind."""
+        return self.run is not None and self.request is None
 
     @property
     def hooks(self) -> JobKind:
