@@ -5,7 +5,6 @@ It is kept in a scratch file of SQLite, so that memory stays flat at any number 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sqlite3
@@ -100,15 +99,11 @@ class Reconciliation:
             reason = "the disk is full; a run's comparison found no room; make room"
             raise NoSpace(self._scratch.name, reason) from error
 
-    def save(self, target: Path) -> str:
-        """Move everything known so far to the file ``target``; return its SHA-256 in hex. Nothing
-        can be added afterwards.
-        """
+    def save(self, target: Path) -> None:
+        """Move all that is known to the file ``target``. Nothing can be added afterwards."""
         self._db.execute("COMMIT")
         self._db.close()
         self._scratch.replace(target)
-        with target.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def start_pass(self) -> None:
         """Begin to list once more; only the last pass counts."""

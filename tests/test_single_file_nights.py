@@ -171,18 +171,21 @@ def test_batches_take_every_slot_and_no_other(night: Callable[..., Night]) -> No
 def test_a_wait_reads_and_fetches_nothing_again(
     night: Callable[..., Night], buckets: Buckets
 ) -> None:
-    """Where the provider asks to wait in the middle, the batch goes on at that very recording. Each
-    file in the archive is read back once, as it is stored; the list is not asked for again.
+    """Where the provider asks to wait in the middle, the batch goes on at that very recording; a
+    run whose list the archive refuses goes on there. Each file in the archive is read back once, as
+    it is stored; the provider's list is not asked for again.
     """
     address = f"s3://{buckets.bucket()}/house"
     one = night(settings={"ARCHIVE_URL": address}, surroundings=buckets.environment)
     ids = one.server.seed(DAY, ZONE, 12)
     one.server.withhold(ids[1])
     one.server.throttled.update((ids[3], ids[8]))
+    buckets.front.misbehave("403", "PUT", "recordings.jsonl")
     with pytest.raises(Exception, match=f"1 of 12 missing .*{ids[1]}.*HTTP 404"):
         one.begin().get(timeout=120)
     (batch,) = one.batches()
-    assert batch.attempts == 3
+    (run,) = one.house.ledger.jobs.jobs(kind="export.run")
+    assert (batch.attempts, run.attempts) == (3, 3)
     assert batch.result == counted(11, 1)
     assert {one.server.given[uid] for uid in ids if uid != ids[1]} == {1}
     assert one.server.pages == 3
@@ -243,6 +246,21 @@ def test_a_cancelled_batch_leaves_gaps_that_are_named(night: Callable[..., Night
     lines = recordings_of(one.house, run.result)
     assert not lines[0].get("missing")
     assert lines[2]["missing"]
+
+
+def test_a_file_in_the_way_fails_the_run_in_its_own_name(night: Callable[..., Night]) -> None:
+    """Nothing is overwritten; people are told once, of the export and not of its part."""
+    one = night()
+    ids = one.server.seed(DAY, ZONE, 2)
+    there = one.house.archive / f"one/recordings/{DAY:%Y/%m/%d}/{ids[1]}.mp3"
+    there.parent.mkdir(parents=True)
+    there.write_bytes(b"other")
+    with pytest.raises(Exception, match=f"not done: .*{ids[1]}.mp3"):
+        one.begin().get(timeout=60)
+    assert there.read_bytes() == b"other"
+    found = [one for one in one.house.ledger.alerts.all_open() if ids[1] in one["message"]]
+    assert {alert["message"].split()[0] for alert in found} == {"export.run", "day"}
+    assert len(found) == 2
 
 
 def test_the_gaps_of_a_bulk_night_take_the_same_way(deploy: Deploy, simulators: Simulators) -> None:

@@ -1,4 +1,4 @@
-"""A run's comparison, kept in the spool while the run waits for its batches.
+"""A run's comparison, kept in the spool until the run ends.
 
 It is a convenience. Where it is gone or altered, or where the run goes on at another host, the
 provider's list and the archive are read again.
@@ -39,11 +39,9 @@ def kept(attempt: Attempt) -> Path | None:
         return None
     path = spool().directory / known["file"]
     try:
-        with path.open("rb") as file:
-            is_whole = hashlib.file_digest(file, "sha256").hexdigest() == known["sha256"]
+        return path if _sha256(path) == known["sha256"] else None
     except OSError:
         return None
-    return path if is_whole else None
 
 
 def batches_known(attempt: Attempt) -> int:
@@ -51,14 +49,15 @@ def batches_known(attempt: Attempt) -> int:
     return int(attempt.job.work[_WORK]["batches"])
 
 
-def keep(attempt: Attempt, reconciliation: Reconciliation, *, batches: int) -> None:
-    """Keep a comparison that knows so many batches until the run goes on. The run notes it with
-    its next state.
+def keep(attempt: Attempt, reconciliation: Reconciliation, *, batches: int) -> Path:
+    """Keep a comparison that knows so many batches, in place of the one before; return its file.
+    Nothing can be added to ``reconciliation`` afterwards.
     """
     path = spool().scratch(f"comparison-{attempt.job.job_id}")
-    sha256 = reconciliation.save(path)
+    reconciliation.save(path)
     forget(attempt)
-    attempt.job.work[_WORK] = {"file": path.name, "sha256": sha256, "batches": batches}
+    attempt.note(**{_WORK: {"file": path.name, "sha256": _sha256(path), "batches": batches}})
+    return path
 
 
 def forget(attempt: Attempt) -> None:
@@ -66,3 +65,8 @@ def forget(attempt: Attempt) -> None:
     known = attempt.job.work.pop(_WORK, None)
     if known is not None:
         (spool().directory / known["file"]).unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
 """Reconciling a run: what the provider lists against what lies in the archive.
 
-What is missing is fetched by `batches`. While the run waits for them, `comparison` keeps what was
-found, so that neither the list nor the archive is read again.
+What is missing is fetched by `batches`. While the run waits, for them or for the archive,
+`comparison` keeps what was found, so that neither the list nor the archive is read again.
 
 Everything up to ``recordings.jsonl`` may be done again by another worker; from there on the bytes
 follow from what is stored, so that whoever completes late writes the same ones.
@@ -51,12 +51,14 @@ def reconcile(attempt: Attempt) -> Ended | Parts:
             with comparison.scratch(attempt) as reconciliation:
                 return _over(attempt, reconciliation, _adopt_and_seal(attempt, reconciliation))
         kept = comparison.kept(attempt)
-        with comparison.scratch(attempt, kept) as reconciliation:
-            if kept is None:
+        if kept is None:
+            with comparison.scratch(attempt) as reconciliation:
                 unchanged = _compare(attempt, reconciliation)
                 if unchanged is not None:
                     return _over(attempt, reconciliation, unchanged)
-            return _fill_and_seal(attempt, reconciliation, is_resumed=kept is not None)
+                kept = comparison.keep(attempt, reconciliation, batches=0)
+        with comparison.scratch(attempt, kept) as reconciliation:
+            return _fill_and_seal(attempt, reconciliation)
 
 
 def _over(attempt: Attempt, reconciliation: Reconciliation, outcome: Ended) -> Ended:
@@ -102,12 +104,9 @@ def _compare(attempt: Attempt, reconciliation: Reconciliation) -> Ended | None:
     return None
 
 
-def _fill_and_seal(
-    attempt: Attempt, reconciliation: Reconciliation, *, is_resumed: bool
-) -> Ended | Parts:
+def _fill_and_seal(attempt: Attempt, reconciliation: Reconciliation) -> Ended | Parts:
     """Have the next batches of missing recordings fetched; seal the run once none is left."""
-    known = comparison.batches_known(attempt) if is_resumed else 0
-    batches.place(attempt, reconciliation, after=known)
+    batches.place(attempt, reconciliation, after=comparison.batches_known(attempt))
     unclear = reconciliation.not_understood()
     requests = [] if unclear else batches.next_requests(attempt, reconciliation)
     if not requests:
