@@ -1,7 +1,7 @@
 """The chain: numbered entries per account, each with the SHA-256 of the one before.
 
-The number is the lock: an entry is created where none stands; a writer that loses takes the next
-number.
+The number is the lock: an entry is created only under a free number; a writer that loses takes the
+next number.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .store.directory import Store
 
 __all__ = ["NOTHING", "Covered", "Head", "append", "covers", "head", "numbers", "read"]
 
-#: How many of the newest entries are searched for one that was appended just before a crash.
+#: The number of newest entries that are searched for one that was appended just before a crash.
 _REMEMBERED = 100
 
 _NAME = re.compile(r"[0-9]{8}\.json")
@@ -38,12 +38,11 @@ class Head:
 def append(store: Store, account: str, files: Sequence[Covered]) -> Head:
     """Put files under an account's chain, and return its head afterwards.
 
-    Files that the newest entries cover already are left out, so that the same call may be made
-    twice. A damaged entry does not keep new files from being put under the chain: `verify` reports
-    it.
+    Files that the newest entries already cover are left out, so that the same call may be repeated.
+    A damaged entry does not keep new files from being put under the chain: `verify` reports it.
 
-    Raises NoSpace; Damaged where a forged entry has the last number that there is, or something
-    else has the next entry's name; ValueError where there is neither a file nor a chain.
+    Raises NoSpace; Damaged if a forged entry has the last possible number, or something else has
+    the next entry's name; ValueError if there is neither a file nor a chain.
     """
     while True:
         current = head(store, account)
@@ -69,8 +68,8 @@ def append(store: Store, account: str, files: Sequence[Covered]) -> Head:
 
 
 def _refuse_no_entry(store: Store, account: str, number: int) -> None:
-    """Raise Damaged where something that is no entry, such as a folder, has the next entry's name:
-    it would be in the way for ever.
+    """Raise Damaged if something other than an entry, such as a folder, has the next entry's name:
+    it would block the chain for ever.
     """
     if number > max(numbers(store, account), default=0):
         raise Damaged(
@@ -81,7 +80,7 @@ def _refuse_no_entry(store: Store, account: str, number: int) -> None:
 
 
 def head(store: Store, account: str) -> Head | None:
-    """Return the newest entry of an account's chain, None where there is none."""
+    """Return the newest entry of an account's chain, or None without a chain."""
     newest = max(numbers(store, account), default=0)
     if newest == 0:
         return None
@@ -90,7 +89,7 @@ def head(store: Store, account: str) -> Head | None:
 
 
 def covers(store: Store, account: str, file: Covered) -> bool:
-    """Return whether an account's chain covers a file with this sum. Raises Damaged where an entry
+    """Return whether an account's chain covers a file with this sum. Raises Damaged if an entry
     cannot be read before the file is found.
     """
     return any(
@@ -100,12 +99,12 @@ def covers(store: Store, account: str, file: Covered) -> bool:
 
 
 def read(store: Store, account: str, number: int) -> ChainEntry:
-    """Read one entry of the chain. Raises Missing, and Damaged where it cannot be read as one."""
+    """Read one entry of the chain. Raises Missing, and Damaged if it cannot be read as one."""
     return chain_entry.read(store, account, number)
 
 
 def numbers(store: Store, account: str, *, unlisted: bool = False) -> Iterator[int]:
-    """Yield the numbers under which entries stand, in order; ``unlisted`` as in `Store.paths`."""
+    """Yield the numbers of existing entries, in order; ``unlisted`` as in `Store.paths`."""
     for path in store.paths(f"{paths.chain_folder(account)}/", unlisted=unlisted):
         name = path.removeprefix(f"{paths.chain_folder(account)}/")
         if _NAME.fullmatch(name):
@@ -117,25 +116,25 @@ def _uncovered(
 ) -> list[Covered]:
     """Return the files that the newest entries of the chain do not cover yet, each once."""
     if current is None:
-        known: set[Covered] = set()
+        covered: set[Covered] = set()
         files = [*_identity(store), *files]
     else:
-        known = _covered_lately(store, account, current.n)
-    return [file for file in dict.fromkeys(files) if file not in known]
+        covered = _covered_lately(store, account, current.n)
+    return [file for file in dict.fromkeys(files) if file not in covered]
 
 
 def _covered_lately(store: Store, account: str, newest: int) -> set[Covered]:
-    known: set[Covered] = set()
+    covered: set[Covered] = set()
     for number in range(max(newest - _REMEMBERED, 0) + 1, newest + 1):
         try:
-            known.update(read(store, account, number).entries)
+            covered.update(read(store, account, number).entries)
         except ArchiveError:
             continue
-    return known
+    return covered
 
 
 def _identity(store: Store) -> list[Covered]:
-    """Return the file that names the ledger, which each chain covers by its first entry."""
+    """Return the file that names the ledger, which each chain covers with its first entry."""
     if not store.exists(paths.IDENTITY_PATH):
         return []
     return [Covered.of(store.checksum(paths.IDENTITY_PATH))]

@@ -1,4 +1,4 @@
-"""Faults of files in the archive, or on their way there."""
+"""Faults of files in the archive, or on their way into the archive."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .problem import escaped
 
 
 class ArchiveError(Exception):
-    """A file of the archive is not as it should be.
+    """A file of the archive is faulty.
 
     Parameters: `path`, the file's name for people (from the archive's root if it lies there
     already); `reason`, a sentence that says what happened, what it means and what to do. `args`
@@ -23,7 +23,7 @@ class ArchiveError(Exception):
 
 
 class Damaged(ArchiveError):
-    """The bytes are not the ones that should be there: cut, altered, or of another kind."""
+    """The bytes are not the expected ones: cut, altered, or of another kind."""
 
 
 class Dangerous(ArchiveError):
@@ -31,15 +31,15 @@ class Dangerous(ArchiveError):
 
 
 class Missing(ArchiveError):
-    """Nothing lies under that path."""
+    """No file has that path."""
 
 
 class Contradiction(ArchiveError):
-    """Another object stands under the name already; it was left as it is."""
+    """Another object already has the name; it was left as it is."""
 
 
 class NoSpace(ArchiveError):
-    """The disk is full, or would be fuller than its reserve allows."""
+    """The disk is full, or would use up its reserve."""
 
 
 class ArchiveFull(NoSpace):
@@ -47,10 +47,10 @@ class ArchiveFull(NoSpace):
 
 
 class StoreAway(Exception):
-    """The storage of the archive does not answer as it should; the work is tried again later.
+    """The archive's storage does not answer correctly; the work is tried again later.
 
-    This is no ArchiveError: it concerns no file, and a verification must not count it as damage.
-    Parameters: `address` of the archive; `reason`, a sentence as in ArchiveError.
+    StoreAway is no ArchiveError: it concerns no file, and a verification must not count it as
+    damage. Parameters: `address` of the archive; `reason`, a sentence as in ArchiveError.
     """
 
     def __init__(self, address: str, reason: str) -> None:
@@ -77,7 +77,7 @@ class Vanished(StoreRefused):
 class Unwritable(StoreRefused):
     """The storage refuses to write at one place: `place` is that path, or the archive's address.
 
-    A person has to mend permissions, or remove what stands in the way.
+    A person has to correct permissions, or remove the obstacle.
     """
 
     def __init__(self, address: str, reason: str, place: str) -> None:

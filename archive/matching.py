@@ -1,8 +1,8 @@
-"""Which member of a ZIP is which of the listed recordings.
+"""Matching of a ZIP's members to the listed recordings.
 
-Only members that are audio by their own bytes are looked at. Nothing public tells how the provider
-names them, so three ways are tried, the surest first. They work on the tables of `reconciliation`,
-in slices, so that memory stays flat.
+Only members that are audio by their own bytes are considered. No public source tells how the
+provider names them, so three ways are tried, the surest first. They work on the tables of
+`reconciliation`, in slices, so that memory stays flat.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _NUMBER = re.compile(r"[0-9]+")
 
 
 def basename(name: str) -> str:
-    """Return the last component of a member's or a recording's name, whichever slash it was made
-    with and in whichever form of Unicode its letters are composed.
+    """Return the last component of a member's or a recording's name, for either slash and for any
+    form in which Unicode composes its letters.
     """
     return unicodedata.normalize("NFC", posixpath.basename(name.replace("\\", "/")))
 
@@ -38,8 +38,8 @@ def is_whole(
     fault: str | None,
     last_is_cut: int,
 ) -> bool:
-    """Return whether a member is all of a recording: of ``held`` bytes and this sound, where
-    ``size`` and ``duration`` (in milliseconds) were listed, None where they were not.
+    """Return whether a member of ``held`` bytes and with this sound is a whole recording that was
+    listed with ``size`` and ``duration`` (in milliseconds), each None if not listed.
     """
     sound = Sound(format, seconds, fault, bool(last_is_cut))
     return fault_of(sound, held, expected_bytes=size, expected_ms=duration) is None
@@ -48,12 +48,12 @@ def is_whole(
 def match(db: sqlite3.Connection) -> None:
     """Match every member to at most one recording, and each recording to at most one member.
 
-    What a recording was listed with counts whichever way it is found: a member of another size is
-    not it, but cut or a page of errors.
+    The listed size and duration count in all three ways: a member of another size is cut or a page
+    of errors, not the recording.
     """
     for number, name in _unmatched(db):
         _take_by_name(db, number, name)
-    # Of two files for one recording the one of the listed kind is it.
+    # If there are two files for one recording, the one of the listed kind is the recording.
     for same_ending in (True, False):
         for number, name in _unmatched(db):
             _take_by_number(db, number, name, same_ending=same_ending)
@@ -63,7 +63,7 @@ def match(db: sqlite3.Connection) -> None:
 def _unmatched(db: sqlite3.Connection) -> Iterator[tuple[int, str]]:
     """Yield the unmatched members that are audio.
 
-    In slices that are read whole: a cursor must not see the updates made on its way.
+    They are read in whole slices: a cursor must not see the updates made on its way.
     """
     last = 0
     while rows := db.execute(
@@ -77,7 +77,8 @@ def _unmatched(db: sqlite3.Connection) -> Iterator[tuple[int, str]]:
 
 def _take_by_name(db: sqlite3.Connection, number: int, name: str) -> None:
     for spelling in _spellings(name):
-        # Of several recordings listed under one name, the one of this size and without a place.
+        # Of several recordings listed under one name, the one of this size and without a place
+        # matches.
         found = db.execute(
             "SELECT id, is_whole(size, duration, members.bytes, format, seconds, fault, "
             "last_is_cut) AS fits FROM recordings, members WHERE recordings.name = ? AND n = ? "
@@ -94,8 +95,8 @@ def _take_by_name(db: sqlite3.Connection, number: int, name: str) -> None:
 
 
 def _spellings(name: str) -> Iterator[str]:
-    """Yield the name, and as Windows writes it into archives that do not say how their names are
-    encoded: those are read by code page 437.
+    """Yield the name, and the name as Windows writes it into archives that do not declare their
+    encoding: such names are read by code page 437.
     """
     yield basename(name)
     if not name.isascii():
@@ -104,9 +105,11 @@ def _spellings(name: str) -> Iterator[str]:
 
 
 def _take_by_number(db: sqlite3.Connection, number: int, name: str, *, same_ending: bool) -> None:
-    """By the id as a whole number in the name, the folders only where the file's own name has
-    none. A name with the ids of several recordings decides nothing, unless the size does; one of
-    another size than was listed matches nothing. ``same_ending``: only a recording that was listed
+    """Match a member by a recording's id as a whole number in its name.
+
+    The folders of the name count only if the file's own name has no id. A name with the ids of
+    several recordings decides nothing, unless the size does; a name with the id of a recording of
+    another listed size matches nothing. ``same_ending`` admits only a recording that was listed
     with the ending of this name.
     """
     base = basename(name)
@@ -130,8 +133,8 @@ def _take_by_number(db: sqlite3.Connection, number: int, name: str, *, same_endi
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """A recording whose id stands in a member's name: whether the member is all of it, whether its
-    size was listed, the ending of the name it was listed under.
+    """A recording whose id is in a member's name: whether the member is the whole recording,
+    whether the recording's size was listed, and the ending of its listed name.
     """
 
     fits: bool
@@ -140,7 +143,7 @@ class _Named:
 
 
 def _named(db: sqlite3.Connection, part: str, number: int) -> dict[str, _Named]:
-    """Return the recordings whose ids stand in a part of a member's name."""
+    """Return the recordings whose ids are in a part of a member's name."""
     found = {}
     for candidate in dict.fromkeys(_NUMBER.findall(part)):
         row = db.execute(
@@ -159,7 +162,9 @@ def _ending(name: str) -> str:
 
 
 def _leave(db: sqlite3.Connection, number: int) -> None:
-    """It has a recording's name and not its bytes: it is none, and no other way makes it one."""
+    """Exclude a member from all matching: it has a recording's name, but not the recording's
+    bytes.
+    """
     db.execute("UPDATE members SET audio = FALSE WHERE n = ?", (number,))
 
 
@@ -174,7 +179,9 @@ def _take(db: sqlite3.Connection, number: int, recording: str) -> None:
 
 
 def _take_by_size(db: sqlite3.Connection) -> None:
-    """By a size that one unmatched member and one unmatched recording have, and no other."""
+    """Match members by a size that exactly one unmatched member and one unmatched recording
+    have.
+    """
     db.execute(
         "CREATE TEMP TABLE pairs AS "
         "SELECT one.n, other.id FROM (SELECT bytes, min(n) AS n FROM members "

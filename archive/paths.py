@@ -12,7 +12,7 @@ from .audio.detection import ENDINGS
 #: The ledger that the archive belongs to.
 IDENTITY_PATH = "ledger.json"
 
-#: What a file of the archive is, by its path.
+#: The kind of an archive file, by its path.
 Kind = Literal["identity", "entry", "manifest", "recordings", "zip", "metadata", "audio", "receipt"]
 
 #: Kinds that the chain covers.
@@ -49,21 +49,21 @@ def safe(provider_id: str) -> str:
 
 
 def account_of(path: str) -> str:
-    """Return the account that a path belongs to; empty for what belongs to none."""
+    """Return the account that a path belongs to, or an empty text."""
     account, slash, _ = path.partition("/")
     return account if slash else ""
 
 
 def is_of(account: str, path: str) -> bool:
-    """Return whether a path from any source lies in an account's folder and leads nowhere else."""
+    """Return whether a path from any source is in an account's folder and leads nowhere else."""
     parts = path.split("/")
     plain = path.isprintable() and "\\" not in path
     return plain and parts[0] == account and not {"", ".", ".."} & set(parts)
 
 
 def is_among_files(path: str) -> bool:
-    """Return whether a path lies where only files of an archive should be. Names that begin
-    with a dot do not count: systems and programs leave them everywhere.
+    """Return whether a path is in a place for files of an archive only. Names that begin with a dot
+    do not count: systems and programs leave them everywhere.
     """
     _, _, rest = path.partition("/")
     folder, _, name = rest.rpartition("/")
@@ -71,7 +71,7 @@ def is_among_files(path: str) -> bool:
 
 
 def kind_of(path: str) -> Kind | None:
-    """Return what the file under a path is, None for what the archive does not know."""
+    """Return the kind of the file under a path, None for files that the archive does not know."""
     for kind, pattern in _KINDS:
         if pattern.fullmatch(path):
             return kind
@@ -99,7 +99,9 @@ def recordings_path(folder: str) -> str:
 
 
 def manifest_path(folder: str) -> str:
-    """Return the path of an export's manifest. Where one lies there, the export is archived."""
+    """Return the path of an export's manifest. If a manifest exists there, the export is
+    archived.
+    """
     return f"{folder}/manifest.json"
 
 
@@ -126,7 +128,7 @@ def is_beside(audio_path: str, metadata: str) -> bool:
 def receipt_path(account: str, month: date, job_id: str, number: int) -> str:
     """Return the path of a receipt of a certified call, by the month (UTC) of its sending.
 
-    The first receipt has no number. A later one reports what became known since, and replaces
+    The first receipt has no number. A later receipt reports the facts learned since, and replaces
     nothing.
     """
     later = f".{number}" if number > 1 else ""

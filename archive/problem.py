@@ -1,4 +1,4 @@
-"""What verification finds."""
+"""The findings of a verification."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from config.masking import mask_message
 
 _MOST_QUOTED = 200
-#: What lies beyond is not searched for secrets, and not shown either.
+#: Text beyond this length is neither searched for secrets nor shown.
 _MOST_READ = 4096
 
 
@@ -19,7 +19,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """Return one line, whatever characters the path has."""
+        """Return one line for a path of any characters."""
         return f"{escaped(self.path)}: {escaped(self.message)}"
 
 
@@ -30,7 +30,7 @@ class Unvouched(Problem):
 
 @dataclass(frozen=True)
 class Pending(Problem):
-    """The same of a file so young that what vouches for it may still be written: no problem yet."""
+    """An unvouched file so young that its evidence may still be written: no problem yet."""
 
 
 def escaped(text: str) -> str:

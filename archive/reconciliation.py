@@ -1,6 +1,7 @@
-"""What the provider lists against what lies in the archive, recording by recording.
+"""Comparison of the provider's list with the archive, recording by recording.
 
-It is kept in a scratch file of SQLite, so that memory stays flat at any number of recordings.
+The comparison is kept in a scratch file of SQLite, so that memory stays flat for any number of
+recordings.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ _SLICE = 500
 
 @dataclass(frozen=True)
 class Counts:
-    """How many recordings were listed, are in the archive, are missing; members not asked for."""
+    """The numbers of recordings that were listed, that are archived and that are missing, and of
+    members that were not requested.
+    """
 
     listed: int
     archived: int
@@ -62,7 +65,7 @@ class Counts:
 class Reconciliation:
     """One run's listing, members and matches. A context manager; its file is removed at the end.
 
-    Where the file finds no more room, the context ends in NoSpace.
+    If the file finds no more room, the context ends with NoSpace.
     """
 
     def __init__(self, scratch: Path, saved: Path | None = None) -> None:
@@ -74,7 +77,7 @@ class Reconciliation:
         if saved is not None:
             shutil.copyfile(saved, scratch)
         self._db = sqlite3.connect(scratch, isolation_level=None)
-        # Scratch: nothing of it outlives the process, so nothing is made durable.
+        # Nothing in a scratch file outlives the process, so nothing is made durable.
         self._db.execute("PRAGMA journal_mode=OFF")
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.execute("PRAGMA cache_size=-4000")
@@ -106,7 +109,7 @@ class Reconciliation:
         self._scratch.replace(target)
 
     def start_pass(self) -> None:
-        """Begin to list once more; only the last pass counts."""
+        """Begin another listing; only the last pass counts."""
         self._pass += 1
         self._db.execute("DELETE FROM seen WHERE pass < ?", (self._pass - 1,))
         self._db.execute("DELETE FROM recordings")
@@ -155,7 +158,7 @@ class Reconciliation:
         return found is None
 
     def part(self, provider_job_id: str, stored: Stored) -> None:
-        """Add a ZIP of this run as it is stored."""
+        """Add a stored ZIP of this run."""
         self._db.execute(
             "INSERT INTO parts (id, path, bytes, sha256, own) VALUES (?, ?, ?, ?, TRUE)",
             (provider_job_id, stored.path, stored.bytes, stored.sha256),
@@ -188,8 +191,8 @@ class Reconciliation:
         )
 
     def earlier(self, recording_id: str, place: Place) -> None:
-        """Add the place where an earlier generation archived a recording. A place elsewhere that it
-        has by now (in a ZIP of this run) stands.
+        """Add the place where an earlier generation archived a recording. A place that the
+        recording has in a ZIP of this run takes precedence.
         """
         row = self._db.execute(
             "SELECT path, member FROM recordings WHERE id = ?", (recording_id,)
@@ -198,7 +201,7 @@ class Reconciliation:
             self._place(recording_id, place, "earlier")
 
     def heard(self, path: str, member: str, sha256: str) -> str | None:
-        """Return the format of a member that was added, None if the member is no audio or
+        """Return the format of a member that was added, or None if the member is no audio or
         unknown.
         """
         row = self._db.execute(
@@ -220,16 +223,15 @@ class Reconciliation:
         self._db.execute("UPDATE recordings SET gap = TRUE WHERE id = ?", (recording_id,))
 
     def match(self) -> None:
-        """Match members to recordings: by the basename of ``file_name``, else by the id as a whole
-        number in the member's name, else by a size that is unique on both sides.
+        """Match members to recordings: by the basename of ``file_name``, otherwise by the id as a
+        whole number in the member's name, otherwise by a size that is unique on both sides.
         """
         match(self._db)
 
     def not_understood(self) -> list[str]:
-        """Return the names of three members if recordings are missing and more than half of
-        the members that may be recordings stayed unmatched, else none. A member that came
-        twice counts once: an export that was created anew holds again what the first one
-        held.
+        """Return the names of three members if recordings are missing and more than half of the
+        members that may be recordings stayed unmatched; otherwise none. A duplicate member counts
+        once: an export that was created again holds the content of the first one again.
         """
         total, left = self._db.execute(
             "SELECT count(DISTINCT sha256), count(DISTINCT sha256) FILTER (WHERE recording IS NULL "
@@ -247,8 +249,8 @@ class Reconciliation:
         return [name for (name,) in rows]
 
     def missing(self) -> Iterator[dict[str, Any]]:
-        """Yield the listed recordings that lie nowhere yet, by start and id, without those
-        that are set aside or were given up. The caller may give them places on the way.
+        """Yield the listed recordings without a place, by start and id, except those that are set
+        aside or were given up. The caller may give them places meanwhile.
         """
         last = ("", "")
         while rows := self._db.execute(
@@ -315,7 +317,7 @@ class Reconciliation:
             yield SingleFile(recording_id, Stored(path, size, sha256))
 
     def counts(self) -> Counts:
-        """Return how it stands."""
+        """Return the current counts."""
         listed, archived, set_aside = self._db.execute(
             "SELECT count(*), count(path), (SELECT count(*) FROM set_aside) FROM recordings"
         ).fetchone()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import secrets
 import signal
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -29,12 +31,15 @@ from .live_calls import LiveCalls
 _ZONE = "Asia/Kolkata"
 _USER = "john.doe@vbc.prod"
 _RECORDINGS = 24
+#: The user at Vonage's global API, and how many recordings it has of the company and on demand.
+_USER_ABROAD = "jane.doe@vbc.prod"
+_RECORDINGS_ABROAD = {None: 6, "self": 4}
 #: Bytes a second; slow enough to watch a transfer.
 _RATE = 40_000
 
 
 def demo(*, once: bool, withhold: bool) -> int:
-    """Run one night's export, a certified call and live recordings; return the exit status.
+    """Run one night's exports, a certified call and live recordings; return the exit status.
 
     Unless ``once`` is set, the deployment stays up until Ctrl-C. ``withhold`` makes the provider
     withhold one recording.
@@ -77,25 +82,41 @@ class _Steps:
         )
 
     def export(self, *, withhold: bool) -> int:
-        """Have the planner open yesterday's export, follow it, and return the exit status."""
+        """Have the planner open yesterday's exports, follow them, and return the exit status."""
         yesterday = datetime.now(ZoneInfo(_ZONE)).date() - timedelta(days=1)
-        about = {"day": yesterday.isoformat(), "timezone": _ZONE, "count": _RECORDINGS}
-        listed = self._deployment.simulator("vonage", "seed", username=_USER, **about)
-        if withhold:
-            kept = {"recording_id": listed[len(listed) // 2]["id"], "from_": "everywhere"}
-            self._deployment.simulator("vonage", "withhold", username=_USER, **kept)
+        self._seed(yesterday, withhold=withhold)
         # Beat's first tick comes after five minutes; the demo does not wait for it.
         self._deployment.send("nightly.plan")
-        expected = job_id("india", "earwitness.export.run", f"day:{yesterday}#1")
+        return self._followed(["india", "abroad"], yesterday)
+
+    def _seed(self, day: date, *, withhold: bool) -> None:
+        about = {"day": day.isoformat(), "timezone": _ZONE}
+        simulator = self._deployment.simulator
+        listed = simulator("vonage", "seed", username=_USER, count=_RECORDINGS, **about)
+        if withhold:
+            kept = {"recording_id": listed[len(listed) // 2]["id"], "from_": "everywhere"}
+            simulator("vonage", "withhold", username=_USER, **kept)
+        for user, count in _RECORDINGS_ABROAD.items():
+            of = {"username": _USER_ABROAD, "user_id": user, "count": count}
+            simulator("vonage", "seed", **of, **about)
+
+    def _followed(self, aliases: list[str], day: date) -> int:
+        """Follow the exports of a day to their end, show what came of each, and return the exit
+        status.
+        """
+        expected = [job_id(one, "earwitness.export.run", f"day:{day}#1") for one in aliases]
         with self._ledger() as ledger:
-            eventually(lambda: ledger.jobs.named(expected), "the planner opened no export")
-            self._console.print(f"export created for {yesterday} by nightly.plan: job {expected}")
-            (job,) = follow(ledger, [expected], self._console)
-            for line in outcome(job):
+            for alias, job in zip(aliases, expected, strict=True):
+                eventually(partial(ledger.jobs.named, job), "the planner opened no export")
+                self._console.print(
+                    f"export created for {day} of {alias} by nightly.plan: job {job}"
+                )
+            ended = follow(ledger, expected, self._console)
+            for line in itertools.chain.from_iterable(map(outcome, ended)):
                 archive = f"manifest: {self._deployment.archive}/"
                 self._console.print(line.replace("manifest: ", archive))
             eventually(lambda: not ledger.outbox.waiting(), "the chain was not written")
-        return 0 if job.state == "done" else 1
+        return int(any(job.state != "done" for job in ended))
 
     def certified_call(self) -> int:
         """Request a certified call, show its outcome and receipt, and return the exit status."""
@@ -144,19 +165,22 @@ class _Steps:
     def _accounts(self) -> dict[str, dict[str, Any]]:
         nightly = {"at": "00:00", "timezone": _ZONE, "settle_minutes": 0, "catchup_days": 1}
         vonage = self._at("vonage", _USER)
+        abroad = self._at("vonage", _USER_ABROAD, region="global")
         self._deployment.simulator("vonage", "configure", username=_USER, bytes_per_second=_RATE)
         limits = {"max_calls_per_day": 10, "max_seconds_per_call": 900, "countries": ["ES"]}
         return {
             "india": {**vonage, "account_id": "self", "nightly": nightly},
+            "abroad": {**abroad, "account_id": "self", "recordings": "both", "nightly": nightly},
             "legal": {**self._at("gsmblockchain", "demo"), "timezone": "Europe/Madrid", **limits},
             **self._calls.accounts(),
         }
 
-    def _at(self, provider: str, username: str) -> dict[str, Any]:
+    def _at(self, provider: str, username: str, **region: str) -> dict[str, Any]:
         """Make an account at a simulated provider; return its addresses and credentials."""
-        password = secrets.token_urlsafe(12)
-        made = self._deployment.simulator(provider, "account", username=username, password=password)
-        return {"provider": provider, **self._deployment.simulator(provider, "addresses"), **made}
+        login = {"username": username, "password": secrets.token_urlsafe(12)}
+        made = self._deployment.simulator(provider, "account", **login, **region)
+        addresses = self._deployment.simulator(provider, "addresses", **region)
+        return {"provider": provider, **addresses, **made}
 
     @contextlib.contextmanager
     def _ledger(self) -> Iterator[Ledger]:

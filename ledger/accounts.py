@@ -1,4 +1,4 @@
-"""Accounts: their sealed tokens, the pauses that a provider asked for, and their request rates."""
+"""Accounts: their sealed tokens, their pauses on a provider's request, and their request rates."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .core.schema import accounts
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """An encrypted token, its version, 1 for the first, and when it was read, in seconds since
-    1970 by the database's clock.
+    """An encrypted token with its version (1 for the first) and the time it was read, in seconds
+    since 1970 by the database's clock.
     """
 
     version: int
@@ -23,14 +23,14 @@ class Sealed:
 
 
 class LedgerTokenStore:
-    """Where one account's token lies, shared by all workers; renewing it is a lease."""
+    """The storage of one account's token, shared by all workers. Renewal needs a lease."""
 
     def __init__(self, database: Database, alias: str) -> None:
         self._database = database
         self._alias = alias
 
     def read(self) -> Sealed | None:
-        """The stored token, or None."""
+        """Return the stored token, or None."""
         row = self._database.read(
             lambda connection: connection.execute(
                 select(accounts.c.token_version, accounts.c.token, now().label("read_at")).where(
@@ -41,12 +41,13 @@ class LedgerTokenStore:
         return None if row is None else Sealed(row.token_version, row.token, row.read_at)
 
     def time(self) -> float:
-        """Seconds since 1970 by the clock that ``read_at`` goes by."""
+        """Return the seconds since 1970 by the clock that ``read_at`` uses."""
         return self._database.time()
 
     def claim(self, version: int, seconds: float) -> str | None:
-        """The right to renew, for so many seconds; None when another renews, or when the stored
-        version is no longer ``version`` (0: nothing stored).
+        """Claim the right to renew the token for ``seconds``; return the claim. Return None when
+        another worker renews the token, or when the stored version is no longer ``version`` (0:
+        nothing stored).
         """
         claim = str(uuid.uuid4())
 
@@ -68,8 +69,8 @@ class LedgerTokenStore:
         return claim if self._database.write(work) else None
 
     def put(self, claim: str, ciphertext: bytes) -> bool:
-        """Store a renewed token and end the renewal; False when the claim had run out and passed
-        to another.
+        """Store a renewed token and end the renewal. Return False when the claim had expired and
+        another worker had taken it.
         """
 
         def work(connection: Connection) -> bool:
@@ -85,14 +86,14 @@ class LedgerTokenStore:
             )
             if stored.rowcount:
                 return True
-            # A commit whose answer was lost is repeated and finds this very token.
+            # A commit whose answer was lost is repeated and finds this token already stored.
             kept = select(accounts.c.token).where(accounts.c.alias == self._alias)
             return bool(connection.execute(kept).scalar_one_or_none() == ciphertext)
 
         return self._database.write(work)
 
     def release(self, claim: str) -> None:
-        """Give the right to renew back without a new token."""
+        """Release the right to renew without storing a new token."""
         self._database.write(
             lambda connection: connection.execute(
                 update(accounts)
@@ -103,17 +104,36 @@ class LedgerTokenStore:
 
 
 class Accounts:
-    """What all workers must know of an account at once."""
+    """The state of an account that all workers share."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def token_store(self, alias: str) -> LedgerTokenStore:
-        """Where the account's token lies."""
+        """Return the token storage of an account."""
         return LedgerTokenStore(self._database, alias)
 
+    def learn(self, alias: str, what: str) -> None:
+        """Remember what one worker learned of the account's provider, in 64 characters at most."""
+
+        def work(connection: Connection) -> None:
+            _ensure(connection, alias)
+            connection.execute(
+                update(accounts).where(accounts.c.alias == alias).values(learned=what)
+            )
+
+        self._database.write(work)
+
+    def learned(self, alias: str) -> str | None:
+        """What was learned of the account's provider last."""
+        return self._database.read(
+            lambda connection: connection.execute(
+                select(accounts.c.learned).where(accounts.c.alias == alias)
+            ).scalar_one_or_none()
+        )
+
     def postpone(self, alias: str, seconds: float, because: str) -> None:
-        """Send nothing to this account's provider for so many seconds."""
+        """Pause all requests to this account's provider for ``seconds``."""
 
         def work(connection: Connection) -> None:
             _ensure(connection, alias)
@@ -140,7 +160,7 @@ class Accounts:
         )
 
     def pause(self, alias: str) -> tuple[float, str] | None:
-        """For how many more seconds nothing may be sent, and why; None when it may."""
+        """Return for how many more seconds requests are paused, and why; None without a pause."""
         row = self._database.read(
             lambda connection: connection.execute(
                 select(
@@ -154,15 +174,18 @@ class Accounts:
     def turn(
         self, alias: str, interval_seconds: float, *, within_seconds: float
     ) -> tuple[bool, float]:
-        """Take the next turn of an account whose requests are spaced so many seconds apart over all
-        workers, where it comes within ``within_seconds``. Whether it was taken, and for how many
-        seconds to wait until it: a turn further away is left to whoever asks when it comes.
+        """Take the account's next turn if the turn comes within ``within_seconds``.
+
+        All workers together space the account's requests by ``interval_seconds``. Return whether
+        the turn was taken, and the seconds until the turn. A later turn stays free for the first
+        worker that asks when the turn comes.
         """
 
         def work(connection: Connection) -> tuple[bool, float]:
             _ensure(connection, alias)
             c = accounts.c
-            # Nobody takes a turn further away than this: a clock that was ahead wrote it.
+            # No worker takes a turn further ahead than this: a clock that was ahead wrote such a
+            # time.
             false = c.next_request_at > now() + (within_seconds + interval_seconds + 1)
             free = case((false, now()), (c.next_request_at > now(), c.next_request_at), else_=now())
             soon = c.next_request_at <= now() + within_seconds

@@ -1,6 +1,7 @@
-"""Which end of which job people are told of, and as what: four jobs of one night are one cause.
+"""The rules that decide which end of a job alerts people, and with which cause.
 
-An end that only answers its caller (the provider said no, an argument was wrong) is none.
+Four jobs of one night share one cause. An end that only answers its caller (the provider refused,
+or an argument was wrong) raises no alert.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from .core.kinds import Ending
 from .core.schema import alerts, days, jobs
 from .day_exports import is_of_day
 
-#: Errors that answer the caller: nothing broke that people could mend.
+#: Errors that only answer the caller: nothing broke that people could repair.
 _ANSWERS = frozenset(
     {
         ErrorName.REJECTED,
@@ -48,22 +49,22 @@ _ANSWERS = frozenset(
 
 
 def decision_cause(call_job_id: str) -> str:
-    """The cause that a certified call waits for a person's decision."""
+    """Return the cause of a certified call that needs a person's decision."""
     return f"{DECISION}:{call_job_id}"
 
 
 def late_cause(collect_job_id: str) -> str:
-    """The cause that a recording's end was told after its collection had ended."""
+    """Return the cause of a recording whose end was reported after its collection had ended."""
     return f"{CONTRADICTION}:late:{collect_job_id}"
 
 
 def day_cause(account: str, day: str) -> str:
-    """The cause that a day of an account is not complete."""
+    """Return the cause of an incomplete day of an account."""
     return f"{DAY}:{account}:{day}"
 
 
 def given_up(account: str, first: str, last: str) -> Alert:
-    """That days were missed for so long that no night will catch them up."""
+    """Return the alert for days that were missed too long ago for any night to catch up on."""
     cause = day_cause(account, first if first == last else f"{first}..{last}")
     message = (
         f"account {account} was not exported from {first} to {last}, and no night catches these "
@@ -74,7 +75,7 @@ def given_up(account: str, first: str, last: str) -> Alert:
 
 
 def damaged(account: str, first: str, last: str, example: str) -> Alert:
-    """That files of complete days are gone from the archive."""
+    """Return the alert for files of complete days that are missing from the archive."""
     cause = day_cause(account, first if first == last else f"{first}..{last}")
     message = (
         f"days of account {account} from {first} to {last} are damaged: files of them are gone "
@@ -85,7 +86,7 @@ def damaged(account: str, first: str, last: str, example: str) -> Alert:
 
 
 def spans_over(connection: Connection, account: str) -> list[str]:
-    """The causes that days in a row were given up or damaged, of which none is any more."""
+    """Return the causes of given-up or damaged spans in which no day is given up or damaged now."""
     c = alerts.c
     open_causes = connection.execute(
         select(c.cause).where(c.kind == DAY, c.account == account, c.closed_at.is_(None))
@@ -113,14 +114,14 @@ OverRule = Callable[[Connection, Ending], None]
 
 
 def close_usual(connection: Connection, ending: Ending) -> None:
-    """Close what failures of the same work opened before."""
+    """Close the alerts that earlier failures of the same work opened."""
     first = _first_job_id(ending.job)
     close_alerts(connection, [f"{JOB}:{first}", late_cause(first)])
 
 
 def close_signed_in(connection: Connection, ending: Ending) -> None:
-    """Close the same for a short action. Where it was carried out, the provider took the
-    credentials.
+    """Close the alerts that earlier failures of a short action opened. A short action that was
+    carried out also proves that the provider accepts the credentials.
     """
     first = _first_job_id(ending.job)
     causes = [f"{JOB}:{first}", late_cause(first)]
@@ -130,8 +131,8 @@ def close_signed_in(connection: Connection, ending: Ending) -> None:
 
 
 def close_day(connection: Connection, ending: Ending) -> None:
-    """Close what says that a day is not complete, and spans of days of which none lacks anything
-    any more; of an export by filters, the usual.
+    """Close the alert of an incomplete day, and those of spans in which every day is whole again.
+    For an export by filters, close the usual alerts.
     """
     job = ending.job
     if not is_of_day(job):
@@ -142,7 +143,7 @@ def close_day(connection: Connection, ending: Ending) -> None:
 
 
 def close_verification(connection: Connection, ending: Ending) -> None:
-    """Close what verifications of the same accounts found."""
+    """Close the alerts that verifications of the same accounts opened."""
     account = ending.job.account
     close_kind(connection, VERIFICATION, None if account == EVERY_ACCOUNT else account)
 
@@ -150,8 +151,10 @@ def close_verification(connection: Connection, ending: Ending) -> None:
 def usual_failure(
     _connection: Connection, ending: Ending, answers: Collection[str] = _ANSWERS
 ) -> Alert | None:
-    """Return the alert of a failure, or None: where the error only answers the caller (``answers``
-    are the names of such errors), and where the job's parent or another alert reports it.
+    """Return the alert of a failure, or None.
+
+    A failure has no alert if its error only answers the caller (``answers`` holds the names of such
+    errors), or if the job's parent or another alert reports the failure.
     """
     job = ending.job
     if job.parent_id is not None or ending.contradicts is not None:
@@ -163,8 +166,8 @@ def usual_failure(
 
 
 def export_failure(connection: Connection, ending: Ending) -> Alert | None:
-    """Return the alert of an export. One that the provider refused lacks recordings, so that is
-    no mere answer.
+    """Return the alert of an export. A refused export lacks recordings, so the refusal is more than
+    an answer to the caller.
     """
     job = ending.job
     if not is_of_day(job):
@@ -175,7 +178,9 @@ def export_failure(connection: Connection, ending: Ending) -> Alert | None:
 
 
 def deletion_failure(connection: Connection, ending: Ending) -> Alert | None:
-    """Return the alert of a deletion: one cause for all of a day that nobody waits for."""
+    """Return the alert of a deletion. All deletions of a day that no caller waits for share one
+    cause.
+    """
     job = ending.job
     if "day" not in job.parameters:
         return usual_failure(connection, ending)
@@ -186,15 +191,15 @@ def deletion_failure(connection: Connection, ending: Ending) -> Alert | None:
 
 
 def collection_failure(connection: Connection, ending: Ending) -> Alert | None:
-    """Return the alert of a collection, unless its start has failed: people know it from there."""
+    """Return the alert of a collection, or None if its start failed and reports that."""
     found = usual_failure(connection, ending, ())
-    is_known = found is not None and found.kind == JOB and _start_failed(connection, ending.job)
-    return None if is_known else found
+    is_reported = found is not None and found.kind == JOB and _start_failed(connection, ending.job)
+    return None if is_reported else found
 
 
 def verification_failure(connection: Connection, ending: Ending) -> Alert:
-    """Return the alert of damage. Other damage than the last time is another cause; what was found
-    then is closed.
+    """Return the alert of damage. Damage that differs from the last finding is another cause, and
+    the alert of the last finding is closed.
     """
     job = ending.job
     problems = sorted((job.result or {}).get("problems", []))
@@ -207,15 +212,17 @@ def verification_failure(connection: Connection, ending: Ending) -> Alert:
 
 @dataclass(frozen=True, slots=True)
 class AlertRules:
-    """Opens and closes what the ends of one kind of job open and close: ``over`` closes what a
-    success ends, ``failure`` returns the alert of a failure, or None.
+    """The alerts that the ends of one kind of job open and close.
+
+    ``over`` closes the alerts that a success ends; ``failure`` returns the alert of a failure, or
+    None.
     """
 
     over: OverRule = close_usual
     failure: FailureRule = usual_failure
 
     def __call__(self, connection: Connection, ending: Ending) -> None:
-        """Judge one end, in the transaction that writes it."""
+        """Open and close alerts for one end, in the transaction that writes the end."""
         job = ending.job
         if ending.before == states.NEEDS_DECISION:
             close_alerts(connection, [decision_cause(job.job_id)])
@@ -242,13 +249,13 @@ def _message(job: Job, what: str = "failed") -> str:
 
 
 def _first_job_id(job: Job) -> str:
-    """The id of the job that this one is a retry of, or its own."""
+    """Return the id of the job that this job retries, or its own id."""
     base, retried, _ = job.request_id.partition("#")
     return job_id(job.account, f"earwitness.{job.kind}", base) if retried else job.job_id
 
 
 def _start_failed(connection: Connection, job: Job) -> bool:
-    """Whether people or the caller know from the start's own end that there is nothing to fetch."""
+    """Return whether the start's own end already reports that there is nothing to collect."""
     state = connection.execute(
         select(jobs.c.state).where(jobs.c.job_id == job.parameters["start_job_id"])
     ).scalar_one_or_none()

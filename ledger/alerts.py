@@ -1,8 +1,8 @@
-"""Alerts: people are told once of a cause, and once more when it is over.
+"""Alerts: people learn once that a cause exists, and once more that the cause is over.
 
-A cause is a row. Opening one that is open already only counts; one that was closed and comes again
-is a new alert. Both happen in the transaction of the change of state that they belong to. What no
-change of state ends, a person closes.
+Each cause is a row. Opening an open cause only counts a repeat; opening a closed cause is a new
+alert. Both happen in the transaction of the change of state that they belong to. A person closes
+the alerts that no change of state ends.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ UNUSUAL = "unusual"
 ARCHIVE = "archive"
 MESSAGE = "message"
 
-#: All of them.
+#: All kinds of alerts.
 KINDS = (
     ARCHIVE,
     CONTRADICTION,
@@ -48,7 +48,7 @@ KINDS = (
     VERIFICATION,
 )
 
-#: Stands in place of an account's alias: for all accounts, or for what belongs to none.
+#: Stands for an account's alias in alerts about all accounts or about no account.
 EVERY_ACCOUNT = "*"
 
 OPEN = "open"
@@ -57,8 +57,10 @@ RESOLVED = "resolved"
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What people are to be told: ``cause`` names it for ever, ``kind`` is one of those above;
-    ``job_id`` is the job that met it last, None where it was none.
+    """An alert for people.
+
+    ``cause`` is the alert's permanent name, ``kind`` is one of those above, and ``job_id`` is the
+    last job that met the cause, None if no job did.
     """
 
     cause: str
@@ -69,19 +71,21 @@ class Alert:
 
 
 def credentials_cause(alias: str) -> str:
-    """The cause that a provider refuses the credentials of an account."""
+    """Return the cause of an account whose credentials the provider refuses."""
     return f"{CREDENTIALS}:{alias}"
 
 
 def archive_contradiction(path: str, account: str, message: str, job_id: str | None) -> Alert:
-    """That something else stands in the archive than what was to be kept there."""
+    """Return the alert for an archive path that holds something else than the job would keep."""
     return Alert(f"{CONTRADICTION}:archive:{path}", CONTRADICTION, account, message, job_id)
 
 
 def open_alert(connection: Connection, alert: Alert) -> bool:
-    """Note that a cause is there, and owe the word of it where it is news; whether it is."""
+    """Open the alert or count a repeat, and owe a notification for a new one; return whether the
+    alert is new.
+    """
     c = alerts.c
-    said = {
+    latest = {
         "kind": alert.kind,
         "account": alert.account,
         "job_id": alert.job_id,
@@ -91,11 +95,11 @@ def open_alert(connection: Connection, alert: Alert) -> bool:
     again = c.closed_at.is_not(None)
     row = connection.execute(
         insert_into(connection, alerts)
-        .values(cause=alert.cause, opened_at=now(), repeated=0, **said)
+        .values(cause=alert.cause, opened_at=now(), repeated=0, **latest)
         .on_conflict_do_update(
             index_elements=["cause"],
             set_={
-                **said,
+                **latest,
                 "opened_at": case((again, now()), else_=c.opened_at),
                 "repeated": case((again, 0), else_=c.repeated + 1),
                 "closed_at": None,
@@ -112,12 +116,12 @@ def open_alert(connection: Connection, alert: Alert) -> bool:
 
 
 def close_alerts(connection: Connection, causes: Collection[str]) -> int:
-    """Note that these causes are over, and owe the word of each that was open; how many were."""
+    """Close these causes and owe a notification for each that was open; return how many were."""
     return len(_close(connection, alerts.c.cause.in_(causes)))
 
 
 def close_kind(connection: Connection, kind: str, account: str | None, *, but: str = "") -> int:
-    """Note that every cause of a kind is over, of one account or of all, ``but`` this one."""
+    """Close every cause of a kind, of one account or of all, except ``but``."""
     mine = [] if account is None else [alerts.c.account == account]
     return len(_close(connection, alerts.c.kind == kind, alerts.c.cause != but, *mine))
 
@@ -140,7 +144,7 @@ def _close(
 
 
 def _held(connection: Connection, cause: str) -> Row[Any]:
-    """The row of a cause, which nobody else opens or closes until this transaction ends."""
+    """Return the row of a cause, locked against other changes until this transaction ends."""
     held = select(*alerts.c).where(alerts.c.cause == cause).with_for_update()
     row = connection.execute(held).one_or_none()
     if row is None:
@@ -151,7 +155,9 @@ def _held(connection: Connection, cause: str) -> Row[Any]:
 
 
 def _refuse_what_stands(connection: Connection, row: Row[Any]) -> None:
-    """Raise NotPossible where a person's word would hide what still waits, or says nothing new."""
+    """Raise NotPossible if closing by hand would hide a state that still lasts, or would say
+    nothing new.
+    """
     if row.closed_at is not None:
         who = "by itself" if row.closed_by is None else f"by {row.closed_by}"
         raise NotPossible(
@@ -170,7 +176,9 @@ def _refuse_what_stands(connection: Connection, row: Row[Any]) -> None:
 
 
 def _was_closed(row: Row[Any], closed: Row[Any]) -> bool:
-    """Whether the commit that closed it was written, its answer lost: it may be open anew since."""
+    """Return whether an earlier run of this transaction closed the cause, but its commit's answer
+    was lost. The cause may be open again since then.
+    """
     return bool(row.opened_at != closed.opened_at or row.closed_at == closed.closed_at)
 
 
@@ -181,7 +189,8 @@ def _undecided(connection: Connection, job_id: str) -> bool:
 
 def _owe(connection: Connection, row: Row[Any], state: str) -> None:
     payload = {
-        # The same with every attempt to send it, so that the receiver can tell a repetition.
+        # Every attempt to send the alert carries the same id, so that the receiver can detect
+        # repeats.
         "id": str(uuid.uuid4()),
         "state": state,
         "cause": row.cause,
@@ -198,30 +207,32 @@ def _owe(connection: Connection, row: Row[Any], state: str) -> None:
 
 
 class Alerts:
-    """Alerts that no change of a job's state brings with it, and those that are open."""
+    """The alerts that no change of a job's state opens or closes, and the list of open alerts."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def open(self, alert: Alert) -> bool:
-        """Note that a cause is there; whether it is news. Raises LedgerAway."""
+        """Open the alert or count a repeat; return whether the alert is new. Raises LedgerAway."""
         return self._database.write(lambda connection: open_alert(connection, alert))
 
     def close(self, cause: str) -> bool:
-        """Note that a cause is over; whether it was open. Nothing is written where it was not.
+        """Close a cause; return whether it was open. A cause that was not open writes nothing.
         Raises LedgerAway.
         """
-        known = select(alerts.c.cause).where(alerts.c.cause == cause, alerts.c.closed_at.is_(None))
-        if self._database.read(lambda connection: connection.execute(known).first()) is None:
+        open_cause = select(alerts.c.cause).where(
+            alerts.c.cause == cause, alerts.c.closed_at.is_(None)
+        )
+        if self._database.read(lambda connection: connection.execute(open_cause).first()) is None:
             return False
         return bool(self._database.write(lambda connection: close_alerts(connection, [cause])))
 
     def close_by_hand(self, cause: str, *, by: str, note: str) -> dict[str, Any]:
-        """Note that a person says that a cause is over, and why; its row as it is then. Met again,
-        it is a new alert.
+        """Close a cause because a person says that it is over, with the reason; return its row
+        afterwards. If the cause occurs again, it is a new alert.
 
-        Raises NotPossible where no such alert is open, or where it tells of a state that still
-        stands (a call that needs a decision, quarantine); and LedgerAway.
+        Raises NotPossible if no such alert is open, or if the alert reports a state that still
+        lasts (a call that needs a decision, quarantine). Raises LedgerAway.
         """
         tried: list[Row[Any]] = []
 
@@ -236,8 +247,8 @@ class Alerts:
         return dict(self._database.write(work)._mapping)  # noqa: SLF001
 
     def all_open(self) -> list[dict[str, Any]]:
-        """Every cause that is open, the oldest first, with the columns of its row and, as
-        ``job_kind``, the kind of the job that met it last.
+        """Return every open cause, oldest first, with the columns of its row and, as ``job_kind``,
+        the kind of the last job that met the cause.
         """
         c = alerts.c
         wanted = (

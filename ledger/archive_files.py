@@ -1,6 +1,7 @@
-"""Which files a ledger vouches for, row by row: what ended jobs stored, what lies under a chain.
+"""The files that a ledger vouches for, row by row: the files that ended jobs stored, and the files
+under a chain.
 
-A ledger may hold years. So rows come in pages, and nothing is held in memory.
+A ledger may hold years of rows, so rows come in pages and are not all held in memory.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ from .core.job import Job
 from .core.schema import calls, jobs, obligations
 
 _PAGE = 1_000
-#: Kinds whose results name a file of their own.
+#: The kinds of jobs whose result names a file of their own.
 _SINGLES = ("recording.download", "recording.collect")
 
 
 @dataclass(frozen=True, slots=True)
 class VouchedFile:
-    """A file of the archive: its path, its size in bytes where the ledger knows it, the job that
-    stored it, and the day that the job exported, if any.
+    """A file of the archive.
+
+    The file's path, its size in bytes if the ledger knows it, the job that stored it, and the day
+    that the job exported, if any.
     """
 
     path: str
@@ -37,8 +40,8 @@ class VouchedFile:
 
 @dataclass(frozen=True, slots=True)
 class VouchedReceipts:
-    """The receipts of a call: so many, but for the numbers that are ``owed`` still. ``since`` is
-    the time (seconds since 1970) that decides about their month.
+    """The receipts of a call: their number, except those that are still ``owed``. ``since`` is the
+    time (seconds since 1970) that decides their month.
     """
 
     job_id: str
@@ -48,8 +51,10 @@ class VouchedReceipts:
 
 
 def stored(database: Database, account: str, day: date | None = None) -> Iterator[VouchedFile]:
-    """What ended jobs of an account have stored, or of one day alone: manifests, ZIPs, recordings
-    that were fetched singly (their audio where the job's result names it, else their metadata).
+    """Yield the files that ended jobs of an account stored, for all days or for one.
+
+    The files are manifests, ZIPs, and single recordings (the audio if the job's result names it,
+    otherwise the metadata).
     """
     for rows in _pages(database, _runs(account, day), jobs.c.request_id):
         runs = {row.job_id: _day_of(row) for row in rows}
@@ -67,7 +72,7 @@ def stored(database: Database, account: str, day: date | None = None) -> Iterato
 
 
 def of_job(database: Database, job: Job) -> Iterator[VouchedFile]:
-    """What one job has stored, its parts' files included."""
+    """Yield the files that one job stored, including the files of its parts."""
     wanted = _ended(job.account, job.kind).where(jobs.c.job_id == job.job_id)
     for row in database.read(lambda connection: connection.execute(wanted).all()):
         yield from _named(row, None)
@@ -76,7 +81,7 @@ def of_job(database: Database, job: Job) -> Iterator[VouchedFile]:
 
 
 def receipts(database: Database, account: str) -> Iterator[VouchedReceipts]:
-    """The receipts of an account's certified calls."""
+    """Yield the receipts of an account's certified calls."""
     wanted = (
         select(jobs.c.job_id, jobs.c.created_at, calls.c.sent_at, calls.c.receipts)
         .join(calls, calls.c.job_id == jobs.c.job_id)
@@ -92,7 +97,7 @@ def receipts(database: Database, account: str) -> Iterator[VouchedReceipts]:
 
 
 def unchained(database: Database, job_ids: Sequence[str] | None = None) -> Sequence[dict[str, Any]]:
-    """Return the entries that the chain still lacks, of these jobs or of all."""
+    """Return the entries that the chain still lacks, of these jobs or of all jobs."""
     c = obligations.c
     wanted = select(c.payload).where(c.discharged_at.is_(None), c.kind == "chain")
     if job_ids is not None:
@@ -104,8 +109,8 @@ def _runs(account: str, day: date | None) -> Select[Any]:
     wanted = _ended(account, "export.run")
     if day is None:
         return wanted
-    asked = f"day:{day.isoformat()}#"
-    return wanted.where(func.substr(jobs.c.request_id, 1, len(asked)) == asked)
+    prefix = f"day:{day.isoformat()}#"
+    return wanted.where(func.substr(jobs.c.request_id, 1, len(prefix)) == prefix)
 
 
 def _ended(account: str, kind: str) -> Select[Any]:
@@ -119,8 +124,8 @@ def _ended(account: str, kind: str) -> Select[Any]:
 
 
 def _named(row: Row[Any], day: date | None) -> Iterator[VouchedFile]:
-    """The files that a job's result names, and those that a rebuild read in its manifest. (Of a run
-    that this ledger saw, the manifest is among the files under the chain.)
+    """Yield the files that a job's result names, and the files that a rebuild read from the job's
+    manifest. (The manifest of a run that this ledger saw is among the files under the chain.)
     """
     result = row.result or {}
     if "path" in result:
@@ -147,7 +152,7 @@ def _parts(database: Database, runs: dict[str, date | None]) -> Iterator[Vouched
 
 
 def _chained(database: Database, found: dict[str, date | None]) -> Iterator[VouchedFile]:
-    """Files of jobs that lie under the chain, or are about to."""
+    """Yield files of jobs that are under the chain or are about to be."""
     c = obligations.c
     wanted = select(c.job_id, c.payload).where(c.kind == "chain", c.job_id.in_(list(found)))
     for row in database.read(lambda connection: connection.execute(wanted).all()):
@@ -166,7 +171,7 @@ def _owed(database: Database, job_ids: Sequence[str]) -> dict[str, set[int]]:
 
 
 def _pages(database: Database, wanted: Select[Any], key: Any) -> Iterable[list[Row[Any]]]:
-    """The rows in the order of a column that is unique among them, a thousand at a time."""
+    """Yield the rows in pages of a thousand, ordered by a column that is unique among them."""
     last = ""
     while True:
         page = wanted.where(key > last).order_by(key).limit(_PAGE)

@@ -1,4 +1,4 @@
-"""What a ledger vouches for in the archive, and what it notes of files that are gone."""
+"""The files that a ledger vouches for in the archive, and its notes about missing files."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from .lost_files import Lost
 
 _DAY = timedelta(days=1)
 _ARCHIVED = (states.DAY_COMPLETE, states.DAY_DAMAGED)
-#: So many rows are named in one statement.
+#: The most rows that one statement names.
 _AT_ONCE = 500
-#: What the audit of the ledger itself says of its archive.
+#: The word for the archive in the audit of the ledger itself.
 _ARCHIVE = "archive"
 
 
 @dataclass(frozen=True, slots=True)
 class KnownHead:
-    """The newest entry of an account's chain, as this ledger knows it."""
+    """The newest entry of an account's chain that this ledger knows."""
 
     account: str
     n: int
@@ -41,7 +41,7 @@ class KnownHead:
 
 @dataclass(frozen=True, slots=True)
 class Chained:
-    """A file that was put under the chain: its path and its SHA-256."""
+    """A file under the chain: its path and its SHA-256."""
 
     id: int
     job_id: str
@@ -50,20 +50,20 @@ class Chained:
 
 
 class ArchiveRecord:
-    """What the archive must hold, by this ledger's rows."""
+    """The contents that the archive must have by this ledger's rows."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def heads(self) -> dict[str, KnownHead]:
-        """By account, the newest entry of its chain that this ledger knows."""
+        """Return, by account, the newest entry of its chain that this ledger knows."""
         c = chain_heads.c
         wanted = select(c.account, c.n, c.sha256).order_by(c.account)
         rows = self._database.read(lambda connection: connection.execute(wanted).all())
         return {row.account: KnownHead(*row) for row in rows}
 
     def note_head(self, account: str, n: int, sha256: str) -> None:
-        """The chain has this entry. An older one than is known changes nothing."""
+        """Note that the chain has this entry. An entry before the known head changes nothing."""
         values = {"n": n, "sha256": sha256, "noted_at": now()}
 
         def work(connection: Connection) -> None:
@@ -78,10 +78,10 @@ class ArchiveRecord:
         self._database.write(work)
 
     def anything(self) -> bool:
-        """Whether this ledger ever stored a file in an archive, that it knows of."""
+        """Return whether this ledger knows that it ever stored a file in an archive."""
         o = obligations.c
         sealed = o.kind.in_(("chain", "receipt")) & o.discharged_at.is_not(None)
-        # What a rebuild found in the archive owed nothing to this ledger.
+        # Files that a rebuild found in the archive were not stored by this ledger.
         rebuilt = audit.c.job_id == select(ledger.c.identity).scalar_subquery()
         rebuilt &= audit.c.to_state == quarantine.QUARANTINED
         found = select(jobs.c.job_id).where(exists().where(rebuilt), jobs.c.state == states.DONE)
@@ -93,14 +93,14 @@ class ArchiveRecord:
         )
 
     def newest(self, account: str) -> Chained | None:
-        """The file that was put under an account's chain last, as far as this ledger did it."""
+        """Return the last file that this ledger put under an account's chain, or None."""
         return next(iter(self.chained(account, limit=1)), None)
 
     def chained(
         self, account: str, *, before: int | None = None, limit: int = 1_000
     ) -> list[Chained]:
-        """Files that this ledger put under an account's chain, the last first; ``before`` is the
-        ``id`` of the last one of the page before.
+        """Return files that this ledger put under an account's chain, newest first. ``before`` is
+        the ``id`` of the last file on the previous page.
         """
         c = obligations.c
         wanted = (
@@ -117,29 +117,29 @@ class ArchiveRecord:
         ]
 
     def owe_entry_once(self, job_id: str, account: str, payload: dict[str, Any]) -> None:
-        """Owe the chain entry of a file (``path`` and ``sha256``), unless the job owes or owed it
-        already.
+        """Owe the chain entry of a file (``path`` and ``sha256``), unless the job already owes it
+        or has owed it.
         """
         c = obligations.c
         same = [c.payload[name].as_string() == payload[name] for name in ("path", "sha256")]
-        known = exists().where(c.job_id == job_id, c.kind == "chain", *same)
+        has_owed = exists().where(c.job_id == job_id, c.kind == "chain", *same)
 
         def work(connection: Connection) -> None:
-            if not connection.execute(select(known)).scalar_one():
+            if not connection.execute(select(has_owed)).scalar_one():
                 owe(connection, job_id, account, "chain", payload)
 
         self._database.write(work)
 
     def stored(self, account: str, day: date | None = None) -> Iterator[VouchedFile]:
-        """Every file that ended jobs of an account have stored, or of one day alone."""
+        """Yield every file that ended jobs of an account stored, for all days or for one."""
         return archive_files.stored(self._database, account, day)
 
     def stored_by(self, job: Job) -> Iterator[VouchedFile]:
-        """Every file that one job has stored."""
+        """Yield every file that one job stored."""
         return archive_files.of_job(self._database, job)
 
     def receipts(self, account: str) -> Iterator[VouchedReceipts]:
-        """The receipts of an account's certified calls."""
+        """Yield the receipts of an account's certified calls."""
         return archive_files.receipts(self._database, account)
 
     def unsealed(self, job_ids: Sequence[str]) -> int:
@@ -154,12 +154,14 @@ class ArchiveRecord:
     def note_gone(
         self, account: str, gone: Mapping[date, Collection[str]], *, day: date | None = None
     ) -> tuple[list[date], list[date]]:
-        """Note which files of days are gone, by their paths: of all days of an account, or of one
-        ``day`` alone. A complete day that lacks one is damaged from now on, and one that was
-        damaged and lacks none any more is complete again; both are alerted. A day in another
-        state stays in it, and does without the file once it is exported again.
+        """Note which files of days are missing, by their paths, for all days of an account or for
+        one ``day``.
 
-        Returns the days that became damaged, and those that became complete.
+        A complete day that lacks a file becomes damaged. A damaged day that lacks no file becomes
+        complete again. Both changes alert people. A day in another state keeps its state, and goes
+        without the file once it is exported again.
+
+        Returns the days that became damaged, and the days that became complete.
         """
 
         def work(connection: Connection) -> tuple[list[date], list[date]]:
@@ -181,13 +183,13 @@ class ArchiveRecord:
                 )
                 if state != row.state:
                     (broken if now_gone else mended).append(row.day)
-            _tell(connection, account, gone, broken, mended)
+            _update_alerts(connection, account, gone, broken, mended)
             return broken, mended
 
         return self._database.write(work)
 
     def given_up(self, account: str) -> dict[date, set[str]]:
-        """By day, the files that are gone and that a later export of the day did without."""
+        """Return, by day, the missing files that a later export of the day did without."""
         wanted = select(days.c.day, days.c.lost).where(
             days.c.account == account, days.c.lost.is_not(None)
         )
@@ -195,7 +197,7 @@ class ArchiveRecord:
         return {row.day: Lost.of(row.lost).given_up for row in rows}
 
     def superseded(self, job_ids: Collection[str]) -> set[str]:
-        """Those of the jobs whose work a later one, a retry, has done once more."""
+        """Return those of the jobs whose work a later retry has done again."""
         again = jobs.alias("again")
         c = jobs.c
         wanted = (
@@ -221,8 +223,8 @@ class ArchiveRecord:
         return self._database.read(work)
 
     def owe_again(self, receipts: Mapping[str, Iterable[int]]) -> int:
-        """Owe receipts once more that were written: by job, their numbers. How many are owed now;
-        what a receipt is to say stands in the obligation that was discharged.
+        """Owe written receipts again, given as their numbers by job; return how many are owed now.
+        The discharged obligation holds the receipt's content.
         """
         o = obligations.c
 
@@ -242,11 +244,13 @@ class ArchiveRecord:
         return self._database.write(work)
 
     def chain_again(self, ids: Sequence[int]) -> int:
-        """Owe the entries of files once more that were put under the chain. How many."""
+        """Owe the chain entries of files that were already put under the chain; return how many."""
         return self._database.write(lambda connection: _undischarge(connection, ids))
 
     def take_turn(self, seconds: float) -> bool:
-        """Whether this process shall compare archive and ledger now: so long after the last."""
+        """Return whether this process may compare archive and ledger now. A turn comes ``seconds``
+        after the last one.
+        """
         c = ledger.c.archive_checked_at
         due = or_(c.is_(None), c < now() - seconds, c > now() + seconds)
         return bool(
@@ -260,7 +264,7 @@ class ArchiveRecord:
         )
 
     def damaged(self) -> list[tuple[str, date]]:
-        """The account and date of every damaged day, in order."""
+        """Return the account and date of every damaged day, in order."""
         c = days.c
         wanted = (
             select(c.account, c.day).where(c.state == states.DAY_DAMAGED).order_by(c.account, c.day)
@@ -269,8 +273,8 @@ class ArchiveRecord:
         return [(row.account, row.day) for row in rows]
 
     def replaced(self, heads: Mapping[str, tuple[int, str]], *, by: str, note: str) -> None:
-        """From now on another archive, or an older copy, counts as this ledger's: its chains end
-        with these entries. Audited under the ledger's identity.
+        """Accept another archive, or an older copy, as this ledger's archive, whose chains end with
+        these entries. The change is audited under the ledger's identity.
         """
 
         def work(connection: Connection) -> None:
@@ -290,7 +294,7 @@ class ArchiveRecord:
 def _to_compare(
     connection: Connection, account: str, gone: Mapping[date, object], day: date | None
 ) -> list[Any]:
-    """The days that change or may change, locked until the transaction ends."""
+    """Return the days that change or may change, locked until the transaction ends."""
     c = days.c
     wanted = (
         select(c.day, c.state, c.lost)
@@ -304,7 +308,7 @@ def _to_compare(
     return [row for row in rows if row.lost or row.day in gone]
 
 
-def _tell(
+def _update_alerts(
     connection: Connection,
     account: str,
     gone: Mapping[date, Collection[str]],
@@ -331,7 +335,7 @@ def _undischarge(connection: Connection, ids: Sequence[int]) -> int:
 
 
 def _spans(found: Sequence[date]) -> Iterator[tuple[date, date]]:
-    """Days in a row, the first and the last of each row."""
+    """Yield the first and the last day of each run of consecutive days."""
     breaks = [n for n, (one, other) in enumerate(pairwise(found), 1) if other - one != _DAY]
     bounds = [0, *breaks, len(found)]
     for first, end in pairwise(bounds):

@@ -1,4 +1,4 @@
-"""What became of certified calls: outcomes, decisions, and the receipts that they owe."""
+"""The ends of certified calls: outcomes, decisions, and the receipts that they owe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .core.outbox import owe
 from .core.schema import calls, jobs
 from .core.transitions import change, ended
 
-#: The kind of their jobs.
+#: The kind of certified calls' jobs.
 KIND = "certified_call.request"
 
 PLACED = "placed"
@@ -29,7 +29,7 @@ UNKNOWN = "unknown"
 RESOLVED = "resolved"
 UNSENT = "unsent"
 
-#: The error of a call whose workers died one after the other before anything was sent.
+#: The error of a call whose workers died repeatedly before anything was sent.
 DIED_UNSENT = (
     ErrorName.UNREACHABLE,
     (
@@ -37,7 +37,7 @@ DIED_UNSENT = (
         "to call, send a new request id"
     ),
 )
-#: Why no call is done once more.
+#: The reason that no certified call is retried.
 NEVER_REPEATED = "not done: a certified call is never repeated; send a new request id instead"
 
 _SENDER_DIED = (
@@ -48,8 +48,10 @@ _SENDER_DIED = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a request that may have left: ``outcome`` is placed, refused, unknown, or
-    unsent where it is known that nothing left; ``answer`` the raw bytes that came.
+    """The outcome of a request that may have left.
+
+    ``outcome`` is placed, refused, unknown, or unsent if certainly nothing left; ``answer`` holds
+    the raw bytes that arrived.
     """
 
     state: str
@@ -64,8 +66,8 @@ class Outcome:
 
 
 def undecided(connection: Connection, job_id: str, token: str, *, by: str) -> Job | None:
-    """Let a call whose sender is dead wait for a decision. Its token stays: should the sender wake
-    up with the true answer, that is kept.
+    """Let a call whose sender is dead wait for a decision. The sender's token stays valid, so that
+    its true answer is kept if the sender wakes up.
     """
     c, reason = jobs.c, f"unknown: {_SENDER_DIED}"
     job = change(
@@ -89,14 +91,14 @@ def undecided(connection: Connection, job_id: str, token: str, *, by: str) -> Jo
 
 
 def decided(connection: Connection, job: Job, *, placed: bool, by: str, note: str) -> Job | None:
-    """End a call that needs a decision as a person says; the job afterwards, as well where the same
-    was decided before. None where there is, or was, something else.
+    """End a call that needs a decision as a person decides; return the job afterwards, also if the
+    same was decided before. Return None if the call is, or was, in another state.
     """
-    known = connection.execute(
+    previous = connection.execute(
         select(calls.c.outcome).where(calls.c.job_id == job.job_id)
     ).scalar_one_or_none()
     state = states.DONE if placed else states.FAILED
-    if known == RESOLVED and job.state == state:
+    if previous == RESOLVED and job.state == state:
         return job
     words = f"decided by {by}: the call was {'' if placed else 'not '}placed; {note}"
     failure = f"not done: {words}; to call, send a new request id"
@@ -114,24 +116,24 @@ def decided(connection: Connection, job: Job, *, placed: bool, by: str, note: st
     decided_at = connection.execute(
         update(calls).where(calls.c.job_id == job.job_id).values(outcome=RESOLVED).returning(now())
     ).scalar_one()
-    said = "placed" if placed else "not placed"
-    # Every decision, one about a call of which this ledger knows no sending too: the next ledger
-    # that is rebuilt from the archive learns of it by the receipt alone.
-    owe_receipt(connection, after, decided=said, by=by, note=note, decided_at=iso(decided_at))
+    decision = "placed" if placed else "not placed"
+    # Every decision has a receipt, even if this ledger knows of no sending: a ledger that is
+    # rebuilt from the archive learns of the decision from the receipt alone.
+    owe_receipt(connection, after, decided=decision, by=by, note=note, decided_at=iso(decided_at))
     ended(connection, after, states.NEEDS_DECISION, by=by, own_task=None)
     return after
 
 
 def owe_decision(connection: Connection, job: Job) -> None:
-    """Owe people the word that a call waits for their decision."""
+    """Owe people the notification that a call waits for their decision."""
     message = f"certified call {job.job_id} ({job.account}) needs a decision: {job.reason}"
     cause = decision_cause(job.job_id)
     open_alert(connection, Alert(cause, DECISION, job.account, message, job.job_id))
 
 
 def note_outcome(connection: Connection, job: Job, outcome: Outcome) -> None:
-    """Keep what is known of a call, and owe its receipt where the request may have left. A call of
-    which nothing left, and nothing was told to have left, is given back to the cap.
+    """Store the outcome of a call, and owe its receipt if the request may have left. A call of
+    which nothing left, and was never reported to have left, is returned to the daily quota.
     """
     sent_at: Any = calls.c.sent_at
     if outcome.outcome == UNSENT:
@@ -155,7 +157,7 @@ def note_outcome(connection: Connection, job: Job, outcome: Outcome) -> None:
 
 
 def forget_sending(connection: Connection, job_id: str) -> None:
-    """Note that nothing of a call left after all. What a receipt reports already stays."""
+    """Note that nothing of a call left after all. The reports in existing receipts stay."""
     connection.execute(
         update(calls)
         .where(calls.c.job_id == job_id, calls.c.receipts == 0)
@@ -164,8 +166,8 @@ def forget_sending(connection: Connection, job_id: str) -> None:
 
 
 def owe_receipt(connection: Connection, job: Job, **decision: str | None) -> None:
-    """Owe the receipt of what is known now; the obligation holds everything that the receipt will
-    say beside the request itself, so that whoever writes it writes the same bytes.
+    """Owe the receipt of the current outcome. The obligation holds everything that the receipt says
+    besides the request itself, so that every writer writes the same bytes.
     """
     row = connection.execute(
         update(calls)

@@ -25,7 +25,7 @@ from .daily_quota import Cap, reserved_today
 from .errors import CapReached, Expired, LeaseLost, LedgerError, NotPossible
 from .quarantine import is_quarantined, withhold
 
-#: Nothing is sent where the commit that allows the bytes to leave takes longer, in seconds.
+#: Nothing is sent if the commit that allows the bytes to leave takes longer, in seconds.
 MOST_COMMIT_SECONDS = 2.0
 
 
@@ -38,11 +38,11 @@ class Calls:
         self._worker = worker
 
     def send(self, lease: Lease, cap: Cap) -> None:
-        """Note, immediately before the first byte, that the request may have left from now on.
+        """Note, immediately before the first byte, that the request may leave from now on.
 
-        Raises NotPossible (it was cancelled), Expired, CapReached and LeaseLost (so it does where
-        this was noted before, by the same holder too): then nothing may leave. Raises LedgerAway
-        when that can not be known.
+        Raises NotPossible (the call was cancelled), Expired, CapReached and LeaseLost (also if the
+        sending was noted before, even by the same holder): then nothing may leave. Raises
+        LedgerAway when the ledger cannot answer.
         """
         lease.check()
         patience = min(lease.trusted_seconds(), MOST_COMMIT_SECONDS)
@@ -50,7 +50,7 @@ class Calls:
 
         def work(connection: Connection) -> None:
             nonlocal noted
-            # Only a commit of this very call, whose answer was lost, allows what stands there.
+            # Only a commit of this very call, whose answer was lost, permits the state found here.
             if not (noted and _sending(connection, lease)):
                 self._send(connection, lease, cap)
             noted = True
@@ -58,10 +58,11 @@ class Calls:
         self._database.write(work, patience_seconds=max(patience, 0.1))
 
     def answered(self, lease: Lease, outcome: Outcome, *, own_task: str | None) -> Job:
-        """Store what became of the request, with everything that this owes.
+        """Store the outcome of the request, with everything that the outcome owes.
 
-        The sender's own token is enough, over *needs_decision* too, until a person has decided:
-        after that it becomes a line of the history and an alert. The job as it is then.
+        The sender's own token is enough until a person has decided, even in *needs_decision*. After
+        a decision, the outcome becomes a line of the history and an alert. Returns the job
+        afterwards.
         """
         job = self._database.write(
             lambda connection: self._answered(connection, lease, outcome, own_task)
@@ -79,18 +80,18 @@ class Calls:
         unsent: Outcome,
         own_task: str | None,
     ) -> Job:
-        """Let a call wait and be tried again, because its sender knows that no byte of it left.
+        """Let a call wait and be tried again, because its sender knows that no byte left.
 
-        Only the sender's own token can do this, while the call is *running* or *sending*; the call
-        waits for ``seconds``, at most until ``not_after``, and keeps its place under the cap. Once
-        the sender was taken for dead, the call needs a decision and its caller knows that: then
-        ``unsent`` ends it instead, and nothing tries it again. Returns the job as it is then;
-        raises LeaseLost where another worker has it.
+        Only the sender's own token can do this, while the call is *running* or *sending*. The call
+        waits for ``seconds``, at most until ``not_after``, and keeps its place in the daily quota.
+        Once the sender was taken for dead, the call needs a decision and its caller knows that:
+        then ``unsent`` ends the call, and no worker tries it again. Returns the job afterwards;
+        raises LeaseLost if another worker has it.
         """
         values = {"reason": reason, "work": work, "next_attempt_at": _due_in(seconds)}
 
         def write(connection: Connection) -> Job:
-            # The row's lock decides between this and a commit of ``send`` that is still under way.
+            # The row's lock decides between this change and a commit of ``send`` in progress.
             row = connection.execute(
                 select(jobs.c.state, jobs.c.lease_token)
                 .where(jobs.c.job_id == lease.job_id)
@@ -102,7 +103,7 @@ class Calls:
             job = find(connection, lease.job_id)
             assert job is not None
             if is_own and job.state == states.WAITING:
-                return job  # the answer to the commit that took it back was lost
+                return job  # the commit that took the call back succeeded, but its answer was lost
             if not job.ended:
                 raise _lost(lease)
             return self._answered(connection, lease, unsent, own_task)
@@ -112,8 +113,8 @@ class Calls:
         return job
 
     def known(self, job_id: str) -> dict[str, Any] | None:
-        """What is known of a call: outcome, sent_at, answered_at (ISO 8601), http_status, answer,
-        platform_phone, error_message. None where the job is no certified call.
+        """Return what is known of a call: outcome, sent_at, answered_at (ISO 8601), http_status,
+        answer, platform_phone, error_message. Return None if the job is no certified call.
         """
         row = self._database.read(
             lambda connection: connection.execute(
@@ -154,7 +155,7 @@ class Calls:
         self, connection: Connection, job_id: str, before: str, values: dict[str, Any]
     ) -> Job:
         if is_quarantined(connection):
-            # Another sender may have placed it after the copy was made that was restored.
+            # Another sender may have placed the call after the restored copy was made.
             job = withhold(connection, job_id, before, by=self._worker)
             assert job is not None
             return job
@@ -190,8 +191,10 @@ class Calls:
         return self._too_late(connection, lease, outcome)
 
     def _too_late(self, connection: Connection, lease: Lease, outcome: Outcome) -> Job:
-        """A person has decided already, or this very outcome is stored: its answer was lost. What
-        is said after a decision is kept once: the token is taken from the row with it.
+        """Handle an outcome that was decided or stored before.
+
+        A person has decided already, or this very outcome is stored and its answer was lost. An
+        outcome after a decision is kept once: the token is removed from the row with it.
         """
         heard = connection.execute(
             update(jobs)
@@ -214,7 +217,7 @@ class Calls:
 def _settled(connection: Connection, lease: Lease, outcome: Outcome, before: str) -> Job | None:
     mine = [jobs.c.lease_token == lease.token, jobs.c.state == before]
     if outcome.state == before:
-        # Where it stands already, the answer to the commit that stored it was lost.
+        # If the outcome is stored already, the answer to its commit was lost.
         mine.append(jobs.c.reason.is_distinct_from(outcome.reason))
     return change(
         connection,
@@ -240,7 +243,7 @@ def _own_state(connection: Connection, lease: Lease) -> str | None:
 
 
 def _refusal(connection: Connection, lease: Lease) -> LedgerError:
-    """Why nothing may leave."""
+    """Return the error that says why nothing may leave."""
     job = find(connection, lease.job_id)
     if job is not None and _own_state(connection, lease) == states.RUNNING:
         if job.cancel_requested:
@@ -256,6 +259,6 @@ def _lost(lease: Lease) -> LeaseLost:
 
 
 def _due_in(seconds: float) -> ColumnElement[float]:
-    """The moment in so many seconds, or ``not_after`` where that comes first."""
+    """Return the time in ``seconds``, or ``not_after`` if that comes first."""
     then = now() + seconds
     return case((jobs.c.not_after < then, jobs.c.not_after), else_=then)

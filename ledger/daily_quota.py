@@ -1,4 +1,4 @@
-"""How many paid calls may leave in a day: a counter in a row, never a count of rows."""
+"""The number of paid calls that may leave in a day: a counter in a row, never a count of rows."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from .errors import CapReached
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """At most ``limit`` calls that may leave in a day of ``timezone`` (an IANA name)."""
+    """The most calls (``limit``) that may leave in a day of ``timezone`` (an IANA name)."""
 
     limit: int
     timezone: str
 
     def today(self, connection: Connection) -> date:
-        """The account's day by the database's clock."""
+        """Return the account's day by the database's clock."""
         return self.day(connection.execute(select(now())).scalar_one())
 
     def day(self, seconds: float) -> date:
-        """The account's day at an instant, in seconds since 1970."""
+        """Return the account's day at an instant, in seconds since 1970."""
         return datetime.fromtimestamp(seconds, UTC).astimezone(ZoneInfo(self.timezone)).date()
 
 
 def reserve_call(connection: Connection, request: Request) -> None:
-    """Take one of the day's calls for a job that was inserted just now with a Cap; one that is
-    withheld has none, and takes none. Raises CapReached.
+    """Take one of the day's calls for a newly inserted job with a Cap. A withheld job has no Cap
+    and takes none. Raises CapReached.
     """
     cap: Cap | None = request.details
     if cap is not None:
@@ -44,11 +44,11 @@ def reserve_call(connection: Connection, request: Request) -> None:
 
 
 def reserve(connection: Connection, account: str, cap: Cap, due_at: float | None = None) -> date:
-    """Take one of the calls of the day on which a call is due, today where ``due_at`` is None; that
-    day. Raises CapReached when there is none left.
+    """Take one of the calls of the day on which a call is due, today if ``due_at`` is None; return
+    that day. Raises CapReached when no call is left.
 
-    A call is taken when its job is opened and given back when the job ends without anything having
-    left: so whoever is told of the cap is told at once, and nothing was opened.
+    A call is taken when its job is opened, and returned when the job ends without anything having
+    left. So a caller that meets the cap learns that at once, and nothing was opened.
     """
     today = cap.today(connection)
     day = today if due_at is None else cap.day(due_at)
@@ -73,8 +73,8 @@ def reserve(connection: Connection, account: str, cap: Cap, due_at: float | None
 
 
 def reserved_today(connection: Connection, job_id: str, account: str, cap: Cap) -> bool:
-    """Whether the job's reservation lets it be sent today: it is moved to today where it was taken
-    on another day, and a cap that was lowered since counts too.
+    """Return whether the job's reservation permits sending it today. A reservation of another day
+    is moved to today, and a cap that was lowered since then counts too.
     """
     reserved_on = connection.execute(
         select(calls.c.reserved_on).where(calls.c.job_id == job_id)
@@ -95,7 +95,9 @@ def reserved_today(connection: Connection, job_id: str, account: str, cap: Cap) 
 
 
 def release(connection: Connection, ending: Ending) -> None:
-    """Give the reservation of a call back that has ended without anything having left."""
+    """Return the reservation of a call that has ended without anything having left to the daily
+    quota.
+    """
     job_id, c = ending.job.job_id, calls.c
     reserved_on = connection.execute(
         select(c.reserved_on).where(c.job_id == job_id, c.sent_at.is_(None))

@@ -22,7 +22,7 @@ from .lost_files import Lost
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One row of the table of days; the window is half open, in seconds since 1970."""
+    """One row of the table of days. The window is half open, in seconds since 1970."""
 
     account: str
     day: date
@@ -52,13 +52,13 @@ class _Opening:
 
 
 class Days:
-    """The nightly plan's operations, and the record that ``coverage`` shows."""
+    """The operations of the nightly plan, and the record that ``coverage`` shows."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def newest(self, account: str) -> date | None:
-        """The last day that was planned for an account, or None."""
+        """Return the last day that was planned for an account, or None."""
         wanted = select(func.max(days.c.day)).where(days.c.account == account)
 
         def look(connection: Connection) -> date | None:
@@ -68,7 +68,7 @@ class Days:
         return self._database.read(look)
 
     def accounts(self) -> list[str]:
-        """Every account of which a day was ever planned or exported, in order."""
+        """Return every account with a planned or exported day, in order."""
         wanted = select(days.c.account).distinct().order_by(days.c.account)
         return self._database.read(
             lambda connection: list(connection.execute(wanted).scalars().all())
@@ -84,10 +84,12 @@ class Days:
         request_for: RequestFor,
         by: str,
     ) -> list[Opened]:
-        """Insert the days that are not there yet and open the next generation of every day that is
-        due, failed or incomplete, or to be looked at again; each at most once a night, all in one
-        transaction; people are told of days that no night catches up. ``night`` is the local date
-        of the planning. Returns what was opened.
+        """Insert missing days and open the next generation of every day that is due, failed,
+        incomplete, or to be checked again.
+
+        Each day is opened at most once a night, all in one transaction. People are alerted to days
+        that no night catches up on. ``night`` is the local date of the planning. Returns the opened
+        days.
         """
         opening = _Opening(night, request_for, by)
         openable = _openable(night, catchup_days)
@@ -115,9 +117,11 @@ class Days:
         request_for: RequestFor,
         by: str,
     ) -> Opened:
-        """Give a day that somebody asks for: the job that runs or completed it, else a new
-        generation, whatever its age and however often it was tried this night. ``earlier`` are
-        days that the plan has not come to yet: inserted as the plan would, and opened by it.
+        """Give the job of a day that a caller asks for: the job that runs or completed the day,
+        otherwise a new generation, regardless of the day's age and of its tries this night.
+
+        ``earlier`` are days that the plan has not reached yet: they are inserted as the plan would
+        insert them, and the plan opens them.
         """
         unfinished = days.c.state.in_(
             (states.DAY_DUE, states.DAY_INCOMPLETE, states.DAY_GAVE_UP, states.DAY_DAMAGED)
@@ -136,7 +140,7 @@ class Days:
         return self._database.write(work)
 
     def of(self, account: str, first: date | None = None, last: date | None = None) -> list[Day]:
-        """The days of an account, oldest first, both bounds included."""
+        """Return the days of an account, oldest first, both bounds included."""
         wanted = select(*_COLUMNS).where(days.c.account == account).order_by(days.c.day)
         if first is not None:
             wanted = wanted.where(days.c.day >= first)
@@ -147,7 +151,7 @@ class Days:
         )
 
     def to_delete(self, account: str, listed_before: float) -> list[Day]:
-        """Complete days whose recordings were not yet deleted at the provider and whose last
+        """Return complete days whose recordings were not yet deleted at the provider and whose last
         listing ended before this time.
         """
         wanted = (
@@ -162,7 +166,7 @@ class Days:
         )
 
     def deleted(self, account: str, day: date) -> None:
-        """Everything of this day was deleted at the provider."""
+        """Note that everything of this day was deleted at the provider."""
         self._database.write(
             lambda connection: connection.execute(
                 update(days)
@@ -173,24 +177,24 @@ class Days:
 
 
 def _hasten(connection: Connection, account: str, night: date) -> None:
-    """Make due what somebody asked for on an earlier night for a time that is still to come: no
-    night passes over a day.
+    """Make jobs due that a caller asked for on an earlier night for a time still to come, so that
+    the night passes over no day.
     """
-    asked = select(days.c.job_id).where(
+    to_hasten = select(days.c.job_id).where(
         days.c.account == account,
         days.c.state == states.DAY_RUNNING,
         days.c.planned_on < night,
     )
     connection.execute(
         update(jobs)
-        .where(jobs.c.job_id.in_(asked), jobs.c.state == states.WAITING, jobs.c.attempts == 0)
+        .where(jobs.c.job_id.in_(to_hasten), jobs.c.state == states.WAITING, jobs.c.attempts == 0)
         .where(jobs.c.next_attempt_at > now())
         .values(next_attempt_at=now(), hinted_at=None)
     )
 
 
 def _insert_all(connection: Connection, account: str, wanted: Sequence[Day]) -> None:
-    """Insert what is not there yet; people are told of days that no night catches up."""
+    """Insert missing days; alert people to days that no night catches up on."""
     missed = [
         day.day for day in wanted if _insert(connection, day) and day.state == states.DAY_GAVE_UP
     ]
@@ -200,7 +204,7 @@ def _insert_all(connection: Connection, account: str, wanted: Sequence[Day]) -> 
 
 
 def _insert(connection: Connection, day: Day) -> bool:
-    """Whether the day was not there yet."""
+    """Insert a day; return whether it was missing."""
     values = {name: getattr(day, name) for name in Day.__dataclass_fields__}
     inserted = connection.execute(
         insert_into(connection, days)
@@ -211,10 +215,12 @@ def _insert(connection: Connection, day: Day) -> bool:
 
 
 def _openable(night: date, catchup_days: int) -> tuple[ColumnElement[bool], ...]:
-    """Which rows the plan of this night opens: not yet planned this night, young enough, and
-    either unfinished or complete but to be listed again (on the next night, and on the last).
+    """Return the conditions for the rows that this night's plan opens: not yet planned this night,
+    young enough, and either unfinished or complete but to be listed again (on the next night, and
+    on the last).
     """
-    # Given up within the nights that catch up: a clock that was ahead took it for too old.
+    # A day that was given up within the nights that catch up: a clock that was ahead took it for
+    # too old.
     unfinished = days.c.state.in_(
         (states.DAY_DUE, states.DAY_INCOMPLETE, states.DAY_GAVE_UP, states.DAY_DAMAGED)
     )
@@ -223,7 +229,7 @@ def _openable(night: date, catchup_days: int) -> tuple[ColumnElement[bool], ...]
     complete = (days.c.state == states.DAY_COMPLETE) & look_again
     tomorrow = date.fromordinal(night.toordinal() + 1)
     return (
-        # Planned later than tomorrow, it was by a clock that was ahead.
+        # A clock that was ahead planned a day later than tomorrow.
         or_(days.c.planned_on.is_(None), days.c.planned_on < night, days.c.planned_on > tomorrow),
         days.c.day >= oldest,
         days.c.day <= night,
@@ -250,7 +256,7 @@ def _advance(
             state=states.DAY_RUNNING,
             generation=days.c.generation + 1,
             planned_on=opening.night,
-            # What completed a damaged day does so no more, whatever becomes of this generation.
+            # A damaged day is no longer completed by its former job, even if this generation fails.
             completed_by=case((damaged, None), else_=days.c.completed_by),
             listings=case((damaged, 0), else_=days.c.listings),
             lost=Lost.of(lost).exported_again().stored(),
@@ -269,7 +275,7 @@ def _advance(
 
 
 def _current(connection: Connection, account: str, day: date) -> Job:
-    # A complete day answers with the job that completed it, though a later look may have failed.
+    # A complete day answers with the job that completed it, even if a later check failed.
     complete = days.c.state == states.DAY_COMPLETE
     chosen = case((complete, days.c.completed_by), else_=days.c.job_id)
     job_id = connection.execute(

@@ -1,10 +1,10 @@
-"""What the ledger refuses, and when it cannot answer.
+"""Errors of the ledger: its refusals, and its failure to answer.
 
 LedgerError
 ├── LedgerAway         the database did not answer in time; nothing is known to have changed
-├── Unsuitable         the database can not hold a ledger, or is damaged
+├── Unsuitable         the database cannot hold a ledger, or is damaged
 ├── SchemaMismatch     the database has another version than this program
-├── Foreign            another ledger's identity stands beside this one
+├── Foreign            another ledger's identity stands in the archive or in Redis
 ├── CapReached         the account's cap of paid calls is reached for today
 ├── Expired            not_after has passed before anything was sent
 ├── RequestConflict    the request id was used before with other parameters
@@ -26,7 +26,7 @@ class LedgerAway(LedgerError):
 
 
 class Unsuitable(LedgerError):
-    """The database can not hold a ledger, as it was created, or its file is damaged."""
+    """The database, as it was created, cannot hold a ledger, or its file is damaged."""
 
 
 class SchemaMismatch(LedgerError):
@@ -42,7 +42,7 @@ class CapReached(LedgerError):
 
 
 class Expired(LedgerError):
-    """``not_after`` has passed before anything was sent."""
+    """``not_after`` passed before anything was sent."""
 
 
 class RequestConflict(LedgerError):
@@ -54,12 +54,14 @@ class NoSuchJob(LedgerError):
 
 
 class UnknownKind(LedgerError):
-    """The kind of a job is not known here, so that the job cannot be opened, ended or passed on."""
+    """The kind of a job is unknown to this program, which cannot open, end or pass on the job."""
 
 
 class NotPossible(LedgerError):
-    """The state of the job, or of the alert, does not allow what was asked."""
+    """The state of the job, or of the alert, does not allow the operation."""
 
 
 class LeaseLost(LedgerError):
-    """The lease is gone or can no longer be trusted; whoever held it stores nothing."""
+    """The lease is gone or can no longer be trusted; its former holder must stop and store
+    nothing.
+    """

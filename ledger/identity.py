@@ -13,31 +13,33 @@ from .core.schema import jobs, ledger
 from .core.transitions import audited
 from .errors import Foreign, SchemaMismatch
 
-#: Each begins with its version: every start asks for the newest, and needs no Alembic for it.
+#: The name of each begins with its version: every start reads the newest version here, without
+#: Alembic.
 _MIGRATIONS = Path(__file__).parent / "migrations/versions"
-#: Any number, the same in every process: two that migrate at once take turns.
+#: An arbitrary number, the same in every process: two processes that migrate at once take turns.
 _MIGRATION_LOCK = 7_204_811
-#: The word under which the audit of the ledger itself has it.
+#: The word for this event in the audit of the ledger itself.
 _REVEALED = "revealed"
-#: Where Alembic notes the version.
+#: The table in which Alembic stores the version.
 _NOTED = Table("alembic_version", MetaData(), Column("version_num", String(32)))
 
 
 def newest_version() -> str:
-    """The schema's version that this program needs."""
+    """Return the schema version that this program needs."""
     return max(_known_versions())
 
 
 class Identity:
-    """Who this ledger is, and whether this program may use it."""
+    """The identity of this ledger, and whether this program may use the ledger."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def migrate(self) -> str:
-        """Bring the schema to this program's version, in one transaction; the version it has then.
+        """Migrate the schema to this program's version, in one transaction; return the version
+        afterwards.
 
-        Raises SchemaMismatch when it is newer than this program.
+        Raises SchemaMismatch when the schema is newer than this program.
         """
         from .schema_upgrade import upgrade  # noqa: PLC0415 - Alembic, for the few who migrate
 
@@ -56,13 +58,15 @@ class Identity:
         return self._database.write(work, patience_seconds=60)
 
     def prepare(self) -> str:
-        """Make an empty database a ledger, and refuse one of another version. The identity.
+        """Turn an empty database into a ledger, and refuse a ledger of another version; return the
+        identity.
 
         Raises SchemaMismatch with the command to run.
         """
         if self._database.is_sqlite and not Path(self._database.url.database or "").exists():
             self.migrate()
-        # Tables first, then their version: another process may prepare it between the two.
+        # Check the tables first, then their version: another process may prepare the database
+        # between the two.
         if not self._database.read(_has_tables):
             self.migrate()
         version = self._database.read(_version)
@@ -80,27 +84,29 @@ class Identity:
         return self.identity()
 
     def version(self) -> str | None:
-        """The version of the schema that the database has, None where it holds no ledger. Nothing
-        is changed; an SQLite file that is not there is not made.
+        """Return the version of the database's schema, or None if the database holds no ledger.
+        Nothing is changed; a missing SQLite file is not created.
         """
         if self._database.is_sqlite and not Path(self._database.url.database or "").exists():
             return None
         return self._database.read(_version)
 
     def identity(self) -> str:
-        """The UUID that the first migration gave this ledger."""
+        """Return the UUID that the first migration gave this ledger."""
         return self._database.read(
             lambda connection: str(connection.execute(select(ledger.c.identity)).scalar_one())
         )
 
     def created_at(self) -> float:
-        """When this ledger was made, in seconds since 1970."""
+        """Return when this ledger was created, in seconds since 1970."""
         return self._database.read(
             lambda connection: float(connection.execute(select(ledger.c.created_at)).scalar_one())
         )
 
     def quarantined(self) -> bool:
-        """Whether this ledger was restored and places no certified call until that is lifted."""
+        """Return whether this ledger was restored and places no certified call until the quarantine
+        is lifted.
+        """
         return self._database.read(
             lambda connection: bool(connection.execute(select(ledger.c.quarantined)).scalar_one())
         )
@@ -108,14 +114,16 @@ class Identity:
     def quarantine(
         self, *, by: str = "ledger", note: str = "what was placed since its copy is not known"
     ) -> None:
-        """From now on a certified call that this ledger does not know, or has not sent yet, needs a
-        decision: it may have been placed without its knowledge. Everything else goes on. Audited
-        under the ledger's identity with who and why.
+        """Quarantine the ledger.
+
+        A certified call that this ledger does not know, or has not sent yet, needs a decision from
+        now on: it may have been placed without the ledger's knowledge. Everything else goes on. The
+        change is audited under the ledger's identity with who and why.
         """
         self._database.write(lambda connection: quarantine.begin(connection, by=by, why=note))
 
     def revealed(self, *, by: str, why: str) -> None:
-        """Note under the ledger's identity that somebody was shown people's data, and which."""
+        """Note under the ledger's identity that a person saw people's data, and which data."""
         identity = self.prepare()
         change = (None, _REVEALED)
         self._database.write(
@@ -123,20 +131,20 @@ class Identity:
         )
 
     def lift(self, *, by: str, note: str) -> None:
-        """End the quarantine, audited under the ledger's identity with who and why. What needs a
-        decision still does.
+        """End the quarantine, audited under the ledger's identity with who and why. Calls that need
+        a decision still need one.
         """
         self._database.write(lambda connection: quarantine.lift(connection, by=by, note=note))
 
     def is_empty(self) -> bool:
-        """Whether no job was ever opened in it."""
+        """Return whether no job was ever opened in the ledger."""
         return self._database.read(
             lambda connection: connection.execute(select(jobs.c.job_id).limit(1)).first() is None
         )
 
 
 def refuse_foreign(ours: str, theirs: str, where: str, way_out: str) -> None:
-    """Raise Foreign when another ledger's identity stands ``where``."""
+    """Raise Foreign when another ledger's identity is found ``where``."""
     if theirs != ours:
         raise Foreign(
             f"the ledger is {ours}, but {where} belongs to ledger {theirs}; nothing was started; "

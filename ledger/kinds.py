@@ -1,8 +1,8 @@
-"""Every kind of job, and what each adds to the engine's transactions.
+"""Every kind of job, and the additions of each kind to the engine's transactions.
 
 `ledger/ledger.py` loads this module, so that every process that opens a ledger has all hooks, with
-the tasks or without them. A new kind needs an entry here, beside its task: the engine refuses jobs
-of a kind that is not registered.
+or without the tasks. A new kind needs an entry here in addition to its task: the engine refuses
+jobs of a kind that is not registered.
 """
 
 from __future__ import annotations

@@ -28,12 +28,12 @@ from .rebuild.rebuild import Rebuilding
 from .recording_instructions import RecordingInstructions
 from .stats import Stats, stats
 
-#: A statement waits for another's lock for at most this part of a lease: under a third of it.
+#: A statement waits for another's lock for at most this part of a lease, under a third of it.
 _BUSY_PART = 0.3
 
 
 class Ledger:
-    """Everything that survives: jobs, leases, waiters, obligations, days, accounts.
+    """All durable state: jobs, leases, waiters, obligations, days, accounts.
 
     Parameters: ``url`` of an SQLite file or a PostgreSQL database; ``lease_seconds``, how long a
     worker may be silent before its job passes to another.
@@ -64,10 +64,10 @@ class Ledger:
         self.worker = worker
 
     def stats(self, *, patience_seconds: float) -> Stats:
-        """What people watch of it. Raises LedgerAway after so many seconds."""
+        """Return the statistics of the ledger. Raises LedgerAway after ``patience_seconds``."""
         return stats(self.database, patience_seconds=patience_seconds)
 
     def close(self) -> None:
-        """Renew no lease any more and close its connections."""
+        """Stop renewing leases and close all connections."""
         self.leases.close()
         self.database.close()

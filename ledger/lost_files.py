@@ -1,4 +1,4 @@
-"""Files of a day that are gone from the archive, as a column of the day holds them."""
+"""The files of a day that are missing from the archive, as a column of the day holds them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Lost:
-    """Paths: ``gone`` while the day is damaged; ``given_up`` since the day was exported once more,
-    so that it does without them.
+    """Paths: ``gone`` while the day is damaged; ``given_up`` once the day was exported again
+    without them.
     """
 
     gone: set[str] = field(default_factory=set)
@@ -18,16 +18,16 @@ class Lost:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any] | None) -> Lost:
-        """What stands in the column."""
-        known = stored or {}
-        return cls(set(known.get("gone", ())), set(known.get("given_up", ())))
+        """Return the files in a stored column."""
+        files = stored or {}
+        return cls(set(files.get("gone", ())), set(files.get("given_up", ())))
 
     def exported_again(self) -> Lost:
-        """The same once another generation does the day's work."""
+        """Return the files once another generation does the day's work."""
         return Lost(set(), self.gone | self.given_up)
 
     def stored(self) -> dict[str, list[str]] | None:
-        """What is to stand in the column."""
+        """Return the value for the column."""
         if not (self.gone or self.given_up):
             return None
         return {"gone": sorted(self.gone), "given_up": sorted(self.given_up)}

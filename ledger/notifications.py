@@ -1,7 +1,7 @@
 """Notifications that their destination refuses: counted, and given up after a day.
 
-A notification is an obligation. One that was given up is discharged and keeps its reason; its job
-is not touched.
+A notification is an obligation. A notification that was given up is discharged and keeps its
+reason; its job stays as it is.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from .core.job import iso
 from .core.outbox import NOTIFY
 from .core.schema import alerts, obligations
 
-#: A destination that has refused a notification for so long will not take it.
+#: A destination that has refused a notification for so long will not take it later.
 GIVE_UP_SECONDS = 86_400
-#: In the payload: since when the destination refuses it, in seconds since 1970.
+#: The field of the payload for the time of the first refusal, in seconds since 1970.
 _REFUSED_SINCE = "refused_since"
-#: A queue that can be typed; no telephone number is among them.
+#: A queue's name that can be typed and that holds no telephone number.
 _PLAIN = re.compile(r"(?!.*\d{5})[A-Za-z0-9._:-]{1,128}")
 
 SENT = "sent"
@@ -34,7 +34,7 @@ GIVEN_UP = "given up"
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A notification of a job: where it goes, what became of it, and why it was not taken."""
+    """A notification of a job: its destination, its state, and why it was not taken."""
 
     task: str
     queue: str
@@ -44,7 +44,7 @@ class Notification:
 
 
 def refused_cause(queue: str) -> str:
-    """The cause that notifications to a queue were given up."""
+    """Return the cause of notifications to a queue that were given up."""
     if _PLAIN.fullmatch(queue):
         return f"{NOTIFICATION}:{queue}"
     digest = hashlib.sha256(queue.encode("utf-8", "surrogatepass")).hexdigest()
@@ -52,30 +52,32 @@ def refused_cause(queue: str) -> str:
 
 
 class Notifications:
-    """What became of notifications."""
+    """The refused, taken and given-up notifications."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def refused(self, reasons: Mapping[int, str]) -> int:
-        """Note why the destinations of these obligations refuse them. What has been refused for a
-        day is given up, with an alert for its queue; how many were.
+        """Note why the destinations of these obligations refuse them.
+
+        Notifications that have been refused for a day are given up, with an alert for their queue.
+        Returns how many were given up.
         """
         return self._database.write(lambda connection: _refused(connection, reasons))
 
     def taken(self, queues: Collection[str]) -> None:
-        """These queues take notifications: close the alerts that say otherwise."""
+        """Close the alerts of these queues, which take notifications again."""
         c = alerts.c
         causes = {refused_cause(queue) for queue in queues}
-        known = select(c.cause).where(c.kind == NOTIFICATION, c.closed_at.is_(None))
+        open_causes = select(c.cause).where(c.kind == NOTIFICATION, c.closed_at.is_(None))
         found = self._database.read(
-            lambda connection: set(connection.execute(known).scalars()) & causes
+            lambda connection: set(connection.execute(open_causes).scalars()) & causes
         )
         if found:
             self._database.write(lambda connection: close_alerts(connection, found))
 
     def of_job(self, job_id: str) -> list[Notification]:
-        """The notifications that a job's ends brought, the oldest first."""
+        """Return the notifications of a job's ends, oldest first."""
         c = obligations.c
         wanted = select(*c).where(c.kind == NOTIFY, c.job_id == job_id).order_by(c.id)
         rows = self._database.read(lambda connection: connection.execute(wanted).all())
@@ -91,8 +93,8 @@ class Notifications:
         ]
 
     def given_up(self) -> dict[str, Any] | None:
-        """How many were given up, ``count``, with the time of the last, ``last`` (ISO 8601), and
-        its ``reason``; None where none was.
+        """Return how many notifications were given up, ``count``, with the time of the last,
+        ``last`` (ISO 8601), and its ``reason``; None if none was given up.
         """
         c = obligations.c
         over = (c.kind == NOTIFY, c.discharged_at.is_not(None), c.reason.is_not(None))

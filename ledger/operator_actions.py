@@ -1,4 +1,4 @@
-"""What people do with a job: cancel it, have it done once more, look at its personal data."""
+"""The actions of people on a job: cancel it, retry it, look at its personal data."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .errors import NoSuchJob, NotPossible
 
 
 class OperatorActions:
-    """Operations that a person asks for, each audited with who and why."""
+    """The operations that a person asks for, each audited with who and why."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def cancel(self, job_id: str, *, by: str, why: str = "cancelled") -> Job:
-        """Cancel a job: at once where it waits; where it runs, at its worker's next renewal. The
-        parts of an export go with it. The job as it is now.
+        """Cancel a job, at once if it waits, or at its worker's next renewal if it runs; return the
+        job afterwards. The parts of an export are cancelled with it.
 
-        Raises NoSuchJob, and NotPossible when it is being sent or has ended otherwise.
+        Raises NoSuchJob, and NotPossible when the job is being sent or has ended otherwise.
         """
 
         def work(connection: Connection) -> Job:
@@ -49,12 +49,14 @@ class OperatorActions:
     def again(
         self, job_id: str, *, by: str, note: str, is_lost: bool = False
     ) -> tuple[Job, int | None]:
-        """Open the work of a failed or cancelled job once more, or of one that was done and whose
-        files are gone (``is_lost``), as a job of its own: an end is never left. Its request id is
-        the old one with ``#2``, ``#3`` and so on, which no caller can use. Asking again while it is
-        open gives the same job. Returns it and the number of its first hint.
+        """Retry a failed or cancelled job, or a done job whose files are missing (``is_lost``), as
+        a new job: an ended job keeps its end.
 
-        Raises NoSuchJob, and NotPossible when the job has not failed, or its kind refuses it.
+        The new request id is the old one with ``#2``, ``#3`` and so on, which no caller can use. A
+        second retry while the first is open returns the same job. Returns the job and the number of
+        its first hint.
+
+        Raises NoSuchJob, and NotPossible when the job has not failed, or its kind refuses retries.
         """
 
         def work(connection: Connection) -> tuple[Job, int | None]:
@@ -78,7 +80,8 @@ class OperatorActions:
                 queue=job.queue,
             )
             while find(connection, request.job_id) is not None:
-                # Another part, whose name at the provider ends like a retry of this one.
+                # The id belongs to another part, whose name at the provider ends like a retry of
+                # this one.
                 count += 1
                 request = replace(request, request_id=f"{base}#{count}")
             audited(connection, job.job_id, (job.state, job.state), by=by, why=f"retried: {note}")
@@ -87,10 +90,11 @@ class OperatorActions:
         return self._database.write(work)
 
     def resolve(self, job_id: str, *, placed: bool, by: str, note: str) -> Job:
-        """Decide what became of a call that needs a decision: it was placed (*done*) or was not
-        (*failed*). Whoever asks from now on is told so. Deciding the same again changes nothing.
+        """Decide the outcome of a call that needs a decision: it was placed (*done*) or was not
+        (*failed*).
 
-        Raises NoSuchJob, and NotPossible when the job needs no decision.
+        All later answers report the decision. Deciding the same again changes nothing. Raises
+        NoSuchJob, and NotPossible when the job needs no decision.
         """
 
         def work(connection: Connection) -> Job:
@@ -106,7 +110,7 @@ class OperatorActions:
         return self._database.write(work)
 
     def revealed(self, job_id: str, *, by: str) -> None:
-        """Note that somebody looks at a job's personal data. Raises NoSuchJob."""
+        """Note that a person looks at a job's personal data. Raises NoSuchJob."""
 
         def work(connection: Connection) -> None:
             job = _existing(connection, job_id)
@@ -124,8 +128,8 @@ def _existing(connection: Connection, job_id: str) -> Job:
 
 
 def _base(connection: Connection, job: Job) -> str:
-    """The request id that a job's work was first opened with: its own, unless it is a retry. What a
-    provider calls its export is in the id of a part, and may end like a retry's.
+    """Return the request id with which a job's work was first opened: the job's own, unless the job
+    is a retry. The provider's name of an export is in the id of a part, and may end like a retry's.
     """
     stem, _, number = job.request_id.rpartition("#")
     if not number.isdecimal():
@@ -135,7 +139,7 @@ def _base(connection: Connection, job: Job) -> str:
 
 
 def _alike(job: Job) -> tuple[ColumnElement[bool], ...]:
-    """The jobs that do the same work as this one."""
+    """Return the conditions for jobs that do the same work as this job."""
     return (
         jobs.c.account == job.account,
         jobs.c.kind == job.kind,
@@ -144,7 +148,7 @@ def _alike(job: Job) -> tuple[ColumnElement[bool], ...]:
 
 
 def _newest(connection: Connection, job: Job, base: str) -> Job:
-    # By its characters: LIKE would take "_" for any, and on SQLite "a" for "A".
+    # Compared by characters: LIKE would take "_" for any character, and on SQLite "a" for "A".
     again = f"{base}#"
     rows = connection.execute(
         select(*COLUMNS)

@@ -16,7 +16,7 @@ from .core.opening import Request, insert_job
 from .core.schema import calls, jobs, ledger
 from .core.transitions import audited, change, ended
 
-#: What quarantine means to people, and what they do about it.
+#: The explanation of quarantine for people, with what to do.
 MEANING = (
     "certified calls that the ledger does not know are not placed, but need a decision; all else "
     "goes on"
@@ -25,20 +25,20 @@ WAY_OUT = (
     "compare the calls in the provider's panel with those of the ledger, then: python -m worker "
     "quarantine --lift --by WHO --note WHY"
 )
-#: The cause under which people are told.
+#: The cause of the quarantine's alert.
 CAUSE = QUARANTINE
 _REASON = (
     "unknown: the ledger was restored and does not know whether this call was placed; nothing was "
     "sent now; look in the provider's panel, then: python -m worker resolve"
 )
-#: The words under which the audit of the ledger itself has the two changes.
+#: The words for the two changes in the audit of the ledger itself.
 QUARANTINED = "quarantined"
 _OPEN = "open"
 
 
 def is_quarantined(connection: Connection) -> bool:
-    """Return whether calls are withheld. A quarantine that begins waits for the transaction that
-    read no, and finds the job that it opens.
+    """Return whether calls are withheld. If the answer is no, a new quarantine waits until this
+    transaction ends, and then finds the job that it opens.
     """
     marked = select(ledger.c.quarantined).with_for_update(read=True)
     return bool(connection.execute(marked).scalar_one())
@@ -55,8 +55,8 @@ def open_withheld(connection: Connection, request: Request, *, by: str) -> Job |
 
 
 def withhold(connection: Connection, job_id: str, before: str, *, by: str) -> Job | None:
-    """Let a call of which nothing left under this ledger wait for a decision; None where it is not
-    in the state ``before`` any more. Whoever holds it holds it no longer.
+    """Let a call of which nothing left under this ledger wait for a decision; return None if the
+    call is no longer in the state ``before``. The call's holder loses its lease.
     """
     job = change(
         connection,
@@ -71,8 +71,8 @@ def withhold(connection: Connection, job_id: str, before: str, *, by: str) -> Jo
     )
     if job is None:
         return None
-    known = update(calls).where(calls.c.job_id == job_id).values(outcome=UNKNOWN)
-    if not connection.execute(known).rowcount:
+    undecided_call = update(calls).where(calls.c.job_id == job_id).values(outcome=UNKNOWN)
+    if not connection.execute(undecided_call).rowcount:
         connection.execute(insert(calls).values(job_id=job_id, outcome=UNKNOWN, receipts=0))
     owe_decision(connection, job)
     ended(connection, job, before, by=by, own_task=None)
@@ -80,8 +80,8 @@ def withhold(connection: Connection, job_id: str, before: str, *, by: str) -> Jo
 
 
 def begin(connection: Connection, *, by: str, why: str) -> None:
-    """Quarantine the ledger, and let every call that has not left yet wait for a decision: it may
-    have left after the copy was made that was restored.
+    """Quarantine the ledger, and let every call that has not left yet wait for a decision: the call
+    may have left after the restored copy was made.
     """
     _mark(connection, quarantined=True, by=by, why=why)
     unsent = (states.PENDING, states.WAITING, states.RUNNING)
@@ -96,7 +96,9 @@ def begin(connection: Connection, *, by: str, why: str) -> None:
 
 
 def lift(connection: Connection, *, by: str, note: str) -> None:
-    """Open certified calls as usual from now on; what waits for a decision goes on waiting."""
+    """End the quarantine: new certified calls are opened as usual, and calls that need a decision
+    still need one.
+    """
     _mark(connection, quarantined=False, by=by, why=note)
 
 
@@ -111,7 +113,7 @@ def _mark(connection: Connection, *, quarantined: bool, by: str, why: str) -> No
         step = (_OPEN, QUARANTINED) if quarantined else (QUARANTINED, _OPEN)
         audited(connection, identity, step, by=by, why=why)
         if quarantined:
-            said = f"the ledger is in quarantine ({why}): {MEANING}; {WAY_OUT}"
-            open_alert(connection, Alert(CAUSE, QUARANTINE, EVERY_ACCOUNT, said))
+            message = f"the ledger is in quarantine ({why}): {MEANING}; {WAY_OUT}"
+            open_alert(connection, Alert(CAUSE, QUARANTINE, EVERY_ACCOUNT, message))
         else:
             close_alerts(connection, [CAUSE])

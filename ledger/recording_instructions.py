@@ -1,8 +1,8 @@
-"""Instructions: that a live call be recorded, by which document, and what became of it.
+"""Instructions: that a live call be recorded, by which document, and how that ended.
 
-A recording's end is told to an address that holds the instruction's token; nothing else proves who
-tells it. Notifications come twice, late, and before the answer to what they follow from: every
-change here is one conditional statement whose row count decides.
+The end of a recording is reported to an address that holds the instruction's token; nothing else
+authenticates the report. Notifications arrive twice, late, and before the answer to the request
+that caused them. So every change here is one conditional statement whose row count decides.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from .core.database import Database, now
 from .core.opening import Request
 from .core.schema import instructions, jobs
 
-#: Not asked of the server yet, as far as is known.
+#: The server was not asked to record yet, as far as is known.
 ARMED = "armed"
-#: The server was told to record: a request was answered, or a notification by the document.
+#: The server was told to record: a request was answered, or the document answered a notification.
 ANSWERED = "answered"
 #: The recording has ended, and its address is known.
 COMPLETED = "completed"
 
-#: What became of a completion that was told: kept now, known before, told with another address
-#: than before, or of no instruction of the account.
-Told = Literal["kept", "known", "another", "nobody"]
+#: The effect of a reported completion: kept now, known before, reported before with another
+#: address, or without an instruction of the account.
+CompletionEffect = Literal["kept", "known", "another", "nobody"]
 
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One row, as it was read; times are seconds since 1970. ``collect_job_id`` is None where the
-    recording's end is not told to us.
+    """One row, as it was read. Times are seconds since 1970. ``collect_job_id`` is None if the
+    recording's end is not reported to us.
     """
 
     token: str
@@ -55,14 +55,14 @@ class Instruction:
 
     @classmethod
     def of(cls, row: Row[Any]) -> Instruction:
-        """The instruction in a row that holds every column of the table."""
+        """Return the instruction in a row that holds every column of the table."""
         return cls(**{field.name: getattr(row, field.name) for field in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)
 class ToRecord:
     """The instruction that a start is opened with: the unguessable ``token`` under which the
-    recording's end is told, the call, who controls it, and what the document says.
+    recording's end is reported, the call, who controls the call, and the content of the document.
     """
 
     token: str
@@ -72,20 +72,20 @@ class ToRecord:
 
 
 def keep_instruction(connection: Connection, request: Request) -> None:
-    """Insert the instruction of a start that was opened just now, if it has one."""
+    """Insert the instruction of a newly opened start, if it has one."""
     if request.details is None:
         return
-    told: ToRecord = request.details
+    instruction: ToRecord = request.details
     collects = request.companion
     connection.execute(
         insert(instructions).values(
-            token=told.token,
+            token=instruction.token,
             job_id=request.job_id,
             collect_job_id=None if collects is None else collects.job_id,
             account=request.account,
-            call_id=told.call_id,
-            control=told.control,
-            parameters=told.parameters,
+            call_id=instruction.call_id,
+            control=instruction.control,
+            parameters=instruction.parameters,
             state=ARMED,
             created_at=now(),
         )
@@ -94,7 +94,7 @@ def keep_instruction(connection: Connection, request: Request) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Armed:
-    """An instruction that waits for a notification, for so many seconds more."""
+    """An instruction that waits for a notification, for a number of seconds more."""
 
     instruction: Instruction
     seconds_left: float
@@ -104,17 +104,19 @@ _COLUMNS = [instructions.c[field.name] for field in fields(Instruction)]
 
 
 class RecordingInstructions:
-    """What starts, the receiver of notifications and collecting do with instructions."""
+    """The operations on instructions of starts, of the receiver of notifications, and of
+    collections.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def of_job(self, job_id: str) -> Instruction | None:
-        """The instruction of a start, or None."""
+        """Return the instruction of a start, or None."""
         return self._first(instructions.c.job_id == job_id)
 
     def newest(self, account: str, call_id: str) -> Instruction | None:
-        """The last instruction for a call whose recording is collected, or None."""
+        """Return the last instruction for a call whose recording is collected, or None."""
         return self._first(
             instructions.c.account == account,
             instructions.c.call_id == call_id,
@@ -122,7 +124,7 @@ class RecordingInstructions:
         )
 
     def known(self, account: str, token: str, *, patience_seconds: float) -> bool:
-        """Whether an account has an instruction with this token. Raises LedgerAway."""
+        """Return whether an account has an instruction with this token. Raises LedgerAway."""
         statement = select(instructions.c.job_id).where(
             instructions.c.token == token, instructions.c.account == account
         )
@@ -132,8 +134,8 @@ class RecordingInstructions:
         )
 
     def armed(self, *, patience_seconds: float) -> list[Armed]:
-        """The instructions that a notification may be answered with, oldest first: their starts
-        are open, were due before, and are not past ``not_after``. Raises LedgerAway.
+        """Return the instructions with which a notification may be answered, oldest first. Their
+        starts are open, were due before, and are not past ``not_after``. Raises LedgerAway.
         """
         statement = (
             select(*_COLUMNS, (jobs.c.not_after - now()).label("seconds_left"))
@@ -151,7 +153,9 @@ class RecordingInstructions:
         return [Armed(Instruction.of(row), row.seconds_left) for row in rows]
 
     def answered(self, token: str) -> bool:
-        """The server was told to record; whether this was news. Its start becomes due."""
+        """Note that the server was told to record; return whether that was new. The instruction's
+        start becomes due.
+        """
 
         def work(connection: Connection) -> bool:
             job_id = connection.execute(
@@ -167,13 +171,14 @@ class RecordingInstructions:
 
         return self._database.write(work)
 
-    def completed(self, account: str, token: str, record_url: str) -> Told:
-        """The recording has ended and lies there: its start and its collection become due. Where
-        nobody collects any more, and where another address was told before, an alert is owed.
+    def completed(self, account: str, token: str, record_url: str) -> CompletionEffect:
+        """Note that the recording has ended and where it is stored: its start and its collection
+        become due. If the collection has ended, or another address was reported before, an alert is
+        owed.
         """
         mine = (instructions.c.token == token, instructions.c.account == account)
 
-        def work(connection: Connection) -> Told:
+        def work(connection: Connection) -> CompletionEffect:
             row = connection.execute(
                 update(instructions)
                 .where(*mine, instructions.c.state != COMPLETED)
@@ -188,21 +193,23 @@ class RecordingInstructions:
             if row is not None:
                 _hand_over(connection, Instruction.of(row))
                 return "kept"
-            known = connection.execute(select(*_COLUMNS).where(*mine)).one_or_none()
-            if known is None:
+            existing = connection.execute(select(*_COLUMNS).where(*mine)).one_or_none()
+            if existing is None:
                 return "nobody"
-            if known.record_url == record_url:
+            if existing.record_url == record_url:
                 return "known"
-            instruction = Instruction.of(known)
+            instruction = Instruction.of(existing)
             digest = hashlib.sha256(record_url.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-            cause = f"{CONTRADICTION}:recording:{_told_job(instruction)}:{digest}"
+            cause = f"{CONTRADICTION}:recording:{_reporting_job(instruction)}:{digest}"
             _alert(connection, instruction, cause, _ANOTHER)
             return "another"
 
         return self._database.write(work)
 
     def call_seen(self, token: str, *, live: bool) -> float | None:
-        """Note whether the call goes on; for how many seconds it has not been listed, or None."""
+        """Note whether the call goes on; return for how many seconds it has not been listed, or
+        None.
+        """
 
         def work(connection: Connection) -> float | None:
             gone = func.coalesce(instructions.c.call_gone_at, now())
@@ -256,10 +263,10 @@ def _wake(connection: Connection, job_id: str) -> None:
 
 
 def _alert(connection: Connection, instruction: Instruction, cause: str, message: str) -> None:
-    job_id = _told_job(instruction)
-    said = f"job {job_id}: {message}"
-    open_alert(connection, Alert(cause, CONTRADICTION, instruction.account, said, job_id))
+    job_id = _reporting_job(instruction)
+    sentence = f"job {job_id}: {message}"
+    open_alert(connection, Alert(cause, CONTRADICTION, instruction.account, sentence, job_id))
 
 
-def _told_job(instruction: Instruction) -> str:
+def _reporting_job(instruction: Instruction) -> str:
     return instruction.collect_job_id or instruction.job_id

@@ -1,5 +1,5 @@
-"""The one place that needs Alembic, which takes a tenth of a process's start: it is imported by who
-migrates.
+"""The only module that imports Alembic, which takes a tenth of a process's start. Only a migration
+imports this module.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
-#: Alembic keeps the migration that runs in its module's globals: threads take turns.
+#: Alembic keeps the running migration in its module's globals, so threads take turns.
 _ONE_AT_A_TIME = threading.Lock()
 
 
 def upgrade(connection: Connection) -> None:
-    """Run every migration that the database has not had, in the connection's transaction."""
+    """Run every migration that the database lacks, in the connection's transaction."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection

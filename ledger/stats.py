@@ -1,7 +1,7 @@
-"""Figures for those who watch: few, cheap, and read at one moment.
+"""Statistics for monitoring: few, cheap, and read at one moment.
 
-They are asked for again and again, of ledgers that hold years: so every statement finds its rows by
-an index, and finished jobs are not looked at (tests/test_figures.py looks at the plans).
+Monitoring reads them again and again, from ledgers that hold years. So every statement finds its
+rows by an index, and reads no finished jobs (tests/test_ledger_stats.py checks the query plans).
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ _NOT_COMPLETE = (
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What the ledger holds at one moment; ages and rests in seconds by its clock, ``since`` in
-    seconds since 1970. A row's fields are named as the statements below name them.
+    """The contents of the ledger at one moment. Ages and rests are in seconds by its clock,
+    ``since`` in seconds since 1970. The fields of a row are named in the statements below.
     """
 
     #: account, kind, state, jobs, takeovers: of jobs that have not ended or need a decision
     jobs: list[Row[Any]]
-    #: queue, jobs, age: of jobs that are due and that nobody has taken up
+    #: queue, jobs, age: of jobs that are due and that no worker has claimed
     due: list[Row[Any]]
     #: account, age, jobs: of jobs that need a decision
     decisions: list[Row[Any]]
     #: kind, owed, age
     obligations: list[Row[Any]]
-    #: account, state, lacking (whether it is known that something is missing), days, since
+    #: account, state, lacking (whether something is known to be missing), days, since
     days: list[Row[Any]]
     #: account, days, newest: of all days, and the last that was planned
     planned: list[Row[Any]]
@@ -55,24 +55,24 @@ class Stats:
     accounts: list[Row[Any]]
     #: account
     refused: list[Row[Any]]
-    #: kind, alerts: of those that are open
+    #: kind, alerts: of open alerts
     alerts: list[Row[Any]]
     quarantined: bool
 
     def complete_days(self) -> dict[str, int]:
-        """How many days of each account are complete."""
+        """Return the number of complete days of each account."""
         left = {row.account: row.days for row in self.planned}
         for row in self.days:
             left[row.account] -= row.days
         return left
 
     def newest_days(self) -> dict[str, date]:
-        """The last day of each account that was planned or asked for."""
+        """Return the last day of each account that was planned or asked for."""
         return {row.account: row.newest for row in self.planned}
 
 
 def statements() -> dict[str, Select[Any]]:
-    """What is asked, by the names of `Figures`."""
+    """Return the statements, by the fields of `Stats`."""
     return {
         "jobs": _jobs(),
         "due": _due(),
@@ -154,7 +154,7 @@ def _obligations() -> Select[Any]:
 
 def _days() -> Select[Any]:
     c = days.c
-    # A later try at a day is no reason to take it for whole: it lacks something until it does not.
+    # A later try does not make a day whole: the day lacks something until the try has succeeded.
     tried_again = and_(c.state == states.DAY_RUNNING, c.generation > 1, c.completed_by.is_(None))
     missed = c.state.in_((states.DAY_INCOMPLETE, states.DAY_GAVE_UP, states.DAY_DAMAGED))
     lacking = case((or_(missed, tried_again), 1), else_=0).label("lacking")

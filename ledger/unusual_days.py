@@ -1,4 +1,5 @@
-"""Days that list far fewer recordings than the same weekday did: complete, and probably wrong.
+"""Days that list far fewer recordings than the same weekday did before: complete, but probably
+wrong.
 
 A wrong filter or an empty listing looks like a quiet day: 0 of 0 recordings are archived.
 """
@@ -14,25 +15,26 @@ from .alerts import UNUSUAL, Alert, close_alerts, open_alert
 from .core.job import Job
 from .core.schema import alerts, days
 
-#: The weekday is looked at in so many weeks before, and compared where it was listed in so many.
+#: The weekday is looked up in so many earlier weeks, and compared if it was listed in so many of
+#: them.
 _WEEKS = 8
 _FEWEST_WEEKS = 3
-#: Unusual is less than this share of a median that is large enough to say so, and none at all
-#: where there were some.
+#: A count below this share of the median is unusual if the median is large (`_LARGE_MEDIAN`). A
+#: count of zero is unusual from `_SOME_MEDIAN` on.
 _SHARE = 0.25
 _LARGE_MEDIAN = 10
 _SOME_MEDIAN = 3
 
 
 def unusual_cause(account: str, day: str) -> str:
-    """The cause that a day lists far fewer recordings than the same weekday before."""
+    """Return the cause of a day that lists far fewer recordings than the same weekday before."""
     return f"{UNUSUAL}:{account}:{day}"
 
 
 def compare(connection: Connection, job: Job) -> None:
     """Open the alert of a day whose export listed far fewer recordings than the same weekday did in
-    recent weeks, or close it where it lists usual numbers now. One that a person has closed stays
-    closed.
+    recent weeks, or close the alert if the day now lists usual numbers. An alert that a person has
+    closed stays closed.
     """
     listed = (job.result or {}).get("listed")
     if listed is None:
@@ -48,7 +50,7 @@ def compare(connection: Connection, job: Job) -> None:
 
 
 def _before(connection: Connection, account: str, day: date) -> list[int]:
-    """What the same weekday listed in the weeks before, the last one first."""
+    """Return the counts that the same weekday listed in the weeks before, newest first."""
     wanted = (
         select(days.c.counts)
         .where(
@@ -77,7 +79,7 @@ def _is_explained(connection: Connection, cause: str) -> bool:
 def _message(job: Job, before: list[int]) -> str:
     listed = (job.result or {})["listed"]
     counted = "1 recording" if listed == 1 else f"{listed} recordings"
-    # Words between the numbers: a row of them would be masked as a telephone number.
+    # Words between the numbers: a sequence of bare numbers would be masked as a telephone number.
     return (
         f"day {job.parameters['day']} of account {job.account} lists {counted}, where the same "
         f"weekday of {len(before)} weeks before listed {median(before):g} in the median, "

@@ -1,7 +1,7 @@
-"""What the accounts of a kind have in common, whichever provider they are of.
+"""The account models that providers share, one for each thing that a provider can do.
 
-A provider's own account inherits from the models of what the provider can do, and adds its
-credentials. Tasks ask for these models and never for a provider's (`registry.account`).
+A provider's own account inherits from the models of the provider's capabilities, and adds its
+credentials. Tasks use these models and never a provider's own (`registry.account`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Country = Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")]
 
 
 class RecordingsAccount(Account):
-    """An account whose provider lists recordings: they can be archived by night."""
+    """An account whose provider lists recordings, which can be archived each night."""
 
     nightly: Nightly | None = None
 
     @property
     def nights(self) -> Nightly | None:
-        """When the account is exported by itself; None where it is not."""
+        """The schedule of the account's automatic exports, or None without one."""
         return self.nightly
 
     @property
@@ -41,7 +41,7 @@ class RecordingsAccount(Account):
 
 
 class DeletingAccount(RecordingsAccount):
-    """The same, and its provider deletes recordings where ``allow_delete`` says so."""
+    """An account whose provider also deletes recordings if ``allow_delete`` permits it."""
 
     allow_delete: bool = False
 
@@ -74,7 +74,7 @@ class CertifiedCallsAccount(Account):
 
 
 class NotifyingAccount(Account):
-    """An account whose server notifies us of its calls, and tells where a finished recording is.
+    """An account whose server notifies us of its calls and of the addresses of finished recordings.
 
     ``control`` is how a recording is started: by a request ("http"), or by a document in the answer
     to a notification.

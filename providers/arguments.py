@@ -1,4 +1,4 @@
-"""Arguments of a caller that a provider would ignore."""
+"""The check for a caller's arguments that a provider would ignore."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .errors import WrongField
 def refuse_ignored(account: Account, given: Mapping[str, object], taken: Collection[str]) -> None:
     """Refuse arguments that the account's provider would ignore.
 
-    Parameters: ``account``; ``given``, the caller's arguments by their names, without those that
-    were left out; ``taken``, the names that the provider takes. Raises WrongField.
+    Parameters: ``account``; ``given``, the caller's arguments by name, without omitted ones;
+    ``taken``, the names that the provider takes. Raises WrongField.
     """
     for name in given:
         if name not in taken:

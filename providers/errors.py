@@ -1,18 +1,18 @@
-"""What a provider's answer means for the one question that matters: was it done?
+"""Provider errors, by the answer to the one question that matters: was the request done?
 
 ProviderError
 ├── Temporary          surely not done; the same call may work later
 │   ├── Unreachable    nothing was sent
-│   ├── Throttled      told to wait: retry_after
+│   ├── Throttled      the provider asks to wait: retry_after
 │   └── NotReady       still being made
 ├── Uncertain          it may have been done: the answer was lost, cut, 5xx or unreadable
 │   └── Unconfirmed    the provider has the request, and nothing shows its effect
-└── Rejected           the provider said no
+└── Rejected           the provider refused
     ├── BadCredentials
     ├── NotFound
     └── Gone
 
-Beside the tree, since nothing was asked: WrongField and Unsupported.
+Outside the tree, since no request was made: WrongField and Unsupported.
 """
 
 from __future__ import annotations
@@ -49,19 +49,21 @@ class Throttled(Temporary):
 
 
 class NotReady(Temporary):
-    """What was asked for is still being made."""
+    """The requested object is still being made."""
 
 
 class Uncertain(ProviderError):
-    """It may have been done: the answer was lost, cut off, an error of the server or unreadable."""
+    """The request may have been done: the answer was lost, cut off, a server error or
+    unreadable.
+    """
 
 
 class Unconfirmed(Uncertain):
-    """The provider has the request, and nothing shows its effect: it is not sent again."""
+    """The provider has the request, and nothing shows its effect; the request is not sent again."""
 
 
 class Rejected(ProviderError):
-    """The provider said no."""
+    """The provider refused."""
 
 
 class BadCredentials(Rejected):
@@ -69,16 +71,16 @@ class BadCredentials(Rejected):
 
 
 class NotFound(Rejected):
-    """The provider knows no such thing."""
+    """The provider does not know the requested object."""
 
 
 class Gone(Rejected):
-    """It was there, and is no more."""
+    """The requested object existed, and exists no more."""
 
 
 class WrongField(ValueError):
-    """A value that is not sent. ``field`` is its name; ``sentence`` goes on after it, and says what
-    is wrong or what to give.
+    """A value that is not sent. ``field`` is its name; ``sentence`` continues after the name, and
+    says what is wrong or what to give.
     """
 
     def __init__(self, field: str, sentence: str) -> None:
@@ -91,7 +93,9 @@ class WrongField(ValueError):
 
 
 class Unsupported(Exception):
-    """The account's provider cannot do what is asked for; ``able`` are the providers that can."""
+    """The account's provider cannot do the requested operation; ``able`` are the providers that
+    can.
+    """
 
     def __init__(self, alias: str, provider: str, able: tuple[str, ...]) -> None:
         super().__init__(alias, provider, able)

@@ -1,4 +1,4 @@
-"""Instants as providers write them: read right, or not at all.
+"""Instants as providers write them: read correctly, or not at all.
 
 Only the forms below are read. Anything else (seconds since 1970, digits without separators, two
 digits for a year, AM and PM, a leap second) could be taken for another instant, and is refused.
@@ -20,14 +20,14 @@ _FORMS = (
     # 20261110T103000
     re.compile(r"(?P<date>[0-9]{8})T(?P<time>[0-9]{6})(?P<fraction>)" + _OFFSET),
 )
-#: What programs write for "no date" lies before these years: 0000, 0001, 1899, 1900, 1970.
+#: Programs write "no date" as a year before these: 0000, 0001, 1899, 1900, 1970.
 _YEARS = range(1990, 2200)
 _LARGEST_OFFSET = timedelta(hours=14)
 _LAST_MINUTE = 59
 
 
 def instant(value: object, *, without_offset: timezone | None = UTC) -> datetime | None:
-    """Read an instant, in UTC; None where ``value`` has none of the forms that are read.
+    """Return an instant in UTC, or None if ``value`` has none of the known forms.
 
     ``without_offset`` is the zone of a text that names none; None refuses such a text.
     """
@@ -46,7 +46,7 @@ def instant(value: object, *, without_offset: timezone | None = UTC) -> datetime
 
 
 def iso(value: object, *, without_offset: timezone | None = UTC) -> str | None:
-    """The same as ISO 8601 with a Z, to the millisecond where there is a fraction."""
+    """Return an instant as ISO 8601 with a Z, with milliseconds if there is a fraction."""
     found = instant(value, without_offset=without_offset)
     if found is None:
         return None

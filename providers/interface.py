@@ -1,9 +1,9 @@
-"""What a provider can do: all that tasks know of providers.
+"""The capabilities of providers. Tasks know nothing else of providers.
 
-Each capability is a Protocol. A provider's client inherits from those that it has, and
-`registry.register` refuses one that lacks an operation of them. Tasks ask for a client by
-capability (`registry.client`). Every operation raises the errors of `providers.errors`, and
-WrongField for an argument that the provider does not take.
+Each capability is a Protocol. A provider's client inherits from the capabilities that it has, and
+`registry.register` refuses a client that lacks an operation. Tasks ask for a client by capability
+(`registry.client`). Every operation raises the errors of `providers.errors`, and WrongField for an
+argument that the provider does not take.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ __all__ = [
     "Body",
     "CollectsRecordings",
     "DeletesRecordings",
+    "ExportProgress",
     "ExportsInBulk",
     "ListsCalls",
     "ListsRecordings",
@@ -36,6 +37,7 @@ __all__ = [
     "Recording",
     "StartsRecordings",
     "StopsRecordings",
+    "TellsExportProgress",
     "Unreadable",
     "Window",
 ]
@@ -43,8 +45,8 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Placed:
-    """The platform took a certified call. ``platform_phone`` is the number that it tells, None
-    where it tells none; ``answer`` is the body as it came.
+    """A certified call that the platform accepted. ``platform_phone`` is the platform's number,
+    None if not given; ``answer`` is the raw body.
     """
 
     platform_phone: str | None = field(repr=False)
@@ -52,26 +54,43 @@ class Placed:
     answer: bytes = field(repr=False)
 
 
+@dataclass(frozen=True)
+class ExportProgress:
+    """How far a provider has come with an export.
+
+    ``status`` is the provider's own word. ``is_ready``: its ZIP can be retrieved. ``has_failed``:
+    it will never be. ``files_completed`` of ``files_total`` are in the ZIP; ``valid_until`` is when
+    it expires, in UTC. A field that the provider does not report is None.
+    """
+
+    status: str | None
+    is_ready: bool
+    has_failed: bool = False
+    files_completed: int | None = None
+    files_total: int | None = None
+    valid_until: datetime | None = None
+
+
 class Probes(Protocol):
-    """What every client can do. It is a context manager, used by one thread.
+    """The operations of every client, which is a context manager used by one thread.
 
     ``provider_time`` is the provider's own time in UTC, from the newest answer, or None.
-    ``tries_credentials`` is false where nothing harmless can be asked that needs them.
+    ``tries_credentials`` is false if no harmless request needs the credentials.
     """
 
     tries_credentials: ClassVar[bool] = True
 
     @property
     def provider_time(self) -> datetime | None:
-        """The provider's own time in UTC, from its newest answer; None before one came."""
+        """The provider's own time in UTC, from its newest answer; None before the first answer."""
 
     def probe(self) -> str:
-        """Ask something harmless, with the credentials where that is possible; what came of it, in
-        a sentence without an end.
+        """Send a harmless request, with the credentials if possible; return the result as a
+        sentence without a full stop.
         """
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
 
     def __enter__(self) -> Self: ...
 
@@ -84,7 +103,7 @@ class Probes(Protocol):
 
 
 class ListsRecordings(Probes, Protocol):
-    """Recordings that the provider keeps: they can be listed, fetched and archived by night."""
+    """Recordings that the provider keeps: they can be listed, fetched and archived each night."""
 
     def recordings(
         self,
@@ -94,69 +113,89 @@ class ListsRecordings(Probes, Protocol):
         page_size: int = 10,
         order: str = "start:DESC",
     ) -> Page:
-        """One page, ``page`` counted from 1. ``filters`` have the provider's names. Raises NotFound
-        past the end, where the provider answers so.
+        """Return one page; ``page`` counts from 1. ``filters`` have the provider's names. Raises
+        NotFound past the end if the provider answers so.
         """
 
     def every_recording(
         self, filters: Mapping[str, Any], *, window: Window | None = None
     ) -> Iterator[Recording]:
-        """Every recording once, oldest first, those that are set aside too; with ``window``, those
-        that start in it. Raises Uncertain when the provider counts more than it lists.
+        """Yield every recording once, oldest first, including those that are set aside; with
+        ``window``, only those that start in it. Raises Uncertain when the provider counts more than
+        it lists.
         """
 
     def recording(self, recording_id: str) -> Recording:
-        """One recording. Raises NotFound."""
+        """Return one recording. Raises NotFound."""
 
     def audio(
         self, recording_id: str, *, etag: str | None = None, offset: int = 0
     ) -> AbstractContextManager[Body]:
-        """The audio of one recording, from byte ``offset`` where ``etag`` still holds, else from
-        its first. Raises NotFound and Gone.
+        """Open the audio of one recording, from byte ``offset`` if ``etag`` is still valid,
+        otherwise from the first byte. Raises NotFound and Gone.
         """
 
 
 class ExportsInBulk(ListsRecordings, Protocol):
-    """Many recordings in few ZIP archives, which the provider takes its time to make."""
+    """Many recordings in few ZIP archives, which the provider needs time to make.
 
-    def export(self, filters: Mapping[str, Any], *, window: Window | None = None) -> list[str]:
-        """Create an export; the provider's ids of it, several or none."""
+    ``exports`` is the number of exports to create for everything that is listed: more than one if
+    the provider keeps kinds of recordings apart.
+    """
+
+    exports: int = 1
+
+    def export(
+        self, filters: Mapping[str, Any], *, window: Window | None = None, number: int = 0
+    ) -> list[str]:
+        """Create an export; return the provider's ids of it, several or none. ``number`` selects
+        one of the `exports`, from 0; it is left out if there is one.
+        """
 
     def retrieve(
         self, provider_job_id: str, *, etag: str | None = None, offset: int = 0
     ) -> AbstractContextManager[Body]:
-        """The ZIP of an export, from byte ``offset`` where ``etag`` still holds, else from its
-        first. Raises NotReady while it is made, and Gone.
+        """Open the ZIP of an export, from byte ``offset`` if ``etag`` is still valid, otherwise
+        from the first byte. Raises NotReady while the provider makes the ZIP, and Gone.
+        """
+
+
+class TellsExportProgress(ExportsInBulk, Protocol):
+    """The provider reports the progress of exports, so that only ready ones are retrieved."""
+
+    def progress(self, provider_job_id: str) -> ExportProgress | None:
+        """Return the progress of an export; None where the provider reports that of no export of
+        this account. Raises NotFound for an export that the provider does not know.
         """
 
 
 class DeletesRecordings(ListsRecordings, Protocol):
-    """Recordings can be deleted at the provider."""
+    """Recordings that can be deleted at the provider."""
 
     def delete(self, recording_id: str) -> bool:
-        """Delete a recording; false where it was gone already."""
+        """Delete a recording; return false if it was gone already."""
 
 
 class ListsCalls(Probes, Protocol):
-    """Calls that are going on."""
+    """Calls in progress."""
 
     def calls(self, user_id: str | None = None, extension: str | None = None) -> list[LiveCall]:
-        """The calls that are going on now, of a user and an extension where the provider tells
-        calls apart by them.
+        """Return the calls in progress, of a user and an extension if the provider distinguishes
+        calls by them.
         """
 
 
 class StartsRecordings(ListsCalls, Protocol):
-    """A call that is going on can be recorded. ``not_collected_because`` says why nobody collects
-    the recording, for a provider that keeps it.
+    """Recording of calls in progress. ``not_collected_because`` says why no worker collects the
+    recording, for a provider that keeps it.
     """
 
     not_collected_because: ClassVar[str] = ""
 
     @staticmethod
-    def start_parameters(account: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments of a start, judged and with the provider's defaults. ``asked`` has those
-        that were given. Raises WrongField for one that is wrong or that the provider ignores.
+    def start_parameters(account: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the checked arguments of a start with the provider's defaults. ``given`` holds the
+        caller's. Raises WrongField for an argument that is wrong or that the provider ignores.
         """
 
     def start_recording(
@@ -166,19 +205,21 @@ class StartsRecordings(ListsCalls, Protocol):
         before_action: Callable[[], None] | None = None,
         looks_first: bool = False,
     ) -> LiveRecording:
-        """Record a call; ``parameters`` are those of `start_parameters`. ``before_action`` is
-        called before each request that starts something. ``looks_first``: the same was asked for
-        before, and what runs already is a success. A provider that notifies us tells the end of
-        the recording to ``finished_url`` among the parameters.
+        """Record a call; ``parameters`` are those of `start_parameters`.
+
+        ``before_action`` is called before each request that starts something. ``looks_first`` means
+        that the same start was requested before, so that a running recording is a success. A
+        provider that notifies us reports the end of the recording to ``finished_url`` in the
+        parameters.
         """
 
 
 class StopsRecordings(StartsRecordings, Protocol):
-    """The recording of a call can be ended while the call goes on."""
+    """A recording can be ended while its call goes on."""
 
     @staticmethod
-    def stop_parameters(account: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """The same for the arguments of a stop."""
+    def stop_parameters(account: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the checked arguments of a stop, as `start_parameters` does for a start."""
 
     def stop_recording(
         self,
@@ -187,7 +228,7 @@ class StopsRecordings(StartsRecordings, Protocol):
         before_action: Callable[[], None] | None = None,
         looks_first: bool = False,
     ) -> LiveRecording:
-        """End the recording of a call. Parameters as for `start_recording`."""
+        """End the recording of a call. The parameters are as for `start_recording`."""
 
 
 class CollectsRecordings(StartsRecordings, Protocol):
@@ -196,34 +237,36 @@ class CollectsRecordings(StartsRecordings, Protocol):
     def collected(
         self, url: str, *, etag: str | None = None, offset: int = 0
     ) -> AbstractContextManager[Body]:
-        """A finished recording from the address in its notification, from byte ``offset`` where
-        ``etag`` still holds, else from its first. Raises Rejected where the address is not one of
-        the account's, NotFound and Gone.
+        """Open a finished recording at the address in its notification, from byte ``offset`` if
+        ``etag`` is still valid, otherwise from the first byte. Raises Rejected if the address is
+        not one of the account's, NotFound and Gone.
         """
 
     @staticmethod
     def notification(form: bytes) -> Notification:
-        """The notification that the server posted. Raises Unreadable."""
+        """Return the notification that the server posted. Raises Unreadable."""
 
     @staticmethod
     def answerable(control: str, notification: Notification) -> bool:
-        """Whether a recording may be begun by the answer to this notification, under an account's
+        """Return whether the answer to this notification may begin a recording, under an account's
         ``control``.
         """
 
     @staticmethod
     def document(control: str, parameters: Mapping[str, Any], finished_url: str | None) -> bytes:
-        """The answer to a notification that begins a recording with these parameters of
-        `start_parameters`; its end is told to ``finished_url``. Raises WrongField.
+        """Return the answer to a notification that begins a recording with these parameters of
+        `start_parameters`; its end is reported to ``finished_url``. Raises WrongField.
         """
 
     @staticmethod
     def nothing_to_do() -> bytes:
-        """The answer to a notification that begins nothing."""
+        """Return the answer to a notification that begins nothing."""
 
 
 class PlacesCertifiedCalls(Probes, Protocol):
-    """A call that is recorded and certified: each is paid, and none can be asked about."""
+    """Recorded and certified calls. Each call is paid, and the provider cannot be asked about
+    it.
+    """
 
     def call(
         self,
@@ -235,18 +278,18 @@ class PlacesCertifiedCalls(Probes, Protocol):
         company_id: str,
         before_bytes: Callable[[], None],
     ) -> Placed:
-        """Ask for one certified call, once. ``before_bytes`` is called when the connection stands
-        and nothing of the request has left, once or never.
+        """Request one certified call, once. ``before_bytes`` is called at most once, when the
+        connection is open and nothing of the request has left.
         """
 
     @staticmethod
     def error_message(answer: bytes) -> str | None:
-        """The platform's own words in an answer that refuses a call; None where it has none."""
+        """Return the platform's own reason in an answer that refuses a call, or None."""
 
     @staticmethod
     def kept_answer(account: Any, answer: bytes) -> bytes:
-        """The answer as a receipt may keep it: without the account's secrets."""
+        """Return the answer without the account's secrets, as a receipt may keep it."""
 
     @staticmethod
     def kept_field(account: Any, text: str | None) -> str | None:
-        """A field of the answer as a receipt may keep it."""
+        """Return a field of the answer as a receipt may keep it."""

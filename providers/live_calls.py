@@ -1,4 +1,4 @@
-"""Calls that are going on, their recordings, and what a server tells about them by itself."""
+"""Calls in progress, their recordings, and the notifications of servers about them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LiveCall:
-    """A call that is going on. ``started_at`` is ISO 8601 in UTC; what the provider does not tell
-    is None, the id too: such a call may be any. ``views`` are the call's legs where the provider
-    has them, and ``more`` is what it tells beside.
+    """A call in progress. ``started_at`` is ISO 8601 in UTC. Fields that the provider does not give
+    are None, even the id: such a call may be any call. ``views`` are the call's legs if the
+    provider has them, and ``more`` holds the provider's other fields.
     """
 
     call_id: str | None
@@ -24,7 +24,7 @@ class LiveCall:
     more: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def result(self) -> dict[str, Any]:
-        """The call as callers get it."""
+        """Return the call as callers get it."""
         return {
             "call_id": self.call_id,
             "state": self.state,
@@ -38,14 +38,14 @@ class LiveCall:
 
 
 def going_on(calls: Sequence[LiveCall]) -> str:
-    """How many calls are going on, as a sentence without an end."""
+    """Return the number of calls in progress, as a sentence without a full stop."""
     return f"{len(calls)} call{'s' * (len(calls) != 1)} going on"
 
 
 @dataclass(frozen=True)
 class LiveRecording:
-    """A call's recording: ``view_id`` is the leg that is meant, where the provider has legs, and
-    ``since`` when it began, None where it is not known to run.
+    """A call's recording: ``view_id`` is the recorded leg, if the provider has legs, and ``since``
+    when it began, None if it is not known to run.
     """
 
     view_id: str | None
@@ -53,18 +53,18 @@ class LiveRecording:
 
 
 class Unreadable(ValueError):
-    """The form can not be read as a notification; the reason quotes nothing of it."""
+    """The form cannot be read as a notification; the reason quotes nothing of it."""
 
 
 @dataclass(frozen=True)
 class Notification:
     """One notification.
 
-    ``name`` in the vendor's spelling, or as sent where the vendor's pages know none such;
-    ``call_id``, ``call_state``, ``record_url`` and ``digits`` are None where they were not told;
-    ``fields`` is every field as it was sent, unknown ones too. ``call_is_over`` where nothing is
-    left to record; ``finished_url`` is the address of a recording whose end this notification
-    tells, None where it tells none.
+    ``name`` has the vendor's spelling, or the sent one if the vendor's pages do not know the name.
+    ``call_id``, ``call_state``, ``record_url`` and ``digits`` are None if they were not sent.
+    ``fields`` is every field as sent, unknown ones too. ``call_is_over`` means that nothing is left
+    to record. ``finished_url`` is the address of a recording whose end this notification reports,
+    None if it reports none.
     """
 
     name: str

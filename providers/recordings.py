@@ -1,4 +1,4 @@
-"""Recordings as providers list them: the one form in which tasks and the archive get them."""
+"""Recordings as providers list them, in the one form that tasks and the archive use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Window:
-    """The starts of the recordings that are asked for, both bounds included, to the second."""
+    """The bounds of the requested recordings' starts, both included, to the second."""
 
     start: datetime
     last: datetime
@@ -20,10 +20,10 @@ class Window:
 class Recording:
     """A recording as its provider lists it.
 
-    ``id`` is unique in its account. ``start`` is in UTC, None where it cannot be read;
-    ``duration_ms`` is in milliseconds, ``size_bytes`` in bytes, and all but the id are None where
-    the provider does not tell them. ``raw`` is the whole of what the provider told, in its own
-    words. ``set_aside`` says why the recording can neither be fetched nor be given to a day.
+    ``id`` is unique in its account. ``start`` is in UTC, None if it cannot be read. ``duration_ms``
+    is in milliseconds, ``size_bytes`` in bytes. Every field but the id is None if the provider does
+    not give it. ``raw`` is the provider's whole entry, in its own words. ``set_aside`` says why the
+    recording can neither be fetched nor be assigned to a day.
     """
 
     id: str
@@ -38,11 +38,13 @@ class Recording:
     set_aside: str | None = None
 
     def line(self) -> dict[str, Any]:
-        """The recording as the archive keeps it and as callers get it: ``raw`` whole, and what is
-        known of it under the archive's names (docs/archive-format.md). A provider that uses one of
-        those names for something else keeps that under another name in ``raw``.
+        """Return the recording as the archive keeps it and as callers get it.
+
+        The result has ``raw`` whole, and the known fields under the archive's names
+        (docs/archive-format.md). A provider that uses one of those names for something else keeps
+        that under another name in ``raw``.
         """
-        known = {
+        optional = {
             "duration": self.duration_ms,
             "call_id": self.call_id,
             "caller_id": self.caller,
@@ -52,15 +54,15 @@ class Recording:
             "set_aside": self.set_aside,
         }
         always = {"id": self.id, "start": None if self.start is None else _text(self.start)}
-        told = {name: value for name, value in known.items() if value is not None}
-        return {**self.raw, **always, **told}
+        present = {name: value for name, value in optional.items() if value is not None}
+        return {**self.raw, **always, **present}
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list of recordings. ``page`` counts from 1, ``page_size`` is what the provider
-    applied, the totals are None where it does not tell them. ``set_aside`` are the entries that are
-    no recordings anybody could fetch.
+    """One page of a list of recordings. ``page`` counts from 1, ``page_size`` is the size that the
+    provider applied, and the totals are None if the provider does not give them. ``set_aside`` are
+    the entries that are no recordings that could be fetched.
     """
 
     recordings: Sequence[Recording]
@@ -71,8 +73,8 @@ class Page:
     set_aside: Sequence[Recording] = ()
 
     def result(self) -> dict[str, Any]:
-        """The page as callers get it: ``recordings, page, page_size, set_aside?, total_items?,
-        total_pages?``.
+        """Return the page as callers get it: ``recordings, page, page_size, set_aside?,
+        total_items?, total_pages?``.
         """
         totals = {"total_items": self.total_items, "total_pages": self.total_pages}
         return {

@@ -1,4 +1,4 @@
-"""The providers that there are: one line each, and what tasks get of them by capability."""
+"""The registered providers, one line each, and access to them by capability."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Kind = TypeVar("Kind", bound=Account)
 @dataclass(frozen=True)
 class Provider:
     """A provider: its name in `accounts.toml`, the model of its accounts and its client's class,
-    which inherits from the capabilities of `interface` that it has.
+    which inherits from the provider's capabilities (`interface`).
     """
 
     name: str
@@ -39,7 +39,7 @@ class Provider:
     client: type[Any]
 
     def has(self, capability: type[Probes]) -> bool:
-        """Whether the provider can do this."""
+        """Return whether the provider has this capability."""
         return capability in self.client.__mro__
 
 
@@ -49,7 +49,7 @@ _providers: dict[str, Provider] = {}
 def register(provider: Provider) -> None:
     """Add a provider, before the settings are read.
 
-    Raises TypeError where its client lacks an operation of a capability that it inherits from.
+    Raises TypeError if its client lacks an operation of a capability that the client inherits from.
     """
     lacking = [
         f"{capability.__name__}.{name}"
@@ -67,23 +67,25 @@ def register(provider: Provider) -> None:
 
 
 def unregister(name: str) -> None:
-    """Take a provider out again."""
+    """Remove a provider."""
     del _providers[name]
     accounts.unregister(name)
 
 
 def providers() -> Mapping[str, Provider]:
-    """The providers that are registered, by name."""
+    """Return the registered providers, by name."""
     return dict(_providers)
 
 
 def has(account: Account, capability: type[Probes]) -> bool:
-    """Whether the account's provider can do this."""
+    """Return whether the account's provider has this capability."""
     return _providers[account.provider].has(capability)
 
 
 def client_class(account: Account, capability: type[Capability]) -> type[Capability]:
-    """The class of the account's client, for what needs no client. Raises Unsupported."""
+    """Return the class of the account's client, for operations that need no client. Raises
+    Unsupported.
+    """
     found = _providers[account.provider]
     if not found.has(capability):
         able = tuple(name for name, one in _providers.items() if one.has(capability))
@@ -100,11 +102,12 @@ def client(
     transport: httpx.BaseTransport | None = None,
     before_call: Callable[[], None] | None = None,
 ) -> Capability:
-    """A client of the account that can do this: a context manager, used by one thread.
+    """Return a client of the account with this capability: a context manager, used by one thread.
 
-    ``token_store`` is where the account's token lies for all workers; a provider that logs in needs
-    one. ``before_call`` is called before each HTTP call of an operation; ``transport`` is the seam
-    for tests. Raises Unsupported where the account's provider cannot do it; nothing is sent yet.
+    ``token_store`` is the storage of the account's token, shared by all workers; a provider that
+    logs in needs one. ``before_call`` is called before each HTTP call of an operation;
+    ``transport`` is the seam for tests. Raises Unsupported if the account's provider lacks the
+    capability; nothing is sent yet.
     """
     opens: Any = client_class(account, capability)
     opened: Capability = opens(account, token_store, transport=transport, before_call=before_call)
@@ -112,7 +115,7 @@ def client(
 
 
 def account(account: Account, kind: type[Kind]) -> Kind:
-    """The same account, as one of this kind (`providers.accounts`). Raises Unsupported."""
+    """Return the same account, as one of this kind (`providers.accounts`). Raises Unsupported."""
     if isinstance(account, kind):
         return account
     able = tuple(name for name, one in _providers.items() if issubclass(one.account, kind))
@@ -120,7 +123,7 @@ def account(account: Account, kind: type[Kind]) -> Kind:
 
 
 def accounts_of(every: Mapping[str, Account], kind: type[Kind]) -> dict[str, Kind]:
-    """Those of the accounts that are of this kind, by alias."""
+    """Return those of the accounts that are of this kind, by alias."""
     return {alias: one for alias, one in every.items() if isinstance(one, kind)}
 
 
@@ -129,7 +132,9 @@ def _capabilities(client: type[Any]) -> list[type]:
 
 
 def _operations(capability: type) -> list[str]:
-    """The names that a capability itself asks for; what is said in the class has a default."""
+    """Return the names of the operations that a capability requires; a body in the class is a
+    default.
+    """
     described = (FunctionType, staticmethod, property)
     return [
         name

@@ -1,36 +1,38 @@
-"""Telephone numbers: whether one can be of a country, and its national and E.164 forms."""
+"""Telephone numbers: whether a number can belong to a country, and its national and E.164 forms."""
 
 from __future__ import annotations
 
 import phonenumbers
 
-#: What people write between the digits. Letters are none of it: an extension cannot be dialled with
-#: the number, and a word that stands for digits differs from country to country.
+#: Separators that people write between the digits. Letters are excluded: an extension cannot be
+#: dialled with the number, and a word for digits differs from country to country.
 _BETWEEN = "+-.()/ \u00a0"
 
 
 class BadNumber(ValueError):
-    """The country is none, or the number cannot be one of it; the message never has the number."""
+    """The country does not exist, or the number cannot belong to it. The message never has the
+    number.
+    """
 
 
 class BadCountry(BadNumber):
-    """The country is none."""
+    """The country does not exist."""
 
 
 class OtherCountry(BadNumber):
-    """The country and the number are of different countries: either may be the wrong one."""
+    """The country and the number disagree: either may be the wrong one."""
 
 
 def national(country: str, phone: str) -> tuple[str, str]:
-    """Return the country as ``ES``, and the number as dialled within it, without a prefix.
+    """Return the country as ``ES``, and the number as dialled within the country, without a prefix.
 
     A provider may take these two in place of E.164: es and 660111222 for +34660111222
     (docs/providers/gsmblockchain.md). A zero that belongs to the number stays, as in Italy; a trunk
-    zero, as in France, goes.
+    zero, as in France, is removed.
 
     ``country`` is an ISO 3166 alpha-2 code in any case; ``phone`` is in national form, in E.164 or
-    as dialled abroad from that country. Raises BadNumber where the country is unknown or the number
-    is not one of it, OtherCountry where the number is another country's, also where two countries
+    as dialled abroad from that country. Raises BadNumber if the country is unknown or the number
+    does not belong to it; OtherCountry if the number is another country's, also if two countries
     share a calling code.
     """
     region, number = _parsed(country, phone)
@@ -38,7 +40,7 @@ def national(country: str, phone: str) -> tuple[str, str]:
 
 
 def e164(country: str, phone: str) -> str:
-    """The number as ``+34660111222``; takes and raises what `national` does."""
+    """Return the number as ``+34660111222``; take and raise as `national` does."""
     _, number = _parsed(country, phone)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
@@ -62,10 +64,10 @@ def _parsed(country: str, phone: str) -> tuple[str, phonenumbers.PhoneNumber]:
     if not phonenumbers.is_possible_number(number):
         raise BadNumber(f"the phone has too few or too many digits for a number of {region}")
     if not phonenumbers.is_valid_number_for_region(number, region):
-        said = f"the phone is not a number that {region} has given out"
+        sentence = f"the phone is not a number that {region} has given out"
         if theirs:
-            raise OtherCountry(f"{said} but another country{theirs}: correct either")
-        raise BadNumber(f"{said}: correct it")
+            raise OtherCountry(f"{sentence} but another country{theirs}: correct either")
+        raise BadNumber(f"{sentence}: correct it")
     return region, number
 
 

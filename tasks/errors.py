@@ -1,21 +1,22 @@
-"""The exceptions that callers see; their names leave the house, their messages begin with *done*,
-*not done* or *unknown*.
+"""The exceptions that callers see.
+
+Their names are public, and their messages begin with *done*, *not done* or *unknown*.
 
 JobError
 ├── InvalidArgument   names the argument; no job was opened
 ├── RequestConflict   the request id was used before with other parameters
 ├── CapReached        the account's daily cap of paid calls
-├── Expired           past not_after
+├── Expired           not_after has passed
 ├── NoSuchJob
-├── Rejected          the provider said no
+├── Rejected          the provider refused
 │   └── BadCredentials
-├── Uncertain         it may have been done
+├── Uncertain         the outcome is unknown
 ├── Unreachable       nothing was sent
-├── Throttled         told to wait
-├── NotReady          the deadline passed before it was ready
+├── Throttled         the provider asked to wait
+├── NotReady          the deadline passed first
 ├── Incomplete        recordings are missing
-├── Damaged           what came is not what it should be
-├── Dangerous         what came would do harm
+├── Damaged           the received file is not whole
+├── Dangerous         the received file would do harm
 └── Cancelled
 """
 
@@ -27,10 +28,10 @@ from config.error_names import ErrorName
 
 
 class JobError(Exception):
-    """Root; its only argument is the message.
+    """The root; the message is the only argument.
 
-    ``contradicts`` is the path in the archive where something else stands than was to be kept;
-    ``is_outcome`` is false where a job may still come to another end; ``name`` is what a job's row
+    ``contradicts`` is the archive path at which another file lies than the one to be stored;
+    ``is_outcome`` is false where the job may still end in another way; ``name`` is what a job's row
     calls the error.
     """
 
@@ -39,7 +40,7 @@ class JobError(Exception):
     name: ClassVar[ErrorName]
 
     def __init_subclass__(cls) -> None:
-        """Refuse a class whose name is not in the vocabulary that the ledger shares."""
+        """Refuse a class whose name is missing from the vocabulary that the ledger shares."""
         super().__init_subclass__()
         cls.name = ErrorName(cls.__name__)
 
@@ -65,7 +66,7 @@ class NoSuchJob(JobError):
 
 
 class Rejected(JobError):
-    """The provider said no."""
+    """The provider refused."""
 
 
 class BadCredentials(Rejected):
@@ -73,7 +74,7 @@ class BadCredentials(Rejected):
 
 
 class Uncertain(JobError):
-    """It can not be known whether it was done."""
+    """Whether the work was done cannot be known."""
 
 
 class Unreachable(JobError):
@@ -85,7 +86,7 @@ class Throttled(JobError):
 
 
 class NotReady(JobError):
-    """It was not ready before the deadline."""
+    """The result was not ready before the deadline."""
 
 
 class Incomplete(JobError):
@@ -93,11 +94,11 @@ class Incomplete(JobError):
 
 
 class Damaged(JobError):
-    """What the provider sent is not whole."""
+    """The file that the provider sent is not whole."""
 
 
 class Dangerous(JobError):
-    """What the provider sent would do harm if it were unpacked."""
+    """The file that the provider sent would do harm if it were unpacked."""
 
 
 class Cancelled(JobError):
@@ -112,13 +113,13 @@ BY_NAME: dict[str, type[JobError]] = {error.__name__: error for error in _all(Jo
 
 
 def stored(error: JobError) -> dict[str, str]:
-    """An error as it stands in the ledger."""
+    """Return an error as the ledger stores it."""
     return error.name.stored(str(error))
 
 
 def replayed(error: dict[str, str] | None) -> JobError:
-    """The error that stands in the ledger, to be raised again."""
+    """Return the error that the ledger stores, to be raised again."""
     if error is None:
         return Uncertain("unknown: the job ended without saying why; see its history")
-    # Another version may have stored an error that this one does not know: its words still tell.
+    # Another version may have stored an error that this one does not know: its message still helps.
     return BY_NAME.get(error["type"], Uncertain)(error["message"])

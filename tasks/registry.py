@@ -1,5 +1,6 @@
-"""The modules that declare tasks, and those that only discharge obligations: Celery and every tool
-that needs all kinds of jobs load these.
+"""The modules that declare tasks or only discharge obligations.
+
+Celery loads these modules, and so does every tool that needs all kinds of jobs.
 """
 
 from __future__ import annotations

@@ -22,10 +22,11 @@ from config.settings import settings
 from ledger.alerts import Alert
 from ledger.core.schema import obligations
 from ledger.ledger import Ledger
+from tasks import registry
 from tasks.nights import tasks as nightly
 from tasks.runtime import context
 from tasks.runtime.alerts import deliver_due
-from tasks.runtime.error_policy import public
+from tasks.runtime.error_policy import as_job_error
 from tasks.runtime.outbox import discharge_due
 
 from .alert_receiver import AlertReceiver
@@ -36,6 +37,8 @@ from .ledgers import pass_time
 from .simulators import Simulators
 from .test_nights import DAY, ZONE, planner, settled, yesterday
 from .waiting import eventually
+
+registry.load()
 
 SECRET = "signed-with-this"
 PARAMETERS = {
@@ -270,10 +273,10 @@ def _owe_it_again(ledger: Ledger) -> None:
 
 def test_the_job_that_met_another_object_says_where() -> None:
     """What an archive's contradiction means for a job keeps its place, for the alert of its end."""
-    assert public(Contradiction("india/a.zip", "another one stands there")).contradicts == (
+    assert as_job_error(Contradiction("india/a.zip", "another one stands there")).contradicts == (
         "india/a.zip"
     )
-    assert public(Damaged("india/a.zip", "cut")).contradicts is None
+    assert as_job_error(Damaged("india/a.zip", "cut")).contradicts is None
 
 
 def test_nights_that_can_not_be_planned_are_told(here: Callable[..., Ledger]) -> None:

@@ -53,6 +53,8 @@ def test_the_demo_shows_a_night_from_start_to_proof() -> None:
         r"^  transfer: [\d.]+ .?B of about .*B/s",
         r"^archived 24 of 24 recordings$",
         r"^manifest: ",
+        r"^archived 10 of 10 recordings$",
+        r"^manifest: .*/archive/abroad/",
         r"^certified call placed: job [0-9a-f-]{36}$",
         r"^receipt: /.+/archive/legal/certified-calls/\d{4}/\d\d/[0-9a-f-]{36}\.json$",
         r"^recording confirmed on pbx since 20\d\d-",
@@ -66,6 +68,8 @@ def test_the_demo_shows_a_night_from_start_to_proof() -> None:
     assert all(places), (order, done.stdout)
     starts = [place.start() for place in places if place]
     assert starts == sorted(starts), done.stdout
+    shown = re.search(r"abroad: waiting, export .*: \d of \d files, status in_", done.stdout)
+    assert shown, done.stdout
     folder = printed(done.stdout, "manifest").parent
     (archive,) = folder.glob("*.zip")
     assert zip_is_whole(archive)

@@ -15,7 +15,7 @@ from ledger.core.schema import jobs
 from .certified_calls import ASKED, call_house
 from .ledgers import pass_time
 from .simulators import Simulators
-from .test_false_hints import message
+from .test_forged_hints import message
 from .test_tasks import DAY, Deploy, opened
 from .waiting import eventually
 

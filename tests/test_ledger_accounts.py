@@ -166,3 +166,15 @@ def test_an_account_is_one_row(ledger: Ledger) -> None:
     ledger.accounts.token_store("india").claim(0, 1)
     aliases = ledger.database.read(lambda c: c.execute(select(accounts.c.alias)).scalars().all())
     assert aliases == ["india"]
+
+
+def test_what_one_worker_learns_all_know(open_ledger: OpenLedger) -> None:
+    """The newest of an account stands, beside everything else that is known of it."""
+    one, another = open_ledger(), open_ledger()
+    assert another.accounts.learned("india") is None
+    one.accounts.postpone("india", 60, "x")
+    for what in ("one thing", "y" * 64):
+        one.accounts.learn("india", what)
+        assert another.accounts.learned("india") == what
+    assert another.accounts.pause("india") is not None
+    assert another.accounts.learned("madrid") is None

@@ -109,7 +109,7 @@ def test_a_ledger_is_migrated_while_work_is_done(ledger_url: str, tmp_path: Path
 def test_every_process_refuses_another_schema(
     deploy: Callable[..., Deployment], simulators: Simulators, version: str, way_out: str
 ) -> None:
-    """The receiver and commands, as a worker does (test_start), each with the command to run."""
+    """The receiver and commands refuse as a worker does, each naming the command to run."""
     account = account_toml("india", simulators.vonage.account().configuration())
     house = deploy(account, settings={"HOOKS_BIND": f"127.0.0.1:{free_port()}"})
     with house.ledger.database.engine.begin() as connection:

@@ -20,7 +20,7 @@ from tasks.runtime.redis_errors import is_away
 from .callers import close_connections
 from .ledgers import pass_time
 from .servers import Valkey
-from .test_duties import here  # noqa: F401 - a fixture
+from .test_outbox import here  # noqa: F401 - a fixture
 
 DAY_SECONDS = 86_400
 

@@ -29,6 +29,7 @@ from providers.interface import (
     ListsRecordings,
     PlacesCertifiedCalls,
     Probes,
+    TellsExportProgress,
 )
 from providers.recordings import Page, Recording, Window
 from providers.registry import Provider
@@ -204,6 +205,7 @@ ACCOUNTS = {
         (ListsRecordings, ["vonage"]),
         (DeletesRecordings, ["vonage"]),
         (ExportsInBulk, ["vonage"]),
+        (TellsExportProgress, ["vonage"]),
         (Probes, list(ACCOUNTS)),
     ],
 )

@@ -25,16 +25,31 @@ from .waiting import eventually
 simulators = shared_simulators.simulators
 
 
+#: Each list of recordings that the two APIs have: the region, the account's `recordings`, the user.
+LISTS = {
+    "india": ("india", "company", None),
+    "global": ("global", "company", None),
+    "on_demand": ("global", "on_demand", "self"),
+}
+
+
+@pytest.fixture(params=LISTS)
+def which(request: pytest.FixtureRequest) -> str:
+    """The list that the client is for."""
+    return str(request.param)
+
+
 @pytest.fixture
-def door(simulators: Simulators) -> AccountDoor:
+def door(simulators: Simulators, which: str) -> AccountDoor:
     """An account with seven recordings, whose exports are ready at once."""
-    return seeded(simulators)
+    region, _, user_id = LISTS[which]
+    return seeded(simulators, region, user_id)
 
 
 @pytest.fixture
-def vonage(door: AccountDoor) -> Iterator[Vonage]:
+def vonage(door: AccountDoor, which: str) -> Iterator[Vonage]:
     """The account's client."""
-    with connect(door, MemoryShelf()) as client:
+    with connect(door, MemoryShelf(), recordings=LISTS[which][1]) as client:
         yield client
 
 

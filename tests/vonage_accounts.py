@@ -117,12 +117,14 @@ def shown(content: Any, status: int = 200, **headers: str) -> httpx.Response:
 
 class Provider(LaidOutWithTokens):
     """Vonage with set answers; ``grants`` are those to token requests. Any address but those below
-    BASE and TOKEN fails the test.
+    ``base`` and TOKEN fails the test.
     """
+
+    base = BASE
 
     def __init__(self, *answers: Step, grants: list[Step] | None = None) -> None:
         super().__init__(
-            *answers, token_url=TOKEN, granted=granted, grants=grants, below=f"{BASE}/api/"
+            *answers, token_url=TOKEN, granted=granted, grants=grants, below=f"{self.base}/api/"
         )
 
 

@@ -17,10 +17,14 @@ ZONE = "Asia/Kolkata"
 WINDOW = {"start:gte": "2026-11-18T18:30:00Z", "start:lte": "2026-11-19T18:29:59Z"}
 
 
-def seeded(simulators: Simulators) -> AccountDoor:
-    """A new account with seven recordings, whose exports are ready at once."""
-    account = simulators.vonage.account(ready_after_polls=0)
-    account.seed(DAY, ZONE, 7, 5000)
+def seeded(
+    simulators: Simulators, region: str = "india", user_id: str | None = None
+) -> AccountDoor:
+    """A new account with seven recordings, on-demand ones of a user if one is named, whose exports
+    are ready at once.
+    """
+    account = simulators.vonage.account(ready_after_polls=0, region=region)
+    account.seed(DAY, ZONE, 7, 5000, user_id=user_id)
     return account
 
 
@@ -31,8 +35,9 @@ def connect(door: AccountDoor, shelf: MemoryShelf, **more: Any) -> Vonage:
 
 
 def ids(door: AccountDoor) -> list[str]:
-    """Every recording there is."""
-    return sorted(str(one["id"]) for one in door.recordings())
+    """Every recording there is, of the company and on demand."""
+    on_demand = door.recordings("self") if door.region == "global" else []
+    return sorted(str(one["id"]) for one in [*door.recordings(), *on_demand])
 
 
 def saved(vonage: Vonage, job: str, held: bytes = b"", etag: str | None = None) -> bytes:

@@ -155,7 +155,7 @@ def notice_older_ledger() -> None:
         comparison_pending.set()
         unknown = []
     if unknown:
-        sentence = backup_check.said(unknown)
+        sentence = backup_check.describe(unknown)
         note = f"{sentence}; {backup_check.WAY_OUT}"
         ledger().identity.quarantine(by=f"worker {ledger().worker}", note=note)
     if ledger().identity.quarantined():
@@ -199,7 +199,7 @@ def _why_not_begun(bare: Store, where: str) -> Foreign | Vanished | None:
             f"started; {_ARCHIVE_WAY_OUT}"
         )
     if ledger().archive_record.anything():
-        return Vanished(bare.address, vouching.absent())
+        return Vanished(bare.address, vouching.describe_absent())
     return None
 
 

@@ -12,13 +12,13 @@ from . import mpeg
 from .detection import HEAD, hear
 from .properties import Sound
 
-#: How far the sound may be shorter than was listed, in seconds and as a share; one second more
-#: where whole seconds are listed, since they are rounded up. A file that ends within a frame was
-#: cut somewhere: it must be as long as was listed, but for that frame.
+#: How far the sound may be shorter than was listed, in seconds and as a share. If whole seconds are
+#: listed, one second more is allowed, since they are rounded up. A file that ends within a frame
+#: was cut somewhere: it must be as long as was listed, except for that frame.
 _SHORTER_SECONDS, _SHORTER_SHARE = 0.5, 0.05
 _ROUNDED_SECONDS = 1.0
 _LAST_FRAME_SECONDS = 0.15
-#: So many letters of a content type are shown.
+#: The most letters of a content type that a message shows.
 _MOST_NAMED = 60
 
 
@@ -32,11 +32,11 @@ def verify(
 ) -> str:
     """Verify a fetched audio file by its bytes.
 
-    Parameters: `path` of the file; `content_type` as the provider's answer had it, which only helps
-    to say what a file is that is no audio; `expected_bytes` and `expected_ms`, the size and the
-    duration that the provider listed, None where it listed none; `on_bytes`, called with the number
-    of bytes after every piece (1 MiB at most).
-    Returns the format, the ending of its name. Raises Damaged, with a sentence for people.
+    Parameters: `path` of the file; `content_type` of the provider's answer, used only to describe a
+    file that is no audio; `expected_bytes` and `expected_ms`, the size and the duration that the
+    provider listed, None if it listed none; `on_bytes`, called with the number of bytes after every
+    piece (1 MiB at most). Returns the format, the ending of its name. Raises Damaged, with a
+    sentence for people.
     """
     size = path.stat().st_size
     if not size:
@@ -57,10 +57,10 @@ def fault_of(
     sound: Sound, size: int, *, expected_bytes: int | None, expected_ms: int | None
 ) -> str | None:
     """Return why audio of ``size`` bytes is not the whole recording that was listed with this size
-    and this duration in milliseconds, None if it is.
+    and this duration in milliseconds, or None if it is.
 
     A listed size that the file has is enough. Without one the file's own header and the duration
-    count: a fault, or an end within a frame, means that the file is cut unless it lasts as long as
+    count: a fault, or an end within a frame, means that the file is cut, unless it lasts as long as
     was listed.
     """
     if expected_bytes:
@@ -82,7 +82,7 @@ def fault_of(
 
 
 def listed(number: object) -> int | None:
-    """Return a listed size or duration, None if it is unknown, as 0 is."""
+    """Return a listed size or duration, or None if it is unknown (None or 0)."""
     return number if type(number) is int and number > 0 else None
 
 
@@ -132,11 +132,11 @@ _OTHERS: tuple[tuple[tuple[bytes, ...], str], ...] = (
 
 
 def may_be_sound(head: bytes) -> bool:
-    """Return whether bytes that are no audio known here could be a recording all the same: neither
-    nothing or zeros nor a page of the provider's (HTML, XML, JSON).
+    """Return whether bytes that are no audio known here could be a recording all the same: they are
+    not empty, not zeros, and not a page of the provider's (HTML, XML, JSON).
     """
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:64]
-    # Bare samples may begin with any byte, but do not go on as a text does.
+    # Bare samples may begin with any byte, but do not continue as a text does.
     beyond_ascii = sum(byte > 0x7F for byte in start)
     is_text = start.translate(None, _CONTROL) == start and 2 * beyond_ascii < len(start)
     return bool(head.strip(b"\0")) and not (is_text and start.startswith((b"<", b"{", b"[")))

@@ -1,5 +1,5 @@
-"""Formats of audio that consist of records (chunks, boxes, pages, frames), each of which tells its
-own length: walked from record to record, in memory that does not grow.
+"""Audio formats that consist of records (chunks, boxes, pages, frames), each of which states its
+own length. They are walked from record to record, in constant memory.
 """
 
 from __future__ import annotations
@@ -8,18 +8,18 @@ from typing import Literal
 
 from .properties import Sound
 
-#: Where the next record begins when there is none to be looked at any more.
+#: The start of the next record when no further record is read.
 END = 1 << 62
 
 Order = Literal["little", "big"]
 
 
 class More(Exception):
-    """A record's length is only known from so many bytes of it."""
+    """The length of a record is only known from so many of its bytes."""
 
 
 class Records:
-    """A walk from record to record. `HEADER` is how many bytes of one are looked at."""
+    """A walk from record to record, which reads `HEADER` bytes of each."""
 
     format = ""
     HEADER = 8
@@ -34,22 +34,22 @@ class Records:
 
     @property
     def may_begin(self) -> bool:
-        """Whether the record that makes it a file of this format may still come."""
+        """Whether the record that identifies the format may still come."""
         return not self.begun and self.fault is None and self._next < END
 
     def record(self, head: bytes, at: int) -> int:
-        """Return the whole length of the record at the offset ``at`` that begins with ``head``, 0
-        where none can be walked from here on. Raises More(bytes).
+        """Return the whole length of the record at the offset ``at`` that begins with ``head``, or
+        0 if no record can be walked from here on. Raises More(bytes).
         """
         raise NotImplementedError
 
     def seconds(self, size: int) -> float | None:
-        """Return how long it lasts, where the format tells; ``size`` is the file's."""
+        """Return the duration in seconds, if the format states it; ``size`` is the file's."""
         del size
         return None
 
     def feed(self, data: bytes) -> None:
-        """Walk on over the bytes that follow."""
+        """Walk on over the following bytes."""
         data = self._rest + data
         start, stop = self._at - len(self._rest), self._at - len(self._rest) + len(data)
         needed = self.HEADER
@@ -70,7 +70,7 @@ class Records:
         self._rest = data[max(0, self._next - start) :] if self.fault is None else b""
 
     def sound(self, size: int) -> Sound:
-        """Return what was found, now that the file has ended."""
+        """Return the properties found, after the end of the file."""
         is_cut = self.FRAMES and size < self._next < END
         return Sound(self.format, self.seconds(size), self._fault(size), last_is_cut=is_cut)
 
@@ -86,7 +86,7 @@ def is_cut_at(size: int, declared: int) -> str:
 
 
 class Boxes(Records):
-    """MP4, M4A, 3GP and their kin."""
+    """MP4, M4A, 3GP and related formats."""
 
     format = "m4a"
     _SECOND = frozenset(
@@ -98,7 +98,7 @@ class Boxes(Records):
         self._seen: set[bytes] = set()
 
     def record(self, head: bytes, at: int) -> int:
-        """Return a box; of the outermost ones alone."""
+        """Return the length of an outermost box."""
         declared, name = int.from_bytes(head[:4], "big"), head[4:8]
         if at and not self.begun:
             self.begun = name in self._SECOND
@@ -132,7 +132,7 @@ class Ogg(Records):
         self._granule = self._granule_before = self._rate = 0
 
     def record(self, head: bytes, at: int) -> int:
-        """Return a page: its table of lengths, and what they add up to."""
+        """Return the length of a page: its table of lengths, and their sum."""
         if not head.startswith(b"OggS\0"):
             self.fault = f"is cut or changed: no page is where one should be, at byte {at}"
             return 1
@@ -152,14 +152,14 @@ class Ogg(Records):
         return table + sum(head[27:table])
 
     def seconds(self, size: int) -> float | None:
-        """By the number of samples of the last page that is whole."""
+        """Return the duration by the number of samples of the last whole page."""
         is_cut = size < self._next < END
         granule = self._granule_before if is_cut else self._granule
         return granule / self._rate if self._rate else None
 
 
 class Au(Records):
-    """Sun's .au, also of the other byte order."""
+    """Sun's .au, also in the other byte order."""
 
     format = "au"
     HEADER = 24
@@ -169,7 +169,7 @@ class Au(Records):
         self._order: Order = "little" if head.startswith(b"dns.") else "big"
 
     def record(self, head: bytes, at: int) -> int:
-        """Return all of the file."""
+        """Return the length of the whole file."""
         del at
         start, declared, encoding, rate, channels = (
             int.from_bytes(head[n : n + 4], self._order) for n in range(4, 24, 4)
@@ -179,12 +179,12 @@ class Au(Records):
 
 
 class Flac(Records):
-    """FLAC: the blocks of its description; its frames do not tell their length."""
+    """FLAC: the blocks of its description; its frames do not state their length."""
 
     format = "flac"
 
     def record(self, head: bytes, at: int) -> int:
-        """Return a block of the description."""
+        """Return the length of a block of the description."""
         if at == 0:
             return 4
         kind, length = head[0] & 0x7F, int.from_bytes(head[1:4], "big")
@@ -197,13 +197,15 @@ class Flac(Records):
 
 
 class Matroska(Records):
-    """WebM and Matroska: the beginning, and the segment's size where it is known."""
+    """WebM and Matroska: the beginning, and the segment's size if known."""
 
     format = "webm"
     HEADER = 12
 
     def record(self, head: bytes, at: int) -> int:
-        """Return an outermost element: its name of four bytes, its size of one to eight."""
+        """Return the length of an outermost element: its name of four bytes, its size of one to
+        eight.
+        """
         width = 8 - (head[4].bit_length() - 1) if head[4] else 9
         if width > 8:
             self.fault = "is cut or changed: its elements cannot be read"
@@ -216,7 +218,7 @@ class Matroska(Records):
         return 4 + width + declared
 
 
-#: How a file of Windows Media begins, and the object in it that holds the sound.
+#: The beginning of a Windows Media file, and of the object in it that holds the sound.
 ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 
@@ -228,10 +230,12 @@ class Asf(Records):
     HEADER = 24
 
     def record(self, head: bytes, at: int) -> int:
-        """Return an object; the one with the sound does not tell its size where it was streamed."""
+        """Return the length of an object. The sound's object does not state its size in a
+        stream.
+        """
         del at
         declared = int.from_bytes(head[16:24], "little")
-        # Another release of the format may put more in front of it.
+        # Another release of the format may put more before the sound.
         self.begun = self.begun or (head.startswith((ASF, _ASF_DATA)) and 24 <= declared < END)
         return 0 if declared < 24 else declared
 
@@ -243,7 +247,7 @@ class Caf(Records):
     HEADER = 12
 
     def record(self, head: bytes, at: int) -> int:
-        """Return a chunk; that of the sound does not tell its size where it was streamed."""
+        """Return the length of a chunk. The sound's chunk does not state its size in a stream."""
         if at == 0:
             return 8
         self.begun = self.begun or head.startswith(b"desc")

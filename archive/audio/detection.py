@@ -1,4 +1,4 @@
-"""Hearing what a file is: by its own bytes alone, while they pass by."""
+"""Detection of a file's format, by its own bytes alone, while they pass by."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from .frames import Adts, Amr, Gsm, adts_length, is_gsm
 from .properties import Sound, Walk
 from .riff import Aiff, Wave
 
-#: The endings of audio files, which are the formats that are known.
+#: The endings of audio files, which are also the names of the known formats.
 ENDINGS = (
     *("mp3", "wav", "ogg", "flac", "aac", "m4a", "amr", "gsm", "au", "aiff", "caf", "wma", "webm"),
 )
-#: So many bytes, tags left out, decide what a file is.
+#: The number of bytes, without tags, that decide the format of a file.
 HEAD = 64 * 1024
 
 _PIECE = 1024 * 1024
-#: What a server or a recorder may put in front of a file by mistake: zeros, a line's end, a mark of
+#: Bytes that a server or a recorder may put before a file by mistake: zeros, a line end, a mark of
 #: UTF-8.
 _IN_FRONT = b"\0 \t\r\n\xef\xbb\xbf"
-#: How archives, documents and films begin, which may hold sound among other things.
+#: The beginnings of archives, documents and films, which may also hold sound.
 _OTHER_KINDS = (
     *(
         b"PK\x03\x04",
@@ -42,25 +42,25 @@ _MPEG = Sound(mpeg.MpegWalk.format)
 
 
 class Listener:
-    """Hears what a file is while its bytes pass by, in memory that does not grow.
+    """Detects a file's format while its bytes pass by, in constant memory.
 
-    ``whole`` walks it to its end; else its beginning decides, which costs nothing.
+    ``whole`` walks the file to its end; otherwise its beginning decides, which costs nothing.
     """
 
     def __init__(self, *, whole: bool) -> None:
         self._whole = whole
         self._head = bytearray()
         self._skip = self._size = self._start = 0
-        #: Whether enough has come to tell what it is, which is all that counts unless it is walked
-        #: whole.
+        #: Whether enough bytes have arrived to know the format, which is all that counts unless the
+        #: file is walked whole.
         self.decided = self._is_mpeg = False
         self._walk: Walk | None = None
 
     def feed(self, piece: bytes) -> None:
-        """The bytes that follow."""
+        """Read the following bytes."""
         self._size += len(piece)
         if not self.decided and self._size == len(piece) and not self._whole:
-            # Most recordings show what they are by their first bytes, at hardly any cost.
+            # Most recordings show their format in their first bytes, at hardly any cost.
             self.decided = self._is_mpeg = mpeg.runs_from(piece, _tags_length(piece))
         taken = 0 if self.decided or self._walk is not None else self._beginning(piece)
         if self._walk is not None and taken < len(piece) and not (self.decided and not self._whole):
@@ -68,7 +68,7 @@ class Listener:
             self.decided = self.decided or not self._walk.may_begin
 
     def _beginning(self, piece: bytes) -> int:
-        """Take what the beginning still lacks of a piece; how many of its bytes that was."""
+        """Take the bytes that the beginning still lacks from a piece; return their number."""
         taken = 0
         while taken < len(piece) and not self.decided and self._walk is None:
             passed = min(self._skip, len(piece) - taken)
@@ -82,7 +82,7 @@ class Listener:
         return taken
 
     def sound(self) -> Sound | None:
-        """Return what it is, now that it has ended; None where it is no audio."""
+        """Return the sound, after the file has ended; None if the file is no audio."""
         if not self.decided and self._walk is None:
             self._decide(at_end=True)
         if self._is_mpeg:
@@ -94,8 +94,8 @@ class Listener:
         return self._walk.sound(self._size - self._start)
 
     def _pass_tags(self) -> None:
-        """Pass over the tags (ID3v2) in front of the sound, and over zeros that fill all of the
-        beginning; there may be several.
+        """Pass over the tags (ID3v2) before the sound, of which there may be several, and over
+        zeros that fill the whole beginning.
         """
         while length := _tag_length(self._head) or _zeros_length(self._head):
             self._start += length
@@ -115,15 +115,15 @@ class Listener:
             self._walk = None if _is_other(head) else mpeg.find(head, whole=at_end)
         if self._walk is not None and (self._whole or not self._walk.begun):
             self._walk.feed(head)
-        # Large chunks may stand in front of the one that makes it a file of its format.
+        # Large chunks may precede the one that identifies the format.
         self.decided = self._walk is None or not self._walk.may_begin
 
 
 def hear(
     file: BinaryIO, *, whole: bool, on_bytes: Callable[[int], None] | None = None
 ) -> Sound | None:
-    """Return what an open file is, read from its beginning; None where it is no audio. Without
-    ``whole`` its beginning alone is read (one with large tags as far as they go).
+    """Return the sound of an open file, read from its beginning; None if the file is no audio.
+    Without ``whole`` only the beginning is read (with large tags, up to their end).
     """
     listener = Listener(whole=whole)
     file.seek(0)
@@ -137,7 +137,7 @@ def hear(
 
 
 def kind(head: bytes) -> str | None:
-    """Return the format of a file by its beginning, 64 KiB or all of it; None where it is no
+    """Return the format of a file by its beginning, 64 KiB or the whole file; None if it is no
     audio.
     """
     listener = Listener(whole=False)
@@ -163,12 +163,14 @@ def _tag_length(head: bytes | bytearray) -> int:
 
 
 def _zeros_length(head: bytes | bytearray) -> int:
-    """Return how many of the zeros at a beginning that holds nothing else belong to no file."""
+    """Return how many zeros of an all-zero beginning belong to no file."""
     return len(head) - _OWN_ZEROS if len(head) >= HEAD and not head.strip(b"\0") else 0
 
 
 def _starts(head: bytes) -> Iterable[int]:
-    """Return where in the beginning a file of another format than MPEG may start."""
+    """Return the positions in the beginning at which a file of another format than MPEG may
+    start.
+    """
     front = len(head) - len(head.lstrip(_IN_FRONT))
     return dict.fromkeys((0, front, max(0, front - _OWN_ZEROS)))
 
@@ -183,7 +185,7 @@ def _is_other(head: bytes) -> bool:
 
 
 def _walk(head: bytes) -> Walk | None:
-    """Return the walk over a file that begins so, MPEG left out."""
+    """Return the walk over a file with this beginning, except for MPEG."""
     if head[8:12] in _FORMS.get(head[:4], ()):
         return Aiff() if head.startswith(b"FORM") else Wave(head[:4])
     if head[4:8] == b"ftyp":
@@ -198,7 +200,7 @@ def _walk(head: bytes) -> Walk | None:
     return None
 
 
-#: Formats of chunks, by the file's first four bytes and those that name what the chunks hold.
+#: Formats of chunks, by the file's first four bytes and those that name the chunks' content.
 _FORMS: dict[bytes, tuple[bytes, ...]] = {
     **dict.fromkeys((b"RIFF", b"RIFX", b"RF64", b"BW64"), (b"WAVE",)),
     b"FORM": (b"AIFF", b"AIFC"),

@@ -1,10 +1,10 @@
-"""Formats that consist of nothing but coded frames of a few milliseconds: AMR, AAC, GSM."""
+"""Formats that consist only of coded frames of a few milliseconds: AMR, AAC, GSM."""
 
 from __future__ import annotations
 
 from .containers import Records
 
-#: So many frames, each where the one before ends, are no accident.
+#: So many frames, each at the end of the one before, are no coincidence.
 _RUN = 8
 _GSM_BYTES = 33
 
@@ -24,17 +24,17 @@ class Amr(Records):
         self._magic, self._sizes = (9, self._WIDE) if wide else (6, self._NARROW)
 
     def record(self, head: bytes, at: int) -> int:
-        """Return a frame."""
+        """Return the length of a frame."""
         if at == 0:
             return self._magic
         if head[0] & 0x83:
             self.fault = f"is cut or changed: no frame is where one should be, at byte {at}"
-        # A good frame says so in a bit: zeros are none.
+        # A good frame has this bit set, so zeros are none.
         self.begun = self.begun or head[0] & 4 != 0
         return 1 + self._sizes[head[0] >> 3 & 15]
 
     def seconds(self, size: int) -> float | None:
-        """By the frames."""
+        """Return the duration by the number of frames."""
         del size
         return max(0, self._records - 1) * 0.02
 
@@ -50,26 +50,26 @@ class Adts(Records):
     )
 
     def record(self, head: bytes, at: int) -> int:
-        """Return a frame."""
+        """Return the length of a frame."""
         length = adts_length(head)
         if head.startswith((b"TAG", b"APETAGEX", b"ID3")):
             return 0
         if not length:
             self.fault = f"is cut or changed: no frame is where one should be, at byte {at}"
             return 1
-        # Four in a row are no accident.
+        # Four in a row are no coincidence.
         self.begun = self.begun or self._records >= 3
         self._rate = self._RATES[head[2] >> 2 & 15]
         return length
 
     def seconds(self, size: int) -> float | None:
-        """By the frames."""
+        """Return the duration by the number of frames."""
         del size
         return self._records * 1024 / self._rate if self._records else None
 
 
 def adts_length(head: bytes) -> int:
-    """Return the bytes of the ADTS frame that begins here; 0 where none does."""
+    """Return the bytes of the ADTS frame that begins here, or 0 without one."""
     if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0 or head[2] >> 2 & 15 > 12:
         return 0
     length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
@@ -84,28 +84,28 @@ class Gsm(Records):
     FRAMES = True
 
     def record(self, head: bytes, at: int) -> int:
-        """Return a frame."""
+        """Return the length of a frame."""
         if head[0] >> 4 != 0xD:
             self.fault = f"is cut or changed: no frame is where one should be, at byte {at}"
         self.begun = self.begun or self._records >= _RUN - 1
         return _GSM_BYTES
 
     def seconds(self, size: int) -> float | None:
-        """By the frames."""
+        """Return the duration by the number of frames."""
         return size // _GSM_BYTES * 0.02
 
 
 def is_gsm(head: bytes) -> bool:
-    """Return whether all of the beginning of a file is GSM frames, a run of them at least, and no
+    """Return whether the whole beginning of a file is GSM frames, a run of them at least, and no
     text: letters of many scripts begin with 1101 as well.
     """
     firsts = head[::_GSM_BYTES]
-    # The last one may be cut, or no frame but what a recorder put behind them.
+    # The last one may be cut, or may be no frame but bytes that a recorder added.
     if len(firsts) < _RUN or any(byte >> 4 != 0xD for byte in firsts[:-1] or firsts):
         return False
     try:
         head[: _RUN * _GSM_BYTES].decode()
     except UnicodeDecodeError as error:
-        # A text may end in the middle of a letter here.
+        # A text may end here in the middle of a letter.
         return error.start < _RUN * _GSM_BYTES - 3
     return False

@@ -1,4 +1,6 @@
-"""Files that are no audio and are named as recordings: older releases went by their names."""
+"""Files that are no audio but are named as recordings, because older releases trusted their
+names.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,9 @@ _MOST_NAMED = 5
 
 
 def in_zip(store: Store, path: str, silent: Collection[bytes]) -> Iterator[str]:
-    """Yield the faults of the lists of a ZIP's day: they name members as recordings whose
-    SHA-256 (its bytes) is in ``silent``, those that are no audio. Later generations name them
-    too.
+    """Yield the faults of the lists of a ZIP's day that name members as recordings although they
+    are no audio. ``silent`` are the SHA-256 (bytes) of such members. Lists of later generations
+    count too.
     """
     if not silent:
         return
@@ -42,8 +44,8 @@ def in_zip(store: Store, path: str, silent: Collection[bytes]) -> Iterator[str]:
 def _named(
     store: Store, recordings: str, path: str, silent: Collection[bytes]
 ) -> Iterator[tuple[str, str]]:
-    """Yield the recordings that a list places in such a member. Lines that cannot be read are
-    left out: the list's own inspection reports them.
+    """Yield the recordings that a list places in such a member. Lines that cannot be read are left
+    out: the list's own inspection reports them.
     """
     with suppress(ArchiveError, OSError):
         for data in recordings_list.raw_lines(store, recordings):
@@ -54,7 +56,7 @@ def _named(
 
 
 def single(store: Store, path: str) -> str | None:
-    """Return what is wrong with the file of a single recording, None if it is audio."""
+    """Return the fault of a single recording's file, or None if the file is audio."""
     with store.open(path) as file:
         if hear(file, whole=False) is not None:
             return None

@@ -12,17 +12,17 @@ from functools import cache
 
 from .properties import Sound
 
-#: A run of this many frames, each where the one before says, is no accident.
+#: A run of this many frames, each at the position that the one before gives, is no coincidence.
 RUN = 4
-#: Where the bits of a header that stay the same in one file lie in its second and third byte:
-#: version, layer and sampling rate.
+#: The bits of a header's second and third byte that stay the same in one file: version, layer and
+#: sampling rate.
 _FORM = 0xFE0C
-#: Bytes between frames that decoders skip: more than this and more than a twentieth is damage.
+#: The bytes between frames that decoders skip: more than this and more than a twentieth is damage.
 _STRAY_BYTES = 1024
-#: The lowest bit rate that a decoder knows; what repeats sooner is a pattern and no sound.
+#: The lowest bit rate that a decoder knows; a shorter repetition is a pattern and no sound.
 _SHORTEST_FREE = 24
 _LONGEST_FREE = 8192
-#: What may follow the last frame.
+#: The tags that may follow the last frame.
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")
 
 _BIT_RATES = {
@@ -36,8 +36,8 @@ _SAMPLING_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025
 
 
 def _fields(key: int) -> tuple[int, int, int, int, int] | None:
-    """Version, layer, bit rate's index, sampling rate in Hz and padding of a header's second and
-    third byte; None where they are no header's.
+    """Return version, layer, bit rate's index, sampling rate in Hz and padding of a header's second
+    and third byte; None if they belong to no header.
     """
     version, layer = key >> 11 & 3, key >> 9 & 3
     bit_rate, rate = key >> 4 & 15, key >> 2 & 3
@@ -47,13 +47,15 @@ def _fields(key: int) -> tuple[int, int, int, int, int] | None:
 
 
 def _length(key: int) -> int:
-    """Return a frame's bytes by its header; 0 where it is none or does not tell (free format)."""
+    """Return a frame's bytes by its header; 0 if the header is none or does not state them (free
+    format).
+    """
     fields = _fields(key)
     if fields is None or fields[2] == 0:
         return 0
     version, layer, bit_rate, rate, padding = fields
-    known = _BIT_RATES[min(version | 2, 3), layer if version == 3 or layer == 3 else 2]
-    bits = known[bit_rate - 1] * 1000
+    rates = _BIT_RATES[min(version | 2, 3), layer if version == 3 or layer == 3 else 2]
+    bits = rates[bit_rate - 1] * 1000
     if layer == 3:
         return (12 * bits // rate + padding) * 4
     return (144 if version == 3 or layer == 2 else 72) * bits // rate + padding
@@ -68,7 +70,7 @@ def _lengths(form: int) -> Sequence[int]:
 
 
 def _samples(form: int) -> tuple[int, int]:
-    """Samples in a frame, and samples a second."""
+    """Return the samples in a frame, and the samples per second."""
     fields = _fields(form)
     assert fields is not None
     version, layer, _, rate, _ = fields
@@ -78,11 +80,10 @@ def _samples(form: int) -> tuple[int, int]:
 
 
 def find(head: bytes, *, whole: bool) -> MpegWalk | None:
-    """Return the walk of the first run of frames in the beginning of a file; None where there is
-    none.
+    """Return the walk of the first run of frames in the beginning of a file, or None without a run.
 
-    Zeros and other bytes before it are passed over, as decoders do. ``whole`` says that ``head`` is
-    all of the file: at its very beginning fewer frames than a run are enough then.
+    Zeros and other bytes before the run are passed over, as decoders do. ``whole`` says that
+    ``head`` is the whole file: then fewer frames than a run are enough at its very beginning.
     """
     zeros = len(head) - len(head.lstrip(b"\0"))
     at = head.find(b"\xff", zeros)
@@ -99,13 +100,13 @@ def find(head: bytes, *, whole: bool) -> MpegWalk | None:
 
 
 def runs_from(data: bytes, at: int) -> bool:
-    """Return whether a run of frames begins at this very offset: what most recordings do."""
+    """Return whether a run of frames begins at this very offset, as in most recordings."""
     form = _form(data, at) if data[at : at + 1] == b"\xff" else None
     return form is not None and _runs(data, at, _lengths(form), whole=False)
 
 
 def begins(head: bytes) -> bool:
-    """Return whether bytes begin like a frame, whatever follows."""
+    """Return whether bytes begin like a frame, with anything after it."""
     return head[:1] == b"\xff" and _form(head, 0) is not None
 
 
@@ -170,16 +171,17 @@ class MpegWalk:
         self._declared = _declared(head, start, lengths)
         self._skip, self._rest = start, b""
         self._start, self._frames, self._seconds = start, 0, 0.0
-        # Bytes that are no frame's: so many, so many before the last run of them, how that begins.
+        # Bytes that belong to no frame: their number, their number before the last run of them, and
+        # the beginning of that run.
         self._stray, self._stray_before, self._after = 0, 0, b""
 
     def feed(self, data: bytes) -> None:
-        """Walk on."""
+        """Walk on over the following bytes."""
         if self._rest:
             data = self._rest + data
         lengths, at, stop, frames = self._lengths, self._skip, len(data) - 4, 0
         while at <= stop:
-            # One step a frame, millions in a large file: nothing more than needed stands here.
+            # One step per frame, millions in a large file: nothing more than needed is done here.
             if data[at] == 0xFF and (found := lengths[data[at + 1] << 8 | data[at + 2]]):
                 at += found
                 frames += 1
@@ -195,9 +197,7 @@ class MpegWalk:
         self._seconds += frames * self._samples / self._rate
 
     def _changes(self, data: bytes, at: int) -> bool:
-        """Return whether frames of another form begin right here, as where recordings were
-        joined.
-        """
+        """Return whether frames of another form begin right here, as in joined recordings."""
         form = _form(data, at) if data[at] == 0xFF else None
         if form is None or self._after:
             return False
@@ -210,8 +210,8 @@ class MpegWalk:
         return True
 
     def _resync(self, data: bytes, at: int) -> int:
-        """Return where a frame follows on bytes that are none; near the end of what is there it
-        waits.
+        """Return the position of the next frame after bytes that are none; near the end of the
+        data, wait for more.
         """
         if self._changes(data, at):
             return at
@@ -233,7 +233,7 @@ class MpegWalk:
         return stop
 
     def sound(self, size: int) -> Sound:
-        """Return what was found, now that the file has ended after ``size`` bytes."""
+        """Return the properties found, after the file has ended with ``size`` bytes."""
         frames = self._frames - (self._skip > 0)
         is_cut = self._skip > 0 or (self._rest[:1] == b"\xff" and not self._after)
         stray = self._stray + len(self._rest)
@@ -250,8 +250,8 @@ class MpegWalk:
 
 
 def _declared(head: bytes, at: int, lengths: Sequence[int]) -> int | None:
-    """Return the frames that the first one counts, where it is no sound but a header (Xing, Info,
-    VBRI): 0 where that header does not count them; None where there is no such header.
+    """Return the frames that the first frame counts, if that frame is no sound but a header (Xing,
+    Info, VBRI): 0 if that header does not count them, None without such a header.
     """
     frame = head[at : at + lengths[head[at + 1] << 8 | head[at + 2]]]
     for name in (b"Xing", b"Info"):

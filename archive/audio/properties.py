@@ -1,4 +1,4 @@
-"""What is heard of a file: its format, how long it lasts, and what is wrong with it."""
+"""The detected properties of a file: its format, its duration, and its fault."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class Sound:
     """A file that is audio by its own bytes.
 
     `format` is also the ending of its name. `seconds`, `fault` (why it is not whole, as the rest of
-    a sentence) and `last_is_cut` (it ends within a frame) are known where it was walked to its end
-    and its format tells; else None, None, False.
+    a sentence) and `last_is_cut` (it ends within a frame) are known if the file was walked to its
+    end and its format states them; otherwise they are None, None, False.
     """
 
     format: str
@@ -30,14 +30,14 @@ class Walk(Protocol):
 
     @property
     def begun(self) -> bool:
-        """Whether what makes it a file of this format was there."""
+        """Whether the record that identifies the format was found."""
 
     @property
     def may_begin(self) -> bool:
-        """Whether that was not there and may still come."""
+        """Whether that record was not found and may still come."""
 
     def feed(self, data: bytes) -> None:
-        """Walk on over the bytes that follow."""
+        """Walk on over the following bytes."""
 
     def sound(self, size: int) -> Sound:
-        """Return what was found, now that the file has ended after `size` bytes."""
+        """Return the properties found, after the file has ended with `size` bytes."""

@@ -1,11 +1,11 @@
-"""WAV and AIFF: chunks, whose sizes a recorder that writes into a pipe does not know."""
+"""WAV and AIFF: chunks whose sizes a recorder that writes into a pipe does not know."""
 
 from __future__ import annotations
 
 from .containers import END, More, Order, Records, is_cut_at
 
-#: What a recorder writes for a size that it does not know yet, and never learns where it writes
-#: into a pipe: 0, all ones, or the largest number that it dares, less what stands around it.
+#: The values that a recorder writes for a size that it does not know yet, and never learns if it
+#: writes into a pipe: 0, all ones, or the largest number that it dares, less the surrounding bytes.
 _UNKNOWN_FROM = 0x7F000000
 
 
@@ -23,7 +23,7 @@ class Wave(Records):
         self._goes_on = False
 
     def record(self, head: bytes, at: int) -> int:
-        """Return a chunk; the one behind the sound is the last that is looked at."""
+        """Return the length of a chunk; the one after the sound is the last that is read."""
         if at == 0:
             return 12
         if self._data is not None:
@@ -58,7 +58,7 @@ class Wave(Records):
         return None if unknown else declared
 
     def seconds(self, size: int) -> float | None:
-        """By the bytes a second."""
+        """Return the duration by the bytes per second."""
         if self._data is None or not self._rate:
             return None
         held = size - self._data[0]
@@ -71,7 +71,7 @@ class Wave(Records):
         start, declared = self._data
         if size <= start:
             return "has no sound in it"
-        # A number near 2 or 4 GiB may be meant: then nearly all of it is there.
+        # A number near 2 or 4 GiB may be a real size: then nearly all of the bytes exist.
         is_there = declared <= size - start
         if self._declared() is None and (is_there or declared == 0 or size < declared // 2):
             return None
@@ -88,7 +88,7 @@ class Aiff(Records):
         self._seen: set[bytes] = set()
 
     def record(self, head: bytes, at: int) -> int:
-        """Return a chunk."""
+        """Return the length of a chunk."""
         if at == 0:
             return 12
         self._seen.add(head[:4])

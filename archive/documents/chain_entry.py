@@ -14,7 +14,7 @@ from archive.store.directory import Store, Stored
 
 from . import reading
 
-#: What the first entry names as the one before it.
+#: The sum of the entry before the first one.
 NOTHING = "0" * 64
 
 
@@ -46,8 +46,8 @@ class ChainEntry:
 
 @dataclass(frozen=True)
 class Examined:
-    """An entry as a verification reads it: why it cannot be believed, else the entry, and whether
-    its bytes are the only ones that its content is written with.
+    """An entry as a verification reads it: the reason to distrust it, or the entry, and whether its
+    bytes are the only possible ones for its content.
     """
 
     fault: str | None
@@ -56,8 +56,8 @@ class Examined:
 
 
 def read(store: Store, account: str, number: int) -> ChainEntry:
-    """Read an entry of an account's chain. Raises Missing, Dangerous, and Damaged where it is none
-    or has another number.
+    """Read an entry of an account's chain. Raises Missing, Dangerous, and Damaged if it is none or
+    has another number.
     """
     path = paths.chain_path(account, number)
     try:
@@ -71,7 +71,7 @@ def read(store: Store, account: str, number: int) -> ChainEntry:
 
 
 def examine(data: bytes, number: int, account: str) -> Examined:
-    """Examine the bytes of the entry that stands under a number of an account's chain."""
+    """Examine the bytes of the entry with this number in an account's chain."""
     try:
         content = reading.parsed(data, reading.LARGE)
     except ValueError as error:
@@ -79,7 +79,7 @@ def examine(data: bytes, number: int, account: str) -> Examined:
     fault = _fault(content, number, account)
     if fault is not None:
         return Examined(fault)
-    # In the order of its own fields: a bit that was changed shows, and nothing else.
+    # Compared in the order of its own fields: only a changed bit makes a difference.
     return Examined(None, _parsed(content), _serialised(content) == data)
 
 

@@ -17,7 +17,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose an archive is: the UUID of its ledger."""
+    """The owner of an archive: the UUID of its ledger."""
 
     ledger: str
 
@@ -29,7 +29,7 @@ class Identity:
 def read(store: Store) -> Identity:
     """Read an archive's identity.
 
-    Raises Missing where it names none, Dangerous, and Damaged where the file cannot be read.
+    Raises Missing if it has none, Dangerous, and Damaged if the file cannot be read.
     """
     content = reading.content_of(store, paths.IDENTITY_PATH)
     try:

@@ -14,8 +14,8 @@ _AWARE: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
 def instant(value: object) -> datetime:
     """Return the point in time that a document names.
 
-    Raises ValueError for what is none, and for a year so far away that days cannot be
-    counted around it.
+    Raises ValueError for other values, and for a year so far away that days around it cannot be
+    counted.
     """
     moment = _AWARE.validate_python(value)
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:

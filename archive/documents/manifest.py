@@ -1,4 +1,4 @@
-"""manifest.json: what an export archived, and whether anything of it is missing."""
+"""manifest.json: the recordings that an export archived, and whether anything is missing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _One = TypeVar("_One")
 
 @dataclass(frozen=True)
 class Window:
-    """From ``start`` up to, and without, ``end``."""
+    """The time from ``start`` up to, but excluding, ``end``."""
 
     start: Instant
     end: Instant
@@ -50,8 +50,8 @@ def _day(value: object) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """The fields of a manifest that stand before its parts: whose the export is, and what it asked
-    for. ``timezone`` is None in manifests of older versions, which are written without it.
+    """The fields of a manifest before its parts: the owner of the export, and the request.
+    ``timezone`` is None in manifests of older versions, which are written without it.
     """
 
     kind: Literal["export"] = "export"
@@ -66,7 +66,7 @@ class Header:
 
     @property
     def known_timezone(self) -> str | None:
-        """The time zone, if it is one that is known here."""
+        """The time zone, if this program knows it."""
         try:
             return ZoneInfo(str(self.timezone)).key if self.timezone else None
         except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -88,7 +88,9 @@ class Part:
         return cls(content.get("provider_job_id", ""), reading.stored_of(content), members)
 
     def text(self) -> Iterator[str]:
-        """Yield the part as JSON, in pieces of a member each: a part may have a million of them."""
+        """Yield the part as JSON, in pieces of one member each: a part may have a million of
+        them.
+        """
         about = {"provider_job_id": self.provider_job_id, **vars(self.file)}
         yield "\n  " + serialised(about)[:-1] + ', "members": ['
         for number, one in enumerate(self.members):
@@ -116,12 +118,12 @@ class SingleFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest(Header):
-    """A manifest, with the fields of docs/archive-format.md. ``path`` is where it lies, and no
-    field of the document.
+    """A manifest, with the fields of docs/archive-format.md. ``path`` is its place, and no field of
+    the document.
 
-    As it is read from a file, only ``recordings`` is sure to be there: `checked` refuses what is no
-    field of the format. ``parts`` and ``files`` are taken from the document when they are iterated,
-    which raises ValueError, KeyError or TypeError for what is none.
+    In a manifest read from a file, only ``recordings`` is sure to be present: `checked` refuses
+    values that the format does not allow. ``parts`` and ``files`` are parsed when they are
+    iterated, which raises ValueError, KeyError or TypeError for invalid ones.
     """
 
     parts: Annotated[Iterable[Part], SkipValidation]
@@ -138,9 +140,9 @@ class Manifest(Header):
 
     @classmethod
     def parse(cls, content: dict[str, Any], path: str) -> Self | None:
-        """Take the fields of a document; None for an erasure, whose fields are reserved.
+        """Take the fields of a document; return None for an erasure, whose fields are reserved.
 
-        Raises Damaged for another schema, ValueError for what is no manifest.
+        Raises Damaged for another schema, ValueError for anything but a manifest.
         """
         _refuse_other_schema(content, path)
         try:
@@ -167,7 +169,7 @@ class Manifest(Header):
         yield from (single.file for single in self.files)
 
     def checked(self) -> Manifest:
-        """Return it with every field as the format has it. Raises ValueError."""
+        """Return the manifest with every field as the format has it. Raises ValueError."""
         window = vars(self.window) if isinstance(self.window, Window) else self.window
         return _MANIFEST.validate_python({**vars(self), "window": window})
 
@@ -175,10 +177,10 @@ class Manifest(Header):
         """Write the document to a new file; return its size in bytes and its SHA-256. Its parts are
         never held in memory. Raises NoSpace.
         """
-        asked = [name for name in _ASKED if name != "timezone" or self.timezone is not None]
+        names = [name for name in _ASKED if name != "timezone" or self.timezone is not None]
         with SummedFile(target) as file:
             file.write(f'{{\n "schema": {SCHEMA},\n')
-            file.write_all(self._fields(*_ABOUT, *asked))
+            file.write_all(self._fields(*_ABOUT, *names))
             file.write(' "parts": [')
             file.write_all(_joined(part.text() for part in self.parts))
             file.write('],\n "files": [')
@@ -199,14 +201,14 @@ _MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
 
 
 def parse(data: bytes, path: str) -> Manifest | None:
-    """Take the bytes of the manifest under ``path``; None for that of an erasure. Raises Damaged
-    for what is no JSON object, or of another schema; ValueError for what is no manifest.
+    """Take the bytes of the manifest under ``path``; return None for an erasure. Raises Damaged for
+    anything but a JSON object, or for another schema; ValueError for anything but a manifest.
     """
     return Manifest.parse(reading.fields(data, path), path)
 
 
 def read(store: Store, path: str) -> Manifest:
-    """Read a manifest. Raises Missing; Dangerous, and Damaged where it cannot be read as one."""
+    """Read a manifest. Raises Missing and Dangerous; Damaged if it cannot be read as one."""
     found = read_any(store, path)
     if found is None:
         raise Damaged(path, "is the manifest of an erasure, which this version does not know")
@@ -214,7 +216,7 @@ def read(store: Store, path: str) -> Manifest:
 
 
 def read_any(store: Store, path: str) -> Manifest | None:
-    """Read a manifest as `read` does; None for that of an erasure."""
+    """Read a manifest as `read` does; return None for an erasure."""
     try:
         found = parse(reading.read(store, path), path)
         if found is None:
@@ -225,9 +227,7 @@ def read_any(store: Store, path: str) -> Manifest | None:
 
 
 def is_manifest(data: bytes, name: str) -> bool:
-    """Return whether the bytes of the file of this name are a manifest of the schema that is
-    known.
-    """
+    """Return whether the bytes of the file of this name are a manifest of the known schema."""
     try:
         parse(data, name)
     except (Damaged, ValueError):
@@ -236,8 +236,8 @@ def is_manifest(data: bytes, name: str) -> bool:
 
 
 def read_header(store: Store, path: str) -> Header:
-    """Read the fields of a manifest that stand before its parts, at little cost however many
-    members it has. Raises as `read` does.
+    """Read the fields of a manifest before its parts, at little cost for any number of members.
+    Raises as `read` does.
     """
     with store.open(path) as file:
         head, found, _ = file.read(_HEADER_BYTES).partition(b',\n "parts": [')
@@ -254,13 +254,13 @@ def read_header(store: Store, path: str) -> Header:
 
 
 def is_export(header: Header) -> bool:
-    """Return whether a header, which may be of a version to come, is one of an export."""
+    """Return whether a header, possibly of a future version, belongs to an export."""
     return header.kind == _EXPORT
 
 
 def latest(store: Store, account: str, day: date, *, before: int | None = None) -> Manifest | None:
-    """Return the manifest of a day's newest generation (``before`` another one); None where the day
-    has none. Raises Damaged where a manifest of the day cannot be read.
+    """Return the manifest of a day's newest generation (or the newest ``before`` another one); None
+    if the day has none. Raises Damaged if a manifest of the day cannot be read.
     """
     newest = None
     for path in store.paths(f"{paths.exports_folder(account, day)}/"):
@@ -279,7 +279,7 @@ def _refuse_other_schema(content: dict[str, Any], path: str) -> None:
 
 
 def _header(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a header as a document has them, None for each that is absent."""
+    """Return the fields of a header as a document has them, None for each absent one."""
     window = content.get("window")
     if isinstance(window, dict):
         window = Window(window.get("start"), window.get("end"))  # type: ignore[arg-type]
@@ -287,14 +287,14 @@ def _header(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _has_day(day: object, generation: object) -> bool:
-    """Return whether these can be the day and the generation of an export; both None where it has
-    none.
+    """Return whether these can be the day and the generation of an export; both are None in an
+    export without a day.
     """
     try:
-        known = None if day is None else date.fromisoformat(str(day)).isoformat()
+        normalized = None if day is None else date.fromisoformat(str(day)).isoformat()
     except ValueError:
         return False
-    return known == day and isinstance(generation, int if day else int | None)
+    return normalized == day and isinstance(generation, int if day else int | None)
 
 
 def _member(content: Mapping[str, Any]) -> Member:
@@ -309,7 +309,9 @@ def _joined(elements: Iterable[Iterable[str]]) -> Iterator[str]:
 
 
 class _Each(Generic[_One]):
-    """The elements of a list of a document, each taken when its turn comes, any number of times."""
+    """The elements of a document's list, each parsed when its turn comes. It can be iterated
+    repeatedly.
+    """
 
     def __init__(self, content: Iterable[Any], take: Callable[[Any], _One]) -> None:
         self._content = content

@@ -1,4 +1,6 @@
-"""The metadata of a recording that was fetched singly: what it is, and what its audio must be."""
+"""The metadata of a recording that was fetched singly: its description, and its audio's size and
+sum.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ SCHEMA = 1
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
     """The metadata of a recording, with the fields of docs/archive-format.md; ``audio`` stands for
-    `path`, `bytes` and `sha256`. As it is read from a file, only ``recording_id`` and ``audio`` are
-    sure to be there: `checked` refuses what is not.
+    `path`, `bytes` and `sha256`. In metadata read from a file, only ``recording_id`` and ``audio``
+    are sure to be present: `checked` refuses values that the format does not allow.
     """
 
     account: str
@@ -38,8 +40,8 @@ class Metadata:
 
     @classmethod
     def parse(cls, content: dict[str, Any]) -> Self:
-        """Take the fields of a document. Raises ValueError where it names no recording, or no
-        possible file.
+        """Take the fields of a document. Raises ValueError if it names no recording, or no possible
+        file.
         """
         try:
             audio, recording_id = reading.stored_of(content), content["recording_id"]
@@ -50,12 +52,12 @@ class Metadata:
         return cls(**given, recording_id=recording_id, audio=audio)
 
     def checked(self) -> Metadata:
-        """Return it with every field as the format has it. Raises ValueError."""
+        """Return the metadata with every field as the format has it. Raises ValueError."""
         return _METADATA.validate_python(vars(self))
 
     def as_line(self) -> Line:
-        """Return the recording as the line of a list has it. Raises ValueError where nothing is
-        known of it.
+        """Return the recording as the line of a list has it. Raises ValueError if nothing is known
+        of it.
         """
         try:
             listed = {"id": self.recording_id, **self.recording}
@@ -86,15 +88,15 @@ _METADATA: TypeAdapter[Metadata] = TypeAdapter(Metadata)
 
 
 def parse(data: bytes, path: str) -> Metadata:
-    """Take the bytes of the document under ``path``. Raises Damaged for what is no JSON object,
-    ValueError where it names no recording, or no possible file.
+    """Take the bytes of the document under ``path``. Raises Damaged for anything but a JSON object,
+    ValueError if it names no recording, or no possible file.
     """
     return Metadata.parse(reading.fields(data, path))
 
 
 def read(store: Store, path: str) -> Metadata:
-    """Read the metadata of a recording. Raises Missing and Dangerous; Damaged where it cannot be
-    read as such.
+    """Read the metadata of a recording. Raises Missing and Dangerous; Damaged if it cannot be read
+    as metadata.
     """
     try:
         return parse(reading.read(store, path), path)

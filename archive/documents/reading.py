@@ -1,7 +1,7 @@
 """Reading JSON of the archive: within limits, for any content of a file.
 
-An archive may hold anything. No file decides how much memory its reader takes, and a text that only
-some readers take as JSON (a name twice, NaN, UTF-16) is refused.
+An archive may hold anything. No file decides how much memory its reader takes. A text that only
+some readers accept as JSON (a name twice, NaN, UTF-16) is refused.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class Limit:
-    """The most that a document may have: `bytes`, and `values` (with names and members of lists),
-    each of which takes memory of its own once it is read.
+    """The largest allowed document: `bytes`, and `values` (including names and members of lists),
+    each of which takes memory of its own when read.
     """
 
     bytes: int
     values: int
 
 
-#: Of ledger.json, receipts, metadata, and of one line of a list: a provider's answer, in which
-#: everything about a recording stands, has 16 MiB at most.
+#: For ledger.json, receipts, metadata, and one line of a list: a provider's answer, which holds
+#: everything about a recording, has 16 MiB at most.
 SMALL = Limit(32 * _MIB, 1_000_000)
-#: Of manifests and entries of the chain: they name up to a million files or members.
+#: For manifests and entries of the chain, which name up to a million files or members.
 LARGE = Limit(LARGEST_READ, 12_000_000)
 
 _KINDS: dict[paths.Kind | None, Limit] = {
@@ -48,9 +48,7 @@ _MOST_BYTES = 2**63 - 1
 
 
 def limit_of(path: str) -> Limit | None:
-    """Return the limit of the document under a path; None for what is no document (audio, ZIPs,
-    lists).
-    """
+    """Return the limit of the document under a path; None for other files (audio, ZIPs, lists)."""
     return _KINDS.get(paths.kind_of(path))
 
 
@@ -60,7 +58,7 @@ def read(store: Store, path: str) -> bytes:
 
 
 def content_of(store: Store, path: str) -> dict[str, Any]:
-    """Return a document's fields. Raises Missing, Dangerous; Damaged where it is no JSON object."""
+    """Return a document's fields. Raises Missing and Dangerous; Damaged if it is no JSON object."""
     return fields(read(store, path), path)
 
 
@@ -93,7 +91,7 @@ def parsed(data: bytes, limit: Limit = SMALL) -> Any:
 
 def lines(file: BinaryIO) -> Iterator[bytes | None]:
     """Yield the lines of a list, each with its line feed; None for a line that is too long, whose
-    bytes are passed over. Memory does not grow with their number.
+    bytes are skipped. Memory does not grow with their number.
     """
     while line := file.readline(SMALL.bytes + 1):
         if len(line) <= SMALL.bytes:
@@ -105,8 +103,8 @@ def lines(file: BinaryIO) -> Iterator[bytes | None]:
 
 
 def stored_of(claim: Mapping[str, Any]) -> Stored:
-    """Return the file that a document names by `path`, `bytes` and `sha256`. Raises
-    ValueError for a path that leads out of its account, and for what is no size or no sum.
+    """Return the file that a document names by `path`, `bytes` and `sha256`. Raises ValueError for
+    a path that leads out of its account, and for an impossible size or sum.
     """
     path, size, sha256 = claim["path"], claim["bytes"], claim["sha256"]
     if not isinstance(path, str) or not paths.is_of(paths.account_of(path), path):
@@ -119,7 +117,7 @@ def stored_of(claim: Mapping[str, Any]) -> Stored:
 
 
 def is_sum(text: object) -> bool:
-    """Return whether this is a SHA-256 in the notation of the archive."""
+    """Return whether the text is a SHA-256 in the notation of the archive."""
     return isinstance(text, str) and _SHA256.fullmatch(text) is not None
 
 

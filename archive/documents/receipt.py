@@ -1,4 +1,4 @@
-"""The receipt of a certified call: what was asked, what was answered, what a person decided."""
+"""The receipt of a certified call: the request, the answer, and a person's decision."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .writing import serialised
 #: The version of the format.
 SCHEMA = 1
 
-#: What was asked for: the arguments of the task, by their names.
+#: The request's fields: the arguments of the task, by their names.
 ASKED = ("country", "phone", "max_seconds", "company_name", "company_id")
 _DECISION = ("decided", "by", "note", "decided_at")
 #: No reader relies on it.
@@ -28,7 +28,7 @@ _Unread = Annotated[str, SkipValidation]
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
     """A receipt, with the fields of docs/archive-format.md. ``answer`` is base64. The last four
-    fields belong to a decision, and are not written where they are None.
+    fields belong to a decision, and are not written if they are None.
     """
 
     job_id: str
@@ -56,7 +56,7 @@ class Receipt:
 
     @property
     def raw_answer(self) -> bytes:
-        """The platform's answer byte for byte. Raises ValueError where it is no base64."""
+        """The platform's answer byte for byte. Raises ValueError if it is no base64."""
         return base64.b64decode(self.answer, validate=True)
 
     def to_bytes(self) -> bytes:
@@ -72,7 +72,7 @@ _SCHEMA: TypeAdapter[int] = TypeAdapter(Literal[1])
 
 
 def read(store: Store, path: str) -> Receipt:
-    """Read a receipt. Raises Missing and Dangerous; Damaged where it cannot be read as one."""
+    """Read a receipt. Raises Missing and Dangerous; Damaged if it cannot be read as one."""
     content = reading.content_of(store, path)
     try:
         return _parsed(content)
@@ -81,9 +81,9 @@ def read(store: Store, path: str) -> Receipt:
 
 
 def keep(store: Store, path: str, receipt: Receipt) -> Stored:
-    """Write a receipt, or find it written already.
+    """Write a receipt, or return the one that is already written.
 
-    Raises Contradiction where the file that stands there says something else.
+    Raises Contradiction if the existing file says something else.
     """
     content = receipt.to_bytes()
     try:

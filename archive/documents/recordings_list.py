@@ -1,4 +1,4 @@
-"""recordings.jsonl: one line for each recording that the provider listed, and where it lies."""
+"""recordings.jsonl: one line for each recording that the provider listed, with its place."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _MISSING = "missing"
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a recording lies: its file, or the ``member`` of its ZIP; the size in bytes and the
-    SHA-256 of the recording itself; the format that its bytes have, where anybody looked.
+    """The place of a recording: its file, or the ``member`` of its ZIP; the size in bytes and the
+    SHA-256 of the recording itself; the format of its bytes, if it was detected.
     """
 
     path: str
@@ -34,7 +34,8 @@ class Place:
         return cls(path=stored.path, bytes=stored.bytes, sha256=stored.sha256, audio=audio)
 
 
-#: The fields that say where a recording lies. No field of a provider's is taken for one of them.
+#: The fields of a recording's place. A provider's field of the same name is not taken for one of
+#: them.
 _PLACE = frozenset({*Place.__dataclass_fields__, _MISSING})
 
 
@@ -47,8 +48,8 @@ def listed_fields(recording: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the list. ``fields`` has everything as it stands in the file: the fields that the
-    provider listed, and the recording's place or ``missing``.
+    """A line of the list. ``fields`` has everything in the file: the fields that the provider
+    listed, and the recording's place or ``missing``.
 
     An archive may hold any line: a property raises KeyError if its field is absent.
     """
@@ -57,8 +58,8 @@ class Line:
 
     @classmethod
     def of(cls, recording: Mapping[str, Any], place: Place | None) -> Self:
-        """Return the line of a recording that was listed with these fields; without a place it is
-        missing.
+        """Return the line of a recording that was listed with these fields; without a place the
+        recording is missing.
         """
         where = {_MISSING: True} if place is None else vars(place)
         given = {name: value for name, value in where.items() if value is not None}
@@ -66,7 +67,7 @@ class Line:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """Read a line. Raises ValueError for what is no JSON, TypeError for another value than an
+        """Read a line. Raises ValueError if it is no JSON, TypeError for any value but an
         object.
         """
         fields = reading.parsed(data)
@@ -81,7 +82,7 @@ class Line:
 
     @property
     def shown_id(self) -> str:
-        """The id as a message names it, of a line without one too."""
+        """The id as a message names it, also of a line without an id."""
         return str(self.fields.get("id"))
 
     @property
@@ -96,12 +97,12 @@ class Line:
 
     @property
     def set_aside(self) -> str | None:
-        """Why the recording's entry could not be read, None where it could."""
+        """Why the recording's entry could not be read, or None."""
         return self.fields.get("set_aside")
 
     @property
     def start(self) -> str | None:
-        """When the recording began, as it was listed."""
+        """The start of the recording, as it was listed."""
         return self.fields.get("start")
 
     @property
@@ -111,7 +112,7 @@ class Line:
 
     @property
     def member(self) -> str | None:
-        """The name of the member, None for a recording with a file of its own."""
+        """The name of the member, or None for a recording with a file of its own."""
         return self.fields.get("member")
 
     @property
@@ -121,12 +122,12 @@ class Line:
 
     @property
     def audio(self) -> str | None:
-        """The format of the recording by its bytes, None where no release has looked at them."""
+        """The format of the recording by its bytes, or None if no release has examined them."""
         return self.fields.get("audio")
 
     @property
     def place(self) -> Place:
-        """Where the recording lies."""
+        """The place of the recording."""
         return Place(
             path=self.path,
             member=self.member,
@@ -141,8 +142,8 @@ class Line:
         return [str(self.fields[name]) for name in ("member", "path") if self.fields.get(name)]
 
     def stored(self) -> Stored:
-        """Return the recording's file, size and SHA-256. Raises ValueError and KeyError where the
-        line names no possible ones.
+        """Return the recording's file, size and SHA-256. Raises ValueError and KeyError if the line
+        names no possible ones.
         """
         return reading.stored_of(self.fields)
 
@@ -185,7 +186,9 @@ def raw_lines(store: Store, path: str) -> Iterator[bytes | None]:
 
 
 def parse(data: bytes | None, path: str) -> Line:
-    """Read a line, which has an id, of the list under ``path``. Raises Damaged, for None too."""
+    """Read a line, which must have an id, of the list under ``path``. Raises Damaged, for None
+    too.
+    """
     try:
         line = None if data is None else Line.parse(data)
     except (ValueError, TypeError):

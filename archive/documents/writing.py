@@ -23,7 +23,7 @@ def serialised(value: object) -> str:
     except ValueError:
         # JSON has no such number: it stays readable as a text.
         return serialised(_without_odd_numbers(value))
-    # Half of a surrogate pair is no UTF-8: where a provider sends one, it stays escaped.
+    # Half of a surrogate pair is no UTF-8: if a provider sends one, it stays escaped.
     return text if not _SURROGATE.search(text) else json.dumps(value)
 
 

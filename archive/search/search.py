@@ -1,6 +1,7 @@
-"""Searching an archive by itself, without a ledger, and taking a recording out of it.
+"""Searching an archive alone, without a ledger, and copying a recording out of the archive.
 
-What `extract` writes is what one hands to a lawyer: the audio, its line, and what proves it.
+The files that `extract` writes can be handed to a lawyer: the audio, its line, and the proof of
+both.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ from .search_index import SearchResult, find
 
 __all__ = ["SearchResult", "audio", "extract", "find", "found"]
 
-#: A target, the SHA-256 that it is to have, and what opens its source.
+#: A target, its expected SHA-256, and the function that opens its source.
 _Copy = tuple[Path, str, Callable[[], BinaryIO]]
 
 
 def found(
     store: Store, **conditions: Any
 ) -> tuple[list[SearchResult], ArchiveError | OSError | None]:
-    """Return what `find` gives under its conditions, and the error of the first file that
-    could not be read, or None.
+    """Return the results of `find` under its conditions, and the error of the first file that could
+    not be read, or None.
     """
     results = []
     try:
@@ -51,8 +52,8 @@ def found(
 def audio(store: Store, line: Line) -> Iterator[bytes]:
     """Yield the audio of a recording, in pieces of 1 MiB at most, out of its ZIP or its own file.
 
-    Parameters: `line`, not one that is missing.
-    Raises Missing; Damaged, after the last piece of a file, where its sum is not the line's.
+    Parameters: `line` of a recording that is not missing. Raises Missing; Damaged, after the last
+    piece of a file, if its sum is not the line's.
     """
     place = _place(line)
     path = place.path
@@ -72,25 +73,28 @@ def audio(store: Store, line: Line) -> Iterator[bytes]:
 def extract(store: Store, recording_id: str, to: Path, account: str | None = None) -> list[Path]:
     """Copy a recording out of the archive, byte for byte, in constant memory.
 
-    Parameters: `to`, a folder, created where absent, which may hold other recordings already;
-    `account`, needed where several accounts have a recording of that id.
+    Parameters: `to`, a folder, created if absent, which may hold other recordings already;
+    `account`, required if several accounts have a recording of that id.
+
     Returns the recording's files: ``<id>.<ending of its format>``; ``<id>.json``, its line with
     numbers and times; ``manifest.json``, a copy of the manifest that names its sum, or
-    ``<id>~manifest.json`` where another export's manifest has that name. For a recording that was
-    fetched singly ``<id>.json`` is a copy of its metadata, which names its sum itself. A file that
-    is there with the very same bytes is left as it is.
+    ``<id>~manifest.json`` if another export's manifest has that name. For a recording that was
+    fetched singly ``<id>.json`` is a copy of its metadata, which names the sum itself. An existing
+    file with the same bytes is left as it is.
+
     Raises Missing, Damaged (the sum differs; nothing is left), FileExistsError (other bytes have
-    one of the names; nothing is ever overwritten), ValueError (several accounts have it).
+    one of the names; nothing is ever overwritten), ValueError (several accounts have the
+    recording).
     """
     result = _only(store, recording_id, account)
     stem = paths.safe(recording_id)
     if stem.lower() == "manifest":
-        stem += "~"  # as no other id is called: the copy of the manifest keeps its name
+        stem += "~"  # no other id gets this name; the copy of the manifest keeps its name
     to.mkdir(parents=True, exist_ok=True)
-    beside = list(_beside(store, result, to, stem))
-    there = [target for target, sha256, _ in beside if _is_there(target, sha256)]
+    companions = list(_beside(store, result, to, stem))
+    there = [target for target, sha256, _ in companions if _is_there(target, sha256)]
     files = [_audio_there(result, to, stem) or _extract_audio(store, result, to, stem)]
-    for target, _, opened in beside:
+    for target, _, opened in companions:
         if target not in there:
             with target.open("xb") as file, opened() as source:
                 shutil.copyfileobj(source, file, PIECE)
@@ -99,8 +103,8 @@ def extract(store: Store, recording_id: str, to: Path, account: str | None = Non
 
 
 def _beside(store: Store, result: SearchResult, to: Path, stem: str) -> Iterator[_Copy]:
-    """Yield what is written beside the audio: the target, its SHA-256, and what opens its
-    source.
+    """Yield the files to write beside the audio: the target, its SHA-256, and the function that
+    opens its source.
     """
     source = store.checksum(result.source)
     if paths.kind_of(result.source) != "manifest":
@@ -115,7 +119,7 @@ def _beside(store: Store, result: SearchResult, to: Path, stem: str) -> Iterator
 
 
 def _is_another_manifest(target: Path, sha256: str) -> bool:
-    """Return whether the manifest of another export has the name."""
+    """Return whether another export's manifest has the name."""
     if not target.is_file() or target.stat().st_size > reading.LARGE.bytes:
         return False
     data = target.read_bytes()
@@ -137,7 +141,7 @@ def _only(store: Store, recording_id: str, account: str | None) -> SearchResult:
         names = ", ".join(result.account for result in held)
         raise ValueError(f"several accounts have a recording {recording_id}: {names}; name one")
     if held:
-        # Its sum is proven by what names it, whatever else of the archive cannot be read.
+        # The document that names its sum proves the audio, even if other files cannot be read.
         return held[0]
     if damage is not None:
         raise damage
@@ -147,7 +151,7 @@ def _only(store: Store, recording_id: str, account: str | None) -> SearchResult:
 
 
 def _audio_there(result: SearchResult, to: Path, stem: str) -> Path | None:
-    """Return the recording's audio, where it is there already."""
+    """Return the recording's audio if it was already extracted."""
     targets = [to / f"{stem}.{ending}" for ending in ENDINGS]
     there = [target for target in targets if _is_there(target, result.line.sha256)]
     return there[0] if there else None
@@ -176,7 +180,7 @@ def _ending(result: SearchResult) -> str:
 
 
 def _is_there(target: Path, sha256: str) -> bool:
-    """Return whether a file with this sum has the name. Raises FileExistsError where another has
+    """Return whether a file with this sum has the name. Raises FileExistsError if another file has
     it.
     """
     if not target.exists():

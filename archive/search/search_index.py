@@ -1,4 +1,4 @@
-"""Finding recordings in an archive by itself, without a ledger."""
+"""Finding recordings in an archive alone, without a ledger."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SearchResult:
 
     `line` is as in recordings.jsonl: every field as listed, and the recording's place or
     ``missing``. `source` is the path of the manifest, or of the single recording's metadata, that
-    names it.
+    names the recording.
     """
 
     account: str
@@ -47,15 +47,15 @@ def find(
     start: date | None = None,
     end: date | None = None,
 ) -> Iterator[SearchResult]:
-    """Find the recordings that meet every condition given, each once in its account.
+    """Find the recordings that meet every given condition, each once per account.
 
     Parameters: `number`, the caller's or the called one, in any spelling, or its last digits;
     `start` and `end`, the first and the last day, both included: the local day of the recording's
-    start, and the day in UTC for exports that were not made by the day.
+    start, or the day in UTC for exports that were not made by the day.
 
-    The newest generation decides about a recording. A recording that lies nowhere comes last, as
-    missing. Files that cannot be read do not end the search: the first of them is raised at the
-    end, as ArchiveError or OSError. Raises ValueError for a number without digits.
+    The newest generation decides about a recording. A recording without a place comes last, as
+    missing. Files that cannot be read do not end the search: the error of the first of them is
+    raised at the end, as ArchiveError or OSError. Raises ValueError for a number without digits.
     """
     damage = _Damage()
     wanted = _Wanted.of(call_id, number, recording_id, start, end)
@@ -77,7 +77,7 @@ class _Damage:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Go on after what cannot be read."""
+        """Note the error of a file that cannot be read, and go on."""
         try:
             yield
         except (ArchiveError, OSError) as error:
@@ -105,7 +105,7 @@ class _Wanted:
         digits = None if number is None else _digits(number)
         if digits == "":
             raise ValueError(f"{number!r} has no digits to look for")
-        # Most lines need not be parsed: they do not even contain the text.
+        # Most lines need not be parsed, because they do not even contain the text.
         surely = [
             recordings_list.spelled(text)
             for text in (call_id, recording_id)
@@ -114,7 +114,7 @@ class _Wanted:
         return cls(call_id, digits, recording_id, start or date.min, end or date.max, surely)
 
     def read(self, data: bytes | None, path: str) -> Line | None:
-        """Return a line that meets all conditions but the day."""
+        """Return a line that meets all conditions except the day."""
         if data is not None and not all(text in data for text in self.surely):
             return None
         line = recordings_list.parse(data, path)
@@ -135,7 +135,7 @@ class _Wanted:
 def _results(
     store: Store, account: str, wanted: _Wanted, damage: _Damage
 ) -> Iterator[SearchResult]:
-    """Yield those of exports first, then those of single recordings."""
+    """Yield the results of exports first, then those of single recordings."""
     manifests = _of_kind(store, f"{account}/exports/", "manifest", damage)
     for day, group in groupby(manifests, key=_folder_day):
         if day <= _next(wanted.end):
@@ -172,8 +172,8 @@ def _of_day(
 def _lines(
     store: Store, manifest_path: str, wanted: _Wanted, spoken_for: SpokenFor | None
 ) -> Iterator[Line]:
-    """Yield the wanted lines of an export; not those for whose recording another one spoke
-    before.
+    """Yield the wanted lines of an export, except for recordings that a newer list already
+    named.
     """
     path = archive_paths.recordings_path(manifest_path.rpartition("/")[0])
     if spoken_for is not None:
@@ -189,7 +189,7 @@ def _lines(
 def _of_single(
     store: Store, account: str, day: date, paths: list[str], wanted: _Wanted, damage: _Damage
 ) -> Iterator[SearchResult]:
-    """Yield the results among the single recordings of a day that no export of it speaks for."""
+    """Yield the results among the single recordings of a day that no export of the day names."""
     with SpokenFor() as archived:
         is_read = False
         for path in paths:
@@ -216,7 +216,7 @@ def _line_of(store: Store, path: str, wanted: _Wanted) -> Line | None:
 
 
 def _note_archived(store: Store, account: str, day: date, archived: SpokenFor) -> None:
-    """Note the recordings that the newest generation of a day has in the archive."""
+    """Note the archived recordings of a day's newest generation."""
     newest = manifest.latest(store, account, day)
     for line in recordings_list.read(store, newest.recordings.path) if newest else ():
         if not line.is_missing:
@@ -262,14 +262,14 @@ def _of_kind(store: Store, prefix: str, kind: archive_paths.Kind, damage: _Damag
 
 
 def _refuse_unlisted(store: Store, path: str) -> None:
-    """Raise Dangerous for a folder that cannot be listed: anything may lie in it."""
+    """Raise Dangerous for a folder that cannot be listed, since it may hold anything."""
     if not store.exists(path):
         reason = "cannot be listed or is no plain file, and was not searched; run verify"
         raise Dangerous(path, reason)
 
 
 def _folder_day(path: str) -> date:
-    """Return the day in a path; the first one of all for digits that are no day."""
+    """Return the day in a path, or the first possible day for digits that are no day."""
     found = _FOLDER_DAY.search(path)
     try:
         return date(*map(int, found.groups())) if found else date.min

@@ -8,7 +8,7 @@ from typing import Self
 
 
 class SpokenFor:
-    """Ids of recordings by the list that spoke first, in a temporary file of SQLite. A context
+    """Ids of recordings by the list that named them first, in a temporary file of SQLite. A context
     manager.
     """
 
@@ -31,7 +31,7 @@ class SpokenFor:
         self._db.close()
 
     def next_list(self) -> None:
-        """What is noted from here on is of another list."""
+        """Begin the next list: all later ids belong to it."""
         self._list += 1
 
     def note(self, recording_id: str) -> bool:

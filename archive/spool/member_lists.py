@@ -1,6 +1,7 @@
 """The members of verified ZIPs, kept in the spool so that a ZIP need not be read again.
 
-A list is a convenience. If it is gone, cut or altered, or found no room, the ZIP is read again.
+A list is a convenience. If it is missing, cut or altered, or did not fit on the disk, the ZIP is
+read again.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from archive.zip.verification import Member
 
 from .spool import Spool
 
-#: How far members were listened to: not at all, their beginnings, or to their ends.
+#: How far members were examined as audio: not at all, their beginnings, or to their ends.
 Hearing = Literal["unheard", "begun", "whole"]
 
 _HEARINGS: tuple[Hearing, ...] = ("unheard", "begun", "whole")
-#: So many members are written before the disk's room is looked at again.
+#: The number of members that are written before the disk's free space is checked again.
 _BATCH = 1000
 
 
@@ -38,8 +39,8 @@ class MemberLists:
         """Pass members through as they are verified, and keep their list once all of them are.
 
         Args:
-            sha256: of the ZIP, in hex.
-            hearing: how far the members are listened to.
+            sha256: the ZIP's sum, in hex.
+            hearing: how far the members are examined as audio.
             members: all members of the ZIP, in its own order.
         """
         unfinished = self._spool.scratch(f"members-{sha256}")
@@ -55,9 +56,7 @@ class MemberLists:
             unfinished.unlink(missing_ok=True)
 
     def read(self, sha256: str, hearing: Hearing) -> Iterator[Member] | None:
-        """Return the members of the ZIP with this SHA-256, if they are known as far as they must
-        be.
-        """
+        """Return the members of the ZIP with this SHA-256, if they are known in enough detail."""
         path = self._path(sha256, hearing)
         return _members(path) if _is_whole(path) else None
 
@@ -88,7 +87,7 @@ class _Writer:
             self._flush()
 
     def finish(self) -> bool:
-        """Return whether all of the list was written."""
+        """Return whether the whole list was written."""
         self._lines.append(f"{self._digest.hexdigest()}\n".encode())
         self._flush()
         return self._has_room
@@ -112,7 +111,7 @@ class _Writer:
 
 
 def _is_whole(path: Path) -> bool:
-    """Return whether a list ends with the SHA-256 of everything before."""
+    """Return whether a list ends with the SHA-256 of all lines before."""
     digest, last = hashlib.sha256(), b""
     try:
         with path.open("rb") as file:

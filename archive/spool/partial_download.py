@@ -1,4 +1,4 @@
-"""One unfinished download: its bytes, and beside them the validator to resume it with."""
+"""One unfinished download: its bytes, and beside them the validator for resuming it."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class PartialDownload:
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
     def begin(self, etag: str | None) -> None:
-        """Say that an answer begins whose first byte belongs at offset `held`.
+        """Begin to write an answer whose first byte belongs at offset `held`.
 
-        Parameters: `etag`, the answer's strong validator, None where it has none.
-        Raises NoSpace, and Damaged where the answer is of another file than the bytes held: the
-        part is empty then, and the answer must not be written to it.
+        Parameters: `etag`, the answer's strong validator, or None. Raises NoSpace, and Damaged if
+        the answer belongs to another file than the bytes held: then the part is empty, and the
+        answer must not be written to it.
         """
         if self.held and etag not in (None, self.etag):
             self.restart()
@@ -76,7 +76,7 @@ class PartialDownload:
                 rest = rest[written:]
 
     def finish(self) -> tuple[int, str]:
-        """Make the bytes durable. Returns their number and their SHA-256 in hex."""
+        """Make the bytes durable; return their number and their SHA-256 in hex."""
         with full_disk(self._name, _FULL):
             os.fsync(self._file)
         return self.held, self._digest.hexdigest()
@@ -86,7 +86,7 @@ class PartialDownload:
         remove(self.path)
 
     def resume(self, on_bytes: Callable[[int], None] | None) -> None:
-        """Sum up what the file holds; without a validator drop it."""
+        """Compute the sum of the held bytes, or drop them without a validator."""
         etag = _validator(_saved(self.path))
         if etag is None:
             self.restart()
@@ -99,7 +99,7 @@ class PartialDownload:
         self.etag = etag
 
     def take_over(self, other: Path, on_bytes: Callable[[int], None] | None) -> None:
-        """Copy what another part holds, unless it is begun anew meanwhile."""
+        """Copy the bytes that another part holds, unless that part is restarted meanwhile."""
         before = _saved(other)
         etag = _validator(before)
         if etag is None:
@@ -119,11 +119,11 @@ class PartialDownload:
             self.restart()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._file)
 
     def _grant(self, wanted: int) -> None:
-        """Ask the disk for room, for some MiB ahead so that it is asked seldom."""
+        """Reserve disk space, some MiB ahead so that the disk is asked seldom."""
         if wanted > self._granted:
             disk = os.statvfs(self.path.parent)
             free = disk.f_bavail * disk.f_frsize - self._reserve_bytes
@@ -137,7 +137,7 @@ class PartialDownload:
         self._granted -= wanted
 
     def _set_validator(self, etag: str | None) -> None:
-        """Store the validator durably; `begun` tells two beginnings with the same one apart."""
+        """Store the validator durably; `begun` distinguishes two beginnings with the same one."""
         sidecar = _sidecar(self.path)
         fresh = sidecar.with_suffix(".json~")
         with full_disk(self._name, _FULL), fresh.open("w", encoding="utf-8") as file:
@@ -150,7 +150,9 @@ class PartialDownload:
 
 
 def remove(path: Path) -> int:
-    """Remove a part, which the caller has locked, and its validator; how many files went."""
+    """Remove a part, which the caller has locked, and its validator; return the number of removed
+    files.
+    """
     sidecar = _sidecar(path)
     removed = sum(file.exists() for file in (path, sidecar))
     path.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """The spool: unfinished downloads, kept so that a later worker can continue them.
 
-Only the process that holds a file's lock writes to it. A lock belongs to an open file and not to a
-name, so a worker that was paused and wakes up again writes into the file it had, while its
-successor writes into a file of its own.
+Only the process that holds a file's lock writes to the file. A lock belongs to an open file and not
+to a name. So a worker that was paused and wakes up writes into its old file, while its successor
+writes into a file of its own.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from archive.store.fsync import flush_folder, full_disk, make_folder
 
 from .partial_download import PartialDownload, remove
 
-#: The folder of files that were refused and may be recordings all the same.
+#: The folder of refused files that may be recordings all the same.
 REFUSED = "refused"
-#: What it may hold where the reserve is smaller.
+#: The size limit of that folder if the reserve is smaller.
 _LEAST_REFUSED_BYTES = 256 * 1024 * 1024
 
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,200}")
@@ -32,7 +32,7 @@ class Spool:
     """The directory of unfinished downloads. Any number of processes may share it."""
 
     def __init__(self, directory: Path, reserve_bytes: int) -> None:
-        """Use `directory`, of whose disk `reserve_bytes` are to stay free."""
+        """Use `directory`, on whose disk `reserve_bytes` must stay free."""
         self.directory = directory
         self.reserve_bytes = reserve_bytes
 
@@ -82,11 +82,11 @@ class Spool:
         return self.directory / REFUSED
 
     def set_aside(self, source: Path, name: str, sha256: str, ending: str) -> Path | None:
-        """Move a refused file to where people find it and no `sweep` removes it.
+        """Move a refused file to a place where people find it and no `sweep` removes it.
 
         Parameters: `source`, in the spool; `name` and `ending` of letters, digits, `.`, `_`, `-`,
         `~`; `sha256` in hex: the same bytes are kept once. All such files together may have as many
-        bytes as the reserve, 256 MiB at least.
+        bytes as the reserve, or 256 MiB if that is more.
 
         Returns the file's path; None if there is no room, and then nothing was moved.
         """
@@ -103,18 +103,20 @@ class Spool:
         return target
 
     def drop_set_aside(self, name: str) -> None:
-        """Remove what was set aside under a name: a whole file came after all."""
+        """Remove the files that were set aside under a name, because a whole file arrived after
+        all.
+        """
         for path in self.refused.glob(f"{name}.{'[0-9a-f]' * 16}.*"):
             path.unlink(missing_ok=True)
 
     def set_aside_files(self) -> list[Path]:
-        """Return the files that were set aside, the oldest first."""
+        """Return the files that were set aside, oldest first."""
         with suppress(FileNotFoundError):
             return sorted(self.refused.iterdir(), key=lambda path: path.stat().st_mtime)
         return []
 
     def sweep_refused(self, older_than_seconds: float) -> int:
-        """Remove files that were set aside that long ago. Returns their number."""
+        """Remove files that were set aside so long ago; return their number."""
         removed = 0
         for path in self.set_aside_files():
             with suppress(FileNotFoundError):
@@ -124,7 +126,7 @@ class Spool:
         return removed
 
     def sweep(self, older_than_seconds: float) -> int:
-        """Remove files untouched for that long which nobody holds. Returns their number."""
+        """Remove files untouched for that long which no process holds; return their number."""
         removed = 0
         for path in list(self.directory.glob("*")):
             with suppress(FileNotFoundError):
@@ -133,7 +135,7 @@ class Spool:
         return removed
 
     def _longest(self, name: str) -> tuple[Path, int | None]:
-        """Return the longest part of the name; with its lock where it may be written."""
+        """Return the longest part of the name, with its lock if the part may be written."""
         first = self.directory / f"{name}.part"
         parts = sorted([first, *self.directory.glob(f"{name}~*.part")], key=_size, reverse=True)
         lock = _lock(parts[0], create=parts[0] == first)
@@ -147,8 +149,8 @@ class Spool:
 
 
 def _lock(path: Path, *, create: bool) -> int | None:
-    """Return an open file that holds the lock of `path`; None where another holds it, or it is
-    gone.
+    """Return an open file that holds the lock of `path`; None if another process holds it, or
+    `path` is gone.
     """
     while True:
         try:
@@ -167,7 +169,7 @@ def _lock(path: Path, *, create: bool) -> int | None:
 
 
 def _sweep(path: Path) -> int:
-    """Remove one old file, a part with its validator, unless another process holds it."""
+    """Remove one old file, with its validator if it is a part, unless another process holds it."""
     if path.suffix == ".json" and path.with_suffix(".part").exists():
         return 0
     if path.suffix != ".part":

@@ -1,8 +1,8 @@
-"""An archive in a bucket of an object store that speaks S3.
+"""An archive in a bucket of an object store with the S3 protocol.
 
-An object appears complete or not at all. What fits into memory is put if nothing stands there
-(`If-None-Match: *`). A larger file goes up in parts, for which there is no such condition: its name
-is bound to its content, so that a worker that completes late writes the same bytes.
+An object appears complete or not at all. Content that fits into memory is put under a free name
+only (`If-None-Match: *`). A larger file is uploaded in parts, for which there is no such condition:
+its name is bound to its content, so that a worker that completes late writes the same bytes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .protocol import (
     summed,
 )
 
-#: Up to this size a file is put in one piece, and so only where nothing stands.
+#: The largest file that is put in one piece, and so only under a free name.
 ONE_PIECE = 32 * 1024 * 1024
 
 _PART = 8 * 1024 * 1024
@@ -46,7 +46,7 @@ _TRIAL = f"{INCOMING}/written-once"
 
 
 class _Taken(Exception):
-    """While a file went up in parts, another took its name."""
+    """Another writer took the name of a file during its upload in parts."""
 
 
 class ObjectStore:
@@ -59,7 +59,7 @@ class ObjectStore:
     def __init__(self, bucket: str, prefix: str = "") -> None:
         """Open the archive under `prefix` of `bucket`; no request is made yet.
 
-        Raises ValueError where the environment's variables of the bucket make no sense.
+        Raises ValueError if the environment's variables of the bucket are invalid.
         """
         self._address = f"s3://{bucket}/{prefix}".rstrip("/")
         self._bucket = opened(self._address, bucket, prefix)
@@ -88,7 +88,7 @@ class ObjectStore:
             except (FileExistsError, _Taken):
                 pass
             except StoreAway:
-                # Where only the answer to the last step was lost, the file stands there.
+                # If only the answer to the last step was lost, the file is there.
                 if not self.exists(path):
                     raise
         present = self.checksum(path, on_bytes)
@@ -96,10 +96,10 @@ class ObjectStore:
         return present
 
     def create(self, path: str, data: bytes) -> Stored:
-        """Store a small file, if nothing stands under its path; see `Store.create`.
+        """Store a small file if its path is free; see `Store.create`.
 
-        It raises FileExistsError as well where it was this very call that stored the file, when
-        the answer was lost and `obstore` asked again.
+        FileExistsError is also raised if this very call stored the file, but its answer was lost
+        and `obstore` tried again.
         """
         parts_of(path)
         if not self._put(path, data):
@@ -117,7 +117,8 @@ class ObjectStore:
     def open(self, path: str) -> BinaryIO:
         """Return the object for reading, seekable, fetched in ranges as it is read. Raises Missing.
 
-        It is read as it was when it was opened: Damaged where another took its place meanwhile.
+        The bytes are those at the time of opening: Damaged is raised if another object replaced it
+        meanwhile.
         """
         parts_of(path)
         return io.BufferedReader(ObjectReader(self._bucket, self._address, path), _BUFFER)
@@ -135,7 +136,7 @@ class ObjectStore:
             return obstore.head(self._bucket, path)["last_modified"].timestamp()
 
     def exists(self, path: str) -> bool:
-        """Return whether an object stands under the path."""
+        """Return whether the path has an object."""
         try:
             self.size(path)
         except Missing:
@@ -143,7 +144,7 @@ class ObjectStore:
         return True
 
     def checksum(self, path: str, on_bytes: Callable[[int], None] | None = None) -> Stored:
-        """Read the whole object and sum it up; see `Store.checksum`."""
+        """Read the whole object and compute its sum; see `Store.checksum`."""
         with self.open(path) as file:
             return summed(file, path, on_bytes)
 
@@ -151,12 +152,13 @@ class ObjectStore:
         """Return every path that begins with `prefix`, sorted as S3 lists them. There are no
         folders that could be `unlisted`.
 
-        Raises StoreRefused where they come in another order: much would be taken for missing.
+        Raises StoreRefused if the paths come in another order: many files would be taken for
+        missing.
         """
         return (path for path, _ in self.sizes(prefix))
 
     def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """Yield the same, with each object's size in bytes."""
+        """Yield the same paths, each with its object's size in bytes."""
         folder, _, _ = prefix.rpartition("/")
         if folder:
             parts_of(folder)
@@ -169,7 +171,7 @@ class ObjectStore:
                 yield path, size
 
     def gives_names_once(self) -> bool:
-        """See `Store.gives_names_once`. One small object stays for the next trial."""
+        """See `Store.gives_names_once`. One small object remains for the next trial."""
         return not (self._put(_TRIAL, b"a trial") and self._put(_TRIAL, b"a second trial"))
 
     def _listed(self, folder: str) -> Iterator[tuple[str, int]]:
@@ -184,8 +186,8 @@ class ObjectStore:
                     yield meta["path"], meta["size"]
 
     def _is_file(self, listed: str) -> bool:
-        """Return whether an empty object is one. A console's "folder" has a name that ends with a
-        slash, which obstore leaves out: under the name that is left there is nothing.
+        """Return whether an empty object is a file. A console's "folder" has a name that ends with
+        a slash, which obstore omits: the remaining name has no object.
         """
         try:
             with understood(self._address, listed):
@@ -194,7 +196,7 @@ class ObjectStore:
             return False
 
     def _put(self, path: str, data: bytes) -> bool:
-        """Return whether nothing stood there, so that it was stored."""
+        """Store an object if the path is free; return whether it was stored."""
         with understood(self._address):
             try:
                 obstore.put(self._bucket, path, data, mode="create", use_multipart=False)
@@ -205,7 +207,9 @@ class ObjectStore:
         return True
 
     def _upload(self, path: str, pieces: Iterator[bytes], size: int) -> None:
-        """What `pieces` raises ends it, and what was sent by then is given up."""
+        """Upload a file in parts. An exception of `pieces` aborts the upload and discards the sent
+        parts.
+        """
         with understood(self._address):
             obstore.put(
                 self._bucket,
@@ -217,8 +221,8 @@ class ObjectStore:
 
     def _unless_taken(self, path: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield from pieces
-        # It took long, and the last step would replace what others have stored meanwhile. In a
-        # thread of its own: obstore asks for the pieces inside of its event loop.
+        # The upload took long, and the last step would replace an object stored meanwhile. It runs
+        # in a thread of its own because obstore requests the pieces inside its event loop.
         with ThreadPoolExecutor(1) as thread:
             if thread.submit(self.exists, path).result():
                 raise _Taken
@@ -227,7 +231,7 @@ class ObjectStore:
 def _checked(
     path: str, source: Path, sha256: str, on_bytes: Callable[[int], None] | None
 ) -> Iterator[bytes]:
-    """Yield the file's bytes in pieces. Raises Damaged after the last one where they have another
+    """Yield the file's bytes in pieces. Raises Damaged after the last one if they have another
     sum.
     """
     digest = hashlib.sha256()

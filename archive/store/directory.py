@@ -1,8 +1,8 @@
 """The store: files that are written once, found under their path, and never changed.
 
 A file appears under its path complete or not at all. It is prepared under a temporary name in a
-folder of its own, flushed to the disk and then linked to its path; a link never replaces what is
-there. All of an archive lies on one filesystem, since a link cannot cross to another.
+folder of its own, flushed to the disk and then linked to its path; a link never replaces an
+existing file. The whole archive lies on one filesystem, since a link cannot cross to another.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from .protocol import (
 __all__ = ["INCOMING", "PIECE", "DirectoryStore", "Store", "Stored", "open_store"]
 
 ABANDONED_AFTER_SECONDS = 24 * 3600
-#: What it means that the disk takes no more.
+#: The meaning of a full disk, for people.
 FULL = "the archive's disk is full; nothing was stored; make room"
 
 _LEADS_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
@@ -51,8 +51,8 @@ class DirectoryStore:
     """An archive in a directory. Any number of processes may use the same one at once."""
 
     def __init__(self, root: Path, *, begins: bool = True) -> None:
-        """Open the archive under `root`. Where it `begins` one, `root` is created with the first
-        file stored; else nothing is stored where `root` is gone.
+        """Open the archive under `root`. If it `begins` an archive, `root` is created with the
+        first stored file; otherwise nothing is stored if `root` is missing.
         """
         self.root = root
         self._begins = begins
@@ -71,8 +71,8 @@ class DirectoryStore:
     ) -> Stored:
         """Store a large file from the spool; see `Store.keep`.
 
-        On the same filesystem `source` and the stored file are one file with two names
-        afterwards, read-only. Its sum is read back before it takes its name.
+        On the same filesystem, `source` and the stored file become one read-only file with two
+        names. The sum is read back before the file gets its name.
         """
         target = self._full(path)
         if not os.path.lexists(target):
@@ -84,7 +84,7 @@ class DirectoryStore:
         return self._adopt(path, sha256, on_bytes)
 
     def create(self, path: str, data: bytes) -> Stored:
-        """Store a small file, if nothing stands under its path; see `Store.create`."""
+        """Store a small file if its path is free; see `Store.create`."""
         target = self._full(path)
         with self._temporary(path) as temporary:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
@@ -140,7 +140,7 @@ class DirectoryStore:
             raise Missing(path, "is not in the archive") from None
 
     def exists(self, path: str) -> bool:
-        """Return whether a file stands under the path."""
+        """Return whether the path has a file."""
         try:
             return self._full(path).is_file()
         except OSError as error:
@@ -149,7 +149,7 @@ class DirectoryStore:
             return False
 
     def checksum(self, path: str, on_bytes: Callable[[int], None] | None = None) -> Stored:
-        """Read the whole file and sum it up; see `Store.checksum`."""
+        """Read the whole file and compute its sum; see `Store.checksum`."""
         with self.open(path) as file:
             return summed(file, path, on_bytes)
 
@@ -157,7 +157,7 @@ class DirectoryStore:
         """Return every path that begins with `prefix` (any string, as in an object store), sorted;
         see `Store.paths`.
 
-        Temporary names never show. The names of one folder of each level are held in memory.
+        Temporary names are never listed. The names of one folder of each level are held in memory.
         """
         folder, _, _ = prefix.rpartition("/")
         if folder:
@@ -165,8 +165,8 @@ class DirectoryStore:
         return walk(self.root, folder, prefix, unlisted=unlisted)
 
     def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """Yield the same, with each file's size in bytes; a link has that of the file it leads
-        to.
+        """Yield the same paths, each with its file's size in bytes; a link has the size of its
+        target.
         """
         for path in self.paths(prefix):
             try:
@@ -176,7 +176,9 @@ class DirectoryStore:
                     raise
 
     def gives_names_once(self) -> bool:
-        """See `Store.gives_names_once`. What it writes is no part of the archive, and removed."""
+        """See `Store.gives_names_once`. The written files are no part of the archive, and are
+        removed.
+        """
         folder = self.root / INCOMING / f"trial-{secrets.token_hex(16)}"
         trial = DirectoryStore(folder)
         try:
@@ -192,8 +194,8 @@ class DirectoryStore:
         return self.root.joinpath(*parts_of(path))
 
     def _is_led_out(self, path: str) -> bool:
-        """Return whether a link below the root leads elsewhere. Without a link there, which is a
-        look at each name, nothing has to be resolved.
+        """Return whether a link below the root leads elsewhere. Without a link, which a look at
+        each name shows, nothing has to be resolved.
         """
         at = str(self.root)
         for name in parts_of(path):
@@ -201,7 +203,7 @@ class DirectoryStore:
             try:
                 is_link = stat.S_ISLNK(os.lstat(at).st_mode)
             except OSError:
-                return False  # to open it says what is wrong
+                return False  # opening it raises the right error
             if is_link:
                 return not self._full(path).resolve().is_relative_to(self.root.resolve())
         return False
@@ -229,11 +231,11 @@ class DirectoryStore:
 
 def open_store(url: str, *, begins: bool = True) -> Store:
     """Return the archive that `url` names: the absolute path of a directory, or
-    `s3://bucket/prefix`. Where it `begins` one, a directory that is not there is made with the
-    first file.
+    `s3://bucket/prefix`. If it `begins` an archive, a missing directory is created with the first
+    file.
 
-    Raises ValueError where the archive would lie elsewhere, or the bucket's settings in the
-    environment make no sense.
+    Raises ValueError if the archive would lie elsewhere, or the bucket's settings in the
+    environment are invalid.
     """
     scheme, separator, rest = url.partition("://")
     if separator and scheme == "s3":
@@ -271,19 +273,21 @@ def _link_or_copy(source: Path, temporary: Path, on_bytes: Callable[[int], None]
 def _seal(
     temporary: Path, path: str, sha256: str, on_bytes: Callable[[int], None] | None
 ) -> Stored:
-    """Read the file back, and make it durable and read-only if it is the right one."""
+    """Read the file back, and make it durable and read-only if its sum is right."""
     with temporary.open("rb") as file:
         stored = summed(file, path, on_bytes)
         refuse_changed(path, stored.sha256, sha256)
         os.fchmod(file.fileno(), os.fstat(file.fileno()).st_mode & 0o444)
-        # Its age counts from here on, however long ago the download of its bytes ended.
+        # Its age counts from here on, even if the download of its bytes ended long ago.
         os.utime(file.fileno())
         os.fsync(file.fileno())
     return stored
 
 
 def _link(temporary: Path, target: Path, root: Path) -> bool:
-    """Give the file its name, durably; False where the name is taken (then that is durable)."""
+    """Give the file its name, durably; return False if the name is taken (then that file is
+    durable).
+    """
     make_folder(target.parent, root)
     try:
         os.link(temporary, target)
@@ -295,7 +299,7 @@ def _link(temporary: Path, target: Path, root: Path) -> bool:
 
 
 def _remove_abandoned(incoming: Path) -> None:
-    """Remove what killed processes left; a name begins with the second it was made."""
+    """Remove the files of killed processes; a name begins with the second of its creation."""
     for left in incoming.iterdir():
         made, _, _ = left.name.partition("-")
         if made.isdigit() and time.time() - int(made) > ABANDONED_AFTER_SECONDS:

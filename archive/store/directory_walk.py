@@ -9,8 +9,8 @@ from pathlib import Path
 
 from .protocol import INCOMING
 
-#: Folders at the root that are no part of an archive: the last is a filesystem's own, which only
-#: its administrator may list.
+#: Folders at the root that are no part of an archive. lost+found belongs to the filesystem, and
+#: only its administrator may list it.
 _NOT_OURS = {f"{INCOMING}/", "lost+found/"}
 
 
@@ -18,9 +18,10 @@ def walk(root: Path, folder: str, prefix: str, *, unlisted: bool) -> Iterator[st
     """Yield every path below `folder` that begins with `prefix`, from `root`, sorted as strings
     are.
 
-    Level by level on a stack of its own: folders may be nested deeper than calls can be. The names
-    of one folder of each level are held in memory. Parameters: `unlisted`, whether a folder that
-    cannot be listed shows as a path itself; else it raises OSError, as the root always does.
+    The walk keeps a stack of its own, level by level: folders may be nested deeper than calls can
+    be. The names of one folder of each level are held in memory. Parameters: `unlisted`, whether a
+    folder that cannot be listed is yielded as a path itself; otherwise it raises OSError, as the
+    root always does.
     """
     names = _names(root, folder, unlisted=unlisted and folder != "")
     if names is None:
@@ -48,8 +49,8 @@ def walk(root: Path, folder: str, prefix: str, *, unlisted: bool) -> Iterator[st
 
 
 def _names(root: Path, folder: str, *, unlisted: bool) -> list[str] | None:
-    """Return the names in a folder, the last one first, those of folders with a slash; None where
-    it cannot be listed and may be `unlisted`.
+    """Return the names in a folder, in reverse order, with a slash after folders; None if the
+    folder cannot be listed and may be `unlisted`.
     """
     try:
         with os.scandir(root / folder) as entries:

@@ -1,4 +1,4 @@
-"""What makes files and their names survive a power cut, and tells a full disk apart."""
+"""Making files and their names survive a power cut, and detecting a full disk."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def flush_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path, below: Path | None = None) -> None:
-    """Create `folder` and what leads to it where absent, and make each name durable.
+    """Create `folder` and its missing parents, and make each name durable.
 
-    A folder that is there may be one whose maker was killed before its name was durable: so names
-    `below` a folder are made so once by each process that meets them. That folder itself is never
-    made: where it is gone, its disk is not mounted any more. Raises OSError.
+    The creator of an existing folder may have been killed before the name was durable, so each
+    process makes the names `below` a folder durable once. That folder itself is never created: if
+    it is missing, its disk is no longer mounted. Raises OSError.
     """
     is_below = below is not None and below in folder.parents
     if folder.is_dir() and (folder in _durable or not is_below):

@@ -1,8 +1,8 @@
 """A store that answers for the right archive only.
 
-An empty place (a disk that is not mounted, a mistyped address) answers every question: nothing is
-there, and everything can be stored. So before the store keeps a file, and whenever it reports one
-as missing, it first checks that this is the archive that is meant.
+An empty place (a disk that is not mounted, a mistyped address) answers every question: no file is
+there, and everything can be stored. So before the store keeps a file, and whenever it reports a
+file as missing, it first checks that the archive is the expected one.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from .protocol import LARGEST_READ, Stored
 
 Listed = TypeVar("Listed")
 
-#: Raises StoreAway where a store does not hold the archive that is meant. The second argument says
-#: whether something is about to be stored.
+#: Raises StoreAway if a store does not hold the expected archive. The second argument says whether
+#: something is about to be stored.
 Assure = Callable[[Store, bool], None]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -42,7 +42,7 @@ _REFUSED = {
 class Guarded:
     """`store`, as `Store` describes it, once `assure` agrees.
 
-    What the operating system refuses becomes Unwritable or StoreAway with the place and the reason.
+    Errors of the operating system become Unwritable or StoreAway with the place and the reason.
     """
 
     def __init__(self, store: Store, assure: Assure) -> None:
@@ -126,7 +126,7 @@ class Guarded:
     def _listed(self, prefix: str, listing: Callable[[], Iterator[Listed]]) -> Iterator[Listed]:
         with self._understood(prefix):
             yield from listing()
-            # Afterwards: where it went away meanwhile, the list that was given is too short.
+            # Afterwards: if the archive went away meanwhile, the list is too short.
             self._assure(self._store, False)
 
     @contextmanager
@@ -139,15 +139,15 @@ class Guarded:
         except FileExistsError:
             raise
         except OSError as error:
-            # A folder above it may be gone, and not only the file.
+            # A folder above it may be missing, and not only the file.
             self._assure(self._store, False)
             raise refusal(self._store.address, path, error) from error
 
 
 def refusal(address: str, path: str, error: OSError) -> Exception:
-    """Return what the operating system refused, in the archive's own words: ArchiveFull,
-    Unwritable, or StoreAway for what may pass by itself. The place ends with a slash where a folder
-    should be.
+    """Return the archive's own error for one of the operating system: ArchiveFull, Unwritable, or
+    StoreAway for an error that may pass by itself. The place ends with a slash if a folder should
+    be there.
     """
     place = _nearest(Path(error.filename2 or error.filename or Path(address) / path))
     if error.errno == errno.ENOTDIR:
@@ -166,7 +166,7 @@ def refusal(address: str, path: str, error: OSError) -> Exception:
 
 
 def _nearest(path: Path) -> str:
-    """Return the path, or what is nearest above it: the same for every file that a folder
+    """Return the path, or its nearest existing ancestor: the same for every file that a folder
     refuses.
     """
     return str(next((one for one in (path, *path.parents) if os.path.lexists(one)), path))

@@ -22,20 +22,20 @@ _NEVER_EMPTY = (
     "AWS_SECRET_ACCESS_KEY",
 )
 _REASON = re.compile(r"source: (.+?),?\n")
-#: One request is tried for half a minute; then the job that needs it waits, and begins again.
+#: One request is tried for half a minute; then the job that needs it waits, and starts again.
 _RETRIES = {
     "max_retries": 6,
     "backoff": {"max_backoff": timedelta(seconds=5)},
     "retry_timeout": timedelta(seconds=30),
 }
-#: For all of a request: four parts of 8 MiB at once get through a line of 2.5 Mbit/s.
+#: The limit of a whole request: four parts of 8 MiB at once pass a line of 2.5 Mbit/s.
 _TIMEOUT = timedelta(seconds=120)
 
 
 def opened(address: str, bucket: str, prefix: str) -> S3Store:
-    """Return a client of what lies under `prefix` in `bucket`; no request is made yet.
+    """Return a client for the objects under `prefix` in `bucket`; no request is made yet.
 
-    Raises ValueError where a variable of the environment makes no sense; it names the variable.
+    Raises ValueError, naming the variable, if a variable of the environment is invalid.
     """
     for name in _NEVER_EMPTY:
         if os.environ.get(name, " ").strip() == "" and name in os.environ:
@@ -48,7 +48,7 @@ def opened(address: str, bucket: str, prefix: str) -> S3Store:
         return S3Store(
             bucket,
             prefix=prefix or None,
-            # Whatever AWS_CONDITIONAL_PUT says: without it files could be overwritten.
+            # This overrides AWS_CONDITIONAL_PUT: without it files could be overwritten.
             conditional_put="etag",
             client_options={"timeout": _TIMEOUT, "allow_http": http},
             retry_config=_RETRIES,  # type: ignore[arg-type]
@@ -58,7 +58,7 @@ def opened(address: str, bucket: str, prefix: str) -> S3Store:
 
 
 def _speaks_http(address: str) -> bool:
-    """Return whether the endpoint that counts is one without encryption."""
+    """Return whether the effective endpoint is unencrypted."""
     speaks = []
     for name in _ENDPOINTS:
         endpoint = os.environ.get(name)
@@ -75,7 +75,7 @@ def _speaks_http(address: str) -> bool:
 
 
 def _reason(error: BaseError) -> str:
-    """Return what `obstore` has against a setting, on one line, without a secret."""
+    """Return `obstore`'s objection to a setting, on one line, without a secret."""
     found = _REASON.search(str(error))
     fault = found[1] if found else "see the variables AWS_..."
     if fault == "MissingSecretAccessKey":

@@ -1,4 +1,4 @@
-"""What `obstore` raises, in the archive's own words."""
+"""Translation of `obstore`'s errors into the archive's own."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from archive.errors import Damaged, Missing, StoreAway, StoreRefused
 _STATUS = re.compile(r"status code: (\d{3})")
 _NAME = re.compile(r'[Pp]ath "([^"]+)"')
 _CODE = re.compile(r"<Code>(\w+)</Code>")
-#: Of the refusals those that another try may not meet.
+#: The refusals that another try may not meet.
 _PASSING = {"408", "409", "429"}
-#: Where a machine of a cloud asks for its own credentials; `obstore` does so when it has no others.
+#: The address where a cloud machine asks for its own credentials; `obstore` does so without others.
 _CREDENTIALS_OF_MACHINE = "169.254.169.254"
-#: S3's answer where the bucket lies in another region.
+#: S3's answer if the bucket lies in another region.
 _ELSEWHERE = "redirect without LOCATION"
 
 
 @contextmanager
 def understood(address: str, path: str | None = None) -> Iterator[None]:
-    """Turn errors of a request into Missing and Damaged (where it was about the object at `path`),
+    """Turn errors of a request into Missing and Damaged (if they concern the object at `path`),
     StoreRefused and StoreAway.
     """
     try:
@@ -43,15 +43,15 @@ def understood(address: str, path: str | None = None) -> Iterator[None]:
 
 
 def is_conflict(error: AlreadyExistsError) -> bool:
-    """Return whether a name was refused only because another request about it was under way: it is
-    open then whether anything stands there (S3's ConditionalRequestConflict).
+    """Return whether a name was refused only because another request about the name was in
+    progress: then it is unknown whether the name is taken (S3's ConditionalRequestConflict).
     """
     status = _STATUS.search(str(error))
     return status is not None and status[1] == "409"
 
 
 def has_no_range(error: BaseError) -> bool:
-    """Return whether a range was asked for where there are no bytes: of an empty object."""
+    """Return whether the error is about a range of an object without bytes."""
     status = _STATUS.search(str(error))
     return (status is not None and status[1] == "416") or "non-partial" in str(error)
 
@@ -66,11 +66,11 @@ def _strange(message: str) -> str:
 
 
 def _translated(address: str, message: str) -> StoreAway:
-    """Return the archive's own error. `message` is written for programmers and never shown,
-    since it may quote any answer.
+    """Return the archive's own error. `message` is written for programmers and never shown, since
+    it may quote any answer.
     """
     status, code = _STATUS.search(message), _CODE.search(message)
-    shown = " ".join(found[1] for found in (status, code) if found)
+    codes = " ".join(found[1] for found in (status, code) if found)
     if code and code[1] == "NoSuchBucket":
         return StoreRefused(
             address, "is in a bucket that does not exist; create it, or name another"
@@ -78,7 +78,7 @@ def _translated(address: str, message: str) -> StoreAway:
     if status and status[1] in {"401", "403"}:
         return StoreRefused(
             address,
-            f"does not let us in ({shown}); nothing was done; give its key the right to read, list "
+            f"does not let us in ({codes}); nothing was done; give its key the right to read, list "
             "and write (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, the bucket's policy)",
         )
     if _CREDENTIALS_OF_MACHINE in message:
@@ -90,18 +90,18 @@ def _translated(address: str, message: str) -> StoreAway:
     if status and status[1] == "501":
         return StoreRefused(
             address,
-            f"does not know a request of ours ({shown}); it may lack If-None-Match, without which "
+            f"does not know a request of ours ({codes}); it may lack If-None-Match, without which "
             "files could be overwritten; use an object store that has it",
         )
-    passing = status is None or status[1] in _PASSING or shown.endswith("NoSuchUpload")
-    if _ELSEWHERE in message or (not passing and shown.startswith(("3", "4"))):
+    passing = status is None or status[1] in _PASSING or codes.endswith("NoSuchUpload")
+    if _ELSEWHERE in message or (not passing and codes.startswith(("3", "4"))):
         return StoreRefused(
             address,
-            f"does not take our requests ({shown or 'it sends us elsewhere'}); see AWS_REGION and "
+            f"does not take our requests ({codes or 'it sends us elsewhere'}); see AWS_REGION and "
             "AWS_ENDPOINT_URL",
         )
     return StoreAway(
         address,
-        f"does not answer as it should ({shown or 'no answer'}); it is unknown whether the last "
+        f"does not answer as it should ({codes or 'no answer'}); it is unknown whether the last "
         "file was stored; to be tried again; where that lasts, see AWS_ENDPOINT_URL",
     )

@@ -1,4 +1,4 @@
-"""Reading an object in ranges, as far as it is asked for."""
+"""Reading an object in ranges, only as far as needed."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _MOST = 4 * 1024 * 1024
 
 
 class ObjectReader(io.RawIOBase):
-    """One object, seekable. It holds one range of 4 MiB at most.
+    """One object, seekable, of which at most one range of 4 MiB is held.
 
-    The beginning is fetched at once: that tells the size, and of most files it is everything. A
-    range after a jump is small, as in the directory of a ZIP; each that follows directly on the one
-    before is twice as long, since a request costs more than bytes do.
+    The first range is fetched at once: it shows the size, and most files fit into it. A range after
+    a jump is small, as in the directory of a ZIP; each directly following range is twice as long as
+    the one before, since a request costs more than bytes do.
     """
 
     def __init__(self, bucket: S3Store, address: str, path: str) -> None:
-        """Raises Missing, StoreAway."""
+        """Fetch the beginning of the object. Raises Missing, StoreAway."""
         self._bucket, self._address, self._path = bucket, address, path
         self._at, self._start, self._ahead = 0, 0, _FIRST
         with understood(address, path):
@@ -46,15 +46,15 @@ class ObjectReader(io.RawIOBase):
         return answer.meta, memoryview(answer.bytes())
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Return the new position. Nothing is fetched."""
+        """Move to a position and return it. Nothing is fetched."""
         origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         if origin + offset < 0:
             raise OSError(22, "negative position in the object")
@@ -66,7 +66,7 @@ class ObjectReader(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Fill the buffer as far as one range goes; 0 at the end.
+        """Fill the buffer as far as one range goes; return 0 at the end.
 
         Raises Missing and Damaged (the object was removed or replaced meanwhile), StoreAway.
         """
@@ -87,7 +87,7 @@ class ObjectReader(io.RawIOBase):
         options: obstore.GetOptions = {"range": (self._at, stop)}
         if self._e_tag is not None:
             options["if_match"] = self._e_tag
-        # The old range first: two at once are twice the memory.
+        # The old range is dropped first: two at once take twice the memory.
         self._start, self._held = self._at, memoryview(b"")
         with understood(self._address, self._path):
             answer = obstore.get(self._bucket, self._path, options=options)

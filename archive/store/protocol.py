@@ -1,4 +1,4 @@
-"""What every store offers, be it a directory or a bucket."""
+"""The operations of every store, a directory or a bucket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archive.errors import Contradiction, Damaged, Dangerous
 PIECE = 1024 * 1024
 #: The most that is read into memory as one file.
 LARGEST_READ = 256 * 1024 * 1024
-#: Kept for what is no part of the archive: it never shows among the paths.
+#: A folder for files that are no part of the archive: it is never listed among the paths.
 INCOMING = ".incoming"
 
 
@@ -35,7 +35,7 @@ class Store(Protocol):
 
     @property
     def address(self) -> str:
-        """Where it lies, as a person would write it."""
+        """The place of the archive, as a person would write it."""
 
     def keep(
         self,
@@ -46,29 +46,28 @@ class Store(Protocol):
     ) -> Stored:
         """Store a large file from the spool, without reading it into memory.
 
-        Write to `source` no more afterwards, only remove it: it may be the stored file.
+        The caller must not write to `source` afterwards, only remove it: it may be the stored file.
 
-        Parameters: `path` in the archive; `source`, a complete file; `sha256` in hex, which it
-        must have; `on_bytes`, called with the number of bytes after every piece sent or read.
-        Returns the stored file, whose sum was read back; or the file that stood there already
-        with that very sum.
-        Raises Contradiction (another file stands there; it stays), Damaged (`source` has another
-        sum; nothing was stored), NoSpace.
+        Parameters: `path` in the archive; `source`, a complete file; `sha256` in hex, the expected
+        sum; `on_bytes`, called with the number of bytes after every piece sent or read. Returns the
+        stored file, whose sum was read back, or an existing file with that sum. Raises
+        Contradiction (another file is there; it stays), Damaged (`source` has another sum; nothing
+        was stored), NoSpace.
         """
 
     def create(self, path: str, data: bytes) -> Stored:
-        """Store a small file, if nothing stands under its path.
+        """Store a small file if its path is free.
 
-        Parameters: `path` in the archive; `data`, all of its bytes.
-        Returns the stored file. Raises FileExistsError where something stands there already
-        (it is durable then, and unchanged), NoSpace.
+        Parameters: `path` in the archive; `data`, all of its bytes. Returns the stored file. Raises
+        FileExistsError if the path is taken (the existing file is durable then, and unchanged),
+        NoSpace.
         """
 
     def read(self, path: str, most: int = LARGEST_READ) -> bytes:
         """Return all bytes of a small file.
 
-        Parameters: `most`, the number of bytes that it may have; no more are ever read.
-        Raises Missing, Dangerous (larger, or not a plain file).
+        Parameters: `most`, the largest size in bytes; no more is ever read. Raises Missing,
+        Dangerous (larger, or not a plain file).
         """
 
     def open(self, path: str) -> BinaryIO:
@@ -85,35 +84,36 @@ class Store(Protocol):
         """
 
     def exists(self, path: str) -> bool:
-        """Return whether a file stands under the path."""
+        """Return whether the path has a file."""
 
     def checksum(self, path: str, on_bytes: Callable[[int], None] | None = None) -> Stored:
-        """Read the whole file and sum it up.
+        """Read the whole file and compute its sum.
 
         Parameters: `on_bytes`, called with the number of bytes after every piece (1 MiB at most).
         Raises Missing, Dangerous.
         """
 
     def paths(self, prefix: str = "", *, unlisted: bool = False) -> Iterator[str]:
-        """Return every path that begins with `prefix` (any string), sorted as strings are. What is
-        kept for files that are being stored never shows.
+        """Return every path that begins with `prefix` (any string), sorted as strings are.
+        Temporary names of files that are being stored are never listed.
 
-        Parameters: `unlisted`, whether a folder that cannot be listed shows as a path itself (to
-        open it says why); else it raises OSError.
+        Parameters: `unlisted`, whether a folder that cannot be listed is yielded as a path itself
+        (opening it raises the reason); otherwise it raises OSError.
         """
 
     def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Return every path as `paths` gives it, with the file's size in bytes."""
 
     def gives_names_once(self) -> bool:
-        """Try it: whether the second of two files that are created under one name is refused.
+        """Try whether the second of two files that are created under one name is refused; return
+        the result.
 
-        Raises NoSpace, OSError (a directory that is not to be written to).
+        Raises NoSpace, OSError (a directory that cannot be written to).
         """
 
 
 def parts_of(path: str) -> list[str]:
-    """Return the names that a path consists of. Raises ValueError where it leads out of the
+    """Return the names that a path consists of. Raises ValueError if the path leads out of the
     archive.
     """
     parts = path.split("/")
@@ -125,7 +125,7 @@ def parts_of(path: str) -> list[str]:
 
 
 def summed(file: BinaryIO, path: str, on_bytes: Callable[[int], None] | None) -> Stored:
-    """Read an open file to its end and sum it up."""
+    """Read an open file to its end and compute its sum."""
     digest, size = hashlib.sha256(), 0
     while piece := file.read(PIECE):
         digest.update(piece)
@@ -136,7 +136,7 @@ def summed(file: BinaryIO, path: str, on_bytes: Callable[[int], None] | None) ->
 
 
 def refuse_larger(path: str, size: int, most: int) -> None:
-    """Raise Dangerous where a file is too large to be read into memory."""
+    """Raise Dangerous if a file is too large to be read into memory."""
     if size > most:
         raise Dangerous(
             path,
@@ -146,7 +146,7 @@ def refuse_larger(path: str, size: int, most: int) -> None:
 
 
 def refuse_another(present: Stored, sha256: str) -> None:
-    """Raise Contradiction where the file that stands there has another sum."""
+    """Raise Contradiction if the existing file has another sum."""
     if present.sha256 != sha256:
         raise Contradiction(
             present.path,
@@ -156,7 +156,7 @@ def refuse_another(present: Stored, sha256: str) -> None:
 
 
 def refuse_changed(path: str, found: str, sha256: str) -> None:
-    """Raise Damaged where the bytes on their way into the archive have another sum."""
+    """Raise Damaged if the bytes on their way into the archive have another sum."""
     if found != sha256:
         raise Damaged(
             path,

@@ -1,4 +1,4 @@
-"""An account's chain: which of its entries can be believed, what is wrong with the others."""
+"""An account's chain: the entries that can be believed, and the faults of the others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CREATE INDEX by_path ON covered (path);
 CREATE INDEX by_entry ON covered (n);
 """
 _PAGE = 500
-#: So many faults of one chain are named; of more than these there is only the number.
+#: The most faults of one chain that are named; more are only counted.
 _MOST_NAMED = 1000
 
 
@@ -34,13 +34,13 @@ class ChainCheck:
     """One account's chain, checked, and kept in a temporary file of SQLite. A context manager.
 
     An entry can be written with one sequence of bytes only, names the sum of the entry before it,
-    and gives the sums of the files it covers. So a changed bit shows in any entry, the newest
-    included, without a head. The next entry, or the head, tells whether the entry or a file was
+    and gives the sums of the files it covers. So a changed bit is found in any entry, including the
+    newest, without a head. The next entry, or the head, shows whether the entry or a file was
     changed.
     """
 
     def __init__(self, store: Store, account: str, head: str | None = None) -> None:
-        """Read it. ``head`` is the SHA-256 that its newest entry had when someone noted it; the
+        """Read the chain. ``head`` is the SHA-256 of the newest entry at some earlier time; the
         chain may have grown since.
         """
         self._store, self._account = store, account
@@ -77,7 +77,9 @@ class ChainCheck:
         return bool(self._db.execute(query).fetchone()[0] == self._newest)
 
     def covers(self, path: str) -> list[tuple[str, str]]:
-        """Return what believable entries say of a file: its SHA-256, and the entry's path."""
+        """Return the statements of believable entries about a file: its SHA-256, and the entry's
+        path.
+        """
         if not path.isprintable():
             return []
         rows = self._db.execute(
@@ -145,7 +147,7 @@ class ChainCheck:
         return named
 
     def _judged(self) -> Iterator[Problem]:
-        """Yield every fault of the chain; an entry that has one is not believed from here on."""
+        """Yield every fault of the chain; an entry with a fault is no longer believed."""
         expected = 1
         for number, fault in self._pages():
             if number > expected:
@@ -162,10 +164,10 @@ class ChainCheck:
             yield self._cut()
 
     def _broken(self, number: int) -> str | None:
-        """Return why an entry that can be read is not to be believed, or None.
+        """Return why a readable entry is not believed, or None.
 
-        A link that does not hold has two ends. The later end is believed if the entry after it, or
-        the head, confirms it; else the end that other evidence contradicts is not believed.
+        A broken link has two ends. The later end is believed if the entry after it, or the head,
+        confirms it; otherwise the end that other evidence contradicts is not believed.
         """
         if self._is_confirmed(number):
             return None
@@ -197,7 +199,7 @@ class ChainCheck:
         return own[0] == self._given or bool(following and following[0] == own[0])
 
     def _mismatched(self, number: int) -> str | None:
-        """Return a file that the entry covers and that has another sum, or is not there."""
+        """Return a file that the entry covers and that has another sum or is missing."""
         last = ""
         while rows := self._db.execute(
             "SELECT path, sha256 FROM covered WHERE n = ? AND path > ? ORDER BY path LIMIT ?",

@@ -22,23 +22,24 @@ from .chain_index import ChainIndex
 from .manifest_claims import Claims, Manifests, Unusable
 from .path_checks import PathChecks
 
-#: Problems, a note, and why nothing vouches for the file.
+#: Problems, a note, and why no document vouches for the file.
 _Verdict = tuple[list[str], str | None, str | None]
 
-#: What is wrong with a file that should be under a chain and is under none, if nothing else is.
+#: The problem of a file that should be under a chain but is under none, if there is no other
+#: problem.
 UNCOVERED = "is not under the chain: nothing vouches for it"
-#: The same of a ZIP or a list, until its run ends.
+#: The same problem for a ZIP or a list, until its run ends.
 UNSEALED = "is under no manifest: nothing vouches for it"
-#: What vouches for a file is written after it, within seconds. So long after a file was stored
-#: no problem is reported; a host's clock may differ from the storage's by as much.
+#: The document that vouches for a file is written after it, within seconds. For so long after a
+#: file was stored no problem is reported; a host's clock may differ from the storage's by as much.
 PENDING_SECONDS = 15 * 60.0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of inspecting one file: problems as sentences, a note, the size in bytes
-    (None if the file is not there), why nothing vouches for the file, and whether the file is
-    so young that something still may.
+    """The result of inspecting one file: problems as sentences, a note, the size in bytes (None if
+    the file is missing), why no document vouches for the file, and whether the file is so young
+    that one still may.
     """
 
     problems: list[str]
@@ -65,7 +66,7 @@ class Inspection:
         self._on_bytes = on_bytes
 
     def inspect(self, path: str) -> Finding:
-        """Read one file whole and compare it with everything that names it."""
+        """Read one file whole and compare it with every document that names it."""
         size: int | None = None
         try:
             limit = reading.limit_of(path)
@@ -94,19 +95,19 @@ class Inspection:
 
     def _missing(self, path: str) -> Finding:
         named = self._who_names(path)
-        # A file that was there a moment ago and that nothing names is no loss.
+        # A file that existed a moment ago and that no document names is no loss.
         return Finding([f"is missing: {named}"] if named else [], None, None)
 
     def _is_young(self, path: str) -> bool:
-        """Return whether the file was stored within `PENDING_SECONDS`. A time in the future
-        counts only as far as clocks may differ: else a file could be young for ever.
+        """Return whether the file was stored within `PENDING_SECONDS`. A time in the future counts
+        only as far as clocks may differ: otherwise a file could be young for ever.
         """
         return abs(time.time() - self._store.modified(path)) < PENDING_SECONDS
 
     def _against_chain(self, stored: Stored, kind: paths.Kind | None) -> _Verdict:
         covers = self._chains.covers(stored.path)
         if not covers and kind in paths.CHAINED:
-            # A live archive moves: what was written a moment ago may be under the chain by now.
+            # In an archive in use, a file written a moment ago may be under the chain by now.
             self._chains.refresh(stored.path)
             covers = self._chains.covers(stored.path)
             if not covers and kind == "identity" and self._chains.is_empty:
@@ -167,9 +168,9 @@ class Inspection:
                 if claims.fault
                 else (problems, None, UNSEALED)
             )
-        claimed = claims.beside.get(stored.path)
+        claimed = claims.siblings.get(stored.path)
         if claimed is None:
-            if any(one.sha256 == stored.sha256 for one in claims.beside.values()):
+            if any(one.sha256 == stored.sha256 for one in claims.siblings.values()):
                 return problems, "is a second copy of a file that its manifest names", None
             return problems, None, "is not named by its manifest: nothing vouches for it"
         if claimed != stored:
@@ -182,7 +183,7 @@ class Inspection:
 
     def _faults_of_members(self, path: str) -> Iterator[str]:
         claimed, silent = self._manifests.members(path), set()
-        # What was let in by its limits once is measured against what it was then, and no more.
+        # A ZIP that was accepted under its limits is measured against its size then, and no more.
         limits = verification.Limits(*self._manifests.measured(path), ratio=float("inf"))
         with self._store.open(path) as file:
             found = verification.members(
@@ -224,17 +225,17 @@ class Inspection:
         return [_other_sum(stored, path, metadata.audio)], None, None
 
     def _who_names(self, path: str) -> str | None:
-        """Return what names a file that should be there, None if nothing does."""
+        """Return the document that names a file that should exist, or None."""
         covers = self._chains.covers(path)
         if covers:
             return f"{covers[0].entry} names it"
         if paths.kind_of(path) == "audio":
-            beside = paths.metadata_path(path)
-            metadata = self._path_checks.metadata(beside)
+            described_by = paths.metadata_path(path)
+            metadata = self._path_checks.metadata(described_by)
             is_named = isinstance(metadata, Metadata) and metadata.audio.path == path
-            return f"{beside} speaks of it" if is_named else None
+            return f"{described_by} speaks of it" if is_named else None
         claims = self._manifests.of(path.rpartition("/")[0])
-        is_named = isinstance(claims, Claims) and path in claims.beside
+        is_named = isinstance(claims, Claims) and path in claims.siblings
         return "its manifest names it" if is_named else None
 
 

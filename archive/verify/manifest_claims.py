@@ -1,4 +1,4 @@
-"""What the manifests of exports claim about the files beside them and about the members of ZIPs."""
+"""The claims of export manifests about the files beside them and about the members of ZIPs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Claims:
     """One manifest's claims; `manifest` is None for an erasure, whose fields are reserved."""
 
     manifest: Manifest | None
-    beside: dict[str, Stored]
+    siblings: dict[str, Stored]
     singles: list[Stored]
     parts: frozenset[str]
     members: int
@@ -41,9 +41,9 @@ class Unusable:
 
 
 class Manifests:
-    """The manifests of an archive, each read when its folder is looked at. A context manager.
+    """The manifests of an archive, each read when its folder is inspected. A context manager.
 
-    Members are kept in a temporary file of SQLite, for the few folders looked at last.
+    Members are kept in a temporary file of SQLite, for the few folders inspected last.
     """
 
     def __init__(self, store: Store, chains: ChainIndex) -> None:
@@ -74,7 +74,7 @@ class Manifests:
         """Return the claims of a folder's manifest."""
         held = self._held.get(folder)
         if isinstance(held, Unusable) and held.fault is None:
-            # Of an archive in use: it may have been written since.
+            # In an archive in use, the manifest may have been written since.
             del self._held[folder]
         if folder not in self._held:
             while len(self._held) >= _HELD:
@@ -101,8 +101,8 @@ class Manifests:
         return count, int(size)
 
     def hold(self, path: str, member: Member) -> bool:
-        """Return whether a manifest claims that this member lies in this ZIP. A damaged
-        manifest counts as claiming it: its damage is reported at its own path.
+        """Return whether a manifest claims that this member is in this ZIP. A damaged manifest
+        counts as claiming it: its damage is reported at its own path.
         """
         claims = self.of(path.rpartition("/")[0])
         if isinstance(claims, Unusable) and claims.fault:
@@ -144,18 +144,18 @@ class Manifests:
         if manifest is None:
             return Claims(None, {}, [], frozenset(), 0)
         recordings, members = manifest.recordings, 0
-        beside = {recordings.path: recordings}
+        siblings = {recordings.path: recordings}
         for part in manifest.parts:
-            beside[part.file.path] = part.file
+            siblings[part.file.path] = part.file
             members += self._note_members(folder, part)
         if recordings.path != paths.recordings_path(folder) or any(
-            path.rpartition("/")[0] != folder for path in beside
+            path.rpartition("/")[0] != folder for path in siblings
         ):
             return Unusable("names files of another folder as its own: it was changed or moved")
         singles = [single.file for single in manifest.files]
-        parts = frozenset(beside) - {recordings.path}
+        parts = frozenset(siblings) - {recordings.path}
         # The document's members may need much memory, and are noted.
-        return Claims(replace(manifest, parts=(), files=()), beside, singles, parts, members)
+        return Claims(replace(manifest, parts=(), files=()), siblings, singles, parts, members)
 
     def _note_members(self, folder: str, part: Part) -> int:
         """Note the members that a manifest claims of a ZIP; return their number."""

@@ -33,8 +33,8 @@ class PathChecks:
         self._chains = chains
 
     def metadata(self, path: str) -> Metadata | str | None:
-        """Return the metadata of a single recording; a sentence if it cannot be used; None if
-        there is none.
+        """Return the metadata of a single recording; a sentence if it cannot be used; None if there
+        is none.
         """
         try:
             data = reading.read(self._store, path)
@@ -68,14 +68,14 @@ class PathChecks:
         if metadata is None:
             return f"names {single.path}, but {path} is missing"
         if isinstance(metadata, str):
-            # Said of the metadata itself.
+            # The metadata itself is reported.
             return None
         if metadata.audio != single or recording_id not in (None, metadata.recording_id):
             return f"contradicts {path} about {single.path}"
         return None
 
     def faults_of_lines(self, path: str, claims: Claims) -> Iterator[str]:
-        """Yield what is wrong with the lines of a recordings.jsonl: places and their number."""
+        """Yield the faults of the lines of a recordings.jsonl: places and their number."""
         assert claims.manifest is not None, "an erasure claims no list"
         counted, faults = _Counted(unexpected=claims.members), 0
         for number, data in enumerate(recordings_list.raw_lines(self._store, path), 1):
@@ -130,7 +130,7 @@ class PathChecks:
 
 @dataclass
 class _Counted:
-    """How many lines there are, and of which kind; the members that no line names."""
+    """The number of lines of each kind, and the members that no line names."""
 
     listed: int = 0
     archived: int = 0

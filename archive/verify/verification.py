@@ -1,8 +1,8 @@
-"""Verification of an archive by itself: every sum, every chain, with no configuration.
+"""Verification of an archive alone: every sum, every chain, with no configuration.
 
-What vouches for what: the chain for manifests, receipts, the metadata of single recordings and the
-ledger's name; a manifest for the ZIPs and the list beside it; metadata for its audio; each entry of
-the chain for the one before, and a head kept elsewhere for the newest.
+Chains vouch for manifests, receipts, the metadata of single recordings and the ledger's name; a
+manifest for the ZIPs and the list beside it; metadata for its audio; each entry of the chain for
+the one before, and a head kept elsewhere for the newest.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _MOST_KEPT = 10_000
 
 @dataclass(frozen=True)
 class Report:
-    """What a verification found.
+    """The result of a verification.
 
     `heads` is the SHA-256 of each chain's newest entry, to be kept elsewhere and given next time;
-    `notes` are files for which nothing vouches and that are no loss; `pending` are files stored in
-    the last `PENDING_SECONDS` for which something may vouch soon: no problem yet. Of more than
-    10,000 of either only the number is kept.
+    `notes` are files for which no document vouches and that are no loss; `pending` are files stored
+    in the last `PENDING_SECONDS` for which a document may vouch soon: no problem yet. If there are
+    more than 10,000 of either, the rest is only counted.
     """
 
     problems: list[Problem]
@@ -80,8 +80,8 @@ def chains(
 ) -> Iterator[Problem]:
     """Yield every fault of the chains.
 
-    Parameters: `account`, None for all; `heads`, by account the SHA-256 of what once was the
-    newest entry. Only with it does it show that the newest entries were removed.
+    Parameters: `account`, None for all; `heads`, by account the SHA-256 of a former newest entry.
+    The removal of the newest entries shows only with `heads`.
     """
     heads = heads or {}
     wanted = heads.keys() if account is None else heads.keys() & {account}
@@ -96,8 +96,8 @@ def files(
     after: str = "",
     on_bytes: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[str, Problem | None, int]]:
-    """Yield every file, and every file that should be there, with its problem and its size in
-    bytes. If nothing vouches for a file, its problem is Unvouched, or Pending if the file is young.
+    """Yield every existing or expected file, with its problem and its size in bytes. If no document
+    vouches for a file, its problem is Unvouched, or Pending if the file is young.
 
     Files come in the order of their paths, each once, so that a long verification can continue
     where it stopped: `after` is the last path seen. `on_bytes` is called with the number of bytes
@@ -110,8 +110,8 @@ def files(
 def still_wrong(
     store: Store, seen: Sequence[str], on_bytes: Callable[[int], None] | None = None
 ) -> Iterator[Problem]:
-    """Yield what is still wrong with files in which something was wrong when they were last read;
-    the same kinds of problems as in `files`.
+    """Yield the remaining problems of files that had a problem when they were last read; the same
+    kinds of problems as in `files`.
     """
     with _inspected(store, _owners(seen), {}) as (index, manifests):
         inspection = Inspection(store, index, manifests, on_bytes)
@@ -145,8 +145,8 @@ def verify(
             notes.add(Problem(path, finding.note))
         if finding.bytes is not None:
             count, size = count + 1, size + finding.bytes
-            # The ledger's name lies beside every account: alone it says nothing of one. Files of
-            # other names make no archive: it was meant to be another folder.
+            # The ledger's name lies beside every account: alone it proves nothing about one. Files
+            # with other names make no archive: another folder was meant.
             if archive_paths.kind_of(path) is not None:
                 holds_any |= account in (None, archive_paths.account_of(path))
             if on_file:
@@ -161,7 +161,7 @@ def verify(
 def _inspected(
     store: Store, accounts: Sequence[str], heads: Mapping[str, str]
 ) -> Iterator[tuple[ChainIndex, Manifests]]:
-    """What chains and manifests of these accounts say of files."""
+    """Provide the statements of the chains and manifests of these accounts about files."""
     with ChainIndex(store, accounts, heads) as index, Manifests(store, index) as manifests:
         yield index, manifests
 
@@ -199,7 +199,9 @@ def _owners(seen: Iterable[str]) -> list[str]:
 
 
 def heads_of(store: Store, account: str | None) -> dict[str, str]:
-    """By account, None for all that the archive has, the SHA-256 of its chain's newest entry."""
+    """Return, by account, the SHA-256 of the newest entry of its chain; for all accounts of the
+    archive if ``account`` is None.
+    """
     found = {}
     for name in _accounts(store, account):
         try:

@@ -1,4 +1,4 @@
-"""The walk through an archive: every path that is there, or should be."""
+"""The walk through an archive: every existing or expected path."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def paths(
     """Yield every path after `after`, sorted, each once: of one account with the ledger's name, or
     all.
 
-    Files that are gone appear where they would be: those that a chain covers, those that their
-    folder's manifest names, and audio that its metadata speaks of.
+    Missing files appear at their places: files that a chain covers, files that their folder's
+    manifest names, and audio that its metadata names.
     """
     walk = _Walk(store, manifests, chains, after)
     last = after
@@ -55,7 +55,7 @@ def _there(store: Store, account: str | None) -> Iterator[str]:
 
 
 class _Walk:
-    """The files that should be there and are not, each until the walk comes to its place."""
+    """The expected files that are missing, each until the walk reaches its place."""
 
     def __init__(self, store: Store, manifests: Manifests, chains: ChainIndex, after: str) -> None:
         self._store = store
@@ -66,7 +66,7 @@ class _Walk:
         self._gone: list[str] = []
 
     def passed(self, path: str) -> None:
-        """Note a path that the walk saw before it was interrupted; files that it names may
+        """Note a path that the walk saw before it was interrupted; files that the path names may
         still be due.
         """
         if path.rpartition("/")[0] == self._after.rpartition("/")[0]:
@@ -75,7 +75,7 @@ class _Walk:
                 self.look_beside(path)
 
     def due(self, path: str) -> Iterator[str]:
-        """Yield what should come before this path, and in its folder."""
+        """Yield the expected files before this path, and in its folder."""
         self._enter(path)
         while self._gone and self._gone[0] < path:
             yield heapq.heappop(self._gone)
@@ -90,7 +90,7 @@ class _Walk:
                 self._expect(metadata.audio.path)
 
     def rest(self) -> Iterator[str]:
-        """Yield what should come after the last path that is there."""
+        """Yield the expected files after the last existing path."""
         while self._gone:
             yield heapq.heappop(self._gone)
 
@@ -104,13 +104,13 @@ class _Walk:
         self._entered = folder
         claims = self._manifests.of(folder)
         if isinstance(claims, Claims):
-            for claimed in claims.beside:
+            for claimed in claims.siblings:
                 self._expect(claimed)
 
     def _expect(self, path: str) -> None:
         try:
             is_there = self._store.exists(path)
         except (OSError, ValueError):
-            is_there = False  # to look at it says why
+            is_there = False  # looking at it raises the reason
         if not is_there:
             heapq.heappush(self._gone, path)

@@ -1,9 +1,8 @@
 """The list of members at the end of a ZIP archive, read in slices.
 
-`zipfile` holds the whole list in memory, 45 to 70 MB for 70,000 members. So the list is cut into
-slices of whole entries here, and each slice is shown to `zipfile` as an archive of its own.
-Layout of the records: PKWARE's APPNOTE, 4.3.12 (entry), 4.3.14 to 4.3.16 (the three records of
-the end).
+`zipfile` holds the whole list in memory, 45 to 70 MB for 70,000 members. So the list is cut here
+into slices of whole entries, and `zipfile` reads each slice as an archive of its own. Layout of the
+records: PKWARE's APPNOTE, 4.3.12 (entry), 4.3.14 to 4.3.16 (the three records of the end).
 """
 
 from __future__ import annotations
@@ -28,19 +27,20 @@ _ENTRY = struct.Struct("<4s24x3H12x")
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
-#: Before its comment; as many bytes may follow as fill up a block or end a line.
+#: The longest end with its comment; as many bytes may follow as fill up a block or end a line.
 _LONGEST_END = _LOCATOR.size + _END.size + 0xFFFF + 0x8000
-#: What follows the end of archives that every tool reads: a line's end, spaces, zeros, Ctrl-Z.
+#: Bytes that may follow the end of archives that every tool reads: a line end, spaces, zeros,
+#: Ctrl-Z.
 _HARMLESS = b"\0\t\r\n \x1a"
 _UTF8_NAME = 0x800
 
 
 @dataclass(frozen=True)
 class Directory:
-    """Where the list of members lies: `start` and `size` in bytes, `count` of its entries.
+    """The place of the list of members: `start` and `size` in bytes, `count` of its entries.
 
-    `wraps` says that `count` has 16 bits only and begins again after 65,535; `shift`, how many
-    bytes stand before the archive that its own offsets do not count.
+    `wraps` says that `count` has 16 bits only and restarts after 65,535; `shift` is the number of
+    bytes before the archive that its own offsets do not count.
     """
 
     file: BinaryIO
@@ -54,7 +54,7 @@ class Directory:
     def entries(self) -> Iterator[zipfile.ZipInfo]:
         """Yield every entry, in the order of the list.
 
-        Raises Damaged where the list cannot be read or has another number of entries.
+        Raises Damaged if the list cannot be read or has another number of entries.
         """
         found = 0
         for entries in self._slices():
@@ -84,10 +84,10 @@ class Directory:
 def find(file: BinaryIO, path: str) -> Directory:
     """Find the list of members of a ZIP archive.
 
-    Parameters: `file`, seekable; `path`, its name in messages.
-    Bytes before the archive (a program that unpacks it, a line's end) are passed over.
-    Raises Damaged where the end is missing, is followed by more than zeros and white space, or
-    where the list does not lie directly before it (bytes were lost or added on the way).
+    Parameters: `file`, seekable; `path`, its name in messages. Bytes before the archive (a program
+    that unpacks it, a line end) are passed over. Raises Damaged if the end is missing, if more than
+    zeros and white space follow the end, or if the list does not directly precede it (bytes were
+    lost or added on the way).
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _LONGEST_END))
@@ -114,8 +114,8 @@ def find(file: BinaryIO, path: str) -> Directory:
 
 
 def _stands_before(file: BinaryIO, shift: int, listed_at: int) -> bool:
-    """Return whether the first member of the list lies `shift` bytes behind where the list says:
-    these bytes stand before the whole archive, and none was lost or added inside it.
+    """Return whether the first member of the list is `shift` bytes after the listed position: then
+    these bytes precede the whole archive, and no byte inside it was lost or added.
     """
     if shift < 0 or listed_at < shift:
         return False
@@ -125,7 +125,7 @@ def _stands_before(file: BinaryIO, shift: int, listed_at: int) -> bool:
         return False
     offset = int.from_bytes(entry[-4:], "little")
     if offset == 0xFFFFFFFF:
-        # It stands in an extra field: the members themselves decide.
+        # The position is in an extra field: the members themselves decide.
         return True
     file.seek(offset + shift)
     return file.read(4) == b"PK\x03\x04"
@@ -137,7 +137,9 @@ def raw_name(info: zipfile.ZipInfo) -> bytes:
 
 
 def name(info: zipfile.ZipInfo) -> str:
-    """Return a member's name: UTF-8 where it is marked so or reads as such, else code page 437."""
+    """Return a member's name: UTF-8 if it is marked so or decodes as such, otherwise code page
+    437.
+    """
     try:
         return raw_name(info).decode("utf-8")
     except UnicodeDecodeError:
@@ -151,7 +153,7 @@ def shown_name(info: zipfile.ZipInfo) -> str:
 
 @contextmanager
 def understood(path: str, part: Callable[[], str]) -> Iterator[None]:
-    """Turn what `zipfile` and the decompressors raise into Damaged(path) that names the part."""
+    """Turn errors of `zipfile` and the decompressors into Damaged(path) that names the part."""
     try:
         yield
     except (
@@ -165,7 +167,7 @@ def understood(path: str, part: Callable[[], str]) -> Iterator[None]:
     ) as error:
         raise Damaged(path, f"{part()} cannot be read or unpacked; fetch it again") from error
     except OSError as error:
-        # bz2 says so of damaged bytes; an error of the system has a number.
+        # bz2 raises it for damaged bytes; an error of the system has a number.
         if error.errno is not None:
             raise
         raise Damaged(path, f"{part()} cannot be unpacked; fetch it again") from error
@@ -183,7 +185,7 @@ def _closing(length: int) -> bytes:
 
 
 def _whole_entries(block: bytes) -> int:
-    """Return the length of the entries at the block's beginning that lie in it as a whole."""
+    """Return the length of the whole entries at the block's beginning."""
     length = 0
     while len(block) - length >= _ENTRY.size:
         signature, *lengths = _ENTRY.unpack_from(block, length)
@@ -195,7 +197,7 @@ def _whole_entries(block: bytes) -> int:
 
 
 def _find_end(file: BinaryIO, tail: bytes, path: str) -> int:
-    """Return where the last record begins; only its comment follows, and what is harmless (bsdtar
+    """Return the start of the last record; only its comment and harmless bytes may follow (bsdtar
     fills up with zeros, others end a line).
 
     A signature inside the comment is refused: readers would differ in what they see.
@@ -230,7 +232,7 @@ def _find_end64(
             continue
         file.seek(at)
         signature, size, *_, count, length, start = _END64.unpack(file.read(_END64.size))
-        # Where bytes stand before the archive, it lies as many behind the place that is named.
+        # If bytes precede the archive, it lies that many bytes after the stated position.
         if at not in (claimed, claimed + at - start - length):
             continue
         if signature == b"PK\x06\x06" and at + 12 + size == stop:

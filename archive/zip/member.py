@@ -1,8 +1,8 @@
-"""One member of a ZIP archive: the header in front of it, and its bytes, unpacked in pieces.
+"""One member of a ZIP archive: its header, and its bytes, unpacked in pieces.
 
-`zipfile` unpacks here without a bound: 885 bytes of bzip2 that declare 100 bytes took 2 GB of
-memory. The decompressors below it take one. Layout of the header: PKWARE's APPNOTE, 4.3.7; of
-what LZMA puts before its bytes: 5.8.8.
+`zipfile` unpacks without a bound: 885 bytes of bzip2 that declare 100 bytes took 2 GB of
+memory. The decompressors below it take a bound. Layout of the header: PKWARE's APPNOTE, 4.3.7; of
+the bytes before LZMA's data: 5.8.8.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ _LZMA = struct.Struct("<2xHBL")
 
 
 class _Decompressor(Protocol):
-    """What bz2 and lzma offer alike: unpack with a bound, and say when more bytes are needed."""
+    """The common interface of bz2 and lzma: unpack with a bound, and say when more bytes are
+    needed.
+    """
 
     @property
     def eof(self) -> bool: ...
@@ -39,7 +41,7 @@ class _Decompressor(Protocol):
 
 
 class _Inflate:
-    """zlib's decompressor for bare deflate, in the manner of the others."""
+    """zlib's decompressor for bare deflate, with the interface of the others."""
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -62,9 +64,9 @@ def shortest(info: zipfile.ZipInfo) -> int:
 
 
 def packed_at(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> int:
-    """Return where the member's packed bytes begin, behind its header.
+    """Return where the member's packed bytes begin, after its header.
 
-    Raises Damaged where there is no header, Dangerous where it has another name than the list.
+    Raises Damaged if there is no header, Dangerous if it has another name than the list.
     """
     file.seek(info.header_offset)
     header = file.read(_HEADER.size)
@@ -81,8 +83,8 @@ def packed_at(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> int:
 def unpacked(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> Iterator[bytes]:
     """Yield the member's bytes, in pieces of 1 MiB at most, none beyond its declared size.
 
-    `file` must not be moved between two pieces. Raises Damaged where the size or the CRC is
-    another than the list says, at the last piece; Dangerous.
+    `file` must not be moved between two pieces. Raises Damaged at the last piece if the size or the
+    CRC differs from the list; Dangerous.
     """
     count = crc = 0
     file.seek(packed_at(file, info, path))
@@ -104,12 +106,14 @@ def unpacked(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> Iterator[bytes
 
 
 def _part(info: zipfile.ZipInfo) -> str:
-    """Return the member in a message: made only for one, since masking its name takes time."""
+    """Return the member's description for a message. Called only when needed, since masking the
+    name takes time.
+    """
     return f"the member {shown_name(info)}"
 
 
 def _pieces(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> Iterator[bytes]:
-    """Yield what the packed bytes from here on unpack to; no piece is empty."""
+    """Yield the unpacked bytes, from the current position of the packed ones; no piece is empty."""
     packed = info.compress_size
     if info.compress_type == zipfile.ZIP_STORED:
         while packed and (data := file.read(min(PIECE, packed))):

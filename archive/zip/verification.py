@@ -1,4 +1,6 @@
-"""Verification of ZIP archives: every member read through its checksum, nothing ever extracted."""
+"""Verification of ZIP archives: every member is read through its checksum, nothing is ever
+extracted.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ _ENCRYPTED = 0x1 | 0x40 | 0x2000
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may unpack to: number of members, bytes, bytes per packed byte."""
+    """The limits of an archive's content: number of members, bytes, bytes per packed byte."""
 
     members: int
     bytes: int
@@ -38,8 +40,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A verified member: its name as in the archive, its unpacked size, its SHA-256 in hex; where
-    it was listened to and is audio, what was heard.
+    """A verified member: its name as in the archive, its unpacked size, its SHA-256 in hex, and its
+    sound if it was examined and is audio.
     """
 
     name: str
@@ -56,16 +58,16 @@ def members(
     on_bytes: Callable[[int], None] | None = None,
     listener: Callable[[], Listener] | None = None,
 ) -> Iterator[Member]:
-    """Verify an archive, member by member, in memory that does not grow with its size.
+    """Verify an archive, member by member, in constant memory.
 
     The whole list of members is checked before the first one is read. Folders are left out; of
-    several members with one name each is given.
+    several members with one name each is yielded.
 
     Parameters: `file`, seekable; `limits`; `path`, the archive's name in messages; `on_bytes`,
     called with the number of bytes after every unpacked piece (1 MiB at most); `listener`, makes a
-    listener for one member.
-    Raises Dangerous (a name that leads elsewhere, encryption, a bomb, members that overlap, a
-    name that differs from the list's) and Damaged (cut, wrong checksum or size, not a ZIP).
+    listener for one member. Raises Dangerous (a name that leads elsewhere, encryption, a bomb,
+    members that overlap, a name that differs from the list's) and Damaged (cut, wrong checksum or
+    size, not a ZIP).
     """
     if isinstance(file, Path):
         with file.open("rb") as opened:
@@ -92,7 +94,7 @@ def unpack(file: BinaryIO, member: Member, *, path: str) -> Iterator[bytes]:
     """Yield the bytes of one member of a verified archive, in pieces of 1 MiB at most.
 
     Of several members with its name, the one with its sum is taken. `file` must not be moved
-    between two pieces. Raises Missing where there is none, Damaged.
+    between two pieces. Raises Missing if there is none, Damaged.
     """
     for info in find(file, path).entries():
         if name(info) != member.name or info.file_size != member.bytes:
@@ -107,7 +109,7 @@ def unpack(file: BinaryIO, member: Member, *, path: str) -> Iterator[bytes]:
 
 
 def _survey(directory: Directory, limits: Limits) -> array[int]:
-    """Check the list of members as a whole. Returns where they start, in ascending order."""
+    """Check the list of members as a whole; return the members' starts, in ascending order."""
     path, total = directory.path, 0
     starts, ends = array("Q"), array("Q")
     for info in directory.entries():
@@ -132,7 +134,9 @@ def _survey(directory: Directory, limits: Limits) -> array[int]:
 
 
 def _ascending(directory: Directory, starts: array[int], ends: array[int]) -> array[int]:
-    """Return where the members start, in ascending order; each ends before the next one starts."""
+    """Return the members' starts, in ascending order; each member ends before the next one
+    starts.
+    """
     order = sorted(range(len(starts)), key=starts.__getitem__)
     for one, other in pairwise(order):
         if ends[one] > starts[other]:
@@ -141,7 +145,7 @@ def _ascending(directory: Directory, starts: array[int], ends: array[int]) -> ar
 
 
 def _check_entry(path: str, info: zipfile.ZipInfo, limits: Limits) -> None:
-    """One entry of the list by itself: its name, its kind, its encryption, its ratio."""
+    """Check one entry of the list alone: its name, its kind, its encryption, its ratio."""
     shown = name(info)
     fault = _fault_of_name(shown)
     if stat.S_ISLNK(info.external_attr >> 16):
@@ -171,7 +175,7 @@ def _fault_of_name(shown: str) -> str | None:
 
 
 def _check_place(directory: Directory, info: zipfile.ZipInfo, starts: array[int]) -> None:
-    """The member, with the header in front of it, ends before the next one starts."""
+    """Check that the member, with its header, ends before the next one starts."""
     end = packed_at(directory.file, info, directory.path) + info.compress_size
     following = bisect_right(starts, info.header_offset)
     if end > (starts[following] if following < len(starts) else directory.start):

@@ -25,10 +25,10 @@ from ledger.errors import LedgerAway, Unsuitable
 
 Result = TypeVar("Result")
 
-#: Seconds between attempts: short, since the locks of others are, and so are holders' leases.
+#: Seconds between attempts: short, because other holders' locks and leases are short.
 _WAITS = {"wait_initial": 0.02, "wait_max": 0.25, "wait_jitter": 0.05}
 
-#: libpq's own limits: a host that vanished is noticed after seconds, not after hours.
+#: libpq's own limits: a vanished host is noticed after seconds, not hours.
 _NOTICES_A_DEAD_HOST = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -40,28 +40,30 @@ _SQLITE_KEEPS = ("journal_mode", "synchronous")
 _POSTGRES_KEEPS = ("synchronous_commit", "fsync", "full_page_writes", "transaction_read_only")
 #: PostgreSQL ends the session of a process that slept in a transaction with an InternalError.
 _AWAY = (OperationalError, InterfaceError, InternalError, NoConnectionFree)
-#: Two that insert the same row at once: the second, run again, finds it. That often, however slow
-#: the database is: nobody has to be patient for it.
+#: The most collisions of two inserts of the same row: the second insert, run again, finds the row.
+#: The limit holds however slow the database is, so that no caller waits for it.
 _MOST_COLLISIONS = 3
 
 
-#: Where a connection keeps what is to be called once its transaction is committed.
+#: The key under which a connection keeps the calls to make once its transaction is committed.
 _AFTER_COMMIT = "after commit"
 
 
 def once_committed(connection: Connection, call: Callable[[], None]) -> None:
-    """Call this when the transaction of `Database.write` is committed, and only then."""
+    """Call ``call`` once the transaction of `Database.write` is committed, and only then."""
     connection.info.setdefault(_AFTER_COMMIT, []).append(call)
 
 
 def insert_into(connection: Connection, table: Table) -> Any:
-    """An INSERT in the words of this connection's database, which knows ON CONFLICT."""
+    """Return an INSERT in the dialect of this connection's database, which supports ON CONFLICT."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(table)
 
 
 class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
-    """Seconds since 1970 by the database's clock, of this moment rather than of the transaction."""
+    """Seconds since 1970 by the database's clock, at this moment rather than at the transaction's
+    start.
+    """
 
     type = Double()
     inherit_cache = True
@@ -104,10 +106,12 @@ class Database:
         )
 
     def write(self, work: Callable[[Connection], Result], *, patience_seconds: float = 5) -> Result:
-        """Run ``work`` in one transaction, again from its start while the database is away.
+        """Run ``work`` in one transaction, and run it again from its start while the database is
+        away.
 
-        ``work`` must be conditional statements only, since a commit whose answer was lost is
-        repeated. Raises LedgerAway after ``patience_seconds``, Unsuitable where a file is damaged.
+        ``work`` must consist of conditional statements only, since a commit whose answer was lost
+        is repeated. Raises LedgerAway after ``patience_seconds``, and Unsuitable if a file is
+        damaged.
         """
         try:
             for attempt in stamina.retry_context(
@@ -118,7 +122,7 @@ class Database:
         except _AWAY as error:
             raise LedgerAway(_sentence(error)) from None
         except DatabaseError as error:
-            raise self._told(error) from None
+            raise self._readable(error) from None
         raise AssertionError("stamina ends a loop by returning or raising")
 
     def _inserted(self, work: Callable[[Connection], Result]) -> Result:
@@ -139,10 +143,11 @@ class Database:
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
-        """SQLite's writers of one process come one after the other: left to themselves they sleep
-        while its lock is free, and one of twenty that all write may find it taken for seconds.
+        """Let the SQLite writers of one process take turns.
 
-        Only a part of a statement's patience is spent here; past that, the file's lock decides.
+        Without turns, writers sleep while the lock is free, and one of twenty may find it taken for
+        seconds. Waiting here uses only a part of a statement's waiting time; then the file's
+        lock decides.
         """
         if not self.is_sqlite:
             yield
@@ -161,8 +166,8 @@ class Database:
         patience_seconds: float = 5,
         at_one_moment: bool = False,
     ) -> Result:
-        """Run reading statements outside any transaction, or ``at_one_moment`` in one that holds
-        up nobody. Raises LedgerAway and Unsuitable.
+        """Run reading statements outside any transaction, or ``at_one_moment`` in one transaction
+        that blocks no other. Raises LedgerAway and Unsuitable.
         """
         engine = self._at_one_moment if at_one_moment else self._reading
         try:
@@ -174,23 +179,23 @@ class Database:
         except _AWAY as error:
             raise LedgerAway(_sentence(error)) from None
         except DatabaseError as error:
-            raise self._told(error) from None
+            raise self._readable(error) from None
         raise AssertionError("stamina ends a loop by returning or raising")
 
     def time(self) -> float:
-        """Seconds since 1970 by the clock that all processes share. Raises LedgerAway."""
+        """Return seconds since 1970 by the clock that all processes share. Raises LedgerAway."""
         return self.read(lambda connection: float(connection.execute(select(now())).scalar_one()))
 
     def durability(self) -> dict[str, str]:
-        """What decides whether a commit outlives a loss of power, as our own connections see it:
-        SQLite's pragmas or PostgreSQL's settings, by their names. Raises LedgerAway.
+        """Return the settings that decide whether a commit survives a loss of power, as our own
+        connections see them: SQLite's pragmas or PostgreSQL's settings, by name. Raises LedgerAway.
         """
         show = "PRAGMA" if self.is_sqlite else "SHOW"
         names = _SQLITE_KEEPS if self.is_sqlite else _POSTGRES_KEEPS
 
         def work(connection: Connection) -> dict[str, str]:
-            asked = {name: connection.exec_driver_sql(f"{show} {name}").scalar() for name in names}
-            return {name: str(value) for name, value in asked.items()}
+            values = {name: connection.exec_driver_sql(f"{show} {name}").scalar() for name in names}
+            return {name: str(value) for name, value in values.items()}
 
         return self.read(work)
 
@@ -198,9 +203,9 @@ class Database:
         """Close every pooled connection."""
         self.engine.dispose()
 
-    def _told(self, error: DatabaseError) -> Exception:
-        """The error, or in words that a file is no database, or a damaged one: of these alone the
-        driver raises the root of its errors itself (SQLITE_NOTADB, SQLITE_CORRUPT).
+    def _readable(self, error: DatabaseError) -> Exception:
+        """Return the error, or a readable one for a file that is no database or is damaged. Only
+        for these does the driver raise the root of its errors (SQLITE_NOTADB, SQLITE_CORRUPT).
         """
         if not self.is_sqlite or type(error) is not DatabaseError:
             return error
@@ -228,7 +233,7 @@ def _sqlite(url: str, busy_seconds: float) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
         # The driver's own transactions begin deferred, and a deferred upgrade fails at once with
-        # "database is locked", whatever busy_timeout says. So we send BEGIN ourselves.
+        # "database is locked", even with a busy_timeout. So we send BEGIN ourselves.
         connection.isolation_level = None
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
@@ -258,13 +263,16 @@ def _postgres(url: str, busy_seconds: float) -> Engine:
         pool_timeout=busy_seconds,
         connect_args={"connect_timeout": 5, "options": options, **_NOTICES_A_DEAD_HOST},
     )
-    # Before SQLAlchemy's own first look, which ends with a TypeError where psycopg gives bytes.
+    # This runs before SQLAlchemy's own first query, which ends with a TypeError if psycopg returns
+    # bytes.
     event.listen(engine, "connect", _refuse_encoding, insert=True)
     return engine
 
 
 def _refuse_encoding(connection: Any, _record: Any) -> None:
-    """Names and messages are in any script: another encoding would fail over the first of them."""
+    """Refuse an encoding other than UTF-8: names and messages use any script, and the first of them
+    would fail.
+    """
     encoding = connection.info.parameter_status("server_encoding")
     if encoding not in (None, "UTF8"):
         raise Unsuitable(

@@ -1,4 +1,4 @@
-"""What the holder of a job does with it; every write is fenced by the lease's token."""
+"""The writes of a job's holder, each fenced by the lease's token."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from . import states
 from .database import Database, Result, now
-from .fencing import announced_on, claim, fenced, holds, own_change, taken_up
+from .fencing import already_applied, announced_on, claim, fenced, mark_consumed, owns_lease
 from .job import Job
 from .leases import Lease, Leases
 from .opening import Request, insert_job, open_or_join
@@ -20,7 +20,7 @@ from .transitions import audited, cancel_open, ended
 
 
 class Execution:
-    """Claim a job, note what has been done, put it off, end it."""
+    """Claim a job, note progress, postpone the job, end it."""
 
     def __init__(self, database: Database, leases: Leases, worker: str) -> None:
         self._database = database
@@ -28,9 +28,10 @@ class Execution:
         self._worker = worker
 
     def claim(self, job_id: str, hint_no: int | None = None) -> tuple[Job, Lease] | None:
-        """Take up a job that is due and held by nobody; None when it is not, for whatever reason.
+        """Claim a job that is due and held by no worker; return None if the job cannot be claimed.
 
-        ``hint_no`` is the number of the hint that brought it, noted as taken up.
+        ``hint_no`` is the number of the hint that announced the job; the hint is marked as
+        consumed.
         """
         token = str(uuid.uuid4())
         asked_at = time.monotonic()
@@ -40,7 +41,7 @@ class Execution:
             queue = None if hint_no is None else announced_on(connection, job_id, hint_no)
             job = claim(connection, job_id, token, seconds, by=self._worker)
             if queue is not None and hint_no is not None:
-                taken_up(connection, queue, hint_no)
+                mark_consumed(connection, queue, hint_no)
             return job
 
         job = self._database.write(work)
@@ -53,10 +54,11 @@ class Execution:
     def begin(
         self, request: Request, *, by: str, notify: dict[str, str] | None = None
     ) -> tuple[Job, Lease | None]:
-        """Open the job of a request and take it up in the same transaction; or join it, without a
-        lease, when it is there already.
+        """Open the job of a request and claim it in the same transaction; or join an existing job,
+        without a lease.
 
-        Raises RequestConflict and what the hooks of the job's kind raise; nothing has changed then.
+        Raises RequestConflict and the errors of the hooks of the job's kind; then nothing has
+        changed.
         """
         token = str(uuid.uuid4())
         asked_at = time.monotonic()
@@ -65,9 +67,9 @@ class Execution:
         def work(connection: Connection) -> tuple[Job, bool]:
             job, number = open_or_join(connection, request, by=by, notify=notify)
             if number is None:
-                return job, holds(connection, job.job_id, token)
+                return job, owns_lease(connection, job.job_id, token)
             held = claim(connection, job.job_id, token, seconds, by=self._worker)
-            # Should the database's clock have been set back just now, it is not due yet.
+            # If the database's clock was set back just now, the job is not due yet.
             return (job, False) if held is None else (held, True)
 
         job, mine = self._database.write(work)
@@ -78,11 +80,11 @@ class Execution:
         return job, lease
 
     def note(self, lease: Lease, work: dict[str, Any]) -> None:
-        """Store how far the work has come. Raises LeaseLost."""
+        """Store the progress of the work. Raises LeaseLost."""
 
         def write(connection: Connection) -> None:
             if fenced(connection, lease, {"work": work}) is None:
-                own_change(connection, lease, states.RUNNING)
+                already_applied(connection, lease, states.RUNNING)
 
         self._write(lease, write)
 
@@ -96,10 +98,10 @@ class Execution:
         queue: str | None = None,
         progressed: bool = False,
     ) -> None:
-        """Let the job wait for so many seconds, or, with None, until something makes it due.
+        """Let the job wait for ``seconds``, or, if None, until another change makes it due.
 
-        ``progressed`` work is not held against the job: its dead workers are counted anew. A job
-        that was to be cancelled ends here instead. Raises LeaseLost.
+        With ``progressed``, the count of the job's dead workers starts again. A job that was to be
+        cancelled ends here instead. Raises LeaseLost.
         """
         values: dict[str, Any] = {
             "state": states.WAITING,
@@ -120,9 +122,11 @@ class Execution:
     def await_parts(
         self, lease: Lease, parts: list[Request], *, work: dict[str, Any], queue: str
     ) -> list[tuple[Job, int]]:
-        """Open a job for every part and let this one wait until the last of them has ended, all in
-        one transaction. Returns the parts with the numbers of their first hints; none where the
-        job was to be cancelled and ends here instead. Raises LeaseLost.
+        """Open a job for every part and let this job wait until the last part has ended, all in one
+        transaction.
+
+        Returns the parts with the numbers of their first hints; none if the job was to be cancelled
+        and ends here instead. Raises LeaseLost.
         """
         values = {
             "state": states.WAITING,
@@ -158,10 +162,11 @@ class Execution:
         own_task: str | None = None,
         contradicts: str | None = None,
     ) -> Job:
-        """End the job with everything its end owes. ``owed`` adds obligations (kind, payload);
-        ``contradicts`` is the path in the archive where something else stands than it would keep.
+        """End the job with everything that its end owes.
 
-        Raises LeaseLost when another holds the job by now: then nothing was stored.
+        ``owed`` adds obligations (kind, payload). ``contradicts`` is the path in the archive that
+        holds something else than the job would keep. Raises LeaseLost when another worker holds the
+        job by now: then nothing was stored.
         """
         values = {
             "state": state,
@@ -176,7 +181,7 @@ class Execution:
         def write(connection: Connection) -> Job:
             job = fenced(connection, lease, values)
             if job is None:
-                return own_change(connection, lease, state)
+                return already_applied(connection, lease, state)
             for kind, payload in owed or []:
                 owe(connection, job.job_id, job.account, kind, payload)
             ended(
@@ -194,12 +199,13 @@ class Execution:
         return job
 
     def _waits(self, connection: Connection, lease: Lease, values: dict[str, Any]) -> bool:
-        """Whether the held job waits now: not so when it had waited already before this was
-        repeated, nor when it was to be cancelled, which it can be now that nobody works on it.
+        """Return whether the held job waits now. The job does not wait if it waited already before
+        this run was repeated, nor if it was to be cancelled, which is possible now that no worker
+        holds it.
         """
         job = fenced(connection, lease, values)
         if job is None:
-            own_change(connection, lease, states.WAITING, states.CANCELLED)
+            already_applied(connection, lease, states.WAITING, states.CANCELLED)
             return False
         if job.cancel_requested:
             cancel_open(

@@ -1,4 +1,4 @@
-"""The statements by which a worker takes up a job and by which only its holder may change it."""
+"""The statements that give a job to a worker, and that let only its holder change it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .transitions import audited, change, find
 def claim(
     connection: Connection, job_id: str, token: str, seconds: float, *, by: str
 ) -> Job | None:
-    """Give a due job to the holder of ``token`` for so many seconds; None when it is not due."""
+    """Give a due job to the holder of ``token`` for ``seconds``; return None if it is not due."""
     before = find(connection, job_id)
     if before is None:
         return None
@@ -43,7 +43,7 @@ def claim(
 
 
 def _held_by(connection: Connection, job_id: str, token: str) -> Job | None:
-    # A commit whose answer was lost is repeated and finds the job running: under its own token.
+    # A commit whose answer was lost is repeated and finds the job running under its own token.
     row = connection.execute(
         select(*COLUMNS).where(
             jobs.c.job_id == job_id,
@@ -54,17 +54,18 @@ def _held_by(connection: Connection, job_id: str, token: str) -> Job | None:
     return None if row is None else Job.of(row)
 
 
-def holds(connection: Connection, job_id: str, token: str) -> bool:
-    """Whether a job runs under this token: so it does where the answer to the commit that took it
-    up was lost, and the transaction is run again.
+def owns_lease(connection: Connection, job_id: str, token: str) -> bool:
+    """Return whether a job runs under this token. So it does when the answer to the commit that
+    claimed the job was lost, and the transaction runs again.
     """
     return _held_by(connection, job_id, token) is not None
 
 
 def announced_on(connection: Connection, job_id: str, hint_no: int) -> str | None:
-    """The queue on which a job is announced by this hint or a later one; None when it is not.
+    """Return the queue on which this hint or a later one announces a job, or None.
 
-    A late copy of a hint from a queue that the job has left says nothing about its present one.
+    A late copy of a hint from a queue that the job has left says nothing about the job's present
+    queue.
     """
     return connection.execute(
         select(jobs.c.queue).where(
@@ -73,8 +74,8 @@ def announced_on(connection: Connection, job_id: str, hint_no: int) -> str | Non
     ).scalar_one_or_none()
 
 
-def taken_up(connection: Connection, queue: str, hint_no: int) -> None:
-    """Note that a queue's hints were taken up as far as this number."""
+def mark_consumed(connection: Connection, queue: str, hint_no: int) -> None:
+    """Mark a queue's hints as consumed up to this number."""
     connection.execute(
         update(queues)
         .where(queues.c.queue == queue, queues.c.taken_no < hint_no)
@@ -83,16 +84,16 @@ def taken_up(connection: Connection, queue: str, hint_no: int) -> None:
 
 
 def fenced(connection: Connection, lease: Lease, values: dict[str, Any]) -> Job | None:
-    """Change a running job if its lease is the one given; the job afterwards, or None."""
+    """Change a running job if its lease is the given one; return the job afterwards, or None."""
     held = (jobs.c.lease_token == lease.token, jobs.c.state == states.RUNNING)
     return change(connection, lease.job_id, *held, **values)
 
 
-def own_change(connection: Connection, lease: Lease, *then: str) -> Job:
-    """The job, if it is in one of these states and this lease's holder was the last one.
+def already_applied(connection: Connection, lease: Lease, *then: str) -> Job:
+    """Return the job if it is in one of these states and this lease's holder put it there.
 
-    A commit whose answer was lost is repeated and finds no running row any more: the token that
-    still stands in it tells that the change was this holder's own. Raises LeaseLost.
+    A commit whose answer was lost is repeated and finds no running row any more. The token that
+    remains in the row proves that the change was this holder's own. Raises LeaseLost.
     """
     row = connection.execute(
         select(*COLUMNS).where(

@@ -1,10 +1,10 @@
-"""Times that lie further ahead than any that is written: a clock that was ahead wrote them.
+"""Times further ahead than any correct time: a clock that was ahead wrote them.
 
-On SQLite the ledger goes by the clock of its machine. While that is an hour ahead, every lease and
-every due time that is written lies an hour in the future once the clock is right again, and so does
-what was written just before a clock is set back. Each of them has a known maximum, and is brought
-back to it. A lease is cut to a whole one from now rather than ended: a holder that lives renews it
-long before that, and one that is dead is noticed a lease later.
+On SQLite the ledger uses the clock of its machine. If that clock is an hour ahead, every lease and
+every due time written then lies an hour in the future once the clock is right again. The same holds
+for times written just before a clock is set back. Each such time has a known maximum and is brought
+back to it. A lease is cut to a full lease from now rather than ended: a live holder renews it long
+before that, and a dead holder is noticed one lease later.
 """
 
 from __future__ import annotations
@@ -21,22 +21,24 @@ from .job import DUE
 from .outbox import MOST_WAIT_SECONDS
 from .schema import accounts, jobs, obligations, waiters
 
-#: What two servers of one database, or the steps by which a clock is kept right, may differ.
+#: The most by which two servers of one database, or the steps of a clock's correction, may differ.
 _SLACK_SECONDS = 10.0
-#: A job that was never taken up is due at once, or a sweep later where no slot was free.
+#: A job that was never claimed is due at once, or a sweep later if no slot was free.
 _PENDING_SECONDS = 60.0
-#: A provider may ask for a day's rest, and a day that is not over is waited for.
+#: A provider may ask for a pause of a day, and a job may wait for a day that is not over.
 _LONGEST_SECONDS = 2 * 86_400.0
-#: A provider's longest rest.
+#: A provider's longest pause.
 _REST_SECONDS = 86_400.0
-#: A worker that renews a token has half of the account's ``timeout_seconds`` for it.
+#: A worker that renews a token has half of the account's ``timeout_seconds`` for the renewal.
 _RENEWAL_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class FutureTime:
-    """A time that lies too far ahead: ``what`` it is, of which row (``name``: a job's id, a task's
-    id, an account), and by how many ``seconds`` it lies in the future.
+    """A time that lies too far ahead.
+
+    ``what`` names the time, ``name`` its row (a job's id, a task's id, an account), and ``seconds``
+    how far it lies in the future.
     """
 
     what: str
@@ -46,7 +48,9 @@ class FutureTime:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A column whose time ``is_wrong`` in some rows, and the values that are ``right`` in these."""
+    """A column, the condition under which its time ``is_wrong``, and the ``right`` values for such
+    rows.
+    """
 
     what: str
     column: Column[Any]
@@ -64,7 +68,7 @@ _NAMES = {
 
 
 class FutureTimes:
-    """Finds times that lie too far ahead, and mends them.
+    """Finds times that lie too far ahead, and corrects them.
 
     Parameters: ``lease_seconds``, how far ahead a lease lies when it is written.
     """
@@ -80,7 +84,7 @@ class FutureTimes:
         )
 
     def mend(self) -> list[FutureTime]:
-        """Bring each back to its maximum, and due times to now. Return what was mended."""
+        """Reset each to its maximum, and due times to now; return what was corrected."""
         found = self.found()
         wanted = {one.what for one in found}
         rules = [rule for rule in self._rules if rule.what in wanted]
@@ -103,7 +107,7 @@ def _of_jobs(lease_seconds: float) -> Iterator[_Rule]:
     never_tried = and_(j.state == states.PENDING, _beyond(j.next_attempt_at, _PENDING_SECONDS))
     yield _Rule("the start of job", j.next_attempt_at, never_tried, due_now)
 
-    # For the first time a job may wait for a moment that its caller named, however far it is.
+    # A job's first due time is chosen by its caller and may lie arbitrarily far ahead.
     named = and_(j.attempts == 0, j.work[DUE].as_string().is_not(None))
     waits = and_(j.state == states.WAITING, _beyond(j.next_attempt_at), ~named)
     tried = or_(_beyond(j.updated_at), _beyond(j.next_attempt_at, _LONGEST_SECONDS))
@@ -136,7 +140,7 @@ def _of_accounts() -> Iterator[_Rule]:
 
 
 def _beyond(column: Column[Any], most_seconds: float = 0.0) -> ColumnElement[bool]:
-    """Whether a time lies further ahead than its maximum."""
+    """Return the condition that a time lies further ahead than its maximum."""
     return column > now() + (most_seconds + _SLACK_SECONDS)
 
 

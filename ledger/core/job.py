@@ -19,25 +19,26 @@ FINGERPRINT_VERSION = 1
 
 
 def job_id(account: str, task: str, request_id: str) -> str:
-    """The id of a job, known to a caller before any worker: UUIDv5 in the URL name space of
-    ``earwitness:<account>:<task name>:<request id>``.
+    """Return the id of a job, which a caller can compute before any worker runs.
+
+    The id is the UUIDv5 in the URL name space of ``earwitness:<account>:<task name>:<request id>``.
     """
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"earwitness:{account}:{task}:{request_id}"))
 
 
 def fingerprint(parameters: dict[str, Any]) -> str:
-    """SHA-256 over the validated, canonical parameters of a request."""
+    """Return the SHA-256 over the validated, canonical parameters of a request."""
     text = json.dumps(parameters, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-#: In a job's work: when it was first due, where its sender asked for a later time.
+#: The key in a job's work for its first due time, if its sender asked for a later time.
 DUE = "due_at"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One row of the table of jobs, as it was read; times are seconds since 1970."""
+    """One row of the table of jobs, as it was read. Times are seconds since 1970."""
 
     job_id: str
     kind: str
@@ -65,22 +66,24 @@ class Job:
 
     @classmethod
     def of(cls, row: Row[Any]) -> Job:
-        """The job in a row that holds every column of the table."""
+        """Return the job in a row that holds every column of the table."""
         return cls(**{field.name: getattr(row, field.name) for field in fields(cls)})
 
     @property
     def ended(self) -> bool:
-        """Whether its outcome is answered to whoever asks."""
+        """Whether callers are answered with the job's outcome."""
         return self.state in states.ENDED
 
     @property
     def began_at(self) -> float:
-        """From when on it is late: its opening, or the later time that its sender asked for."""
+        """The time from which the job's lateness counts: its opening, or the later time that its
+        sender asked for.
+        """
         return float(self.work.get(DUE, self.created_at))
 
     @property
-    def said(self) -> str | None:
-        """Why it waits or how it ended; None while it is worked on, whatever was before."""
+    def current_reason(self) -> str | None:
+        """Why the job waits or how it ended; None while a worker runs it."""
         return None if self.state in (states.RUNNING, states.SENDING) else self.reason
 
     def shown(self) -> dict[str, Any]:
@@ -91,7 +94,7 @@ class Job:
             "account": self.account,
             "request_id": self.request_id,
             "state": self.state,
-            "reason": self.said,
+            "reason": self.current_reason,
             "attempts": self.attempts,
             "next_attempt_at": iso(self.next_attempt_at),
             "created_at": iso(self.created_at),
@@ -100,12 +103,12 @@ class Job:
         }
 
 
-#: What must be selected for ``Job.of``.
+#: The columns that ``Job.of`` needs.
 COLUMNS = [jobs.c[field.name] for field in fields(Job)]
 
 
 def iso(seconds: float | None) -> str | None:
-    """Seconds since 1970 as ISO 8601 UTC, None as None."""
+    """Return seconds since 1970 as ISO 8601 UTC, and None as None."""
     if seconds is None:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The end of a job: its row as it is now, the state ``before``, and the path in the archive
-    where something else stands than the job would keep, None where it met nothing.
+    """The end of a job: its row now, the state ``before``, and the path in the archive that holds
+    something else than the job would keep, or None.
     """
 
     job: Job
@@ -38,10 +38,10 @@ EndHook = Callable[[Connection, Ending], None]
 
 
 class WithholdHook(Protocol):
-    """Opens a new job by a rule of its kind's own."""
+    """Opens a new job by a rule of its own kind."""
 
     def __call__(self, connection: Connection, request: Request, /, *, by: str) -> Job | None:
-        """Return the job, or None where it is opened as any other."""
+        """Return the job, or None to have it opened like any other."""
 
 
 class LostHook(Protocol):
@@ -50,14 +50,14 @@ class LostHook(Protocol):
     def __call__(
         self, connection: Connection, job_id: str, token: str, /, *, by: str
     ) -> Job | None:
-        """Return the job, or None where it is not held under this lease token any more."""
+        """Return the job, or None if the job is not held under this lease token any more."""
 
 
 def _nothing(_connection: Connection, _request: Request) -> None:
     """Add nothing."""
 
 
-def _never_withheld(
+def _withhold_nothing(
     _connection: Connection,
     _request: Request,
     /,
@@ -83,23 +83,23 @@ def _never_sends(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobKind:
-    """One kind of job, and its hooks. Each gets the connection of the engine's transaction, which
-    is rolled back when it raises.
+    """One kind of job, and its hooks. Each hook gets the connection of the engine's transaction,
+    which is rolled back when the hook raises.
 
-    ``withhold`` opens a new job by a rule of the kind's own and returns it, or None where it is
-    opened as any other. ``inserted`` is called right after a job's row is, ``opened`` once its
-    companion is there too, unless the job has ended already. ``ended`` are called in this order at
-    every end, after the answers, the notifications and the parent; there is no default, since a
-    kind without any opens no alert either.
+    ``withhold`` opens a new job by a rule of its own kind and returns the job, or None to have it
+    opened like any other. The engine calls ``inserted`` right after inserting a job's row, and
+    ``opened`` once the job's companion exists too, unless the job has ended already. The engine
+    calls the ``ended`` hooks in this order at every end, after the answers, the notifications and
+    the parent; there is no default, since a kind without these hooks opens no alert either.
 
-    ``sender_lost`` is called where the worker of a job in state *sending* has died. ``died_often``
-    is the error of a job whose workers died five times in state *running*. ``refuses_retry`` says
-    why no job of the kind is ever done once more, None where it may be.
+    The engine calls ``sender_lost`` when the worker of a job in state *sending* has died.
+    ``died_often`` is the error of a job whose workers died five times in state *running*.
+    ``refuses_retry`` says why no job of the kind is ever retried, or None if retries are allowed.
     """
 
     name: str
     ended: Sequence[EndHook]
-    withhold: WithholdHook = _never_withheld
+    withhold: WithholdHook = _withhold_nothing
     inserted: OpenHook = _nothing
     opened: OpenHook = _nothing
     sender_lost: LostHook = _never_sends
@@ -114,7 +114,7 @@ _registered: dict[str, JobKind] = {}
 
 
 def register(*kinds: JobKind) -> None:
-    """Make kinds known to the engine. Raises ValueError where another kind has the same name."""
+    """Make kinds known to the engine. Raises ValueError if another kind has the same name."""
     for kind in kinds:
         if _registered.setdefault(kind.name, kind) is not kind:
             raise ValueError(f"the kind of job {kind.name} is registered twice")

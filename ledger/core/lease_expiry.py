@@ -1,4 +1,4 @@
-"""Jobs whose worker died: taken from it, and given up when that happened too often."""
+"""The jobs of dead workers: taken from them, and failed after too many deaths."""
 
 from __future__ import annotations
 
@@ -19,23 +19,25 @@ from .transitions import audited, cancel_open, change, ended
 
 _log = logging.getLogger(__name__)
 
-#: The fifth dead worker ends the job: it probably kills whoever takes it up.
+#: The fifth dead worker ends the job: the job probably kills every worker that claims it.
 MOST_TAKEOVERS = 5
 
 _DIED = "its worker stopped answering; another goes on"
 
 
 class LeaseExpiry:
-    """The sweeper's first duty."""
+    """The first duty of the sweeper."""
 
     def __init__(self, database: Database, worker: str) -> None:
         self._database = database
         self._worker = worker
 
     def take_from_the_dead(self) -> list[Job]:
-        """Make every running job whose lease has run out due again, or end it *failed* the fifth
-        time, or *cancelled* where that was asked for; of a job that was being sent, its kind
-        decides. Return the jobs as they are now.
+        """Take every running job whose lease has expired from its worker, and return the jobs
+        afterwards.
+
+        Each becomes due again, or ends *failed* the fifth time, or *cancelled* if a person asked
+        for that. For a job that was being sent, its kind decides.
         """
         dead = self._database.read(
             lambda connection: connection.execute(
@@ -51,7 +53,8 @@ class LeaseExpiry:
         try:
             return self._database.write(partial(self._take_one, row=row))
         except UnknownKind as error:
-            # A later version opened it, and its workers take it: the other jobs must not wait.
+            # A later version of the program opened the job, and its workers will take it. The other
+            # jobs must not wait.
             _log.error("job %s stays with its dead worker: %s", row.job_id, error)
             return None
 

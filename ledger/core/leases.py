@@ -1,7 +1,8 @@
-"""Leases: who works on a job, and for how long that may be believed.
+"""Leases: which worker holds a job, and for how long the worker may believe that.
 
-One thread a process renews all its leases in one statement, and only for work that gave a sign of
-life. A holder never asks the database whether it still holds: it looks at its own monotonic clock.
+One thread per process renews all its leases in one statement, and only for work that gave a sign of
+life. A holder never asks the database whether it still holds a job: the holder checks its own
+monotonic clock.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class Lease:
-    """The right to work on one job, with a fencing token that every write of it carries."""
+    """The right to work on one job. Every write under the lease carries its fencing token."""
 
     def __init__(self, job_id: str, token: str, seconds: float, asked_at: float) -> None:
         self.job_id = job_id
@@ -36,35 +37,36 @@ class Lease:
         self._lost = False
 
     def progress(self, within_seconds: float | None = None) -> None:
-        """Tell that the work goes on, and that the next sign of life comes within so many seconds
-        (one lease's length unless told: the total deadline of the HTTP call that begins).
+        """Report that the work goes on, and that the next sign of life comes within
+        ``within_seconds``. The default is one lease's length; an HTTP call passes its total
+        deadline.
         """
         self._alive_until = time.monotonic() + (within_seconds or self._seconds)
 
     def check(self) -> None:
-        """Raise LeaseLost when two thirds of the lease went by without a confirmed renewal."""
+        """Raise LeaseLost when two thirds of the lease passed without a confirmed renewal."""
         if self._lost or self.trusted_seconds() <= 0:
             self._lost = True
             raise LeaseLost(f"the lease on job {self.job_id} was lost; another worker goes on")
 
     def trusted_seconds(self) -> float:
-        """For how long this lease may still be believed, by the monotonic clock."""
+        """Return the seconds for which this lease may still be believed, by the monotonic clock."""
         return self._confirmed_at + self._seconds * 2 / 3 - time.monotonic()
 
     def confirm(self, asked_at: float) -> None:
-        """A renewal asked for at ``asked_at`` (monotonic) was written. A lease once judged lost
-        stays lost: its holder may have stopped half-way.
+        """Confirm a renewal that was asked for at ``asked_at`` (monotonic). A lease once judged
+        lost stays lost: its holder may have stopped half-way.
         """
         self.check()
         self._confirmed_at = asked_at
 
     def lose(self) -> None:
-        """Believe it no more: another holds the job, or its holder gave it up."""
+        """Mark the lease as lost: another worker holds the job, or its holder gave it up."""
         self._lost = True
 
     @property
     def alive(self) -> bool:
-        """Whether the work gave a sign of life in time, so that renewing it is right."""
+        """Whether the work gave a sign of life in time, so that the lease may be renewed."""
         return not self._lost and time.monotonic() < self._alive_until
 
 
@@ -89,13 +91,13 @@ class Leases:
                 self._thread.start()
 
     def drop(self, lease: Lease) -> None:
-        """Give a lease up: it is renewed no more, and nothing may be written with it."""
+        """Give a lease up: it is no longer renewed, and nothing may be written under it."""
         lease.lose()
         with self._lock:
             self._held.pop(lease.token, None)
 
     def close(self) -> None:
-        """End the renewing of every lease; what is still held runs out."""
+        """Stop renewing; all remaining leases expire."""
         with self._lock:
             self._held.clear()
             self._closed.set()
@@ -103,7 +105,7 @@ class Leases:
             self._thread.join()
 
     def renew(self) -> None:
-        """Renew, in one statement, every lease whose work is alive; mark those that are gone."""
+        """Renew every lease with live work in one statement; mark the leases that are lost."""
         with self._lock:
             alive = [lease for lease in self._held.values() if lease.alive]
         if not alive:
@@ -130,7 +132,7 @@ class Leases:
             try:
                 self.renew()
             except LedgerAway:
-                # Nothing to do but to go on asking, and soon: the holders' own clocks run.
+                # The thread can only ask again, and soon: the holders' own clocks run on.
                 pause = self.seconds / 60
             except Exception:  # noqa: BLE001 - every later lease needs this thread as well
                 _log.exception("the leases could not be renewed")

@@ -1,4 +1,4 @@
-"""Opening a job, or joining the one that the same request opened before."""
+"""Opening a job, or joining the job that the same request opened before."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from .transitions import OWN_ANSWER_SECONDS, audited, change, ended, find, find_
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a job is opened with.
+    """The request that opens a job.
 
-    ``parameters`` are validated and canonical; ``task_id`` is the Celery task that asks (its own
-    hints run under it); ``due_at`` is when the job is first due, now where it is None;
-    ``not_after`` is in seconds since 1970 as well, and ``lifetime_seconds`` how long after the job
-    is due it is where it is not given.
+    ``parameters`` are validated and canonical. ``task_id`` is the Celery task that asks (the job's
+    own hints run under it). ``due_at`` is when the job is first due, now if None. ``not_after`` is
+    in seconds since 1970 too; if it is not given, ``lifetime_seconds`` after the due time takes its
+    place.
 
-    ``companion`` is the job that is opened in the same transaction, waits for its ``reason`` until
-    it is woken or its ``waits_seconds`` have passed, and notifies the same ``notify`` of its end.
-    ``details`` are for the hooks of the job's kind, which know what they are.
+    ``companion`` is a job that is opened in the same transaction, waits for its ``reason`` until it
+    is woken or its ``waits_seconds`` have passed, and notifies the same ``notify`` of its end.
+    ``details`` are for the hooks of the job's kind; the engine does not read them.
     """
 
     kind: str
@@ -63,7 +63,7 @@ class Request:
 
 
 class Opening:
-    """The front door's operations."""
+    """The operations by which requests enter the ledger."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -71,18 +71,18 @@ class Opening:
     def open(
         self, request: Request, *, by: str, notify: dict[str, str] | None = None
     ) -> tuple[Job, int | None]:
-        """Open the job of a request, or join it when it is there, and note who waits for it.
+        """Open the job of a request, or join an existing one, and note who waits for it.
 
-        Returns the job and, when it was opened just now, the number of its first hint, which the
-        caller publishes. Raises RequestConflict when the id was used with other parameters;
-        nothing has changed then.
+        Returns the job and, if it was opened just now, the number of its first hint, which the
+        caller publishes. Raises RequestConflict when the id was used with other parameters; then
+        nothing has changed.
         """
         return self._database.write(
             lambda connection: open_or_join(connection, request, by=by, notify=notify)
         )
 
     def join(self, job: Job, task_id: str, notify: dict[str, str] | None) -> Job:
-        """Note that a task waits for this job; the job as it is now."""
+        """Note that a task waits for this job; return the job as it is now."""
 
         def work(connection: Connection) -> Job:
             latest = find_held(connection, job.job_id)
@@ -96,11 +96,11 @@ class Opening:
 def open_or_join(
     connection: Connection, request: Request, *, by: str, notify: dict[str, str] | None
 ) -> tuple[Job, int | None]:
-    """The job of a request, opened or found, and the number of its first hint where it was opened
-    and is due.
+    """Open or find the job of a request; return the job, and the number of its first hint if it was
+    opened and is due.
 
-    Where its kind withholds a job, that has no hint. Raises RequestConflict, UnknownKind, and what
-    the kind's hooks raise; nothing has changed then.
+    A job that its kind withholds has no hint. Raises RequestConflict, UnknownKind, and the errors
+    of the kind's hooks; then nothing has changed.
     """
     kind = kind_of(request.kind)
     job = find_held(connection, request.job_id)
@@ -125,7 +125,7 @@ def open_or_join(
 def _open_companion(
     connection: Connection, request: Request, *, by: str, notify: dict[str, str] | None
 ) -> None:
-    """Open the job that waits beside the one of this request, if there is one."""
+    """Open the companion of this request's job, if there is one."""
     other = request.companion
     if other is None:
         return
@@ -149,11 +149,11 @@ def _open_companion(
 
 
 def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Job, int | None]:
-    """Insert a job. The caller publishes its first hint, which has the number returned with it. A
-    job that is due later waits, and has none; one that will be too late then ends at once.
+    """Insert a job; return it with the number of its first hint, which the caller publishes.
 
-    Two that insert at once: the second meets the first's row by the unique key, its transaction is
-    rolled back whole, and finds the row when ``Database.write`` runs it again.
+    A job that is due later waits and has no hint; a job that will be too late then ends at once.
+    When two transactions insert the same job at once, the second meets the first one's row by the
+    unique key, is rolled back whole, and finds the row when ``Database.write`` runs it again.
     """
     kind = kind_of(request.kind)
     number = next_hint(connection, request.queue)
@@ -186,8 +186,8 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
         "updated_at": now(),
     }
     connection.execute(insert(jobs).values(**values))
-    # After the row: of two that open the same job, the second has to meet the first's row, not what
-    # its kind refuses because of the first.
+    # After the row: when two transactions open the same job, the second must meet the first one's
+    # row, not a refusal of the kind because of the first.
     kind.inserted(connection, request)
     audited(connection, request.job_id, (None, states.PENDING), by=by, why="opened")
     if request.due_at is not None:
@@ -198,7 +198,7 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
 
 
 def _waits(connection: Connection, request: Request, *, by: str) -> Job:
-    """Let a job that was inserted just now wait until it is due, or end where that is too late."""
+    """Let a newly inserted job wait until it is due, or end it if that is too late."""
     values: dict[str, Any] = {
         "state": states.WAITING,
         "reason": f"waits until {iso(request.due_at)}, as its sender asked",
@@ -222,7 +222,7 @@ def _waits(connection: Connection, request: Request, *, by: str) -> Job:
 
 
 def next_hint(connection: Connection, queue: str) -> int:
-    """The next number of a queue's hints; a later number was published later."""
+    """Return the next number of a queue's hints; a later hint has a higher number."""
     statement = (
         insert_into(connection, queues)
         .values(queue=queue, last_no=1, taken_no=0)
@@ -235,19 +235,19 @@ def next_hint(connection: Connection, queue: str) -> int:
 def add_waiter(
     connection: Connection, job: Job, task_id: str, notify: dict[str, str] | None
 ) -> None:
-    """Note that a task waits for a job; the same task asking again changes nothing but that an
-    answer it may have missed is due again.
+    """Note that a task waits for a job. When the same task asks again, only an answer that it may
+    have missed becomes due again.
     """
-    known = connection.execute(
+    waiting_for = connection.execute(
         select(waiters.c.job_id).where(waiters.c.task_id == task_id)
     ).scalar_one_or_none()
-    if known not in (None, job.job_id):
-        # The id of another job's task, used again: what becomes of this job is told all the same.
+    if waiting_for not in (None, job.job_id):
+        # The task id of another job was used again: the end of this job is notified all the same.
         if notify is not None and task_id != job.job_id:
             add_waiter(connection, job, job.job_id, notify)
         return
     due_at = now() + OWN_ANSWER_SECONDS if job.ended else None
-    if known is not None:
+    if waiting_for is not None:
         connection.execute(
             update(waiters)
             .where(waiters.c.task_id == task_id)

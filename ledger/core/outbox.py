@@ -1,4 +1,4 @@
-"""Obligations: what is owed after a change of state, discharged by sweepers without end."""
+"""Obligations: the work owed after a change of state, which sweepers retry without end."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from .schema import obligations
 #: 5, 10, 20, ... seconds, at most ten minutes.
 _FIRST_SECONDS = 5
 _MOST_DOUBLINGS = 7
-#: No wait is longer.
+#: The longest wait.
 MOST_WAIT_SECONDS = 600.0
 
-#: The kind that is discharged apart from all others: whoever receives it may hang.
+#: The kind that is discharged apart from all others, because its receivers may hang.
 WEBHOOK = "webhook"
 #: A message to a queue of the caller's own.
 NOTIFY = "notify"
 
-#: How soon an obligation is tried again after something that all of its kind need was away.
+#: The seconds until a retry when something that all obligations of a kind need was away.
 _AWAY_SECONDS = 10
 
 
 def wait_seconds(attempts: ColumnElement[int]) -> ColumnElement[float]:
-    """How long until the next try, given how many there were."""
+    """Return the wait before the next try, given the number of tries so far."""
     steps = [(attempts == n, _FIRST_SECONDS * 2**n) for n in range(_MOST_DOUBLINGS)]
     return cast(case(*steps, else_=MOST_WAIT_SECONDS), Double)
 
@@ -73,22 +73,23 @@ def owe(
 
 
 class Outbox:
-    """What is owed, and what was discharged."""
+    """The obligations that are owed, and those that were discharged."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def owe(self, job_id: str, account: str, kind: str, payload: dict[str, Any]) -> None:
-        """Add an obligation that no change of state brings with it."""
+        """Add an obligation outside any change of state."""
         self._database.write(lambda connection: owe(connection, job_id, account, kind, payload))
 
     def due(self, *, limit: int, webhooks: bool = False) -> list[Obligation]:
-        """Claim up to ``limit`` obligations that are due: webhooks alone, or all others. Of the
-        webhooks of one cause only the oldest is due: what is over was said before.
+        """Claim up to ``limit`` due obligations: only webhooks, or all others. Of one cause's
+        webhooks only the oldest is due, so that messages about a cause keep their order.
 
         Kinds share the limit, and so do the destinations within a kind (the queue of a
-        notification, else the account), so that none waits behind what another one refuses. What
-        was never tried comes before what is tried again; apart from that, the oldest comes first.
+        notification, otherwise the account), so that none waits behind obligations that another
+        destination refuses. Obligations that were never tried come before retries; otherwise the
+        oldest comes first.
         """
         c = obligations.c
         owed = [c.discharged_at.is_(None), c.due_at <= now()]
@@ -109,7 +110,7 @@ class Outbox:
         return sorted((Obligation(*row) for row in rows), key=lambda owing: owing.id)
 
     def discharged(self, ids: list[int]) -> None:
-        """These were done."""
+        """Mark these obligations as discharged."""
         self._database.write(
             lambda connection: connection.execute(
                 update(obligations)
@@ -119,7 +120,7 @@ class Outbox:
         )
 
     def failed(self, ids: list[int], reason: str) -> None:
-        """These could not be done now, and why; they stay due."""
+        """Mark these obligations as failed for now, with the reason; they stay due."""
         self._database.write(
             lambda connection: connection.execute(
                 update(obligations).where(obligations.c.id.in_(ids)).values(reason=reason)
@@ -127,8 +128,8 @@ class Outbox:
         )
 
     def put_off(self, ids: list[int], reason: str) -> None:
-        """What all of these need is away, and why: they are due again soon, and this try does not
-        count.
+        """Postpone these obligations, with the reason, because something that all of them need is
+        away. They are due again soon, and this try does not count.
         """
         c = obligations.c
         self._database.write(
@@ -140,7 +141,7 @@ class Outbox:
         )
 
     def waiting(self) -> list[dict[str, Any]]:
-        """How many of each kind are owed, since when, and the latest reason."""
+        """Return, by kind, how many obligations are owed, since when, and the latest reason."""
         c = obligations.c
         rows = self._database.read(
             lambda connection: connection.execute(
@@ -156,7 +157,7 @@ class Outbox:
 
 
 def _in_turn(owed: list[ColumnElement[bool]]) -> Select[tuple[int]]:
-    """Select the ids of due obligations. Kinds take turns, and destinations within a kind."""
+    """Select the ids of due obligations. Kinds take turns, and so do destinations within a kind."""
     c = obligations.c
     queue = c.payload["queue"].as_string()
     destination = case((c.kind == NOTIFY, func.coalesce(queue, "")), else_=c.account)

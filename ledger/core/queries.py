@@ -22,18 +22,20 @@ class Queries:
         self._database = database
 
     def job(self, job_id: str) -> Job:
-        """The job with this id. Raises NoSuchJob."""
+        """Return the job with this id. Raises NoSuchJob."""
         job = self._database.read(lambda connection: find(connection, job_id))
         if job is None:
             raise NoSuchJob(f"not done: no job has the id {job_id}")
         return job
 
     def named(self, name: str) -> list[Job]:
-        """The jobs that a person means: by job id, request id, or the id of a task that asked."""
-        asked = select(waiters.c.job_id).where(waiters.c.task_id == name).scalar_subquery()
+        """Return the jobs with this job id or request id, or that a task with this id asked for."""
+        asked_for = select(waiters.c.job_id).where(waiters.c.task_id == name).scalar_subquery()
         statement = (
             select(*COLUMNS)
-            .where((jobs.c.job_id == name) | (jobs.c.request_id == name) | jobs.c.job_id.in_(asked))
+            .where(
+                (jobs.c.job_id == name) | (jobs.c.request_id == name) | jobs.c.job_id.in_(asked_for)
+            )
             .order_by(jobs.c.created_at)
         )
         return self._jobs(statement)
@@ -46,7 +48,7 @@ class Queries:
         kind: str | None = None,
         limit: int = 50,
     ) -> list[Job]:
-        """The jobs that changed last, newest first."""
+        """Return the jobs that changed last, newest first."""
         wanted = select(*COLUMNS).order_by(jobs.c.updated_at.desc()).limit(limit)
         for column, value in (
             (jobs.c.account, account),
@@ -65,8 +67,8 @@ class Queries:
         return self._jobs(wanted.order_by(jobs.c.created_at, jobs.c.request_id))
 
     def undecided(self) -> list[tuple[Job, float]]:
-        """The jobs that wait for a person's decision and since when (seconds since 1970), the one
-        that has waited longest first.
+        """Return the jobs that wait for a person's decision and since when (seconds since 1970),
+        the longest wait first.
         """
         since = (
             select(func.min(audit.c.at))
@@ -84,7 +86,7 @@ class Queries:
         )
 
     def history(self, job_id: str) -> list[dict[str, Any]]:
-        """Every change of a job's state: at, from, to, by, why."""
+        """Return every change of a job's state: at, from, to, by, why."""
         rows = self._database.read(
             lambda connection: connection.execute(
                 select(audit).where(audit.c.job_id == job_id).order_by(audit.c.id)
@@ -102,7 +104,7 @@ class Queries:
         ]
 
     def counts(self) -> dict[str, int]:
-        """How many jobs there are in each state."""
+        """Return the number of jobs in each state."""
         rows = self._database.read(
             lambda connection: connection.execute(
                 select(jobs.c.state, func.count().label("jobs")).group_by(jobs.c.state)

@@ -25,15 +25,15 @@ metadata = MetaData()
 
 
 class _Words(TypeDecorator[str]):
-    """Text that comes from people and providers: whatever no database takes (NUL, halves of
-    characters) is replaced, since a job must be able to end whatever the reason looks like.
+    """Text from people and providers. Characters that no database accepts (NUL, lone surrogates)
+    are replaced, since a job must be able to end with any reason.
     """
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: object) -> str | None:  # noqa: ARG002
-        """The text as it can be stored."""
+        """Return the text in a form that can be stored."""
         if value is None:
             return None
         return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
@@ -133,8 +133,8 @@ obligations = Table(
 )
 Index("ix_obligations_due", obligations.c.discharged_at, obligations.c.due_at)
 
-#: What people were told of: one row a cause, which opens, repeats, closes and may open again. Who
-#: closed it and why stand there only while it is closed, and not where it ended by itself.
+#: The alerts. Each cause is one row, which opens, repeats, closes and may open again. The columns
+#: for who closed it and why are set only while it is closed, and not if it ended by itself.
 alerts = Table(
     "alerts",
     metadata,
@@ -216,12 +216,12 @@ days = Table(
     Column("completed_by", String(36)),
     Column("listings", Integer, nullable=False),
     Column("deleted_at", Double),
-    # Paths of its files that were found to be gone.
+    # The paths of the day's files that were found missing.
     Column("lost", _JSON),
 )
 Index("ix_days_state", days.c.state)
 
-#: The newest entry of each account's chain, as it was when this ledger last lengthened or saw it.
+#: The newest entry of each account's chain, as this ledger last extended or saw it.
 chain_heads = Table(
     "chain_heads",
     metadata,
@@ -242,7 +242,8 @@ accounts = Table(
     Column("postponed_until", Double),
     Column("postponed_because", _Words),
     Column("next_request_at", Double),
-    Column("alerted", String(64)),  # unused since migration 0004
+    # What was learned of the provider; what a release before migration 0004 left in it is ignored.
+    Column("alerted", String(64), key="learned"),
 )
 
 queues = Table(

@@ -11,9 +11,9 @@ FAILED = "failed"
 NEEDS_DECISION = "needs_decision"
 CANCELLED = "cancelled"
 
-#: A job in one of these states may be taken up by a worker once it is due.
+#: A worker may claim a job in one of these states once the job is due.
 OPEN = (PENDING, WAITING)
-#: A job in one of these states is answered to whoever asks; only needs_decision is left again.
+#: A caller is answered with a job in one of these states. Only needs_decision can be left again.
 ENDED = (DONE, FAILED, NEEDS_DECISION, CANCELLED)
 ALL = (PENDING, RUNNING, SENDING, WAITING, DONE, FAILED, NEEDS_DECISION, CANCELLED)
 
@@ -22,5 +22,5 @@ DAY_RUNNING = "running"
 DAY_COMPLETE = "complete"
 DAY_INCOMPLETE = "incomplete"
 DAY_GAVE_UP = "gave_up"
-#: It was complete, and files of it are gone from the archive.
+#: The day was complete, and files of it are missing from the archive.
 DAY_DAMAGED = "damaged"

@@ -1,4 +1,4 @@
-"""What every change of a job's state brings with it, inside the transaction that changes it."""
+"""The consequences of every change of a job's state, inside the transaction that changes it."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from .schema import audit, jobs, waiters
 
 _log = logging.getLogger(__name__)
 
-#: The task whose own end is being written stores its result itself; its waiter is only answered by
-#: a message of its own when that did not happen within this time.
+#: The task whose own end is being written stores its result itself. Its waiter is answered by a
+#: separate message only if that did not happen within this time.
 OWN_ANSWER_SECONDS = 10
 
-#: Each is told of every job that ended by a change of this process, once that is committed.
+#: Each is called with every job that ended by a change of this process, once that is committed.
 end_listeners: list[Callable[[Job], None]] = []
 
 
 def find(connection: Connection, job_id: str) -> Job | None:
-    """The job with this id, or None."""
+    """Return the job with this id, or None."""
     row = connection.execute(select(*COLUMNS).where(jobs.c.job_id == job_id)).one_or_none()
     return None if row is None else Job.of(row)
 
 
 def find_held(connection: Connection, job_id: str) -> Job | None:
-    """The job with this id, or None; its row stays as it was read until the transaction's end.
+    """Return the job with this id, or None; lock its row until the transaction ends.
 
-    What is decided from it (that it has not ended, so that its end will find a waiter) would
-    otherwise be overtaken on PostgreSQL; on SQLite writers take turns anyway.
+    Otherwise, on PostgreSQL, a concurrent change could overtake a decision made from the row (that
+    the job has not ended, so that its end will find a waiter). On SQLite writers take turns anyway.
     """
     row = connection.execute(
         select(*COLUMNS).where(jobs.c.job_id == job_id).with_for_update(key_share=True)
@@ -49,8 +49,8 @@ def find_held(connection: Connection, job_id: str) -> Job | None:
 def change(
     connection: Connection, job_id: str, *conditions: ColumnElement[bool], **values: Any
 ) -> Job | None:
-    """Write these values into a job's row where every condition holds, in one statement; return
-    the job as it is then, or None where nothing was changed.
+    """Write these values into a job's row if every condition holds, in one statement; return the
+    job afterwards, or None if nothing was changed.
     """
     row = connection.execute(
         update(jobs)
@@ -64,7 +64,9 @@ def change(
 def audited(
     connection: Connection, job_id: str, step: tuple[str | None, str], *, by: str, why: str
 ) -> None:
-    """Append who changed a job's state, from what to what (None: it was opened), and why."""
+    """Append to the audit who changed a job's state, from what to what (None: it was opened), and
+    why.
+    """
     before, after = step
     connection.execute(
         insert(audit).values(
@@ -82,11 +84,11 @@ def ended(
     own_task: str | None,
     contradicts: str | None = None,
 ) -> None:
-    """Write everything that the end of a job brings: audit, answers, notifications, its parent's
-    count, and what its kind adds.
+    """Write the consequences of a job's end: audit, answers, notifications, its parent's count, and
+    the additions of its kind.
 
-    ``job`` is the row after the change; ``own_task`` is the task id that will store the outcome;
-    ``contradicts`` is the path in the archive where something else stands than the job would keep.
+    ``job`` is the row after the change. ``own_task`` is the task id that will store the outcome.
+    ``contradicts`` is the path in the archive that holds something else than the job would keep.
     Raises UnknownKind.
     """
     kind = kind_of(job.kind)
@@ -114,16 +116,16 @@ def _tell_listeners(job: Job) -> None:
     for listener in end_listeners:
         try:
             listener(job)
-        except Exception:  # noqa: BLE001 - it is committed: whoever ended it must not think otherwise
+        except Exception:  # noqa: BLE001 - the end is committed, and must not look as if it had failed
             _log.exception("a listener failed at the end of job %s", job.job_id)
 
 
 def cancel_open(
     connection: Connection, job_id: str, before: str, *, by: str, why: str
 ) -> Job | None:
-    """End a job that nobody works on as cancelled; None when it is not pending or waiting.
+    """End a job that no worker holds as cancelled; return None if it is not pending or waiting.
 
-    ``before`` is the state that its history shows it to have left.
+    ``before`` is the state that the job's history shows it to have left.
     """
     job = change(
         connection,
@@ -142,18 +144,18 @@ def cancel_open(
 
 
 def _owe_notifications(connection: Connection, job: Job) -> None:
-    asked = connection.execute(
+    requested = connection.execute(
         select(waiters.c.notify).where(
             waiters.c.job_id == job.job_id, waiters.c.notify.is_not(None)
         )
     )
-    for (notify,) in asked.all():
+    for (notify,) in requested.all():
         if notify is not None:
             owe(connection, job.job_id, job.account, "notify", notification(job, notify))
 
 
 def notification(job: Job, notify: dict[str, str]) -> dict[str, Any]:
-    """The message that a caller's ``notify`` asked for."""
+    """Return the message that a caller's ``notify`` asked for."""
     return {
         "task": notify["task"],
         "queue": notify["queue"],

@@ -10,20 +10,20 @@ from .outbox import wait_seconds
 from .schema import jobs, waiters
 from .wakeups import Hint
 
-#: The waits between so many attempts add up to a day, for which a result is kept: whose result
-#: could not be stored until then asks again, and the ledger answers.
+#: The waits between so many attempts add up to a day, for which a result is kept. A caller whose
+#: result could not be stored until then asks again, and the ledger answers.
 MOST_ANSWERS = 150
 
 
 class Waiters:
-    """Who waits for what, and who has been answered."""
+    """The tasks that wait for jobs, and those that were answered."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def due(self, *, queue: str, limit: int) -> list[Hint]:
-        """Claim up to ``limit`` tasks that are owed an answer, first those that were never claimed.
-        Each is claimed again, after a wait that grows, until it is marked as answered, for a day.
+        """Claim up to ``limit`` tasks that are owed an answer, tasks that were never claimed first.
+        Each is claimed again after a growing wait, for a day, until it is marked as answered.
         """
         owed = (
             waiters.c.answered_at.is_(None),
@@ -61,7 +61,7 @@ class Waiters:
         ]
 
     def unanswerable(self) -> int:
-        """How many tasks have not got their answer in a day, and are not answered any more."""
+        """Return how many tasks got no answer within a day and are not answered any more."""
         wanted = (
             select(func.count())
             .select_from(waiters)
@@ -70,8 +70,8 @@ class Waiters:
         return self._database.read(lambda connection: connection.execute(wanted).scalar_one())
 
     def answered(self, task_id: str) -> None:
-        """The outcome was stored under this task id. While the job goes on nothing was its outcome:
-        a message that was refused may have had the same id.
+        """Mark the outcome as stored under this task id. While the job goes on, a result under this
+        id was not its outcome: a message that was refused may have had the same id.
         """
         self._database.write(
             lambda connection: connection.execute(
@@ -82,8 +82,8 @@ class Waiters:
         )
 
     def shown_as_waiting(self, task_id: str) -> None:
-        """The state RETRY was stored under this task id. Had its job ended in that very moment, it
-        would stand over the outcome, so the answer is due again.
+        """Note that the state RETRY was stored under this task id. If the job ended at that moment,
+        RETRY would hide the outcome, so the answer becomes due again.
         """
         self._database.write(
             lambda connection: connection.execute(
@@ -94,7 +94,7 @@ class Waiters:
         )
 
     def job_of(self, task_id: str) -> str | None:
-        """The id of the job that a task asked for, or None."""
+        """Return the id of the job that a task asked for, or None."""
         return self._database.read(
             lambda connection: connection.execute(
                 select(waiters.c.job_id).where(waiters.c.task_id == task_id)
@@ -103,5 +103,5 @@ class Waiters:
 
 
 def _over() -> ColumnElement[bool]:
-    """Whether the job that a task waits for has ended."""
+    """Return the condition that the job that a task waits for has ended."""
     return exists().where(jobs.c.job_id == waiters.c.job_id, jobs.c.state.in_(states.ENDED))

@@ -1,4 +1,4 @@
-"""Hints: messages that a job may be due. The row decides; a hint may be lost or doubled."""
+"""Hints: messages that a job may be due. The row decides, so a hint may be lost or doubled."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from .schema import jobs, queues
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A message to publish: for which job of which account, under which task name and id, on which
-    queue.
-    """
+    """A message to publish: the job and its account, the task's name and id, and the queue."""
 
     job_id: str
     kind: str
@@ -27,7 +25,7 @@ class Hint:
 
 
 class Wakeups:
-    """Which jobs are due and not yet announced."""
+    """The jobs that are due and not yet announced."""
 
     def __init__(self, database: Database, patience_seconds: float) -> None:
         self._database = database
@@ -36,8 +34,8 @@ class Wakeups:
     def due(self, queue: str, *, room: int, queue_is_empty: bool) -> list[Hint]:
         """Claim up to ``room`` due jobs of a queue for publishing, oldest first, in one statement.
 
-        A job announced before is claimed again only when that hint counts as lost: it is older
-        than the patience and either its queue is empty or a later one was taken up.
+        An announced job is claimed again only when its hint counts as lost: the hint is older than
+        the patience, and either its queue is empty or a later hint was consumed.
         """
         if room <= 0 or not self._any_due(queue, queue_is_empty):
             return []
@@ -46,7 +44,7 @@ class Wakeups:
         )
 
     def put_back(self, job_id: str, *, seconds: float) -> None:
-        """A hint met a worker without a free slot: announce the job again in so many seconds."""
+        """Announce the job again in ``seconds``: its hint met a worker without a free slot."""
         self._database.write(
             lambda connection: connection.execute(
                 update(jobs)
@@ -57,7 +55,7 @@ class Wakeups:
         )
 
     def _any_due(self, queue: str, queue_is_empty: bool) -> bool:
-        # Most rounds find nothing; on SQLite a look must not take the writers' lock.
+        # Most rounds find nothing, and on SQLite a mere read must not take the writers' lock.
         found = self._database.read(
             lambda connection: connection.execute(
                 select(jobs.c.job_id).where(*self._due(connection, queue, queue_is_empty)).limit(1)

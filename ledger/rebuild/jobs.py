@@ -1,6 +1,6 @@
-"""Jobs that a ledger learns again, with their calls and recordings.
+"""Writing known jobs back into a ledger, with their calls and recordings.
 
-What was known is added once: an end that the ledger knows is never replaced by another.
+Known jobs are added once: an end in the ledger is never replaced by another.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from .snapshots import KnownCall, KnownJob, KnownRecording
 
 
 def take_job(connection: Connection, known: KnownJob, by: str) -> bool:
-    """Add a job, or bring one to its known end; whether that was news."""
-    news = _inserted(connection, known, by) or _caught_up(connection, known, by)
+    """Add a job, or end an open job as it is known to have ended; return whether that changed the
+    ledger.
+    """
+    is_new = _inserted(connection, known, by) or _caught_up(connection, known, by)
     if known.call is not None:
         _call(connection, known.job_id, known.account, known.call)
-    if known.recording is not None and news:
+    if known.recording is not None and is_new:
         _recording(connection, known, known.recording)
-    return news
+    return is_new
 
 
 def _inserted(connection: Connection, known: KnownJob, by: str) -> bool:
@@ -56,7 +58,7 @@ def _inserted(connection: Connection, known: KnownJob, by: str) -> bool:
     )
     if row.one_or_none() is None:
         return False
-    # At the time when it came to this: since then a decision may be waited for.
+    # The time at which the job reached this state: a decision may have been awaited since then.
     connection.execute(
         insert(audit).values(
             job_id=known.job_id,
@@ -71,7 +73,9 @@ def _inserted(connection: Connection, known: KnownJob, by: str) -> bool:
 
 
 def _caught_up(connection: Connection, known: KnownJob, by: str) -> bool:
-    """Bring a job that had not ended when the copy of this ledger was made to its known end."""
+    """End a job as it is known to have ended, if it was open when the copy of this ledger was
+    made.
+    """
     final = (states.DONE, states.FAILED, states.CANCELLED)
     before = connection.execute(
         select(jobs.c.state)
@@ -95,7 +99,7 @@ def _caught_up(connection: Connection, known: KnownJob, by: str) -> bool:
     )
     assert job is not None
     if known.call is not None:
-        # Before the end is written: what was sent is not given back to the cap.
+        # Before the end is written: a call that was sent is not returned to the daily quota.
         _call(connection, known.job_id, known.account, known.call)
     ended(connection, job, before, by=by, own_task=None)
     return True
@@ -109,7 +113,7 @@ def _call(connection: Connection, job_id: str, account: str, call: KnownCall) ->
         .on_conflict_do_nothing(index_elements=["job_id"])
     )
     values = {name: value for name, value in asdict(call).items() if name != "reserved_on"}
-    # Its sender seemed dead to the restored ledger, and has left its answer in the archive.
+    # The restored ledger took its sender for dead, but the sender's answer is in the archive.
     doubted = and_(
         c.receipts == call.receipts, c.outcome == UNKNOWN, literal(call.outcome != UNKNOWN)
     )
@@ -133,7 +137,7 @@ def _call(connection: Connection, job_id: str, account: str, call: KnownCall) ->
 
 
 def _settle_receipts(connection: Connection, job_id: str, receipts: int) -> None:
-    """What the archive holds already is owed no more, whatever it was to say."""
+    """Discharge receipts that the archive already holds."""
     o = obligations.c
     owed = connection.execute(
         select(o.id, o.payload).where(

@@ -1,6 +1,6 @@
-"""Rebuilding: a ledger learns again, from plain records, what it or another one knew before.
+"""Rebuilding: a ledger is filled, from plain records, with the knowledge of an earlier one.
 
-What was known is added once: an end that the ledger knows is never replaced by another.
+Known jobs and days are added once: an end in the ledger is never replaced by another.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from ledger.errors import NotPossible
 from .jobs import take_job
 from .snapshots import KnownDay, KnownJob, OwedEntry
 
-#: So many rows are looked up in one statement.
+#: The most rows that one statement looks up.
 _AT_ONCE = 500
 
 
 class Rebuilding:
-    """What a rebuild writes. Until ``finish`` a new ledger has an identity of its own, so that no
-    worker takes up one that is half rebuilt.
+    """The writes of a rebuild. Until ``finish`` a new ledger has an identity of its own, so that no
+    worker uses a half-rebuilt ledger.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def refuse_used(self) -> None:
-        """Raise NotPossible where the ledger holds anything."""
+        """Raise NotPossible if the ledger holds anything."""
 
         def work(connection: Connection) -> None:
             held = {
@@ -40,12 +40,12 @@ class Rebuilding:
                 for table in metadata.sorted_tables
                 if table is not ledger
             }
-            said = ", ".join(f"{count} {name}" for name, count in held.items() if count)
-            if said:
+            rows = ", ".join(f"{count} {name}" for name, count in held.items() if count)
+            if rows:
                 identity = connection.execute(select(ledger.c.identity)).scalar_one()
                 where = self._database.url.render_as_string(hide_password=True)
                 raise NotPossible(
-                    f"not done: the ledger {identity} at {where} is not empty ({said}); nothing "
+                    f"not done: the ledger {identity} at {where} is not empty ({rows}); nothing "
                     "was changed; move it away, or let EARWITNESS_LEDGER_URL name a new one; if it "
                     "was restored from a backup, run: python -m worker rebuild --restored"
                 )
@@ -55,7 +55,9 @@ class Rebuilding:
     def take(
         self, known: Sequence[KnownJob | KnownDay | OwedEntry], *, by: str
     ) -> list[KnownJob | KnownDay | OwedEntry]:
-        """Add what is not known yet, in one transaction; what of it was news."""
+        """Add what the ledger does not hold yet, in one transaction; return the items that changed
+        the ledger.
+        """
 
         def work(connection: Connection) -> list[KnownJob | KnownDay | OwedEntry]:
             return [one for one in known if _taken(connection, one, by)]
@@ -63,7 +65,7 @@ class Rebuilding:
         return self._database.write(work, patience_seconds=60)
 
     def finish(self, identity: str, *, by: str) -> None:
-        """Make it the ledger with this identity, in quarantine."""
+        """Give the ledger this identity, in quarantine."""
 
         def work(connection: Connection) -> None:
             connection.execute(update(ledger).values(identity=identity))
@@ -72,7 +74,9 @@ class Rebuilding:
         self._database.write(work)
 
     def newest_call(self) -> float:
-        """When the last call that it knows was sent, else when it was made (seconds since 1970)."""
+        """Return when the last known call was sent, otherwise when the ledger was created (seconds
+        since 1970).
+        """
 
         def work(connection: Connection) -> float:
             sent = connection.execute(select(func.max(calls.c.sent_at))).scalar_one()
@@ -82,7 +86,7 @@ class Rebuilding:
         return self._database.read(work)
 
     def unknown(self, job_ids: Iterable[str]) -> set[str]:
-        """Those of the jobs that the ledger does not know."""
+        """Return those of the jobs that the ledger does not know."""
         wanted = sorted(set(job_ids))
 
         def work(connection: Connection) -> set[str]:

@@ -1,4 +1,6 @@
-"""What a rebuild knows of jobs, calls and days: plain records, read elsewhere."""
+"""The records from which a rebuild fills a ledger: jobs, calls and days, as other modules read
+them.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +14,21 @@ _REBUILT = "rebuilt/"
 
 
 def rebuilt_request_id(job_id: str) -> str:
-    """What stands for the request id of a job of which the archive tells no request id. A caller
-    cannot use it, since it holds a slash.
+    """Return a substitute for the request id of a job whose request id the archive does not name. A
+    caller cannot use it, since it holds a slash.
     """
     return f"{_REBUILT}{job_id}"
 
 
 def is_rebuilt(request_id: str) -> bool:
-    """Whether it stands for a request id that nobody knows."""
+    """Return whether a request id is such a substitute."""
     return request_id.startswith(_REBUILT)
 
 
 @dataclass(frozen=True, slots=True)
 class KnownCall:
-    """What is known of a request that may have left. ``receipts`` is how many there are,
-    ``reserved_on`` the day whose cap it counts for; times are seconds since 1970.
+    """A request that may have left. ``receipts`` is the number of its receipts, ``reserved_on`` the
+    day whose quota it counts for; times are seconds since 1970.
     """
 
     sent_at: float | None
@@ -42,7 +44,7 @@ class KnownCall:
 
 @dataclass(frozen=True, slots=True)
 class KnownRecording:
-    """The live call whose recording a job has collected, and how it was controlled."""
+    """The live call whose recording a job has collected, and how the call was controlled."""
 
     token: str
     call_id: str
@@ -51,7 +53,7 @@ class KnownRecording:
 
 @dataclass(frozen=True, slots=True)
 class KnownJob:
-    """A job that has ended, or needs a decision, as ``source`` tells of it."""
+    """A job that has ended, or needs a decision, as ``source`` reports it."""
 
     job_id: str
     kind: str
@@ -68,13 +70,13 @@ class KnownJob:
     result: dict[str, Any] | None = None
     call: KnownCall | None = None
     recording: KnownRecording | None = None
-    #: Files of an export: path, and size in bytes where it is known.
+    #: The files of an export: path, and size in bytes if known.
     archived: tuple[tuple[str, int | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class KnownDay:
-    """A day as the archive tells of it; ``planned_on`` is the night of its newest generation."""
+    """A day as the archive reports it; ``planned_on`` is the night of its newest generation."""
 
     day: Day
     planned_on: date | None = None
@@ -84,7 +86,7 @@ class KnownDay:
 
 @dataclass(frozen=True, slots=True)
 class OwedEntry:
-    """A file that no chain covers yet, and the job that it tells of."""
+    """A file that no chain covers yet, and the job that the file belongs to."""
 
     job_id: str
     account: str

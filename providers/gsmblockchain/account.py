@@ -9,7 +9,7 @@ from providers.accounts import CertifiedCallsAccount
 
 
 class GsmblockchainAccount(CertifiedCallsAccount):
-    """Certified calls; user and password travel in the address of each request."""
+    """An account for certified calls. The address of each request holds user and password."""
 
     provider: Literal["gsmblockchain"]
     base_url: WebAddress = "https://sms.gsmblockchain.com"
@@ -18,5 +18,5 @@ class GsmblockchainAccount(CertifiedCallsAccount):
 
     @property
     def login(self) -> str | None:
-        """The user that tells this account from another at the same address."""
+        """The user, which distinguishes this account from another at the same address."""
         return self.username

@@ -1,8 +1,8 @@
-"""Read what gsmblockchain answers to a certified call: JSON, or the form that its page shows.
+"""Reading gsmblockchain's answer to a certified call: JSON, or the form that its page shows.
 
 The page's example is not JSON: it has bare keys, curly quotes, a bare number and a trailing comma.
-What a live server sends is not known (docs/providers/gsmblockchain.md, Q1), so both forms are read.
-A body is understood from its first character to its last, or not at all.
+The answers of a live server are not known (docs/providers/gsmblockchain.md, Q1), so both forms are
+read. A body is understood from its first character to its last, or not at all.
 """
 
 from __future__ import annotations
@@ -26,45 +26,45 @@ _PAIR = re.compile(
 )
 _COMMA = re.compile(r",\s*")
 _CLOSING = re.compile(r"\}\s*")
-#: What may stand around an answer and says nothing.
+#: Characters that may surround an answer and carry no meaning.
 _AROUND = "\ufeff\0 \t\r\n"
 _PHONE = re.compile(r"\+?[0-9][0-9 ()./-]{0,30}")
 
 
 @dataclass(frozen=True)
-class Said:
-    """An understood answer: OK or KO, the platform's number where one is told, the KO's reason."""
+class Verdict:
+    """An understood answer: OK or KO, the platform's number if given, the KO's reason."""
 
     is_ok: bool
     phone: str | None = field(repr=False)
     error_message: str = field(repr=False)
 
 
-def understood(body: bytes) -> Said | None:
-    """What an answer says, or None where it says nothing that is certain.
+def understood(body: bytes) -> Verdict | None:
+    """Return the content of an answer, or None if nothing in the answer is certain.
 
-    ``phone`` comes as a number or as text, and may be absent from an OK; a zero at its beginning is
-    kept. Names and status are read in any case of letters: the page itself mixes companyID and
-    CompanyID. A name that stands there twice with different values makes it unreadable.
+    ``phone`` may be a number or text, and may be absent from an OK; a leading zero is kept. Names
+    and status are read in any case of letters: the page itself mixes companyID and CompanyID. A
+    name that occurs twice with different values makes the answer unreadable.
 
-    An OK counts in clean UTF-8 only, since a call is paid for. A KO may be in any encoding
+    An OK counts only in clean UTF-8, since a call is paid for. A KO may be in any encoding
     (`text.decoded`) and hold control characters: its status is not in doubt.
     """
     with suppress(UnicodeDecodeError):
-        said = _said(body.decode("utf-8-sig").strip(), strict=True)
-        if said is not None:
-            return said
-    guessed = _said(decoded(body).text.strip(_AROUND), strict=False)
+        verdict = _verdict(body.decode("utf-8-sig").strip(), strict=True)
+        if verdict is not None:
+            return verdict
+    guessed = _verdict(decoded(body).text.strip(_AROUND), strict=False)
     return None if guessed is None or guessed.is_ok else guessed
 
 
-def _said(text: str, *, strict: bool) -> Said | None:
+def _verdict(text: str, *, strict: bool) -> Verdict | None:
     pairs = _pairs_of_json(text, strict=strict) or _pairs_as_on_the_page(text)
     fields = _fields(pairs or ())
     status = fields.get("status")
     if not isinstance(status, str) or status.upper() not in ("OK", "KO"):
         return None
-    return Said(
+    return Verdict(
         status.upper() == "OK", _phone(fields.get("phone")), _text(fields.get("errormessage"))
     )
 
@@ -94,7 +94,9 @@ def _no_json(_: str) -> NoReturn:
 
 
 def _pairs_as_on_the_page(text: str) -> _Pairs | None:
-    """``{ key: value, ... }`` over the whole text, the last comma optional."""
+    """Return the pairs of ``{ key: value, ... }``, which must span the whole text; the last comma
+    is optional.
+    """
     place = _OPENING.match(text)
     pairs = []
     while place and (pair := _PAIR.match(text, place.end())):
@@ -109,7 +111,7 @@ def _pairs_as_on_the_page(text: str) -> _Pairs | None:
 
 
 def _plain(token: str) -> object:
-    """A token's text; a bare number stays text, since a number would lose a zero before it."""
+    """Return a token's text. A bare number stays text, since a number would lose a leading zero."""
     if token.startswith('"'):
         return json.loads(token)
     if token.startswith("“"):

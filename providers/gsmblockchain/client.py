@@ -1,6 +1,6 @@
-"""Request certified, recorded calls from gsmblockchain. Each is paid.
+"""Certified, recorded calls through gsmblockchain. Each call is paid.
 
-What the vendor documents and leaves open: docs/providers/gsmblockchain.md. An answer holds no id
+The documented facts and the open questions: docs/providers/gsmblockchain.md. An answer holds no id
 and the platform has no list: only the answer tells whether a call was placed.
 """
 
@@ -36,7 +36,7 @@ from providers.http.tokens import TokenStore
 from providers.interface import Placed, PlacesCertifiedCalls
 
 from .account import GsmblockchainAccount
-from .answers import Said, understood
+from .answers import Verdict, understood
 from .connection import Sending
 from .redaction import kept_answer, kept_field
 
@@ -50,12 +50,12 @@ _HEADERS = {
     "Connection": "close",
     "User-Agent": f"earwitness/{VERSION}",
 }
-#: What was sent and no reason may quote.
+#: The sent values that no reason may quote.
 _PRIVATE = ("user", "pass", "phone", "companyName", "companyID")
 _MOST_REASON = 300
 _UNTRIED = "user and password are not tried, since each request is a call that costs money"
-#: The texts of errorMessage are documented nowhere: one has to name the password or the like, and
-#: to say that it is wrong.
+#: The texts of errorMessage are not documented. A text counts as about credentials if it names the
+#: password or the like, and says that it is wrong.
 _CREDENTIALS = re.compile(
     r"(?i)\b(?:password|passwd|contrase[nñ]a|credentials?|credencial(?:es)?|"
     r"user(?:name)?\s*(?:/|or|and)\s*pass)\b"
@@ -67,9 +67,10 @@ _WRONG = re.compile(
 
 
 class _Answered(ProviderError):
-    """``http_status`` and ``answer`` are what came: None and empty where nothing did.
+    """An error with the platform's answer: ``http_status`` and ``answer``, None and empty without
+    one.
 
-    The answer is not in the args, which Celery stores and repr shows: it may quote numbers.
+    The answer is not in the args, which Celery stores and repr shows: the answer may quote numbers.
     """
 
     def __init__(
@@ -82,8 +83,8 @@ class _Answered(ProviderError):
 
 
 class Unanswered(_Answered, Uncertain):
-    """The call may have been placed. ``retry_after`` is how many seconds the provider asks to be
-    left alone, with status 429 or 503.
+    """The call may have been placed. ``retry_after`` is how many seconds the provider asks us to
+    wait, with status 429 or 503.
     """
 
     def __init__(
@@ -108,10 +109,10 @@ class RefusedCredentials(Refused, BadCredentials):
 
 
 class Gsmblockchain(PlacesCertifiedCalls):
-    """One account's client; it keeps no connection.
+    """One account's client, which keeps no connection open.
 
     Parameters: ``account``; ``transport``, the seam for tests, closed after a call. There are no
-    tokens, and whoever places a call takes the account's turn before it.
+    tokens. The caller takes the account's turn before a call.
     """
 
     tries_credentials = False
@@ -141,16 +142,16 @@ class Gsmblockchain(PlacesCertifiedCalls):
         self.close()
 
     def close(self) -> None:
-        """There is nothing to give back."""
+        """Do nothing: no connection is open."""
 
     @property
     def provider_time(self) -> datetime | None:
-        """None: the platform's clock decides nothing here."""
+        """None: no decision depends on the platform's clock."""
         return None
 
     def probe(self) -> str:
-        """Look up the platform's name, open a connection to it and close it. Nothing else can be
-        tried without a paid call (docs/providers/gsmblockchain.md, Q8). Raises Unreachable.
+        """Look up the platform's name, open a connection to it and close it. Everything else needs
+        a paid call (docs/providers/gsmblockchain.md, Q8). Raises Unreachable.
         """
         account = self._account
         try:
@@ -165,18 +166,18 @@ class Gsmblockchain(PlacesCertifiedCalls):
 
     @staticmethod
     def error_message(answer: bytes) -> str | None:
-        """The platform's own words in an answer that refuses a call; None where it has none."""
-        told = understood(answer)
-        return told.error_message if told else None
+        """Return the platform's own reason in an answer that refuses a call, or None."""
+        verdict = understood(answer)
+        return verdict.error_message if verdict else None
 
     @staticmethod
     def kept_answer(account: GsmblockchainAccount, answer: bytes) -> bytes:
-        """The answer as a receipt may keep it: without the account's password."""
+        """Return the answer without the account's password, as a receipt may keep it."""
         return kept_answer(account, answer)
 
     @staticmethod
     def kept_field(account: GsmblockchainAccount, text: str | None) -> str | None:
-        """A field of the answer as a receipt may keep it."""
+        """Return a field of the answer as a receipt may keep it."""
         return kept_field(account, text)
 
     def call(
@@ -189,18 +190,18 @@ class Gsmblockchain(PlacesCertifiedCalls):
         company_id: str,
         before_bytes: Callable[[], None],
     ) -> Placed:
-        """Ask for one certified call, once, on a connection of its own.
+        """Request one certified call, once, on a connection of its own.
 
         ``country`` is ISO 3166 alpha-2, ``phone`` the national number (telephone_numbers.national),
-        ``max_seconds`` how long the call may last. ``before_bytes`` is called when the connection
-        stands and nothing of the request has left, once or never; what it raises comes out of here
-        as it is, and nothing leaves. The account's ``timeout_seconds`` are for everything, the time
-        that ``before_bytes`` takes included.
+        ``max_seconds`` the longest duration of the call. ``before_bytes`` is called at most once,
+        when the connection is open and nothing of the request has left; its exception is raised
+        unchanged, and then nothing leaves. The account's ``timeout_seconds`` limit the whole
+        operation, including the time of ``before_bytes``.
 
-        Raises ValueError for text that cannot be sent, before ``before_bytes``; Unreachable where
-        nothing left, also when ``before_bytes`` took all of the time; after it Refused,
+        Raises ValueError for text that cannot be sent, before ``before_bytes``; Unreachable if
+        nothing left, also when ``before_bytes`` took all of the time; afterwards Refused,
         RefusedCredentials and Unanswered: only an OK or a KO with HTTP 200 is an answer. None of
-        them holds what was sent, nor has a cause or a context.
+        them holds the sent values, or has a cause or a context.
         """
         self._before_call()
         sent = self._query(country, phone, max_seconds, company_name, company_id)
@@ -228,13 +229,15 @@ class Gsmblockchain(PlacesCertifiedCalls):
             "phone": phone,
             "time": str(max_seconds),
             "companyName": company_name,
-            # The page's table has companyID, its example CompanyID: PHP tells them apart.
+            # The page's table has companyID, its example CompanyID: PHP distinguishes them.
             "companyID": company_id,
             "CompanyID": company_id,
         }
 
     def _request(self, sent: Mapping[str, str]) -> httpx.Request | None:
-        """The request, or None where it cannot be written: a lone surrogate, an endless text."""
+        """Return the request, or None if it cannot be written (a lone surrogate, an endless
+        text).
+        """
         try:
             query = urlencode(sent, quote_via=quote, safe="")
             return httpx.Request(
@@ -247,7 +250,9 @@ class Gsmblockchain(PlacesCertifiedCalls):
 def _outcome(
     request: httpx.Request | None, sending: Sending, sent: Mapping[str, str]
 ) -> Placed | BaseException:
-    """The call, or what is to be raised; ``sent`` is what no reason may quote."""
+    """Return the call, or the exception to raise; ``sent`` are the values that no reason may
+    quote.
+    """
     if request is None:
         return ValueError(
             "the certified call was not placed and nothing was sent: its texts are too long or "
@@ -261,16 +266,18 @@ def _outcome(
             "the certified call was not placed: the provider could not be reached "
             f"({sending.failure}) and nothing was sent; it can be tried again",
         )
-    said = understood(sending.body) if sending.failure is None else None
-    if said is None or sending.status != 200 or not sending.is_released:
-        return _unanswered(sending, said, sent)
-    if said.is_ok:
-        return Placed(said.phone, sending.status, sending.body)
-    return _refused(sending, said, sent)
+    verdict = understood(sending.body) if sending.failure is None else None
+    if verdict is None or sending.status != 200 or not sending.is_released:
+        return _unanswered(sending, verdict, sent)
+    if verdict.is_ok:
+        return Placed(verdict.phone, sending.status, sending.body)
+    return _refused(sending, verdict, sent)
 
 
 def _measured(sending: Sending, outcome: Placed | BaseException) -> str | None:
-    """As what the request counts, None where no answer came that says anything."""
+    """Return the outcome under which the request is counted, or None without a meaningful
+    answer.
+    """
     meanings = (
         (Placed, OK),
         (RefusedCredentials, UNAUTHORIZED),
@@ -286,19 +293,21 @@ def _measured(sending: Sending, outcome: Placed | BaseException) -> str | None:
     return None if decides_nothing else outcome_of(sending.status or 0)
 
 
-def _refused(sending: Sending, said: Said, sent: Mapping[str, str]) -> Refused:
-    quoted = _excerpt(said.error_message, sent)
+def _refused(sending: Sending, verdict: Verdict, sent: Mapping[str, str]) -> Refused:
+    quoted = _excerpt(verdict.error_message, sent)
     reason = f"the certified call was refused and not placed: {quoted or 'KO without a reason'}"
-    message = unicodedata.normalize("NFC", said.error_message)
+    message = unicodedata.normalize("NFC", verdict.error_message)
     if _CREDENTIALS.search(message) and _WRONG.search(message):
         reason += "; check username and password of the account"
         return RefusedCredentials(NAME, reason, sending.status, sending.body)
     return Refused(NAME, reason, sending.status, sending.body)
 
 
-def _unanswered(sending: Sending, said: Said | None, sent: Mapping[str, str]) -> Unanswered:
-    """What came is quoted where it was understood, and only described where it was not: it may
-    repeat what was sent in a spelling that no check here foresees.
+def _unanswered(sending: Sending, verdict: Verdict | None, sent: Mapping[str, str]) -> Unanswered:
+    """Return the error of a call whose outcome is unknown.
+
+    An understood answer is quoted. Any other answer is only described: it may repeat sent values in
+    a spelling that no check here foresees.
     """
     if sending.status is None:
         what = f"no answer came ({sending.failure})"
@@ -306,8 +315,8 @@ def _unanswered(sending: Sending, said: Said | None, sent: Mapping[str, str]) ->
         what = f"the answer with HTTP {sending.status} was not read whole ({sending.failure})"
     else:
         seen = description(sending.headers, sending.body)
-        shown = _excerpt(said.error_message, sent) if said else seen
-        what = f"HTTP {sending.status}" + (f" ({shown})" if shown else "") + " decides nothing"
+        excerpt = _excerpt(verdict.error_message, sent) if verdict else seen
+        what = f"HTTP {sending.status}" + (f" ({excerpt})" if excerpt else "") + " decides nothing"
     if 300 <= (sending.status or 0) < 400:
         what += "; redirects are not followed: check base_url"
     return Unanswered(
@@ -320,8 +329,9 @@ def _unanswered(sending: Sending, said: Said | None, sent: Mapping[str, str]) ->
 
 
 def _excerpt(text: str, sent: Mapping[str, str]) -> str:
-    """One line of it without what was sent, which goes first and whole: masking a number within a
-    name would leave the rest of the name. Withheld where it spells out a secret.
+    """Return one line of the text without the sent values, or withhold a text that spells out a
+    secret. Sent values are removed first and whole: masking a number within a name would leave the
+    rest of the name.
     """
     if holds_secret(text, [sent["pass"]]):
         return HIDDEN

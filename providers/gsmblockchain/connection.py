@@ -1,6 +1,6 @@
-"""One request on a connection of its own, whose first byte waits until its sending is written down.
+"""One request on a connection of its own, whose first byte waits until the sending is recorded.
 
-The transport is called without httpx's Client around it: that would log the whole address, with the
+The transport is called without httpx's Client: the Client would log the whole address, with the
 password in it, and could follow a redirect to a second call.
 """
 
@@ -16,23 +16,24 @@ from providers.http.deadline import Transport, is_over, within
 
 from .account import GsmblockchainAccount
 
-#: httpcore's words for: the connection stands, and not a byte of the request has left.
+#: httpcore's event for an open connection of which no byte of the request has left.
 _BEFORE_BYTES = "http11.send_request_headers.started"
-#: The largest answer that is read, in bytes; the documented one has fewer than a hundred.
+#: The largest answer that is read, in bytes; the documented answer has fewer than a hundred.
 MOST_BYTES = 1 << 16
 
 
 class _Stopped(Exception):
-    """Ends the sending inside httpcore, which would take some errors for its own."""
+    """Ends the sending inside httpcore, which would handle some other exceptions as its own."""
 
 
 class Sending:
-    """What became of one request.
+    """The course of one request.
 
-    ``before_bytes`` is called once at most, see `Gsmblockchain.call`; ``stopped_by`` is what it
-    raised and ``is_released`` whether it returned in time: otherwise nothing has left. ``status``,
-    ``headers`` and ``body`` are what came, ``failure`` names what it broke off with, None where it
-    came whole. The request is not kept: it holds the password.
+    ``before_bytes`` is called at most once, see `Gsmblockchain.call`; ``stopped_by`` is the
+    exception it raised and ``is_released`` whether it returned in time: otherwise nothing has left.
+    ``status``, ``headers`` and ``body`` are the received answer; ``failure`` names the error that
+    cut the answer off, None for a whole answer. The request is not kept, because it holds the
+    password.
     """
 
     def __init__(self, before_bytes: Callable[[], None]) -> None:
@@ -50,7 +51,7 @@ class Sending:
         account: GsmblockchainAccount,
         transport: httpx.BaseTransport | None,
     ) -> None:
-        """Send it within the account's ``timeout_seconds``; nothing is raised but what is not an
+        """Send the request within the account's ``timeout_seconds``. Raises only exceptions outside
         Exception.
         """
         request.extensions = {
@@ -63,11 +64,11 @@ class Sending:
                 transport or Transport(verify=account.verify_tls) as wire,
             ):
                 self._read(wire.handle_request(request))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the call may have been placed
+        except Exception as error:  # noqa: BLE001 - after any error the call may have been placed
             self.failure = self.failure or type(error).__name__
 
     def _trace(self, event: str, info: dict[str, Any]) -> None:
-        del info  # it holds the request, and what before_bytes raises keeps this frame
+        del info  # it holds the request, and the exception of before_bytes keeps this frame
         if event != _BEFORE_BYTES:
             return
         try:

@@ -1,4 +1,6 @@
-"""What of the platform's answer a receipt may keep: receipts are handed to others."""
+"""The parts of the platform's answer that a receipt may keep, since receipts are handed to
+others.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +16,20 @@ _FORMAT = re.compile(r"(?i)\b(?:status|phone|errormessage)\b(?=[\"“”\s]*:)|\
 
 
 def kept_answer(account: GsmblockchainAccount, answer: bytes) -> bytes:
-    """Return the answer as it came, but for a password that it repeats. A long one is cut out where
-    it stands as it is; else the answer is withheld as a whole. A name of the page's own format is
-    no repetition.
+    """Return the answer as received, without a password that it repeats. A long password is cut out
+    if it occurs literally; otherwise the answer is withheld as a whole. A name of the page's own
+    format does not count as a repetition.
     """
     password = account.password.get_secret_value()
     text = answer.decode("utf-8", "surrogateescape")
     clean = without(text, [password]) if len(password) >= LONG else text
-    told = _FORMAT.sub("\n", clean).encode("utf-8", "surrogateescape")
-    if Secrets([password]).stand_in(told):
+    values = _FORMAT.sub("\n", clean).encode("utf-8", "surrogateescape")
+    if Secrets([password]).stand_in(values):
         return HIDDEN.encode()
     return answer if clean == text else clean.encode("utf-8", "surrogateescape")
 
 
 def kept_field(account: GsmblockchainAccount, text: str | None) -> str | None:
-    """Return a field of the answer as it came, numbers too, unless it spells out a secret."""
+    """Return a field of the answer as received, numbers included, unless it spells out a secret."""
     password = account.password.get_secret_value()
     return HIDDEN if text and Secrets([password]).stand_in(text) else text

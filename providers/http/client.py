@@ -1,4 +1,4 @@
-"""What the clients of all providers have in common: a session that is closed in the end."""
+"""The common part of all providers' clients: a session that is closed at the end."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .session import Session
 class HttpClient:
     """One account's client over HTTP; a context manager, used by one thread.
 
-    What every operation raises: Unreachable (nothing was sent), Throttled, Uncertain (it may have
-    been done), Rejected, BadCredentials. Each HTTP call has the account's ``timeout_seconds`` in
-    all, each piece of a file the same.
+    Every operation raises Unreachable (nothing was sent), Throttled, Uncertain (the request may
+    have been done), Rejected, BadCredentials. Each HTTP call has the account's ``timeout_seconds``
+    in total, and so has each piece of a file.
     """
 
     def __init__(self, session: Session) -> None:
@@ -32,10 +32,12 @@ class HttpClient:
         self.close()
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._session.close()
 
     @property
     def provider_time(self) -> datetime | None:
-        """The provider's own time in UTC, from the Date of the newest answer; None before one."""
+        """The provider's own time in UTC, from the Date of the newest answer; None before the first
+        answer.
+        """
         return self._session.provider_time

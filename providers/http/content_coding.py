@@ -1,4 +1,4 @@
-"""Unpacking compressed answers: piece by piece, and whole or not at all."""
+"""Decompression of answers, piece by piece: an answer is unpacked whole or refused."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from config.masking import mask_message
 
 from .headers import codings
 
-#: The most that is unpacked at a time, in bytes: a small piece may hide a thousand times as much.
+#: The most that is unpacked at a time, in bytes: a small piece may expand a thousandfold.
 _MOST_AT_ONCE = 1 << 20
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 class Unpackable(ValueError):
-    """The body is packed in a way that is not read, or does not unpack whole; says how."""
+    """The body has an unsupported coding, or does not unpack whole; the message says how."""
 
 
 def unpacked(response: httpx.Response) -> Iterator[bytes]:
-    """The pieces of an answer's body without its Content-Encoding: gzip, deflate or none.
+    """Yield the pieces of an answer's body without its Content-Encoding: gzip, deflate or none.
 
-    Raises Unpackable for any other coding, for more than one, since each time may hide a thousand
-    times as much, and for a body that ends before its coding does.
+    Raises Unpackable for any other coding, for more than one coding (each may expand a
+    thousandfold), and for a body that ends before its coding does.
     """
-    if response.is_stream_consumed:  # read by its transport, which unpacked it
+    if response.is_stream_consumed:  # its transport has read and unpacked it
         yield response.content
         return
     packed, pieces = codings(response.headers), response.iter_raw()
@@ -49,7 +49,7 @@ def _inflated(pieces: Iterable[bytes], window: int) -> Iterator[bytes]:
         left = piece
         while left:
             if decompressor is not None and decompressor.eof:
-                # Zeros may pad what is packed; anything else must be packed as well.
+                # Zeros may pad the packed bytes; anything else must be packed as well.
                 left = left.lstrip(b"\0")
             if left and (decompressor is None or decompressor.eof):
                 decompressor = zlib.decompressobj(_window(left, window))
@@ -71,6 +71,8 @@ def _piece(decompressor: zlib._Decompress, packed: bytes) -> bytes:
 
 
 def _window(begin: bytes, window: int) -> int:
-    """Some servers send deflate without the two bytes of zlib that belong to it."""
+    """Return the window for zlib. Some servers send deflate without the two header bytes of
+    zlib.
+    """
     is_bare = window == zlib.MAX_WBITS and begin[0] & 0x0F != zlib.DEFLATED
     return -zlib.MAX_WBITS if is_bare else window

@@ -1,7 +1,7 @@
 """A total deadline for one HTTP call, not only a timeout between two bytes.
 
-httpx's timeouts begin anew with every byte: a server that sends one byte in 29 seconds holds a call
-for ever. Here every step of the network gets what is left of the call's whole time.
+httpx's timeouts start again with every byte: a server that sends one byte in 29 seconds could hold
+a call for ever. Here every network step gets the rest of the call's total time.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ _until: ContextVar[float | None] = ContextVar("until", default=None)
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Everything that calls inside do over a ``Transport`` ends within so many seconds.
+    """Limit all calls inside that use a ``Transport`` to ``seconds`` in total.
 
-    Past it httpx raises the timeout of the step it was at. Deadlines inside others only shorten.
-    Looking up a host name is the one step outside: the system's resolver has its own patience.
+    After the deadline httpx raises the timeout of the current step. A nested deadline can only
+    shorten the time. The lookup of a host name is the one step outside the deadline: the system's
+    resolver has its own timeout.
     """
     until = time.monotonic() + seconds
     outer = _until.get()
@@ -41,14 +42,14 @@ def within(seconds: float) -> Iterator[None]:
 
 
 def is_over() -> bool:
-    """Whether the time of the `within` around this has passed."""
+    """Return whether the deadline of the enclosing `within` has passed."""
     until = _until.get()
     return until is not None and time.monotonic() >= until
 
 
 def connect(address: str, *, verify: bool, seconds: float) -> None:
-    """Open a connection as a request to this address would, and close it; no byte of a request is
-    sent. Raises httpcore.ConnectError and httpcore.ConnectTimeout.
+    """Open a connection as a request to this address would, and close it; send no byte of a
+    request. Raises httpcore.ConnectError and httpcore.ConnectTimeout.
     """
     url = httpx.URL(address)
     host, secure = url.raw_host.decode(), url.scheme == "https"
@@ -64,24 +65,25 @@ def connect(address: str, *, verify: bool, seconds: float) -> None:
 
 
 class Transport(httpx.HTTPTransport):
-    """httpx's own transport, with the deadline; no retries, no proxies of the environment.
+    """httpx's own transport with the deadline, without retries and without the environment's
+    proxies.
 
     ``judge`` is called with a host's name and all its addresses before a connection to any of them
-    is opened, and raises where they are none to connect to. What was judged is what is connected
-    to: the name is not looked up again in between.
+    is opened, and raises an exception to forbid the connection. The connection uses the judged
+    addresses: the name is not looked up again in between.
     """
 
     def __init__(self, *, verify: bool = True, judge: Judge | None = None) -> None:
         super().__init__(verify=_tls(verify), trust_env=False, retries=0)
-        # httpx has no parameter for httpcore's network backend; tests/test_deadline.py fails should
-        # this stop working.
+        # httpx has no parameter for httpcore's network backend; tests/test_deadline.py fails if
+        # this stops working.
         pool = self._pool
         pool._network_backend = _Backend(pool._network_backend, judge)  # noqa: SLF001
 
 
 @functools.cache
 def _tls(verify: bool) -> ssl.SSLContext:
-    """Certificates are read once (20 ms), not for every client."""
+    """Return a TLS context. Certificates are read once (20 ms), not for every client."""
     return httpx.create_ssl_context(verify=verify, trust_env=False)
 
 
@@ -108,8 +110,9 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Tries a host's addresses in turn. Python would give each of them the whole time; here
-        they share it, so that a dead IPv6 route leaves some for IPv4.
+        """Try a host's addresses in turn, within the remaining time. Python would give each address
+        the whole time; here the addresses share the time, so that a dead IPv6 route leaves some for
+        IPv4.
         """
         failure: Exception = httpcore.ConnectError("the host has no address")
         addresses = _addresses(host, port)
@@ -133,7 +136,7 @@ class _Backend(httpcore.NetworkBackend):
 def _addresses(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):  # a name of a form that no host can have is a UnicodeError
+    except (OSError, UnicodeError):  # a name that no host can have raises UnicodeError
         raise httpcore.ConnectError("the host name could not be looked up") from None
     return list(dict.fromkeys(str(place[0]) for *_, place in found))
 

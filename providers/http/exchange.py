@@ -1,7 +1,8 @@
-"""One request and its answer: what the network's errors mean, and how much an answer may weigh.
+"""One request and its answer: the meaning of network errors, and the limit of an answer's size.
 
-Errors of httpx hold the request, and with it the password or the numbers that were sent. So they
-are never the cause or the context of ours, and no frame that ours pass through keeps the request.
+Errors of httpx hold the request, and with it the password or the numbers that were sent. So httpx's
+errors are never the cause or the context of ours, and no frame in the traceback of ours keeps the
+request.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ MOST_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer's status, headers and body; ``body`` is empty where it is still to come."""
+    """An answer's status, headers and body; ``body`` is empty while the answer is streamed."""
 
     response: httpx.Response = field(repr=False)
     body: bytes = field(repr=False)
@@ -41,7 +42,9 @@ class Answer:
 
 
 def connected(account: Account, transport: httpx.BaseTransport) -> httpx.Client:
-    """A client for one account over this transport: nothing of the environment, no redirects."""
+    """Return a client for one account over this transport, without the environment's settings and
+    without redirects.
+    """
     return httpx.Client(
         transport=transport,
         headers={"Accept-Encoding": "gzip, deflate"},
@@ -60,12 +63,12 @@ def exchange(
     what: str,
     streamed: Collection[int] = (),
 ) -> Answer:
-    """Send a request and read its answer, or only the head of it where its status is one of
-    ``streamed``; such an answer has to be closed.
+    """Send a request and read its answer, or only the head if the status is in ``streamed``; the
+    caller must close a streamed answer.
 
-    Raises Unreachable where nothing was sent, Uncertain where the answer was lost, cut off or too
-    large. ``what`` begins the reason; ``operation`` is the word under which it is measured: an
-    answer as a whole, a streamed one up to its head.
+    Raises Unreachable if nothing was sent, Uncertain if the answer was lost, cut off or too large.
+    ``what`` begins the reason. ``operation`` is the word under which the request is measured: a
+    whole answer, or a streamed one up to its head.
     """
     provider = account.provider
     seen = Observation(account, operation)

@@ -1,4 +1,4 @@
-"""What an answer's headers say: the provider's own time, how long to wait, how it is packed."""
+"""Information in an answer's headers: the provider's time, the wait, the coding of the body."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-#: An account that is told to rest for longer is tried again after a day.
+#: An account that must pause for longer is tried again after a day.
 _LONGEST_WAIT_SECONDS = 86400.0
-#: What object stores and web servers send as a Content-Encoding that packs nothing: charsets,
-#: encodings of mail, and how a file was once uploaded to S3.
+#: Values that object stores and web servers send as a Content-Encoding that packs nothing:
+#: charsets, encodings of mail, and the way a file was once uploaded to S3.
 _NO_CODINGS = (
     *("", "identity", "none", "binary", "7bit", "8bit", "chunked", "aws-chunked"),
     *("utf-8", "utf8", "us-ascii", "iso-8859-1", "windows-1252"),
@@ -19,10 +19,9 @@ _NO_CODINGS = (
 
 
 def retry_after(headers: httpx.Headers) -> float | None:
-    """How many seconds to wait, a day at most: the header has seconds or a date; None where it has
-    neither.
+    """Return how many seconds to wait, a day at most, from seconds or a date; None without either.
 
-    A date is judged by the answer's own Date, since clocks differ.
+    A date is compared with the answer's own Date, since clocks differ.
     """
     text = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?", text):
@@ -35,13 +34,13 @@ def retry_after(headers: httpx.Headers) -> float | None:
 
 
 def date_of(headers: httpx.Headers) -> datetime | None:
-    """The provider's own time, from the Date header, in UTC."""
+    """Return the provider's own time, from the Date header, in UTC."""
     return _http_date(headers.get("Date", ""))
 
 
 def codings(headers: httpx.Headers) -> list[str]:
-    """How a body is packed, in lower case and by the names that are not old ones; empty for a body
-    as it is, whose Content-Encoding may be empty or name no coding at all.
+    """Return the codings of a body, in lower case and by their current names. Return nothing for a
+    plain body, whose Content-Encoding may be empty or name no coding.
     """
     named = headers.get_list("Content-Encoding", split_commas=True)
     found = [one.strip().lower() for one in named]

@@ -1,8 +1,8 @@
-"""Requests whose addresses hold a secret: nothing outside the wire sees those addresses.
+"""Requests whose addresses hold a secret: only the network sees those addresses.
 
-httpx keeps a request in its errors and answers and writes its address to its log. So the request
-that httpx handles here is for the server alone, and the address that is really asked for is put in
-its place at the last moment, below everything that remembers or logs.
+httpx keeps a request in its errors and answers and logs its address. So the request that httpx
+handles here names only the server. The real address replaces it at the last moment, below every
+layer that remembers or logs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class HiddenUrlTransport(httpx.BaseTransport):
         self._transport = transport
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer of the target."""
+        """Return the answer of the target."""
         extensions = dict(request.extensions)
         return self._transport.handle_request(
             httpx.Request(
@@ -31,18 +31,18 @@ class HiddenUrlTransport(httpx.BaseTransport):
         )
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._transport.close()
 
 
 def hidden_request(
     http: httpx.Client, target: httpx.URL, headers: Mapping[str, str]
 ) -> httpx.Request:
-    """Make a GET of the target that shows its scheme, host and port only."""
+    """Return a GET of the target that shows only its scheme, host and port."""
     return http.build_request(
         "GET",
         target.copy_with(raw_path=b"/", fragment=None),
-        # What is stored and resumed are the bytes themselves, not a compression of them.
+        # The stored and resumed bytes are the file's own bytes, not a compression of them.
         headers={"Accept-Encoding": "identity", **headers},
         extensions={"target": target},
     )

@@ -1,4 +1,6 @@
-"""Whoever measures requests to providers is told of each one here, and of nothing that was sent."""
+"""Measurement of requests to providers. Observers learn of each request here, without any sent
+value.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ NOT_SENT = "not_sent"
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """One request: the account's alias, its provider, what was asked for (one of a few words of
-    ours), what came of it and how many seconds it took.
+    """One request: the account's alias, its provider, the operation (one of a few words of ours),
+    the outcome and the duration in seconds.
     """
 
     account: str
@@ -34,12 +36,14 @@ class Observed:
     seconds: float
 
 
-#: Each is told of every request of this process when it is over.
+#: Each is called with every request of this process when the request is over.
 observers: list[Callable[[Observed], None]] = []
 
 
 def outcome_of(status: int) -> str:
-    """What an answer with this HTTP status is counted as; what its body says is another matter."""
+    """Return the outcome under which an answer with this HTTP status is counted. The body may say
+    something else.
+    """
     if status in (401, 403):
         return UNAUTHORIZED
     if status in (429, 503):
@@ -50,7 +54,7 @@ def outcome_of(status: int) -> str:
 
 
 class Observation:
-    """One request that begins now; ``outcome`` is to be set where an answer came."""
+    """One request that begins now. The caller sets ``outcome`` when an answer arrives."""
 
     def __init__(self, account: Account, operation: str) -> None:
         self.outcome = UNANSWERED
@@ -59,7 +63,9 @@ class Observation:
         self._began = time.monotonic()
 
     def over(self) -> None:
-        """Tell the observers. Whatever goes wrong with them, the answer is worth more."""
+        """Notify the observers. An observer's error is logged only, because the answer matters
+        more.
+        """
         seconds = time.monotonic() - self._began
         account = self._account
         seen = Observed(account.alias, account.provider, self._operation, self.outcome, seconds)

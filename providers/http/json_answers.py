@@ -1,4 +1,4 @@
-"""JSON as providers really send it: one odd value costs that value, not the answer."""
+"""JSON as providers really send it: an odd value loses that value, not the answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AROUND = "\ufeff\0 \t\r\n"
 
 
 def parsed(body: bytes) -> Any:
-    """Read an answer's JSON; raise ValueError where there is none.
+    """Return the value of an answer's JSON. Raises ValueError if the body is no JSON.
 
     Text may be in any encoding (`text.decoded`) and hold control characters. NaN, Infinity and
     numbers beyond a float, which are no JSON, become None.
@@ -34,7 +34,7 @@ def parsed(body: bytes) -> Any:
 
 
 def json_object(body: bytes, provider: str, what: str) -> dict[str, Any]:
-    """The JSON object that an answer to ``what`` is. Raises Uncertain otherwise."""
+    """Return the JSON object in an answer to ``what``. Raises Uncertain for anything else."""
     try:
         content = parsed(body)
     except ValueError:

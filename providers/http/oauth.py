@@ -1,4 +1,6 @@
-"""How an account gets its tokens: which grant, from where, and what a refusal means."""
+"""The way an account gets its tokens: the grant, the token endpoint, and the meaning of a
+refusal.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,11 @@ def _is_unauthorized(answer: Answer) -> bool:
 class Login:
     """An account's way to a token.
 
-    ``address`` is the token endpoint, ``grant`` the form of a login and ``client`` what every form
-    ends with. ``secrets`` seal the token and stay out of errors. ``refreshes``: a login's refresh
-    token is good for the next. ``advice`` says what to look at when the login is refused.
-    ``refusal`` and ``reason`` read an answer that refuses. ``has_ended`` says whether an answer to
-    a request means that its token has ended. ``standing`` is a token of accounts.toml, in place of
-    all this.
+    ``address`` is the token endpoint, ``grant`` the form of a login, and every form ends with
+    ``client``. ``secrets`` seal the token and stay out of errors. ``refreshes``: a login's refresh
+    token is good for the next. ``advice`` says what to check when the login is refused. ``refusal``
+    and ``reason`` read an answer that refuses. ``has_ended`` returns whether an answer to a request
+    means that its token has ended. ``standing`` is a token of accounts.toml, in place of all this.
     """
 
     address: str

@@ -1,4 +1,4 @@
-"""What an answer holds of people and credentials stays out of the errors that it leads to."""
+"""Keeps the personal data and credentials of an answer out of the errors that follow from it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import httpx
 from config.masking import HIDDEN, decode_foreign, mask
 from providers.errors import ProviderError
 
-_Asked = ParamSpec("_Asked")
-_Found = TypeVar("_Found")
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
 _MOST_REASON = 300
 #: No reason needs a long word with digits, which may be a token or an address that a body quotes.
@@ -29,26 +29,26 @@ _USUAL_TYPES = frozenset(
 )
 
 
-def drop_frames(ask: Callable[_Asked, _Found]) -> Callable[_Asked, _Found]:
-    """Let an error out of this function without the frames that it passed: they hold secrets and
-    telephone numbers.
+def drop_frames(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Raise errors of this function without the frames that they passed: the frames hold secrets
+    and telephone numbers.
     """
 
-    @functools.wraps(ask)
-    def asking(*asked: _Asked.args, **more: _Asked.kwargs) -> _Found:
+    @functools.wraps(function)
+    def wrapper(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
         try:
-            return ask(*asked, **more)
+            return function(*args, **kwargs)
         except ProviderError as error:
             failure = type(error)(*error.args)
-        del asked, more
+        del args, kwargs
         raise failure
 
-    return asking
+    return wrapper
 
 
-def tellable(reason: str) -> str:
-    """A field in which a body gives a reason, in one short line without numbers and credentials,
-    whatever notation it has them in.
+def redact_reason(reason: str) -> str:
+    """Return a reason from a body in one short line, without numbers and credentials in any
+    notation.
     """
     line = " ".join(decode_foreign(" ".join(reason.split())).split())
     without = _LONG_WORD.sub(lambda word: HIDDEN if _DIGIT.search(word[0]) else word[0], line)
@@ -56,8 +56,8 @@ def tellable(reason: str) -> str:
 
 
 def description(headers: httpx.Headers, body: bytes) -> str:
-    """What a body that was not understood looks like, without a word of it: its form, its content
-    type where that is a usual one, and its length.
+    """Describe a body that was not understood without quoting it: its form, its content type if
+    that is a usual one, and its length.
     """
     if not body:
         return "an empty body"

@@ -1,7 +1,8 @@
 """Redirects of a file to another place, such as an object store's signed address.
 
-Only files are fetched so, never anything that acts. A signed address is a secret: it is sent
-hidden (`hidden_urls`) and stands in no error. docs/security.md says what is followed, and to where.
+Redirects are followed for files only, never for requests that change anything. A signed address is
+a secret: it is sent hidden (`hidden_urls`) and appears in no error. docs/security.md says which
+redirects are followed, and to which hosts.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class _Forbidden(Exception):
 
 
 class Redirects:
-    """Follows the redirects of one account's files, to public addresses and to ``hosts``; to be
+    """Follows the redirects of one account's files, to public addresses and to ``hosts``; must be
     closed.
     """
 
@@ -47,18 +48,18 @@ class Redirects:
         self._http = connected(account, HiddenUrlTransport(wire))
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._http.close()
 
     @drop_frames
     def followed(
         self, answer: Answer, request: httpx.Request, *, operation: str, what: str
     ) -> Answer:
-        """The answer at the end of a file's redirects, or ``answer`` where it is none; an answer of
-        200 or 206 is still to be read and closed.
+        """Return the answer at the end of a file's redirects, or ``answer`` if it is no redirect.
+        The caller reads and closes an answer of 200 or 206.
 
-        Raises Rejected for a redirect that is not followed, Uncertain where a place it leads to
-        does not give the file.
+        Raises Rejected for a redirect that is not followed, Uncertain if a target does not give the
+        file.
         """
         address, headers = request.url, dict(request.headers)
         for _ in range(_MOST_HOPS):
@@ -75,7 +76,7 @@ class Redirects:
         return answer
 
     def _target(self, address: httpx.URL, answer: Answer, what: str) -> httpx.URL:
-        """Where a redirect leads to. Raises Rejected where that is not followed."""
+        """Return the target of a redirect. Raises Rejected for a target that is not followed."""
         location = answer.headers.get("Location", "")
         try:
             target = address.join(location) if location.strip() else None
@@ -94,7 +95,7 @@ class Redirects:
     def _headers(
         headers: Mapping[str, str], address: httpx.URL, target: httpx.URL
     ) -> dict[str, str]:
-        """What goes on to the next place: our token only while it is the same origin."""
+        """Return the headers for the next place; our token stays only on the same origin."""
         same = (address.scheme, address.host, address.port) == (
             target.scheme,
             target.host,
@@ -124,7 +125,9 @@ class Redirects:
         raise failure
 
     def _refuse_denial(self, answer: Answer, target: httpx.URL, what: str) -> None:
-        """A store that refuses says nothing of our credentials: its address may have run out."""
+        """Raise an error for a store's refusal. The refusal says nothing about our credentials: the
+        store's address may have expired.
+        """
         if answer.status in (401, 403):
             why = f"{what}: {_shown(target)}, to which it is redirected, refuses it"
             raise Uncertain(self._provider, f"{why} (HTTP {answer.status})")
@@ -143,8 +146,9 @@ class Redirects:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public Internet's: not loopback, private, link-local,
-    shared (CGNAT), multicast, reserved, nor an IPv6 address that stands for an IPv4 address.
+    """Return whether an IP address belongs to the public Internet: not loopback, private,
+    link-local, shared (CGNAT), multicast, reserved, or an IPv6 address that stands for an IPv4
+    address.
     """
     try:
         found = ip_address(address)
@@ -161,17 +165,17 @@ def _is_public_ipv6(address: IPv6Address) -> bool:
 
 
 def _host(address: httpx.URL) -> str:
-    """The host as it is asked for, letters of other scripts as they travel (``xn--``)."""
+    """Return the host in the form of the request, with other scripts encoded (``xn--``)."""
     return _bare(address.raw_host.decode("ascii"))
 
 
 def _shown(address: httpx.URL) -> str:
-    """The host alone: path and query of a signed address are its secret."""
+    """Return only the host: path and query of a signed address are its secret."""
     return mask_message(_host(address))
 
 
 def _bare(host: str) -> str:
-    """A host's name in one spelling."""
+    """Return a host's name in one spelling."""
     name = host.lower().strip("[]").rstrip(".")
     try:
         return str(ip_address(name))

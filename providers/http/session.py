@@ -1,4 +1,4 @@
-"""One account's requests: each spaced, within its deadline, and with a token that holds."""
+"""One account's requests: each spaced, within its deadline, and with a valid token."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .redirects import Redirects
 from .streaming import Body, begins_anew, is_strong
 from .tokens import Access, Tokens, TokenStore
 
-#: Makes an error of an answer, and of what was asked for.
+#: Makes an error from an answer and the name of the request.
 Refusal = Callable[[Answer, str], ProviderError]
 
 SUCCESS = (200, 201, 202, 204)
@@ -32,19 +32,20 @@ _PART = (*_STREAMED, 416)
 
 
 class Session:
-    """Sends one account's requests; used by one thread, to be closed.
+    """Sends one account's requests; used by one thread, must be closed.
 
     ``provider_time`` is the newest answer's Date, in UTC.
 
     Args:
-        account: whose requests; its ``timeout_seconds`` are each request's whole time.
-        refusal: what an answer of another status than a success means.
+        account: the account; its ``timeout_seconds`` limit each request as a whole.
+        refusal: makes the error of an answer with another status than a success.
         transport: the seam for tests.
-        before_call: called before each request of an operation; renewals of the token do not count.
-        login: how the account gets its token, and ``token_store``, where that lies for all workers.
-        hides_addresses: the addresses hold a secret, so that nothing outside the wire sees them.
-        file_hosts: the hosts, beside the account's own, that files are also fetched from where a
-            public address redirects to them; None where redirects are not followed.
+        before_call: called before each request of an operation, not before renewals of the token.
+        login: the way the account gets its token; None if it needs none.
+        token_store: the storage of the token, shared by all workers.
+        hides_addresses: whether the addresses hold a secret, which only the network may see.
+        file_hosts: further hosts that files are fetched from if a public address redirects to
+            them; None if redirects are not followed.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Session:
         self._redirects = None if file_hosts is None else Redirects(account, file_hosts, transport)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._http.close()
         if self._redirects is not None:
             self._redirects.close()
@@ -86,18 +87,18 @@ class Session:
         success: Collection[int] | None = SUCCESS,
         **content: Any,
     ) -> Answer:
-        """A whole answer of success.
+        """Send a request and return the whole answer if it is a success.
 
         Args:
             operation: the word under which the request is measured.
             method: the HTTP method.
             address: an address, or a path below the account's ``base_url``.
-            what: what is asked for; it begins the reason of an error.
-            success: the statuses that are a success; None leaves the judgement to the caller.
+            what: the name of the request, which begins the reason of an error.
+            success: the statuses that are a success; None leaves the decision to the caller.
             **content: httpx's ``params``, ``json`` and the like.
 
-        Raises what `refusal` makes of an answer, and Unreachable and Uncertain for what befell the
-        connection.
+        Raises the error that `refusal` makes of an answer, and Unreachable and Uncertain for
+        failures of the connection.
         """
         with self._answered(operation, method, address, what, content) as answer:
             if success is not None and answer.status not in success:
@@ -116,19 +117,19 @@ class Session:
         refusal: Refusal | None = None,
         params: Mapping[str, str] | None = None,
     ) -> Iterator[Body]:
-        """A file, from byte ``offset`` where ``etag`` still holds, else from its first.
+        """Open a file, from byte ``offset`` if ``etag`` is still valid, otherwise from the first.
 
-        A part is asked for only with a strong validator. Where the object has no such part, or is
-        another by now, or a part is answered with another status than parts have, it is asked for
-        as a whole: else what is held would be resumed for ever. A redirect is followed as
-        `Redirects` does, each time from here. Raises what ``refusal`` makes of an answer without a
-        file, the session's own where none is given.
+        A part is requested only with a strong validator. If the object has no such part, is another
+        object by now, or the answer has a status that parts do not have, the whole object is
+        requested: otherwise the held bytes would be resumed for ever. A redirect is followed as in
+        `Redirects`, each time from here. Raises the error that ``refusal``, or the session's own,
+        makes of an answer without a file.
         """
         with self._part(operation, address, what, etag, offset, params) as answer:
             is_part = "Range" in answer.response.request.headers
             if answer.status not in (_PART if is_part else _STREAMED):
                 raise (refusal or self._refusal)(answer, what)
-            yield Body(self._account.provider, answer, asked=offset, etag=etag)
+            yield Body(self._account.provider, answer, requested=offset, etag=etag)
 
     @contextmanager
     def _part(
@@ -158,7 +159,7 @@ class Session:
             if self._redirects is None:
                 yield first
                 return
-            # With its redirects it is one call, whose whole time began with the first request.
+            # The call and its redirects share one deadline, which began with the first request.
             passed = time.monotonic() - self._began
             with within(self._account.timeout_seconds - passed):
                 answer = self._redirects.followed(
@@ -177,7 +178,9 @@ class Session:
         content: Mapping[str, Any],
         streamed: Collection[int] = (),
     ) -> Iterator[Answer]:
-        """An answer to a token that holds: after one that had ended, a renewal and a second try."""
+        """Return an answer to a valid token: if the token had ended, renew it and try a second
+        time.
+        """
         access = None if self._tokens is None else self._tokens.access()
         answer = self._exchanged(operation, access, method, address, what, content, streamed)
         if self._tokens is not None and access is not None and self._tokens.has_ended(answer):
@@ -223,7 +226,7 @@ class Session:
             address = self._account.base_url + address
         if self._hides_addresses:
             return hidden_request(self._http, httpx.URL(address), headers or {})
-        # What is stored and resumed are the bytes themselves, not a compression of them.
+        # The stored and resumed bytes are the file's own bytes, not a compression of them.
         sent = {"Accept-Encoding": "identity", **(headers or {})}
         if access is not None:
             sent["Authorization"] = f"Bearer {access.token.get_secret_value()}"

@@ -1,4 +1,4 @@
-"""What an HTTP status means where a provider gives it no meaning of its own."""
+"""The meaning of HTTP statuses to which a provider gives no meaning of its own."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ _KINDS: dict[int, type[ProviderError]] = {
     404: NotFound,
     408: Uncertain,
     410: Gone,
-    # The whole of something always exists: the server did not understand what was asked for.
+    # The whole of an object always exists: the server did not understand the request.
     416: Uncertain,
 }
 
 
 def refusal(provider: str, answer: Answer, what: str, reason: str = "") -> ProviderError:
-    """The error that a status other than a success is.
+    """Return the error of a status other than a success.
 
     Args:
         provider: the provider's name.
-        answer: what came.
-        what: what was asked for; it begins the error's reason.
-        reason: what the body says, in one line without numbers and credentials.
+        answer: the answer.
+        what: the name of the request, which begins the error's reason.
+        reason: the body's reason, in one line without numbers and credentials.
     """
-    said = f"{what}: HTTP {answer.status}" + (f" ({reason})" if reason else "")
+    sentence = f"{what}: HTTP {answer.status}" + (f" ({reason})" if reason else "")
     if answer.status in (429, 503):
-        return Throttled(provider, said, retry_after(answer.headers))
+        return Throttled(provider, sentence, retry_after(answer.headers))
     if 300 <= answer.status < 400:
-        return Uncertain(provider, f"{said}; redirects are not followed: check base_url")
+        return Uncertain(provider, f"{sentence}; redirects are not followed: check base_url")
     kind = _KINDS.get(answer.status, Rejected if 400 <= answer.status < 500 else Uncertain)
-    return kind(provider, said)
+    return kind(provider, sentence)

@@ -1,4 +1,4 @@
-"""Streamed bodies: where their bytes belong, and that they are read whole or not believed."""
+"""Streamed bodies: the place of their bytes, and the check that they are read whole."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from .headers import codings
 #: The largest piece that is handed on, in bytes.
 PIECE = 1 << 20
 
-#: While bytes come, a piece is handed on at least this often, however small it is.
+#: A piece is handed on at least this often while bytes arrive, however small it is.
 _GATHERING_SECONDS = 0.5
 
-# Python refuses to read numbers of thousands of digits; no file is larger than 18 of them.
+# Python refuses to read numbers of thousands of digits; no file's size has more than 18.
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _UNSATISFIED = re.compile(r"bytes \*/([0-9]{1,18})")
-#: Who asks for the whole is answered so too: refused, not found, gone, told to wait.
+#: The statuses that a request for the whole object would meet too: refused, not found, gone,
+#: throttled.
 _SAME_FOR_THE_WHOLE = (401, 403, 404, 410, 429, 503)
 _STRONG = re.compile(r'"[!#-~]*"')
 
@@ -32,24 +33,24 @@ _STRONG = re.compile(r'"[!#-~]*"')
 class Body:
     """An answer whose bytes are still to come.
 
-    ``offset`` is where its first byte belongs, ``total`` the size of the whole object if told,
+    ``offset`` is the position of its first byte, ``total`` the size of the whole object if stated,
     ``etag`` a strong validator or None, ``content_type`` as sent; ``complete`` means that nothing
     is left to fetch (a 416 for a part that begins at the object's end).
     """
 
     def __init__(
-        self, provider: str, answer: Answer, *, asked: int = 0, etag: str | None = None
+        self, provider: str, answer: Answer, *, requested: int = 0, etag: str | None = None
     ) -> None:
         self._provider = provider
         self._answer = answer
         self._broken: str | None = None
         self._raw = self._arriving()
         self.content_type = answer.headers.get("Content-Type", "")
-        self.complete = answer.status == 416 and 0 < asked == unsatisfied_total(answer)
-        # A part belongs to the validator that was asked for; not every server repeats it.
-        told = answer.headers.get("ETag", etag if asked and answer.status != 200 else None)
-        self.etag = told if is_strong(told) else None
-        self.offset, self.total, self._end = self._place(asked)
+        self.complete = answer.status == 416 and 0 < requested == unsatisfied_total(answer)
+        # A part belongs to the validator of its request; not every server repeats it.
+        validator = answer.headers.get("ETag", etag if requested and answer.status != 200 else None)
+        self.etag = validator if is_strong(validator) else None
+        self.offset, self.total, self._end = self._place(requested)
         if self.offset and self.etag != etag:
             raise Uncertain(provider, "a part of another file was sent than the one asked for")
         if packed := codings(answer.headers):
@@ -60,9 +61,10 @@ class Body:
             )
 
     def first(self, size: int) -> bytes:
-        """The first bytes, at least ``size`` unless there are fewer; ``chunks`` gives them again.
+        """Return the first bytes, at least ``size`` unless there are fewer; ``chunks`` yields them
+        again.
 
-        Raises Uncertain when the connection breaks before.
+        Raises Uncertain when the connection breaks earlier.
         """
         taken: list[bytes] = []
         while sum(map(len, taken)) < size and (piece := next(self._raw, b"")):
@@ -74,11 +76,11 @@ class Body:
         return start
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes as they come, at most 1 MiB at a time.
+        """Yield the bytes as they arrive, at most 1 MiB at a time.
 
-        Raises Uncertain when the body ends before its told length or the connection breaks, after
-        the last byte that came was given. A body without any told length that is cut cleanly looks
-        whole: what it holds must be verified.
+        Raises Uncertain, after the last received byte, when the body ends before its stated length
+        or the connection breaks. A body without a stated length that is cut cleanly looks whole:
+        the caller must verify its content.
         """
         received = 0
         for piece in self._gathered():
@@ -111,7 +113,9 @@ class Body:
             yield bytes(gathered)
 
     def _arriving(self) -> Iterator[bytes]:
-        """The bytes as they come; a break ends them, so that none before it is lost."""
+        """Yield the bytes as they arrive; a break ends them, so that no byte before the break is
+        lost.
+        """
         if self.complete:
             return
         try:
@@ -121,46 +125,49 @@ class Body:
         except httpx.RequestError as error:
             self._broken = f"broke off ({type(error).__name__})"
 
-    def _place(self, asked: int) -> tuple[int, int | None, int | None]:
-        """Offset, size of the whole object, and where the whole object ends if that is known."""
+    def _place(self, requested: int) -> tuple[int, int | None, int | None]:
+        """Return the offset, the size of the whole object, and the end of the whole object if
+        known.
+        """
         if self.complete:
-            return asked, asked, None
+            return requested, requested, None
         if self._answer.status == 416:
             raise Uncertain(self._provider, "the part asked for does not exist (HTTP 416)")
-        # Chunks tell their own end; a length beside them is not believed (RFC 9112, 6.3).
+        # Chunks mark their own end; a length besides them is not believed (RFC 9112, 6.3).
         is_chunked = "Transfer-Encoding" in self._answer.headers
         length = "" if is_chunked else self._answer.headers.get("Content-Length", "")
         expected = int(length) if length.isascii() and length.isdigit() else None
         if self._answer.status != 206:
             return 0, expected, expected
         found = _RANGE.fullmatch(self._answer.headers.get("Content-Range", ""))
-        if found is None or not int(found[1]) == asked <= int(found[2]):
+        if found is None or not int(found[1]) == requested <= int(found[2]):
             raise Uncertain(
-                self._provider, f"another part was sent than the one asked for, from byte {asked}"
+                self._provider,
+                f"another part was sent than the one asked for, from byte {requested}",
             )
         if found[3] == "*":
-            return asked, None, int(found[2]) + 1
-        # A server may send less than was asked for: the transfer is whole only at the object's end.
-        return asked, int(found[3]), int(found[3])
+            return requested, None, int(found[2]) + 1
+        # A server may send less than requested: the transfer is whole only at the object's end.
+        return requested, int(found[3]), int(found[3])
 
 
 def is_strong(etag: str | None) -> bool:
-    """Whether the validator promises the same bytes and can be sent back; a weak one promises
-    nothing (RFC 9110, 13.1.5), and one of other characters than ASCII can not be sent.
+    """Return whether the validator promises the same bytes and can be sent back. A weak validator
+    promises nothing (RFC 9110, 13.1.5), and one with characters other than ASCII cannot be sent.
     """
     return etag is not None and _STRONG.fullmatch(etag) is not None
 
 
 def unsatisfied_total(answer: Answer) -> int | None:
-    """The size of the whole object that a 416 tells, or None."""
+    """Return the size of the whole object that a 416 states, or None."""
     found = _UNSATISFIED.fullmatch(answer.headers.get("Content-Range", ""))
     return int(found[1]) if found else None
 
 
 def begins_anew(answer: Answer, etag: str | None, offset: int) -> bool:
-    """Whether a part that was asked for leads nowhere, and the object is to be asked for from its
-    first byte: neither If-Range nor Range is every server's, and some answer a part with a 304, a
-    412 or an error that the whole object does not meet.
+    """Return whether a request for a part failed in a way that a request for the whole may not. Not
+    every server supports If-Range or Range, and some answer a part with a 304, a 412 or an error
+    that the whole object does not meet.
     """
     if answer.status in (200, *_SAME_FOR_THE_WHOLE):
         return False

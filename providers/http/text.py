@@ -1,6 +1,6 @@
-"""Text from the bytes of an answer, whatever encoding the provider really sent.
+"""Text from the bytes of an answer, in any encoding that the provider really sent.
 
-One letter that cannot be read must not cost the answer that it stands in.
+One unreadable letter must not cost the whole answer.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import json
 from typing import NamedTuple
 
 _HANDLER = "earwitness-windows-1252"
-#: An answer of more letters that cannot be read is no text, and would take long to guess.
+#: An answer with more unreadable letters is no text, and would take long to guess.
 _MOST_GUESSED = 50_000
 #: The first byte of a letter of several bytes in UTF-8.
 _LEAD = range(0xC2, 0xF5)
-#: What stands behind the last letter of a text in JSON or XML.
+#: The bytes that follow the last letter of a text in JSON or XML.
 _ENDS = (b'"', b"<", b"")
 
 
 class Decoded(NamedTuple):
-    """An answer's text; ``is_certain`` is false where some of its bytes had to be guessed."""
+    """An answer's text; ``is_certain`` is false if some of its bytes were guessed."""
 
     text: str
     is_certain: bool
@@ -28,8 +28,8 @@ class Decoded(NamedTuple):
 def decoded(body: bytes) -> Decoded:
     """Decode an answer: UTF-8, or UTF-16 and UTF-32 by their marks or their zero bytes.
 
-    Bytes that are no UTF-8 are read as Windows-1252, and as U+FFFD where a text ends in the middle
-    of a letter; all as U+FFFD where they are more than 50,000. A byte-order mark is dropped.
+    Bytes that are no UTF-8 are read as Windows-1252, or as U+FFFD if a text ends in the middle of a
+    letter. If they are more than 50,000, all become U+FFFD. A byte-order mark is dropped.
     """
     encoding = json.detect_encoding(body)
     try:

@@ -1,7 +1,7 @@
 """OAuth tokens that all workers share: sealed, and renewed by one worker at a time.
 
-A renewal may invalidate the older access token, and a refresh token may serve once
-(docs/providers/vonage.md, Q9): two workers that renew at once would lock each other out.
+A renewal may invalidate the older access token, and a refresh token may work only once
+(docs/providers/vonage.md, Q9). Two workers that renew at once would lock each other out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .oauth import Login
 
 #: A token is renewed this long before its end, or a tenth of its life if that is less.
 _EARLY_SECONDS = 300.0
-#: The life of a token whose answer does not tell it; a 401 renews it before, if need be.
+#: The life of a token whose answer does not state one; a 401 renews the token earlier if needed.
 _GUESSED_SECONDS = 3600.0
 _LONGEST_SECONDS = 10 * 365 * 86400
 _SECONDS = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*")
@@ -44,36 +44,38 @@ class Sealed(Protocol):
 
     @property
     def version(self) -> int:
-        """1 for the first, one more with each renewal."""
+        """1 for the first token, one more with each renewal."""
 
     @property
     def ciphertext(self) -> bytes:
-        """What `put` was given."""
+        """The bytes that `put` stored."""
 
     @property
     def read_at(self) -> float:
-        """When it was read, in seconds since 1970 by the store's clock: hosts' clocks differ."""
+        """The time of reading, in seconds since 1970 by the store's clock: hosts' clocks differ."""
 
 
 class TokenStore(Protocol):
-    """Where an account's token lies for all workers; renewing it is a lease."""
+    """The storage of an account's token, shared by all workers. Renewal needs a lease."""
 
     def read(self) -> Sealed | None:
-        """The stored token, or None."""
+        """Return the stored token, or None."""
 
     def time(self) -> float:
-        """Seconds since 1970 by the store's clock."""
+        """Return the seconds since 1970 by the store's clock."""
 
     def claim(self, version: int, seconds: float) -> str | None:
-        """The right to renew for so many seconds; None unless the stored version is still
-        ``version`` (0: nothing stored) and nobody renews.
+        """Claim the right to renew for ``seconds``; return the claim. Return None unless the stored
+        version is still ``version`` (0: nothing stored) and no other worker renews.
         """
 
     def put(self, claim: str, ciphertext: bytes) -> bool:
-        """Store the next version and end the claim; False when it has passed to another."""
+        """Store the next version and end the claim; return False when the claim has passed to
+        another worker.
+        """
 
     def release(self, claim: str) -> None:
-        """Give the right back without a new token."""
+        """Release the right to renew without a new token."""
 
 
 @dataclass(frozen=True)
@@ -84,34 +86,34 @@ class _Kept:
 
 
 class PrivateTokenStore:
-    """A token store in memory, of one client alone: it logs in anew, and shares its token with
-    nobody.
+    """A token store in the memory of one client, which logs in anew and shares its token with no
+    other.
     """
 
     def __init__(self) -> None:
         self._kept: _Kept | None = None
 
     def read(self) -> Sealed | None:
-        """The token, or None."""
+        """Return the token, or None."""
         return None if self._kept is None else replace(self._kept, read_at=self.time())
 
     def time(self) -> float:
-        """The clock of this process."""
+        """Return the time by the clock of this process."""
         return time.time()
 
     def claim(self, version: int, seconds: float) -> str | None:  # noqa: ARG002 - nobody else renews
-        """The right to renew, if the version is still this one."""
+        """Return a claim if the version is still this one."""
         held = self._kept.version if self._kept else 0
         return str(uuid.uuid4()) if version == held else None
 
     def put(self, claim: str, ciphertext: bytes) -> bool:  # noqa: ARG002 - nobody else renews
-        """Keep a renewed token."""
+        """Store a renewed token."""
         version = self._kept.version if self._kept else 0
         self._kept = _Kept(version + 1, ciphertext, self.time())
         return True
 
     def release(self, claim: str) -> None:
-        """Nothing is held."""
+        """Do nothing: no right is held."""
 
 
 class Access(NamedTuple):
@@ -123,7 +125,7 @@ class Access(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Token:
-    """What the token endpoint gave; ``renew_at`` in seconds since 1970 by the store's clock."""
+    """The token endpoint's answer; ``renew_at`` is in seconds since 1970 by the store's clock."""
 
     access_token: str
     refresh_token: str | None
@@ -144,12 +146,12 @@ class Tokens:
         self._http = http
 
     def has_ended(self, answer: Answer) -> bool:
-        """Whether an answer to a request means that the token it was sent with has ended."""
+        """Return whether an answer to a request means that the request's token has ended."""
         return self._login.has_ended(answer)
 
     def access(self) -> Access:
-        """A token to send and its version (0 for an access_token of accounts.toml, which is never
-        renewed); renewed first when it is about to end.
+        """Return a token to send and its version, renewed first when it is about to end. The
+        version of an access_token of accounts.toml, which is never renewed, is 0.
 
         Raises BadCredentials when a login is refused, Throttled, and Unreachable for everything
         else: without a token nothing is sent.
@@ -162,8 +164,8 @@ class Tokens:
         return self.renew(version)
 
     def renew(self, failed_version: int) -> Access:
-        """A token newer than ``failed_version``. Another worker may have renewed it already, or
-        does so now and is waited for, within the account's ``timeout_seconds``. Raises as above.
+        """Return a token newer than ``failed_version``. If another worker renews the token now,
+        wait for that worker, within the account's ``timeout_seconds``. Raises as `access` does.
         """
         if self._login.standing is not None:
             raise BadCredentials(
@@ -181,11 +183,13 @@ class Tokens:
         return access
 
     def _newer(self, failed_version: int) -> Access | None:
-        """A newer token, of another or renewed here; None while another renews it."""
+        """Return a newer token, from another worker or renewed here; None while another worker
+        renews.
+        """
         version, token, _ = self._stored()
         if token is not None and version != failed_version:
             return Access(SecretStr(token.access_token), version)
-        # Half of the time, so that who waits for a holder that died has the other half.
+        # Half of the time, so that a worker that waits for a dead holder has the other half.
         seconds = self._account.timeout_seconds / 2
         claim = self._store.claim(version, seconds)
         if claim is None:
@@ -201,10 +205,12 @@ class Tokens:
         return Access(SecretStr(token.access_token), version + 1) if kept else None
 
     def _granted(self, old: Token | None) -> Token:
-        """A new token: by the refresh token, else by one login."""
+        """Return a new token, by the refresh token, otherwise by one login."""
         failure: ProviderError
         try:
-            return self._refreshed(old) or self._asked(self._form(self._login.grant), "the login")
+            return self._refreshed(old) or self._request_token(
+                self._form(self._login.grant), "the login"
+            )
         except Uncertain as error:
             failure = Unreachable(
                 self._account.provider, f"{error}; without a token nothing was sent"
@@ -215,15 +221,15 @@ class Tokens:
         if old is None or old.refresh_token is None or not self._login.refreshes:
             return None
         try:
-            return self._asked(
+            return self._request_token(
                 self._form({"grant_type": "refresh_token", "refresh_token": old.refresh_token}),
                 "the renewal of the token",
             )
         except (BadCredentials, Uncertain):
-            # Refused, or the answer was lost and the refresh token may be used up with it.
+            # The refresh token was refused, or it may be used up because the answer was lost.
             return None
 
-    def _asked(self, request: httpx.Request, what: str) -> Token:
+    def _request_token(self, request: httpx.Request, what: str) -> Token:
         answer = exchange(self._http, request, account=self._account, operation="login", what=what)
         del request
         token = _token(answer, self._store.time()) if answer.status == 200 else None
@@ -235,13 +241,15 @@ class Tokens:
         own = self._login
         if answer.status in (429, 503):
             return own.refusal(answer, what)
-        said = f"{what}: HTTP {answer.status}, {own.reason(answer.body)[0] or 'without a token'}"
+        sentence = (
+            f"{what}: HTTP {answer.status}, {own.reason(answer.body)[0] or 'without a token'}"
+        )
         for secret in own.secrets:
-            said = said.replace(secret, "***")
+            sentence = sentence.replace(secret, "***")
         if answer.status in (400, 401, 403):
-            return BadCredentials(self._account.provider, f"{said}; {own.advice}")
-        # None of the API's answers: "not found" would be taken for that of a recording.
-        return Uncertain(self._account.provider, said)
+            return BadCredentials(self._account.provider, f"{sentence}; {own.advice}")
+        # An API error would be wrong here: "not found" would be taken for that of a recording.
+        return Uncertain(self._account.provider, sentence)
 
     def _form(self, grant: Mapping[str, str]) -> httpx.Request:
         return self._http.build_request(
@@ -249,12 +257,12 @@ class Tokens:
         )
 
     def _stored(self) -> tuple[int, Token | None, float]:
-        """The version, the token where there is one, and when it was read."""
+        """Return the version, the token if there is one, and the time of reading."""
         sealed = self._store.read()
         if sealed is None:
             return 0, None, 0.0
         token = None
-        # Sealed under another secret, it can not be read: the credentials were changed since.
+        # A token sealed under another secret cannot be read: the credentials were changed since.
         with suppress(InvalidToken, ValueError, TypeError):
             token = Token(**json.loads(self._fernet().decrypt(sealed.ciphertext)))
         return sealed.version, token, sealed.read_at
@@ -263,13 +271,13 @@ class Tokens:
         return self._fernet().encrypt(json.dumps(asdict(token)).encode())
 
     def _fernet(self) -> Fernet:
-        """Only who has the account's credentials can open its token."""
+        """Return the cipher that only the account's credentials can derive."""
         kdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"earwitness token 1")
         return Fernet(base64.urlsafe_b64encode(kdf.derive("\0".join(self._login.secrets).encode())))
 
 
 def _token(answer: Answer, now: float) -> Token | None:
-    """The token in an answer, or None where there is none that could be sent."""
+    """Return the token in an answer, or None without a token that could be sent."""
     try:
         content = parsed(answer.body)
         access_token, refresh_token = content["access_token"], content.get("refresh_token")
@@ -281,7 +289,8 @@ def _token(answer: Answer, now: float) -> Token | None:
     if not sendable or not access_token.isprintable() or not access_token.strip():
         return None
     life = _life(content.get("expires_in"))
-    # One that could not be sent would fail every renewal to come; without it there is the login.
+    # A refresh token that cannot be sent would fail every later renewal; without it there is the
+    # login.
     keeps = isinstance(refresh_token, str) and refresh_token and refresh_token.isprintable()
     return Token(
         access_token,
@@ -291,8 +300,8 @@ def _token(answer: Answer, now: float) -> Token | None:
 
 
 def _life(value: object) -> float:
-    """How many seconds a token lives. A life that the answer does not state, or states in a form
-    that is not read, must not make the account unusable: it is guessed.
+    """Return how many seconds a token lives. A missing or unreadable life must not make the account
+    unusable, so it is guessed.
     """
     is_readable = isinstance(value, int | float | str) and not isinstance(value, bool)
     written = _SECONDS.fullmatch(str(value)) if is_readable else None

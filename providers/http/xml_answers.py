@@ -1,4 +1,4 @@
-"""XML as servers really send it: whatever encoding it declares, and without DTDs and entities."""
+"""XML as servers really send it: in any declared encoding, and without DTDs and entities."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .text import Decoded, decoded
 _DECLARATION = re.compile(
     r"<\?xml\s[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{0,40})[\"'][^>]{0,200}\?>"
 )
-#: What programs call UTF-16 whose server then sends UTF-8.
+#: The names under which programs declare UTF-16, although their server then sends UTF-8.
 _WIDE = re.compile(r"(?i)utf-?16.*|utf-?32.*|ucs-?[24].*|unicode|iso-10646.*")
 _EIGHT_BITS = re.compile(r"iso8859|cp(?:125[0-9]|437|8[0-9]{2})|koi8")
-#: No other characters may stand in XML, escaped or not; a caller's name may hold them.
+#: No other characters may occur in XML, escaped or not; a caller's name may hold them.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _REFERENCE = re.compile(r"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,8}));")
 _BARE_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,8}|#x[0-9A-Fa-f]{1,8});)")
@@ -26,18 +26,19 @@ _AROUND = "\ufeff\0 \t\r\n"
 
 
 class Parsed(NamedTuple):
-    """An answer's root element; ``is_certain`` is false where bytes of it had to be guessed."""
+    """An answer's root element; ``is_certain`` is false if some of its bytes were guessed."""
 
     root: Element
     is_certain: bool
 
 
 def parsed(body: bytes) -> Parsed | None:
-    """Read an answer's XML; None where it is none, declares a DTD, or goes on behind its end.
+    """Return the root of an answer's XML; None if the answer is no XML, declares a DTD, or
+    continues after its end.
 
-    Its bytes tell their encoding before its declaration does: what is UTF-8 or UTF-16 is read as
-    that, whatever is declared (Windows calls UTF-16 what a server then sends as UTF-8). Characters
-    that no XML may hold become U+FFFD, an ampersand that stands alone is itself.
+    The bytes decide the encoding before the declaration does: UTF-8 and UTF-16 are read as such
+    under any declaration (Windows declares UTF-16 for what a server then sends as UTF-8).
+    Characters that no XML may hold become U+FFFD, and a lone ampersand stays an ampersand.
     """
     text, is_certain = _text(body)
     text = _DECLARATION.sub("", text.strip(_AROUND), count=1)
@@ -60,7 +61,7 @@ def _text(body: bytes) -> Decoded:
         if _EIGHT_BITS.match(name):
             return Decoded(body.decode(name), is_certain=True)
     except LookupError:
-        # An encoding that does not exist: something else than the server may have answered.
+        # The declared encoding does not exist: something other than the server may have answered.
         return Decoded(found.text, is_certain=False)
     except UnicodeError:
         pass
@@ -68,7 +69,7 @@ def _text(body: bytes) -> Decoded:
 
 
 def _readable(reference: re.Match[str]) -> str:
-    """A reference to a character that no XML may hold, as U+FFFD."""
+    """Return U+FFFD for a reference to a character that no XML may hold."""
     code = int(reference[1], 16) if reference[1] else int(reference[2])
     is_letter = code < 0x110000 and not _NO_XML.match(chr(code))
     return reference[0] if is_letter else "\ufffd"

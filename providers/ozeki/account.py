@@ -21,7 +21,7 @@ class OzekiAccount(NotifyingAccount):
 
     @property
     def login(self) -> str | None:
-        """The user that tells this account from another at the same address."""
+        """The user, which distinguishes this account from another at the same address."""
         return self.username
 
     @model_validator(mode="after")

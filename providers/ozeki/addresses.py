@@ -1,7 +1,7 @@
-"""Which addresses a notification may make us fetch from: hosts of the account, and no others.
+"""The addresses that a notification may make us fetch from: hosts of the account only.
 
-Anyone who learns the notification's address can send one, with any RecordURL in it: what is fetched
-then must not be another machine of the network.
+Anyone who learns the notification's address can send a notification with any RecordURL. The fetched
+address must not be another machine of the network.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from .refusals import NAME
 _AUTHORITY = re.compile(
     r"(?P<host>[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
 )
-#: Programs read these in different ways: what one takes for a path another takes for a host.
+#: Programs disagree on these characters: one program's path is another program's host.
 _TREACHEROUS = re.compile(r"[\x00-\x1f\x7f-\xa0\\\u2000-\u200f\u2028-\u202f\ufeff]")
 _LONGEST = 4096
 
 
 def recording_address(url: str, base_url: str, recording_hosts: Collection[str]) -> httpx.URL:
-    """The address of a recording, where it may be fetched.
+    """Return the address of a recording, if it may be fetched.
 
-    Its host must be that of ``base_url`` or one of ``recording_hosts``, letter by letter but for
-    upper and lower case and the spelling of an IPv6 address; nothing is looked up. Any port.
+    Its host must be that of ``base_url`` or one of ``recording_hosts``, letter by letter except for
+    upper and lower case and the spelling of an IPv6 address; no name is looked up. Any port is
+    allowed.
 
-    Raises Rejected, which says why without repeating the address.
+    Raises Rejected, which gives the reason without repeating the address.
     """
     host = _host(url)
     own = _canonical(_read(base_url))
@@ -45,7 +46,7 @@ def recording_address(url: str, base_url: str, recording_hosts: Collection[str])
 
 
 def _host(url: str) -> str:
-    """The host as two independent readers agree on it."""
+    """Return the host on which two independent parsers agree."""
     if len(url) > _LONGEST or _TREACHEROUS.search(url):
         raise _refused("it is too long, or holds characters that no address has")
     try:
@@ -65,12 +66,12 @@ def _host(url: str) -> str:
 
 
 def _read(url: str) -> str:
-    """The host as httpx will ask for it, letters of other scripts as they travel (``xn--``)."""
+    """Return the host that httpx will request, with other scripts encoded (``xn--``)."""
     return httpx.URL(url).raw_host.decode("ascii").lower()
 
 
 def _canonical(host: str) -> str:
-    """Every spelling of one IPv6 address as one; anything else as it is."""
+    """Return one spelling for every spelling of an IPv6 address; return anything else as it is."""
     try:
         return str(IPv6Address(host.removeprefix("[").removesuffix("]")))
     except ValueError:

@@ -1,6 +1,6 @@
-"""Read what Ozeki's HTTP API answers: XML, generous in form, strict in what counts as success.
+"""Reading the answers of Ozeki's HTTP API: XML, with lenient form and strict success.
 
-What the vendor documents and leaves open: docs/providers/ozeki.md.
+The documented facts and the open questions: docs/providers/ozeki.md.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from providers.live_calls import LiveCall
 
 from .refusals import DONE, NAME, NotUnderstood, refusal
 
-#: Some ten thousand calls; more is no answer of this server, and would take long to read.
+#: About ten thousand calls. A larger answer is not this server's, and would take long to read.
 MOST_BYTES = 4 << 20
 _CODE = re.compile(r"[0-9]{1,4}")
 
 
 def done(status: int, body: bytes, what: str, *, strict: bool = True) -> list[Element]:
-    """Return the elements of an answer that says done.
+    """Return the elements of an answer that reports success.
 
     A refusal in the server's own words counts under any HTTP status. A success counts only under
     200: the server documents no other, and a proxy may have sent it. A ``strict`` success has no
-    byte that had to be guessed. Raises what the code means (ozeki_refusals),
-    NotUnderstood and Uncertain where the answer is not understood.
+    byte that had to be guessed. Raises the error that the code means (ozeki/refusals.py),
+    NotUnderstood, and Uncertain if the answer is not understood.
     """
     kind = NotUnderstood if status == 200 else Uncertain
     elements, is_certain = _elements(body)
-    codes = {_told(element) for element in elements if _name(element) == "code"}
+    codes = {_stripped(element) for element in elements if _name(element) == "code"}
     if len(codes) != 1 or not _CODE.fullmatch(code := codes.pop()):
         hint = "; redirects are not followed: check base_url" if 300 <= status < 400 else ""
         raise kind(NAME, f"{what}: unknown, the answer (HTTP {status}) is none of Ozeki's{hint}")
@@ -49,11 +49,11 @@ def done(status: int, body: bytes, what: str, *, strict: bool = True) -> list[El
 
 def calls(status: int, body: bytes, what: str) -> list[LiveCall]:
     """Return the calls that ListActiveCalls lists, each ``call_id, state, source, destination,
-    caller, started_at, views``; what the server leaves out is None. Raises as `done` does.
+    caller, started_at, views``; fields that the server omits are None. Raises as `done` does.
 
     Without calls, <ActiveCalls> may be empty or absent (docs/providers/ozeki.md, Q4). A call whose
     id cannot be read has the call_id None, and may be any call that is not listed. Raises Uncertain
-    where no listed call can be read.
+    if no listed call can be read.
     """
     found = []
     for container in done(status, body, what, strict=False):
@@ -66,8 +66,8 @@ def calls(status: int, body: bytes, what: str) -> list[LiveCall]:
 
 
 def _elements(body: bytes) -> tuple[list[Element], bool]:
-    """What stands in <Response>, and whether no byte of it had to be guessed; nothing where the
-    body is something else, or declares entities.
+    """Return the elements of <Response>, and whether no byte of it had to be guessed. Return no
+    elements if the body is something else or declares entities.
     """
     found = parsed(body) if len(body) <= MOST_BYTES else None
     if found is None or _name(found.root) != "response":
@@ -76,29 +76,29 @@ def _elements(body: bytes) -> tuple[list[Element], bool]:
 
 
 def _call(fields: list[Element]) -> LiveCall:
-    """A call: ``caller`` is a display name, not always a number."""
+    """Return a call. Its ``caller`` is a display name, not always a number."""
     return LiveCall(
         call_id=_text(fields, "callid"),
         state=_text(fields, "callstate"),
         source=_text(fields, "source"),
         destination=_text(fields, "destination"),
         caller=_text(fields, "callerid"),
-        # Four fractional digits and an offset in the vendor's example; without an offset it is
-        # the time of an unknown clock.
+        # The vendor's example has four fractional digits and an offset; without an offset, the time
+        # is that of an unknown clock.
         started_at=iso(_text(fields, "starttime"), without_offset=None),
     )
 
 
 def _text(elements: list[Element], name: str) -> str | None:
-    """The text of the first of the elements with this name, in whatever case the name is."""
-    texts = (_told(element) for element in elements if _name(element) == name)
+    """Return the text of the first element with this name, in any case of letters."""
+    texts = (_stripped(element) for element in elements if _name(element) == name)
     return next(texts, None) or None
 
 
-def _told(element: Element) -> str:
+def _stripped(element: Element) -> str:
     return (element.text or "").strip()
 
 
 def _name(element: Element) -> str:
-    """The local name in lower case: the pages' own spelling of names varies."""
+    """Return the local name in lower case: the pages' own spelling of names varies."""
     return str(element.tag).rpartition("}")[2].lower()

@@ -1,7 +1,7 @@
 """Ozeki Phone System's HTTP API: record a live call, list the calls, fetch a finished recording.
 
-What the vendor documents and leaves open: docs/providers/ozeki.md. No command stops a recording:
-it ends with its call.
+The documented facts and the open questions: docs/providers/ozeki.md. No command stops a recording:
+the recording ends with its call.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Ozeki(HttpClient, CollectsRecordings):
         self._account = account
 
     def probe(self) -> str:
-        """List the calls that are going on."""
+        """List the calls in progress."""
         return going_on(self.calls())
 
     @drop_frames
@@ -85,23 +85,23 @@ class Ozeki(HttpClient, CollectsRecordings):
         format: Format = "mp3",  # noqa: A002 - the vendor's word
         finished_url: str | None = None,
     ) -> None:
-        """Record a live call until it ends. Its RecordCompleted notification, which alone says
-        where the file is, goes to ``finished_url``.
+        """Record a live call until it ends. The RecordCompleted notification, the only source of
+        the file's address, goes to ``finished_url``.
 
         The answer holds neither an id nor an address, and a second recording of a call looks like
-        the first: asked twice, the server makes two files. Raises NoSuchCall where no such call
-        is live, NotUnderstood where the server answered in a way that cannot be read.
+        the first. If the command is sent twice, the server makes two files. Raises NoSuchCall if no
+        such call is live, NotUnderstood if the server's answer cannot be read.
         """
         what = f"the recording of call {_shown(call_id)}"
         if format not in get_args(Format):
             raise Rejected(NAME, f'{what}: not done, "{format}" is no format; give mp3 or wav')
-        asked = {"CallId": call_id, "Format": format, "FinishedURL": finished_url}
-        answers.done(*self._commanded("Record", what, asked), what)
+        parameters = {"CallId": call_id, "Format": format, "FinishedURL": finished_url}
+        answers.done(*self._commanded("Record", what, parameters), what)
 
     @drop_frames
     def calls(self, user_id: str | None = None, extension: str | None = None) -> list[LiveCall]:
-        """Every call that is live. Where one has the call_id None, no call can be said not to be
-        live. Raises WrongField for a user or an extension.
+        """Return every live call. If a call has the call_id None, no call can be ruled out as live.
+        Raises WrongField for a user or an extension.
         """
         for name, given in (("extension", extension), ("user_id", user_id)):
             if given is not None:
@@ -114,9 +114,9 @@ class Ozeki(HttpClient, CollectsRecordings):
         return answers.calls(*self._commanded("ListActiveCalls", what, {}), what)
 
     @staticmethod
-    def start_parameters(account: OzekiAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters of a start (`documents.start_parameters`). Raises WrongField."""
-        return documents.start_parameters(account, asked)
+    def start_parameters(account: OzekiAccount, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of a start (`documents.start_parameters`). Raises WrongField."""
+        return documents.start_parameters(account, given)
 
     @drop_frames
     def start_recording(
@@ -126,8 +126,8 @@ class Ozeki(HttpClient, CollectsRecordings):
         before_action: Callable[[], None] | None = None,
         looks_first: bool = False,  # noqa: ARG002 - no list of the server's tells what is recorded
     ) -> LiveRecording:
-        """Ask once that a call be recorded until it ends; the end is told to the parameter
-        ``finished_url``. Asked twice, the server makes two files.
+        """Request once that a call be recorded until it ends; the end is reported to the parameter
+        ``finished_url``. If requested twice, the server makes two files.
         """
         if before_action is not None:
             before_action()
@@ -136,11 +136,11 @@ class Ozeki(HttpClient, CollectsRecordings):
 
     @contextmanager
     def collected(self, url: str, *, etag: str | None = None, offset: int = 0) -> Iterator[Body]:
-        """A finished recording from the RecordURL of its notification, from ``offset`` where
-        ``etag`` still holds, else from its first byte.
+        """Open a finished recording at the RecordURL of its notification, from ``offset`` if
+        ``etag`` is still valid, otherwise from its first byte.
 
-        No credentials are sent: the address came from outside. Whether a server may want them is
-        documented nowhere. Raises Rejected where the address is not one of the account's
+        No credentials are sent, because the address came from outside. Whether a server may require
+        them is documented nowhere. Raises Rejected if the address is not one of the account's
         (`addresses`), NotFound and Gone.
         """
         what = "the recording"
@@ -157,36 +157,38 @@ class Ozeki(HttpClient, CollectsRecordings):
 
     @staticmethod
     def notification(form: bytes) -> Notification:
-        """The notification in a form that the server posted. Raises Unreadable."""
+        """Return the notification in a form that the server posted. Raises Unreadable."""
         return notifications.notification(form)
 
     @staticmethod
     def answerable(control: str, notification: Notification) -> bool:
-        """Whether a recording may be begun by the answer to this notification."""
+        """Return whether the answer to this notification may begin a recording."""
         return not notification.call_is_over and notifications.answerable(
             control, notification.name
         )
 
     @staticmethod
     def document(control: str, parameters: Mapping[str, Any], finished_url: str | None) -> bytes:
-        """The OzML document that records a call. Raises WrongField."""
+        """Return the OzML document that records a call. Raises WrongField."""
         return documents.document(control, parameters, finished_url)
 
     @staticmethod
     def nothing_to_do() -> bytes:
-        """The OzML document that asks for nothing."""
+        """Return the OzML document that requests nothing."""
         return ozml.empty()
 
     def _commanded(
         self, name: str, what: str, parameters: Mapping[str, str | None]
     ) -> tuple[int, bytes]:
-        """Status and body of a command's answer."""
+        """Return the status and the body of a command's answer."""
         address = command(self._account, {"command": name, **parameters})
         answer = self._session.answer(_OPERATIONS[name], "GET", address, what, success=None)
         return answer.status, answer.body
 
     def _refuse_page(self, body: Body, what: str) -> None:
-        """The server answers 200 whatever happened: a file that begins like a page is none."""
+        """Raise an error for a page in place of a file: the server answers errors with status 200,
+        too.
+        """
         with within(self._account.timeout_seconds):
             start = body.first(4)
         if start.lstrip()[:1] == b"<":
@@ -194,7 +196,9 @@ class Ozeki(HttpClient, CollectsRecordings):
 
 
 def _no_file(answer: Answer, what: str) -> ProviderError:
-    """What a status means under which no file comes; a web server's, so they are HTTP's own."""
+    """Return the error of a status without a file. The status is a web server's, with HTTP's own
+    meaning.
+    """
     if answer.status in (429, 503):
         why = f"{what}: the server asks to wait (HTTP {answer.status})"
         return Throttled(NAME, why, retry_after(answer.headers))
@@ -212,7 +216,7 @@ def _no_file(answer: Answer, what: str) -> ProviderError:
 
 
 def _shown(call_id: str) -> str:
-    """An id as a reason may show it; one that can not be sent is refused."""
+    """Return an id as a reason may show it; an id that cannot be sent is refused."""
     if not call_id.strip() or not call_id.isprintable():
         raise Rejected(NAME, "the recording of a call: not done, its call_id is empty or no id")
     return mask_foreign(call_id)[:80]

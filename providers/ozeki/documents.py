@@ -25,10 +25,10 @@ _START = ("call_id", "format", *_OF_DOCUMENTS, "finished_url")
 
 
 def start_parameters(account: OzekiAccount, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a start: ``call_id``, ``format`` and what else was given.
+    """Return the parameters of a start: ``call_id``, ``format`` and the other given arguments.
 
-    Raises WrongField, which names the argument that the account's control ignores or that no
-    server could read.
+    Raises WrongField, which names the argument that the account's control ignores or that no server
+    could read.
     """
     refuse_ignored(account, given, _START)
     parameters = {
@@ -38,7 +38,8 @@ def start_parameters(account: OzekiAccount, given: Mapping[str, Any]) -> dict[st
     }
     if account.control == "http":
         _refuse_documents(parameters)
-    # By HTTP the same values travel in a query; what no document could carry is refused too.
+    # Under HTTP the same values are sent in a query; values that no document could hold are refused
+    # too.
     control = "ozml_third_party" if account.control == "http" else account.control
     document(control, parameters, parameters.get("finished_url"))
     _refuse_no_address(parameters.get("finished_url"))

@@ -1,4 +1,4 @@
-"""Read the forms that an Ozeki server posts as notifications, and say what may answer them.
+"""Reading the forms that an Ozeki server posts as notifications, and the rule for answering them.
 
 The vendor leaves the names of most fields open (docs/providers/ozeki.md, "Notifications"). Nothing
 in a form proves who sent it.
@@ -14,15 +14,15 @@ from providers.live_calls import Notification, Unreadable
 
 __all__ = ["Notification", "Unreadable", "answerable", "notification"]
 
-#: A form holds a handful of short fields; more is none of the server's.
+#: A form holds a handful of short fields; a larger form is not the server's.
 _MOST_BYTES = 64 << 10
 _MOST_FIELDS = 100
 _LONGEST_NAME = 64
-#: The fields that mean something to us; of others that come twice, the first is kept.
+#: The fields that are read; of other fields that occur twice, the first is kept.
 _READ = ("notificationname", "callid", "recordurl")
 
-#: The notifications that a document with Record may answer, except RecordCompleted: answered so,
-#: each recording would begin the next one (docs/providers/ozeki.md, C15).
+#: The notifications that a document with Record may answer. RecordCompleted is none of them: such
+#: an answer would make each recording begin the next one (docs/providers/ozeki.md, C15).
 _ANSWERABLE = {
     "ozml_third_party": frozenset({"CallChanged"}),
     "ozml_extension": frozenset(
@@ -45,40 +45,40 @@ _SPELLINGS = {name.lower(): name for name in (*_OTHERS, *frozenset.union(*_ANSWE
 
 
 def notification(body: bytes) -> Notification:
-    """The notification in a form's body (application/x-www-form-urlencoded).
+    """Return the notification in a form's body (application/x-www-form-urlencoded).
 
-    Names of fields count in any case: pages write CallID and CallId. A form without
-    NotificationName is a RecordCompleted where it holds a RecordURL, which is all that the vendor
-    promises of that one.
+    Names of fields count in any case of letters: pages write CallID and CallId. A form without
+    NotificationName is a RecordCompleted if it holds a RecordURL, the only field that the vendor
+    promises for that notification.
 
     Raises Unreadable for anything else, and for a form that names its notification, its call or its
     recording twice and differently.
     """
     fields = _fields(body)
-    known = {name.lower(): value.strip() or None for name, value in fields.items()}
-    record_url = known.get("recordurl")
-    name = known.get("notificationname") or (_RECORDED if record_url else None)
+    by_name = {name.lower(): value.strip() or None for name, value in fields.items()}
+    record_url = by_name.get("recordurl")
+    name = by_name.get("notificationname") or (_RECORDED if record_url else None)
     if name is None:
         raise Unreadable("the form has neither NotificationName nor RecordURL: not a notification")
     if len(name) > _LONGEST_NAME or not name.isprintable():
         raise Unreadable("the NotificationName can not be a name")
     name = _SPELLINGS.get(name.lower(), name)
-    state = known.get("callstate") or known.get("state")
+    state = by_name.get("callstate") or by_name.get("state")
     return Notification(
         name=name,
-        call_id=known.get("callid"),
+        call_id=by_name.get("callid"),
         call_state=state,
         call_is_over=(state or "").lower() in _ENDED,
         finished_url=record_url if name == _RECORDED else None,
         record_url=record_url,
-        digits=known.get("dtmfdigits"),
+        digits=by_name.get("dtmfdigits"),
         fields=MappingProxyType(fields),
     )
 
 
 def answerable(control: str, notification_name: str) -> bool:
-    """Whether a recording may be begun by answering this notification under this control (an
-    account's ``control``); never under "http", which begins recordings by asking.
+    """Return whether the answer to this notification may begin a recording under this control (an
+    account's ``control``); never under "http", which begins recordings by requests.
     """
     return notification_name in _ANSWERABLE.get(control, ())
 
@@ -87,7 +87,7 @@ def _fields(body: bytes) -> dict[str, str]:
     if len(body) > _MOST_BYTES:
         raise Unreadable(f"the form is larger than {_MOST_BYTES >> 10} KiB and not read")
     try:
-        # A name in another encoding than UTF-8 must not cost the address of a recording.
+        # A name in an encoding other than UTF-8 must not cost the address of a recording.
         pairs = parse_qsl(
             body.decode("utf-8", "replace"),
             keep_blank_values=True,
@@ -98,8 +98,8 @@ def _fields(body: bytes) -> dict[str, str]:
         raise Unreadable(f"the form has more than {_MOST_FIELDS} fields") from None
     found: dict[str, str] = {}
     for name, value in pairs:
-        told = found.setdefault(_in_one_spelling(name, found), value)
-        if told != value and name.lower() in _READ:
+        first = found.setdefault(_in_one_spelling(name, found), value)
+        if first != value and name.lower() in _READ:
             raise Unreadable("the form has one field twice, with two values")
     return found
 

@@ -1,6 +1,6 @@
-"""Write the OzML documents that answer Ozeki's notifications and record a call.
+"""Writing the OzML documents that answer Ozeki's notifications and record a call.
 
-What the vendor documents and leaves open: docs/providers/ozeki.md, "OzML".
+The documented facts and the open questions: docs/providers/ozeki.md, "OzML".
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from providers.errors import WrongField
 
 __all__ = ["Control", "empty", "recording"]
 
-#: Who answers: an application that is told of every call, or one that is an extension itself.
+#: Who answers: an application that is notified of every call, or one that is an extension itself.
 Control = Literal["ozml_third_party", "ozml_extension"]
 
 _FORMATS = ("mp3", "wav")
@@ -26,12 +26,12 @@ _HEEDED_BY: dict[str, Control] = {
     "hang_up_after_seconds": "ozml_extension",
 }
 _KEYS = re.compile(r"[0-9*#]{1,12}")
-#: No other characters may stand in XML, not even escaped.
+#: No other characters may occur in XML, not even escaped.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def empty() -> bytes:
-    """The document that asks for nothing."""
+    """Return the document that requests nothing."""
     return _written(Element("Response"))
 
 
@@ -47,15 +47,17 @@ def recording(  # noqa: PLR0913 - as many as the document has parts
     finish_digits: str | None = None,
     hang_up_after_seconds: int | None = None,
 ) -> bytes:
-    """The document that records a call: announcement, Record, and a hang-up where one is asked for.
+    """Return the document that records a call: announcement, Record, and a hang-up if requested.
 
-    ``call_id``: whose call, under third-party control; without it the one that the notification is
-    about. Under extension control it is always the current call, and the recording ends after
-    ``max_seconds``, after ``silence_seconds`` without a voice, or when one of ``finish_digits`` is
-    pressed. ``hang_up_after_seconds`` ends the call so long after the recording's start or, where a
-    server runs the commands one after the other, after its end: the vendor's page has it both ways.
+    ``call_id`` is the call to record under third-party control; without it, the call of the
+    notification. Under extension control the current call is always recorded, and the recording
+    ends after ``max_seconds``, after ``silence_seconds`` without a voice, or when one of
+    ``finish_digits`` is pressed. ``hang_up_after_seconds`` ends the call that long after the
+    recording's start or, if a server runs the commands one after the other, after its end: the
+    vendor's page has it both ways.
 
-    Raises WrongField for what the control ignores, and for what no server could read.
+    Raises WrongField for an argument that the control ignores, and for one that no server could
+    read.
     """
     if control not in get_args(Control):
         raise WrongField("control", f"is one of {', '.join(get_args(Control))}")
@@ -74,7 +76,7 @@ def recording(  # noqa: PLR0913 - as many as the document has parts
             _check(control, field, value)
     response = Element("Response")
     if announcement is not None:
-        # Both parties hear it; under extension control there is one other party.
+        # Both parties hear the announcement; under extension control there is one other party.
         party = "all" if control == "ozml_third_party" else None
         _add(response, "Speak", announcement, CallId=call_id, Party=party)
     _add(
@@ -112,12 +114,14 @@ def _check(control: Control, field: str, value: object) -> None:
 
 def _add(response: Element, name: str, text: str = "", **attributes: str | int | None) -> None:
     """Add a command: its main argument is its text, the others are attributes."""
-    told = {key: str(value) for key, value in attributes.items() if value is not None}
-    SubElement(response, name, told).text = text
+    texts = {key: str(value) for key, value in attributes.items() if value is not None}
+    SubElement(response, name, texts).text = text
 
 
 def _written(response: Element) -> bytes:
-    """With a closing tag for every element, as the vendor writes all of them."""
+    """Return the document with a closing tag for every element, as the vendor writes all of
+    them.
+    """
     return bytes(
         tostring(response, encoding="utf-8", xml_declaration=True, short_empty_elements=False)
     )

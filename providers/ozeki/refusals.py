@@ -1,4 +1,5 @@
-"""What Ozeki's status codes mean: whether it was done, whether to try again, what to do.
+"""The meaning of Ozeki's status codes: whether the command was done, whether to try again, what to
+do.
 
 Every answer has HTTP status 200, and the codes only look like HTTP's: 304 asks for a login, 305 is
 a wrong password (docs/providers/ozeki.md, "Status codes").
@@ -20,7 +21,7 @@ from providers.errors import (
 
 NAME = "ozeki"
 
-#: What an answer of success says.
+#: The code of a success.
 DONE = 200
 
 #: The parameters of our commands, so that a refusal's message may name one and nothing else.
@@ -28,12 +29,12 @@ _PARAMETERS = ("command", "CallId", "Format", "FinishedURL", "Username", "Passwo
 
 
 class NoSuchCall(NotFound):
-    """The server knows no call with this id: it has ended, or is only about to begin."""
+    """The server knows no call with this id: the call has ended, or has not begun yet."""
 
 
 class NotUnderstood(Unconfirmed):
-    """The server answered, but not in words that are understood: what was asked for may well be
-    done, and asking again may do it twice.
+    """The server's answer was not understood: the command may have been done, and sending it again
+    may do it twice.
     """
 
 
@@ -70,14 +71,13 @@ _CODES = {
 
 
 def refusal(code: int, message: str, what: str) -> ProviderError:
-    """What a code other than DONE means; ``what`` was asked begins the reason.
+    """Return the error of a code other than DONE; ``what`` begins the reason.
 
-    Of the server's ``message`` only the name of a parameter is repeated: it may quote the request,
-    and the request holds the password. A code that no page knows is
-    NotUnderstood.
+    Only a parameter's name is repeated from the server's ``message``: the message may quote the
+    request, and the request holds the password. A code that no page documents is NotUnderstood.
     """
-    known = _CODES.get(code)
-    if known is None:
+    meaning = _CODES.get(code)
+    if meaning is None:
         return NotUnderstood(
             NAME,
             f"{what}: unknown, the server answered with code {code}, which its reference does not "
@@ -85,7 +85,9 @@ def refusal(code: int, message: str, what: str) -> ProviderError:
         )
     named = next((name for name in _PARAMETERS if _quotes(message, name)), None)
     about = f" about {named}" if code == 302 and named else ""
-    return known.kind(NAME, f"{what}: not done, code {code} {known.name}{about}; {known.remedy}")
+    return meaning.kind(
+        NAME, f"{what}: not done, code {code} {meaning.name}{about}; {meaning.remedy}"
+    )
 
 
 def _quotes(message: str, name: str) -> bool:

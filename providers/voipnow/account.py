@@ -21,5 +21,5 @@ class VoipnowAccount(Account):
 
     @property
     def login(self) -> str | None:
-        """The client that tells this account from another at the same address."""
+        """The client, which distinguishes this account from another at the same address."""
         return self.client_id

@@ -1,6 +1,6 @@
-"""Read what a VoipNow server answers: generous in form, strict in what counts as success.
+"""Reading the answers of a VoipNow server: lenient form, strict success.
 
-What the vendor documents and leaves open: docs/providers/voipnow.md.
+The documented facts and the open questions: docs/providers/voipnow.md.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _STATES = {
 _DIRECTIONS = {2: "local", 4: "outgoing", 8: "incoming"}
 #: A whole number, also as text and as 5.0.
 _WHOLE = re.compile(r"\s*([0-9]{1,9})(?:\.0+)?\s*")
-#: What servers write for a recording that never began: no, zeros, and the years of no date.
+#: The values that servers write for a recording that never began: no, zeros, and the years of no
+#: date.
 _NEVER = re.compile(
     r"(?i)[0\s:./TZ+-]*|false|no|null|none|nil|never|off|n/a|(?:0001|1899|1900|1970)-.*"
 )
@@ -38,7 +39,7 @@ _PAGE = ("entry", "totalResults", "startIndex", "itemsPerPage")
 
 
 class Page(NamedTuple):
-    """PhoneCalls of one answer, and how many the server counts in all, if it says so."""
+    """The PhoneCalls of one answer, and the server's total count if given."""
 
     calls: list[LiveCall]
     total: int | None
@@ -46,10 +47,10 @@ class Page(NamedTuple):
 
 @dataclass(frozen=True)
 class Recorded:
-    """What an answer says of a view: whether it is being recorded, and ``since`` when (ISO 8601 in
-    UTC, or the server's own text where that is no date).
+    """An answer's content about a view: whether the view is being recorded, and ``since`` when (ISO
+    8601 in UTC, or the server's own text if that is no date).
 
-    ``known`` is false where the answer does not tell of the view: HTTP 204, or another view.
+    ``known`` is false if the answer says nothing of the view: HTTP 204, or another view.
     """
 
     known: bool
@@ -58,11 +59,11 @@ class Recorded:
 
 @drop_frames
 def page(body: bytes) -> Page:
-    """Return the calls of a list; the client's `calls` says how each is shown.
+    """Return the calls of a list; `Voipnow.calls` documents their form.
 
-    ``entry`` is a list, an object keyed by id, one PhoneCall, or absent where no call matches
+    ``entry`` is a list, an object keyed by id, one PhoneCall, or absent if no call matches
     (docs/providers/voipnow.md, Q7). A call whose id cannot be read has the call_id None, and may be
-    any call that is not listed. Raises Uncertain for anything else, and where no call can be read.
+    any call that is not listed. Raises Uncertain for anything else, and if no call can be read.
     """
     what = "the list of calls"
     content = _content(body, what)
@@ -124,15 +125,15 @@ def _call(raw: object) -> LiveCall:
     views = _views(raw) or []
     extension = _text(raw.get("extension"))
     own = next((one for one in views if one["extension"] == extension), None)
-    shown = own or (views[0] if views else {})
+    first = own or (views[0] if views else {})
     states = [one["state"] for one in views]
     return LiveCall(
         call_id=_text(raw.get("id")),
-        # The state of a call is its furthest view's.
+        # The state of a call is the state of its furthest view.
         state=max(states, key=list(_STATES.values()).index, default="unknown"),
-        source=", ".join(shown.get("source", ())) or None,
-        destination=", ".join(shown.get("destination", ())) or None,
-        caller=shown.get("caller"),
+        source=", ".join(first.get("source", ())) or None,
+        destination=", ".join(first.get("destination", ())) or None,
+        caller=first.get("caller"),
         started_at=iso(raw.get("published")) or iso(raw.get("answered")),
         views=views,
         more={"extension": extension},
@@ -140,16 +141,16 @@ def _call(raw: object) -> LiveCall:
 
 
 def _views(call: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """A call's views; None where they cannot be read."""
-    told = call.get("phoneCallView") or []
-    if isinstance(told, dict):
-        told = [told] if "id" in told else list(told.values())
-    return [_view(one) for one in told] if isinstance(told, list) else None
+    """Return a call's views, or None if they cannot be read."""
+    listed = call.get("phoneCallView") or []
+    if isinstance(listed, dict):
+        listed = [listed] if "id" in listed else list(listed.values())
+    return [_view(one) for one in listed] if isinstance(listed, list) else None
 
 
 def _view(raw: object) -> dict[str, Any]:
-    """Return a view. It is being recorded where ``recording`` has the moment when that began;
-    servers leave NULL fields out. A view whose id cannot be read has the view_id None.
+    """Return a view. It is being recorded if ``recording`` has a start time; servers omit NULL
+    fields. A view whose id cannot be read has the view_id None.
     """
     raw = raw if isinstance(raw, Mapping) else {}
     return {
@@ -167,15 +168,17 @@ def _view(raw: object) -> dict[str, Any]:
 
 
 def _since(value: object) -> str | None:
-    """When a recording began: the instant, or the server's own text where that is none; None for
-    what says that there is no recording, a date of zeros included.
+    """Return when a recording began: the instant, or the server's own text if that is no instant.
+    Return None for values that mean no recording, such as a date of zeros.
     """
     since = iso(value) or ("true" if value is True else _text(value))
     return None if since is None or _NEVER.fullmatch(since) else since
 
 
 def _content(body: bytes, what: str) -> Any:
-    """A JSON object or array. Raises Uncertain for anything else, and for an error in a success."""
+    """Return a JSON object or array. Raises Uncertain for anything else, and for an error in a
+    success.
+    """
     try:
         content = parsed(body)
     except ValueError:
@@ -188,7 +191,7 @@ def _content(body: bytes, what: str) -> Any:
 
 
 def _text(value: object) -> str | None:
-    """A value as text; None where there is none, an empty one included."""
+    """Return a value as text; None without a value, or for an empty one."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     if isinstance(value, float) and value.is_integer():

@@ -1,6 +1,6 @@
 """4PSA VoipNow, UnifiedAPI: list the live calls, start and stop recording one of them.
 
-What the vendor documents and leaves open: docs/providers/voipnow.md. The server keeps the
+The documented facts and the open questions: docs/providers/voipnow.md. The server keeps the
 recordings: none of its requests gives a file.
 """
 
@@ -42,8 +42,9 @@ _LAST_START = 4999
 class Voipnow(HttpClient, StopsRecordings):
     """One account's client.
 
-    Parameters: ``account``; ``token_store``, where its token lies for all workers; ``transport``,
-    the seam for tests; ``before_call``, called before each HTTP call of an operation.
+    Parameters: ``account``; ``token_store``, the token's storage, shared by all workers;
+    ``transport``, the seam for tests; ``before_call``, called before each HTTP call of an
+    operation.
 
     Every operation also raises WrongField for a value that is not sent, and Refused with the
     server's code.
@@ -72,7 +73,7 @@ class Voipnow(HttpClient, StopsRecordings):
         self._api_path = account.api_path
 
     def probe(self) -> str:
-        """List the calls that are going on."""
+        """List the calls in progress."""
         return going_on(self.calls())
 
     def calls(
@@ -82,15 +83,15 @@ class Voipnow(HttpClient, StopsRecordings):
         *,
         filters: Mapping[str, str] | None = None,
     ) -> list[LiveCall]:
-        """The calls there are now of the user and extension, over all pages, each once.
+        """Return the calls in progress of the user and extension, over all pages, each once.
 
         A call: ``call_id, state, source, destination, caller, started_at, extension, views``. A
         view: ``view_id, extension, state, direction, source, destination, caller, answered_at,
-        recording``, the last one the time when its recording began, or None. Times are ISO 8601
-        in UTC, what is not told is None; states are unknown, off_hook, trying, ringing,
+        recording``; ``recording`` is the time when its recording began, or None. Times are ISO 8601
+        in UTC, missing values are None; states are unknown, off_hook, trying, ringing,
         other_side_ringing and on_call. ``filters``: the vendor's filterBy, filterOp, filterValue
-        and sortOrder. A call whose id cannot be read has the call_id None, a view the view_id
-        None. Raises Uncertain when fewer come than the server counts.
+        and sortOrder. A call whose id cannot be read has the call_id None, a view the view_id None.
+        Raises Uncertain when fewer arrive than the server counts.
         """
         user_id, extension = user_id or "@me", extension or "@self"
         fields.check(user_id=user_id, extension=extension)
@@ -125,16 +126,16 @@ class Voipnow(HttpClient, StopsRecordings):
         return answers.Page([], 0) if answer.status == 204 else answers.page(answer.body)
 
     @staticmethod
-    def start_parameters(account: VoipnowAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters of a start, defaults filled in. Raises WrongField."""
-        refuse_ignored(account, asked, _START)
-        return _checked({**_view(asked), "format": asked.get("format") or "wav"})
+    def start_parameters(account: VoipnowAccount, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of a start, with defaults. Raises WrongField."""
+        refuse_ignored(account, given, _START)
+        return _checked({**_view(given), "format": given.get("format") or "wav"})
 
     @staticmethod
-    def stop_parameters(account: VoipnowAccount, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters of a stop, defaults filled in. Raises WrongField."""
-        refuse_ignored(account, asked, _STOP)
-        return _checked(_view(asked))
+    def stop_parameters(account: VoipnowAccount, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of a stop, with defaults. Raises WrongField."""
+        refuse_ignored(account, given, _STOP)
+        return _checked(_view(given))
 
     def start_recording(
         self,
@@ -143,8 +144,8 @@ class Voipnow(HttpClient, StopsRecordings):
         before_action: Callable[[], None] | None = None,
         looks_first: bool = False,
     ) -> LiveRecording:
-        """Record a view of a call until the answer or the list of calls shows that it runs
-        (`Recorder`).
+        """Record a view of a call until the answer or the list of calls shows that the recording
+        runs (`Recorder`).
         """
         return self._recorder(before_action, looks_first).start(**parameters)
 
@@ -155,7 +156,9 @@ class Voipnow(HttpClient, StopsRecordings):
         before_action: Callable[[], None] | None = None,
         looks_first: bool = False,
     ) -> LiveRecording:
-        """End the recording of a view of a call until it is shown to have ended (`Recorder`)."""
+        """End the recording of a view of a call until the recording is shown to have ended
+        (`Recorder`).
+        """
         return self._recorder(before_action, looks_first).stop(**parameters)
 
     def _recorder(self, before_action: Callable[[], None] | None, looks_first: bool) -> Recorder:
@@ -169,12 +172,13 @@ class Voipnow(HttpClient, StopsRecordings):
         user_id: str = "@me",
         format: str = "wav",  # noqa: A002 - the vendor's name
     ) -> Recorded:
-        """Record a view of a call, as ``wav`` or ``wav49``; what the answer says of the view.
+        """Record a view of a call, as ``wav`` or ``wav49``; return the answer's content about the
+        view.
 
-        Confirmed is what the answer shows with a time in ``since``, one that was being recorded
-        before included. Without it the server may not have begun: it has no error for an extension
-        on which call recording is off (docs/providers/voipnow.md, Q3).
-        Raises FormatRefused, CallRefused and ViewRefused.
+        A recording is confirmed if the answer shows a time in ``since``, including one that ran
+        before. Without a time the server may not have begun: it has no error for an extension on
+        which call recording is off (docs/providers/voipnow.md, Q3). Raises FormatRefused,
+        CallRefused and ViewRefused.
         """
         fields.check(format=format)
         action = {"action": "StartRecording", "format": format}
@@ -183,7 +187,7 @@ class Voipnow(HttpClient, StopsRecordings):
     def stop(
         self, call_id: str, view_id: str, extension: str = "@self", user_id: str = "@me"
     ) -> Recorded:
-        """End the recording of a view; confirmed is what the answer shows without a time in
+        """End the recording of a view. The end is confirmed if the answer shows no time in
         ``since``. Raises CallRefused and ViewRefused.
         """
         return self._act({"action": "StopRecording"}, call_id, view_id, extension, user_id)
@@ -211,18 +215,18 @@ class Voipnow(HttpClient, StopsRecordings):
         return answers.recorded(answer.body, view_id, what)
 
     def _path(self, user_id: str, extension: str) -> str:
-        """The stars and at signs stand as they are, as in the vendor's examples."""
+        """Return the path; stars and at signs stay unescaped, as in the vendor's examples."""
         named = f"{quote(user_id, safe='@')}/{quote(extension, safe='@*')}"
         return f"{self._api_path}/phoneCalls/{named}"
 
 
-def _view(asked: Mapping[str, Any]) -> dict[str, Any]:
+def _view(given: Mapping[str, Any]) -> dict[str, Any]:
     found = {
-        "call_id": asked["call_id"],
-        "extension": asked.get("extension") or "@self",
-        "user_id": asked.get("user_id") or "@me",
+        "call_id": given["call_id"],
+        "extension": given.get("extension") or "@self",
+        "user_id": given.get("user_id") or "@me",
     }
-    return {**found, "view_id": asked["view_id"]} if "view_id" in asked else found
+    return {**found, "view_id": given["view_id"]} if "view_id" in given else found
 
 
 def _checked(parameters: dict[str, Any]) -> dict[str, Any]:

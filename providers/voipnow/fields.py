@@ -1,7 +1,7 @@
-"""Check the values of a request to a VoipNow server before anything is sent.
+"""Checks of the values of a request to a VoipNow server, before anything is sent.
 
 The checks raise ValueError with a sentence that follows the field's name, as pydantic's
-AfterValidator expects. What the vendor documents: docs/providers/voipnow.md.
+AfterValidator expects. The documented facts: docs/providers/voipnow.md.
 """
 
 from __future__ import annotations
@@ -30,35 +30,37 @@ _CALL = re.compile(r"[A-Za-z0-9]{1,128}")
 
 
 def extension(value: str) -> str:
-    """An extension's number as the server writes it, or every extension of the user."""
+    """Check an extension's number in the server's notation, or the value for every extension of the
+    user.
+    """
     if not _EXTENSION.fullmatch(value):
         raise ValueError("must be an extension's number such as 0003*210, or @self")
     return value
 
 
 def user_id(value: str) -> str:
-    """The user that owns the extension."""
+    """Check the user that owns the extension."""
     if not _USER.fullmatch(value):
         raise ValueError("must be @me, @viewer, @owner or the number of a user")
     return value
 
 
 def call_id(value: str) -> str:
-    """The id of a PhoneCall: letters and digits, as the vendor demands."""
+    """Check the id of a PhoneCall: letters and digits, as the vendor demands."""
     if not _CALL.fullmatch(value):
         raise ValueError("must be a call's id of letters and digits, as the calls are listed")
     return value
 
 
 def view_id(value: str) -> str:
-    """The id of a PhoneCallView, such as 01."""
+    """Check the id of a PhoneCallView, such as 01."""
     if not value.strip() or not value.isprintable() or len(value) > 128:
         raise ValueError("must be the id of a view such as 01, as the calls are listed")
     return value
 
 
 def recording_format(value: str) -> str:
-    """How the server stores the recording."""
+    """Check the format in which the server stores the recording."""
     if value not in FORMATS:
         raise ValueError("must be wav or wav49")
     return value
@@ -74,7 +76,7 @@ _JUDGES: dict[str, Callable[[str], str]] = {
 
 
 def check(**values: str) -> None:
-    """Judge values by the names of their fields. Raises WrongField for the first wrong one."""
+    """Check values by the names of their fields. Raises WrongField for the first wrong one."""
     for name, value in values.items():
         try:
             _JUDGES[name](value)

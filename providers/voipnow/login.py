@@ -1,4 +1,4 @@
-"""How a VoipNow account gets its tokens."""
+"""The way a VoipNow account gets its tokens."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from .refusals import error_reason, refusal
 
 
 def login(account: VoipnowAccount) -> Login:
-    """The client-credentials grant (docs/providers/voipnow.md), which gives no refresh token. The
-    vendor's own clients send type and redirect_uri with it, which older servers want.
+    """Return the client-credentials grant (docs/providers/voipnow.md), which gives no refresh
+    token. The vendor's own clients also send type and redirect_uri, which older servers require.
     """
     address = f"{account.base_url}/oauth/token.php"
     secret = account.client_secret.get_secret_value()
@@ -33,5 +33,7 @@ def login(account: VoipnowAccount) -> Login:
 
 
 def _has_ended(answer: Answer) -> bool:
-    """It is 401 in the vendor's list; the vendor's own sample application renews on 403."""
+    """Return whether the token has ended: 401 in the vendor's list, and 403 in the vendor's own
+    sample application.
+    """
     return answer.status in (401, 403)

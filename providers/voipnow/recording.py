@@ -1,7 +1,7 @@
-"""Start or stop a recording on a VoipNow server, and confirm that it runs or has ended.
+"""Starting or stopping a recording on a VoipNow server, and confirming that it runs or has ended.
 
-The server's answer may be lost or not say so. The list of calls does: a view has `recording` while
-it is recorded (docs/providers/voipnow.md, Q3).
+The server's answer may be lost or inconclusive. The list of calls is conclusive: a view has
+`recording` while it is recorded (docs/providers/voipnow.md, Q3).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .views import NoFittingView, fitting_view
 if TYPE_CHECKING:
     from .client import Voipnow
 
-#: How long after a request the list of calls is asked whether it had its effect, and how often.
+#: How long after a request the list of calls is checked for its effect, and how often.
 CONFIRM_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
 
@@ -43,7 +43,7 @@ class _Unseen(Exception):
 
 @dataclass(frozen=True)
 class _Target:
-    """Which view is meant, and the format that it is recorded in; None to end its recording."""
+    """The view to record and the recording's format; the format None ends the view's recording."""
 
     call_id: str
     view_id: str
@@ -52,20 +52,21 @@ class _Target:
     format: str | None
 
     def reached(self, since: str | None) -> bool:
-        """Whether the view is as it is wanted."""
+        """Return whether the view is in the wanted state."""
         return (since is not None) == (self.format is not None)
 
 
 class Recorder:
-    """Starts and stops recordings and sees to it that they did; ``clock`` tells seconds and
-    ``sleep`` waits them; ``before_action`` is called before each request that starts or stops, as
-    the list of calls does not.
+    """Starts and stops recordings and confirms the effect.
 
-    Both operations find the view of the extension where ``view_id`` is None, and once more where
-    the server no longer knows the view: a transfer changes it (docs/providers/voipnow.md, Q4).
-    Raises what the client raises for the first request, NoFittingView, and Uncertain for all that
-    comes once a request may have left: Unconfirmed where the server took it twice without effect.
-    After Uncertain the same may be asked for again with ``looks_first``: what has its effect
+    ``clock`` returns seconds and ``sleep`` waits for them; ``before_action`` is called before each
+    request that starts or stops, as the list of calls does not.
+
+    Both operations find the view of the extension if ``view_id`` is None, and once more if the
+    server no longer knows the view: a transfer changes it (docs/providers/voipnow.md, Q4). Raises
+    the client's errors for the first request, NoFittingView, and Uncertain for every error once a
+    request may have left: Unconfirmed if the server accepted the request twice without effect.
+    After Uncertain the same may be requested again with ``looks_first``: an effect that is visible
     already is a success, and nothing is sent while no list of calls can be read.
     """
 
@@ -111,8 +112,8 @@ class Recorder:
             if target.reached(view["recording"]):
                 return LiveRecording(view["view_id"], view["recording"])
             target = replace(target, view_id=view["view_id"])
-        elif self._looks_first and (shown := self._seen(self._shown, target)) is not None:
-            return shown
+        elif self._looks_first and (recording := self._seen(self._shown, target)) is not None:
+            return recording
         try:
             return self._sent(target)
         except ViewRefused:
@@ -126,12 +127,14 @@ class Recorder:
         return fitting_view(calls, target.call_id, target.extension)
 
     def _sent(self, target: _Target) -> LiveRecording:
-        """Twice at most: each time the list has five seconds to show the effect."""
+        """Send the request at most twice: each time the list has five seconds to show the
+        effect.
+        """
         taken = self._taken(target)
         if isinstance(taken, LiveRecording):
             return taken
-        if (shown := self._seen(self._confirmed, target)) is not None:
-            return shown
+        if (recording := self._seen(self._confirmed, target)) is not None:
+            return recording
         try:
             again = self._taken(target)
         except Temporary:
@@ -140,15 +143,15 @@ class Recorder:
             return self._ended(target)
         if isinstance(again, LiveRecording):
             return again
-        if (shown := self._seen(self._confirmed, target)) is not None:
-            return shown
+        if (recording := self._seen(self._confirmed, target)) is not None:
+            return recording
         raise self._unknown(target, is_taken=taken and again)
 
     def _seen(
         self, look: Callable[[_Target], LiveRecording | None], target: _Target
     ) -> LiveRecording | None:
-        """What a look at the list of calls shows. Where none can be read nothing more is sent: each
-        start may make a recording of its own.
+        """Return what ``look`` finds in the list of calls. If the list cannot be read, nothing more
+        is sent, because each start may make another recording.
         """
         try:
             return look(target)
@@ -157,21 +160,21 @@ class Recorder:
         raise failure
 
     def _taken(self, target: _Target) -> LiveRecording | bool:
-        """The recording as the answer confirms it; else whether there was an answer."""
+        """Return the recording if the answer confirms it, otherwise whether there was an answer."""
         try:
-            told = self._asked(target)
+            answer = self._request(target)
         except Uncertain:
             return False
         except Refused as refused:
             # The answer to a second start is not documented (docs/providers/voipnow.md, Q3).
-            if type(refused) is not Refused or (shown := self._despite(target)) is None:
+            if type(refused) is not Refused or (recording := self._shown_anyway(target)) is None:
                 raise
-            return shown
-        if told.known and target.reached(told.since):
-            return LiveRecording(target.view_id, told.since)
+            return recording
+        if answer.known and target.reached(answer.since):
+            return LiveRecording(target.view_id, answer.since)
         return True
 
-    def _asked(self, target: _Target) -> Recorded:
+    def _request(self, target: _Target) -> Recorded:
         view = (target.call_id, target.view_id, target.extension, target.user_id)
         self._before_action()
         if target.format is None:
@@ -179,17 +182,17 @@ class Recorder:
         return self._voipnow.start(*view, target.format)
 
     def _confirmed(self, target: _Target) -> LiveRecording | None:
-        """The recording once the list shows it as wanted; None where it does not within its time.
-        Raises _Unseen where no list could be read.
+        """Return the recording once the list shows the wanted state, or None if the list does not
+        within its time. Raises _Unseen if no list could be read.
         """
         until = self._clock() + CONFIRM_SECONDS
         is_seen = False
         while True:
             with suppress(_Unseen):
-                shown = self._shown(target)
+                recording = self._shown(target)
                 is_seen = True
-                if shown is not None:
-                    return shown
+                if recording is not None:
+                    return recording
             if self._clock() + _PAUSE_SECONDS > until:
                 break
             self._sleep(_PAUSE_SECONDS)
@@ -197,16 +200,18 @@ class Recorder:
             raise _Unseen
         return None
 
-    def _despite(self, target: _Target) -> LiveRecording | None:
-        """The same as `_shown`, for a request that was refused: nothing more is said of it."""
+    def _shown_anyway(self, target: _Target) -> LiveRecording | None:
+        """Return the same as `_shown`, for a request that was refused: errors of the list are not
+        reported.
+        """
         try:
             return self._shown(target)
         except (Uncertain, _Unseen):
             return None
 
     def _shown(self, target: _Target) -> LiveRecording | None:
-        """The recording as the list shows it, if that is as wanted. Raises _Unseen where the list
-        cannot be read, Uncertain where no list will ever show it.
+        """Return the recording if the list shows the wanted state. Raises _Unseen if the list
+        cannot be read, Uncertain if no list will ever show the state.
         """
         try:
             calls = self._voipnow.calls(target.user_id, target.extension)
@@ -231,7 +236,9 @@ class Recorder:
 
     @staticmethod
     def _ended(target: _Target) -> LiveRecording:
-        """A call that is over is not being recorded. Raises Uncertain where it should be."""
+        """Return the result for a call that is over, which is not being recorded. Raises Uncertain
+        if it should be.
+        """
         if target.format is None:
             return LiveRecording(target.view_id, None)
         raise Uncertain(

@@ -1,4 +1,4 @@
-"""What a VoipNow server's refusals and errors mean (docs/providers/voipnow.md, "Errors")."""
+"""The meaning of a VoipNow server's refusals and errors (docs/providers/voipnow.md, "Errors")."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from providers.errors import BadCredentials, NotFound, ProviderError, Rejected, 
 from providers.http.exchange import Answer
 from providers.http.headers import retry_after
 from providers.http.json_answers import parsed
-from providers.http.redaction import tellable
+from providers.http.redaction import redact_reason
 
 NAME = "voipnow"
 
 
 class Refused(Rejected):
-    """The server said no, with a ``code`` of its own, or None where it gave none."""
+    """The server refused, with a ``code`` of its own, or None if it gave none."""
 
     def __init__(self, provider: str, reason: str, code: str | None = None) -> None:
         super().__init__(provider, reason)
-        # As with Throttled: an exception is rebuilt from its args.
+        # As in Throttled: an exception is rebuilt from its args.
         self.args = (provider, reason, code)
         self.code = code
 
 
 class FormatRefused(Refused):
-    """pc_recformat_invalid: it records neither as wav nor as wav49."""
+    """pc_recformat_invalid: the server records neither as wav nor as wav49."""
 
 
 class CallRefused(Refused, NotFound):
@@ -61,29 +61,29 @@ _CODES: dict[str, tuple[type[Refused], str]] = {
 
 
 def refusal(answer: Answer, what: str) -> ProviderError:
-    """What a status other than a success means; ``what`` was asked begins the reason."""
+    """Return the error of a status other than a success; ``what`` begins the reason."""
     reason, code = error_reason(answer.body)
-    said = f"{what}: HTTP {answer.status}" + (f" ({reason})" if reason else "")
+    message = f"{what}: HTTP {answer.status}" + (f" ({reason})" if reason else "")
     status = answer.status
     if status in (429, 503):
-        return Throttled(NAME, said, retry_after(answer.headers))
+        return Throttled(NAME, message, retry_after(answer.headers))
     if status in (401, 403):
         return BadCredentials(
             NAME,
-            f"{said}; the server refuses a new token: check that the App may use the UnifiedAPI "
+            f"{message}; the server refuses a new token: check that the App may use the UnifiedAPI "
             "for this user",
         )
     if status in (400, 501) and code in _CODES:
         kind, advice = _CODES[code]
         return kind(NAME, f"{what}: {advice} (HTTP {status}, {code})", code)
     if status == 404:
-        # A call that is missing is a 400 with a code: this is the address.
-        return Refused(NAME, f"{said}; the server has no such address: check api_path", code)
+        # A missing call is a 400 with a code, so a 404 concerns the address.
+        return Refused(NAME, f"{message}; the server has no such address: check api_path", code)
     if 300 <= status < 400:
-        said += "; redirects are not followed: check base_url"
+        message += "; redirects are not followed: check base_url"
     if 400 <= status < 500 and status != 408:
-        return Refused(NAME, said, code)
-    return Uncertain(NAME, said)
+        return Refused(NAME, message, code)
+    return Uncertain(NAME, message)
 
 
 def error_reason(body: bytes) -> tuple[str, str | None]:
@@ -98,8 +98,10 @@ def error_reason(body: bytes) -> tuple[str, str | None]:
     code = error.get("code")
     code = str(code).strip().lower() if isinstance(code, str | int) else None
     texts = [error.get("code"), error.get("message")]
-    reason = ": ".join(tellable(text) for text in texts if isinstance(text, str) and text.strip())
-    return tellable(reason), code or None
+    reason = ": ".join(
+        redact_reason(text) for text in texts if isinstance(text, str) and text.strip()
+    )
+    return redact_reason(reason), code or None
 
 
 def _error(body: bytes) -> Any:

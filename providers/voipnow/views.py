@@ -1,4 +1,4 @@
-"""Which view of a call is meant: a call has one for each of its legs."""
+"""The choice of a call's view: a call has one view for each of its legs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class NoFittingView(Refused):
 def fitting_view(
     calls: Iterable[LiveCall], call_id: str, extension: str = "@self"
 ) -> Mapping[str, Any]:
-    """The view of a listed call that belongs to the extension; with ``@self``, to the one that the
-    call itself names.
+    """Return the view of a listed call that belongs to the extension; with ``@self``, to the
+    extension that the call itself names.
 
-    Raises CallRefused when the call is not listed, Uncertain when it may be one whose id could not
-    be read, NoFittingView when none or several views fit.
+    Raises CallRefused when the call is not listed, Uncertain when the call may be one whose id
+    could not be read, NoFittingView when none or several views fit.
     """
     listed = {one.call_id: one for one in calls}
     call = listed.get(call_id)

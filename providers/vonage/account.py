@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import field_validator, model_validator
@@ -11,7 +11,7 @@ from config.accounts import Nightly
 from config.fields import HostName, Secret, Several, Text, Token, WebAddress
 from providers.accounts import DeletingAccount
 
-#: What an export can be filtered by, in the vendor's words, the two bounds of its start left out.
+#: The vendor's filters of an export, except the two bounds of a recording's start.
 FILTERS = frozenset(
     {
         "call_direction",
@@ -26,12 +26,21 @@ FILTERS = frozenset(
 )
 
 
+#: The kinds of recordings that an account is for.
+COMPANY = "company"
+ON_DEMAND = "on_demand"
+BOTH = "both"
+_BASE = "https://api.vonage.com/t/vbc.prod/"
+#: The last part of each API's address, by its region.
+_APIS = {"india": "call_recording_india", "global": "call_recording"}
+
+
 class VonageNightly(Nightly):
-    """When and what an account exports by itself, by filters of the vendor's."""
+    """The schedule of an account's automatic exports, with the vendor's filters."""
 
     @field_validator("filters")
     @classmethod
-    def _known(cls, filters: Mapping[str, str | int]) -> Mapping[str, str | int]:
+    def _refuse_unknown(cls, filters: Mapping[str, str | int]) -> Mapping[str, str | int]:
         for key in filters:
             if key in {"start:gte", "start:lte"}:
                 raise ValueError(f'"{key}" cannot be set: the day decides when a recording started')
@@ -44,9 +53,12 @@ class VonageAccount(DeletingAccount):
     """Bulk exports and single recordings of Vonage Business Communications."""
 
     provider: Literal["vonage"]
-    base_url: WebAddress = "https://api.vonage.com/t/vbc.prod/call_recording_india"
+    region: Literal["india", "global"] = "india"
+    base_url: WebAddress = _BASE + _APIS["india"]
     token_url: WebAddress = "https://api.vonage.com/token"  # noqa: S105 - an address
     account_id: Text = "self"
+    recordings: Literal["company", "on_demand", "both"] = "company"
+    user_id: Text = "self"
     username: Text | None = None
     login_name: Text | None = None
     password: Secret | None = None
@@ -58,7 +70,7 @@ class VonageAccount(DeletingAccount):
 
     @property
     def login(self) -> str | None:
-        """The user or token that tells this account from another at the same address."""
+        """The user or token, which distinguishes this account from another at the same address."""
         if self.access_token is not None:
             return self.access_token.get_secret_value()
         return self.username
@@ -78,6 +90,43 @@ class VonageAccount(DeletingAccount):
             )
         return self
 
+    @field_validator("recordings", mode="before")
+    @classmethod
+    def _both_kinds(cls, told: object) -> object:
+        """Take a list of kinds for what it means."""
+        if isinstance(told, Sequence) and not isinstance(told, str):
+            kinds = sorted(map(str, told))
+            return BOTH if kinds == [COMPANY, ON_DEMAND] else ", ".join(kinds)
+        return told
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_api(cls, table: object) -> object:
+        """The region by the address, or the address by the region."""
+        if not isinstance(table, Mapping):
+            return table
+        region, address = table.get("region"), table.get("base_url")
+        if address is None and isinstance(region, str) and region in _APIS:
+            return {**table, "base_url": _BASE + _APIS[region]}
+        if region is None and isinstance(address, str):
+            return {**table, "region": _region_of(address) or "india"}
+        return table
+
+    @model_validator(mode="after")
+    def _fits_the_api(self) -> VonageAccount:
+        named = _region_of(self.base_url)
+        if named is not None and named != self.region:
+            raise ValueError(
+                f'has region = "{self.region}", but base_url is that of region "{named}"; '
+                "leave one of them out"
+            )
+        if self.recordings != COMPANY and self.region == "india":
+            raise ValueError(
+                f'has recordings = "{self.recordings}", but India\'s API has no on-demand '
+                'recordings; set region = "global", or recordings = "company"'
+            )
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _default_login_name(cls, table: object) -> object:
@@ -93,3 +142,9 @@ class VonageAccount(DeletingAccount):
                 "give login_name"
             )
         return self
+
+
+def _region_of(base_url: str) -> str | None:
+    """The region whose API the vendor has at such an address."""
+    last = base_url.strip().rstrip("/").rpartition("/")[2]
+    return next((region for region, name in _APIS.items() if name == last), None)

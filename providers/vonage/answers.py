@@ -1,6 +1,6 @@
-"""Read what Vonage answers: generous in form, strict in what counts as success.
+"""Reading Vonage's answers: lenient form, strict success.
 
-What the vendor documents and leaves open: docs/providers/vonage.md.
+The documented facts and the open questions: docs/providers/vonage.md.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from . import recordings
 from .recordings import identifier, sorted_out, whole
 from .refusals import NAME
 
-#: One of these makes a JSON object a page of a list, whether or not anything was found.
+#: One of these makes a JSON object a page of a list, even if the page is empty.
 _PAGE = ("_embedded", "_links", "page", "page_size", "total_items", "total_pages", "total_page")
 
 
 @drop_frames
-def page(body: bytes, *, asked: int, page_size: int) -> Page:
-    """One page of a list.
+def page(body: bytes, *, number: int, page_size: int) -> Page:
+    """Return one page of a list.
 
-    ``_embedded`` is absent where nothing was found, ``total_pages`` may be absent too or be called
-    ``total_page``, and a smaller ``page_size`` than asked for may be applied
+    ``_embedded`` is absent from an empty list, ``total_pages`` may be absent too or be called
+    ``total_page``, and the provider may apply a smaller ``page_size`` than requested
     (docs/providers/vonage.md). Links are not read: the path of ``next`` in the vendor's sample is
     misspelt.
     """
@@ -35,7 +35,7 @@ def page(body: bytes, *, asked: int, page_size: int) -> Page:
     found, set_aside = sorted_out(_listed(content))
     return Page(
         found,
-        page=asked,
+        page=number,
         page_size=whole(content.get("page_size")) or page_size,
         total_items=whole(content.get("total_items")),
         total_pages=whole(content.get("total_pages", content.get("total_page"))),
@@ -50,17 +50,17 @@ def _listed(content: dict[str, Any]) -> list[Any]:
         return []
     is_list = isinstance(listed, list) and (not listed or any(isinstance(x, dict) for x in listed))
     if not is_list:
-        # A list under another name is not read, and no empty list either.
+        # A list under another name is not read, and is not taken for an empty list either.
         raise Uncertain(NAME, "the list of recordings: _embedded could not be read")
     return list(listed)
 
 
 @drop_frames
 def recording(body: bytes, what: str) -> Recording:
-    """A recording on its own.
+    """Return a single recording.
 
-    Raises Uncertain when it has no id or no readable start: it could neither be fetched nor be
-    given to a day.
+    Raises Uncertain when the recording has no id or no readable start: it could neither be fetched
+    nor be assigned to a day.
     """
     found = recordings.recording(json_object(body, NAME, what))
     if found.set_aside:

@@ -1,13 +1,12 @@
-"""Vonage Business Communications, Call Recording CSP (India): list, export, download, delete.
+"""Vonage Business Communications, both call recording APIs: list, export, download, delete.
 
-What the vendor documents and leaves open: docs/providers/vonage.md.
+The documented facts and the open questions: docs/providers/vonage.md.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC
 from typing import Any
 from urllib.parse import quote
@@ -15,39 +14,33 @@ from urllib.parse import quote
 import httpx
 
 from config.masking import mask
-from providers.errors import (
-    BadCredentials,
-    Gone,
-    NotFound,
-    NotReady,
-    ProviderError,
-    Rejected,
-    Uncertain,
-)
+from providers.errors import NotFound, NotReady, ProviderError, Rejected
 from providers.http.client import HttpClient
 from providers.http.deadline import within
 from providers.http.exchange import Answer
 from providers.http.session import Session
 from providers.http.streaming import Body
 from providers.http.tokens import TokenStore
-from providers.interface import DeletesRecordings, ExportsInBulk
+from providers.interface import DeletesRecordings, ExportProgress, TellsExportProgress
 from providers.recordings import Page, Recording, Window
 
-from . import answers
-from .account import VonageAccount
+from .account import BOTH, COMPANY, ON_DEMAND, VonageAccount
+from .both_lists import in_order, one_page
+from .export_jobs import ExportJobs
 from .login import login
+from .recording_list import RecordingList, component
 from .refusals import NAME, error_reason, refusal
 
 __all__ = ["Body", "Vonage"]
 
-#: An instant as the vendor documents filters of them.
+#: The vendor's documented notation of an instant in filters.
 _INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
-#: Of archives that unpack themselves: a program stands before the first member.
+#: The first bytes of self-extracting archives: a program precedes the first member.
 _PROGRAM_STARTS = (b"MZ", b"\x7fELF", b"#!")
-#: So many bytes may stand before an archive otherwise: a line's end that a script sent too early.
+#: The most bytes that may otherwise precede an archive: a line end that a script sent too early.
 _ZIP_START_BYTES = 64
-#: What retrieve may answer before the export is ready (docs/providers/vonage.md, Q2).
+#: The answers of retrieve before the export is ready (docs/providers/vonage.md, Q2).
 _NOT_READY = {
     202: "the provider is still making it",
     204: "the provider has nothing to send yet",
@@ -56,11 +49,12 @@ _NOT_READY = {
 }
 
 
-class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
+class Vonage(HttpClient, TellsExportProgress, DeletesRecordings):
     """One account's client.
 
-    Parameters: ``account``; ``token_store``, where its token lies for all workers; ``transport``,
-    the seam for tests; ``before_call``, called before each HTTP call of an operation.
+    Parameters: ``account``; ``token_store``, the token's storage, shared by all workers;
+    ``transport``, the seam for tests; ``before_call``, called before each HTTP call of an
+    operation.
     """
 
     def __init__(
@@ -83,9 +77,9 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
             )
         )
         self._account = account
-        self._company = (
-            f"/api/accounts/{quote(account.account_id, safe='')}/company_call_recordings"
-        )
+        self._lists = _lists(self._session, account)
+        self.exports = len(self._lists)
+        self._jobs = ExportJobs(self._session, account)
 
     def probe(self) -> str:
         """List one page of recordings."""
@@ -102,17 +96,21 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
         page_size: int = 10,
         order: str = "start:DESC",
     ) -> Page:
-        """One page of recordings. ``filters`` have the vendor's names; ``page`` counts from 1,
-        ``page_size`` may come back smaller. Raises NotFound past the end, where the provider
-        answers so.
+        """Return one page of recordings. ``filters`` have the vendor's names; ``page`` counts from
+        1; the returned ``page_size`` may be smaller. An account of both kinds of recordings gets up
+        to ``page_size`` of each. Raises NotFound past the end if the provider answers so.
         """
-        query = {**filters, "order": order, "page": page, "page_size": page_size}
-        answer = self._session.answer(
-            "recording_list", "GET", self._company, "the list of recordings", params=query
-        )
-        if answer.status == 204:
-            return Page([], page=page, page_size=page_size)
-        return answers.page(answer.body, asked=page, page_size=page_size)
+        pages: list[Page] = []
+        refused: NotFound | None = None
+        for one in self._lists:
+            try:
+                pages.append(one.recordings(filters, page=page, page_size=page_size, order=order))
+            except NotFound as error:
+                # The other list may be longer.
+                refused = error
+        if refused is not None and not pages:
+            raise refused
+        return one_page(pages, order)
 
     def every_recording(
         self,
@@ -122,92 +120,49 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
         order: str = "start:ASC",
         page_size: int = 100,
     ) -> Iterator[Recording]:
-        """One pass over all pages, each recording once, by page numbers of our own; entries that
-        are set aside come too.
-
-        A page without anything new ends it. Pages count from 1 in practice, from 0 in the links of
-        the vendor's sample: unless as many came as the provider counts, page 0 is asked for too.
-        Raises Uncertain when they are fewer even so; where it counts pages alone, when those are.
+        """Yield each recording once, in one pass over all pages; entries that are set aside are
+        included. Raises Uncertain when the provider counts more than it lists.
         """
-        filters = _within(filters, window)
-        seen: set[str] = set()
-        counted = pages = filled = repeated = 0
-        for number in itertools.count(1):
-            found = self._page(filters, number, page_size, order)
-            # The vendor's own sample says 0 items beside a recording, so 0 is no count.
-            counted = max(counted, (found.total_items if found else None) or 0)
-            pages = max(pages, (found.total_pages if found else None) or 0)
-            fresh = _fresh(found, seen)
-            yield from fresh
-            if not fresh:
-                break
-            filled += 1
-            # A recording that one page lists twice counts twice for the provider too.
-            repeated += len(_entries(found)) - len({one.id for one in _entries(found)})
-        if not counted or len(seen) + repeated < counted:
-            zero = self._page(filters, 0, page_size, order)
-            fresh = _fresh(zero, seen)
-            yield from fresh
-            filled += bool(fresh)
-            if found is None and zero is None and number == 1:
-                raise NotFound(NAME, "there is no list of recordings: check account_id")
-        if len(seen) + repeated < counted:
-            raise Uncertain(NAME, f"the provider counts {counted} recordings but lists {len(seen)}")
-        # An empty list may be counted as one page.
-        if not counted and filled < pages and pages > 1:
-            raise Uncertain(NAME, f"the provider counts {pages} pages but lists {filled}")
-
-    def _page(
-        self, filters: Mapping[str, Any], number: int, page_size: int, order: str
-    ) -> Page | None:
-        """A page of a pass; None where the provider has no page of that number."""
-        try:
-            return self.recordings(filters, page=number, page_size=page_size, order=order)
-        except NotFound:
-            # A page past the end may be answered so (docs/providers/vonage.md).
-            return None
-        except Rejected as error:
-            if number > 0 or isinstance(error, BadCredentials):
-                raise
-            return None
+        asked = _within(filters, window)
+        passes = [
+            one.every_recording(asked, order=order, page_size=page_size) for one in self._lists
+        ]
+        return in_order(passes, order)
 
     def recording(self, recording_id: str) -> Recording:
-        """One recording. Raises NotFound."""
-        what = f"recording {recording_id}"
-        path = f"{self._company}/{_component(recording_id)}"
-        answer = self._session.answer("recording_get", "GET", path, what)
-        return answers.recording(answer.body, what)
+        """Return one recording. Raises NotFound."""
+        *others, last = self._lists
+        for one in others:
+            with suppress(NotFound):
+                return one.recording(recording_id)
+        return last.recording(recording_id)
 
     def delete(self, recording_id: str) -> bool:
-        """Delete a recording at the provider; False where it was gone already."""
-        path = f"{self._company}/{_component(recording_id)}"
-        what = f"the deletion of recording {recording_id}"
-        try:
-            answer = self._session.answer("recording_delete", "DELETE", path, what)
-            answers.deleted(answer.body, what)
-        except (NotFound, Gone):
-            return False
-        return True
+        """Delete a recording at the provider; return False if it was gone already."""
+        return any(one.delete(recording_id) for one in self._lists)
 
-    def export(self, filters: Mapping[str, Any], *, window: Window | None = None) -> list[str]:
-        """Create an export and return the provider's ids of it, several or none.
-
-        200, 201 and 202 are all success (docs/providers/vonage.md, Q1).
+    def export(
+        self, filters: Mapping[str, Any], *, window: Window | None = None, number: int = 0
+    ) -> list[str]:
+        """Create an export and return the provider's ids of it, several or none. ``number`` is 1
+        for the on-demand recordings of an account that has the company's as well.
         """
-        what = "the creation of an export"
-        path = f"{self._company}/export"
-        asked = _within(filters, window)
-        answer = self._session.answer("export_create", "POST", path, what, json=asked)
-        return answers.job_ids(answer.body)
+        return self._lists[number].export(_within(filters, window))
+
+    def progress(self, provider_job_id: str) -> ExportProgress | None:
+        """Return the progress of an export; None if the account's API reports none. Raises NotFound
+        for an export that the API does not know.
+        """
+        return self._jobs.progress(provider_job_id)
 
     @contextmanager
     def audio(
         self, recording_id: str, *, etag: str | None = None, offset: int = 0
     ) -> Iterator[Body]:
-        """The audio of one recording, from ``offset`` where ``etag`` still holds, else from its
-        first byte. Raises NotFound and Gone.
+        """Open the audio of one recording, from ``offset`` if ``etag`` is still valid, otherwise
+        from its first byte. Raises NotFound and Gone.
         """
-        path = f"/api/audio/recording/{_component(recording_id)}"
+        path = f"/api/audio/recording/{component(recording_id)}"
         what = f"the audio of recording {recording_id}"
         with self._session.file("recording_audio", path, what, etag=etag, offset=offset) as body:
             yield body
@@ -216,25 +171,21 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
     def retrieve(
         self, provider_job_id: str, *, etag: str | None = None, offset: int = 0
     ) -> Iterator[Body]:
-        """The ZIP of an export, from ``offset`` where ``etag`` still holds, else from its first
-        byte.
+        """Open the ZIP of an export, from ``offset`` if ``etag`` is still valid, otherwise from its
+        first byte.
 
-        India has no status to ask: whatever is not a ZIP by its first bytes is NotReady, with the
-        reason in words; 410 is Gone. The token is sent although the vendor's example has none
-        (docs/providers/vonage.md, Q2 and Q4).
+        An answer that is no ZIP by its first bytes is NotReady, with the reason in words; 410 is
+        Gone. The address is that of the newest `progress`, if there was one. The token is sent
+        although the vendor's example has none (docs/providers/vonage.md, Q2 and Q4).
         """
         what = f"export {provider_job_id}"
-        # India's names are jobId and userName; the sibling API spells them otherwise.
-        query = {"jobId": provider_job_id, "userName": self._account.login_name or ""}
-        path = "/api/bulkDownload/retrieve"
         with self._session.file(
             "export_retrieve",
-            path,
+            self._jobs.address(provider_job_id),
             what,
             etag=etag,
             offset=offset,
             refusal=self._no_file,
-            params=query,
         ) as body:
             if body.offset == 0:
                 self._refuse_other_than_zip(body, what)
@@ -246,47 +197,34 @@ class Vonage(HttpClient, ExportsInBulk, DeletesRecordings):
         if not is_answered_so:
             return refused
         login_name = mask(self._account.login_name or "(none is set)")
-        known = _NOT_READY.get(answer.status, "not ready, as far as the answer can be understood")
+        meaning = _NOT_READY.get(answer.status, "not ready, as far as the answer can be understood")
         reason = ": ".join(filter(None, [f"HTTP {answer.status}", error_reason(answer.body)[0]]))
-        return NotReady(NAME, f"{what}: {known.format(login_name=login_name)} ({reason})")
+        return NotReady(NAME, f"{what}: {meaning.format(login_name=login_name)} ({reason})")
 
     def _refuse_other_than_zip(self, body: Body, what: str) -> None:
         with within(self._account.timeout_seconds):
             start = body.first(_ZIP_START_BYTES)
         if start.startswith(_PROGRAM_STARTS) or any(begin in start for begin in _ZIP_STARTS):
             return
-        shown = {b"": "an empty body", b"<": "a page of HTML or XML", b"{": "JSON", b"[": "JSON"}
-        kind = shown.get(start.lstrip()[:1], "something else")
+        kinds = {b"": "an empty body", b"<": "a page of HTML or XML", b"{": "JSON", b"[": "JSON"}
+        kind = kinds.get(start.lstrip()[:1], "something else")
         raise NotReady(NAME, f"{what}: not ready: the answer was {kind}, not a ZIP")
 
 
-def _component(identifier: str) -> str:
-    """An id as one component of a path. Empty, or dots alone, it would name another address, and
-    what can not be printed can not be sent.
-    """
-    if not identifier.strip(".") or not identifier.isprintable():
-        raise Rejected(NAME, f'"{identifier}" is no id of a recording')
-    return quote(identifier, safe="")
-
-
 def _within(filters: Mapping[str, Any], window: Window | None) -> dict[str, Any]:
-    """The filters, with the bounds of a recording's start where there is a window."""
+    """Return the filters, with the bounds of a recording's start if there is a window."""
     if window is None:
         return dict(filters)
     first, last = (one.astimezone(UTC).strftime(_INSTANT) for one in (window.start, window.last))
     return {**filters, "start:gte": first, "start:lte": last}
 
 
-def _fresh(found: Page | None, seen: set[str]) -> list[Recording]:
-    """The entries of a page that were not seen before; from now on they are."""
-    fresh: dict[str, Recording] = {}
-    for one in _entries(found):
-        if one.id not in seen:
-            fresh.setdefault(one.id, one)
-    seen.update(fresh)
-    return list(fresh.values())
-
-
-def _entries(found: Page | None) -> list[Recording]:
-    """The recordings of a page and what was set aside."""
-    return [] if found is None else [*found.recordings, *found.set_aside]
+def _lists(session: Session, account: VonageAccount) -> list[RecordingList]:
+    """Return the lists of recordings of the account, the company's first."""
+    base = f"/api/accounts/{quote(account.account_id, safe='')}"
+    user = quote(account.user_id, safe="")
+    lists = {
+        COMPANY: RecordingList(session, f"{base}/company_call_recordings"),
+        ON_DEMAND: RecordingList(session, f"{base}/users/{user}/call_recordings", on_demand=True),
+    }
+    return [one for kind, one in lists.items() if account.recordings in (kind, BOTH)]

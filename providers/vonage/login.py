@@ -1,4 +1,4 @@
-"""How a Vonage account gets its tokens."""
+"""The way a Vonage account gets its tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .refusals import error_reason, is_not_subscribed, refusal
 
 
 def login(account: VonageAccount) -> Login:
-    """The password grant and its refresh tokens (docs/providers/vonage.md)."""
+    """Return the password grant with its refresh tokens (docs/providers/vonage.md)."""
     password, client_secret = _value(account.password), _value(account.client_secret)
     return Login(
         address=account.token_url,
@@ -35,10 +35,12 @@ def login(account: VonageAccount) -> Login:
 
 
 def _has_ended(answer: Answer) -> bool:
-    """No token will help an application that lacks its subscription."""
+    """Return whether the token has ended. No token helps an application without its
+    subscription.
+    """
     return answer.status == 401 and not is_not_subscribed(answer)
 
 
 def _value(secret: SecretStr | None) -> str:
-    """Empty beside an access_token, which needs no login."""
+    """Return the secret's value; empty beside an access_token, which needs no login."""
     return "" if secret is None else secret.get_secret_value()

@@ -1,4 +1,4 @@
-"""Entries of Vonage's list of recordings: one odd field costs that field, never the list."""
+"""Entries of Vonage's list of recordings: an odd field loses that field, never the list."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from providers.recordings import Recording
 _TEXTS = ("call_id", "caller_id", "dnis", "cnam", "file_name")
 _LISTS = ("extensions", "rule_ids")
 _NUMBERS = ("duration", "file_size_in_bytes")
-#: What tells one recording from another, and does not change from one look to the next.
+#: The fields that distinguish recordings and stay the same in every listing.
 _TELLING = ("file_name", "start", "call_id", "duration")
-#: Ours to say; a field of the provider's must not be taken for it.
+#: Names of our own fields; a field of the provider's must not be taken for one of them.
 _OURS = ("set_aside", "unreadable")
-#: No bytes, milliseconds or pages are more; SQLite could not store them.
+#: The largest number of bytes, milliseconds or pages that SQLite can store.
 _MOST = 2**63 - 1
-#: A float names no larger number exactly.
+#: A float represents no larger number exactly.
 _EXACT = 2**53
 _LONGEST_ID = 200
 _WHOLE = re.compile(r"\s*([0-9]{1,19})(?:\.0+)?\s*")
 
 
 def sorted_out(listed: Iterable[object]) -> tuple[list[Recording], list[Recording]]:
-    """The recordings of a page, and the entries that are set aside.
+    """Return the recordings of a page, and the entries that are set aside.
 
-    Each of those has an ``id`` of its own and says under ``set_aside`` why: it is no object, its id
-    or its start cannot be read, or another recording of the page has its id.
+    Each entry that is set aside has an ``id`` of its own and gives the reason under ``set_aside``:
+    it is no object, its id or its start cannot be read, or another recording of the page has its
+    id.
     """
     recordings: list[dict[str, Any]] = []
     set_aside: list[dict[str, Any]] = []
@@ -43,8 +44,7 @@ def sorted_out(listed: Iterable[object]) -> tuple[list[Recording], list[Recordin
             set_aside.append(found)
         elif _is_another(found, taken.setdefault(found["id"], found)):
             why = f"its id {hide_secrets(found['id'])} is also that of another recording"
-            name = f"{found['id']}-{_digest(raw)}"
-            set_aside.append({**found, "id": name, "set_aside": why})
+            set_aside.append({**found, "id": another_id(found["id"], raw), "set_aside": why})
         else:
             recordings.append(found)
     for found in set_aside:
@@ -56,7 +56,7 @@ def sorted_out(listed: Iterable[object]) -> tuple[list[Recording], list[Recordin
 
 
 def recording(raw: object) -> Recording:
-    """A recording of the list, or on its own."""
+    """Return a recording from an entry of the list or from a single answer."""
     return _recording(_entry(raw))
 
 
@@ -77,12 +77,13 @@ def _recording(entry: Mapping[str, Any]) -> Recording:
 
 
 def _entry(raw: object) -> dict[str, Any]:
-    """A recording's entry: every field of the vendor's, ids as text, instants as ISO 8601 in UTC.
+    """Return a recording's entry: every field of the vendor's, ids as text, instants as ISO 8601 in
+    UTC.
 
-    Ids and numbers come as numbers or text, and all but id and start may be null. What cannot be
-    read is not interpreted: a text, a list or ``end`` stays as it was sent, a number becomes None
-    with its raw value under ``unreadable``. Without a readable id or start ``set_aside`` says so;
-    the id is then a name made of what else the entry tells, the start None.
+    Ids and numbers may be numbers or text, and all fields but id and start may be null. Unreadable
+    values are not interpreted: a text, a list or ``end`` stays as sent, a number becomes None with
+    its raw value under ``unreadable``. Without a readable id or start ``set_aside`` gives the
+    reason; the id is then a name made of the entry's other fields, and the start is None.
     """
     if not isinstance(raw, Mapping):
         return {**_nameless(raw, "it is no recording"), "listed": raw}
@@ -109,7 +110,7 @@ def _entry(raw: object) -> dict[str, Any]:
 
 
 def identifier(value: object) -> str | None:
-    """An id that can be asked for and stored; None for anything else."""
+    """Return an id that can be requested and stored; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     if isinstance(value, float) and not abs(value) < _EXACT:
@@ -120,7 +121,7 @@ def identifier(value: object) -> str | None:
 
 
 def whole(value: object) -> int | None:
-    """A count, a size or a duration as a number or as text; None for anything else."""
+    """Return a count, a size or a duration from a number or text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, str):
@@ -136,10 +137,20 @@ def _nameless(raw: object, why: str) -> dict[str, Any]:
 
 
 def _digest(raw: object) -> str:
-    """The same for the same entry in every look."""
+    """Return a digest that is the same for the same entry in every listing."""
     telling = {key: raw[key] for key in _TELLING if key in raw} if isinstance(raw, Mapping) else {}
     data = json.dumps(telling or raw, sort_keys=True).encode()
     return b32encode(hashlib.sha256(data).digest())[:10].decode().lower()
+
+
+def another_id(name: str, raw: object) -> str:
+    """Return an id for the second recording whose id is ``name``: the same in every look."""
+    return f"{name}-{_digest(raw)}"
+
+
+def likeness(entry: Mapping[str, Any]) -> int:
+    """Return a number that two entries of one recording share, in this process."""
+    return hash(repr([entry.get(key) for key in ("start", "file_name", "call_id")]))
 
 
 def _is_another(found: Mapping[str, Any], first: Mapping[str, Any]) -> bool:

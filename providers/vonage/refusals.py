@@ -1,6 +1,6 @@
-"""What Vonage's refusals and errors mean: one short reason, whatever shape the body has.
+"""The meaning of Vonage's refusals and errors: one short reason, for any form of the body.
 
-The gateway and its services have several shapes (docs/providers/vonage.md, Q7).
+The gateway and its services have several forms (docs/providers/vonage.md, Q7).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from defusedxml.ElementTree import fromstring
 from providers.errors import BadCredentials, ProviderError, Rejected
 from providers.http import statuses
 from providers.http.exchange import Answer
-from providers.http.redaction import tellable
+from providers.http.redaction import redact_reason
 from providers.http.text import decoded
 
 NAME = "vonage"
@@ -35,7 +35,7 @@ _TEXTS = (
 
 
 def refusal(answer: Answer, what: str) -> ProviderError:
-    """What a status other than a success means; ``what`` was asked begins the reason."""
+    """Return the error of a status other than a success; ``what`` begins the reason."""
     reason, code = error_reason(answer.body)
     refused = statuses.refusal(NAME, answer, what, reason)
     if answer.status in (429, 503):
@@ -47,23 +47,25 @@ def refusal(answer: Answer, what: str) -> ProviderError:
             "subscribe it in the vendor's portal",
         )
     if code == _NO_SUCH_ADDRESS:
-        # The gateway's, not the recording's: taken for "gone" it would end lists and deletions.
+        # The gateway's 404, not the recording's: taken for "gone" it would end lists and deletions.
         return Rejected(NAME, f"{refused}; the gateway has no such address: check base_url")
     return refused
 
 
 def is_not_subscribed(answer: Answer) -> bool:
-    """Whether the gateway says that no token will help: the application lacks its subscription."""
+    """Return whether the gateway says that no token will help, because the application lacks its
+    subscription.
+    """
     return answer.status in (401, 403) and error_reason(answer.body)[1] in _NOT_SUBSCRIBED
 
 
 def error_reason(body: bytes) -> tuple[str, str | None]:
-    """The reason in one line without numbers and credentials and, from the gateway, its code;
-    an empty reason where the body gives none.
+    """Return the reason in one line without numbers and credentials and, from the gateway, its
+    code; the reason is empty if the body gives none.
     """
     text = decoded(body[:65536]).text.strip()
     reason, code = _xml_reason(text) if text.startswith("<") else _json_reason(text)
-    return tellable(reason), code.strip() if code else None
+    return redact_reason(reason), code.strip() if code else None
 
 
 def _json_reason(text: str) -> tuple[str, str | None]:
@@ -88,7 +90,7 @@ def _json_reason(text: str) -> tuple[str, str | None]:
 
 
 def _named(content: dict[str, Any], name: str) -> list[str]:
-    """Which parameters are wrong, and why."""
+    """Return which parameters are wrong, and why."""
     entries = content.get(name)
     return [
         _joined(entry.get("name", entry.get("field")), entry.get("reason", entry.get("message")))
@@ -98,7 +100,9 @@ def _named(content: dict[str, Any], name: str) -> list[str]:
 
 
 def _xml_reason(text: str) -> tuple[str, str | None]:
-    """WSO2's gateway up to 3.x: <ams:fault><ams:code/><ams:message/><ams:description/>."""
+    """Return the reason of WSO2's gateway up to 3.x:
+    <ams:fault><ams:code/><ams:message/><ams:description/>.
+    """
     try:
         root: Element = fromstring(text)
     except (ParseError, DefusedXmlException, ValueError):
@@ -110,5 +114,5 @@ def _xml_reason(text: str) -> tuple[str, str | None]:
 
 
 def _joined(*texts: object) -> str:
-    said = [tellable(text) for text in texts if isinstance(text, str) and text.strip()]
-    return ": ".join(dict.fromkeys(said))
+    reasons = [redact_reason(text) for text in texts if isinstance(text, str) and text.strip()]
+    return ": ".join(dict.fromkeys(reasons))

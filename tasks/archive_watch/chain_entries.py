@@ -1,4 +1,4 @@
-"""Obligations to put a file under its account's chain, many in one entry."""
+"""Obligations to put files under their account's chain, many files in one entry."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _append(account: str, owed: Sequence[Obligation]) -> None:
         store(), account, [Covered(path, entries[path]) for path in sorted(entries)]
     )
     ledger().archive_record.note_head(account, head.n, head.sha256)
-    heads.noted(head)
+    heads.record(head)
     _log.info("chain head of %s: entry %d, %s", account, head.n, head.sha256)
 
 

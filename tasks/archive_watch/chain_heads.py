@@ -1,7 +1,7 @@
 """The newest entry of each account's chain, as far as this process knows it.
 
-Asking the archive lists a folder that grows for years. So it is asked now and then, and what this
-process puts under a chain itself is known at once.
+A question to the archive lists a folder that grows for years. So the archive is asked only now and
+then, and entries that this process appends are known at once.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from archive import chain
 from archive.chain import Head
 from tasks.runtime.context import store
 
-#: A head is shown for so long before the next one: each is a time series of its own, and whoever
-#: holds any of them can tell that everything before it is unchanged.
+#: How long a head is shown before the next one. Each head is a time series of its own, and any of
+#: them proves that everything before it is unchanged.
 SHOWN_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An account's chain: how many entries it has, and the head that is shown."""
+    """An account's chain: its number of entries, and the head that is shown."""
 
     entries: int
     shown: Head
@@ -37,22 +37,22 @@ class Heads:
         self._known: dict[str, Known] = {}
         self._lock = threading.Lock()
 
-    def noted(self, head: Head) -> None:
-        """The account's chain ends with this entry."""
+    def record(self, head: Head) -> None:
+        """Record that the account's chain ends with this entry."""
         with self._lock:
             self._note(head)
 
     def read(self, account: str) -> None:
-        """Look into the archive. Raises ArchiveError and OSError."""
+        """Read the account's head from the archive. Raises ArchiveError and OSError."""
         before = self._known.get(account)
         head = chain.head(store(), account)
         with self._lock:
-            # What this process appended meanwhile is newer than what was read.
+            # An entry that this process appended meanwhile is newer than the one that was read.
             if head is not None and self._known.get(account) is before:
                 self._note(head)
 
     def known(self) -> list[Known]:
-        """Every chain, in the order of the accounts."""
+        """Return every chain, in the order of the accounts."""
         with self._lock:
             return [self._known[account] for account in sorted(self._known)]
 

@@ -1,4 +1,4 @@
-"""Whether the chain vouches for a file."""
+"""Whether a chain vouches for a file."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from tasks.runtime.context import store
 
 
 def is_chained(alias: str, path: str) -> bool:
-    """Return whether the account's chain covers a file with the sum that it has now."""
+    """Return whether the account's chain covers a file with its current checksum."""
     return chain.covers(store(), alias, Covered.of(store().checksum(path)))

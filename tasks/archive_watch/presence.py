@@ -1,6 +1,6 @@
-"""Which files that the ledger vouches for are gone from the archive, as a listing shows.
+"""Finds files that the ledger vouches for and that a listing of the archive lacks.
 
-No file is read. What must be there is written into a temporary file of SQLite, since a ledger may
+No file is read. The expected files are written into a temporary SQLite file, since a ledger may
 hold years, and compared with the sorted listing in one pass.
 """
 
@@ -22,15 +22,15 @@ from ledger.archive_files import VouchedFile
 from ledger.core.job import Job
 from ledger.ledger import Ledger
 
-#: ``held`` has the paths, without their endings, of audio that is there.
+#: ``held`` has the paths, without their endings, of audio files that are there.
 _SCHEMA = """
 CREATE TABLE wanted (path TEXT, bytes INTEGER, job_id TEXT, day TEXT, number INTEGER);
 CREATE TABLE held (stem BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 _ROWS = 1_000
-#: The ending of audio whose format is not known.
+#: The ending of audio of unknown format.
 _ANY = ".*"
-#: Behind every path.
+#: Sorts after every path.
 _END = "\U0010ffff"
 #: path, bytes, job_id, day, number of a receipt
 Row = tuple[str, int | None, str, str | None, int | None]
@@ -38,8 +38,10 @@ Row = tuple[str, int | None, str, str | None, int | None]
 
 @dataclass
 class Gone:
-    """What an account's part of the archive lacks: by day, the paths of its files; the receipts of
-    calls by job id and number; other files by path, with the job that stored them.
+    """The files that an account's part of the archive lacks.
+
+    ``days`` holds the paths by day, ``receipts`` those of calls by job id and number, and
+    ``others`` other files by path, with the job that stored them.
     """
 
     days: dict[date, set[str]] = field(default_factory=dict)
@@ -47,15 +49,16 @@ class Gone:
     others: dict[str, str] = field(default_factory=dict)
 
     def paths(self) -> list[str]:
-        """Every path, sorted."""
+        """Return every path, sorted."""
         of_days = [path for paths in self.days.values() for path in paths]
         of_calls = [path for numbers in self.receipts.values() for path in numbers.values()]
         return sorted({*of_days, *of_calls, *self.others})
 
 
 def gone(store: Store, ledger: Ledger, account: str) -> Gone:
-    """Everything of an account that is not there any more, is empty, or has another size than the
-    ledger knows. Lists the account's folder once.
+    """Return the files of an account that are missing, empty or of another size than expected.
+
+    The ledger gives the expected sizes. Lists the account's folder once.
     """
     with closing(sqlite3.connect("", isolation_level=None)) as wanted:
         wanted.executescript(_SCHEMA)
@@ -66,7 +69,7 @@ def gone(store: Store, ledger: Ledger, account: str) -> Gone:
 
 
 def gone_of_day(store: Store, ledger: Ledger, account: str, day: date) -> set[str]:
-    """The same of one day alone."""
+    """Return such files of one day."""
     with closing(sqlite3.connect("", isolation_level=None)) as wanted:
         wanted.executescript(_SCHEMA)
         wanted.execute("BEGIN")
@@ -76,7 +79,7 @@ def gone_of_day(store: Store, ledger: Ledger, account: str, day: date) -> set[st
 
 
 def gone_of_job(store: Store, ledger: Ledger, job: Job) -> set[str]:
-    """The same of one job, whose files are asked for one by one."""
+    """Return such files of one job; each file is looked up by itself."""
     with closing(sqlite3.connect("", isolation_level=None)) as wanted:
         wanted.executescript(_SCHEMA)
         _note(wanted, ledger.archive_record.stored_by(job))
@@ -85,7 +88,10 @@ def gone_of_job(store: Store, ledger: Ledger, job: Job) -> set[str]:
 
 
 def _size(store: Store, path: str) -> int | None:
-    """The size of a file; of audio in any format, that of the first that is there."""
+    """Return the size of a file, or None.
+
+    For audio in any format, this is the size of the first one found.
+    """
     stem = _stem(path)
     paths = [path] if stem is None else [f"{stem}.{ending}" for ending in ENDINGS]
     for one in paths:
@@ -97,7 +103,7 @@ def _size(store: Store, path: str) -> int | None:
 
 
 def _folders(wanted: sqlite3.Connection) -> list[str]:
-    """The folders of everything that is wanted, in the order of the paths in them."""
+    """Return the folders of all expected files, in the order of the paths in them."""
     paths = wanted.execute("SELECT DISTINCT path FROM wanted")
     return sorted({f"{path.rpartition('/')[0]}/" for (path,) in paths})
 
@@ -115,12 +121,12 @@ def _note(wanted: sqlite3.Connection, files: Iterator[VouchedFile]) -> None:
 
 
 def _any_audio(metadata_path: str) -> str:
-    """What stands for the audio of a recording of which the ledger knows the metadata alone."""
+    """Return the placeholder for the audio of a recording whose metadata alone the ledger knows."""
     return f"{metadata_path.removesuffix('.json')}{_ANY}"
 
 
 def _named(store: Store, path: str) -> str:
-    """The path, or for audio in any format the one that its metadata names, if that can be read."""
+    """Return the path; for audio in any format, the path that its metadata names, if readable."""
     stem = _stem(path)
     if stem is None:
         return path
@@ -131,7 +137,7 @@ def _named(store: Store, path: str) -> str:
 
 
 def _stem(path: str) -> str | None:
-    """The path without its ending where it stands for audio in any format, else None."""
+    """Return the path without its ending if it stands for audio in any format, else None."""
     return path.removesuffix(_ANY) if path.endswith(_ANY) else None
 
 
@@ -155,7 +161,7 @@ def _compared(wanted: sqlite3.Connection, sizes: Iterator[tuple[str, int]], stor
             _note_held(wanted, path, size)
         if not _is_there(row, size if path == row[0] else None):
             _sort_in(found, row)
-    # To its end, where the store says whether this was the archive at all.
+    # The listing is read to its end, where the store raises if this was not the archive.
     for path, size in sizes:
         _note_held(wanted, path, size)
     for row in _sorted(wanted):
@@ -177,7 +183,7 @@ def _is_held(wanted: sqlite3.Connection, stem: str) -> bool:
 
 
 def _sorted(wanted: sqlite3.Connection) -> Iterator[Row]:
-    """Every file once for each job, its size where any row knows it."""
+    """Yield every file once for each job, with its size if any row has it."""
     rows = wanted.execute(
         "SELECT path, max(bytes), job_id, max(day), max(number) FROM wanted "
         "GROUP BY path, job_id ORDER BY path"

@@ -1,4 +1,4 @@
-"""Taking another archive for the ledger's: a new one, or a copy that is older than the ledger."""
+"""Replacing the ledger's archive: by a new one, or by a copy that is older than the ledger."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tasks.runtime import archive_alerts, vouching
 from tasks.runtime.context import bare_store, ledger
 
 from . import watch
-from .watch import Compared
+from .watch import Comparison
 
 
-def begin(*, by: str, note: str) -> Compared:
-    """Begin a new archive in an empty place; what was archived before counts as lost. Audited.
+def begin(*, by: str, note: str) -> Comparison:
+    """Begin a new archive in an empty place; files archived before count as lost. Audited.
 
-    Raises NotPossible where anything lies there, and what a store raises.
+    Raises NotPossible if the place is not empty, and what a store raises.
     """
     store = bare_store()
     if vouching.named_ledger(store) is not None or vouching.holds_files(store):
@@ -36,11 +36,11 @@ def begin(*, by: str, note: str) -> Compared:
     return _taken(store, by=by, note=f"a new archive was begun at {store.address}: {note}")
 
 
-def accept(*, by: str, note: str) -> Compared:
-    """Take what lies at the archive's address for the ledger's archive, as old as it may be; what
-    it lacks counts as lost. Audited.
+def accept(*, by: str, note: str) -> Comparison:
+    """Take the files at the archive's address as the ledger's archive, however old. Audited.
 
-    Raises NotPossible where it is another ledger's, or no archive at all; and what a store raises.
+    Files that they lack count as lost. Raises NotPossible if the archive belongs to another ledger
+    or is no archive at all, and what a store raises.
     """
     store, ours = bare_store(), ledger().identity.identity()
     named = vouching.named_ledger(store)
@@ -61,7 +61,7 @@ def accept(*, by: str, note: str) -> Compared:
 
 
 def _is_ours_without_its_name(store: Store, identity: str) -> bool:
-    """Whether the chain of any account covers the very file that is gone."""
+    """Return whether the chain of any account covers the identity file that is gone."""
     sha256 = hashlib.sha256(Identity(identity).to_bytes()).hexdigest()
     entry = Covered(paths.IDENTITY_PATH, sha256)
     for account in {paths.account_of(path) for path in store.paths()} - {""}:
@@ -73,12 +73,12 @@ def _is_ours_without_its_name(store: Store, identity: str) -> bool:
     return False
 
 
-def _taken(store: Store, *, by: str, note: str) -> Compared:
+def _taken(store: Store, *, by: str, note: str) -> Comparison:
     accounts = watch.accounts()
     heads = {}
     for account in accounts:
         head = chain.head(store, account)
-        # Where it has no chain, nothing of one is expected of it any more.
+        # If the account has no chain, no entries of one are expected any more.
         heads[account] = (0, chain.NOTHING) if head is None else (head.n, head.sha256)
     ledger().archive_record.replaced(heads, by=by, note=note)
     ledger().alerts.close(archive_alerts.VANISHED)
@@ -88,7 +88,7 @@ def _taken(store: Store, *, by: str, note: str) -> Compared:
 
 
 def _chain_again(store: Store, ledger: Ledger, account: str) -> None:
-    """Owe the entries of files that are there, and that the chain covers no more."""
+    """Owe the entries of files that are there and that the chain no longer covers."""
     with ChainIndex(store, [account], {}) as chains:
         for ids in _uncovered(store, ledger, account, chains):
             ledger.archive_record.chain_again(ids)

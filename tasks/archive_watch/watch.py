@@ -1,4 +1,4 @@
-"""Looking after the archive: whether it is there, as new as the ledger, and whole."""
+"""The archive watch: whether the archive is there, as new as the ledger, and whole."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ _log = logging.getLogger(__name__)
 
 #: Archive and ledger are compared file by file once a day, by one worker.
 _DAILY_SECONDS = 86_400.0
-#: How often a process asks whether it is its turn.
-_ASKED_SECONDS = 3_600.0
-#: Where something is gone, so many times in a row is not waited for a day: ten minutes by default.
+#: How often a process asks whether the daily comparison is its turn.
+_TURN_CHECK_SECONDS = 3_600.0
+#: If files are gone, the comparison repeats after so many rounds, ten minutes by default.
 _SOON_ROUNDS = 120
-#: A bucket is asked in one round of so many.
+#: A bucket is checked in one round of so many.
 _BUCKET_ROUNDS = 12
 _MOST_NAMED = 3
 
 
 @dataclass
-class Compared:
-    """What a comparison found: by account, days that became damaged or complete, and other files
-    that are gone; how many receipts are written once more.
+class Comparison:
+    """The result of a comparison.
+
+    ``damaged`` and ``mended`` hold days by account that became damaged or complete, ``gone`` other
+    missing files by account; ``receipts`` counts the receipts that are written once more.
     """
 
     damaged: dict[str, list[str]] = field(default_factory=dict)
@@ -45,35 +47,36 @@ class Compared:
 
 
 def accounts() -> list[str]:
-    """The accounts of which the archive may hold something."""
+    """Return the accounts that may have files in the archive."""
     return sorted({*settings().accounts, *ledger().archive_record.heads()})
 
 
 def refuse_vanished() -> None:
-    """Raise Vanished where the archive is not the one that the ledger vouches for, and StoreAway,
-    ArchiveError or OSError where that cannot be known.
+    """Raise Vanished if the archive is not the one that the ledger vouches for.
+
+    Raises StoreAway, ArchiveError or OSError if this cannot be determined.
     """
     vouching.refuse_other(bare_store(), ledger())
     vouching.refuse_shorter(bare_store(), ledger(), accounts())
 
 
 class Watch:
-    """What the sweeper does about the archive, round by round."""
+    """The sweeper's work on the archive, round by round."""
 
     def __init__(self) -> None:
         self._round = 0
         self._compared_at: float | None = None
 
     def look(self) -> bool:
-        """One round; whether the archive was there. Raises LedgerError."""
+        """Run one round; return whether the archive was there. Raises LedgerError."""
         number, self._round = self._round, self._round + 1
         if "://" in settings().archive_url and number % _BUCKET_ROUNDS:
             return False
         try:
             vouching.refuse_other(bare_store(), ledger())
-            lacking = vouching.shorter(bare_store(), ledger())
+            lacking = vouching.missing_entries(bare_store(), ledger())
             if lacking:
-                raise Vanished(bare_store().address, vouching.older(lacking))
+                raise Vanished(bare_store().address, vouching.describe_missing(lacking))
         except StoreRefused as error:
             archive_alerts.refused(error)
             return False
@@ -88,14 +91,16 @@ class Watch:
         return True
 
     def _is_due(self, number: int) -> bool:
-        """Whether every file is looked for now: at this process' first look; once a day in one
-        process of all; and soon again where something is gone.
+        """Return whether to look for every file now.
+
+        This is so at this process' first look, once a day in one of all processes, and soon again
+        while files are gone.
         """
         if self._compared_at is None:
             return True
         if number % _SOON_ROUNDS == 0 and _is_lacking():
             return True
-        if time.monotonic() - self._compared_at < _ASKED_SECONDS:
+        if time.monotonic() - self._compared_at < _TURN_CHECK_SECONDS:
             return False
         self._compared_at = time.monotonic()
         return ledger().archive_record.take_turn(_DAILY_SECONDS)
@@ -109,13 +114,15 @@ class Watch:
             _log.warning("archive and ledger were not compared: %s", error)
 
 
-def compare(names: Iterable[str] | None = None) -> Compared:
-    """Look for every file that the ledger vouches for, of these accounts or of all: note the days
-    that are damaged, or whole again, write receipts once more that are gone, and tell people.
+def compare(names: Iterable[str] | None = None) -> Comparison:
+    """Look for every file that the ledger vouches for, of these accounts or of all.
+
+    Notes the days that are damaged or whole again, owes missing receipts once more, and opens
+    alerts.
 
     Raises StoreAway, ArchiveError, OSError.
     """
-    done = Compared()
+    done = Comparison()
     refuse_vanished()
     for account in accounts() if names is None else names:
         found = presence.gone(store(), ledger(), account)
@@ -135,8 +142,9 @@ def compare(names: Iterable[str] | None = None) -> Compared:
 
 
 def gone_files(alias: str) -> list[str]:
-    """The files of an account that are gone, but for those that its days and jobs do without by
-    now. Nothing is noted. Raises StoreAway, ArchiveError, OSError.
+    """Return the missing files of an account, except those that its days and jobs no longer need.
+
+    Notes nothing. Raises StoreAway, ArchiveError, OSError.
     """
     found = presence.gone(store(), ledger(), alias)
     given_up = ledger().archive_record.given_up(alias)
@@ -147,13 +155,14 @@ def gone_files(alias: str) -> list[str]:
 
 
 def damaged_days() -> list[str]:
-    """The days that are damaged now, each with its account."""
+    """Return the days that are damaged now, each with its account."""
     return [f"{account} {day}" for account, day in ledger().archive_record.damaged()]
 
 
 def look_at_day(alias: str, day: date) -> None:
-    """Note whether a requested day is still whole. Where that cannot be known, the ledger's
-    state of the day stands.
+    """Note whether a requested day is still whole.
+
+    If this cannot be determined, the ledger's state of the day stands.
     """
     try:
         gone = presence.gone_of_day(store(), ledger(), alias, day)
@@ -164,17 +173,17 @@ def look_at_day(alias: str, day: date) -> None:
 
 
 def is_lost(job: Job) -> bool:
-    """Whether files that a job has stored are gone. Raises StoreAway, ArchiveError, OSError."""
+    """Return whether files that a job stored are gone. Raises StoreAway, ArchiveError, OSError."""
     return bool(presence.gone_of_job(store(), ledger(), job))
 
 
 def lost_cause(account: str) -> str:
-    """The cause that single files of an account are gone."""
+    """Return the cause of the alert that single files of an account are gone."""
     return f"{ARCHIVE}:lost:{account}"
 
 
 def _others(account: str, found: Gone, again: int) -> list[str]:
-    """Return the files that belong to no day and are gone, and open or close their alert."""
+    """Return the missing files that belong to no day, and open or close their alert."""
     superseded = ledger().archive_record.superseded(set(found.others.values()))
     lost = {path for path, job in found.others.items() if job not in superseded}
     lost |= {path for numbers in found.receipts.values() for path in numbers.values()}

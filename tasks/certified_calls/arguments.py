@@ -1,4 +1,4 @@
-"""Arguments of the certified calls' task."""
+"""Arguments of the certified call task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The receipt of a certified call: a function of the ledger's rows alone."""
+"""Receipts of certified calls, made from the ledger's rows only."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tasks.runtime.context import ledger, store
 from tasks.runtime.obligations import under_chain
 from tasks.runtime.outbox import Handler
 
-#: So many further numbers are tried for a decision.
+#: How many further numbers are tried for a decision.
 _MOST_TAKEN = 100
 
 
 def write_receipts(_account: str, owed: Sequence[Obligation]) -> None:
-    """Write receipts, and owe their entries in the chain. Raises what `keep_receipt` raises."""
+    """Write receipts, and owe their chain entries. Raises what `keep_receipt` raises."""
     for one in owed:
-        # Every time it is written: the archive may be a new one.
+        # Owed each time the receipt is written: the archive may be a new one.
         ledger().outbox.owe(one.job_id, one.account, *under_chain(keep_receipt(one)))
 
 
@@ -36,10 +36,10 @@ HANDLERS = {"receipt": Handler(write_receipts, needs_archive=True)}
 
 
 def keep_receipt(owed: Obligation) -> Stored:
-    """Write the receipt that is owed. Raises ArchiveError, OSError, StoreAway."""
+    """Write the owed receipt into the archive. Raises ArchiveError, OSError, StoreAway."""
     job = ledger().jobs.job(owed.job_id)
     known = owed.payload
-    # Of a call whose sending nobody noted, the month in which it was asked for.
+    # If the sending of the call was never noted, the month of the request counts.
     when = job.created_at if known["sent_at"] is None else known["sent_at"]
     month = datetime.fromtimestamp(when, UTC).date()
     receipt = _receipt(job, known)
@@ -50,8 +50,10 @@ def keep_receipt(owed: Obligation) -> Stored:
 
 
 def _keep_decision(receipt: Receipt, job: Job, month: date, number: int) -> Stored:
-    """Keep a decision about a call that this ledger did not send. An earlier ledger may have, and
-    left receipts under the numbers that this one begins with: the decision follows the last.
+    """Keep a decision about a call that this ledger did not send.
+
+    An earlier ledger may have sent the call, and left receipts under the numbers that this one
+    begins with: the decision follows the last.
     """
     last = number + _MOST_TAKEN
     for one in range(number, last):
@@ -65,8 +67,9 @@ def _keep_decision(receipt: Receipt, job: Job, month: date, number: int) -> Stor
 
 
 def _provider(alias: str) -> str:
-    """The provider of a call; where its account is no longer configured, the one that places
-    certified calls.
+    """Return the provider of a call.
+
+    If its account is no longer configured, this is the provider that places certified calls.
     """
     account = settings().accounts.get(alias)
     if account is not None:
@@ -76,8 +79,9 @@ def _provider(alias: str) -> str:
 
 
 def _receipt(job: Job, known: dict[str, Any]) -> Receipt:
-    """The receipt of a call. The ledger notes its outcome under the names of the document, with
-    times in seconds.
+    """Return the receipt of a call.
+
+    The ledger notes the outcome under the names of the document, with times in seconds.
     """
     asked: dict[str, Any] = {name: job.parameters.get(name) for name in ASKED}
     outcome: dict[str, Any] = {name: value for name, value in known.items() if name != "number"}

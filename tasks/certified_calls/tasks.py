@@ -1,4 +1,4 @@
-"""Certified calls: requested at most once; an unknown outcome waits for a person's decision."""
+"""Certified calls: requested at most once; an unknown outcome awaits a person's decision."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tasks import errors
 from tasks.runtime.client import account_of
 from tasks.runtime.context import ledger
 from tasks.runtime.entry import job_task
-from tasks.runtime.error_policy import THROTTLED_SECONDS, public
+from tasks.runtime.error_policy import THROTTLED_SECONDS, as_job_error
 from tasks.runtime.not_after import Deadline
 from tasks.runtime.rate_limit import take_turn
 from tasks.runtime.runner import Attempt
@@ -35,14 +35,15 @@ from .receipts import HANDLERS
 _log = logging.getLogger(__name__)
 
 _LIFETIME_SECONDS = 900.0
-#: The first wait after the ledger was too slow: the provider is not to blame.
+#: The first wait after the ledger was too slow, which is not the provider's fault.
 _BUSY_SECONDS = 1.0
 _DECIDE = "it was not tried again; look in the provider's panel, then: python -m worker resolve"
 
 
 class _Unsent(Exception):
-    """No byte of the request left. It is tried again in ``seconds``; None: soon, since only the
-    ledger was slow.
+    """No byte of the request left; the job tries again in ``seconds``.
+
+    With None it tries again soon, since only the ledger was slow.
     """
 
     def __init__(self, reason: str, seconds: float | None = None) -> None:
@@ -67,8 +68,8 @@ def _request(asked: RequestCall, task_id: str) -> Request:
 
 
 def _parameters(asked: RequestCall, account: CertifiedCallsAccount) -> dict[str, Any]:
-    """The canonical parameters. Raises InvalidArgument, which names the one that is wrong."""
-    country, phone = _called(asked, account)
+    """Return the canonical parameters. Raises InvalidArgument, which names the wrong one."""
+    country, phone = _destination(asked, account)
     if asked.max_seconds > account.max_seconds_per_call:
         raise errors.InvalidArgument(
             f"not done: max_seconds: account {account.alias!r} allows "
@@ -86,9 +87,11 @@ def _parameters(asked: RequestCall, account: CertifiedCallsAccount) -> dict[str,
     return {"country": country, "phone": phone, "max_seconds": asked.max_seconds, **company}
 
 
-def _called(asked: RequestCall, account: CertifiedCallsAccount) -> tuple[str, str]:
-    """The country and the number in E.164. Raises InvalidArgument, which names what is wrong; both
-    where they contradict each other, since either may be meant.
+def _destination(asked: RequestCall, account: CertifiedCallsAccount) -> tuple[str, str]:
+    """Return the country and the number in E.164.
+
+    Raises InvalidArgument, which names the wrong argument, or both if they contradict each other,
+    since either may be wrong.
     """
     country, wrong = asked.country.upper(), None
     try:
@@ -111,16 +114,16 @@ def _called(asked: RequestCall, account: CertifiedCallsAccount) -> tuple[str, st
 
 @job_task(KIND, RequestCall, _request, inline=True, outbox=HANDLERS)
 def request_call(attempt: Attempt) -> Job:
-    """Ask the platform for a certified call, at most once: {job_id, state, platform_phone}."""
+    """Request a certified call from the platform, at most once: {job_id, state, platform_phone}."""
     account = account_of(attempt.job.account, CertifiedCallsAccount)
-    attempt.calls_last(account.timeout_seconds)
+    attempt.expect_silence(account.timeout_seconds)
     Deadline(attempt).refuse_late()
     attempt.check()
     try:
         _take_turn(account)
-        placed = _placed(attempt, account)
+        placed = _place_call(attempt, account)
     except (CapReached, provider.Unreachable) as error:
-        return _taken_back(attempt, str(error), attempt.patience("troubles"))
+        return _take_back(attempt, str(error), attempt.next_backoff("troubles"))
     except ValueError as error:
         raise errors.InvalidArgument(f"not done: {error}") from None
     except Expired as error:
@@ -129,26 +132,29 @@ def request_call(attempt: Attempt) -> Job:
         raise errors.Cancelled(str(error)) from None
     except _Unsent as error:
         if error.seconds is not None:
-            return _taken_back(attempt, str(error), error.seconds)
-        seconds = attempt.patience("busy", first_seconds=_BUSY_SECONDS)
-        return _taken_back(
+            return _take_back(attempt, str(error), error.seconds)
+        seconds = attempt.next_backoff("busy", first_seconds=_BUSY_SECONDS)
+        return _take_back(
             attempt, f"{error}; nothing was sent, and the call is tried again", seconds
         )
     except provider.ProviderError as error:
-        _let_rest(account, error)
-        return _stored(attempt, _refused(error, account))
-    return _stored(attempt, _accepted(placed, account))
+        _rest_account(account, error)
+        return _store_outcome(attempt, _error_outcome(error, account))
+    return _store_outcome(attempt, _placed_outcome(placed, account))
 
 
 def _take_turn(account: CertifiedCallsAccount) -> None:
-    """Wait for the account's turn. Raises _Unsent where it is far or the ledger does not answer."""
+    """Wait for the account's turn.
+
+    Raises _Unsent if the turn is far away or the ledger does not answer.
+    """
     try:
         take_turn(account, _Unsent)
     except LedgerAway as error:
         raise _Unsent(str(error)) from None
 
 
-def _placed(attempt: Attempt, account: CertifiedCallsAccount) -> Placed:
+def _place_call(attempt: Attempt, account: CertifiedCallsAccount) -> Placed:
     asked = attempt.job.parameters
     country, phone = national(asked["country"], asked["phone"])
 
@@ -161,7 +167,8 @@ def _placed(attempt: Attempt, account: CertifiedCallsAccount) -> Placed:
         if time.monotonic() - begun > MOST_COMMIT_SECONDS:
             raise _Unsent("the ledger took too long to confirm that it may be sent")
 
-    # Not closed: it keeps no connection, and nothing may fail once an answer is there.
+    # The client is not closed: it keeps no connection, and nothing may fail once an answer is
+    # there.
     return registry.client(account, PlacesCertifiedCalls).call(
         country=country,
         phone=phone,
@@ -176,8 +183,8 @@ def _cap(account: CertifiedCallsAccount) -> Cap:
     return Cap(account.max_calls_per_day, account.timezone)
 
 
-def _let_rest(account: CertifiedCallsAccount, error: provider.ProviderError) -> None:
-    """After a 429 or 503 the other calls of the account are held back."""
+def _rest_account(account: CertifiedCallsAccount, error: provider.ProviderError) -> None:
+    """Hold back the other calls of the account after a 429 or 503."""
     if getattr(error, "http_status", None) not in (429, 503):
         return
     seconds = getattr(error, "retry_after", None) or THROTTLED_SECONDS
@@ -187,7 +194,7 @@ def _let_rest(account: CertifiedCallsAccount, error: provider.ProviderError) -> 
         _log.warning("account %s is not held back: %s", account.alias, away)
 
 
-def _accepted(placed: Placed, account: CertifiedCallsAccount) -> Outcome:
+def _placed_outcome(placed: Placed, account: CertifiedCallsAccount) -> Outcome:
     platform = registry.client_class(account, PlacesCertifiedCalls)
     phone = platform.kept_field(account, placed.platform_phone)
     return Outcome(
@@ -200,9 +207,11 @@ def _accepted(placed: Placed, account: CertifiedCallsAccount) -> Outcome:
     )
 
 
-def _unsent() -> Outcome:
-    """Return how a call ends whose sender was taken for dead before it could report that nothing
-    left: its caller was asked for a decision, and may have called under another id.
+def _late_unsent_outcome() -> Outcome:
+    """Return the outcome of a call whose worker was taken for dead and had sent nothing.
+
+    The worker reports so only now. The caller was asked for a decision meanwhile, and may have
+    called under another id.
     """
     failure = errors.Unreachable(
         "not done: its worker stood still before anything was sent, and reports that only now; it "
@@ -211,14 +220,14 @@ def _unsent() -> Outcome:
     return Outcome(states.FAILED, UNSENT, str(failure), errors.stored(failure))
 
 
-def _refused(error: provider.ProviderError, account: CertifiedCallsAccount) -> Outcome:
-    """A refusal that was understood is an answer; everything else nobody can know."""
+def _error_outcome(error: provider.ProviderError, account: CertifiedCallsAccount) -> Outcome:
+    """Return the outcome of an error: a refusal if it was understood, otherwise unknown."""
     status = getattr(error, "http_status", None)
     came = getattr(error, "answer", b"")
     platform = registry.client_class(account, PlacesCertifiedCalls)
     answer = platform.kept_answer(account, came)
     if isinstance(error, provider.Rejected):
-        failure = public(error)
+        failure = as_job_error(error)
         return Outcome(
             states.FAILED,
             REFUSED,
@@ -239,36 +248,39 @@ def _refused(error: provider.ProviderError, account: CertifiedCallsAccount) -> O
     )
 
 
-def _stored(attempt: Attempt, outcome: Outcome) -> Job:
-    """Store what became of the request, however long the ledger is away: only this process knows
-    it. Killed meanwhile, the call waits for a decision.
+def _store_outcome(attempt: Attempt, outcome: Outcome) -> Job:
+    """Store the outcome of the request, however long the ledger is away.
+
+    Only this process knows the outcome. If it is killed meanwhile, the call awaits a decision.
     """
-    return _insisting(
+    return _write_until_stored(
         attempt,
         lambda: ledger().calls.answered(attempt.lease, outcome, own_task=attempt.task_id),
     )
 
 
-def _taken_back(attempt: Attempt, reason: str, seconds: float) -> Job:
-    """Let a call wait of which nothing left, however long the ledger is away: only this process
-    knows that. Killed meanwhile, a call that was noted as *sending* waits for a decision.
+def _take_back(attempt: Attempt, reason: str, seconds: float) -> Job:
+    """Let a call wait of which nothing was sent, however long the ledger is away.
+
+    Only this process knows that nothing was sent. If it is killed meanwhile, a call that was noted
+    as *sending* awaits a decision.
     """
     _log.info("job %s waits: %s", attempt.job.job_id, reason)
-    return _insisting(
+    return _write_until_stored(
         attempt,
         lambda: ledger().calls.take_back(
             attempt.lease,
             reason,
             seconds=seconds,
             work=attempt.job.work,
-            unsent=_unsent(),
+            unsent=_late_unsent_outcome(),
             own_task=attempt.task_id,
         ),
     )
 
 
-def _insisting(attempt: Attempt, write: Callable[[], Job]) -> Job:
-    """Write to the ledger, again and again while it is away; the job as it is then."""
+def _write_until_stored(attempt: Attempt, write: Callable[[], Job]) -> Job:
+    """Write to the ledger again and again while it is away; return the job as it is then."""
     while True:
         try:
             return write()

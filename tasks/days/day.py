@@ -33,12 +33,14 @@ def open_day(
     task_id: str | None = None,
     timed: Callable[[Request], Request] = lambda request: request,
 ) -> tuple[Job, int | None]:
-    """Open the export of a day that somebody asks for, or join the one that runs or completed it,
-    as long as its files are in the archive. What is opened runs under ``task_id``, the task that
-    asks, and when ``timed`` says. The nightly plan goes on after the
-    last day that is known, so those that it has not come to yet become known with this one.
+    """Open the export of a day on request, or join the one that runs or completed it.
 
-    Raises InvalidArgument for a day that has not begun.
+    A completed export is joined only while its files are in the archive. An opened export runs
+    under ``task_id``, the requesting task, and at the time that ``timed`` sets. The nightly plan
+    continues after the last known day, so earlier days that it has not planned yet become known
+    with this one.
+
+    Raises InvalidArgument for a day that is not over.
     """
     account = account_of(alias, RecordingsAccount)
     timezone = account.zone
@@ -50,7 +52,7 @@ def open_day(
         watch.look_at_day(alias, day)
     return ledger().days.open(
         day_row(alias, day, gave_up=False),
-        earlier=_earlier(account, day, now),
+        earlier=_skipped_days(account, day, now),
         night=today,
         request_for=lambda row: timed(replace(day_request(row), task_id=task_id)),
         by=by,
@@ -58,9 +60,10 @@ def open_day(
 
 
 def unplanned(account: Account, newest_due: date) -> list[Day]:
-    """The days up to ``newest_due`` that follow the last one that is known, as they are first
-    planned, and those that are caught up, whether they are known or not; what no night catches up
-    is given up.
+    """Return the days after the last known one up to ``newest_due``, as they are first planned.
+
+    The days within the catch-up period are included, known or not. Older days, which no night
+    catches up, are given up.
     """
     nightly = account.nights
     assert nightly is not None
@@ -73,12 +76,13 @@ def unplanned(account: Account, newest_due: date) -> list[Day]:
         )
         for day in sorted(windows.unplanned_days(newest_due, known, nightly.catchup_days))
     ]
-    return rows if known is None else _joined(rows, known)
+    return rows if known is None else _close_gap(rows, known)
 
 
-def _joined(rows: list[Day], known: date) -> list[Day]:
-    """Where days are counted by another time zone now, no hour is left after the last one that is
-    ``known``.
+def _close_gap(rows: list[Day], known: date) -> list[Day]:
+    """Extend the first row after ``known`` back to that day's end.
+
+    If days are counted by another time zone now, no hour is lost between them.
     """
     found = ledger().days.of(rows[0].account, known, known) if rows else []
     ends = {row.day: row.window_end for row in found}
@@ -89,7 +93,7 @@ def _joined(rows: list[Day], known: date) -> list[Day]:
 
 
 def day_row(alias: str, day: date, *, gave_up: bool) -> Day:
-    """A day as it is first planned, with the filters that are configured now."""
+    """Return a day as it is first planned, with the filters that are configured now."""
     account = account_of(alias, RecordingsAccount)
     timezone = account.zone
     start, end = windows.window(day, timezone)
@@ -111,7 +115,7 @@ def day_row(alias: str, day: date, *, gave_up: bool) -> Day:
 
 
 def day_request(day: Day) -> Request:
-    """The request of a day's generation; everything it needs is the row's, not the settings'."""
+    """Return the request of a day's generation, made from the row only, not from the settings."""
     start = datetime.fromtimestamp(day.window_start, UTC)
     last = datetime.fromtimestamp(day.window_end - 1, UTC)
     return Request(
@@ -122,7 +126,7 @@ def day_request(day: Day) -> Request:
             "day": day.day.isoformat(),
             "generation": day.generation,
             "filters": day.filters,
-            # Half open in the ledger; the provider's upper bound is inclusive.
+            # The window is half open in the ledger; the provider's upper bound is inclusive.
             "window": {"start": utc_text(start), "last": utc_text(last)},
             "folder_day": day.day.isoformat(),
             "settled_at": day.window_end + day.settle_seconds,
@@ -131,8 +135,8 @@ def day_request(day: Day) -> Request:
     )
 
 
-def _earlier(account: Account, day: date, now: datetime) -> list[Day]:
-    """What is passed over where the plan goes on after ``day``."""
+def _skipped_days(account: Account, day: date, now: datetime) -> list[Day]:
+    """Return the days that the plan would skip if it continued after ``day``."""
     known = ledger().days.newest(account.alias)
     if account.nights is None or known is None:
         return []
@@ -141,8 +145,9 @@ def _earlier(account: Account, day: date, now: datetime) -> list[Day]:
 
 
 def reopen(job: Job, *, by: str) -> tuple[Job, int | None]:
-    """The day's next generation after one that failed, or whose files are gone from the archive.
-    Raises NotPossible where neither is so.
+    """Open the day's next generation after a failed one, or one with files gone from the archive.
+
+    Raises NotPossible if neither is the case.
     """
     day = date.fromisoformat(job.parameters["day"])
     if job.state not in (states.FAILED, states.CANCELLED):
@@ -154,7 +159,7 @@ def reopen(job: Job, *, by: str) -> tuple[Job, int | None]:
 
 
 def _may_lack_files(alias: str, day: date) -> bool:
-    """Whether anything was archived of a day, and no export of it is under way."""
+    """Return whether files of a day were archived, and no export of it is in progress."""
     return any(
         row.generation and row.state != states.DAY_RUNNING
         for row in ledger().days.of(alias, day, day)

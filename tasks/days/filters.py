@@ -32,7 +32,7 @@ class Filters(Arguments):
         return self
 
     def canonical(self) -> dict[str, Any]:
-        """The filters that were given, under the vendor's names; instants as UTC text."""
+        """Return the given filters under the vendor's names, with instants as UTC text."""
         given = self.model_dump(by_alias=True, exclude_none=True)
         return {
             name: utc_text(value) if isinstance(value, datetime) else value

@@ -1,4 +1,4 @@
-"""Days of an account: their windows, and which of them is due when."""
+"""Days of an account: their windows, and when each is due."""
 
 from __future__ import annotations
 
@@ -11,38 +11,42 @@ _DAY = timedelta(days=1)
 
 
 def window(day: date, timezone: str) -> tuple[datetime, datetime]:
-    """[00:00, 24:00) of a local day, in UTC. Days tile the time without gap or overlap, also where
-    midnight is skipped or comes twice: it is the first instant at which the new date holds.
+    """Return [00:00, 24:00) of a local day, in UTC.
+
+    Days tile the time without gap or overlap, even where midnight is skipped or occurs twice:
+    midnight is the first instant at which the new date holds.
     """
     return _midnight(day, timezone), _midnight(day + _DAY, timezone)
 
 
 def local_day(instant: datetime, timezone: str) -> date:
-    """The local day that an instant belongs to."""
+    """Return the local day of an instant."""
     return instant.astimezone(ZoneInfo(timezone)).date()
 
 
 def not_over(day: date, timezone: str) -> str:
-    """Say why a day cannot be exported yet, and when it can."""
+    """Return why a day cannot be exported yet, and when it can."""
     return f"{day} is not over in {timezone}; ask for it on {day + _DAY} or later"
 
 
 def newest_due(nightly: Nightly, now: datetime) -> date:
-    """The last day whose night has come: the local time ``at`` on the day after has passed."""
+    """Return the last day whose night has come: local time ``at`` on the next day has passed."""
     today = local_day(now, nightly.timezone)
     due_at = datetime.combine(today, nightly.at, ZoneInfo(nightly.timezone))
-    # Aware comparison in one zone would compare wall clocks; both sides in UTC compare instants.
+    # A comparison within one time zone would compare wall clocks; in UTC it compares instants.
     return today - _DAY if now.astimezone(UTC) >= due_at.astimezone(UTC) else today - 2 * _DAY
 
 
 def night_of(day: date) -> date:
-    """The night on which a day is first due: the local date after it."""
+    """Return the night on which a day is first due: the local date after it."""
     return day + _DAY
 
 
 def due_days(newest_due: date, newest_planned: date | None, catchup_days: int) -> list[date]:
-    """The days to plan: from the one after the last planned, or, for an account that was never
-    planned, the last ``catchup_days``, up to the newest that is due.
+    """Return the days to plan, up to the newest that is due.
+
+    The first is the day after the last planned one or, for an account that was never planned, the
+    oldest of the last ``catchup_days``.
     """
     first = newest_due - timedelta(days=max(catchup_days, 1) - 1)
     if newest_planned is not None:
@@ -51,9 +55,10 @@ def due_days(newest_due: date, newest_planned: date | None, catchup_days: int) -
 
 
 def unplanned_days(newest_due: date, newest_planned: date | None, catchup_days: int) -> set[date]:
-    """Return the days that the next tick of the nightly plan takes up, as far as they have no row
-    yet: those after the last planned one, and those that are caught up whatever was planned, since
-    a person may have asked for a later day before the first night.
+    """Return the days without a row that the next tick of the nightly plan considers.
+
+    These are the days after the last planned one, and those within the catch-up period, planned or
+    not, since a person may have requested a later day before the first night.
     """
     return {
         *due_days(newest_due, None, catchup_days),

@@ -1,4 +1,4 @@
-"""Arguments of the exports' tasks."""
+"""Arguments of the export tasks."""
 
 from __future__ import annotations
 

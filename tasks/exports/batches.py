@@ -26,7 +26,7 @@ from providers.interface import ListsRecordings
 from tasks import errors
 from tasks.runtime.client import client
 from tasks.runtime.context import account, ledger
-from tasks.runtime.error_policy import consequences
+from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.runner import Attempt, Ended
 from tasks.transfers.single_recording import keep_listed
 
@@ -88,7 +88,7 @@ def fetch(attempt: Attempt) -> Ended:
     """
     work = attempt.job.work
     with (
-        consequences(attempt, waits_for_credentials=True),
+        apply_error_policy(attempt, waits_for_credentials=True),
         client(attempt, ListsRecordings) as provider,
     ):
         while work["left"]:

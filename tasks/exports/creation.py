@@ -7,15 +7,19 @@ the answer that was stored.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ledger.core.job import iso
 from providers.errors import Uncertain
-from providers.interface import ExportsInBulk
+from providers.interface import ExportsInBulk, Window
 from tasks import errors
 from tasks.runtime.runner import Attempt, Wait
 
 from .runs import Asked
 
-#: How long an unknown creation rests, so that its export may end before another is asked for.
+#: How many seconds to wait after an unknown outcome, so that its export may end before another one
+#: is requested.
 AGAIN_SECONDS = 15 * 60
 MOST_CREATIONS = 3
 
@@ -23,9 +27,32 @@ MOST_CREATIONS = 3
 def create(attempt: Attempt, provider: ExportsInBulk, asked: Asked) -> list[str]:
     """The provider's ids of a new export of what is asked for; may be empty.
 
-    Raises Wait after an unknown outcome, errors.Uncertain after the third, and what the client
-    raises where surely nothing was created.
+    Where that takes several exports, those that were created are not created again. Raises Wait
+    after an unknown outcome, errors.Uncertain after the third, and what the client raises where
+    surely nothing was created.
     """
+    work = attempt.job.work
+    created: list[list[str]] = work.get("created", [])
+    for number in range(len(created), provider.exports):
+        created = [*created, _created(attempt, provider, asked, number)]
+        # Stored with the next note: that of the next export, or of the run.
+        work.update(created=created)
+        if len(created) < provider.exports:
+            work.update(creations=0)
+    work.pop("created", None)
+    return [one for ids in created for one in ids]
+
+
+def exported(
+    provider: ExportsInBulk, filters: Mapping[str, Any], window: Window | None, number: int
+) -> list[str]:
+    """Create one of the provider's `exports`; return its ids."""
+    if provider.exports == 1:
+        return provider.export(filters, window=window)
+    return provider.export(filters, window=window, number=number)
+
+
+def _created(attempt: Attempt, provider: ExportsInBulk, asked: Asked, number: int) -> list[str]:
     work = attempt.job.work
     if work.get("creating_at"):
         _wait_out(attempt, float(work["creating_at"]))
@@ -35,11 +62,11 @@ def create(attempt: Attempt, provider: ExportsInBulk, asked: Asked) -> list[str]
             f"unknown: {MOST_CREATIONS} exports were asked for and no answer could be read; "
             "exports without an owner may lie at the provider; retry the job later"
         )
-    # Before the request leaves, it is known that it may: whoever takes over after a crash in
-    # between treats it as an unknown outcome.
+    # Noted before the request leaves: a worker that takes over after a crash treats the creation as
+    # an unknown outcome.
     attempt.note(creating_at=attempt.job.updated_at, creations=creations)
     try:
-        ids = provider.export(asked.filters, window=asked.window)
+        ids = exported(provider, asked.filters, asked.window, number)
     except Uncertain as error:
         raise Wait(
             f"it is unknown whether the export was created ({error}); created again at "
@@ -47,8 +74,8 @@ def create(attempt: Attempt, provider: ExportsInBulk, asked: Asked) -> list[str]
             AGAIN_SECONDS,
         ) from None
     except Exception:
-        # Surely nothing was created: the provider said no, was not reached, or was not asked yet
-        # because the account rests or this worker stops.
+        # Nothing was created: the provider refused, was not reached, or was not asked yet because
+        # the account rests or this worker is stopping.
         attempt.job.work.update(creating_at=None, creations=creations - 1)
         raise
     work.update(creating_at=None)
@@ -56,7 +83,7 @@ def create(attempt: Attempt, provider: ExportsInBulk, asked: Asked) -> list[str]
 
 
 def _wait_out(attempt: Attempt, creating_at: float) -> None:
-    # Both by the ledger's clock: the time of that claim, and of this one.
+    # Both times are the ledger's: that of the earlier claim, and that of this one.
     left = creating_at + AGAIN_SECONDS - attempt.job.updated_at
     if left > 0:
         raise Wait(

@@ -1,4 +1,4 @@
-"""Sealing a run: recordings.jsonl, then the manifest, whose presence means that it is archived."""
+"""Finalizing a run: recordings.jsonl, then the manifest, whose presence marks it as archived."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tasks.runtime.runner import Attempt, Ended
 
 from . import runs
 
-#: How many missing recordings the reason of a run's end names.
+#: How many missing recordings the reason of a failed run names.
 _MOST_NAMED = 10
 
 
@@ -35,10 +35,10 @@ def seal(
 
     Args:
         attempt: the attempt at the export's job.
-        reconciliation: its ZIPs and recordings, matched.
+        reconciliation: the export's ZIPs and recordings, matched.
         folder: the archive's folder of the export.
-        is_compared: whether what came was compared with what the provider lists, so that the export
-            is complete where nothing is missing.
+        is_compared: whether the received recordings were compared with the provider's list, so that
+            the export is complete if none is missing.
 
     Raises:
         errors.Damaged: another worker sealed the same export in another way.
@@ -50,10 +50,10 @@ def seal(
 
 
 def ended(reconciliation: Reconciliation, manifest: Stored, job: Job, unclear: list[str]) -> Ended:
-    """The end of a run whose manifest is stored: ``{manifest, listed, archived, missing}``; failed
-    where a recording is missing.
+    """Return the end of a run whose manifest is stored: ``{manifest, listed, archived, missing}``.
 
-    ``unclear`` are names of members that could not be matched, when most could not.
+    The run failed if a recording is missing. ``unclear`` are names of members that could not be
+    matched, when most could not.
     """
     counts = reconciliation.counts()
     result = {
@@ -67,13 +67,13 @@ def ended(reconciliation: Reconciliation, manifest: Stored, job: Job, unclear: l
 
 
 def _note_begun(attempt: Attempt) -> None:
-    """Note what may change: another worker that completes this run writes the same bytes."""
+    """Note the values that may change: another worker that completes this run writes the same."""
     if "sealed_at" not in attempt.job.work:
         attempt.note(sealed_at=attempt.job.updated_at, timezone=_timezone(attempt.job))
 
 
 def _timezone(job: Job) -> str:
-    """The time zone by which the days of the run were counted."""
+    """Return the time zone by which the days of the run were counted."""
     if "day" in job.parameters:
         day = date.fromisoformat(job.parameters["day"])
         for row in ledger().days.of(job.account, day, day):
@@ -92,7 +92,8 @@ def _manifest(
         day=asked.get("day"),
         generation=asked.get("generation"),
         window=Window(**runs.window(asked)) if "window" in asked else None,
-        # A run that an older version began to seal has noted no time zone, and is sealed without.
+        # A run that an older version began to seal has noted no time zone, and is sealed without
+        # one.
         timezone=job.work.get("timezone"),
         filters=asked.get("filters"),
         parts=reconciliation.parts(),
@@ -154,8 +155,10 @@ def _failure(
 
 
 def _named(line: Line) -> str:
-    """A missing recording by its id; one that is set aside with the reason and, so that a person
-    finds it at the provider, its start.
+    """Return a missing recording by its id.
+
+    A recording that is set aside also gets the reason and its start, so that a person finds it at
+    the provider.
     """
     name = hide_secrets(line.shown_id)
     if not line.set_aside:

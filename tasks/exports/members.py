@@ -1,4 +1,4 @@
-"""The members of an export's ZIPs: verified once, and known from then on until the run ends."""
+"""Members of an export's ZIPs: verified once, then remembered until the run ends."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from tasks.runtime.runner import Attempt
 
 
 def hearing(*, is_sized: bool) -> Hearing:
-    """How far members must be listened to. Where every recording is listed with its size, a member
-    of that size is whole; of others every frame has to be looked at.
+    """Return how much of each member's audio to check.
+
+    If every recording is listed with its size, a member of that size is whole; otherwise every
+    frame has to be checked.
     """
     return "begun" if is_sized else "whole"
 
@@ -26,14 +28,14 @@ def hearing(*, is_sized: bool) -> Hearing:
 def verified(
     attempt: Attempt, file: Path | BinaryIO, sha256: str, *, name: str, heard: Hearing
 ) -> Iterator[Member]:
-    """Verify a ZIP member by member, and keep the list of them in the spool.
+    """Verify a ZIP member by member, and keep the list of its members in the spool.
 
     Args:
-        attempt: the attempt that reads it.
+        attempt: the attempt that reads the ZIP.
         file: the ZIP.
         sha256: of the ZIP.
         name: the name of the ZIP in messages.
-        heard: how far the members are listened to.
+        heard: how much of each member's audio is checked.
 
     Raises:
         Dangerous: the ZIP could do harm, or hide something.
@@ -44,7 +46,7 @@ def verified(
 
 
 def read(attempt: Attempt, file: Path | BinaryIO, *, name: str, heard: Hearing) -> Iterator[Member]:
-    """The same for a ZIP whose members nobody needs a second time."""
+    """Verify a ZIP member by member, without keeping the list of its members."""
     return verification.members(
         file,
         zip_limits(),
@@ -61,8 +63,10 @@ def add(
     zip_file: Stored,
     heard: Hearing,
 ) -> None:
-    """Add a stored ZIP and its members to a reconciliation. The ZIP is read only where its members
-    are not known from its retrieval. Raises Missing where it is gone.
+    """Add a stored ZIP and its members to a reconciliation.
+
+    The ZIP is read only if its members are not known from its retrieval. Raises Missing if the ZIP
+    is gone.
     """
     reconciliation.part(provider_job_id, zip_file)
     is_there = store().size(zip_file.path) == zip_file.bytes
@@ -78,6 +82,6 @@ def add(
 
 
 def forget(zip_files: Iterable[Stored]) -> None:
-    """Remove the lists of ZIPs whose run has ended."""
+    """Remove the member lists of ZIPs whose run has ended."""
     for one in zip_files:
         MemberLists(spool()).drop(one.sha256)

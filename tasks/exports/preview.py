@@ -1,4 +1,4 @@
-"""A first look at a window: how much there is, whether the day has settled, what is archived."""
+"""The preview of a window: how much is listed, whether the day has settled, what is archived."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from ledger.core.job import iso
 from providers.interface import ListsRecordings
 from tasks.runtime.client import client
 from tasks.runtime.context import store
-from tasks.runtime.error_policy import consequences
+from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.runner import Attempt, Wait
 
 from . import runs
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What one pass over the listing showed: how many recordings, of how many bytes together, and
-    whether each of them was listed with its size.
+class Preview:
+    """The result of one pass over the listing.
+
+    This is the number of recordings, their bytes in total, whether each is listed with its size,
+    and whether an export is needed.
     """
 
     listed: int
@@ -28,13 +30,13 @@ class Survey:
     needs_export: bool
 
 
-def survey(attempt: Attempt) -> Survey:
+def preview(attempt: Attempt) -> Preview:
     """List the window once. Raises Wait while the day may still change."""
     parameters = attempt.job.parameters
     listed = size = unsized = 0
     asked = runs.asked(parameters)
     with (
-        consequences(attempt, waits_for_credentials=True),
+        apply_error_policy(attempt, waits_for_credentials=True),
         client(attempt, ListsRecordings) as provider,
     ):
         for recording in provider.every_recording(asked.filters, window=asked.window):
@@ -44,11 +46,11 @@ def survey(attempt: Attempt) -> Survey:
                 listed += 1
                 size, unsized = size + (known or 0), unsized + (known is None)
         refuse_unsettled(attempt, provider)
-    return Survey(listed, size, unsized == 0, listed > 0 and not _archived_before(attempt))
+    return Preview(listed, size, unsized == 0, listed > 0 and not _archived_before(attempt))
 
 
 def refuse_unsettled(attempt: Attempt, provider: ListsRecordings) -> None:
-    """Raise Wait unless the provider's own clock is past the day's end and its time to settle."""
+    """Raise Wait until the provider's own clock is past the day's end and the time to settle."""
     settled_at = attempt.job.parameters.get("settled_at")
     if settled_at is None:
         return
@@ -60,11 +62,12 @@ def refuse_unsettled(attempt: Attempt, provider: ListsRecordings) -> None:
 
 
 def _archived_before(attempt: Attempt) -> bool:
-    # A later generation fetches singly what is not archived; where nothing is, an export is better.
+    # A later generation fetches one by one what is not archived; if nothing is archived, an export
+    # is better.
     if "day" not in attempt.job.parameters:
         return False
     known = manifest.latest(store(), attempt.job.account, runs.folder_day(attempt.job))
     if known is None or known.archived == 0:
         return False
-    # Without its list nobody knows what that generation archived.
+    # Without its list, the recordings of that generation are unknown.
     return store().exists(known.recordings.path)

@@ -3,8 +3,8 @@
 What is missing is fetched by `batches`. While the run waits, for them or for the archive,
 `comparison` keeps what was found, so that neither the list nor the archive is read again.
 
-Everything up to ``recordings.jsonl`` may be done again by another worker; from there on the bytes
-follow from what is stored, so that whoever completes late writes the same ones.
+Another worker may repeat everything up to ``recordings.jsonl``. From there on the bytes follow from
+what is stored, so that a worker that completes the run late writes the same ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ledger.core import states
 from providers.interface import ListsRecordings
 from tasks.runtime.client import client
 from tasks.runtime.context import ledger, store
-from tasks.runtime.error_policy import consequences
+from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.runner import Attempt, Ended, Parts, Wait
 from tasks.transfers.single_recording import owe_entry
 
@@ -36,7 +36,7 @@ from .preview import refuse_unsettled
 
 _log = logging.getLogger(__name__)
 
-#: A listing that changes with every pass is looked at again later.
+#: After so many passes without agreement, a listing is tried again later.
 _MOST_PASSES = 5
 
 
@@ -45,7 +45,7 @@ def reconcile(attempt: Attempt) -> Ended | Parts:
     the run: ``{manifest, listed, archived, missing}``; failed where a recording is missing.
     """
     path = archive_paths.recordings_path(runs.folder(attempt.job))
-    with consequences(attempt, waits_for_credentials=True):
+    with apply_error_policy(attempt, waits_for_credentials=True):
         # A worker may have died between the list and its manifest: what it wrote stands.
         if store().exists(path):
             with comparison.scratch(attempt) as reconciliation:
@@ -69,9 +69,7 @@ def _over(attempt: Attempt, reconciliation: Reconciliation, outcome: Ended) -> E
 
 
 def seal_alone(attempt: Attempt, folder: str, zip_file: Stored) -> Stored:
-    """Seal a ZIP that was retrieved on its own, with nothing to compare it with; return the stored
-    manifest.
-    """
+    """Seal a ZIP that was retrieved by itself, without a list; return the stored manifest."""
     provider_job_id = attempt.job.parameters["provider_job_id"]
     with comparison.scratch(attempt) as reconciliation:
         members.add(attempt, reconciliation, provider_job_id, zip_file, "unheard")
@@ -123,7 +121,7 @@ def _sealed(attempt: Attempt, reconciliation: Reconciliation, *, unclear: list[s
 
 
 def _owe_entries(attempt: Attempt, reconciliation: Reconciliation) -> None:
-    """Owe the chain entries of recordings that a worker fetched singly before it died."""
+    """Owe the chain entries of recordings that a worker fetched one by one before it died."""
     for single in reconciliation.files():
         metadata = archive_paths.metadata_path(single.file.path)
         if store().exists(metadata):
@@ -159,12 +157,13 @@ def _list(attempt: Attempt, provider: ListsRecordings, reconciliation: Reconcili
         if number and reconciliation.passes_agree():
             refuse_unsettled(attempt, provider)
             return
-    raise Wait("the provider's list changed with every look", attempt.patience("listings"))
+    raise Wait("the provider's list changed with every look", attempt.next_backoff("listings"))
 
 
 def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> Manifest | None:
-    """What earlier generations of the day have archived already, and the newest one's manifest; it
-    speaks for no complete day any more where a file that it names is gone or is no audio.
+    """Take over what earlier generations of the day archived; return the newest one's manifest.
+
+    The manifest no longer counts as complete if a file that it names is gone or is no audio.
     """
     if "day" not in attempt.job.parameters:
         return None
@@ -180,7 +179,7 @@ def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> Manifest | Non
     try:
         are_audio = _take_over(attempt, reconciliation, known, there)
     except Missing as error:
-        # The list of what that generation archived is gone: what it lists is fetched once more.
+        # The list of that generation is gone: its recordings are fetched once more.
         _log.warning("what an earlier generation has archived is not known: %s", error)
         return None
     return replace(known, complete=known.complete and there.is_whole and are_audio)
@@ -192,8 +191,9 @@ def _take_over(
     known: Manifest,
     there: runs.Presence,
 ) -> bool:
-    """Take over the recordings that an earlier generation archived and that are there; return
-    whether each of these is audio. Raises Missing where that generation's list is gone.
+    """Take over the recordings that an earlier generation archived and that are there.
+
+    Returns whether each of these is audio. Raises Missing if that generation's list is gone.
     """
     are_audio = True
     unheard = _unheard(attempt, reconciliation, known, there)
@@ -214,8 +214,10 @@ def _unheard(
     known: Manifest,
     there: runs.Presence,
 ) -> set[str]:
-    """The ZIPs of recordings whose bytes no release has listened to yet: read anew, so that a
-    recording whose place is none is looked for in them again. Those that cannot be read are absent.
+    """Read the ZIPs of recordings whose audio no release has checked yet; return those read.
+
+    Their members are added again, so that a recording without audio at its place is looked for in
+    them. ZIPs that cannot be read are left out.
     """
     found: set[str] = set()
     paths = {
@@ -237,7 +239,7 @@ def _unheard(
 
 
 def _heard(reconciliation: Reconciliation, line: Line, zips_read: set[str]) -> str | None:
-    """The format of a recording in the archive by its bytes; None where it is no audio."""
+    """Return the format of an archived recording by its bytes, or None if it is no audio."""
     if line.member is not None:
         if line.path not in zips_read:
             return None
@@ -248,7 +250,7 @@ def _heard(reconciliation: Reconciliation, line: Line, zips_read: set[str]) -> s
 
 
 def _nothing_new(reconciliation: Reconciliation, known: Manifest) -> bool:
-    """Whether a later look at a complete day found no recording that its manifest lacks."""
+    """Return whether a later look at a complete day found no recording that its manifest lacks."""
     before = {line.id for line in recordings_list.read(store(), known.recordings.path)}
     return all(line.id in before for line in reconciliation.lines())
 

@@ -1,4 +1,4 @@
-"""Retrieving one part of an export: polled until it is a ZIP, transferred, verified, kept."""
+"""Retrieving one part of an export: poll until it is a ZIP, then transfer, verify and store it."""
 
 from __future__ import annotations
 
@@ -16,31 +16,34 @@ from tasks import errors
 from tasks.runtime import metrics
 from tasks.runtime.client import client
 from tasks.runtime.context import store
-from tasks.runtime.error_policy import consequences, public
+from tasks.runtime.error_policy import apply_error_policy, as_job_error
 from tasks.runtime.runner import Attempt, Wait
 from tasks.transfers import refused
 from tasks.transfers.transfer import fetched
 
 from . import members
+from .progress import refuse_lost, refuse_unready
 
-#: How often a damaged ZIP is fetched again from its first byte.
+#: How many damaged downloads end the job; after each earlier one the ZIP is fetched again from its
+#: first byte.
 _MOST_DAMAGED = 3
 
 
 def retrieve(attempt: Attempt, provider_job_id: str, folder: str) -> tuple[Stored, int]:
-    """The ZIP of an export job in the archive's ``folder``, and how many members it has.
+    """Archive the ZIP of an export job in ``folder``; return it and its number of members.
 
-    Raises Wait while it is not ready, and errors.NotReady, Damaged, Dangerous and Rejected (410:
-    it is gone) when it is not to be had.
+    Raises Wait while the ZIP is not ready, and errors.NotReady, Damaged, Dangerous and Rejected
+    (410: the export is gone; or the provider gave it up) if it cannot be had.
     """
     kept = attempt.job.work.get("kept")
     if kept is not None and store().exists(kept["path"]):
         return Stored(kept["path"], kept["bytes"], kept["sha256"]), kept["members"]
     expected = attempt.job.work.get("expected_bytes")
     with (
-        consequences(attempt, waits_for_credentials=True),
+        apply_error_policy(attempt, waits_for_credentials=True),
         client(attempt, ExportsInBulk) as provider,
     ):
+        refuse_unready(attempt, provider, provider_job_id)
         try:
             with fetched(
                 attempt,
@@ -50,10 +53,11 @@ def retrieve(attempt: Attempt, provider_job_id: str, folder: str) -> tuple[Store
             ) as (part, sha256, _):
                 stored, count = _keep(attempt, part, sha256, provider_job_id, folder)
         except NotReady as error:
+            refuse_lost(attempt, provider_job_id)
             _poll_again(attempt, error)
         except Damaged as error:
             _fetch_again(attempt, error)
-    # Whoever has to seal it later may not get it again: an export does not lie there for ever.
+    # Noted for the worker that seals the ZIP later: the provider does not keep an export for ever.
     attempt.note(kept={**asdict(stored), "members": count})
     return stored, count
 
@@ -71,9 +75,9 @@ def _keep(
     except (Damaged, Dangerous) as error:
         kind = metrics.DANGEROUS if isinstance(error, Dangerous) else metrics.DAMAGED
         metrics.verification_failures.labels(attempt.job.account, kind).inc()
-        # An export does not lie at the provider for ever: this may be its last copy.
+        # The provider does not keep an export for ever: this may be the last copy.
         place = refused.set_aside(part, attempt.job.account, provider_job_id, sha256)
-        # What was refused is not resumed: the next try begins at the first byte.
+        # A refused download is not resumed: the next try begins at the first byte.
         part.discard()
         raise type(error)(error.path, error.reason + place) from None
     part.discard()
@@ -83,8 +87,10 @@ def _keep(
 
 
 def _hearing(attempt: Attempt) -> Hearing:
-    """How far the members are listened to: an export's run is told apart by them later on, a ZIP
-    that is retrieved on its own is not.
+    """Return how much of each member's audio to check.
+
+    An export's run matches recordings by their audio later; a ZIP that is retrieved by itself is
+    not matched.
     """
     if attempt.job.parent_id is None:
         return "unheard"
@@ -94,12 +100,12 @@ def _hearing(attempt: Attempt) -> Hearing:
 def _poll_again(attempt: Attempt, error: NotReady) -> NoReturn:
     if attempt.past_deadline:
         raise errors.NotReady(f"not done: the deadline passed: {error}") from None
-    raise Wait(str(error), attempt.patience("polls")) from None
+    raise Wait(str(error), attempt.next_backoff("polls")) from None
 
 
 def _fetch_again(attempt: Attempt, error: Damaged) -> NoReturn:
     times = int(attempt.job.work.get("damaged", 0)) + 1
     attempt.job.work["damaged"] = times
     if times >= _MOST_DAMAGED:
-        raise public(error) from None
-    raise Wait(f"{error}; fetched again from the start", attempt.patience("fetches")) from None
+        raise as_job_error(error) from None
+    raise Wait(f"{error}; fetched again from the start", attempt.next_backoff("fetches")) from None

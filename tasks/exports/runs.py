@@ -1,4 +1,4 @@
-"""An export's run as its parameters tell it: its filters, its window, its folder."""
+"""Parameters of an export's run: its filters, its window, its folder."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from tasks.runtime.fields import utc_text
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked of the provider: ``filters`` under its names, and the ``window`` of the
-    recordings' starts, None where it is open.
+    """A request to the provider.
+
+    ``filters`` are under the provider's names; ``window`` is that of the recordings' starts, None
+    if open.
     """
 
     filters: Mapping[str, Any]
@@ -28,14 +30,14 @@ class Asked:
 
 
 def asked(parameters: dict[str, Any]) -> Asked:
-    """What a run asks of the provider."""
+    """Return what a run requests of the provider."""
     span = parameters["window"]
     bounds = (datetime.fromisoformat(span[name]) for name in ("start", "last"))
     return Asked(parameters["filters"], Window(*bounds))
 
 
 def window(parameters: dict[str, Any]) -> dict[str, str]:
-    """The window as the manifest tells it: half open, ``start`` and ``end``."""
+    """Return the window as the manifest states it: half open, ``start`` and ``end``."""
     span = parameters["window"]
     return {
         "start": span["start"],
@@ -44,21 +46,24 @@ def window(parameters: dict[str, Any]) -> dict[str, str]:
 
 
 def in_window(parameters: dict[str, Any], recording: Recording) -> bool:
-    """Whether a listed recording belongs to the run: a provider that ignores a bound of the filter
-    must not put another day's recordings into this one. One without a readable start was listed
-    for these bounds, and belongs to it.
+    """Return whether a listed recording belongs to the run.
+
+    A provider that ignores a bound of the filter must not put another day's recordings into this
+    run. A recording without a readable start was listed for these bounds, and belongs to the run.
     """
     if recording.start is None:
         return True
     window = asked(parameters).window
     assert window is not None
-    # The bounds count whole seconds, the upper one included.
+    # The bounds are whole seconds, the upper one included.
     return window.start <= recording.start.replace(microsecond=0) <= window.last
 
 
 def recording_day(parameters: dict[str, Any], start: datetime, timezone: str) -> date:
-    """The day under which one of the run's recordings lies where it is fetched singly: the run's
-    own, else the local day of its ``start``, since a run by filters may be of several days.
+    """Return the day under which one of the run's recordings lies if it is fetched singly.
+
+    This is the run's own day, or else the local day of the recording's ``start``, since a run by
+    filters may span several days.
     """
     if "day" in parameters:
         return date.fromisoformat(parameters["day"])
@@ -66,24 +71,24 @@ def recording_day(parameters: dict[str, Any], start: datetime, timezone: str) ->
 
 
 def folder(job: Job) -> str:
-    """The archive's folder of a run: by the first local day of its window."""
+    """Return the archive's folder of a run, named by the first local day of its window."""
     return paths.export_folder(job.account, folder_day(job), job.job_id)
 
 
 def folder_day(job: Job) -> date:
-    """The first local day of a run's window."""
+    """Return the first local day of a run's window."""
     return date.fromisoformat(job.parameters["folder_day"])
 
 
 class Presence:
-    """Whether the files that a manifest names are in the archive, each looked for once."""
+    """Whether the files that a manifest names are in the archive; each is looked up once."""
 
     def __init__(self, known: Manifest) -> None:
         self._sizes = {one.path: one.bytes for one in known.stored()}
         self._there: dict[str, bool] = {}
 
     def holds(self, path: str) -> bool:
-        """Whether a file is there, of the size that the manifest gives, if it gives one."""
+        """Return whether a file is there, with the size that the manifest gives, if any."""
         if path not in self._there:
             try:
                 size = store().size(path)
@@ -94,5 +99,5 @@ class Presence:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every file that was asked for is there."""
+        """Whether every file that was looked up is there."""
         return all(self._there.values())

@@ -1,4 +1,4 @@
-"""How the recordings of a run come into the archive: in bulk, or file by file.
+"""Strategies that bring the recordings of a run into the archive: in bulk, or file by file.
 
 Both begin with a look at the list and end with `reconciliation.reconcile`, which compares the list
 with the archive, has what is missing fetched in batches, and writes the list and the manifest.
@@ -15,41 +15,41 @@ from providers import registry
 from providers.interface import ExportsInBulk
 from tasks.runtime.client import client
 from tasks.runtime.context import account, ledger
-from tasks.runtime.error_policy import consequences
+from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.runner import Attempt, Ended, Parts
 
 from . import creation, runs
-from .preview import survey
+from .preview import preview
 from .reconciliation import reconcile
 
 
 class Night(Protocol):
-    """A way to archive the recordings of a run."""
+    """A strategy to archive the recordings of a run."""
 
     def run(self, attempt: Attempt) -> Ended | Parts:
-        """Go on with a run until it waits for parts or ends; ``{manifest, listed, archived,
+        """Continue a run until it waits for parts or ends; ``{manifest, listed, archived,
         missing}``.
         """
 
 
 class BulkNight:
-    """The provider makes ZIPs: create an export, retrieve every part, reconcile."""
+    """For a provider that makes ZIPs: create an export, retrieve every part, reconcile."""
 
     def run(self, attempt: Attempt) -> Ended | Parts:
-        """Go on with a run; what it has created and retrieved already stands."""
+        """Continue a run; exports that it has created and parts that it has retrieved are kept."""
         if "provider_job_ids" not in attempt.job.work:
             asked = self._begin(attempt)
             if asked is not None:
                 return asked
         lost = _lost_parts(attempt)
         if lost and not attempt.job.work.get("created_anew"):
-            # The provider has thrown the export away, or never finished it: asked for once more.
+            # The provider has dropped the export, or never finished it: a new one is created, once.
             return self._created(attempt, created_anew=lost)
         return reconcile(attempt)
 
     def _begin(self, attempt: Attempt) -> Ended | Parts | None:
-        """Look at what there is to export, and create the export; None where none is needed."""
-        found = survey(attempt)
+        """Look at what there is to export, and create the export; return None if none is needed."""
+        found = preview(attempt)
         attempt.job.work.update(
             listed=found.listed, expected_bytes=found.bytes, is_sized=found.is_sized
         )
@@ -60,7 +60,7 @@ class BulkNight:
 
     def _created(self, attempt: Attempt, **more: Any) -> Ended | Parts:
         with (
-            consequences(attempt, waits_for_credentials=True),
+            apply_error_policy(attempt, waits_for_credentials=True),
             client(attempt, ExportsInBulk) as provider,
         ):
             ids = creation.create(attempt, provider, runs.asked(attempt.job.parameters))
@@ -72,20 +72,22 @@ class BulkNight:
 
 
 class SingleFilesNight:
-    """The provider gives single files alone: every recording is fetched once, in batches that each
-    take one of the slots for transfers. What is in the archive already is not fetched again.
+    """For a provider that gives single files only: fetch each recording once, in batches that each
+    take one transfer slot.
+
+    Recordings that are in the archive already are not fetched again.
     """
 
     def run(self, attempt: Attempt) -> Ended | Parts:
-        """Go on with a run, once the day has settled."""
+        """Continue a run, once the day has settled."""
         if "listed" not in attempt.job.work:
-            found = survey(attempt)
+            found = preview(attempt)
             attempt.note(listed=found.listed, expected_bytes=found.bytes)
         return reconcile(attempt)
 
 
 def night_of(alias: str) -> Night:
-    """The way of an account's provider."""
+    """Return the strategy for an account's provider."""
     in_bulk = registry.has(account(alias), ExportsInBulk)
     return BulkNight() if in_bulk else SingleFilesNight()
 

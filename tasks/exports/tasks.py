@@ -1,4 +1,4 @@
-"""Exports: create one, retrieve one, or run one from its creation to a reconciled archive."""
+"""Export tasks: create or retrieve an export, or run one until its recordings are archived."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.days import windows
 from tasks.runtime.client import account_of, client, client_class
 from tasks.runtime.context import account
 from tasks.runtime.entry import job_task, part_task
-from tasks.runtime.error_policy import consequences
+from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.job_requests import job_request
 from tasks.runtime.kinds import Opening
 from tasks.runtime.obligations import under_chain
@@ -40,7 +40,7 @@ def create_export(attempt: Attempt) -> Ended:
     """Create an export at the provider: ``{job_id, provider_job_ids}``."""
     asked = runs.Asked(attempt.job.parameters["filters"])
     with (
-        consequences(attempt, waits_for_credentials=True),
+        apply_error_policy(attempt, waits_for_credentials=True),
         client(attempt, ExportsInBulk) as provider,
     ):
         ids = creation.create(attempt, provider, asked)
@@ -62,7 +62,7 @@ def retrieve_export(attempt: Attempt) -> Ended:
     outcome = retrieved(stored, count, provider_job_id)
     if attempt.job.parent_id is not None:
         return Ended(outcome)
-    with consequences(attempt, waits_for_credentials=True):
+    with apply_error_policy(attempt, waits_for_credentials=True):
         return Ended(outcome, owed=[under_chain(seal_alone(attempt, folder, stored))])
 
 
@@ -96,5 +96,5 @@ def _run_request(asked: RunExport, task_id: str) -> Request | Opening:
 
 @job_task("export.run", RunExport, _run_request)
 def run_export(attempt: Attempt) -> Ended | Parts:
-    """Archive every recording that is listed: ``{job_id, manifest, listed, archived, missing}``."""
+    """Archive every listed recording: ``{job_id, manifest, listed, archived, missing}``."""
     return night_of(attempt.job.account).run(attempt)

@@ -1,4 +1,4 @@
-"""Arguments of the tasks about jobs."""
+"""Arguments of the job tasks."""
 
 from __future__ import annotations
 

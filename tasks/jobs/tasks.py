@@ -1,4 +1,4 @@
-"""Jobs: what became of one, and what people decide about it."""
+"""Job tasks: the state of a job, and what people decide about it."""
 
 from __future__ import annotations
 
@@ -23,47 +23,47 @@ _log = logging.getLogger(__name__)
 
 @plain_task("job.status", NameJob)
 def job_status(asked: NameJob) -> dict[str, Any]:
-    """The job as the ledger has it."""
-    return _meant(asked).shown()
+    """Return the job as the ledger has it."""
+    return _named_job(asked).shown()
 
 
 @plain_task("job.cancel", NameJob)
 def cancel_job(asked: NameJob) -> dict[str, Any]:
-    """Cancel a job; an export's parts go with it."""
+    """Cancel a job, and an export's parts with it."""
     try:
-        return ledger().operator_actions.cancel(_meant(asked).job_id, by="job.cancel").shown()
+        return ledger().operator_actions.cancel(_named_job(asked).job_id, by="job.cancel").shown()
     except NotPossible as error:
         raise errors.InvalidArgument(str(error)) from None
 
 
 @plain_task("job.retry", RetryJob)
 def retry_job(asked: RetryJob) -> dict[str, Any]:
-    """Have a job done once more that failed, was cancelled or lost its files: the new job."""
+    """Retry a job that failed, was cancelled or lost its files; return the new job."""
     try:
-        return retry(_meant(asked), by=asked.by, note=asked.note).shown()
+        return retry(_named_job(asked), by=asked.by, note=asked.note).shown()
     except NotPossible as error:
         raise errors.InvalidArgument(str(error)) from None
 
 
 @plain_task("job.resolve", ResolveJob)
 def resolve_job(asked: ResolveJob) -> dict[str, Any]:
-    """Decide what became of a certified call that needs a decision: the job as it is then."""
+    """Decide the outcome of a certified call that awaits a decision; return the job after it."""
     placed = asked.outcome == "placed"
     try:
-        return resolve(_meant(asked), placed=placed, by=asked.by, note=asked.note).shown()
+        return resolve(_named_job(asked), placed=placed, by=asked.by, note=asked.note).shown()
     except NotPossible as error:
         raise errors.InvalidArgument(str(error)) from None
 
 
 def resolve(job: Job, *, placed: bool, by: str, note: str) -> Job:
-    """Decide what became of a call. Raises ledger.errors.NotPossible where nothing is open."""
+    """Decide the outcome of a call. Raises ledger.errors.NotPossible if no decision is open."""
     return ledger().operator_actions.resolve(job.job_id, placed=placed, by=by, note=note)
 
 
 def retry(job: Job, *, by: str, note: str) -> Job:
-    """Open the job's work once more; a day's export as the day's next generation.
+    """Open the job's work again; a day's export becomes the day's next generation.
 
-    Raises ledger.errors.NotPossible where the job has not failed, and its files are not gone.
+    Raises ledger.errors.NotPossible if the job has not failed and its files are not gone.
     """
     if "day" in job.parameters and job.kind == "export.run":
         opened, number = day.reopen(job, by=f"{by}: {note}")
@@ -77,17 +77,17 @@ def retry(job: Job, *, by: str, note: str) -> Job:
     return opened
 
 
-def _meant(asked: NameJob) -> Job:
+def _named_job(asked: NameJob) -> Job:
     job_id = asked.job_id
     if job_id is None:
         assert asked.task_id is not None
-        job_id = _asked_by(asked.task_id)
+        job_id = _job_id_of_task(asked.task_id)
     job = ledger().jobs.job(job_id)
     of_task(job_id=job.job_id, account=job.account)
     return job
 
 
-def _asked_by(task_id: str) -> str:
+def _job_id_of_task(task_id: str) -> str:
     job_id = ledger().waiters.job_of(task_id)
     if job_id is None:
         raise errors.NoSuchJob(f"not done: no job was asked for by task {task_id}")
@@ -95,7 +95,7 @@ def _asked_by(task_id: str) -> str:
 
 
 def cancel_revoked(task_id: str) -> None:
-    """Treat Celery's revoke of a task as a cancel of its job (docs/tasks.md)."""
+    """Cancel the job of a task that Celery revoked (docs/tasks.md)."""
     job_id = None
     try:
         job_id = ledger().waiters.job_of(task_id)

@@ -1,4 +1,4 @@
-"""Calls that are going on."""
+"""Calls in progress."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from providers.interface import ListsCalls
 from tasks.errors import InvalidArgument
 from tasks.runtime.client import plain_client
 from tasks.runtime.entry import ShortLived, plain_task
-from tasks.runtime.queries import Listing, answered
+from tasks.runtime.queries import Listing, ask_with_retries
 
 from .arguments import ListCalls
 
 
 @plain_task("call.list", ListCalls, ShortLived)
 def list_calls(asked: ListCalls) -> Listing:
-    """The calls that are going on: ``{calls}``."""
+    """List the calls in progress: ``{calls}``."""
     calls = calls_of(asked)
     return Listing({"calls": calls}, len(calls), "call")
 
 
 def calls_of(asked: ListCalls) -> list[dict[str, Any]]:
-    """The calls that are going on, each ``call_id, state, source, destination, caller, started_at,
-    views``; what the server does not tell is None, and ``views`` are empty where it has none.
+    """Return the calls in progress.
 
-    Raises InvalidArgument for an account whose provider lists no calls and for what it ignores, and
-    what callers see after the third try (`queries.answered`).
+    Each has ``call_id, state, source, destination, caller, started_at, views``. A field that the
+    server does not give is None, and ``views`` are empty if it has none.
+
+    Raises InvalidArgument for an account whose provider lists no calls and for arguments that it
+    ignores, and what callers see after the third try (`queries.ask_with_retries`).
     """
 
     def ask() -> list[dict[str, Any]]:
@@ -35,6 +37,6 @@ def calls_of(asked: ListCalls) -> list[dict[str, Any]]:
             return [call.result() for call in found]
 
     try:
-        return answered(asked.account, ask)
+        return ask_with_retries(asked.account, ask)
     except WrongField as error:
         raise InvalidArgument(f"not done: {error}") from None

@@ -1,4 +1,4 @@
-"""Arguments of the tasks about calls that are going on."""
+"""Arguments of the tasks about calls in progress."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from tasks.runtime.fields import Id, Instant, Text, Words
 
 
 class StartRecording(JobArguments):
-    """``earwitness.recording.start``; which of the optional ones an account takes is its
-    provider's to say.
-    """
+    """``earwitness.recording.start``; the provider decides which optional arguments it takes."""
 
     call_id: Text
     format: Text | None = None

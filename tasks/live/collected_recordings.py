@@ -1,5 +1,6 @@
-"""Recordings that are collected: started by a request or by a document in the answer to a
-notification; the server notifies us of their end.
+"""Recordings that are collected: the server notifies us of their end.
+
+A request starts them, or a document in the answer to a notification.
 """
 
 from __future__ import annotations
@@ -19,22 +20,24 @@ from providers.interface import CollectsRecordings, LiveCall
 from tasks import errors
 from tasks.runtime.client import client
 from tasks.runtime.context import ledger
-from tasks.runtime.error_policy import public
+from tasks.runtime.error_policy import as_job_error
 from tasks.runtime.not_after import Deadline
 from tasks.runtime.runner import Attempt, Ended, Wait
 
 from .collection import collection, is_live
 from .completion_address import completion_address
 
-#: A notification's answer is entered in the ledger a moment after it was given.
+#: The ledger learns of a notification's answer a moment after it was given.
 _LAST_LOOK_SECONDS = 5.0
-#: How often the server is asked to record one call. Each time may make a file of its own.
+#: How often the server is asked to record one call. Each request may make a file of its own.
 _MOST_STARTS = 2
 
 
-def opened_with(request: Request, account: NotifyingAccount) -> Request:
-    """The request of a start with what is opened in its transaction: the instruction, and the job
-    that collects the recording where its end will be told to us.
+def with_collection(request: Request, account: NotifyingAccount) -> Request:
+    """Return the request of a start with what its transaction opens beside the job.
+
+    This is the instruction and, if we will be notified of the recording's end, the job that
+    collects it.
     """
     parameters = request.parameters
     instruction = ToRecord(
@@ -51,12 +54,12 @@ def opened_with(request: Request, account: NotifyingAccount) -> Request:
 
 
 def start(attempt: Attempt) -> Ended:
-    """Record the call: ``{job_id, call_id, format, recording_since, collected, collect_job_id}``,
-    or why it is not collected.
+    """Record the call, or raise the error that callers see.
 
-    Under control by HTTP the server is asked, and once more where its answer was lost and the call
-    is listed. Else the attempt waits until a notification was answered with the document, or
-    ``not_after``.
+    Returns ``{job_id, call_id, format, recording_since, collected, collect_job_id}``, or
+    ``not_collected_because`` in place of ``collect_job_id``. Under control by HTTP the server is
+    asked, and once more if its answer was lost and the call is listed. Otherwise the attempt waits
+    until a notification was answered with the document, or until ``not_after``.
     """
     instruction = ledger().recording_instructions.of_job(attempt.job.job_id)
     if instruction is None:
@@ -66,11 +69,11 @@ def start(attempt: Attempt) -> Ended:
     if instruction.state != recorded.ARMED:
         return _started(attempt, instruction)
     if instruction.control == "http":
-        return _asked(attempt, instruction)
-    raise _awaited(attempt)
+        return _ask_server(attempt, instruction)
+    raise _next_wait(attempt)
 
 
-def _asked(attempt: Attempt, instruction: Instruction) -> Ended:
+def _ask_server(attempt: Attempt, instruction: Instruction) -> Ended:
     times = int(attempt.job.work.get("asked", 0))
     deadline = Deadline(attempt)
     _refuse_late(deadline, attempt, times)
@@ -82,14 +85,15 @@ def _asked(attempt: Attempt, instruction: Instruction) -> Ended:
         try:
             if times:
                 _refuse_another(attempt, instruction, server.calls())
-            # Noted first: killed after it, nobody may say that the server was never asked.
+            # Noted first: if this worker is killed after the request, nothing may say that the
+            # server was never asked.
             attempt.note(asked=times + 1)
-            _recorded(attempt, instruction, server)
+            _request_start(attempt, instruction, server)
         except provider.Uncertain as error:
-            raise wait(str(error), attempt.patience("troubles")) from None
+            raise wait(str(error), attempt.next_backoff("troubles")) from None
         except provider.Temporary as error:
             attempt.job.work["asked"] = times
-            raise wait(str(error), attempt.patience("troubles")) from None
+            raise wait(str(error), attempt.next_backoff("troubles")) from None
         except provider.ProviderError as error:
             raise _refused(error, times) from None
     ledger().recording_instructions.answered(instruction.token)
@@ -100,25 +104,28 @@ def _asked(attempt: Attempt, instruction: Instruction) -> Ended:
 
 def _refused(error: provider.ProviderError, times: int) -> errors.JobError:
     if times:
-        # An earlier request may have been carried out, and this one come after the call's end.
+        # The server may have carried out an earlier request, and this one may have come after the
+        # call's end.
         return errors.Uncertain(f"unknown: it was asked for before, without an answer; {error}")
-    return public(error)
+    return as_job_error(error)
 
 
-def _recorded(attempt: Attempt, instruction: Instruction, server: CollectsRecordings) -> None:
+def _request_start(attempt: Attempt, instruction: Instruction, server: CollectsRecordings) -> None:
     try:
         server.start_recording(
             {**attempt.job.parameters, "finished_url": completion_address(instruction)}
         )
     except provider.Unconfirmed:
-        # The server has the request: it is not sent again, only looked after.
+        # The server has the request: it is not sent again, only followed up.
         attempt.job.work["answered"] = True
         raise
 
 
 def _refuse_another(attempt: Attempt, instruction: Instruction, calls: list[LiveCall]) -> None:
-    """Raise Uncertain unless the server may be asked once more: a lost answer is worth a second
-    file of the call, never a third; an answer that could not be read is worth none.
+    """Raise Uncertain unless the server may be asked once more.
+
+    A lost answer is worth a second file of the call, never a third; an answer that could not be
+    read is worth none.
     """
     if not is_live(calls, instruction.call_id):
         raise errors.Uncertain(
@@ -141,9 +148,11 @@ def _refuse_late(deadline: Deadline, attempt: Attempt, times: int) -> None:
         raise errors.Uncertain(f"unknown: not_after has passed without an answer{why}")
 
 
-def _awaited(attempt: Attempt) -> Exception:
-    """A wait for the call's next notification. The answer makes the job due; in case that came
-    while this attempt ran, it looks again soon after it was armed, and once past ``not_after``.
+def _next_wait(attempt: Attempt) -> Exception:
+    """Return a wait for the call's next notification, or Expired.
+
+    The answer makes the job due. In case the answer came while this attempt ran, the job looks
+    again soon after it was armed, and once past ``not_after``.
     """
     job = attempt.job
     looks = int(job.work.get("looks", 0))
@@ -174,7 +183,7 @@ def _started(attempt: Attempt, instruction: Instruction) -> Ended:
 
 
 def _not_collected(parameters: dict[str, Any], account: NotifyingAccount) -> str | None:
-    """Why nobody of us will hear of the recording's end, or None."""
+    """Return why we will not be notified of the recording's end, or None."""
     if "finished_url" in parameters:
         return "its end is told to the finished_url that was given"
     if settings().hooks_url is None:

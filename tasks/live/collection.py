@@ -1,4 +1,4 @@
-"""Collecting a recording whose end was told: its file in the archive, or a visible failure."""
+"""Collecting a recording that has ended: its file goes into the archive, or the job fails."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ from tasks.runtime.arguments import JobArguments
 from tasks.runtime.client import account_of, client
 from tasks.runtime.context import ledger
 from tasks.runtime.entry import job_task
-from tasks.runtime.error_policy import consequences
+from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.fields import Text
 from tasks.runtime.kinds import Opening
 from tasks.runtime.runner import Attempt, Ended, Wait
-from tasks.transfers.single_recording import Single, fetch_again, keep
+from tasks.transfers.single_recording import SingleRecording, fetch_again, keep
 
 KIND = "recording.collect"
 
 #: How many seconds after its call is last listed the end of a recording may still be notified.
 _MISSING_SECONDS = 600.0
-#: A server may tell of a file a moment before it gives it away.
+#: A server may announce a file a moment before the file can be fetched.
 _MOST_ABSENT = 5
 _WAITS = "waits for the recording's end, which the telephone system tells"
 
 
 class CollectRecording(JobArguments):
-    """``earwitness.recording.collect``: who asks joins the collection that a start opened."""
+    """``earwitness.recording.collect``: the caller joins the collection that a start opened."""
 
     call_id: Text
 
 
 def collection(alias: str, start_job_id: str, call_id: str) -> Request:
-    """The request of a collection, opened beside the start with this job id."""
+    """Return the request of a collection, opened beside the start with this job id."""
     return Request(
         kind=KIND,
         account=alias,
-        # No caller can use it, and no person takes it for the start's own id.
+        # No caller can use this id, and no person mistakes it for the start's own id.
         request_id=f"{start_job_id}/recording",
         parameters={"call_id": call_id, "start_job_id": start_job_id},
         queue=DUE,
@@ -78,17 +78,17 @@ def collect_recording(attempt: Attempt) -> Ended:
     instruction = _instruction(attempt)
     if instruction.record_url is None:
         _look(attempt, instruction)
-        # It may have been told while the server was asked.
+        # The notification may have come while the server was asked.
         instruction = _instruction(attempt)
     if instruction.record_url is None:
-        raise Wait(attempt.job.work["why"], attempt.patience("looks"), progressed=False)
+        raise Wait(attempt.job.work["why"], attempt.next_backoff("looks"), progressed=False)
     if attempt.job.queue != DOWNLOADS:
         raise Wait("its end was told; it is fetched", 0, queue=DOWNLOADS)
     return _collected(attempt, instruction, instruction.record_url)
 
 
 def is_live(calls: list[LiveCall], call_id: str) -> bool:
-    """Whether the call is among these, or may be: one whose id could not be read may be any."""
+    """Return whether the call is among these; a call whose id could not be read may be any call."""
     return any(call.call_id in (call_id, None) for call in calls)
 
 
@@ -100,9 +100,9 @@ def _instruction(attempt: Attempt) -> Instruction:
 
 
 def _look(attempt: Attempt, instruction: Instruction) -> None:
-    """See whether the end may still be told; noted as ``why`` it is waited for.
+    """Check whether the notification of the end may still come; note ``why`` the job waits for it.
 
-    Raises Rejected where nothing was started, NotReady where the end should have been told.
+    Raises Rejected if nothing was started, NotReady if the notification is overdue.
     """
     start = ledger().jobs.job(instruction.job_id)
     if _never_began(start, instruction):
@@ -129,7 +129,7 @@ def _look(attempt: Attempt, instruction: Instruction) -> None:
 
 
 def _never_began(start: Job, instruction: Instruction) -> bool:
-    """Whether the start has ended and the server was surely never told to record."""
+    """Return whether the start has ended and the server was surely never asked to record."""
     if instruction.state != recorded.ARMED or not start.ended:
         return False
     if start.state == states.CANCELLED:
@@ -138,15 +138,15 @@ def _never_began(start: Job, instruction: Instruction) -> bool:
 
 
 def _collected(attempt: Attempt, instruction: Instruction, url: str) -> Ended:
-    single = Single(
+    single = SingleRecording(
         provider=account_of(attempt.job.account, NotifyingAccount).provider,
         recording_id=attempt.job.job_id,
-        # Of the ledger's row alone, so that whoever tries again finds the same place.
+        # Taken from the ledger's row only, so that every try finds the same place.
         day=datetime.fromtimestamp(instruction.created_at, UTC).date(),
         known=_known(instruction, url),
     )
     with (
-        consequences(attempt, waits_for_credentials=False),
+        apply_error_policy(attempt, waits_for_credentials=False),
         client(attempt, CollectsRecordings) as server,
     ):
         try:
@@ -168,8 +168,9 @@ def _collected(attempt: Attempt, instruction: Instruction, url: str) -> Ended:
 
 
 def _known(instruction: Instruction, url: str) -> dict[str, Any]:
-    """What is known of the recording; of its address the file's name alone, since a query may hold
-    a key.
+    """Return what is known of the recording.
+
+    Of its address only the file's name is kept, since a query may hold a key.
     """
     return {
         "call_id": instruction.call_id,
@@ -184,4 +185,4 @@ def _ask_again(attempt: Attempt, error: NotFound) -> None:
     times = int(attempt.job.work.get("absent", 0)) + 1
     attempt.job.work["absent"] = times
     if times < _MOST_ABSENT:
-        raise Wait(f"{error}; asked for again", attempt.patience("fetches")) from None
+        raise Wait(f"{error}; asked for again", attempt.next_backoff("fetches")) from None

@@ -1,4 +1,4 @@
-"""Where the end of a recording is notified."""
+"""The address to which the end of a recording is notified."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from tasks.runtime.context import account
 
 
 def completion_address(instruction: Instruction) -> str | None:
-    """Return the address to which the end of a recording is notified: ours, under HOOKS_URL, where
-    the recording is collected; else the caller's own, or None where none was given.
+    """Return the address to which the end of a recording is notified.
+
+    This is ours, under HOOKS_URL, if the recording is collected; otherwise the caller's own, or
+    None if none was given.
     """
     if instruction.collect_job_id is None or settings().hooks_url is None:
         return instruction.parameters.get("finished_url")

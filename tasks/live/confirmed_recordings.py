@@ -1,4 +1,4 @@
-"""Recordings that a server confirms: sure to run, or the job says that they are not.
+"""Recordings that a server confirms: the job ends when they surely run, or says that they do not.
 
 The file of such a recording stays at the provider.
 """
@@ -11,39 +11,39 @@ from contextlib import contextmanager
 from providers import errors as provider
 from providers.interface import LiveRecording, StartsRecordings, StopsRecordings
 from tasks import errors
-from tasks.runtime.client import Client, opened
+from tasks.runtime.client import Client, open_client
 from tasks.runtime.context import account as account_of
-from tasks.runtime.error_policy import public, throttled
+from tasks.runtime.error_policy import as_job_error, rest_account
 from tasks.runtime.not_after import Deadline
 from tasks.runtime.rate_limit import take_turn
 from tasks.runtime.runner import Attempt, Ended
 
-#: A call may end at any moment: trouble is tried again sooner than where nothing runs away.
+#: A call may end at any moment: a failed try is repeated sooner than elsewhere.
 _LONGEST_PAUSE_SECONDS = 5.0
-#: How often one job asks a server to start or stop, whatever becomes of the answers.
+#: How often one job asks a server to start or stop, regardless of the answers.
 _MOST_SENT = 6
 
 
 def start(attempt: Attempt) -> Ended:
-    """Record a live call until the server shows that the recording runs."""
-    asked = _Round(attempt)
-    with asked.carried_out(StartsRecordings) as client:
+    """Record a live call, and end once the server shows that the recording runs."""
+    requests = _ServerRequests(attempt)
+    with requests.open_client(StartsRecordings) as client:
         recording = client.start_recording(
             attempt.job.parameters,
-            before_action=asked.before_action,
-            looks_first=asked.unknown_before,
+            before_action=requests.before_action,
+            looks_first=requests.unknown_before,
         )
         return _ended(attempt, recording, client.not_collected_because)
 
 
 def stop(attempt: Attempt) -> Ended:
-    """End the recording of a live call until the server shows that it has ended."""
-    asked = _Round(attempt)
-    with asked.carried_out(StopsRecordings) as client:
+    """Stop the recording of a live call, and end once the server shows that it has ended."""
+    requests = _ServerRequests(attempt)
+    with requests.open_client(StopsRecordings) as client:
         recording = client.stop_recording(
             attempt.job.parameters,
-            before_action=asked.before_action,
-            looks_first=asked.unknown_before,
+            before_action=requests.before_action,
+            looks_first=requests.unknown_before,
         )
         return _ended(attempt, recording, client.not_collected_because)
 
@@ -61,9 +61,11 @@ def _ended(attempt: Attempt, recording: LiveRecording, why_not_collected: str) -
     )
 
 
-class _Round:
-    """One attempt's requests. Whether one of the job's may have been carried out unseen is noted
-    before it leaves, so that no end of the job says less than is known.
+class _ServerRequests:
+    """The requests of one attempt.
+
+    Before a request leaves, the job notes that the server may carry it out unseen, so that the end
+    of the job says no less than is known.
     """
 
     def __init__(self, attempt: Attempt) -> None:
@@ -73,34 +75,36 @@ class _Round:
         self.unknown_before = bool(attempt.job.work.get("may_have_left"))
         self._acts_next = False
         self._actions = 0
-        attempt.calls_last(self._account.timeout_seconds)
+        attempt.expect_silence(self._account.timeout_seconds)
 
     @contextmanager
-    def carried_out(self, capability: type[Client]) -> Iterator[Client]:
-        """Open a client that does what is asked until its effect is sure. Ends in Wait where it is
-        tried again until ``not_after``, and in what callers see where it is not.
+    def open_client(self, capability: type[Client]) -> Iterator[Client]:
+        """Open a client that starts or stops a recording until the effect is sure.
+
+        Raises Wait while the job may try again until ``not_after``, otherwise an error that callers
+        see.
         """
         if not self.unknown_before:
             self._deadline.refuse_late()
         try:
-            with opened(self._account, capability, self._before_call) as client:
+            with open_client(self._account, capability, self._before_call) as client:
                 yield client
         except provider.ProviderError as error:
-            raise self._meaning(error) from None
+            raise self._job_error(error) from None
 
-    def _meaning(self, error: provider.ProviderError) -> Exception:
+    def _job_error(self, error: provider.ProviderError) -> Exception:
         if isinstance(error, provider.Unconfirmed):
-            return public(error)
+            return as_job_error(error)
         if not isinstance(error, provider.Uncertain):
-            # The answer to the only request of this round says that it was not carried out.
+            # The answer to the only request of this attempt says that it was not carried out.
             unknown = self.unknown_before or self._actions > 1
             self._attempt.job.work["may_have_left"] = unknown
             if isinstance(error, provider.Rejected):
-                return self._unknown(str(error)) if unknown else public(error)
+                return self._unknown(str(error)) if unknown else as_job_error(error)
         if isinstance(error, provider.Throttled):
-            seconds = throttled(self._account.alias, error)
+            seconds = rest_account(self._account.alias, error)
             return self._again(f"the provider asked to wait: {error}", seconds)
-        seconds = min(self._attempt.patience("troubles"), _LONGEST_PAUSE_SECONDS)
+        seconds = min(self._attempt.next_backoff("troubles"), _LONGEST_PAUSE_SECONDS)
         return self._again(str(error), seconds)
 
     def before_action(self) -> None:
@@ -109,8 +113,8 @@ class _Round:
 
     def _before_call(self) -> None:
         if self._actions:
-            # What has left is followed to its end, which is seconds away: a worker that stops
-            # waits for it, and a cancellation comes too late.
+            # A request that has left is followed to its end, which is seconds away: a worker that
+            # is stopping waits for it, and a cancellation comes too late.
             self._attempt.lease.check()
             self._attempt.lease.progress(self._attempt.quiet_seconds)
         else:

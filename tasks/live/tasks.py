@@ -1,4 +1,4 @@
-"""Recordings of calls that are going on: begun and ended."""
+"""Tasks that start and stop the recordings of calls in progress."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from tasks.runtime.runner import Attempt, Ended, Parts
 from . import collected_recordings, confirmed_recordings
 from .arguments import StartRecording, StopRecording
 
-#: A start that comes later is worthless; a stop would end a recording that was begun since.
+#: A later start is worthless; a later stop would end a recording that was begun since.
 LIFETIME_SECONDS = 60.0
 
-#: What a task says of its job, and nothing of the recording.
+#: Arguments that concern the job, not the recording.
 _OF_THE_JOB = {*JobArguments.model_fields, "not_after"}
 
-#: Judges the arguments of an action at an account; the parameters of the job.
+#: Checks the arguments of an action at an account; returns the parameters of the job.
 Judge = Callable[[Any, Mapping[str, Any]], dict[str, Any]]
 
 
 def start_request(asked: StartRecording, task_id: str) -> Request:
-    """The request of the job that starts a recording; the task's id is the key where none is given.
+    """Return the request of the job that starts a recording.
 
-    Raises InvalidArgument: nothing was opened.
+    The task's id is the key if no request id is given. Raises InvalidArgument; nothing was opened.
     """
     account = any_account(asked.account)
     judge = client_class(account, StartsRecordings).start_parameters
@@ -51,15 +51,16 @@ def start_request(asked: StartRecording, task_id: str) -> Request:
         lifetime_seconds=LIFETIME_SECONDS,
     )
     if registry.has(account, CollectsRecordings):
-        return collected_recordings.opened_with(
+        return collected_recordings.with_collection(
             request, account_of(account.alias, NotifyingAccount)
         )
     return request
 
 
 def _parameters(judge: Judge, account: Account, asked: JobArguments) -> dict[str, Any]:
-    """The canonical parameters. Raises InvalidArgument, also for an argument that the account's
-    provider ignores.
+    """Return the canonical parameters.
+
+    Raises InvalidArgument, also for an argument that the account's provider ignores.
     """
     try:
         return judge(account, asked.model_dump(exclude=_OF_THE_JOB, exclude_none=True))
@@ -69,8 +70,9 @@ def _parameters(judge: Judge, account: Account, asked: JobArguments) -> dict[str
 
 @job_task("recording.start", StartRecording, start_request, inline=True)
 def start_recording(attempt: Attempt) -> Ended | Parts | Job:
-    """Record a call that is going on: ``{job_id, call_id, view_id?, format, recording_since?,
-    collected}``.
+    """Record a call in progress.
+
+    ``{job_id, call_id, view_id?, format, recording_since?, collected}``.
     """
     if registry.has(any_account(attempt.job.account), CollectsRecordings):
         return collected_recordings.start(attempt)
@@ -93,5 +95,5 @@ def _stop_request(asked: StopRecording, task_id: str) -> Request:
 
 @job_task("recording.stop", StopRecording, _stop_request, inline=True)
 def stop_recording(attempt: Attempt) -> Ended:
-    """End the recording of a call that is going on: the same result as a start's."""
+    """Stop the recording of a call in progress; the result is as for a start."""
     return confirmed_recordings.stop(attempt)

@@ -1,4 +1,4 @@
-"""Recordings to delete at the provider: those of archived days whose time has come."""
+"""Deletions at the provider: the recordings of archived days that are old enough."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DAY_SECONDS = 86_400
 
 
 def plan_deletions(account: Account, now: datetime) -> int:
-    """Open a deletion for every recording of the days whose time has come; how many."""
+    """Open a deletion for every recording of the days that are old enough; return how many."""
     nightly = account.nights
     if nightly is None or nightly.delete_after_days == 0:
         return 0
@@ -38,7 +38,7 @@ def plan_deletions(account: Account, now: datetime) -> int:
 
 
 def deletion(alias: str, recording_id: str, day: date) -> Request:
-    """The request to delete one recording of an archived day."""
+    """Return the request to delete one recording of an archived day."""
     return Request(
         kind="recording.delete",
         account=alias,

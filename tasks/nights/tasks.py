@@ -1,4 +1,4 @@
-"""The nightly plan: which days of which accounts are due. Beat only ticks it."""
+"""The nightly plan: which days of which accounts are due. Beat only triggers it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ def plan_nights(_: PlanNights) -> dict[str, Any]:
 
 
 def plan(now: datetime) -> dict[str, Any]:
-    """Plan every account's nights as of ``now``. Each account is a transaction of its own, and an
-    error in one does not stop the others.
+    """Plan every account's nights as of ``now``.
+
+    Each account is a transaction of its own, and an error in one does not stop the others.
     """
     opened: dict[str, int] = {}
     failed: list[str] = []
@@ -56,7 +57,7 @@ def plan(now: datetime) -> dict[str, Any]:
 
 
 def unplanned_cause(alias: str) -> str:
-    """The cause that no night of an account can be planned."""
+    """Return the cause of the alert that no night of an account can be planned."""
     return f"{DAY}:{alias}:planning"
 
 
@@ -67,7 +68,7 @@ def _unplanned(alias: str, error: Exception) -> Alert:
 
 
 def plan_account(account: Account, now: datetime) -> int:
-    """Plan one account's nights; how many exports were opened."""
+    """Plan one account's nights; return how many exports were opened."""
     nightly = account.nights
     assert nightly is not None
     newest = windows.newest_due(nightly, now)

@@ -1,4 +1,4 @@
-"""Whether the ledger is older than the archive: a backup that was restored knows less."""
+"""Detects a ledger that is older than the archive: a restored backup."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ WAY_OUT = "stop the workers and run: python -m worker rebuild --restored"
 
 
 def unknown_files() -> list[str]:
-    """Receipts and manifests of jobs that the ledger does not know, the newest files of the archive
-    alone: receipts since the month of the newest call that it knows, and manifests since its newest
-    days. A few listings; no file is read.
+    """Return receipts and manifests of jobs that the ledger does not know.
+
+    Only the newest files of the archive are checked: receipts since the month of the newest call
+    that the ledger knows, and manifests since its newest days. This takes a few listings; no file
+    is read.
     """
     found = dict(_newest())
     unknown = ledger().rebuilding.unknown(found)
     return sorted(path for name, path in found.items() if name in unknown)
 
 
-def said(unknown: list[str]) -> str:
-    """What it means that there are such files."""
+def describe(unknown: list[str]) -> str:
+    """Return the sentence about such files, for people."""
     receipts = sum(paths.kind_of(path) == "receipt" for path in unknown)
     many = f"{receipts} receipts and {len(unknown) - receipts} manifests"
     return (
@@ -37,7 +39,7 @@ def said(unknown: list[str]) -> str:
 
 
 def _newest() -> Iterator[tuple[str, str]]:
-    """The job ids in the newest files, and their paths."""
+    """Yield the job ids in the newest files' paths, each with its path."""
     for alias, account in settings().accounts.items():
         if registry.has(account, PlacesCertifiedCalls):
             for month in _months(ledger().rebuilding.newest_call()):
@@ -52,7 +54,7 @@ def _newest() -> Iterator[tuple[str, str]]:
 
 
 def _months(since: float) -> Iterator[date]:
-    """The first of each month from a time to now; one more, since clocks differ."""
+    """Yield the first of each month from a time to now, and one more, since clocks differ."""
     month = datetime.fromtimestamp(since, UTC).date().replace(day=1)
     last = datetime.now(UTC).date() + timedelta(days=1)
     while month <= last:

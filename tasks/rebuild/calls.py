@@ -1,4 +1,4 @@
-"""Certified calls as their receipts tell of them."""
+"""Certified calls, rebuilt from their receipts."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from ledger.core.job import job_id
 from ledger.rebuild.snapshots import KnownCall, KnownJob, rebuilt_request_id
 from tasks.runtime.context import store
 
-from .verified_archive import Trusted
+from .verified_archive import VerifiedArchive
 
 _LOOK = "look in the provider's panel, then: python -m worker resolve"
 
 
-def receipt_paths(prefix: str, trusted: Trusted) -> Iterator[tuple[str, dict[int, str]]]:
-    """Each call's job id and the paths of its receipts by their numbers."""
+def receipt_paths(prefix: str, trusted: VerifiedArchive) -> Iterator[tuple[str, dict[int, str]]]:
+    """Yield each call's job id, with the paths of its receipts by number."""
     for stem, paths in groupby(trusted.paths(prefix, "receipt"), key=_stem):
         yield stem.rpartition("/")[2], {number(path): path for path in paths}
 
 
 def number(path: str) -> int:
-    """The number of a receipt, which is in its name from the second on."""
-    told = path.rpartition("/")[2].split(".")[1]
-    return int(told) if told.isdecimal() else 1
+    """Return the number of a receipt, which its name holds from the second receipt on."""
+    suffix = path.rpartition("/")[2].split(".")[1]
+    return int(suffix) if suffix.isdecimal() else 1
 
 
-def calls(alias: str, trusted: Trusted) -> Iterator[KnownJob]:
-    """Every call of an account of which there is a receipt, in whatever state it is."""
+def calls(alias: str, trusted: VerifiedArchive) -> Iterator[KnownJob]:
+    """Yield every call of an account that has a receipt, in any state."""
     for known, paths in receipt_paths(f"{alias}/certified-calls/", trusted):
         yield _call(alias, known, paths, trusted)
 
@@ -49,19 +49,19 @@ def _stem(path: str) -> str:
     return f"{folder}/{name.partition('.')[0]}"
 
 
-def _call(alias: str, known: str, paths: dict[int, str], trusted: Trusted) -> KnownJob:
+def _call(alias: str, known: str, paths: dict[int, str], trusted: VerifiedArchive) -> KnownJob:
     newest = max(paths)
     for one in sorted(paths, reverse=True):
         receipt = _read(alias, known, paths[one], trusted)
         if receipt is not None:
-            # Where a later one is damaged, nobody knows what it said.
+            # If a later receipt cannot be trusted, its outcome is unknown.
             outcome = receipt.outcome if one == newest else UNKNOWN
             return _from(receipt, outcome, newest, paths[one])
     return _lost(alias, known, paths)
 
 
-def _read(alias: str, known: str, path: str, trusted: Trusted) -> Receipt | None:
-    if not trusted.believes(path):
+def _read(alias: str, known: str, path: str, trusted: VerifiedArchive) -> Receipt | None:
+    if not trusted.trusts(path):
         return None
     try:
         receipt = receipts.read(store(), path)
@@ -113,7 +113,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _end(receipt: Receipt, outcome: str) -> dict[str, Any]:
-    """How the job of a call ended."""
+    """Return how the job of a call ended."""
     if outcome == PLACED:
         return _done(receipt.platform_phone)
     if outcome == RESOLVED:
@@ -152,8 +152,9 @@ def _undecided(message: str) -> dict[str, Any]:
 
 
 def _lost(alias: str, known: str, paths: dict[int, str]) -> KnownJob:
-    """A call of which no receipt can be believed: its job id is in their names, and keeps the
-    request from being sent again.
+    """Return a call none of whose receipts can be trusted.
+
+    The job id is in their names, and keeps the request from being sent again.
     """
     path = paths[min(paths)]
     year, month = path.split("/")[2:4]
@@ -174,6 +175,6 @@ def _lost(alias: str, known: str, paths: dict[int, str]) -> KnownJob:
 
 
 def _day(alias: str, sent: datetime) -> date:
-    """The day whose cap a call counts for."""
+    """Return the day whose cap a call counts towards."""
     account = settings().accounts.get(alias)
     return sent.astimezone(ZoneInfo("UTC" if account is None else account.zone)).date()

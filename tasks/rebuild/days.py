@@ -1,4 +1,4 @@
-"""Days as the manifests of their exports tell of them, and days that nothing tells of."""
+"""Days, rebuilt from the manifests of their exports, and days without any."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tasks.days import day as day_rows
 from tasks.days import windows
 
 from .manifests import Folder
-from .verified_archive import Trusted
+from .verified_archive import VerifiedArchive
 
 _FIRST = date(1970, 1, 1)
 
 
-def archived_day(folder: Folder, generation: int, trusted: Trusted) -> KnownDay | None:
-    """The day as its newest manifest says; incomplete where anything of it is damaged."""
+def archived_day(folder: Folder, generation: int, trusted: VerifiedArchive) -> KnownDay | None:
+    """Return the day as its newest manifest says; incomplete if any of its files is damaged."""
     runs = folder.runs()
     if not runs:
         return _begun(folder, generation)
@@ -63,7 +63,7 @@ def archived_day(folder: Folder, generation: int, trusted: Trusted) -> KnownDay 
     )
 
 
-def _is_damaged(folder: Folder, runs: list[tuple[str, Manifest]], trusted: Trusted) -> bool:
+def _is_damaged(folder: Folder, runs: list[tuple[str, Manifest]], trusted: VerifiedArchive) -> bool:
     here = f"{paths.exports_folder(folder.account, folder.day)}/"
     singly = {one.file.path for _, run in runs for one in run.files}
     wrong = {*trusted.damaged, *trusted.refused}
@@ -71,7 +71,7 @@ def _is_damaged(folder: Folder, runs: list[tuple[str, Manifest]], trusted: Trust
 
 
 def _begun(folder: Folder, generation: int) -> KnownDay | None:
-    """A day of which files are there, but no manifest: due again, as the next generation."""
+    """Return a day that has files but no manifest: due again, as the next generation."""
     account = settings().accounts.get(folder.account)
     if account is None or not registry.has(account, ListsRecordings):
         return None
@@ -85,15 +85,16 @@ def _with_generation(row: Day, generation: int) -> Day:
 
 
 def gaps(alias: str, known: set[date]) -> Iterator[KnownDay]:
-    """The days of a nightly account that a night would not plan by itself any more, since later
-    ones are known, and those that it would catch up.
+    """Yield the days of a nightly account that no night would plan, since later ones are known.
+
+    The days within the catch-up period are included.
     """
     account = settings().accounts.get(alias)
     if account is None or account.nights is None:
         return
     newest = windows.newest_due(account.nights, datetime.now(UTC))
     caught_up = windows.due_days(newest, None, account.nights.catchup_days)
-    # A folder of a day that cannot have been exported opens no centuries of days.
+    # A folder with an impossible date must not open centuries of days.
     possible = [day for day in known if _FIRST <= day <= newest + timedelta(days=1)]
     first, last = min([*possible, *caught_up]), max([*possible, *caught_up])
     for number in range((last - first).days + 1):
@@ -108,7 +109,7 @@ def _zone(alias: str) -> str:
 
 
 def settle_seconds(alias: str) -> int:
-    """How long after a day's end its recordings may still change, as it is configured now."""
+    """Return how many seconds after a day's end its recordings may change, as configured now."""
     account = settings().accounts.get(alias)
     nightly = None if account is None else account.nights
     return 0 if nightly is None else nightly.settle_minutes * 60

@@ -1,4 +1,4 @@
-"""Exports and days as their manifests tell of them."""
+"""Exports and days, rebuilt from their manifests."""
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ from tasks.transfers.retrieved import retrieved
 
 from .days import archived_day, gaps, settle_seconds
 from .manifests import Folder
-from .verified_archive import Trusted
+from .verified_archive import VerifiedArchive
 
 _RUN = "earwitness.export.run"
-#: So many generations beyond those that are known are tried for a folder without a manifest.
+#: How many generations beyond the known ones are tried for a folder without a manifest.
 _MORE_GENERATIONS = 100
 
 
-def exports(alias: str, trusted: Trusted) -> Iterator[KnownJob | KnownDay]:
-    """Every export of an account that has a manifest, and its days: the oldest first. Days between
-    them that are not in the archive, and those that a night would catch up, are due.
+def exports(alias: str, trusted: VerifiedArchive) -> Iterator[KnownJob | KnownDay]:
+    """Yield every export of an account that has a manifest, and its days, the oldest first.
+
+    Days between them that are not in the archive are due, and so are those that a night would catch
+    up.
     """
     known: set[date] = set()
     for day, paths in groupby(_paths(alias, trusted), key=day_of):
@@ -54,46 +56,46 @@ def exports(alias: str, trusted: Trusted) -> Iterator[KnownJob | KnownDay]:
     yield from gaps(alias, known)
 
 
-def exported(alias: str, trusted: Trusted) -> set[str]:
-    """The job ids of an account's exports, of those too that were lost before their manifests."""
+def exported(alias: str, trusted: VerifiedArchive) -> set[str]:
+    """Return the job ids of an account's exports, also of those lost before their manifests."""
     found = (path.split("/") for path in _paths(alias, trusted))
     return {parts[5] for parts in found if len(parts) == 7}
 
 
 def is_a_run_of(alias: str, day: date, known: str) -> bool:
-    """Whether a job id is that of one of a day's exports."""
+    """Return whether a job id belongs to one of a day's exports."""
     numbers = range(1, _MORE_GENERATIONS)
     return any(job_id(alias, _RUN, f"day:{day}#{one}") == known for one in numbers)
 
 
-def _paths(alias: str, trusted: Trusted) -> Iterator[str]:
+def _paths(alias: str, trusted: VerifiedArchive) -> Iterator[str]:
     prefix = f"{alias}/exports/"
     gone = [path for path in trusted.damaged if path.startswith(prefix)]
     yield from sorted({*store().paths(prefix, unlisted=True), *gone})
 
 
 def day_of(path: str) -> date | None:
-    """The day in the path of an export or of a single recording."""
+    """Return the day in the path of an export or of a single recording, or None."""
     try:
         return date(*(int(part) for part in path.split("/")[2:5]))
     except (ValueError, TypeError):
         return None
 
 
-def _look(folder: Folder, path: str, trusted: Trusted) -> None:
+def _look(folder: Folder, path: str, trusted: VerifiedArchive) -> None:
     parts = path.split("/")
     if len(parts) != 7:
         return
     name = parts[5]
-    told = archive_paths.manifest_path("/".join(parts[:6]))
-    if path == told:
+    manifest_path = archive_paths.manifest_path("/".join(parts[:6]))
+    if path == manifest_path:
         folder.exports[name] = path, _read(folder, name, path, trusted)
     else:
-        folder.exports.setdefault(name, (told, None))
+        folder.exports.setdefault(name, (manifest_path, None))
 
 
-def _read(folder: Folder, name: str, path: str, trusted: Trusted) -> Manifest | None:
-    if not trusted.believes(path):
+def _read(folder: Folder, name: str, path: str, trusted: VerifiedArchive) -> Manifest | None:
+    if not trusted.trusts(path):
         return None
     try:
         known = manifest.read_any(store(), path)
@@ -152,7 +154,7 @@ def _retrieved(found: Manifest) -> dict[str, Any]:
 
 
 def _parameters(found: Manifest, day: date) -> dict[str, Any]:
-    """The parameters with which the export was asked for, from which its fingerprint follows."""
+    """Return the parameters of the export's request, which determine its fingerprint."""
     assert found.window is not None
     start, end = instant(found.window.start), instant(found.window.end)
     asked = {
@@ -184,8 +186,9 @@ def _end(found: Manifest, path: str) -> dict[str, Any]:
 
 
 def _generations(folder: Folder) -> dict[str, int]:
-    """The generation of each job of the day, with or without a manifest: a number that was begun
-    is not taken again, so that two exports never share a folder.
+    """Return the generation of each job of the day, with or without a manifest.
+
+    A number that was begun is not used again, so that two exports never share a folder.
     """
     found = {one.job_id: one.generation or 0 for _, one in folder.runs()}
     left = {name for name, (_, one) in folder.exports.items() if one is None}
@@ -199,10 +202,12 @@ def _generations(folder: Folder) -> dict[str, int]:
     return found
 
 
-def _damaged(folder: Folder, generations: dict[str, int], trusted: Trusted) -> Iterator[KnownJob]:
-    """Exports whose manifests can not be believed: they are known, and failed."""
+def _damaged(
+    folder: Folder, generations: dict[str, int], trusted: VerifiedArchive
+) -> Iterator[KnownJob]:
+    """Yield exports whose manifests cannot be trusted: they are known, and failed."""
     for name, (path, one) in folder.exports.items():
-        if one is not None or trusted.believes(path):
+        if one is not None or trusted.trusts(path):
             continue
         message = f"not done: its manifest {path} is damaged; compare it with a copy"
         at = datetime.combine(folder.day, datetime.min.time(), UTC).timestamp()

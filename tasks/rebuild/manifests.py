@@ -10,8 +10,9 @@ from archive.documents.manifest import Manifest
 
 @dataclass
 class Folder:
-    """The exports of one day: what each job's manifest says, None where it can not be believed or
-    is not there.
+    """The exports of one day: the path and manifest of each job.
+
+    The manifest is None if it is missing or cannot be trusted.
     """
 
     account: str
@@ -19,7 +20,7 @@ class Folder:
     exports: dict[str, tuple[str, Manifest | None]] = field(default_factory=dict)
 
     def runs(self) -> list[tuple[str, Manifest]]:
-        """The manifests of the day itself, by generation."""
+        """Return the manifests of the day itself, by generation."""
         day = self.day.isoformat()
         found = [
             (path, one)

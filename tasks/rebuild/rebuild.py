@@ -1,4 +1,4 @@
-"""Rebuilding the ledger from the archive: what lies there is known again, the rest is in doubt."""
+"""Rebuilding the ledger from the archive: archived work is known again, the rest is in doubt."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tasks.runtime.context import ledger, store
 
 from .calls import calls
 from .exports import exported, exports
-from .recordings import singles
-from .verified_archive import Trusted, verified
+from .recordings import single_recordings
+from .verified_archive import VerifiedArchive, verify_archive
 
-#: So many records are one transaction.
+#: How many records one transaction takes.
 _AT_ONCE = 200
 
 Known = KnownJob | KnownDay | OwedEntry
@@ -29,9 +29,11 @@ Known = KnownJob | KnownDay | OwedEntry
 
 @dataclass
 class Rebuilt:
-    """What came of it: the ledger's identity; how many jobs by kind and state, and days by state,
-    were taken; files that no chain covered yet, which are put under it; and by path what was not
-    taken, and why.
+    """The result of a rebuild.
+
+    ``identity`` is the ledger's; ``jobs`` counts by kind and state and ``days`` by state what was
+    taken; ``uncovered`` are files that no chain covered yet and that are put under it;
+    ``not_taken`` says by path what was not taken, and why.
     """
 
     identity: str
@@ -42,11 +44,11 @@ class Rebuilt:
 
     @property
     def undecided(self) -> int:
-        """How many of the calls wait for a decision."""
+        """The number of calls that await a decision."""
         return sum(n for (_, state), n in self.jobs.items() if state == states.NEEDS_DECISION)
 
     def count(self, known: Known) -> None:
-        """Note one that was taken."""
+        """Count a record that was taken."""
         if isinstance(known, KnownJob):
             self.jobs[known.kind, known.state] += 1
         elif isinstance(known, KnownDay):
@@ -58,14 +60,14 @@ class Rebuilt:
 def rebuild(
     *, by: str, restored: bool = False, on_file: Callable[[str, int], None] | None = None
 ) -> Rebuilt:
-    """Make a new ledger from the archive, under its identity and in quarantine. The archive is
-    verified first (``on_file`` as in `archive.verify.verification.verify`) and not changed.
+    """Make a new ledger from the archive, under its identity and in quarantine.
 
-    ``restored``: the ledger is there, from a backup; it is quarantined, and what the archive knows
-    beyond it is added.
+    The archive is verified first (``on_file`` as in `archive.verify.verification.verify`) and not
+    changed. With ``restored``, the ledger comes from a backup: it is quarantined, and what the
+    archive knows beyond it is added.
 
-    Raises NotPossible where the ledger holds anything already (or, restored, holds nothing), and
-    where the archive does not say whose it is; Foreign where it is another ledger's.
+    Raises NotPossible if the ledger holds anything already (or, restored, holds nothing), and if
+    the archive names no ledger; Foreign if it belongs to another ledger.
     """
     identity = archived_identity()
     ours = ledger().identity.prepare()
@@ -74,7 +76,7 @@ def rebuild(
         ledger().identity.quarantine(by=by, note="it was restored from a backup")
     else:
         ledger().rebuilding.refuse_used()
-    trusted = verified(on_file)
+    trusted = verify_archive(on_file)
     if paths.IDENTITY_PATH in trusted.damaged:
         raise NotPossible(
             f"not done: {paths.IDENTITY_PATH} {trusted.damaged[paths.IDENTITY_PATH]}; no ledger "
@@ -94,7 +96,7 @@ def rebuild(
 
 
 def archived_identity() -> str:
-    """The ledger that the archive names. Raises NotPossible where it names none."""
+    """Return the ledger that the archive names. Raises NotPossible if it names none."""
     try:
         return identity_document.read(store()).ledger
     except ArchiveError:
@@ -105,28 +107,28 @@ def archived_identity() -> str:
 
 
 def _note_head(alias: str) -> None:
-    """From now on the ledger vouches for as much of the chain as is there."""
+    """Let the ledger vouch for the archived part of the chain from now on."""
     try:
         head = chain.head(store(), alias)
     except ArchiveError:
-        return  # a damaged entry, of which was told
+        return  # a damaged entry, which the verification has reported
     if head is not None:
         ledger().archive_record.note_head(alias, head.n, head.sha256)
 
 
-def _found(trusted: Trusted) -> Iterator[Known]:
-    """Everything that the archive tells of."""
+def _found(trusted: VerifiedArchive) -> Iterator[Known]:
+    """Yield every record that the archive's files prove."""
     for alias in trusted.accounts:
         yield from exports(alias, trusted)
-        yield from singles(alias, trusted, exported(alias, trusted))
+        yield from single_recordings(alias, trusted, exported(alias, trusted))
         yield from calls(alias, trusted)
     yield from _uncovered(trusted)
 
 
-def _uncovered(trusted: Trusted) -> Iterator[OwedEntry]:
-    """Files that were written, but not yet put under their chain, when the ledger was lost."""
+def _uncovered(trusted: VerifiedArchive) -> Iterator[OwedEntry]:
+    """Yield files that were written but not yet under their chain when the ledger was lost."""
     for path in sorted(trusted.uncovered):
-        if trusted.believes(path) and paths.kind_of(path) != "identity":
+        if trusted.trusts(path) and paths.kind_of(path) != "identity":
             parts = path.split("/")
             name = parts[-2] if parts[-1] == "manifest.json" else parts[-1].partition(".")[0]
             stored = store().checksum(path)

@@ -1,4 +1,4 @@
-"""Recordings that were fetched one by one, as their metadata tells of them."""
+"""Recordings that were fetched one by one, rebuilt from their metadata."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ from ledger.rebuild.snapshots import KnownJob, KnownRecording, rebuilt_request_i
 from tasks.runtime.context import store
 
 from .exports import day_of, is_a_run_of
-from .verified_archive import Trusted
+from .verified_archive import VerifiedArchive
 
 
-def singles(alias: str, trusted: Trusted, exports: Collection[str]) -> Iterator[KnownJob]:
-    """The downloads and collections of an account; ``exports`` are the job ids of its exports,
-    whose gaps were fetched singly too: such a recording is none of its own job's.
+def single_recordings(
+    alias: str, trusted: VerifiedArchive, exports: Collection[str]
+) -> Iterator[KnownJob]:
+    """Yield the downloads and collections of an account.
+
+    ``exports`` are the job ids of its exports, whose gaps were fetched one by one too: such a
+    recording has no job of its own.
     """
     for path in trusted.paths(f"{alias}/recordings/", "metadata"):
         found = _read(alias, path, trusted)
@@ -35,8 +39,8 @@ def singles(alias: str, trusted: Trusted, exports: Collection[str]) -> Iterator[
             yield _job(found, path, "recording.download", {"recording_id": found.recording_id})
 
 
-def _read(alias: str, path: str, trusted: Trusted) -> Metadata | None:
-    if not trusted.believes(path):
+def _read(alias: str, path: str, trusted: VerifiedArchive) -> Metadata | None:
+    if not trusted.trusts(path):
         return None
     try:
         found = metadata.read(store(), path).checked()
@@ -57,7 +61,7 @@ def _of_an_export(found: Metadata, path: str, exports: Collection[str]) -> bool:
 
 
 def _collected(found: Metadata, path: str) -> KnownJob:
-    # Under its token nothing is told any more: it is only there to be found by its call.
+    # No notification comes under its token any more: the row only makes it findable by its call.
     call = KnownRecording(
         token=secrets.token_hex(32),
         call_id=str(found.recording.get("call_id")),

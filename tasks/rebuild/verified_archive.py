@@ -1,4 +1,4 @@
-"""What of an archive can be believed when nothing else is left: it is verified whole first."""
+"""The verified archive: the files that can be trusted when nothing else is left."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from tasks.runtime.context import store
 
 
 @dataclass
-class Trusted:
+class VerifiedArchive:
     """The archive's files after its verification.
 
-    ``damaged`` says by path what is wrong; ``uncovered`` are files in order that no chain covers
-    yet, young or not; ``refused`` what could be read, but says what cannot be.
+    ``damaged`` says by path what is wrong; ``uncovered`` are files that no chain covers yet, young
+    or not; ``refused`` says by path what is wrong with files that are readable, but whose content
+    cannot be true.
     """
 
     accounts: list[str]
@@ -28,7 +29,7 @@ class Trusted:
     refused: dict[str, str] = field(default_factory=dict)
 
     def paths(self, prefix: str, kind: Kind) -> Iterator[str]:
-        """Every path of this kind that is there, or was: sorted, each once."""
+        """Yield every path of this kind that is there, or was: sorted, each once."""
         gone = sorted(path for path in self.damaged if path.startswith(prefix))
         last = ""
         for path in heapq.merge(store().paths(prefix, unlisted=True), gone):
@@ -36,8 +37,8 @@ class Trusted:
                 yield path
             last = path
 
-    def believes(self, path: str) -> bool:
-        """Whether nothing speaks against a file."""
+    def trusts(self, path: str) -> bool:
+        """Return whether nothing speaks against a file."""
         return path not in self.damaged and path not in self.refused
 
     def refuse(self, path: str, why: str) -> None:
@@ -45,7 +46,7 @@ class Trusted:
         self.refused[path] = why
 
 
-def verified(on_file: Callable[[str, int], None] | None = None) -> Trusted:
+def verify_archive(on_file: Callable[[str, int], None] | None = None) -> VerifiedArchive:
     """Verify the whole archive, every ZIP included. Writes nothing."""
     report = verification.verify(store(), on_file=on_file)
     damaged: dict[str, str] = {}
@@ -58,4 +59,4 @@ def verified(on_file: Callable[[str, int], None] | None = None) -> Trusted:
             damaged[problem.path] = f"{known}; {problem.message}" if known else problem.message
     accounts = {archive_paths.account_of(path) for path in store().paths(unlisted=True)}
     accounts |= {archive_paths.account_of(path) for path in damaged}
-    return Trusted(sorted(accounts - {""}), damaged, uncovered)
+    return VerifiedArchive(sorted(accounts - {""}), damaged, uncovered)

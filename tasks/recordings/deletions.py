@@ -1,4 +1,4 @@
-"""Deleting at the provider: only what is archived, verified and chained, and after its time."""
+"""Deleting at the provider: only old recordings that are archived, verified and chained."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ from tasks.transfers.single_recording import kept_single, started
 
 
 def refuse_unproven(attempt: Attempt, provider: DeletesRecordings, recording_id: str) -> str:
-    """The path of the manifest or metadata under whose sum the archive holds this recording whole,
-    its bytes read back just now. Raises Rejected where that can not be shown.
+    """Return the path of the manifest or metadata that proves the recording whole in the archive.
+
+    The bytes are read back just now and agree with its checksum. Raises Rejected if there is no
+    such proof.
     """
     day = _day(attempt, provider, recording_id)
     try:
-        proof = _held(attempt, recording_id, day)
+        proof = _find_proof(attempt, recording_id, day)
     except (ArchiveError, KeyError) as error:
         raise errors.Rejected(
             f"not done: recording {recording_id} is not whole in the archive ({error})"
@@ -40,34 +42,38 @@ def refuse_unproven(attempt: Attempt, provider: DeletesRecordings, recording_id:
 
 
 def _day(attempt: Attempt, provider: DeletesRecordings, recording_id: str) -> date:
-    """The local day of the recording's start, as the request or the provider tells it."""
-    told = attempt.job.parameters.get("day") or attempt.job.work.get("day")
-    if told is None:
+    """Return the local day of the recording's start, from the request or the provider."""
+    day = attempt.job.parameters.get("day") or attempt.job.work.get("day")
+    if day is None:
         start = started(provider.recording(recording_id))
-        told = windows.local_day(start, account_of(attempt.job.account).zone).isoformat()
-        # Before the request leaves: where its answer is lost, the provider does not tell it again.
-        attempt.note(day=told)
-    return date.fromisoformat(told)
+        day = windows.local_day(start, account_of(attempt.job.account).zone).isoformat()
+        # Noted before the request leaves: if its answer is lost, the provider does not say the day
+        # again.
+        attempt.note(day=day)
+    return date.fromisoformat(day)
 
 
-def _held(attempt: Attempt, recording_id: str, day: date) -> str | None:
-    """The manifest or metadata that holds the recording, once its bytes agree with it and are the
-    whole recording's: older releases took other files for recordings. Raises Missing, Damaged.
+def _find_proof(attempt: Attempt, recording_id: str, day: date) -> str | None:
+    """Return the path of the manifest or metadata that holds the recording, its bytes checked.
+
+    The bytes agree with the document and are the whole recording: older releases took other files
+    for recordings. Raises Missing, Damaged.
     """
     fault = None
     known = manifest.latest(store(), attempt.job.account, day)
     while known is not None:
         for line in recordings_list.read(store(), known.recordings.path):
             if line.id == recording_id and not line.is_missing:
-                found = _fault(attempt, line)
+                found = _find_fault(attempt, line)
                 if found is None:
                     return known.path
                 fault = fault or Damaged(line.path, found)
-        # A later look did not list it any more: what an earlier one archived is there all the same.
+        # A later generation did not list the recording any more: what an earlier one archived is
+        # still there.
         known = manifest.latest(store(), attempt.job.account, day, before=known.generation)
     single = kept_single(attempt, recording_id, day)
     if single is not None:
-        found = _fault(attempt, metadata.read(store(), single[1].path).as_line())
+        found = _find_fault(attempt, metadata.read(store(), single[1].path).as_line())
         if found is None:
             return single[1].path
         fault = fault or Damaged(single[0].path, found)
@@ -76,9 +82,10 @@ def _held(attempt: Attempt, recording_id: str, day: date) -> str | None:
     return None
 
 
-def _fault(attempt: Attempt, line: Line) -> str | None:
-    """Why the bytes in the archive are not the whole recording of a line; None where they are.
-    Raises Missing, and Damaged where they are not those that the line names.
+def _find_fault(attempt: Attempt, line: Line) -> str | None:
+    """Return why the archived bytes are not the whole recording of a line, or None if they are.
+
+    Raises Missing, and Damaged if they are not the bytes that the line names.
     """
     listener, head = Listener(whole=True), b""
     for piece in search.audio(store(), line):

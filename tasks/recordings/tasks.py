@@ -1,4 +1,4 @@
-"""Recordings that their provider keeps: list, look at, download, delete."""
+"""Tasks about recordings that a provider keeps: list, get, download, delete."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tasks import errors
 from tasks.days import windows
 from tasks.runtime.client import account_of, client, plain_client
 from tasks.runtime.entry import ShortLived, job_task, plain_task
-from tasks.runtime.error_policy import consequences
+from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.job_requests import job_request
-from tasks.runtime.queries import Answer, Listing, answered
+from tasks.runtime.queries import Answer, Listing, ask_with_retries
 from tasks.runtime.runner import Attempt, Ended
 from tasks.transfers.single_recording import fetch_again, keep_listed, started
 
@@ -26,8 +26,8 @@ from .deletions import refuse_unproven
 
 @plain_task("recording.list", ListRecordings, ShortLived)
 def list_recordings(asked: ListRecordings) -> Listing:
-    """One page of the recordings: ``{recordings, page, page_size, total_items?, total_pages?}``."""
-    page = _answered(
+    """List one page: ``{recordings, page, page_size, total_items?, total_pages?}``."""
+    page = _ask(
         asked.account,
         lambda provider: provider.recordings(
             asked.filters.canonical(),
@@ -41,17 +41,17 @@ def list_recordings(asked: ListRecordings) -> Listing:
 
 @plain_task("recording.get", GetRecording, ShortLived)
 def get_recording(asked: GetRecording) -> Listing:
-    """One recording: every field of the provider's."""
-    found = _answered(asked.account, lambda provider: provider.recording(asked.recording_id))
+    """Return one recording with every field of the provider."""
+    found = _ask(asked.account, lambda provider: provider.recording(asked.recording_id))
     return Listing(found.line(), 1, "recording")
 
 
-def _answered(alias: str, ask: Callable[[ListsRecordings], Answer]) -> Answer:
+def _ask(alias: str, ask: Callable[[ListsRecordings], Answer]) -> Answer:
     def one() -> Answer:
         with plain_client(alias, ListsRecordings) as provider:
             return ask(provider)
 
-    return answered(alias, one)
+    return ask_with_retries(alias, one)
 
 
 def _download_request(asked: DownloadRecording, task_id: str) -> Request:
@@ -65,7 +65,7 @@ def download_recording(attempt: Attempt) -> Ended:
     """Fetch one recording into the archive: ``{job_id, path, sha256, bytes}``."""
     account = account_of(attempt.job.account, RecordingsAccount)
     with (
-        consequences(attempt, waits_for_credentials=False),
+        apply_error_policy(attempt, waits_for_credentials=False),
         client(attempt, ListsRecordings) as provider,
     ):
         recording = provider.recording(attempt.job.parameters["recording_id"])
@@ -95,14 +95,14 @@ def _delete_request(asked: DeleteRecording, task_id: str) -> Request:
 
 @job_task("recording.delete", DeleteRecording, _delete_request)
 def delete_recording(attempt: Attempt) -> Ended:
-    """Delete one recording at the provider, once it is proven that the archive holds it whole."""
+    """Delete one recording at the provider, after proof that the archive holds it whole."""
     parameters = attempt.job.parameters
     account = account_of(attempt.job.account, DeletingAccount)
     if not account.allow_delete:
         raise errors.Rejected("not done: the account does not allow deleting any more")
     recording_id = parameters["recording_id"]
     with (
-        consequences(attempt, waits_for_credentials=False),
+        apply_error_policy(attempt, waits_for_credentials=False),
         client(attempt, DeletesRecordings) as provider,
     ):
         proof = None

@@ -1,4 +1,4 @@
-"""Alerts to people: a line of the log, and a signed webhook where one is set."""
+"""Alerts to people: a line of the log, and a signed webhook if one is set."""
 
 from __future__ import annotations
 
@@ -26,23 +26,34 @@ from .context import ledger
 _log = logging.getLogger(__name__)
 _alerts = logging.getLogger("earwitness.alerts")
 
-#: Below the five seconds after which another worker may try the same one.
+#: Below the five seconds after which another worker may try the same webhook.
 DEADLINE_SECONDS = 4.0
-#: How many one round sends.
+#: How many webhooks one round sends.
 _MOST_A_ROUND = 50
-#: Statuses that speak of the receiver, not of one alert.
+#: Statuses that concern the receiver, not one alert.
 _ASKS_TO_WAIT = (429, 502, 503, 504)
-#: What a receiver is told of an alert beside what is the same for all; when it is over, also by
-#: whose word.
-_TOLD = ("id", "state", "cause", "kind", "account", "job_id", "message", "since", "repeated")
-_OVER = ("closed_by", "note")
+#: The fields of an alert that differ from alert to alert; a closed alert also says who closed it.
+_ALERT_FIELDS = (
+    "id",
+    "state",
+    "cause",
+    "kind",
+    "account",
+    "job_id",
+    "message",
+    "since",
+    "repeated",
+)
+_CLOSING_FIELDS = ("closed_by", "note")
 
 FOREIGN_REDIS = f"{CONTRADICTION}:identity:redis"
 
 
 class _NotDelivered(Exception):
-    """Why the webhook was not taken, without its address; ``answered`` says whether the receiver
-    spoke of this one alert, so that it may take the next.
+    """Why the webhook was not delivered, without its address.
+
+    ``answered`` says that the receiver's answer concerns this alert only, so that it may take the
+    next one.
     """
 
     def __init__(self, reason: str, *, answered: bool) -> None:
@@ -50,23 +61,25 @@ class _NotDelivered(Exception):
         self.answered = answered
 
 
-def tell(owed: Obligation) -> None:
-    """Write the line that people watch for, and owe the webhook where one is set."""
-    said = owed.payload
-    with bind(cause=said.get("cause")):
-        if said.get("state") == RESOLVED:
-            _alerts.warning("over: %s%s", said["message"], _closed(said))
+def announce_alert(owed: Obligation) -> None:
+    """Write the log line that people watch for, and owe the webhook if one is set."""
+    fields = owed.payload
+    with bind(cause=fields.get("cause")):
+        if fields.get("state") == RESOLVED:
+            _alerts.warning("over: %s%s", fields["message"], _closed_by(fields))
         else:
-            _alerts.error("%s", said["message"])
-    # What an earlier version owed names no cause, and was for the log alone.
-    if settings().alert_url is not None and "cause" in said:
-        ledger().outbox.owe(owed.job_id, owed.account, WEBHOOK, said)
+            _alerts.error("%s", fields["message"])
+    # An alert that an earlier version owed names no cause, and was only for the log.
+    if settings().alert_url is not None and "cause" in fields:
+        ledger().outbox.owe(owed.job_id, owed.account, WEBHOOK, fields)
 
 
 def deliver_due() -> int:
-    """Send the webhooks that are due; how many were taken. A receiver that hangs, does not answer
-    or asks to wait ends the round; one that refuses an alert is sent the next. What was not taken
-    stays owed, with growing waits, and `status` says why.
+    """Send the webhooks that are due; return how many were delivered.
+
+    A receiver that hangs, does not answer or asks to wait ends the round. One that refuses an alert
+    is sent the next one. A webhook that was not delivered stays owed, with growing waits, and
+    `status` says why.
     """
     taken = 0
     for _ in range(_MOST_A_ROUND):
@@ -96,36 +109,40 @@ def _deliver(owed: Obligation) -> None:
     try:
         body = _body(owed)
     except (KeyError, TypeError) as error:
-        # Owed by another version, which may be back: the others do not wait behind it.
+        # Another version, which may come back, owed this alert: the others do not wait behind it.
         message = f"an alert can not be written ({type(error).__name__})"
         raise _NotDelivered(message, answered=True) from None
     _send(url.get_secret_value(), secret.get_secret_value().encode(), body)
 
 
 def signature(secret: bytes, timestamp: str, body: bytes) -> str:
-    """The value of Earwitness-Signature: HMAC-SHA256 over the timestamp, a full stop and the body,
-    in hexadecimal, after its version.
+    """Return the value of Earwitness-Signature.
+
+    This is the version, then HMAC-SHA256 over the timestamp, a full stop and the body, in
+    hexadecimal.
     """
     signed = hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256)
     return f"v1={signed.hexdigest()}"
 
 
 def _body(owed: Obligation) -> bytes:
-    told: dict[str, Any] = {name: owed.payload[name] for name in _TOLD}
-    if told["state"] == RESOLVED:
-        # What an earlier version owed ended by itself.
-        told |= {name: owed.payload.get(name) for name in _OVER}
-    for name in ("message", *_OVER):
-        if told.get(name) is not None:
-            told[name] = mask(told[name])
+    fields: dict[str, Any] = {name: owed.payload[name] for name in _ALERT_FIELDS}
+    if fields["state"] == RESOLVED:
+        # An alert that an earlier version owed was closed by the program.
+        fields |= {name: owed.payload.get(name) for name in _CLOSING_FIELDS}
+    for name in ("message", *_CLOSING_FIELDS):
+        if fields.get(name) is not None:
+            fields[name] = mask(fields[name])
     deployment = ledger().identity.identity()
-    return json.dumps({"schema": 1, **told, "deployment": deployment, "version": VERSION}).encode()
+    return json.dumps(
+        {"schema": 1, **fields, "deployment": deployment, "version": VERSION}
+    ).encode()
 
 
-def _closed(said: dict[str, Any]) -> str:
-    """By whose word an alert is over, where it was somebody's."""
-    by = said.get("closed_by")
-    return "" if by is None else f"; closed by {by}: {said['note']}"
+def _closed_by(fields: dict[str, Any]) -> str:
+    """Return who closed an alert and why, if a person did."""
+    by = fields.get("closed_by")
+    return "" if by is None else f"; closed by {by}: {fields['note']}"
 
 
 def _send(url: str, secret: bytes, body: bytes) -> None:
@@ -149,7 +166,7 @@ def _send(url: str, secret: bytes, body: bytes) -> None:
                 failure = f"answered HTTP {answer.status_code}"
                 answered = answer.status_code not in _ASKS_TO_WAIT
     except httpx.HTTPError as error:
-        # Its text and its request hold the address, which may be a secret.
+        # The error's text and request hold the address, which may be a secret.
         failure = f"did not answer ({type(error).__name__})"
     if failure is not None:
         host = urlsplit(url).hostname
@@ -158,7 +175,7 @@ def _send(url: str, secret: bytes, body: bytes) -> None:
 
 
 def credentials_refused(alias: str, reason: str, job_id: str | None = None) -> None:
-    """Tell people, once until they are taken again, that a provider refuses the credentials."""
+    """Alert people that a provider refuses the credentials, once until it accepts them again."""
     alert = Alert(credentials_cause(alias), CREDENTIALS, alias, reason, job_id)
     try:
         ledger().alerts.open(alert)
@@ -167,7 +184,7 @@ def credentials_refused(alias: str, reason: str, job_id: str | None = None) -> N
 
 
 def credentials_accepted(alias: str) -> None:
-    """The provider took the credentials: what people were told before is over."""
+    """Close the alert about refused credentials: the provider accepted them."""
     try:
         ledger().alerts.close(credentials_cause(alias))
     except LedgerAway as error:

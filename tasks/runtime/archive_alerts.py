@@ -1,4 +1,4 @@
-"""Alerts about the archive as a whole: it is not there, refuses to be written to, has no room."""
+"""Alerts about the archive as a whole: missing, refusing writes, or full."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ _log = logging.getLogger(__name__)
 
 #: The archive is not the one that the ledger vouches for.
 VANISHED = f"{ARCHIVE}:vanished"
-#: There is no room.
+#: The archive's disk is full.
 FULL = f"{ARCHIVE}:full"
-#: A place refuses to be written to, whose name follows.
+#: A place refuses writes; the place's name follows.
 REFUSED = f"{ARCHIVE}:refused:"
 _JOBS_WAIT = "jobs that need it wait and go on by themselves; certified calls are placed meanwhile"
-#: A disk with less free is still called full: this, or a twentieth of it.
+#: A disk still counts as full while it has less free space than this, or than a twentieth of its
+#: size if that is less.
 _ROOM_BYTES = 64 * 1_048_576
 
 
 def refused(error: BaseException) -> None:
-    """Open an alert for an error of the archive that needs a person; ignore others."""
+    """Open an alert for an archive error that needs a person; ignore other errors."""
     found = _alert(error)
     if found is not None:
         _open(found)
@@ -44,7 +45,7 @@ def _open(found: Alert) -> None:
 
 
 def spool_refused(error: OSError) -> None:
-    """Tell people that the spool, or another folder of ours, refuses what it must take."""
+    """Open an alert that the spool, or another local folder, refuses to be used."""
     found = refusal(str(settings().spool_dir), "", error)
     if isinstance(found, Unwritable):
         message = f"{found.place} refuses to be used ({error.strerror}); {_JOBS_WAIT}"
@@ -52,12 +53,12 @@ def spool_refused(error: OSError) -> None:
 
 
 def vanished(error: StoreAway) -> Alert:
-    """That the archive is not the one that the ledger vouches for."""
+    """Return the alert that the archive is not the one that the ledger vouches for."""
     return Alert(VANISHED, ARCHIVE, EVERY_ACCOUNT, f"{error}; {_JOBS_WAIT}")
 
 
 def close_mended(store: Store) -> None:
-    """Note of each place that refused to be written to, and of room, whether that is over."""
+    """Close the alerts of places that take writes again, and of a disk that has room again."""
     causes = [one["cause"] for one in ledger().alerts.all_open() if one["kind"] == ARCHIVE]
     for cause in causes:
         refused_at = cause.removeprefix(REFUSED)
@@ -80,7 +81,7 @@ def _alert(error: BaseException) -> Alert | None:
 
 
 def _takes_files(place: str, store: Store) -> bool:
-    """Whether a folder may be written to by now, or a bucket takes a trial."""
+    """Return whether a folder takes files again, or a bucket a trial write."""
     if "://" in place:
         try:
             return store.gives_names_once()
@@ -90,12 +91,12 @@ def _takes_files(place: str, store: Store) -> bool:
     nearest = next(one for one in (path, *path.parents) if os.path.lexists(one))
     if nearest.is_dir():
         return os.access(nearest, os.R_OK | os.W_OK | os.X_OK)
-    # A file: one that could not be read, unless a folder should be there.
+    # A file counts only if it lies at the very path, is readable, and no folder is expected there.
     return nearest == path and not place.endswith("/") and os.access(nearest, os.R_OK)
 
 
 def _has_room(store: Store) -> bool:
-    """Whether the archive takes a file again, and its disk has some room."""
+    """Return whether the archive takes a file again and its disk has some room."""
     try:
         if "://" not in store.address:
             disk = shutil.disk_usage(store.address)

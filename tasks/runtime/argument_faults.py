@@ -1,5 +1,7 @@
-"""What is wrong with a task's argument, in the sentences that the client library uses too
-(client/src/earwitness_client/arguments.py), so that every producer reads the same.
+"""Messages about wrong arguments of a task.
+
+The client library uses the same sentences (client/src/earwitness_client/arguments.py), so that
+every producer reads the same.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from config.masking import mask_message
 
-#: What only the argument's own name says.
+#: Sentences that depend on the argument's name.
 BY_NAME = {
     "account": "must be an account's alias: lower-case letters, digits and single _",
     "request_id": "must be 1 to 128 of A-Z, a-z, 0-9 and . _ : -",
@@ -23,28 +25,30 @@ BY_NAME = {
     "notify": 'must be a mapping such as {"task": "...", "queue": "..."}',
     "filters": 'must be a mapping such as {"start:gte": "2026-11-20T00:00:00Z"}',
 }
-#: Of an id that the ledger has to hold.
+#: The sentence about an id that the ledger has to hold.
 ID = "must be a text of 1 to 200 characters"
 _DAY = "must be a day such as 2026-11-20"
 _TIME = "must be a time such as 2026-11-20T00:00:00Z"
 _TIME_WITH_OFFSET = "must be a time with an offset, such as 2026-11-20T00:00:00Z"
 _MOST_LETTERS = 60
-#: What lies beyond is not searched for secrets, and not shown either.
+#: Characters of a name beyond this are neither searched for secrets nor shown.
 _MOST_READ = 4096
 
 Fault = Mapping[str, Any]
 
 
 def first_fault(model: type[BaseModel], error: ValidationError) -> str:
-    """The argument and what is wrong with it: of several, one that looks like a misspelt name,
-    since others may only follow from it.
+    """Return the first wrong argument and what is wrong with it.
+
+    An argument that looks like a misspelt name comes first, since the other faults may only follow
+    from it.
     """
     faults = error.errors(include_input=False, include_url=False)
-    misspelt = [one for one in faults if _is_unknown(one) and _meant(model, one) is not None]
+    misspelt = [one for one in faults if _is_unknown(one) and _closest_name(model, one) is not None]
     fault = (misspelt or faults)[0]
     if _is_unknown(fault):
         return _unknown(model, fault)
-    sentence = own_words(fault) or _sentence(fault, _schema(model, fault["loc"]))
+    sentence = validator_message(fault) or _sentence(fault, _schema(model, fault["loc"]))
     return ": ".join([".".join(map(str, fault["loc"])), sentence] if fault["loc"] else [sentence])
 
 
@@ -55,16 +59,16 @@ def _is_unknown(fault: Fault) -> bool:
 def _unknown(model: type[BaseModel], fault: Fault) -> str:
     *within, name = fault["loc"]
     shown = f"{mask_message(str(name)[:_MOST_READ])[:_MOST_LETTERS]!r}"
-    meant = _meant(model, fault)
-    hint = f": did you mean {meant!r}?" if meant else ""
+    closest = _closest_name(model, fault)
+    hint = f": did you mean {closest!r}?" if closest else ""
     if within:
         return f"{'.'.join(map(str, within))}: knows no {shown}{hint}"
     return f"{shown[1:-1]}: is no argument of this task{hint}" + (
-        "" if meant else f"; it takes {', '.join(_names(model, within))}"
+        "" if closest else f"; it takes {', '.join(_names(model, within))}"
     )
 
 
-def _meant(model: type[BaseModel], fault: Fault) -> str | None:
+def _closest_name(model: type[BaseModel], fault: Fault) -> str | None:
     *within, name = fault["loc"]
     names = _names(model, within)
     close = get_close_matches(str(name)[:_MOST_LETTERS].lower(), names, n=1)
@@ -75,8 +79,8 @@ def _names(model: type[BaseModel], within: Sequence[Any]) -> list[str]:
     return list(_schema(model, within).get("properties", {}))
 
 
-def own_words(fault: Fault) -> str | None:
-    """The sentence that one of our own validators gave."""
+def validator_message(fault: Fault) -> str | None:
+    """Return the message of one of our own validators, or None."""
     if fault["type"] != "value_error":
         return None
     return str(fault["msg"]).removeprefix("Value error, ")
@@ -118,7 +122,7 @@ def _whole(fault: Fault, schema: Mapping[str, Any]) -> str:
 
 
 def _schema(model: type[BaseModel], path: Sequence[Any]) -> Mapping[str, Any]:
-    """What the catalogue says of an argument, or of what stands within it."""
+    """Return what the catalogue says of an argument, or of a field within it."""
     whole = model.model_json_schema(by_alias=True)
     found: Mapping[str, Any] = whole
     for name in path:
@@ -127,7 +131,7 @@ def _schema(model: type[BaseModel], path: Sequence[Any]) -> Mapping[str, Any]:
 
 
 def _resolved(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Without null among what it may be, and what it refers to."""
+    """Return a schema without null among its alternatives, and with its reference resolved."""
     for one in schema.get("anyOf", ()):
         if one.get("type") != "null":
             return _resolved(one, whole)

@@ -1,4 +1,4 @@
-"""What the keyword arguments of every task have in common; each flow declares those of its own."""
+"""Common keyword arguments of all tasks; each flow declares its own ones."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .fields import Id, RequestId
 
 
 class Arguments(BaseModel):
-    """What every task's arguments have in common: unknown ones are refused."""
+    """Base of all tasks' arguments: unknown arguments are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Notify(Arguments):
-    """Where the end of a job is told: a task of the caller's own, on a queue of its own."""
+    """Where to notify the end of a job: a task of the caller's own, on a queue of its own."""
 
     task: Id
     queue: Id
@@ -45,8 +45,10 @@ Model = TypeVar("Model", bound=Arguments)
 
 
 def parse(model: type[Model], arguments: dict[str, Any]) -> Model:
-    """Validate a task's keyword arguments. Raises InvalidArgument, which names the first wrong one;
-    nothing was changed, and the same request id may be sent again.
+    """Validate a task's keyword arguments.
+
+    Raises InvalidArgument, which names the first wrong argument; nothing was changed, and the same
+    request id may be sent again.
     """
     try:
         return model.model_validate(arguments)

@@ -1,6 +1,7 @@
-"""What callers are told: exceptions of ours and no others, whatever happened.
+"""Errors that callers see: only exceptions of ours.
 
-Celery keeps an exception's arguments in Redis, and hands it to callers who may lack its class.
+Celery keeps an exception's arguments in Redis and hands the exception to callers, who may lack its
+class.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ _OF_THE_LEDGER: dict[type[LedgerError], type[errors.JobError]] = {
 
 
 def of_ledger(error: LedgerError) -> errors.JobError:
-    """What a caller is told of an error of the ledger's."""
+    """Return the error that callers see for an error of the ledger."""
     return _OF_THE_LEDGER.get(type(error), errors.InvalidArgument)(str(error))
 
 
 @contextmanager
-def nothing_else(*, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Raise Uncertain, which tells the kind of what happened and no more, in place of an exception
-    that nobody foresaw, ``but`` of these; the log has it whole. Of a job it is not the outcome.
+def only_known_errors(*, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Replace an unforeseen exception by Uncertain, which names only the exception's class.
+
+    The log has the whole exception. Exceptions in ``but`` pass unchanged. The replacement is not
+    the job's outcome.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""An account's client by what it can do: paused, spaced and watched as the ledger says."""
+"""Clients of an account's provider by capability, paused and spaced as the ledger says."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ Kind = TypeVar("Kind", bound=Account)
 
 
 def account_of(alias: str, kind: type[Kind]) -> Kind:
-    """Return the account with this alias, as one of this kind (`providers.accounts`). Raises
-    InvalidArgument where it is of another kind, or there is none.
+    """Return the account with this alias, as one of this kind (`providers.accounts`).
+
+    Raises InvalidArgument if no account has the alias, or the account is of another kind.
     """
     try:
         return registry.account(account(alias), kind)
@@ -30,8 +31,9 @@ def account_of(alias: str, kind: type[Kind]) -> Kind:
 
 
 def client_class(found: Account, capability: type[Client]) -> type[Client]:
-    """Return the class of the account's clients, for what needs no client. Raises InvalidArgument
-    where the provider cannot do it.
+    """Return the class of the account's clients, for work that needs no client.
+
+    Raises InvalidArgument if the provider lacks the capability.
     """
     try:
         return registry.client_class(found, capability)
@@ -39,10 +41,13 @@ def client_class(found: Account, capability: type[Client]) -> type[Client]:
         raise InvalidArgument(f"not done: {error}") from None
 
 
-def opened(found: Account, capability: type[Client], before_call: Callable[[], None]) -> Client:
-    """Return a client of the account that can do this, a context manager; its token is the one of
-    all workers. ``before_call`` is called before each HTTP call. Raises InvalidArgument where the
-    provider cannot do it.
+def open_client(
+    found: Account, capability: type[Client], before_call: Callable[[], None]
+) -> Client:
+    """Return a client of the account with this capability, a context manager.
+
+    All workers share the account's token. ``before_call`` is called before each HTTP call. Raises
+    InvalidArgument if the provider lacks the capability.
     """
     client_class(found, capability)
     token_store = ledger().accounts.token_store(found.alias)
@@ -54,23 +59,26 @@ def client(
     capability: type[Client],
     wait: Callable[[str, float], Exception] = Wait,
 ) -> Client:
-    """Return the client of the job's account. From now on the attempt's signs of life cover a
-    call's total deadline. While the account rests, and where its turn is far, a call raises what
-    ``wait`` makes of the reason and the seconds.
+    """Return the client of the job's account.
+
+    The attempt's heartbeat allows for a call's total deadline from now on. While the account is
+    paused, or its turn is far away, a call raises what ``wait`` makes of the reason and the
+    seconds.
     """
     found = account(attempt.job.account)
-    attempt.calls_last(found.timeout_seconds)
+    attempt.expect_silence(found.timeout_seconds)
 
     def before_call() -> None:
         attempt.check()
         take_turn(found, wait)
 
-    return opened(found, capability, before_call)
+    return open_client(found, capability, before_call)
 
 
 def plain_client(alias: str, capability: type[Client]) -> Client:
-    """Return the client of an account for a task that opens no job: while the account rests, a
-    call raises Throttled.
+    """Return the client of an account for a task that opens no job.
+
+    While the account is paused, a call raises Throttled.
     """
     found = account(alias)
-    return opened(found, capability, turn_or_throttled(found))
+    return open_client(found, capability, turn_or_throttled(found))

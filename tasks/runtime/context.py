@@ -1,4 +1,4 @@
-"""What one process of ours shares among its tasks: the ledger, the store, the spool, the slots."""
+"""Objects that one process shares among its tasks: ledger, store, spool, transfer slots."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from tasks.errors import InvalidArgument
 
 from . import vouching
 
-#: Set when this process is told to stop: a transfer then gives its lease back at the next chunk.
+#: Set when this process is stopping: a transfer then gives its lease back at the next chunk.
 stopping = threading.Event()
 
 
 @cache
 def ledger() -> Ledger:
-    """The ledger that the settings name."""
+    """Return the ledger that the settings name."""
     return Ledger(settings().ledger_url.get_secret_value(), lease_seconds=settings().lease_seconds)
 
 
 @cache
 def store() -> Store:
-    """The archive that the settings name, as long as it is this ledger's. Raises ConfigurationError
-    where what the environment says of its bucket makes no sense.
+    """Return the archive that the settings name; it works only while it is this ledger's.
+
+    Raises ConfigurationError if the environment's settings of its bucket make no sense.
     """
     bare = bare_store()
     return Guarded(
@@ -40,7 +41,7 @@ def store() -> Store:
 
 
 def bare_store() -> Store:
-    """Whatever lies where the settings say that the archive does. Raises ConfigurationError."""
+    """Return the store at the archive's address, unchecked. Raises ConfigurationError."""
     return _opened(begins=True)
 
 
@@ -53,18 +54,18 @@ def _opened(*, begins: bool) -> Store:
 
 @cache
 def spool() -> Spool:
-    """Where unfinished downloads lie."""
+    """Return the spool, which holds unfinished downloads."""
     return Spool(settings().spool_dir, settings().spool_reserve_bytes)
 
 
 @cache
 def transfer_slots() -> threading.BoundedSemaphore:
-    """Transfers at once in this process; the other slots stay free for short actions."""
+    """Return the semaphore of this process' transfers; other slots stay free for short actions."""
     return threading.BoundedSemaphore(settings().transfers_per_worker)
 
 
 def zip_limits() -> Limits:
-    """What a ZIP may unpack to."""
+    """Return the limits of what a ZIP may unpack to."""
     return Limits(
         members=settings().zip_max_members,
         bytes=settings().zip_max_bytes,
@@ -73,7 +74,7 @@ def zip_limits() -> Limits:
 
 
 def account(alias: str) -> Account:
-    """The account with this alias. Raises InvalidArgument."""
+    """Return the account with this alias. Raises InvalidArgument."""
     try:
         return settings().accounts[alias]
     except KeyError:

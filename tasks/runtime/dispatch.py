@@ -1,4 +1,4 @@
-"""Hints: a message that a job may be due becomes an attempt at it, or the answer for it."""
+"""Hints: a message that says a job may be due runs an attempt or returns the job's outcome."""
 
 from __future__ import annotations
 
@@ -27,26 +27,31 @@ from .runner import Attempt, Run, carry_out
 _log = logging.getLogger(__name__)
 
 
-def heed(task: Task, run: Run, job_id: str, number: int | None) -> Any:
-    """Heed a hint. When the ledger does not answer, nothing is stored: it is announced again."""
+def handle_hint(task: Task, run: Run, job_id: str, number: int | None) -> Any:
+    """Run the job of a hint, or return its outcome.
+
+    If the ledger does not answer, store nothing: the job is announced again.
+    """
     try:
-        return _hinted(task, run, job_id, number)
+        return _resolve_hint(task, run, job_id, number)
     except LedgerError as error:
         _log.warning("the hint for job %s came to nothing: %s", job_id, error)
         raise Ignore from None
     except (Ignore, errors.JobError):
         raise
     except Exception:  # noqa: BLE001 - logged; a sweeper announces the job again
-        # What Celery would store is not the job's outcome: the row has that, or will have it.
+        # Celery would store this exception, which is not the job's outcome: the row holds the
+        # outcome, now or later.
         _log.exception("the hint for job %s failed", job_id)
         raise Ignore from None
 
 
 def refuse_false_hint(task: Task) -> None:
-    """Refuse a message that says it is a hint and is none. No job is touched, and nothing is stored
-    where a task of that id waits for one: the message says nothing of that.
+    """Refuse a message that claims to be a hint but is not one.
 
-    Raises InvalidArgument, else Ignore.
+    No job is changed, and nothing is stored for a task of the same id that waits for a job.
+
+    Raises InvalidArgument, or Ignore if such a task waits.
     """
     why = task.request.get(REFUSED)
     if why is None:
@@ -63,14 +68,14 @@ def refuse_false_hint(task: Task) -> None:
     )
 
 
-def _hinted(task: Task, run: Run, job_id: str, number: int | None) -> Any:
-    """Take up the job of a hint, or answer for it, or leave it to whom it belongs."""
+def _resolve_hint(task: Task, run: Run, job_id: str, number: int | None) -> Any:
+    """Run the job of a hint, return its outcome, or leave it to the worker that holds it."""
     job = ledger().jobs.job(job_id)
     of_task(job_id=job.job_id, account=job.account)
     _refuse_mismatch(task, job)
     if job.ended:
         return replay(job)
-    job = _attempted(task, run, job, number)
+    job = _run_attempt(task, run, job, number)
     if job.ended:
         return replay(job)
     show_waiting(task, job)
@@ -78,8 +83,10 @@ def _hinted(task: Task, run: Run, job_id: str, number: int | None) -> Any:
 
 
 def _refuse_mismatch(task: Task, job: Job) -> None:
-    """Raise Ignore where a hint names another task than the job's own, or a task id that did not
-    ask for the job. The job is not touched, and nothing is stored under the id.
+    """Raise Ignore if the hint names another task than the job's, or the wrong task id.
+
+    A task id is wrong if it did not ask for the job. The job is not changed, and nothing is stored
+    under the task id.
     """
     if task.name != f"earwitness.{job.kind}":
         _log.warning(
@@ -93,9 +100,10 @@ def _refuse_mismatch(task: Task, job: Job) -> None:
         raise Ignore
 
 
-def finished(task: Task, run: Run, job: Job, lease: Lease) -> Any:
-    """Carry out a short action in the slot that opened it, and answer for it, or show that it
-    waits. When the ledger goes away on the way, nothing is stored: it is announced again.
+def run_inline(task: Task, run: Run, job: Job, lease: Lease) -> Any:
+    """Run a short action in the slot that opened it; return its outcome or show that it waits.
+
+    If the ledger becomes unavailable, store nothing: the job is announced again.
     """
     try:
         try:
@@ -111,7 +119,7 @@ def finished(task: Task, run: Run, job: Job, lease: Lease) -> Any:
     raise Ignore
 
 
-def _attempted(task: Task, run: Run, job: Job, number: int | None) -> Job:
+def _run_attempt(task: Task, run: Run, job: Job, number: int | None) -> Job:
     slots = transfer_slots() if job.queue == DOWNLOADS else None
     if slots is not None and not slots.acquire(blocking=False):
         ledger().wakeups.put_back(job.job_id, seconds=settings().sweep_seconds)
@@ -126,7 +134,7 @@ def _attempted(task: Task, run: Run, job: Job, number: int | None) -> Job:
         finally:
             ledger().leases.drop(lease)
     except LeaseLost as error:
-        # Another worker holds the job: nothing of this attempt may be stored, by Celery neither.
+        # Another worker holds the job: nothing of this attempt may be stored, not even by Celery.
         _log.warning("%s", error)
         raise Ignore from None
     finally:
@@ -135,7 +143,7 @@ def _attempted(task: Task, run: Run, job: Job, number: int | None) -> Job:
 
 
 def replay(job: Job) -> Any:
-    """The outcome of a job that has ended, for Celery to store: its result or its exception."""
+    """Return or raise the outcome of an ended job, for Celery to store."""
     metrics.results_told.labels(job.kind, job.state).inc()
     if job.state == states.DONE:
         return {"job_id": job.job_id, **(job.result or {})}
@@ -143,14 +151,15 @@ def replay(job: Job) -> Any:
 
 
 def show_waiting(task: Task, job: Job) -> None:
-    """Show the task as RETRY with the reason, to callers and in Flower. Where Redis is away the
-    next attempt shows it again; the ledger has the state.
+    """Show the task as RETRY with its reason, to callers and in Flower.
+
+    If Redis is unavailable, the next attempt shows the state; the ledger holds it.
     """
     reason = job.reason or "accepted"
     meta = {"exc_type": "Waiting", "exc_message": [reason], "exc_module": "tasks.runtime.runner"}
     try:
         task.update_state(state="RETRY", meta=meta)
-        # A hint has no arguments; whose job it is, Flower is told here.
+        # A hint has no arguments, so this event tells Flower the job's account.
         shown = shown_arguments({"account": job.account, **_day(job)})
         task.send_event("task-retried", exception=reason, traceback="", kwargs=shown)
         ledger().waiters.shown_as_waiting(task.request.id)

@@ -1,4 +1,4 @@
-"""Tasks as Celery runs them: a message opens a job or joins one, a hint becomes an attempt."""
+"""Tasks as Celery runs them: a message opens or joins a job, and a hint runs an attempt."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tasks import errors
 from . import caller_errors
 from .arguments import Arguments, parse
 from .context import ledger, stopping
-from .dispatch import finished, heed, refuse_false_hint, replay, show_waiting
+from .dispatch import handle_hint, refuse_false_hint, replay, run_inline, show_waiting
 from .fields import check_task_id
 from .kinds import Kind, Opening, RequestOf, register
 from .messages import JOB_HEADER, NUMBER_HEADER, publish_first
@@ -37,30 +37,33 @@ Opened = TypeVar("Opened")
 
 
 class Called(Task):
-    """A task whose arguments may have any name: Celery's own call has a ``self`` among its own."""
+    """A task whose arguments may have any name, even ``self``, which Celery's own call uses."""
 
     abstract = True
 
     def __call__(self, /, *positional: Any, **given: Any) -> Any:
-        """Carry it out; Celery's tracer has made its request known before."""
+        """Run the task; Celery's tracer has set its request before."""
         return self.run(*positional, **given)
 
 
 class JobTask(Called):
-    """A task whose outcome, once Celery has stored it, is marked as answered in the ledger."""
+    """A task that is marked as answered in the ledger once Celery has stored its outcome."""
 
     Request = "tasks.runtime.messages:Message"
     abstract = True
     throws = (errors.JobError,)
 
     def on_success(self, _retval: Any, task_id: str, _args: Any, _kwargs: Any) -> None:
-        """Celery stored the result."""
-        _answered(task_id)
+        """Mark the task as answered: Celery stored its result."""
+        _mark_answered(task_id)
 
     def on_failure(self, exc: Any, task_id: str, _args: Any, _kwargs: Any, _einfo: Any) -> None:
-        """Celery stored the exception; where it is none of ours, it is not the job's outcome."""
+        """Mark the task as answered: Celery stored its exception.
+
+        An exception that is none of ours is not the job's outcome.
+        """
         if isinstance(exc, errors.JobError) and exc.is_outcome:
-            _answered(task_id)
+            _mark_answered(task_id)
 
 
 def job_task(
@@ -71,9 +74,9 @@ def job_task(
     inline: bool = False,
     outbox: Mapping[str, Handler] | None = None,
 ) -> Callable[[Run], Task]:
-    """Make an attempt's function a task that opens a job, as `Kind` describes it.
+    """Turn the work of an attempt into a task that opens a job, as `Kind` describes.
 
-    Raises UnknownKind where the ledger has no hooks under this name.
+    Raises UnknownKind if the ledger has no hooks under this name.
     """
 
     def decorate(run: Run) -> Task:
@@ -90,11 +93,12 @@ def job_task(
         def body(self: Task, /, *positional: Any, **given: Any) -> Any:
             job_id = self.request.get(JOB_HEADER)
             if job_id:
-                return heed(self, kind.work, job_id, self.request.get(NUMBER_HEADER))
-            # Of a job, the result backend keeps this to itself and answers later.
-            with caller_errors.nothing_else(but=BROKER_AWAY):
+                return handle_hint(self, kind.work, job_id, self.request.get(NUMBER_HEADER))
+            # The result backend does not store an error of the broker for a job's task; the answer
+            # comes later.
+            with caller_errors.only_known_errors(but=BROKER_AWAY):
                 refuse_false_hint(self)
-                return _asked(self, kind, positional, given)
+                return _open_and_answer(self, kind, positional, given)
 
         body.__doc__ = run.__doc__
         return shared_task(name=f"earwitness.{name}", bind=True, base=JobTask, typing=False)(body)
@@ -116,8 +120,8 @@ def part_task(name: str) -> Callable[[Run], Task]:
         def body(self: Task, /, *_: Any, **__: Any) -> Any:
             job_id = self.request.get(JOB_HEADER)
             if job_id:
-                return heed(self, kind.work, job_id, self.request.get(NUMBER_HEADER))
-            with caller_errors.nothing_else():
+                return handle_hint(self, kind.work, job_id, self.request.get(NUMBER_HEADER))
+            with caller_errors.only_known_errors():
                 refuse_false_hint(self)
                 raise errors.InvalidArgument(
                     f"not done: earwitness.{name} is internal: other jobs open such jobs as their "
@@ -131,12 +135,12 @@ def part_task(name: str) -> Callable[[Run], Task]:
 
 
 class ShortLived(Called):
-    """A task whose result holds personal data, and is forgotten ten minutes after it was stored."""
+    """A task whose result holds personal data and is deleted ten minutes after it was stored."""
 
     abstract = True
 
     def on_success(self, _retval: Any, task_id: str, _args: Any, _kwargs: Any) -> None:
-        """Celery stored the result."""
+        """Limit the life of the result that Celery stored."""
         self.backend.expire(self.backend.get_key_for_task(task_id), _SHORT_LIFE_SECONDS)
 
 
@@ -147,8 +151,9 @@ def plain_task(
     *,
     may_expire: bool = False,
 ) -> Callable[[Callable[..., Any]], Task]:
-    """Make a function of validated arguments a task that opens no job: it answers or fails. Where
-    it ``may_expire``, a message that has expired is dropped without an answer.
+    """Turn a function of validated arguments into a task that opens no job.
+
+    The task answers or fails. With ``may_expire``, an expired message is dropped without an answer.
     """
 
     def decorate(answer: Callable[..., Any]) -> Task:
@@ -156,11 +161,11 @@ def plain_task(
 
         def body(self: Task, /, *positional: Any, **given: Any) -> Any:
             _refuse_positional(positional)
-            with caller_errors.nothing_else():
+            with caller_errors.only_known_errors():
                 refuse_false_hint(self)
                 try:
                     refuse_later(_timing(self), name)
-                    return answer(_parsed(arguments, given))
+                    return answer(_parse_arguments(arguments, given))
                 except LedgerError as error:
                     raise caller_errors.of_ledger(error) from None
 
@@ -178,19 +183,22 @@ def plain_task(
     return decorate
 
 
-def _asked(task: Task, kind: Kind, positional: tuple[Any, ...], given: dict[str, Any]) -> Any:
-    """Open the job or join it, and answer where it has ended already. An inline job that was
-    opened just now is carried out first.
+def _open_and_answer(
+    task: Task, kind: Kind, positional: tuple[Any, ...], given: dict[str, Any]
+) -> Any:
+    """Open or join a job, and return its outcome if it has ended.
+
+    An inline job that was opened just now is carried out first.
     """
     _refuse_positional(positional)
-    asked = _parsed(kind.arguments, given)
+    asked = _parse_arguments(kind.arguments, given)
     try:
-        job, number, lease = _patiently(lambda: _opened(task, kind, asked))
+        job, number, lease = _retry_while_ledger_away(lambda: _open_or_join(task, kind, asked))
     except LedgerError as error:
         raise caller_errors.of_ledger(error) from None
     of_task(job_id=job.job_id, account=job.account)
     if lease is not None:
-        return finished(task, kind.work, job, lease)
+        return run_inline(task, kind.work, job, lease)
     if job.ended:
         return replay(job)
     _log.info("%s %s", job.kind, "accepted" if number is not None else _joined(job, task))
@@ -200,11 +208,13 @@ def _asked(task: Task, kind: Kind, positional: tuple[Any, ...], given: dict[str,
     raise Ignore
 
 
-def _opened(task: Task, kind: Kind, asked: Any) -> tuple[Job, int | None, Lease | None]:
-    """Open the job or join it: the job, the number of the hint to publish where it has one, and
-    the lease where it is to be carried out here. Raises InvalidArgument, LedgerError.
+def _open_or_join(task: Task, kind: Kind, asked: Any) -> tuple[Job, int | None, Lease | None]:
+    """Open or join a job.
+
+    Returns the job, the number of its hint if there is one to publish, and the lease if the job is
+    to be carried out here. Raises InvalidArgument, LedgerError.
     """
-    made, when, by = _made(kind, asked, task), _timing(task), f"task {task.request.id}"
+    made, when, by = _request_of(kind, asked, task), _timing(task), f"task {task.request.id}"
     notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None
     if not isinstance(made, Request):
         job, number = made(timed=when.of)
@@ -221,8 +231,8 @@ def _joined(job: Job, task: Task) -> str:
     return f"accepted; it {job.reason}" if is_own and job.reason else "joined"
 
 
-def _made(kind: Kind, asked: Any, task: Task) -> Request | Opening:
-    """Return what the task asks for. Raises InvalidArgument, also where its id cannot serve."""
+def _request_of(kind: Kind, asked: Any, task: Task) -> Request | Opening:
+    """Return what the task asks for. Raises InvalidArgument, also if the task's id cannot serve."""
     task_id = task.request.id
     check_task_id(task_id, is_key=False)
     assert kind.request is not None
@@ -233,22 +243,22 @@ def _made(kind: Kind, asked: Any, task: Task) -> Request | Opening:
 
 
 def _timing(task: Task) -> Timing:
-    """When the message is to be carried out. Raises InvalidArgument, LedgerAway."""
+    """Return when the message is to be carried out. Raises InvalidArgument, LedgerAway."""
     return timing(task.request.eta, task.request.expires)
 
 
-def _answered(task_id: str) -> None:
+def _mark_answered(task_id: str) -> None:
     try:
         check_task_id(task_id, is_key=False)
         ledger().waiters.answered(task_id)
     except errors.InvalidArgument:
-        return  # the ledger can not know it
+        return  # the ledger cannot know it
     except LedgerAway as error:
         _log.info("task %s is answered once more later (%s)", task_id, error)
 
 
-def _patiently(work: Callable[[], Opened]) -> Opened:
-    """While the ledger is away the task waits in its slot, unacknowledged."""
+def _retry_while_ledger_away(work: Callable[[], Opened]) -> Opened:
+    """Call ``work`` until the ledger answers; the task waits in its slot, unacknowledged."""
     while True:
         try:
             return work()
@@ -259,8 +269,8 @@ def _patiently(work: Callable[[], Opened]) -> Opened:
             time.sleep(1)
 
 
-def _parsed(arguments: type[Arguments], given: dict[str, Any]) -> Any:
-    """The validated arguments; from now on the task's lines say whose account it is."""
+def _parse_arguments(arguments: type[Arguments], given: dict[str, Any]) -> Any:
+    """Return the validated arguments, and add their account to the task's log lines."""
     asked = parse(arguments, given)
     of_task(account=getattr(asked, "account", None))
     return asked

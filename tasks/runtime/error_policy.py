@@ -1,4 +1,4 @@
-"""What a provider's or the archive's error means for a job: it is tried again later, or ends."""
+"""Error policy: whether an error of a provider or of the archive makes a job wait or end."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from .alerts import credentials_accepted, credentials_refused
 from .context import ledger
 from .runner import Attempt, Wait
 
-#: How long an account rests when its provider asks to wait without saying how long.
+#: How many seconds an account rests when its provider asks to wait without saying how long.
 THROTTLED_SECONDS = 60.0
 
 
 @contextmanager
-def consequences(attempt: Attempt, *, waits_for_credentials: bool) -> Iterator[None]:
-    """Turn errors of providers and archive into what they mean for the job.
+def apply_error_policy(attempt: Attempt, *, waits_for_credentials: bool) -> Iterator[None]:
+    """Turn errors of providers and archive into a wait of the job, or into its end.
 
-    ``waits_for_credentials``: refused credentials are tried again, else they end the job.
+    ``waits_for_credentials``: the job waits after refused credentials; otherwise they end the job.
     """
     try:
         yield
     except ProviderError as error:
-        _provider(attempt, error, waits_for_credentials=waits_for_credentials)
+        _handle_provider_error(attempt, error, waits_for_credentials=waits_for_credentials)
     except NoSpace as error:
         archive_alerts.refused(error)
         raise Wait(f"the disk is full: {error}", settings().poll_max_seconds) from None
@@ -38,32 +38,34 @@ def consequences(attempt: Attempt, *, waits_for_credentials: bool) -> Iterator[N
         if isinstance(error, Contradiction):
             counted = metrics.verification_failures
             counted.labels(attempt.job.account, metrics.CONTRADICTION).inc()
-        raise public(error) from None
+        raise as_job_error(error) from None
     else:
         credentials_accepted(attempt.job.account)
 
 
-def _provider(attempt: Attempt, error: ProviderError, *, waits_for_credentials: bool) -> NoReturn:
+def _handle_provider_error(
+    attempt: Attempt, error: ProviderError, *, waits_for_credentials: bool
+) -> NoReturn:
     if isinstance(error, provider.Throttled):
-        seconds = throttled(attempt.job.account, error)
+        seconds = rest_account(attempt.job.account, error)
         raise Wait(f"the provider asked to wait: {error}", seconds) from None
     if isinstance(error, provider.BadCredentials) and waits_for_credentials:
-        raise _refused(attempt, error) from None
+        raise _credentials_wait(attempt, error) from None
     retried = (provider.Temporary, provider.Uncertain)
     if not isinstance(error, retried) or attempt.past_deadline:
-        raise public(error) from None
-    raise Wait(str(error), attempt.patience("troubles")) from None
+        raise as_job_error(error) from None
+    raise Wait(str(error), attempt.next_backoff("troubles")) from None
 
 
-def throttled(alias: str, error: provider.Throttled) -> float:
-    """Let the whole account rest; for how many seconds."""
+def rest_account(alias: str, error: provider.Throttled) -> float:
+    """Let the whole account rest; return for how many seconds."""
     seconds = THROTTLED_SECONDS if error.retry_after is None else error.retry_after
     ledger().accounts.postpone(alias, seconds, f"the provider asked to wait: {error}")
     return seconds
 
 
-def _refused(attempt: Attempt, error: ProviderError) -> Wait:
-    # One login a pause for the whole account: many jobs that try at once would lock the user out.
+def _credentials_wait(attempt: Attempt, error: ProviderError) -> Wait:
+    # One login per pause for the whole account: many jobs that try at once would lock the user out.
     alias, seconds = attempt.job.account, settings().poll_max_seconds
     reason = f"the provider refuses the credentials of account {alias}: {error}; it is tried again"
     ledger().accounts.postpone(alias, seconds, reason)
@@ -71,8 +73,8 @@ def _refused(attempt: Attempt, error: ProviderError) -> Wait:
     return Wait(reason, seconds)
 
 
-def public(error: ProviderError | ArchiveError) -> errors.JobError:
-    """The error that callers see."""
+def as_job_error(error: ProviderError | ArchiveError) -> errors.JobError:
+    """Return the error that callers see."""
     if isinstance(error, provider.BadCredentials):
         return errors.BadCredentials(f"not done: {error}")
     if isinstance(error, provider.Uncertain):

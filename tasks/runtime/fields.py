@@ -1,4 +1,4 @@
-"""What single arguments may be: texts, ids, days and instants that the ledger can hold."""
+"""Types of single arguments: texts, ids, days and instants that the ledger can hold."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pydantic import (
 
 from tasks.errors import InvalidArgument
 
-from .argument_faults import BY_NAME, ID, own_words
+from .argument_faults import BY_NAME, ID, validator_message
 
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+(\.[0-9]*)?\s*")
 
@@ -35,7 +35,7 @@ RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$"), AfterVali
 
 
 def _writable(value: str) -> str:
-    """Refuses what no database and no address can hold. Raises ValueError."""
+    """Return the value, or raise ValueError if no database or address can hold it."""
     if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError("holds a NUL or half of a character")
     return value
@@ -47,7 +47,10 @@ def _text(value: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether pydantic would take it for seconds or milliseconds since 1970, text included."""
+    """Return whether pydantic would read the value as seconds or milliseconds since 1970.
+
+    This includes numbers written as text.
+    """
     return isinstance(value, int | float) or (
         isinstance(value, str) and _NUMBER.fullmatch(value) is not None
     )
@@ -66,7 +69,8 @@ def _day(value: Any) -> Any:
 
 
 def _in_range(value: Moment) -> Moment:
-    # In no time zone does it leave what Python can count, and a provider's clock began in 1970.
+    # In every time zone the value stays within what Python can represent, and a provider's clock
+    # began in 1970.
     if not 1970 <= value.year < 9999:
         raise ValueError("must lie between 1970 and 9998")
     return value
@@ -78,7 +82,7 @@ Text = Annotated[
     Field(min_length=1, max_length=200),
     AfterValidator(_writable),
 ]
-#: What people and applications write; each field says how much of it.
+#: Free text of people and applications; each field sets its own length.
 Words = Annotated[str, AfterValidator(_writable)]
 #: The name of an account or of a person, or the id of a job or a task.
 Id = Annotated[Words, Field(min_length=1, max_length=200)]
@@ -88,8 +92,9 @@ Milliseconds = Annotated[int, Field(ge=0, strict=True)]
 
 
 def check_task_id(task_id: str, *, is_key: bool) -> None:
-    """See that the ledger can hold a task's id and, where it ``is_key``, that it may serve as
-    request id: what is no request id may be the ledger's own name for another job. Raises
+    """Check that the ledger can hold a task's id and, with ``is_key``, use it as request id.
+
+    An id that is no valid request id may be the ledger's own name for another job. Raises
     InvalidArgument.
     """
     kind: Any = RequestId if is_key else Id
@@ -98,7 +103,7 @@ def check_task_id(task_id: str, *, is_key: bool) -> None:
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False)[0]
         name, advice = ("request_id", "; give one") if is_key else ("task_id", "")
-        sentence = own_words(fault) or (BY_NAME[name] if is_key else ID)
+        sentence = validator_message(fault) or (BY_NAME[name] if is_key else ID)
         raise InvalidArgument(
             f"not done: {name}: the task's own id does not serve: {sentence}{advice}; nothing was "
             "opened"

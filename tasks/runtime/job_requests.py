@@ -1,4 +1,4 @@
-"""From a task's validated arguments to the request of the job that it opens."""
+"""Requests of jobs, from the validated arguments of a task."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .arguments import JobArguments
 def job_request(
     kind: str, asked: JobArguments, task_id: str, parameters: dict[str, Any], *, queue: str
 ) -> Request:
-    """Return the request of a job; the task's id is the key where none is given."""
+    """Return the request of a job; if no request id is given, the task's id is the key."""
     return Request(
         kind=kind,
         account=asked.account,

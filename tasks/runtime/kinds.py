@@ -1,4 +1,4 @@
-"""Kinds of tasks: what each flow registers, and all that this package knows of them."""
+"""Kinds of tasks: everything that this package knows of the flows that register them."""
 
 from __future__ import annotations
 
@@ -12,36 +12,38 @@ from ledger.core.opening import Request
 
 from . import outbox
 from .arguments import Arguments
-from .not_after import unless_late
+from .not_after import expire_if_late
 from .outbox import Handler
 from .runner import Run
 
 
 class Opening(Protocol):
-    """Opens or joins a job by a rule of its own: the job, and the number of its first hint where it
-    was opened and is due. What it opens is ``timed`` as the message says.
+    """Opens or joins a job by a rule of its own.
+
+    Returns the job, and the number of its first hint if the job was opened and is due. ``timed``
+    sets when an opened job is due, as the message says.
     """
 
     def __call__(self, *, timed: Callable[[Request], Request]) -> tuple[Job, int | None]:
-        """Open the job, or join it. Raises InvalidArgument, LedgerError."""
+        """Open the job, or join one. Raises InvalidArgument, LedgerError."""
 
 
-#: Makes a job's request from validated arguments and the id of the task that asks.
+#: Makes a job's request from the validated arguments and the id of the requesting task.
 RequestOf = Callable[[Any, str], Request | Opening]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A task that other applications may send: its name without ``earwitness.``, its arguments and,
-    where it opens a job, how that is requested and carried out.
+    """A task that other applications may send.
 
-    A kind with a ``run`` and no ``request`` is internal: other jobs open its jobs as their parts,
-    and no application may send the task.
+    ``name`` is without ``earwitness.``. If the task opens a job, ``request`` and ``run`` say how it
+    is requested and run. With a ``run`` and no ``request`` the kind is internal: other jobs open
+    its jobs as their parts, and no application may send the task.
 
-    An ``inline`` job is a short action: it runs in the slot of the task that opened it, where
-    others wait for their first hint. ``outbox`` has the handlers of obligations that only jobs of
-    this kind owe. What the job adds to the ledger's transactions are the ``hooks`` that
-    ledger/kinds.py registers under the same name.
+    An ``inline`` job is a short action: it runs in the slot of the task that opened it, while other
+    jobs wait for their first hint. ``outbox`` holds the handlers of
+    obligations that only jobs of this kind have. The ``hooks`` are what the job adds to the
+    ledger's transactions; ledger/kinds.py registers them under the same name.
     """
 
     name: str
@@ -53,7 +55,7 @@ class Kind:
 
     @property
     def opens_job(self) -> bool:
-        """Whether the task opens a job; else it answers or fails at once."""
+        """Whether the task opens a job; otherwise the task answers or fails at once."""
         return self.run is not None
 
     @property
@@ -63,26 +65,29 @@ class Kind:
 
     @property
     def hooks(self) -> JobKind:
-        """What the ledger calls when a job of this kind opens, ends or loses its worker. Raises
-        UnknownKind.
+        """The ledger's hooks for jobs of this kind: opening, end and a lost worker.
+
+        Raises UnknownKind.
         """
         return kind_of(self.name)
 
     @property
     def work(self) -> Run:
-        """The work of one attempt; it begins before ``not_after`` or the job expires."""
+        """The work of one attempt, which begins before ``not_after`` or ends the job as expired."""
         assert self.run is not None
-        # A short action looks at its not_after by itself, until nothing of it can be sent any more.
-        return self.run if self.inline else unless_late(self.run)
+        # A short action checks its not_after itself, until nothing of it can be sent any more.
+        return self.run if self.inline else expire_if_late(self.run)
 
 
-#: Every task of ours by its name without ``earwitness.``.
+#: Every task by its name without ``earwitness.``.
 KINDS: dict[str, Kind] = {}
 
 
 def register(kind: Kind) -> None:
-    """Make a task known to the catalogue, and its handlers to the outbox. Raises UnknownKind where
-    it opens jobs whose hooks the ledger lacks, ValueError where its name is taken.
+    """Add a task to the catalogue, and its handlers to the outbox.
+
+    Raises UnknownKind if the task opens jobs whose hooks the ledger lacks, ValueError if its name
+    is taken.
     """
     if kind.opens_job:
         assert kind.hooks.name == kind.name

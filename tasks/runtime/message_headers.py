@@ -1,8 +1,8 @@
-"""What the headers and the body of a task message may be.
+"""The permitted headers and body of a task message.
 
-Celery reads them long after it has taken the message, on its main thread and after the task's work
-is done. A field of another type would end the worker, or turn the answer of a call that was placed
-into an error. So a message is checked before anything is done for it.
+Celery reads them long after it has taken the message: on its main thread, and after the task's work
+is done. A field of an unexpected type would end the worker, or turn the answer of a placed call
+into an error. So each message is checked before any work is done for it.
 """
 
 from __future__ import annotations
@@ -29,20 +29,22 @@ class Malformed(InvalidTaskError):
     """A task message that cannot be understood. The text names the field, never its value."""
 
 
-def _whole(text: str) -> str:
-    text.encode()  # raises where half of a character stands in it
+def _encodable(text: str) -> str:
+    text.encode()  # raises UnicodeEncodeError for half of a character
     return text
 
 
-_Text = Annotated[str, AfterValidator(_whole)]
+_Text = Annotated[str, AfterValidator(_encodable)]
 _Name = Annotated[_Text, Field(min_length=1)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Count = Annotated[int, Field(ge=0, le=2**31)]
 
 
 class _Headers(BaseModel):
-    """The headers that Celery reads, of both protocols. Others may be anything; what ``eta`` and
-    ``expires`` may be, the task itself tells its caller (`tasks/runtime/timing.py`).
+    """The headers that Celery reads, of both protocols.
+
+    Other headers may hold anything. The task itself tells its caller what ``eta`` and ``expires``
+    may be (`tasks/runtime/timing.py`).
     """
 
     model_config = ConfigDict(strict=True)
@@ -65,13 +67,16 @@ class _Headers(BaseModel):
     stamps: dict[str, Any] | None = None
 
 
-#: Names of what Celery keeps in a request, where it also puts every header. A header of such a name
-#: would replace a method, the callbacks or the arguments.
-_NOT_HEADERS = frozenset(dir(Context)) - _Headers.model_fields.keys() - {"eta", "expires"}
+#: Names of attributes of a Celery request, into which Celery also puts every header. A header of
+#: such a name would replace a method, the callbacks or the arguments.
+_RESERVED_NAMES = frozenset(dir(Context)) - _Headers.model_fields.keys() - {"eta", "expires"}
 
 
 class _Options(BaseModel):
-    """The options of a signature that name something. Celery heeds the others where it can."""
+    """The options of a signature that name something.
+
+    Celery follows the other options where it can.
+    """
 
     model_config = ConfigDict(strict=True)
 
@@ -84,7 +89,7 @@ class _Options(BaseModel):
     headers: dict[str, Any] | None = None
 
 
-class _Sent(BaseModel):  # type: ignore[no-redef] # mypy: the constructor has kwargs, too
+class _NextTask(BaseModel):  # type: ignore[no-redef] # mypy: the constructor has kwargs, too
     """A task that Celery sends when this one has ended."""
 
     model_config = ConfigDict(strict=True)
@@ -97,7 +102,7 @@ class _Sent(BaseModel):  # type: ignore[no-redef] # mypy: the constructor has kw
     immutable: bool
 
 
-#: What Celery writes for nothing, and clients of other languages may leave out.
+#: What Celery writes for absent fields, which clients in other languages may leave out.
 _EMPTY: dict[str, Any] = {
     "args": [],
     "kwargs": {},
@@ -107,20 +112,20 @@ _EMPTY: dict[str, Any] = {
 }
 
 
-def _whole_signature(given: dict[str, Any]) -> dict[str, Any]:
-    """The signature with every field. Raises what Celery would raise when it sends it."""
+def _complete_signature(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the signature with every field; raise what Celery would raise when it sends it."""
     whole = {**_EMPTY, **{name: value for name, value in given.items() if value is not None}}
-    _Sent.model_validate(whole)
-    # Celery reads groups, chains and chords out of the arguments.
+    _NextTask.model_validate(whole)
+    # Celery builds groups, chains and chords from the arguments.
     maybe_signature(deepcopy(whole), app=current_app)
     return whole
 
 
-_Signature = Annotated[dict[str, Any], AfterValidator(_whole_signature)]
+_Signature = Annotated[dict[str, Any], AfterValidator(_complete_signature)]
 
 
 class _Embedded(BaseModel):
-    """What protocol 2 sends beside the arguments."""
+    """The part of the body that protocol 2 sends after the arguments."""
 
     model_config = ConfigDict(strict=True)
 
@@ -144,17 +149,18 @@ def check_headers(headers: Mapping[str, Any]) -> None:
         raise Malformed(f"its header {_field(error)} is not what Celery sends") from None
 
 
-def without_impostors(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the headers less those that Celery never sends and that would replace its own data."""
-    return {name: value for name, value in headers.items() if name not in _NOT_HEADERS}
+def drop_reserved_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the headers without those that Celery never sends and that would replace its data."""
+    return {name: value for name, value in headers.items() if name not in _RESERVED_NAMES}
 
 
 def check_body(body: Any) -> dict[str, Any]:
-    """Check the decoded body: arguments, keyword arguments, and what follows; return what follows,
-    whole, as Celery writes it. Raises Malformed, and what Celery raises of tasks to be sent.
+    """Check a decoded body; return the part after the arguments, whole, as Celery writes it.
+
+    Raises Malformed, and what Celery raises for tasks that cannot be sent.
     """
     try:
-        # JSON has no tuples, and protocol 1 is brought into this form by Celery itself.
+        # JSON has no tuples, and Celery itself brings protocol 1 into this form.
         given = tuple(body) if isinstance(body, list | tuple) else body
         if isinstance(given, tuple) and given and isinstance(given[0], tuple):
             given = (list(given[0]), *given[1:])
@@ -169,6 +175,6 @@ def _as_pair(limits: Any) -> dict[str, Any]:
 
 
 def _field(error: ValidationError) -> str:
-    """Where the first mistake is, in names of ours and numbers alone."""
+    """Return where the first mistake is, in our own names and numbers only."""
     place = error.errors(include_input=False, include_url=False, include_context=False)[0]["loc"]
     return ".".join(str(part) for part in place[:2]) or "as a whole"

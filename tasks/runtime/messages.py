@@ -1,4 +1,4 @@
-"""How messages reach us: what a worker shows of them, when it acknowledges them, what a hint is."""
+"""Task messages: what a worker shows of them, when it acknowledges them, and what a hint is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from config.settings import settings
 from ledger.core.job import Job
 from ledger.core.wakeups import Hint
 
-from .message_headers import check_body, check_headers, without_impostors
+from .message_headers import check_body, check_headers, drop_reserved_headers
 from .redaction import shown_arguments, shown_result
 from .redis_errors import BROKER_AWAY
 
@@ -28,77 +28,87 @@ _log = logging.getLogger(__name__)
 #: The header that makes a message a hint: the job's id. A hint has no arguments.
 JOB_HEADER = "earwitness_job"
 NUMBER_HEADER = "earwitness_hint"
-#: Whose job it is, for the log alone.
+#: The job's account, only for the log.
 ACCOUNT_HEADER = "earwitness_account"
-_OF_HINTS = (JOB_HEADER, NUMBER_HEADER, ACCOUNT_HEADER)
-#: In a request: why its message, which says that it is a hint, is not taken for one.
+_HINT_HEADERS = (JOB_HEADER, NUMBER_HEADER, ACCOUNT_HEADER)
+#: In a request: why its message, which claims to be a hint, is refused.
 REFUSED = "earwitness_refused"
 
-#: Headers that the tasks read by themselves: Celery would drop what it cannot read.
+#: Headers that the tasks read themselves: Celery would drop a message whose times it cannot read.
 _TIMES = ("eta", "expires")
 _JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-#: What a revoked task id means is decided elsewhere; the worker hands the ids over here.
+#: Called with each revoked task id; the listener decides what the revocation means.
 revoked_listeners: list[Callable[[str], None]] = []
 
 
 class Message(CeleryRequest):
-    """A received message. Of its arguments account and day are shown, and the others' names; a hint
-    is acknowledged at acceptance, any other message when its task has returned, that is, when its
-    row is committed.
+    """A received message.
+
+    Of its arguments, people see the names, and the values of account and day only. A hint is
+    acknowledged when it is accepted. Any other message is acknowledged when its task has returned,
+    which is after its row is committed.
     """
 
     def __init__(self, message: Any, *args: Any, headers: Any = None, **kwargs: Any) -> None:
-        given = without_impostors(message.headers if headers is None else headers)
+        given = drop_reserved_headers(message.headers if headers is None else headers)
         check_headers(given)
-        behind = check_body(kwargs["body"] if kwargs["decoded"] else message.payload)
+        embedded = check_body(kwargs["body"] if kwargs["decoded"] else message.payload)
         readable = {name: _readable(given.get(name)) for name in _TIMES}
         super().__init__(message, *args, headers={**given, **readable}, **kwargs)
         self._request_dict.update({name: given.get(name) for name in _TIMES})
-        self._keep_from_body(behind)
-        self._take_for_hint()
+        self._use_checked_body(embedded)
+        self._keep_hint_headers()
         self._argsrepr = "()" if not self._args else "(...)"
         self._kwargsrepr = shown_arguments(self._kwargs if isinstance(self._kwargs, dict) else {})
         self._request_dict["argsrepr"] = self._argsrepr
         self._request_dict["kwargsrepr"] = self._kwargsrepr
-        received(self.id, **self.said)
+        received(self.id, **self.log_fields)
 
-    def _keep_from_body(self, behind: dict[str, Any]) -> None:
-        """Let what stands behind the arguments in the body say what Celery writes there, and no
-        more: Celery would let it replace any header.
+    def _use_checked_body(self, embedded: dict[str, Any]) -> None:
+        """Replace the part of the body after the arguments by the checked one.
+
+        Celery would let that part replace any header.
         """
-        self._body = (self._args, self._kwargs, behind)
+        self._body = (self._args, self._kwargs, embedded)
         self._content_type = self._content_encoding = None
 
-    def _take_for_hint(self) -> None:
-        """Heed the headers of a hint only in a message of an inner queue, which producers may not
-        write to.
+    def _keep_hint_headers(self) -> None:
+        """Keep the headers of a hint only in a message of an inner queue.
+
+        Producers may not write to inner queues.
         """
-        said = {name: self._request_dict.pop(name, None) for name in _OF_HINTS}
+        given_headers = {name: self._request_dict.pop(name, None) for name in _HINT_HEADERS}
         self._request_dict.pop(REFUSED, None)
-        if all(value is None for value in said.values()):
+        if all(value is None for value in given_headers.values()):
             return
         if self._delivery_info["routing_key"] not in INNER:
             self._request_dict[REFUSED] = f"only Earwitness itself sends {JOB_HEADER}"
-        elif not _is_hint(said[JOB_HEADER], said[NUMBER_HEADER]):
+        elif not _is_hint(given_headers[JOB_HEADER], given_headers[NUMBER_HEADER]):
             self._request_dict[REFUSED] = (
                 f"{JOB_HEADER} or {NUMBER_HEADER} is not as Earwitness sends"
             )
         else:
-            account = said[ACCOUNT_HEADER] if isinstance(said[ACCOUNT_HEADER], str) else None
-            self._request_dict.update({**said, ACCOUNT_HEADER: account})
+            account = (
+                given_headers[ACCOUNT_HEADER]
+                if isinstance(given_headers[ACCOUNT_HEADER], str)
+                else None
+            )
+            self._request_dict.update({**given_headers, ACCOUNT_HEADER: account})
 
     @property
     def eta(self) -> None:
-        """None: Celery would hold the message in memory until then, unacknowledged, so that it
-        would be delivered again and again. It is accepted at once, and its row waits
+        """None, always.
+
+        With an eta, Celery would hold the message in memory, unacknowledged, and Redis would
+        deliver it again and again. The message is accepted at once, and its row waits
         (`tasks/runtime/timing.py`).
         """
         return
 
     @property
-    def said(self) -> dict[str, Any]:
-        """What the message says of its job and account, for the log."""
+    def log_fields(self) -> dict[str, Any]:
+        """The job's id and account that the message names, for the log."""
         given = self._kwargs if isinstance(self._kwargs, dict) else {}
         alias = self._request_dict.get(ACCOUNT_HEADER) or given.get("account")
         known = isinstance(alias, str) and alias in settings().accounts
@@ -113,21 +123,24 @@ class Message(CeleryRequest):
         return JOB_HEADER in self._request_dict
 
     def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002 - Celery's signature
-        """What ``inspect`` and Flower's page of a worker show of a task that runs."""
+        """Return what ``inspect`` and Flower's worker page show of a running task."""
         return dict(super().info(safe=True))
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
-        """Acknowledge a hint before it runs: the row protects the job, and a transfer of hours
-        would otherwise be delivered again every 30 seconds.
+        """Acknowledge a hint before it runs.
+
+        The row protects the job, and Redis would otherwise deliver a transfer of hours again every
+        30 seconds.
         """
-        with bind(task_id=self.id, **self.said):
+        with bind(task_id=self.id, **self.log_fields):
             super().on_accepted(pid, time_accepted)
             if self.is_hint:
                 self.acknowledge()
 
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's signature
-        """Send an event, which Flower and anybody on this Redis may read: results and errors lose
-        their numbers, as in the log.
+        """Send an event with the numbers in its result or error masked, as in the log.
+
+        Flower and everybody with access to this Redis may read events.
         """
         masked = {
             name: mask(str(fields[name])) for name in ("exception", "traceback") if fields.get(name)
@@ -137,16 +150,21 @@ class Message(CeleryRequest):
         super().send_event(type, **{**fields, **masked})
 
     def maybe_expire(self) -> bool:
-        """Celery drops an expired message before there is a row; ours treat ``expires`` as
-        ``not_after``. Only messages of tasks that declare it may be dropped.
+        """Return whether Celery may drop the message because it has expired.
+
+        Celery drops an expired message before it has a row; our tasks treat ``expires`` as
+        ``not_after`` instead. Only tasks that declare ``may_expire`` let their messages be dropped.
         """
         if getattr(self._task, "may_expire", False):
             return bool(super().maybe_expire())
         return False
 
     def revoked(self) -> bool:
-        """A revoked task is a cancelled job."""
-        with bind(task_id=self.id, **self.said):
+        """Return whether the task was revoked.
+
+        If so, pass its id to the listeners, which cancel its job.
+        """
+        with bind(task_id=self.id, **self.log_fields):
             revoked = bool(super().revoked())
         if revoked:
             for listener in revoked_listeners:
@@ -155,7 +173,7 @@ class Message(CeleryRequest):
 
 
 def _readable(moment: Any) -> Any:
-    """A time as Celery may have it, None where it would drop the message."""
+    """Return a time that Celery can read, or None for one that would make it drop the message."""
     try:
         return moment if isinstance(moment, str) and maybe_iso8601(moment) else None
     except (ArithmeticError, ValueError):
@@ -168,9 +186,10 @@ def _is_hint(job_id: Any, number: Any) -> bool:
 
 
 def publish(hint: Hint) -> None:
-    """Send a hint; it is a row already, so a failure to send it is nobody's loss.
+    """Send a hint. Its row exists already, so a failure to send loses nothing.
 
-    Not by ``send_task``, which subscribes to the result and would open one subscription a message.
+    ``send_task`` is not used: it subscribes to the result and would open one subscription a
+    message.
     """
     amqp = current_app.amqp
     message = amqp.create_task_message(hint.task_id, f"earwitness.{hint.kind}", (), {})
@@ -191,8 +210,9 @@ def publish(hint: Hint) -> None:
 
 
 def publish_first(job: Job, number: int) -> None:
-    """Send the first hint of a job whose row was just committed. When the broker does not take it,
-    a sweeper announces the job in its time.
+    """Send the first hint of a job whose row was just committed.
+
+    If the broker does not take the hint, a sweeper announces the job later.
     """
     try:
         publish(Hint(job.job_id, job.kind, job.task_id, job.queue, number, job.account))
@@ -202,11 +222,12 @@ def publish_first(job: Job, number: int) -> None:
 
 
 def notify(producer: Any, task_id: str, task: str, queue: str, kwargs: dict[str, Any]) -> None:
-    """Send a caller's notification to the queue of its own application. The same notification sent
-    twice has the same task id.
+    """Send a notification to a queue of the caller's own application.
+
+    A notification that is sent twice has the same task id.
     """
     amqp = current_app.amqp
     message = amqp.create_task_message(task_id, task, (), kwargs, kwargsrepr="{...}")
-    # Nothing is declared: who reads the queue does that, and it is no queue of this application.
+    # The reader declares the queue, which belongs to another application.
     place = Queue(queue)
     amqp.send_task_message(producer, task, message, queue=place, declare=(), retry=False)

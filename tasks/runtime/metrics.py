@@ -1,6 +1,6 @@
-"""What this process counts of its own work, as docs/metrics.md explains it.
+"""Prometheus metrics of this process' own work, as docs/metrics.md explains them.
 
-Labels are words of ours and aliases of accounts alone: never a number, an id or a path.
+Labels are words of ours and aliases of accounts only: never a number, an id or a path.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from ledger.alerts import EVERY_ACCOUNT
 from ledger.core.job import Job
 from providers.http.instrumentation import Observed
 
-# When each counter began is a series more for every series, and nobody asks.
+# The creation time of each counter would double the number of series, and nothing reads it.
 disable_created_metrics()
 
 REGISTRY = CollectorRegistry()
 
 ARCHIVE, DAMAGED, DANGEROUS, CONTRADICTION = "archive", "damaged", "dangerous", "contradiction"
 
-#: The queues that workers read, and what stands for any other.
+#: The queues that workers read, and the label of any other queue.
 QUEUES = (FRONT_DOOR, DUE, DOWNLOADS)
 OTHER = "other"
 
-#: Seconds: a login is answered in tenths, a list in seconds, and `timeout_seconds` is 30.
+#: Seconds: a login takes tenths, a list takes seconds, and `timeout_seconds` is 30 by default.
 _LATENCIES = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 jobs_ended = Counter(
@@ -107,7 +107,10 @@ provider_seconds = Histogram(
 
 
 def begin(accounts: Iterable[str]) -> None:
-    """Show what alerts look at as 0 from the start: a series that begins at 1 has not risen."""
+    """Show the series that alert rules read as 0 from the start.
+
+    A series that begins at 1 has not risen.
+    """
     for queue in (*QUEUES, OTHER):
         set_aside.labels(queue)
     for account in (*accounts, EVERY_ACCOUNT):
@@ -121,19 +124,19 @@ def begin(accounts: Iterable[str]) -> None:
 
 
 def ended(job: Job) -> None:
-    """A job has ended, or needs a decision."""
+    """Count a job that has ended or needs a decision."""
     jobs_ended.labels(job.account, job.kind, job.state).inc()
 
 
 def requested(seen: Observed) -> None:
-    """A request to a provider is over."""
+    """Count a finished request to a provider, and observe its duration."""
     where = (seen.account, seen.provider, seen.operation)
     provider_requests.labels(*where, seen.outcome).inc()
     provider_seconds.labels(*where).observe(seen.seconds)
 
 
 def found_wrong(problems: Iterable[str]) -> None:
-    """A verification found these, each beginning with its path in the archive."""
+    """Count the problems that a verification found; each begins with its path in the archive."""
     for problem in problems:
         account = paths.account_of(problem)
         known = account if account in settings().accounts else EVERY_ACCOUNT

@@ -1,4 +1,4 @@
-"""``not_after``: past it nothing is sent, and whoever asked learns so without delay."""
+"""``not_after``: past this time nothing is sent, and the caller learns so without delay."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from .runner import Attempt, Run, Wait
 
 
 class Deadline:
-    """The ``not_after`` of a job that was claimed just now. The claim's moment is the database's;
-    from then on this process' monotonic clock counts.
+    """The ``not_after`` of a job that was claimed just now.
+
+    The time of the claim is the database's; from then on this process' monotonic clock counts.
     """
 
     def __init__(self, attempt: Attempt) -> None:
@@ -21,17 +22,17 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
-        """Whether it is too late to send anything."""
+        """Whether ``not_after`` has passed."""
         return self._left() <= 0
 
     def refuse_late(self) -> None:
-        """Raise Expired where it is too late and nothing was sent."""
+        """Raise Expired if ``not_after`` has passed; the caller has sent nothing."""
         if self.passed:
             why = f"; last: {self._job.reason}" if self._job.reason else ""
             raise Expired(f"not done: not_after has passed and nothing was sent{why}")
 
     def wait(self, reason: str, seconds: float, *, progressed: bool = True) -> Wait:
-        """A wait that ends at ``not_after`` at the latest."""
+        """Return a wait that ends at ``not_after`` at the latest."""
         return Wait(reason, min(seconds, max(self._left(), 0.0)), progressed=progressed)
 
     def _left(self) -> float:
@@ -41,8 +42,8 @@ class Deadline:
         return self._job.not_after - self._job.updated_at - since_claim
 
 
-def unless_late(run: Run) -> Run:
-    """The same work, which ends Expired where it has not begun by ``not_after``."""
+def expire_if_late(run: Run) -> Run:
+    """Wrap the work so that it raises Expired if it has not begun by ``not_after``."""
 
     def work(attempt: Attempt) -> Any:
         if attempt.job.attempts == 1:

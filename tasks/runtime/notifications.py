@@ -1,4 +1,4 @@
-"""Sending notifications, so that a queue which refuses them holds up no other queue."""
+"""Notifications: a queue that refuses them delays no other queue."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .redis_errors import BROKER_AWAY, is_away
 
 _log = logging.getLogger(__name__)
 
-#: What a round found away, and why.
+#: What did not answer in a round, and why.
 Away = MutableMapping[str, str]
 BROKER, ARCHIVE = "broker", "archive"
 
@@ -39,11 +39,13 @@ class _ArchiveFails(Exception):
 
 
 class _Refused(Exception):
-    """The queue does not take it."""
+    """The queue refuses the notification."""
 
 
 @dataclass
 class _Outcomes:
+    """The outcomes of a batch: sent, put off until the broker answers, failed and refused."""
+
     sent: list[Obligation] = field(default_factory=list)
     put_off: list[int] = field(default_factory=list)
     failed: dict[str, list[int]] = field(default_factory=dict)
@@ -53,25 +55,25 @@ class _Outcomes:
 class Sender:
     """Sends the notifications of one round of the sweeper.
 
-    ``away`` is shared with the rest of the round. A queue that refused one notification in the
-    round is not asked again in it: the others for it count as refused too.
+    ``away`` is shared with the rest of the round. A queue that refused one notification is not
+    tried again in the same round: its other notifications count as refused too.
     """
 
     def __init__(self, away: Away) -> None:
         self._away = away
         self._refusing: dict[str, str] = {}
-        #: The head of each account's chain, asked for once in a batch: others lengthen it.
+        #: The head of each account's chain, read once a batch: other workers lengthen it.
         self._heads: dict[str, str | None] = {}
 
     def send(self, owed: Sequence[Obligation]) -> int:
-        """Send these; how many were sent. Raises LedgerError."""
+        """Send notifications; return how many were sent. Raises LedgerError."""
         self._heads.clear()
         outcomes = _Outcomes()
         left = list(owed)
         try:
             if BROKER in self._away:
                 raise _BrokerAway
-            # One for all: after a refusal Celery would close the connection of each.
+            # One producer for all: after a refusal Celery would close the connection of each.
             with current_app.producer_or_acquire() as producer:
                 while left:
                     with bind(account=left[0].account, job_id=left[0].job_id):
@@ -83,7 +85,7 @@ class Sender:
         return len(outcomes.sent)
 
     def _send_one(self, one: Obligation, producer: Any, outcomes: _Outcomes) -> None:
-        """Send one, and note what came of it. Raises _BrokerAway."""
+        """Send one notification and record its outcome. Raises _BrokerAway."""
         queue = str(one.payload.get("queue"))
         if queue in self._refusing:
             outcomes.refused[one.id] = self._refusing[queue]
@@ -107,11 +109,15 @@ class Sender:
         metrics.obligations_tried.labels(NOTIFY, "failed").inc()
 
     def _try(self, one: Obligation, queue: str, producer: Any) -> None:
-        """Send one. Raises _BrokerAway, _ArchiveFails, _Refused, and what its payload causes."""
+        """Send one notification.
+
+        Raises _BrokerAway, _ArchiveFails, _Refused, and what its payload causes.
+        """
         if is_own(queue):
             raise _Refused(f"queue {queue!r} is Earwitness' own, so no notification is sent there")
         kwargs = self._arguments(one)
-        # The same id each time it is sent; a caller that asked twice is notified under two ids.
+        # The id is the same each time the notification is sent; a caller that asked twice is
+        # notified under two ids.
         name = f"earwitness:notify:{one.job_id}:{one.id}"
         task_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
         try:
@@ -129,8 +135,10 @@ class Sender:
             raise _BrokerAway from None
 
     def _arguments(self, one: Obligation) -> dict[str, Any]:
-        """What it tells. A result comes with the head of the archive's chain, which the receiver
-        may keep: it proves later that nothing was rewritten.
+        """Return the notification's arguments.
+
+        A result comes with the head of the archive's chain, which the receiver may keep: the head
+        proves later that nothing was rewritten.
         """
         kwargs: dict[str, Any] = one.payload["kwargs"]
         if not kwargs["result"]:

@@ -1,4 +1,4 @@
-"""What jobs owe once their files are stored."""
+"""Obligations of jobs whose files are stored."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from archive.store.directory import Stored
 
 
 def under_chain(stored: Stored) -> tuple[str, dict[str, Any]]:
-    """The obligation (kind, payload) to put a stored file under its account's chain."""
+    """Return the obligation (kind, payload) to put a stored file under its account's chain."""
     return "chain", {"path": stored.path, "sha256": stored.sha256}

@@ -1,6 +1,6 @@
-"""Discharging obligations: notifications, and what the handlers that are registered here take.
+"""The outbox: discharges notifications, and obligations for which a handler is registered.
 
-Webhooks are sent apart (`alerts`), since their receiver may hang.
+Webhooks are sent separately (`alerts`), since their receiver may hang.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from ledger.core.outbox import NOTIFY, Obligation
 from ledger.errors import LedgerAway
 
 from . import archive_alerts, metrics
-from .alerts import tell
+from .alerts import announce_alert
 from .context import ledger
 from .notifications import ARCHIVE, Away, Sender
 
 _log = logging.getLogger(__name__)
 
-#: How many obligations are taken up together.
+#: How many obligations one batch holds.
 BATCH = 50
-#: A round takes up no more after this long: hints wait for its end.
+#: A round starts no further batch after this long, since hints wait for its end.
 _ROUND_SECONDS = 2.0
-_NOT_NOW = (OSError, ArchiveError, StoreAway)
+_RETRYABLE = (OSError, ArchiveError, StoreAway)
 
 
-def _singly(_obligation: Obligation) -> bool:
+def _never_together(_obligation: Obligation) -> bool:
     return False
 
 
@@ -40,27 +40,28 @@ def _singly(_obligation: Obligation) -> bool:
 class Handler:
     """Discharges the obligations of one kind.
 
-    ``discharge`` gets obligations of one account; what it raises leaves them owed. ``together``
-    says which of them are discharged in one go, all others come one by one. A handler that
-    ``needs_archive`` is not asked again in a round in which the archive did not answer.
+    ``discharge`` gets obligations of one account; if it raises, they stay owed. ``together`` says
+    which of them are discharged in one call; all others come one by one. A handler that
+    ``needs_archive`` is not called again in a round in which the archive did not answer.
     """
 
     discharge: Callable[[str, Sequence[Obligation]], None]
-    together: Callable[[Obligation], bool] = _singly
+    together: Callable[[Obligation], bool] = _never_together
     needs_archive: bool = False
 
 
-def _tell(_account: str, owed: Sequence[Obligation]) -> None:
+def _announce(_account: str, owed: Sequence[Obligation]) -> None:
     for one in owed:
-        tell(one)
+        announce_alert(one)
 
 
-_handlers: dict[str, Handler] = {"alert": Handler(_tell)}
+_handlers: dict[str, Handler] = {"alert": Handler(_announce)}
 
 
 def register(handlers: Mapping[str, Handler]) -> None:
-    """Let these handlers discharge the obligations of their kinds. Raises ValueError where a kind
-    has another handler.
+    """Register handlers by the kinds of their obligations.
+
+    Raises ValueError if a kind has another handler.
     """
     for kind, handler in handlers.items():
         if _handlers.setdefault(kind, handler) is not handler:
@@ -75,8 +76,10 @@ def _handler_of(kind: str) -> Handler:
 
 
 def discharge_due() -> int:
-    """Discharge due obligations, batch by batch; return how many were done. What cannot be done now
-    stays due. A round ends early where something does not answer, and after a few seconds.
+    """Discharge due obligations batch by batch; return how many were done.
+
+    An obligation that cannot be discharged now stays due. A round ends early if something does not
+    answer, and after a few seconds.
     """
     away: dict[str, str] = {}
     sender = Sender(away)
@@ -100,14 +103,15 @@ def _discharge_all(owed: Sequence[Obligation], sender: Sender, away: Away) -> in
         for batch in _batches(_handlers.get(kind), list(group)):
             with bind(account=account, job_id=_one_job(batch)):
                 done += _discharge(kind, account, batch, away)
-    # Last: they carry the newest head of the chain.
+    # Notifications go last: they carry the newest head of the chain.
     notifications = [one for one in owed if one.kind == NOTIFY]
     return done + (sender.send(notifications) if notifications else 0)
 
 
 def _batches(handler: Handler | None, group: Sequence[Obligation]) -> list[Sequence[Obligation]]:
-    """Return what is discharged in one go. What is not whole comes one by one: the others must not
-    fail with it.
+    """Return the batches to discharge in one call each.
+
+    An obligation that is not complete comes alone, so that the others do not fail with it.
     """
     together = [one for one in group if handler is not None and handler.together(one)]
     singly = [[one] for one in group if one not in together]
@@ -115,15 +119,16 @@ def _batches(handler: Handler | None, group: Sequence[Obligation]) -> list[Seque
 
 
 def _one_job(batch: Sequence[Obligation]) -> str | None:
-    """The job that owes all of it, where it is one."""
+    """Return the one job that has all these obligations, or None."""
     ids = {one.job_id for one in batch}
     return ids.pop() or None if len(ids) == 1 else None
 
 
 def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away) -> int:
-    """Discharge a batch; return how many were done. ``away`` says what did not answer in this
-    round, and why: it is asked once in a round, since it may take half a minute each time, and
-    hints wait for the round's end.
+    """Discharge a batch; return how many were done.
+
+    ``away`` holds what did not answer in this round, and why. Each is asked once in a round, since
+    one call may take half a minute and hints wait for the round's end.
     """
     ids = [one.id for one in batch]
     try:
@@ -132,8 +137,8 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away)
             ledger().outbox.failed(ids, away[ARCHIVE])
             return 0
         handler.discharge(account, batch)
-    except _NOT_NOW as error:
-        _not_now(kind, account, batch, error, away)
+    except _RETRYABLE as error:
+        _leave_due(kind, account, batch, error, away)
         return 0
     except LedgerAway:
         raise
@@ -147,10 +152,10 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away)
     return len(ids)
 
 
-def _not_now(
+def _leave_due(
     kind: str, account: str, batch: Sequence[Obligation], error: Exception, away: Away
 ) -> None:
-    """Note why a batch stays due, and alert people where the archive needs them."""
+    """Store why a batch stays due, and open an alert if the archive needs a person."""
     ids = [one.id for one in batch]
     metrics.obligations_tried.labels(kind, "failed").inc(len(ids))
     ledger().outbox.failed(ids, str(error))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from providers.errors import BadCredentials, ProviderError, Throttled, Uncertain, Unreachable
 
 from .alerts import credentials_accepted, credentials_refused
-from .error_policy import public, throttled
+from .error_policy import as_job_error, rest_account
 
 #: Three tries within half a minute.
 _TRY_AGAIN_AFTER = (1.0, 4.0)
@@ -19,8 +19,9 @@ Answer = TypeVar("Answer")
 
 
 class Listing:
-    """The result of a task that lists: personal data for its caller alone. Logs and events show
-    only how much of ``what`` it is.
+    """The result of a task that lists: personal data for its caller only.
+
+    Logs and events show only the number of ``what``.
     """
 
     def __init__(self, content: dict[str, Any], count: int, what: str) -> None:
@@ -35,10 +36,10 @@ class Listing:
         return f"<{self._count} {self._what}{'s' * (self._count != 1)}>"
 
 
-def answered(alias: str, ask: Callable[[], Answer]) -> Answer:
-    """Ask up to three times; a provider that asks to wait is waited for once, if it is not long.
+def ask_with_retries(alias: str, ask: Callable[[], Answer]) -> Answer:
+    """Ask up to three times; wait once if the provider asks for a pause of 20 seconds or less.
 
-    Raises what callers see (`errors`) for what the provider's client raised last.
+    Raises what callers see (`errors`) for the client's last error.
     """
     waited = False
     tries = iter((*_TRY_AGAIN_AFTER, None))
@@ -46,21 +47,21 @@ def answered(alias: str, ask: Callable[[], Answer]) -> Answer:
         try:
             found = ask()
         except Throttled as error:
-            seconds = throttled(alias, error)
+            seconds = rest_account(alias, error)
             if waited or seconds > _LONGEST_PAUSE_SECONDS:
-                raise public(error) from None
+                raise as_job_error(error) from None
             waited = True
             time.sleep(seconds)
         except (Unreachable, Uncertain) as error:
             pause = next(tries)
             if pause is None:
-                raise public(error) from None
+                raise as_job_error(error) from None
             time.sleep(pause)
         except BadCredentials as error:
             credentials_refused(alias, f"account {alias}: {error}")
-            raise public(error) from None
+            raise as_job_error(error) from None
         except ProviderError as error:
-            raise public(error) from None
+            raise as_job_error(error) from None
         else:
             credentials_accepted(alias)
             return found

@@ -1,4 +1,4 @@
-"""An account's turns: what all workers owe its provider before a call."""
+"""Rate limit of an account: all workers take turns before they call its provider."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from providers.errors import Throttled
 
 from .context import ledger
 
-#: A turn further away than this is waited for as a row, not in a slot.
+#: A turn further away than this, in seconds, is waited for as a row, not in a slot.
 _LONGEST_TURN_SECONDS = 5.0
 
 
 def take_turn(account: Account, refusal: Callable[[str, float], Exception]) -> None:
-    """Wait for the account's turn, where its calls are spaced.
+    """Wait for the account's turn, if its calls are spaced.
 
-    Raises what ``refusal`` makes of a reason and seconds while the account rests, and where the
-    turn is far.
+    Raises what ``refusal`` makes of a reason and seconds while the account is paused, and if the
+    turn is far away.
     """
     pause = ledger().accounts.pause(account.alias)
     if pause is not None:
@@ -37,8 +37,9 @@ def take_turn(account: Account, refusal: Callable[[str, float], Exception]) -> N
 
 
 def turn_or_throttled(account: Account) -> Callable[[], None]:
-    """What a client calls before each call of a task that opens no job: it takes the account's
-    turn, and a pause raises Throttled.
+    """Return the ``before_call`` of a task that opens no job.
+
+    The callable takes the account's turn and raises Throttled during a pause.
     """
 
     def throttled(reason: str, seconds: float) -> Exception:

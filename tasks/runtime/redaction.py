@@ -1,5 +1,6 @@
-"""What people may see of a task: its arguments' names, of which account and day they are, and its
-result without numbers.
+"""The redacted arguments and results of tasks, as people see them.
+
+People see the names of arguments, the account and the day, and a result without numbers.
 """
 
 from __future__ import annotations
@@ -13,20 +14,21 @@ from typing import Any
 from config.masking import mask, mask_tree
 from config.settings import settings
 
-#: A caller may call an argument anything; what is no name of ours is not repeated.
+#: A caller may give an argument any name; a name that cannot be ours is not repeated.
 _NAME = re.compile(r"[a-z][a-z_]{0,39}")
 
 
 def shown_arguments(given: Mapping[Any, Any]) -> str:
-    """`{account: india, day: 2026-11-20, filters: ...}`: values only where they are an account of
-    this deployment or a day.
+    """Return the arguments' names: `{account: india, day: 2026-11-20, filters: ...}`.
+
+    Only an account of this deployment and a day keep their values.
     """
     names = sorted({name if _is_name(name) else "..." for name in given})
     return "{" + ", ".join(_shown(name, given.get(name)) for name in names) + "}"
 
 
 def shown_result(text: str) -> str:
-    """A result as Python writes it, its texts masked; counts stay as they are."""
+    """Return a result, given as Python writes it, with masked texts; counts stay as they are."""
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -35,7 +37,7 @@ def shown_result(text: str) -> str:
 
 
 def known_account(value: object) -> bool:
-    """Whether this is the alias of an account, and not something that a caller put in its place."""
+    """Return whether the value is the alias of an account."""
     return isinstance(value, str) and value in settings().accounts
 
 

@@ -1,4 +1,4 @@
-"""Whether Redis as a whole is away, or only refuses what was asked about one key."""
+"""Tells errors of Redis as a whole from refusals that concern one key."""
 
 from __future__ import annotations
 
@@ -7,46 +7,47 @@ import re
 from kombu.exceptions import LimitExceeded, OperationalError
 from redis import exceptions
 
-#: What kombu and redis-py raise while the broker is away, frozen or cut off.
+#: Raised by kombu and redis-py while the broker is unavailable, frozen or cut off.
 BROKER_AWAY = (OperationalError, exceptions.RedisError, OSError)
 
-#: Answers to any command, whatever key it names: Redis starts, is a replica, or is full.
-_OF_THE_WHOLE = (
+#: Answers to any command, for any key: Redis starts, is a replica, or is full.
+_SERVER_WIDE = (
     exceptions.ClusterError,
     exceptions.InvalidResponse,
     exceptions.OutOfMemoryError,
     exceptions.ReadOnlyError,
     exceptions.TryAgainError,
 )
-#: The same, which redis-py 8 gives no class of its own: the server cannot save its data, has too
-#: few replicas, or runs a script.
+#: The same, for which redis-py 8 has no class: the server cannot save its data, has too few
+#: replicas, or runs a script.
 _CODES = re.compile(r"(?:^|caused error: )(?:MISCONF|NOREPLICAS|BUSY|UNKILLABLE)\b")
 _WRONG_TYPE = re.compile(r"(?:^|caused error: )WRONGTYPE\b")
-#: How Redis 6 and 7 say that a user lacks a command, not a key.
+#: The words of Redis 6 and 7 for a user who lacks a command, not a key.
 _LACKS_COMMAND = "no permissions to run the"
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether nothing can be written just now, whatever the destination; else only what was asked
-    is refused: a key of another type, a key or channel that the user may not touch, a message or a
-    name that cannot be sent.
+    """Return whether nothing can be written now, for any destination.
+
+    Otherwise only this request is refused: a key of another type, a key or channel that the user
+    may not touch, a message or a name that cannot be sent.
     """
     chain = _chain(error)
     for one in chain:
         if isinstance(one, exceptions.ResponseError | exceptions.DataError):
-            return _of_the_whole(one)
+            return _is_server_wide(one)
     return any(isinstance(one, (*BROKER_AWAY, LimitExceeded)) for one in chain)
 
 
 def is_wrong_type(error: BaseException) -> bool:
-    """Whether Redis says that a key holds another type than the command is for."""
+    """Return whether Redis says that a key holds another type than the command is for."""
     return isinstance(error, exceptions.ResponseError) and bool(_WRONG_TYPE.search(str(error)))
 
 
-def _of_the_whole(error: exceptions.RedisError) -> bool:
+def _is_server_wide(error: exceptions.RedisError) -> bool:
     if isinstance(error, exceptions.NoPermissionError):
         return _LACKS_COMMAND in str(error)
-    return isinstance(error, _OF_THE_WHOLE) or bool(_CODES.search(str(error)))
+    return isinstance(error, _SERVER_WIDE) or bool(_CODES.search(str(error)))
 
 
 def _chain(error: BaseException) -> list[BaseException]:

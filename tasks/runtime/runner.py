@@ -1,4 +1,4 @@
-"""One attempt at a job: the lease is held, the work is done, and whatever happens becomes a row."""
+"""One attempt at a job: do the work under the lease and store the outcome as a row."""
 
 from __future__ import annotations
 
@@ -24,13 +24,15 @@ from .messages import publish_first
 
 _log = logging.getLogger(__name__)
 
-#: How often an exception that nobody foresaw may end an attempt before it ends the job.
-_MOST_SURPRISES = 5
+#: How many unforeseen exceptions end a job; each earlier one ends only its attempt.
+_MOST_UNFORESEEN = 5
 
 
 class Wait(Exception):
-    """The job goes on later, in ``seconds``. ``progressed`` says that this attempt came further, so
-    that dead workers before it are forgotten; ``queue`` moves the job to another queue.
+    """The job continues in ``seconds``.
+
+    ``progressed`` says that this attempt got further, so that dead workers before it are forgotten;
+    ``queue`` moves the job to another queue.
     """
 
     def __init__(
@@ -44,12 +46,12 @@ class Wait(Exception):
 
 
 class GiveBack(Exception):
-    """Raised when the process is stopping: the job is due at once for another."""
+    """Raised when the process is stopping: the job is due at once for another worker."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What an attempt returns to wait for parts: their requests, and the queue of what follows."""
+    """Returned by an attempt that waits for parts: their requests, and the queue for later work."""
 
     requests: list[Request]
     queue: str
@@ -57,8 +59,10 @@ class Parts:
 
 @dataclass(frozen=True)
 class Ended:
-    """What an attempt returns at the job's end. With an ``error`` the job has failed, but may have
-    a result all the same. ``owed`` are obligations (kind, payload).
+    """Returned by an attempt at the job's end.
+
+    With an ``error`` the job has failed, but it may have a result all the same. ``owed`` are
+    obligations (kind, payload).
     """
 
     result: dict[str, Any]
@@ -68,17 +72,18 @@ class Ended:
 
 @dataclass
 class Attempt:
-    """The job that is held, and what its work may ask of the ledger."""
+    """A claimed job, and what its work may ask of the ledger."""
 
     job: Job
     lease: Lease
     task_id: str
-    #: How long its work may be silent: longer than one HTTP call may take.
+    #: How long the work may be silent, in seconds: longer than one HTTP call may take.
     quiet_seconds: float | None = None
 
     def check(self) -> None:
-        """Give a sign of life, and stop where the work must not go on: the lease is lost, the job
-        was cancelled, or this process is told to stop.
+        """Give a sign of life, or stop the work.
+
+        The work stops if the lease is lost, the job was cancelled or this process is stopping.
         """
         self.lease.check()
         self.lease.progress(self.quiet_seconds)
@@ -87,54 +92,57 @@ class Attempt:
         if stopping.is_set():
             raise GiveBack
 
-    def calls_last(self, timeout_seconds: float) -> None:
-        """From now on its signs of life may be as far apart as a call with this timeout can last:
-        connecting and answering, and one more renewal.
+    def expect_silence(self, timeout_seconds: float) -> None:
+        """Let signs of life be as far apart as a call with this timeout, in seconds, can last.
+
+        That is the time to connect, the time to answer and one more renewal of the lease.
         """
         self.quiet_seconds = 2 * timeout_seconds + ledger().leases.seconds
 
     def note(self, **work: Any) -> None:
-        """Add to what is known of the work so far, before it goes on."""
+        """Add to the work's notes and store them, before the work continues."""
         self.job.work.update(work)
         ledger().execution.note(self.lease, self.job.work)
 
     @property
     def age_seconds(self) -> float:
-        """How long ago the job was opened, or first due, by the ledger's clock at the claim."""
+        """Seconds since the job was opened, or first due, by the ledger's clock at the claim."""
         return self.job.updated_at - self.job.began_at
 
-    def patience(self, counter: str, *, first_seconds: float | None = None) -> float:
-        """How long to wait for the nth time: doubling with jitter between the two polling times,
-        or from ``first_seconds``. The count is kept under ``counter`` in the work.
+    def next_backoff(self, counter: str, *, first_seconds: float | None = None) -> float:
+        """Return how many seconds to wait before the next try.
+
+        The wait doubles with jitter between the two polling times, or from ``first_seconds``. The
+        number of tries is kept in the job's work under ``counter``.
         """
         times = int(self.job.work.get(counter, 0))
         self.job.work[counter] = times + 1
-        # 2**n outgrows every setting long before n does; a float must not overflow.
+        # 2**n exceeds every setting long before n reaches the limit; a float must not overflow.
         first = settings().poll_first_seconds if first_seconds is None else first_seconds
         wait = first * 2.0 ** min(times, 32)
         return min(wait, settings().poll_max_seconds) * random.uniform(0.85, 1.15)  # noqa: S311
 
     @property
     def past_deadline(self) -> bool:
-        """Whether the job has waited longer than people want to."""
+        """Whether `POLL_DEADLINE_HOURS` has passed."""
         return self.age_seconds > settings().poll_deadline_hours * 3600
 
 
-#: A Job is returned where the outcome is stored already, by a rule of its kind.
+#: Returns a Job if a rule of its kind has stored the outcome already.
 Run = Callable[[Attempt], Ended | Parts | Job]
 
 
 def carry_out(attempt: Attempt, run: Run) -> Job:
-    """Do the work of a claimed job and store what came of it; the job as it is afterwards.
+    """Do the work of a claimed job, store the outcome, and return the job as it is then.
 
-    Raises LeaseLost when another holds the job by now: then nothing was stored.
+    Raises LeaseLost if another worker holds the job: then nothing was stored.
     """
     try:
-        outcome = _tried(attempt, run)
+        outcome = _run_guarded(attempt, run)
     except Wait as wait:
-        return _postponed(attempt, wait)
+        return _postpone(attempt, wait)
     except GiveBack:
-        return _postponed(attempt, Wait("its worker was told to stop; another goes on", 0))
+        return _postpone(attempt, Wait("its worker was told to stop; another goes on", 0))
     except Cancelled as error:
         return _end(attempt, states.CANCELLED, Ended({}, error))
     except JobError as error:
@@ -143,7 +151,7 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
         raise
     except Exception as error:  # noqa: BLE001 - logged, counted and shown as the job's reason
         _log.exception("job %s stopped at something unforeseen", attempt.job.job_id)
-        return _surprised(attempt, error)
+        return _handle_unforeseen(attempt, error)
     if isinstance(outcome, Job):
         return outcome
     if isinstance(outcome, Parts):
@@ -152,23 +160,23 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
     return _end(attempt, state, outcome)
 
 
-def _tried(attempt: Attempt, run: Run) -> Ended | Parts | Job:
+def _run_guarded(attempt: Attempt, run: Run) -> Ended | Parts | Job:
     try:
         return run(attempt)
     except StoreAway as error:
-        # Of no job is it the fault, however long it lasts: it waits, and goes on by itself.
+        # The job is not at fault, however long this lasts: it waits, and continues by itself.
         archive_alerts.refused(error)
-        raise Wait(str(error), attempt.patience("storage")) from None
+        raise Wait(str(error), attempt.next_backoff("storage")) from None
     except OSError as error:
         if error.filename is None:
             raise
-        # A folder of ours, such as the spool's: the archive says its own errors.
+        # A local folder, such as the spool: the archive raises errors of its own.
         archive_alerts.spool_refused(error)
         reason = f"{error.filename}: {error.strerror or type(error).__name__}; it is tried again"
-        raise Wait(reason, attempt.patience("storage")) from None
+        raise Wait(reason, attempt.next_backoff("storage")) from None
 
 
-def _postponed(attempt: Attempt, wait: Wait) -> Job:
+def _postpone(attempt: Attempt, wait: Wait) -> Job:
     ledger().execution.postpone(
         attempt.lease,
         wait.reason,
@@ -180,15 +188,15 @@ def _postponed(attempt: Attempt, wait: Wait) -> Job:
     return ledger().jobs.job(attempt.job.job_id)
 
 
-def _surprised(attempt: Attempt, error: Exception) -> Job:
+def _handle_unforeseen(attempt: Attempt, error: Exception) -> Job:
     sentence = masked_error(error)
-    if int(attempt.job.work.get("surprises", 0)) + 1 >= _MOST_SURPRISES:
+    if int(attempt.job.work.get("surprises", 0)) + 1 >= _MOST_UNFORESEEN:
         failure = Uncertain(
             f"unknown: unforeseen five times, the last time {sentence}; see the log"
         )
         return _end(attempt, states.FAILED, Ended({}, failure))
-    seconds = attempt.patience("surprises")
-    return _postponed(attempt, Wait(f"unforeseen: {sentence}; tried again", seconds))
+    seconds = attempt.next_backoff("surprises")
+    return _postpone(attempt, Wait(f"unforeseen: {sentence}; tried again", seconds))
 
 
 def _await_parts(attempt: Attempt, parts: Parts) -> Job:

@@ -1,8 +1,8 @@
-"""When the sender of a message wants it carried out: Celery's ``eta``, ``countdown`` and
-``expires``.
+"""When the sender wants a message carried out: Celery's ``eta``, ``countdown`` and ``expires``.
 
 Celery would keep a message with an eta in the worker's memory, unacknowledged, and Redis would
-deliver it again and again until then. So it is accepted at once, and its row waits in the ledger.
+deliver it again and again until then. So the message is accepted at once, and its row waits in the
+ledger.
 """
 
 from __future__ import annotations
@@ -19,30 +19,31 @@ from tasks.errors import Expired, InvalidArgument
 
 from .context import ledger
 
-#: What lies further ahead is rather a mistake of units or of the calendar.
+#: A time further ahead is probably a mistake of units or of the calendar.
 MOST_SECONDS = 366 * 86_400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Both in seconds since 1970: not before ``due_at``, None for at once, and not after
-    ``expires``, None for never.
+    """Two times in seconds since 1970.
+
+    ``due_at`` is None for at once, ``expires`` is None for never.
     """
 
     due_at: float | None
     expires: float | None
 
     def of(self, request: Request) -> Request:
-        """The request, timed: the earlier of its own ``not_after`` and ``expires`` counts."""
+        """Return the timed request; the earlier of its own ``not_after`` and ``expires`` counts."""
         ends = [at for at in (request.not_after, self.expires) if at is not None]
         return replace(request, due_at=self.due_at, not_after=min(ends, default=None))
 
 
 def timing(eta: Any, expires: Any) -> Timing:
-    """What the headers of a message say. An eta that has passed is none.
+    """Return the times in the headers of a message. An eta in the past counts as none.
 
-    Raises InvalidArgument, which names the header, where one is no instant or lies more than a year
+    Raises InvalidArgument, which names the header, if one is no instant or lies more than a year
     ahead; nothing was opened. Raises LedgerAway.
     """
     due_at, ends = _seconds("eta", eta), _seconds("expires", expires)
@@ -60,7 +61,7 @@ def timing(eta: Any, expires: Any) -> Timing:
 def refuse_later(timing: Timing, task: str) -> None:
     """Refuse a task that opens no job, and so cannot wait, outside its time.
 
-    Raises InvalidArgument where it is to be carried out later, Expired where it is too late, and
+    Raises InvalidArgument if the task is to be carried out later, Expired if it is too late, and
     LedgerAway.
     """
     if timing.expires is not None and timing.expires <= ledger().database.time():
@@ -75,7 +76,7 @@ def refuse_later(timing: Timing, task: str) -> None:
 
 
 def _seconds(name: str, value: Any) -> float | None:
-    """An instant in seconds since 1970; without an offset it is UTC."""
+    """Return an instant in seconds since 1970; an instant without an offset is UTC."""
     if value is None:
         return None
     try:

@@ -1,7 +1,7 @@
-"""Whether the archive is the one that the ledger vouches for: its name, how long its chains are.
+"""Checks that the archive is the one that the ledger vouches for, by name and length of chains.
 
-A disk that is not mounted, a mistyped address, an older copy: each looks like an archive that
-works. The ledger knows better: whom the archive belongs to, and each chain's newest entry.
+A disk that is not mounted, a mistyped address and an older copy each look like a working archive.
+The ledger can tell: it knows its own identity and the newest entry of each chain.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ WAYS_OUT = (
 
 
 def assure(store: Store, ledger: Ledger, *, writing: bool) -> None:
-    """Raise Vanished where nothing must be read as missing, or written: this is not the ledger's
-    archive. A ledger that has archived nothing yet begins one with its first file, where nothing
-    lies. To be read, an archive may be another ledger's: a rebuild makes that ledger anew.
+    """Raise Vanished if this is not the ledger's archive.
+
+    Otherwise files would be read as missing, or written elsewhere. A ledger that has archived
+    nothing yet begins an archive with its first file, in an empty place. An archive of another
+    ledger may be read: a rebuild makes that ledger again.
     """
     named = named_ledger(store)
     if named is not None and not writing:
@@ -39,20 +41,19 @@ def assure(store: Store, ledger: Ledger, *, writing: bool) -> None:
 
 
 def refuse_other(store: Store, ledger: Ledger) -> None:
-    """Raise Vanished where something else lies there than this ledger's archive, or nothing though
-    the ledger has archived files.
-    """
+    """Raise Vanished if this is another ledger's archive, or is gone though files were archived."""
     _is_ours(store, ledger, named_ledger(store))
 
 
 def _is_ours(store: Store, ledger: Ledger, named: str | None) -> bool:
-    """Whether the archive is there; it need not be where nothing was archived yet."""
+    """Return whether the archive is there; it may be absent while nothing has been archived."""
     ours = _identity(ledger)
     if named is None and ledger.archive_record.anything():
-        # Another worker may have begun it, and archived the first file, since the name was read.
+        # Since the name was read, another worker may have begun the archive and stored its first
+        # file.
         named = named_ledger(store)
         if named is None:
-            raise Vanished(store.address, absent())
+            raise Vanished(store.address, describe_absent())
     if named not in (None, ours):
         raise Vanished(
             store.address,
@@ -61,8 +62,8 @@ def _is_ours(store: Store, ledger: Ledger, named: str | None) -> bool:
     return named is not None
 
 
-def absent() -> str:
-    """What it means that nothing says whose the archive is."""
+def describe_absent() -> str:
+    """Return the message for an archive without an identity."""
     return (
         f"is not there: no {paths.IDENTITY_PATH} lies in it, though this ledger has archived "
         f"files; nothing was stored; {WAYS_OUT}"
@@ -70,8 +71,9 @@ def absent() -> str:
 
 
 def named_ledger(store: Store) -> str | None:
-    """The ledger that an archive names, None where it names none. Raises Vanished where that
-    cannot be read.
+    """Return the ledger that an archive names, or None.
+
+    Raises Vanished if the name cannot be read.
     """
     try:
         return identity_document.read(store).ledger
@@ -86,8 +88,9 @@ def named_ledger(store: Store) -> str | None:
 
 
 def begin(store: Store, identity: str) -> None:
-    """Begin an archive for this ledger, where nothing lies. Raises Vanished where something does,
-    and what a store raises.
+    """Begin an archive for this ledger in an empty place.
+
+    Raises Vanished if the place is not empty, and what a store raises.
     """
     if holds_files(store) and named_ledger(store) is None:
         raise Vanished(
@@ -105,24 +108,28 @@ def begin(store: Store, identity: str) -> None:
 
 
 def holds_files(store: Store) -> bool:
-    """Whether anything lies there beside the name of a ledger, which another worker may be writing
-    at this moment.
+    """Return whether any file lies there except a ledger's name.
+
+    Another worker may be writing the name at this moment.
     """
     return any(path != paths.IDENTITY_PATH for path in store.paths())
 
 
-def shorter(store: Store, ledger: Ledger) -> list[str]:
-    """What each chain lacks of the entries that the ledger knows, a sentence an account; empty
-    where the archive is as new as the ledger.
+def missing_entries(store: Store, ledger: Ledger) -> list[str]:
+    """Return what each chain lacks of the entries that the ledger knows, one sentence an account.
+
+    The list is empty if the archive is as new as the ledger.
     """
-    found = (lacks(store, head) for head in ledger.archive_record.heads().values())
+    found = (chain_fault(store, head) for head in ledger.archive_record.heads().values())
     return [why for why in found if why is not None]
 
 
 def adopt(store: Store, ledger: Ledger, accounts: Iterable[str]) -> list[str]:
-    """Note the newest entries of chains that the ledger does not know yet, since an earlier version
-    wrote them or the ledger was rebuilt: where they cover what the ledger put under them last. A
-    sentence for each that does not.
+    """Note the newest entries of chains that the ledger does not know yet.
+
+    An earlier version wrote these chains, or the ledger was rebuilt. A chain is adopted if it
+    covers the last file that the ledger put under it. Returns one sentence for each chain that does
+    not.
     """
     known = ledger.archive_record.heads()
     found = (_adopt(store, ledger, account) for account in accounts if account not in known)
@@ -130,19 +137,19 @@ def adopt(store: Store, ledger: Ledger, accounts: Iterable[str]) -> list[str]:
 
 
 def refuse_shorter(store: Store, ledger: Ledger, accounts: Iterable[str]) -> None:
-    """Raise Vanished where the archive lacks entries of a chain that the ledger knows."""
-    lacking = shorter(store, ledger) or adopt(store, ledger, accounts)
+    """Raise Vanished if the archive lacks entries of a chain that the ledger knows."""
+    lacking = missing_entries(store, ledger) or adopt(store, ledger, accounts)
     if lacking:
-        raise Vanished(store.address, older(lacking))
+        raise Vanished(store.address, describe_missing(lacking))
 
 
-def older(lacking: Sequence[str]) -> str:
-    """What it means that chains lack entries."""
+def describe_missing(lacking: Sequence[str]) -> str:
+    """Return the message for chains that lack entries."""
     return f"lacks what this ledger has archived: {'; '.join(lacking)}; {WAYS_OUT}"
 
 
-def lacks(store: Store, known: KnownHead) -> str | None:
-    """Why an account's chain is not the one that the ledger knows, or None."""
+def chain_fault(store: Store, known: KnownHead) -> str | None:
+    """Return why an account's chain is not the one that the ledger knows, or None."""
     if known.n == 0:
         return None
     path = paths.chain_path(known.account, known.n)
@@ -163,13 +170,14 @@ def lacks(store: Store, known: KnownHead) -> str | None:
 
 
 def refuse_fork(store: Store, ledger: Ledger, account: str) -> None:
-    """Raise Vanished where an account's chain must not be lengthened: it lacks entries that the
-    ledger knows, whose numbers would be given a second time.
+    """Raise Vanished if an account's chain must not be lengthened.
+
+    Such a chain lacks entries that the ledger knows, whose numbers would be given a second time.
     """
     known = ledger.archive_record.heads().get(account)
-    why = None if known is None else lacks(store, known)
+    why = None if known is None else chain_fault(store, known)
     if why is not None:
-        raise Vanished(store.address, older([why]))
+        raise Vanished(store.address, describe_missing([why]))
 
 
 def _adopt(store: Store, ledger: Ledger, account: str) -> str | None:

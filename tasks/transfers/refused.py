@@ -1,4 +1,4 @@
-"""Files that were refused and may hold a recording all the same: kept where a person finds them."""
+"""Refused files that may still hold a recording: kept where a person finds them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from tasks.runtime.context import spool
 
 
 def set_aside(part: PartialDownload, account: str, name: str, sha256: str) -> str:
-    """Keep what was refused, unless it is plainly no recording.
+    """Keep a refused file, unless it is plainly no recording.
 
-    Parameters: `part`, the whole download; `account`, its alias; `name`, what was fetched: the id
-    of a recording or of an export; `sha256` of the part.
-    Returns the place in words, as the end of a sentence; an empty text where nothing was kept.
+    Args:
+        part: the whole download.
+        account: the account's alias.
+        name: the id of the recording or export that was fetched.
+        sha256: of the download.
+
+    Returns:
+        The place in words, as the end of a sentence; an empty text if nothing was kept.
     """
     with part.path.open("rb") as file:
         head = file.read(HEAD)
@@ -28,7 +33,7 @@ def set_aside(part: PartialDownload, account: str, name: str, sha256: str) -> st
 
 
 def drop(account: str, name: str) -> None:
-    """Remove what was set aside under a name: a whole file came after all."""
+    """Remove the files that were set aside under a name: a whole file came after all."""
     spool().drop_set_aside(_aside(account, name))
 
 

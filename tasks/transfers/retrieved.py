@@ -1,4 +1,4 @@
-"""What a retrieval ended with, as callers, the export's own run and a rebuild read it."""
+"""The result of a retrieval, as callers, the export's own run and a rebuild read it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from archive.store.directory import Stored
 
 
 def retrieved(stored: Stored, members: int, provider_job_id: str) -> dict[str, Any]:
-    """The result of the retrieval of a ZIP with so many members."""
+    """Return the result of the retrieval of a ZIP with so many members."""
     return {
         "provider_job_id": provider_job_id,
         "path": stored.path,

@@ -1,4 +1,4 @@
-"""One recording on its own: fetched, checked against what was listed, kept with its metadata."""
+"""A single recording: fetched, checked against the listing, stored with its metadata."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ from tasks.runtime.runner import Attempt, Wait
 from . import refused
 from .transfer import Open, fetched
 
-#: How often a damaged recording is fetched again.
+#: How many damaged downloads end the job; after each earlier one the recording is fetched again.
 _MOST_DAMAGED = 3
 
 
 @dataclass(frozen=True)
-class Single:
-    """A recording as the archive names it: its provider, its id there, its day, its size and its
-    duration in milliseconds where the provider told them, and everything else that is known of it.
+class SingleRecording:
+    """A recording as the archive names it.
+
+    ``known`` holds everything else that is known of it. The size in bytes and the duration in
+    milliseconds are set if the provider gives them.
     """
 
     provider: str
@@ -44,7 +46,7 @@ class Single:
 
 
 def started(recording: Recording) -> datetime:
-    """When a recording began. Raises Uncertain where its provider does not tell."""
+    """Return when a recording began. Raises Uncertain if its provider does not say."""
     if recording.start is None:
         why = recording.set_aside or "its start cannot be read"
         raise Uncertain("the provider", f"recording {recording.id} has no day: {why}")
@@ -54,10 +56,11 @@ def started(recording: Recording) -> datetime:
 def keep_listed(
     attempt: Attempt, provider: ListsRecordings, line: dict[str, Any], day: date
 ) -> tuple[Stored, Stored]:
-    """A recording that its provider lists, in the archive as `keep` does it; ``line`` is how it is
-    listed, as the archive keeps it.
+    """Archive a recording that its provider lists, as `keep` does.
+
+    ``line`` is the recording's line in the listing, as the archive stores it.
     """
-    single = Single(
+    single = SingleRecording(
         provider=account_of(attempt.job.account).provider,
         recording_id=line["id"],
         day=day,
@@ -72,13 +75,13 @@ def keep_listed(
     )
 
 
-def keep(attempt: Attempt, single: Single, open_body: Open) -> tuple[Stored, Stored]:
-    """The recording's audio and its metadata in the archive, fetched unless they are there already.
+def keep(attempt: Attempt, single: SingleRecording, open_body: Open) -> tuple[Stored, Stored]:
+    """Archive a recording's audio and metadata, fetched unless they are there; return both files.
 
-    Raises what the provider's client raises; Damaged when what came is not the recording that was
-    listed, or what stands in the archive under its name is no audio; Contradiction when another
-    recording stands under its name. What came and may be a recording all the same is set aside in
-    the spool, and the error says where.
+    Raises what the provider's client raises; Damaged if the received file is not the listed
+    recording, or the archived file under its name is no audio; Contradiction if another recording
+    is archived under its name. A refused file that may still be a recording is set aside in the
+    spool, and the error says where.
     """
     known = kept_single(attempt, single.recording_id, single.day)
     if known is not None:
@@ -114,9 +117,10 @@ def keep(attempt: Attempt, single: Single, open_body: Open) -> tuple[Stored, Sto
 
 
 def owe_entry(attempt: Attempt, metadata: Stored, *, is_new: bool) -> None:
-    """Owe the chain entry of a recording's metadata at once, not at the job's end: a long run of
-    many must not look unchained to a verification. Of metadata that is not new the job may owe it
-    already, unless a worker died before it did.
+    """Owe the chain entry of a recording's metadata at once, not at the job's end.
+
+    The recordings of a long run must not look unchained to a verification. If the metadata is not
+    new, the job may owe the entry already, unless a worker died before it did.
     """
     account, (kind, entry) = attempt.job.account, under_chain(metadata)
     if is_new:
@@ -130,9 +134,10 @@ def _owner(attempt: Attempt) -> str:
     return attempt.job.parent_id or attempt.job.job_id
 
 
-def _refuse_other_bytes(account: str, single: Single, sha256: str) -> None:
-    """Where the audio was lost and its metadata was not, only the very same bytes take its place.
-    Raises Contradiction for others.
+def _refuse_other_bytes(account: str, single: SingleRecording, sha256: str) -> None:
+    """Raise Contradiction if the audio was lost, its metadata was not, and the new bytes differ.
+
+    Only the very same bytes may replace lost audio.
     """
     path = paths.recording_json_path(account, single.day, single.recording_id)
     if store().exists(path) and metadata_documents.read(store(), path).audio.sha256 != sha256:
@@ -144,17 +149,18 @@ def _refuse_other_bytes(account: str, single: Single, sha256: str) -> None:
 
 
 def fetch_again(attempt: Attempt, error: Damaged) -> None:
-    """Raise Wait where a damaged recording is fetched once more; return after the last time."""
+    """Raise Wait if a damaged recording is to be fetched once more; return after the last time."""
     times = int(attempt.job.work.get("damaged", 0)) + 1
     attempt.job.work["damaged"] = times
     if times < _MOST_DAMAGED:
-        raise Wait(f"{error}; fetched again", attempt.patience("fetches")) from None
+        raise Wait(f"{error}; fetched again", attempt.next_backoff("fetches")) from None
 
 
 def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored, Stored] | None:
-    """The recording as it lies in the archive, its sum read back, or None where its metadata or its
-    audio is not there. Raises Contradiction where the audio is another one, Damaged where that is
-    no audio: older releases did not look at all of its bytes.
+    """Return the archived recording, its checksum verified, or None if a file of it is missing.
+
+    The files are its metadata and its audio. Raises Contradiction if the audio is another one,
+    Damaged if it is no audio: older releases did not look at all of its bytes.
     """
     path = paths.recording_json_path(attempt.job.account, day, recording_id)
     if not store().exists(path):
@@ -177,7 +183,7 @@ def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored,
     return stored, store().checksum(path)
 
 
-def _keep_metadata(attempt: Attempt, single: Single, stored: Stored) -> Stored:
+def _keep_metadata(attempt: Attempt, single: SingleRecording, stored: Stored) -> Stored:
     account = attempt.job.account
     path = paths.recording_json_path(account, single.day, single.recording_id)
     content = Metadata(

@@ -1,4 +1,4 @@
-"""Transfers: a body from a provider through the spool into the archive, resumed where it broke."""
+"""Transfers from a provider through the spool into the archive, resumed where they broke off."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tasks.runtime import metrics
 from tasks.runtime.context import account, spool
 from tasks.runtime.runner import Attempt, Wait
 
-#: Opens the provider's answer from an offset, with the validator of what is held.
+#: Opens the provider's answer at an offset, with the validator of the bytes that are held.
 Open = Callable[[str | None, int], AbstractContextManager[Body]]
 
-#: A server that always begins anew must not be followed for ever.
+#: A server that always starts from the beginning must not be followed for ever.
 _MOST_RESTARTS = 3
 
 
 class Meter:
-    """How far a transfer has come, as people see it: bytes, total if known, bytes a second."""
+    """The progress of a transfer, as people see it: bytes, total if known, bytes a second."""
 
     def __init__(self, attempt: Attempt, expected_bytes: int | None) -> None:
         self._attempt = attempt
@@ -31,7 +31,7 @@ class Meter:
         self._first: int | None = None
 
     def moved(self, held: int, total: int | None) -> None:
-        """So many bytes are held by now."""
+        """Record how many bytes are held now, of how many if known."""
         if self._first is None:
             self._first, self._began = held, time.monotonic()
         seconds = time.monotonic() - self._began
@@ -51,9 +51,9 @@ class Meter:
 def fetched(
     attempt: Attempt, name: str, open_body: Open, *, expected_bytes: int | None = None
 ) -> Iterator[tuple[PartialDownload, str, str]]:
-    """The whole file in the spool: its part, its SHA-256 and the content type it came with.
+    """Download the whole file into the spool; yield its part, its SHA-256 and its content type.
 
-    What a broken transfer left is kept for the next attempt. Raises what the provider's client
+    The bytes of a broken transfer are kept for the next attempt. Raises what the provider's client
     raises, NoSpace and Damaged of the spool, and Wait past the longest time of one transfer.
     """
 
@@ -75,7 +75,8 @@ def _receive(attempt: Attempt, part: PartialDownload, open_body: Open, meter: Me
             if body.complete:
                 return body.content_type
             if body.offset != part.held:
-                # The provider answered from the start, or of another file: what is held is stale.
+                # The provider answered from the start, or with another file: the held bytes are
+                # stale.
                 part.restart()
             if body.offset == part.held:
                 part.begin(body.etag)

@@ -1,4 +1,4 @@
-"""Arguments of the verification's task."""
+"""Arguments of the verification task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verifying the archive: every checksum and every chain, in slices that never hold a slot long."""
+"""Verifying the archive, every checksum and every chain, in slices that free the slot."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tasks.runtime.runner import Attempt, Ended, Wait
 
 from .arguments import VerifyArchive
 
-#: One slice of a long verification; then the slot goes to others and the cursor to the ledger.
+#: The length of one slice; then the slot goes to other jobs and the cursor to the ledger.
 _SLICE_SECONDS = 300.0
 _MOST_NAMED, _MOST_KEPT = 20, 1000
-#: How often a file that nothing vouches for is looked at again without an entry of the chain that
-#: is still due: the job that stored it may not have ended.
+#: How often to look again at a file that nothing vouches for and whose chain entry is not due: the
+#: job that stored it may not have ended.
 _FEWEST_LOOKS = 3
 
 
@@ -43,8 +43,9 @@ def _request(asked: VerifyArchive, task_id: str) -> Request:
 
 @job_task("archive.verify", VerifyArchive, _request)
 def verify_archive(attempt: Attempt) -> Ended:
-    """Read every file and every chain: ``{job_id, files, bytes, heads, pending}``, or what differs.
-    Files that are pending are counted; the next verification finds them if nothing vouches then.
+    """Verify every file and every chain: ``{job_id, files, bytes, heads, pending}``, or problems.
+
+    Pending files are counted; the next verification reports them if nothing vouches for them then.
     """
     work = attempt.job.work
     only = attempt.job.parameters["account"]
@@ -62,7 +63,7 @@ def verify_archive(attempt: Attempt) -> Ended:
         if time.monotonic() > until:
             raise Wait(f"verified {work['files']} files so far, up to {escaped(path)}", 0)
     problems += _left_unvouched(attempt, work.get("unvouched", []))
-    # As long as the ledger knows the chains to be, at least.
+    # The chains must be at least as long as the ledger knows.
     known = {
         head.account: head.sha256 for head in ledger().archive_record.heads().values() if head.n
     }
@@ -82,7 +83,7 @@ def verify_archive(attempt: Attempt) -> Ended:
 
 
 def _note(work: dict[str, Any], problem: verification.Problem) -> None:
-    """Keep a problem for the end; of very many only the number, since the ledger holds the rest."""
+    """Keep a problem for the end; of very many only the number, since the ledger stores them."""
     unvouched: list[str] = work.setdefault("unvouched", [])
     if isinstance(problem, verification.Pending):
         work["pending"] += 1
@@ -95,8 +96,10 @@ def _note(work: dict[str, Any], problem: verification.Problem) -> None:
 
 
 def _left_unvouched(attempt: Attempt, unvouched: list[str]) -> list[str]:
-    """What is wrong with files for which nothing vouched when they were read. Raises Wait while
-    their entries may still come: the file is stored first, its entry is owed with its job's end.
+    """Return the problems of files for which nothing vouched when they were read.
+
+    Raises Wait while their entries may still come: a file is stored first, and its entry is owed
+    when its job ends.
     """
     left = [
         problem
@@ -109,14 +112,15 @@ def _left_unvouched(attempt: Attempt, unvouched: list[str]) -> list[str]:
     if (owed and not attempt.past_deadline) or (paths and looks < _FEWEST_LOOKS):
         raise Wait(
             f"verified every file; nothing vouches yet for {len(paths)} of them",
-            attempt.patience("looks"),
+            attempt.next_backoff("looks"),
         )
     return [str(problem) for problem in left]
 
 
 def _is_of_a_run(path: str) -> bool:
-    """Whether a file belongs to an export that is still under way: its manifest is written last,
-    and the first of many ZIPs may lie there for hours before.
+    """Return whether a file belongs to an export in progress.
+
+    An export's manifest is written last, and the first of many ZIPs may lie there for hours before.
     """
     if archive_paths.kind_of(path) not in ("zip", "recordings"):
         return False

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from tasks.archive_watch import replacing, watch
-from tasks.archive_watch.watch import Compared
+from tasks.archive_watch.watch import Comparison
 
 from .deployment import opened
 from .display import print_json, print_lines
@@ -54,7 +54,7 @@ def archive(accept: bool, begin: bool, by: str | None, note: str | None, as_json
     return int(bool(lacking) and not (accept or begin))
 
 
-def _lines(done: Compared) -> Iterator[str]:
+def _lines(done: Comparison) -> Iterator[str]:
     for account, days in sorted(done.mended.items()):
         yield f"{account}: complete again: {_named(days)}"
     for account, days in sorted(done.damaged.items()):

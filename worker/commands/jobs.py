@@ -101,8 +101,8 @@ def cancel(name: str, as_json: bool) -> None:
 
 def _row(job: Job) -> tuple[Any, ...]:
     about = job.request_id if job.parent_id is None else f"part of {job.parent_id}"
-    if job.said:
-        about = f"{about}: {job.said}"
+    if job.current_reason:
+        about = f"{about}: {job.current_reason}"
     if job.transfer is not None and job.state == states.RUNNING:
         about = f"{about}: {transfer_line(job.transfer)}"
     if job.next_attempt_at is not None and job.state == states.WAITING:

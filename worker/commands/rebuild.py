@@ -87,8 +87,8 @@ def _refuse_older() -> None:
     unknown = backup_check.unknown_files()
     if unknown:
         raise click.ClickException(
-            f"not done: {backup_check.said(unknown)}; a call among them could be placed once more; "
-            f"{backup_check.WAY_OUT}"
+            f"not done: {backup_check.describe(unknown)}; a call among them could be placed once "
+            f"more; {backup_check.WAY_OUT}"
         )
 
 

@@ -9,9 +9,11 @@ import click
 
 from config.accounts import Account
 from config.settings import Settings
-from providers.errors import NotReady
+from providers.errors import NotFound, NotReady
 from providers.interface import ExportsInBulk, Window
 from tasks.days import windows
+from tasks.exports.creation import exported
+from tasks.exports.progress import in_words, progress_of
 
 #: How long to wait for one part.
 _MAX_WAIT_SECONDS = 900.0
@@ -28,7 +30,8 @@ def try_export(account: Account, client: ExportsInBulk, settings: Settings) -> s
         return "no export was tried: no recording is listed"
     day = windows.local_day(max(starts), account.zone)
     start, end = windows.window(day, account.zone)
-    ids = client.export({}, window=Window(start, end - timedelta(seconds=1)))
+    span = Window(start, end - timedelta(seconds=1))
+    ids = [one for number in range(client.exports) for one in exported(client, {}, span, number)]
     click.echo(f"{account.alias}: export of {day} created, {len(ids)} parts", err=True)
     ready = sum(_ready(account, client, provider_job_id, settings) for provider_job_id in ids)
     return f"{ready} of {len(ids)} parts of an export of {day} were ready"
@@ -40,6 +43,7 @@ def _ready(
     until = time.monotonic() + _MAX_WAIT_SECONDS
     wait = settings.poll_first_seconds
     while True:
+        _print_progress(account, client, provider_job_id)
         try:
             with client.retrieve(provider_job_id) as body:
                 body.first(_FIRST_BYTES)
@@ -51,3 +55,14 @@ def _ready(
             wait = min(wait * 2, settings.poll_max_seconds)
         else:
             return True
+
+
+def _print_progress(account: Account, client: ExportsInBulk, provider_job_id: str) -> None:
+    """Ask for the status of an export too, to see how the provider answers."""
+    try:
+        found = progress_of(account, client, provider_job_id)
+    except NotFound as error:
+        click.echo(f"{account.alias}: {error}", err=True)
+        return
+    if found is not None:
+        click.echo(f"{account.alias}: {in_words(found)}", err=True)

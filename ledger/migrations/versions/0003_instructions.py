@@ -1,4 +1,4 @@
-"""Instructions: what is to be recorded, and how the recording's end is told."""
+"""Instructions: what is to be recorded, and how the recording's end is reported."""
 
 from __future__ import annotations
 

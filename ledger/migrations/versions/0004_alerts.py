@@ -1,4 +1,4 @@
-"""Alerts: what people were told of, one row a cause."""
+"""Alerts: the causes that people learn of, one row each."""
 
 from __future__ import annotations
 

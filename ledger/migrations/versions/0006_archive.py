@@ -1,4 +1,4 @@
-"""What the archive must hold: each chain's newest entry, and files of days that were lost."""
+"""Records about the archive: each chain's newest entry, and files of days that were lost."""
 
 from __future__ import annotations
 

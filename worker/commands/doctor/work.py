@@ -83,7 +83,7 @@ def _restored() -> Iterator[Finding]:
         yield warning("restored", f"the archive cannot be listed: {failure}", "see the archive")
         return
     if unknown:
-        yield error("restored", backup_check.said(unknown), backup_check.WAY_OUT)
+        yield error("restored", backup_check.describe(unknown), backup_check.WAY_OUT)
     else:
         yield ok("restored", "the ledger knows the archive's newest receipts and manifests")
 

@@ -18,19 +18,19 @@ def test_a_head_is_shown_for_ten_minutes() -> None:
     seconds = [0.0]
     heads = Heads(lambda: seconds[0])
     for n in range(1, 50):
-        heads.noted(Head("india", n, f"sum {n}"))
+        heads.record(Head("india", n, f"sum {n}"))
     assert shown(heads) == [("india", 49, "sum 1")]
 
     seconds[0] = SHOWN_SECONDS
-    heads.noted(Head("india", 50, "sum 50"))
-    heads.noted(Head("india", 51, "sum 51"))
-    heads.noted(Head("branch", 1, "sum 1"))
+    heads.record(Head("india", 50, "sum 50"))
+    heads.record(Head("india", 51, "sum 51"))
+    heads.record(Head("branch", 1, "sum 1"))
     assert shown(heads) == [("branch", 1, "sum 1"), ("india", 51, "sum 50")]
 
 
 def test_a_chain_that_became_shorter_is_shown_as_it_is() -> None:
     """Nothing is made to look longer than it is, and no head is shown that is there no more."""
     heads = Heads()
-    heads.noted(Head("india", 7, "sum 7"))
-    heads.noted(Head("india", 5, "another"))
+    heads.record(Head("india", 7, "sum 7"))
+    heads.record(Head("india", 5, "another"))
     assert shown(heads) == [("india", 5, "another")]

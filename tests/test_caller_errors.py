@@ -21,7 +21,7 @@ def test_what_nobody_foresaw_is_told_by_its_kind_alone(caplog: pytest.LogCapture
     with (
         caplog.at_level(logging.ERROR),
         pytest.raises(errors.Uncertain) as caught,
-        caller_errors.nothing_else(but=BROKER_AWAY),
+        caller_errors.only_known_errors(but=BROKER_AWAY),
     ):
         raise UnicodeEncodeError("ascii", "s3cr3t", 0, 1, "x")
     assert str(caught.value).startswith("unknown: unforeseen (UnicodeEncodeError)")
@@ -36,7 +36,7 @@ def test_what_nobody_foresaw_is_told_by_its_kind_alone(caplog: pytest.LogCapture
 @pytest.mark.parametrize("known", [errors.Rejected("no"), Ignore(), RedisAway("away")])
 def test_what_is_known_passes(known: Exception) -> None:
     """Our own exceptions, Celery's, and of a job that Redis is away: the backend sees to that."""
-    with pytest.raises(type(known)) as caught, caller_errors.nothing_else(but=BROKER_AWAY):
+    with pytest.raises(type(known)) as caught, caller_errors.only_known_errors(but=BROKER_AWAY):
         raise known
     assert caught.value is known
 
