@@ -7,6 +7,7 @@ recordings.
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ _SCHEMA = """
 CREATE TABLE seen (pass INTEGER, id TEXT, PRIMARY KEY (pass, id)) WITHOUT ROWID;
 CREATE TABLE recordings (
     id TEXT PRIMARY KEY, start TEXT, name TEXT, size INTEGER, duration INTEGER, line TEXT,
-    path TEXT, member TEXT, bytes INTEGER, sha256 TEXT, audio TEXT, source TEXT
+    path TEXT, member TEXT, bytes INTEGER, sha256 TEXT, audio TEXT, source TEXT,
+    gap INTEGER NOT NULL DEFAULT FALSE
 ) WITHOUT ROWID;
 CREATE INDEX by_start ON recordings (start, id);
 CREATE TABLE set_aside (id TEXT PRIMARY KEY, start TEXT, line TEXT) WITHOUT ROWID;
@@ -66,17 +68,22 @@ class Reconciliation:
     If the file finds no more room, the context ends with NoSpace.
     """
 
-    def __init__(self, scratch: Path) -> None:
-        """Begin anew in the file ``scratch``."""
+    def __init__(self, scratch: Path, saved: Path | None = None) -> None:
+        """Begin anew in the file ``scratch``, or go on with a copy of what `save` left in
+        ``saved``. Raises OSError where that cannot be read.
+        """
         self._scratch = scratch
         scratch.unlink(missing_ok=True)
+        if saved is not None:
+            shutil.copyfile(saved, scratch)
         self._db = sqlite3.connect(scratch, isolation_level=None)
         # Nothing in a scratch file outlives the process, so nothing is made durable.
         self._db.execute("PRAGMA journal_mode=OFF")
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.execute("PRAGMA cache_size=-4000")
         self._db.create_function("is_whole", 7, is_whole, deterministic=True)
-        self._db.executescript(_SCHEMA)
+        if saved is None:
+            self._db.executescript(_SCHEMA)
         self._db.execute("BEGIN")
         self._pass = 0
 
@@ -94,6 +101,12 @@ class Reconciliation:
         if isinstance(error, sqlite3.Error) and error.sqlite_errorcode == sqlite3.SQLITE_FULL:
             reason = "the disk is full; a run's comparison found no room; make room"
             raise NoSpace(self._scratch.name, reason) from error
+
+    def save(self, target: Path) -> None:
+        """Move all that is known to the file ``target``. Nothing can be added afterwards."""
+        self._db.execute("COMMIT")
+        self._db.close()
+        self._scratch.replace(target)
 
     def start_pass(self) -> None:
         """Begin another listing; only the last pass counts."""
@@ -203,6 +216,12 @@ class Reconciliation:
         ending = stored.path.rpartition(".")[2]
         self._place(recording_id, Place.of_file(stored, ending), "single")
 
+    def gave_up(self, recording_id: str) -> None:
+        """Leave a recording out of `missing`: it was asked for and could not be had. It has no
+        place, and counts as missing.
+        """
+        self._db.execute("UPDATE recordings SET gap = TRUE WHERE id = ?", (recording_id,))
+
     def match(self) -> None:
         """Match members to recordings: by the basename of ``file_name``, otherwise by the id as a
         whole number in the member's name, otherwise by a size that is unique on both sides.
@@ -231,12 +250,12 @@ class Reconciliation:
 
     def missing(self) -> Iterator[dict[str, Any]]:
         """Yield the listed recordings without a place, by start and id, except those that are set
-        aside. The caller may give them places meanwhile.
+        aside or were given up. The caller may give them places meanwhile.
         """
         last = ("", "")
         while rows := self._db.execute(
-            "SELECT start, id, line FROM recordings WHERE path IS NULL AND (start, id) > (?, ?) "
-            "ORDER BY start, id LIMIT ?",
+            "SELECT start, id, line FROM recordings WHERE path IS NULL AND NOT gap "
+            "AND (start, id) > (?, ?) ORDER BY start, id LIMIT ?",
             (*last, _SLICE),
         ).fetchall():
             for _, _, line in rows:

@@ -45,6 +45,11 @@ register(
     JobKind(name="recording.delete", ended=(AlertRules(failure=alert_rules.deletion_failure),)),
     JobKind(name="export.create", ended=(_EXPORT,)),
     JobKind(name="export.retrieve", ended=(_EXPORT,)),
+    JobKind(
+        name="recording.batch",
+        ended=(AlertRules(),),
+        refuses_retry="not done: a batch is part of its export; retry the export.run instead",
+    ),
     JobKind(name=day_exports.KIND, ended=(day_exports.note_end, _EXPORT)),
     JobKind(name="archive.verify", ended=(_VERIFICATION,)),
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -47,6 +48,15 @@ class FifthServer:
     def __init__(self) -> None:
         self.held: dict[str, Held] = {}
         self.given: Counter[str] = Counter()
+        #: How often a page of the list was asked for.
+        self.pages = 0
+        #: Recordings whose audio is refused once, for so many seconds.
+        self.throttled: set[str] = set()
+        self.retry_after_seconds = 1
+        #: How many files were given at once, at most.
+        self.most_at_once = 0
+        self._at_once = 0
+        self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -88,6 +98,26 @@ class FifthServer:
         """Its audio is given away again."""
         self.held[uid].is_given = True
 
+    def refusal(self, uid: str) -> int | None:
+        """The status with which its audio is refused; None where it is given."""
+        if uid in self.throttled:
+            self.throttled.remove(uid)
+            return 429
+        return None if self.held[uid].is_given else 404
+
+    @contextmanager
+    def giving(self, uid: str) -> Iterator[None]:
+        """Count a file while it is given."""
+        with self._lock:
+            self.given[uid] += 1
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_once -= 1
+
     def sha256(self, uid: str) -> str:
         """Of its audio."""
         return self.held[uid].audio.sha256()
@@ -104,6 +134,7 @@ def _handler(server: FifthServer) -> type[BaseHTTPRequestHandler]:
             if query.get("key") != KEY:
                 self._json(401, {"error": "no such key"})
             elif names == ["recordings"]:
+                server.pages += 1
                 self._json(200, _listed(server.held, query))
             elif names[0] != "recordings" or names[1] not in server.held:
                 self._json(404, {"error": "no such recording"})
@@ -112,20 +143,26 @@ def _handler(server: FifthServer) -> type[BaseHTTPRequestHandler]:
             else:
                 self._json(200, server.held[names[1]].shown(names[1]))
 
-        def _json(self, status: int, content: Mapping[str, Any]) -> None:
+        def _json(self, status: int, content: Mapping[str, Any], **headers: str) -> None:
             data = json.dumps(content).encode()
             self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
 
         def _audio(self, uid: str) -> None:
-            held = server.held[uid]
-            if not held.is_given:
-                self._json(404, {"error": "its audio is not there"})
+            status = server.refusal(uid)
+            if status is not None:
+                wait = {"Retry-After": str(server.retry_after_seconds)}
+                self._json(status, {"error": "its audio is not there"}, **wait)
                 return
-            server.given[uid] += 1
+            with server.giving(uid):
+                self._file(server.held[uid])
+
+        def _file(self, held: Held) -> None:
             data = b"".join(held.audio.read(0, held.audio.size))
             self.send_response(200)
             self.send_header("Content-Type", "audio/mpeg")

@@ -64,13 +64,12 @@ class Queries:
                 wanted = wanted.where(column == value)
         return self._jobs(wanted)
 
-    def parts(self, job_id: str) -> list[Job]:
-        """Return the parts of a job, in the order they were opened."""
-        return self._jobs(
-            select(*COLUMNS)
-            .where(jobs.c.parent_id == job_id)
-            .order_by(jobs.c.created_at, jobs.c.request_id)
-        )
+    def parts(self, job_id: str, *, kind: str | None = None) -> list[Job]:
+        """Return the parts of a job, or those of one kind, in the order they were opened."""
+        wanted = select(*COLUMNS).where(jobs.c.parent_id == job_id)
+        if kind is not None:
+            wanted = wanted.where(jobs.c.kind == kind)
+        return self._jobs(wanted.order_by(jobs.c.created_at, jobs.c.request_id))
 
     def undecided(self) -> list[tuple[Job, float]]:
         """Return the jobs that wait for a person's decision and since when (seconds since 1970),

@@ -1,4 +1,7 @@
-"""Reconciling a run: compare the provider's list with the archive, and fill gaps one by one.
+"""Reconciling a run: what the provider lists against what lies in the archive.
+
+What is missing is fetched by `batches`. While the run waits, for them or for the archive,
+`comparison` keeps what was found, so that neither the list nor the archive is read again.
 
 Another worker may repeat everything up to ``recordings.jsonl``. From there on the bytes follow from
 what is stored, so that a worker that completes the run late writes the same ones.
@@ -7,31 +10,27 @@ what is stored, so that a worker that completes the run late writes the same one
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, datetime
-from typing import Any
 
 from archive import paths as archive_paths
 from archive.audio.detection import hear
 from archive.documents import manifest, recordings_list
 from archive.documents.manifest import Manifest
 from archive.documents.recordings_list import Line
-from archive.errors import Contradiction, Damaged, Dangerous, Missing
+from archive.errors import Damaged, Dangerous, Missing
 from archive.reconciliation import Reconciliation
 from archive.spool.member_lists import Hearing
 from archive.store.directory import Stored
+from config.queues import DOWNLOADS
 from ledger.core import states
-from providers.errors import BadCredentials, Rejected, Uncertain
 from providers.interface import ListsRecordings
 from tasks.runtime.client import client
-from tasks.runtime.context import account, ledger, spool, store
+from tasks.runtime.context import ledger, store
 from tasks.runtime.error_policy import apply_error_policy
-from tasks.runtime.runner import Attempt, Ended, Wait
-from tasks.transfers.single_recording import keep_listed, owe_entry
+from tasks.runtime.runner import Attempt, Ended, Parts, Wait
+from tasks.transfers.single_recording import owe_entry
 
-from . import members, runs
+from . import batches, comparison, members, runs
 from .finalize import ended, seal
 from .preview import refuse_unsettled
 
@@ -39,49 +38,44 @@ _log = logging.getLogger(__name__)
 
 #: After so many passes without agreement, a listing is tried again later.
 _MOST_PASSES = 5
-#: How often one attempt asks for a recording that came damaged or not at all.
-_TRIES = 3
-#: How many refused recordings the reason of a failed run names.
-_MOST_NAMED = 3
 
 
-def reconcile(attempt: Attempt) -> Ended:
-    """Compare the provider's list with the archive, and seal the run.
-
-    Returns ``{manifest, listed, archived, missing}``; the run failed if a recording is missing.
+def reconcile(attempt: Attempt) -> Ended | Parts:
+    """Compare what the provider lists with what the archive holds, have the gaps fetched, and seal
+    the run: ``{manifest, listed, archived, missing}``; failed where a recording is missing.
     """
-    attempt.job.work.pop("refused", None)
     path = archive_paths.recordings_path(runs.folder(attempt.job))
-    with (
-        apply_error_policy(attempt, waits_for_credentials=True),
-        _scratch(attempt) as reconciliation,
-    ):
-        # A worker may have died between the list and its manifest: its list stands.
-        finish = _adopt_and_seal if store().exists(path) else _look_and_seal
-        outcome = finish(attempt, reconciliation)
-        members.forget(part.file for part in reconciliation.parts())
-        return outcome
+    with apply_error_policy(attempt, waits_for_credentials=True):
+        # A worker may have died between the list and its manifest: what it wrote stands.
+        if store().exists(path):
+            with comparison.scratch(attempt) as reconciliation:
+                return _over(attempt, reconciliation, _adopt_and_seal(attempt, reconciliation))
+        kept = comparison.kept(attempt)
+        if kept is None:
+            with comparison.scratch(attempt) as reconciliation:
+                unchanged = _compare(attempt, reconciliation)
+                if unchanged is not None:
+                    return _over(attempt, reconciliation, unchanged)
+                kept = comparison.keep(attempt, reconciliation, batches=0)
+        with comparison.scratch(attempt, kept) as reconciliation:
+            return _fill_and_seal(attempt, reconciliation)
+
+
+def _over(attempt: Attempt, reconciliation: Reconciliation, outcome: Ended) -> Ended:
+    """Remove from the spool what only this run needed."""
+    members.forget(part.file for part in reconciliation.parts())
+    comparison.forget(attempt)
+    return outcome
 
 
 def seal_alone(attempt: Attempt, folder: str, zip_file: Stored) -> Stored:
     """Seal a ZIP that was retrieved by itself, without a list; return the stored manifest."""
     provider_job_id = attempt.job.parameters["provider_job_id"]
-    with _scratch(attempt) as reconciliation:
+    with comparison.scratch(attempt) as reconciliation:
         members.add(attempt, reconciliation, provider_job_id, zip_file, "unheard")
         manifest_file = seal(attempt, reconciliation, folder, is_compared=False)
     members.forget([zip_file])
     return manifest_file
-
-
-@contextmanager
-def _scratch(attempt: Attempt) -> Iterator[Reconciliation]:
-    """Open the reconciliation of a job, in a scratch file of the spool."""
-    scratch = spool().scratch(f"reconciliation-{attempt.job.job_id}")
-    try:
-        with Reconciliation(scratch) as reconciliation:
-            yield reconciliation
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def _adopt_and_seal(attempt: Attempt, reconciliation: Reconciliation) -> Ended:
@@ -93,18 +87,31 @@ def _adopt_and_seal(attempt: Attempt, reconciliation: Reconciliation) -> Ended:
     return _sealed(attempt, reconciliation, unclear=[])
 
 
-def _look_and_seal(attempt: Attempt, reconciliation: Reconciliation) -> Ended:
+def _compare(attempt: Attempt, reconciliation: Reconciliation) -> Ended | None:
+    """List the window and match it with what lies in the archive. Return the run's end where a
+    later look at a complete day found nothing new: then no gap is left to fill.
+    """
+    attempt.job.work.pop("refused", None)
     with client(attempt, ListsRecordings) as provider:
         _list(attempt, provider, reconciliation)
-        _read_parts(attempt, reconciliation)
-        known = _earlier(attempt, reconciliation)
-        reconciliation.match()
-        unclear = reconciliation.not_understood()
-        if not unclear:
-            _fill_gaps(attempt, provider, reconciliation)
+    _read_parts(attempt, reconciliation)
+    known = _earlier(attempt, reconciliation)
+    reconciliation.match()
     if known is not None and known.complete and _nothing_new(reconciliation, known):
         return _unchanged(known)
-    return _sealed(attempt, reconciliation, unclear=unclear)
+    return None
+
+
+def _fill_and_seal(attempt: Attempt, reconciliation: Reconciliation) -> Ended | Parts:
+    """Have the next batches of missing recordings fetched; seal the run once none is left."""
+    batches.place(attempt, reconciliation, after=comparison.batches_known(attempt))
+    unclear = reconciliation.not_understood()
+    requests = [] if unclear else batches.next_requests(attempt, reconciliation)
+    if not requests:
+        return _over(attempt, reconciliation, _sealed(attempt, reconciliation, unclear=unclear))
+    comparison.keep(attempt, reconciliation, batches=batches.opened(attempt))
+    batches.note_opened(attempt, requests)
+    return Parts(requests, DOWNLOADS)
 
 
 def _sealed(attempt: Attempt, reconciliation: Reconciliation, *, unclear: list[str]) -> Ended:
@@ -123,7 +130,7 @@ def _owe_entries(attempt: Attempt, reconciliation: Reconciliation) -> None:
 
 def _read_parts(attempt: Attempt, reconciliation: Reconciliation) -> None:
     """Add every stored ZIP of the run, member by member."""
-    for part in ledger().jobs.parts(attempt.job.job_id):
+    for part in ledger().jobs.parts(attempt.job.job_id, kind="export.retrieve"):
         if part.state != states.DONE or part.result is None:
             continue
         found = part.result
@@ -240,49 +247,6 @@ def _heard(reconciliation: Reconciliation, line: Line, zips_read: set[str]) -> s
     with store().open(line.path) as file:
         sound = hear(file, whole=False)
     return None if sound is None else sound.format
-
-
-def _fill_gaps(attempt: Attempt, provider: ListsRecordings, reconciliation: Reconciliation) -> None:
-    """Fetch one by one the recordings that no ZIP holds.
-
-    A recording that the provider refuses stays missing.
-    """
-    timezone = account(attempt.job.account).zone
-    for line in reconciliation.missing():
-        attempt.check()
-        attempt.lease.transfer = None
-        start = datetime.fromisoformat(line["start"])
-        day = runs.recording_day(attempt.job.parameters, start, timezone)
-        stored = _gap(attempt, provider, line, day)
-        if stored is not None:
-            reconciliation.fetched(line["id"], stored)
-
-
-def _gap(
-    attempt: Attempt, provider: ListsRecordings, line: dict[str, Any], day: date
-) -> Stored | None:
-    reason = ""
-    for _ in range(_TRIES):
-        try:
-            return keep_listed(attempt, provider, line, day)[0]
-        except (BadCredentials, Contradiction):
-            raise
-        except Rejected as error:
-            _log.warning("recording %s is not to be had: %s", line["id"], error)
-            reason = str(error)
-            break
-        except (Damaged, Dangerous, Uncertain) as error:
-            _log.warning("recording %s did not come whole: %s", line["id"], error)
-            reason = str(error)
-    _name_refused(attempt, reason)
-    return None
-
-
-def _name_refused(attempt: Attempt, reason: str) -> None:
-    """Note why a recording is not in the archive, for the reason of the failed run."""
-    refused = attempt.job.work.setdefault("refused", [])
-    if reason not in refused and len(refused) < _MOST_NAMED:
-        refused.append(reason)
 
 
 def _nothing_new(reconciliation: Reconciliation, known: Manifest) -> bool:

@@ -1,7 +1,7 @@
 """Strategies that bring the recordings of a run into the archive: in bulk, or file by file.
 
 Both begin with a look at the list and end with `reconciliation.reconcile`, which compares the list
-with the archive, fetches what is missing one by one, and writes the list and the manifest.
+with the archive, has what is missing fetched in batches, and writes the list and the manifest.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from providers.interface import ExportsInBulk
 from tasks.runtime.client import client
 from tasks.runtime.context import account, ledger
 from tasks.runtime.error_policy import apply_error_policy
-from tasks.runtime.runner import Attempt, Ended, Parts, Wait
+from tasks.runtime.runner import Attempt, Ended, Parts
 
 from . import creation, runs
 from .preview import preview
@@ -67,24 +67,22 @@ class BulkNight:
         known = attempt.job.work.get("provider_job_ids", [])
         fresh = [one for one in dict.fromkeys(ids) if one not in known]
         attempt.note(provider_job_ids=[*known, *fresh], **more)
-        # Without ids there is nothing to retrieve: the listed recordings are fetched one by one.
+        # Without ids there is nothing to retrieve: what is listed is fetched in batches.
         return _parts(attempt, fresh) if fresh else reconcile(attempt)
 
 
 class SingleFilesNight:
-    """For a provider that gives single files only: fetch each recording once, in a transfer slot.
+    """For a provider that gives single files only: fetch each recording once, in batches that each
+    take one transfer slot.
 
-    Recordings that were fetched before an interruption are in the archive and are not fetched
-    again.
+    Recordings that are in the archive already are not fetched again.
     """
 
     def run(self, attempt: Attempt) -> Ended | Parts:
-        """Continue a run, on the queue of the transfers once the day has settled."""
+        """Continue a run, once the day has settled."""
         if "listed" not in attempt.job.work:
             found = preview(attempt)
             attempt.note(listed=found.listed, expected_bytes=found.bytes)
-        if attempt.job.queue != DOWNLOADS:
-            raise Wait("its recordings are fetched one by one", 0, queue=DOWNLOADS)
         return reconcile(attempt)
 
 
@@ -121,6 +119,6 @@ def _lost_parts(attempt: Attempt) -> list[str]:
     lost = (ErrorName.NOT_READY, ErrorName.REJECTED)
     return [
         part.parameters["provider_job_id"]
-        for part in ledger().jobs.parts(attempt.job.job_id)
+        for part in ledger().jobs.parts(attempt.job.job_id, kind="export.retrieve")
         if part.error is not None and part.error["type"] in lost
     ]

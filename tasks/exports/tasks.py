@@ -15,7 +15,7 @@ from tasks.days import day as day_rows
 from tasks.days import windows
 from tasks.runtime.client import account_of, client, client_class
 from tasks.runtime.context import account
-from tasks.runtime.entry import job_task
+from tasks.runtime.entry import job_task, part_task
 from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.job_requests import job_request
 from tasks.runtime.kinds import Opening
@@ -23,7 +23,7 @@ from tasks.runtime.obligations import under_chain
 from tasks.runtime.runner import Attempt, Ended, Parts
 from tasks.transfers.retrieved import retrieved
 
-from . import creation, retrieval, runs
+from . import batches, creation, retrieval, runs
 from .arguments import CreateExport, RetrieveExport, RunExport
 from .reconciliation import seal_alone
 from .strategies import night_of
@@ -64,6 +64,12 @@ def retrieve_export(attempt: Attempt) -> Ended:
         return Ended(outcome)
     with apply_error_policy(attempt, waits_for_credentials=True):
         return Ended(outcome, owed=[under_chain(seal_alone(attempt, folder, stored))])
+
+
+@part_task(batches.KIND)
+def fetch_batch(attempt: Attempt) -> Ended:
+    """Fetch some of a run's recordings: ``{job_id, recordings, archived, missing}``."""
+    return batches.fetch(attempt)
 
 
 def _own_folder(job: Job) -> str:

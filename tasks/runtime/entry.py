@@ -106,6 +106,34 @@ def job_task(
     return decorate
 
 
+def part_task(name: str) -> Callable[[Run], Task]:
+    """Make an attempt's function the task of jobs that other jobs open as their parts.
+
+    The task carries out hints alone. A message from an application is refused with InvalidArgument.
+    Raises UnknownKind where the ledger has no hooks under this name.
+    """
+
+    def decorate(run: Run) -> Task:
+        kind = Kind(name=name, arguments=Arguments, run=run)
+        register(kind)
+
+        def body(self: Task, /, *_: Any, **__: Any) -> Any:
+            job_id = self.request.get(JOB_HEADER)
+            if job_id:
+                return handle_hint(self, kind.work, job_id, self.request.get(NUMBER_HEADER))
+            with caller_errors.only_known_errors():
+                refuse_false_hint(self)
+                raise errors.InvalidArgument(
+                    f"not done: earwitness.{name} is internal: other jobs open such jobs as their "
+                    "parts; nothing was opened; send one of the tasks that the catalogue names"
+                )
+
+        body.__doc__ = run.__doc__
+        return shared_task(name=f"earwitness.{name}", bind=True, base=JobTask, typing=False)(body)
+
+    return decorate
+
+
 class ShortLived(Called):
     """A task whose result holds personal data and is deleted ten minutes after it was stored."""
 

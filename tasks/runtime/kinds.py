@@ -37,8 +37,11 @@ class Kind:
     """A task that other applications may send.
 
     ``name`` is without ``earwitness.``. If the task opens a job, ``request`` and ``run`` say how it
-    is requested and run. An ``inline`` job is a short action: it runs in the slot of the task that
-    opened it, while other jobs wait for their first hint. ``outbox`` holds the handlers of
+    is requested and run. With a ``run`` and no ``request`` the kind is internal: other jobs open
+    its jobs as their parts, and no application may send the task.
+
+    An ``inline`` job is a short action: it runs in the slot of the task that opened it, while other
+    jobs wait for their first hint. ``outbox`` holds the handlers of
     obligations that only jobs of this kind have. The ``hooks`` are what the job adds to the
     ledger's transactions; ledger/kinds.py registers them under the same name.
     """
@@ -54,6 +57,11 @@ class Kind:
     def opens_job(self) -> bool:
         """Whether the task opens a job; otherwise the task answers or fails at once."""
         return self.run is not None
+
+    @property
+    def is_internal(self) -> bool:
+        """Whether only other jobs open jobs of this kind."""
+        return self.run is not None and self.request is None
 
     @property
     def hooks(self) -> JobKind:

@@ -88,7 +88,7 @@ def keep(attempt: Attempt, single: SingleRecording, open_body: Open) -> tuple[St
         owe_entry(attempt, known[1], is_new=False)
         return known
     account = attempt.job.account
-    name = f"audio-{attempt.job.job_id}-{paths.safe(single.recording_id)}"
+    name = f"audio-{_owner(attempt)}-{paths.safe(single.recording_id)}"
     with fetched(attempt, name, open_body, expected_bytes=single.expected_bytes) as (
         part,
         sha256,
@@ -122,11 +122,16 @@ def owe_entry(attempt: Attempt, metadata: Stored, *, is_new: bool) -> None:
     The recordings of a long run must not look unchained to a verification. If the metadata is not
     new, the job may owe the entry already, unless a worker died before it did.
     """
-    job, (kind, entry) = attempt.job, under_chain(metadata)
+    account, (kind, entry) = attempt.job.account, under_chain(metadata)
     if is_new:
-        ledger().outbox.owe(job.job_id, job.account, kind, entry)
+        ledger().outbox.owe(_owner(attempt), account, kind, entry)
     else:
-        ledger().archive_record.owe_entry_once(job.job_id, job.account, entry)
+        ledger().archive_record.owe_entry_once(_owner(attempt), account, entry)
+
+
+def _owner(attempt: Attempt) -> str:
+    """The id of the job under which the archive knows a recording: of a part, its parent's."""
+    return attempt.job.parent_id or attempt.job.job_id
 
 
 def _refuse_other_bytes(account: str, single: SingleRecording, sha256: str) -> None:
@@ -187,7 +192,7 @@ def _keep_metadata(attempt: Attempt, single: SingleRecording, stored: Stored) ->
         recording_id=single.recording_id,
         audio=stored,
         recording=single.known,
-        job_id=attempt.job.job_id,
+        job_id=_owner(attempt),
         created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         version=VERSION,
     )

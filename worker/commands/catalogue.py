@@ -16,7 +16,11 @@ from .display import print_json
 def catalogue() -> None:
     """Print the JSON Schema of every task's keyword arguments, and the tasks' queue."""
     registry.load()
-    tasks = {f"earwitness.{kind.name}": _description(kind) for kind in KINDS.values()}
+    tasks = {
+        f"earwitness.{kind.name}": _description(kind)
+        for kind in KINDS.values()
+        if not kind.is_internal
+    }
     print_json({"version": VERSION, "queue": FRONT_DOOR, "tasks": dict(sorted(tasks.items()))})
 
 
