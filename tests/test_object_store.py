@@ -33,19 +33,16 @@ DAY = date(2026, 11, 10)
 LARGE = ONE_PIECE + 1
 #: Stores a file, and prints by how much the peak of memory grew, in MB.
 KEEP = """
-import re, sys
+import sys
 from pathlib import Path
 from archive.store.directory import open_store
-
-def peak():
-    # Not ru_maxrss: that begins with the memory of the process that started this one.
-    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
+from tests.peak_memory import peak_mb
 
 store, source = open_store(sys.argv[1]), Path(sys.argv[2])
 store.exists("a/warm")
-before = peak()
+before = peak_mb()
 print(store.keep("a/big.zip", source, sys.argv[3]).bytes)
-print(peak() - before)
+print(peak_mb() - before)
 """
 
 

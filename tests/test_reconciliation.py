@@ -20,7 +20,7 @@ from config.settings import ROOT
 
 #: Lists and matches as many recordings as told, and prints by how much the peak of memory grew.
 LARGE = """
-import hashlib, resource, sys
+import hashlib, sys
 from pathlib import Path
 from archive.audio.properties import Sound
 from archive.documents import recordings_list
@@ -28,16 +28,14 @@ from archive.documents.manifest import Manifest
 from archive.reconciliation import Reconciliation
 from archive.store.directory import Stored
 from archive.zip.verification import Member
+from tests.peak_memory import peak_mb
 
 folder, count, way = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 def name(number):
     return {"name": f"f{number}.mp3", "number": f"x-{number}.mp3", "size": "some.mp3"}[way]
 
-before = peak()
+before = peak_mb()
 with Reconciliation(folder / "scratch") as run:
     for _ in range(2):
         run.start_pass()
@@ -62,7 +60,7 @@ with Reconciliation(folder / "scratch") as run:
         "timezone", "filters", "complete", "created_at", "version"))
     Manifest(**header, **vars(counts), parts=run.parts(), files=run.files(),
         recordings=Stored("a", 1, "2" * 64)).write(folder / "manifest.json")
-print((peak() - before) // 2**20)
+print(peak_mb() - before)
 """
 
 

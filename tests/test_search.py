@@ -25,15 +25,16 @@ from .archives import DAY, Builder, audio, fill, frames, overwrite, recording, z
 
 #: Extracts a recording and prints by how much the peak of memory grew, in MB.
 EXTRACT = """
-import resource, sys
+import sys
 from pathlib import Path
 from archive.search import search
 from archive.store.directory import open_store
+from tests.peak_memory import peak_mb
 
 store = open_store(sys.argv[1])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_mb()
 search.extract(store, "7", Path(sys.argv[2]))
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+print(peak_mb() - before)
 """
 
 
