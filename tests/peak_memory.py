@@ -12,7 +12,6 @@ def peak_mb() -> int:
     The kernel's high-water mark, not ``ru_maxrss``, which begins with the memory of the process
     that started this one: a difference of it may be 0 whatever the program does.
     """
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    found = re.search(rb"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_bytes())
     assert found is not None
     return int(found[1]) // 1024
