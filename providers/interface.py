@@ -92,14 +92,16 @@ class Probes(Protocol):
     def close(self) -> None:
         """Close the connections."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        self.close()
 
 
 class ListsRecordings(Probes, Protocol):

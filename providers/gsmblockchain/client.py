@@ -10,8 +10,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote, urlencode
 
 import httpcore
@@ -129,17 +127,6 @@ class Gsmblockchain(PlacesCertifiedCalls):
         self._account = account
         self._before_call = before_call or (lambda: None)
         self._transport = transport
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Do nothing: no connection is open."""
