@@ -105,7 +105,7 @@ def _check(control: Control, field: str, value: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise WrongField(field, "is a whole number of seconds, at least 1")
     elif not isinstance(value, str) or not value.strip() or _NO_XML.search(value):
-        raise WrongField(field, "is empty, or holds characters that XML can not carry")
+        raise WrongField(field, "is empty, or holds characters that XML cannot carry")
     elif field == "format" and value not in _FORMATS:
         raise WrongField(field, "is mp3 or wav")
     elif field == "finish_digits" and not _KEYS.fullmatch(value):

@@ -178,7 +178,7 @@ def _fetched(
         except (BadCredentials, Contradiction):
             raise
         except Rejected as error:
-            _log.warning("recording %s is not to be had: %s", line["id"], error)
+            _log.warning("recording %s cannot be fetched: %s", line["id"], error)
             return str(error)
         except (Damaged, Dangerous, Uncertain) as error:
             _log.warning("recording %s did not come whole: %s", line["id"], error)

@@ -164,6 +164,6 @@ def _leave_due(
     if isinstance(error, StoreAway):
         away[ARCHIVE] = str(error)
     if isinstance(error, Contradiction):
-        message = f"the {kind} of job {batch[0].job_id} ({account}) can not be kept: {error}"
+        message = f"the {kind} of job {batch[0].job_id} ({account}) cannot be kept: {error}"
         found = archive_contradiction(error.path, account, message, batch[0].job_id)
         ledger().alerts.open(found)
