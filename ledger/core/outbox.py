@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -32,6 +34,10 @@ MOST_WAIT_SECONDS = 600.0
 WEBHOOK = "webhook"
 #: A message to a queue of the caller's own.
 NOTIFY = "notify"
+
+#: A new obligation of the same job: its kind and payload.
+Owing = tuple[str, dict[str, Any]]
+_NOTHING: Mapping[int, Owing] = MappingProxyType({})
 
 #: The seconds until a retry when something that all obligations of a kind need was away.
 _AWAY_SECONDS = 10
@@ -109,15 +115,33 @@ class Outbox:
         )
         return sorted((Obligation(*row) for row in rows), key=lambda owing: owing.id)
 
-    def discharged(self, ids: list[int]) -> None:
-        """Mark these obligations as discharged."""
-        self._database.write(
-            lambda connection: connection.execute(
-                update(obligations)
-                .where(obligations.c.id.in_(ids))
-                .values(discharged_at=now(), reason=None)
-            )
+    def discharged(self, ids: Collection[int], owing: Mapping[int, Owing] = _NOTHING) -> None:
+        """Mark these obligations as discharged, and in the same transaction add those that follow
+        from them, given by their ids.
+
+        Nothing follows from one that was discharged before.
+        """
+        c = obligations.c
+        done = (
+            update(obligations)
+            .where(c.id.in_(ids), c.discharged_at.is_(None))
+            .values(discharged_at=now(), reason=None)
+            .returning(c.id, c.job_id, c.account)
         )
+        added = insert(obligations).values(created_at=now(), due_at=now(), attempts=0)
+
+        def work(connection: Connection) -> None:
+            rows = connection.execute(done).all()
+            following = [
+                {"job_id": row.job_id, "account": row.account, "kind": kind, "payload": payload}
+                for row in rows
+                if row.id in owing
+                for kind, payload in (owing[row.id],)
+            ]
+            if following:
+                connection.execute(added, following)
+
+        self._database.write(work)
 
     def failed(self, ids: list[int], reason: str) -> None:
         """Mark these obligations as failed for now, with the reason; they stay due."""

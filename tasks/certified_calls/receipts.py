@@ -3,41 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
 
 from archive import paths
 from archive.documents import receipt as receipts
 from archive.documents.receipt import ASKED, Receipt
-from archive.errors import Contradiction
+from archive.errors import Contradiction, StoreAway
 from archive.store.directory import Stored
 from config.settings import settings
 from ledger.core.job import Job, iso
 from ledger.core.outbox import Obligation
+from ledger.errors import LedgerAway, NoSuchJob
 from ledger.rebuild.snapshots import is_rebuilt
 from providers import registry
 from providers.interface import PlacesCertifiedCalls
 from tasks.runtime.context import ledger, store
 from tasks.runtime.obligations import under_chain
-from tasks.runtime.outbox import Handler
+from tasks.runtime.outbox import Handler, Outcomes, always
 
 #: How many further numbers are tried for a decision.
 _MOST_TAKEN = 100
+#: How many receipts of a batch are written at once.
+_WRITERS = 8
 
 
-def write_receipts(_account: str, owed: Sequence[Obligation]) -> None:
-    """Write receipts, and owe their chain entries. Raises what `keep_receipt` raises."""
-    for one in owed:
-        # Owed each time the receipt is written: the archive may be a new one.
-        ledger().outbox.owe(one.job_id, one.account, *under_chain(keep_receipt(one)))
+def write_receipts(_account: str, owed: Sequence[Obligation]) -> Outcomes:
+    """Write receipts; their chain entries follow. Raises LedgerAway.
+
+    A chain entry follows each time that a receipt is written: the archive may be a new one. A
+    receipt that cannot be written holds up no other, unless the archive does not answer.
+    """
+    jobs = ledger().jobs.by_id([one.job_id for one in owed])
+    away: list[StoreAway] = []
+
+    def write(one: Obligation) -> Stored | Exception:
+        try:
+            return away[0] if away else keep_receipt(one, jobs.get(one.job_id))
+        except StoreAway as error:
+            away.append(error)
+            return error
+        except LedgerAway:
+            raise
+        except Exception as error:  # noqa: BLE001 - the caller logs it, and owes on this receipt
+            return error
+
+    outcomes = Outcomes()
+    # Each receipt waits for the disk or the bucket, which can take several at once.
+    with ThreadPoolExecutor(_WRITERS, thread_name_prefix="earwitness-receipts") as writers:
+        for one, written in zip(owed, writers.map(write, owed), strict=True):
+            if isinstance(written, Exception):
+                outcomes.failures[one.id] = written
+            else:
+                outcomes.following[one.id] = under_chain(written)
+    return outcomes
 
 
-HANDLERS = {"receipt": Handler(write_receipts, needs_archive=True)}
+HANDLERS = {"receipt": Handler(write_receipts, together=always, needs_archive=True)}
 
 
-def keep_receipt(owed: Obligation) -> Stored:
-    """Write the owed receipt into the archive. Raises ArchiveError, OSError, StoreAway."""
-    job = ledger().jobs.job(owed.job_id)
+def keep_receipt(owed: Obligation, job: Job | None) -> Stored:
+    """Write the owed receipt of a job into the archive.
+
+    Raises ArchiveError, OSError, StoreAway; NoSuchJob without a job.
+    """
+    if job is None:
+        raise NoSuchJob(f"not done: no job has the id {owed.job_id}")
     known = owed.payload
     # If the sending of the call was never noted, the month of the request counts.
     when = job.created_at if known["sent_at"] is None else known["sent_at"]
