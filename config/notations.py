@@ -30,6 +30,9 @@ _ESCAPE = re.compile(
     r"|_x(?P<name>[0-9A-Fa-f]{4})_|U\+(?P<point>[0-9A-Fa-f]{4,6}) ?"
     r"|\\(?P<one>[nrtbfvae\"'\\/&<>=+ ])"
 )
+_PRINTABLE = bytes(range(32, 127))
+#: Every escape in ASCII has one of these.
+_MARKS = ("\\", "%", "&", "_x", "U+")
 _CODE_POINTS = ("u", "pu", "U", "brace", "name", "point")
 _TAG = re.compile(r"<[^<>]{0,400}>")
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
@@ -69,6 +72,8 @@ def decoded(text: str) -> str:
 
     The result is in NFC. Raises TooDeep.
     """
+    if text.isascii() and not any(mark in text for mark in _MARKS):
+        return text
     for _ in range(_MAX_ROUNDS):
         read = html.unescape(_PERCENT.sub(_percent, _unescaped(text)))
         if read == text:
@@ -134,7 +139,7 @@ def _nested(text: str, depth: int, *, search: bool) -> Iterator[tuple[str, int]]
 
 
 def _is_text(content: bytes) -> bool:
-    return 2 * sum(32 <= byte < 127 for byte in content) > len(content)
+    return 2 * len(content.translate(None, _PRINTABLE)) < len(content)
 
 
 def _encoded(text: str) -> Iterator[bytes]:
