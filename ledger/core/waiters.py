@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, case, exists, func, select, update
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, case, exists, func, or_, select, update
 
 from . import states
 from .database import Database, now
@@ -90,6 +92,22 @@ class Waiters:
                 update(waiters)
                 .where(waiters.c.task_id == task_id, _over())
                 .values(answered_at=None, due_at=now())
+            )
+        )
+
+    def answered_lately(self, task_ids: Collection[str], *, seconds: float) -> None:
+        """Mark the outcomes as stored under these task ids, as `answered` does, at most ``seconds``
+        after they were stored.
+
+        An answer that became due since then stays due: RETRY may have been stored over the outcome.
+        """
+        c = waiters.c
+        is_claimed = or_(c.due_at > now(), c.due_at < now() - seconds)
+        self._database.write(
+            lambda connection: connection.execute(
+                update(waiters)
+                .where(c.task_id.in_(task_ids), _over(), is_claimed)
+                .values(answered_at=now())
             )
         )
 

@@ -1,8 +1,8 @@
-"""Writes to Redis that may wait for a few milliseconds, so that many become one.
+"""Writes to Redis and to the ledger that may wait for some milliseconds, so that many become one.
 
-Acknowledgements and events are such writes. A thread of its own writes them, because the thread
-that receives messages must not wait for Redis, and because it stops while Celery connects again or
-shuts down.
+Acknowledgements, events and the marks of answered tasks are such writes. A thread of their own
+carries them out: neither the thread that receives messages nor that of a task waits for them, and
+they go on while Celery connects again or shuts down.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 
 from config.masking import masked_error
-from tasks.runtime import metrics
+
+from . import metrics
 
 _log = logging.getLogger(__name__)
 
@@ -76,11 +77,13 @@ class Flusher:
             metrics.flushes_failed.labels(name).inc()
             cause = type(error).__name__
             if self._causes.get(name) != cause:
-                _log.warning("%s wait until Redis takes them: %s", name, masked_error(error))
+                _log.warning(
+                    "%s wait, and are written again in a second: %s", name, masked_error(error)
+                )
             self._causes[name] = cause
             return False
         if self._causes.pop(name, None) is not None:
-            _log.info("%s were written to Redis again", name)
+            _log.info("%s are written again", name)
         return True
 
 

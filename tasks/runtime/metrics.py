@@ -80,7 +80,8 @@ set_aside = Counter(
 )
 flushes_failed = Counter(
     "earwitness_flushes_failed",
-    "Writes of acknowledgements and events that Redis did not take, so that they were tried again.",
+    "Writes that wait for others (acknowledgements, events, starts, answers) and that failed, so "
+    "that they were tried again.",
     ["what"],
     registry=REGISTRY,
 )

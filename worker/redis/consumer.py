@@ -18,12 +18,12 @@ from celery.worker.consumer import Consumer
 from kombu.exceptions import ContentDisallowed
 from redis.exceptions import RedisError
 
+from tasks.runtime.flusher import flusher
 from tasks.runtime.message_headers import check_headers
 
 from . import events
 from .broker import TaskNotStarted
 from .envelope import NoMessage, describe
-from .flusher import flusher
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from celery.events.dispatcher import EventDispatcher
 
-from .flusher import flusher
+from tasks.runtime.flusher import flusher
 
 NAME = "events"
 

@@ -34,10 +34,10 @@ from redis.exceptions import RedisError, ResponseError
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR, HOLDERS
 from tasks.runtime import metrics
+from tasks.runtime.flusher import flusher
 from tasks.runtime.redis_errors import is_away
 
 from .envelope import Envelope, describe
-from .flusher import flusher
 from .redelivery import requeued, split_record, unacked_record
 from .set_aside import MAX_MESSAGES, SetAside
 
