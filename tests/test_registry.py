@@ -154,7 +154,7 @@ def test_accounts_need_a_registry(read: Read, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.usefixtures("attic")
 def test_only_a_provider_that_deletes_deletes_by_night(read: Read) -> None:
     """delete_after_days is refused where nothing could be deleted."""
-    with pytest.raises(ConfigurationError, match="this provider deletes no recordings"):
+    with pytest.raises(ConfigurationError, match="this provider cannot delete recordings"):
         read(ACCOUNT + NIGHTLY + "delete_after_days = 30\n")
 
 

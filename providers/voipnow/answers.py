@@ -71,7 +71,7 @@ def page(body: bytes) -> Page:
         # PHP writes an empty object as an empty array.
         content = {"entry": content}
     if content and not any(name in content for name in _PAGE):
-        raise Uncertain(NAME, f"{what}: the answer is JSON, but no list")
+        raise Uncertain(NAME, f"{what}: the answer is JSON, but not a list")
     entries = _entries(content.get("entry"), what)
     total = _whole(content.get("totalResults"))
     if total and "entry" not in content and not _whole(content.get("startIndex")):
@@ -108,7 +108,7 @@ def recorded(body: bytes, view_id: str, what: str) -> Recorded:
             raise Uncertain(NAME, f"{what}: the answer holds several calls")
         content = content[0] if content else {}
     if not isinstance(content, dict) or (content and not {"id", "phoneCallView"} & set(content)):
-        raise Uncertain(NAME, f"{what}: the answer is JSON, but no phone call")
+        raise Uncertain(NAME, f"{what}: the answer is JSON, but not a phone call")
     views = _views(content)
     if views is None:
         raise Uncertain(NAME, f"{what}: the views of the call could not be read")

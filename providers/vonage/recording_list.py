@@ -144,7 +144,7 @@ def component(identifier: str) -> str:
     which would name another address, and for one that cannot be printed, which cannot be sent.
     """
     if not identifier.strip(".") or not identifier.isprintable():
-        raise Rejected(NAME, f'"{identifier}" is no id of a recording')
+        raise Rejected(NAME, f'"{identifier}" is not the id of a recording')
     return quote(identifier, safe="")
 
 
