@@ -166,8 +166,8 @@ class TellsExportProgress(ExportsInBulk, Protocol):
     """The provider reports the progress of exports, so that only ready ones are retrieved."""
 
     def progress(self, provider_job_id: str) -> ExportProgress | None:
-        """Return the progress of an export; None where the provider reports that of no export of
-        this account. Raises NotFound for an export that the provider does not know.
+        """Return the progress of an export; None if the provider reports no progress
+        for this account. Raises NotFound for an export that the provider does not know.
         """
 
 

@@ -364,7 +364,7 @@ def test_what_cannot_serve_is_refused_at_the_start(
         return said[-1]
 
     buckets.front.misbehave("unconditional", "PUT", times=100)
-    assert "lets a second file take a name that is taken" in refused("overwriting")
+    assert "does not refuse to overwrite a file" in refused("overwriting")
     doctor = house.run("doctor")
     assert doctor.returncode == 1
     assert "any could be overwritten" in doctor.stdout

@@ -129,7 +129,9 @@ def test_a_new_provider_s_accounts_are_read(read: Read) -> None:
     assert (found.zone, found.may_delete) == ("Europe/Madrid", False)
     assert registry.has(found, ListsRecordings)
     assert not registry.has(found, ExportsInBulk)
-    with pytest.raises(ConfigurationError, match=r"accounts\.x\.provider is no provider .*attic"):
+    with pytest.raises(
+        ConfigurationError, match=r"accounts\.x\.provider is not a known provider .*attic"
+    ):
         read('[accounts.x]\nprovider = "cellar"\n')
 
 
@@ -138,7 +140,9 @@ def test_a_provider_that_was_taken_out_is_unknown(read: Read) -> None:
     registry.register(Provider("attic", AtticAccount, Attic))
     registry.unregister("attic")
 
-    with pytest.raises(ConfigurationError, match=r"accounts\.attic\.provider is no provider"):
+    with pytest.raises(
+        ConfigurationError, match=r"accounts\.attic\.provider is not a known provider"
+    ):
         read(ACCOUNT)
 
 
@@ -183,7 +187,7 @@ def test_nights_are_no_key_of_others(read: Read, provider: str) -> None:
         read(f'[accounts.x]\nprovider = "{provider}"\n{table}{nightly}')
 
     said, _, listed = str(refused.value).partition("There are ")
-    assert said == "accounts.x.nightly is no key: correct or remove it. "
+    assert said == "accounts.x.nightly is not a key: correct or remove it. "
     assert listed.startswith("rate, timeout_seconds, verify_tls, provider, base_url, ")
     assert "nightly" not in listed
 

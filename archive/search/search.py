@@ -149,7 +149,7 @@ def _only(store: Store, recording_id: str, account: str | None) -> SearchResult:
         raise damage
     if results:
         raise Missing(results[0].source, f"lists recording {recording_id} as missing")
-    raise Missing(f"recording {recording_id}", "is not in this archive")
+    raise Missing(recording_id, f"no recording {recording_id} in this archive")
 
 
 def _audio_there(result: SearchResult, to: Path, stem: str) -> Path | None:

@@ -55,8 +55,8 @@ class Redirects:
     def followed(
         self, answer: Answer, request: httpx.Request, *, operation: str, what: str
     ) -> Answer:
-        """Return the answer at the end of a file's redirects, or ``answer`` if it is no redirect.
-        The caller reads and closes an answer of 200 or 206.
+        """Return the answer at the end of a file's redirects, or ``answer`` itself without one. The
+        caller reads and closes an answer of 200 or 206.
 
         Raises Rejected for a redirect that is not followed, Uncertain if a target does not give the
         file.

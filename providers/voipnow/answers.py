@@ -48,7 +48,7 @@ class Page(NamedTuple):
 @dataclass(frozen=True)
 class Recorded:
     """An answer's content about a view: whether the view is being recorded, and ``since`` when (ISO
-    8601 in UTC, or the server's own text if that is no date).
+    8601 in UTC, or the server's own text if that is not a date).
 
     ``known`` is false if the answer says nothing of the view: HTTP 204, or another view.
     """
@@ -168,7 +168,7 @@ def _view(raw: object) -> dict[str, Any]:
 
 
 def _since(value: object) -> str | None:
-    """Return when a recording began: the instant, or the server's own text if that is no instant.
+    """Return when a recording began: the instant, or the server's own text if that is none.
     Return None for values that mean no recording, such as a date of zeros.
     """
     since = iso(value) or ("true" if value is True else _text(value))

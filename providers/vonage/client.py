@@ -174,7 +174,7 @@ class Vonage(HttpClient, TellsExportProgress, DeletesRecordings):
         """Open the ZIP of an export, from ``offset`` if ``etag`` is still valid, otherwise from its
         first byte.
 
-        An answer that is no ZIP by its first bytes is NotReady, with the reason in words; 410 is
+        An answer that is not a ZIP by its first bytes is NotReady, with the reason in words; 410 is
         Gone. The address is that of the newest `progress`, if there was one. The token is sent
         although the vendor's example has none (docs/providers/vonage.md, Q2 and Q4).
         """

@@ -69,7 +69,7 @@ def _lines(done: Comparison) -> Iterator[str]:
         if len(paths) > _MOST_NAMED:
             yield f"  and {len(paths) - _MOST_NAMED} more: --json"
     if done.receipts:
-        yield f"{done.receipts} receipts are written once more by a worker"
+        yield f"{done.receipts} receipts will be written again by a worker"
     left = watch.damaged_days()
     if left:
         yield f"damaged: {_named(left)}; see: python -m worker coverage"

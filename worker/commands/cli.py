@@ -50,7 +50,7 @@ COMMANDS = {
     "resolve": (".resolve", "Decide what became of a certified call."),
     "retry": (".jobs", "Repeat a failed or cancelled job."),
     "show": (".jobs", "Show everything about one job."),
-    "status": (".jobs", "Show the jobs that changed last, and what is owed."),
+    "status": (".jobs", "Show the jobs that changed last, and what is pending."),
     "verify": (".verify", "Verify every checksum and every chain of an archive."),
 }
 
@@ -109,7 +109,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _refused(str(error), 2)
     except UnicodeEncodeError:
         # Every write is one transaction, which such text aborts.
-        sentence = "not done: what was given holds bytes that are no UTF-8 text; write it in UTF-8"
+        sentence = "not done: an argument contains bytes that are not UTF-8; write it in UTF-8"
         return _refused(sentence, 2)
     except click.Abort:
         return 130

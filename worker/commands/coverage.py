@@ -26,7 +26,7 @@ COMPLETE = "complete"
 NOT_DUE = "not due"
 DAMAGED = "damaged"
 GAVE_UP = "gave up"
-_MISSED = "it was missed by more than catchup_days; export it by hand"
+_MISSED = "it is older than catchup_days; export it by hand"
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _planned(ledger: Ledger, row: Day, gone: str | None) -> DayCoverage:
 
 def _state_and_reason(ledger: Ledger, row: Day, gone: str | None) -> tuple[str, str | None]:
     if gone is not None:
-        return DAMAGED, f"{gone}; give it back from a copy, or export the day again"
+        return DAMAGED, f"{gone}; restore it from a copy, or export the day again"
     if row.state in (states.DAY_COMPLETE, states.DAY_DAMAGED):
         # A damaged day that lacks nothing now becomes complete with the next comparison.
         return COMPLETE, None
@@ -177,7 +177,7 @@ def _unplanned(ledger: Ledger, alias: str, nightly: Nightly | None, day: date) -
         )
     newest_due = windows.newest_due(nightly, datetime.now(UTC))
     if day > newest_due:
-        return DayCoverage(alias, day.isoformat(), NOT_DUE, reason="its night has not come")
+        return DayCoverage(alias, day.isoformat(), NOT_DUE, reason="not scheduled yet")
     known = ledger.days.newest(alias)
     if day not in windows.unplanned_days(newest_due, known, nightly.catchup_days):
         why = "before the account's first night; export it by hand"

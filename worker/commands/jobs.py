@@ -16,6 +16,7 @@ from .display import print_json, print_lines, print_table
 from .job_argument import one_job, print_outcome, resolve_job
 from .job_view import job_content, print_job
 from .options import as_json, one_account
+from .pending import described
 from .progress import transfer_line
 from .rebuild import quarantine_lines
 from .redaction import shown
@@ -33,7 +34,7 @@ _MOST_LISTED = 1_000_000
 def status(
     account: str | None, state: str | None, kind: str | None, limit: int, as_json: bool
 ) -> None:
-    """Show calls that need a decision, the jobs that changed last, what is still owed for ended
+    """Show calls that need a decision, the jobs that changed last, what is still pending for ended
     jobs, and the number of open alerts.
     """
     ledger = opened()
@@ -113,9 +114,9 @@ def _row(job: Job) -> tuple[Any, ...]:
 def _totals(ledger: Ledger) -> list[str]:
     counts = ledger.jobs.counts()
     lines = ["", "all jobs: " + (", ".join(f"{counts[s]} {s}" for s in counts) or "none")]
-    for owed in ledger.outbox.waiting():
-        why = f", latest reason: {owed['reason']}" if owed["reason"] else ""
-        lines.append(f"owed: {owed['count']} {owed['kind']} since {iso(owed['oldest'])}{why}")
+    for waiting in ledger.outbox.waiting():
+        why = f", latest reason: {waiting['reason']}" if waiting["reason"] else ""
+        lines.append(f"pending: {described(waiting)} since {iso(waiting['oldest'])}{why}")
     given_up = ledger.notifications.given_up()
     if given_up:
         lines.append(

@@ -25,7 +25,7 @@ class DayType(click.ParamType[date]):
         try:
             day = datetime.strptime(str(value), "%Y-%m-%d").date()  # noqa: DTZ007 - a day, no instant
         except ValueError:
-            self.fail(f"{value!r} is no day; write it like 2026-11-20.", param, ctx)
+            self.fail(f"{value!r} is not a day; write it like 2026-11-20.", param, ctx)
         if day < _FIRST:
             # A mistyped year would open exports of centuries at the provider.
             self.fail(f"{day} is before {_FIRST}; is the year right?", param, ctx)

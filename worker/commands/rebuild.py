@@ -87,8 +87,8 @@ def _refuse_older() -> None:
     unknown = backup_check.unknown_files()
     if unknown:
         raise click.ClickException(
-            f"not done: {backup_check.describe(unknown)}; a call among them could be placed once "
-            f"more; {backup_check.WAY_OUT}"
+            f"not done: {backup_check.describe(unknown)}; a call among them could be placed "
+            f"again; {backup_check.WAY_OUT}"
         )
 
 
@@ -99,13 +99,13 @@ def _lines(done: Rebuilt) -> Iterator[str]:
     for state, count in sorted(done.days.items()):
         yield f"  {count} days {state.replace('_', ' ')}"
     if not done.jobs and not done.days:
-        yield "  nothing that it did not know"
+        yield "  nothing that was not in it already"
     if done.uncovered:
         many = f"{len(done.uncovered)} files were under no chain yet; a worker puts them under it:"
         yield from _named(many, done.uncovered)
     if done.not_taken:
         wrong = [f"{path}: {why}" for path, why in sorted(done.not_taken.items())]
-        yield from _named(f"NOT TAKEN, since damaged: {len(wrong)}", wrong)
+        yield from _named(f"NOT TAKEN, because damaged: {len(wrong)}", wrong)
     if done.undecided:
         yield f"{done.undecided} calls need a decision: see python -m worker status"
     yield from quarantine_lines()
