@@ -13,14 +13,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
-from .http.streaming import Body
 from .live_calls import LiveCall, LiveRecording, Notification, Unreadable
 from .recordings import Page, Recording, Window
 
+if TYPE_CHECKING:
+    from .http.streaming import Body
+
 __all__ = [
-    "Body",
     "CollectsRecordings",
     "DeletesRecordings",
     "ExportProgress",

@@ -28,8 +28,7 @@ from worker.redis.set_aside import COMMAND
 
 from .deployment import opened
 from .display import plain, print_json, print_lines, print_table
-from .options import as_json
-from .resolve import Words
+from .options import Words, as_json
 
 _NEVER = "only --close, once a person has dealt with the cause"
 

@@ -12,8 +12,7 @@ from tasks.archive_watch.watch import Comparison
 
 from .deployment import opened
 from .display import print_json, print_lines
-from .options import as_json
-from .resolve import Words
+from .options import Words, as_json
 
 #: So many files and days are named; the rest are counted.
 _MOST_NAMED = 20

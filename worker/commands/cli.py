@@ -6,6 +6,7 @@ network therefore load no module that does.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import sys
@@ -32,7 +33,7 @@ COMMANDS = {
     "alerts": (".alerts", "Show the alerts that are open, or close one."),
     "archive": (".archive", "Compare the archive with the ledger, or take another one."),
     "calls": (".live", "Show the calls that are going on."),
-    "cancel": (".jobs", "Cancel a job."),
+    "cancel": (".job_actions", "Cancel a job."),
     "catalogue": (".catalogue", "Print the JSON Schema of every task."),
     "coverage": (".coverage", "Show which days are archived, one line a day."),
     "demo": ("demo.command", "Run everything against simulated providers."),
@@ -48,7 +49,7 @@ COMMANDS = {
     "rebuild": (".rebuild", "Rebuild the ledger from the archive."),
     "record": (".live", "Start recording a call that is going on."),
     "resolve": (".resolve", "Decide what became of a certified call."),
-    "retry": (".jobs", "Repeat a failed or cancelled job."),
+    "retry": (".job_actions", "Repeat a failed or cancelled job."),
     "show": (".jobs", "Show everything about one job."),
     "status": (".jobs", "Show the jobs that changed last, and what is pending."),
     "verify": (".verify", "Verify every checksum and every chain of an archive."),
@@ -66,7 +67,11 @@ class CommandGroup(click.Group):
         """Load a command; return None for an unknown name."""
         if name not in COMMANDS:
             return None
+        # Modules make no garbage. A collection would walk all that they make, many times.
+        gc.disable()
         module = importlib.import_module(COMMANDS[name][0], __package__)
+        gc.freeze()
+        gc.enable()
         command = getattr(module, name)
         assert isinstance(command, click.Command)
         return command

@@ -21,10 +21,11 @@ from tasks.runtime.fields import utc_text
 from tasks.runtime.messages import publish_first
 
 from . import missing_files
-from .deployment import announcing, opened, operator
+from .deployment import opened, operator
 from .display import console, print_json, print_lines, print_table
 from .options import DAY, as_json, in_order
 from .progress import follow, outcome
+from .publisher import announcing
 from .redaction import masked
 
 #: How long to wait for the sweeper to write chain entries; it may need several rounds.

@@ -32,6 +32,24 @@ class DayType(click.ParamType[date]):
         return day
 
 
+class Words(click.ParamType[str]):
+    """A text of limited length that is kept with a decision."""
+
+    name = "text"
+
+    def __init__(self, max_length: int) -> None:
+        self._most = max_length
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Strip the text and check its length."""
+        words = str(value).strip()
+        if not 0 < len(words) <= self._most:
+            self.fail(f"it needs 1 to {self._most} characters.", param, ctx)
+        return words
+
+
 class ArchiveType(click.ParamType[Store]):
     """An archive in an existing folder, or under s3://bucket/prefix."""
 

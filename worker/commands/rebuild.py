@@ -6,15 +6,14 @@ from collections.abc import Iterator
 
 import click
 
-from ledger.quarantine import MEANING, WAY_OUT
 from tasks.rebuild import backup_check
 from tasks.rebuild.rebuild import Rebuilt
 from tasks.rebuild.rebuild import rebuild as rebuilt
 
 from .deployment import configured, opened, operator
 from .display import print_json, print_lines
-from .options import as_json
-from .resolve import Words
+from .notices import quarantine_lines
+from .options import Words, as_json
 from .verify import VerificationProgress
 
 #: So many files are named; the rest are counted.
@@ -72,11 +71,6 @@ def quarantine(begin: bool, lift: bool, by: str | None, note: str | None, as_jso
         print_json({"ledger": ledger.identity.identity(), "quarantined": is_on})
     else:
         print_lines(quarantine_lines() if is_on else ["the ledger is not in quarantine"])
-
-
-def quarantine_lines() -> list[str]:
-    """Return lines that explain the quarantine and how to end it."""
-    return [f"IN QUARANTINE: {MEANING}", f"  {WAY_OUT}", ""]
 
 
 def _refuse_older() -> None:

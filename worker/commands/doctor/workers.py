@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from tasks.runtime.context import ledger
-from worker.commands.deployment import announcing
+from worker.commands.publisher import announcing
 from worker.health.clock import TIME_COMMAND
 from worker.redis.diagnosis import diagnose
 from worker.redis.presence import WITHOUT_CONSUMER
