@@ -72,7 +72,9 @@ def conceal(secrets: Iterable[str]) -> None:
 
 
 def holds_secret(text: str | bytes, more: Iterable[str] = ()) -> bool:
-    """Return whether the text spells out a concealed secret, or one of ``more``, in any notation."""
+    """Return whether the text spells out a concealed secret, or one of ``more``, in any
+    notation.
+    """
     return _Concealed.every.stand_in(text) or Secrets(more).stand_in(text)
 
 
