@@ -142,8 +142,8 @@ def _refuse_last(account: str, number: int) -> None:
     if number > _LAST:
         raise Damaged(
             paths.chain_path(account, _LAST),
-            "has the last number that an entry can have, so nothing can be put under the chain; it "
-            "is forged: run verify, and move it out of the archive",
+            "has the last possible number of an entry, so nothing more can be put under the "
+            "chain; it is forged: run verify, and move it out of the archive",
         )
 
 
@@ -154,8 +154,8 @@ def _refuse_no_entry(store: Store, account: str, number: int) -> None:
     if number > max(numbers(store, account), default=0):
         raise Damaged(
             paths.chain_path(account, number),
-            "is no entry, but has the name of the next one, so nothing can be put under the chain; "
-            "run verify, and move it out of the archive",
+            "is not an entry but has the name of the next one, so nothing can be put under the "
+            "chain; run verify, and move it out of the archive",
         )
 
 

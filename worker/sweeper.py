@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from celery import bootsteps
@@ -20,6 +20,7 @@ from config.logging import bind
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from config.settings import settings
 from ledger.alerts import CONTRADICTION, EVERY_ACCOUNT, Alert
+from ledger.core.future_times import FutureTime
 from ledger.core.wakeups import Hint
 from ledger.errors import Foreign, LedgerError
 from tasks.archive_watch.watch import Watch
@@ -108,18 +109,13 @@ def repeat(action: Callable[[], Any], stop: threading.Event) -> None:
             _log.exception("%s round failed, will retry", name)
 
 
-#: One round in so many looks for times in the future, the first one included: once a minute by
-#: default.
-_CLOCK_ROUNDS = 12
-
-
 class Rounds:
     """The rounds of the sweeper's thread."""
 
     def __init__(self, app: Any, *, slots: int) -> None:
         self._app = app
         self._watch = Watch()
-        self._round = 0
+        self._is_first = True
         self._keys = QueueKeys(app)
         self._identity = ledger().identity.identity()
         self._whole = (
@@ -177,10 +173,11 @@ class Rounds:
         return discharge_due() >= BATCH
 
     def _mend_future_times(self) -> None:
-        # Clocks are rarely wrong, and the query reads every waiting job.
-        number, self._round = self._round, self._round + 1
-        if number % _CLOCK_ROUNDS == 0:
-            _mend_future_times()
+        # Clocks are rarely wrong, and some kinds of times are found only by reading every waiting
+        # job: after the start, each round looks for one kind.
+        times = ledger().future_times
+        _report_future_times(times.mend() if self._is_first else times.mend_in_turn())
+        self._is_first = False
 
     def _announce_first(self) -> bool:
         self._claim()
@@ -224,10 +221,12 @@ class Rounds:
 
     def _hints(self, queue: str, free: int, *, is_empty: bool) -> list[Hint]:
         # Answers keep a share, so that callers are answered however many jobs are due.
-        hints = self._answers(queue, -(-free // _ANSWERS_SHARE))
+        share = -(-free // _ANSWERS_SHARE)
+        hints = self._answers(queue, share)
+        is_short = len(hints) < share
         left = free - len(hints)
         hints += ledger().wakeups.due(queue, room=left, queue_is_empty=is_empty)
-        return hints + self._answers(queue, free - len(hints))
+        return hints if is_short else hints + self._answers(queue, free - len(hints))
 
     def _mend_keys(self) -> None:
         try:
@@ -260,8 +259,7 @@ def _sweep_spool() -> None:
     spool().sweep_refused(_REFUSED_SECONDS)
 
 
-def _mend_future_times() -> None:
-    found = ledger().future_times.mend()
+def _report_future_times(found: Sequence[FutureTime]) -> None:
     if found:
         first = found[0]
         _log.warning(

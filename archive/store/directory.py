@@ -40,8 +40,10 @@ from .protocol import (
 __all__ = ["INCOMING", "PIECE", "DirectoryStore", "Store", "Stored", "open_store"]
 
 ABANDONED_AFTER_SECONDS = 24 * 3600
+#: How long after a look for abandoned files the next one follows.
+_LOOK_SECONDS = 600.0
 #: The meaning of a full disk, for people.
-FULL = "the archive's disk is full; nothing was stored; make room"
+FULL = "the archive's disk is full; nothing was stored; free some space"
 
 _LEADS_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
@@ -56,6 +58,7 @@ class DirectoryStore:
         """
         self.root = root
         self._begins = begins
+        self._look_at = 0.0
 
     @property
     def address(self) -> str:
@@ -176,7 +179,7 @@ class DirectoryStore:
                     raise
 
     def gives_names_once(self) -> bool:
-        """See `Store.gives_names_once`. The written files are no part of the archive, and are
+        """See `Store.gives_names_once`. The written files are not part of the archive, and are
         removed.
         """
         folder = self.root / INCOMING / f"trial-{secrets.token_hex(16)}"
@@ -222,11 +225,23 @@ class DirectoryStore:
         try:
             with full_disk(path, FULL, ArchiveFull):
                 make_folder(incoming, None if self._begins else self.root)
-                _remove_abandoned(incoming)
+                self._remove_abandoned(incoming)
                 yield temporary
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+    def _remove_abandoned(self, incoming: Path) -> None:
+        """Remove the files of killed processes, at most once in a while; a name begins with the
+        second of its creation.
+        """
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + _LOOK_SECONDS
+        for left in incoming.iterdir():
+            made, _, _ = left.name.partition("-")
+            if made.isdigit() and time.time() - int(made) > ABANDONED_AFTER_SECONDS:
+                left.unlink(missing_ok=True)
 
 
 def open_store(url: str, *, begins: bool = True) -> Store:
@@ -250,8 +265,8 @@ def open_store(url: str, *, begins: bool = True) -> Store:
         )
     if not Path(url).is_absolute():
         raise ValueError(
-            f"an archive cannot lie under {url!r}, which is no absolute path; give that of a "
-            "directory or s3://bucket/prefix"
+            f"an archive cannot lie under {url!r}, which is not an absolute path; give the "
+            "absolute path of a directory or s3://bucket/prefix"
         )
     return DirectoryStore(Path(url), begins=begins)
 
@@ -296,11 +311,3 @@ def _link(temporary: Path, target: Path, root: Path) -> bool:
         linked = False
     flush_folder(target.parent)
     return linked
-
-
-def _remove_abandoned(incoming: Path) -> None:
-    """Remove the files of killed processes; a name begins with the second of its creation."""
-    for left in incoming.iterdir():
-        made, _, _ = left.name.partition("-")
-        if made.isdigit() and time.time() - int(made) > ABANDONED_AFTER_SECONDS:
-            left.unlink(missing_ok=True)
