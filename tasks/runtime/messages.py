@@ -37,6 +37,8 @@ REFUSED = "earwitness_refused"
 
 #: Headers that the tasks read themselves: Celery would drop a message whose times it cannot read.
 _TIMES = ("eta", "expires")
+#: How many hints go to Redis at once: more would fill the buffers between the two, and wait.
+_PIPELINED = 20
 _JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 #: Called with each revoked task id; the listener decides what the revocation means.
@@ -193,7 +195,7 @@ def publish(hints: Sequence[Hint]) -> None:
     subscription a message.
     """
     try:
-        with current_app.producer_or_acquire() as producer, producer.batch():
+        with current_app.producer_or_acquire() as producer, producer.batch(_PIPELINED):
             for hint in hints:
                 _publish(producer, hint)
     except BatchPublishError as error:
