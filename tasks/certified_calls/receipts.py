@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -43,21 +43,44 @@ def write_receipts(_account: str, owed: Sequence[Obligation]) -> Outcomes:
             return away[0] if away else keep_receipt(one, jobs.get(one.job_id))
         except StoreAway as error:
             away.append(error)
-            return error
-        except LedgerAway:
-            raise
-        except Exception as error:  # noqa: BLE001 - the caller logs it, and owes on this receipt
+            return away[0]
+        except Exception as error:  # noqa: BLE001 - logged by the caller, or raised below
             return error
 
     outcomes = Outcomes()
-    # Each receipt waits for the disk or the bucket, which can take several at once.
-    with ThreadPoolExecutor(_WRITERS, thread_name_prefix="earwitness-receipts") as writers:
-        for one, written in zip(owed, writers.map(write, owed), strict=True):
-            if isinstance(written, Exception):
-                outcomes.failures[one.id] = written
-            else:
-                outcomes.following[one.id] = under_chain(written)
+    for number, written in _carried_out(write, owed).items():
+        if isinstance(written, LedgerAway):
+            raise written
+        if isinstance(written, Exception):
+            outcomes.failures[number] = written
+        else:
+            outcomes.following[number] = under_chain(written)
     return outcomes
+
+
+def _carried_out(
+    write: Callable[[Obligation], Stored | Exception], owed: Sequence[Obligation]
+) -> dict[int, Stored | Exception]:
+    """Write several at once: each waits for the disk or the bucket, which can take them together.
+
+    Returns the results by the obligations' ids. The threads are daemons, so that a disk that hangs does not keep the process from ending.
+    """
+    done: dict[int, Stored | Exception] = {}
+    left = iter(owed)
+
+    def run() -> None:
+        for one in left:
+            done[one.id] = write(one)
+
+    threads = [
+        threading.Thread(target=run, name="earwitness-receipts", daemon=True)
+        for _ in range(min(_WRITERS, len(owed)))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return done
 
 
 HANDLERS = {"receipt": Handler(write_receipts, together=always, needs_archive=True)}
