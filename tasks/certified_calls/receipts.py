@@ -63,7 +63,8 @@ def _carried_out(
 ) -> dict[int, Stored | Exception]:
     """Write several at once: each waits for the disk or the bucket, which can take them together.
 
-    Returns the results by the obligations' ids. The threads are daemons, so that a disk that hangs does not keep the process from ending.
+    Returns the results by the obligations' ids. The threads are daemons, so that a disk that hangs
+    does not keep the process from ending.
     """
     done: dict[int, Stored | Exception] = {}
     left = iter(owed)
