@@ -131,25 +131,9 @@ def test_refusals_of_the_server(pbx: PbxDoor, ozeki: Ozeki) -> None:
 
 
 @EACH
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("kind", ["reset", "close"])
-def test_a_lost_answer_is_uncertain_and_asked_for_once(
-    simulators: Simulators, pbx: PbxDoor, ozeki: Ozeki, operation: str, kind: str, when: str
-) -> None:
-    """Whether the call is recorded now the client does not know, and does not ask again itself."""
-    call = pbx.call()
-    pbx.fault(operation, kind, when=when)
-    with pytest.raises(Uncertain):
-        ACTS[operation](ozeki, call)
-    assert len(simulators.log.requests(operation, pbx.name)) == 1
-    assert len(pbx.recordings()) == (1 if (operation, when) == ("record", "after") else 0)
-
-
-@EACH
 @pytest.mark.parametrize(
     ("kind", "more"),
     [
-        ("hang", {"seconds": 30}),
         ("trickle", {"seconds_per_byte": 0.1, "part": "headers"}),
         ("trickle", {"seconds_per_byte": 0.05, "part": "body"}),
     ],
@@ -168,9 +152,7 @@ def test_a_call_that_hangs_ends_in_its_time(
 @pytest.mark.parametrize(
     "fault",
     [
-        {"body": "html"},
         {"body": "html", "status": 502},
-        {"body": "empty"},
         {"body": "200", "status": 503, "retry_after": 7},
         {"body": "999"},
         {"body": "empty", "status": 302, "headers": {"Location": "http://127.0.0.1:1/"}},

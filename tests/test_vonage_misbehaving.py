@@ -66,19 +66,6 @@ def test_an_application_without_subscription(door: AccountDoor, vonage: Vonage) 
         vonage.recordings({})
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("kind", ["reset", "close"])
-def test_a_creation_whose_answer_is_lost_is_uncertain(
-    simulators: Simulators, door: AccountDoor, vonage: Vonage, kind: str, when: str
-) -> None:
-    """Whether or not there is an export now, the client does not know, and does not ask again."""
-    door.fault("export", kind, when=when)
-    with pytest.raises(Uncertain):
-        vonage.export(WINDOW)
-    assert len(simulators.log.exports(door.username)) == (1 if when == "after" else 0)
-    assert len(simulators.log.requests("export", door.username)) == 1
-
-
 @pytest.mark.parametrize(
     "spoil",
     [
