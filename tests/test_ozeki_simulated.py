@@ -23,7 +23,8 @@ from providers.ozeki import ozml
 from providers.ozeki.client import Body, NoSuchCall, Ozeki
 from providers.ozeki.notifications import Notification, answerable
 
-from . import shared_simulators
+from . import edges, shared_simulators
+from .edges import Edge
 from .overheard import listen
 from .ozeki_simulated import Receiver, connect, heard
 from .simulators import Simulators
@@ -31,6 +32,7 @@ from .simulators.ozeki_door import PbxDoor
 from .waiting import in_time
 
 simulators = shared_simulators.simulators
+edge = edges.edge
 
 ACTS: dict[str, Callable[[Ozeki, str], object]] = {
     "record": lambda ozeki, call: ozeki.record(call),
@@ -46,9 +48,9 @@ def pbx(simulators: Simulators) -> PbxDoor:
 
 
 @pytest.fixture
-def ozeki(pbx: PbxDoor) -> Iterator[Ozeki]:
-    """Its client."""
-    with connect(pbx) as client:
+def ozeki(edge: Edge, pbx: PbxDoor) -> Iterator[Ozeki]:
+    """Its client, at either edge."""
+    with edge.client(pbx) as client:
         yield client
 
 

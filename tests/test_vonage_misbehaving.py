@@ -18,13 +18,15 @@ from providers.errors import (
 )
 from providers.vonage.client import Vonage
 
-from . import shared_simulators
+from . import edges, shared_simulators
+from .edges import Edge
 from .simulators import Simulators
 from .simulators.doors import AccountDoor
 from .vonage_accounts import MemoryShelf
 from .vonage_simulated import WINDOW, connect, saved, seeded
 
 simulators = shared_simulators.simulators
+edge = edges.edge
 
 
 @pytest.fixture
@@ -34,9 +36,9 @@ def door(simulators: Simulators) -> AccountDoor:
 
 
 @pytest.fixture
-def vonage(door: AccountDoor) -> Iterator[Vonage]:
-    """The account's client."""
-    with connect(door, MemoryShelf()) as client:
+def vonage(edge: Edge, door: AccountDoor) -> Iterator[Vonage]:
+    """The account's client, at either edge."""
+    with edge.client(door) as client:
         yield client
 
 
