@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from providers import registry
+from providers.interface import Probes
 
 from .simulators import Simulators
 from .simulators.log import Record
@@ -43,9 +44,10 @@ class Edge:
     def client(self, door: Door, shelf: MemoryShelf | None = None, **more: Any) -> Any:
         """A client of an account, as one more worker has it; ``more`` are fields of the account."""
         table = {"alias": "edge", "timeout_seconds": 10, **door.configuration(), **more}
-        provider = registry.providers()[table["provider"]]
-        account = provider.account.model_validate(table)
-        return provider.client(account, shelf or MemoryShelf(), transport=self.transport)
+        model = registry.providers()[table["provider"]].account
+        account = model.model_validate(table)
+        store = shelf or MemoryShelf()
+        return registry.client(account, Probes, store, transport=self.transport)
 
 
 @pytest.fixture(params=["mock", "http"])
