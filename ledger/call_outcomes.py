@@ -1,4 +1,4 @@
-"""The ends of certified calls: outcomes, decisions, and the receipts that they owe."""
+"""The ends of certified calls: outcomes, decisions, and receipts."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ UNSENT = "unsent"
 DIED_UNSENT = (
     ErrorName.UNREACHABLE,
     (
-        "not done: its worker died five times, before anything was sent; see the workers' logs; "
-        "to call, send a new request id"
+        "not done: its worker died five times before anything was sent; see the workers' logs; to "
+        "place the call, use a new request id"
     ),
 )
 #: The reason that no certified call is retried.
-NEVER_REPEATED = "not done: a certified call is never repeated; send a new request id instead"
+NEVER_REPEATED = "not done: a certified call is never retried; to call again, use a new request id"
 
 _SENDER_DIED = (
-    "its worker stopped answering while the call was being requested; it was not tried again; look "
-    "in the provider's panel, then: python -m worker resolve"
+    "its worker stopped responding while it requested the call; the call was not retried; check "
+    "the provider's panel, then run: python -m worker resolve"
 )
 
 
@@ -65,7 +65,7 @@ class Outcome:
     error_message: str | None = None
 
 
-def undecided(connection: Connection, job_id: str, token: str, *, by: str) -> Job | None:
+def await_decision(connection: Connection, job_id: str, token: str, *, by: str) -> Job | None:
     """Let a call whose sender is dead wait for a decision. The sender's token stays valid, so that
     its true answer is kept if the sender wakes up.
     """
@@ -90,7 +90,7 @@ def undecided(connection: Connection, job_id: str, token: str, *, by: str) -> Jo
     return job
 
 
-def decided(connection: Connection, job: Job, *, placed: bool, by: str, note: str) -> Job | None:
+def decide(connection: Connection, job: Job, *, placed: bool, by: str, note: str) -> Job | None:
     """End a call that needs a decision as a person decides; return the job afterwards, also if the
     same was decided before. Return None if the call is, or was, in another state.
     """
@@ -101,7 +101,7 @@ def decided(connection: Connection, job: Job, *, placed: bool, by: str, note: st
     if previous == RESOLVED and job.state == state:
         return job
     words = f"decided by {by}: the call was {'' if placed else 'not '}placed; {note}"
-    failure = f"not done: {words}; to call, send a new request id"
+    failure = f"not done: {words}; to place the call, use a new request id"
     after = change(
         connection,
         job.job_id,
@@ -125,7 +125,7 @@ def decided(connection: Connection, job: Job, *, placed: bool, by: str, note: st
 
 
 def owe_decision(connection: Connection, job: Job) -> None:
-    """Owe people the notification that a call waits for their decision."""
+    """Open the alert that a call waits for a person's decision."""
     message = f"certified call {job.job_id} ({job.account}) needs a decision: {job.reason}"
     cause = decision_cause(job.job_id)
     open_alert(connection, Alert(cause, DECISION, job.account, message, job.job_id))

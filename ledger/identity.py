@@ -72,8 +72,8 @@ class Identity:
         version = self._database.read(_version)
         if version is None:
             raise SchemaMismatch(
-                "the database holds tables, but no ledger's; nothing was changed; let "
-                "EARWITNESS_LEDGER_URL name an empty database or a ledger"
+                "the database has tables, but not those of a ledger; nothing was changed; set "
+                "EARWITNESS_LEDGER_URL to an empty database or to a ledger"
             )
         if version != newest_version():
             _refuse_newer(version)
@@ -112,13 +112,13 @@ class Identity:
         )
 
     def quarantine(
-        self, *, by: str = "ledger", note: str = "what was placed since its copy is not known"
+        self, *, by: str = "ledger", note: str = "calls placed since its copy are not known"
     ) -> None:
         """Quarantine the ledger.
 
         A certified call that this ledger does not know, or has not sent yet, needs a decision from
-        now on: it may have been placed without the ledger's knowledge. Everything else goes on. The
-        change is audited under the ledger's identity with who and why.
+        now on: it may have been placed without the ledger's knowledge. All other work continues.
+        The change is audited under the ledger's identity with who and why.
         """
         self._database.write(lambda connection: quarantine.begin(connection, by=by, why=note))
 
@@ -155,8 +155,8 @@ def refuse_foreign(ours: str, theirs: str, where: str, way_out: str) -> None:
 def _refuse_newer(version: str | None) -> None:
     if version is not None and version not in _known_versions():
         raise SchemaMismatch(
-            f"the ledger's schema has version {version}, which is newer than this program knows "
-            f"({newest_version()}); nothing was changed; run the newer program"
+            f"the ledger's schema has version {version}, but this program knows only versions up "
+            f"to {newest_version()}; nothing was changed; run the newer program"
         )
 
 

@@ -18,18 +18,18 @@ from .core.transitions import audited, change, ended
 
 #: The explanation of quarantine for people, with what to do.
 MEANING = (
-    "certified calls that the ledger does not know are not placed, but need a decision; all else "
-    "goes on"
+    "a certified call that the ledger does not know is not placed and needs a decision; all other "
+    "work continues"
 )
 WAY_OUT = (
-    "compare the calls in the provider's panel with those of the ledger, then: python -m worker "
-    "quarantine --lift --by WHO --note WHY"
+    "compare the calls in the provider's panel with those in the ledger, then run: python -m "
+    "worker quarantine --lift --by WHO --note WHY"
 )
 #: The cause of the quarantine's alert.
 CAUSE = QUARANTINE
 _REASON = (
     "unknown: the ledger was restored and does not know whether this call was placed; nothing was "
-    "sent now; look in the provider's panel, then: python -m worker resolve"
+    "sent this time; check the provider's panel, then run: python -m worker resolve"
 )
 #: The words for the two changes in the audit of the ledger itself.
 QUARANTINED = "quarantined"

@@ -170,7 +170,7 @@ def test_what_nobody_can_know_waits_for_a_decision_and_is_never_tried_again(
             ) as uncertain:
                 asked.get(timeout=20)
             assert type(uncertain.value).__name__ == "Uncertain", name
-            assert "not tried again" in str(uncertain.value)
+            assert "not retried" in str(uncertain.value)
             calling.house.ledger.accounts.resume("legal")
         sent = len(_requests(simulators))
         worker.stop()
@@ -179,7 +179,7 @@ def test_what_nobody_can_know_waits_for_a_decision_and_is_never_tried_again(
         _sweeps(calling, 10)
     for name, (_, status) in UNKNOWN.items():
         job = calling.in_state(name.replace(" ", "-"), "needs_decision")
-        known = calling.house.ledger.calls.known(job.job_id)
+        known = calling.house.ledger.calls.of_job(job.job_id)
         assert known is not None
         assert (known["outcome"], known["http_status"]) == ("unknown", status), name
     assert len(_requests(simulators)) == sent == len(UNKNOWN)

@@ -107,7 +107,7 @@ def test_resolve_ends_the_call_as_a_person_says(
     assert again.returncode == 0
     assert f"job {job.job_id} is {state}: " in again.stdout
     assert "decided by ana" in again.stdout
-    assert ("send a new request id" in again.stdout) == (state == states.FAILED)
+    assert ("use a new request id" in again.stdout) == (state == states.FAILED)
     assert house.ledger.jobs.history(job.job_id) == history
     other = "--placed" if outcome == "--not-placed" else "--not-placed"
     refused = house.run("resolve", "r1", other, *DECIDED)
@@ -213,7 +213,7 @@ def test_show_says_what_is_known_and_what_to_run(house: Deployment) -> None:
     """
     job = undecided(house)
     shown = json.loads(house.run("show", "r1", "--json").stdout)
-    known = house.ledger.calls.known(job.job_id)
+    known = house.ledger.calls.of_job(job.job_id)
     assert known is not None
     call = shown["call"]
     assert call == {**known, "answer": "***"}
@@ -234,7 +234,7 @@ def test_show_says_what_is_known_and_what_to_run(house: Deployment) -> None:
     revealed = house.run("show", "r1", "--reveal").stdout
     assert f"call {PLATFORM_PHONE}" in revealed
     assert "\x1b" not in revealed
-    assert house.ledger.jobs.history(job.job_id)[-1]["why"] == "its personal data was shown"
+    assert house.ledger.jobs.history(job.job_id)[-1]["why"] == "personal data revealed"
 
 
 def not_shown(said: str) -> bool:

@@ -105,14 +105,14 @@ def test_sending_is_noted_once_and_leads_nowhere_back(ledger: Ledger) -> None:
     """From then on nobody takes it up, puts it off, ends it as not sent, or cancels it."""
     job, lease = sending(ledger)
     assert state(ledger, job) == states.SENDING
-    known = ledger.calls.known(job.job_id)
+    known = ledger.calls.of_job(job.job_id)
     assert known is not None
     assert known["outcome"] == "unknown"
     assert known["sent_at"] is not None
     before = everything(ledger)
     assert ledger.execution.claim(job.job_id) is None
     assert ledger.wakeups.due(QUEUE, room=9, queue_is_empty=True) == []
-    with pytest.raises(NotPossible, match="is sending and can not be cancelled"):
+    with pytest.raises(NotPossible, match="is sending and cannot be cancelled"):
         ledger.operator_actions.cancel(job.job_id, by="operator")
     with pytest.raises(LeaseLost):
         ledger.execution.postpone(lease, "once more", seconds=0)

@@ -182,7 +182,7 @@ def test_who_asked_is_answered_now(ledger: Ledger) -> None:
     assert ledger.outbox.due(limit=9) == []
     assert {one.what for one in ledger.future_times.mend()} == {
         "the answer to task",
-        "an obligation of job",
+        "the outbox entry of job",
     }
     assert [hint.task_id for hint in ledger.waiters.due(queue=QUEUE, limit=9)] == ["t1"]
     assert [one.kind for one in ledger.outbox.due(limit=9)] == ["alert"]

@@ -255,7 +255,7 @@ def test_a_dead_sender_of_a_kind_without_a_rule_is_left_alone(
 
     assert [one.job_id for one in ledger.lease_expiry.take_from_the_dead()] == [other.job_id]
     assert ledger.jobs.job(job.job_id).state == states.SENDING
-    assert "its kind does not say" in caplog.text
+    assert "kind has no rule for that" in caplog.text
 
 
 def _open_unknown(ledger: Ledger, _job: Job) -> None:
@@ -306,9 +306,9 @@ def test_a_job_of_an_unknown_kind_is_refused(
     before = rows(ledger)
     with pytest.raises(UnknownKind, match=r"weather\.later.*use the version"):
         act(ledger, job)
-    taken_up = act is _finish_unknown
-    assert rows(ledger) == {**before, "audit": before["audit"] + taken_up}
-    assert ledger.jobs.job(job.job_id).state == (states.RUNNING if taken_up else states.PENDING)
+    claim = act is _finish_unknown
+    assert rows(ledger) == {**before, "audit": before["audit"] + claim}
+    assert ledger.jobs.job(job.job_id).state == (states.RUNNING if claim else states.PENDING)
 
 
 def test_a_dead_worker_of_an_unknown_kind_holds_up_no_other(

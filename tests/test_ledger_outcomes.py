@@ -35,7 +35,7 @@ from .ledger_calls import (
     state,
     undecided,
 )
-from .ledgers import NOTIFY, QUEUE, answer_lost, at_once, pass_time, steps, taken_up
+from .ledgers import NOTIFY, QUEUE, answer_lost, at_once, claim_job, pass_time, steps
 
 OpenLedger = Callable[..., Ledger]
 
@@ -54,7 +54,7 @@ def test_an_outcome_is_stored_with_everything_it_owes(ledger: Ledger, word: str)
     told = ledger.calls.answered(lease, outcome, own_task="t1")
     assert (told.state, told.reason, told.error) == (outcome.state, outcome.reason, outcome.error)
     assert told.result == outcome.result
-    known = ledger.calls.known(job.job_id)
+    known = ledger.calls.of_job(job.job_id)
     assert known is not None
     assert (known["outcome"], known["http_status"]) == (word, outcome.http_status)
     assert known["answer"].encode() == outcome.answer
@@ -111,7 +111,7 @@ def test_a_call_of_which_nothing_left_has_no_receipt(ledger: Ledger) -> None:
     assert (told.state, told.reason) == (states.FAILED, NOTHING_LEFT.reason)
     assert owed(ledger, "receipt") == []
     assert counted(ledger) == [0]
-    known = ledger.calls.known(job.job_id)
+    known = ledger.calls.of_job(job.job_id)
     assert known is not None
     assert (known["outcome"], known["sent_at"]) == ("unsent", None)
 
@@ -123,7 +123,7 @@ def test_a_permission_that_was_never_written_leaves_the_call_open(ledger: Ledger
     assert state(ledger, job) == states.RUNNING
     its_worker_dies(ledger)
     ledger.lease_expiry.take_from_the_dead()
-    _, other = taken_up(ledger, job.job_id)
+    _, other = claim_job(ledger, job.job_id)
     ledger.calls.send(other, CAP)
     ledger.calls.answered(other, SAID_OK, own_task=None)
     before = everything(ledger)
@@ -139,7 +139,7 @@ def test_a_dead_sender_leaves_a_call_that_needs_a_decision(ledger: Ledger) -> No
     assert (taken.job_id, taken.state) == (job.job_id, states.NEEDS_DECISION)
     assert taken.error is not None
     assert taken.error["type"] == "Uncertain"
-    assert taken.error["message"].startswith("unknown: its worker stopped answering while")
+    assert taken.error["message"].startswith("unknown: its worker stopped responding while")
     assert [one["outcome"] for one in owed(ledger, "receipt")] == ["unknown"]
     assert "needs a decision" in owed(ledger, "alert")[0]["message"]
     assert [one["kwargs"]["state"] for one in owed(ledger, "notify")] == ["needs_decision"]
@@ -158,9 +158,9 @@ def test_what_needs_a_decision_is_never_tried_again(ledger: Ledger) -> None:
         assert ledger.execution.claim(job.job_id) is None
         assert begins(ledger, call()) == (job.job_id, False)
         assert sends(ledger, lease) == "LeaseLost"
-        with pytest.raises(NotPossible, match="never repeated"):
+        with pytest.raises(NotPossible, match="never retried"):
             ledger.operator_actions.again(job.job_id, by="ana", note="x")
-        with pytest.raises(NotPossible, match="can not be cancelled"):
+        with pytest.raises(NotPossible, match="cannot be cancelled"):
             ledger.operator_actions.cancel(job.job_id, by="ana")
     assert everything(ledger) == before
 
@@ -170,7 +170,7 @@ def test_an_ended_call_is_not_repeated(ledger: Ledger, outcome: Outcome) -> None
     """To call again is a new request id."""
     job, lease = sending(ledger)
     ledger.calls.answered(lease, outcome, own_task=None)
-    with pytest.raises(NotPossible, match="send a new request id"):
+    with pytest.raises(NotPossible, match="use a new request id"):
         ledger.operator_actions.again(job.job_id, by="ana", note="x")
     assert len(ledger.jobs.jobs()) == 1
 
@@ -222,7 +222,7 @@ def test_a_sender_that_wakes_up_and_does_not_know_either(ledger: Ledger) -> None
     with answer_lost(ledger):
         told = ledger.calls.answered(lease, heard, own_task=None)
     assert (told.state, told.reason) == (states.NEEDS_DECISION, heard.reason)
-    known = ledger.calls.known(job.job_id)
+    known = ledger.calls.of_job(job.job_id)
     assert known is not None
     assert (known["http_status"], known["answer"]) == (502, "<html>")
     assert [one["number"] for one in owed(ledger, "receipt")] == [1, 2]
@@ -282,7 +282,7 @@ def test_a_call_whose_workers_die_before_sending_ends_as_not_done(ledger: Ledger
     (taken,) = ledger.lease_expiry.take_from_the_dead()
     assert taken.state == states.FAILED
     assert taken.reason is not None
-    assert taken.reason.startswith("not done: its worker died five times, before anything was sent")
+    assert taken.reason.startswith("not done: its worker died five times before anything was sent")
     assert taken.error == {"type": "Unreachable", "message": taken.reason}
     assert counted(ledger) == [0]
     assert owed(ledger, "receipt") == []
@@ -291,8 +291,8 @@ def test_a_call_whose_workers_die_before_sending_ends_as_not_done(ledger: Ledger
 def test_only_calls_have_what_is_known_of_a_call(ledger: Ledger) -> None:
     """An export has none; a call that was not sent yet has nothing in it."""
     job, _ = begun(ledger)
-    known = ledger.calls.known(job.job_id)
+    known = ledger.calls.of_job(job.job_id)
     assert known is not None
     assert (known["outcome"], known["sent_at"], known["answer"]) == (None, None, "")
     export, _ = begun(ledger, kind="export.run", details=None)
-    assert ledger.calls.known(export.job_id) is None
+    assert ledger.calls.of_job(export.job_id) is None

@@ -88,11 +88,11 @@ def test_completed_many_times(ledger: Ledger) -> None:
     """
     request = _opened(ledger)
     said = at_once(*[lambda: ledger.recording_instructions.completed("office", TOKEN, URL)] * 4)
-    assert sorted(said) == ["kept", "known", "known", "known"]
+    assert sorted(said) == ["repeated", "repeated", "repeated", "stored"]
     assert _due(ledger) == ["recording.collect", "recording.start"]
     # Late, and by a detour: nothing changes any more.
     assert ledger.recording_instructions.answered(TOKEN) is False
-    assert ledger.recording_instructions.completed("office", TOKEN, URL + "2") == "another"
+    assert ledger.recording_instructions.completed("office", TOKEN, URL + "2") == "other address"
     found = ledger.recording_instructions.of_job(request.job_id)
     assert found is not None
     assert (found.state, found.record_url) == (recorded.COMPLETED, URL)
@@ -103,10 +103,10 @@ def test_completed_many_times(ledger: Ledger) -> None:
 def test_completed_by_nobody(ledger: Ledger) -> None:
     """A token of nobody, or of another account, changes nothing."""
     _opened(ledger)
-    assert ledger.recording_instructions.completed("office", "x" * 43, URL) == "nobody"
-    assert ledger.recording_instructions.completed("home", TOKEN, URL) == "nobody"
-    assert ledger.recording_instructions.known("office", TOKEN, patience_seconds=5)
-    assert not ledger.recording_instructions.known("home", TOKEN, patience_seconds=5)
+    assert ledger.recording_instructions.completed("office", "x" * 43, URL) == "no instruction"
+    assert ledger.recording_instructions.completed("home", TOKEN, URL) == "no instruction"
+    assert ledger.recording_instructions.exists("office", TOKEN, patience_seconds=5)
+    assert not ledger.recording_instructions.exists("home", TOKEN, patience_seconds=5)
     assert _due(ledger) == []
 
 
@@ -141,9 +141,9 @@ def test_completed_after_everything(ledger: Ledger) -> None:
     ledger.operator_actions.cancel(request.companion.job_id, by="ana", why="no more")
     for one in ledger.outbox.due(limit=9):
         ledger.outbox.discharged([one.id])
-    assert ledger.recording_instructions.completed("office", TOKEN, URL) == "kept"
+    assert ledger.recording_instructions.completed("office", TOKEN, URL) == "stored"
     (alert,) = ledger.outbox.due(limit=9)
-    assert "retry that job" in alert.payload["message"]
+    assert "retry this job" in alert.payload["message"]
 
 
 def test_how_long_a_call_is_gone(ledger: Ledger) -> None:

@@ -163,15 +163,15 @@ class Execution:
         reason: str | None = None,
         result: dict[str, Any] | None = None,
         error: dict[str, str] | None = None,
-        owed: list[tuple[str, dict[str, Any]]] | None = None,
+        obligations: list[tuple[str, dict[str, Any]]] | None = None,
         own_task: str | None = None,
         contradicts: str | None = None,
     ) -> Job:
-        """End the job with everything that its end owes.
+        """End the job and write everything that follows from its end.
 
-        ``owed`` adds obligations (kind, payload). ``contradicts`` is the path in the archive that
-        holds something else than the job would keep. Raises LeaseLost when another worker holds the
-        job by now: then nothing was stored.
+        ``obligations`` adds (kind, payload) to the outbox. ``contradicts`` is the path in the
+        archive that holds something else than the job would keep. Raises LeaseLost if another
+        worker holds the job by now: then nothing was stored.
         """
         values = {
             "state": state,
@@ -187,7 +187,7 @@ class Execution:
             job = fenced(connection, lease, values)
             if job is None:
                 return already_applied(connection, lease, state)
-            for kind, payload in owed or []:
+            for kind, payload in obligations or []:
                 owe(connection, job.job_id, job.account, kind, payload)
             ended(
                 connection,

@@ -16,7 +16,7 @@ from .job import DUE, FINGERPRINT_VERSION, Job, fingerprint, iso, job_id
 from .kinds import kind_of
 from .outbox import owe
 from .schema import jobs, queues, waiters
-from .transitions import OWN_ANSWER_SECONDS, audited, change, ended, find, find_held, notification
+from .transitions import OWN_ANSWER_SECONDS, audited, change, ended, find, find_locked, notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Opening:
         """Note that a task waits for this job; return the job as it is now."""
 
         def work(connection: Connection) -> Job:
-            latest = find_held(connection, job.job_id)
+            latest = find_locked(connection, job.job_id)
             assert latest is not None
             add_waiter(connection, latest, task_id, notify)
             return latest
@@ -103,7 +103,7 @@ def open_or_join(
     of the kind's hooks; then nothing has changed.
     """
     kind = kind_of(request.kind)
-    job = find_held(connection, request.job_id)
+    job = find_locked(connection, request.job_id)
     number = None
     if job is None:
         job = kind.withhold(connection, request, by=by)
@@ -201,11 +201,11 @@ def _waits(connection: Connection, request: Request, *, by: str) -> Job:
     """Let a newly inserted job wait until it is due, or end it if that is too late."""
     values: dict[str, Any] = {
         "state": states.WAITING,
-        "reason": f"waits until {iso(request.due_at)}, as its sender asked",
+        "reason": f"waits until {iso(request.due_at)}, as requested",
     }
     if request.is_void:
         sentence = (
-            f"not done: it expires at {iso(request.not_after)}, before it is due at "
+            f"not done: the request expires at {iso(request.not_after)}, before it is due at "
             f"{iso(request.due_at)}; nothing was sent"
         )
         error = ErrorName.EXPIRED.stored(sentence)

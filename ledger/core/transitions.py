@@ -34,7 +34,7 @@ def find(connection: Connection, job_id: str) -> Job | None:
     return None if row is None else Job.of(row)
 
 
-def find_held(connection: Connection, job_id: str) -> Job | None:
+def find_locked(connection: Connection, job_id: str) -> Job | None:
     """Return the job with this id, or None; lock its row until the transaction ends.
 
     Otherwise, on PostgreSQL, a concurrent change could overtake a decision made from the row (that
@@ -76,7 +76,7 @@ def audited(
 
 
 def newest_reason(connection: Connection, job_id: str) -> str | None:
-    """Return what the newest line of a job's history says; None where it has none."""
+    """Return what the newest line of a job's history says; None if it has none."""
     newest = select(audit.c.why).where(audit.c.job_id == job_id).order_by(audit.c.id.desc())
     return connection.execute(newest.limit(1)).scalar_one_or_none()
 
@@ -123,7 +123,9 @@ def _tell_listeners(job: Job) -> None:
         try:
             listener(job)
         except Exception:  # noqa: BLE001 - the end is committed, and must not look as if it had failed
-            _log.exception("a listener failed at the end of job %s", job.job_id)
+            _log.exception(
+                "a listener failed at the end of job %s; the job's end is stored", job.job_id
+            )
 
 
 def cancel_open(
@@ -188,7 +190,7 @@ def _part_ended(connection: Connection, parent_id: str) -> None:
         return
     values: dict[str, Any] = {"reason": f"waits for {left} more part{'s' * (left != 1)}"}
     if left == 0:
-        values = {"reason": "every part has ended", "next_attempt_at": now(), "hinted_at": None}
+        values = {"reason": "all parts have ended", "next_attempt_at": now(), "hinted_at": None}
     connection.execute(
         update(jobs)
         .where(jobs.c.job_id == parent_id, jobs.c.state == states.WAITING)

@@ -148,7 +148,7 @@ def _settle_receipts(connection: Connection, job_id: str, receipts: int) -> None
     connection.execute(
         update(obligations)
         .where(o.id.in_(there))
-        .values(discharged_at=now(), reason="the archive held it")
+        .values(discharged_at=now(), reason="already in the archive")
     )
 
 

@@ -94,7 +94,7 @@ def find_fault(attempt: Attempt, line: Line) -> str | None:
         listener.feed(piece)
     sound = listener.sound()
     if sound is None:
-        return f"what it holds of this recording is not audio but {description(head)}"
+        return f"its bytes of this recording are not audio but {description(head)}"
     return fault_of(
         sound,
         line.place.bytes,

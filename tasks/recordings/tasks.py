@@ -86,7 +86,7 @@ def _delete_request(asked: DeleteRecording, task_id: str) -> Request:
     account = account_of(asked.account, DeletingAccount)
     if not account.allow_delete:
         raise errors.InvalidArgument(
-            f"not done: account: {asked.account!r} does not allow deleting; set allow_delete = true"
+            f"not done: account: {asked.account!r} does not allow deletion; set allow_delete = true"
         )
     parameters: dict[str, Any] = {"recording_id": asked.recording_id}
     if asked.unarchived:
@@ -103,7 +103,7 @@ def delete_recording(attempt: Attempt) -> Ended:
     parameters = attempt.job.parameters
     account = account_of(attempt.job.account, DeletingAccount)
     if not account.allow_delete:
-        raise errors.Rejected("not done: the account does not allow deleting any more")
+        raise errors.Rejected("not done: the account no longer allows deletion")
     if deletions.is_of_day(attempt.job):
         return delete_day(attempt)
     recording_id = parameters["recording_id"]

@@ -67,7 +67,7 @@ def rest_account(alias: str, error: provider.Throttled) -> float:
 def _credentials_wait(attempt: Attempt, error: ProviderError) -> Wait:
     # One login per pause for the whole account: many jobs that try at once would lock the user out.
     alias, seconds = attempt.job.account, settings().poll_max_seconds
-    reason = f"the provider refuses the credentials of account {alias}: {error}; it is tried again"
+    reason = f"the provider refuses the credentials of account {alias}: {error}; will retry"
     ledger().accounts.postpone(alias, seconds, reason)
     credentials_refused(alias, reason, attempt.job.job_id)
     return Wait(reason, seconds)

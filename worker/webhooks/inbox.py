@@ -154,7 +154,7 @@ def _record(fact: dict[str, Any]) -> None:
     effect = ledger().recording_instructions.completed(
         fact["account"], fact["token"], fact["record_url"]
     )
-    if effect == "nobody":
+    if effect == "no instruction":
         _log.warning("%s: a recording has ended that nobody asked for", fact["account"])
     else:
         _log.info("%s: a recording has ended (%s)", fact["account"], effect)
