@@ -92,7 +92,7 @@ def deliver_due() -> int:
         except _NotDelivered as error:
             ledger().outbox.failed([obligation.id], str(error))
             with bind(job_id=obligation.job_id or None, account=obligation.account):
-                _log.warning("could not deliver an alert, will retry: %s", error)
+                _log.warning("could not deliver an alert: %s", error)
             if not error.answered:
                 break
         else:
