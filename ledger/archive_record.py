@@ -19,7 +19,7 @@ from .core.database import Database, insert_into, now
 from .core.job import Job
 from .core.outbox import owe
 from .core.schema import audit, chain_heads, days, jobs, ledger, obligations
-from .core.transitions import audited
+from .core.transitions import append_audit
 from .lost_files import Lost
 
 _DAY = timedelta(days=1)
@@ -272,7 +272,7 @@ class ArchiveRecord:
         rows = self._database.read(lambda connection: connection.execute(wanted).all())
         return [(row.account, row.day) for row in rows]
 
-    def replaced(self, heads: Mapping[str, tuple[int, str]], *, by: str, note: str) -> None:
+    def replace(self, heads: Mapping[str, tuple[int, str]], *, by: str, note: str) -> None:
         """Accept another archive, or an older copy, as this ledger's archive, whose chains end with
         these entries. The change is audited under the ledger's identity.
         """
@@ -286,7 +286,7 @@ class ArchiveRecord:
                     )
                 )
             identity = str(connection.execute(select(ledger.c.identity)).scalar_one())
-            audited(connection, identity, (_ARCHIVE, _ARCHIVE), by=by, why=note)
+            append_audit(connection, identity, (_ARCHIVE, _ARCHIVE), by=by, why=note)
 
         self._database.write(work)
 

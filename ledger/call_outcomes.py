@@ -18,7 +18,7 @@ from .core.database import now
 from .core.job import Job, iso
 from .core.outbox import owe
 from .core.schema import calls, jobs
-from .core.transitions import change, ended
+from .core.transitions import change, record_end
 
 #: The kind of certified calls' jobs.
 KIND = "certified_call.request"
@@ -86,7 +86,7 @@ def await_decision(connection: Connection, job_id: str, token: str, *, by: str) 
         return None
     owe_receipt(connection, job)
     owe_decision(connection, job)
-    ended(connection, job, states.SENDING, by=by, own_task=None)
+    record_end(connection, job, states.SENDING, by=by, own_task=None)
     return job
 
 
@@ -120,7 +120,7 @@ def decide(connection: Connection, job: Job, *, placed: bool, by: str, note: str
     # Every decision has a receipt, even if this ledger knows of no sending: a ledger that is
     # rebuilt from the archive learns of the decision from the receipt alone.
     owe_receipt(connection, after, decided=decision, by=by, note=note, decided_at=iso(decided_at))
-    ended(connection, after, states.NEEDS_DECISION, by=by, own_task=None)
+    record_end(connection, after, states.NEEDS_DECISION, by=by, own_task=None)
     return after
 
 

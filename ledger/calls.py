@@ -20,7 +20,7 @@ from .core.database import Database, now
 from .core.job import Job, iso
 from .core.leases import Lease, Leases
 from .core.schema import calls, jobs
-from .core.transitions import audited, cancel_open, change, ended, find
+from .core.transitions import append_audit, cancel_open, change, find, record_end
 from .daily_quota import Cap, reserved_today
 from .errors import CapReached, Expired, LeaseLost, LedgerError, NotPossible
 from .quarantine import is_quarantined, withhold
@@ -57,7 +57,7 @@ class Calls:
 
         self._database.write(work, patience_seconds=max(patience, 0.1))
 
-    def answered(self, lease: Lease, outcome: Outcome, *, own_task: str | None) -> Job:
+    def store_outcome(self, lease: Lease, outcome: Outcome, *, own_task: str | None) -> Job:
         """Store the outcome of the request, with everything that follows from it.
 
         The sender's own token is enough until a person has decided, even in *needs_decision*. After
@@ -149,7 +149,9 @@ class Calls:
             update(calls).where(calls.c.job_id == job.job_id).values(sent_at=now(), outcome=UNKNOWN)
         )
         step = (states.RUNNING, states.SENDING)
-        audited(connection, job.job_id, step, by=self._worker, why="the request may have been sent")
+        append_audit(
+            connection, job.job_id, step, by=self._worker, why="the request may have been sent"
+        )
 
     def _taken_back(
         self, connection: Connection, job_id: str, before: str, values: dict[str, Any]
@@ -169,7 +171,7 @@ class Calls:
             assert cancelled is not None
             return cancelled
         step = (before, states.WAITING)
-        audited(connection, job_id, step, by=self._worker, why=str(values["reason"]))
+        append_audit(connection, job_id, step, by=self._worker, why=str(values["reason"]))
         return taken_back
 
     def _answered(
@@ -182,11 +184,11 @@ class Calls:
             note_outcome(connection, job, outcome)
             if before == job.state:
                 step = (before, before)
-                audited(connection, job.job_id, step, by=self._worker, why=job.reason or "")
+                append_audit(connection, job.job_id, step, by=self._worker, why=job.reason or "")
                 return job
             if job.state == states.NEEDS_DECISION:
                 owe_decision(connection, job)
-            ended(connection, job, before, by=self._worker, own_task=own_task)
+            record_end(connection, job, before, by=self._worker, own_task=own_task)
             return job
         return self._too_late(connection, lease, outcome)
 
@@ -207,7 +209,7 @@ class Calls:
         if not heard.rowcount:
             return job
         why = f"an answer arrived after the decision: {outcome.outcome}; {outcome.reason or 'OK'}"
-        audited(connection, job.job_id, (job.state, job.state), by=self._worker, why=why)
+        append_audit(connection, job.job_id, (job.state, job.state), by=self._worker, why=why)
         message = f"job {job.job_id} ({job.account}): {why}; compare it with the decision"
         cause = f"{CONTRADICTION}:answer:{job.job_id}"
         open_alert(connection, Alert(cause, CONTRADICTION, job.account, message, job.job_id))

@@ -165,7 +165,7 @@ class Days:
             lambda connection: [Day(*row) for row in connection.execute(wanted)]
         )
 
-    def deleted(self, account: str, day: date) -> None:
+    def mark_deleted(self, account: str, day: date) -> None:
         """Note that everything of this day was deleted at the provider."""
         self._database.write(
             lambda connection: connection.execute(

@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, sel
 from . import quarantine
 from .core.database import Database, now
 from .core.schema import jobs, ledger
-from .core.transitions import audited
+from .core.transitions import append_audit
 from .errors import Foreign, SchemaMismatch
 
 #: The name of each begins with its version: every start reads the newest version here, without
@@ -122,12 +122,12 @@ class Identity:
         """
         self._database.write(lambda connection: quarantine.begin(connection, by=by, why=note))
 
-    def revealed(self, *, by: str, why: str) -> None:
+    def note_reveal(self, *, by: str, why: str) -> None:
         """Note under the ledger's identity that a person saw people's data, and which data."""
         identity = self.prepare()
         change = (None, _REVEALED)
         self._database.write(
-            lambda connection: audited(connection, identity, change, by=by, why=why)
+            lambda connection: append_audit(connection, identity, change, by=by, why=why)
         )
 
     def lift(self, *, by: str, note: str) -> None:

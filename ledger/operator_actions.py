@@ -13,7 +13,7 @@ from .core.job import COLUMNS, Job
 from .core.kinds import kind_of
 from .core.opening import Request, insert_job
 from .core.schema import jobs
-from .core.transitions import audited, cancel_open, change, find, find_locked
+from .core.transitions import append_audit, cancel_open, change, find, find_locked
 from .errors import NoSuchJob, NotPossible
 
 
@@ -84,7 +84,9 @@ class OperatorActions:
                 # this one.
                 count += 1
                 request = replace(request, request_id=f"{base}#{count}")
-            audited(connection, job.job_id, (job.state, job.state), by=by, why=f"retried: {note}")
+            append_audit(
+                connection, job.job_id, (job.state, job.state), by=by, why=f"retried: {note}"
+            )
             return insert_job(connection, request, by=by)
 
         return self._database.write(work)
@@ -109,13 +111,13 @@ class OperatorActions:
 
         return self._database.write(work)
 
-    def revealed(self, job_id: str, *, by: str) -> None:
+    def note_reveal(self, job_id: str, *, by: str) -> None:
         """Note that a person looks at a job's personal data. Raises NoSuchJob."""
 
         def work(connection: Connection) -> None:
             job = _existing(connection, job_id)
             step = (job.state, job.state)
-            audited(connection, job_id, step, by=by, why="personal data revealed")
+            append_audit(connection, job_id, step, by=by, why="personal data revealed")
 
         self._database.write(work)
 
@@ -173,5 +175,5 @@ def _cancel(connection: Connection, job_id: str, by: str, why: str) -> Job:
     if flagged is None:
         raise NotPossible(f"not done: job {job_id} is {before.state} and cannot be cancelled")
     step = (states.RUNNING, states.RUNNING)
-    audited(connection, job_id, step, by=by, why=f"cancellation requested: {why}")
+    append_audit(connection, job_id, step, by=by, why=f"cancellation requested: {why}")
     return flagged

@@ -14,7 +14,7 @@ from .core import states
 from .core.job import Job
 from .core.opening import Request, insert_job
 from .core.schema import calls, jobs, ledger
-from .core.transitions import audited, change, ended
+from .core.transitions import append_audit, change, record_end
 
 #: The explanation of quarantine for people, with what to do.
 MEANING = (
@@ -75,7 +75,7 @@ def withhold(connection: Connection, job_id: str, before: str, *, by: str) -> Jo
     if not connection.execute(undecided_call).rowcount:
         connection.execute(insert(calls).values(job_id=job_id, outcome=UNKNOWN, receipts=0))
     owe_decision(connection, job)
-    ended(connection, job, before, by=by, own_task=None)
+    record_end(connection, job, before, by=by, own_task=None)
     return job
 
 
@@ -111,7 +111,7 @@ def _mark(connection: Connection, *, quarantined: bool, by: str, why: str) -> No
     ).scalar_one_or_none()
     if identity is not None:
         step = (_OPEN, QUARANTINED) if quarantined else (QUARANTINED, _OPEN)
-        audited(connection, identity, step, by=by, why=why)
+        append_audit(connection, identity, step, by=by, why=why)
         if quarantined:
             message = f"the ledger is in quarantine ({why}): {MEANING}; {WAY_OUT}"
             open_alert(connection, Alert(CAUSE, QUARANTINE, EVERY_ACCOUNT, message))

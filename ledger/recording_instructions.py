@@ -153,7 +153,7 @@ class RecordingInstructions:
         )
         return [Armed(Instruction.of(row), row.seconds_left) for row in rows]
 
-    def answered(self, token: str) -> bool:
+    def mark_answered(self, token: str) -> bool:
         """Note that the server received the instruction; return whether that is new. The start of
         the instruction becomes due.
         """
@@ -172,7 +172,7 @@ class RecordingInstructions:
 
         return self._database.write(work)
 
-    def completed(self, account: str, token: str, record_url: str) -> CompletionEffect:
+    def mark_completed(self, account: str, token: str, record_url: str) -> CompletionEffect:
         """Note that the recording has ended and where it is stored: its start and its collection
         become due. If the collection has ended, or another address was reported before, open an
         alert.

@@ -248,7 +248,7 @@ def test_a_receipt_that_differs_is_told_once(
     ledger = here(None)
     context.store.cache_clear()
     _, lease = sending(ledger, parameters=PARAMETERS)
-    job = ledger.calls.answered(lease, SAID_OK, own_task=None)
+    job = ledger.calls.store_outcome(lease, SAID_OK, own_task=None)
     discharge_due()
     (receipt,) = context.store().root.glob("legal/certified-calls/*/*/*.json")
     receipt.write_text("{}")

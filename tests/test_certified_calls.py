@@ -97,7 +97,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"country": "AD", "phone": "312345"}, "country: account 'legal' may call ES, FR, PT only"),
     ({"country": "XX"}, "country: the country is not known"),
     ({"country": "ESP"}, "country: "),
-    ({"max_seconds": 901}, "max_seconds: account 'legal' allows 900"),
+    ({"max_seconds": 901}, "max_seconds: account 'legal' allows at most 900"),
     ({"max_seconds": 0}, "max_seconds: "),
     ({"max_seconds": "120"}, "max_seconds: "),
     ({"company_name": None}, "company_name: neither the task nor account 'legal'"),

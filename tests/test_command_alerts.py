@@ -57,7 +57,7 @@ def undecided(house: Deployment) -> str:
     job, lease = running(house.ledger, "call", details=CAP, **given)
     house.ledger.calls.send(lease, CAP)
     outcome = Outcome(states.NEEDS_DECISION, UNKNOWN, "unknown: no answer")
-    house.ledger.calls.answered(lease, outcome, own_task=None)
+    house.ledger.calls.store_outcome(lease, outcome, own_task=None)
     return job.job_id
 
 

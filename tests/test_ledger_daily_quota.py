@@ -130,7 +130,7 @@ def test_what_was_sent_keeps_its_place(ledger: Ledger, outcome: object) -> None:
     """Placed, refused or unknown: it may have left, so it counts."""
     _, lease = sending(ledger)
     assert isinstance(outcome, type(SAID_OK))
-    ledger.calls.answered(lease, outcome, own_task=None)
+    ledger.calls.store_outcome(lease, outcome, own_task=None)
     assert counted(ledger) == [1]
 
 
@@ -148,7 +148,7 @@ def test_a_call_is_counted_on_the_day_it_leaves(ledger: Ledger) -> None:
     _, lease = begun(ledger, details=FIRST)
     ledger.calls.send(lease, LAST)
     assert counted(ledger) == [0, 1]
-    ledger.calls.answered(lease, SAID_OK, own_task=None)
+    ledger.calls.store_outcome(lease, SAID_OK, own_task=None)
     assert counted(ledger) == [0, 1]
 
 

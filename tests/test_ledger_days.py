@@ -316,7 +316,7 @@ def test_only_complete_days_are_deleted_at_the_provider(ledger: Ledger) -> None:
     listed_at = ledger.jobs.job(completed_by).updated_at
     assert ledger.days.to_delete("india", listed_at - 1) == []
     assert [row.day for row in ledger.days.to_delete("india", listed_at + 1)] == [FIRST]
-    ledger.days.deleted("india", FIRST)
+    ledger.days.mark_deleted("india", FIRST)
     assert ledger.days.to_delete("india", listed_at + 1) == []
 
 
@@ -328,7 +328,7 @@ def test_a_day_that_is_looked_at_again_is_not_deleted(ledger: Ledger) -> None:
     completed_by = _row(ledger).job_id
     assert completed_by is not None
     soon = ledger.jobs.job(completed_by).updated_at + 9
-    ledger.days.deleted("india", _night(-1))
+    ledger.days.mark_deleted("india", _night(-1))
     assert [row.day for row in ledger.days.to_delete("india", soon)] == [FIRST]
     _plan(ledger, _night(2))
     assert ledger.days.to_delete("india", soon) == []

@@ -70,7 +70,7 @@ def test_a_holder_that_lives_keeps_its_job(ledger: Ledger) -> None:
         lease.progress()
         ledger.leases.renew()
     assert state(ledger, job) == states.SENDING
-    assert ledger.calls.answered(lease, SAID_OK, own_task=None).state == states.DONE
+    assert ledger.calls.store_outcome(lease, SAID_OK, own_task=None).state == states.DONE
 
 
 def test_what_is_as_it_can_be_stays(open_ledger: Callable[..., Ledger]) -> None:

@@ -15,7 +15,7 @@ from ledger.core.kinds import Ending, JobKind, register
 from ledger.core.opening import Request
 from ledger.core.outbox import owe
 from ledger.core.schema import audit, jobs, obligations, waiters
-from ledger.core.transitions import audited, change, ended, find
+from ledger.core.transitions import append_audit, change, find, record_end
 from ledger.errors import NotPossible, UnknownKind
 from ledger.ledger import Ledger
 
@@ -41,7 +41,7 @@ def _withhold(connection: Connection, asked: Request, /, *, by: str) -> Job | No
     if asked.details != "withheld":
         return None
     connection.execute(jobs.insert().values(**_row(asked)))
-    audited(connection, asked.job_id, (None, states.NEEDS_DECISION), by=by, why="withheld")
+    append_audit(connection, asked.job_id, (None, states.NEEDS_DECISION), by=by, why="withheld")
     return find(connection, asked.job_id)
 
 
@@ -83,7 +83,7 @@ def _sender_lost(connection: Connection, job_id: str, token: str, /, *, by: str)
         reason="not done: lost at sea",
     )
     if job is not None:
-        ended(connection, job, states.SENDING, by=by, own_task=None)
+        record_end(connection, job, states.SENDING, by=by, own_task=None)
     return job
 
 

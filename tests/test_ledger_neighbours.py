@@ -79,7 +79,7 @@ def _neighbours(ledger: Ledger) -> None:
     """Jobs of every state that can be left, with waiters, parts, days and what they owe."""
     for answer in (SAID_OK, SAID_KO, NO_ANSWER):
         ended, lease = sending(ledger, answer.outcome, NOTIFY, details=MANY, task_id=answer.outcome)
-        ledger.calls.answered(lease, answer, own_task=None)
+        ledger.calls.store_outcome(lease, answer, own_task=None)
     ledger.operator_actions.resolve(ended.job_id, placed=True, by="ana", note="seen")
     for name in ("dead", "sending"):
         died, _ = sending(ledger, name, NOTIFY, details=MANY, task_id=name)
@@ -110,11 +110,11 @@ def _call(ledger: Ledger) -> tuple[Job, Lease]:
 
 
 def _is_placed(ledger: Ledger) -> None:
-    ledger.calls.answered(_call(ledger)[1], SAID_OK, own_task="mine")
+    ledger.calls.store_outcome(_call(ledger)[1], SAID_OK, own_task="mine")
 
 
 def _is_unsent(ledger: Ledger) -> None:
-    ledger.calls.answered(_call(ledger)[1], NOTHING_LEFT, own_task=None)
+    ledger.calls.store_outcome(_call(ledger)[1], NOTHING_LEFT, own_task=None)
 
 
 def _is_sent_the_next_day(ledger: Ledger) -> None:
@@ -135,7 +135,7 @@ def _dies_and_is_decided(ledger: Ledger) -> None:
     job, lease = _call(ledger)
     _dies(ledger, job)
     ledger.operator_actions.resolve(job.job_id, placed=False, by="ana", note="not seen")
-    ledger.calls.answered(lease, SAID_OK, own_task=None)
+    ledger.calls.store_outcome(lease, SAID_OK, own_task=None)
 
 
 def _dies_five_times(ledger: Ledger) -> None:
@@ -164,7 +164,7 @@ def _is_put_off_and_done(ledger: Ledger) -> None:
     ledger.leases.renew()
     ledger.execution.postpone(lease, "not yet", seconds=0)
     ledger.execution.finish(claim_job(ledger, job.job_id)[1], states.DONE, result={})
-    ledger.waiters.answered("mine")
+    ledger.waiters.mark_answered("mine")
 
 
 def _has_parts(ledger: Ledger) -> None:
@@ -179,7 +179,7 @@ def _has_days(ledger: Ledger) -> None:
         for job in _plan(ledger, MINE, YESTERDAY, TODAY):
             _, lease = claim_job(ledger, job.job_id)
             ledger.execution.finish(lease, end, result=DONE)
-    ledger.days.deleted(MINE, TODAY)
+    ledger.days.mark_deleted(MINE, TODAY)
 
 
 HAPPENS = {

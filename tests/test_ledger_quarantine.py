@@ -174,12 +174,12 @@ def test_what_was_sent_or_has_ended_stays(ledger: Ledger) -> None:
     end of a call that is known is replayed.
     """
     done, lease = sending(ledger, "done")
-    ledger.calls.answered(lease, SAID_OK, own_task=None)
+    ledger.calls.store_outcome(lease, SAID_OK, own_task=None)
     answered, lives = sending(ledger, "answered")
     dead, _ = sending(ledger, "dead")
     ledger.identity.quarantine()
     assert begins(ledger, call("done")) == (done.job_id, False)
-    ledger.calls.answered(lives, SAID_OK, own_task=None)
+    ledger.calls.store_outcome(lives, SAID_OK, own_task=None)
     its_worker_dies(ledger)
     ledger.lease_expiry.take_from_the_dead()
     found = [state(ledger, job) for job in (done, answered, dead)]
@@ -239,11 +239,11 @@ def test_it_withholds_calls_that_did_not_leave_and_nothing_else(ledger: Ledger) 
     held, lease = begun(ledger, "held")
     others = [running(ledger, "export")[0], opened(ledger, "due"), sending(ledger, "sent")[0]]
     placed, answering = sending(ledger, "placed")
-    ledger.calls.answered(answering, SAID_OK, own_task=None)
+    ledger.calls.store_outcome(answering, SAID_OK, own_task=None)
     others.append(placed)
     before = [(ledger.jobs.job(job.job_id), ledger.calls.of_job(job.job_id)) for job in others]
     ledger.identity.quarantine()
     after = [(ledger.jobs.job(job.job_id), ledger.calls.of_job(job.job_id)) for job in others]
     assert after == before
-    ledger.calls.answered(lease, NOTHING_LEFT, own_task=None)
+    ledger.calls.store_outcome(lease, NOTHING_LEFT, own_task=None)
     assert ledger.jobs.job(held.job_id).state == states.NEEDS_DECISION

@@ -149,7 +149,7 @@ def test_only_what_needs_a_decision_is_decided(ledger: Ledger, word: str) -> Non
     elif word != "running":
         ledger.calls.send(lease, CAP)
     if word in ("done", "failed"):
-        ledger.calls.answered(lease, SAID_OK if word == "done" else SAID_KO, own_task=None)
+        ledger.calls.store_outcome(lease, SAID_OK if word == "done" else SAID_KO, own_task=None)
     before = everything(ledger)
     for placed in (True, False):
         with pytest.raises(NotPossible, match=f"job {job.job_id} is {word}; only a call"):
@@ -177,7 +177,7 @@ def test_an_answer_after_the_decision_is_told_and_changes_nothing(
     resolve(ledger, job.job_id, placed)
     before, known = ledger.jobs.job(job.job_id), ledger.calls.of_job(job.job_id)
     with answer_lost(ledger):
-        told = ledger.calls.answered(lease, outcome, own_task=None)
+        told = ledger.calls.store_outcome(lease, outcome, own_task=None)
     assert told == before == ledger.jobs.job(job.job_id)
     assert ledger.calls.of_job(job.job_id) == known
     assert len(owed(ledger, "receipt")) == 2
@@ -205,10 +205,10 @@ def test_an_answer_that_meets_the_decision(open_ledger: OpenLedger) -> None:
 
     for n in range(8):
         job, lease = sending(sender, account=f"a{n}")
-        sender.calls.answered(lease, NO_ANSWER, own_task=None)
+        sender.calls.store_outcome(lease, NO_ANSWER, own_task=None)
         told, answered = at_once(
             partial(decides, job.job_id),
-            partial(sender.calls.answered, lease, SAID_OK, own_task=None),
+            partial(sender.calls.store_outcome, lease, SAID_OK, own_task=None),
         )
         if told == "refused":
             assert answered.state == state(sender, job) == states.DONE

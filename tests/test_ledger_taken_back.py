@@ -73,7 +73,7 @@ def test_a_call_that_is_taken_back_is_placed_by_the_next_attempt(ledger: Ledger,
     _, other = claim_job(ledger, job.job_id)
     assert sends(ledger, lease) == "LeaseLost"
     ledger.calls.send(other, CAP)
-    assert ledger.calls.answered(other, SAID_OK, own_task=None).state == states.DONE
+    assert ledger.calls.store_outcome(other, SAID_OK, own_task=None).state == states.DONE
     assert counted(ledger) == [1]
     assert [one["outcome"] for one in owed(ledger, "receipt")] == ["placed"]
 
@@ -145,7 +145,7 @@ def test_another_token_does_not_end_what_needs_a_decision(ledger: Ledger) -> Non
 def test_a_call_that_was_answered_is_not_taken_back(ledger: Ledger, outcome: object) -> None:
     """An outcome stands, even if its sender reports something else later."""
     _, lease = sending(ledger)
-    told = ledger.calls.answered(lease, outcome, own_task=None)  # type: ignore[arg-type]
+    told = ledger.calls.store_outcome(lease, outcome, own_task=None)  # type: ignore[arg-type]
     before = everything(ledger)
     assert take_back(ledger, lease) == told
     assert everything(ledger) == before
@@ -299,7 +299,7 @@ def test_it_is_counted_once_however_often_it_is_taken_back(ledger: Ledger) -> No
     take_back(ledger, other)
     _, third = claim_job(ledger, job.job_id)
     ledger.calls.send(third, CAP)
-    ledger.calls.answered(third, SAID_KO, own_task=None)
+    ledger.calls.store_outcome(third, SAID_KO, own_task=None)
     assert counted(ledger) == [1]
 
 

@@ -45,7 +45,7 @@ def test_an_answer_is_repeated_until_it_is_stored(ledger: Ledger) -> None:
         assert _due(ledger) == []
         pass_time(ledger, 1.1, waiters.c.due_at)
         assert _due(ledger) == ["t1"]
-    ledger.waiters.answered("t1")
+    ledger.waiters.mark_answered("t1")
     pass_time(ledger, 3600, waiters.c.due_at)
     assert _due(ledger) == []
 
@@ -83,7 +83,7 @@ def test_who_asks_after_the_end_is_answered_too(ledger: Ledger) -> None:
 def test_a_task_that_asks_again_is_answered_again(ledger: Ledger) -> None:
     """A message delivered twice makes no second waiter, and its answer is due once more."""
     ended(ledger, task_id="t1")
-    ledger.waiters.answered("t1")
+    ledger.waiters.mark_answered("t1")
     ledger.opening.open(request(task_id="t1"), by="test")
     pass_time(ledger, 11, waiters.c.due_at)
     assert _due(ledger) == ["t1"]
@@ -105,7 +105,7 @@ def test_waiting_shown_over_an_outcome_is_put_right(ledger: Ledger) -> None:
     ledger.waiters.note_retry_shown("t1")
     assert _due(ledger) == []
     ledger.execution.finish(lease, states.DONE)
-    ledger.waiters.answered("t1")
+    ledger.waiters.mark_answered("t1")
     ledger.waiters.note_retry_shown("t1")
     assert _due(ledger) == ["t1"]
     assert ledger.waiters.job_of("t1") == job.job_id

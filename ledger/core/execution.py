@@ -16,7 +16,7 @@ from .job import Job
 from .leases import Lease, Leases
 from .opening import Request, insert_job, open_or_join
 from .outbox import owe
-from .transitions import audited, cancel_open, ended, newest_reason
+from .transitions import append_audit, cancel_open, newest_reason, record_end
 
 
 class Execution:
@@ -89,7 +89,7 @@ class Execution:
                 already_applied(connection, lease, states.RUNNING)
             elif why is not None and newest_reason(connection, lease.job_id) != why:
                 step = (states.RUNNING, states.RUNNING)
-                audited(connection, lease.job_id, step, by=self._worker, why=why)
+                append_audit(connection, lease.job_id, step, by=self._worker, why=why)
 
         self._write(lease, write)
 
@@ -189,7 +189,7 @@ class Execution:
                 return already_applied(connection, lease, state)
             for kind, payload in obligations or []:
                 owe(connection, job.job_id, job.account, kind, payload)
-            ended(
+            record_end(
                 connection,
                 job,
                 states.RUNNING,
@@ -223,7 +223,7 @@ class Execution:
             return False
         reason = str(values["reason"])
         step = (states.RUNNING, states.WAITING)
-        audited(connection, job.job_id, step, by=self._worker, why=reason)
+        append_audit(connection, job.job_id, step, by=self._worker, why=reason)
         return True
 
     def _write(self, lease: Lease, write: Callable[[Connection], Result]) -> Result:

@@ -13,7 +13,7 @@ from .database import now
 from .job import COLUMNS, Job
 from .leases import Lease
 from .schema import jobs, queues
-from .transitions import audited, change, find
+from .transitions import append_audit, change, find
 
 
 def claim(
@@ -38,7 +38,7 @@ def claim(
         hinted_at=None,
     )
     if job is not None:
-        audited(connection, job_id, (before.state, states.RUNNING), by=by, why="claimed")
+        append_audit(connection, job_id, (before.state, states.RUNNING), by=by, why="claimed")
     return job
 
 

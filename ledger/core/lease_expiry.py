@@ -15,7 +15,7 @@ from .database import Database, now
 from .job import Job
 from .kinds import JobKind, kind_of
 from .schema import jobs
-from .transitions import audited, cancel_open, change, ended
+from .transitions import append_audit, cancel_open, change, record_end
 
 _log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class LeaseExpiry:
             **left,
         )
         if job is not None:
-            ended(connection, job, states.RUNNING, by=self._worker, own_task=None)
+            record_end(connection, job, states.RUNNING, by=self._worker, own_task=None)
         return job
 
     def _passed_on(self, connection: Connection, job: Job) -> Job:
@@ -116,5 +116,5 @@ class LeaseExpiry:
             assert cancelled is not None
             return cancelled
         step = (states.RUNNING, states.WAITING)
-        audited(connection, job.job_id, step, by=self._worker, why=_DIED)
+        append_audit(connection, job.job_id, step, by=self._worker, why=_DIED)
         return job

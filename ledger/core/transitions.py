@@ -61,7 +61,7 @@ def change(
     return None if row is None else Job.of(row)
 
 
-def audited(
+def append_audit(
     connection: Connection, job_id: str, step: tuple[str | None, str], *, by: str, why: str
 ) -> None:
     """Append to the audit who changed a job's state, from what to what (None: it was opened), and
@@ -81,7 +81,7 @@ def newest_reason(connection: Connection, job_id: str) -> str | None:
     return connection.execute(newest.limit(1)).scalar_one_or_none()
 
 
-def ended(
+def record_end(
     connection: Connection,
     job: Job,
     before: str,
@@ -98,7 +98,7 @@ def ended(
     Raises UnknownKind.
     """
     kind = kind_of(job.kind)
-    audited(connection, job.job_id, (before, job.state), by=by, why=job.reason or "")
+    append_audit(connection, job.job_id, (before, job.state), by=by, why=job.reason or "")
     once_committed(connection, partial(_tell_listeners, job))
     connection.execute(
         update(waiters)
@@ -147,7 +147,7 @@ def cancel_open(
         cancel_requested=True,
     )
     if job is not None:
-        ended(connection, job, before, by=by, own_task=None)
+        record_end(connection, job, before, by=by, own_task=None)
     return job
 
 

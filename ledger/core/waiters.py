@@ -69,7 +69,7 @@ class Waiters:
         )
         return self._database.read(lambda connection: connection.execute(wanted).scalar_one())
 
-    def answered(self, task_id: str) -> None:
+    def mark_answered(self, task_id: str) -> None:
         """Mark the outcome as stored under this task id. While the job is open, a result under this
         id was not its outcome: a message that was refused may have had the same id.
         """

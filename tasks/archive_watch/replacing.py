@@ -80,7 +80,7 @@ def _taken(store: Store, *, by: str, note: str) -> Comparison:
         head = chain.head(store, account)
         # If the account has no chain, no entries of one are expected any more.
         heads[account] = (0, chain.NOTHING) if head is None else (head.n, head.sha256)
-    ledger().archive_record.replaced(heads, by=by, note=note)
+    ledger().archive_record.replace(heads, by=by, note=note)
     ledger().alerts.close(archive_alerts.VANISHED)
     for account in accounts:
         _chain_again(store, ledger(), account)

@@ -78,7 +78,7 @@ class Watch:
             if lacking:
                 raise Vanished(bare_store().address, vouching.describe_missing(lacking))
         except StoreRefused as error:
-            archive_alerts.refused(error)
+            archive_alerts.alert_refusal(error)
             return False
         except (ArchiveError, StoreAway, OSError) as error:
             _refused(error)
@@ -208,7 +208,7 @@ def _refused(error: Exception) -> None:
     """Open an alert for a part of the archive that cannot be read."""
     if isinstance(error, OSError):
         error = refusal(bare_store().address, "", error)
-    archive_alerts.refused(error)
+    archive_alerts.alert_refusal(error)
 
 
 def _is_lacking() -> bool:

@@ -255,7 +255,7 @@ def _store_outcome(attempt: Attempt, outcome: Outcome) -> Job:
     """
     return _write_until_stored(
         attempt,
-        lambda: ledger().calls.answered(attempt.lease, outcome, own_task=attempt.task_id),
+        lambda: ledger().calls.store_outcome(attempt.lease, outcome, own_task=attempt.task_id),
     )
 
 

@@ -25,7 +25,7 @@ def refuse_unready(attempt: Attempt, provider: ExportsInBulk, provider_job_id: s
     deadline, and Rejected if it has given up. Return if the ZIP is ready, or if nothing is known of
     it: then only a retrieval shows whether it is ready.
     """
-    found = _asked(attempt, provider, provider_job_id)
+    found = _query(attempt, provider, provider_job_id)
     if found is None or found.is_ready:
         return
     shown = in_words(_not_backwards(attempt, found))
@@ -65,7 +65,7 @@ def in_words(found: ExportProgress) -> str:
     return ", ".join(words)
 
 
-def _asked(
+def _query(
     attempt: Attempt, provider: ExportsInBulk, provider_job_id: str
 ) -> ExportProgress | None:
     of = account(attempt.job.account)

@@ -96,7 +96,7 @@ def _ask_server(attempt: Attempt, instruction: Instruction) -> Ended:
             raise wait(str(error), attempt.next_backoff("troubles")) from None
         except provider.ProviderError as error:
             raise _refused(error, times) from None
-    ledger().recording_instructions.answered(instruction.token)
+    ledger().recording_instructions.mark_answered(instruction.token)
     found = ledger().recording_instructions.of_job(attempt.job.job_id)
     assert found is not None
     return _started(attempt, found)

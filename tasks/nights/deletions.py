@@ -32,7 +32,7 @@ def plan_deletions(account: Account, now: datetime) -> int:
             continue
         # A plan that was killed before this note finds its job, and notes the day.
         count += known.listed > 0 and _open(known, day)
-        ledger().days.deleted(account.alias, day.day)
+        ledger().days.mark_deleted(account.alias, day.day)
         if count == _MOST_DAYS:
             break
     return count

@@ -18,7 +18,7 @@ from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.job_requests import job_request
 from tasks.runtime.queries import Answer, Listing, ask_with_retries
 from tasks.runtime.runner import Attempt, Ended
-from tasks.transfers.single_recording import fetch_again, keep_listed, started
+from tasks.transfers.single_recording import fetch_again, keep_listed, start_of
 
 from .arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
 from .day_deletions import delete_day
@@ -70,7 +70,7 @@ def download_recording(attempt: Attempt) -> Ended:
         client(attempt, ListsRecordings) as provider,
     ):
         recording = provider.recording(attempt.job.parameters["recording_id"])
-        day = windows.local_day(started(recording), account.zone)
+        day = windows.local_day(start_of(recording), account.zone)
         try:
             audio, _ = keep_listed(attempt, provider, recording.line(), day)
         except Contradiction:

@@ -30,7 +30,7 @@ _JOBS_WAIT = "jobs that need it wait and continue automatically; certified calls
 _ROOM_BYTES = 64 * 1_048_576
 
 
-def refused(error: BaseException) -> None:
+def alert_refusal(error: BaseException) -> None:
     """Open an alert for an archive error that needs a person; ignore other errors."""
     found = _alert(error)
     if found is not None:
@@ -44,7 +44,7 @@ def _open(found: Alert) -> None:
         _log.warning("could not open an alert (%s): %s", found.message, failure)
 
 
-def spool_refused(error: OSError) -> None:
+def alert_spool_refusal(error: OSError) -> None:
     """Open an alert that the spool, or another local folder, refuses to be used."""
     found = refusal(str(settings().spool_dir), "", error)
     if isinstance(found, Unwritable):

@@ -250,7 +250,7 @@ def _timing(task: Task) -> Timing:
 def _mark_answered(task_id: str) -> None:
     try:
         check_task_id(task_id, is_key=False)
-        ledger().waiters.answered(task_id)
+        ledger().waiters.mark_answered(task_id)
     except errors.InvalidArgument:
         return  # the ledger cannot know it
     except LedgerAway as error:

@@ -32,7 +32,7 @@ def apply_error_policy(attempt: Attempt, *, waits_for_credentials: bool) -> Iter
     except ProviderError as error:
         _handle_provider_error(attempt, error, waits_for_credentials=waits_for_credentials)
     except NoSpace as error:
-        archive_alerts.refused(error)
+        archive_alerts.alert_refusal(error)
         raise Wait(f"the disk is full: {error}", settings().poll_max_seconds) from None
     except ArchiveError as error:
         if isinstance(error, Contradiction):

@@ -160,7 +160,7 @@ def _leave_due(
     metrics.obligations_tried.labels(kind, "failed").inc(len(ids))
     ledger().outbox.failed(ids, str(error))
     _log.warning("%s of %s is pending, will retry: %s", kind, account, error)
-    archive_alerts.refused(error)
+    archive_alerts.alert_refusal(error)
     if isinstance(error, StoreAway):
         away[ARCHIVE] = str(error)
     if isinstance(error, Contradiction):

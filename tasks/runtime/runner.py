@@ -169,13 +169,13 @@ def _run_guarded(attempt: Attempt, run: Run) -> Ended | Parts | Job:
         return run(attempt)
     except StoreAway as error:
         # The job is not at fault, however long this lasts: it waits, and continues by itself.
-        archive_alerts.refused(error)
+        archive_alerts.alert_refusal(error)
         raise Wait(str(error), attempt.next_backoff("storage")) from None
     except OSError as error:
         if error.filename is None:
             raise
         # A local folder, such as the spool: the archive raises errors of its own.
-        archive_alerts.spool_refused(error)
+        archive_alerts.alert_spool_refusal(error)
         reason = f"{error.filename}: {error.strerror or type(error).__name__}; will retry"
         raise Wait(reason, attempt.next_backoff("storage")) from None
 

@@ -45,7 +45,7 @@ class SingleRecording:
     expected_ms: int | None = None
 
 
-def started(recording: Recording) -> datetime:
+def start_of(recording: Recording) -> datetime:
     """Return when a recording began. Raises Uncertain if its provider does not say."""
     if recording.start is None:
         why = recording.set_aside or "its start cannot be read"
