@@ -31,7 +31,7 @@ def refuse_unready(attempt: Attempt, provider: ExportsInBulk, provider_job_id: s
     shown = in_words(_not_backwards(attempt, found))
     if found.has_failed:
         raise errors.Rejected(f"not done: the provider gave up export {provider_job_id}: {shown}")
-    reason = f"export {provider_job_id} is not ready: {shown}"
+    reason = f"export {provider_job_id}: not ready yet: {shown}"
     if attempt.past_deadline:
         raise errors.NotReady(f"not done: the deadline passed: {reason}")
     raise Wait(reason, attempt.next_backoff("polls"))
