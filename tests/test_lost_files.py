@@ -128,7 +128,7 @@ def test_a_receipt_is_written_once_more(deploy: Deploy, simulators: Simulators) 
         content = path.read_bytes()
         path.unlink()
         done = house.run("archive")
-        assert (done.returncode, "written once more" in done.stdout) == (1, True)
+        assert (done.returncode, "will be written again" in done.stdout) == (1, True)
         eventually(path.exists, what="it was not written")
         vouched.owes_nothing()
         assert path.read_bytes() == content
