@@ -182,7 +182,7 @@ def test_a_worker_s_start_finds_what_was_lost(deploy: Deploy, simulators: Simula
     path.unlink()
     worker = house.worker("second")
     eventually(lambda: vouched.open_causes() == [f"day:india:{FIRST}"], what="nobody was told")
-    assert "gone from the archive" in eventually(
+    assert "missing from the archive" in eventually(
         lambda: worker.log() if "damaged" in worker.log() else "", what="no line in the log"
     )
     worker.stop()

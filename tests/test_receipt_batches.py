@@ -154,7 +154,7 @@ def test_an_archive_that_is_away_is_asked_a_few_times_only(
     waiting = owed(here, "receipt")
     assert len(waiting) == COUNT - 1
     assert len({reason for _, reason in waiting}) == 1
-    assert caplog.text.count("receipt of legal is owed") == 1
+    assert caplog.text.count("receipt of legal is pending") == 1
     (tmp_path / "elsewhere").rename(archive)
     pass_time(here, 60, obligations.c.due_at)
     discharge()

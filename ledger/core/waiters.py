@@ -1,8 +1,6 @@
-"""Waiters: the Celery tasks that asked for a job and are owed its outcome under their own ids."""
+"""Waiters: the Celery tasks that wait for a job's outcome under their own ids."""
 
 from __future__ import annotations
-
-from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, case, exists, func, or_, select, update
 
@@ -24,7 +22,7 @@ class Waiters:
         self._database = database
 
     def due(self, *, queue: str, limit: int) -> list[Hint]:
-        """Claim up to ``limit`` tasks that are owed an answer, tasks that were never claimed first.
+        """Claim up to ``limit`` tasks whose outcome must be stored, never claimed ones first.
         Each is claimed again after a growing wait, for a day, until it is marked as answered.
         """
         owed = (
@@ -71,19 +69,24 @@ class Waiters:
         )
         return self._database.read(lambda connection: connection.execute(wanted).scalar_one())
 
-    def answered(self, task_id: str) -> None:
-        """Mark the outcome as stored under this task id. While the job goes on, a result under this
-        id was not its outcome: a message that was refused may have had the same id.
+    def mark_answered(self, *task_ids: str, seconds: float = 0) -> None:
+        """Mark the outcomes as stored under these task ids, at most ``seconds`` ago.
+
+        While the job goes on, a result under its id was not its outcome: a message that was refused
+        may have had the same id. An answer that became due since the outcome was stored stays due:
+        RETRY may have been stored over the outcome.
         """
+        c = waiters.c
+        is_same = or_(c.due_at > now(), c.due_at <= now() - seconds)
         self._database.write(
             lambda connection: connection.execute(
                 update(waiters)
-                .where(waiters.c.task_id == task_id, _over())
+                .where(c.task_id.in_(task_ids), _over(), is_same)
                 .values(answered_at=now())
             )
         )
 
-    def shown_as_waiting(self, task_id: str) -> None:
+    def note_retry_shown(self, task_id: str) -> None:
         """Note that the state RETRY was stored under this task id. If the job ended at that moment,
         RETRY would hide the outcome, so the answer becomes due again.
         """
@@ -92,22 +95,6 @@ class Waiters:
                 update(waiters)
                 .where(waiters.c.task_id == task_id, _over())
                 .values(answered_at=None, due_at=now())
-            )
-        )
-
-    def answered_lately(self, task_ids: Collection[str], *, seconds: float) -> None:
-        """Mark the outcomes as stored under these task ids, as `answered` does, at most ``seconds``
-        after they were stored.
-
-        An answer that became due since then stays due: RETRY may have been stored over the outcome.
-        """
-        c = waiters.c
-        is_claimed = or_(c.due_at > now(), c.due_at < now() - seconds)
-        self._database.write(
-            lambda connection: connection.execute(
-                update(waiters)
-                .where(c.task_id.in_(task_ids), _over(), is_claimed)
-                .values(answered_at=now())
             )
         )
 

@@ -27,14 +27,14 @@ def _writer(archive: Store) -> chain.Writer:
     return chain.Writer(archive)
 
 
-def _is_whole(owed: Obligation) -> bool:
-    return {"path", "sha256"} <= set(owed.payload)
+def _is_whole(obligation: Obligation) -> bool:
+    return {"path", "sha256"} <= set(obligation.payload)
 
 
-def _append(account: str, owed: Sequence[Obligation]) -> None:
+def _append(account: str, obligations: Sequence[Obligation]) -> None:
     """Append one entry for all of these files. Raises ArchiveError, OSError, StoreAway."""
     vouching.refuse_fork(store(), ledger(), account)
-    entries = {one.payload["path"]: one.payload["sha256"] for one in owed}
+    entries = {one.payload["path"]: one.payload["sha256"] for one in obligations}
     files = [Covered(path, entries[path]) for path in sorted(entries)]
     head = _writer(store()).append(account, files)  # type: ignore[arg-type] # a Protocol
     ledger().archive_record.note_head(account, head.n, head.sha256)

@@ -29,13 +29,13 @@ _MOST_TAKEN = 100
 _WRITERS = 8
 
 
-def write_receipts(_account: str, owed: Sequence[Obligation]) -> Outcomes:
+def write_receipts(_account: str, obligations: Sequence[Obligation]) -> Outcomes:
     """Write receipts; their chain entries follow. Raises LedgerAway.
 
     A chain entry follows each time that a receipt is written: the archive may be a new one. A
     receipt that cannot be written holds up no other, unless the archive does not answer.
     """
-    jobs = ledger().jobs.by_id([one.job_id for one in owed])
+    jobs = ledger().jobs.by_id([one.job_id for one in obligations])
     away: list[StoreAway] = []
 
     def write(one: Obligation) -> Stored | Exception:
@@ -48,7 +48,7 @@ def write_receipts(_account: str, owed: Sequence[Obligation]) -> Outcomes:
             return error
 
     outcomes = Outcomes()
-    for number, written in _carried_out(write, owed).items():
+    for number, written in _carried_out(write, obligations).items():
         if isinstance(written, LedgerAway):
             raise written
         if isinstance(written, Exception):
@@ -59,7 +59,7 @@ def write_receipts(_account: str, owed: Sequence[Obligation]) -> Outcomes:
 
 
 def _carried_out(
-    write: Callable[[Obligation], Stored | Exception], owed: Sequence[Obligation]
+    write: Callable[[Obligation], Stored | Exception], obligations: Sequence[Obligation]
 ) -> dict[int, Stored | Exception]:
     """Write several at once: each waits for the disk or the bucket, which can take them together.
 
@@ -67,7 +67,7 @@ def _carried_out(
     does not keep the process from ending.
     """
     done: dict[int, Stored | Exception] = {}
-    left = iter(owed)
+    left = iter(obligations)
 
     def run() -> None:
         for one in left:
@@ -75,7 +75,7 @@ def _carried_out(
 
     threads = [
         threading.Thread(target=run, name="earwitness-receipts", daemon=True)
-        for _ in range(min(_WRITERS, len(owed)))
+        for _ in range(min(_WRITERS, len(obligations)))
     ]
     for thread in threads:
         thread.start()
@@ -87,14 +87,14 @@ def _carried_out(
 HANDLERS = {"receipt": Handler(write_receipts, together=always, needs_archive=True)}
 
 
-def keep_receipt(owed: Obligation, job: Job | None) -> Stored:
-    """Write the owed receipt of a job into the archive.
+def keep_receipt(obligation: Obligation, job: Job | None) -> Stored:
+    """Write the pending receipt of a job into the archive.
 
     Raises ArchiveError, OSError, StoreAway; NoSuchJob without a job.
     """
     if job is None:
-        raise NoSuchJob(f"not done: no job has the id {owed.job_id}")
-    known = owed.payload
+        raise NoSuchJob(f"not done: no job has the id {obligation.job_id}")
+    known = obligation.payload
     # If the sending of the call was never noted, the month of the request counts.
     when = job.created_at if known["sent_at"] is None else known["sent_at"]
     month = datetime.fromtimestamp(when, UTC).date()

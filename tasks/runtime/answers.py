@@ -37,7 +37,7 @@ class Answers:
             return
         age = time.monotonic() - min(stored_at.values())
         try:
-            ledger().waiters.answered_lately(stored_at, seconds=age + _MARGIN_SECONDS)
+            ledger().waiters.mark_answered(*stored_at, seconds=age + _MARGIN_SECONDS)
         except Exception:
             with self._lock:
                 self._stored_at = {**stored_at, **self._stored_at}

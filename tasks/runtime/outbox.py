@@ -46,7 +46,7 @@ def always(_obligation: Obligation) -> bool:
 class Outcomes:
     """What became of a batch, by the obligations' ids.
 
-    ``failures`` are of single obligations, which stay owed; all others were discharged.
+    ``failures`` are of single obligations, which stay pending; all others were discharged.
     ``following`` are new obligations of the same jobs: they are added with the discharge.
     """
 
@@ -59,9 +59,9 @@ class Handler:
     """Discharges the obligations of one kind.
 
     ``discharge`` gets obligations of one account, and may return their outcomes; if it raises, all
-    of them stay owed. ``together`` says which of them are discharged in one call; all others come
-    one by one. A handler that ``needs_archive`` is not called again in a round in which the archive
-    did not answer.
+    of them stay pending. ``together`` says which of them are discharged in one call; all others
+    come one by one. A handler that ``needs_archive`` is not called again in a round in which the
+    archive did not answer.
     """
 
     discharge: Callable[[str, Sequence[Obligation]], Outcomes | None]
@@ -69,9 +69,9 @@ class Handler:
     needs_archive: bool = False
 
 
-def _announce(_account: str, owed: Sequence[Obligation]) -> Outcomes:
+def _announce(_account: str, obligations: Sequence[Obligation]) -> Outcomes:
     outcomes = Outcomes()
-    for one in owed:
+    for one in obligations:
         if following := announce_alert(one):
             outcomes.following[one.id] = following
     return outcomes
@@ -108,16 +108,16 @@ def discharge_due() -> int:
     until = time.monotonic() + _ROUND_SECONDS
     done = 0
     while True:
-        owed = ledger().outbox.due(limit=BATCH)
-        done += _discharge_all(owed, sender, away)
-        if len(owed) < BATCH or away or time.monotonic() >= until:
+        found = ledger().outbox.due(limit=BATCH)
+        done += _discharge_all(found, sender, away)
+        if len(found) < BATCH or away or time.monotonic() >= until:
             return done
 
 
-def _discharge_all(owed: Sequence[Obligation], sender: Sender, away: Away) -> int:
+def _discharge_all(obligations: Sequence[Obligation], sender: Sender, away: Away) -> int:
     done = 0
     for (kind, account), group in groupby(
-        sorted(owed, key=lambda one: (one.kind, one.account, one.id)),
+        sorted(obligations, key=lambda one: (one.kind, one.account, one.id)),
         key=lambda one: (one.kind, one.account),
     ):
         if kind == NOTIFY:
@@ -126,7 +126,7 @@ def _discharge_all(owed: Sequence[Obligation], sender: Sender, away: Away) -> in
             with bind(account=account, job_id=_one_job(batch)):
                 done += _discharge(kind, account, batch, away)
     # Notifications go last: they carry the newest head of the chain.
-    notifications = [one for one in owed if one.kind == NOTIFY]
+    notifications = [one for one in obligations if one.kind == NOTIFY]
     return done + (sender.send(notifications) if notifications else 0)
 
 
@@ -161,7 +161,7 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away)
         outcomes = handler.discharge(account, batch) or Outcomes()
     except LedgerAway:
         raise
-    except Exception as error:  # noqa: BLE001 - logged, and owed on: the others must not wait behind it
+    except Exception as error:  # noqa: BLE001 - logged and retried: the others must not wait behind it
         _leave_due(kind, account, batch, error, away)
         return 0
     for why, failed in _by_error(batch, outcomes.failures):
@@ -191,17 +191,15 @@ def _leave_due(
     ids = [one.id for one in batch]
     metrics.obligations_tried.labels(kind, "failed").inc(len(ids))
     if not isinstance(error, _RETRYABLE):
-        ledger().outbox.failed(ids, f"unforeseen: {masked_error(error)}")
-        _log.error(
-            "%s of %s stopped at something unforeseen; it is owed on", kind, account, exc_info=error
-        )
+        ledger().outbox.failed(ids, f"unexpected error: {masked_error(error)}")
+        _log.error("%s of %s failed unexpectedly, will retry", kind, account, exc_info=error)
         return
     ledger().outbox.failed(ids, str(error))
-    _log.warning("%s of %s is owed: %s", kind, account, error)
-    archive_alerts.refused(error)
+    _log.warning("%s of %s is pending, will retry: %s", kind, account, error)
+    archive_alerts.alert_refusal(error)
     if isinstance(error, StoreAway):
         away[ARCHIVE] = str(error)
     if isinstance(error, Contradiction):
-        message = f"the {kind} of job {batch[0].job_id} ({account}) cannot be kept: {error}"
+        message = f"the {kind} of job {batch[0].job_id} ({account}) cannot be stored: {error}"
         found = archive_contradiction(error.path, account, message, batch[0].job_id)
         ledger().alerts.open(found)
