@@ -77,7 +77,7 @@ class Waiters:
         RETRY may have been stored over the outcome.
         """
         c = waiters.c
-        is_same = or_(c.due_at > now(), c.due_at <= now() - seconds)
+        is_same = or_(c.due_at.is_(None), c.due_at > now(), c.due_at <= now() - seconds)
         self._database.write(
             lambda connection: connection.execute(
                 update(waiters)
