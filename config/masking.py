@@ -55,6 +55,7 @@ _USERINFO = re.compile(r"""(://)[^\s/?#"'<>]*@""")
 #: Exceptions of these are made of our own sentences and of what was masked where it entered.
 _OUR_PACKAGES = frozenset({"archive", "config", "ledger", "providers", "tasks", "worker"})
 _MOST_NESTED = 32
+_LONGEST_REMEMBERED = 128
 
 
 class _Concealed:
@@ -73,7 +74,7 @@ def conceal(secrets: Iterable[str]) -> None:
     known = list(secrets)
     _Concealed.every = Secrets(known)
     _Concealed.long = Secrets(secret for secret in known if len(secret) >= LONG)
-    mask_field.cache_clear()
+    _masked_before.cache_clear()
 
 
 def holds_secret(text: str | bytes, more: Iterable[str] = ()) -> bool:
@@ -113,9 +114,13 @@ def mask(text: str) -> str:
     return cut(text)
 
 
-@lru_cache(maxsize=4096)
 def mask_field(text: str) -> str:
-    """As `mask`, for a short text that many lines have, such as an id."""
+    """Mask as `mask` does, and remember the outcome: many lines have the same ids and names."""
+    return _masked_before(text) if len(text) <= _LONGEST_REMEMBERED else mask(text)
+
+
+@lru_cache(maxsize=4096)
+def _masked_before(text: str) -> str:
     return mask(text)
 
 
