@@ -152,7 +152,9 @@ def opened(folder: Path, sizes: Sizes, valkey: Valkey, stack: ExitStack) -> Plac
     return Place(folder, sizes, valkey, postgres, provider, stack)
 
 
-def calls(folder: Path, sizes: Sizes, valkey: Valkey, made: peers.Environment | str) -> Iterator[Row]:
+def calls(
+    folder: Path, sizes: Sizes, valkey: Valkey, made: peers.Environment | str
+) -> Iterator[Row]:
     """Calls a second and CPU a call, on both ledgers, beside peers. ``made`` is the peers'
     environment, or why there is none.
     """
@@ -185,13 +187,9 @@ def _rows(
         yield Row("calls", rate, "/s", than=than, goal=goal, not_measured=missing)
         yield Row("calls", cpu, "ms", than=than, not_measured=missing)
         return
-    rates, costs = (
-        {name: Samples.of(figure(turn) for turn in turns[name]) for name in (ledger, than)}
-        for figure in (
-            lambda turn: sizes.calls / turn.seconds,
-            lambda turn: turn.cpu * 1000 / sizes.calls,
-        )
-    )
+    both, count = (ledger, than), sizes.calls
+    rates = {name: Samples.of(count / turn.seconds for turn in turns[name]) for name in both}
+    costs = {name: Samples.of(turn.cpu * 1000 / count for turn in turns[name]) for name in both}
     yield Row("calls", rate, "/s", rates[ledger], rates[than], than, goal, counted)
     most = _MOST_CPU if than == PLAIN else None
     yield Row("calls", cpu, "ms", costs[ledger], costs[than], than, most, counted)

@@ -12,7 +12,10 @@ from archive import chain
 from ledger.core import states
 from ledger.core.schema import audit, jobs, obligations, waiters
 from tests.deployment import Deployment
+from tests.waiting import eventually
 
+#: How long the outbox may take.
+_PATIENCE_SECONDS = 900
 #: The audit lines of a certified call that the provider accepted.
 CALL_AUDIT = {states.RUNNING: 1, states.PENDING: 1, states.SENDING: 1, states.DONE: 1}
 
@@ -35,21 +38,24 @@ def compare(what: str, found: Mapping[str, int], expected: Mapping[str, int]) ->
 
 def calls_left(house: Deployment, account: str) -> dict[str, int]:
     """Count what certified calls left in a deployment's ledger and archive."""
-    owed = obligations.c.discharged_at.is_(None)
-    unanswered = waiters.c.answered_at.is_(None)
-    store = house.store
-    receipts = set(store.paths(f"{account}/certified-calls/"))
-    entries = [chain.read(store, account, number) for number in chain.numbers(store, account)]
-    covered = [one.path for entry in entries for one in entry.entries if one.path in receipts]
+    receipts = set(house.store.paths(f"{account}/certified-calls/"))
     return {
-        "jobs": number(house, select(func.count()).select_from(jobs)),
-        "done": number(house, _count(jobs, jobs.c.state == states.DONE)),
+        **jobs_done(house),
         **_audit(house),
+        "owed": owed(house),
+        "receipts": len(receipts),
+        "receipts under the chain": len(receipts & under_chain(house, account)),
+    }
+
+
+def jobs_done(house: Deployment) -> dict[str, int]:
+    """Count the jobs of a deployment's ledger, and the callers that wait for them."""
+    unanswered = waiters.c.answered_at.is_(None)
+    return {
+        "jobs": jobs_in(house),
+        "done": number(house, _count(jobs, jobs.c.state == states.DONE)),
         "waiters": number(house, select(func.count()).select_from(waiters)),
         "unanswered": number(house, _count(waiters, unanswered)),
-        "owed": number(house, _count(obligations, owed)),
-        "receipts": len(receipts),
-        "receipts under the chain": len(set(covered)),
     }
 
 
@@ -60,6 +66,18 @@ def expected_of(calls: int) -> dict[str, int]:
     return {**dict.fromkeys(each, calls), **lines, "unanswered": 0, "owed": 0}
 
 
+def under_chain(house: Deployment, account: str) -> set[str]:
+    """Return the paths of the files that an account's chain covers."""
+    store = house.store
+    entries = (chain.read(store, account, number) for number in chain.numbers(store, account))
+    return {one.path for entry in entries for one in entry.entries}
+
+
+def settle(house: Deployment) -> None:
+    """Wait until every receipt and chain entry that a deployment owes is there."""
+    eventually(lambda: not owed(house), within=_PATIENCE_SECONDS, what="the outbox was not emptied")
+
+
 def number(house: Deployment, statement: Select[Any]) -> int:
     """Return the one number that a statement selects from a deployment's ledger."""
     return house.ledger.database.read(lambda c: int(c.execute(statement).scalar_one()))
@@ -68,6 +86,11 @@ def number(house: Deployment, statement: Select[Any]) -> int:
 def owed(house: Deployment) -> int:
     """Return how many obligations a deployment's ledger has not discharged."""
     return number(house, _count(obligations, obligations.c.discharged_at.is_(None)))
+
+
+def jobs_in(house: Deployment) -> int:
+    """Return how many jobs a deployment's ledger has."""
+    return number(house, select(func.count()).select_from(jobs))
 
 
 def _count(table: Any, condition: Any) -> Select[Any]:

@@ -12,7 +12,6 @@ from celery import Celery
 
 from tests.certified_calls import ASKED
 from tests.deployment import Deployment, Process
-from tests.waiting import eventually
 
 from . import counting
 from .peers import Turn
@@ -121,11 +120,7 @@ class Ours(Crowd):
 
     def settle(self) -> None:
         """Wait until every receipt and chain entry is there."""
-        eventually(
-            lambda: not counting.owed(self.house),
-            within=_PATIENCE_SECONDS,
-            what="receipts were not written",
-        )
+        counting.settle(self.house)
 
     def counted(self, what: str) -> dict[str, int]:
         """Count what the calls left. Raises Missing."""

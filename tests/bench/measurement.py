@@ -103,7 +103,7 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def in_turns(times: int, turns: Mapping[str, Callable[[], Value]]) -> dict[str, list[Value]]:
+def in_turns(times: int, turns: dict[str, Callable[[], Value]]) -> dict[str, list[Value]]:
     """Do every piece of work ``times`` times, one after the other, and return what each returned.
 
     Every other time the order is reversed, so that what disturbs the machine meets all of them.

@@ -27,20 +27,6 @@ def cpu_seconds(*pids: int) -> float:
     return total
 
 
-def resident_megabytes(pid: int) -> float:
-    """Return the memory that a process and its children use, shared pages counted once.
-
-    This is the proportional set size where the system tells it, else the resident size.
-    """
-    process = psutil.Process(pid)
-    total = 0
-    for one in [process, *process.children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            memory = one.memory_full_info()
-            total += int(getattr(memory, "pss", memory.rss))
-    return total / 1e6
-
-
 class PeakMemory:
     """How far a process' resident memory rises above what it was at the start. Linux only."""
 
@@ -70,6 +56,5 @@ def cpu_to_first_line(command: Sequence[str], environment: Mapping[str, str]) ->
         # Read before the process is waited for: an ended one keeps its figures until then.
         fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
         process.stdout.read()
-    if process.returncode or not line:
-        raise AssertionError(f"{' '.join(command)} ended with {process.returncode}, line {line!r}")
+    assert line, f"{' '.join(command)} printed nothing and ended with {process.returncode}"
     return (int(fields[11]) + int(fields[12])) / _TICKS

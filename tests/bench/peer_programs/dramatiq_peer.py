@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections import deque
 from typing import Any
 
 import asking
 import dramatiq
-from dramatiq import cli
+from dramatiq import Message, cli
 from dramatiq.brokers.redis import RedisBroker
-from dramatiq.results import Results
+from dramatiq.results import ResultMissing, Results
 from dramatiq.results.backends import RedisBackend
-from redis import Redis
 
 _URL = os.environ["PEER_REDIS_URL"]
 _broker = RedisBroker(url=_URL)
@@ -34,10 +35,20 @@ def work() -> None:
 
 def send() -> None:
     """Send jobs on request."""
-    redis = Redis.from_url(_URL)
-    asking.send_on_request(
-        call.send, lambda: sum(1 for _ in redis.scan_iter("dramatiq-results:*", count=5000))
-    )
+    sent: deque[Message[Any]] = deque()
+    finished = 0
+
+    def count() -> int:
+        # One question at a time: the oldest that is missing stands for the others.
+        nonlocal finished
+        with contextlib.suppress(ResultMissing):
+            while sent:
+                sent[0].get_result(block=False)
+                sent.popleft()
+                finished += 1
+        return finished
+
+    asking.send_on_request(lambda: sent.append(call.send()), count)
 
 
 if __name__ == "__main__":
