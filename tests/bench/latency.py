@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -71,7 +71,9 @@ def first_byte(folder: Path, sizes: Sizes, valkey: Valkey) -> Iterator[Row]:
         crowds: dict[str, Crowd] = {**ours, PLAIN: place.plain()}
         for crowd in crowds.values():
             crowd.turn(1)
-        turns = {name: partial(_first_bytes, place, one) for name, one in crowds.items()}
+        turns: dict[str, Callable[[], float]] = {
+            name: partial(_first_bytes, place, one) for name, one in crowds.items()
+        }
         seen = in_turns(sizes.times, turns)
         counted = {name: one.counted(f"first-byte ({name})") for name, one in ours.items()}
         asked = sum(crowd.asked for crowd in crowds.values())

@@ -74,8 +74,10 @@ class Row:
 
     @property
     def ratio(self) -> Samples | None:
-        """Ours by the peer's, turn by turn where both took as many turns."""
-        if self.ours is None or self.peer is None:
+        """Ours by the peer's, turn by turn where both took as many turns; None without a peer, or
+        beside one that used nothing.
+        """
+        if self.ours is None or self.peer is None or not all(self.peer.values):
             return None
         if len(self.ours.values) != len(self.peer.values):
             return Samples((self.ours.median / self.peer.median,))

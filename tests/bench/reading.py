@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -106,7 +106,9 @@ def _cores(command: Command) -> tuple[int, subprocess.CompletedProcess[bytes]]:
 
 
 def _seconds(sizes: Sizes, commands: dict[str, Command]) -> dict[str, Samples]:
-    turns = {name: partial(timed, partial(run, *one)) for name, one in commands.items()}
+    turns: dict[str, Callable[[], float]] = {
+        name: partial(timed, partial(run, *one)) for name, one in commands.items()
+    }
     return {name: Samples.of(taken) for name, taken in in_turns(sizes.times, turns).items()}
 
 

@@ -117,13 +117,15 @@ class Ours:
         """Count what the retrievals left. Raises Missing."""
         counting.settle(self._house)
         archive = self._house.archive
-        zips = {str(path.relative_to(archive)): path for path in archive.rglob("*.zip")}
-        covered = counting.under_chain(self._house, "bench")
+        zips = list(archive.rglob("*.zip"))
+        manifests = {str(path.relative_to(archive)) for path in archive.rglob("manifest.json")}
         found = {
             **counting.jobs_done(self._house),
             "ZIPs": len(zips),
-            "ZIPs under the chain": len(covered & set(zips)),
-            "bytes": sum(path.stat().st_size for path in zips.values()),
+            "manifests under the chain": len(
+                manifests & counting.under_chain(self._house, "bench")
+            ),
+            "bytes": sum(path.stat().st_size for path in zips),
         }
         wanted = {**dict.fromkeys(found, self.retrieved), "unanswered": 0, "bytes": self.bytes}
         return counting.compare("retrieve", found, wanted)

@@ -109,5 +109,5 @@ def starting(folder: Path, sizes: Sizes, valkey: Valkey) -> Iterator[Row]:
 def _accounts() -> str:
     """Return an account for certified calls, and one with nights for `coverage`."""
     calls = account_toml(str(ASKED["account"]), Provider("http://127.0.0.1:9").account())
-    night = {"provider": "vonage", "access_token": "a-token"}
+    night = {"provider": "vonage", "access_token": "a-token", "login_name": "bench@vbc.prod"}
     return calls + account_toml("night", night, {"catchup_days": 1})
