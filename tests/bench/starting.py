@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -31,10 +31,13 @@ _JOBS, _DAYS = 20, 7
 class Workers:
     """Workers that are started until they say that they are ready, and ended."""
 
-    def __init__(self, folder: Path, house: Deployment, redis_url: str) -> None:
+    def __init__(
+        self, folder: Path, house: Deployment, redis_url: str, surroundings: Mapping[str, str]
+    ) -> None:
         self._folder = folder
         self._house = house
         self._redis_url = redis_url
+        self._surroundings = surroundings
         self._numbers = itertools.count(1)
         self.ready = {"ours": 0, "plain": 0}
 
@@ -46,7 +49,7 @@ class Workers:
     def plain(self) -> float:
         """The plain worker."""
         name = f"plain-{next(self._numbers)}"
-        start = partial(start_plain, slots=_SLOTS, name=name, surroundings=STARTED_ANEW)
+        start = partial(start_plain, slots=_SLOTS, name=name, surroundings=self._surroundings)
         return self._ready("plain", lambda: start(self._folder, self._redis_url))
 
     def _ready(self, whose: str, start: Callable[[], Process]) -> float:
@@ -68,10 +71,11 @@ class Workers:
 
 def starting(folder: Path, sizes: Sizes, valkey: Valkey) -> Iterator[Row]:
     """The CPU of commands to their first line, and a worker's time to be ready."""
-    house = deployment(folder / "ours", valkey, _accounts(), surroundings=STARTED_ANEW)
+    anew = STARTED_ANEW if sizes.anew else {}
+    house = deployment(folder / "ours", valkey, _accounts(), surroundings=anew)
     try:
         fill(house, _JOBS)
-        workers = Workers(folder, house, address(valkey, 1))
+        workers = Workers(folder, house, address(valkey, 1), anew)
         first = (datetime.now(UTC).date() - timedelta(days=_DAYS)).isoformat()
         commands = {
             "status": ["status"],
@@ -87,7 +91,7 @@ def starting(folder: Path, sizes: Sizes, valkey: Valkey) -> Iterator[Row]:
         libraries = [sys.executable, "-c", _LIBRARIES]
         turns["libraries"] = partial(cpu_to_first_line, libraries, machine())
         # Nobody's bytecode is compiled while it counts.
-        for turn in turns.values():
+        for turn in turns.values() if sizes.anew else ():
             turn()
         turns |= {"worker": workers.ours, "plain": workers.plain}
         seen = {name: Samples.of(taken) for name, taken in in_turns(sizes.times, turns).items()}
