@@ -20,7 +20,7 @@ from .bench.measurement import Row
 from .bench.provider import answering_after
 from .bench.run import BENCHMARKS, measured
 from .bench.sizes import TINY
-from .servers import Postgres, Valkey
+from .servers import Valkey
 
 pytestmark = pytest.mark.long
 
@@ -88,8 +88,18 @@ def test_the_peers_do_the_same_calls() -> None:
     assert named == {"plain Celery", "RQ", "dramatiq", "procrastinate", "DBOS"}
 
 
-def test_peers_that_cannot_be_installed_are_not_measured(tmp_path: Path) -> None:
-    """The reason is at hand for the rows, and a half-made environment does not stay."""
+def test_without_an_environment_for_them_peers_are_not_measured(tmp_path: Path) -> None:
+    """The reason is at hand for their rows."""
+    place = tmp_path / "peers"
+    place.write_text("a file where the environment should be")
+
+    with pytest.raises(peers.NoPeers, match="venv"):
+        peers.environment(place)
+
+
+@pytest.mark.soak
+def test_a_half_made_environment_does_not_stay(tmp_path: Path) -> None:
+    """After an installation that failed, the next run tries again."""
     lock = tmp_path / "requirements.lock"
     lock.write_text("this is no requirement\n")
 
@@ -100,11 +110,11 @@ def test_peers_that_cannot_be_installed_are_not_measured(tmp_path: Path) -> None
 
 
 @pytest.fixture
-def crowd(tmp_path: Path, valkey: Valkey, postgres: Postgres) -> Iterator[Ours]:
+def crowd(tmp_path: Path, valkey: Valkey) -> Iterator[Ours]:
     """Three certified calls, placed by a worker."""
     with ExitStack() as stack:
         provider = stack.enter_context(answering_after(0.01))
-        place = Place(tmp_path, TINY, valkey, postgres, provider, stack)
+        place = Place(tmp_path, TINY, valkey, provider, stack)
         crowd = place.ours(SQLITE, slots=TINY.slots)
         crowd.turn(3)
         yield crowd

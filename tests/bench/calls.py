@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -57,7 +57,6 @@ class Place:
     folder: Path
     sizes: Sizes
     valkey: Valkey
-    postgres: Postgres
     provider: Provider
     stack: ExitStack
     databases: int = 0
@@ -69,7 +68,11 @@ class Place:
 
     def database(self) -> str:
         """Return SQLAlchemy's URL of an empty database on PostgreSQL."""
-        return self.stack.enter_context(self.postgres.database())
+        return self.stack.enter_context(self._postgres.database())
+
+    @cached_property
+    def _postgres(self) -> Postgres:
+        return self.stack.enter_context(durable_postgres())
 
     @property
     def surroundings(self) -> dict[str, str]:
@@ -147,9 +150,8 @@ def placed(place: Place, crowds: Mapping[str, HasTurns]) -> dict[str, list[Turn]
 
 def opened(folder: Path, sizes: Sizes, valkey: Valkey, stack: ExitStack) -> Place:
     """Start what every benchmark of calls needs; it ends with the stack."""
-    postgres = stack.enter_context(durable_postgres())
     provider = stack.enter_context(answering_after(sizes.answer_seconds))
-    return Place(folder, sizes, valkey, postgres, provider, stack)
+    return Place(folder, sizes, valkey, provider, stack)
 
 
 def calls(
