@@ -46,7 +46,7 @@ def test_a_row_shows_medians_with_their_spread_and_the_ratio_turn_by_turn() -> N
         "plain Celery",
         "1.00 (0.75 to 1.00)",
         "ratio >= 0.85",
-        "reached",
+        "yes",
     )
 
 
@@ -150,15 +150,44 @@ def test_the_head_line_says_what_was_measured_with() -> None:
     assert "short run, once" in table.machine(SHORT)
 
 
-def test_a_plot_is_whole_and_has_a_bar_for_each_of_us_and_the_peers() -> None:
-    """The picture is XML that a browser draws, whatever the names of the rows contain."""
-    row = Row("calls", "a < b", "/s", Samples((2.0,)), Samples((4.0,)), "curl & co")
-    bars = plots.bars_of([row], ["a < b"])
+def _texts(drawn: str) -> list[str | None]:
+    root = ET.fromstring(drawn)
+    return [one.text for one in root.iter("{http://www.w3.org/2000/svg}text")]
 
-    drawn = ET.fromstring(plots.svg("Calls & more", "/s", bars))
 
-    texts = [one.text for one in drawn.iter("{http://www.w3.org/2000/svg}text")]
-    assert texts == ["Calls & more", "curl & co", "4 /s", "Earwitness", "2 /s"]
+def test_a_plot_has_a_bar_for_each_ledger_and_one_for_each_peer() -> None:
+    """A peer that stands beside both ledgers is drawn once, and the best comes first."""
+    peer = Samples((4.0,))
+    rows = [
+        Row("calls", "calls (SQLite)", "/s", Samples((2.0,)), peer, "plain Celery"),
+        Row("calls", "calls (PostgreSQL)", "/s", Samples((3.0,)), peer, "plain Celery"),
+        Row("calls", "calls (PostgreSQL)", "/s", than="DBOS", not_measured="no peers"),
+    ]
+
+    texts = _texts(plots.svg("Calls", "/s", plots.shared_bars(rows)))
+
+    names = ["plain Celery", "4 /s", "Earwitness (PostgreSQL)", "3 /s", "Earwitness (SQLite)"]
+    assert texts == ["Calls", *names, "2 /s"]
+
+
+def test_a_plot_of_several_sizes_has_two_bars_for_each() -> None:
+    """The programs beside us take longer for more, and each of their bars stands by ours. The
+    picture is XML that a browser draws, whatever the names contain.
+    """
+    rows = [
+        Row("retrieve", f"{size} < & GB", "s", Samples((size,)), Samples((2 * size,)), "curl")
+        for size in (1.0, 4.0)
+    ]
+
+    texts = _texts(plots.svg("Retrieve & keep", "s", plots.paired_bars(rows)))
+
+    assert texts[1::2] == [
+        "1.0 < & GB",
+        "1.0 < & GB: the programs",
+        "4.0 < & GB",
+        "4.0 < & GB: the programs",
+    ]
+    assert texts[2::2] == ["1 s", "2 s", "4 s", "8 s"]
 
 
 def test_the_page_keeps_its_prose_and_gets_table_and_plots(tmp_path: Path) -> None:

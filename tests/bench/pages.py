@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,13 @@ BEGIN, END = "<!-- Written by make bench: begin -->", "<!-- Written by make benc
 
 @dataclass(frozen=True)
 class Plot:
-    """One plot: its file beside the page, its title, its unit, and how its rows begin."""
+    """One plot: its file beside the page, its title, its unit, which rows it shows, and how."""
 
     name: str
     title: str
     unit: str
-    begins: tuple[str, ...]
+    rows: re.Pattern[str]
+    bars: Callable[[Sequence[Row]], list[plots.Bar]]
 
 
 PLOTS = (
@@ -31,15 +33,23 @@ PLOTS = (
         "speed-calls.svg",
         "Certified calls a second at a provider that takes 200 ms",
         "/s",
-        ("calls a second (SQLite)", "calls a second (PostgreSQL)"),
+        re.compile(r"calls a second \(\w+\)"),
+        plots.shared_bars,
     ),
     Plot(
         "speed-cpu.svg",
         "CPU of the worker a call",
         "ms",
-        ("CPU a call (SQLite)", "CPU a call (PostgreSQL)"),
+        re.compile(r"CPU a call \(\w+\)"),
+        plots.shared_bars,
     ),
-    Plot("speed-retrieve.svg", "Retrieve, verify and keep a ZIP", "s", ("retrieve ",)),
+    Plot(
+        "speed-retrieve.svg",
+        "Retrieve, verify and keep, beside curl, sha256sum and unzip -t in turn",
+        "s",
+        re.compile(r"retrieve [^:]+"),
+        plots.paired_bars,
+    ),
 )
 
 
@@ -62,10 +72,7 @@ def write(head: str, rows: Sequence[Row], page: Path = PAGE) -> list[Path]:
 
 
 def _bars(plot: Plot, rows: Sequence[Row]) -> list[plots.Bar]:
-    named = dict.fromkeys(
-        row.what for row in rows if row.what.startswith(plot.begins) and row.unit == plot.unit
-    )
-    return plots.bars_of(rows, [what for what in named if ": CPU" not in what])
+    return plot.bars([row for row in rows if plot.rows.fullmatch(row.what)])
 
 
 def _markdown(rows: Sequence[Row]) -> list[str]:

@@ -8,7 +8,7 @@ from html import escape
 
 from .measurement import Row, Samples
 
-_WIDTH, _LEFT, _RIGHT = 760, 230, 110
+_WIDTH, _LEFT, _RIGHT = 760, 290, 100
 _TOP, _BAR, _GAP = 54, 20, 10
 _OURS, _PEER, _INK = "#2f6f8f", "#b8b8b8", "#333333"
 
@@ -22,17 +22,31 @@ class Bar:
     is_ours: bool
 
 
-def bars_of(rows: Sequence[Row], what: Sequence[str]) -> list[Bar]:
-    """Return a bar for ours of each row named so, and one for each peer of them, once each."""
+def shared_bars(rows: Sequence[Row]) -> list[Bar]:
+    """Return a bar for ours of each row, named by what its name has in brackets, and one for each
+    peer, which is the same beside all of them; the longest first.
+    """
     bars: dict[str, Bar] = {}
     for row in rows:
-        if row.what not in what or row.ours is None:
-            continue
-        ours = f"Earwitness, {row.what}" if len(what) > 1 else "Earwitness"
-        bars.setdefault(ours, Bar(ours, row.ours, is_ours=True))
-        if row.peer is not None:
-            bars.setdefault(row.than, Bar(row.than, row.peer, is_ours=False))
+        ours = f"Earwitness {row.what[row.what.find('(') :]}"
+        _add(bars, Bar(ours, row.ours, is_ours=True) if row.ours else None)
+        _add(bars, Bar(row.than, row.peer, is_ours=False) if row.peer else None)
     return sorted(bars.values(), key=lambda bar: bar.samples.median, reverse=True)
+
+
+def paired_bars(rows: Sequence[Row]) -> list[Bar]:
+    """Return two bars for each row, ours and the peer's, in the order of the rows."""
+    bars: dict[str, Bar] = {}
+    for row in rows:
+        _add(bars, Bar(row.what, row.ours, is_ours=True) if row.ours else None)
+        peer = Bar(f"{row.what}: the programs", row.peer, is_ours=False) if row.peer else None
+        _add(bars, peer)
+    return list(bars.values())
+
+
+def _add(bars: dict[str, Bar], bar: Bar | None) -> None:
+    if bar is not None:
+        bars.setdefault(bar.name, bar)
 
 
 def svg(title: str, unit: str, bars: Sequence[Bar]) -> str:

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -31,11 +31,16 @@ _FRAME = re.compile(r"(?P<name>.+) \((?P<file>.+?)(?::\d+)?\)$")
 
 
 def show(path: str, sizes: Sizes) -> None:
-    """Run one path under the profiler and print its functions by their CPU. Raises NoPeers."""
+    """Run one path under the profiler and print its functions by their CPU. Raises NoPeers.
+
+    A sample is a thread that holds the interpreter: one that waits for the disk or the network is
+    not counted. Only a retrieval computes outside of it, and there each thread that runs counts.
+    """
     spy = peers.environment().program("py-spy")
     with servers() as running, Valkey() as valkey:
         recorded = running.folder / "recorded.txt"
-        PATHS[path](running, sizes, valkey, lambda pid: _recording(spy, pid, recorded))
+        only = [] if path == "retrieve" else ["--gil"]
+        PATHS[path](running, sizes, valkey, lambda pid: _recording(spy, pid, recorded, only))
         click.echo("\n".join(summary(recorded.read_text())))
 
 
@@ -57,7 +62,7 @@ def summary(recorded: str) -> list[str]:
         for name in set(names):
             beneath[name] += int(count)
     total = sum(alone.values())
-    lines = [f"{total} samples, {_RATE} a second of each thread that ran"]
+    lines = [f"{total} samples, {_RATE} a second"]
     for title, counted in (
         ("packages, by what ran", packages),
         ("functions, by what ran", alone),
@@ -69,9 +74,18 @@ def summary(recorded: str) -> list[str]:
 
 
 @contextmanager
-def _recording(spy: str, pid: int, recorded: Path) -> Iterator[None]:
+def _recording(spy: str, pid: int, recorded: Path, only: Sequence[str]) -> Iterator[None]:
     """Sample a process for as long as the context lasts."""
-    options = ["--format", "raw", "--rate", _RATE, "--nonblocking", "--output", str(recorded)]
+    options = [
+        "--format",
+        "raw",
+        "--rate",
+        _RATE,
+        "--nonblocking",
+        "--output",
+        str(recorded),
+        *only,
+    ]
     process = subprocess.Popen(
         [spy, "record", *options, "--pid", str(pid)],
         stdout=subprocess.DEVNULL,

@@ -20,7 +20,7 @@ from worker.commands.display import print_table
 from .measurement import Goal, Row, Samples
 from .sizes import Sizes
 
-COLUMNS = ("what", "ours", "peer", "than", "ratio", "to reach", "")
+COLUMNS = ("what", "ours", "peer", "than", "ratio", "to reach", "is it reached")
 
 
 def machine(sizes: Sizes) -> str:
@@ -44,7 +44,7 @@ def cells(row: Row) -> tuple[str, ...]:
     assert row.ours is not None
     peer = "" if row.peer is None else _shown(row.peer, row.unit)
     ratio = "" if row.ratio is None else _shown(row.ratio, "")
-    reached = {True: "reached", False: "NOT REACHED", None: ""}[row.reached]
+    reached = {True: "yes", False: "NO", None: ""}[row.reached]
     return (row.what, _shown(row.ours, row.unit), peer, row.than, ratio, goal, reached)
 
 
