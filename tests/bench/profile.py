@@ -26,6 +26,7 @@ from .sweep import command, fill
 
 _RATE = "200"
 _LINES = 30
+_SWEEP_TURNS = 5
 #: A frame of py-spy: ``name (file:line)``; the thread comes first.
 _FRAME = re.compile(r"(?P<name>.+) \((?P<file>.+?)(?::\d+)?\)$")
 
@@ -127,11 +128,23 @@ def _sweep(running: Servers, sizes: Sizes, valkey: Valkey, record: _Record) -> N
     house = deployment(running.folder / "ours", valkey, "", surroundings=STARTED_ANEW)
     running.stack.callback(house.close)
     fill(house, sizes.waiting)
+    turns = max(1, min(_SWEEP_TURNS, sizes.waiting // sizes.due))
     rounds = subprocess.Popen(
-        command(sizes), cwd=ROOT, env=house.environment, stdout=subprocess.DEVNULL
+        [*command(turns, sizes.due), "wait"],
+        cwd=ROOT,
+        env=house.environment,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
+    assert rounds.stderr is not None
+    for line in rounds.stderr:
+        if line == "ready\n":
+            break
     with record(rounds.pid):
-        assert rounds.wait(timeout=600) == 0
+        rounds.communicate("go\n", timeout=600)
+    assert rounds.returncode == 0
 
 
 _Record = Callable[[int], AbstractContextManager[None]]

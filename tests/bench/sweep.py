@@ -54,15 +54,18 @@ def sweep(folder: Path, sizes: Sizes, valkey: Valkey) -> Iterator[Row]:
             yield from _rows(ledger, house, sizes)
 
 
-def command(sizes: Sizes) -> list[str]:
+def command(turns: int, due: int) -> list[str]:
     """Return the program that runs the rounds, in the environment of a deployment."""
-    turns, due = str(sizes.times), str(sizes.due)
-    return [sys.executable, "-m", "tests.bench.sweeping", turns, due]
+    return [sys.executable, "-m", "tests.bench.sweeping", str(turns), str(due)]
 
 
 def _rows(ledger: str, house: Deployment, sizes: Sizes) -> Iterator[Row]:
     done = subprocess.run(
-        command(sizes), cwd=ROOT, env=house.environment, stdout=subprocess.PIPE, check=True
+        command(sizes.times, sizes.due),
+        cwd=ROOT,
+        env=house.environment,
+        stdout=subprocess.PIPE,
+        check=True,
     )
     seen = json.loads(done.stdout)
     found = {"jobs": counting.jobs_in(house), "announced": int(seen["hinted"])}

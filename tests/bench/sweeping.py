@@ -1,5 +1,5 @@
-"""``python -m tests.bench.sweeping TURNS DUE``: rounds of the sweeper in the environment of a
-deployment, as JSON: the milliseconds of rounds in which nothing is due, and how many due jobs
+"""``python -m tests.bench.sweeping TURNS DUE [wait]``: rounds of the sweeper, in a deployment's
+environment, as JSON: the milliseconds of rounds in which nothing is due, and how many due jobs
 rounds announce in a second.
 """
 
@@ -63,14 +63,21 @@ def _hinted() -> int:
     return int(ledger().database.read(lambda c: c.execute(hinted).scalar_one()))
 
 
-def measured(times: int, due: int) -> dict[str, object]:
-    """Run rounds; return what they took and how many jobs were announced."""
+def measured(times: int, due: int, *, waits: bool) -> dict[str, object]:
+    """Run rounds; return what they took and how many jobs were announced. With ``waits``, say
+    that everything is loaded, and wait for a line of standard input first.
+    """
     rounds = Rounds(app, slots=_SLOTS)
     rounds.sweep()  # compiles statements and opens connections
+    if waits:
+        sys.stderr.write("ready\n")
+        sys.stdin.readline()
     quiet = [_quiet(rounds, _ROUNDS) for _ in range(times)]
     busy = [_busy(rounds, due) for _ in range(times)]
     return {"quiet": quiet, "busy": busy, "hinted": _hinted()}
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(measured(int(sys.argv[1]), int(sys.argv[2]))))
+    turns, jobs_due, *more = sys.argv[1:]
+    found = measured(int(turns), int(jobs_due), waits=more == ["wait"])
+    sys.stdout.write(json.dumps(found))
