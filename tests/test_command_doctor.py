@@ -121,7 +121,7 @@ def test_redis_away_is_one_error_within_seconds(house: Deployment) -> None:
     house.valkey.thaw()
     assert status == 1
     assert "does not answer" in found["error", "redis"]
-    assert "none failed" in found["ok", "jobs"]
+    assert "no job failed" in found["ok", "jobs"]
 
 
 def test_what_belongs_to_another_ledger_is_named(house: Deployment) -> None:
