@@ -32,7 +32,7 @@ def placed(here: Ledger) -> list[str]:
     ids = []
     for number in range(COUNT):
         job, lease = sending(here, f"r{number}", parameters=_asked(number), details=CAP)
-        here.calls.answered(lease, SAID_OK, own_task=None)
+        here.calls.store_outcome(lease, SAID_OK, own_task=None)
         ids.append(job.job_id)
     return ids
 
