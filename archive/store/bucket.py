@@ -27,6 +27,7 @@ from .protocol import (
     INCOMING,
     LARGEST_READ,
     PIECE,
+    FileState,
     Stored,
     parts_of,
     refuse_another,
@@ -75,6 +76,8 @@ class ObjectStore:
         source: Path,
         sha256: str,
         on_bytes: Callable[[int], None] | None = None,
+        *,
+        state: FileState | None = None,  # noqa: ARG002 - an object is a copy
     ) -> Stored:
         """Store a large file from the spool; see `Store.keep`. Its sum is read back."""
         if not self.exists(path):

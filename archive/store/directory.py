@@ -28,6 +28,7 @@ from .protocol import (
     INCOMING,
     LARGEST_READ,
     PIECE,
+    FileState,
     Store,
     Stored,
     parts_of,
@@ -68,17 +69,19 @@ class DirectoryStore:
         source: Path,
         sha256: str,
         on_bytes: Callable[[int], None] | None = None,
+        *,
+        state: FileState | None = None,
     ) -> Stored:
         """Store a large file from the spool; see `Store.keep`.
 
         On the same filesystem, `source` and the stored file become one read-only file with two
-        names. The sum is read back before the file gets its name.
+        names. It gets its name in the archive after its sum is known and its bytes are durable.
         """
         target = self._full(path)
         if not os.path.lexists(target):
             with self._temporary(path) as temporary:
                 _link_or_copy(source, temporary, on_bytes)
-                stored = _seal(temporary, path, sha256, on_bytes)
+                stored = _seal(temporary, path, sha256, on_bytes, state)
                 if _link(temporary, target, self.root):
                     return stored
         return self._adopt(path, sha256, on_bytes)
@@ -271,12 +274,22 @@ def _link_or_copy(source: Path, temporary: Path, on_bytes: Callable[[int], None]
 
 
 def _seal(
-    temporary: Path, path: str, sha256: str, on_bytes: Callable[[int], None] | None
+    temporary: Path,
+    path: str,
+    sha256: str,
+    on_bytes: Callable[[int], None] | None,
+    known: FileState | None,
 ) -> Stored:
-    """Read the file back, and make it durable and read-only if its sum is right."""
+    """Make the file durable and read-only if its sum is right.
+
+    The sum is read back, unless it is known of this very file and nobody has written to it since.
+    """
     with temporary.open("rb") as file:
-        stored = summed(file, path, on_bytes)
-        refuse_changed(path, stored.sha256, sha256)
+        if known is not None and FileState.of(file.fileno()) == known:
+            stored = Stored(path, known.size, sha256)
+        else:
+            stored = summed(file, path, on_bytes)
+            refuse_changed(path, stored.sha256, sha256)
         os.fchmod(file.fileno(), os.fstat(file.fileno()).st_mode & 0o444)
         # Its age counts from here on, even if the download of its bytes ended long ago.
         os.utime(file.fileno())

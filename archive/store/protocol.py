@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,22 @@ class Stored:
     sha256: str
 
 
+@dataclass(frozen=True)
+class FileState:
+    """A file at one moment: while its state is the same, nobody has written to it since."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, file: int) -> FileState:
+        """Return the state of an open file."""
+        found = os.fstat(file)
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
 class Store(Protocol):
     """An archive's files: written once, found under their path, never changed and never removed.
 
@@ -43,16 +60,22 @@ class Store(Protocol):
         source: Path,
         sha256: str,
         on_bytes: Callable[[int], None] | None = None,
+        *,
+        state: FileState | None = None,
     ) -> Stored:
         """Store a large file from the spool, without reading it into memory.
 
         The caller must not write to `source` afterwards, only remove it: it may be the stored file.
 
         Parameters: `path` in the archive; `source`, a complete file; `sha256` in hex, the expected
-        sum; `on_bytes`, called with the number of bytes after every piece sent or read. Returns the
-        stored file, whose sum was read back, or an existing file with that sum. Raises
-        Contradiction (another file is there; it stays), Damaged (`source` has another sum; nothing
-        was stored), NoSpace.
+        sum; `on_bytes`, called with the number of bytes after every piece sent or read; `state`,
+        that of `source` when `sha256` was computed from its own bytes. Returns the stored file, or
+        an existing file with that sum. Raises Contradiction (another file is there; it stays),
+        Damaged (`source` has another sum; nothing was stored), NoSpace.
+
+        The sum is always that of the stored bytes. A store that copies `source` reads its copy
+        back. If `source` itself becomes the stored file and is still in that `state`, the sum
+        was computed from the stored bytes already; otherwise they are read again.
         """
 
     def create(self, path: str, data: bytes) -> Stored:
