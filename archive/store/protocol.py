@@ -17,6 +17,8 @@ LARGEST_READ = 256 * 1024 * 1024
 #: A folder for files that are no part of the archive: it is never listed among the paths.
 INCOMING = ".incoming"
 
+_LEADS_ELSEWHERE = {"", ".", ".."}
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -140,18 +142,25 @@ def parts_of(path: str) -> list[str]:
     archive.
     """
     parts = path.split("/")
-    if any(part in ("", ".", "..") for part in parts) or "\0" in path or "\\" in path:
+    if not _LEADS_ELSEWHERE.isdisjoint(parts) or "\0" in path or "\\" in path:
         raise ValueError(f"{path!r} is not a path inside the archive")
     if parts[0] == INCOMING:
         raise ValueError(f"{path!r}: {INCOMING} is kept for files that are being stored")
     return parts
 
 
-def summed(file: BinaryIO, path: str, on_bytes: Callable[[int], None] | None) -> Stored:
-    """Read an open file to its end and compute its sum."""
+def summed(
+    file: BinaryIO,
+    path: str,
+    on_bytes: Callable[[int], None] | None,
+    on_piece: Callable[[bytes], None] | None = None,
+) -> Stored:
+    """Read an open file to its end and compute its sum; `on_piece` is called with every piece."""
     digest, size = hashlib.sha256(), 0
     while piece := file.read(PIECE):
         digest.update(piece)
+        if on_piece:
+            on_piece(piece)
         size += len(piece)
         if on_bytes:
             on_bytes(len(piece))

@@ -21,6 +21,8 @@ from .chain_index import ChainIndex
 from .manifest_claims import Claims, Manifests
 
 _MOST_NAMED = 5
+#: So many documents are remembered, each of at most so many bytes.
+_HELD, _HELD_BYTES = 4096, 16 * 1024
 _LACKING = "it lacks what a line has"
 
 
@@ -31,24 +33,33 @@ class PathChecks:
         self._store = store
         self._manifests = manifests
         self._chains = chains
+        self._held: dict[str, Metadata] = {}
 
-    def metadata(self, path: str) -> Metadata | str | None:
-        """Return the metadata of a single recording; a sentence if it cannot be used; None if there
-        is none.
+    def metadata(self, path: str, content: bytes | None = None) -> Metadata | str | None:
+        """Return the metadata of a single recording, without its description; a sentence if it
+        cannot be used; None if there is none.
+
+        A manifest, a list, the walk and the audio ask for the same metadata one after the other: it
+        is never changed, and read once. `content` are its bytes where they were just read.
         """
+        held = self._held.get(path) if content is None else None
+        return self._read(path, content) if held is None else held
+
+    def _read(self, path: str, content: bytes | None) -> Metadata | str | None:
         try:
-            data = reading.read(self._store, path)
+            data = reading.read(self._store, path) if content is None else content
             stored = Stored(path, len(data), hashlib.sha256(data).hexdigest())
             if self._chains.contradicts(stored):
                 return "cannot be relied on for its audio"
             metadata = metadata_documents.parse(data, path)
             if metadata.account is None:
                 raise ValueError("it names no account")
-            return replace(
+            metadata = replace(
                 metadata,
                 account=str(metadata.account),
                 recording_id=str(metadata.recording_id),
                 job_id=str(metadata.job_id),
+                recording={},
             )
         except Missing:
             return "is missing" if self._chains.covers(path) else None
@@ -58,6 +69,14 @@ class PathChecks:
             return f"cannot be read: {error.strerror}"
         except ValueError:
             return "is not readable as the metadata of a recording: it was changed"
+        if len(data) <= _HELD_BYTES:
+            self._hold(path, metadata)
+        return metadata
+
+    def _hold(self, path: str, metadata: Metadata) -> None:
+        if len(self._held) >= _HELD:
+            del self._held[next(iter(self._held))]
+        self._held[path] = metadata
 
     def fault_of_single(self, single: Stored, recording_id: str | None = None) -> str | None:
         """Return what contradicts a claim about a recording that was fetched singly."""
