@@ -85,6 +85,14 @@ def spooled(spool: Spool) -> tuple[Path, FileState]:
     return part.path, part.state
 
 
+def until_later(probe: Path, state: FileState) -> None:
+    """Wait until the clock of the files, which ticks every few milliseconds, has moved on."""
+    while True:
+        probe.write_bytes(b"")
+        if probe.stat().st_ctime_ns > state.changed_ns:
+            return
+
+
 @pytest.mark.parametrize("left", [0, MEBIBYTE, 2 * MEBIBYTE])
 def test_a_file_that_was_cut_meanwhile_is_fetched_again(spool: Spool, left: int) -> None:
     """Whether its bytes were read back before the cut or not: none of them is believed, and the
@@ -164,19 +172,19 @@ def test_the_archive_does_not_read_what_nobody_changed(spool: Spool, tmp_path: P
 def test_a_file_that_changed_after_its_sum_is_read_back(
     spool: Spool, tmp_path: Path, change: str
 ) -> None:
-    """A written byte, a byte more or another file in its place: the sum is computed anew, and
-    nothing is stored.
+    """A written byte, a byte more or another file in its place, each with the time of before: the
+    sum is computed anew, and nothing is stored.
     """
     path, state = spooled(spool)
+    until_later(tmp_path / "probe", state)
     if change == "another":
         path.unlink()
         path.write_bytes(DATA[:-1] + b"!")
-        os.utime(path, ns=(state.modified_ns, state.modified_ns))
     else:
         with path.open("r+b") as file:
             file.seek(-1 if change == "written" else 0, os.SEEK_END)
             file.write(b"!")
-        os.utime(path, ns=(state.modified_ns + 1, state.modified_ns + 1))
+    os.utime(path, ns=(state.modified_ns, state.modified_ns))
     store = DirectoryStore(tmp_path / "archive")
     with pytest.raises(Damaged, match="nothing was stored"):
         store.keep("a/x.zip", path, SHA256, state=state)

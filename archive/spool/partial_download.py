@@ -75,6 +75,7 @@ class PartialDownload:
         Raises NoSpace before the reserve is touched; `held` stays true. Raises Damaged if somebody
         else has cut the file: then the part is empty.
         """
+        self.state = None
         self._grant(len(chunk))
         rest = memoryview(chunk)
         with full_disk(self._name, _FULL):

@@ -80,8 +80,9 @@ class DirectoryStore:
         target = self._full(path)
         if not os.path.lexists(target):
             with self._temporary(path) as temporary:
+                known = state if state and state == FileState.of(source) else None
                 _link_or_copy(source, temporary, on_bytes)
-                stored = _seal(temporary, path, sha256, on_bytes, state)
+                stored = _seal(temporary, path, sha256, on_bytes, known)
                 if _link(temporary, target, self.root):
                     return stored
         return self._adopt(path, sha256, on_bytes)
@@ -299,7 +300,7 @@ def _seal(
     The sum is read back, unless it is known of this very file and nobody has written to it since.
     """
     with temporary.open("rb") as file:
-        if known is not None and FileState.of(file.fileno()) == known:
+        if known is not None and known.is_only_renamed(FileState.of(file.fileno())):
             stored = Stored(path, known.size, sha256)
         else:
             stored = summed(file, path, on_bytes)

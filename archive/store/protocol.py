@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -31,18 +31,29 @@ class Stored:
 
 @dataclass(frozen=True)
 class FileState:
-    """A file at one moment: while its state is the same, nobody has written to it since."""
+    """A file at one moment: while its state is the same, nobody has changed it since.
+
+    `changed_ns` also changes with the file's names and rights, which leave its bytes alone; unlike
+    `modified_ns` it cannot be set.
+    """
 
     device: int
     inode: int
     size: int
     modified_ns: int
+    changed_ns: int
 
     @classmethod
-    def of(cls, file: int) -> FileState:
-        """Return the state of an open file."""
-        found = os.fstat(file)
-        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    def of(cls, file: int | Path) -> FileState:
+        """Return the state of a file, open or at a path."""
+        found = os.stat(file)  # noqa: PTH116 - a Path has none for an open file
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+    def is_only_renamed(self, later: FileState) -> bool:
+        """Return whether a later state is that of the same file, whose names or rights alone may
+        have changed.
+        """
+        return replace(later, changed_ns=self.changed_ns) == self
 
 
 class Store(Protocol):
