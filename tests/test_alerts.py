@@ -191,7 +191,7 @@ def test_what_is_not_taken_is_sent_again_as_the_same(
     ledger.alerts.close(REFUSED.cause)
     discharge_due()
     receiver.meets = [500, 307, 204]
-    for shown in ("127.0.0.1, answered HTTP 500", "127.0.0.1, answered HTTP 307"):
+    for shown in ("127.0.0.1 answered HTTP 500", "127.0.0.1 answered HTTP 307"):
         assert deliver_due() == 0
         assert shown in reason(ledger)
         assert "k3y" not in reason(ledger)
@@ -248,7 +248,7 @@ def test_a_receipt_that_differs_is_told_once(
     ledger = here(None)
     context.store.cache_clear()
     _, lease = sending(ledger, parameters=PARAMETERS)
-    job = ledger.calls.answered(lease, SAID_OK, own_task=None)
+    job = ledger.calls.store_outcome(lease, SAID_OK, own_task=None)
     discharge_due()
     (receipt,) = context.store().root.glob("legal/certified-calls/*/*/*.json")
     receipt.write_text("{}")

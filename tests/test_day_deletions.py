@@ -143,8 +143,8 @@ def test_a_recording_that_fails_does_not_stop_the_others(
         assert "1 of 8 recordings" in (job.reason or "")
         assert (job.result or {}).items() >= {"deleted": 5, "gone": 2, "failed": 1}.items()
         assert [said[one].split(" ", 2)[2].split(";")[0] for one in (gone, lost, waits)] == [
-            "was gone at the provider already",
-            "was gone at the provider already",
+            "was already gone at the provider",
+            "was already gone at the provider",
             "was deleted",
         ]
         assert "not deleted" in said[refused]
@@ -251,4 +251,4 @@ def test_a_day_is_left_alone_once_its_nights_delete_nothing(
         day.house.worker()
         job = day.ended()
     assert (job.state, day.asked().total()) == ("failed", 0)
-    assert "delete nothing any more" in (job.reason or "")
+    assert "no longer delete recordings" in (job.reason or "")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from archive.errors import Damaged
+from archive.errors import ArchiveFull, Damaged
 from archive.spool.spool import Spool
 from archive.spool.sum_behind import SumBehind
 from archive.store.directory import DirectoryStore
@@ -66,6 +66,36 @@ with spool.part("job") as part:
     part.discard()
 known = MemberLists(spool).read(sha256, "unheard")
 print(sha256, len(list(known or ())))
+"""
+
+#: Does the same four times at once; prints the sums, and by how many MB the peak of memory grew.
+FOUR = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from archive.spool.spool import Spool
+from archive.store.directory import DirectoryStore
+from archive.zip.verification import Limits, members
+from tests.peak_memory import peak_mb
+
+root = Path(sys.argv[1])
+spool, store = Spool(root / "spool", 0), DirectoryStore(root / "archive")
+
+def keep(number):
+    with spool.part(f"job{number}") as part, (root / "source.zip").open("rb") as source:
+        part.begin(None)
+        while piece := source.read(1024 * 1024):
+            part.write(piece)
+        _, sha256 = part.finish()
+        assert len(list(members(part.path, Limits(100, 10**9, 200), path="a.zip"))) == 2
+        store.keep(f"a/{number}.zip", part.path, sha256, state=part.state)
+        part.discard()
+    return store.checksum(f"a/{number}.zip").sha256
+
+idle = peak_mb()
+with ThreadPoolExecutor(4) as pool:
+    print(*pool.map(keep, range(4)))
+print(peak_mb() - idle)
 """
 
 
@@ -241,3 +271,37 @@ def test_a_process_killed_between_two_phases_is_resumed(
     store = DirectoryStore(tmp_path / "archive")
     assert list(store.paths()) == ["a/a.zip"]
     assert store.checksum("a/a.zip").sha256 == sha256
+
+
+def test_a_full_archive_keeps_the_download(spool: Spool, tmp_path: Path) -> None:
+    """Nothing is stored, the error names the archive's disk, and with room the same download is."""
+    path, state = spooled(spool)
+    with small_disk(tmp_path) as disk:
+        store, ballast = DirectoryStore(disk / "archive"), disk / "ballast"
+        ballast.write_bytes(bytes(6 * MEBIBYTE))
+        with pytest.raises(ArchiveFull, match="free some space"):
+            store.keep("a/x.zip", path, SHA256, state=state)
+        assert list(store.paths()) == []
+        ballast.unlink()
+        assert store.keep("a/x.zip", path, SHA256, state=state).sha256 == SHA256
+
+
+def test_four_downloads_at_once_take_little_memory(tmp_path: Path) -> None:
+    """Written, summed, verified by members and kept, 80 MB each, in one process: each has its own
+    sum, and the process takes at most 64 MB more than when it is idle.
+    """
+    source = tmp_path / "source.zip"
+    with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for number in range(2):
+            archive.writestr(f"{number}.mp3", os.urandom(40 * MEBIBYTE))
+    run = subprocess.run(
+        [sys.executable, "-c", FOUR, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *sums, above = run.stdout.split()
+    with source.open("rb") as file:
+        assert sums == [hashlib.file_digest(file, "sha256").hexdigest()] * 4
+    assert int(above) <= 64

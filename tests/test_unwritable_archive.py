@@ -70,7 +70,7 @@ def waits(vouched: VouchedHouse, *reasons: str) -> None:
         return next((one for one in said if any(words in one for words in reasons)), "")
 
     said = eventually(reason, what="the export does not say why it waits")
-    assert "unforeseen" not in said
+    assert "unexpected" not in said
     eventually(
         lambda: any(cause.startswith("archive:") for cause in vouched.open_causes()),
         what="nobody was told",
@@ -170,7 +170,7 @@ def test_a_bucket_that_lets_nobody_in_is_a_plain_reason(
         vouched.begin(app)
         buckets.front.misbehave("403", "PUT", times=1_000_000)
         asked = vouched.house.send(app, "export.run", account="india", day=SECOND.isoformat())
-        waits(vouched, "does not let us in")
+        waits(vouched, "denies access")
         assert vouched.calls.ask(app, "meanwhile").get(timeout=30)["state"] == "done"
         buckets.front.behave()
         goes_on(vouched, asked)

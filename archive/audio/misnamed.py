@@ -1,4 +1,4 @@
-"""Files that are no audio but are named as recordings, because older releases trusted their
+"""Files that are not audio but are named as recordings, because older releases trusted their
 names.
 """
 
@@ -24,7 +24,7 @@ _DESCRIBED = 512
 
 def in_zip(store: Store, path: str, silent: Collection[bytes]) -> Iterator[str]:
     """Yield the faults of the lists of a ZIP's day that name members as recordings although they
-    are no audio. ``silent`` are the SHA-256 (bytes) of such members. Lists of later generations
+    are not audio. ``silent`` are the SHA-256 (bytes) of such members. Lists of later generations
     count too.
     """
     if not silent:
@@ -37,10 +37,10 @@ def in_zip(store: Store, path: str, silent: Collection[bytes]) -> Iterator[str]:
         for recording, member in _named(store, recordings, path, silent):
             found += 1
             if found <= _MOST_NAMED:
-                who = f"{recordings} names as recording {recording}"
-                yield f"holds {quoted(member)}, which {who} and which is not audio"
+                listed = f"{recordings} lists as recording {recording}"
+                yield f"holds {quoted(member)}, which {listed} but which is not audio"
     if found > _MOST_NAMED:
-        yield f"and so on, {found} that are not audio"
+        yield f"holds {found} listed recordings that are not audio; the others are not named here"
 
 
 def _named(
@@ -75,4 +75,4 @@ class Heard:
         """Return the file's fault after its last byte, or None if it is audio."""
         if self._listener.sound() is not None:
             return None
-        return f"is kept as a recording and is not audio but {description(self._head)}"
+        return f"is archived as a recording but is not audio: it is {description(self._head)}"

@@ -17,7 +17,9 @@ from .sum_behind import PIECE, SumBehind, cut
 
 GRANT = 16 * PIECE
 
-_FULL = "the spool's disk is full; what was fetched is kept; make room, the download then goes on"
+_FULL = (
+    "the spool's disk is full; the partial file is kept; free some space to continue the download"
+)
 
 
 class PartialDownload:
@@ -51,8 +53,8 @@ class PartialDownload:
             self.restart()
             raise Damaged(
                 self._name,
-                "the file at the provider changed while it was fetched; "
-                "what was held is dropped, fetch it again from the start",
+                "the provider's file changed while it was fetched; "
+                "the partial file was deleted; fetch it again from the start",
             )
         self._granted = 0
         self._grant(1)
@@ -159,8 +161,8 @@ class PartialDownload:
             if free < wanted:
                 raise NoSpace(
                     self._name,
-                    f"the spool's disk has no room but the {self._reserve_bytes} bytes kept free; "
-                    "what was fetched is kept; make room, the download then goes on",
+                    f"the spool's disk has only the {self._reserve_bytes} bytes left that stay "
+                    "free; the partial file is kept; free some space to continue the download",
                 )
             self._granted = max(wanted, min(GRANT, free))
         self._granted -= wanted

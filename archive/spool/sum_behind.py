@@ -76,7 +76,7 @@ def cut(name: str, size: int, written: int) -> Damaged:
     return Damaged(
         name,
         f"its file in the spool has {size} bytes where {written} were written: something else "
-        "changed it; what was held is dropped, fetch it again from the start",
+        "changed it; the partial file was deleted; fetch it again from the start",
     )
 
 

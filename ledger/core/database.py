@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import stamina
 from sqlalchemy import Connection, Double, Engine, Table, create_engine, event, make_url, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import (
     DatabaseError,
     IntegrityError,
@@ -56,8 +56,12 @@ def once_committed(connection: Connection, call: Callable[[], None]) -> None:
 
 def insert_into(connection: Connection, table: Table) -> Any:
     """Return an INSERT in the dialect of this connection's database, which supports ON CONFLICT."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
+    if connection.dialect.name == "postgresql":
+        # All of PostgreSQL's drivers come with it, which most commands would load in vain.
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
+        return postgresql.insert(table)
+    return sqlite.insert(table)
 
 
 class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
@@ -210,16 +214,16 @@ class Database:
         if not self.is_sqlite or type(error) is not DatabaseError:
             return error
         return Unsuitable(
-            f"the ledger's file {self.url.database} is damaged, or is no SQLite database "
-            f"({error.orig}); stop every worker, and give back a backup or rebuild it from the "
-            "archive (docs/restore.md)"
+            f"the ledger's file {self.url.database} is damaged, or is not an SQLite database "
+            f"({error.orig}); stop every worker, then restore a backup or rebuild the ledger from "
+            "the archive (docs/restore.md)"
         )
 
 
 def _sentence(error: Exception) -> str:
     cause = getattr(error, "orig", None) or error
     why = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-    return f"the ledger does not answer ({why}); the same may be asked again without harm"
+    return f"the ledger does not answer ({why}); it is safe to try again"
 
 
 def _sqlite(url: str, busy_seconds: float) -> Engine:
@@ -276,7 +280,7 @@ def _refuse_encoding(connection: Any, _record: Any) -> None:
     encoding = connection.info.parameter_status("server_encoding")
     if encoding not in (None, "UTF8"):
         raise Unsuitable(
-            f"the ledger's database {connection.info.dbname} has the encoding {encoding}, and a "
-            "ledger needs UTF8; nothing was changed; create another one, createdb --encoding=UTF8 "
-            "--template=template0 NAME, and let EARWITNESS_LEDGER_URL name it"
+            f"the ledger's database {connection.info.dbname} has the encoding {encoding}, but a "
+            "ledger needs UTF8; nothing was changed; create another database (createdb "
+            "--encoding=UTF8 --template=template0 NAME) and set EARWITNESS_LEDGER_URL to it"
         )

@@ -58,12 +58,13 @@ class Body:
         self.etag = validator if is_strong(validator) else None
         self.offset, self.total, self._end = self._place(requested)
         if self.offset and self.etag != etag:
-            raise Uncertain(provider, "a part of another file was sent than the one asked for")
+            raise Uncertain(provider, "the answer is a part of a file other than the requested one")
         if packed := codings(answer.headers):
             named = mask_message(", ".join(packed))[:60]
             raise Uncertain(
                 provider,
-                f"the file came as {named} (Content-Encoding), although it was asked for as it is",
+                f"the file came as {named} (Content-Encoding), although the request allowed no "
+                "encoding",
             )
 
     def first(self, size: int) -> bytes:
@@ -94,13 +95,14 @@ class Body:
             yield piece
         if self._broken:
             raise Uncertain(
-                self._provider, f"the transfer {self._broken} after {received} bytes; it is resumed"
+                self._provider,
+                f"the transfer {self._broken} after {received} bytes; it will be resumed",
             )
         if self._end is not None and self.offset + received != self._end:
             raise Uncertain(
                 self._provider,
                 f"the transfer ended after {received} of {self._end - self.offset} bytes; "
-                "it is resumed",
+                "it will be resumed",
             )
 
     def _gathered(self) -> Iterator[bytes]:
@@ -130,7 +132,7 @@ class Body:
         try:
             yield from self._answer.response.iter_raw()
         except httpx.TimeoutException:
-            self._broken = "stood still for too long"
+            self._broken = "stalled for too long"
         except httpx.RequestError as error:
             self._broken = f"broke off ({type(error).__name__})"
 
@@ -141,7 +143,7 @@ class Body:
         if self.complete:
             return requested, requested, None
         if self._answer.status == 416:
-            raise Uncertain(self._provider, "the part asked for does not exist (HTTP 416)")
+            raise Uncertain(self._provider, "the requested part does not exist (HTTP 416)")
         length = "" if self._is_chunked else self._answer.headers.get("Content-Length", "")
         expected = int(length) if length.isascii() and length.isdigit() else None
         if self._answer.status != 206:
@@ -150,7 +152,7 @@ class Body:
         if found is None or not int(found[1]) == requested <= int(found[2]):
             raise Uncertain(
                 self._provider,
-                f"another part was sent than the one asked for, from byte {requested}",
+                f"the answer is a part other than the requested one, from byte {requested}",
             )
         if found[3] == "*":
             return requested, None, int(found[2]) + 1

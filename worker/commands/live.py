@@ -21,9 +21,10 @@ from tasks.live.tasks import LIFETIME_SECONDS, start_request
 from tasks.runtime.arguments import parse
 from tasks.runtime.context import account as account_of
 
-from .deployment import announcing, configured, opened, operator
+from .deployment import configured, opened, operator
 from .display import print_json, print_lines, print_table
 from .options import as_json
+from .publisher import announcing
 
 _account = click.option("--account", required=True, metavar="ALIAS")
 _extension = click.option(
@@ -55,7 +56,7 @@ def calls(account: str, reveal: bool, as_json: bool, **given: str | None) -> Non
     found = calls_of(parse(ListCalls, {"account": account, **given}))
     if reveal:
         why = f"{len(found)} calls of account {account} were shown in clear"
-        ledger.identity.revealed(by=operator(), why=why)
+        ledger.identity.note_reveal(by=operator(), why=why)
     else:
         found = mask_tree(found, _masked)
     if as_json:

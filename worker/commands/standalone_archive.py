@@ -90,14 +90,14 @@ def _note_revealed(named: Store | None, count: int) -> None:
     """Record in the archive's ledger that personal data is about to be shown."""
     if named is not None and not _is_configured(named):
         click.echo(
-            "shown in clear; this archive is not the configured one and has no ledger to note it",
+            "shown in clear, which no ledger records: this archive is not the configured one",
             err=True,
         )
         return
     from .deployment import opened, operator  # noqa: PLC0415 - an archive alone needs no ledger
 
     ledger = opened()
-    ledger.identity.revealed(by=operator(), why=f"find showed {count} recordings in clear")
+    ledger.identity.note_reveal(by=operator(), why=f"find showed {count} recordings in clear")
 
 
 def _is_configured(named: Store) -> bool:

@@ -66,7 +66,7 @@ class RequestConflict(JobError):
 
 
 class CapReached(JobError):
-    """The account's daily cap is reached; the same id may be sent again on another day."""
+    """The account's daily cap is reached; send the same id again on another day."""
 
 
 class Expired(JobError):
@@ -86,7 +86,7 @@ class BadCredentials(Rejected):
 
 
 class Uncertain(JobError):
-    """Nobody can know whether the job was done."""
+    """It is unknown whether the job was done."""
 
 
 class Unreachable(JobError):
@@ -114,7 +114,7 @@ class Dangerous(JobError):
 
 
 class Cancelled(JobError):
-    """A person or an application cancelled the job."""
+    """The job was cancelled."""
 
 
 class JobFailed(JobError):
