@@ -9,11 +9,12 @@ import sys
 import threading
 import zipfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from archive.errors import ArchiveFull, Damaged
+from archive.errors import ArchiveFull, Damaged, NoSpace
 from archive.spool.spool import Spool
 from archive.spool.sum_behind import SumBehind
 from archive.store.directory import DirectoryStore
@@ -32,6 +33,7 @@ import sys
 import threading
 import zipfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from archive.spool.member_lists import MemberLists
 from archive.spool.spool import Spool
@@ -151,7 +153,8 @@ def test_a_file_that_cannot_be_read_back_names_itself(tmp_path: Path) -> None:
     try:
         with suppress(OSError):
             behind.written(1)
-        for ask in (behind.finish, lambda: behind.written(2), behind.finish):
+        finish = partial(behind.finish, len(DATA))
+        for ask in (finish, partial(behind.written, len(DATA)), finish):
             with pytest.raises(OSError, match=r"job\.part") as caught:
                 ask()
             assert caught.value.filename == str(path)
@@ -284,6 +287,20 @@ def test_a_full_archive_keeps_the_download(spool: Spool, tmp_path: Path) -> None
         assert list(store.paths()) == []
         ballast.unlink()
         assert store.keep("a/x.zip", path, SHA256, state=state).sha256 == SHA256
+
+
+def test_bytes_before_a_full_disk_count_in_the_sum(tmp_path: Path) -> None:
+    """A chunk that the disk took only in part: the sum is that of the bytes in the file."""
+    with small_disk(tmp_path) as disk:
+        spool, ballast = Spool(disk / "spool", 0), disk / "ballast"
+        with spool.part("job") as part:
+            part.begin('"v1"')
+            part.write(DATA[:10])
+            ballast.write_bytes(bytes(6 * MEBIBYTE + MEBIBYTE // 2))
+            with pytest.raises(NoSpace):
+                part.write(DATA[10:])
+            assert 10 < part.held < len(DATA)
+            assert part.finish() == (part.held, hashlib.sha256(DATA[: part.held]).hexdigest())
 
 
 def test_four_downloads_at_once_take_little_memory(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ class PartialDownload:
         keeps the file flushes it. Raises Damaged as `write` does.
         """
         with self._emptied_if_cut():
-            sha256 = self._sum.finish()
+            sha256 = self._sum.finish(self.held)
             state = FileState.of(self._file)
             if state.size != self.held:
                 raise cut(self._name, state.size, self.held)

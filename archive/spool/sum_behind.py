@@ -48,8 +48,9 @@ class SumBehind:
         self._flusher.written(size)
         self._reader.written(size)
 
-    def finish(self) -> str:
-        """Return the sum of all bytes in hex. Raises as `written` does."""
+    def finish(self, size: int) -> str:
+        """Return the sum in hex of the file, which has ``size`` bytes. Raises as `written` does."""
+        self.written(size)
         self._reader.catch_up()
         return self._digest.hexdigest()
 
@@ -99,7 +100,7 @@ class _Follower:
     def written(self, end: int) -> None:
         with self._changed:
             self._end = end
-            if self._thread is None:
+            if self._thread is None and self._done < end:
                 self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
