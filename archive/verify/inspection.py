@@ -163,7 +163,7 @@ class Inspection:
             case "recordings" | "zip":
                 return self._beside_manifest(stored, kind)
             case "metadata":
-                return list(self._faults_of_metadata(stored.path, seen.content)), None, None
+                return list(self._faults_of_metadata(stored, seen.content or b"")), None, None
             case "audio":
                 return self._against_metadata(stored, seen.heard)
         return [], None, None
@@ -221,8 +221,8 @@ class Inspection:
                     silent.add(bytes.fromhex(one.sha256))
         yield from misnamed.in_zip(self._store, path, silent)
 
-    def _faults_of_metadata(self, path: str, content: bytes | None) -> Iterator[str]:
-        metadata = self._path_checks.metadata(path, content)
+    def _faults_of_metadata(self, stored: Stored, content: bytes) -> Iterator[str]:
+        path, metadata = stored.path, self._path_checks.metadata_in(stored, content)
         if metadata is None or isinstance(metadata, str):
             yield metadata or "was removed during the verification"
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from archive import paths
@@ -33,22 +33,35 @@ class PathChecks:
         self._store = store
         self._manifests = manifests
         self._chains = chains
-        self._held: dict[str, Metadata] = {}
+        #: With the sum of the bytes.
+        self._held: dict[str, tuple[str, Metadata]] = {}
 
-    def metadata(self, path: str, content: bytes | None = None) -> Metadata | str | None:
+    def metadata(self, path: str) -> Metadata | str | None:
         """Return the metadata of a single recording, without its description; a sentence if it
         cannot be used; None if there is none.
 
         A manifest, a list, the walk and the audio ask for the same metadata one after the other: it
-        is never changed, and read once. `content` are its bytes where they were just read.
+        is never changed, and read once.
         """
-        held = self._held.get(path) if content is None else None
-        return self._read(path, content) if held is None else held
+        held = self._held.get(path)
+        if held is not None:
+            return held[1]
+        return self._usable(path, lambda: self._content(path))
 
-    def _read(self, path: str, content: bytes | None) -> Metadata | str | None:
+    def metadata_in(self, stored: Stored, content: bytes) -> Metadata | str | None:
+        """Return the same of a document that was just read."""
+        held = self._held.get(stored.path)
+        if held is not None and held[0] == stored.sha256:
+            return held[1]
+        return self._usable(stored.path, lambda: (stored, content))
+
+    def _content(self, path: str) -> tuple[Stored, bytes]:
+        data = reading.read(self._store, path)
+        return Stored(path, len(data), hashlib.sha256(data).hexdigest()), data
+
+    def _usable(self, path: str, read: Callable[[], tuple[Stored, bytes]]) -> Metadata | str | None:
         try:
-            data = reading.read(self._store, path) if content is None else content
-            stored = Stored(path, len(data), hashlib.sha256(data).hexdigest())
+            stored, data = read()
             if self._chains.contradicts(stored):
                 return "cannot be relied on for its audio"
             metadata = metadata_documents.parse(data, path)
@@ -70,13 +83,13 @@ class PathChecks:
         except ValueError:
             return "is not readable as the metadata of a recording: it was changed"
         if len(data) <= _HELD_BYTES:
-            self._hold(path, metadata)
+            self._hold(stored, metadata)
         return metadata
 
-    def _hold(self, path: str, metadata: Metadata) -> None:
+    def _hold(self, stored: Stored, metadata: Metadata) -> None:
         if len(self._held) >= _HELD:
             del self._held[next(iter(self._held))]
-        self._held[path] = metadata
+        self._held[stored.path] = stored.sha256, metadata
 
     def fault_of_single(self, single: Stored, recording_id: str | None = None) -> str | None:
         """Return what contradicts a claim about a recording that was fetched singly."""
