@@ -10,15 +10,16 @@ import ssl
 
 import httpcore
 
-#: The most that one read returns, in bytes.
-LARGEST = 1 << 20
+#: The most that one read returns, in bytes. Records of TLS are put together, for which pieces of
+#: 1 MiB cost more than they save.
+LARGEST, LARGEST_TLS = 1 << 20, 1 << 18
 
 _TLS_RECORD = 16 * 1024
 
 
 class LargeReads:
     """Reads whatever has arrived at one connection: as much as was asked for, over TLS too, and up
-    to 1 MiB at a time once `enlarge` was called.
+    to 1 MiB at a time (256 KiB over TLS) once `enlarge` was called.
 
     Each read may be twice as long as the one before brought. So a slow connection reserves no large
     buffer.
@@ -54,7 +55,7 @@ class LargeReads:
         data = self._stream.read(size, timeout=timeout)
         if self._tls is not None and data:
             data = self._further_records(self._tls, data, size)
-        self._size = min(2 * len(data), LARGEST)
+        self._size = min(2 * len(data), LARGEST if self._tls is None else LARGEST_TLS)
         return data
 
     def _further_records(self, tls: ssl.SSLSocket, first: bytes, size: int) -> bytes:
