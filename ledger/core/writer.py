@@ -139,7 +139,8 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._closing = False
         self._connection = None
-        self._most = MOST_ITEMS
+        #: How many of the next items have a transaction each.
+        self._singly = 0
         self._pause = _FIRST_PAUSE
         self._shared_until = 0.0
         self._why = _BUSY
@@ -197,9 +198,10 @@ class Writer:
         if transaction is None:
             return
         group: list[Item] = []
+        most = 1 if self._singly else MOST_ITEMS
         try:
             until = time.monotonic() + MOST_SECONDS
-            while len(group) < self._most and (item := self._next()) is not None:
+            while len(group) < most and (item := self._next()) is not None:
                 group.append(item)
                 self._run(item)
                 if time.monotonic() >= until:
@@ -207,12 +209,12 @@ class Writer:
             transaction.commit()
         except BaseException as error:  # noqa: BLE001 - every caller of the group gets it
             self._drop_connection()
-            # One item may be what cannot be committed: the next groups are small, so that it fails
-            # the others with it no more.
-            self._most = 1
+            # Perhaps one item cannot be committed. When they are tried again, it must not fail the
+            # others a second time.
+            self._singly = max(self._singly - 1, len(group) if len(group) > 1 else 0)
             _fail(group, error)
         else:
-            self._most = min(2 * self._most, MOST_ITEMS)
+            self._singly = max(self._singly - len(group), 0)
         for item in group:
             item.done.release()
 
