@@ -47,7 +47,7 @@ Opened = tuple[Job, int | None]
 Item = TypeVar("Item")
 
 #: How many days one transaction inserts, and how many it opens: each takes some ten milliseconds.
-_INSERTED_AT_ONCE = 400
+_INSERTED_AT_ONCE = 1_000
 _OPENED_AT_ONCE = 4
 
 
@@ -104,21 +104,21 @@ class Days:
         openable = _openable(night, catchup_days)
         chosen = select(days.c.day).where(days.c.account == account, *openable).order_by(days.c.day)
 
-        def choose(connection: Connection) -> list[date]:
+        def begin(connection: Connection) -> tuple[list[Opened], list[date]]:
+            _insert_missing(connection, account, last)
             _hasten(connection, account, night)
-            return list(connection.execute(chosen).scalars().all())
+            found = list(connection.execute(chosen).scalars().all())
+            return open_some(connection, found[:_OPENED_AT_ONCE]), found[_OPENED_AT_ONCE:]
 
-        def open_some(connection: Connection, some: tuple[date, ...]) -> list[Opened]:
+        def open_some(connection: Connection, some: Sequence[date]) -> list[Opened]:
             opened = [_advance(connection, account, day, openable, opening) for day in some]
             return [one for one in opened if one is not None]
 
-        self._insert_all(account, wanted)
-        found = self._database.write(choose)
-        return [
-            opened
-            for some in _batched(found, _OPENED_AT_ONCE)
-            for opened in self._database.write(partial(open_some, some=some))
-        ]
+        last = self._insert_all_but_last(account, wanted)
+        opened, left = self._database.write(begin)
+        for some in _batched(left, _OPENED_AT_ONCE):
+            opened += self._database.write(partial(open_some, some=some))
+        return opened
 
     def open(
         self,
@@ -140,6 +140,8 @@ class Days:
         )
 
         def work(connection: Connection) -> Opened:
+            # Before the day itself: the plan inserts only what comes after the newest day.
+            _insert_missing(connection, day.account, last)
             _insert(connection, [day])
             opened = _advance(
                 connection, day.account, day.day, (unfinished,), _Opening(night, request_for, by)
@@ -148,15 +150,18 @@ class Days:
                 return opened
             return _current(connection, day.account, day.day), None
 
-        # Before the day itself: the plan inserts only what comes after the newest day.
-        self._insert_all(day.account, earlier)
+        last = self._insert_all_but_last(day.account, earlier)
         return self._database.write(work)
 
-    def _insert_all(self, account: str, wanted: Sequence[Day]) -> None:
-        """Insert missing days, oldest first, so that none is passed over if this is interrupted."""
+    def _insert_all_but_last(self, account: str, wanted: Sequence[Day]) -> Sequence[Day]:
+        """Insert missing days, the oldest first; return the last of them, few enough for the next
+        transaction.
+        """
         ordered = sorted(wanted, key=lambda day: day.day)
-        for some in _batched(ordered, _INSERTED_AT_ONCE):
+        batches = [*_batched(ordered, _INSERTED_AT_ONCE)] or [()]
+        for some in batches[:-1]:
             self._database.write(partial(_insert_missing, account=account, some=some))
+        return batches[-1]
 
     def of(self, account: str, first: date | None = None, last: date | None = None) -> list[Day]:
         """Return the days of an account, oldest first, both bounds included."""
@@ -220,6 +225,8 @@ def _hasten(connection: Connection, account: str, night: date) -> None:
 
 def _insert_missing(connection: Connection, account: str, some: Sequence[Day]) -> None:
     """Insert missing days; alert people to days that no night catches up on."""
+    if not some:
+        return
     inserted = _insert(connection, some)
     missed = [day.day for day in some if day.day in inserted and day.state == states.DAY_GAVE_UP]
     if missed:
