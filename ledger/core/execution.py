@@ -16,7 +16,7 @@ from .job import Job
 from .leases import Lease, Leases
 from .opening import Request, insert_job, open_or_join
 from .outbox import owe
-from .transitions import audited, cancel_open, ended, newest_reason
+from .transitions import append_audit, cancel_open, newest_reason, record_end
 
 
 class Execution:
@@ -89,7 +89,7 @@ class Execution:
                 already_applied(connection, lease, states.RUNNING)
             elif why is not None and newest_reason(connection, lease.job_id) != why:
                 step = (states.RUNNING, states.RUNNING)
-                audited(connection, lease.job_id, step, by=self._worker, why=why)
+                append_audit(connection, lease.job_id, step, by=self._worker, why=why)
 
         self._write(lease, write)
 
@@ -163,15 +163,15 @@ class Execution:
         reason: str | None = None,
         result: dict[str, Any] | None = None,
         error: dict[str, str] | None = None,
-        owed: list[tuple[str, dict[str, Any]]] | None = None,
+        obligations: list[tuple[str, dict[str, Any]]] | None = None,
         own_task: str | None = None,
         contradicts: str | None = None,
     ) -> Job:
-        """End the job with everything that its end owes.
+        """End the job and write everything that follows from its end.
 
-        ``owed`` adds obligations (kind, payload). ``contradicts`` is the path in the archive that
-        holds something else than the job would keep. Raises LeaseLost when another worker holds the
-        job by now: then nothing was stored.
+        ``obligations`` adds (kind, payload) to the outbox. ``contradicts`` is the path in the
+        archive that holds something else than the job would keep. Raises LeaseLost if another
+        worker holds the job by now: then nothing was stored.
         """
         values = {
             "state": state,
@@ -187,9 +187,9 @@ class Execution:
             job = fenced(connection, lease, values)
             if job is None:
                 return already_applied(connection, lease, state)
-            for kind, payload in owed or []:
+            for kind, payload in obligations or []:
                 owe(connection, job.job_id, job.account, kind, payload)
-            ended(
+            record_end(
                 connection,
                 job,
                 states.RUNNING,
@@ -223,7 +223,7 @@ class Execution:
             return False
         reason = str(values["reason"])
         step = (states.RUNNING, states.WAITING)
-        audited(connection, job.job_id, step, by=self._worker, why=reason)
+        append_audit(connection, job.job_id, step, by=self._worker, why=reason)
         return True
 
     def _write(self, lease: Lease, write: Callable[[Connection], Result]) -> Result:

@@ -13,7 +13,7 @@ from .database import now
 from .job import COLUMNS, Job
 from .leases import Lease
 from .schema import jobs, queues
-from .transitions import audited, cancel_open, change, find
+from .transitions import append_audit, cancel_open, change, find
 
 
 def claim(
@@ -41,7 +41,7 @@ def claim(
         hinted_at=None,
     )
     if job is not None:
-        audited(connection, job_id, (before.state, states.RUNNING), by=by, why="taken up")
+        append_audit(connection, job_id, (before.state, states.RUNNING), by=by, why="claimed")
     elif before.cancel_requested:
         cancel_open(connection, job_id, before.state, by=by, why="cancelled with its export")
     return job
@@ -108,5 +108,7 @@ def already_applied(connection: Connection, lease: Lease, *then: str) -> Job:
         )
     ).one_or_none()
     if row is None:
-        raise LeaseLost(f"the lease on job {lease.job_id} was lost; another worker goes on")
+        raise LeaseLost(
+            f"the lease on job {lease.job_id} was lost; another worker continues the job"
+        )
     return Job.of(row)

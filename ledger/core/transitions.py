@@ -34,7 +34,7 @@ def find(connection: Connection, job_id: str) -> Job | None:
     return None if row is None else Job.of(row)
 
 
-def find_held(connection: Connection, job_id: str) -> Job | None:
+def find_locked(connection: Connection, job_id: str) -> Job | None:
     """Return the job with this id, or None; lock its row until the transaction ends.
 
     Otherwise, on PostgreSQL, a concurrent change could overtake a decision made from the row (that
@@ -61,7 +61,7 @@ def change(
     return None if row is None else Job.of(row)
 
 
-def audited(
+def append_audit(
     connection: Connection, job_id: str, step: tuple[str | None, str], *, by: str, why: str
 ) -> None:
     """Append to the audit who changed a job's state, from what to what (None: it was opened), and
@@ -76,12 +76,12 @@ def audited(
 
 
 def newest_reason(connection: Connection, job_id: str) -> str | None:
-    """Return what the newest line of a job's history says; None where it has none."""
+    """Return what the newest line of a job's history says; None if it has none."""
     newest = select(audit.c.why).where(audit.c.job_id == job_id).order_by(audit.c.id.desc())
     return connection.execute(newest.limit(1)).scalar_one_or_none()
 
 
-def ended(
+def record_end(
     connection: Connection,
     job: Job,
     before: str,
@@ -98,7 +98,7 @@ def ended(
     Raises UnknownKind.
     """
     kind = kind_of(job.kind)
-    audited(connection, job.job_id, (before, job.state), by=by, why=job.reason or "")
+    append_audit(connection, job.job_id, (before, job.state), by=by, why=job.reason or "")
     once_committed(connection, partial(_tell_listeners, job))
     connection.execute(
         update(waiters)
@@ -123,7 +123,9 @@ def _tell_listeners(job: Job) -> None:
         try:
             listener(job)
         except Exception:  # noqa: BLE001 - the end is committed, and must not look as if it had failed
-            _log.exception("a listener failed at the end of job %s", job.job_id)
+            _log.exception(
+                "a listener failed at the end of job %s; the job's end is stored", job.job_id
+            )
 
 
 def cancel_open(
@@ -145,7 +147,7 @@ def cancel_open(
         cancel_requested=True,
     )
     if job is not None:
-        ended(connection, job, before, by=by, own_task=None)
+        record_end(connection, job, before, by=by, own_task=None)
     return job
 
 
@@ -188,7 +190,7 @@ def _part_ended(connection: Connection, parent_id: str) -> None:
         return
     values: dict[str, Any] = {"reason": f"waits for {left} more part{'s' * (left != 1)}"}
     if left == 0:
-        values = {"reason": "every part has ended", "next_attempt_at": now(), "hinted_at": None}
+        values = {"reason": "all parts have ended", "next_attempt_at": now(), "hinted_at": None}
     connection.execute(
         update(jobs)
         .where(jobs.c.job_id == parent_id, jobs.c.state == states.WAITING)

@@ -168,8 +168,8 @@ class Writer:
 
     def _refuse(self, item: Item) -> None:
         item.error = NotBegun(
-            f"the ledger does not answer ({self._why}); nothing was written, and the same may be "
-            "asked again without harm"
+            f"the ledger does not answer ({self._why}); nothing was written; it is safe to try "
+            "again"
         )
         item.done.release()
 

@@ -46,8 +46,8 @@ class Rebuilding:
                 where = self._database.url.render_as_string(hide_password=True)
                 raise NotPossible(
                     f"not done: the ledger {identity} at {where} is not empty ({rows}); nothing "
-                    "was changed; move it away, or let EARWITNESS_LEDGER_URL name a new one; if it "
-                    "was restored from a backup, run: python -m worker rebuild --restored"
+                    "was changed; move the ledger away, or set EARWITNESS_LEDGER_URL to a new one; "
+                    "if it was restored from a backup, run: python -m worker rebuild --restored"
                 )
 
         self._database.read(work)
@@ -72,6 +72,7 @@ class Rebuilding:
             quarantine.begin(connection, by=by, why="it was rebuilt from the archive")
 
         self._database.write(work)
+        quarantine.withhold_calls(self._database, by=by)
 
     def newest_call(self) -> float:
         """Return when the last known call was sent, otherwise when the ledger was created (seconds
