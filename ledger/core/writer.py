@@ -154,9 +154,10 @@ class Writer:
 
     def _start(self) -> None:
         self._closing = False
-        self._thread = threading.Thread(target=self._write_for_ever, daemon=True)
-        self._thread.name = "earwitness-writer"
-        self._thread.start()
+        name = "earwitness-writer"
+        thread = threading.Thread(target=self._write_for_ever, name=name, daemon=True)
+        thread.start()
+        self._thread = thread
 
     def _withdraw(self, item: Item) -> None:
         """Take an item back unless it was begun; end it as not begun."""
