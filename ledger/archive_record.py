@@ -195,9 +195,8 @@ class ArchiveRecord:
 
     def given_up(self, account: str) -> dict[date, set[str]]:
         """Return, by day, the missing files that a later export of the day did without."""
-        wanted = select(days.c.day, days.c.lost).where(
-            days.c.account == account, days.c.lost.is_not(None)
-        )
+        c = days.c
+        wanted = select(c.day, c.lost).where(c.account == account, c.lost.is_not(None))
         rows = self._database.read(lambda connection: connection.execute(wanted).all())
         return {row.day: Lost.of(row.lost).given_up for row in rows}
 
