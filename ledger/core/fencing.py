@@ -13,13 +13,16 @@ from .database import now
 from .job import COLUMNS, Job
 from .leases import Lease
 from .schema import jobs, queues
-from .transitions import append_audit, change, find
+from .transitions import append_audit, cancel_open, change, find
 
 
 def claim(
     connection: Connection, job_id: str, token: str, seconds: float, *, by: str
 ) -> Job | None:
-    """Give a due job to the holder of ``token`` for ``seconds``; return None if it is not due."""
+    """Give a due job to the holder of ``token`` for ``seconds``; return None if it is not due.
+
+    A job that was marked to be cancelled ends here: whoever marked it died before ending it.
+    """
     before = find(connection, job_id)
     if before is None:
         return None
@@ -39,6 +42,8 @@ def claim(
     )
     if job is not None:
         append_audit(connection, job_id, (before.state, states.RUNNING), by=by, why="claimed")
+    elif before.cancel_requested:
+        cancel_open(connection, job_id, before.state, by=by, why="cancelled with its export")
     return job
 
 
