@@ -7,16 +7,61 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Double, case, cast, func
 
 from . import states
 from .database import Database, Result, now
-from .fencing import already_applied, announced_on, claim, fenced, mark_consumed, owns_lease
+from .fencing import (
+    already_applied,
+    announced_on,
+    claim,
+    fenced,
+    fencing,
+    mark_consumed,
+    owns_lease,
+    take,
+)
 from .job import Job
 from .leases import Lease, Leases
 from .opening import Request, insert_job, open_or_join
 from .outbox import owe
+from .prepared import Prepared, parameter
+from .schema import jobs
 from .transitions import audited, cancel_open, ended, newest_reason
+
+_NOTE = fencing(work=parameter("work"))
+#: A value that is not given stays as it is.
+_POSTPONE = fencing(
+    state=states.WAITING,
+    reason=parameter("reason"),
+    next_attempt_at=now() + cast(parameter("seconds"), Double),
+    hinted_at=None,
+    lease_until=None,
+    work=func.coalesce(parameter("work", jobs.c.work.type), jobs.c.work),
+    queue=func.coalesce(parameter("queue", jobs.c.queue.type), jobs.c.queue),
+    takeovers=func.coalesce(parameter("takeovers", jobs.c.takeovers.type), jobs.c.takeovers),
+)
+_OPEN_PARTS = parameter("open_parts", jobs.c.open_parts.type)
+_AWAIT_PARTS = fencing(
+    state=states.WAITING,
+    reason=parameter("reason"),
+    next_attempt_at=case((_OPEN_PARTS == 0, now())),
+    hinted_at=None,
+    lease_until=None,
+    open_parts=_OPEN_PARTS,
+    work=parameter("work"),
+    queue=parameter("queue"),
+    takeovers=0,
+)
+_FINISH = fencing(
+    state=parameter("state"),
+    reason=parameter("reason"),
+    result=parameter("result"),
+    error=parameter("error"),
+    next_attempt_at=None,
+    lease_until=None,
+    transfer=None,
+)
 
 
 class Execution:
@@ -68,7 +113,7 @@ class Execution:
             job, number = open_or_join(connection, request, by=by, notify=notify)
             if number is None:
                 return job, owns_lease(connection, job.job_id, token)
-            held = claim(connection, job.job_id, token, seconds, by=self._worker)
+            held = take(connection, job, token, seconds, by=self._worker)
             # If the database's clock was set back just now, the job is not due yet.
             return (job, False) if held is None else (held, True)
 
@@ -85,7 +130,7 @@ class Execution:
         """
 
         def write(connection: Connection) -> None:
-            if fenced(connection, lease, {"work": work}) is None:
+            if fenced(connection, lease, _NOTE, work=work) is None:
                 already_applied(connection, lease, states.RUNNING)
             elif why is not None and newest_reason(connection, lease.job_id) != why:
                 step = (states.RUNNING, states.RUNNING)
@@ -108,20 +153,14 @@ class Execution:
         With ``progressed``, the count of the job's dead workers starts again. A job that was to be
         cancelled ends here instead. Raises LeaseLost.
         """
-        values: dict[str, Any] = {
-            "state": states.WAITING,
+        values = {
             "reason": reason,
-            "next_attempt_at": None if seconds is None else now() + seconds,
-            "hinted_at": None,
-            "lease_until": None,
+            "seconds": seconds,
+            "work": work,
+            "queue": queue,
+            "takeovers": 0 if progressed else None,
         }
-        if work is not None:
-            values["work"] = work
-        if queue is not None:
-            values["queue"] = queue
-        if progressed:
-            values["takeovers"] = 0
-        self._write(lease, lambda connection: self._waits(connection, lease, values))
+        self._write(lease, lambda connection: self._waits(connection, lease, _POSTPONE, values))
         self._leases.drop(lease)
 
     def await_parts(
@@ -134,19 +173,14 @@ class Execution:
         and ends here instead. Raises LeaseLost.
         """
         values = {
-            "state": states.WAITING,
             "reason": f"waits for {len(parts)} part{'s' * (len(parts) != 1)}",
-            "next_attempt_at": None if parts else now(),
-            "hinted_at": None,
-            "lease_until": None,
             "open_parts": len(parts),
             "work": work,
             "queue": queue,
-            "takeovers": 0,
         }
 
         def write(connection: Connection) -> list[tuple[Job, int]]:
-            if not self._waits(connection, lease, values):
+            if not self._waits(connection, lease, _AWAIT_PARTS, values):
                 return []
             inserted = [insert_job(connection, part, by=self._worker) for part in parts]
             return [(job, number) for job, number in inserted if number is not None]
@@ -178,13 +212,10 @@ class Execution:
             "reason": reason,
             "result": result,
             "error": error,
-            "next_attempt_at": None,
-            "lease_until": None,
-            "transfer": None,
         }
 
         def write(connection: Connection) -> Job:
-            job = fenced(connection, lease, values)
+            job = fenced(connection, lease, _FINISH, **values)
             if job is None:
                 return already_applied(connection, lease, state)
             for kind, payload in owed or []:
@@ -203,12 +234,18 @@ class Execution:
         self._leases.drop(lease)
         return job
 
-    def _waits(self, connection: Connection, lease: Lease, values: dict[str, Any]) -> bool:
+    def _waits(
+        self,
+        connection: Connection,
+        lease: Lease,
+        statement: Prepared[Job],
+        values: dict[str, Any],
+    ) -> bool:
         """Return whether the held job waits now. The job does not wait if it waited already before
         this run was repeated, nor if it was to be cancelled, which is possible now that no worker
         holds it.
         """
-        job = fenced(connection, lease, values)
+        job = fenced(connection, lease, statement, **values)
         if job is None:
             already_applied(connection, lease, states.WAITING, states.CANCELLED)
             return False

@@ -12,8 +12,44 @@ from . import states
 from .database import now
 from .job import COLUMNS, Job
 from .leases import Lease
+from .prepared import Prepared, parameter
 from .schema import jobs, queues
-from .transitions import audited, change, find
+from .transitions import audited, changing, find
+
+_TAKE = Prepared(
+    changing(
+        parameter("job"),
+        jobs.c.state == parameter("before"),
+        jobs.c.next_attempt_at <= now(),
+        jobs.c.cancel_requested.is_(False),
+        state=states.RUNNING,
+        lease_token=parameter("token"),
+        lease_until=now() + parameter("seconds"),
+        attempts=jobs.c.attempts + 1,
+        hinted_at=None,
+    ),
+    Job,
+)
+_HELD = Prepared(
+    select(*COLUMNS).where(
+        jobs.c.job_id == parameter("job"),
+        jobs.c.lease_token == parameter("token"),
+        jobs.c.state == states.RUNNING,
+    ),
+    Job,
+)
+_ANNOUNCED_ON = Prepared(
+    select(jobs.c.queue).where(
+        jobs.c.job_id == parameter("job"),
+        jobs.c.hinted_at.is_not(None),
+        jobs.c.hint_no >= parameter("number"),
+    )
+)
+_CONSUME = Prepared(
+    update(queues)
+    .where(queues.c.queue == parameter("of_queue"), queues.c.taken_no < parameter("number"))
+    .values(taken_no=parameter("number"))
+)
 
 
 def claim(
@@ -25,33 +61,25 @@ def claim(
         return None
     if before.state not in states.OPEN:
         return _held_by(connection, job_id, token)
-    job = change(
-        connection,
-        job_id,
-        jobs.c.state == before.state,
-        jobs.c.next_attempt_at <= now(),
-        jobs.c.cancel_requested.is_(False),
-        state=states.RUNNING,
-        lease_token=token,
-        lease_until=now() + seconds,
-        attempts=jobs.c.attempts + 1,
-        hinted_at=None,
+    return take(connection, before, token, seconds, by=by)
+
+
+def take(connection: Connection, before: Job, token: str, seconds: float, *, by: str) -> Job | None:
+    """Give a pending or waiting job, as it was just read, to the holder of ``token``; return None
+    if it is not due, or was changed since.
+    """
+    job = _TAKE.row(
+        connection, job=before.job_id, before=before.state, token=token, seconds=seconds
     )
     if job is not None:
-        audited(connection, job_id, (before.state, states.RUNNING), by=by, why="taken up")
+        step = (before.state, states.RUNNING)
+        audited(connection, job.job_id, step, by=by, why="taken up")
     return job
 
 
 def _held_by(connection: Connection, job_id: str, token: str) -> Job | None:
     # A commit whose answer was lost is repeated and finds the job running under its own token.
-    row = connection.execute(
-        select(*COLUMNS).where(
-            jobs.c.job_id == job_id,
-            jobs.c.lease_token == token,
-            jobs.c.state == states.RUNNING,
-        )
-    ).one_or_none()
-    return None if row is None else Job.of(row)
+    return _HELD.row(connection, job=job_id, token=token)
 
 
 def owns_lease(connection: Connection, job_id: str, token: str) -> bool:
@@ -67,26 +95,30 @@ def announced_on(connection: Connection, job_id: str, hint_no: int) -> str | Non
     A late copy of a hint from a queue that the job has left says nothing about the job's present
     queue.
     """
-    return connection.execute(
-        select(jobs.c.queue).where(
-            jobs.c.job_id == job_id, jobs.c.hinted_at.is_not(None), jobs.c.hint_no >= hint_no
-        )
-    ).scalar_one_or_none()
+    queue: str | None = _ANNOUNCED_ON.value(connection, job=job_id, number=hint_no)
+    return queue
 
 
 def mark_consumed(connection: Connection, queue: str, hint_no: int) -> None:
     """Mark a queue's hints as consumed up to this number."""
-    connection.execute(
-        update(queues)
-        .where(queues.c.queue == queue, queues.c.taken_no < hint_no)
-        .values(taken_no=hint_no)
-    )
+    _CONSUME.run(connection, of_queue=queue, number=hint_no)
 
 
-def fenced(connection: Connection, lease: Lease, values: dict[str, Any]) -> Job | None:
-    """Change a running job if its lease is the given one; return the job afterwards, or None."""
-    held = (jobs.c.lease_token == lease.token, jobs.c.state == states.RUNNING)
-    return change(connection, lease.job_id, *held, **values)
+def fencing(**values: Any) -> Prepared[Job]:
+    """Prepare the statement that writes these values into a running job if its lease is the one
+    that ``fenced`` is given.
+    """
+    held = (jobs.c.lease_token == parameter("token"), jobs.c.state == states.RUNNING)
+    return Prepared(changing(parameter("job"), *held, **values), Job)
+
+
+def fenced(
+    connection: Connection, lease: Lease, statement: Prepared[Job], **values: Any
+) -> Job | None:
+    """Change a running job by a statement of ``fencing`` if its lease is the given one; return the
+    job afterwards, or None.
+    """
+    return statement.row(connection, job=lease.job_id, token=lease.token, **values)
 
 
 def already_applied(connection: Connection, lease: Lease, *then: str) -> Job:

@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from .database import Database, now
+from .prepared import Prepared, parameter
 from .schema import obligations
 
 #: 5, 10, 20, ... seconds, at most ten minutes.
@@ -55,21 +56,26 @@ class Obligation:
     attempts: int
 
 
+_OWE = Prepared(
+    insert(obligations)
+    .values(
+        job_id=parameter("job_id"),
+        account=parameter("account"),
+        kind=parameter("kind"),
+        payload=parameter("payload"),
+        created_at=now(),
+        due_at=now(),
+        attempts=0,
+    )
+    .inline()
+)
+
+
 def owe(
     connection: Connection, job_id: str, account: str, kind: str, payload: dict[str, Any]
 ) -> None:
     """Add an obligation, due at once; a handler in tasks/ discharges its kind."""
-    connection.execute(
-        insert(obligations).values(
-            job_id=job_id,
-            account=account,
-            kind=kind,
-            payload=payload,
-            created_at=now(),
-            due_at=now(),
-            attempts=0,
-        )
-    )
+    _OWE.run(connection, job_id=job_id, account=account, kind=kind, payload=payload)
 
 
 class Outbox:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from sqlalchemy import BindParameter, Connection, Dialect, Select, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
@@ -101,6 +101,12 @@ class Prepared(Generic[R]):
     Every run takes place in the transaction of the given connection, and raises the errors that
     SQLAlchemy would raise.
     """
+
+    @overload
+    def __init__(self: Prepared[Any], statement: Statement | Building) -> None: ...
+
+    @overload
+    def __init__(self, statement: Statement | Building, row: Callable[..., R]) -> None: ...
 
     def __init__(
         self, statement: Statement | Building, row: Callable[..., R] | None = None
