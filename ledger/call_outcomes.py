@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, case, select, update
+from sqlalchemy import Connection, Integer, Row, String, and_, case, null, select, update
 
 from config.error_names import ErrorName
 from config.version import VERSION
@@ -17,6 +17,7 @@ from .core import states
 from .core.database import now
 from .core.job import Job, iso
 from .core.outbox import owe
+from .core.prepared import Prepared, parameter
 from .core.schema import calls, jobs
 from .core.transitions import change, ended
 
@@ -43,6 +44,27 @@ NEVER_REPEATED = "not done: a certified call is never repeated; send a new reque
 _SENDER_DIED = (
     "its worker stopped answering while the call was being requested; it was not tried again; look "
     "in the provider's panel, then: python -m worker resolve"
+)
+
+_OUTCOME = parameter("said", String())
+_STATUS = parameter("status", Integer())
+_ONE_MORE = calls.c.receipts + 1
+#: When the request left, once the outcome is known. A receipt that reported it stays true.
+_SENT_AT = case((and_(_OUTCOME == UNSENT, calls.c.receipts == 0), null()), else_=calls.c.sent_at)
+_NOTE_OUTCOME = Prepared(
+    update(calls)
+    .where(calls.c.job_id == parameter("job"))
+    .values(
+        outcome=_OUTCOME,
+        sent_at=_SENT_AT,
+        answered_at=case((_STATUS.is_not(None), now()), else_=calls.c.answered_at),
+        http_status=_STATUS,
+        answer=parameter("answer"),
+        platform_phone=parameter("platform_phone"),
+        error_message=parameter("error_message"),
+        receipts=case((_SENT_AT.is_not(None), _ONE_MORE), else_=calls.c.receipts),
+    )
+    .returning(*calls.c)
 )
 
 
@@ -135,25 +157,18 @@ def note_outcome(connection: Connection, job: Job, outcome: Outcome) -> None:
     """Store the outcome of a call, and owe its receipt if the request may have left. A call of
     which nothing left, and was never reported to have left, is returned to the daily quota.
     """
-    sent_at: Any = calls.c.sent_at
-    if outcome.outcome == UNSENT:
-        sent_at = case((calls.c.receipts > 0, sent_at))
-    row = connection.execute(
-        update(calls)
-        .where(calls.c.job_id == job.job_id)
-        .values(
-            outcome=outcome.outcome,
-            sent_at=sent_at,
-            answered_at=now() if outcome.http_status is not None else calls.c.answered_at,
-            http_status=outcome.http_status,
-            answer=outcome.answer or None,
-            platform_phone=outcome.platform_phone,
-            error_message=outcome.error_message,
-        )
-        .returning(*calls.c)
-    ).one()
+    row = _NOTE_OUTCOME.row(
+        connection,
+        job=job.job_id,
+        said=outcome.outcome,
+        status=outcome.http_status,
+        answer=outcome.answer or None,
+        platform_phone=outcome.platform_phone,
+        error_message=outcome.error_message,
+    )
+    assert row is not None
     if row.sent_at is not None:
-        owe_receipt(connection, job)
+        _owe_receipt_of(connection, job, row)
 
 
 def forget_sending(connection: Connection, job_id: str) -> None:
@@ -172,9 +187,15 @@ def owe_receipt(connection: Connection, job: Job, **decision: str | None) -> Non
     row = connection.execute(
         update(calls)
         .where(calls.c.job_id == job.job_id)
-        .values(receipts=calls.c.receipts + 1)
+        .values(receipts=_ONE_MORE)
         .returning(*calls.c)
     ).one()
+    _owe_receipt_of(connection, job, row, **decision)
+
+
+def _owe_receipt_of(
+    connection: Connection, job: Job, row: Row[Any], **decision: str | None
+) -> None:
     receipt = {
         "sent_at": row.sent_at,
         "answered_at": row.answered_at,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, exists, select, update
+from sqlalchemy import ColumnElement, Connection, case, exists, or_, select, update
 
 from .alerts import CONTRADICTION, Alert, open_alert
 from .call_outcomes import (
@@ -19,14 +19,50 @@ from .core import states
 from .core.database import Database, now
 from .core.job import Job, iso
 from .core.leases import Lease, Leases
+from .core.prepared import Prepared, parameter
 from .core.schema import calls, jobs
-from .core.transitions import audited, cancel_open, change, ended, find
+from .core.transitions import audited, cancel_open, change, changing, ended, find
 from .daily_quota import Cap, reserved_today
 from .errors import CapReached, Expired, LeaseLost, LedgerError, NotPossible
 from .quarantine import is_quarantined, withhold
 
 #: Nothing is sent if the commit that allows the bytes to leave takes longer, in seconds.
 MOST_COMMIT_SECONDS = 2.0
+
+_SEND = Prepared(
+    changing(
+        parameter("job"),
+        jobs.c.lease_token == parameter("token"),
+        jobs.c.state == states.RUNNING,
+        jobs.c.lease_until > now(),
+        jobs.c.cancel_requested.is_(False),
+        jobs.c.not_after.is_(None) | (jobs.c.not_after > now()),
+        state=states.SENDING,
+    ),
+    Job,
+)
+_SENT = Prepared(
+    update(calls).where(calls.c.job_id == parameter("job")).values(sent_at=now(), outcome=UNKNOWN)
+)
+_SETTLE = Prepared(
+    changing(
+        parameter("job"),
+        jobs.c.lease_token == parameter("token"),
+        jobs.c.state == parameter("before"),
+        # If the outcome is stored already, the answer to its commit was lost.
+        or_(
+            jobs.c.state != parameter("after"),
+            jobs.c.reason.is_distinct_from(parameter("reason", jobs.c.reason.type)),
+        ),
+        state=parameter("after"),
+        reason=parameter("reason", jobs.c.reason.type),
+        error=parameter("error"),
+        result=parameter("result"),
+        next_attempt_at=None,
+        lease_until=None,
+    ),
+    Job,
+)
 
 
 class Calls:
@@ -134,20 +170,15 @@ class Calls:
         }
 
     def _send(self, connection: Connection, lease: Lease, cap: Cap) -> None:
-        c = jobs.c
-        held = (c.lease_token == lease.token, c.state == states.RUNNING, c.lease_until > now())
-        wanted = (c.cancel_requested.is_(False), c.not_after.is_(None) | (c.not_after > now()))
-        job = change(connection, lease.job_id, *held, *wanted, state=states.SENDING)
+        job = _SEND.row(connection, job=lease.job_id, token=lease.token)
         if job is None:
             raise _refusal(connection, lease)
-        if not reserved_today(connection, job.job_id, job.account, cap):
+        if not reserved_today(connection, job, cap):
             raise CapReached(
                 f"held back: account {job.account!r} has reached its {cap.limit} certified calls "
                 "of the day"
             )
-        connection.execute(
-            update(calls).where(calls.c.job_id == job.job_id).values(sent_at=now(), outcome=UNKNOWN)
-        )
+        _SENT.run(connection, job=job.job_id)
         step = (states.RUNNING, states.SENDING)
         audited(connection, job.job_id, step, by=self._worker, why="the request may have left")
 
@@ -215,20 +246,15 @@ class Calls:
 
 
 def _settled(connection: Connection, lease: Lease, outcome: Outcome, before: str) -> Job | None:
-    mine = [jobs.c.lease_token == lease.token, jobs.c.state == before]
-    if outcome.state == before:
-        # If the outcome is stored already, the answer to its commit was lost.
-        mine.append(jobs.c.reason.is_distinct_from(outcome.reason))
-    return change(
+    return _SETTLE.row(
         connection,
-        lease.job_id,
-        *mine,
-        state=outcome.state,
+        job=lease.job_id,
+        token=lease.token,
+        before=before,
+        after=outcome.state,
         reason=outcome.reason,
         error=outcome.error,
         result=outcome.result,
-        next_attempt_at=None,
-        lease_until=None,
     )
 
 

@@ -13,6 +13,7 @@ from .call_outcomes import KIND, UNKNOWN, owe_decision
 from .core import states
 from .core.job import Job
 from .core.opening import Request, insert_job
+from .core.prepared import Prepared
 from .core.schema import calls, jobs, ledger
 from .core.transitions import audited, change, ended
 
@@ -35,13 +36,14 @@ _REASON = (
 QUARANTINED = "quarantined"
 _OPEN = "open"
 
+_QUARANTINED = Prepared(select(ledger.c.quarantined).with_for_update(read=True))
+
 
 def is_quarantined(connection: Connection) -> bool:
     """Return whether calls are withheld. If the answer is no, a new quarantine waits until this
     transaction ends, and then finds the job that it opens.
     """
-    marked = select(ledger.c.quarantined).with_for_update(read=True)
-    return bool(connection.execute(marked).scalar_one())
+    return bool(_QUARANTINED.value(connection))
 
 
 def open_withheld(connection: Connection, request: Request, *, by: str) -> Job | None:

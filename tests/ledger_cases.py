@@ -231,7 +231,7 @@ def _set(ledger: Ledger, job_id: str, **values: Any) -> None:
     )
 
 
-#: Times that a step sets ahead. They are compared with the job's last change.
+#: Times that a step sets ahead: of the job's opening, or of its last change.
 _AHEAD = {"lease_until", "next_attempt_at", "not_after"}
 _RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -263,7 +263,7 @@ def rows(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
 def _told(ledger: Ledger, name: str, row: Any) -> Any:
     value = row[name]
     if name in _AHEAD and 1e9 < value < FAR - 1:
-        ahead = value - row["updated_at"]
+        ahead = value - row["created_at" if name == "not_after" else "updated_at"]
         return f"{10 * round(ahead / 10)} s ahead"
     if isinstance(value, date):
         return "day"

@@ -9,7 +9,9 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
+    Integer,
     Select,
+    bindparam,
     case,
     cast,
     exists,
@@ -18,6 +20,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from .database import Database, now
 from .prepared import Prepared, parameter
@@ -97,33 +100,20 @@ class Outbox:
         destination refuses. Obligations that were never tried come before retries; otherwise the
         oldest comes first.
         """
-        c = obligations.c
-        owed = [c.discharged_at.is_(None), c.due_at <= now()]
-        owed += [c.kind == WEBHOOK, ~_older_of_its_cause()] if webhooks else [c.kind != WEBHOOK]
-        found = self._database.read(
-            lambda connection: list(connection.execute(_in_turn(owed).limit(limit)).scalars())
+        found: list[Any] = self._database.read(
+            lambda connection: _TURNS[webhooks].rows(connection, limit=limit)
         )
         if not found:
             return []
+        ids = {"ids": [row.id for row in found]}
         rows = self._database.write(
-            lambda connection: connection.execute(
-                update(obligations)
-                .where(*owed, c.id.in_(found))
-                .values(due_at=now() + wait_seconds(c.attempts), attempts=c.attempts + 1)
-                .returning(c.id, c.job_id, c.account, c.kind, c.payload, c.attempts)
-            ).all()
+            lambda connection: connection.execute(_CLAIMS[webhooks], ids).all()
         )
         return sorted((Obligation(*row) for row in rows), key=lambda owing: owing.id)
 
     def discharged(self, ids: list[int]) -> None:
         """Mark these obligations as discharged."""
-        self._database.write(
-            lambda connection: connection.execute(
-                update(obligations)
-                .where(obligations.c.id.in_(ids))
-                .values(discharged_at=now(), reason=None)
-            )
-        )
+        self._database.write(lambda connection: connection.execute(_DISCHARGE, {"ids": ids}))
 
     def failed(self, ids: list[int], reason: str) -> None:
         """Mark these obligations as failed for now, with the reason; they stay due."""
@@ -187,3 +177,29 @@ def _older_of_its_cause() -> ColumnElement[bool]:
         .where(older.c.payload["cause"].as_string() == obligations.c.payload["cause"].as_string())
         .correlate(obligations)
     )
+
+
+def _owed(*, webhooks: bool) -> list[ColumnElement[bool]]:
+    c = obligations.c
+    kind = [c.kind == WEBHOOK, ~_older_of_its_cause()] if webhooks else [c.kind != WEBHOOK]
+    return [c.discharged_at.is_(None), c.due_at <= now(), *kind]
+
+
+def _claim(*, webhooks: bool) -> ReturningUpdate[Any]:
+    c = obligations.c
+    return (
+        update(obligations)
+        .where(*_owed(webhooks=webhooks), _ONE_OF)
+        .values(due_at=now() + wait_seconds(c.attempts), attempts=c.attempts + 1)
+        .returning(c.id, c.job_id, c.account, c.kind, c.payload, c.attempts)
+    )
+
+
+_ONE_OF = obligations.c.id.in_(bindparam("ids", expanding=True))
+_WHICH = (False, True)
+_TURNS = {
+    webhooks: Prepared(_in_turn(_owed(webhooks=webhooks)).limit(parameter("limit", Integer())))
+    for webhooks in _WHICH
+}
+_CLAIMS = {webhooks: _claim(webhooks=webhooks) for webhooks in _WHICH}
+_DISCHARGE = update(obligations).where(_ONE_OF).values(discharged_at=now(), reason=None)
