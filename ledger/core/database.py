@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -12,9 +13,11 @@ from sqlalchemy import Connection, Double, Engine, Table, create_engine, event, 
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     DatabaseError,
+    DataError,
     IntegrityError,
     InterfaceError,
     InternalError,
+    InvalidatePoolError,
     OperationalError,
 )
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
@@ -44,6 +47,10 @@ _AWAY = (OperationalError, InterfaceError, InternalError, NoConnectionFree)
 #: The limit holds however slow the database is, so that no caller waits for it.
 _MOST_COLLISIONS = 3
 
+
+#: A pooled connection that was used within so many seconds is not pinged before its next use.
+_FRESH_SECONDS = 5.0
+_IDLE_SINCE = "idle since"
 
 #: The key under which a connection keeps the calls to make once its transaction is committed.
 _AFTER_COMMIT = "after commit"
@@ -105,14 +112,28 @@ class Database:
             )
         )
 
-    def write(self, work: Callable[[Connection], Result], *, patience_seconds: float = 5) -> Result:
+    def write(
+        self,
+        work: Callable[[Connection], Result],
+        *,
+        patience_seconds: float = 5,
+        at_once: Callable[[Connection], Result | None] | None = None,
+    ) -> Result:
         """Run ``work`` in one transaction, and run it again from its start while the database is
         away.
 
         ``work`` must consist of conditional statements only, since a commit whose answer was lost
-        is repeated. Raises LedgerAway after ``patience_seconds``, and Unsuitable if a file is
-        damaged.
+        is repeated. ``at_once`` is the same work as a single statement, which PostgreSQL commits in
+        the same round trip. It writes everything or nothing, and returns None if it wrote nothing;
+        then, or if its answer was lost, ``work`` runs. Raises LedgerAway after
+        ``patience_seconds``, and Unsuitable if a file is damaged.
         """
+        if at_once is not None and not self.is_sqlite:
+            begun = time.monotonic()
+            done = self._written_at_once(at_once)
+            if done is not None:
+                return done
+            patience_seconds = max(patience_seconds - (time.monotonic() - begun), 0.1)
         try:
             for attempt in stamina.retry_context(
                 on=_AWAY, attempts=None, timeout=patience_seconds, **_WAITS
@@ -137,6 +158,17 @@ class Database:
         with self._in_turn(), self.engine.begin() as connection:
             after = connection.info[_AFTER_COMMIT] = []
             result = work(connection)
+        for call in after:
+            call()
+        return result
+
+    def _written_at_once(self, at_once: Callable[[Connection], Result | None]) -> Result | None:
+        try:
+            with self._reading.begin() as connection:
+                after = connection.info[_AFTER_COMMIT] = []
+                result = at_once(connection)
+        except (*_AWAY, IntegrityError, DataError):
+            return None
         for call in after:
             call()
         return result
@@ -257,7 +289,6 @@ def _postgres(url: str, busy_seconds: float) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,
-        pool_pre_ping=True,
         pool_size=10,
         max_overflow=40,
         pool_timeout=busy_seconds,
@@ -266,7 +297,28 @@ def _postgres(url: str, busy_seconds: float) -> Engine:
     # This runs before SQLAlchemy's own first query, which ends with a TypeError if psycopg returns
     # bytes.
     event.listen(engine, "connect", _refuse_encoding, insert=True)
+    _ping_the_idle(engine)
     return engine
+
+
+def _ping_the_idle(engine: Engine) -> None:
+    """Ping a connection of the pool before its use if it was idle for some seconds. A connection
+    that was used just now is tried as it is: if it is broken, its statement fails and is repeated.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _put_down(_connection: Any, record: Any) -> None:
+        record.info[_IDLE_SINCE] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _ping(connection: Any, record: Any, _proxy: Any) -> None:
+        since = record.info.get(_IDLE_SINCE)
+        if since is None or time.monotonic() - since < _FRESH_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error:
+            raise InvalidatePoolError from None
 
 
 def _refuse_encoding(connection: Any, _record: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Double,
     Integer,
+    Row,
     Select,
     bindparam,
     case,
@@ -89,7 +91,12 @@ class Outbox:
 
     def owe(self, job_id: str, account: str, kind: str, payload: dict[str, Any]) -> None:
         """Add an obligation outside any change of state."""
-        self._database.write(lambda connection: owe(connection, job_id, account, kind, payload))
+
+        def work(connection: Connection) -> bool:
+            owe(connection, job_id, account, kind, payload)
+            return True
+
+        self._database.write(work, at_once=work)
 
     def due(self, *, limit: int, webhooks: bool = False) -> list[Obligation]:
         """Claim up to ``limit`` due obligations: only webhooks, or all others. Of one cause's
@@ -106,14 +113,20 @@ class Outbox:
         if not found:
             return []
         ids = {"ids": [row.id for row in found]}
-        rows = self._database.write(
-            lambda connection: connection.execute(_CLAIMS[webhooks], ids).all()
-        )
+
+        def claim(connection: Connection) -> Sequence[Row[Any]]:
+            return connection.execute(_CLAIMS[webhooks], ids).all()
+
+        rows = self._database.write(claim, at_once=claim)
         return sorted((Obligation(*row) for row in rows), key=lambda owing: owing.id)
 
     def discharged(self, ids: list[int]) -> None:
         """Mark these obligations as discharged."""
-        self._database.write(lambda connection: connection.execute(_DISCHARGE, {"ids": ids}))
+
+        def work(connection: Connection) -> int:
+            return connection.execute(_DISCHARGE, {"ids": ids}).rowcount
+
+        self._database.write(work, at_once=work)
 
     def failed(self, ids: list[int], reason: str) -> None:
         """Mark these obligations as failed for now, with the reason; they stay due."""

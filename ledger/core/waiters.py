@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, case, exists, func, select, update
+from sqlalchemy import Connection, Integer, bindparam, case, exists, func, select, update
 
 from . import states
 from .database import Database, now
@@ -59,9 +59,11 @@ class Waiters:
         if not found:
             return []
         tasks = {"tasks": [row.task_id for row in found]}
-        claimed = self._database.write(
-            lambda connection: set(connection.execute(_CLAIM, tasks).scalars())
-        )
+
+        def claim(connection: Connection) -> set[str]:
+            return set(connection.execute(_CLAIM, tasks).scalars())
+
+        claimed = self._database.write(claim, at_once=claim)
         return [
             Hint(row.job_id, row.kind, row.task_id, queue, 0, row.account)
             for row in found
@@ -81,13 +83,19 @@ class Waiters:
         """Mark the outcome as stored under this task id. While the job goes on, a result under this
         id was not its outcome: a message that was refused may have had the same id.
         """
-        self._database.write(lambda connection: _ANSWERED.run(connection, task=task_id))
+        self._run(_ANSWERED, task_id)
 
     def shown_as_waiting(self, task_id: str) -> None:
         """Note that the state RETRY was stored under this task id. If the job ended at that moment,
         RETRY would hide the outcome, so the answer becomes due again.
         """
-        self._database.write(lambda connection: _ANSWER_AGAIN.run(connection, task=task_id))
+        self._run(_ANSWER_AGAIN, task_id)
+
+    def _run(self, statement: Prepared[Any], task_id: str) -> None:
+        def work(connection: Connection) -> int:
+            return statement.run(connection, task=task_id)
+
+        self._database.write(work, at_once=work)
 
     def job_of(self, task_id: str) -> str | None:
         """Return the id of the job that a task asked for, or None."""
