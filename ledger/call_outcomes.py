@@ -46,25 +46,33 @@ _SENDER_DIED = (
     "in the provider's panel, then: python -m worker resolve"
 )
 
-_OUTCOME = parameter("said", String())
+_SAID = parameter("said", String())
 _STATUS = parameter("status", Integer())
 _ONE_MORE = calls.c.receipts + 1
 #: When the request left, once the outcome is known. A receipt that reported it stays true.
-_SENT_AT = case((and_(_OUTCOME == UNSENT, calls.c.receipts == 0), null()), else_=calls.c.sent_at)
+_SENT_AT = case((and_(_SAID == UNSENT, calls.c.receipts == 0), null()), else_=calls.c.sent_at)
+#: What the outcome of a request changes in its call.
+OUTCOME: dict[str, Any] = {
+    "outcome": _SAID,
+    "sent_at": _SENT_AT,
+    "answered_at": case((_STATUS.is_not(None), now()), else_=calls.c.answered_at),
+    "http_status": _STATUS,
+    "answer": parameter("answer"),
+    "platform_phone": parameter("platform_phone"),
+    "error_message": parameter("error_message"),
+    "receipts": case((_SENT_AT.is_not(None), _ONE_MORE), else_=calls.c.receipts),
+}
 _NOTE_OUTCOME = Prepared(
-    update(calls)
-    .where(calls.c.job_id == parameter("job"))
-    .values(
-        outcome=_OUTCOME,
-        sent_at=_SENT_AT,
-        answered_at=case((_STATUS.is_not(None), now()), else_=calls.c.answered_at),
-        http_status=_STATUS,
-        answer=parameter("answer"),
-        platform_phone=parameter("platform_phone"),
-        error_message=parameter("error_message"),
-        receipts=case((_SENT_AT.is_not(None), _ONE_MORE), else_=calls.c.receipts),
-    )
-    .returning(*calls.c)
+    update(calls).where(calls.c.job_id == parameter("job")).values(**OUTCOME).returning(*calls.c)
+)
+#: What a receipt says of a call's row.
+RECEIPT_FIELDS = (
+    "sent_at",
+    "answered_at",
+    "outcome",
+    "platform_phone",
+    "error_message",
+    "http_status",
 )
 
 
@@ -157,18 +165,22 @@ def note_outcome(connection: Connection, job: Job, outcome: Outcome) -> None:
     """Store the outcome of a call, and owe its receipt if the request may have left. A call of
     which nothing left, and was never reported to have left, is returned to the daily quota.
     """
-    row = _NOTE_OUTCOME.row(
-        connection,
-        job=job.job_id,
-        said=outcome.outcome,
-        status=outcome.http_status,
-        answer=outcome.answer or None,
-        platform_phone=outcome.platform_phone,
-        error_message=outcome.error_message,
-    )
+    row = _NOTE_OUTCOME.row(connection, **outcome_parameters(job.job_id, outcome))
     assert row is not None
     if row.sent_at is not None:
         _owe_receipt_of(connection, job, row)
+
+
+def outcome_parameters(job_id: str, outcome: Outcome) -> dict[str, Any]:
+    """Return the parameters of ``OUTCOME`` and, as ``job``, the call's job."""
+    return {
+        "job": job_id,
+        "said": outcome.outcome,
+        "status": outcome.http_status,
+        "answer": outcome.answer or None,
+        "platform_phone": outcome.platform_phone,
+        "error_message": outcome.error_message,
+    }
 
 
 def forget_sending(connection: Connection, job_id: str) -> None:
@@ -197,12 +209,7 @@ def _owe_receipt_of(
     connection: Connection, job: Job, row: Row[Any], **decision: str | None
 ) -> None:
     receipt = {
-        "sent_at": row.sent_at,
-        "answered_at": row.answered_at,
-        "outcome": row.outcome,
-        "platform_phone": row.platform_phone,
-        "error_message": row.error_message,
-        "http_status": row.http_status,
+        **{name: getattr(row, name) for name in RECEIPT_FIELDS},
         "answer": base64.b64encode(row.answer or b"").decode(),
         **decision,
         "version": VERSION,

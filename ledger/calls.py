@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, case, exists, select, update
 
+from . import call_statements
 from .alerts import CONTRADICTION, Alert, open_alert
 from .call_outcomes import (
     RESOLVED,
-    UNKNOWN,
     Outcome,
     forget_sending,
     note_outcome,
     owe_decision,
 )
+from .call_statements import IS_NEWS, MAY_LEAVE, SENT, SENT_WHY, SETTLED
 from .core import states
 from .core.database import Database, now
 from .core.job import Job, iso
@@ -29,40 +30,9 @@ from .quarantine import is_quarantined, withhold
 #: Nothing is sent if the commit that allows the bytes to leave takes longer, in seconds.
 MOST_COMMIT_SECONDS = 2.0
 
-_SEND = Prepared(
-    changing(
-        parameter("job"),
-        jobs.c.lease_token == parameter("token"),
-        jobs.c.state == states.RUNNING,
-        jobs.c.lease_until > now(),
-        jobs.c.cancel_requested.is_(False),
-        jobs.c.not_after.is_(None) | (jobs.c.not_after > now()),
-        state=states.SENDING,
-    ),
-    Job,
-)
-_SENT = Prepared(
-    update(calls).where(calls.c.job_id == parameter("job")).values(sent_at=now(), outcome=UNKNOWN)
-)
-_SETTLE = Prepared(
-    changing(
-        parameter("job"),
-        jobs.c.lease_token == parameter("token"),
-        jobs.c.state == parameter("before"),
-        # If the outcome is stored already, the answer to its commit was lost.
-        or_(
-            jobs.c.state != parameter("after"),
-            jobs.c.reason.is_distinct_from(parameter("reason", jobs.c.reason.type)),
-        ),
-        state=parameter("after"),
-        reason=parameter("reason", jobs.c.reason.type),
-        error=parameter("error"),
-        result=parameter("result"),
-        next_attempt_at=None,
-        lease_until=None,
-    ),
-    Job,
-)
+_SEND = Prepared(changing(parameter("job"), *MAY_LEAVE, state=states.SENDING), Job)
+_SENT = Prepared(update(calls).where(calls.c.job_id == parameter("job")).values(**SENT))
+_SETTLE = Prepared(changing(parameter("job"), *IS_NEWS, **SETTLED), Job)
 
 
 class Calls:
@@ -83,15 +53,26 @@ class Calls:
         lease.check()
         patience = min(lease.trusted_seconds(), MOST_COMMIT_SECONDS)
         noted = False
+        is_first = not lease.sending_asked
 
-        def work(connection: Connection) -> None:
+        def at_once(connection: Connection) -> bool | None:
+            nonlocal noted
+            # Before the statement: if its answer is lost, it may be written.
+            noted, lease.sending_asked = is_first, True
+            done = call_statements.send(connection, lease, cap, worker=self._worker)
+            if done is None:
+                noted, lease.sending_asked = False, not is_first
+            return done
+
+        def work(connection: Connection) -> bool:
             nonlocal noted
             # Only a commit of this very call, whose answer was lost, permits the state found here.
             if not (noted and _sending(connection, lease)):
                 self._send(connection, lease, cap)
             noted = True
+            return True
 
-        self._database.write(work, patience_seconds=max(patience, 0.1))
+        self._database.write(work, patience_seconds=max(patience, 0.1), at_once=at_once)
 
     def answered(self, lease: Lease, outcome: Outcome, *, own_task: str | None) -> Job:
         """Store the outcome of the request, with everything that the outcome owes.
@@ -101,7 +82,10 @@ class Calls:
         afterwards.
         """
         job = self._database.write(
-            lambda connection: self._answered(connection, lease, outcome, own_task)
+            lambda connection: self._answered(connection, lease, outcome, own_task),
+            at_once=lambda connection: call_statements.answered(
+                connection, lease, outcome, own_task=own_task, worker=self._worker
+            ),
         )
         self._leases.drop(lease)
         return job
@@ -180,7 +164,7 @@ class Calls:
             )
         _SENT.run(connection, job=job.job_id)
         step = (states.RUNNING, states.SENDING)
-        audited(connection, job.job_id, step, by=self._worker, why="the request may have left")
+        audited(connection, job.job_id, step, by=self._worker, why=SENT_WHY)
 
     def _taken_back(
         self, connection: Connection, job_id: str, before: str, values: dict[str, Any]

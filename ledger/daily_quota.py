@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Date, and_, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Date,
+    Integer,
+    and_,
+    exists,
+    insert,
+    select,
+    update,
+)
 
 from .core.database import now
 from .core.job import Job
@@ -17,27 +29,41 @@ from .core.schema import call_days, calls
 from .errors import CapReached
 
 _NOW = Prepared(select(now()))
-_DAY = parameter("of_day", Date())
-_MINE = (call_days.c.account == parameter("of_account"), call_days.c.day == _DAY)
-_KEEP = Prepared(
-    insert(calls)
-    .values(job_id=parameter("job"), reserved_on=parameter("of_day"), receipts=0)
-    .inline()
-)
+DAY = parameter("of_day", Date())
+_MINE = (call_days.c.account == parameter("of_account"), call_days.c.day == DAY)
+#: The row of a call with a reservation.
+RESERVED: dict[str, Any] = {
+    "job_id": parameter("job"),
+    "reserved_on": parameter("of_day"),
+    "receipts": 0,
+}
+_KEEP = Prepared(insert(calls).values(**RESERVED).inline())
+_LIMIT = parameter("limit", Integer())
+#: The row of a day with its first call, and how the next is counted if the cap permits it.
+FIRST_CALL: dict[str, Any] = {"account": parameter("of_account"), "day": DAY, "calls": 1}
+NEXT_CALL: dict[str, Any] = {
+    "index_elements": ["account", "day"],
+    "set_": {"calls": call_days.c.calls + 1},
+    "where": call_days.c.calls < _LIMIT,
+}
+#: The condition that no further call fits into the day.
+IS_FULL = exists().where(*_MINE, call_days.c.calls >= _LIMIT)
 _TAKE = Prepared(
     lambda insert_into: (
         insert_into(call_days)
-        .values(account=parameter("of_account"), day=_DAY, calls=1)
-        .on_conflict_do_update(
-            index_elements=["account", "day"],
-            set_={"calls": call_days.c.calls + 1},
-            where=call_days.c.calls < parameter("limit"),
-        )
+        .values(**FIRST_CALL)
+        .on_conflict_do_update(**NEXT_CALL)
         .returning(call_days.c.calls)
     )
 )
+_IS_PERMITTED = call_days.c.calls <= _LIMIT
+_IS_FOR_DAY = calls.c.reserved_on == DAY
 _HELD = Prepared(
-    select(calls.c.reserved_on, call_days.c.calls)
+    select(
+        calls.c.reserved_on,
+        _IS_FOR_DAY.label("is_for_day"),
+        _IS_PERMITTED.label("is_permitted"),
+    )
     .outerjoin_from(calls, call_days, and_(*_MINE))
     .where(calls.c.job_id == parameter("job"))
 )
@@ -50,6 +76,12 @@ _UNSENT_ON = Prepared(
 _GIVE_BACK = Prepared(
     update(call_days).where(*_MINE, call_days.c.calls > 0).values(calls=call_days.c.calls - 1)
 )
+
+
+def is_reserved(job_id: ColumnElement[str], account: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that a job's reservation permits sending it on the given day."""
+    of_day = (call_days.c.account == account, call_days.c.day == DAY)
+    return exists().where(calls.c.job_id == job_id, _IS_FOR_DAY, *of_day, _IS_PERMITTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +98,20 @@ class Cap:
     def day(self, seconds: float) -> date:
         """Return the account's day at an instant, in seconds since 1970."""
         return datetime.fromtimestamp(seconds, UTC).astimezone(ZoneInfo(self.timezone)).date()
+
+    def bounds(self, day: date) -> tuple[float, float]:
+        """Return the instants at which the account's day begins and ends, in seconds since 1970."""
+        return _bounds(self.timezone, day)
+
+
+@lru_cache(maxsize=256)
+def _bounds(timezone: str, day: date) -> tuple[float, float]:
+    zone = ZoneInfo(timezone)
+    begin, end = (
+        datetime(one.year, one.month, one.day, tzinfo=zone).timestamp()
+        for one in (day, day + timedelta(days=1))
+    )
+    return begin, end
 
 
 def reserve_call(connection: Connection, request: Request) -> None:
@@ -102,10 +148,11 @@ def reserved_today(connection: Connection, job: Job, cap: Cap) -> bool:
     reservation of another day is moved to today, and a cap that was lowered since then counts too.
     """
     today = cap.day(job.updated_at)
-    held = _HELD.row(connection, job=job.job_id, of_account=job.account, of_day=today)
+    day = {"of_account": job.account, "of_day": today, "limit": cap.limit}
+    held = _HELD.row(connection, job=job.job_id, **day)
     assert held is not None
-    if held.reserved_on == today:
-        return int(held.calls) <= cap.limit
+    if held.is_for_day:
+        return bool(held.is_permitted)
     try:
         today = reserve(connection, job.account, cap)
     except CapReached:

@@ -83,7 +83,7 @@ def _now_sqlite(_element: Any, _compiler: Any, **_options: Any) -> str:
 
 @compiles(now, "postgresql")
 def _now_postgresql(_element: Any, _compiler: Any, **_options: Any) -> str:
-    return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
+    return "extract(epoch FROM clock_timestamp())::float8"
 
 
 class Database:

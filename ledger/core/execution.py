@@ -22,6 +22,7 @@ from .fencing import (
     take,
 )
 from .job import Job
+from .kinds import kind_of
 from .leases import Lease, Leases
 from .opening import Request, insert_job, open_or_join
 from .outbox import owe
@@ -117,7 +118,23 @@ class Execution:
             # If the database's clock was set back just now, the job is not due yet.
             return (job, False) if held is None else (held, True)
 
-        job, mine = self._database.write(work)
+        hook = kind_of(request.kind).begin_at_once
+
+        def at_once(connection: Connection) -> tuple[Job, bool] | None:
+            if hook is None:
+                return None
+            job = hook(
+                connection,
+                request,
+                token=token,
+                seconds=seconds,
+                by=by,
+                worker=self._worker,
+                notify=notify,
+            )
+            return None if job is None else (job, True)
+
+        job, mine = self._database.write(work, at_once=None if hook is None else at_once)
         if not mine:
             return job, None
         lease = Lease(job.job_id, token, seconds, asked_at)

@@ -16,17 +16,22 @@ from .prepared import Prepared, parameter
 from .schema import jobs, queues
 from .transitions import audited, changing, find
 
+#: What a worker writes into a job that it takes up.
+TAKEN: dict[str, Any] = {
+    "state": states.RUNNING,
+    "lease_token": parameter("token"),
+    "lease_until": now() + parameter("seconds"),
+    "attempts": jobs.c.attempts + 1,
+    "hinted_at": None,
+}
+TAKEN_UP = "taken up"
 _TAKE = Prepared(
     changing(
         parameter("job"),
         jobs.c.state == parameter("before"),
         jobs.c.next_attempt_at <= now(),
         jobs.c.cancel_requested.is_(False),
-        state=states.RUNNING,
-        lease_token=parameter("token"),
-        lease_until=now() + parameter("seconds"),
-        attempts=jobs.c.attempts + 1,
-        hinted_at=None,
+        **TAKEN,
     ),
     Job,
 )
@@ -73,7 +78,7 @@ def take(connection: Connection, before: Job, token: str, seconds: float, *, by:
     )
     if job is not None:
         step = (before.state, states.RUNNING)
-        audited(connection, job.job_id, step, by=by, why="taken up")
+        audited(connection, job.job_id, step, by=by, why=TAKEN_UP)
     return job
 
 

@@ -31,6 +31,8 @@ class Lease:
         self.token = token
         self.cancelled = False
         self.transfer: dict[str, Any] | None = None
+        #: Whether a statement was sent that notes the sending of a call, and may be written.
+        self.sending_asked = False
         self._seconds = seconds
         self._confirmed_at = asked_at
         self._alive_until = asked_at + seconds

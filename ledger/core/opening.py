@@ -66,40 +66,44 @@ class Request:
 _DUE_AT = cast(parameter("due_at"), Double)
 _BEGINS = func.coalesce(_DUE_AT, now())
 _NOT_AFTER = cast(parameter("not_after"), Double)
-_INSERT = Prepared(
-    insert(jobs)
-    .values(
-        job_id=parameter("job_id"),
-        kind=parameter("kind"),
-        account=parameter("account"),
-        request_id=parameter("request_id"),
-        task_id=parameter("task_id"),
-        parameters=parameter("parameters"),
-        fingerprint=parameter("fingerprint"),
-        fingerprint_version=FINGERPRINT_VERSION,
-        state=states.PENDING,
-        work=parameter("work"),
-        attempts=0,
-        takeovers=0,
-        queue=parameter("queue"),
-        next_attempt_at=_BEGINS,
-        not_after=func.coalesce(_NOT_AFTER, _BEGINS + parameter("lifetime_seconds")),
-        cancel_requested=False,
-        parent_id=parameter("parent_id"),
-        open_parts=0,
-        hint_no=parameter("number"),
-        hinted_at=case((_DUE_AT.is_(None), now())),
-        created_at=now(),
-        updated_at=now(),
-    )
-    .returning(*COLUMNS),
-    Job,
-)
+OPENED = "opened"
+#: The row of a new job; `parameters_of` gives the parameters.
+NEW_JOB: dict[str, Any] = {
+    "job_id": parameter("job_id"),
+    "kind": parameter("kind"),
+    "account": parameter("account"),
+    "request_id": parameter("request_id"),
+    "task_id": parameter("task_id"),
+    "parameters": parameter("parameters"),
+    "fingerprint": parameter("fingerprint"),
+    "fingerprint_version": FINGERPRINT_VERSION,
+    "state": states.PENDING,
+    "work": parameter("work"),
+    "attempts": 0,
+    "takeovers": 0,
+    "queue": parameter("queue"),
+    "next_attempt_at": _BEGINS,
+    "not_after": func.coalesce(_NOT_AFTER, _BEGINS + parameter("lifetime_seconds")),
+    "cancel_requested": False,
+    "parent_id": parameter("parent_id"),
+    "open_parts": 0,
+    "hint_no": parameter("number"),
+    "hinted_at": case((_DUE_AT.is_(None), now())),
+    "created_at": now(),
+    "updated_at": now(),
+}
+_INSERT = Prepared(insert(jobs).values(**NEW_JOB).returning(*COLUMNS), Job)
+#: The row of a queue with its first hint, and how the next is counted.
+FIRST_HINT: dict[str, Any] = {"queue": parameter("queue"), "last_no": 1, "taken_no": 0}
+NEXT_HINT: dict[str, Any] = {
+    "index_elements": ["queue"],
+    "set_": {"last_no": queues.c.last_no + 1},
+}
 _NEXT_HINT = Prepared(
     lambda insert_into: (
         insert_into(queues)
-        .values(queue=parameter("of_queue"), last_no=1, taken_no=0)
-        .on_conflict_do_update(index_elements=["queue"], set_={"last_no": queues.c.last_no + 1})
+        .values(**FIRST_HINT)
+        .on_conflict_do_update(**NEXT_HINT)
         .returning(queues.c.last_no)
     )
 )
@@ -109,18 +113,16 @@ _ANSWER_IN = now() + cast(parameter("answer_in"), Double)
 _ANSWER_AGAIN = Prepared(
     update(waiters).where(_MINE).values(answered_at=None, due_at=_ANSWER_IN, attempts=0)
 )
-_WAIT = Prepared(
-    insert(waiters)
-    .values(
-        task_id=parameter("task"),
-        job_id=parameter("for_job"),
-        notify=parameter("notify"),
-        asked_at=now(),
-        due_at=_ANSWER_IN,
-        attempts=0,
-    )
-    .inline()
-)
+#: The row of a task that waits for a job.
+WAITER: dict[str, Any] = {
+    "task_id": parameter("task"),
+    "job_id": parameter("for_job"),
+    "notify": parameter("notify"),
+    "asked_at": now(),
+    "due_at": _ANSWER_IN,
+    "attempts": 0,
+}
+_WAIT = Prepared(insert(waiters).values(**WAITER).inline())
 
 
 class Opening:
@@ -218,18 +220,18 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
     """
     kind = kind_of(request.kind)
     number = next_hint(connection, request.queue)
-    job = _INSERT.row(connection, number=number, **_parameters(request))
+    job = _INSERT.row(connection, number=number, **parameters_of(request))
     assert job is not None
     # After the row: when two transactions open the same job, the second must meet the first one's
     # row, not a refusal of the kind because of the first.
     kind.inserted(connection, request)
-    audited(connection, request.job_id, (None, states.PENDING), by=by, why="opened")
+    audited(connection, request.job_id, (None, states.PENDING), by=by, why=OPENED)
     if request.due_at is not None:
         return _waits(connection, request, by=by), None
     return job, number
 
 
-def _parameters(request: Request) -> dict[str, Any]:
+def parameters_of(request: Request) -> dict[str, Any]:
     """Return what the row of a new job takes from its request."""
     return {
         "job_id": request.job_id,
@@ -274,7 +276,7 @@ def _waits(connection: Connection, request: Request, *, by: str) -> Job:
 
 def next_hint(connection: Connection, queue: str) -> int:
     """Return the next number of a queue's hints; a later hint has a higher number."""
-    return int(_NEXT_HINT.value(connection, of_queue=queue))
+    return int(_NEXT_HINT.value(connection, queue=queue))
 
 
 def add_waiter(

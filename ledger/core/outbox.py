@@ -11,7 +11,6 @@ from sqlalchemy import (
     Connection,
     Double,
     Integer,
-    Row,
     Select,
     bindparam,
     case,
@@ -61,19 +60,17 @@ class Obligation:
     attempts: int
 
 
-_OWE = Prepared(
-    insert(obligations)
-    .values(
-        job_id=parameter("job_id"),
-        account=parameter("account"),
-        kind=parameter("kind"),
-        payload=parameter("payload"),
-        created_at=now(),
-        due_at=now(),
-        attempts=0,
-    )
-    .inline()
-)
+#: The row of a new obligation.
+OBLIGATION: dict[str, Any] = {
+    "job_id": parameter("job_id"),
+    "account": parameter("account"),
+    "kind": parameter("kind"),
+    "payload": parameter("payload"),
+    "created_at": now(),
+    "due_at": now(),
+    "attempts": 0,
+}
+_OWE = Prepared(insert(obligations).values(**OBLIGATION).inline())
 
 
 def owe(
@@ -114,7 +111,7 @@ class Outbox:
             return []
         ids = {"ids": [row.id for row in found]}
 
-        def claim(connection: Connection) -> Sequence[Row[Any]]:
+        def claim(connection: Connection) -> Sequence[Any]:
             return connection.execute(_CLAIMS[webhooks], ids).all()
 
         rows = self._database.write(claim, at_once=claim)

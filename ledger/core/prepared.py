@@ -117,15 +117,15 @@ class Prepared(Generic[R]):
 
     def run(self, connection: Connection, **parameters: Any) -> int:
         """Run the statement; return how many rows it changed."""
-        return self._executed(connection, parameters)[1]
+        return self._executed(connection, parameters, fetches=False)[1]
 
     def rows(self, connection: Connection, **parameters: Any) -> list[R]:
         """Run the statement; return its rows."""
-        return self._executed(connection, parameters)[0]
+        return self._executed(connection, parameters, fetches=True)[0]
 
     def row(self, connection: Connection, **parameters: Any) -> R | None:
         """Run the statement; return its only row, or None."""
-        found, _ = self._executed(connection, parameters)
+        found = self.rows(connection, **parameters)
         assert len(found) <= 1, "a statement for one row found several"
         return found[0] if found else None
 
@@ -143,7 +143,7 @@ class Prepared(Generic[R]):
         )
 
     def _executed(
-        self, connection: Connection, parameters: Mapping[str, Any]
+        self, connection: Connection, parameters: Mapping[str, Any], *, fetches: bool
     ) -> tuple[list[Any], int]:
         dialect = connection.dialect
         # Two threads may both compile: the results are the same.
@@ -157,8 +157,7 @@ class Prepared(Generic[R]):
         cursor: Any = connection.connection.cursor()
         try:
             cursor.execute(compiled.text, arguments)
-            description = cursor.description
-            fetched = [] if description is None else cursor.fetchall()
+            fetched = cursor.fetchall() if fetches else []
         except dialect.loaded_dbapi.Error as error:
             # The same classes of errors, and the same end of a broken connection and of its pool,
             # as after any other statement: the repeats of Database.write depend on both.
@@ -170,9 +169,10 @@ class Prepared(Generic[R]):
             # The thread was interrupted, and nobody knows what the connection expects next.
             connection.invalidate()
             raise
+        found = compiled.rows(fetched, cursor.description) if fetched else []
         changed = cursor.rowcount
         cursor.close()
-        return (compiled.rows(fetched, description) if fetched else []), changed
+        return found, changed
 
 
 def _bind_processors(compiled: Any, dialect: Dialect) -> dict[str, Processor]:

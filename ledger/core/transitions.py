@@ -28,18 +28,16 @@ OWN_ANSWER_SECONDS = 10
 _JOB = select(*COLUMNS).where(jobs.c.job_id == parameter("job_id"))
 _FIND = Prepared(_JOB, Job)
 _FIND_HELD = Prepared(_JOB.with_for_update(key_share=True), Job)
-_AUDIT = Prepared(
-    insert(audit)
-    .values(
-        job_id=parameter("job_id"),
-        at=now(),
-        from_state=parameter("before"),
-        to_state=parameter("after"),
-        by=parameter("by"),
-        why=parameter("why"),
-    )
-    .inline()
-)
+#: One line of a job's history.
+LINE: dict[str, Any] = {
+    "job_id": parameter("job_id"),
+    "at": now(),
+    "from_state": parameter("before"),
+    "to_state": parameter("after"),
+    "by": parameter("by"),
+    "why": parameter("why"),
+}
+_AUDIT = Prepared(insert(audit).values(**LINE).inline())
 _NEWEST_REASON = Prepared(
     select(audit.c.why)
     .where(audit.c.job_id == parameter("job_id"))
@@ -78,6 +76,11 @@ def find_held(connection: Connection, job_id: str) -> Job | None:
     the job has not ended, so that its end will find a waiter). On SQLite writers take turns anyway.
     """
     return _FIND_HELD.row(connection, job_id=job_id)
+
+
+def lock(connection: Connection, job_id: str) -> None:
+    """Lock a job's row as ``find_held`` does."""
+    _FIND_HELD.run(connection, job_id=job_id)
 
 
 def changing(
@@ -138,7 +141,7 @@ def ended(
     """
     kind = kind_of(job.kind)
     audited(connection, job.job_id, (before, job.state), by=by, why=job.reason or "")
-    once_committed(connection, partial(_tell_listeners, job))
+    once_committed(connection, partial(tell_listeners, job))
     _ANSWER_ALL.run(connection, of_job=job.job_id)
     if own_task is not None:
         _ANSWER_LATER.run(connection, task=own_task)
@@ -149,7 +152,8 @@ def ended(
         hook(connection, Ending(job, before, contradicts))
 
 
-def _tell_listeners(job: Job) -> None:
+def tell_listeners(job: Job) -> None:
+    """Call every listener with a job whose end is committed."""
     for listener in end_listeners:
         try:
             listener(job)
