@@ -51,17 +51,26 @@ class Calls:
         LedgerAway when the ledger cannot answer.
         """
         lease.check()
+        if not lease.sending.acquire(blocking=False):
+            raise _lost(lease)
+        try:
+            self._note_sending(lease, cap)
+        finally:
+            lease.sending.release()
+
+    def _note_sending(self, lease: Lease, cap: Cap) -> None:
         patience = min(lease.trusted_seconds(), MOST_COMMIT_SECONDS)
+        earlier = lease.sending_noted
         noted = False
-        is_first = not lease.sending_asked
 
         def at_once(connection: Connection) -> bool | None:
             nonlocal noted
-            # Before the statement: if its answer is lost, it may be written.
-            noted, lease.sending_asked = is_first, True
+            # Before the statement: if its answer is lost, it may be written. An earlier call that
+            # may have been written already permits nothing to this one.
+            noted, lease.sending_noted = not earlier, True
             done = call_statements.send(connection, lease, cap, worker=self._worker)
             if done is None:
-                noted, lease.sending_asked = False, not is_first
+                noted, lease.sending_noted = False, earlier
             return done
 
         def work(connection: Connection) -> bool:
@@ -69,7 +78,7 @@ class Calls:
             # Only a commit of this very call, whose answer was lost, permits the state found here.
             if not (noted and _sending(connection, lease)):
                 self._send(connection, lease, cap)
-            noted = True
+            noted = lease.sending_noted = True
             return True
 
         self._database.write(work, patience_seconds=max(patience, 0.1), at_once=at_once)

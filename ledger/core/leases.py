@@ -31,8 +31,9 @@ class Lease:
         self.token = token
         self.cancelled = False
         self.transfer: dict[str, Any] | None = None
-        #: Whether a statement was sent that notes the sending of a call, and may be written.
-        self.sending_asked = False
+        #: Held while its holder notes the sending of a call; then, whether that may be written.
+        self.sending = threading.Lock()
+        self.sending_noted = False
         self._seconds = seconds
         self._confirmed_at = asked_at
         self._alive_until = asked_at + seconds
