@@ -7,11 +7,13 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Double, case, cast, func
+from sqlalchemy import Connection, case
 
-from . import states
+from . import holder_statements, states
 from .database import Database, Result, now
 from .fencing import (
+    NOTED,
+    POSTPONED,
     already_applied,
     announced_on,
     claim,
@@ -30,18 +32,8 @@ from .prepared import Prepared, parameter
 from .schema import jobs
 from .transitions import audited, cancel_open, ended, newest_reason
 
-_NOTE = fencing(work=parameter("work"))
-#: A value that is not given stays as it is.
-_POSTPONE = fencing(
-    state=states.WAITING,
-    reason=parameter("reason"),
-    next_attempt_at=now() + cast(parameter("seconds"), Double),
-    hinted_at=None,
-    lease_until=None,
-    work=func.coalesce(parameter("work", jobs.c.work.type), jobs.c.work),
-    queue=func.coalesce(parameter("queue", jobs.c.queue.type), jobs.c.queue),
-    takeovers=func.coalesce(parameter("takeovers", jobs.c.takeovers.type), jobs.c.takeovers),
-)
+_NOTE = fencing(**NOTED)
+_POSTPONE = fencing(**POSTPONED)
 _OPEN_PARTS = parameter("open_parts", jobs.c.open_parts.type)
 _AWAIT_PARTS = fencing(
     state=states.WAITING,
@@ -90,7 +82,12 @@ class Execution:
                 mark_consumed(connection, queue, hint_no)
             return job
 
-        job = self._database.write(work)
+        job = self._database.write(
+            work,
+            at_once=lambda connection: holder_statements.claim(
+                connection, job_id, hint_no, token=token, seconds=seconds, by=self._worker
+            ),
+        )
         if job is None:
             return None
         lease = Lease(job_id, token, seconds, asked_at)
@@ -146,14 +143,21 @@ class Execution:
         its newest line says the same. Raises LeaseLost.
         """
 
-        def write(connection: Connection) -> None:
+        def write(connection: Connection) -> bool:
             if fenced(connection, lease, _NOTE, work=work) is None:
                 already_applied(connection, lease, states.RUNNING)
             elif why is not None and newest_reason(connection, lease.job_id) != why:
                 step = (states.RUNNING, states.RUNNING)
                 audited(connection, lease.job_id, step, by=self._worker, why=why)
+            return True
 
-        self._write(lease, write)
+        self._write(
+            lease,
+            write,
+            lambda connection: holder_statements.note(
+                connection, lease, work, why, by=self._worker
+            ),
+        )
 
     def postpone(
         self,
@@ -177,7 +181,13 @@ class Execution:
             "queue": queue,
             "takeovers": 0 if progressed else None,
         }
-        self._write(lease, lambda connection: self._waits(connection, lease, _POSTPONE, values))
+        self._write(
+            lease,
+            lambda connection: self._waits(connection, lease, _POSTPONE, values),
+            lambda connection: holder_statements.postpone(
+                connection, lease, values, by=self._worker
+            ),
+        )
         self._leases.drop(lease)
 
     def await_parts(
@@ -280,6 +290,12 @@ class Execution:
         audited(connection, job.job_id, step, by=self._worker, why=reason)
         return True
 
-    def _write(self, lease: Lease, write: Callable[[Connection], Result]) -> Result:
+    def _write(
+        self,
+        lease: Lease,
+        write: Callable[[Connection], Result],
+        at_once: Callable[[Connection], Result | None] | None = None,
+    ) -> Result:
         lease.check()
-        return self._database.write(write, patience_seconds=max(lease.trusted_seconds(), 0.1))
+        patience = max(lease.trusted_seconds(), 0.1)
+        return self._database.write(write, patience_seconds=patience, at_once=at_once)

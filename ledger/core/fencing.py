@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Double, cast, func, select, update
 
 from ledger.errors import LeaseLost
 
@@ -25,16 +25,26 @@ TAKEN: dict[str, Any] = {
     "hinted_at": None,
 }
 TAKEN_UP = "taken up"
+#: The conditions under which a job that is pending or waiting is taken up.
+IS_DUE = (jobs.c.next_attempt_at <= now(), jobs.c.cancel_requested.is_(False))
 _TAKE = Prepared(
-    changing(
-        parameter("job"),
-        jobs.c.state == parameter("before"),
-        jobs.c.next_attempt_at <= now(),
-        jobs.c.cancel_requested.is_(False),
-        **TAKEN,
-    ),
-    Job,
+    changing(parameter("job"), jobs.c.state == parameter("before"), *IS_DUE, **TAKEN), Job
 )
+#: The conditions under which a job's row is changed by its holder.
+IS_HOLDER = (jobs.c.lease_token == parameter("token"), jobs.c.state == states.RUNNING)
+#: What a note changes.
+NOTED: dict[str, Any] = {"work": parameter("work")}
+#: What a postponement changes. A value that is not given stays as it is.
+POSTPONED: dict[str, Any] = {
+    "state": states.WAITING,
+    "reason": parameter("reason"),
+    "next_attempt_at": now() + cast(parameter("seconds"), Double),
+    "hinted_at": None,
+    "lease_until": None,
+    "work": func.coalesce(parameter("work", jobs.c.work.type), jobs.c.work),
+    "queue": func.coalesce(parameter("queue", jobs.c.queue.type), jobs.c.queue),
+    "takeovers": func.coalesce(parameter("takeovers", jobs.c.takeovers.type), jobs.c.takeovers),
+}
 _HELD = Prepared(
     select(*COLUMNS).where(
         jobs.c.job_id == parameter("job"),
@@ -113,8 +123,7 @@ def fencing(**values: Any) -> Prepared[Job]:
     """Prepare the statement that writes these values into a running job if its lease is the one
     that ``fenced`` is given.
     """
-    held = (jobs.c.lease_token == parameter("token"), jobs.c.state == states.RUNNING)
-    return Prepared(changing(parameter("job"), *held, **values), Job)
+    return Prepared(changing(parameter("job"), *IS_HOLDER, **values), Job)
 
 
 def fenced(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, Update, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Update, insert, select, update
 
 from config.error_names import ErrorName
 
@@ -38,12 +38,13 @@ LINE: dict[str, Any] = {
     "why": parameter("why"),
 }
 _AUDIT = Prepared(insert(audit).values(**LINE).inline())
-_NEWEST_REASON = Prepared(
+NEWEST_REASON = (
     select(audit.c.why)
     .where(audit.c.job_id == parameter("job_id"))
     .order_by(audit.c.id.desc())
     .limit(1)
 )
+_NEWEST_REASON = Prepared(NEWEST_REASON)
 _ANSWER_ALL = Prepared(
     update(waiters)
     .where(waiters.c.job_id == parameter("of_job"), waiters.c.answered_at.is_(None))
@@ -84,7 +85,7 @@ def lock(connection: Connection, job_id: str) -> None:
 
 
 def changing(
-    job_id: str | BindParameter[str], *conditions: ColumnElement[bool], **values: Any
+    job_id: str | ColumnElement[Any], *conditions: ColumnElement[bool], **values: Any
 ) -> Update:
     """Return the statement by which ``change`` writes: it returns the job's columns. A step that
     every job takes prepares it, with a `parameter` as the job's id.
