@@ -55,7 +55,7 @@ def append(store: Store, account: str, files: Sequence[Covered]) -> Head:
         if number > _LAST:
             raise Damaged(
                 paths.chain_path(account, _LAST),
-                "has the last number that an entry can have, so nothing can be put under the "
+                "has the last possible number of an entry, so nothing more can be put under the "
                 "chain; it is forged: run verify, and move it out of the archive",
             )
         entry = ChainEntry(number, NOTHING if current is None else current.sha256, left)
@@ -74,8 +74,8 @@ def _refuse_no_entry(store: Store, account: str, number: int) -> None:
     if number > max(numbers(store, account), default=0):
         raise Damaged(
             paths.chain_path(account, number),
-            "is no entry, but has the name of the next one, so nothing can be put under the chain; "
-            "run verify, and move it out of the archive",
+            "is not an entry but has the name of the next one, so nothing can be put under the "
+            "chain; run verify, and move it out of the archive",
         )
 
 

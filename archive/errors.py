@@ -49,7 +49,7 @@ class ArchiveFull(NoSpace):
 class StoreAway(Exception):
     """The archive's storage does not answer correctly; the work is tried again later.
 
-    StoreAway is no ArchiveError: it concerns no file, and a verification must not count it as
+    StoreAway is not an ArchiveError: it concerns no file, and a verification must not count it as
     damage. Parameters: `address` of the archive; `reason`, a sentence as in ArchiveError.
     """
 

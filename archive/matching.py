@@ -113,7 +113,7 @@ def _take_by_number(db: sqlite3.Connection, number: int, name: str, *, same_endi
     with the ending of this name.
     """
     base = basename(name)
-    # Without its ending: the 3 of mp3 is no id.
+    # Without its ending: the 3 of mp3 is not an id.
     for part in (base.rpartition(".")[0] or base, name[: len(name) - len(base)]):
         named = _named(db, part, number)
         sized = {recording for recording, found in named.items() if found.fits and found.is_sized}

@@ -38,7 +38,7 @@ _SAFE = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,100}")
 def safe(provider_id: str) -> str:
     """Return a provider's id as one component of a path.
 
-    An id that is no harmless name loses the characters that are not harmless, and gets a part of
+    An id that is not a harmless name loses the characters that are not harmless, and gets a part of
     its SHA-256, so that two ids never share a name.
     """
     if _SAFE.fullmatch(provider_id) and "~" not in provider_id:

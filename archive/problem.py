@@ -36,7 +36,7 @@ class Pending(Problem):
 def escaped(text: str) -> str:
     """Return the text in one line, with an escape for each character that is not printable: line
     feeds, a terminal's control characters, marks that turn the direction of writing, bytes of a
-    name that are no UTF-8.
+    name that are not UTF-8.
     """
     if text.isprintable():
         return text
@@ -56,6 +56,6 @@ def quoted(value: object) -> str:
 
 def _escape(letter: str) -> str:
     if "\udc80" <= letter <= "\udcff":
-        # A byte of a file's name that is no UTF-8, as Python carries it.
+        # A byte of a file's name that is not UTF-8, as Python carries it.
         return f"\\x{ord(letter) - 0xDC00:02x}"
     return letter.encode("unicode_escape").decode("ascii")

@@ -69,7 +69,7 @@ class Reconciliation:
     """
 
     def __init__(self, scratch: Path, saved: Path | None = None) -> None:
-        """Begin anew in the file ``scratch``, or go on with a copy of what `save` left in
+        """Begin in the new file ``scratch``, or go on with a copy of what `save` left in
         ``saved``. Raises OSError where that cannot be read.
         """
         self._scratch = scratch
@@ -99,7 +99,9 @@ class Reconciliation:
         self._db.close()
         self._scratch.unlink(missing_ok=True)
         if isinstance(error, sqlite3.Error) and error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-            reason = "the disk is full; a run's comparison found no room; make room"
+            reason = (
+                "the spool's disk is full; the run could not compare its lists; free some space"
+            )
             raise NoSpace(self._scratch.name, reason) from error
 
     def save(self, target: Path) -> None:
@@ -165,7 +167,7 @@ class Reconciliation:
         )
 
     def earlier_zip(self, path: str) -> None:
-        """Add a ZIP of an earlier generation, under its path: its members are matched anew, and
+        """Add a ZIP of an earlier generation, under its path: its members are matched again, and
         belong to no part of this run.
         """
         self._db.execute("INSERT INTO parts (id, path, own) VALUES (?, ?, FALSE)", (path, path))
@@ -201,7 +203,7 @@ class Reconciliation:
             self._place(recording_id, place, "earlier")
 
     def heard(self, path: str, member: str, sha256: str) -> str | None:
-        """Return the format of a member that was added, or None if the member is no audio or
+        """Return the format of a member that was added, or None if the member is not audio or
         unknown.
         """
         row = self._db.execute(

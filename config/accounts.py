@@ -86,7 +86,7 @@ def _read(tables: object) -> object:
     named = {alias: _with_alias(alias, table) for alias, table in tables.items()}
     if not _models:
         raise ConfigurationError(
-            "no provider is registered, so that no account can be read: import providers.registry "
+            "no provider is registered, so no account can be read: import providers.registry "
             "before the settings are read"
         )
     return _adapter(tuple(_models.items())).validate_python(named)
@@ -102,14 +102,14 @@ def _with_alias(alias: object, table: object) -> object:
     text = str(alias)
     if not ALIAS.fullmatch(text) or len(text) > ALIAS_LENGTH:
         raise ConfigurationError(
-            f'accounts."{text}" is no alias: use lower-case letters, digits and single '
+            f'accounts."{text}" is not an alias: use lower-case letters, digits and single '
             f"underscores, a letter first and {ALIAS_LENGTH} characters at most, such as legal_es"
         )
     if not isinstance(table, Mapping):
         return table
     if "alias" in table:
         raise ConfigurationError(
-            f"accounts.{text}.alias is no key: the alias is the name of the table; remove the line"
+            f"accounts.{text}.alias is not a key: the name of the table is the alias; remove it"
         )
     return {"alias": text, **table}
 

@@ -52,13 +52,13 @@ def _redis_address(secret: SecretStr) -> SecretStr:
         )
     if scheme == "sentinel":
         raise ValueError(
-            "names a Sentinel, which Earwitness was never tried with; name the server itself, or "
+            "names a Sentinel, with which Earwitness was never tried; name the server itself, or "
             "an address that follows the primary"
         )
     if scheme not in {"redis", "rediss", "unix", "redis+socket"}:
-        raise ValueError(f"is no address of Redis; {_REDIS}")
+        raise ValueError(f"is not an address of Redis; {_REDIS}")
     if not _is_complete(url, is_socket=scheme in {"unix", "redis+socket"}):
-        raise ValueError(f"is no address of one Redis server; {_REDIS}")
+        raise ValueError(f"is not an address of one Redis server; {_REDIS}")
     if scheme == "rediss":
         return SecretStr(tls.complete_address(url, ROOT))
     tls.refuse_options_without_tls(url)
@@ -96,8 +96,8 @@ def celery_address(url: str) -> str:
 def _key_prefix(prefix: str) -> str:
     if not _KEY_PREFIX.fullmatch(prefix):
         raise ValueError(
-            "is no prefix of keys; write up to 64 letters, digits, '.', '_', ':' or '-', the last "
-            'of them no letter or digit, such as "earwitness-a:"'
+            "is not a prefix of keys; write up to 64 letters, digits, '.', '_', ':' or '-', the "
+            'last of them no letter or digit, such as "earwitness-a:"'
         )
     return prefix
 
@@ -109,7 +109,7 @@ def _ledger_address(secret: SecretStr) -> SecretStr:
         return SecretStr(f"postgresql+psycopg://{rest}")
     if separator and scheme in {"sqlite", "sqlite+pysqlite"}:
         return SecretStr(_sqlite_address(rest))
-    raise ValueError(f"is no address of SQLite or PostgreSQL; {_LEDGER}")
+    raise ValueError(f"is not an address of SQLite or PostgreSQL; {_LEDGER}")
 
 
 def _sqlite_address(rest: str) -> str:
@@ -132,18 +132,20 @@ def _archive_address(url: str) -> str:
     if not url.strip():
         raise ValueError(f"is empty; {_ARCHIVE}")
     if url != url.strip() or not url.isprintable():
-        raise ValueError(f"holds a blank at one of its ends, or a control character; {_ARCHIVE}")
+        raise ValueError(
+            f"begins or ends with a blank, or contains a control character; {_ARCHIVE}"
+        )
     if not is_like_an_address(url):
         return str(_local(Path(url)))
     bucket, slash, prefix = url.removeprefix("s3://").partition("/")
     if not url.startswith("s3://") or not bucket:
         raise ValueError(
-            f"is no address of an archive; {_ARCHIVE}, or, for a directory whose name looks like "
-            "an address, its whole path"
+            f"is not an address of an archive; {_ARCHIVE}, or, for a directory whose name looks "
+            "like an address, its whole path"
         )
     if not _BUCKET.fullmatch(bucket) or set(prefix) & set("?#\\"):
         raise ValueError(
-            f"names no bucket and prefix; {_ARCHIVE}; credentials and options stand in variables "
+            f"names no bucket and prefix; {_ARCHIVE}; credentials and options belong in variables "
             "of their own (AWS_ACCESS_KEY_ID, AWS_REGION, AWS_ENDPOINT_URL)"
         )
     return f"s3://{bucket}{slash}{prefix}".rstrip("/")

@@ -51,7 +51,7 @@ def _rate(value: object) -> object:
         return value
     match = _RATE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError('is no rate; write it like "5/second", "30/minute" or "1000/hour"')
+        raise ValueError('is not a rate; write it like "5/second", "30/minute" or "1000/hour"')
     return Rate(int(match[1]), _SECONDS[match[2]])
 
 
@@ -65,7 +65,9 @@ def _printable_ascii(secret: SecretStr) -> SecretStr:
     """Refuse a token that cannot be sent in a header: httpx's error would quote the whole token."""
     token = secret.get_secret_value()
     if not (token.isascii() and token.isprintable()) or token != token.strip():
-        raise ValueError("holds characters that no token has; give it as the portal shows it")
+        raise ValueError(
+            "contains characters that a token cannot have; give it as the portal shows it"
+        )
     return secret
 
 
@@ -74,7 +76,7 @@ def _timezone(name: str) -> str:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown; not a name; the name of a folder of zones
         raise ValueError(
-            f'"{name}" is no time zone; give an IANA name such as "Europe/Madrid"'
+            f'"{name}" is not a time zone; give an IANA name such as "Europe/Madrid"'
         ) from None
     return name
 
@@ -90,11 +92,11 @@ def _web_address(url: str) -> str:
     except ValueError:
         usable = False
     if not usable or re.search(r"\s", url):
-        raise ValueError("is no web address; write it like https://pbx.example.com")
+        raise ValueError("is not a web address; write it like https://pbx.example.com")
     if "@" in parts.netloc:
-        raise ValueError("holds a user name or password; those have fields of their own")
+        raise ValueError("contains a user name or password; use the fields for those")
     if parts.query or parts.fragment:
-        raise ValueError('goes on after "?" or "#"; leave that part out')
+        raise ValueError('has a part after "?" or "#"; leave that part out')
     netloc = parts.netloc.lower().removesuffix(_DEFAULT_PORTS[parts.scheme])
     return parts._replace(netloc=netloc).geturl().rstrip("/")
 
@@ -104,7 +106,7 @@ def _host_name(value: str) -> str:
     host = value.lower()
     if not _HOST.fullmatch(host):
         raise ValueError(
-            'is no host; write it like "files.example.com", "192.0.2.7" or "[2001:db8::7]", '
+            'is not a host; write it like "files.example.com", "192.0.2.7" or "[2001:db8::7]", '
             "without http:// and a port, other scripts as xn--..."
         )
     return host
@@ -114,14 +116,14 @@ def _secret_address(secret: SecretStr) -> SecretStr:
     """Normalise a web address that is itself a secret, as chat webhooks are; keep its query."""
     address, mark, query = secret.get_secret_value().partition("?")
     if "#" in query or re.search(r"\s", query):
-        raise ValueError('is no web address: a space or "#" stands in it')
+        raise ValueError('is not a web address: it contains a space or "#"')
     return SecretStr(f"{_web_address(address)}{mark}{query}")
 
 
 def _bind_address(value: str) -> str:
     host, colon, port = value.rpartition(":")
     if not (host and colon and port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise ValueError("is no address to listen at; write it like 127.0.0.1:8765")
+        raise ValueError("is not an address to listen at; write it like 127.0.0.1:8765")
     return value
 
 
@@ -142,7 +144,7 @@ def _json(value: object) -> object:
         return json.loads(value)
     except ValueError:
         raise ValueError(
-            'is no JSON; write it like ["ES", "PT"] or {"extension": "1001"}'
+            'is not JSON; write it like ["ES", "PT"] or {"extension": "1001"}'
         ) from None
 
 

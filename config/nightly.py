@@ -19,14 +19,14 @@ def _time_of_day(value: object) -> object:
     if isinstance(value, dt.time) and value.tzinfo is None:
         return value
     if not (isinstance(value, str) and _TIME.fullmatch(value)):
-        raise ValueError('is no time of day; write it like "02:30"')
+        raise ValueError('is not a time of day; write it like "02:30"')
     return dt.time.fromisoformat(value)
 
 
 def _filters(value: object) -> object:
     for key, wanted in value.items() if isinstance(value, Mapping) else ():
         if isinstance(wanted, bool) or not isinstance(wanted, str | int) or wanted == "":
-            raise ValueError(f'"{key}" is filtered by no text and no whole number; give one')
+            raise ValueError(f'"{key}" is filtered by neither a text nor a whole number; give one')
     return value
 
 

@@ -37,11 +37,13 @@ def _line(location: _Location, found: Mapping[str, Any]) -> str:
                 return f"{name} is missing: give {wanted} ({place})"
             return f"{name} is missing: give it {place}"
         case "extra_forbidden":
-            return f"{name} is no key: correct or remove it. There are {_listed(_keys(location))}"
+            return (
+                f"{name} is not a key: correct or remove it. There are {_listed(_keys(location))}"
+            )
         case "union_tag_not_found":
             return f"{name}.provider is missing: is the alias right? There are {_listed(models())}"
         case "union_tag_invalid":
-            return f"{name}.provider is no provider we know: there are {_listed(models())}"
+            return f"{name}.provider is not a known provider: there are {_listed(models())}"
         case "value_error":
             return f"{name} {found['ctx']['error']} ({place})"
     return f"{name} is wrong: {found['msg'][:1].lower()}{found['msg'][1:]} ({place})"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from urllib.parse import quote, quote_plus
 
+from .literals import Literals
 from .notations import TooDeep, comparable, decoded, readings, texts_of
 
 #: A shorter secret may be a word of our own sentences, so it is hidden only in foreign text.
@@ -27,41 +28,49 @@ class Secrets:
     """
 
     def __init__(self, values: Iterable[str]) -> None:
-        values_by_length = sorted({value for value in values if value}, key=len, reverse=True)
-        forms = sorted(
-            {form for one in values_by_length for form in _forms(one)}, key=len, reverse=True
-        )
-        self._plain = re.compile("|".join(map(re.escape, forms))) if forms else None
-        patterns = sorted({pattern for one in values_by_length for pattern in _patterns(one)})
-        self._compared = re.compile("|".join(patterns)) if patterns else None
+        known = {value for value in values if value}
+        self._plain = Literals(form for one in known for form in _forms(one))
+        patterns = {pattern for one in known for pattern in _patterns(one)}
+        self._compared = Literals(one for one in patterns if isinstance(one, str))
+        foreign = sorted(one.pattern for one in patterns if isinstance(one, re.Pattern))
+        self._foreign = re.compile("|".join(foreign)) if foreign else None
+        self._is_compared = bool(patterns)
 
     def replaced(self, text: str, by: str) -> str:
         """Replace each secret that the text contains in a common notation with ``by``."""
-        return text if self._plain is None else self._plain.sub(by, text)
+        return self._plain.replaced(text, by)
 
     def stand_in(self, text: str | bytes) -> bool:
         """Return whether the text contains a secret in any notation, or is nested too deeply."""
-        if self._plain is None:
-            return False
         if isinstance(text, bytes):
             return any(self.stand_in(one) for one in texts_of(text))
         if self._plain.search(text):
             return True
-        if self._compared is None:
+        if not self._is_compared:
             return False
         try:
-            return any(self._compared.search(comparable(one)) for one in readings(text))
+            return any(self._stands_in_comparable(comparable(one)) for one in readings(text))
         except TooDeep:
             return True
 
+    def _stands_in_comparable(self, text: str) -> bool:
+        return self._compared.search(text) or (
+            self._foreign is not None and self._foreign.search(text) is not None
+        )
 
-def _patterns(secret: str) -> Iterator[str]:
-    """Yield the patterns of a secret and of its decoded form, for comparable text."""
+
+def _patterns(secret: str) -> Iterator[str | re.Pattern[str]]:
+    """Yield the secret and its decoded form as they stand in comparable text; patterns where
+    letters beyond ASCII may have been lost.
+    """
     try:
         texts = {secret, decoded(secret)}
     except TooDeep:
         texts = {secret}
     for text in texts:
+        if text.isascii():
+            yield comparable(text)
+            continue
         certain = comparable("".join(filter(str.isascii, text)))
         lost = len(certain) >= _MIN_CERTAIN
         pattern = "".join(
@@ -69,7 +78,7 @@ def _patterns(secret: str) -> Iterator[str]:
             for is_ascii, run in groupby(text, str.isascii)
         )
         if pattern:
-            yield pattern
+            yield re.compile(pattern)
 
 
 def _foreign(run: str, *, lost: bool) -> str:

@@ -51,7 +51,7 @@ class Environment(PydanticBaseSettingsSource):
             self._check(name, path, value, place)
             if not _insert(tree, path, value):
                 raise ConfigurationError(
-                    f"{name} ({place}) contradicts a name that goes on below it: keep one of them"
+                    f"{name} ({place}) contradicts a name that continues it: keep one of them"
                 )
         return tree
 
@@ -63,11 +63,11 @@ class Environment(PydanticBaseSettingsSource):
             known = [f"{PREFIX}{field}".upper() for field in settings]
             near = get_close_matches(name, known, n=1, cutoff=0.8)
             raise ConfigurationError(
-                f"{name} ({place}) is no setting{f'; did you mean {near[0]}?' if near else ''}: "
+                f"{name} ({place}) is not a setting{f'; did you mean {near[0]}?' if near else ''}: "
                 "correct or remove it (.env.example names every setting)"
             )
         if not _is_text(value):
-            raise ConfigurationError(f"{name} ({place}) is no UTF-8 text: write it in UTF-8")
+            raise ConfigurationError(f"{name} ({place}) is not UTF-8 text: write it in UTF-8")
         if not value.strip():
             raise ConfigurationError(
                 f"{name} ({place}) is empty: give it a value, or remove it for the default"
@@ -112,7 +112,7 @@ class AccountsFile(PydanticBaseSettingsSource):
         for key in document:
             if key != "accounts":
                 raise ConfigurationError(
-                    f'{path}: "{key}" is no key; every table is called [accounts.<alias>]'
+                    f'{path}: "{key}" is not a key; every table is called [accounts.<alias>]'
                 )
         return {"accounts": document.get("accounts", {})}
 
@@ -135,7 +135,7 @@ def _dotenv(path: Path | None) -> Iterator[tuple[str, str]]:
     for binding in bindings:
         if binding.error:
             raise ConfigurationError(
-                f"{path}, line {binding.original.line}: is no setting; write it like NAME=value"
+                f"{path}, line {binding.original.line}: not a setting; write it like NAME=value"
             )
         if binding.key is not None and binding.key.upper().startswith(PREFIX):
             yield binding.key.upper(), binding.value or ""
@@ -151,8 +151,8 @@ def _secret_files(given: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, s
                 continue
             if not path.is_file():
                 raise ConfigurationError(
-                    f"{path.name.upper()} (in SECRETS_DIR) is no file, but a folder or a link to "
-                    "nothing: is what should be mounted there missing?"
+                    f"{path.name.upper()} (in SECRETS_DIR) is not a file but a folder or a link to "
+                    "nothing: is the mount missing?"
                 )
             yield path.name.upper(), path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -167,8 +167,8 @@ def _toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigurationError(
-            f"{PREFIX}ACCOUNTS_FILE: there is no {path}: copy accounts.example.toml to it and fill "
-            "it in, or name another file"
+            f"{PREFIX}ACCOUNTS_FILE: {path} does not exist: copy accounts.example.toml to it and "
+            "fill it in, or name another file"
         ) from None
     except (OSError, ValueError) as error:  # ValueError: no TOML, or no UTF-8
         raise ConfigurationError(
@@ -181,5 +181,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     if isinstance(error, tomllib.TOMLDecodeError):
-        return f"no valid TOML: {error}"
-    return "no UTF-8 text"
+        return f"not valid TOML: {error}"
+    return "not UTF-8 text"

@@ -33,7 +33,9 @@ def complete_address(url: str, root: Path) -> str:
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = sorted(name for name in query if name.startswith("ssl_") and name not in _KNOWN)
     if unknown:
-        raise ValueError(f"has an option {unknown[0]}; known are {', '.join(sorted(_KNOWN))}")
+        raise ValueError(
+            f"has an unknown option {unknown[0]}; the options are {', '.join(sorted(_KNOWN))}"
+        )
     query["ssl_cert_reqs"] = _check(query.get("ssl_cert_reqs", _REQUIRED))
     if "ssl_check_hostname" in query:
         query["ssl_check_hostname"] = _switch(query["ssl_check_hostname"])
@@ -68,7 +70,7 @@ def options(url: str) -> dict[str, Any] | None:
 def _check(value: str) -> str:
     word = value.lower().removeprefix("cert_")
     if word not in _CHECKS:
-        raise ValueError("has an ssl_cert_reqs that is none of required, optional and none")
+        raise ValueError("has an ssl_cert_reqs that is not one of required, optional and none")
     return word
 
 

@@ -7,7 +7,6 @@ A wrong filter or an empty listing looks like a quiet day: 0 of 0 recordings are
 from __future__ import annotations
 
 from datetime import date, timedelta
-from statistics import median
 
 from sqlalchemy import Connection, select
 
@@ -66,9 +65,16 @@ def _before(connection: Connection, account: str, day: date) -> list[int]:
 def _is_unusual(listed: int, before: list[int]) -> bool:
     if len(before) < _FEWEST_WEEKS:
         return False
-    usual = median(before)
+    usual = _median(before)
     far_fewer = usual >= _LARGE_MEDIAN and listed < _SHARE * usual
     return far_fewer or (listed == 0 and usual >= _SOME_MEDIAN)
+
+
+def _median(counts: list[int]) -> float:
+    # Its module costs a command a twentieth of its start, and few days are compared.
+    from statistics import median  # noqa: PLC0415
+
+    return median(counts)
 
 
 def _is_explained(connection: Connection, cause: str) -> bool:
@@ -82,7 +88,7 @@ def _message(job: Job, before: list[int]) -> str:
     # Words between the numbers: a sequence of bare numbers would be masked as a telephone number.
     return (
         f"day {job.parameters['day']} of account {job.account} lists {counted}, where the same "
-        f"weekday of {len(before)} weeks before listed {median(before):g} in the median, "
+        f"weekday of {len(before)} weeks before listed {_median(before):g} in the median, "
         f"{min(before)} at least and {max(before)} at most; if that was no holiday, see that the "
         "filters of its nights are right and what the provider shows of this day; what it lacks is "
         "exported by earwitness.export.run with the right filters"

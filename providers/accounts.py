@@ -29,7 +29,7 @@ class RecordingsAccount(Account):
 
     @property
     def _to_delete(self) -> str:
-        return "this provider deletes no recordings; leave it out"
+        return "this provider cannot delete recordings; leave it out"
 
     @model_validator(mode="after")
     def _may_delete_by_night(self) -> Self:
@@ -52,7 +52,7 @@ class DeletingAccount(RecordingsAccount):
 
     @property
     def _to_delete(self) -> str:
-        return "not allow_delete; set allow_delete = true"
+        return "allow_delete is not set; set allow_delete = true"
 
 
 class CertifiedCallsAccount(Account):

@@ -1,7 +1,7 @@
 """Provider errors, by the answer to the one question that matters: was the request done?
 
 ProviderError
-├── Temporary          surely not done; the same call may work later
+├── Temporary          certainly not done; the same call may work later
 │   ├── Unreachable    nothing was sent
 │   ├── Throttled      the provider asks to wait: retry_after
 │   └── NotReady       still being made
@@ -31,7 +31,7 @@ class ProviderError(Exception):
 
 
 class Temporary(ProviderError):
-    """Surely not done; the same call may work later."""
+    """Certainly not done; the same call may work later."""
 
 
 class Unreachable(Temporary):
@@ -49,7 +49,14 @@ class Throttled(Temporary):
 
 
 class NotReady(Temporary):
-    """The requested object is still being made."""
+    """The requested object is still being made. ``if_it_lasts`` says what else the answer may mean,
+    and what to check.
+    """
+
+    def __init__(self, provider: str, reason: str, if_it_lasts: str = "") -> None:
+        super().__init__(provider, reason)
+        self.args = (provider, reason, if_it_lasts)
+        self.if_it_lasts = if_it_lasts
 
 
 class Uncertain(ProviderError):
@@ -75,7 +82,7 @@ class NotFound(Rejected):
 
 
 class Gone(Rejected):
-    """The requested object existed, and exists no more."""
+    """The requested object existed, and no longer exists."""
 
 
 class WrongField(ValueError):
@@ -106,5 +113,5 @@ class Unsupported(Exception):
     def __str__(self) -> str:
         return (
             f"account: {self.alias!r} is a {self.provider} account; this task is for "
-            f"{' and '.join(self.able) or 'no provider that is known'}"
+            f"{' and '.join(self.able) or 'no registered provider'}"
         )

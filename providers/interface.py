@@ -13,14 +13,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
-from .http.streaming import Body
 from .live_calls import LiveCall, LiveRecording, Notification, Unreadable
 from .recordings import Page, Recording, Window
 
+if TYPE_CHECKING:
+    from .http.streaming import Body
+
 __all__ = [
-    "Body",
     "CollectsRecordings",
     "DeletesRecordings",
     "ExportProgress",
@@ -166,8 +167,8 @@ class TellsExportProgress(ExportsInBulk, Protocol):
     """The provider reports the progress of exports, so that only ready ones are retrieved."""
 
     def progress(self, provider_job_id: str) -> ExportProgress | None:
-        """Return the progress of an export; None where the provider reports that of no export of
-        this account. Raises NotFound for an export that the provider does not know.
+        """Return the progress of an export; None if the provider reports no progress
+        for this account. Raises NotFound for an export that the provider does not know.
         """
 
 

@@ -62,7 +62,7 @@ class Recording:
 class Page:
     """One page of a list of recordings. ``page`` counts from 1, ``page_size`` is the size that the
     provider applied, and the totals are None if the provider does not give them. ``set_aside`` are
-    the entries that are no recordings that could be fetched.
+    the entries that are not fetchable recordings.
     """
 
     recordings: Sequence[Recording]

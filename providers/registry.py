@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from pkgutil import resolve_name
 from types import FunctionType
-from typing import Any, TypeVar
-
-import httpx
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from config import accounts
 from config.accounts import Account
 
 from .errors import Unsupported
 from .gsmblockchain.account import GsmblockchainAccount
-from .gsmblockchain.client import Gsmblockchain
-from .http.tokens import TokenStore
 from .interface import Probes
 from .ozeki.account import OzekiAccount
-from .ozeki.client import Ozeki
 from .voipnow.account import VoipnowAccount
-from .voipnow.client import Voipnow
 from .vonage.account import VonageAccount
-from .vonage.client import Vonage
+
+if TYPE_CHECKING:
+    import httpx
+
+    from .http.tokens import TokenStore
 
 Capability = TypeVar("Capability", bound=Probes)
 Kind = TypeVar("Kind", bound=Account)
@@ -32,15 +32,39 @@ Kind = TypeVar("Kind", bound=Account)
 class Provider:
     """A provider: its name in `accounts.toml`, the model of its accounts and its client's class,
     which inherits from the provider's capabilities (`interface`).
+
+    ``client`` is the class, or its name as ``package.module:Class``. A named class is loaded when
+    it is first used, so that commands that only read the accounts load no HTTP library.
     """
 
     name: str
     account: type[Account]
-    client: type[Any]
+    client: type[Any] | str
+
+    @cached_property
+    def client_class(self) -> type[Any]:
+        """The class of the provider's clients.
+
+        Raises TypeError if it lacks an operation of a capability that it inherits from.
+        """
+        found = resolve_name(self.client) if isinstance(self.client, str) else self.client
+        lacking = [
+            f"{capability.__name__}.{name}"
+            for capability in _capabilities(found)
+            for name in _operations(capability)
+            if _is_lacking(found, capability, name)
+        ]
+        if lacking:
+            raise TypeError(
+                f"provider {self.name}: its client {found.__name__} lacks {', '.join(lacking)}: "
+                "write it, or do not inherit from that capability"
+            )
+        loaded: type[Any] = found
+        return loaded
 
     def has(self, capability: type[Probes]) -> bool:
         """Return whether the provider has this capability."""
-        return capability in self.client.__mro__
+        return capability in self.client_class.__mro__
 
 
 _providers: dict[str, Provider] = {}
@@ -49,21 +73,19 @@ _providers: dict[str, Provider] = {}
 def register(provider: Provider) -> None:
     """Add a provider, before the settings are read.
 
-    Raises TypeError if its client lacks an operation of a capability that the client inherits from.
+    Raises TypeError if its client's class is given and lacks an operation of a capability that it
+    inherits from. A named class is examined when it is loaded (`load_clients`).
     """
-    lacking = [
-        f"{capability.__name__}.{name}"
-        for capability in _capabilities(provider.client)
-        for name in _operations(capability)
-        if _is_lacking(provider.client, capability, name)
-    ]
-    if lacking:
-        raise TypeError(
-            f"provider {provider.name}: its client {provider.client.__name__} lacks "
-            f"{', '.join(lacking)}: write it, or do not inherit from that capability"
-        )
+    if not isinstance(provider.client, str):
+        _ = provider.client_class
     _providers[provider.name] = provider
     accounts.register(provider.name, provider.account)
+
+
+def load_clients() -> None:
+    """Load every provider's client now, so that no job waits for it. Raises TypeError."""
+    for provider in _providers.values():
+        _ = provider.client_class
 
 
 def unregister(name: str) -> None:
@@ -90,7 +112,7 @@ def client_class(account: Account, capability: type[Capability]) -> type[Capabil
     if not found.has(capability):
         able = tuple(name for name, one in _providers.items() if one.has(capability))
         raise Unsupported(account.alias, account.provider, able)
-    inherits: type[Capability] = found.client
+    inherits: type[Capability] = found.client_class
     return inherits
 
 
@@ -148,9 +170,9 @@ def _is_lacking(client: type[Any], capability: type, name: str) -> bool:
 
 
 for _provider in (
-    Provider("gsmblockchain", GsmblockchainAccount, Gsmblockchain),
-    Provider("voipnow", VoipnowAccount, Voipnow),
-    Provider("ozeki", OzekiAccount, Ozeki),
-    Provider("vonage", VonageAccount, Vonage),
+    Provider("gsmblockchain", GsmblockchainAccount, "providers.gsmblockchain.client:Gsmblockchain"),
+    Provider("voipnow", VoipnowAccount, "providers.voipnow.client:Voipnow"),
+    Provider("ozeki", OzekiAccount, "providers.ozeki.client:Ozeki"),
+    Provider("vonage", VonageAccount, "providers.vonage.client:Vonage"),
 ):
     register(_provider)

@@ -48,7 +48,7 @@ def e164(country: str, phone: str) -> str:
 def _parsed(country: str, phone: str) -> tuple[str, phonenumbers.PhoneNumber]:
     region = country.strip().upper()
     if region not in phonenumbers.SUPPORTED_REGIONS:
-        raise BadCountry("the country is not known: give its two letters of ISO 3166, such as ES")
+        raise BadCountry("the country is unknown: give its two letters of ISO 3166, such as ES")
     number = _read(region, phone)
     if number is None:
         raise BadNumber(
@@ -59,14 +59,18 @@ def _parsed(country: str, phone: str) -> tuple[str, phonenumbers.PhoneNumber]:
     theirs = f" ({own})" if own in phonenumbers.SUPPORTED_REGIONS else ""
     if phonenumbers.country_code_for_region(region) != number.country_code:
         raise OtherCountry(
-            f"the phone is a number of another country than {region}{theirs}: correct either"
+            f"the phone belongs to another country{theirs}, not to {region}: correct one of the two"
         )
     if not phonenumbers.is_possible_number(number):
-        raise BadNumber(f"the phone has too few or too many digits for a number of {region}")
+        raise BadNumber(
+            f"the phone has too few or too many digits for a number of {region}: correct it"
+        )
     if not phonenumbers.is_valid_number_for_region(number, region):
-        sentence = f"the phone is not a number that {region} has given out"
+        sentence = f"the phone is not a number that {region} has assigned"
         if theirs:
-            raise OtherCountry(f"{sentence} but another country{theirs}: correct either")
+            raise OtherCountry(
+                f"{sentence}, but another country has{theirs}: correct one of the two"
+            )
         raise BadNumber(f"{sentence}: correct it")
     return region, number
 

@@ -71,8 +71,8 @@ def test_an_answer_is_unpacked(coding: str, body: bytes) -> None:
 @pytest.mark.parametrize(
     ("coding", "body", "why"),
     [
-        ("br", LIST, "'br', which is none we know"),
-        ("zstd", LIST, "'zstd', which is none we know"),
+        ("br", LIST, "'br', which is unknown"),
+        ("zstd", LIST, "'zstd', which is unknown"),
         ("gzip, gzip", GZIP, "more than once"),
         ("deflate, GZIP", GZIP, "more than once"),
         ("gzip", GZIP[:-9], "ends too early"),

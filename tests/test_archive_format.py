@@ -55,7 +55,7 @@ def test_every_tampering_is_printed_by_the_step_that_claims_so(what: str, tmp_pa
     assert named in step(number, store.root)
     age(store)
     report = verification.verify(store)
-    assert report.problems or "is no file of an archive" in str(report.notes)
+    assert report.problems or "is not a file of an archive" in str(report.notes)
 
 
 @pytest.mark.parametrize("forged", [f"{ONE}/manifest.json", "india/recordings/2026/11/20/7.json"])

@@ -84,18 +84,18 @@ def test_the_same_id_with_other_parameters_is_a_conflict(
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"phone": "0611"}, "phone: "),
-    ({"phone": "+351 912 345 678"}, "phone: the phone is a number of another country than ES"),
+    ({"phone": "+351 912 345 678"}, "phone: the phone belongs to another country (PT), not to ES"),
     (
         {"country": "FR", "phone": "+34660111222"},
-        "country, phone: the phone is a number of another country than FR (ES)",
+        "country, phone: the phone belongs to another country (ES), not to FR",
     ),
     (
         {"country": "FR", "phone": "0034 660 111 222"},
-        "country, phone: the phone is a number of another country than FR (ES)",
+        "country, phone: the phone belongs to another country (ES), not to FR",
     ),
     ({"country": "PT", "phone": "+34660111222"}, "country, phone: "),
     ({"country": "AD", "phone": "312345"}, "country: account 'legal' calls ES, FR, PT only"),
-    ({"country": "XX"}, "country: the country is not known"),
+    ({"country": "XX"}, "country: the country is unknown"),
     ({"country": "ESP"}, "country: "),
     ({"max_seconds": 901}, "max_seconds: account 'legal' allows 900"),
     ({"max_seconds": 0}, "max_seconds: "),

@@ -95,9 +95,9 @@ def test_each_says_what_closes_it(house: Deployment) -> None:
     assert (first["repeated"], first["message"]) == (1, "refused for ***222")
     assert first["since"] <= first["last_at"]
     said = {cause: one["closes"] for cause, one in found.items()}
-    by_hand = "nothing but --close"
+    by_hand = "only --close"
     for cause, end in {
-        refused.cause: "the provider takes them",
+        refused.cause: "the provider accepts them",
         f"decision:{call}": f"python -m worker resolve {call} --placed|--not-placed",
         f"job:{job}": f"python -m worker retry {job}",
         f"job:{gone}": by_hand,

@@ -88,10 +88,10 @@ def test_a_healthy_deployment_has_no_errors(
     assert (status, levels(found, "error")) == (0, set())
     assert levels(found, "warning") == {"redis"}  # the test's Valkey keeps no append-only file
     assert "append-only" in found["warning", "redis"]
-    assert "nothing is overwritten" in found["ok", "archive"]
+    assert "refuses to overwrite files" in found["ok", "archive"]
     assert "without a copy" in found["ok", "spool"]
     assert found["ok", "workers"].count("is consumed by") == 3
-    assert "credentials are taken" in found["ok", "account india"]
+    assert "credentials are accepted" in found["ok", "account india"]
     assert str(YESTERDAY) in found["ok", "beat"]
     assert (files(house.archive), files(house.spool)) == before
     assert len(simulators.vonage.secrets()) == logins
@@ -108,7 +108,7 @@ def test_nothing_is_made_where_nothing_is(house: Deployment) -> None:
     """
     status, found = examined(house)
     assert (status, levels(found, "error")) == (1, {"workers"})
-    assert found["error", "workers"].count("none consumes") == 3
+    assert found["error", "workers"].count("no worker consumes") == 3
     assert "ledger" in levels(found, "warning")
     assert {path.name for path in house.folder.iterdir()} == {"accounts.toml"}
 

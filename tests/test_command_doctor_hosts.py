@@ -51,7 +51,7 @@ def test_what_servers_tell_is_followed_to_the_ledger(
     (folder / "b.unreadable").write_text("{")
     office.house.settings["HOOKS_URL"] = simulators.url
     _, found = examined(office.house)
-    assert "something else than the receiver" in found["warning", "hooks"]
+    assert "something other than the receiver" in found["warning", "hooks"]
     assert "1 notifications in" in found["warning", "hooks"]
     assert "not understood" in found["warning", "hooks"]
 
@@ -111,7 +111,7 @@ def test_a_ledger_that_may_forget_is_an_error(
             for said in ("synchronous_commit = off", "default_transaction_read_only = on"):
                 admin.exec_driver_sql(f"ALTER DATABASE {name} SET {said}")
         _, found = examined(house)
-    assert "can only be read" in found["error", "ledger"]
+    assert "it is read-only" in found["error", "ledger"]
     assert "synchronous_commit" not in found["error", "ledger"]
 
 
@@ -131,7 +131,7 @@ def test_refused_credentials_are_told_by_account(deploy: Deploy, simulators: Sim
     house.ledger.identity.prepare()
     _, found = examined(house)
     assert "credentials are refused" in found["error", "account wrong"]
-    assert "credentials are taken" in found["ok", "account right"]
-    assert "credentials are taken" in found["ok", "account office"]
+    assert "credentials are accepted" in found["ok", "account right"]
+    assert "credentials are accepted" in found["ok", "account office"]
     assert "costs money" in found["ok", "account paying"]
     assert paying.calls() == []

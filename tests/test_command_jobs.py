@@ -98,7 +98,7 @@ def test_status_tells_people_what_is_owed(house: Deployment) -> None:
     assert "failed" in line
     assert "the provider said no" in line
     assert "all jobs: 1 failed" in said
-    assert "owed: 1 chain since " in said
+    assert "pending: 1 chain entry not yet written since " in said
     assert "the disk is full" in said
 
 
@@ -325,7 +325,7 @@ def test_export_shows_what_it_would_do_and_does_nothing(
     done = house.run("export", "--account", "india", *span, "--dry-run", "--json")
     assert done.returncode == 0
     fresh, complete, under_way = json.loads(done.stdout)
-    assert fresh["would"] == "open generation 1"
+    assert fresh["would"] == "export (generation 1)"
     assert complete["would"].startswith("nothing: it is complete")
     assert under_way["would"].startswith("nothing: it is running")
     start, _ = windows.window(TODAY - 4 * DAY, ZONE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,35 @@ def test_an_archive_alone_loads_neither_database_nor_queue(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[] 0"
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["coverage"]])
+def test_reading_the_ledger_loads_neither_queue_nor_network(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    """What only reads the ledger starts fast: it loads no library of the queue or the providers."""
+    program = (
+        "import sys; from worker.commands.cli import run; "
+        f"status = run({arguments!r}); "
+        "print([name for name in ('celery', 'redis', 'httpx') if name in sys.modules], status)"
+    )
+    given = {
+        "PATH": os.environ["PATH"],
+        "EARWITNESS_ACCOUNTS_FILE": str(ROOT / "accounts.example.toml"),
+        "EARWITNESS_ARCHIVE_URL": str(tmp_path / "archive"),
+        "EARWITNESS_LEDGER_URL": f"sqlite:///{tmp_path / 'ledger.sqlite3'}",
+        "EARWITNESS_SPOOL_DIR": str(tmp_path / "spool"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=given,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # Coverage says by its status that days are missing.
+    assert done.stdout.splitlines()[-1] in ("[] 0", "[] 1"), done.stdout
 
 
 def test_the_catalogue_describes_every_task(tmp_path: Path) -> None:

@@ -291,5 +291,5 @@ def test_doctor_counts_what_waits_for_a_decision(house: Deployment) -> None:
     assert found["level"] == "warning"
     assert found["meaning"].startswith("2 wait")
     assert f"since {since(house, old)} ({old.job_id})" in found["meaning"]
-    assert "no program tries them again" in found["meaning"]
+    assert "they are not retried" in found["meaning"]
     assert "python -m worker resolve" in found["advice"]

@@ -1,4 +1,4 @@
-"""Creating an export when it can not be known whether it was created."""
+"""Creating an export when it cannot be known whether it was created."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def test_a_file_that_stands_still_is_given_up() -> None:
         error = refused_in_time(lambda: received.extend(body.chunks()))
 
     assert (type(error), b"".join(received)) == (Uncertain, b"ID3")
-    assert "stood still for too long after 3 bytes" in str(error)
+    assert "stalled for too long after 3 bytes" in str(error)
 
 
 @pytest.mark.parametrize(

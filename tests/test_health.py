@@ -93,7 +93,7 @@ def test_a_worker(house: Deployment) -> None:
     becomes(house, "worker", 0, "")  # on its way back, or there
 
     worker.signal_group(signal.SIGSTOP)
-    becomes(house, "worker", 1, "stands still")
+    becomes(house, "worker", 1, "is stuck")
     worker.signal_group(signal.SIGCONT)
     becomes(house, "worker", 0, "consumes", "--node", node)
     assert health(house, "worker", "--node", "other@host")[0] == 1
@@ -154,7 +154,7 @@ def test_beat(house: Deployment) -> None:
     beat = house.beat()
     becomes(house, "beat", 0, "ticks")
     beat.signal_group(signal.SIGSTOP)
-    becomes(house, "beat", 1, "stands still")
+    becomes(house, "beat", 1, "is stuck")
     beat.signal_group(signal.SIGCONT)
     becomes(house, "beat", 0, "ticks")
     assert beat.stop() == 0

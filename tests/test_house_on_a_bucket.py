@@ -207,7 +207,7 @@ def _verified_by_a_job(scene: BucketHouse, app: Celery) -> None:
     assert set(verified["heads"]) == {"india", "legal", "office"}
     assert len(scene.unfinished()) == 1
     doctor = scene.house.run("doctor").stdout
-    assert "a name is given once" in doctor
+    assert "the storage refuses to overwrite files" in doctor
     assert scene.archive in doctor
 
 

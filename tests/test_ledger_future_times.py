@@ -56,6 +56,19 @@ def test_a_dead_worker_loses_its_job_a_lease_later(ledger: Ledger) -> None:
     assert [one.state for one in ledger.lease_expiry.take_from_the_dead()] == [states.WAITING]
 
 
+def test_each_round_mends_one_kind(ledger: Ledger) -> None:
+    """A dozen rounds, a minute by default, mend every kind of time; no round mends two."""
+    running(ledger, "runs")
+    opened(ledger, "waits")
+    the_clock_was_ahead(ledger)
+    wrong = {one.what for one in ledger.future_times.found()}
+    rounds = [{one.what for one in ledger.future_times.mend_in_turn()} for _ in range(12)]
+    assert len(wrong) > 1
+    assert max(map(len, rounds)) == 1
+    assert set.union(*rounds) <= wrong
+    assert ledger.future_times.found() == []
+
+
 def test_a_holder_that_lives_keeps_its_job(ledger: Ledger) -> None:
     """A clock that is set back while it works takes nothing from it: it renews its lease, before
     or after that was cut.

@@ -138,7 +138,7 @@ def test_what_is_held_and_is_no_message_is_set_aside(calling: CallHouse, valkey:
         assert worker.alive
         reasons = set_aside(redis)
         assert len(reasons) == len(strange)
-        assert sum("none of ours" in one for one in reasons) >= 1
+        assert sum("not one of Earwitness" in one for one in reasons) >= 1
 
 
 def test_a_message_that_ends_workers_is_given_to_no_further_one(

@@ -185,13 +185,13 @@ def test_tasks_that_lie_where_no_worker_looks_are_found(
 def test_a_worker_of_the_wrong_queue_says_so(house: Deployment) -> None:
     """``-Q celery``: at its start, in what it consumes and in what nobody consumes; doctor too."""
     worker = house.celery("worker", "-Q", "celery", "-n", "wrong@%h", "-l", "INFO", name="wrong")
-    says(worker, "this worker consumes celery, which is no queue of Earwitness")
+    says(worker, "this worker consumes celery, which is not a queue of Earwitness")
     says(worker, "this worker consumes none of earwitness, earwitness.due, earwitness.downloads")
     for queue in ("earwitness:", "earwitness.due:", "earwitness.downloads:"):
         says(worker, f"no worker consumes {queue}")
     errors = "\n".join(found(house, "workers")["error"])
-    assert "consumes celery, which is no queue of Earwitness" in errors
-    assert "none consumes earwitness: no task is accepted" in errors
+    assert "consumes celery, which is not a queue of Earwitness" in errors
+    assert "no worker consumes earwitness: no task is accepted" in errors
 
 
 def test_a_queue_that_nobody_consumes_is_said_until_somebody_does(house: Deployment) -> None:

@@ -253,7 +253,7 @@ def test_a_recording_on_another_host_is_not_fetched(
     """Nothing is sent there, unless the account names the host."""
     pbx.fault("RecordCompleted", "foreign_host", host=f"localhost:{simulators.url.split(':')[-1]}")
     url = finished(pbx, ozeki, receiver)
-    with pytest.raises(Rejected, match="another host"):
+    with pytest.raises(Rejected, match="not that of the account"):
         heard(ozeki, url)
     assert simulators.log.requests("recording", pbx.name) == []
     with connect(pbx, recording_hosts=["localhost"]) as other:

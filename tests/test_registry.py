@@ -129,7 +129,9 @@ def test_a_new_provider_s_accounts_are_read(read: Read) -> None:
     assert (found.zone, found.may_delete) == ("Europe/Madrid", False)
     assert registry.has(found, ListsRecordings)
     assert not registry.has(found, ExportsInBulk)
-    with pytest.raises(ConfigurationError, match=r"accounts\.x\.provider is no provider .*attic"):
+    with pytest.raises(
+        ConfigurationError, match=r"accounts\.x\.provider is not a known provider .*attic"
+    ):
         read('[accounts.x]\nprovider = "cellar"\n')
 
 
@@ -138,7 +140,9 @@ def test_a_provider_that_was_taken_out_is_unknown(read: Read) -> None:
     registry.register(Provider("attic", AtticAccount, Attic))
     registry.unregister("attic")
 
-    with pytest.raises(ConfigurationError, match=r"accounts\.attic\.provider is no provider"):
+    with pytest.raises(
+        ConfigurationError, match=r"accounts\.attic\.provider is not a known provider"
+    ):
         read(ACCOUNT)
 
 
@@ -154,7 +158,7 @@ def test_accounts_need_a_registry(read: Read, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.usefixtures("attic")
 def test_only_a_provider_that_deletes_deletes_by_night(read: Read) -> None:
     """delete_after_days is refused where nothing could be deleted."""
-    with pytest.raises(ConfigurationError, match="this provider deletes no recordings"):
+    with pytest.raises(ConfigurationError, match="this provider cannot delete recordings"):
         read(ACCOUNT + NIGHTLY + "delete_after_days = 30\n")
 
 
@@ -183,7 +187,7 @@ def test_nights_are_no_key_of_others(read: Read, provider: str) -> None:
         read(f'[accounts.x]\nprovider = "{provider}"\n{table}{nightly}')
 
     said, _, listed = str(refused.value).partition("There are ")
-    assert said == "accounts.x.nightly is no key: correct or remove it. "
+    assert said == "accounts.x.nightly is not a key: correct or remove it. "
     assert listed.startswith("rate, timeout_seconds, verify_tls, provider, base_url, ")
     assert "nightly" not in listed
 

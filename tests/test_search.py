@@ -286,7 +286,7 @@ def test_a_recording_called_manifest_comes_with_its_manifest(
 def test_what_is_not_there_is_said(store: Store, builder: Builder, tmp_path: Path) -> None:
     """Unknown, missing, and not clear which: each with its own words, and nothing is written."""
     to = tmp_path / "to"
-    with pytest.raises(Missing, match="is no recording of this archive"):
+    with pytest.raises(Missing, match="in this archive"):
         search.extract(store, "999", to)
     with pytest.raises(Missing, match="as missing"):
         search.extract(store, "901", to)

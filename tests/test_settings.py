@@ -209,7 +209,7 @@ def test_a_directory_may_have_a_colon_in_its_whole_path(read: Load) -> None:
         ("ZIP_MAX_MEMBERS", "1.5", "integer"),
         ("LOG_FORMAT", "xml", "'text' or 'json'"),
         ("HOOKS_URL", "pbx.example.com", "https://"),
-        ("HOOKS_URL", "https://u:s3cr3t@h", "fields of their own"),
+        ("HOOKS_URL", "https://u:s3cr3t@h", "use the fields for those"),
         ("HOOKS_BIND", "8765", "127.0.0.1:8765"),
         ("METRICS_BIND", "localhost:99999", "127.0.0.1"),
         ("SPOOL_DIR", "", "empty"),
@@ -218,8 +218,8 @@ def test_a_directory_may_have_a_colon_in_its_whole_path(read: Load) -> None:
         ("ALERT_URL", "https://alerts.example.com/?key=s3cr3t#x", "#"),
         ("REDIS_UR", "redis://:s3cr3t@h", "did you mean EARWITNESS_REDIS_URL?"),
         ("NOISE", "s3cr3t", ".env.example"),
-        ("ACCOUNTS", "{}", "no setting"),
-        ("ACCOUNTS__INDIA", "s3cr3t", "no setting"),
+        ("ACCOUNTS", "{}", "not a setting"),
+        ("ACCOUNTS__INDIA", "s3cr3t", "not a setting"),
         ("SECRETS_DIR", "/nowhere", "cannot be read"),
     ],
 )
@@ -275,7 +275,7 @@ def test_a_secret_that_is_no_file_is_not_passed_over(
     (tmp_path / "secrets").mkdir()
     secret = tmp_path / "secrets" / "earwitness_redis_url"
     secret.symlink_to("nothing") if is_link else secret.mkdir()
-    with pytest.raises(ConfigurationError, match=r"EARWITNESS_REDIS_URL .* is no file"):
+    with pytest.raises(ConfigurationError, match=r"EARWITNESS_REDIS_URL .* is not a file"):
         read(SECRETS_DIR=str(tmp_path / "secrets"))
 
 
@@ -370,7 +370,9 @@ def test_without_accounts_says_what_to_copy(tmp_path: Path) -> None:
     ended = _run("settings()", fresh=tmp_path / "fresh")
 
     assert ended.returncode != 0
-    assert f"there is no {tmp_path}/fresh/accounts.toml: copy accounts.example.toml" in ended.stderr
+    assert (
+        f"{tmp_path}/fresh/accounts.toml does not exist: copy accounts.example.toml" in ended.stderr
+    )
     assert "during handling" not in ended.stderr.lower()
 
 

@@ -288,7 +288,7 @@ def test_the_reserve_is_not_touched(tmp_path: Path) -> None:
     """Where the disk has less than the reserve free, nothing is begun, and the error says so."""
     spool = Spool(tmp_path, 1 << 60)
     with spool.part("job") as part:
-        with pytest.raises(NoSpace, match=r"job: .* make room"):
+        with pytest.raises(NoSpace, match=r"job: .* free some space"):
             part.begin('"v1"')
         with pytest.raises(NoSpace):
             part.write(b"one")
@@ -306,7 +306,7 @@ def test_a_download_stops_before_the_reserve(tmp_path: Path) -> None:
             part.begin('"v1"')
             part.write(CHUNK)
             part.write(CHUNK)
-            with pytest.raises(NoSpace, match="has no room but the 3145728 bytes kept free"):
+            with pytest.raises(NoSpace, match="has only the 3145728 bytes left that stay free"):
                 part.write(CHUNK)
             assert part.held == part.path.stat().st_size == 2 * MEBIBYTE
             assert free(disk) >= 3 * MEBIBYTE

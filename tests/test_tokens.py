@@ -344,7 +344,7 @@ def test_the_right_of_one_who_died_passes_on(shelf: TokenStore) -> None:
 def test_nobody_waits_longer_than_a_call_may_take(shelf: TokenStore) -> None:
     """Past the account's timeout the wait ends: nothing was sent."""
     assert shelf.claim(0, 60) is not None
-    with in_time(), pytest.raises(Unreachable, match="another worker renews the token"):
+    with in_time(), pytest.raises(Unreachable, match="another worker is still renewing the token"):
         told(tokens(shelf, provider(), timeout_seconds=0.5))
 
 

@@ -103,7 +103,7 @@ SINGLES: dict[str, tuple[dict[str, Any], tuple[str, dict[str, Any]] | None, str]
     "behind_zeros": ({}, ("preceded", {"bytes": 417}), ".mp3"),
     "cut": ({}, ("cut_file", {"share": 0.61}), " s of the listed "),
     "cut_untimed": ({"durations": "absent"}, ("cut_file", {"share": 0.61}), "its last frame"),
-    "zeros": ({}, ("other_file", {"file": "sync_and_zeros"}), "no frames behind them"),
+    "zeros": ({}, ("other_file", {"file": "sync_and_zeros"}), "no frames after them"),
     "transcript": ({}, ("other_file", {"file": "webvtt"}), "a transcript (WebVTT)"),
     "page": ({}, ("other_file", {"file": "html"}), "a web page (HTML)"),
 }

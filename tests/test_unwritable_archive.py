@@ -170,7 +170,7 @@ def test_a_bucket_that_lets_nobody_in_is_a_plain_reason(
         vouched.begin(app)
         buckets.front.misbehave("403", "PUT", times=1_000_000)
         asked = vouched.house.send(app, "export.run", account="india", day=SECOND.isoformat())
-        waits(vouched, "does not let us in")
+        waits(vouched, "denies access")
         assert vouched.calls.ask(app, "meanwhile").get(timeout=30)["state"] == "done"
         buckets.front.behave()
         goes_on(vouched, asked)

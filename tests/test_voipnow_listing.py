@@ -195,7 +195,7 @@ def test_a_list_without_end_is_given_up() -> None:
     pages = [
         shown({"entry": numbered(*range(start, start + 1000))}) for start in range(0, 6000, 1000)
     ]
-    with client(*pages) as voipnow, pytest.raises(Uncertain, match="name an extension"):
+    with client(*pages) as voipnow, pytest.raises(Uncertain, match="give an extension"):
         voipnow.calls()
 
 

@@ -130,7 +130,7 @@ def test_a_list_that_is_refused_confirms_nothing(
     door.configure(action_answer="204")
     call = door.begin_call()
     door.fault("list", "answer", times=None, status=403)
-    with pytest.raises(Uncertain, match="the list that would confirm it is refused"):
+    with pytest.raises(Uncertain, match="the server refuses the list that would confirm it"):
         recorder.start(call["id"], "01")
     assert outcomes(door) == ["started"]
     assert len(simulators.log.requests("list", door.client_id)) == 2
@@ -193,7 +193,7 @@ def test_two_lost_answers_are_unknown(door: AppDoor, recorder: Recorder) -> None
     """Nothing is known, the switch is not to blame, and a later call finds out."""
     call = door.begin_call()
     door.fault("start", "answer", times=2, status=500, when="before")
-    with pytest.raises(Uncertain, match="no answer tells") as caught:
+    with pytest.raises(Uncertain, match="no answer shows the state") as caught:
         recorder.start(call["id"], "01")
     assert type(caught.value) is Uncertain
     assert recorder.start(call["id"], "01").since is not None
@@ -316,7 +316,7 @@ def test_a_stop_without_effect_is_told(door: AppDoor, recorder: Recorder) -> Non
     call = door.begin_call()
     recorder.start(call["id"])
     door.set_terminal("0003*210", records=False)
-    with pytest.raises(Unconfirmed, match="still shows as recorded"):
+    with pytest.raises(Unconfirmed, match="is still shown as recorded"):
         recorder.stop(call["id"], "01")
     assert outcomes(door)[1:] == ["not_recording"] * 2
 

@@ -163,7 +163,7 @@ def test_a_file_that_ends_too_early_is_not_whole(status: int, headers: dict[str,
     [
         (httpx.ReadError("reset"), r"broke off \(ReadError\) after 10244 bytes"),
         (httpx.RemoteProtocolError("cut"), r"broke off \(RemoteProtocolError\)"),
-        (httpx.ReadTimeout("slow"), "stood still for too long after 10244 bytes"),
+        (httpx.ReadTimeout("slow"), "stalled for too long after 10244 bytes"),
     ],
 )
 def test_what_came_before_a_break_is_given(break_: Exception, words: str) -> None:

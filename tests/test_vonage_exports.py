@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import httpx
 import pytest
 
@@ -64,7 +66,7 @@ def test_an_export_of_nothing_is_a_zip() -> None:
         (raw(204), "the provider has nothing to send yet (HTTP 204)"),
         (
             shown({"msg": "Export job not found"}, 404),
-            "login_name john.doe is not the user who created the job (HTTP 404: Export job not",
+            "not ready yet (HTTP 404: Export job not found)",
         ),
         (raw(409), "the provider is still making it (HTTP 409)"),
         (shown({"msg": "not yet"}, 400), "as far as the answer can be understood (HTTP 400: not"),
@@ -86,6 +88,18 @@ def test_whatever_is_no_zip_is_not_ready(answer: httpx.Response, reason: str) ->
 
     assert str(caught.value).startswith(f"export {JOB}: ")
     assert reason in str(caught.value)
+
+
+def test_an_unknown_job_may_be_another_users() -> None:
+    """A 404 names what to check if it lasts, also after a trip through pickle."""
+    with pytest.raises(NotReady) as caught:
+        retrieved(shown({"msg": "Export job not found"}, 404))
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value)
+    assert again.if_it_lasts.startswith("or login_name john.doe is not the user")
+    with pytest.raises(NotReady) as caught:
+        retrieved(raw(409))
+    assert caught.value.if_it_lasts == ""
 
 
 @pytest.mark.parametrize(
@@ -151,8 +165,9 @@ def test_a_retrieval_needs_no_login_name() -> None:
     provider = Provider(raw(404))
     with (
         Vonage(account(access_token="static"), MemoryShelf(), transport=provider) as vonage,
-        pytest.raises(NotReady, match=r"login_name \(none is set\) is not the user"),
+        pytest.raises(NotReady) as caught,
         vonage.retrieve(JOB),
     ):
         pass
+    assert "login_name (none is set) is not the user" in caught.value.if_it_lasts
     assert provider.requests[0].url.query.decode() == f"jobId={JOB}&userName="

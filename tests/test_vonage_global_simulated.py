@@ -134,7 +134,7 @@ def test_a_lost_export_is_told_from_an_expired_one(door: AccountDoor, vonage: Vo
     """The lost one is unknown to both requests, the expired one complete and gone."""
     door.fault("export", "lost_job")
     (lost,) = vonage.export({}, number=0)
-    with pytest.raises(NotFound, match="not among the exports"):
+    with pytest.raises(NotFound, match="no such export"):
         vonage.progress(lost)
     with pytest.raises(NotReady):
         saved(vonage, lost)

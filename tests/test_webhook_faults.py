@@ -115,7 +115,7 @@ def test_postgres_is_stopped(deploy: Deploy, simulators: Simulators, control: st
         assert office.instruction().token == token
         office.one_file()
         eventually(
-            lambda: "nobody asked for" in office.log("hooks"),
+            lambda: "was not requested" in office.log("hooks"),
             what="the token of nobody was not judged",
         )
         office.house.close()

@@ -12,7 +12,7 @@ from celery import Celery, Task, signals
 
 from config.settings import ConfigurationError, settings
 from config.umask import restrict_umask
-from providers import registry  # noqa: F401 - the settings need its account models
+from providers import registry
 
 try:
     settings()
@@ -86,6 +86,7 @@ def _start(sender: Any, **_: object) -> None:
     _log()
     notice_short_secrets(settings())
     refuse_other_pools(sender.pool_cls)
+    registry.load_clients()
     heartbeat.begin("worker", sender.hostname)
     start_checks(app)
 

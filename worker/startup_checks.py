@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 
 REDIS_KEY = IDENTITY
 _ARCHIVE_WAY_OUT = (
-    "give back the ledger that belongs to this archive, or set EARWITNESS_ARCHIVE_URL to another "
+    "restore the ledger that belongs to this archive, or set EARWITNESS_ARCHIVE_URL to another "
     "archive"
 )
 _REBUILD = (
@@ -183,7 +183,7 @@ def claim_archive(identity: str) -> None:
         if not bare.gives_names_once():
             raise StoreRefused(
                 bare.address,
-                "lets a second file take a name that is taken, so any could be overwritten; "
+                "does not refuse to overwrite a file, so any could be lost; "
                 "nothing was started; use another filesystem, or an object store that knows "
                 "If-None-Match",
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from celery import bootsteps
@@ -19,6 +19,7 @@ from config.logging import bind
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from config.settings import settings
 from ledger.alerts import CONTRADICTION, EVERY_ACCOUNT, Alert
+from ledger.core.future_times import FutureTime
 from ledger.core.wakeups import Hint
 from ledger.errors import Foreign, LedgerError
 from tasks.archive_watch.watch import Watch
@@ -99,18 +100,13 @@ def repeat(action: Callable[[], Any], stop: threading.Event) -> None:
             _log.exception("%s round failed, will retry", name)
 
 
-#: One round in so many looks for times in the future, the first one included: once a minute by
-#: default.
-_CLOCK_ROUNDS = 12
-
-
 class Rounds:
     """The rounds of the sweeper's thread."""
 
     def __init__(self, app: Any, *, slots: int) -> None:
         self._app = app
         self._watch = Watch()
-        self._round = 0
+        self._is_first = True
         self._keys = QueueKeys(app)
         self._identity = ledger().identity.identity()
         self._room = {
@@ -147,10 +143,11 @@ class Rounds:
                 _log.exception("a step of the sweeper's round failed")
 
     def _mend_future_times(self) -> None:
-        # Clocks are rarely wrong, and the query reads every waiting job.
-        number, self._round = self._round, self._round + 1
-        if number % _CLOCK_ROUNDS == 0:
-            _mend_future_times()
+        # Clocks are rarely wrong, and some kinds of times are found only by reading every waiting
+        # job: after the start, each round looks for one kind.
+        times = ledger().future_times
+        _report_future_times(times.mend() if self._is_first else times.mend_in_turn())
+        self._is_first = False
 
     def _announce(self) -> None:
         try:
@@ -222,8 +219,7 @@ def _sweep_spool() -> None:
     spool().sweep_refused(_REFUSED_SECONDS)
 
 
-def _mend_future_times() -> None:
-    found = ledger().future_times.mend()
+def _report_future_times(found: Sequence[FutureTime]) -> None:
     if found:
         first = found[0]
         _log.warning(

@@ -33,7 +33,7 @@ def verify(
     """Verify a fetched audio file by its bytes.
 
     Parameters: `path` of the file; `content_type` of the provider's answer, used only to describe a
-    file that is no audio; `expected_bytes` and `expected_ms`, the size and the duration that the
+    file that is not audio; `expected_bytes` and `expected_ms`, the size and the duration that the
     provider listed, None if it listed none; `on_bytes`, called with the number of bytes after every
     piece (1 MiB at most). Returns the format, the ending of its name. Raises Damaged, with a
     sentence for people.
@@ -100,39 +100,39 @@ def _length(sound: Sound, expected_ms: int | None) -> str:
 
 
 def description(head: bytes, content_type: str = "") -> str:
-    """Return a description of bytes that are no audio, as far as their beginning shows."""
+    """Return a description of bytes that are not audio, as far as their beginning shows."""
     named = content_type.partition(";")[0].strip().lower()
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n\0").lower()
     for beginnings, shown in _OTHERS:
         if start.startswith(beginnings):
             return shown
     if mpeg.begins(head):
-        return "4 bytes as an MP3 file begins, and no frames behind them"
+        return "4 bytes like those of an MP3 header, with no frames after them"
     if not named or named.startswith("audio/") or named in _OF_ANYTHING:
-        return f"something else: it begins {_UNLIKE}"
+        return f"an unknown format: it begins {_UNLIKE}"
     named = mask_message(named)[:_MOST_NAMED]
-    return f"something else: it begins {_UNLIKE}, and the provider calls it {named!r}"
+    return f"an unknown format: it begins {_UNLIKE}, and the provider calls it {named!r}"
 
 
 _CONTROL = bytes({*range(32), 0x7F} - {*b"\t\r\n\f"})
 _OF_ANYTHING = ("application/octet-stream", "binary/octet-stream")
-_UNLIKE = "neither like MP3 nor like WAV nor like another format of audio that is known here"
+_UNLIKE = "neither like MP3 nor like WAV nor like any other known audio format"
 _OTHERS: tuple[tuple[tuple[bytes, ...], str], ...] = (
     (
         (b"<!doctype html", b"<html"),
-        "a web page (HTML): probably an error page or a login page of the provider",
+        "a web page (HTML): probably the provider's error page or login page",
     ),
-    ((b"<",), "an XML text: probably an error message of the provider"),
-    ((b"{", b"["), "a JSON text: probably an error message of the provider"),
+    ((b"<",), "an XML text: probably an error message from the provider"),
+    ((b"{", b"["), "a JSON text: probably an error message from the provider"),
     ((b"webvtt",), "a transcript (WebVTT)"),
     ((b"%pdf-",), "a PDF document"),
     ((b"pk\x03\x04",), "a ZIP archive"),
-    ((b"id3",), "a tag (ID3) and no sound behind it"),
+    ((b"id3",), "an ID3 tag with no sound after it"),
 )
 
 
 def may_be_sound(head: bytes) -> bool:
-    """Return whether bytes that are no audio known here could be a recording all the same: they are
+    """Return whether bytes of an unknown format could still be a recording: they are
     not empty, not zeros, and not a page of the provider's (HTML, XML, JSON).
     """
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:64]

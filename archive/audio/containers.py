@@ -116,7 +116,7 @@ class Boxes(Records):
     def _fault(self, size: int) -> str | None:
         found = super()._fault(size)
         if found is None and not self._seen & {b"moov", b"moof"}:
-            return "is cut: what it holds is described nowhere in it"
+            return "is cut: the description of its content (moov) is missing"
         return found
 
 
@@ -134,7 +134,7 @@ class Ogg(Records):
     def record(self, head: bytes, at: int) -> int:
         """Return the length of a page: its table of lengths, and their sum."""
         if not head.startswith(b"OggS\0"):
-            self.fault = f"is cut or changed: no page is where one should be, at byte {at}"
+            self.fault = f"is cut or changed: no page begins at byte {at}, where one should"
             return 1
         table = 27 + head[26]
         if len(head) < table + 40 * (at == 0):

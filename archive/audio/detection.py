@@ -82,7 +82,7 @@ class Listener:
         return taken
 
     def sound(self) -> Sound | None:
-        """Return the sound, after the file has ended; None if the file is no audio."""
+        """Return the sound, after the file has ended; None if the file is not audio."""
         if not self.decided and self._walk is None:
             self._decide(at_end=True)
         if self._is_mpeg:
@@ -122,7 +122,7 @@ class Listener:
 def hear(
     file: BinaryIO, *, whole: bool, on_bytes: Callable[[int], None] | None = None
 ) -> Sound | None:
-    """Return the sound of an open file, read from its beginning; None if the file is no audio.
+    """Return the sound of an open file, read from its beginning; None if the file is not audio.
     Without ``whole`` only the beginning is read (with large tags, up to their end).
     """
     listener = Listener(whole=whole)
@@ -137,7 +137,7 @@ def hear(
 
 
 def kind(head: bytes) -> str | None:
-    """Return the format of a file by its beginning, 64 KiB or the whole file; None if it is no
+    """Return the format of a file by its beginning, 64 KiB or the whole file; None if it is not
     audio.
     """
     listener = Listener(whole=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .containers import Records
 
-#: So many frames, each at the end of the one before, are no coincidence.
+#: So many frames, each at the end of the one before, cannot be a coincidence.
 _RUN = 8
 _GSM_BYTES = 33
 
@@ -28,8 +28,8 @@ class Amr(Records):
         if at == 0:
             return self._magic
         if head[0] & 0x83:
-            self.fault = f"is cut or changed: no frame is where one should be, at byte {at}"
-        # A good frame has this bit set, so zeros are none.
+            self.fault = f"is cut or changed: no frame begins at byte {at}, where one should"
+        # A good frame has this bit set, so zeros are not a frame.
         self.begun = self.begun or head[0] & 4 != 0
         return 1 + self._sizes[head[0] >> 3 & 15]
 
@@ -55,9 +55,9 @@ class Adts(Records):
         if head.startswith((b"TAG", b"APETAGEX", b"ID3")):
             return 0
         if not length:
-            self.fault = f"is cut or changed: no frame is where one should be, at byte {at}"
+            self.fault = f"is cut or changed: no frame begins at byte {at}, where one should"
             return 1
-        # Four in a row are no coincidence.
+        # Four in a row cannot be a coincidence.
         self.begun = self.begun or self._records >= 3
         self._rate = self._RATES[head[2] >> 2 & 15]
         return length
@@ -86,7 +86,7 @@ class Gsm(Records):
     def record(self, head: bytes, at: int) -> int:
         """Return the length of a frame."""
         if head[0] >> 4 != 0xD:
-            self.fault = f"is cut or changed: no frame is where one should be, at byte {at}"
+            self.fault = f"is cut or changed: no frame begins at byte {at}, where one should"
         self.begun = self.begun or self._records >= _RUN - 1
         return _GSM_BYTES
 

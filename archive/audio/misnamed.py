@@ -1,4 +1,4 @@
-"""Files that are no audio but are named as recordings, because older releases trusted their
+"""Files that are not audio but are named as recordings, because older releases trusted their
 names.
 """
 
@@ -22,7 +22,7 @@ _MOST_NAMED = 5
 
 def in_zip(store: Store, path: str, silent: Collection[bytes]) -> Iterator[str]:
     """Yield the faults of the lists of a ZIP's day that name members as recordings although they
-    are no audio. ``silent`` are the SHA-256 (bytes) of such members. Lists of later generations
+    are not audio. ``silent`` are the SHA-256 (bytes) of such members. Lists of later generations
     count too.
     """
     if not silent:
@@ -35,10 +35,10 @@ def in_zip(store: Store, path: str, silent: Collection[bytes]) -> Iterator[str]:
         for recording, member in _named(store, recordings, path, silent):
             found += 1
             if found <= _MOST_NAMED:
-                who = f"{recordings} names as recording {recording}"
-                yield f"holds {quoted(member)}, which {who} and which is not audio"
+                listed = f"{recordings} lists as recording {recording}"
+                yield f"holds {quoted(member)}, which {listed} but which is not audio"
     if found > _MOST_NAMED:
-        yield f"and so on, {found} that are not audio"
+        yield f"holds {found} listed recordings that are not audio; the others are not named here"
 
 
 def _named(
@@ -61,4 +61,4 @@ def single(store: Store, path: str) -> str | None:
         if hear(file, whole=False) is not None:
             return None
         file.seek(0)
-        return f"is kept as a recording and is not audio but {description(file.read(512))}"
+        return f"is archived as a recording but is not audio: it is {description(file.read(512))}"

@@ -12,14 +12,15 @@ from functools import cache
 
 from .properties import Sound
 
-#: A run of this many frames, each at the position that the one before gives, is no coincidence.
+#: A run of this many frames, each at the position that the one before gives, cannot be a
+#: coincidence.
 RUN = 4
 #: The bits of a header's second and third byte that stay the same in one file: version, layer and
 #: sampling rate.
 _FORM = 0xFE0C
 #: The bytes between frames that decoders skip: more than this and more than a twentieth is damage.
 _STRAY_BYTES = 1024
-#: The lowest bit rate that a decoder knows; a shorter repetition is a pattern and no sound.
+#: The lowest bit rate that a decoder knows; a shorter repetition is a pattern, not sound.
 _SHORTEST_FREE = 24
 _LONGEST_FREE = 8192
 #: The tags that may follow the last frame.
@@ -47,7 +48,7 @@ def _fields(key: int) -> tuple[int, int, int, int, int] | None:
 
 
 def _length(key: int) -> int:
-    """Return a frame's bytes by its header; 0 if the header is none or does not state them (free
+    """Return a frame's bytes by its header; 0 if it is not a header or does not state them (free
     format).
     """
     fields = _fields(key)
@@ -245,12 +246,12 @@ class MpegWalk:
         if self._declared and frames - 1 < self._declared - max(1, self._declared // 100):
             fault = f"holds {frames - 1} of the {self._declared} frames that its header counts"
         elif stray > max(_STRAY_BYTES, (size - self._start) // 20):
-            fault = f"holds {stray} bytes that are no sound"
+            fault = f"holds {stray} bytes that are not sound"
         return Sound(self.format, seconds, fault, last_is_cut=is_cut)
 
 
 def _declared(head: bytes, at: int, lengths: Sequence[int]) -> int | None:
-    """Return the frames that the first frame counts, if that frame is no sound but a header (Xing,
+    """Return the frames that the first frame counts, if that frame is not sound but a header (Xing,
     Info, VBRI): 0 if that header does not count them, None without such a header.
     """
     frame = head[at : at + lengths[head[at + 1] << 8 | head[at + 2]]]

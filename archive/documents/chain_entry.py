@@ -56,8 +56,8 @@ class Examined:
 
 
 def read(store: Store, account: str, number: int) -> ChainEntry:
-    """Read an entry of an account's chain. Raises Missing, Dangerous, and Damaged if it is none or
-    has another number.
+    """Read an entry of an account's chain. Raises Missing, Dangerous, and Damaged if it is not an
+    entry or has another number.
     """
     path = paths.chain_path(account, number)
     try:
@@ -66,7 +66,7 @@ def read(store: Store, account: str, number: int) -> ChainEntry:
     except (Damaged, ValueError, KeyError, TypeError, AttributeError):
         raise Damaged(path, "is not readable as an entry of the chain; run verify") from None
     if entry.n != number:
-        raise Damaged(path, f"calls itself entry {entry.n!r}; run verify")
+        raise Damaged(path, f"says that it is entry {entry.n!r}; run verify")
     return entry
 
 
@@ -99,15 +99,15 @@ def _fault(content: Any, number: int, account: str) -> str | None:
     if not isinstance(content, dict) or content.keys() != {"n", "previous", "entries"}:
         return "does not have the fields of an entry of the chain: it was changed"
     if content["n"] != number:
-        return f"calls itself entry {quoted(content['n'])}: it was changed or moved"
+        return f"says that it is entry {quoted(content['n'])}: it was changed or moved"
     if not reading.is_sum(content["previous"]) or not isinstance(content["entries"], list):
         return "does not have the fields of an entry of the chain: it was changed"
     for entry in content["entries"]:
         if not isinstance(entry, dict) or entry.keys() != {"path", "sha256"}:
-            return "does not say what it covers: it was changed"
+            return "does not name the files it covers: it was changed"
         path = entry["path"]
         if not reading.is_sum(entry["sha256"]) or not isinstance(path, str):
-            return "does not say what it covers: it was changed"
+            return "does not name the files it covers: it was changed"
         if path != paths.IDENTITY_PATH and not paths.is_of(account, path):
-            return f"names {quoted(path)}, which is no file of {account}"
+            return f"names {quoted(path)}, which is not a file of {account}"
     return None

@@ -19,7 +19,7 @@ def instant(value: object) -> datetime:
     """
     moment = _AWARE.validate_python(value)
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-        raise ValueError(f"{moment.year} is no year of a recording")
+        raise ValueError(f"no recording can be from the year {moment.year}")
     return moment
 
 

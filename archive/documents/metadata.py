@@ -62,7 +62,7 @@ class Metadata:
         try:
             listed = {"id": self.recording_id, **self.recording}
         except TypeError:
-            raise ValueError("it says nothing of its recording") from None
+            raise ValueError("it does not describe its recording") from None
         return Line.of(listed, Place.of_file(self.audio, None))
 
     def to_bytes(self) -> bytes:

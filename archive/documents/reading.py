@@ -58,7 +58,9 @@ def read(store: Store, path: str) -> bytes:
 
 
 def content_of(store: Store, path: str) -> dict[str, Any]:
-    """Return a document's fields. Raises Missing and Dangerous; Damaged if it is no JSON object."""
+    """Return a document's fields. Raises Missing and Dangerous; Damaged if it is not a JSON
+    object.
+    """
     return fields(read(store, path), path)
 
 
@@ -86,7 +88,7 @@ def parsed(data: bytes, limit: Limit = SMALL) -> Any:
     except json.JSONDecodeError as error:
         raise ValueError(f"{error.msg} at character {error.pos}") from None
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise ValueError("it is nested too deeply") from None
 
 
 def lines(file: BinaryIO) -> Iterator[bytes | None]:
@@ -108,11 +110,11 @@ def stored_of(claim: Mapping[str, Any]) -> Stored:
     """
     path, size, sha256 = claim["path"], claim["bytes"], claim["sha256"]
     if not isinstance(path, str) or not paths.is_of(paths.account_of(path), path):
-        raise ValueError("it names a path that is none")
+        raise ValueError("it names an impossible path")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MOST_BYTES:
-        raise ValueError("it names a size that is none")
+        raise ValueError("it names an impossible size")
     if not is_sum(sha256):
-        raise ValueError("it names a SHA-256 that is none")
+        raise ValueError("it names an impossible SHA-256")
     return Stored(path, size, sha256)
 
 
@@ -124,12 +126,12 @@ def is_sum(text: object) -> bool:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) != len(pairs):
-        raise ValueError("it has a name twice")
+        raise ValueError("it has the same name twice")
     return content
 
 
 def _refused(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number in JSON")
 
 
 def _finite(digits: str) -> float:

@@ -56,7 +56,7 @@ class Receipt:
 
     @property
     def raw_answer(self) -> bytes:
-        """The platform's answer byte for byte. Raises ValueError if it is no base64."""
+        """The platform's answer byte for byte. Raises ValueError if it is not base64."""
         return base64.b64decode(self.answer, validate=True)
 
     def to_bytes(self) -> bytes:
@@ -83,19 +83,19 @@ def read(store: Store, path: str) -> Receipt:
 def keep(store: Store, path: str, receipt: Receipt) -> Stored:
     """Write a receipt, or return the one that is already written.
 
-    Raises Contradiction if the existing file says something else.
+    Raises Contradiction if the existing file has other content.
     """
     content = receipt.to_bytes()
     try:
         return store.create(path, content)
     except FileExistsError:
         if store.read(path) != content:
-            raise Contradiction(path, "says something else than the ledger; compare them") from None
+            raise Contradiction(path, "contradicts the ledger; compare the two") from None
         return store.checksum(path)
 
 
 def _parsed(content: dict[str, Any]) -> Receipt:
     _SCHEMA.validate_python(content.get("schema"))
     receipt = _RECEIPT.validate_python(content)
-    receipt.raw_answer  # noqa: B018 - an answer that is no base64 makes it unreadable
+    receipt.raw_answer  # noqa: B018 - an answer that is not base64 makes it unreadable
     return receipt

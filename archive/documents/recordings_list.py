@@ -67,7 +67,7 @@ class Line:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """Read a line. Raises ValueError if it is no JSON, TypeError for any value but an
+        """Read a line. Raises ValueError if it is not JSON, TypeError for any value but an
         object.
         """
         fields = reading.parsed(data)

@@ -23,7 +23,7 @@ def serialised(value: object) -> str:
     except ValueError:
         # JSON has no such number: it stays readable as a text.
         return serialised(_without_odd_numbers(value))
-    # Half of a surrogate pair is no UTF-8: if a provider sends one, it stays escaped.
+    # Half of a surrogate pair is not UTF-8: if a provider sends one, it stays escaped.
     return text if not _SURROGATE.search(text) else json.dumps(value)
 
 
@@ -56,7 +56,10 @@ class SummedFile:
         data = text.encode()
         self._digest.update(data)
         self.size += len(data)
-        with full_disk(self._target.name, "it was not written"):
+        with full_disk(
+            self._target.name,
+            "the spool's disk is full; the document was not written; free some space",
+        ):
             self._file.write(data)
 
     def write_all(self, pieces: Iterable[str]) -> None:
@@ -74,5 +77,8 @@ class SummedFile:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with full_disk(self._target.name, "it was not written"):
+        with full_disk(
+            self._target.name,
+            "the spool's disk is full; the document was not written; free some space",
+        ):
             self._file.close()

@@ -130,7 +130,7 @@ def _place(line: Line) -> Stored:
     try:
         return line.stored()
     except (ValueError, KeyError) as error:
-        reason = f"is listed at no possible place ({error}); run verify"
+        reason = f"is listed at an impossible place ({error}); run verify"
         raise Damaged(f"recording {line.shown_id}", reason) from None
 
 
@@ -139,15 +139,17 @@ def _only(store: Store, recording_id: str, account: str | None) -> SearchResult:
     held = [result for result in results if not result.line.is_missing]
     if len(held) > 1:
         names = ", ".join(result.account for result in held)
-        raise ValueError(f"several accounts have a recording {recording_id}: {names}; name one")
+        raise ValueError(
+            f"several accounts have a recording {recording_id}: {names}; name the account"
+        )
     if held:
         # The document that names its sum proves the audio, even if other files cannot be read.
         return held[0]
     if damage is not None:
         raise damage
     if results:
-        raise Missing(results[0].source, f"lists the recording {recording_id}, but as missing")
-    raise Missing(recording_id, "is no recording of this archive")
+        raise Missing(results[0].source, f"lists recording {recording_id} as missing")
+    raise Missing(recording_id, f"no recording {recording_id} in this archive")
 
 
 def _audio_there(result: SearchResult, to: Path, stem: str) -> Path | None:
@@ -190,5 +192,5 @@ def _is_there(target: Path, sha256: str) -> bool:
             if summed(file, target.name, None).sha256 == sha256:
                 return True
     raise FileExistsError(
-        errno.EEXIST, "exists already and was not overwritten; name another folder", str(target)
+        errno.EEXIST, "exists already and was not overwritten; choose another folder", str(target)
     )

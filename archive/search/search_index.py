@@ -104,7 +104,9 @@ class _Wanted:
     ) -> _Wanted:
         digits = None if number is None else _digits(number)
         if digits == "":
-            raise ValueError(f"{number!r} has no digits to look for")
+            raise ValueError(
+                f"{number!r} has no digits; give a telephone number or its last digits"
+            )
         # Most lines need not be parsed, because they do not even contain the text.
         surely = [
             recordings_list.spelled(text)
@@ -248,7 +250,7 @@ def _is_within(line: Line, header: Header, wanted: _Wanted, path: str) -> bool:
     try:
         return start != "" and wanted.start <= date.fromisoformat(start[:10]) <= wanted.end
     except (ValueError, TypeError):
-        raise Damaged(path, "lists a recording whose start is no date; run verify") from None
+        raise Damaged(path, "lists a recording whose start is not a date; run verify") from None
 
 
 def _of_kind(store: Store, prefix: str, kind: archive_paths.Kind, damage: _Damage) -> Iterator[str]:
@@ -264,12 +266,12 @@ def _of_kind(store: Store, prefix: str, kind: archive_paths.Kind, damage: _Damag
 def _refuse_unlisted(store: Store, path: str) -> None:
     """Raise Dangerous for a folder that cannot be listed, since it may hold anything."""
     if not store.exists(path):
-        reason = "cannot be listed or is no plain file, and was not searched; run verify"
+        reason = "is not a plain file or cannot be listed, and was not searched; run verify"
         raise Dangerous(path, reason)
 
 
 def _folder_day(path: str) -> date:
-    """Return the day in a path, or the first possible day for digits that are no day."""
+    """Return the day in a path, or the first possible day for digits that are not a day."""
     found = _FOLDER_DAY.search(path)
     try:
         return date(*map(int, found.groups())) if found else date.min

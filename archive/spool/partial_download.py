@@ -16,7 +16,9 @@ from archive.store.fsync import flush_folder, full_disk
 PIECE = 1024 * 1024
 GRANT = 16 * PIECE
 
-_FULL = "the spool's disk is full; what was fetched is kept; make room, the download then goes on"
+_FULL = (
+    "the spool's disk is full; the partial file is kept; free some space to continue the download"
+)
 
 
 class PartialDownload:
@@ -48,8 +50,8 @@ class PartialDownload:
             self.restart()
             raise Damaged(
                 self._name,
-                "the file at the provider changed while it was fetched; "
-                "what was held is dropped, fetch it again from the start",
+                "the provider's file changed while it was fetched; "
+                "the partial file was deleted; fetch it again from the start",
             )
         self._granted = 0
         self._grant(1)
@@ -130,8 +132,8 @@ class PartialDownload:
             if free < wanted:
                 raise NoSpace(
                     self._name,
-                    f"the spool's disk has no room but the {self._reserve_bytes} bytes kept free; "
-                    "what was fetched is kept; make room, the download then goes on",
+                    f"the spool's disk has only the {self._reserve_bytes} bytes left that stay "
+                    "free; the partial file is kept; free some space to continue the download",
                 )
             self._granted = max(wanted, min(GRANT, free))
         self._granted -= wanted

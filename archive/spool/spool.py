@@ -20,7 +20,7 @@ from archive.store.fsync import flush_folder, full_disk, make_folder
 
 from .partial_download import PartialDownload, remove
 
-#: The folder of refused files that may be recordings all the same.
+#: The folder of refused files that may still be recordings.
 REFUSED = "refused"
 #: The size limit of that folder if the reserve is smaller.
 _LEAST_REFUSED_BYTES = 256 * 1024 * 1024
@@ -56,7 +56,7 @@ class Spool:
         if lock is None:
             other, path = path, self.directory / f"{name}~{secrets.token_hex(8)}.part"
             lock = _lock(path, create=True)
-            assert lock is not None, "a name nobody else knows was locked by another"
+            assert lock is not None, "another process locked a random new name"
         try:
             part = PartialDownload(path, name, self.reserve_bytes)
             try:
@@ -91,7 +91,7 @@ class Spool:
         Returns the file's path; None if there is no room, and then nothing was moved.
         """
         target = self.refused / f"{name}.{sha256[:16]}.{ending}"
-        with full_disk(name, "what was refused was not set aside"):
+        with full_disk(name, "the disk is full; the refused file was not set aside"):
             make_folder(self.refused)
             if target.exists():
                 return target

@@ -165,7 +165,10 @@ class ObjectStore:
         last = ""
         for path, size in self._listed(folder):
             if path <= last:
-                raise StoreRefused(self._address, "lists its objects unsorted, which S3 does not")
+                raise StoreRefused(
+                    self._address,
+                    "lists its objects unsorted, unlike S3; use an object store that sorts them",
+                )
             last = path
             if path.startswith(prefix) and not path.startswith(f"{INCOMING}/"):
                 yield path, size

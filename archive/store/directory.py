@@ -41,7 +41,7 @@ __all__ = ["INCOMING", "PIECE", "DirectoryStore", "Store", "Stored", "open_store
 
 ABANDONED_AFTER_SECONDS = 24 * 3600
 #: The meaning of a full disk, for people.
-FULL = "the archive's disk is full; nothing was stored; make room"
+FULL = "the archive's disk is full; nothing was stored; free some space"
 
 _LEADS_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
@@ -176,7 +176,7 @@ class DirectoryStore:
                     raise
 
     def gives_names_once(self) -> bool:
-        """See `Store.gives_names_once`. The written files are no part of the archive, and are
+        """See `Store.gives_names_once`. The written files are not part of the archive, and are
         removed.
         """
         folder = self.root / INCOMING / f"trial-{secrets.token_hex(16)}"
@@ -250,8 +250,8 @@ def open_store(url: str, *, begins: bool = True) -> Store:
         )
     if not Path(url).is_absolute():
         raise ValueError(
-            f"an archive cannot lie under {url!r}, which is no absolute path; give that of a "
-            "directory or s3://bucket/prefix"
+            f"an archive cannot lie under {url!r}, which is not an absolute path; give the "
+            "absolute path of a directory or s3://bucket/prefix"
         )
     return DirectoryStore(Path(url), begins=begins)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .protocol import INCOMING
 
-#: Folders at the root that are no part of an archive. lost+found belongs to the filesystem, and
+#: Folders at the root that are not part of an archive. lost+found belongs to the filesystem, and
 #: only its administrator may list it.
 _NOT_OURS = {f"{INCOMING}/", "lost+found/"}
 

@@ -158,11 +158,11 @@ def refusal(address: str, path: str, error: OSError) -> Exception:
     if error.errno in _REFUSED:
         return Unwritable(
             address,
-            f"refuses {place} ({why}); nothing was stored; the worker needs to read and write "
-            "there, and a folder must not be a file",
+            f"denies access to {place} ({why}); nothing was stored; let the worker read and write "
+            "there, and remove any file that has the name of a folder",
             place,
         )
-    return StoreAway(address, f"does not answer at {place} ({why}); it is tried again")
+    return StoreAway(address, f"does not answer at {place} ({why}); the work will be retried")
 
 
 def _nearest(path: Path) -> str:

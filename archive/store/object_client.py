@@ -40,7 +40,7 @@ def opened(address: str, bucket: str, prefix: str) -> S3Store:
     for name in _NEVER_EMPTY:
         if os.environ.get(name, " ").strip() == "" and name in os.environ:
             raise ValueError(
-                f"{address} cannot be opened: {name} is empty; set it, or take it out of the "
+                f"{address} cannot be opened: {name} is empty; set it, or remove it from the "
                 "environment"
             )
     http = _speaks_http(address)
@@ -67,7 +67,7 @@ def _speaks_http(address: str) -> bool:
         parts = urlsplit(endpoint)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError(
-                f"{address} cannot be opened: {name} is no address; write it like "
+                f"{address} cannot be opened: {name} is not an address; write it like "
                 "https://storage.example:9000"
             )
         speaks.append(parts.scheme)
@@ -77,9 +77,9 @@ def _speaks_http(address: str) -> bool:
 def _reason(error: BaseError) -> str:
     """Return `obstore`'s objection to a setting, on one line, without a secret."""
     found = _REASON.search(str(error))
-    fault = found[1] if found else "see the variables AWS_..."
+    fault = found[1] if found else "check the AWS_... variables"
     if fault == "MissingSecretAccessKey":
         return "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not; set both"
     if fault == "MissingAccessKeyId":
         return "AWS_SECRET_ACCESS_KEY is set and AWS_ACCESS_KEY_ID is not; set both"
-    return without(f"a variable AWS_... in the environment is wrong: {fault}", storage_secrets())
+    return without(f"an AWS_... variable of the environment is wrong: {fault}", storage_secrets())

@@ -57,11 +57,11 @@ def has_no_range(error: BaseError) -> bool:
 
 
 def _strange(message: str) -> str:
-    """Describe a name that stops the listing: `obstore` lists nothing if one name is no path."""
+    """Describe a name that stops the listing: `obstore` lists nothing if one name is not a path."""
     name = _NAME.search(message)
     return (
-        f"holds an object with an impossible name ({name[1] if name else 'not named'}), which "
-        "nothing of ours has put there; nothing can be listed beside it; rename or remove it"
+        f"holds an object with an impossible name ({name[1] if name else 'unknown'}), which "
+        "Earwitness did not write; nothing can be listed beside it; rename or remove it"
     )
 
 
@@ -78,30 +78,30 @@ def _translated(address: str, message: str) -> StoreAway:
     if status and status[1] in {"401", "403"}:
         return StoreRefused(
             address,
-            f"does not let us in ({codes}); nothing was done; give its key the right to read, list "
-            "and write (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, the bucket's policy)",
+            f"denies access ({codes}); nothing was done; allow its key to read, list and write "
+            "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, the bucket's policy)",
         )
     if _CREDENTIALS_OF_MACHINE in message:
         return StoreRefused(
             address,
-            "cannot be asked without credentials, and there are none; set AWS_ACCESS_KEY_ID and "
+            "needs credentials, and none are set; set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY in the environment (neither .env nor ~/.aws is read for them)",
         )
     if status and status[1] == "501":
         return StoreRefused(
             address,
-            f"does not know a request of ours ({codes}); it may lack If-None-Match, without which "
-            "files could be overwritten; use an object store that has it",
+            f"does not support a request ({codes}); it may lack If-None-Match, without which files "
+            "could be overwritten; use an object store that supports it",
         )
     passing = status is None or status[1] in _PASSING or codes.endswith("NoSuchUpload")
     if _ELSEWHERE in message or (not passing and codes.startswith(("3", "4"))):
         return StoreRefused(
             address,
-            f"does not take our requests ({codes or 'it sends us elsewhere'}); see AWS_REGION and "
+            f"rejects requests ({codes or 'it redirects them'}); check AWS_REGION and "
             "AWS_ENDPOINT_URL",
         )
     return StoreAway(
         address,
-        f"does not answer as it should ({codes or 'no answer'}); it is unknown whether the last "
-        "file was stored; to be tried again; where that lasts, see AWS_ENDPOINT_URL",
+        f"does not answer correctly ({codes or 'no answer'}); whether the last file was stored is "
+        "unknown; the work will be retried; if this lasts, check AWS_ENDPOINT_URL",
     )

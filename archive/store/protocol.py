@@ -13,7 +13,7 @@ from archive.errors import Contradiction, Damaged, Dangerous
 PIECE = 1024 * 1024
 #: The most that is read into memory as one file.
 LARGEST_READ = 256 * 1024 * 1024
-#: A folder for files that are no part of the archive: it is never listed among the paths.
+#: A folder for files that are not part of the archive: it is never listed among the paths.
 INCOMING = ".incoming"
 
 
@@ -120,7 +120,7 @@ def parts_of(path: str) -> list[str]:
     if any(part in ("", ".", "..") for part in parts) or "\0" in path or "\\" in path:
         raise ValueError(f"{path!r} is not a path inside the archive")
     if parts[0] == INCOMING:
-        raise ValueError(f"{path!r}: {INCOMING} is kept for files that are being stored")
+        raise ValueError(f"{path!r}: {INCOMING} is reserved for files that are being stored")
     return parts
 
 
@@ -140,8 +140,8 @@ def refuse_larger(path: str, size: int, most: int) -> None:
     if size > most:
         raise Dangerous(
             path,
-            f"has {size} bytes, and no such file has more than {most}; it was not read; it was "
-            "changed or put there by somebody else: compare it with a copy",
+            f"has {size} bytes, but no file of this kind has more than {most}; it was not read; "
+            "Earwitness did not write it in this form: compare it with a copy",
         )
 
 
@@ -150,8 +150,8 @@ def refuse_another(present: Stored, sha256: str) -> None:
     if present.sha256 != sha256:
         raise Contradiction(
             present.path,
-            f"another file stands there already (SHA-256 {present.sha256}, not {sha256}); "
-            "it was left as it is; compare the two by hand",
+            f"another file already exists there (SHA-256 {present.sha256}, not {sha256}); "
+            "it was left unchanged; compare the two by hand",
         )
 
 

@@ -143,7 +143,7 @@ class ChainCheck:
         named, more = list(islice(judged, _MOST_NAMED)), sum(1 for _ in judged)
         if more:
             folder = archive_paths.chain_folder(self._account)
-            named.append(Problem(folder, f"has {more} more entries that are not as they should be"))
+            named.append(Problem(folder, f"has {more} more faulty entries"))
         return named
 
     def _judged(self) -> Iterator[Problem]:
@@ -173,7 +173,7 @@ class ChainCheck:
             return None
         previous, plain = self._link(number, "previous, plain")
         if not plain:
-            return "is not written the way entries are: it was changed"
+            return "is not written as Earwitness writes entries: it was changed"
         following = self._link(number + 1, "fault, previous")
         if (
             following is not None
@@ -252,7 +252,9 @@ class ChainCheck:
         if first == last:
             return self._problem(first, "is missing: the chain has a gap")
         until = archive_paths.chain_path(self._account, last)
-        return self._problem(first, f"is missing, and so is all up to {until}: a gap")
+        return self._problem(
+            first, f"is missing, as is every entry up to {until}: the chain has a gap"
+        )
 
     def _cut(self) -> Problem:
         return self._problem(

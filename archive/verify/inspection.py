@@ -82,8 +82,8 @@ class Inspection:
         except OSError as error:
             return Finding([f"cannot be read: {error.strerror}"], None, size or 0)
         except ValueError:
-            named = self._who_names(path) or "something names it"
-            return Finding([f"is no possible path, but {named}"], None, None)
+            named = self._who_names(path) or "a document names it"
+            return Finding([f"is not a possible path, but {named}"], None, None)
 
     def _compared(self, stored: Stored) -> Finding:
         kind = paths.kind_of(stored.path)
@@ -95,7 +95,7 @@ class Inspection:
 
     def _missing(self, path: str) -> Finding:
         named = self._who_names(path)
-        # A file that existed a moment ago and that no document names is no loss.
+        # A file that existed a moment ago and that no document names is not a loss.
         return Finding([f"is missing: {named}"] if named else [], None, None)
 
     def _is_young(self, path: str) -> bool:
@@ -122,8 +122,8 @@ class Inspection:
                 return [], None, UNCOVERED
         if not covers and kind is None:
             if paths.is_among_files(stored.path):
-                return [], None, "is no file of an archive, but lies among its files"
-            return [], "is no file of an archive: nothing vouches for it", None
+                return [], None, "is not a file of an archive, but is among its files"
+            return [], "is not a file of an archive: nothing vouches for it", None
         problems = [
             f"has the SHA-256 {stored.sha256} where {cover.entry} says {cover.sha256}: one of the "
             "two was changed or replaced"
@@ -147,13 +147,13 @@ class Inspection:
     def _faults_of_manifest(self, path: str) -> Iterator[str]:
         claims = self._manifests.of(path.rpartition("/")[0])
         if isinstance(claims, Unusable):
-            yield claims.fault or "was removed meanwhile"
+            yield claims.fault or "was removed during the verification"
             return
         if claims.manifest is None:
             return
         if claims.manifest.account != paths.account_of(path):
             account = quoted(claims.manifest.account)
-            yield f"is of the account {account}: it was changed or moved"
+            yield f"belongs to the account {account}: it was changed or moved"
         for single in claims.singles:
             fault = self._path_checks.fault_of_single(single)
             if fault:
@@ -164,7 +164,7 @@ class Inspection:
         problems = list(_fault_of_name(stored)) if kind == "zip" else []
         if isinstance(claims, Unusable):
             return (
-                (problems, "its manifest claims nothing", None)
+                (problems, "cannot be checked: its manifest cannot be used", None)
                 if claims.fault
                 else (problems, None, UNSEALED)
             )
@@ -200,15 +200,16 @@ class Inspection:
     def _faults_of_metadata(self, path: str) -> Iterator[str]:
         metadata = self._path_checks.metadata(path)
         if metadata is None or isinstance(metadata, str):
-            yield metadata or "was removed meanwhile"
+            yield metadata or "was removed during the verification"
             return
         stem = path.rpartition("/")[2].removesuffix(".json")
         if metadata.account != paths.account_of(path):
-            yield f"is of the account {quoted(metadata.account)}: it was changed or moved"
+            yield f"belongs to the account {quoted(metadata.account)}: it was changed or moved"
         if stem not in {paths.safe(metadata.recording_id), metadata.job_id}:
-            yield f"is of the recording {quoted(metadata.recording_id)}: it was changed or moved"
+            recording = quoted(metadata.recording_id)
+            yield f"describes the recording {recording}: it was changed or moved"
         if not paths.is_beside(metadata.audio.path, path):
-            yield f"speaks of {quoted(metadata.audio.path)}, which is not its audio"
+            yield f"names {quoted(metadata.audio.path)}, which is not its audio"
 
     def _against_metadata(self, stored: Stored) -> _Verdict:
         path = paths.metadata_path(stored.path)
@@ -216,9 +217,9 @@ class Inspection:
         if metadata is None:
             return [], None, "has no metadata: nothing vouches for it"
         if isinstance(metadata, str):
-            return [], "its metadata claims nothing", None
+            return [], "cannot be checked: its metadata cannot be used", None
         if metadata.audio.path != stored.path:
-            return [], None, f"{path} speaks of another file: nothing vouches for it"
+            return [], None, f"{path} names another file: nothing vouches for it"
         if metadata.audio == stored:
             fault = misnamed.single(self._store, stored.path)
             return [fault] if fault else [], None, None
@@ -233,7 +234,7 @@ class Inspection:
             described_by = paths.metadata_path(path)
             metadata = self._path_checks.metadata(described_by)
             is_named = isinstance(metadata, Metadata) and metadata.audio.path == path
-            return f"{described_by} speaks of it" if is_named else None
+            return f"{described_by} names it" if is_named else None
         claims = self._manifests.of(path.rpartition("/")[0])
         is_named = isinstance(claims, Claims) and path in claims.siblings
         return "its manifest names it" if is_named else None

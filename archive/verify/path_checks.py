@@ -21,7 +21,7 @@ from .chain_index import ChainIndex
 from .manifest_claims import Claims, Manifests
 
 _MOST_NAMED = 5
-_LACKING = "it lacks what a line has"
+_LACKING = "a field of a line is missing or has the wrong type"
 
 
 class PathChecks:
@@ -62,7 +62,7 @@ class PathChecks:
     def fault_of_single(self, single: Stored, recording_id: str | None = None) -> str | None:
         """Return what contradicts a claim about a recording that was fetched singly."""
         if paths.kind_of(single.path) != "audio":
-            return f"names {quoted(single.path)}, which is no recording's place"
+            return f"names {quoted(single.path)}, which cannot be the path of a recording"
         path = paths.metadata_path(single.path)
         metadata = self.metadata(path)
         if metadata is None:
@@ -76,7 +76,7 @@ class PathChecks:
 
     def faults_of_lines(self, path: str, claims: Claims) -> Iterator[str]:
         """Yield the faults of the lines of a recordings.jsonl: places and their number."""
-        assert claims.manifest is not None, "an erasure claims no list"
+        assert claims.manifest is not None, "the manifest of an erasure names no list"
         counted, faults = _Counted(unexpected=claims.members), 0
         for number, data in enumerate(recordings_list.raw_lines(self._store, path), 1):
             fault = self._fault_of(data, counted, claims)
@@ -85,17 +85,17 @@ class PathChecks:
                 if faults <= _MOST_NAMED:
                     yield f"line {number} {fault}"
         if claims.manifest.complete is True and counted.missing:
-            yield "lists missing recordings, where its manifest says that it is complete"
+            yield "lists missing recordings, but its manifest says that it is complete"
         if faults > _MOST_NAMED:
-            yield f"and so on, {faults} lines in all"
+            yield f"has {faults} faulty lines in all; the others are not named here"
         for name, count in vars(counted).items():
             claimed = getattr(claims.manifest, name)
             if claimed != count:
-                yield f"has {count} {name}, where its manifest says {quoted(claimed)}"
+                yield f"has {count} {name}, but its manifest says {quoted(claimed)}"
 
     def _fault_of(self, data: bytes | None, counted: _Counted, claims: Claims) -> str | None:
         if data is None:
-            return "is too long to be one of a list"
+            return "is too long for a line of a list"
         try:
             line = Line.parse(data)
         except ValueError as error:
@@ -121,10 +121,10 @@ class PathChecks:
         if place.path in claims.parts:
             counted.unexpected -= 1
         if paths.kind_of(place.path) != "zip":
-            return f"names {quoted(place.path)}, which is no ZIP"
+            return f"names {quoted(place.path)}, which is not a ZIP"
         member = Member(line.member or "", place.bytes, place.sha256)
         if not self._manifests.hold(place.path, member):
-            return f"names {quoted(line.member)} in {place.path}, where no manifest has it so"
+            return f"names {quoted(line.member)} in {place.path}, where no manifest lists it so"
         return None
 
 

@@ -44,9 +44,9 @@ class Report:
     """The result of a verification.
 
     `heads` is the SHA-256 of each chain's newest entry, to be kept elsewhere and given next time;
-    `notes` are files for which no document vouches and that are no loss; `pending` are files stored
-    in the last `PENDING_SECONDS` for which a document may vouch soon: no problem yet. If there are
-    more than 10,000 of either, the rest is only counted.
+    `notes` are files for which no document vouches and that are not a loss; `pending` are files
+    stored in the last `PENDING_SECONDS` for which a document may vouch soon: no problem yet. If
+    there are more than 10,000 of either, the rest is only counted.
     """
 
     problems: list[Problem]
@@ -71,7 +71,11 @@ class _Kept:
             self._more += 1
 
     def all(self) -> list[Problem]:
-        more = [Problem(".", f"and {self._more} files more")] if self._more else []
+        more = (
+            [Problem(".", f"{self._more} more files have findings that are not listed here")]
+            if self._more
+            else []
+        )
         return self._some + more
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import stamina
 from sqlalchemy import Connection, Double, Engine, Table, create_engine, event, make_url, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import (
     DatabaseError,
     DataError,
@@ -63,8 +63,12 @@ def once_committed(connection: Connection, call: Callable[[], None]) -> None:
 
 def insert_into(connection: Connection, table: Table) -> Any:
     """Return an INSERT in the dialect of this connection's database, which supports ON CONFLICT."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
+    if connection.dialect.name == "postgresql":
+        # All of PostgreSQL's drivers come with it, which most commands would load in vain.
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
+        return postgresql.insert(table)
+    return sqlite.insert(table)
 
 
 class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, case, or_, select, update
@@ -75,26 +76,42 @@ class FutureTimes:
 
     def __init__(self, database: Database, lease_seconds: float) -> None:
         self._database = database
-        self._rules = _rules(lease_seconds)
+        self._rules = tuple(_rules(lease_seconds))
+        self._turns = cycle(self._rules)
 
     def found(self) -> list[FutureTime]:
         """Return every such time in the ledger; change nothing."""
-        return self._database.read(
-            lambda connection: [one for rule in self._rules for one in _found(connection, rule)]
-        )
+        return self._found(self._rules)
 
     def mend(self) -> list[FutureTime]:
         """Reset each to its maximum, and due times to now; return what was corrected."""
-        found = self.found()
+        return self._mend(self._rules)
+
+    def mend_in_turn(self) -> list[FutureTime]:
+        """Do the same for the times of one kind, each call for the next kind.
+
+        Some kinds are found only by reading every waiting job.
+        """
+        return self._mend([next(self._turns)])
+
+    def _mend(self, rules: Sequence[_Rule]) -> list[FutureTime]:
+        found = self._found(rules)
         wanted = {one.what for one in found}
-        rules = [rule for rule in self._rules if rule.what in wanted]
-        if rules:
-            self._database.write(lambda connection: _mend(connection, rules))
+        wrong = [rule for rule in rules if rule.what in wanted]
+        if wrong:
+            self._database.write(lambda connection: _mend(connection, wrong))
         return found
 
+    def _found(self, rules: Sequence[_Rule]) -> list[FutureTime]:
+        return self._database.read(
+            lambda connection: [one for rule in rules for one in _found(connection, rule)]
+        )
 
-def _rules(lease_seconds: float) -> Sequence[_Rule]:
-    return (*_of_jobs(lease_seconds), *_of_what_is_due(), *_of_accounts())
+
+def _rules(lease_seconds: float) -> Iterator[_Rule]:
+    yield from _of_jobs(lease_seconds)
+    yield from _of_what_is_due()
+    yield from _of_accounts()
 
 
 def _of_jobs(lease_seconds: float) -> Iterator[_Rule]:

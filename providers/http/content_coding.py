@@ -40,7 +40,7 @@ def unpacked(response: httpx.Response) -> Iterator[bytes]:
         yield from _inflated(pieces, zlib.MAX_WBITS)
     else:
         named = mask_message(packed[0])[:40]
-        raise Unpackable(f"in the Content-Encoding {named!r}, which is none we know")
+        raise Unpackable(f"in the Content-Encoding {named!r}, which is unknown")
 
 
 def _inflated(pieces: Iterable[bytes], window: int) -> Iterator[bytes]:

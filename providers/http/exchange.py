@@ -87,7 +87,9 @@ def exchange(
             provider, f"{what}: the provider could not be reached ({type(error).__name__})"
         )
     except httpx.RequestError as error:
-        failure = Uncertain(provider, f"{what}: no whole answer came ({type(error).__name__})")
+        failure = Uncertain(
+            provider, f"{what}: the answer did not arrive whole ({type(error).__name__})"
+        )
     else:
         return answer
     finally:
@@ -108,4 +110,4 @@ def _whole(response: httpx.Response, provider: str, what: str) -> bytes:
         why = f"larger than {MOST_BYTES >> 20} MiB"
     except Unpackable as error:
         why = str(error)
-    raise Uncertain(provider, f"{what}: the answer is {why} and not read")
+    raise Uncertain(provider, f"{what}: the answer is {why}, and was not read")

@@ -16,10 +16,10 @@ _AROUND = "\ufeff\0 \t\r\n"
 
 
 def parsed(body: bytes) -> Any:
-    """Return the value of an answer's JSON. Raises ValueError if the body is no JSON.
+    """Return the value of an answer's JSON. Raises ValueError if the body is not JSON.
 
     Text may be in any encoding (`text.decoded`) and hold control characters. NaN, Infinity and
-    numbers beyond a float, which are no JSON, become None.
+    numbers beyond a float, which are not JSON, become None.
     """
     try:
         return json.loads(

@@ -72,7 +72,7 @@ def _form(body: bytes) -> str:
         return "a page"
     if begins in (b"{", b"["):
         return "an object" if begins == b"{" else "a list"
-    return "text" if body.isascii() or _is_utf8(body) else "bytes that are no UTF-8 text"
+    return "text" if body.isascii() or _is_utf8(body) else "bytes that are not UTF-8 text"
 
 
 def _is_utf8(body: bytes) -> bool:

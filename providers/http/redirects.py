@@ -55,8 +55,8 @@ class Redirects:
     def followed(
         self, answer: Answer, request: httpx.Request, *, operation: str, what: str
     ) -> Answer:
-        """Return the answer at the end of a file's redirects, or ``answer`` if it is no redirect.
-        The caller reads and closes an answer of 200 or 206.
+        """Return the answer at the end of a file's redirects, or ``answer`` itself without one. The
+        caller reads and closes an answer of 200 or 206.
 
         Raises Rejected for a redirect that is not followed, Uncertain if a target does not give the
         file.
@@ -72,7 +72,7 @@ class Redirects:
             self._refuse_denial(answer, target, what)
         if answer.status in _REDIRECTS:
             answer.response.close()
-            raise self._refused(what, f"more than {_MOST_HOPS} redirects one after another")
+            raise self._refused(what, f"more than {_MOST_HOPS} redirects in a row")
         return answer
 
     def _target(self, address: httpx.URL, answer: Answer, what: str) -> httpx.URL:
@@ -83,7 +83,7 @@ class Redirects:
         except (httpx.InvalidURL, ValueError):
             target = None
         if target is None or not target.host or target.scheme not in ("http", "https"):
-            raise self._refused(what, "a redirect without an address that can be read")
+            raise self._refused(what, "a redirect without a readable address")
         if target.userinfo:
             raise self._refused(what, "a redirect with a user name in its address")
         is_known = _host(target) in self._hosts
@@ -137,12 +137,12 @@ class Redirects:
         if _bare(host) in self._hosts or all(map(is_public, addresses)):
             return
         raise _Forbidden(
-            f"a redirect to {mask_message(host)}, which is no public address; if the file is to "
-            "come from there, add the host to download_hosts of the account"
+            f"a redirect to {mask_message(host)}, which is not a public address; if the "
+            "file should come from there, add the host to download_hosts of the account"
         )
 
     def _refused(self, what: str, why: str) -> Rejected:
-        return Rejected(self._provider, f"{what}: {why}; it is not followed")
+        return Rejected(self._provider, f"{what}: {why}; it was not followed")
 
 
 def is_public(address: str) -> bool:

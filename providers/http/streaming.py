@@ -52,12 +52,13 @@ class Body:
         self.etag = validator if is_strong(validator) else None
         self.offset, self.total, self._end = self._place(requested)
         if self.offset and self.etag != etag:
-            raise Uncertain(provider, "a part of another file was sent than the one asked for")
+            raise Uncertain(provider, "the answer is a part of a file other than the requested one")
         if packed := codings(answer.headers):
             named = mask_message(", ".join(packed))[:60]
             raise Uncertain(
                 provider,
-                f"the file came as {named} (Content-Encoding), although it was asked for as it is",
+                f"the file came as {named} (Content-Encoding), although the request allowed no "
+                "encoding",
             )
 
     def first(self, size: int) -> bytes:
@@ -88,13 +89,14 @@ class Body:
             yield piece
         if self._broken:
             raise Uncertain(
-                self._provider, f"the transfer {self._broken} after {received} bytes; it is resumed"
+                self._provider,
+                f"the transfer {self._broken} after {received} bytes; it will be resumed",
             )
         if self._end is not None and self.offset + received != self._end:
             raise Uncertain(
                 self._provider,
                 f"the transfer ended after {received} of {self._end - self.offset} bytes; "
-                "it is resumed",
+                "it will be resumed",
             )
 
     def _gathered(self) -> Iterator[bytes]:
@@ -121,7 +123,7 @@ class Body:
         try:
             yield from self._answer.response.iter_raw()
         except httpx.TimeoutException:
-            self._broken = "stood still for too long"
+            self._broken = "stalled for too long"
         except httpx.RequestError as error:
             self._broken = f"broke off ({type(error).__name__})"
 
@@ -132,7 +134,7 @@ class Body:
         if self.complete:
             return requested, requested, None
         if self._answer.status == 416:
-            raise Uncertain(self._provider, "the part asked for does not exist (HTTP 416)")
+            raise Uncertain(self._provider, "the requested part does not exist (HTTP 416)")
         # Chunks mark their own end; a length besides them is not believed (RFC 9112, 6.3).
         is_chunked = "Transfer-Encoding" in self._answer.headers
         length = "" if is_chunked else self._answer.headers.get("Content-Length", "")
@@ -143,7 +145,7 @@ class Body:
         if found is None or not int(found[1]) == requested <= int(found[2]):
             raise Uncertain(
                 self._provider,
-                f"another part was sent than the one asked for, from byte {requested}",
+                f"the answer is a part other than the requested one, from byte {requested}",
             )
         if found[3] == "*":
             return requested, None, int(found[2]) + 1

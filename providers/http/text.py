@@ -10,7 +10,7 @@ import json
 from typing import NamedTuple
 
 _HANDLER = "earwitness-windows-1252"
-#: An answer with more unreadable letters is no text, and would take long to guess.
+#: An answer with more unreadable letters is not a text, and would take long to guess.
 _MOST_GUESSED = 50_000
 #: The first byte of a letter of several bytes in UTF-8.
 _LEAD = range(0xC2, 0xF5)
@@ -28,8 +28,8 @@ class Decoded(NamedTuple):
 def decoded(body: bytes) -> Decoded:
     """Decode an answer: UTF-8, or UTF-16 and UTF-32 by their marks or their zero bytes.
 
-    Bytes that are no UTF-8 are read as Windows-1252, or as U+FFFD if a text ends in the middle of a
-    letter. If they are more than 50,000, all become U+FFFD. A byte-order mark is dropped.
+    Bytes that are not UTF-8 are read as Windows-1252, or as U+FFFD if a text ends within a letter.
+    If they are more than 50,000, all become U+FFFD. A byte-order mark is dropped.
     """
     encoding = json.detect_encoding(body)
     try:

@@ -86,7 +86,7 @@ class _Kept:
 
 
 class PrivateTokenStore:
-    """A token store in the memory of one client, which logs in anew and shares its token with no
+    """A token store in the memory of one client, which logs in again and shares its token with no
     other.
     """
 
@@ -101,12 +101,12 @@ class PrivateTokenStore:
         """Return the time by the clock of this process."""
         return time.time()
 
-    def claim(self, version: int, seconds: float) -> str | None:  # noqa: ARG002 - nobody else renews
+    def claim(self, version: int, seconds: float) -> str | None:  # noqa: ARG002 - no other worker renews
         """Return a claim if the version is still this one."""
         held = self._kept.version if self._kept else 0
         return str(uuid.uuid4()) if version == held else None
 
-    def put(self, claim: str, ciphertext: bytes) -> bool:  # noqa: ARG002 - nobody else renews
+    def put(self, claim: str, ciphertext: bytes) -> bool:  # noqa: ARG002 - no other worker renews
         """Store a renewed token."""
         version = self._kept.version if self._kept else 0
         self._kept = _Kept(version + 1, ciphertext, self.time())
@@ -177,7 +177,7 @@ class Tokens:
                 if time.monotonic() > until:
                     raise Unreachable(
                         self._account.provider,
-                        "another worker renews the token and has not ended; nothing was sent",
+                        "another worker is still renewing the token; nothing was sent",
                     )
                 time.sleep(_POLL_SECONDS)
         return access

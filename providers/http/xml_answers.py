@@ -33,7 +33,7 @@ class Parsed(NamedTuple):
 
 
 def parsed(body: bytes) -> Parsed | None:
-    """Return the root of an answer's XML; None if the answer is no XML, declares a DTD, or
+    """Return the root of an answer's XML; None if the answer is not XML, declares a DTD, or
     continues after its end.
 
     The bytes decide the encoding before the declaration does: UTF-8 and UTF-16 are read as such

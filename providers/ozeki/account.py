@@ -27,5 +27,5 @@ class OzekiAccount(NotifyingAccount):
     @model_validator(mode="after")
     def _whole_login(self) -> OzekiAccount:
         if (self.username is None) != (self.password is None):
-            raise ValueError("has only one of username and password; give both or neither")
+            raise ValueError("has only one of username and password; give both, or neither")
         return self

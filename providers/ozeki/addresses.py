@@ -39,8 +39,8 @@ def recording_address(url: str, base_url: str, recording_hosts: Collection[str])
     own = _canonical(_read(base_url))
     if host != own and host not in {_canonical(one.strip().lower()) for one in recording_hosts}:
         raise _refused(
-            "it names another host than the account's base_url; if that host is the telephone "
-            "system's, add it to recording_hosts"
+            "its host is not that of the account's base_url; if it belongs to the telephone "
+            "system, add it to recording_hosts"
         )
     return httpx.URL(url).copy_with(fragment=None)
 
@@ -48,17 +48,17 @@ def recording_address(url: str, base_url: str, recording_hosts: Collection[str])
 def _host(url: str) -> str:
     """Return the host on which two independent parsers agree."""
     if len(url) > _LONGEST or _TREACHEROUS.search(url):
-        raise _refused("it is too long, or holds characters that no address has")
+        raise _refused("it is too long, or contains characters that an address cannot have")
     try:
         parts = urlsplit(url)
         found = _AUTHORITY.fullmatch(parts.netloc.lower())
         other = _read(url)
     except (ValueError, httpx.InvalidURL):
-        raise _refused("it is no address") from None
+        raise _refused("it is not an address") from None
     if parts.scheme not in ("http", "https"):
-        raise _refused("it is no whole address that begins with http:// or https://")
+        raise _refused("it does not begin with http:// or https://")
     if found is None or not 0 < int(found["port"] or 80) < 65536:
-        raise _refused("its host is no plain name or address, with a port or without")
+        raise _refused("its host is not a plain name or address, with or without a port")
     host = _canonical(found["host"])
     if _canonical(other) != host:
         raise _refused("its host can be read in two ways")
@@ -79,4 +79,4 @@ def _canonical(host: str) -> str:
 
 
 def _refused(why: str) -> Rejected:
-    return Rejected(NAME, f"the recording is not fetched from its RecordURL: {why}")
+    return Rejected(NAME, f"the recording was not fetched from its RecordURL: {why}")

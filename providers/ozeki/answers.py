@@ -33,12 +33,13 @@ def done(status: int, body: bytes, what: str, *, strict: bool = True) -> list[El
     codes = {_stripped(element) for element in elements if _name(element) == "code"}
     if len(codes) != 1 or not _CODE.fullmatch(code := codes.pop()):
         hint = "; redirects are not followed: check base_url" if 300 <= status < 400 else ""
-        raise kind(NAME, f"{what}: unknown, the answer (HTTP {status}) is none of Ozeki's{hint}")
+        raise kind(NAME, f"{what}: unknown, the answer (HTTP {status}) is not one of Ozeki's{hint}")
     if int(code) != DONE:
         raise refusal(int(code), _text(elements, "message") or "", what)
     if strict and not is_certain:
         raise kind(
-            NAME, f"{what}: unknown, the answer says done, but in an encoding that is not its own"
+            NAME,
+            f"{what}: unknown, the answer says done, but in an encoding that Ozeki does not use",
         )
     if status != 200:
         raise Uncertain(

@@ -94,7 +94,7 @@ class Ozeki(HttpClient, CollectsRecordings):
         """
         what = f"the recording of call {_shown(call_id)}"
         if format not in get_args(Format):
-            raise Rejected(NAME, f'{what}: not done, "{format}" is no format; give mp3 or wav')
+            raise Rejected(NAME, f'{what}: not done, "{format}" is not a format; give mp3 or wav')
         parameters = {"CallId": call_id, "Format": format, "FinishedURL": finished_url}
         answers.done(*self._commanded("Record", what, parameters), what)
 
@@ -204,13 +204,13 @@ def _no_file(answer: Answer, what: str) -> ProviderError:
         return Throttled(NAME, why, retry_after(answer.headers))
     kinds: dict[int, tuple[type[ProviderError], str]] = {
         401: (BadCredentials, "the server asks for credentials, and none are sent with a file"),
-        403: (BadCredentials, "the server does not give it to this machine"),
+        403: (BadCredentials, "the server refuses it to this machine"),
         404: (NotFound, "the server has no such file"),
-        410: (Gone, "the server has it no more"),
-        408: (Uncertain, "the server ran out of patience"),
+        410: (Gone, "the server no longer has it"),
+        408: (Uncertain, "the server timed out"),
     }
     is_refused = 300 <= answer.status < 500
-    why = "redirects are not followed" if is_refused and answer.status < 400 else "no file came"
+    why = "redirects are not followed" if is_refused and answer.status < 400 else "no file arrived"
     kind, why = kinds.get(answer.status, (Rejected if is_refused else Uncertain, why))
     return kind(NAME, f"{what}: {why} (HTTP {answer.status})")
 
@@ -218,5 +218,5 @@ def _no_file(answer: Answer, what: str) -> ProviderError:
 def _shown(call_id: str) -> str:
     """Return an id as a reason may show it; an id that cannot be sent is refused."""
     if not call_id.strip() or not call_id.isprintable():
-        raise Rejected(NAME, "the recording of a call: not done, its call_id is empty or no id")
+        raise Rejected(NAME, "the recording of a call: not done, its call_id is empty or not an id")
     return mask_foreign(call_id)[:80]

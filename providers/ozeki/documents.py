@@ -60,7 +60,7 @@ def document(control: str, parameters: Mapping[str, Any], finished_url: str | No
 def _refuse_documents(parameters: Mapping[str, Any]) -> None:
     for name in _OF_DOCUMENTS:
         if name in parameters:
-            raise WrongField(name, "is ignored under control by http; leave it out")
+            raise WrongField(name, "is ignored while control is http; leave it out")
 
 
 def _refuse_no_address(url: str | None) -> None:
@@ -72,4 +72,4 @@ def _refuse_no_address(url: str | None) -> None:
     except ValueError:
         is_address = False
     if not is_address or not url.isprintable() or " " in url:
-        raise WrongField("finished_url", "is no address that begins with http:// or https://")
+        raise WrongField("finished_url", "must be an address that begins with http:// or https://")

@@ -85,7 +85,7 @@ def answerable(control: str, notification_name: str) -> bool:
 
 def _fields(body: bytes) -> dict[str, str]:
     if len(body) > _MOST_BYTES:
-        raise Unreadable(f"the form is larger than {_MOST_BYTES >> 10} KiB and not read")
+        raise Unreadable(f"the form is larger than {_MOST_BYTES >> 10} KiB, and was not read")
     try:
         # A name in an encoding other than UTF-8 must not cost the address of a recording.
         pairs = parse_qsl(
@@ -100,7 +100,7 @@ def _fields(body: bytes) -> dict[str, str]:
     for name, value in pairs:
         first = found.setdefault(_in_one_spelling(name, found), value)
         if first != value and name.lower() in _READ:
-            raise Unreadable("the form has one field twice, with two values")
+            raise Unreadable("the form has a field twice, with different values")
     return found
 
 

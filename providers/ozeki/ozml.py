@@ -18,7 +18,7 @@ Control = Literal["ozml_third_party", "ozml_extension"]
 
 _FORMATS = ("mp3", "wav")
 #: The arguments that only one control takes (docs/providers/ozeki.md); the other ignores them.
-_HEEDED_BY: dict[str, Control] = {
+_USED_BY: dict[str, Control] = {
     "call_id": "ozml_third_party",
     "max_seconds": "ozml_extension",
     "silence_seconds": "ozml_extension",
@@ -60,7 +60,7 @@ def recording(  # noqa: PLR0913 - as many as the document has parts
     read.
     """
     if control not in get_args(Control):
-        raise WrongField("control", f"is one of {', '.join(get_args(Control))}")
+        raise WrongField("control", f"must be one of {', '.join(get_args(Control))}")
     given = {
         "call_id": call_id,
         "format": format,
@@ -96,20 +96,20 @@ def recording(  # noqa: PLR0913 - as many as the document has parts
 
 
 def _check(control: Control, field: str, value: object) -> None:
-    heeded_by = _HEEDED_BY.get(field, control)
-    if heeded_by != control:
+    used_by = _USED_BY.get(field, control)
+    if used_by != control:
         raise WrongField(
-            field, f"is ignored under {control}, only {heeded_by} heeds it: leave it out"
+            field, f"is ignored under {control}, and only used under {used_by}; leave it out"
         )
     if field.endswith("_seconds"):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise WrongField(field, "is a whole number of seconds, at least 1")
+            raise WrongField(field, "must be a whole number of seconds, at least 1")
     elif not isinstance(value, str) or not value.strip() or _NO_XML.search(value):
-        raise WrongField(field, "is empty, or holds characters that XML cannot carry")
+        raise WrongField(field, "is empty, or contains characters that XML cannot carry")
     elif field == "format" and value not in _FORMATS:
-        raise WrongField(field, "is mp3 or wav")
+        raise WrongField(field, "must be mp3 or wav")
     elif field == "finish_digits" and not _KEYS.fullmatch(value):
-        raise WrongField(field, "is made of the keys 0 to 9, * and #, such as 7890*#")
+        raise WrongField(field, "may hold only the keys 0 to 9, * and #, such as 7890*#")
 
 
 def _add(response: Element, name: str, text: str = "", **attributes: str | int | None) -> None:

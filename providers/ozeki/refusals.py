@@ -49,9 +49,11 @@ class Code:
 
 _CODES = {
     300: Code("ParseError", Rejected, "the request could not be read: check base_url"),
-    301: Code("NotImplementedCommand", Rejected, "this server has no such command: update it"),
+    301: Code(
+        "NotImplementedCommand", Rejected, "this server does not know the command: update it"
+    ),
     302: Code("InvalidParameter", Rejected, "a parameter is missing or wrong"),
-    303: Code("InappropriateCommand", Rejected, "the command can not be used here"),
+    303: Code("InappropriateCommand", Rejected, "the command cannot be used here"),
     304: Code("Authentication required", BadCredentials, "give the account username and password"),
     305: Code("Authentication failed", BadCredentials, "correct the account's password"),
     306: Code(
@@ -63,10 +65,12 @@ _CODES = {
     401: Code("ApiExtensionUnavailable", Temporary, "check the API extension on the server"),
     402: Code("CallConnectFailed", Temporary, "the call could not be connected"),
     501: Code("SmsDestinationNotFound", Rejected, "the message has no such destination"),
-    601: Code("CallNotFound", NoSuchCall, "there is no such call, or not yet: list the calls"),
+    601: Code(
+        "CallNotFound", NoSuchCall, "the server knows no such call, or not yet: list the calls"
+    ),
     701: Code("ConfigNotFound", Rejected, "the server has no such configuration"),
     702: Code("InvalidConfig", Rejected, "the configuration is not valid"),
-    703: Code("ConfigAlreadyExists", Rejected, "the configuration exists already"),
+    703: Code("ConfigAlreadyExists", Rejected, "the configuration already exists"),
 }
 
 
@@ -81,7 +85,7 @@ def refusal(code: int, message: str, what: str) -> ProviderError:
         return NotUnderstood(
             NAME,
             f"{what}: unknown, the server answered with code {code}, which its reference does not "
-            "list: look at the server's log",
+            "list: check the server's log",
         )
     named = next((name for name in _PARAMETERS if _quotes(message, name)), None)
     about = f" about {named}" if code == 302 and named else ""

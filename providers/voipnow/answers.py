@@ -48,7 +48,7 @@ class Page(NamedTuple):
 @dataclass(frozen=True)
 class Recorded:
     """An answer's content about a view: whether the view is being recorded, and ``since`` when (ISO
-    8601 in UTC, or the server's own text if that is no date).
+    8601 in UTC, or the server's own text if that is not a date).
 
     ``known`` is false if the answer says nothing of the view: HTTP 204, or another view.
     """
@@ -71,7 +71,7 @@ def page(body: bytes) -> Page:
         # PHP writes an empty object as an empty array.
         content = {"entry": content}
     if content and not any(name in content for name in _PAGE):
-        raise Uncertain(NAME, f"{what}: the answer is JSON, but no list")
+        raise Uncertain(NAME, f"{what}: the answer is JSON, but not a list")
     entries = _entries(content.get("entry"), what)
     total = _whole(content.get("totalResults"))
     if total and "entry" not in content and not _whole(content.get("startIndex")):
@@ -108,7 +108,7 @@ def recorded(body: bytes, view_id: str, what: str) -> Recorded:
             raise Uncertain(NAME, f"{what}: the answer holds several calls")
         content = content[0] if content else {}
     if not isinstance(content, dict) or (content and not {"id", "phoneCallView"} & set(content)):
-        raise Uncertain(NAME, f"{what}: the answer is JSON, but no phone call")
+        raise Uncertain(NAME, f"{what}: the answer is JSON, but not a phone call")
     views = _views(content)
     if views is None:
         raise Uncertain(NAME, f"{what}: the views of the call could not be read")
@@ -168,7 +168,7 @@ def _view(raw: object) -> dict[str, Any]:
 
 
 def _since(value: object) -> str | None:
-    """Return when a recording began: the instant, or the server's own text if that is no instant.
+    """Return when a recording began: the instant, or the server's own text if that is none.
     Return None for values that mean no recording, such as a date of zeros.
     """
     since = iso(value) or ("true" if value is True else _text(value))

@@ -106,9 +106,7 @@ class Voipnow(HttpClient, StopsRecordings):
             if not fresh or (page.total and start >= page.total):
                 break
             if start > _LAST_START:
-                raise Uncertain(
-                    NAME, "there are more calls than the server lists: name an extension"
-                )
+                raise Uncertain(NAME, "the server has more calls than it lists: give an extension")
         if page.total and len(found) < page.total:
             raise Uncertain(NAME, f"the server counts {page.total} calls but lists {len(found)}")
         return list(found.values())

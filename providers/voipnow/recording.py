@@ -34,7 +34,7 @@ _SWITCH = (
 
 
 class Unconfirmed(errors.Unconfirmed):
-    """The server took the request twice, and the view shows no effect of it."""
+    """The server accepted the request twice, and the view shows no effect of it."""
 
 
 class _Unseen(Exception):
@@ -218,7 +218,9 @@ class Recorder:
         except (Temporary, Uncertain):
             raise _Unseen from None
         except Rejected as error:
-            raise Uncertain(NAME, f"the list that would confirm it is refused: {error}") from None
+            raise Uncertain(
+                NAME, f"the server refuses the list that would confirm it: {error}"
+            ) from None
         listed = {one.call_id: one for one in calls}
         call = listed.get(target.call_id)
         if call is None and None in listed:
@@ -250,8 +252,10 @@ class Recorder:
     def _unknown(target: _Target, *, is_taken: bool) -> Uncertain:
         view = f"view {target.view_id} of call {target.call_id}"
         if not is_taken:
-            return Uncertain(NAME, f"no answer tells about {view}; the same may be asked for again")
-        shows = "does not show as recorded" if target.format else "still shows as recorded"
+            return Uncertain(
+                NAME, f"no answer shows the state of {view}; the same request may be sent again"
+            )
+        shows = "is not shown as recorded" if target.format else "is still shown as recorded"
         return Unconfirmed(
-            NAME, f"the server took the request twice, but {view} {shows}; {_SWITCH}"
+            NAME, f"the server accepted the request twice, but {view} {shows}; {_SWITCH}"
         )

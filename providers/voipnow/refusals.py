@@ -41,7 +41,7 @@ class ViewRefused(Refused, NotFound):
 _CODES: dict[str, tuple[type[Refused], str]] = {
     "pc_recformat_invalid": (
         FormatRefused,
-        "the server does not take this format: give format wav or wav49",
+        "the server does not accept this format: give format wav or wav49",
     ),
     "pc_phonecall_invalid": (
         CallRefused,
@@ -55,7 +55,7 @@ _CODES: dict[str, tuple[type[Refused], str]] = {
     "extension_invalid": (Refused, "the server knows no such extension: check extension"),
     "request_not_implemented": (
         Refused,
-        "this VoipNow server has no such request: check its version and api_path",
+        "this VoipNow server does not support the request: check its version and api_path",
     ),
 }
 

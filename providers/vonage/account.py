@@ -45,7 +45,9 @@ class VonageNightly(Nightly):
             if key in {"start:gte", "start:lte"}:
                 raise ValueError(f'"{key}" cannot be set: the day decides when a recording started')
             if key not in FILTERS:
-                raise ValueError(f'"{key}" is no filter; there are {", ".join(sorted(FILTERS))}')
+                raise ValueError(
+                    f'"{key}" is not a filter; the filters are {", ".join(sorted(FILTERS))}'
+                )
         return filters
 
 
@@ -82,7 +84,7 @@ class VonageAccount(DeletingAccount):
         if self.access_token is not None and len(missing) < len(grant):
             raise ValueError(
                 f"has access_token beside {', '.join(n for n in grant if n not in missing)}; "
-                "give access_token alone, or none"
+                "give either access_token alone or the others"
             )
         if self.access_token is None and missing:
             raise ValueError(
@@ -92,17 +94,17 @@ class VonageAccount(DeletingAccount):
 
     @field_validator("recordings", mode="before")
     @classmethod
-    def _both_kinds(cls, told: object) -> object:
-        """Take a list of kinds for what it means."""
-        if isinstance(told, Sequence) and not isinstance(told, str):
-            kinds = sorted(map(str, told))
+    def _both_kinds(cls, value: object) -> object:
+        """Accept a list of kinds for the one word that means it."""
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            kinds = sorted(map(str, value))
             return BOTH if kinds == [COMPANY, ON_DEMAND] else ", ".join(kinds)
-        return told
+        return value
 
     @model_validator(mode="before")
     @classmethod
     def _one_api(cls, table: object) -> object:
-        """The region by the address, or the address by the region."""
+        """Derive the region from the address, or the address from the region."""
         if not isinstance(table, Mapping):
             return table
         region, address = table.get("region"), table.get("base_url")
@@ -138,13 +140,13 @@ class VonageAccount(DeletingAccount):
     def _may_export(self) -> VonageAccount:
         if self.nightly is not None and self.login_name is None:
             raise ValueError(
-                "has nightly, but neither username nor login_name, for which an export is made; "
+                "has nightly, but neither username nor login_name, and an export needs one; "
                 "give login_name"
             )
         return self
 
 
 def _region_of(base_url: str) -> str | None:
-    """The region whose API the vendor has at such an address."""
+    """Return the region whose API is at such an address, or None."""
     last = base_url.strip().rstrip("/").rpartition("/")[2]
     return next((region for region, name in _APIS.items() if name == last), None)

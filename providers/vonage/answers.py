@@ -31,7 +31,9 @@ def page(body: bytes, *, number: int, page_size: int) -> Page:
     """
     content = json_object(body, NAME, "the list of recordings")
     if not any(name in content for name in _PAGE):
-        raise Uncertain(NAME, "the list of recordings: the answer is JSON, but no page of a list")
+        raise Uncertain(
+            NAME, "the list of recordings: the answer is JSON, but not a page of a list"
+        )
     found, set_aside = sorted_out(_listed(content))
     return Page(
         found,

@@ -56,7 +56,7 @@ def one_page(pages: Sequence[Page], order: str) -> Page:
 
 
 def _first_of(one: Recording, seen: dict[str, int]) -> list[Recording]:
-    """The recording, unless it was seen in another list; set aside where only its id was.
+    """Yield the recording unless another list had it; set it aside if only its id is the same.
 
     ``seen`` has a number for each, not the recording: a day may have very many.
     """

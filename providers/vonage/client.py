@@ -44,7 +44,7 @@ _ZIP_START_BYTES = 64
 _NOT_READY = {
     202: "the provider is still making it",
     204: "the provider has nothing to send yet",
-    404: "not ready, or login_name {login_name} is not the user who created the job",
+    404: "not ready yet",
     409: "the provider is still making it",
 }
 
@@ -174,7 +174,7 @@ class Vonage(HttpClient, TellsExportProgress, DeletesRecordings):
         """Open the ZIP of an export, from ``offset`` if ``etag`` is still valid, otherwise from its
         first byte.
 
-        An answer that is no ZIP by its first bytes is NotReady, with the reason in words; 410 is
+        An answer that is not a ZIP by its first bytes is NotReady, with the reason in words; 410 is
         Gone. The address is that of the newest `progress`, if there was one. The token is sent
         although the vendor's example has none (docs/providers/vonage.md, Q2 and Q4).
         """
@@ -196,10 +196,14 @@ class Vonage(HttpClient, TellsExportProgress, DeletesRecordings):
         is_answered_so = answer.status < 300 or type(refused) in (Rejected, NotFound)
         if not is_answered_so:
             return refused
-        login_name = mask(self._account.login_name or "(none is set)")
         meaning = _NOT_READY.get(answer.status, "not ready, as far as the answer can be understood")
         reason = ": ".join(filter(None, [f"HTTP {answer.status}", error_reason(answer.body)[0]]))
-        return NotReady(NAME, f"{what}: {meaning.format(login_name=login_name)} ({reason})")
+        doubt = self._wrong_user() if answer.status == 404 else ""
+        return NotReady(NAME, f"{what}: {meaning} ({reason})", doubt)
+
+    def _wrong_user(self) -> str:
+        login_name = mask(self._account.login_name or "(none is set)")
+        return f"or login_name {login_name} is not the user who created the job: check login_name"
 
     def _refuse_other_than_zip(self, body: Body, what: str) -> None:
         with within(self._account.timeout_seconds):

@@ -58,7 +58,7 @@ class ExportJobs:
             # Only the list of all jobs tells a job that is unknown from a request that is.
             if self._asked("export_status_list", "", "the list of exports").status in _ABSENT:
                 return None
-            raise NotFound(NAME, f"{what}: HTTP {answer.status}: it is not among the exports")
+            raise NotFound(NAME, f"{what}: HTTP {answer.status}: the account has no such export")
         content = json_object(answer.body, NAME, what)
         if content.get("id") is not None and identifier(content["id"]) != provider_job_id:
             raise Uncertain(NAME, f"{what}: the answer is about another export")

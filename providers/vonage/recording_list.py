@@ -44,8 +44,8 @@ class RecordingList:
     def every_recording(
         self, filters: Mapping[str, Any], *, order: str, page_size: int
     ) -> Iterator[Recording]:
-        """One pass over all pages, each recording once, by page numbers of our own; entries that
-        are set aside come too.
+        """Yield one pass over all pages, each recording once, by page numbers of our own, with the
+        entries that are set aside.
 
         A page without anything new ends it. Pages count from 1 in practice, from 0 in the links of
         the vendor's sample: unless as many came as the provider counts, page 0 is asked for too.
@@ -55,7 +55,7 @@ class RecordingList:
         counted = pages = filled = repeated = 0
         for number in itertools.count(1):
             found = self._page(filters, number, page_size, order)
-            # The vendor's own sample says 0 items beside a recording, so 0 is no count.
+            # The vendor's own sample says 0 items beside a recording, so 0 is not a count.
             counted = max(counted, (found.total_items if found else None) or 0)
             pages = max(pages, (found.total_pages if found else None) or 0)
             fresh = _fresh(found, seen)
@@ -115,7 +115,7 @@ class RecordingList:
     def _page(
         self, filters: Mapping[str, Any], number: int, page_size: int, order: str
     ) -> Page | None:
-        """A page of a pass; None where the provider has no page of that number."""
+        """Return a page of a pass; None if the provider has no page of that number."""
         try:
             return self.recordings(filters, page=number, page_size=page_size, order=order)
         except NotFound:
@@ -144,12 +144,12 @@ def component(identifier: str) -> str:
     which would name another address, and for one that cannot be printed, which cannot be sent.
     """
     if not identifier.strip(".") or not identifier.isprintable():
-        raise Rejected(NAME, f'"{identifier}" is no id of a recording')
+        raise Rejected(NAME, f'"{identifier}" is not the id of a recording')
     return quote(identifier, safe="")
 
 
 def _fresh(found: Page | None, seen: set[str]) -> list[Recording]:
-    """The entries of a page that were not seen before; from now on they are."""
+    """Return the entries of a page that were not seen before, and note them as seen."""
     fresh: dict[str, Recording] = {}
     for one in _entries(found):
         if one.id not in seen:
@@ -159,5 +159,5 @@ def _fresh(found: Page | None, seen: set[str]) -> list[Recording]:
 
 
 def _entries(found: Page | None) -> list[Recording]:
-    """The recordings of a page and what was set aside."""
+    """Return the recordings of a page and the entries that were set aside."""
     return [] if found is None else [*found.recordings, *found.set_aside]

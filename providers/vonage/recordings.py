@@ -32,8 +32,8 @@ def sorted_out(listed: Iterable[object]) -> tuple[list[Recording], list[Recordin
     """Return the recordings of a page, and the entries that are set aside.
 
     Each entry that is set aside has an ``id`` of its own and gives the reason under ``set_aside``:
-    it is no object, its id or its start cannot be read, or another recording of the page has its
-    id.
+    it is not an object, its id or its start cannot be read, or another recording of the page
+    has its id.
     """
     recordings: list[dict[str, Any]] = []
     set_aside: list[dict[str, Any]] = []

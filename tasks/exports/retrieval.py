@@ -27,6 +27,8 @@ from .progress import refuse_lost, refuse_unready
 #: How many damaged downloads end the job; after each earlier one the ZIP is fetched again from its
 #: first byte.
 _MOST_DAMAGED = 3
+#: Every healthy export answers so many polls with "not ready"; later ones may mean something else.
+_USUAL_POLLS = 10
 
 
 def retrieve(attempt: Attempt, provider_job_id: str, folder: str) -> tuple[Stored, int]:
@@ -98,9 +100,12 @@ def _hearing(attempt: Attempt) -> Hearing:
 
 
 def _poll_again(attempt: Attempt, error: NotReady) -> NoReturn:
+    lasting = f"{error}; {error.if_it_lasts}" if error.if_it_lasts else str(error)
     if attempt.past_deadline:
-        raise errors.NotReady(f"not done: the deadline passed: {error}") from None
-    raise Wait(str(error), attempt.next_backoff("polls")) from None
+        raise errors.NotReady(f"not done: the deadline passed: {lasting}") from None
+    seconds = attempt.next_backoff("polls")
+    is_usual = attempt.job.work["polls"] <= _USUAL_POLLS
+    raise Wait(str(error) if is_usual else lasting, seconds) from None
 
 
 def _fetch_again(attempt: Attempt, error: Damaged) -> NoReturn:

@@ -28,19 +28,18 @@ from worker.redis.set_aside import COMMAND
 
 from .deployment import opened
 from .display import plain, print_json, print_lines, print_table
-from .options import as_json
-from .resolve import Words
+from .options import Words, as_json
 
-_NEVER = "nothing but --close, when somebody has looked and done what there is to do"
+_NEVER = "only --close, once a person has dealt with the cause"
 
 #: What closes an alert, by its kind or its cause.
 _CLOSES = {
-    ARCHIVE: "the archive is there, whole and takes files again; now: python -m worker archive",
-    CREDENTIALS: "the provider takes them: correct the account and restart the workers",
-    NOTIFICATION: "the queue takes another notification, or --close",
+    ARCHIVE: "the archive is there, complete and writable again; now: python -m worker archive",
+    CREDENTIALS: "the provider accepts them: correct the account and restart the workers",
+    NOTIFICATION: "a later notification to the queue succeeds, or --close",
     QUARANTINE: "python -m worker quarantine --lift --by WHO --note WHY",
-    SET_ASIDE: f"no message is set aside any more, at the latest after a week; now: {COMMAND}",
-    UNUSUAL: "a later look at the day that lists usual numbers, or somebody who knows the cause",
+    SET_ASIDE: f"no message is set aside any longer, after a week at most; to see them: {COMMAND}",
+    UNUSUAL: "a later look at the day lists usual numbers, or --close once the cause is known",
     VERIFICATION: "a later verification that does not find it",
 }
 

@@ -12,8 +12,7 @@ from tasks.archive_watch.watch import Comparison
 
 from .deployment import opened
 from .display import print_json, print_lines
-from .options import as_json
-from .resolve import Words
+from .options import Words, as_json
 
 #: So many files and days are named; the rest are counted.
 _MOST_NAMED = 20
@@ -69,7 +68,7 @@ def _lines(done: Comparison) -> Iterator[str]:
         if len(paths) > _MOST_NAMED:
             yield f"  and {len(paths) - _MOST_NAMED} more: --json"
     if done.receipts:
-        yield f"{done.receipts} receipts are written once more by a worker"
+        yield f"{done.receipts} receipts will be written again by a worker"
     left = watch.damaged_days()
     if left:
         yield f"damaged: {_named(left)}; see: python -m worker coverage"

@@ -6,6 +6,7 @@ network therefore load no module that does.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import sys
@@ -32,7 +33,7 @@ COMMANDS = {
     "alerts": (".alerts", "Show the alerts that are open, or close one."),
     "archive": (".archive", "Compare the archive with the ledger, or take another one."),
     "calls": (".live", "Show the calls that are going on."),
-    "cancel": (".jobs", "Cancel a job."),
+    "cancel": (".job_actions", "Cancel a job."),
     "catalogue": (".catalogue", "Print the JSON Schema of every task."),
     "coverage": (".coverage", "Show which days are archived, one line a day."),
     "demo": ("demo.command", "Run everything against simulated providers."),
@@ -48,9 +49,9 @@ COMMANDS = {
     "rebuild": (".rebuild", "Rebuild the ledger from the archive."),
     "record": (".live", "Start recording a call that is going on."),
     "resolve": (".resolve", "Decide what became of a certified call."),
-    "retry": (".jobs", "Repeat a failed or cancelled job."),
+    "retry": (".job_actions", "Repeat a failed or cancelled job."),
     "show": (".jobs", "Show everything about one job."),
-    "status": (".jobs", "Show the jobs that changed last, and what is owed."),
+    "status": (".jobs", "Show the jobs that changed last, and what is pending."),
     "verify": (".verify", "Verify every checksum and every chain of an archive."),
 }
 
@@ -66,7 +67,11 @@ class CommandGroup(click.Group):
         """Load a command; return None for an unknown name."""
         if name not in COMMANDS:
             return None
+        # Modules make no garbage. A collection would walk all that they make, many times.
+        gc.disable()
         module = importlib.import_module(COMMANDS[name][0], __package__)
+        gc.freeze()
+        gc.enable()
         command = getattr(module, name)
         assert isinstance(command, click.Command)
         return command
@@ -109,7 +114,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _refused(str(error), 2)
     except UnicodeEncodeError:
         # Every write is one transaction, which such text aborts.
-        sentence = "not done: what was given holds bytes that are no UTF-8 text; write it in UTF-8"
+        sentence = "not done: an argument contains bytes that are not UTF-8; write it in UTF-8"
         return _refused(sentence, 2)
     except click.Abort:
         return 130

@@ -26,7 +26,7 @@ COMPLETE = "complete"
 NOT_DUE = "not due"
 DAMAGED = "damaged"
 GAVE_UP = "gave up"
-_MISSED = "it was missed by more than catchup_days; export it by hand"
+_MISSED = "it is older than catchup_days; export it by hand"
 
 
 @dataclass(frozen=True)
@@ -101,18 +101,17 @@ def _lines(
     ledger: Ledger, alias: str, first: date | None, last: date | None, gone: GoneDays
 ) -> Iterator[DayCoverage]:
     rows = {row.day: row for row in ledger.days.of(alias, first, last)}
-    nightly = _nightly(alias)
-    for day in _span(ledger, alias, nightly, rows, first, last):
+    nightly, newest = _nightly(alias), ledger.days.newest(alias)
+    for day in _span(nightly, newest, rows, first, last):
         if day in rows:
             yield _planned(ledger, rows[day], gone.get((alias, day)))
         else:
-            yield _unplanned(ledger, alias, nightly, day)
+            yield _unplanned(alias, nightly, newest, day)
 
 
 def _span(
-    ledger: Ledger,
-    alias: str,
     nightly: Nightly | None,
+    newest: date | None,
     rows: dict[date, Day],
     first: date | None,
     last: date | None,
@@ -121,8 +120,7 @@ def _span(
     wanted = set(rows)
     if nightly is not None:
         due = windows.newest_due(nightly, datetime.now(UTC))
-        known = ledger.days.newest(alias)
-        wanted |= windows.unplanned_days(due, known, nightly.catchup_days)
+        wanted |= windows.unplanned_days(due, newest, nightly.catchup_days)
     begins = min(wanted, default=None) if first is None else first
     ends = max(wanted, default=begins) if last is None else last
     if begins is None or ends is None:
@@ -149,7 +147,7 @@ def _planned(ledger: Ledger, row: Day, gone: str | None) -> DayCoverage:
 
 def _state_and_reason(ledger: Ledger, row: Day, gone: str | None) -> tuple[str, str | None]:
     if gone is not None:
-        return DAMAGED, f"{gone}; give it back from a copy, or export the day again"
+        return DAMAGED, f"{gone}; restore it from a copy, or export the day again"
     if row.state in (states.DAY_COMPLETE, states.DAY_DAMAGED):
         # A damaged day that lacks nothing now becomes complete with the next comparison.
         return COMPLETE, None
@@ -170,16 +168,15 @@ def _reason(ledger: Ledger, job_id: str | None) -> str | None:
     return None if job is None else job.reason or job.state
 
 
-def _unplanned(ledger: Ledger, alias: str, nightly: Nightly | None, day: date) -> DayCoverage:
+def _unplanned(alias: str, nightly: Nightly | None, newest: date | None, day: date) -> DayCoverage:
     if nightly is None:
         return DayCoverage(
             alias, day.isoformat(), NOT_DUE, reason="the account has no nightly export"
         )
     newest_due = windows.newest_due(nightly, datetime.now(UTC))
     if day > newest_due:
-        return DayCoverage(alias, day.isoformat(), NOT_DUE, reason="its night has not come")
-    known = ledger.days.newest(alias)
-    if day not in windows.unplanned_days(newest_due, known, nightly.catchup_days):
+        return DayCoverage(alias, day.isoformat(), NOT_DUE, reason="not scheduled yet")
+    if day not in windows.unplanned_days(newest_due, newest, nightly.catchup_days):
         why = "before the account's first night; export it by hand"
         return DayCoverage(alias, day.isoformat(), NOT_DUE, reason=why)
     if windows.is_given_up(day, newest_due, nightly.catchup_days):

@@ -7,15 +7,10 @@ import logging
 import os
 import socket
 
-from celery import Celery
-
 from config import logging as our_logging
 from config.settings import Settings, settings
 from ledger.ledger import Ledger
 from tasks.runtime.context import ledger
-
-#: A command waits no longer for Redis, because a sweeper publishes the job's hint anyway.
-_BROKER_SECONDS = 2
 
 
 def configured() -> Settings:
@@ -32,16 +27,6 @@ def opened() -> Ledger:
     configured()
     ledger().identity.prepare()
     return ledger()
-
-
-def announcing() -> Celery:
-    """Return the Celery application with which this process publishes hints and asks workers."""
-    configured()
-    app = Celery("earwitness.command", config_source="config.celery")
-    options = {"socket_timeout": _BROKER_SECONDS, "socket_connect_timeout": _BROKER_SECONDS}
-    app.conf.broker_transport_options = {**app.conf.broker_transport_options, **options}
-    app.conf.broker_connection_timeout = _BROKER_SECONDS
-    return app
 
 
 def operator() -> str:

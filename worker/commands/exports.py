@@ -21,10 +21,11 @@ from tasks.runtime.fields import utc_text
 from tasks.runtime.messages import publish_first
 
 from . import missing_files
-from .deployment import announcing, opened, operator
+from .deployment import opened, operator
 from .display import console, print_json, print_lines, print_table
 from .options import DAY, as_json, in_order
 from .progress import follow, outcome
+from .publisher import announcing
 from .redaction import masked
 
 #: How long to wait for the sweeper to write chain entries; it may need several rounds.
@@ -89,7 +90,7 @@ def _follow(ledger: Ledger, jobs: list[Job], *, quiet: bool) -> list[Job]:
     try:
         ended = follow(ledger, names, console(stderr=quiet))
     except KeyboardInterrupt:
-        click.echo("stopped following; the exports go on: python -m worker status", err=True)
+        click.echo("stopped following; the exports continue: python -m worker status", err=True)
         raise
     _wait_for_chain(ledger, names)
     if not quiet:
@@ -103,7 +104,7 @@ def _wait_for_chain(ledger: Ledger, names: list[str]) -> None:
     until = time.monotonic() + _CHAIN_SECONDS
     while ledger.archive_record.unsealed(names):
         if time.monotonic() > until:
-            note = "not yet under the chain: a worker goes on; see: python -m worker status"
+            note = "not yet under the chain; a worker will finish; see: python -m worker status"
             click.echo(note, err=True)
             return
         time.sleep(_POLL_SECONDS)
@@ -125,7 +126,7 @@ def _intent(ledger: Ledger, account: str, day: date) -> dict[str, Any]:
     known = ledger.days.of(account, day, day)
     row = known[0] if known else day_row(account, day, gave_up=False)
     gone, _ = missing_files.gone(ledger, [account], day, day)
-    act = f"open generation {row.generation + 1}"
+    act = f"export (generation {row.generation + 1})"
     if (account, day) in gone:
         act = f"{act}: {gone[account, day]}"
     elif row.state in (states.DAY_COMPLETE, states.DAY_RUNNING):

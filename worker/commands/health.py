@@ -56,7 +56,8 @@ def _judge_marks(service: str, within: float, node: str | None) -> str:
     found = [mark for mark in _marks_of(service) if node in (None, mark.node)]
     if not found:
         raise click.ClickException(
-            f"no {service} runs here: there is no sign of life of one in {settings().spool_dir}; "
+            f"no {service} runs here: there is no sign of life of one in "
+            f"{settings().spool_dir}; "
             "start it, with the same EARWITNESS_SPOOL_DIR"
         )
     now = time.monotonic()
@@ -91,8 +92,8 @@ def judge(
     """
     if not 0 <= now - mark.at <= within:
         raise click.ClickException(
-            f"{mark.node} (process {mark.pid}) gives no sign of life any more: it was killed or "
-            "stands still; restart it"
+            f"{mark.node} (process {mark.pid}) shows no sign of life any more: it was killed or "
+            "is stuck; restart it"
         )
     if mark.phase != "working":
         return f"{mark.node} is {mark.phase}"
@@ -104,15 +105,15 @@ def judge(
     if not redis_answers():
         return f"{mark.node} waits for Redis, which does not answer"
     if mark.redis_away_at is not None and now - mark.redis_away_at <= within:
-        return f"{mark.node} finds its way back to Redis, which answers again"
+        return f"{mark.node} is reconnecting to Redis, which answers again"
     if idle <= within:
         lost = ", ".join(sorted(missing))
         raise click.ClickException(
-            f"{mark.node} lives but does not consume {lost}; restart it, or add the queue again: "
-            f"celery -A worker control -d {mark.node} add_consumer {min(missing)}"
+            f"{mark.node} is alive but does not consume {lost}; restart it, or add the queue "
+            f"again: celery -A worker control -d {mark.node} add_consumer {min(missing)}"
         )
     raise click.ClickException(
-        f"{mark.node} lives and Redis answers, but it {_inactivity(mark)} for {idle:.0f} s; "
+        f"{mark.node} is alive and Redis answers, but it {_inactivity(mark)} for {idle:.0f} s; "
         "restart it"
     )
 
@@ -157,7 +158,7 @@ def _flower() -> tuple[str, int, str]:
     host = _reachable(os.environ.get("FLOWER_ADDRESS", "127.0.0.1"))
     port = os.environ.get("FLOWER_PORT", str(_FLOWER_PORT))
     if not port.isdecimal():
-        raise click.UsageError(f"FLOWER_PORT is {port!r}, which is no port.")
+        raise click.UsageError(f"FLOWER_PORT is {port!r}, which is not a port.")
     return host, int(port), f"{'/' if prefix else ''}{prefix}/healthcheck"
 
 

@@ -6,15 +6,16 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from rich.filesize import decimal
+
 from config.masking import HIDDEN, mask_foreign
 from ledger.core import states
 from ledger.core.job import Job
 from ledger.ledger import Ledger
 
 from .display import print_lines, print_table
-from .progress import transfer_line
+from .notices import decision_commands
 from .redaction import last_three, masked, shown
-from .resolve import decision_commands
 
 
 def job_content(ledger: Ledger, job: Job, *, reveal: bool) -> dict[str, Any]:
@@ -105,3 +106,12 @@ def _part(part: dict[str, Any]) -> tuple[Any, ...]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def transfer_line(transfer: dict[str, Any]) -> str:
+    """Return a transfer's bytes, rate and remaining time as text."""
+    about = "" if transfer["exact"] else "about "
+    whole = f" of {about}{decimal(transfer['total'])}" if transfer["total"] else ""
+    line = f"{decimal(transfer['bytes'])}{whole}, {decimal(transfer['rate'])}/s"
+    left = transfer["seconds_left"]
+    return line if left is None else f"{line}, {left} s left"

@@ -1,4 +1,4 @@
-"""``status``, ``show``, ``retry`` and ``cancel``: the ledger's jobs."""
+"""``status`` and ``show``: the jobs as the ledger has them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ import click
 from ledger.core import states
 from ledger.core.job import Job, iso
 from ledger.ledger import Ledger
-from tasks.jobs import tasks as jobs
 
-from .deployment import announcing, opened, operator
+from .deployment import opened, operator
 from .display import print_json, print_lines, print_table
-from .job_argument import one_job, print_outcome, resolve_job
-from .job_view import job_content, print_job
+from .job_argument import one_job, resolve_job
+from .job_view import job_content, print_job, transfer_line
+from .notices import quarantine_lines, undecided_lines
 from .options import as_json, one_account
-from .progress import transfer_line
-from .rebuild import quarantine_lines
+from .pending import described
 from .redaction import shown
-from .resolve import undecided_lines
 
 _MOST_LISTED = 1_000_000
 
@@ -33,7 +31,7 @@ _MOST_LISTED = 1_000_000
 def status(
     account: str | None, state: str | None, kind: str | None, limit: int, as_json: bool
 ) -> None:
-    """Show calls that need a decision, the jobs that changed last, what is still owed for ended
+    """Show calls that need a decision, the jobs that changed last, what is still pending for ended
     jobs, and the number of open alerts.
     """
     ledger = opened()
@@ -67,38 +65,6 @@ def show(name: str, reveal: bool, as_json: bool) -> None:
         print_job(content)
 
 
-@click.command()
-@one_job
-@click.option("--by", metavar="WHO", help="Who asks for it. [default: the user of this machine]")
-@click.option("--note", default="retried by hand", help="Why, for the job's history.")
-@as_json
-def retry(name: str, by: str | None, note: str, as_json: bool) -> None:
-    """Repeat a failed or cancelled job as a new job.
-
-    A job that was done can be repeated if its files are gone from the archive. A day's export
-    becomes the day's next generation.
-    """
-    ledger = opened()
-    job = resolve_job(ledger, name)
-    with announcing():
-        again = jobs.retry(job, by=by or operator(), note=note)
-    print_outcome(again, f"job {again.job_id} does the work of {job.job_id} again", as_json)
-
-
-@click.command()
-@one_job
-@as_json
-def cancel(name: str, as_json: bool) -> None:
-    """Cancel a job; an export is cancelled with its parts.
-
-    A waiting job ends at once, a running one at its worker's next sign of life.
-    """
-    ledger = opened()
-    job = ledger.operator_actions.cancel(resolve_job(ledger, name).job_id, by=operator())
-    ending = "is cancelled" if job.ended else "runs, and ends at its worker's next sign of life"
-    print_outcome(job, f"job {job.job_id} {ending}", as_json)
-
-
 def _row(job: Job) -> tuple[Any, ...]:
     about = job.request_id if job.parent_id is None else f"part of {job.parent_id}"
     if job.current_reason:
@@ -113,9 +79,9 @@ def _row(job: Job) -> tuple[Any, ...]:
 def _totals(ledger: Ledger) -> list[str]:
     counts = ledger.jobs.counts()
     lines = ["", "all jobs: " + (", ".join(f"{counts[s]} {s}" for s in counts) or "none")]
-    for owed in ledger.outbox.waiting():
-        why = f", latest reason: {owed['reason']}" if owed["reason"] else ""
-        lines.append(f"owed: {owed['count']} {owed['kind']} since {iso(owed['oldest'])}{why}")
+    for waiting in ledger.outbox.waiting():
+        why = f", latest reason: {waiting['reason']}" if waiting["reason"] else ""
+        lines.append(f"pending: {described(waiting)} since {iso(waiting['oldest'])}{why}")
     given_up = ledger.notifications.given_up()
     if given_up:
         lines.append(

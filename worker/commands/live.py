@@ -21,9 +21,10 @@ from tasks.live.tasks import LIFETIME_SECONDS, start_request
 from tasks.runtime.arguments import parse
 from tasks.runtime.context import account as account_of
 
-from .deployment import announcing, configured, opened, operator
+from .deployment import configured, opened, operator
 from .display import print_json, print_lines, print_table
 from .options import as_json
+from .publisher import announcing
 
 _account = click.option("--account", required=True, metavar="ALIAS")
 _extension = click.option(

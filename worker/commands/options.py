@@ -25,11 +25,29 @@ class DayType(click.ParamType[date]):
         try:
             day = datetime.strptime(str(value), "%Y-%m-%d").date()  # noqa: DTZ007 - a day, no instant
         except ValueError:
-            self.fail(f"{value!r} is no day; write it like 2026-11-20.", param, ctx)
+            self.fail(f"{value!r} is not a day; write it like 2026-11-20.", param, ctx)
         if day < _FIRST:
             # A mistyped year would open exports of centuries at the provider.
             self.fail(f"{day} is before {_FIRST}; is the year right?", param, ctx)
         return day
+
+
+class Words(click.ParamType[str]):
+    """A text of limited length that is kept with a decision."""
+
+    name = "text"
+
+    def __init__(self, max_length: int) -> None:
+        self._most = max_length
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Strip the text and check its length."""
+        words = str(value).strip()
+        if not 0 < len(words) <= self._most:
+            self.fail(f"it needs 1 to {self._most} characters.", param, ctx)
+        return words
 
 
 class ArchiveType(click.ParamType[Store]):

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 from rich.console import Console
-from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TextColumn
 
 from ledger.core.job import Job
 from ledger.ledger import Ledger
+
+from .job_view import transfer_line
 
 _POLL_SECONDS = 0.2
 #: Outside a terminal, the least time between two lines of a transfer.
@@ -35,15 +36,6 @@ def follow(ledger: Ledger, job_ids: list[str], console: Console) -> list[Job]:
             if all(job.ended for job in jobs):
                 return jobs
             time.sleep(_POLL_SECONDS)
-
-
-def transfer_line(transfer: dict[str, Any]) -> str:
-    """Return a transfer's bytes, rate and remaining time as text."""
-    about = "" if transfer["exact"] else "about "
-    whole = f" of {about}{decimal(transfer['total'])}" if transfer["total"] else ""
-    line = f"{decimal(transfer['bytes'])}{whole}, {decimal(transfer['rate'])}/s"
-    left = transfer["seconds_left"]
-    return line if left is None else f"{line}, {left} s left"
 
 
 class _JobDisplay:

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 
 import click
 
-from ledger.quarantine import MEANING, WAY_OUT
 from tasks.rebuild import backup_check
 from tasks.rebuild.rebuild import Rebuilt
 from tasks.rebuild.rebuild import rebuild as rebuilt
 
 from .deployment import configured, opened, operator
 from .display import print_json, print_lines
-from .options import as_json
-from .resolve import Words
+from .notices import quarantine_lines
+from .options import Words, as_json
 from .verify import VerificationProgress
 
 #: So many files are named; the rest are counted.
@@ -74,11 +73,6 @@ def quarantine(begin: bool, lift: bool, by: str | None, note: str | None, as_jso
         print_lines(quarantine_lines() if is_on else ["the ledger is not in quarantine"])
 
 
-def quarantine_lines() -> list[str]:
-    """Return lines that explain the quarantine and how to end it."""
-    return [f"IN QUARANTINE: {MEANING}", f"  {WAY_OUT}", ""]
-
-
 def _refuse_older() -> None:
     """Refuse to lift the quarantine of a ledger that is older than its archive.
 
@@ -87,8 +81,8 @@ def _refuse_older() -> None:
     unknown = backup_check.unknown_files()
     if unknown:
         raise click.ClickException(
-            f"not done: {backup_check.describe(unknown)}; a call among them could be placed once "
-            f"more; {backup_check.WAY_OUT}"
+            f"not done: {backup_check.describe(unknown)}; a call among them could be placed "
+            f"again; {backup_check.WAY_OUT}"
         )
 
 
@@ -99,13 +93,13 @@ def _lines(done: Rebuilt) -> Iterator[str]:
     for state, count in sorted(done.days.items()):
         yield f"  {count} days {state.replace('_', ' ')}"
     if not done.jobs and not done.days:
-        yield "  nothing that it did not know"
+        yield "  nothing that was not in it already"
     if done.uncovered:
         many = f"{len(done.uncovered)} files were under no chain yet; a worker puts them under it:"
         yield from _named(many, done.uncovered)
     if done.not_taken:
         wrong = [f"{path}: {why}" for path, why in sorted(done.not_taken.items())]
-        yield from _named(f"NOT TAKEN, since damaged: {len(wrong)}", wrong)
+        yield from _named(f"NOT TAKEN, because damaged: {len(wrong)}", wrong)
     if done.undecided:
         yield f"{done.undecided} calls need a decision: see python -m worker status"
     yield from quarantine_lines()

@@ -90,7 +90,7 @@ def _note_revealed(named: Store | None, count: int) -> None:
     """Record in the archive's ledger that personal data is about to be shown."""
     if named is not None and not _is_configured(named):
         click.echo(
-            "shown in clear; this archive is not the configured one and has no ledger to note it",
+            "shown in clear, which no ledger records: this archive is not the configured one",
             err=True,
         )
         return

@@ -33,7 +33,7 @@ class HeadType(click.ParamType[tuple[str, str]]):
         """Split the account and the checksum."""
         account, equals, sha256 = str(value).partition("=")
         if not account or not equals or not _SHA256.fullmatch(sha256.lower()):
-            self.fail(f"{value!r} is no head; write it like india=<64 hex digits>.", param, ctx)
+            self.fail(f"{value!r} is not a head; write it like india=<64 hex digits>.", param, ctx)
         return account, sha256.lower()
 
 

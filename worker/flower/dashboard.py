@@ -93,7 +93,7 @@ def _logins(file: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         sys.exit(
             f"earwitness: {_LOGIN_FILE}: {file} cannot be read "
-            f"({getattr(error, 'strerror', None) or 'no UTF-8 text'}), so Flower was not started; "
+            f"({getattr(error, 'strerror', None) or 'not UTF-8 text'}), so Flower was not started; "
             "write user:password into it"
         )
     return logins.split(",")

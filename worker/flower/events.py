@@ -45,7 +45,7 @@ def well_formed(event: object) -> tuple[dict[str, Any], list[str]]:
     invalid.
     """
     if not isinstance(event, Mapping):
-        raise MalformedEvent("an event that is no object")
+        raise MalformedEvent("an event that is not an object")
     kind = event.get("type")
     if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
         raise MalformedEvent("an event of a type that Celery does not know")

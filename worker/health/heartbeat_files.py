@@ -74,7 +74,7 @@ def marks(spool: Path) -> Iterator[Mark]:
 
 
 def _as_mark(content: Any) -> Mark | None:
-    """Return a file's content as a mark, None if it is none.
+    """Return a file's content as a mark, None if it is not one.
 
     Fields that this release does not know are ignored: during an upgrade, processes of another
     release write marks beside it.

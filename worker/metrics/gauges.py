@@ -60,20 +60,20 @@ class LedgerGauges(Collector):
             takeovers[one] = takeovers.get(one, 0) + int(row.takeovers)
         yield _gauge(
             "open_job_takeovers",
-            "How often a worker died over the jobs that have not ended, since they came further.",
+            "Deaths of workers over the jobs that have not ended, since these last made progress.",
             ("account",),
             takeovers,
         )
         queues: Values = {(DUE,): 0, (DOWNLOADS,): 0}
         yield _gauge(
             "jobs_due",
-            "Jobs whose time has come and that no worker has taken up.",
+            "Jobs that are due and that no worker has taken up.",
             ("queue",),
             {**queues, **{(row.queue,): row.jobs for row in stats.due}},
         )
         yield _gauge(
             "oldest_due_job_age_seconds",
-            "For how long the first of these has been due; 0 where there is none.",
+            "For how long the first of these has been due; 0 if there is none.",
             ("queue",),
             {**queues, **{(row.queue,): _age(row.age) for row in stats.due}},
         )
@@ -81,33 +81,33 @@ class LedgerGauges(Collector):
     def _obligations(self, stats: Stats) -> Iterator[GaugeMetricFamily]:
         yield _gauge(
             "decisions_waiting",
-            "Certified calls of which nobody knows whether they were placed.",
+            "Certified calls of which it is unknown whether they were placed.",
             ("account",),
             {**self._zeros(), **{(row.account,): row.jobs for row in stats.decisions}},
         )
         yield _gauge(
             "oldest_decision_age_seconds",
-            "For how long the first of these has waited for a person; 0 where there is none.",
+            "For how long the first of these has waited for a person; 0 if there is none.",
             ("account",),
             {**self._zeros(), **{(row.account,): _age(row.age) for row in stats.decisions}},
         )
         kinds: Values = {(kind,): 0 for kind in _OBLIGATIONS}
         yield _gauge(
             "obligations_owed",
-            "Receipts, chain entries, notifications and alerts that are still owed.",
+            "Receipts, chain entries, notifications and alerts that are not yet written or sent.",
             ("kind",),
             {**kinds, **{(row.kind,): row.owed for row in stats.obligations}},
         )
         yield _gauge(
             "oldest_obligation_age_seconds",
-            "For how long the first of these has been owed; 0 where there is none.",
+            "For how long the first of these has been pending; 0 if there is none.",
             ("kind",),
             {**kinds, **{(row.kind,): _age(row.age) for row in stats.obligations}},
         )
         alerts: Values = {(kind,): 0 for kind in KINDS}
         yield _gauge(
             "alerts_open",
-            "Causes that people were told of and that are not over.",
+            "Open alerts, each of one cause.",
             ("kind",),
             {**alerts, **{(row.kind,): row.alerts for row in stats.alerts}},
         )

@@ -147,7 +147,7 @@ class Exporter:
                 if not warned:
                     _log.warning(
                         "no metrics yet: cannot listen at EARWITNESS_METRICS_BIND=%s (%s); this "
-                        "worker works on and tries again; give each worker of a machine an address "
+                        "worker continues and retries; give each worker of a machine an address "
                         "of its own",
                         self._address,
                         getattr(error, "strerror", None) or error,

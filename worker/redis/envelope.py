@@ -96,7 +96,7 @@ def parsed(item: bytes) -> dict[str, Any]:
         raise NoMessage("it is longer than 4 MiB")
     payload = json.loads(item.decode())
     if not isinstance(payload, dict):
-        raise NoMessage("it is no JSON object")
+        raise NoMessage("it is not a JSON object")
     return payload
 
 
@@ -137,7 +137,7 @@ def _body(text: str, encoding: str | None, compression: Any) -> bytes:
         return body
     unpack = _UNPACKERS.get(_NAMES.get(compression, compression))
     if unpack is None:
-        raise NoMessage("its body is compressed in a way that is not known here")
+        raise NoMessage("its body is compressed in an unknown way")
     return unpack(body)
 
 

@@ -42,7 +42,7 @@ def warn_about_queues(consumed: frozenset[str]) -> None:
     strange = consumed - WITHOUT_CONSUMER.keys()
     if strange:
         _log.warning(
-            "this worker consumes %s, which is no queue of Earwitness: it takes what others put "
+            "this worker consumes %s, which is not a queue of Earwitness: it takes what others put "
             "there and discards it; start it without -Q, or with -Q %s",
             ", ".join(sorted(strange)),
             ",".join(WITHOUT_CONSUMER),

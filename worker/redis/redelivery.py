@@ -33,7 +33,7 @@ def requeued(record: bytes, queues: Collection[str], *, died: bool) -> tuple[str
     """
     payload, _, queue = json.loads(record)
     if queue not in queues:
-        raise NoMessage("the queue in its record is none of ours")
+        raise NoMessage("the queue in its record is not one of Earwitness")
     properties = payload["properties"]
     deaths = _count(properties.get(DEATHS)) + died
     if deaths >= MAX_DEATHS:

@@ -90,6 +90,6 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
 
 def _shown(name: object) -> str:
     if not isinstance(name, str) or not name.isprintable():
-        return "so (its name is no text)"
+        return "so (its name is not a text)"
     more = "..." if len(name) > _MAX_LETTERS else ""
     return f"{mask_message(name[:_MAX_SEARCHED])[:_MAX_LETTERS]!r}{more}"

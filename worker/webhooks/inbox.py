@@ -155,6 +155,6 @@ def _record(fact: dict[str, Any]) -> None:
         fact["account"], fact["token"], fact["record_url"]
     )
     if effect == "nobody":
-        _log.warning("%s: a recording has ended that nobody asked for", fact["account"])
+        _log.warning("%s: a recording has ended that was not requested", fact["account"])
     else:
         _log.info("%s: a recording has ended (%s)", fact["account"], effect)

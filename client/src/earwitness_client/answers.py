@@ -127,7 +127,7 @@ class Job(Answer[Result]):
 
     def _not_answered(self, timeout: float, state: str, listeners: ListenerCheck) -> NotAnswered:
         return NotAnswered(
-            f"unknown: nothing came of job {self.id} within {timeout:g} s; {state}; {listeners.why}"
+            f"unknown: job {self.id} did not end within {timeout:g} s; {state}; {listeners.why}"
             f"wait longer, or {self._request.repetition}"
         )
 

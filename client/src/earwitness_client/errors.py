@@ -86,7 +86,7 @@ class BadCredentials(Rejected):
 
 
 class Uncertain(JobError):
-    """Nobody can know whether the job was done."""
+    """It is unknown whether the job was done."""
 
 
 class Unreachable(JobError):

@@ -46,8 +46,8 @@ class ListenerCheck:
         elif now - self._absent_since >= _ABSENCE_SECONDS:
             raise NotAnswered(
                 f"unknown: {self._request.task} was not answered: no worker listens on this Redis "
-                f"({self._broker.address}), and none ever did; the request lies there and is done "
-                "when one comes; if the worker uses another address, database or key prefix, give "
+                f"({self._broker.address}), and none ever did; the request stays queued until "
+                "one starts; if the worker uses another address, database or key prefix, give "
                 f"the client the same, and {self._request.repetition}"
             )
 

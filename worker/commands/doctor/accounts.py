@@ -53,4 +53,4 @@ def _account(account: Account) -> Finding | None:
     except (ProviderError, LedgerError) as failure:
         meaning = f"its credentials could not be tried: {failure}"
         return warning(subject, meaning, "run: python -m worker accounts check")
-    return ok(subject, "its credentials are taken")
+    return ok(subject, "its credentials are accepted")

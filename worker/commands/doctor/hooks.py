@@ -69,7 +69,7 @@ def _reachability(url: str, provider: str) -> Finding:
     kind = answer.headers.get("Content-Type", "")
     if answer.status_code == httpx.codes.NOT_FOUND and "xml" in kind:
         return ok(_SUBJECT, f"the receiver answers at {url}")
-    meaning = f"something else than the receiver answers at {url} (HTTP {answer.status_code})"
+    meaning = f"something other than the receiver answers at {url} (HTTP {answer.status_code})"
     return warning(_SUBJECT, f"{meaning}: no finished recording is collected", _START)
 
 

@@ -59,7 +59,7 @@ def _durable() -> Generator[Finding, None, None]:
                 advice,
             )
     if found.get("transaction_read_only") == "on":
-        meaning = "it can only be read (a standby?): no job is accepted and none goes on"
+        meaning = "it is read-only (a standby?): no job is accepted or continued"
         yield error(_SUBJECT, meaning, "let EARWITNESS_LEDGER_URL name the primary")
 
 

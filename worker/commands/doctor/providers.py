@@ -37,7 +37,8 @@ def _clock(account: Account) -> Finding:
     if abs(ahead) <= _MOST_SECONDS:
         return ok(subject, f"answers; this machine's clock differs by {abs(ahead):.0f} s")
     way = "ahead of" if ahead > 0 else "behind"
-    meaning = f"this machine's clock is {abs(ahead):.0f} s {way} the provider's: days end askew"
+    differs = f"this machine's clock is {abs(ahead):.0f} s {way} the provider's"
+    meaning = f"{differs}: days end at the wrong time"
     return warning(subject, meaning, "synchronise it (NTP)")
 
 

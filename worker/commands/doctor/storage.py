@@ -28,7 +28,7 @@ _ARCHIVE = "archive"
 _SPOOL = "spool"
 _MAX_NAMED = 5
 _OTHER_ARCHIVE = (
-    "give back the ledger that belongs to this archive, or let EARWITNESS_ARCHIVE_URL name another "
+    "restore the ledger that belongs to this archive, or let EARWITNESS_ARCHIVE_URL name another "
     "archive"
 )
 
@@ -75,7 +75,7 @@ def _archived_files() -> Iterator[Finding]:
     yield error(
         _ARCHIVE,
         f"files that the ledger has archived are gone: {', '.join(lost[:_MAX_NAMED])}{more}",
-        "give them back from a copy; else python -m worker archive names the days to export again",
+        "restore them from a copy; else python -m worker archive names the days to export again",
     )
 
 
@@ -88,7 +88,7 @@ def spool(settings: Settings) -> Iterator[Finding]:
             _SPOOL,
             f"{decimal(free)} are free in {folder}, where {decimal(reserve)} must stay free: "
             "downloads wait",
-            "make room, or lower EARWITNESS_SPOOL_RESERVE_BYTES",
+            "free some space, or lower EARWITNESS_SPOOL_RESERVE_BYTES",
         )
     if not folder.is_dir():
         yield from _missing_folder(_SPOOL, folder)
@@ -160,9 +160,9 @@ def _overwriting(store: Store) -> Iterator[Finding]:
     """Check that the store refuses to create a file whose name is taken."""
     try:
         if store.gives_names_once():
-            yield ok(_ARCHIVE, "a name is given once: nothing is overwritten")
+            yield ok(_ARCHIVE, "the storage refuses to overwrite files")
         else:
-            meaning = "a second file took a name that was taken: any could be overwritten"
+            meaning = "the storage overwrote an existing file: any could be overwritten"
             yield error(_ARCHIVE, meaning, "use another filesystem or object store")
     except (OSError, ArchiveError) as failure:
         yield error(_ARCHIVE, f"cannot be written to: {failure}", f"see {store.address}")

@@ -1,4 +1,4 @@
-"""``doctor`` on the work: decisions, owed receipts and notifications, failures, missing days."""
+"""``doctor`` on the work: decisions, pending receipts and notifications, failures, missing days."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ledger.quarantine import MEANING, WAY_OUT
 from tasks.rebuild import backup_check
 from tasks.rebuild.rebuild import archived_identity
 from tasks.runtime.context import ledger
+from worker.commands.pending import described
 
 from .findings import Finding, error, ok, warning
 
@@ -95,8 +96,8 @@ def _decisions() -> Finding:
     oldest, since = waiting[0]
     count = f"{len(waiting)} wait{'s' * (len(waiting) == 1)} for a person's decision"
     meaning = (
-        f"{count}, the oldest since {iso(since)} ({oldest.job_id}): nobody knows whether these "
-        "paid calls were placed, and no program tries them again"
+        f"{count}, the oldest since {iso(since)} ({oldest.job_id}): whether these paid "
+        "calls were placed is unknown, and they are not retried"
     )
     advice = "see python -m worker show JOB and the provider's panel, then python -m worker resolve"
     return warning("decisions", meaning, advice)
@@ -106,7 +107,7 @@ def _owed() -> Finding:
     owed = ledger().outbox.waiting()
     if not owed:
         return ok("owed", "nothing")
-    counts = ", ".join(f"{one['count']} {one['kind']}" for one in owed)
+    counts = ", ".join(map(described, owed))
     oldest = min(owed, key=lambda one: one["oldest"])
     meaning = f"{counts}, the oldest since {iso(oldest['oldest'])}"
     if time.time() - oldest["oldest"] < _OWED_SECONDS:
@@ -139,7 +140,7 @@ def _answers() -> Finding:
     """Find results that could not be stored in Redis for as long as it would have kept them."""
     lost = ledger().waiters.unanswerable()
     if not lost:
-        return ok("answers", "every task that waits is answered")
+        return ok("answers", "every waiting task was answered")
     meaning = f"the results of {lost} tasks could not be stored in Redis within a day"
     advice = (
         "see the workers' logs and ACL LOG; the ledger has the outcomes, and sending the same "
@@ -168,7 +169,7 @@ def _open_causes() -> str:
     causes = [one["cause"] for one in ledger().alerts.all_open()]
     named = ", ".join(causes[-_MAX_NAMED:])
     if not causes:
-        return "none is open"
+        return "no alert is open"
     return f"open: {len(causes)}, the last: {named}; see: python -m worker alerts"
 
 
@@ -177,7 +178,7 @@ def _failed() -> Finding:
     failed = ledger().jobs.jobs(state=states.FAILED, limit=_MAX_FAILED)
     recent = [job for job in failed if job.updated_at > since]
     if not recent:
-        return ok("jobs", "none failed in the last day")
+        return ok("jobs", "no job failed in the last day")
     meaning = f"{len(recent)} failed in the last day, the last {recent[0].job_id}"
     advice = "see python -m worker status --state failed, then retry what is worth it"
     return warning("jobs", f"{meaning}: {recent[0].reason}", advice)
@@ -191,8 +192,8 @@ def _days() -> Finding:
         if row.state in (states.DAY_INCOMPLETE, states.DAY_GAVE_UP, states.DAY_DAMAGED)
     ]
     if not missing:
-        return ok("days", "none is incomplete")
+        return ok("days", "no day is incomplete")
     named = ", ".join(missing[-_MAX_NAMED:])
     total = f"{len(missing)} are not complete, the last: " if len(missing) > _MAX_NAMED else ""
-    advice = "see python -m worker coverage; export by hand what is too old for the next night"
+    advice = "see python -m worker coverage; export older days by hand"
     return warning("days", total + named, advice)

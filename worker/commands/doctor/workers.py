@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from tasks.runtime.context import ledger
-from worker.commands.deployment import announcing
+from worker.commands.publisher import announcing
 from worker.health.clock import TIME_COMMAND
 from worker.redis.diagnosis import diagnose
 from worker.redis.presence import WITHOUT_CONSUMER
@@ -50,7 +50,7 @@ def _consumers(answers: dict[str, list[dict[str, Any]]]) -> Iterator[Finding]:
             yield ok(_SUBJECT, f"{queue} is consumed by {', '.join(sorted(consumers[queue]))}")
         else:
             advice = "start one: celery -A worker worker"
-            yield error(_SUBJECT, f"none consumes {queue}: {meaning}", advice)
+            yield error(_SUBJECT, f"no worker consumes {queue}: {meaning}", advice)
 
 
 def _duplicate_names(names: list[str]) -> Iterator[Finding]:
@@ -58,8 +58,8 @@ def _duplicate_names(names: list[str]) -> Iterator[Finding]:
         yield warning(
             _SUBJECT,
             f"{names.count(name)} of them are called {name}: Flower, health and remote control "
-            "take them for one",
-            "give each a name of its own: celery -A worker worker -n NAME@%h",
+            "treat them as one",
+            "give each its own name: celery -A worker worker -n NAME@%h",
         )
 
 
@@ -75,14 +75,14 @@ def _misconsumers(
                 _SUBJECT,
                 f"{name} consumes {', '.join(taken)} and does not answer as a worker of "
                 "Earwitness does: what it takes from there is lost",
-                "if it belongs to another application, start it with a -Q of its own",
+                "if it belongs to another application, start it with its own -Q",
             )
         strange = sorted(queues - WITHOUT_CONSUMER.keys())
         if name in ours and strange:
             yield error(
                 _SUBJECT,
-                f"{name} consumes {', '.join(strange)}, which is no queue of Earwitness: it takes "
-                "what others put there and discards it",
+                f"{name} consumes {', '.join(strange)}, which is not a queue of Earwitness: it "
+                "takes what others put there and discards it",
                 "start it without -Q",
             )
 
