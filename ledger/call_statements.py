@@ -194,7 +194,7 @@ def _answer() -> Prepared[Job]:
     return Prepared(select(*job.c).add_cte(due, line, answers), Job)
 
 
-_BEGIN, _SEND, _ANSWER = _begin(), _send(), _answer()
+STATEMENTS = _BEGIN, _SEND, _ANSWER = _begin(), _send(), _answer()
 
 
 def begin(

@@ -48,6 +48,16 @@ def _placed(ledger: Ledger) -> None:
     )
 
 
+def _plain(ledger: Ledger) -> None:
+    """Calls that were placed, one of which a second task joined while it was sent."""
+    for name in ("plain", "joined"):
+        job, lease = sending(ledger, name, task_id=f"t-{name}", account="a13")
+        if name == "joined":
+            ledger.opening.join(job, "t-joins", None)
+        ledger.calls.answered(lease, SAID_OK, own_task=f"t-{name}")
+        ledger.waiters.answered(f"t-{name}")
+
+
 def _two_callers(ledger: Ledger) -> None:
     """A call that a second task joins while it is sent; then both hear of a refusal."""
     _, lease = sending(ledger, "two", task_id="t-one", account="a1")
@@ -207,7 +217,7 @@ def _outbox(ledger: Ledger) -> None:
 
 
 CASES: list[Callable[[Ledger], None]] = [
-    *(_placed, _two_callers, _used_elsewhere, _decided, _dead_sender, _unsent, _refusals),
+    *(_placed, _plain, _two_callers, _used_elsewhere, _decided, _dead_sender, _unsent, _refusals),
     *(_alerts, _steps, _parts, _later, _companion, _outbox, _midnight, _quarantine),
 ]
 
