@@ -14,7 +14,7 @@ from .job import COLUMNS, Job
 from .leases import Lease
 from .prepared import Prepared, parameter
 from .schema import jobs, queues
-from .transitions import audited, changing, find
+from .transitions import audited, cancel_open, changing, find
 
 #: What a worker writes into a job that it takes up.
 TAKEN: dict[str, Any] = {
@@ -70,7 +70,10 @@ _CONSUME = Prepared(
 def claim(
     connection: Connection, job_id: str, token: str, seconds: float, *, by: str
 ) -> Job | None:
-    """Give a due job to the holder of ``token`` for ``seconds``; return None if it is not due."""
+    """Give a due job to the holder of ``token`` for ``seconds``; return None if it is not due.
+
+    A job that was marked to be cancelled ends here: whoever marked it died before ending it.
+    """
     before = find(connection, job_id)
     if before is None:
         return None
@@ -89,6 +92,9 @@ def take(connection: Connection, before: Job, token: str, seconds: float, *, by:
     if job is not None:
         step = (before.state, states.RUNNING)
         audited(connection, job.job_id, step, by=by, why=TAKEN_UP)
+    elif before.cancel_requested:
+        why = "cancelled with its export"
+        cancel_open(connection, before.job_id, before.state, by=by, why=why)
     return job
 
 

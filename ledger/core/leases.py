@@ -117,6 +117,7 @@ class Leases:
         written = self._database.write(
             lambda connection: _extend(connection, alive, self.seconds),
             patience_seconds=self.seconds / 6,
+            first=True,
         )
         for lease in alive:
             if lease.token not in written:
