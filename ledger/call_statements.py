@@ -85,7 +85,7 @@ MAY_LEAVE = (
     jobs.c.not_after.is_(None) | (jobs.c.not_after > now()),
 )
 SENT: dict[str, Any] = {"sent_at": now(), "outcome": "unknown"}
-SENT_WHY = "the request may have left"
+SENT_WHY = "the request may have been sent"
 
 _AFTER, _REASON = parameter("after"), parameter("reason", jobs.c.reason.type)
 #: The conditions under which a sender's outcome is stored. If it is stored already, the answer to

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, func, or_, select, update
 
-from .alert_rules import given_up
+from .alert_rules import missed_days
 from .alerts import open_alert
 from .core import states
 from .core.database import Database, insert_into, now
@@ -165,7 +165,7 @@ class Days:
             lambda connection: [Day(*row) for row in connection.execute(wanted)]
         )
 
-    def deleted(self, account: str, day: date) -> None:
+    def mark_deleted(self, account: str, day: date) -> None:
         """Note that everything of this day was deleted at the provider."""
         self._database.write(
             lambda connection: connection.execute(
@@ -200,7 +200,7 @@ def _insert_all(connection: Connection, account: str, wanted: Sequence[Day]) -> 
     ]
     if missed:
         first, last = (day.isoformat() for day in (min(missed), max(missed)))
-        open_alert(connection, given_up(account, first, last))
+        open_alert(connection, missed_days(account, first, last))
 
 
 def _insert(connection: Connection, day: Day) -> bool:
