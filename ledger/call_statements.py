@@ -33,7 +33,14 @@ from config.version import VERSION
 
 from .alert_rules import causes_of_signed_in
 from .alerts import credentials_cause
-from .call_outcomes import OUTCOME, PLACED, RECEIPT_FIELDS, Outcome, outcome_parameters
+from .call_outcomes import (
+    OUTCOME,
+    PLACED,
+    RECEIPT_FIELDS,
+    UNKNOWN,
+    Outcome,
+    outcome_parameters,
+)
 from .core import states
 from .core.combined import inserting, inserting_both, pipelined
 from .core.database import now, once_committed
@@ -84,7 +91,8 @@ MAY_LEAVE = (
     jobs.c.cancel_requested.is_(False),
     jobs.c.not_after.is_(None) | (jobs.c.not_after > now()),
 )
-SENT: dict[str, Any] = {"sent_at": now(), "outcome": "unknown"}
+#: What the sending changes in its call.
+SENT: dict[str, Any] = {"sent_at": now(), "outcome": UNKNOWN}
 SENT_WHY = "the request may have been sent"
 
 _AFTER, _REASON = parameter("after"), parameter("reason", jobs.c.reason.type)
@@ -211,9 +219,8 @@ def begin(
     the job, or None if nothing was written.
     """
     cap: Cap | None = request.details
-    if cap is None or cap.limit < 1 or None in (request.task_id, request.parent_id or "-"):
-        return None
-    if request.due_at is not None or request.companion is not None:
+    is_usual = request.task_id is not None and request.due_at is None and request.companion is None
+    if cap is None or cap.limit < 1 or not is_usual:
         return None
     return _BEGIN.row(
         connection,
