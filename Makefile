@@ -9,8 +9,9 @@ PYTHON ?= $(shell for python in $(PYTHONS); do \
 BIN := .venv/bin
 STAMP := .venv/.complete
 T ?=
-# Most tests wait for processes and sockets of theirs: twice as many as there are cores keep these busy.
-PROCESSES ?= $(shell $(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))')
+# Most tests wait for processes and sockets of theirs four fifths of their time: three times as many
+# as there are cores keep these busy.
+PROCESSES ?= $(shell $(BIN)/python -c 'import os; print(3 * (os.cpu_count() or 1))')
 
 help: ## Show this table
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile

@@ -1,10 +1,9 @@
 """What no log may show: credentials, and telephone numbers but for their last three digits.
 
-What comes from outside (a provider's text, an exception of somebody else's) goes through
-`mask_foreign` where it enters: there every secret is looked for, in every notation. A long one is
-cut out where it stands as it is; else the text is withheld as a whole. Finished lines go through
-`mask`, a last net that knows only the secrets which are too long to be a word of ours: a short one
-that was cut out of our own sentences would be given away by the gap.
+Text from outside (a provider's text, a library's exception) goes through `mask_foreign` where it
+enters, which looks for every secret in every notation. A long secret in clear is cut out; any other
+secret withholds the whole text. Finished lines go through `mask`, a last net that knows only the
+secrets that are too long to be a word of our own sentences: the gap would give away a short one.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _QUOTED = re.compile(
     _KEY + r"""(\\?["']\s*:\s*)(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\\"[^"]*"|[^\s,}]+)"""
 )
 _ELEMENT = re.compile(_KEY + r"(>)[^<]*")
-#: The address under which a recording's end may be told; whoever knows it may tell it.
+#: The address to which a recording's end is reported; anyone who knows it may report the end.
 _COMPLETED = re.compile(r"(/completed/)[A-Za-z0-9_-]{43}")
 _USERINFO = re.compile(r"""(://)[^\s/?#"'<>]*@""")
 
@@ -55,17 +54,17 @@ _MOST_NESTED = 32
 
 
 class _Concealed:
-    """The secrets of this process: all, and those that the last net holds."""
+    """The secrets of this process: all of them, and those that the last net knows."""
 
     every = Secrets(())
     long = Secrets(())
 
 
 def conceal(secrets: Iterable[str]) -> None:
-    """From now on hide these, in place of those that were hidden before.
+    """Hide these secrets from now on, instead of those hidden before.
 
     Args:
-        secrets: passwords, tokens and client secrets as they are; empty ones are left out.
+        secrets: passwords, tokens and client secrets in clear; empty ones are ignored.
     """
     known = list(secrets)
     _Concealed.every = Secrets(known)
@@ -73,17 +72,19 @@ def conceal(secrets: Iterable[str]) -> None:
 
 
 def holds_secret(text: str | bytes, more: Iterable[str] = ()) -> bool:
-    """Whether the text spells out a concealed secret, or one of ``more``, in any notation."""
+    """Return whether the text spells out a concealed secret, or one of ``more``, in any
+    notation.
+    """
     return _Concealed.every.stand_in(text) or Secrets(more).stand_in(text)
 
 
 def without(text: str, values: Iterable[str]) -> str:
-    """The text without these values; withheld as a whole where one stands in it in a notation of
-    which it cannot be cut.
+    """Return the text without these values, or `HIDDEN` if it contains one in a notation from
+    which the value cannot be cut.
 
     Args:
-        text: what may quote them, such as a provider's error.
-        values: what was sent and is not to be shown; empty ones are left out.
+        text: a text that may quote the values, such as a provider's error.
+        values: the sent values that must not be shown; empty ones are ignored.
     """
     hidden = Secrets(values)
     clean = hidden.replaced(text, HIDDEN)
@@ -91,7 +92,9 @@ def without(text: str, values: Iterable[str]) -> str:
 
 
 def mask(text: str) -> str:
-    """A finished line without credentials, its long numbers cut to their last three digits."""
+    """Return a finished line without credentials; of its long numbers only the last three digits
+    remain.
+    """
     text = _Concealed.long.replaced(text, HIDDEN)
     if _Concealed.long.stand_in(text):
         return HIDDEN
@@ -105,23 +108,23 @@ def mask(text: str) -> str:
 
 
 def mask_message(text: str) -> str:
-    """A message of a library or of an exception of somebody else's, masked: a long secret is cut
-    out, and where another stands in it, or one in another notation, the message is withheld.
+    """Mask the message of a library or of its exception: cut out a long secret; withhold the whole
+    message if it contains any other secret, or one in another notation.
     """
     return mask(hide_secrets(text))
 
 
 def hide_secrets(text: str) -> str:
-    """A text from outside without secrets, as `mask_message` leaves them out; its numbers stay, as
-    those of an id must, by which something is asked for.
+    """Return a text from outside without secrets, as `mask_message` removes them. Its numbers stay,
+    since an id's digits are needed for requests.
     """
     clean = _Concealed.long.replaced(text, HIDDEN)
     return HIDDEN if holds_secret(clean) else clean
 
 
 def decode_foreign(text: str) -> str:
-    """A text from outside, such as a field of an answer, decoded and without secrets as
-    `mask_message` leaves them out; its numbers are still whole.
+    """Return a text from outside, such as a field of an answer, decoded and without secrets, as
+    `mask_message` removes them. Its numbers stay.
     """
     try:
         return decoded(hide_secrets(text))
@@ -130,17 +133,17 @@ def decode_foreign(text: str) -> str:
 
 
 def mask_foreign(text: str) -> str:
-    """A text from outside, decoded and masked."""
+    """Return a text from outside, decoded and masked."""
     return mask(decode_foreign(text))
 
 
 def is_ours(kind: type) -> bool:
-    """Whether this kind of exception is one of ours."""
+    """Return whether this kind of exception is one of ours."""
     return kind.__module__.partition(".")[0] in _OUR_PACKAGES
 
 
 def masked_error(error: BaseException) -> str:
-    """An exception's kind and message, as a log or a job's reason may have them."""
+    """Return an exception's kind and message, as a log or a job's reason may show them."""
     kind, message = type(error), str(error)
     shown = mask(message) if is_ours(kind) else mask_message(message)
     return f"{kind.__name__}: {shown}"
@@ -155,16 +158,15 @@ def mask_tree(
     key: Callable[[str], str] = mask,
     depth: int = _MOST_NESTED,
 ) -> Any:
-    """A value of JSON with every value in it masked; tuples become lists.
+    """Return a JSON value with every value in it masked; tuples become lists.
 
     Args:
-        value: what may hold lists and mappings; beneath 32 levels it is withheld.
-        leaf: masks a value, given the name under which it stands; an element of a list stands
-            under the name of its list.
+        value: a value, possibly with lists and mappings; below 32 levels it is withheld.
+        leaf: masks one value, given its name; an element of a list has the name of its list.
         name: the name of ``value`` itself.
-        whole: the names of which `leaf` takes the value as it is, lists and mappings too.
+        whole: the names whose values `leaf` takes whole, lists and mappings too.
         key: masks the names.
-        depth: how many levels are still masked.
+        depth: the number of further levels to mask.
     """
     if depth < 0:
         return HIDDEN

@@ -133,7 +133,7 @@ class _Steps:
         job = answer["job_id"]
         with self._ledger() as ledger:
             eventually(lambda: not ledger.outbox.waiting(), "the receipt was not written")
-            call = ledger.calls.known(job) or {}
+            call = ledger.calls.of_job(job) or {}
         self._console.print(f"certified call {call['outcome']}: job {job}")
         store = DirectoryStore(self._deployment.archive)
         for path in store.paths("legal/certified-calls"):

@@ -133,7 +133,7 @@ class Accounts:
         self._database.write(work)
 
     def learned(self, alias: str) -> str | None:
-        """What was learned of the account's provider last."""
+        """Return what a worker learned last of the account's provider, or None."""
         return self._database.read(
             lambda connection: connection.execute(
                 select(accounts.c.learned).where(accounts.c.alias == alias)

@@ -63,23 +63,23 @@ def day_cause(account: str, day: str) -> str:
     return f"{DAY}:{account}:{day}"
 
 
-def given_up(account: str, first: str, last: str) -> Alert:
+def missed_days(account: str, first: str, last: str) -> Alert:
     """Return the alert for days that were missed too long ago for any night to catch up on."""
     cause = day_cause(account, first if first == last else f"{first}..{last}")
     message = (
-        f"account {account} was not exported from {first} to {last}, and no night catches these "
-        f"days up any more; run: python -m worker export --account {account} --from {first} "
+        f"account {account} has no export of the days from {first} to {last}, and no later night "
+        f"will export them; run: python -m worker export --account {account} --from {first} "
         f"--to {last}"
     )
     return Alert(cause, DAY, account, message)
 
 
-def damaged(account: str, first: str, last: str, example: str) -> Alert:
+def damaged_days(account: str, first: str, last: str, example: str) -> Alert:
     """Return the alert for files of complete days that are missing from the archive."""
     cause = day_cause(account, first if first == last else f"{first}..{last}")
     message = (
-        f"days of account {account} from {first} to {last} are damaged: files of them are gone "
-        f"from the archive (for example {example}); give them back from a copy, or fetch them "
+        f"days of account {account} from {first} to {last} are damaged: files are missing from "
+        f"the archive (for example {example}); restore the files from a copy, or export the days "
         f"again: python -m worker export --account {account} --from {first} --to {last}"
     )
     return Alert(cause, DAY, account, message)
@@ -235,7 +235,7 @@ class AlertRules:
             self.over(connection, ending)
         elif job.state == states.FAILED:
             if ending.contradicts is not None:
-                message = _message(job, "met something else in the archive than it would keep")
+                message = _message(job, "found other content in the archive than it wants to store")
                 path = ending.contradicts
                 open_alert(
                     connection, archive_contradiction(path, job.account, message, job.job_id)

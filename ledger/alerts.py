@@ -159,34 +159,34 @@ def _closing(*which: ColumnElement[bool], by: str | None = None, note: str | Non
     )
 
 
-def _held(connection: Connection, cause: str) -> Row[Any]:
+def _locked(connection: Connection, cause: str) -> Row[Any]:
     """Return the row of a cause, locked against other changes until this transaction ends."""
-    held = select(*alerts.c).where(alerts.c.cause == cause).with_for_update()
-    row = connection.execute(held).one_or_none()
+    locked = select(*alerts.c).where(alerts.c.cause == cause).with_for_update()
+    row = connection.execute(locked).one_or_none()
     if row is None:
         raise NotPossible(
-            f"not done: there is no alert {cause!r}; those that are open: python -m worker alerts"
+            f"not done: there is no alert {cause!r}; to list the open alerts, run: "
+            "python -m worker alerts"
         )
     return row
 
 
-def _refuse_what_stands(connection: Connection, row: Row[Any]) -> None:
-    """Raise NotPossible if closing by hand would hide a state that still lasts, or would say
-    nothing new.
-    """
+def _refuse_unresolved(connection: Connection, row: Row[Any]) -> None:
+    """Raise NotPossible if the alert is closed already, or reports a state that still lasts."""
     if row.closed_at is not None:
-        who = "by itself" if row.closed_by is None else f"by {row.closed_by}"
+        who = "automatically" if row.closed_by is None else f"by {row.closed_by}"
         raise NotPossible(
-            f"not done: alert {row.cause} is not open; it ended {who} at {iso(row.closed_at)}"
+            f"not done: alert {row.cause} is not open; it was closed {who} at {iso(row.closed_at)}"
         )
     if row.kind == DECISION and _undecided(connection, row.job_id):
         raise NotPossible(
-            f"not done: the call of alert {row.cause} still needs a decision, which ends it; run: "
-            f"python -m worker resolve {row.job_id} --placed|--not-placed --by WHO --note WHY"
+            f"not done: the call of alert {row.cause} still needs a decision; to decide and close "
+            f"the alert, run: python -m worker resolve {row.job_id} --placed|--not-placed "
+            "--by WHO --note WHY"
         )
     if row.kind == QUARANTINE and connection.execute(select(ledger.c.quarantined)).scalar_one():
         raise NotPossible(
-            f"not done: the ledger is still in quarantine, and alert {row.cause} ends with it; "
+            f"not done: the ledger is still in quarantine; to lift it and close alert {row.cause}, "
             "run: python -m worker quarantine --lift --by WHO --note WHY"
         )
 
@@ -253,10 +253,10 @@ class Alerts:
         tried: list[Row[Any]] = []
 
         def work(connection: Connection) -> Row[Any]:
-            row = _held(connection, cause)
+            row = _locked(connection, cause)
             if tried and _was_closed(row, tried[0]):
                 return tried[0]
-            _refuse_what_stands(connection, row)
+            _refuse_unresolved(connection, row)
             tried[:] = _close(connection, alerts.c.cause == cause, by=by, note=note)
             return tried[0]
 

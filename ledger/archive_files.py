@@ -40,14 +40,14 @@ class VouchedFile:
 
 @dataclass(frozen=True, slots=True)
 class VouchedReceipts:
-    """The receipts of a call: their number, except those that are still ``owed``. ``since`` is the
-    time (seconds since 1970) that decides their month.
+    """The receipts of a call: their number, except the ``pending`` ones, which are not yet written.
+    ``since`` is the time (seconds since 1970) that decides their month.
     """
 
     job_id: str
     since: float
     count: int
-    owed: frozenset[int]
+    pending: frozenset[int]
 
 
 def stored(database: Database, account: str, day: date | None = None) -> Iterator[VouchedFile]:
@@ -88,11 +88,11 @@ def receipts(database: Database, account: str) -> Iterator[VouchedReceipts]:
         .where(jobs.c.account == account, jobs.c.kind == KIND, calls.c.receipts > 0)
     )
     for rows in _pages(database, wanted, jobs.c.job_id):
-        owed = _owed(database, [row.job_id for row in rows])
+        pending = _pending(database, [row.job_id for row in rows])
         for row in rows:
             since = row.created_at if row.sent_at is None else row.sent_at
             yield VouchedReceipts(
-                row.job_id, since, row.receipts, frozenset(owed.get(row.job_id, ()))
+                row.job_id, since, row.receipts, frozenset(pending.get(row.job_id, ()))
             )
 
 
@@ -159,15 +159,15 @@ def _chained(database: Database, found: dict[str, date | None]) -> Iterator[Vouc
         yield VouchedFile(row.payload["path"], None, row.job_id, found[row.job_id])
 
 
-def _owed(database: Database, job_ids: Sequence[str]) -> dict[str, set[int]]:
+def _pending(database: Database, job_ids: Sequence[str]) -> dict[str, set[int]]:
     c = obligations.c
     wanted = select(c.job_id, c.payload).where(
         c.kind == "receipt", c.discharged_at.is_(None), c.job_id.in_(job_ids)
     )
-    owed: dict[str, set[int]] = {}
+    pending: dict[str, set[int]] = {}
     for row in database.read(lambda connection: connection.execute(wanted).all()):
-        owed.setdefault(row.job_id, set()).add(int(row.payload["number"]))
-    return owed
+        pending.setdefault(row.job_id, set()).add(int(row.payload["number"]))
+    return pending
 
 
 def _pages(database: Database, wanted: Select[Any], key: Any) -> Iterable[list[Row[Any]]]:

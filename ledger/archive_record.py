@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, update
 
 from . import archive_files, quarantine
-from .alert_rules import damaged, day_cause, spans_over
+from .alert_rules import damaged_days, day_cause, spans_over
 from .alerts import close_alerts, open_alert
 from .archive_files import VouchedFile, VouchedReceipts
 from .core import states
@@ -20,7 +20,7 @@ from .core.database import Database, insert_into, now
 from .core.job import Job
 from .core.outbox import owe
 from .core.schema import audit, chain_heads, days, jobs, ledger, obligations
-from .core.transitions import audited
+from .core.transitions import append_audit
 from .lost_files import Lost
 
 _DAY = timedelta(days=1)
@@ -118,8 +118,8 @@ class ArchiveRecord:
         ]
 
     def owe_entry_once(self, job_id: str, account: str, payload: dict[str, Any]) -> None:
-        """Owe the chain entry of a file (``path`` and ``sha256``), unless the job already owes it
-        or has owed it.
+        """Owe the chain entry of a file (``path`` and ``sha256``), unless the job has such an
+        obligation, pending or discharged.
         """
         c = obligations.c
         same = [c.payload[name].as_string() == payload[name] for name in ("path", "sha256")]
@@ -228,7 +228,7 @@ class ArchiveRecord:
         return self._database.read(work)
 
     def owe_again(self, receipts: Mapping[str, Iterable[int]]) -> int:
-        """Owe written receipts again, given as their numbers by job; return how many are owed now.
+        """Make written receipts pending again, given as their numbers by job; return how many are.
         The discharged obligation holds the receipt's content.
         """
         o = obligations.c
@@ -286,7 +286,7 @@ class ArchiveRecord:
         rows = self._database.read(lambda connection: connection.execute(wanted).all())
         return [(row.account, row.day) for row in rows]
 
-    def replaced(self, heads: Mapping[str, tuple[int, str]], *, by: str, note: str) -> None:
+    def replace(self, heads: Mapping[str, tuple[int, str]], *, by: str, note: str) -> None:
         """Accept another archive, or an older copy, as this ledger's archive, whose chains end with
         these entries. The change is audited under the ledger's identity.
         """
@@ -302,7 +302,7 @@ class ArchiveRecord:
                     ],
                 )
             identity = str(connection.execute(select(ledger.c.identity)).scalar_one())
-            audited(connection, identity, (_ARCHIVE, _ARCHIVE), by=by, why=note)
+            append_audit(connection, identity, (_ARCHIVE, _ARCHIVE), by=by, why=note)
 
         self._database.write(work)
 
@@ -332,7 +332,7 @@ def _update_alerts(
     mended: Sequence[date],
 ) -> None:
     for first, last in _spans(broken):
-        found = damaged(account, first.isoformat(), last.isoformat(), min(gone[first]))
+        found = damaged_days(account, first.isoformat(), last.isoformat(), min(gone[first]))
         open_alert(connection, found)
     if mended:
         causes = [day_cause(account, one.isoformat()) for one in mended]

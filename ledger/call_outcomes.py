@@ -1,4 +1,4 @@
-"""The ends of certified calls: outcomes, decisions, and the receipts that they owe."""
+"""The ends of certified calls: outcomes, decisions, and receipts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .core.job import Job, iso
 from .core.outbox import owe
 from .core.prepared import Prepared, parameter
 from .core.schema import calls, jobs
-from .core.transitions import change, ended
+from .core.transitions import change, record_end
 
 #: The kind of certified calls' jobs.
 KIND = "certified_call.request"
@@ -34,16 +34,16 @@ UNSENT = "unsent"
 DIED_UNSENT = (
     ErrorName.UNREACHABLE,
     (
-        "not done: its worker died five times, before anything was sent; see the workers' logs; "
-        "to call, send a new request id"
+        "not done: its worker died five times before anything was sent; see the workers' logs; to "
+        "place the call, use a new request id"
     ),
 )
 #: The reason that no certified call is retried.
-NEVER_REPEATED = "not done: a certified call is never repeated; send a new request id instead"
+NEVER_REPEATED = "not done: a certified call is never retried; to call again, use a new request id"
 
 _SENDER_DIED = (
-    "its worker stopped answering while the call was being requested; it was not tried again; look "
-    "in the provider's panel, then: python -m worker resolve"
+    "its worker stopped responding while it requested the call; the call was not retried; check "
+    "the provider's panel, then run: python -m worker resolve"
 )
 
 _SAID = parameter("said", String())
@@ -95,7 +95,7 @@ class Outcome:
     error_message: str | None = None
 
 
-def undecided(connection: Connection, job_id: str, token: str, *, by: str) -> Job | None:
+def await_decision(connection: Connection, job_id: str, token: str, *, by: str) -> Job | None:
     """Let a call whose sender is dead wait for a decision. The sender's token stays valid, so that
     its true answer is kept if the sender wakes up.
     """
@@ -116,11 +116,11 @@ def undecided(connection: Connection, job_id: str, token: str, *, by: str) -> Jo
         return None
     owe_receipt(connection, job)
     owe_decision(connection, job)
-    ended(connection, job, states.SENDING, by=by, own_task=None)
+    record_end(connection, job, states.SENDING, by=by, own_task=None)
     return job
 
 
-def decided(connection: Connection, job: Job, *, placed: bool, by: str, note: str) -> Job | None:
+def decide(connection: Connection, job: Job, *, placed: bool, by: str, note: str) -> Job | None:
     """End a call that needs a decision as a person decides; return the job afterwards, also if the
     same was decided before. Return None if the call is, or was, in another state.
     """
@@ -131,7 +131,7 @@ def decided(connection: Connection, job: Job, *, placed: bool, by: str, note: st
     if previous == RESOLVED and job.state == state:
         return job
     words = f"decided by {by}: the call was {'' if placed else 'not '}placed; {note}"
-    failure = f"not done: {words}; to call, send a new request id"
+    failure = f"not done: {words}; to place the call, use a new request id"
     after = change(
         connection,
         job.job_id,
@@ -150,12 +150,12 @@ def decided(connection: Connection, job: Job, *, placed: bool, by: str, note: st
     # Every decision has a receipt, even if this ledger knows of no sending: a ledger that is
     # rebuilt from the archive learns of the decision from the receipt alone.
     owe_receipt(connection, after, decided=decision, by=by, note=note, decided_at=iso(decided_at))
-    ended(connection, after, states.NEEDS_DECISION, by=by, own_task=None)
+    record_end(connection, after, states.NEEDS_DECISION, by=by, own_task=None)
     return after
 
 
 def owe_decision(connection: Connection, job: Job) -> None:
-    """Owe people the notification that a call waits for their decision."""
+    """Open the alert that a call waits for a person's decision."""
     message = f"certified call {job.job_id} ({job.account}) needs a decision: {job.reason}"
     cause = decision_cause(job.job_id)
     open_alert(connection, Alert(cause, DECISION, job.account, message, job.job_id))

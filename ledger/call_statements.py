@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Sequence
 from datetime import date
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     Double,
+    Select,
     String,
     and_,
     case,
@@ -33,7 +35,14 @@ from config.version import VERSION
 
 from .alert_rules import causes_of_signed_in
 from .alerts import credentials_cause
-from .call_outcomes import OUTCOME, PLACED, RECEIPT_FIELDS, Outcome, outcome_parameters
+from .call_outcomes import (
+    OUTCOME,
+    PLACED,
+    RECEIPT_FIELDS,
+    UNKNOWN,
+    Outcome,
+    outcome_parameters,
+)
 from .core import states
 from .core.combined import inserting, inserting_both, pipelined
 from .core.database import now, once_committed
@@ -84,8 +93,9 @@ MAY_LEAVE = (
     jobs.c.cancel_requested.is_(False),
     jobs.c.not_after.is_(None) | (jobs.c.not_after > now()),
 )
-SENT: dict[str, Any] = {"sent_at": now(), "outcome": "unknown"}
-SENT_WHY = "the request may have left"
+#: What the sending changes in its call.
+SENT: dict[str, Any] = {"sent_at": now(), "outcome": UNKNOWN}
+SENT_WHY = "the request may have been sent"
 
 _AFTER, _REASON = parameter("after"), parameter("reason", jobs.c.reason.type)
 #: The conditions under which a sender's outcome is stored. If it is stored already, the answer to
@@ -105,7 +115,7 @@ SETTLED: dict[str, Any] = {
 }
 
 
-def _begin() -> Prepared[Job]:
+def _begin(_insert: Any) -> Select[Any]:
     ready = (
         select(literal_column("1"))
         .where(
@@ -131,24 +141,21 @@ def _begin() -> Prepared[Job]:
     waiter = inserting(waiters, {**WAITER, "job_id": job.c.job_id, "due_at": None}, job)
     # If the day's last call was taken meanwhile, the division fails, and nothing is written.
     taken_calls = select(func.count()).select_from(day).scalar_subquery()
-    return Prepared(
-        select(*job.c, literal_column("1").op("/")(taken_calls)).add_cte(
-            call, lines.cte("lines"), waiter.cte("waiter")
-        ),
-        lambda *row: Job(*row[:-1]),
+    return select(*job.c, literal_column("1").op("/")(taken_calls)).add_cte(
+        call, lines.cte("lines"), waiter.cte("waiter")
     )
 
 
-def _send() -> Prepared[Any]:
+def _send(_insert: Any) -> Select[Any]:
     may = (*MAY_LEAVE, _IS_DAY, is_reserved(jobs.c.job_id, jobs.c.account))
     job = changing(parameter("job"), *may, state=states.SENDING).cte("job")
     call = update(calls).where(calls.c.job_id == job.c.job_id).values(**SENT).cte("call")
     step = {"from_state": states.RUNNING, "to_state": states.SENDING, "why": SENT_WHY}
     line = inserting(audit, {**LINE, **step, "job_id": job.c.job_id}, job).cte("line")
-    return Prepared(select(job.c.job_id).add_cte(call, line))
+    return select(job.c.job_id).add_cte(call, line)
 
 
-def _answer() -> Prepared[Job]:
+def _answer(_insert: Any) -> Select[Any]:
     own, mine = parameter("own", String()), waiters.c.job_id == parameter("job")
     named = [parameter("cause_1", String()), parameter("cause_2", String())]
     signed_in = literal(credentials_cause(""), String()) + jobs.c.account
@@ -191,10 +198,13 @@ def _answer() -> Prepared[Job]:
         .values(due_at=case((waiters.c.task_id == own, now() + OWN_ANSWER_SECONDS), else_=now()))
         .cte("answers")
     )
-    return Prepared(select(*job.c).add_cte(due, line, answers), Job)
+    return select(*job.c).add_cte(due, line, answers)
 
 
-STATEMENTS = _BEGIN, _SEND, _ANSWER = _begin(), _send(), _answer()
+_BEGIN = Prepared(_begin, lambda *row: Job(*row[:-1]))
+_SEND: Prepared[Any] = Prepared(_send)
+_ANSWER = Prepared(_answer, Job)
+STATEMENTS: Sequence[Prepared[Any]] = (_BEGIN, _SEND, _ANSWER)
 
 
 def begin(
@@ -211,9 +221,8 @@ def begin(
     the job, or None if nothing was written.
     """
     cap: Cap | None = request.details
-    if cap is None or cap.limit < 1 or None in (request.task_id, request.parent_id or "-"):
-        return None
-    if request.due_at is not None or request.companion is not None:
+    is_usual = request.task_id is not None and request.due_at is None and request.companion is None
+    if cap is None or cap.limit < 1 or not is_usual:
         return None
     return _BEGIN.row(
         connection,

@@ -22,7 +22,7 @@ from .core.job import Job, iso
 from .core.leases import Lease, Leases
 from .core.prepared import Prepared, parameter
 from .core.schema import calls, jobs
-from .core.transitions import audited, cancel_open, change, changing, ended, find
+from .core.transitions import append_audit, cancel_open, change, changing, find, record_end
 from .daily_quota import Cap, reserved_today
 from .errors import CapReached, Expired, LeaseLost, LedgerError, NotPossible
 from .quarantine import is_quarantined, withhold
@@ -83,8 +83,8 @@ class Calls:
 
         self._database.write(work, patience_seconds=max(patience, 0.1), at_once=at_once)
 
-    def answered(self, lease: Lease, outcome: Outcome, *, own_task: str | None) -> Job:
-        """Store the outcome of the request, with everything that the outcome owes.
+    def store_outcome(self, lease: Lease, outcome: Outcome, *, own_task: str | None) -> Job:
+        """Store the outcome of the request, with everything that follows from it.
 
         The sender's own token is enough until a person has decided, even in *needs_decision*. After
         a decision, the outcome becomes a line of the history and an alert. Returns the job
@@ -141,7 +141,7 @@ class Calls:
         self._leases.drop(lease)
         return job
 
-    def known(self, job_id: str) -> dict[str, Any] | None:
+    def of_job(self, job_id: str) -> dict[str, Any] | None:
         """Return what is known of a call: outcome, sent_at, answered_at (ISO 8601), http_status,
         answer, platform_phone, error_message. Return None if the job is no certified call.
         """
@@ -169,11 +169,11 @@ class Calls:
         if not reserved_today(connection, job, cap):
             raise CapReached(
                 f"held back: account {job.account!r} has reached its {cap.limit} certified calls "
-                "of the day"
+                "for today"
             )
         _SENT.run(connection, job=job.job_id)
         step = (states.RUNNING, states.SENDING)
-        audited(connection, job.job_id, step, by=self._worker, why=SENT_WHY)
+        append_audit(connection, job.job_id, step, by=self._worker, why=SENT_WHY)
 
     def _taken_back(
         self, connection: Connection, job_id: str, before: str, values: dict[str, Any]
@@ -193,7 +193,7 @@ class Calls:
             assert cancelled is not None
             return cancelled
         step = (before, states.WAITING)
-        audited(connection, job_id, step, by=self._worker, why=str(values["reason"]))
+        append_audit(connection, job_id, step, by=self._worker, why=str(values["reason"]))
         return taken_back
 
     def _answered(
@@ -206,11 +206,11 @@ class Calls:
             note_outcome(connection, job, outcome)
             if before == job.state:
                 step = (before, before)
-                audited(connection, job.job_id, step, by=self._worker, why=job.reason or "")
+                append_audit(connection, job.job_id, step, by=self._worker, why=job.reason or "")
                 return job
             if job.state == states.NEEDS_DECISION:
                 owe_decision(connection, job)
-            ended(connection, job, before, by=self._worker, own_task=own_task)
+            record_end(connection, job, before, by=self._worker, own_task=own_task)
             return job
         return self._too_late(connection, lease, outcome)
 
@@ -230,9 +230,9 @@ class Calls:
         assert job is not None
         if not heard.rowcount:
             return job
-        why = f"an answer came after the decision: {outcome.outcome}; {outcome.reason or 'OK'}"
-        audited(connection, job.job_id, (job.state, job.state), by=self._worker, why=why)
-        message = f"job {job.job_id} ({job.account}): {why}; compare it with what was decided"
+        why = f"an answer arrived after the decision: {outcome.outcome}; {outcome.reason or 'OK'}"
+        append_audit(connection, job.job_id, (job.state, job.state), by=self._worker, why=why)
+        message = f"job {job.job_id} ({job.account}): {why}; compare it with the decision"
         cause = f"{CONTRADICTION}:answer:{job.job_id}"
         open_alert(connection, Alert(cause, CONTRADICTION, job.account, message, job.job_id))
         return job
@@ -266,7 +266,7 @@ def _refusal(connection: Connection, lease: Lease) -> LedgerError:
     job = find(connection, lease.job_id)
     if job is not None and _own_state(connection, lease) == states.RUNNING:
         if job.cancel_requested:
-            return NotPossible("not done: it was cancelled while it ran")
+            return NotPossible("not done: the job was cancelled while it ran")
         passed = connection.execute(select(now())).scalar_one()
         if job.not_after is not None and job.not_after <= passed:
             return Expired("not done: not_after had passed before anything was sent")
@@ -274,7 +274,7 @@ def _refusal(connection: Connection, lease: Lease) -> LedgerError:
 
 
 def _lost(lease: Lease) -> LeaseLost:
-    return LeaseLost(f"the lease on job {lease.job_id} was lost; another worker goes on")
+    return LeaseLost(f"the lease on job {lease.job_id} was lost; another worker continues the job")
 
 
 def _due_in(seconds: float) -> ColumnElement[float]:

@@ -137,7 +137,7 @@ def reserve(connection: Connection, account: str, cap: Cap, due_at: float | None
     if cap.limit < 1 or _TAKE.row(connection, **taken) is None:
         raise CapReached(
             f"not done: account {account!r} has reached its {cap.limit} certified calls for {day} "
-            f"({cap.timezone}); nothing was changed; the same id may be sent again "
+            f"({cap.timezone}); nothing was changed; use the same request id again "
             f"{'tomorrow' if day == today else 'for another day'}"
         )
     return day

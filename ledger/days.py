@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, case, func, or_, select, update
 
-from .alert_rules import given_up
+from .alert_rules import missed_days
 from .alerts import open_alert
 from .core import states
 from .core.database import Database, insert_into, now
@@ -189,7 +189,7 @@ class Days:
             lambda connection: [Day(*row) for row in connection.execute(wanted)]
         )
 
-    def deleted(self, account: str, day: date) -> None:
+    def mark_deleted(self, account: str, day: date) -> None:
         """Note that everything of this day was deleted at the provider."""
         self._database.write(
             lambda connection: connection.execute(
@@ -231,7 +231,7 @@ def _insert_missing(connection: Connection, account: str, some: Sequence[Day]) -
     missed = [day.day for day in some if day.day in inserted and day.state == states.DAY_GAVE_UP]
     if missed:
         first, last = (day.isoformat() for day in (min(missed), max(missed)))
-        open_alert(connection, given_up(account, first, last))
+        open_alert(connection, missed_days(account, first, last))
 
 
 def _insert(connection: Connection, some: Sequence[Day]) -> set[date]:

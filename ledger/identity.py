@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, sel
 from . import quarantine
 from .core.database import Database, now
 from .core.schema import jobs, ledger
-from .core.transitions import audited
+from .core.transitions import append_audit
 from .errors import Foreign, SchemaMismatch
 
 #: The name of each begins with its version: every start reads the newest version here, without
@@ -72,8 +72,8 @@ class Identity:
         version = self._database.read(_version)
         if version is None:
             raise SchemaMismatch(
-                "the database holds tables, but no ledger's; nothing was changed; let "
-                "EARWITNESS_LEDGER_URL name an empty database or a ledger"
+                "the database has tables, but not those of a ledger; nothing was changed; set "
+                "EARWITNESS_LEDGER_URL to an empty database or to a ledger"
             )
         if version != newest_version():
             _refuse_newer(version)
@@ -112,22 +112,22 @@ class Identity:
         )
 
     def quarantine(
-        self, *, by: str = "ledger", note: str = "what was placed since its copy is not known"
+        self, *, by: str = "ledger", note: str = "calls placed since its copy are not known"
     ) -> None:
         """Quarantine the ledger.
 
         A certified call that this ledger does not know, or has not sent yet, needs a decision from
-        now on: it may have been placed without the ledger's knowledge. Everything else goes on. The
-        change is audited under the ledger's identity with who and why.
+        now on: it may have been placed without the ledger's knowledge. All other work continues.
+        The change is audited under the ledger's identity with who and why.
         """
         self._database.write(lambda connection: quarantine.begin(connection, by=by, why=note))
 
-    def revealed(self, *, by: str, why: str) -> None:
+    def note_reveal(self, *, by: str, why: str) -> None:
         """Note under the ledger's identity that a person saw people's data, and which data."""
         identity = self.prepare()
         change = (None, _REVEALED)
         self._database.write(
-            lambda connection: audited(connection, identity, change, by=by, why=why)
+            lambda connection: append_audit(connection, identity, change, by=by, why=why)
         )
 
     def lift(self, *, by: str, note: str) -> None:
@@ -155,8 +155,8 @@ def refuse_foreign(ours: str, theirs: str, where: str, way_out: str) -> None:
 def _refuse_newer(version: str | None) -> None:
     if version is not None and version not in _known_versions():
         raise SchemaMismatch(
-            f"the ledger's schema has version {version}, which is newer than this program knows "
-            f"({newest_version()}); nothing was changed; run the newer program"
+            f"the ledger's schema has version {version}, but this program knows only versions up "
+            f"to {newest_version()}; nothing was changed; run the newer program"
         )
 
 

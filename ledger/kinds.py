@@ -31,7 +31,7 @@ register(
         withhold=quarantine.open_withheld,
         inserted=daily_quota.reserve_call,
         ended=(daily_quota.release, _SHORT_ACTION),
-        sender_lost=call_outcomes.undecided,
+        sender_lost=call_outcomes.await_decision,
         died_often=call_outcomes.DIED_UNSENT,
         refuses_retry=call_outcomes.NEVER_REPEATED,
         begin_at_once=call_statements.begin,

@@ -134,8 +134,8 @@ def _alert(row: Row[Any], reason: str) -> Alert:
     queue = row.payload["queue"]
     message = (
         f"a notification of job {row.job_id} ({row.account}) was given up after a day: {reason}; "
-        "the job is not touched; to be notified after all, mend the queue or name another, and "
-        "send the same request id with notify again"
+        "the job itself is not affected; to receive the notification, repair the queue or choose "
+        "another, then send the same request id with notify again"
     )
     return Alert(refused_cause(queue), NOTIFICATION, row.account, message, row.job_id)
 

@@ -7,14 +7,14 @@ from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select, update
 
-from .call_outcomes import decided
+from .call_outcomes import decide
 from .core import states
 from .core.database import Database, now
 from .core.job import COLUMNS, Job
 from .core.kinds import kind_of
 from .core.opening import Request, insert_job
 from .core.schema import jobs
-from .core.transitions import audited, cancel_open, change, find, find_held
+from .core.transitions import append_audit, cancel_open, change, find, find_locked
 from .errors import NoSuchJob, NotPossible
 
 #: How many parts of an export one transaction cancels: it takes some ten milliseconds.
@@ -89,7 +89,9 @@ class OperatorActions:
                 # this one.
                 count += 1
                 request = replace(request, request_id=f"{base}#{count}")
-            audited(connection, job.job_id, (job.state, job.state), by=by, why=f"retried: {note}")
+            append_audit(
+                connection, job.job_id, (job.state, job.state), by=by, why=f"retried: {note}"
+            )
             return insert_job(connection, request, by=by)
 
         return self._database.write(work)
@@ -104,7 +106,7 @@ class OperatorActions:
 
         def work(connection: Connection) -> Job:
             before = _existing(connection, job_id)
-            job = decided(connection, before, placed=placed, by=by, note=note)
+            job = decide(connection, before, placed=placed, by=by, note=note)
             if job is not None:
                 return job
             raise NotPossible(
@@ -114,19 +116,19 @@ class OperatorActions:
 
         return self._database.write(work)
 
-    def revealed(self, job_id: str, *, by: str) -> None:
+    def note_reveal(self, job_id: str, *, by: str) -> None:
         """Note that a person looks at a job's personal data. Raises NoSuchJob."""
 
         def work(connection: Connection) -> None:
             job = _existing(connection, job_id)
             step = (job.state, job.state)
-            audited(connection, job_id, step, by=by, why="its personal data was shown")
+            append_audit(connection, job_id, step, by=by, why="personal data revealed")
 
         self._database.write(work)
 
 
 def _existing(connection: Connection, job_id: str) -> Job:
-    job = find_held(connection, job_id)
+    job = find_locked(connection, job_id)
     if job is None:
         raise NoSuchJob(f"not done: no job has the id {job_id}")
     return job
@@ -214,11 +216,11 @@ def _cancel(connection: Connection, job_id: str, by: str, why: str) -> Job:
         return at_once
     flagged = change(connection, job_id, jobs.c.state == states.RUNNING, cancel_requested=True)
     if flagged is None:
-        raise NotPossible(f"not done: job {job_id} is {before.state} and can not be cancelled")
+        raise NotPossible(f"not done: job {job_id} is {before.state} and cannot be cancelled")
     _audit_request(connection, job_id, by, why)
     return flagged
 
 
 def _audit_request(connection: Connection, job_id: str, by: str, why: str) -> None:
     step = (states.RUNNING, states.RUNNING)
-    audited(connection, job_id, step, by=by, why=f"to be cancelled: {why}")
+    append_audit(connection, job_id, step, by=by, why=f"cancellation requested: {why}")

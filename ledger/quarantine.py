@@ -15,22 +15,22 @@ from .core.job import Job
 from .core.opening import Request, insert_job
 from .core.prepared import Prepared
 from .core.schema import calls, jobs, ledger
-from .core.transitions import audited, change, ended
+from .core.transitions import append_audit, change, record_end
 
 #: The explanation of quarantine for people, with what to do.
 MEANING = (
-    "certified calls that the ledger does not know are not placed, but need a decision; all else "
-    "goes on"
+    "a certified call that the ledger does not know is not placed and needs a decision; all other "
+    "work continues"
 )
 WAY_OUT = (
-    "compare the calls in the provider's panel with those of the ledger, then: python -m worker "
-    "quarantine --lift --by WHO --note WHY"
+    "compare the calls in the provider's panel with those in the ledger, then run: python -m "
+    "worker quarantine --lift --by WHO --note WHY"
 )
 #: The cause of the quarantine's alert.
 CAUSE = QUARANTINE
 _REASON = (
     "unknown: the ledger was restored and does not know whether this call was placed; nothing was "
-    "sent now; look in the provider's panel, then: python -m worker resolve"
+    "sent this time; check the provider's panel, then run: python -m worker resolve"
 )
 #: The words for the two changes in the audit of the ledger itself.
 QUARANTINED = "quarantined"
@@ -77,7 +77,7 @@ def withhold(connection: Connection, job_id: str, before: str, *, by: str) -> Jo
     if not connection.execute(undecided_call).rowcount:
         connection.execute(insert(calls).values(job_id=job_id, outcome=UNKNOWN, receipts=0))
     owe_decision(connection, job)
-    ended(connection, job, before, by=by, own_task=None)
+    record_end(connection, job, before, by=by, own_task=None)
     return job
 
 
@@ -113,7 +113,7 @@ def _mark(connection: Connection, *, quarantined: bool, by: str, why: str) -> No
     ).scalar_one_or_none()
     if identity is not None:
         step = (_OPEN, QUARANTINED) if quarantined else (QUARANTINED, _OPEN)
-        audited(connection, identity, step, by=by, why=why)
+        append_audit(connection, identity, step, by=by, why=why)
         if quarantined:
             message = f"the ledger is in quarantine ({why}): {MEANING}; {WAY_OUT}"
             open_alert(connection, Alert(CAUSE, QUARANTINE, EVERY_ACCOUNT, message))

@@ -21,16 +21,17 @@ from .core.database import Database, now
 from .core.opening import Request
 from .core.schema import instructions, jobs
 
-#: The server was not asked to record yet, as far as is known.
+#: No request to record is known to have reached the server.
 ARMED = "armed"
-#: The server was told to record: a request was answered, or the document answered a notification.
+#: The server received the instruction: it answered a request, or got the document as the answer to
+#: a notification.
 ANSWERED = "answered"
 #: The recording has ended, and its address is known.
 COMPLETED = "completed"
 
-#: The effect of a reported completion: kept now, known before, reported before with another
-#: address, or without an instruction of the account.
-CompletionEffect = Literal["kept", "known", "another", "nobody"]
+#: The effect of a reported completion: it is stored now, it repeats the stored one, it names
+#: another address than the stored one, or the account has no such instruction.
+CompletionEffect = Literal["stored", "repeated", "other address", "no instruction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class RecordingInstructions:
             instructions.c.collect_job_id.is_not(None),
         )
 
-    def known(self, account: str, token: str, *, patience_seconds: float) -> bool:
+    def exists(self, account: str, token: str, *, patience_seconds: float) -> bool:
         """Return whether an account has an instruction with this token. Raises LedgerAway."""
         statement = select(instructions.c.job_id).where(
             instructions.c.token == token, instructions.c.account == account
@@ -152,9 +153,9 @@ class RecordingInstructions:
         )
         return [Armed(Instruction.of(row), row.seconds_left) for row in rows]
 
-    def answered(self, token: str) -> bool:
-        """Note that the server was told to record; return whether that was new. The instruction's
-        start becomes due.
+    def mark_answered(self, token: str) -> bool:
+        """Note that the server received the instruction; return whether that is new. The start of
+        the instruction becomes due.
         """
 
         def work(connection: Connection) -> bool:
@@ -171,10 +172,10 @@ class RecordingInstructions:
 
         return self._database.write(work)
 
-    def completed(self, account: str, token: str, record_url: str) -> CompletionEffect:
+    def mark_completed(self, account: str, token: str, record_url: str) -> CompletionEffect:
         """Note that the recording has ended and where it is stored: its start and its collection
-        become due. If the collection has ended, or another address was reported before, an alert is
-        owed.
+        become due. If the collection has ended, or another address was reported before, open an
+        alert.
         """
         mine = (instructions.c.token == token, instructions.c.account == account)
 
@@ -192,22 +193,22 @@ class RecordingInstructions:
             ).one_or_none()
             if row is not None:
                 _hand_over(connection, Instruction.of(row))
-                return "kept"
+                return "stored"
             existing = connection.execute(select(*_COLUMNS).where(*mine)).one_or_none()
             if existing is None:
-                return "nobody"
+                return "no instruction"
             if existing.record_url == record_url:
-                return "known"
+                return "repeated"
             instruction = Instruction.of(existing)
             digest = hashlib.sha256(record_url.encode("utf-8", "surrogatepass")).hexdigest()[:16]
             cause = f"{CONTRADICTION}:recording:{_reporting_job(instruction)}:{digest}"
             _alert(connection, instruction, cause, _ANOTHER)
-            return "another"
+            return "other address"
 
         return self._database.write(work)
 
     def call_seen(self, token: str, *, live: bool) -> float | None:
-        """Note whether the call goes on; return for how many seconds it has not been listed, or
+        """Note whether the call is live; return for how many seconds it has not been listed, or
         None.
         """
 
@@ -233,11 +234,12 @@ class RecordingInstructions:
 
 
 _ANOTHER = (
-    "the telephone system told of a further recording of a call that was recorded once already; "
-    "only the one that it told of first is collected; fetch the other by hand"
+    "the telephone system reported another recording of a call that was recorded already; only the "
+    "first reported recording is collected; download the other one by hand"
 )
 _TOO_LATE = (
-    "the telephone system told of a recording's end after its collection had ended; retry that job"
+    "the telephone system reported the end of a recording after its collection had ended; retry "
+    "this job"
 )
 
 

@@ -45,7 +45,7 @@ class Stats:
     due: list[Row[Any]]
     #: account, age, jobs: of jobs that need a decision
     decisions: list[Row[Any]]
-    #: kind, owed, age
+    #: kind, pending, age
     obligations: list[Row[Any]]
     #: account, state, lacking (whether something is known to be missing), days, since
     days: list[Row[Any]]
@@ -146,7 +146,7 @@ def _obligations() -> Select[Any]:
     c = obligations.c
     age = now() - func.min(c.created_at)
     return (
-        select(c.kind, func.count().label("owed"), age.label("age"))
+        select(c.kind, func.count().label("pending"), age.label("age"))
         .where(c.discharged_at.is_(None))
         .group_by(c.kind)
     )

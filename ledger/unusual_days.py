@@ -87,9 +87,9 @@ def _message(job: Job, before: list[int]) -> str:
     counted = "1 recording" if listed == 1 else f"{listed} recordings"
     # Words between the numbers: a sequence of bare numbers would be masked as a telephone number.
     return (
-        f"day {job.parameters['day']} of account {job.account} lists {counted}, where the same "
-        f"weekday of {len(before)} weeks before listed {_median(before):g} in the median, "
-        f"{min(before)} at least and {max(before)} at most; if that was no holiday, see that the "
-        "filters of its nights are right and what the provider shows of this day; what it lacks is "
-        "exported by earwitness.export.run with the right filters"
+        f"day {job.parameters['day']} of account {job.account} lists {counted}; on the same "
+        f"weekday, the {len(before)} earlier weeks listed a median of {_median(before):g}, at "
+        f"least {min(before)} and at most {max(before)}; if the day was not a holiday, check the "
+        "filters of the account's nights and what the provider shows for this day; to export what "
+        "is missing, run earwitness.export.run with the right filters"
     )

@@ -54,7 +54,7 @@ class RequestConflict(JobError):
 
 
 class CapReached(JobError):
-    """The account's daily cap is reached; the same id may be sent again on another day."""
+    """The account's daily cap is reached; send the same id again on another day."""
 
 
 class Expired(JobError):
@@ -102,7 +102,7 @@ class Dangerous(JobError):
 
 
 class Cancelled(JobError):
-    """Somebody cancelled the job."""
+    """The job was cancelled."""
 
 
 def _all(root: type[JobError]) -> list[type[JobError]]:
@@ -120,6 +120,6 @@ def stored(error: JobError) -> dict[str, str]:
 def replayed(error: dict[str, str] | None) -> JobError:
     """Return the error that the ledger stores, to be raised again."""
     if error is None:
-        return Uncertain("unknown: the job ended without saying why; see its history")
+        return Uncertain("unknown: the job ended without a stored reason; see its history")
     # Another version may have stored an error that this one does not know: its message still helps.
     return BY_NAME.get(error["type"], Uncertain)(error["message"])

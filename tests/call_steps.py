@@ -136,7 +136,7 @@ def _committing(stage: Stage) -> None:
 def _taking_back(stage: Stage) -> None:
     """The permission to send came too late; that the call waits again cannot be written either."""
     _committing(stage)
-    eventually(lambda: "nothing was sent, and the call is tried again" in stage.worker.log())
+    eventually(lambda: "nothing was sent, and the call will be retried" in stage.worker.log())
 
 
 def _hang(when: str) -> Act:

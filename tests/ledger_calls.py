@@ -19,7 +19,7 @@ from ledger.daily_quota import Cap
 from ledger.errors import CapReached, LedgerError
 from ledger.ledger import Ledger
 
-from .ledgers import pass_time, request, taken_up
+from .ledgers import claim_job, pass_time, request
 
 CAP = Cap(3, "Europe/Madrid")
 
@@ -102,14 +102,14 @@ def another_holds_it(ledger: Ledger, job_id: str) -> None:
     """Let its worker die and another take the call up."""
     its_worker_dies(ledger)
     ledger.lease_expiry.take_from_the_dead()
-    taken_up(ledger, job_id)
+    claim_job(ledger, job_id)
 
 
 def another_sends_it(ledger: Ledger, job_id: str) -> None:
     """Let its worker die and another send the call."""
     its_worker_dies(ledger)
     ledger.lease_expiry.take_from_the_dead()
-    ledger.calls.send(taken_up(ledger, job_id)[1], CAP)
+    ledger.calls.send(claim_job(ledger, job_id)[1], CAP)
 
 
 def sends(ledger: Ledger, lease: Lease) -> str:

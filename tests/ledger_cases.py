@@ -30,7 +30,7 @@ from .ledger_calls import (
     sending,
     sends,
 )
-from .ledgers import NOTIFY, QUEUE, pass_time, request, running, taken_up, with_parts
+from .ledgers import NOTIFY, QUEUE, claim_job, pass_time, request, running, with_parts
 
 BAD_CREDENTIALS = {"type": "BadCredentials", "message": "not done: refused"}
 FAR = 4_000_000_000.0
@@ -39,9 +39,9 @@ FAR = 4_000_000_000.0
 def _placed(ledger: Ledger) -> None:
     """A call that was placed, whose caller asked for a notification and is answered."""
     job, lease = sending(ledger, "placed", NOTIFY, task_id="t-placed", account="a1")
-    ledger.calls.answered(lease, SAID_OK, own_task="t-placed")
-    ledger.calls.answered(lease, SAID_OK, own_task="t-placed")
-    ledger.waiters.answered("t-placed")
+    ledger.calls.store_outcome(lease, SAID_OK, own_task="t-placed")
+    ledger.calls.store_outcome(lease, SAID_OK, own_task="t-placed")
+    ledger.waiters.mark_answered("t-placed")
     ledger.opening.join(job, "t-late", NOTIFY)
     ledger.execution.begin(
         call("placed", account="a1", task_id="t-placed"), by="test", notify=NOTIFY
@@ -54,8 +54,8 @@ def _plain(ledger: Ledger) -> None:
         job, lease = sending(ledger, name, task_id=f"t-{name}", account="a13")
         if name == "joined":
             ledger.opening.join(job, "t-joins", None)
-        ledger.calls.answered(lease, SAID_OK, own_task=f"t-{name}")
-        ledger.waiters.answered(f"t-{name}")
+        ledger.calls.store_outcome(lease, SAID_OK, own_task=f"t-{name}")
+        ledger.waiters.mark_answered(f"t-{name}")
 
 
 def _two_callers(ledger: Ledger) -> None:
@@ -63,8 +63,8 @@ def _two_callers(ledger: Ledger) -> None:
     _, lease = sending(ledger, "two", task_id="t-one", account="a1")
     asked = call("two", account="a1", task_id="t-two")
     assert ledger.execution.begin(asked, by="test", notify=NOTIFY)[1] is None
-    ledger.waiters.answered("t-two")
-    ledger.calls.answered(lease, SAID_KO, own_task="t-one")
+    ledger.waiters.mark_answered("t-two")
+    ledger.calls.store_outcome(lease, SAID_KO, own_task="t-one")
 
 
 def _used_elsewhere(ledger: Ledger) -> None:
@@ -78,16 +78,16 @@ def _used_elsewhere(ledger: Ledger) -> None:
 def _decided(ledger: Ledger) -> None:
     """A call without an answer, which a person decides, and whose answer comes after that."""
     job, lease = sending(ledger, "decided", task_id="t-decided", account="a3")
-    ledger.calls.answered(lease, NO_ANSWER, own_task="t-decided")
+    ledger.calls.store_outcome(lease, NO_ANSWER, own_task="t-decided")
     ledger.operator_actions.resolve(job.job_id, placed=True, by="me", note="seen in the panel")
-    ledger.calls.answered(lease, SAID_OK, own_task="t-decided")
+    ledger.calls.store_outcome(lease, SAID_OK, own_task="t-decided")
 
 
 def _dead_sender(ledger: Ledger) -> None:
     """A call whose sender is taken for dead, and answers after all."""
     job, lease = sending(ledger, "dead", task_id="t-dead", account="a4")
     _worker_dies(ledger, job.job_id)
-    ledger.calls.answered(lease, SAID_OK, own_task="t-dead")
+    ledger.calls.store_outcome(lease, SAID_OK, own_task="t-dead")
 
 
 def _unsent(ledger: Ledger) -> None:
@@ -95,7 +95,7 @@ def _unsent(ledger: Ledger) -> None:
     job, lease = sending(ledger, "back", task_id="t-back", account="a5")
     back = {"seconds": 0.0, "work": {"tries": 1}, "unsent": NOTHING_LEFT, "own_task": "t-back"}
     ledger.calls.take_back(lease, "nothing left", **back)  # type: ignore[arg-type]
-    _, lease = taken_up(ledger, job.job_id)
+    _, lease = claim_job(ledger, job.job_id)
     assert sends(ledger, lease) == "sent"
     _worker_dies(ledger, job.job_id)
     ledger.calls.take_back(lease, "nothing left", **back)  # type: ignore[arg-type]
@@ -111,7 +111,7 @@ def _refusals(ledger: Ledger) -> None:
     assert sends(ledger, second) == "NotPossible"
     three, third = begun(ledger, "lost", account="a6")
     _worker_dies(ledger, three.job_id)
-    taken_up(ledger, three.job_id)
+    claim_job(ledger, three.job_id)
     assert sends(ledger, third) == "LeaseLost"
     asked = call("fourth", account="a6", task_id="t-fourth")
     _refused(lambda: ledger.execution.begin(asked, by="test", notify=NOTIFY), "CapReached")
@@ -128,7 +128,7 @@ def _alerts(ledger: Ledger) -> None:
         error = BAD_CREDENTIALS | {"message": f"not done: refused {n}"}
         ledger.execution.finish(lease, states.FAILED, reason=error["message"], error=error)
     _, lease = sending(ledger, "right", account="a8")
-    ledger.calls.answered(lease, SAID_OK, own_task=None)
+    ledger.calls.store_outcome(lease, SAID_OK, own_task=None)
 
 
 def _midnight(ledger: Ledger) -> None:
@@ -159,9 +159,9 @@ def _steps(ledger: Ledger) -> None:
     claimed = ledger.execution.claim(job.job_id, hint.number)
     assert claimed is not None
     ledger.execution.finish(
-        claimed[1], states.DONE, result={"path": "p"}, owed=[("chain", {"path": "p"})]
+        claimed[1], states.DONE, result={"path": "p"}, obligations=[("chain", {"path": "p"})]
     )
-    ledger.waiters.shown_as_waiting("t-steps")
+    ledger.waiters.note_retry_shown("t-steps")
     _refused(lambda: ledger.execution.note(lease, {}), "LeaseLost")
 
 
@@ -169,7 +169,7 @@ def _parts(ledger: Ledger) -> None:
     """An export whose parts end, and one whose worker finds that it was cancelled."""
     _, parts = with_parts(ledger, 2, "parts")
     for part in parts:
-        ledger.execution.finish(taken_up(ledger, part.job_id)[1], states.DONE)
+        ledger.execution.finish(claim_job(ledger, part.job_id)[1], states.DONE)
     job, lease = running(ledger, "gone")
     ledger.operator_actions.cancel(job.job_id, by="me")
     ledger.execution.postpone(lease, "later", seconds=None)

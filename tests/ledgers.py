@@ -45,10 +45,10 @@ def opened(ledger: Ledger, request_id: str = "r1", **given: Any) -> Job:
 
 def running(ledger: Ledger, request_id: str = "r1", **given: Any) -> tuple[Job, Lease]:
     """A job just opened and taken up by this ledger's worker."""
-    return taken_up(ledger, opened(ledger, request_id, **given).job_id)
+    return claim_job(ledger, opened(ledger, request_id, **given).job_id)
 
 
-def taken_up(ledger: Ledger, job_id: str) -> tuple[Job, Lease]:
+def claim_job(ledger: Ledger, job_id: str) -> tuple[Job, Lease]:
     """A due job, taken up by this ledger's worker."""
     claimed = ledger.execution.claim(job_id)
     assert claimed is not None

@@ -191,7 +191,7 @@ class Scene:
         job = self.house.send(app, "job.status", task_id=task_id).get(timeout=30, propagate=False)
         if isinstance(job, Exception):
             return False
-        if job["state"] == "waiting" and "created again at" in job["reason"]:
+        if job["state"] == "waiting" and "create it again at" in job["reason"]:
             self.house.send(app, "job.cancel", task_id=task_id).get(timeout=30, propagate=False)
         return job["state"] in ("done", "failed", "cancelled")
 

@@ -73,4 +73,4 @@ def test_an_alert_of_another_version_holds_up_no_other(
     _told(ledger, 1)
     assert deliver_due() == 1
     (owed,) = ledger.outbox.waiting()
-    assert "can not be written (KeyError)" in owed["reason"]
+    assert "cannot write the alert (KeyError)" in owed["reason"]

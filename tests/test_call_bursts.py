@@ -98,7 +98,7 @@ def test_a_burst_on_a_ledger_that_is_locked_most_of_the_time(
             for n in range(SLOTS):
                 calling.ask(app, f"early{n}")
             worker = calling.house.processes[0]
-            eventually(lambda: worker.log().count("the call is tried again") > 1, within=90)
+            eventually(lambda: worker.log().count("the call will be retried") > 1, within=90)
         eventually(lambda: calling.house.ledger.jobs.counts() == {"done": SLOTS}, within=120)
     assert calling.placed() == SLOTS
 

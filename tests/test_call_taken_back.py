@@ -80,7 +80,7 @@ def test_another_program_locks_the_ledger(deploy: Deploy, simulators: Simulators
             lock.execute("BEGIN IMMEDIATE")
             held.open()
             worker = calling.house.processes[0]
-            eventually(lambda: "the call is tried again" in worker.log())
+            eventually(lambda: "the call will be retried" in worker.log())
             assert calling.placed() == 0
             lock.execute("ROLLBACK")
         assert told(calling) == "done"
@@ -142,7 +142,7 @@ def test_a_permission_that_is_confirmed_too_late(
             eventually(lambda: waits_for_its_commit(ledger_url))
         assert told(calling) == "done"
         assert ("sending", "waiting") in path(calling)
-        known = calling.house.ledger.calls.known(calling.job("r1").job_id)  # type: ignore[union-attr]
+        known = calling.house.ledger.calls.of_job(calling.job("r1").job_id)  # type: ignore[union-attr]
         assert known is not None
         assert known["outcome"] == "placed"
     assert calling.placed() == 1
@@ -183,7 +183,7 @@ def test_a_sender_that_was_taken_for_dead_before_it_could(
         calling.in_state("r1", states.NEEDS_DECISION, within=60)
         first.signal_group(signal.SIGCONT)
         job = calling.in_state("r1", states.FAILED, within=60)
-        assert str(job.reason).startswith("not done: its worker stood still")
+        assert str(job.reason).startswith("not done: its worker stalled")
         assert path(calling)[-2:] == [("sending", "needs_decision"), ("needs_decision", "failed")]
     assert calling.placed() == 0
 
@@ -228,7 +228,7 @@ def test_a_ledger_that_stays_away_until_not_after(deploy: Deploy, simulators: Si
                 lock.execute("BEGIN IMMEDIATE")
                 held.open()
                 worker = calling.house.processes[0]
-                eventually(lambda: "the call is tried again" in worker.log())
+                eventually(lambda: "the call will be retried" in worker.log())
                 time.sleep(max(0.0, later + 1 - time.time()))  # not_after itself has to pass
                 lock.execute("ROLLBACK")
             with pytest.raises(Exception, match=r"^not done: not_after ha[sd] passed") as expired:

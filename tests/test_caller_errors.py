@@ -31,7 +31,7 @@ def test_what_nobody_foresaw_is_told_by_its_kind_alone(caplog: pytest.LogCapture
         caller_errors.only_known_errors(but=BROKER_AWAY),
     ):
         raise UnicodeEncodeError("ascii", "s3cr3t", 0, 1, "x")
-    assert str(caught.value).startswith("unknown: unforeseen (UnicodeEncodeError)")
+    assert str(caught.value).startswith("unknown: unexpected error (UnicodeEncodeError)")
     assert "s3cr3t" not in repr(caught.value.args)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__

@@ -94,10 +94,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
         "country, phone: the phone belongs to another country (ES), not to FR",
     ),
     ({"country": "PT", "phone": "+34660111222"}, "country, phone: "),
-    ({"country": "AD", "phone": "312345"}, "country: account 'legal' calls ES, FR, PT only"),
+    ({"country": "AD", "phone": "312345"}, "country: account 'legal' may call ES, FR, PT only"),
     ({"country": "XX"}, "country: the country is unknown"),
     ({"country": "ESP"}, "country: "),
-    ({"max_seconds": 901}, "max_seconds: account 'legal' allows 900"),
+    ({"max_seconds": 901}, "max_seconds: account 'legal' allows at most 900"),
     ({"max_seconds": 0}, "max_seconds: "),
     ({"max_seconds": "120"}, "max_seconds: "),
     ({"company_name": None}, "company_name: neither the task nor account 'legal'"),
@@ -127,7 +127,7 @@ def test_an_account_calls_its_countries_only(
     calling = call_house(deploy, simulators, countries=["PT"], company_name="Ours", company_id="B1")
     calling.house.worker()
     with calling.house.producer() as app:
-        with pytest.raises(Exception, match="country: account 'legal' calls PT only, not ES"):
+        with pytest.raises(Exception, match="country: account 'legal' may call PT only, not ES"):
             calling.ask(app, "r1").get(timeout=20)
         kept = {"phone": "912345678", "country": "pt", "company_name": None, "company_id": None}
         calling.ask(app, "r2", **kept).get(timeout=20)
@@ -170,7 +170,7 @@ def test_what_nobody_can_know_waits_for_a_decision_and_is_never_tried_again(
             ) as uncertain:
                 asked.get(timeout=20)
             assert type(uncertain.value).__name__ == "Uncertain", name
-            assert "not tried again" in str(uncertain.value)
+            assert "not retried" in str(uncertain.value)
             calling.house.ledger.accounts.resume("legal")
         sent = len(_requests(simulators))
         worker.stop()
@@ -179,7 +179,7 @@ def test_what_nobody_can_know_waits_for_a_decision_and_is_never_tried_again(
         _sweeps(calling, 10)
     for name, (_, status) in UNKNOWN.items():
         job = calling.in_state(name.replace(" ", "-"), "needs_decision")
-        known = calling.house.ledger.calls.known(job.job_id)
+        known = calling.house.ledger.calls.of_job(job.job_id)
         assert known is not None
         assert (known["outcome"], known["http_status"]) == ("unknown", status), name
     assert len(_requests(simulators)) == sent == len(UNKNOWN)

@@ -8,7 +8,7 @@ from tasks.archive_watch.chain_heads import SHOWN_SECONDS, Heads
 
 def shown(heads: Heads) -> list[tuple[str, int, str]]:
     """What is shown of each chain: the account, how many entries, the head."""
-    return [(one.shown.account, one.entries, one.shown.sha256) for one in heads.known()]
+    return [(one.published.account, one.entries, one.published.sha256) for one in heads.chains()]
 
 
 def test_a_head_is_shown_for_ten_minutes() -> None:

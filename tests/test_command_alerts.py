@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ledger.alert_rules import given_up
+from ledger.alert_rules import missed_days
 from ledger.alerts import Alert
 from ledger.call_outcomes import KIND, UNKNOWN, Outcome
 from ledger.core import states
@@ -20,7 +20,7 @@ from .ledgers import running
 
 PHONE = "+34660111222"
 WHO = ("--by", "ana", "--note", f"exported by hand; {PHONE} was told")
-MISSED = given_up("india", "2026-11-01", "2026-11-03")
+MISSED = missed_days("india", "2026-11-01", "2026-11-03")
 CAP = Cap(9, "Europe/Madrid")
 Shown = dict[str, dict[str, Any]]
 
@@ -57,7 +57,7 @@ def undecided(house: Deployment) -> str:
     job, lease = running(house.ledger, "call", details=CAP, **given)
     house.ledger.calls.send(lease, CAP)
     outcome = Outcome(states.NEEDS_DECISION, UNKNOWN, "unknown: no answer")
-    house.ledger.calls.answered(lease, outcome, own_task=None)
+    house.ledger.calls.store_outcome(lease, outcome, own_task=None)
     return job.job_id
 
 
@@ -144,7 +144,7 @@ def test_a_person_closes_what_nothing_else_will(house: Deployment) -> None:
     assert "open alerts" not in house.run("status").stdout
     assert [one["state"] for one in owed(house.ledger, "alert")] == ["open", "resolved"]
     for cause, said in (
-        (MISSED.cause, f"alert {MISSED.cause} is not open; it ended by ana at 20"),
+        (MISSED.cause, f"alert {MISSED.cause} is not open; it was closed by ana at 20"),
         ("day:spain:nothing", "there is no alert 'day:spain:nothing'"),
     ):
         refused = house.run("alerts", "--close", cause, *WHO)

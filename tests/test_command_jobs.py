@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -18,10 +17,9 @@ from tasks.days import windows
 from tasks.days.day import day_request, day_row
 
 from .deployment import Deployment, account_toml
-from .ledgers import opened, running, taken_up, with_parts
+from .ledgers import claim_job, opened, running, with_parts
+from .recent_days import TODAY, ZONE
 
-ZONE = "Asia/Kolkata"
-TODAY = datetime.now(ZoneInfo(ZONE)).date()
 DAY = timedelta(days=1)
 NUMBER = "+34600123456"
 INDIA = {
@@ -40,7 +38,9 @@ def house(deploy: Callable[..., Deployment]) -> Deployment:
     """A deployment without a worker: an account with nights, a ledger of its own."""
     # Every command is a process of its own: what a test holds must outlast several of them.
     settings = {"LEASE_SECONDS": "30"}
-    return deploy(account_toml("india", INDIA, {"catchup_days": 3}), settings=settings)
+    return deploy(
+        account_toml("india", INDIA, {"timezone": ZONE, "catchup_days": 3}), settings=settings
+    )
 
 
 def failed(ledger: Ledger, request_id: str, **given: Any) -> str:
@@ -60,7 +60,7 @@ def test_status_is_an_array_of_jobs_for_programs(house: Deployment) -> None:
     failed(house.ledger, "r3")
     printed = json.loads(house.run("status", "--json").stdout)
     assert [job["request_id"] for job in printed] == ["r3", "r2", "r1"]
-    assert printed[2] == house.ledger.jobs.job(first.job_id).shown()
+    assert printed[2] == house.ledger.jobs.job(first.job_id).summary()
     for arguments in (
         ["--account", "other"],
         ["--kind", "recording.download"],
@@ -76,7 +76,7 @@ def test_a_job_that_is_worked_on_is_not_told_to_wait(house: Deployment) -> None:
     """
     job, lease = running(house.ledger, "r1")
     house.ledger.execution.postpone(lease, "export abc: not ready", seconds=0)
-    _, again = taken_up(house.ledger, job.job_id)
+    _, again = claim_job(house.ledger, job.job_id)
     again.transfer = {"bytes": 5, "total": 9, "rate": 1, "seconds_left": 4, "exact": True}
     again.progress()
     house.ledger.leases.renew()
@@ -117,7 +117,7 @@ def test_show_masks_people_until_somebody_asks(house: Deployment) -> None:
     shown = json.loads(house.run("show", job.job_id, "--reveal", "--json").stdout)
     assert shown["parameters"]["filters"] == filters
     assert shown["history"][-1] == house.ledger.jobs.history(job.job_id)[-1]
-    assert shown["history"][-1]["why"] == "its personal data was shown"
+    assert shown["history"][-1]["why"] == "personal data revealed"
     assert shown["history"][-1]["by"]
 
 
@@ -311,7 +311,7 @@ def test_a_day_that_is_not_over_is_named_with_the_date_to_ask(
     assert done.returncode == 2
     day = TODAY + (first if option == "--from" else last) * DAY
     assert f"{option} {day} is not over" in done.stderr
-    assert f"ask for it on {day + DAY} or later" in done.stderr
+    assert f"request it on {day + DAY} or later" in done.stderr
 
 
 def test_export_shows_what_it_would_do_and_does_nothing(

@@ -74,7 +74,7 @@ def unknown(http_status: int = 500) -> Outcome:
 
 def undecided(house: Deployment, request_id: str = "r1") -> Job:
     """A call of which nobody knows whether it was placed."""
-    return house.ledger.calls.answered(sent(house, request_id), unknown(), own_task=None)
+    return house.ledger.calls.store_outcome(sent(house, request_id), unknown(), own_task=None)
 
 
 def since(house: Deployment, job: Job) -> str:
@@ -107,7 +107,7 @@ def test_resolve_ends_the_call_as_a_person_says(
     assert again.returncode == 0
     assert f"job {job.job_id} is {state}: " in again.stdout
     assert "decided by ana" in again.stdout
-    assert ("send a new request id" in again.stdout) == (state == states.FAILED)
+    assert ("use a new request id" in again.stdout) == (state == states.FAILED)
     assert house.ledger.jobs.history(job.job_id) == history
     other = "--placed" if outcome == "--not-placed" else "--not-placed"
     refused = house.run("resolve", "r1", other, *DECIDED)
@@ -121,7 +121,7 @@ def test_resolve_refuses_what_needs_no_decision(house: Deployment) -> None:
     """
     placed = Outcome(states.DONE, PLACED, result={"platform_phone": None}, http_status=200)
     sent(house, "sending")
-    house.ledger.calls.answered(sent(house, "placed"), placed, own_task=None)
+    house.ledger.calls.store_outcome(sent(house, "placed"), placed, own_task=None)
     running(house.ledger, "export")
     before = house.ledger.jobs.counts()
     for name, said in (
@@ -164,7 +164,7 @@ def test_the_ledger_lists_what_waits_the_oldest_first(ledger: Ledger) -> None:
         pass_time(ledger, 60, audit.c.at)
         _, lease = running(ledger, request_id, details=CAP, **given)
         ledger.calls.send(lease, CAP)
-        waiting.append(ledger.calls.answered(lease, unknown(), own_task=None))
+        waiting.append(ledger.calls.store_outcome(lease, unknown(), own_task=None))
     found = ledger.jobs.undecided()
     assert [job for job, _ in found] == waiting
     assert 59 < found[1][1] - found[0][1] < 90
@@ -178,10 +178,10 @@ def test_status_begins_with_what_waits_for_a_decision(house: Deployment) -> None
     """
     assert "DECISION" not in house.run("status").stdout
     lease = sent(house, "old")
-    house.ledger.calls.answered(lease, unknown(), own_task=None)
+    house.ledger.calls.store_outcome(lease, unknown(), own_task=None)
     pass_time(house.ledger, 7200, audit.c.at)
     late = undecided(house, "late")
-    old = house.ledger.calls.answered(lease, unknown(http_status=503), own_task=None)
+    old = house.ledger.calls.store_outcome(lease, unknown(http_status=503), own_task=None)
     lines = house.run("status").stdout.splitlines()
     assert lines[0].startswith("NEEDS A DECISION: 2")
     assert f"{old.job_id} (certified_call.request of legal, old)" in lines[1]
@@ -213,7 +213,7 @@ def test_show_says_what_is_known_and_what_to_run(house: Deployment) -> None:
     """
     job = undecided(house)
     shown = json.loads(house.run("show", "r1", "--json").stdout)
-    known = house.ledger.calls.known(job.job_id)
+    known = house.ledger.calls.of_job(job.job_id)
     assert known is not None
     call = shown["call"]
     assert call == {**known, "answer": "***"}
@@ -234,7 +234,7 @@ def test_show_says_what_is_known_and_what_to_run(house: Deployment) -> None:
     revealed = house.run("show", "r1", "--reveal").stdout
     assert f"call {PLATFORM_PHONE}" in revealed
     assert "\x1b" not in revealed
-    assert house.ledger.jobs.history(job.job_id)[-1]["why"] == "its personal data was shown"
+    assert house.ledger.jobs.history(job.job_id)[-1]["why"] == "personal data revealed"
 
 
 def not_shown(said: str) -> bool:
@@ -250,7 +250,7 @@ def test_the_platforms_number_is_masked_wherever_a_job_is_shown(house: Deploymen
         states.DONE, PLACED, result=result, http_status=200, answer=b"{}",
         platform_phone=PLATFORM_PHONE,
     )  # fmt: skip
-    house.ledger.calls.answered(sent(house, "r1"), placed, own_task=None)
+    house.ledger.calls.store_outcome(sent(house, "r1"), placed, own_task=None)
     (listed,) = json.loads(house.run("status", "--json").stdout)
     assert listed["result"] == {"state": "done", "platform_phone": "***202"}
     shown = json.loads(house.run("show", "r1", "--json").stdout)

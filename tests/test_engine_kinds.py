@@ -167,7 +167,7 @@ def _nothing(_attempt: Attempt) -> Ended:
 
 def test_a_task_whose_kind_the_ledger_lacks_cannot_be_declared() -> None:
     """The process ends when it loads the flow, not when the first job of it has ended unseen."""
-    with pytest.raises(UnknownKind, match=r"no kind of job called weather\.unregistered"):
+    with pytest.raises(UnknownKind, match=r"does not know jobs of the kind weather\.unregistered"):
         job_task("weather.unregistered", Arguments, lambda *_: None)(_nothing)
     assert "weather.unregistered" not in KINDS
 

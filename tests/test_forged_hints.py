@@ -126,11 +126,11 @@ def test_a_sender_of_requests_can_not_send_hints(waiting: Waiting) -> None:
     for one in refused:
         ended = one.get(timeout=30, propagate=False)
         assert type(ended).__name__ == "InvalidArgument", ended
-        assert str(ended).startswith("not done: headers: only Earwitness itself sends")
+        assert str(ended).startswith("not done: headers: only Earwitness may send")
     waiting.is_untouched()
     assert waiting.calling.house.ledger.jobs.jobs(kind="recording.start") == []
     log = waiting.calling.house.processes[0].log()
-    assert "says it is a hint is refused" in log
+    assert "refused a message that claims to be a hint" in log
     assert "Traceback" not in log
 
 
@@ -157,7 +157,7 @@ def test_a_hint_that_does_not_fit_its_job_does_nothing(waiting: Waiting) -> None
     job = waiting.calling.job("r1")
     assert job is not None
     assert _core(job) == _core(waiting.before)
-    assert "is refused: it names" in waiting.calling.house.processes[0].log()
+    assert ": it names task " in waiting.calling.house.processes[0].log()
 
 
 def test_an_id_used_again_takes_nobody_s_answer(waiting: Waiting) -> None:

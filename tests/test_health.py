@@ -128,7 +128,7 @@ def test_a_worker_that_asks_no_more(house: Deployment) -> None:
     mark = Mark("worker", f"a@{gethostname()}", "working", FRONT, FRONT, at=now, worked_at=now - 60)
     said = {
         mark: (1, "for 60 s"),
-        replace(mark, redis_away_at=now - 2): (0, "back to Redis"),
+        replace(mark, redis_away_at=now - 2): (0, "reconnecting to Redis"),
         replace(mark, redis_away_at=now - 30): (1, "has not asked for messages"),
         replace(mark, worked_at=now): (0, "consumes earwitness, earwitness.due"),
         replace(mark, phase="starting"): (0, "is starting"),

@@ -25,11 +25,11 @@ from .ledgers import (
     QUEUE,
     answer_lost,
     at_once,
+    claim_job,
     ended,
     opened,
     pass_time,
     running,
-    taken_up,
     with_parts,
 )
 
@@ -124,7 +124,7 @@ def test_a_retry_that_succeeds_ends_the_alert_of_the_job(ledger: Ledger) -> None
     job = failed(ledger)
     for number, state in enumerate((states.FAILED, states.DONE)):
         again, _ = ledger.operator_actions.again(job.job_id, by="ana", note="once more")
-        _, lease = taken_up(ledger, again.job_id)
+        _, lease = claim_job(ledger, again.job_id)
         ledger.execution.finish(lease, state)
         assert len(told(ledger)) == number + 1
     cause = f"job:{job.job_id}"
@@ -135,10 +135,10 @@ def test_parts_of_an_export_are_told_as_the_export(ledger: Ledger) -> None:
     """Three failed parts and their export are one alert."""
     parent, parts = with_parts(ledger, 3)
     for part in parts:
-        _, lease = taken_up(ledger, part.job_id)
+        _, lease = claim_job(ledger, part.job_id)
         _fails(ledger, lease, "Damaged")
     assert told(ledger) == []
-    _, lease = taken_up(ledger, parent.job_id)
+    _, lease = claim_job(ledger, parent.job_id)
     _fails(ledger, lease, "Incomplete")
     assert told(ledger) == [("open", f"job:{parent.job_id}")]
 
@@ -226,7 +226,7 @@ def test_an_incomplete_day_is_told_once_over_its_nights(ledger: Ledger) -> None:
     """Three nights with the same incomplete day are one alert; the fourth completes it."""
     for night in (11, 12, 13, 14):
         (job,) = _plan(ledger, night, _day(10))
-        _, lease = taken_up(ledger, job.job_id)
+        _, lease = claim_job(ledger, job.job_id)
         if night < 14:
             _fails(ledger, lease, "Incomplete")
         else:
@@ -331,8 +331,8 @@ def test_what_is_not_open_is_not_closed(ledger: Ledger) -> None:
     before = everything(ledger)
     for cause, said in (
         ("credentials:c", "there is no alert 'credentials:c'"),
-        ("credentials:a", "credentials:a is not open; it ended by itself at 20"),
-        ("credentials:b", "credentials:b is not open; it ended by eva at 20"),
+        ("credentials:a", "credentials:a is not open; it was closed automatically at 20"),
+        ("credentials:b", "credentials:b is not open; it was closed by eva at 20"),
     ):
         with pytest.raises(NotPossible, match=f"^not done: .*{re.escape(said)}"):
             _close(ledger, cause)
@@ -362,7 +362,7 @@ def test_a_word_whose_answer_was_lost(ledger: Ledger) -> None:
     with answer_lost(ledger):
         assert _close(ledger, REFUSED.cause)["closed_by"] == "ana"
     assert told(ledger) == [("open", REFUSED.cause), ("resolved", REFUSED.cause)]
-    with pytest.raises(NotPossible, match="it ended by ana"):
+    with pytest.raises(NotPossible, match="it was closed by ana"):
         _close(ledger, REFUSED.cause)
 
 

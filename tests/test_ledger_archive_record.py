@@ -76,7 +76,7 @@ def test_a_chain_only_grows(ledger: Ledger) -> None:
     found = {one.account: (one.n, one.sha256) for one in ledger.archive_record.heads().values()}
     assert found == {"india": (2, "b" * 64), "legal": (1, "c" * 64)}
     assert ledger.archive_record.anything()
-    ledger.archive_record.replaced({"india": (1, "a" * 64)}, by="ana", note="an older copy")
+    ledger.archive_record.replace({"india": (1, "a" * 64)}, by="ana", note="an older copy")
     assert {one.account: one.n for one in ledger.archive_record.heads().values()} == {"india": 1}
     last = ledger.jobs.history(ledger.identity.identity())[-1]
     assert (last["by"], last["why"]) == ("ana", "an older copy")

@@ -19,7 +19,7 @@ from ledger.core.job import Job
 from ledger.core.leases import Lease
 from ledger.core.opening import Request, add_waiter
 from ledger.core.schema import jobs, waiters
-from ledger.core.transitions import find_held
+from ledger.core.transitions import find_locked
 from ledger.daily_quota import Cap
 from ledger.errors import LeaseLost
 from ledger.ledger import Ledger
@@ -147,7 +147,7 @@ def test_an_unusual_sending_writes_nothing(ledger: Ledger, unusual: str) -> None
     assert everything(ledger) == before
 
 
-UNUSUAL_ANSWERS: dict[str, Callable[[Ledger, Job], Outcome | None]] = {
+UNUSUAL_ANSWERS: dict[str, Callable[..., Any]] = {
     "refused": lambda _ledger, _job: SAID_KO,
     "unknown": lambda _ledger, _job: NO_ANSWER,
     "a dead sender": lambda ledger, job: _set(ledger, job, state=states.NEEDS_DECISION),
@@ -192,9 +192,11 @@ def test_the_last_call_of_a_day_taken_meanwhile(ledger: Ledger) -> None:
 def test_a_task_that_joins_while_the_answer_is_stored(ledger: Ledger) -> None:
     """It is answered like every other, though its row was not there when the answer came."""
     job, lease = sending(ledger, task_id="t1")
-    answers = threading.Thread(target=lambda: ledger.calls.answered(lease, SAID_OK, own_task="t1"))
+    answers = threading.Thread(
+        target=lambda: ledger.calls.store_outcome(lease, SAID_OK, own_task="t1")
+    )
     with ledger.database.engine.begin() as connection:
-        held = find_held(connection, job.job_id)
+        held = find_locked(connection, job.job_id)
         assert held is not None
         answers.start()
         _blocked(ledger)

@@ -53,7 +53,7 @@ def test_who_joins_holds_nothing(ledger: Ledger) -> None:
     assert begins(ledger, call(task_id="t2")) == (job.job_id, False)
     ledger.calls.send(lease, CAP)
     assert begins(ledger, call(task_id="t3")) == (job.job_id, False)
-    ledger.calls.answered(lease, SAID_OK, own_task="t1")
+    ledger.calls.store_outcome(lease, SAID_OK, own_task="t1")
     assert begins(ledger, call(task_id="t4")) == (job.job_id, False)
     assert counted(ledger) == [1]
     assert [ledger.waiters.job_of(f"t{n}") for n in (1, 2, 3, 4)] == [job.job_id] * 4
@@ -105,14 +105,14 @@ def test_sending_is_noted_once_and_leads_nowhere_back(ledger: Ledger) -> None:
     """From then on nobody takes it up, puts it off, ends it as not sent, or cancels it."""
     job, lease = sending(ledger)
     assert state(ledger, job) == states.SENDING
-    known = ledger.calls.known(job.job_id)
+    known = ledger.calls.of_job(job.job_id)
     assert known is not None
     assert known["outcome"] == "unknown"
     assert known["sent_at"] is not None
     before = everything(ledger)
     assert ledger.execution.claim(job.job_id) is None
     assert ledger.wakeups.due(QUEUE, room=9, queue_is_empty=True) == []
-    with pytest.raises(NotPossible, match="is sending and can not be cancelled"):
+    with pytest.raises(NotPossible, match="is sending and cannot be cancelled"):
         ledger.operator_actions.cancel(job.job_id, by="operator")
     with pytest.raises(LeaseLost):
         ledger.execution.postpone(lease, "once more", seconds=0)
@@ -128,7 +128,7 @@ def test_a_sender_that_lives_keeps_its_call(ledger: Ledger) -> None:
     lease.progress(60)
     ledger.leases.renew()
     assert ledger.lease_expiry.take_from_the_dead() == []
-    assert ledger.calls.answered(lease, SAID_OK, own_task=None).state == states.DONE
+    assert ledger.calls.store_outcome(lease, SAID_OK, own_task=None).state == states.DONE
     assert steps(ledger, job.job_id)[2:] == [("running", "sending"), ("sending", "done")]
 
 
@@ -199,7 +199,7 @@ def test_a_permission_whose_answer_was_lost(ledger: Ledger) -> None:
         ledger.calls.send(lease, CAP)
     assert steps(ledger, job.job_id)[2:] == [("running", "sending")]
     assert counted(ledger) == [1]
-    assert ledger.calls.answered(lease, SAID_OK, own_task=None).state == states.DONE
+    assert ledger.calls.store_outcome(lease, SAID_OK, own_task=None).state == states.DONE
 
 
 def test_a_permission_that_did_not_reach_the_database(ledger: Ledger) -> None:

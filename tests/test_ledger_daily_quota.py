@@ -31,7 +31,7 @@ from .ledger_calls import (
     sending,
     sends,
 )
-from .ledgers import answer_lost, at_once, in_processes, taken_up
+from .ledgers import answer_lost, at_once, claim_job, in_processes
 
 OpenLedger = Callable[..., Ledger]
 
@@ -47,7 +47,7 @@ def test_the_cap_opens_nothing(ledger: Ledger) -> None:
     with pytest.raises(
         CapReached,
         match=r"^not done: account 'legal' has reached its 3 certified calls for .*"
-        r"the same id may be sent again tomorrow$",
+        r"use the same request id again tomorrow$",
     ):
         ledger.execution.begin(
             call("r4", task_id="t4"), by="test", notify={"task": "x", "queue": "y"}
@@ -120,7 +120,7 @@ def test_a_call_that_waits_keeps_its_place(ledger: Ledger) -> None:
     """Put off or taken from a dead worker it is still one call."""
     job, lease = begun(ledger)
     ledger.execution.postpone(lease, "the platform can not be reached", seconds=0)
-    taken_up(ledger, job.job_id)
+    claim_job(ledger, job.job_id)
     another_holds_it(ledger, job.job_id)
     assert counted(ledger) == [1]
 
@@ -130,7 +130,7 @@ def test_what_was_sent_keeps_its_place(ledger: Ledger, outcome: object) -> None:
     """Placed, refused or unknown: it may have left, so it counts."""
     _, lease = sending(ledger)
     assert isinstance(outcome, type(SAID_OK))
-    ledger.calls.answered(lease, outcome, own_task=None)
+    ledger.calls.store_outcome(lease, outcome, own_task=None)
     assert counted(ledger) == [1]
 
 
@@ -148,7 +148,7 @@ def test_a_call_is_counted_on_the_day_it_leaves(ledger: Ledger) -> None:
     _, lease = begun(ledger, details=FIRST)
     ledger.calls.send(lease, LAST)
     assert counted(ledger) == [0, 1]
-    ledger.calls.answered(lease, SAID_OK, own_task=None)
+    ledger.calls.store_outcome(lease, SAID_OK, own_task=None)
     assert counted(ledger) == [0, 1]
 
 

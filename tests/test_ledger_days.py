@@ -15,7 +15,7 @@ from ledger.core.schema import jobs
 from ledger.days import Day
 from ledger.ledger import Ledger
 
-from .ledgers import QUEUE, answer_lost, at_once, in_processes, pass_time, taken_up
+from .ledgers import QUEUE, answer_lost, at_once, claim_job, in_processes, pass_time
 
 OpenLedger = Callable[..., Ledger]
 
@@ -87,7 +87,7 @@ def _end(
     """End the newest generation of a day; ``missing`` None: it came to no manifest."""
     row = _row(ledger, day)
     assert row.job_id is not None
-    _, lease = taken_up(ledger, row.job_id)
+    _, lease = claim_job(ledger, row.job_id)
     result = {"manifest": f"m{row.generation}", "listed": 3, "archived": 3, "missing": missing}
     ledger.execution.finish(lease, state, result=None if missing is None else result)
 
@@ -293,7 +293,7 @@ def test_a_generation_whose_worker_died_five_times_leaves_the_day_incomplete(
     """The day's end comes with the job's, whoever ends it."""
     job, _ = _ask(ledger, _day(), _night(1))
     for _ in range(5):
-        taken_up(ledger, job.job_id)
+        claim_job(ledger, job.job_id)
         pass_time(ledger, 31, jobs.c.lease_until)
         ledger.lease_expiry.take_from_the_dead()
     assert _row(ledger).state == states.DAY_INCOMPLETE
@@ -316,7 +316,7 @@ def test_only_complete_days_are_deleted_at_the_provider(ledger: Ledger) -> None:
     listed_at = ledger.jobs.job(completed_by).updated_at
     assert ledger.days.to_delete("india", listed_at - 1) == []
     assert [row.day for row in ledger.days.to_delete("india", listed_at + 1)] == [FIRST]
-    ledger.days.deleted("india", FIRST)
+    ledger.days.mark_deleted("india", FIRST)
     assert ledger.days.to_delete("india", listed_at + 1) == []
 
 
@@ -328,7 +328,7 @@ def test_a_day_that_is_looked_at_again_is_not_deleted(ledger: Ledger) -> None:
     completed_by = _row(ledger).job_id
     assert completed_by is not None
     soon = ledger.jobs.job(completed_by).updated_at + 9
-    ledger.days.deleted("india", _night(-1))
+    ledger.days.mark_deleted("india", _night(-1))
     assert [row.day for row in ledger.days.to_delete("india", soon)] == [FIRST]
     _plan(ledger, _night(2))
     assert ledger.days.to_delete("india", soon) == []

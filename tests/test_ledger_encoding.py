@@ -35,7 +35,7 @@ def test_another_encoding_is_refused_in_a_sentence(postgres: Postgres, encoding:
             with pytest.raises(Unsuitable) as refused:
                 use()
             said = str(refused.value)
-            assert f"encoding {encoding}, and a ledger needs UTF8; nothing was changed" in said
+            assert f"encoding {encoding}, but a ledger needs UTF8; nothing was changed" in said
             assert "createdb --encoding=UTF8 --template=template0" in said
         ledger.close()
 

@@ -29,12 +29,12 @@ from .ledgers import (
     NOTIFY,
     QUEUE,
     answer_lost,
+    claim_job,
     opened,
     pass_time,
     request,
     running,
     steps,
-    taken_up,
 )
 from .servers import Postgres
 from .waiting import in_time
@@ -82,7 +82,7 @@ def test_an_end_whose_answer_was_lost(ledger: Ledger, state: str) -> None:
     _, lease = running(ledger, task_id="t1")
     with answer_lost(ledger):
         job = ledger.execution.finish(
-            lease, state, result={"n": 1}, owed=[("chain", {"path": "a"})]
+            lease, state, result={"n": 1}, obligations=[("chain", {"path": "a"})]
         )
     assert (job.state, job.result) == (state, {"n": 1})
     assert steps(ledger, job.job_id)[1:] == [("pending", "running"), ("running", state)]
@@ -116,7 +116,7 @@ def test_the_last_part_whose_answer_was_lost(ledger: Ledger) -> None:
     parent, lease = running(ledger, "run", kind="export.run")
     parts = [request(f"p{n}", parent_id=parent.job_id) for n in range(2)]
     started = ledger.execution.await_parts(lease, parts, work={}, queue=QUEUE)
-    _, part = taken_up(ledger, started[0][0].job_id)
+    _, part = claim_job(ledger, started[0][0].job_id)
     with answer_lost(ledger):
         ledger.execution.finish(part, states.DONE)
     assert ledger.jobs.job(parent.job_id).open_parts == 1
@@ -303,7 +303,7 @@ def test_postgres_away_for_long(open_ledger: OpenLedger, postgres: Postgres) -> 
     postgres.stop()
     try:
         for ask in (partial(ledger.jobs.job, job.job_id), partial(opened, ledger, "r2")):
-            with in_time(), pytest.raises(LedgerAway, match="may be asked again without harm"):
+            with in_time(), pytest.raises(LedgerAway, match="it is safe to try again"):
                 ask()
     finally:
         postgres.start()
@@ -348,7 +348,7 @@ def _open_for_ever(url: str, name: str, opened_one: Any) -> None:
         claimed = ledger.execution.claim(job.job_id)
         assert claimed is not None
         ledger.execution.finish(
-            claimed[1], states.DONE, result={"n": n}, owed=[("chain", {"n": n})]
+            claimed[1], states.DONE, result={"n": n}, obligations=[("chain", {"n": n})]
         )
         opened_one.set()
 
@@ -416,6 +416,6 @@ def test_a_file_that_is_damaged_is_told_of_in_a_sentence(tmp_path: Path) -> None
     file.write_bytes(b"no database " * 400)
     with closing(Ledger(f"sqlite:///{file}")) as ledger:
         for ask in (ledger.identity.prepare, ledger.identity.migrate, ledger.jobs.counts):
-            with pytest.raises(Unsuitable, match=r"is damaged, or is no SQLite database"):
+            with pytest.raises(Unsuitable, match=r"is damaged, or is not an SQLite database"):
                 ask()
     assert file.read_bytes() == b"no database " * 400

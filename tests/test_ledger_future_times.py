@@ -83,7 +83,7 @@ def test_a_holder_that_lives_keeps_its_job(ledger: Ledger) -> None:
         lease.progress()
         ledger.leases.renew()
     assert state(ledger, job) == states.SENDING
-    assert ledger.calls.answered(lease, SAID_OK, own_task=None).state == states.DONE
+    assert ledger.calls.store_outcome(lease, SAID_OK, own_task=None).state == states.DONE
 
 
 def test_what_is_as_it_can_be_stays(open_ledger: Callable[..., Ledger]) -> None:
@@ -195,7 +195,7 @@ def test_who_asked_is_answered_now(ledger: Ledger) -> None:
     assert ledger.outbox.due(limit=9) == []
     assert {one.what for one in ledger.future_times.mend()} == {
         "the answer to task",
-        "an obligation of job",
+        "the outbox entry of job",
     }
     assert [hint.task_id for hint in ledger.waiters.due(queue=QUEUE, limit=9)] == ["t1"]
     assert [one.kind for one in ledger.outbox.due(limit=9)] == ["alert"]

@@ -122,7 +122,9 @@ def test_a_newer_schema_is_refused(ledger: Ledger, ledger_url: str, tmp_path: Pa
     """An older program neither uses nor migrates a ledger of a later release."""
     run_in(later_release(tmp_path), ledger_url, "migrate")
     for act in (ledger.identity.prepare, ledger.identity.migrate):
-        with pytest.raises(SchemaMismatch, match=rf"version {NEXT}, which is newer .* \({THIS}\)"):
+        with pytest.raises(
+            SchemaMismatch, match=rf"version {NEXT}, .* only versions up to {THIS};"
+        ):
             act()
 
 
@@ -144,7 +146,7 @@ def test_somebody_elses_database_is_left_alone(ledger_url: str) -> None:
         connection.execute(text("CREATE TABLE invoices (number INTEGER)"))
     ledger = Ledger(ledger_url)
     try:
-        with pytest.raises(SchemaMismatch, match="holds tables, but no ledger's"):
+        with pytest.raises(SchemaMismatch, match="has tables, but not those of a ledger"):
             ledger.identity.prepare()
     finally:
         ledger.close()

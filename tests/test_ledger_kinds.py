@@ -15,7 +15,7 @@ from ledger.core.kinds import Ending, JobKind, register
 from ledger.core.opening import Request
 from ledger.core.outbox import owe
 from ledger.core.schema import audit, jobs, obligations, waiters
-from ledger.core.transitions import audited, change, ended, find
+from ledger.core.transitions import append_audit, change, find, record_end
 from ledger.errors import NotPossible, UnknownKind
 from ledger.ledger import Ledger
 
@@ -41,7 +41,7 @@ def _withhold(connection: Connection, asked: Request, /, *, by: str) -> Job | No
     if asked.details != "withheld":
         return None
     connection.execute(jobs.insert().values(**_row(asked)))
-    audited(connection, asked.job_id, (None, states.NEEDS_DECISION), by=by, why="withheld")
+    append_audit(connection, asked.job_id, (None, states.NEEDS_DECISION), by=by, why="withheld")
     return find(connection, asked.job_id)
 
 
@@ -83,7 +83,7 @@ def _sender_lost(connection: Connection, job_id: str, token: str, /, *, by: str)
         reason="not done: lost at sea",
     )
     if job is not None:
-        ended(connection, job, states.SENDING, by=by, own_task=None)
+        record_end(connection, job, states.SENDING, by=by, own_task=None)
     return job
 
 
@@ -255,7 +255,7 @@ def test_a_dead_sender_of_a_kind_without_a_rule_is_left_alone(
 
     assert [one.job_id for one in ledger.lease_expiry.take_from_the_dead()] == [other.job_id]
     assert ledger.jobs.job(job.job_id).state == states.SENDING
-    assert "its kind does not say" in caplog.text
+    assert "kind has no rule for that" in caplog.text
 
 
 def _open_unknown(ledger: Ledger, _job: Job) -> None:
@@ -306,9 +306,9 @@ def test_a_job_of_an_unknown_kind_is_refused(
     before = rows(ledger)
     with pytest.raises(UnknownKind, match=r"weather\.later.*use the version"):
         act(ledger, job)
-    taken_up = act is _finish_unknown
-    assert rows(ledger) == {**before, "audit": before["audit"] + taken_up}
-    assert ledger.jobs.job(job.job_id).state == (states.RUNNING if taken_up else states.PENDING)
+    claim = act is _finish_unknown
+    assert rows(ledger) == {**before, "audit": before["audit"] + claim}
+    assert ledger.jobs.job(job.job_id).state == (states.RUNNING if claim else states.PENDING)
 
 
 def test_a_dead_worker_of_an_unknown_kind_holds_up_no_other(

@@ -17,6 +17,7 @@ from .ledger_calls import sending
 from .ledgers import (
     QUEUE,
     at_once,
+    claim_job,
     ended,
     in_processes,
     opened,
@@ -24,7 +25,6 @@ from .ledgers import (
     request,
     running,
     steps,
-    taken_up,
 )
 
 OpenLedger = Callable[..., Ledger]
@@ -63,7 +63,7 @@ def test_a_job_that_is_not_due_is_not_taken_up(ledger: Ledger) -> None:
     ledger.execution.postpone(lease, "not ready", seconds=60)
     assert ledger.execution.claim(job.job_id) is None
     pass_time(ledger, 61, jobs.c.next_attempt_at)
-    again, _ = taken_up(ledger, job.job_id)
+    again, _ = claim_job(ledger, job.job_id)
     assert (again.state, again.attempts) == (states.RUNNING, 2)
 
 
@@ -71,7 +71,7 @@ def test_every_change_is_audited(ledger: Ledger) -> None:
     """Taken up, put off, taken up, ended: each is a row that says when, from, to, by whom, why."""
     job, lease = running(ledger)
     ledger.execution.postpone(lease, "not ready", seconds=0)
-    _, lease = taken_up(ledger, job.job_id)
+    _, lease = claim_job(ledger, job.job_id)
     ledger.execution.finish(lease, states.FAILED, reason="not done: gone")
     history = ledger.jobs.history(job.job_id)
     assert steps(ledger, job.job_id) == [
@@ -81,7 +81,7 @@ def test_every_change_is_audited(ledger: Ledger) -> None:
         ("waiting", "running"),
         ("running", "failed"),
     ]
-    whys = ["opened", "taken up", "not ready", "taken up", "not done: gone"]
+    whys = ["opened", "claimed", "not ready", "claimed", "not done: gone"]
     assert [change["why"] for change in history] == whys
     assert {change["by"] for change in history[1:]} == {ledger.worker}
     assert history[0]["by"] == "test"
@@ -98,7 +98,7 @@ def test_work_is_kept_from_attempt_to_attempt(ledger: Ledger) -> None:
     assert ledger.wakeups.due(QUEUE, room=5, queue_is_empty=True) == []
     (hint,) = ledger.wakeups.due("elsewhere", room=5, queue_is_empty=True)
     assert hint.job_id == job.job_id
-    again, _ = taken_up(ledger, job.job_id)
+    again, _ = claim_job(ledger, job.job_id)
     assert again.work == {"a": 3}
 
 
@@ -131,14 +131,14 @@ def test_a_stale_holder_changes_nothing(open_ledger: OpenLedger) -> None:
     job, lease = running(former)
     pass_time(former, 31, jobs.c.lease_until)
     assert [one.job_id for one in latter.lease_expiry.take_from_the_dead()] == [job.job_id]
-    taken_up(latter, job.job_id)
+    claim_job(latter, job.job_id)
     before, history = _row(latter, job.job_id), latter.jobs.history(job.job_id)
     for write in (
         lambda: former.execution.note(lease, {"late": 1}),
         lambda: former.execution.postpone(lease, "late", seconds=0),
         lambda: former.execution.await_parts(lease, [request("part")], work={}, queue=QUEUE),
         lambda: former.execution.finish(
-            lease, states.DONE, result={"late": 1}, owed=[("chain", {})]
+            lease, states.DONE, result={"late": 1}, obligations=[("chain", {})]
         ),
     ):
         with pytest.raises(LeaseLost, match=f"job {job.job_id} was lost"):
@@ -170,7 +170,7 @@ def test_a_dead_worker_is_noticed_by_one(open_ledger: OpenLedger) -> None:
     assert sum(len(one) for one in taken) == 1
     again = ledgers[0].jobs.job(job.job_id)
     assert (again.state, again.takeovers) == (states.WAITING, 1)
-    assert again.reason == "its worker stopped answering; another goes on"
+    assert again.reason == "its worker stopped responding; another worker continues"
 
 
 def test_a_live_lease_is_left_alone(ledger: Ledger) -> None:
@@ -206,7 +206,7 @@ def test_the_fifth_dead_worker_ends_the_job(ledger: Ledger) -> None:
     """
     job = opened(ledger, task_id="t1")
     for death in range(1, 6):
-        taken_up(ledger, job.job_id)
+        claim_job(ledger, job.job_id)
         pass_time(ledger, 31, jobs.c.lease_until)
         (taken,) = ledger.lease_expiry.take_from_the_dead()
         assert taken.takeovers == death
@@ -223,10 +223,10 @@ def test_progress_forgives_earlier_deaths(ledger: Ledger) -> None:
     """A job that comes further between the deaths of its workers is not given up."""
     job = opened(ledger)
     for _ in range(6):
-        taken_up(ledger, job.job_id)
+        claim_job(ledger, job.job_id)
         pass_time(ledger, 31, jobs.c.lease_until)
         ledger.lease_expiry.take_from_the_dead()
-        _, lease = taken_up(ledger, job.job_id)
+        _, lease = claim_job(ledger, job.job_id)
         ledger.execution.postpone(lease, "came further", seconds=0, progressed=True)
     assert ledger.jobs.job(job.job_id).state == states.WAITING
 
@@ -362,7 +362,7 @@ def test_a_job_ends_whatever_the_reason_looks_like(ledger: Ledger, text: str) ->
     """
     job, lease = running(ledger, task_id="t" * 300)
     ledger.execution.postpone(lease, text, seconds=0)
-    _, lease = taken_up(ledger, job.job_id)
+    _, lease = claim_job(ledger, job.job_id)
     told = {"type": "Rejected", "message": text}
     ended_job = ledger.execution.finish(lease, states.FAILED, reason=text, error=told)
     assert ended_job.reason is not None

@@ -19,7 +19,7 @@ from ledger.days import Day
 from ledger.ledger import Ledger
 
 from .ledger_calls import NO_ANSWER, NOTHING_LEFT, SAID_KO, SAID_OK, begun, everything, sending
-from .ledgers import NOTIFY, QUEUE, opened, request, running, taken_up, with_parts
+from .ledgers import NOTIFY, QUEUE, claim_job, opened, request, running, with_parts
 
 #: In the names of everything that the job of a test owns, and in nobody else's.
 MINE = "mine"
@@ -79,7 +79,7 @@ def _neighbours(ledger: Ledger) -> None:
     """Jobs of every state that can be left, with waiters, parts, days and what they owe."""
     for answer in (SAID_OK, SAID_KO, NO_ANSWER):
         ended, lease = sending(ledger, answer.outcome, NOTIFY, details=MANY, task_id=answer.outcome)
-        ledger.calls.answered(lease, answer, own_task=None)
+        ledger.calls.store_outcome(lease, answer, own_task=None)
     ledger.operator_actions.resolve(ended.job_id, placed=True, by="ana", note="seen")
     for name in ("dead", "sending"):
         died, _ = sending(ledger, name, NOTIFY, details=MANY, task_id=name)
@@ -90,10 +90,10 @@ def _neighbours(ledger: Ledger) -> None:
     ledger.execution.postpone(lease, "held back", seconds=60)
     running(ledger, "running", task_id="running")
     _, parts = with_parts(ledger, 3, "parts")
-    taken_up(ledger, parts[0].job_id)
+    claim_job(ledger, parts[0].job_id)
     opened(ledger, "pending", task_id="pending")
     days = _plan(ledger, "india", YESTERDAY, TODAY)
-    _, lease = taken_up(ledger, days[0].job_id)
+    _, lease = claim_job(ledger, days[0].job_id)
     ledger.execution.finish(lease, states.DONE, result=DONE)
 
 
@@ -110,11 +110,11 @@ def _call(ledger: Ledger) -> tuple[Job, Lease]:
 
 
 def _is_placed(ledger: Ledger) -> None:
-    ledger.calls.answered(_call(ledger)[1], SAID_OK, own_task="mine")
+    ledger.calls.store_outcome(_call(ledger)[1], SAID_OK, own_task="mine")
 
 
 def _is_unsent(ledger: Ledger) -> None:
-    ledger.calls.answered(_call(ledger)[1], NOTHING_LEFT, own_task=None)
+    ledger.calls.store_outcome(_call(ledger)[1], NOTHING_LEFT, own_task=None)
 
 
 def _is_sent_the_next_day(ledger: Ledger) -> None:
@@ -135,13 +135,13 @@ def _dies_and_is_decided(ledger: Ledger) -> None:
     job, lease = _call(ledger)
     _dies(ledger, job)
     ledger.operator_actions.resolve(job.job_id, placed=False, by="ana", note="not seen")
-    ledger.calls.answered(lease, SAID_OK, own_task=None)
+    ledger.calls.store_outcome(lease, SAID_OK, own_task=None)
 
 
 def _dies_five_times(ledger: Ledger) -> None:
     job = opened(ledger, **OWN, task_id="mine")
     for _ in range(5):
-        taken_up(ledger, job.job_id)
+        claim_job(ledger, job.job_id)
         _dies(ledger, job)
     ledger.operator_actions.again(job.job_id, by="ana", note="once more")
 
@@ -163,23 +163,23 @@ def _is_put_off_and_done(ledger: Ledger) -> None:
     lease.transfer = {"bytes": 1}
     ledger.leases.renew()
     ledger.execution.postpone(lease, "not yet", seconds=0)
-    ledger.execution.finish(taken_up(ledger, job.job_id)[1], states.DONE, result={})
-    ledger.waiters.answered("mine")
+    ledger.execution.finish(claim_job(ledger, job.job_id)[1], states.DONE, result={})
+    ledger.waiters.mark_answered("mine")
 
 
 def _has_parts(ledger: Ledger) -> None:
     parent, lease = running(ledger, kind="export.run", **OWN)
     part = request("part", kind="export.retrieve", **OWN, parent_id=parent.job_id)
     ((job, _),) = ledger.execution.await_parts(lease, [part], work={}, queue=OWN["queue"])
-    ledger.execution.finish(taken_up(ledger, job.job_id)[1], states.DONE)
+    ledger.execution.finish(claim_job(ledger, job.job_id)[1], states.DONE)
 
 
 def _has_days(ledger: Ledger) -> None:
     for end in (states.DONE, states.FAILED):
         for job in _plan(ledger, MINE, YESTERDAY, TODAY):
-            _, lease = taken_up(ledger, job.job_id)
+            _, lease = claim_job(ledger, job.job_id)
             ledger.execution.finish(lease, end, result=DONE)
-    ledger.days.deleted(MINE, TODAY)
+    ledger.days.mark_deleted(MINE, TODAY)
 
 
 HAPPENS = {

@@ -126,7 +126,7 @@ def test_answers_that_were_never_tried_come_first(ledger: Ledger) -> None:
     ledger.opening.open(request(task_id="good"), by="test")
     pass_time(ledger, 60, waiters.c.due_at)
     assert [one.task_id for one in ledger.waiters.due(queue="due", limit=1)] == ["good"]
-    ledger.waiters.answered("good")
+    ledger.waiters.mark_answered("good")
     for _ in range(160):
         pass_time(ledger, 700, waiters.c.due_at)
         ledger.waiters.due(queue="due", limit=50)

@@ -125,7 +125,7 @@ def test_unknown_jobs_are_named(ledger: Ledger) -> None:
 def test_a_job_is_shown_as_the_design_says(ledger: Ledger) -> None:
     """People and programs see exactly these fields, times in ISO 8601 UTC."""
     job = opened(ledger)
-    shown = job.shown()
+    shown = job.summary()
     assert list(shown) == [
         "job_id",
         "kind",

@@ -16,6 +16,7 @@ from .ledgers import (
     NOTIFY,
     QUEUE,
     at_once,
+    claim_job,
     ended,
     in_processes,
     opened,
@@ -23,7 +24,6 @@ from .ledgers import (
     request,
     running,
     steps,
-    taken_up,
     with_parts,
 )
 
@@ -63,7 +63,7 @@ def test_a_running_job_is_told_at_its_next_renewal(ledger: Ledger) -> None:
     assert lease.cancelled
     ledger.execution.finish(lease, states.CANCELLED, reason="not done: cancelled")
     history = ledger.jobs.history(job.job_id)
-    assert history[-2]["why"] == "to be cancelled: not needed"
+    assert history[-2]["why"] == "cancellation requested: not needed"
     assert steps(ledger, job.job_id)[-2:] == [("running", "running"), ("running", "cancelled")]
 
 
@@ -96,7 +96,7 @@ def test_a_job_to_be_cancelled_dies_with_its_worker(ledger: Ledger) -> None:
 def test_an_end_is_not_cancelled(ledger: Ledger, state: str) -> None:
     """It is refused with the state, and nothing has changed."""
     job = ended(ledger, state=state)
-    with pytest.raises(NotPossible, match=f"is {state} and can not be cancelled"):
+    with pytest.raises(NotPossible, match=f"is {state} and cannot be cancelled"):
         ledger.operator_actions.cancel(job.job_id, by="operator")
     assert ledger.jobs.job(job.job_id) == job
 
@@ -120,10 +120,10 @@ def test_an_unknown_job_is_not_cancelled(ledger: Ledger) -> None:
 def test_parts_go_with_their_export(ledger: Ledger) -> None:
     """Pending and waiting parts end with it, a running one is flagged, an ended one stays."""
     parent, parts = with_parts(ledger, 4)
-    _, runs = taken_up(ledger, parts[0].job_id)
-    _, waits = taken_up(ledger, parts[1].job_id)
+    _, runs = claim_job(ledger, parts[0].job_id)
+    _, waits = claim_job(ledger, parts[1].job_id)
     ledger.execution.postpone(waits, "not ready", seconds=60)
-    _, done = taken_up(ledger, parts[2].job_id)
+    _, done = claim_job(ledger, parts[2].job_id)
     ledger.execution.finish(done, states.DONE)
     assert ledger.operator_actions.cancel(parent.job_id, by="operator").state == states.CANCELLED
     assert [ledger.jobs.job(part.job_id).state for part in parts] == [
@@ -141,7 +141,7 @@ def test_cancelling_while_parts_end(open_ledger: OpenLedger) -> None:
     operator, worker = open_ledger(), open_ledger()
     for time in range(5):
         parent, parts = with_parts(worker, 3, request_id=f"run{time}")
-        held = [taken_up(worker, part.job_id)[1] for part in parts[:2]]
+        held = [claim_job(worker, part.job_id)[1] for part in parts[:2]]
         at_once(
             partial(operator.operator_actions.cancel, parent.job_id, by="operator"),
             *[partial(worker.execution.finish, lease, states.DONE) for lease in held],
@@ -181,7 +181,7 @@ def test_a_failed_job_is_done_again_under_a_name_of_its_own(ledger: Ledger) -> N
     assert ledger.jobs.job(first.job_id).state == states.FAILED
     last = ledger.jobs.history(first.job_id)[-1]
     assert (last["by"], last["why"]) == ("ana", "retried: provider is back")
-    _, lease = taken_up(ledger, second.job_id)
+    _, lease = claim_job(ledger, second.job_id)
     ledger.execution.finish(lease, states.CANCELLED)
     for asked in (first, second):
         third, _ = ledger.operator_actions.again(asked.job_id, by="ana", note="once more")
@@ -194,7 +194,7 @@ def test_the_tenth_retry_follows_the_ninth(ledger: Ledger) -> None:
     for count in range(2, 13):
         again, _ = ledger.operator_actions.again(job.job_id, by="ana", note="x")
         assert again.request_id == f"r1#{count}"
-        _, lease = taken_up(ledger, again.job_id)
+        _, lease = claim_job(ledger, again.job_id)
         ledger.execution.finish(lease, states.FAILED)
 
 
@@ -222,7 +222,7 @@ def test_similar_request_ids_are_strangers(ledger: Ledger, other: str) -> None:
     stranger = ended(ledger, other, states.FAILED)
     for _ in range(2):
         again, _ = ledger.operator_actions.again(stranger.job_id, by="ana", note="x")
-        _, lease = taken_up(ledger, again.job_id)
+        _, lease = claim_job(ledger, again.job_id)
         ledger.execution.finish(lease, states.FAILED)
     mine = ledger.jobs.named("a_b")[0]
     assert ledger.operator_actions.again(mine.job_id, by="ana", note="x")[0].request_id == "a_b#2"
@@ -240,7 +240,7 @@ def test_only_what_failed_is_done_again(ledger: Ledger, state: str) -> None:
 def test_a_certified_call_is_never_repeated(ledger: Ledger) -> None:
     """Whatever became of it: to call again is a new request id, and a decision of the caller's."""
     job = ended(ledger, state=states.FAILED, kind="certified_call.request")
-    with pytest.raises(NotPossible, match="never repeated"):
+    with pytest.raises(NotPossible, match="never retried"):
         ledger.operator_actions.again(job.job_id, by="ana", note="x")
 
 

@@ -20,7 +20,7 @@ def test_an_end_and_what_it_owes_are_one_transaction(ledger: Ledger) -> None:
     """What an end owes is there with it, in the order given, due at once."""
     job, lease = running(ledger)
     owed = [("chain", {"path": "a"}), ("alert", {"message": "b"})]
-    ledger.execution.finish(lease, states.DONE, owed=owed)
+    ledger.execution.finish(lease, states.DONE, obligations=owed)
     due = ledger.outbox.due(limit=9)
     assert [(one.kind, one.payload) for one in due] == owed
     assert {(one.job_id, one.account) for one in due} == {(job.job_id, "india")}
@@ -32,7 +32,7 @@ def test_an_end_that_is_refused_owes_nothing(ledger: Ledger) -> None:
     pass_time(ledger, 31, jobs.c.lease_until)
     ledger.lease_expiry.take_from_the_dead()
     with pytest.raises(LeaseLost):
-        ledger.execution.finish(lease, states.DONE, owed=[("chain", {"path": "a"})])
+        ledger.execution.finish(lease, states.DONE, obligations=[("chain", {"path": "a"})])
     assert ledger.outbox.due(limit=9) == []
 
 

@@ -35,7 +35,7 @@ from .ledger_calls import (
     state,
     undecided,
 )
-from .ledgers import NOTIFY, QUEUE, answer_lost, at_once, pass_time, steps, taken_up
+from .ledgers import NOTIFY, QUEUE, answer_lost, at_once, claim_job, pass_time, steps
 
 OpenLedger = Callable[..., Ledger]
 
@@ -51,10 +51,10 @@ def test_an_outcome_is_stored_with_everything_it_owes(ledger: Ledger, word: str)
     outcome = OUTCOMES[word]
     job, lease = sending(ledger, notify=NOTIFY, task_id="t1")
     begins(ledger, call(task_id="t2"))
-    told = ledger.calls.answered(lease, outcome, own_task="t1")
+    told = ledger.calls.store_outcome(lease, outcome, own_task="t1")
     assert (told.state, told.reason, told.error) == (outcome.state, outcome.reason, outcome.error)
     assert told.result == outcome.result
-    known = ledger.calls.known(job.job_id)
+    known = ledger.calls.of_job(job.job_id)
     assert known is not None
     assert (known["outcome"], known["http_status"]) == (word, outcome.http_status)
     assert known["answer"].encode() == outcome.answer
@@ -70,7 +70,7 @@ def test_an_outcome_is_stored_with_everything_it_owes(ledger: Ledger, word: str)
 def test_the_receipt_that_is_owed_says_everything(ledger: Ledger) -> None:
     """Whoever writes it, and however often, writes the same: nothing in it is asked for later."""
     _, lease = sending(ledger)
-    ledger.calls.answered(lease, SAID_OK, own_task=None)
+    ledger.calls.store_outcome(lease, SAID_OK, own_task=None)
     (receipt,) = owed(ledger, "receipt")
     assert base64.b64decode(receipt["answer"]) == SAID_OK.answer
     assert (receipt["outcome"], receipt["http_status"]) == ("placed", 200)
@@ -85,7 +85,7 @@ def test_an_outcome_whose_answer_was_lost(ledger: Ledger, word: str) -> None:
     """It is stored once, with one receipt, one line of history and one notification."""
     job, lease = sending(ledger, notify=NOTIFY, task_id="t1")
     with answer_lost(ledger):
-        told = ledger.calls.answered(lease, OUTCOMES[word], own_task=None)
+        told = ledger.calls.store_outcome(lease, OUTCOMES[word], own_task=None)
     assert told.state == OUTCOMES[word].state
     assert len(owed(ledger, "receipt")) == len(owed(ledger, "notify")) == 1
     assert len(owed(ledger, "alert")) == (word == "unknown")
@@ -96,9 +96,9 @@ def test_an_outcome_whose_answer_was_lost(ledger: Ledger, word: str) -> None:
 def test_the_same_outcome_said_twice_is_kept_once(ledger: Ledger, word: str) -> None:
     """A sender that says again what the ledger has changes nothing."""
     _, lease = sending(ledger)
-    ledger.calls.answered(lease, OUTCOMES[word], own_task=None)
+    ledger.calls.store_outcome(lease, OUTCOMES[word], own_task=None)
     before = everything(ledger)
-    ledger.calls.answered(lease, OUTCOMES[word], own_task=None)
+    ledger.calls.store_outcome(lease, OUTCOMES[word], own_task=None)
     assert everything(ledger) == before
 
 
@@ -107,11 +107,11 @@ def test_a_call_of_which_nothing_left_has_no_receipt(ledger: Ledger) -> None:
     was never sent.
     """
     job, lease = sending(ledger)
-    told = ledger.calls.answered(lease, NOTHING_LEFT, own_task=None)
+    told = ledger.calls.store_outcome(lease, NOTHING_LEFT, own_task=None)
     assert (told.state, told.reason) == (states.FAILED, NOTHING_LEFT.reason)
     assert owed(ledger, "receipt") == []
     assert counted(ledger) == [0]
-    known = ledger.calls.known(job.job_id)
+    known = ledger.calls.of_job(job.job_id)
     assert known is not None
     assert (known["outcome"], known["sent_at"]) == ("unsent", None)
 
@@ -119,15 +119,15 @@ def test_a_call_of_which_nothing_left_has_no_receipt(ledger: Ledger) -> None:
 def test_a_permission_that_was_never_written_leaves_the_call_open(ledger: Ledger) -> None:
     """The ledger went away before *sending* was noted: nothing left, so another may try."""
     job, lease = begun(ledger)
-    ledger.calls.answered(lease, NOTHING_LEFT, own_task=None)
+    ledger.calls.store_outcome(lease, NOTHING_LEFT, own_task=None)
     assert state(ledger, job) == states.RUNNING
     its_worker_dies(ledger)
     ledger.lease_expiry.take_from_the_dead()
-    _, other = taken_up(ledger, job.job_id)
+    _, other = claim_job(ledger, job.job_id)
     ledger.calls.send(other, CAP)
-    ledger.calls.answered(other, SAID_OK, own_task=None)
+    ledger.calls.store_outcome(other, SAID_OK, own_task=None)
     before = everything(ledger)
-    ledger.calls.answered(lease, NOTHING_LEFT, own_task=None)
+    ledger.calls.store_outcome(lease, NOTHING_LEFT, own_task=None)
     assert everything(ledger) == before
 
 
@@ -139,7 +139,7 @@ def test_a_dead_sender_leaves_a_call_that_needs_a_decision(ledger: Ledger) -> No
     assert (taken.job_id, taken.state) == (job.job_id, states.NEEDS_DECISION)
     assert taken.error is not None
     assert taken.error["type"] == "Uncertain"
-    assert taken.error["message"].startswith("unknown: its worker stopped answering while")
+    assert taken.error["message"].startswith("unknown: its worker stopped responding while")
     assert [one["outcome"] for one in owed(ledger, "receipt")] == ["unknown"]
     assert "needs a decision" in owed(ledger, "alert")[0]["message"]
     assert [one["kwargs"]["state"] for one in owed(ledger, "notify")] == ["needs_decision"]
@@ -158,9 +158,9 @@ def test_what_needs_a_decision_is_never_tried_again(ledger: Ledger) -> None:
         assert ledger.execution.claim(job.job_id) is None
         assert begins(ledger, call()) == (job.job_id, False)
         assert sends(ledger, lease) == "LeaseLost"
-        with pytest.raises(NotPossible, match="never repeated"):
+        with pytest.raises(NotPossible, match="never retried"):
             ledger.operator_actions.again(job.job_id, by="ana", note="x")
-        with pytest.raises(NotPossible, match="can not be cancelled"):
+        with pytest.raises(NotPossible, match="cannot be cancelled"):
             ledger.operator_actions.cancel(job.job_id, by="ana")
     assert everything(ledger) == before
 
@@ -169,8 +169,8 @@ def test_what_needs_a_decision_is_never_tried_again(ledger: Ledger) -> None:
 def test_an_ended_call_is_not_repeated(ledger: Ledger, outcome: Outcome) -> None:
     """To call again is a new request id."""
     job, lease = sending(ledger)
-    ledger.calls.answered(lease, outcome, own_task=None)
-    with pytest.raises(NotPossible, match="send a new request id"):
+    ledger.calls.store_outcome(lease, outcome, own_task=None)
+    with pytest.raises(NotPossible, match="use a new request id"):
         ledger.operator_actions.again(job.job_id, by="ana", note="x")
     assert len(ledger.jobs.jobs()) == 1
 
@@ -199,7 +199,7 @@ def test_a_sweep_whose_answer_was_lost(ledger: Ledger) -> None:
 def test_a_sender_that_wakes_up_knows_better(ledger: Ledger, outcome: Outcome) -> None:
     """Its answer stands instead of the doubt, with a second receipt, and whoever asks is told."""
     job, lease = undecided(ledger, notify=NOTIFY, task_id="t1")
-    told = ledger.calls.answered(lease, outcome, own_task=None)
+    told = ledger.calls.store_outcome(lease, outcome, own_task=None)
     assert (told.state, told.result, told.error) == (outcome.state, outcome.result, outcome.error)
     receipts = owed(ledger, "receipt")
     assert [(one["number"], one["outcome"]) for one in receipts] == [
@@ -220,9 +220,9 @@ def test_a_sender_that_wakes_up_and_does_not_know_either(ledger: Ledger) -> None
     job, lease = undecided(ledger)
     heard = replace(NO_ANSWER, http_status=502, answer=b"<html>")
     with answer_lost(ledger):
-        told = ledger.calls.answered(lease, heard, own_task=None)
+        told = ledger.calls.store_outcome(lease, heard, own_task=None)
     assert (told.state, told.reason) == (states.NEEDS_DECISION, heard.reason)
-    known = ledger.calls.known(job.job_id)
+    known = ledger.calls.of_job(job.job_id)
     assert known is not None
     assert (known["http_status"], known["answer"]) == (502, "<html>")
     assert [one["number"] for one in owed(ledger, "receipt")] == [1, 2]
@@ -234,7 +234,7 @@ def test_a_sender_that_wakes_up_and_knows_that_nothing_left(ledger: Ledger) -> N
     stays counted.
     """
     _, lease = undecided(ledger)
-    assert ledger.calls.answered(lease, NOTHING_LEFT, own_task=None).state == states.FAILED
+    assert ledger.calls.store_outcome(lease, NOTHING_LEFT, own_task=None).state == states.FAILED
     assert [one["outcome"] for one in owed(ledger, "receipt")] == ["unknown", "unsent"]
     assert counted(ledger) == [1]
 
@@ -246,11 +246,11 @@ def test_another_token_has_no_say(ledger: Ledger) -> None:
     its_worker_dies(ledger)
     ledger.lease_expiry.take_from_the_dead()
     before = everything(ledger)
-    assert ledger.calls.answered(late, SAID_OK, own_task=None).state == states.NEEDS_DECISION
+    assert ledger.calls.store_outcome(late, SAID_OK, own_task=None).state == states.NEEDS_DECISION
     assert everything(ledger) == before
     ledger.operator_actions.resolve(job.job_id, placed=True, by="ana", note="seen")
     before = everything(ledger)
-    assert ledger.calls.answered(late, SAID_KO, own_task=None).state == states.DONE
+    assert ledger.calls.store_outcome(late, SAID_KO, own_task=None).state == states.DONE
     assert everything(ledger) == before
 
 
@@ -262,7 +262,7 @@ def test_the_answer_that_meets_the_sweeper(open_ledger: OpenLedger) -> None:
         its_worker_dies(sender)
         at_once(
             sweeper.lease_expiry.take_from_the_dead,
-            partial(sender.calls.answered, lease, SAID_OK, own_task=None),
+            partial(sender.calls.store_outcome, lease, SAID_OK, own_task=None),
         )
         assert state(sender, job) == states.DONE
         numbers = [
@@ -282,7 +282,7 @@ def test_a_call_whose_workers_die_before_sending_ends_as_not_done(ledger: Ledger
     (taken,) = ledger.lease_expiry.take_from_the_dead()
     assert taken.state == states.FAILED
     assert taken.reason is not None
-    assert taken.reason.startswith("not done: its worker died five times, before anything was sent")
+    assert taken.reason.startswith("not done: its worker died five times before anything was sent")
     assert taken.error == {"type": "Unreachable", "message": taken.reason}
     assert counted(ledger) == [0]
     assert owed(ledger, "receipt") == []
@@ -291,8 +291,8 @@ def test_a_call_whose_workers_die_before_sending_ends_as_not_done(ledger: Ledger
 def test_only_calls_have_what_is_known_of_a_call(ledger: Ledger) -> None:
     """An export has none; a call that was not sent yet has nothing in it."""
     job, _ = begun(ledger)
-    known = ledger.calls.known(job.job_id)
+    known = ledger.calls.of_job(job.job_id)
     assert known is not None
     assert (known["outcome"], known["sent_at"], known["answer"]) == (None, None, "")
     export, _ = begun(ledger, kind="export.run", details=None)
-    assert ledger.calls.known(export.job_id) is None
+    assert ledger.calls.of_job(export.job_id) is None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from ledger.core import states
 from ledger.ledger import Ledger
 
-from .ledgers import QUEUE, at_once, in_processes, request, running, steps, taken_up, with_parts
+from .ledgers import QUEUE, at_once, claim_job, in_processes, request, running, steps, with_parts
 
 
 def _end(ledger: Ledger, job_id: str, state: str = states.DONE) -> None:
-    _, lease = taken_up(ledger, job_id)
+    _, lease = claim_job(ledger, job_id)
     ledger.execution.finish(lease, state)
 
 
@@ -33,15 +33,15 @@ def test_every_end_of_a_part_counts(ledger: Ledger) -> None:
     assert ledger.wakeups.due("q", room=5, queue_is_empty=True) == []
     _end(ledger, three.job_id, states.FAILED)
     due = ledger.jobs.job(parent.job_id)
-    assert (due.open_parts, due.reason) == (0, "every part has ended")
-    again, _ = taken_up(ledger, parent.job_id)
+    assert (due.open_parts, due.reason) == (0, "all parts have ended")
+    again, _ = claim_job(ledger, parent.job_id)
     assert again.attempts == 2
 
 
 def test_a_part_that_is_put_off_does_not_count(ledger: Ledger) -> None:
     """Only an end counts, and it counts once: not a wait, nor a takeover."""
     parent, (one, _) = with_parts(ledger, 2)
-    _, lease = taken_up(ledger, one.job_id)
+    _, lease = claim_job(ledger, one.job_id)
     ledger.execution.postpone(lease, "not ready", seconds=0)
     assert ledger.jobs.job(parent.job_id).open_parts == 2
     _end(ledger, one.job_id)
@@ -54,7 +54,7 @@ def test_last_parts_that_end_at_once(ledger: Ledger) -> None:
     """
     for time in range(5):
         parent, parts = with_parts(ledger, 4, request_id=f"run{time}")
-        held = [taken_up(ledger, part.job_id)[1] for part in parts]
+        held = [claim_job(ledger, part.job_id)[1] for part in parts]
         at_once(
             *[lambda lease=lease: ledger.execution.finish(lease, states.DONE) for lease in held]
         )
@@ -76,7 +76,7 @@ def test_last_parts_that_end_at_once_in_processes(ledger: Ledger, ledger_url: st
 def test_an_export_without_parts_goes_on(ledger: Ledger) -> None:
     """Nothing will ever end for it, so it does not wait for anything."""
     parent, _ = with_parts(ledger, 0)
-    taken_up(ledger, parent.job_id)
+    claim_job(ledger, parent.job_id)
 
 
 def test_parts_of_a_cancelled_export_are_not_opened(ledger: Ledger) -> None:
@@ -92,7 +92,7 @@ def test_parts_of_a_cancelled_export_are_not_opened(ledger: Ledger) -> None:
 def test_a_cancelled_export_stays_cancelled(ledger: Ledger) -> None:
     """Parts that end after their export was cancelled do not wake it."""
     parent, (one, two) = with_parts(ledger, 2)
-    _, lease = taken_up(ledger, one.job_id)
+    _, lease = claim_job(ledger, one.job_id)
     ledger.operator_actions.cancel(parent.job_id, by="operator")
     assert ledger.jobs.job(two.job_id).state == states.CANCELLED
     said = ledger.jobs.job(parent.job_id).reason

@@ -28,7 +28,7 @@ from .ledger_calls import (
     sends,
     state,
 )
-from .ledgers import NOTIFY, QUEUE, answer_lost, at_once, opened, request, running, steps, taken_up
+from .ledgers import NOTIFY, QUEUE, answer_lost, at_once, claim_job, opened, request, running, steps
 
 OpenLedger = Callable[..., Ledger]
 
@@ -70,7 +70,7 @@ def test_people_are_told_that_it_is_on_and_that_it_is_over(ledger: Ledger) -> No
         "quarantine",
         "open",
     )
-    for said in ("restored from Monday", "are not placed", "quarantine --lift"):
+    for said in ("restored from Monday", "is not placed", "quarantine --lift"):
         assert said in told.payload["message"]
     for _ in range(2):
         ledger.identity.lift(by="ana", note="compared with the panel")
@@ -96,7 +96,7 @@ def test_a_call_that_the_ledger_does_not_know_needs_a_decision(ledger: Ledger, d
     assert job.error == {"type": "Uncertain", "message": job.reason}
     assert job.reason is not None
     assert "the ledger was restored and does not know whether this call was placed" in job.reason
-    assert "look in the provider's panel" in job.reason
+    assert "check the provider's panel" in job.reason
     assert steps(ledger, job.job_id) == [(None, "pending"), ("pending", "needs_decision")]
     assert "python -m worker resolve" in decisions(ledger)[0]["message"]
     assert [one["kwargs"]["state"] for one in owed(ledger, "notify")] == ["needs_decision"]
@@ -159,7 +159,7 @@ def test_calls_that_have_not_left_need_a_decision_too(ledger: Ledger) -> None:
     for job in (pending, waiting, running):
         assert state(ledger, job) == states.NEEDS_DECISION
         assert ledger.execution.claim(job.job_id) is None
-        known = ledger.calls.known(job.job_id)
+        known = ledger.calls.of_job(job.job_id)
         assert known is not None
         assert known["outcome"] == "unknown"
     assert sends(ledger, held) == "LeaseLost"
@@ -174,12 +174,12 @@ def test_what_was_sent_or_has_ended_stays(ledger: Ledger) -> None:
     end of a call that is known is replayed.
     """
     done, lease = sending(ledger, "done")
-    ledger.calls.answered(lease, SAID_OK, own_task=None)
+    ledger.calls.store_outcome(lease, SAID_OK, own_task=None)
     answered, lives = sending(ledger, "answered")
     dead, _ = sending(ledger, "dead")
     ledger.identity.quarantine()
     assert begins(ledger, call("done")) == (done.job_id, False)
-    ledger.calls.answered(lives, SAID_OK, own_task=None)
+    ledger.calls.store_outcome(lives, SAID_OK, own_task=None)
     its_worker_dies(ledger)
     ledger.lease_expiry.take_from_the_dead()
     found = [state(ledger, job) for job in (done, answered, dead)]
@@ -204,7 +204,7 @@ def test_every_other_kind_goes_on(ledger: Ledger) -> None:
     job, lease = ledger.execution.begin(request("r"), by="test")
     assert lease is not None
     assert ledger.execution.finish(lease, states.DONE).state == states.DONE
-    taken_up(ledger, waiting.job_id)
+    claim_job(ledger, waiting.job_id)
     _, number = ledger.opening.open(request("o"), by="test")
     assert number is not None
     assert steps(ledger, job.job_id)[-1] == ("running", "done")
@@ -239,11 +239,11 @@ def test_it_withholds_calls_that_did_not_leave_and_nothing_else(ledger: Ledger) 
     held, lease = begun(ledger, "held")
     others = [running(ledger, "export")[0], opened(ledger, "due"), sending(ledger, "sent")[0]]
     placed, answering = sending(ledger, "placed")
-    ledger.calls.answered(answering, SAID_OK, own_task=None)
+    ledger.calls.store_outcome(answering, SAID_OK, own_task=None)
     others.append(placed)
-    before = [(ledger.jobs.job(job.job_id), ledger.calls.known(job.job_id)) for job in others]
+    before = [(ledger.jobs.job(job.job_id), ledger.calls.of_job(job.job_id)) for job in others]
     ledger.identity.quarantine()
-    after = [(ledger.jobs.job(job.job_id), ledger.calls.known(job.job_id)) for job in others]
+    after = [(ledger.jobs.job(job.job_id), ledger.calls.of_job(job.job_id)) for job in others]
     assert after == before
-    ledger.calls.answered(lease, NOTHING_LEFT, own_task=None)
+    ledger.calls.store_outcome(lease, NOTHING_LEFT, own_task=None)
     assert ledger.jobs.job(held.job_id).state == states.NEEDS_DECISION

@@ -77,7 +77,7 @@ def test_opened_twice(ledger: Ledger) -> None:
 def test_answered_once(ledger: Ledger) -> None:
     """Of many who say that it was answered, one brings news; the start is due then."""
     _opened(ledger)
-    said = at_once(*[lambda: ledger.recording_instructions.answered(TOKEN)] * 4)
+    said = at_once(*[lambda: ledger.recording_instructions.mark_answered(TOKEN)] * 4)
     assert sorted(said) == [False, False, False, True]
     assert _due(ledger) == ["recording.start"]
 
@@ -87,12 +87,16 @@ def test_completed_many_times(ledger: Ledger) -> None:
     address stays what it was.
     """
     request = _opened(ledger)
-    said = at_once(*[lambda: ledger.recording_instructions.completed("office", TOKEN, URL)] * 4)
-    assert sorted(said) == ["kept", "known", "known", "known"]
+    said = at_once(
+        *[lambda: ledger.recording_instructions.mark_completed("office", TOKEN, URL)] * 4
+    )
+    assert sorted(said) == ["repeated", "repeated", "repeated", "stored"]
     assert _due(ledger) == ["recording.collect", "recording.start"]
     # Late, and by a detour: nothing changes any more.
-    assert ledger.recording_instructions.answered(TOKEN) is False
-    assert ledger.recording_instructions.completed("office", TOKEN, URL + "2") == "another"
+    assert ledger.recording_instructions.mark_answered(TOKEN) is False
+    assert (
+        ledger.recording_instructions.mark_completed("office", TOKEN, URL + "2") == "other address"
+    )
     found = ledger.recording_instructions.of_job(request.job_id)
     assert found is not None
     assert (found.state, found.record_url) == (recorded.COMPLETED, URL)
@@ -103,10 +107,10 @@ def test_completed_many_times(ledger: Ledger) -> None:
 def test_completed_by_nobody(ledger: Ledger) -> None:
     """A token of nobody, or of another account, changes nothing."""
     _opened(ledger)
-    assert ledger.recording_instructions.completed("office", "x" * 43, URL) == "nobody"
-    assert ledger.recording_instructions.completed("home", TOKEN, URL) == "nobody"
-    assert ledger.recording_instructions.known("office", TOKEN, patience_seconds=5)
-    assert not ledger.recording_instructions.known("home", TOKEN, patience_seconds=5)
+    assert ledger.recording_instructions.mark_completed("office", "x" * 43, URL) == "no instruction"
+    assert ledger.recording_instructions.mark_completed("home", TOKEN, URL) == "no instruction"
+    assert ledger.recording_instructions.exists("office", TOKEN, patience_seconds=5)
+    assert not ledger.recording_instructions.exists("home", TOKEN, patience_seconds=5)
     assert _due(ledger) == []
 
 
@@ -124,7 +128,7 @@ def test_armed_for_whom_it_is_of_use(ledger: Ledger) -> None:
             ("last", "ozml_extension"),
         )
     }
-    ledger.recording_instructions.answered("answered")
+    ledger.recording_instructions.mark_answered("answered")
     ledger.operator_actions.cancel(requests["cancelled"].job_id, by="ana", why="no more")
     armed = ledger.recording_instructions.armed(patience_seconds=5)
     assert [one.instruction.token for one in armed] == ["first", "last"]
@@ -141,9 +145,9 @@ def test_completed_after_everything(ledger: Ledger) -> None:
     ledger.operator_actions.cancel(request.companion.job_id, by="ana", why="no more")
     for one in ledger.outbox.due(limit=9):
         ledger.outbox.discharged([one.id])
-    assert ledger.recording_instructions.completed("office", TOKEN, URL) == "kept"
+    assert ledger.recording_instructions.mark_completed("office", TOKEN, URL) == "stored"
     (alert,) = ledger.outbox.due(limit=9)
-    assert "retry that job" in alert.payload["message"]
+    assert "retry this job" in alert.payload["message"]
 
 
 def test_how_long_a_call_is_gone(ledger: Ledger) -> None:

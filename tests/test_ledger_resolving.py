@@ -57,9 +57,9 @@ def test_a_call_that_was_not_placed_has_failed(ledger: Ledger) -> None:
     assert (told.state, told.result) == (states.FAILED, None)
     assert told.error == {"type": "Rejected", "message": told.reason}
     assert told.reason.startswith("not done: decided by ana: the call was not placed; not in")
-    assert told.reason.endswith("to call, send a new request id")
+    assert told.reason.endswith("to place the call, use a new request id")
     assert begins(ledger, call()) == (job.job_id, False)
-    with pytest.raises(NotPossible, match="never repeated"):
+    with pytest.raises(NotPossible, match="never retried"):
         ledger.operator_actions.again(job.job_id, by="ana", note="x")
 
 
@@ -80,7 +80,7 @@ def test_a_decision_is_told_and_kept(ledger: Ledger, placed: bool) -> None:
     assert second["decided"] == ("placed" if placed else "not placed")
     assert (second["by"], second["note"]) == ("ana", "seen")
     assert second["sent_at"] == first["sent_at"]
-    known = ledger.calls.known(job.job_id)
+    known = ledger.calls.of_job(job.job_id)
     assert known is not None
     assert known["outcome"] == "resolved"
 
@@ -149,7 +149,7 @@ def test_only_what_needs_a_decision_is_decided(ledger: Ledger, word: str) -> Non
     elif word != "running":
         ledger.calls.send(lease, CAP)
     if word in ("done", "failed"):
-        ledger.calls.answered(lease, SAID_OK if word == "done" else SAID_KO, own_task=None)
+        ledger.calls.store_outcome(lease, SAID_OK if word == "done" else SAID_KO, own_task=None)
     before = everything(ledger)
     for placed in (True, False):
         with pytest.raises(NotPossible, match=f"job {job.job_id} is {word}; only a call"):
@@ -175,20 +175,20 @@ def test_an_answer_after_the_decision_is_told_and_changes_nothing(
     """
     job, lease = undecided(ledger)
     resolve(ledger, job.job_id, placed)
-    before, known = ledger.jobs.job(job.job_id), ledger.calls.known(job.job_id)
+    before, known = ledger.jobs.job(job.job_id), ledger.calls.of_job(job.job_id)
     with answer_lost(ledger):
-        told = ledger.calls.answered(lease, outcome, own_task=None)
+        told = ledger.calls.store_outcome(lease, outcome, own_task=None)
     assert told == before == ledger.jobs.job(job.job_id)
-    assert ledger.calls.known(job.job_id) == known
+    assert ledger.calls.of_job(job.job_id) == known
     assert len(owed(ledger, "receipt")) == 2
     assert steps(ledger, job.job_id)[5:] == [(told.state, told.state)]
     why = ledger.jobs.history(job.job_id)[-1]["why"]
-    assert why.startswith(f"an answer came after the decision: {outcome.outcome}; ")
+    assert why.startswith(f"an answer arrived after the decision: {outcome.outcome}; ")
     alert = owed(ledger, "alert")[-1]["message"]
     states_told = [one["state"] for one in owed(ledger, "alert")]
     assert states_told == ["open", "resolved", "open"]
     assert why in alert
-    assert alert.endswith("compare it with what was decided")
+    assert alert.endswith("compare it with the decision")
 
 
 def test_an_answer_that_meets_the_decision(open_ledger: OpenLedger) -> None:
@@ -205,14 +205,14 @@ def test_an_answer_that_meets_the_decision(open_ledger: OpenLedger) -> None:
 
     for n in range(8):
         job, lease = sending(sender, account=f"a{n}")
-        sender.calls.answered(lease, NO_ANSWER, own_task=None)
+        sender.calls.store_outcome(lease, NO_ANSWER, own_task=None)
         told, answered = at_once(
             partial(decides, job.job_id),
-            partial(sender.calls.answered, lease, SAID_OK, own_task=None),
+            partial(sender.calls.store_outcome, lease, SAID_OK, own_task=None),
         )
         if told == "refused":
             assert answered.state == state(sender, job) == states.DONE
         else:
             assert state(sender, job) == states.FAILED
             why = sender.jobs.history(job.job_id)[-1]["why"]
-            assert why == "an answer came after the decision: placed; OK"
+            assert why == "an answer arrived after the decision: placed; OK"

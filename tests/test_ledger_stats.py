@@ -105,7 +105,7 @@ def test_what_is_owed_is_told_by_kind(ledger: Ledger) -> None:
 
     (row,) = figures(ledger).obligations
 
-    assert (row.kind, row.owed) == ("chain", 3)
+    assert (row.kind, row.pending) == ("chain", 3)
     assert row.age == pytest.approx(1_000, abs=60)
 
 

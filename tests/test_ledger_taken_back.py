@@ -37,11 +37,11 @@ from .ledger_calls import (
     state,
     undecided,
 )
-from .ledgers import NOTIFY, QUEUE, answer_lost, at_once, commit_lost, pass_time, steps, taken_up
+from .ledgers import NOTIFY, QUEUE, answer_lost, at_once, claim_job, commit_lost, pass_time, steps
 
 OpenLedger = Callable[..., Ledger]
 
-WHY = "the ledger took too long; nothing was sent, and the call is tried again"
+WHY = "the ledger took too long; nothing was sent, and the call will be retried"
 HELD = {"running": begun, "sending": sending}
 
 
@@ -62,7 +62,7 @@ def test_a_call_that_is_taken_back_is_placed_by_the_next_attempt(ledger: Ledger,
     assert (back.state, back.reason, back.work) == (states.WAITING, WHY, {"busy": 1})
     assert steps(ledger, job.job_id)[-1] == (word, "waiting")
     assert ledger.jobs.history(job.job_id)[-1]["why"] == WHY
-    known = ledger.calls.known(job.job_id)
+    known = ledger.calls.of_job(job.job_id)
     assert known is not None
     assert (known["outcome"], known["sent_at"]) == (None, None)
     assert counted(ledger) == [1]
@@ -70,10 +70,10 @@ def test_a_call_that_is_taken_back_is_placed_by_the_next_attempt(ledger: Ledger,
     with pytest.raises(LeaseLost):
         lease.check()
     assert len(ledger.wakeups.due(QUEUE, room=9, queue_is_empty=True)) == 1
-    _, other = taken_up(ledger, job.job_id)
+    _, other = claim_job(ledger, job.job_id)
     assert sends(ledger, lease) == "LeaseLost"
     ledger.calls.send(other, CAP)
-    assert ledger.calls.answered(other, SAID_OK, own_task=None).state == states.DONE
+    assert ledger.calls.store_outcome(other, SAID_OK, own_task=None).state == states.DONE
     assert counted(ledger) == [1]
     assert [one["outcome"] for one in owed(ledger, "receipt")] == ["placed"]
 
@@ -110,7 +110,7 @@ def test_the_same_twice_changes_nothing_more(ledger: Ledger) -> None:
     before = everything(ledger)
     assert take_back(ledger, lease).state == states.WAITING
     assert everything(ledger) == before
-    taken_up(ledger, job.job_id)
+    claim_job(ledger, job.job_id)
     before = everything(ledger)
     with pytest.raises(LeaseLost):
         take_back(ledger, lease)
@@ -145,7 +145,7 @@ def test_another_token_does_not_end_what_needs_a_decision(ledger: Ledger) -> Non
 def test_a_call_that_was_answered_is_not_taken_back(ledger: Ledger, outcome: object) -> None:
     """An outcome stands, even if its sender reports something else later."""
     _, lease = sending(ledger)
-    told = ledger.calls.answered(lease, outcome, own_task=None)  # type: ignore[arg-type]
+    told = ledger.calls.store_outcome(lease, outcome, own_task=None)  # type: ignore[arg-type]
     before = everything(ledger)
     assert take_back(ledger, lease) == told
     assert everything(ledger) == before
@@ -179,7 +179,7 @@ def test_after_a_decision_it_stays_as_it_was_decided(ledger: Ledger, placed: boo
         assert take_back(ledger, lease) == decided
     assert take_back(ledger, lease) == decided == ledger.jobs.job(job.job_id)
     why = ledger.jobs.history(job.job_id)[-1]["why"]
-    assert why.startswith("an answer came after the decision: unsent; ")
+    assert why.startswith("an answer arrived after the decision: unsent; ")
     assert [step for step in steps(ledger, job.job_id) if step[1] == "waiting"] == []
     assert ledger.execution.claim(job.job_id) is None
 
@@ -294,12 +294,12 @@ def test_it_is_counted_once_however_often_it_is_taken_back(ledger: Ledger) -> No
     """Each attempt uses the place that the call has."""
     job, lease = sending(ledger)
     take_back(ledger, lease)
-    _, other = taken_up(ledger, job.job_id)
+    _, other = claim_job(ledger, job.job_id)
     ledger.calls.send(other, CAP)
     take_back(ledger, other)
-    _, third = taken_up(ledger, job.job_id)
+    _, third = claim_job(ledger, job.job_id)
     ledger.calls.send(third, CAP)
-    ledger.calls.answered(third, SAID_KO, own_task=None)
+    ledger.calls.store_outcome(third, SAID_KO, own_task=None)
     assert counted(ledger) == [1]
 
 
@@ -327,7 +327,7 @@ def test_a_sender_that_meets_the_next_attempt(open_ledger: OpenLedger) -> None:
         claimed: list[tuple[Job, Lease]] = []
 
         def claim(job_id: str = job.job_id, into: list[tuple[Job, Lease]] = claimed) -> None:
-            into.append(taken_up(other, job_id))
+            into.append(claim_job(other, job_id))
 
         def again(own: Lease = lease) -> None:
             with suppress(LeaseLost):

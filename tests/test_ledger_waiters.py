@@ -9,7 +9,7 @@ from ledger.core import states
 from ledger.core.schema import waiters
 from ledger.ledger import Ledger
 
-from .ledgers import NOTIFY, QUEUE, at_once, ended, opened, pass_time, request, running, taken_up
+from .ledgers import NOTIFY, QUEUE, at_once, claim_job, ended, opened, pass_time, request, running
 
 OpenLedger = Callable[..., Ledger]
 
@@ -24,7 +24,7 @@ def test_the_end_makes_every_waiter_due(ledger: Ledger) -> None:
     job = opened(ledger, task_id="t1")
     ledger.opening.open(request(task_id="t2"), by="test")
     ledger.opening.join(job, "t3", None)
-    _, lease = taken_up(ledger, job.job_id)
+    _, lease = claim_job(ledger, job.job_id)
     assert _due(ledger) == []
     ledger.execution.finish(lease, states.DONE)
     answers = ledger.waiters.due(queue=QUEUE, limit=50)
@@ -45,7 +45,7 @@ def test_an_answer_is_repeated_until_it_is_stored(ledger: Ledger) -> None:
         assert _due(ledger) == []
         pass_time(ledger, 1.1, waiters.c.due_at)
         assert _due(ledger) == ["t1"]
-    ledger.waiters.answered("t1")
+    ledger.waiters.mark_answered("t1")
     pass_time(ledger, 3600, waiters.c.due_at)
     assert _due(ledger) == []
 
@@ -83,7 +83,7 @@ def test_who_asks_after_the_end_is_answered_too(ledger: Ledger) -> None:
 def test_a_task_that_asks_again_is_answered_again(ledger: Ledger) -> None:
     """A message delivered twice makes no second waiter, and its answer is due once more."""
     ended(ledger, task_id="t1")
-    ledger.waiters.answered("t1")
+    ledger.waiters.mark_answered("t1")
     ledger.opening.open(request(task_id="t1"), by="test")
     pass_time(ledger, 11, waiters.c.due_at)
     assert _due(ledger) == ["t1"]
@@ -94,7 +94,7 @@ def test_asking_again_before_the_end_waits_for_the_end(ledger: Ledger) -> None:
     job = opened(ledger, task_id="t1")
     ledger.opening.open(request(task_id="t1"), by="test")
     assert _due(ledger) == []
-    _, lease = taken_up(ledger, job.job_id)
+    _, lease = claim_job(ledger, job.job_id)
     ledger.execution.finish(lease, states.DONE)
     assert _due(ledger) == ["t1"]
 
@@ -102,11 +102,11 @@ def test_asking_again_before_the_end_waits_for_the_end(ledger: Ledger) -> None:
 def test_waiting_shown_over_an_outcome_is_put_right(ledger: Ledger) -> None:
     """RETRY stored a moment after the outcome would hide it for ever, so it is stored once more."""
     job, lease = running(ledger, task_id="t1")
-    ledger.waiters.shown_as_waiting("t1")
+    ledger.waiters.note_retry_shown("t1")
     assert _due(ledger) == []
     ledger.execution.finish(lease, states.DONE)
-    ledger.waiters.answered("t1")
-    ledger.waiters.shown_as_waiting("t1")
+    ledger.waiters.mark_answered("t1")
+    ledger.waiters.note_retry_shown("t1")
     assert _due(ledger) == ["t1"]
     assert ledger.waiters.job_of("t1") == job.job_id
     assert ledger.waiters.job_of("nobody") is None

@@ -9,7 +9,7 @@ from ledger.core.schema import jobs
 from ledger.core.wakeups import Hint
 from ledger.ledger import Ledger
 
-from .ledgers import QUEUE, at_once, ended, in_processes, opened, pass_time, running, taken_up
+from .ledgers import QUEUE, at_once, claim_job, ended, in_processes, opened, pass_time, running
 
 OpenLedger = Callable[..., Ledger]
 
@@ -152,7 +152,7 @@ def test_a_hint_without_a_free_slot_is_put_back(ledger: Ledger) -> None:
     assert _due(ledger, queue_is_empty=True) == []
     pass_time(ledger, 5.1, jobs.c.next_attempt_at)
     assert _named(_due(ledger)) == ["a"]
-    taken_up(ledger, hint.job_id)
+    claim_job(ledger, hint.job_id)
     ledger.wakeups.put_back(hint.job_id, seconds=5)
     assert ledger.jobs.job(hint.job_id).state == states.RUNNING
 

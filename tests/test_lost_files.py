@@ -128,7 +128,7 @@ def test_a_receipt_is_written_once_more(deploy: Deploy, simulators: Simulators) 
         content = path.read_bytes()
         path.unlink()
         done = house.run("archive")
-        assert (done.returncode, "written once more" in done.stdout) == (1, True)
+        assert (done.returncode, "will be written again" in done.stdout) == (1, True)
         eventually(path.exists, what="it was not written")
         vouched.owes_nothing()
         assert path.read_bytes() == content
@@ -182,7 +182,7 @@ def test_a_worker_s_start_finds_what_was_lost(deploy: Deploy, simulators: Simula
     path.unlink()
     worker = house.worker("second")
     eventually(lambda: vouched.open_causes() == [f"day:india:{FIRST}"], what="nobody was told")
-    assert "gone from the archive" in eventually(
+    assert "missing from the archive" in eventually(
         lambda: worker.log() if "damaged" in worker.log() else "", what="no line in the log"
     )
     worker.stop()

@@ -174,7 +174,7 @@ def test_messages_about_foreign_names_quote_no_secret(secret: str) -> None:
 def _fault(given: dict[str, object]) -> str:
     with pytest.raises(InvalidArgument) as caught:
         parse(StartRecording, given)
-    return str(caught.value).partition("it takes")[0]
+    return str(caught.value).partition("the arguments are")[0]
 
 
 def _listed(identifier: str, **fields: str) -> dict[str, str]:

@@ -56,7 +56,7 @@ def test_an_answer_that_cannot_be_read_is_not_asked_for_again(
     office.house.worker()
     call_id = office.pbx.call()
     office.pbx.fault("record", "answer", times=None, body=body, when="after")
-    with office.house.producer() as app, pytest.raises(Uncertain, match="not started again"):
+    with office.house.producer() as app, pytest.raises(Uncertain, match="not sent again"):
         office.ask(app, call_id).get(timeout=30)
     assert len(office.pbx.recordings()) == 1
     office.pbx.end(call_id)

@@ -73,7 +73,7 @@ def test_what_this_version_does_not_know_stays_owed_alone(
     assert "a day is missing" in caplog.text
     (left,) = here.outbox.waiting()
     assert left["kind"] == "aerogram"
-    assert "unforeseen" in left["reason"]
+    assert "unexpected error" in left["reason"]
 
 
 def test_a_flow_s_handler_discharges_what_its_jobs_owe(here: Ledger) -> None:

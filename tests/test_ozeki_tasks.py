@@ -152,12 +152,12 @@ def test_unknown_is_asked_again_while_the_call_is_live(
     assert job.result is not None
     assert job.result["sha256"] == office.pbx.recordings()[0]["sha256"]
     alerts = eventually(lambda: _alerts(office), what="nobody was told of the second file")
-    assert "further recording" in alerts
+    assert "another recording of a call" in alerts
 
 
 def _alerts(office: Any) -> str:
     log = (office.house.folder / "worker.log").read_text()
-    return log if "further recording" in log else ""
+    return log if "another recording of a call" in log else ""
 
 
 def test_unknown_of_a_call_that_has_ended(deploy: Deploy, simulators: Simulators) -> None:

@@ -32,7 +32,7 @@ def test_a_recording_of_any_format_is_there_until_it_is_lost(
     _, lease = running(ledger, kind=kind, account="india", parameters=parameters)
     result = {} if kind == "export.run" else {"path": audio.path, "bytes": audio.bytes}
     entry = {"path": metadata.path, "sha256": metadata.sha256}
-    ledger.execution.finish(lease, states.DONE, result=result, owed=[("chain", entry)])
+    ledger.execution.finish(lease, states.DONE, result=result, obligations=[("chain", entry)])
     assert gone(store, ledger, "india").paths() == []
     (tmp_path / "archive" / audio.path).unlink()
     assert gone(store, ledger, "india").paths() != []

@@ -130,7 +130,7 @@ def test_a_new_provider_s_accounts_are_read(read: Read) -> None:
     assert registry.has(found, ListsRecordings)
     assert not registry.has(found, ExportsInBulk)
     with pytest.raises(
-        ConfigurationError, match=r"accounts\.x\.provider is not a known provider .*attic"
+        ConfigurationError, match=r"accounts\.x\.provider is not a known provider.*attic"
     ):
         read('[accounts.x]\nprovider = "cellar"\n')
 

@@ -61,7 +61,7 @@ def test_the_archive_is_not_mounted(deploy: Deploy, simulators: Simulators) -> N
         vouched.root.mkdir()
         (compare,) = section("The archive is not mounted")
         said = vouched.house.run(*shlex.split(compare)[3:])
-        words = "is not there: no ledger.json lies in it, though this ledger has archived files"
+        words = "is not there: it has no ledger.json, although this ledger has archived files"
         assert (said.returncode, words in said.stderr, words in PAGE) == (1, True, True)
         asked = vouched.house.send(app, "export.run", account="india", day=SECOND.isoformat())
         vouched.root.rmdir()

@@ -33,7 +33,7 @@ def test_a_backlog_of_jobs_does_not_hold_up_answers(
     claimed = ledger.execution.claim(job.job_id)
     assert claimed is not None
     ledger.execution.finish(claimed[1], states.DONE, own_task="first")
-    ledger.waiters.answered("first")
+    ledger.waiters.mark_answered("first")
     pass_time(ledger, 1, waiters.c.due_at)
     for number in range(12):
         _, lease = running(ledger, f"job-{number}")

@@ -203,7 +203,7 @@ def test_deleting_needs_the_account_s_leave(deploy: Deploy, simulators: Simulato
             lambda: next((one for one in house.house.ledger.jobs.jobs() if one.ended), None)
         )
         assert (job.job_id, job.state) == (opened_then.job_id, "failed")
-        assert "does not allow deleting any more" in (job.reason or "")
+        assert "no longer allows deletion" in (job.reason or "")
         assert house.ask("recording.get", recording_id=kept)["id"] == kept
 
 
@@ -426,4 +426,4 @@ def test_a_job_that_stops_at_something_unforeseen_is_told_and_ends(house: House)
     )
     ended = asked.get(timeout=60, propagate=False)
     assert type(ended).__name__ == "Uncertain"
-    assert "unforeseen five times" in str(ended)
+    assert "failed unexpectedly five times" in str(ended)

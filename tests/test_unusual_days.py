@@ -13,7 +13,7 @@ from ledger.core import states
 from ledger.core.schema import days
 from ledger.ledger import Ledger
 
-from .ledgers import taken_up
+from .ledgers import claim_job
 from .test_ledger_days import _ask, _day, _row
 
 OpenLedger = Callable[..., Ledger]
@@ -43,7 +43,7 @@ def export(ledger: Ledger, listed: int, *, missing: int = 0) -> None:
     with ledger.database.engine.begin() as connection:
         connection.execute(days.update().where(days.c.day == DAY).values(state=states.DAY_DUE))
     job, _ = _ask(ledger, _day(DAY), DAY + timedelta(days=1))
-    _, lease = taken_up(ledger, job.job_id)
+    _, lease = claim_job(ledger, job.job_id)
     counts = {"listed": listed, "archived": listed - missing, "missing": missing}
     state = states.FAILED if missing else states.DONE
     error = {"type": "Incomplete", "message": "not done: missing"} if missing else None
@@ -90,8 +90,8 @@ def test_far_fewer_recordings_than_on_the_weekday_before_are_told(
     if unusual:
         message = told(ledger)[CAUSE]["message"]
         assert f"lists {listed} recording" in message
-        assert f"listed {median(before):g} in the median" in message
-        assert f"{min(before)} at least and {max(before)} at most" in message
+        assert f"a median of {median(before):g}, " in message
+        assert f"at least {min(before)} and at most {max(before)};" in message
 
 
 def test_only_the_same_weekday_of_the_last_eight_weeks_counts(open_ledger: OpenLedger) -> None:

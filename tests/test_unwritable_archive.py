@@ -70,7 +70,7 @@ def waits(vouched: VouchedHouse, *reasons: str) -> None:
         return next((one for one in said if any(words in one for words in reasons)), "")
 
     said = eventually(reason, what="the export does not say why it waits")
-    assert "unforeseen" not in said
+    assert "unexpected" not in said
     eventually(
         lambda: any(cause.startswith("archive:") for cause in vouched.open_causes()),
         what="nobody was told",

@@ -137,7 +137,10 @@ def test_a_new_archive_is_begun_on_an_explicit_command_alone(
         assert worker.stop() == 0
         shutil.rmtree(vouched.root)
         accepted = house.run("archive", "--accept", *WHO)
-        assert (accepted.returncode, "no archive of this ledger" in accepted.stderr) == (1, True)
+        assert (accepted.returncode, "not an archive of this ledger" in accepted.stderr) == (
+            1,
+            True,
+        )
         done = house.run("archive", "--begin", *WHO)
         assert done.returncode == 0, done.stderr
         assert vouched.day().state == states.DAY_DAMAGED

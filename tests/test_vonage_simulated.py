@@ -15,7 +15,8 @@ import pytest
 from providers.errors import Gone, NotFound, NotReady, Uncertain
 from providers.vonage.client import Vonage
 
-from . import shared_simulators
+from . import edges, shared_simulators
+from .edges import Edge
 from .simulators import Simulators
 from .simulators.doors import AccountDoor
 from .vonage_accounts import MemoryShelf
@@ -23,6 +24,7 @@ from .vonage_simulated import WINDOW, connect, ids, saved, seeded
 from .waiting import eventually
 
 simulators = shared_simulators.simulators
+edge = edges.edge
 
 
 #: Each list of recordings that the two APIs have: the region, the account's `recordings`, the user.
@@ -47,9 +49,9 @@ def door(simulators: Simulators, which: str) -> AccountDoor:
 
 
 @pytest.fixture
-def vonage(door: AccountDoor, which: str) -> Iterator[Vonage]:
-    """The account's client."""
-    with connect(door, MemoryShelf(), recordings=LISTS[which][1]) as client:
+def vonage(edge: Edge, door: AccountDoor, which: str) -> Iterator[Vonage]:
+    """The account's client, at either edge."""
+    with edge.client(door, recordings=LISTS[which][1]) as client:
         yield client
 
 

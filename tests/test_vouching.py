@@ -63,7 +63,7 @@ def test_an_archive_that_another_worker_begins_meanwhile_is_ours(
         root = tmp_path / str(number)
         ask(Raced(root, other_worker(ledger, root)), ledger)
         assert vouching.named_ledger(DirectoryStore(root)) == ledger.identity.identity()
-        ledger.archive_record.replaced({}, by="test", note="the next one")
+        ledger.archive_record.replace({}, by="test", note="the next one")
 
 
 def test_another_ledgers_archive_that_begins_meanwhile_is_refused(

@@ -161,7 +161,7 @@ def test_an_end_that_never_comes(office: OzekiHouse) -> None:
     failed = office.collected("r1", states.FAILED)
     assert failed.error is not None
     assert failed.error["type"] == "NotReady"
-    assert "was not told within ten minutes" in str(failed.reason)
+    assert "was not reported within ten minutes" in str(failed.reason)
 
 
 def test_an_end_that_comes_too_late(office: OzekiHouse) -> None:
@@ -176,7 +176,7 @@ def test_an_end_that_comes_too_late(office: OzekiHouse) -> None:
 
     office.pbx.end(call_id)
     eventually(
-        lambda: "retry that job" in office.log("worker"),
+        lambda: "retry this job" in office.log("worker"),
         what="nobody was alerted",
     )
     retried = office.house.run("retry", failed.job_id, "--by", "ana", "--note", "told late")

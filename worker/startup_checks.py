@@ -116,7 +116,7 @@ def _archive_checks(identity: str) -> None:
         except (NoSpace, Unwritable) as error:
             if isinstance(error, Unwritable) and not _is_in_use():
                 raise  # a first start: no job waits, and the address is probably wrong
-            archive_alerts.refused(error)
+            archive_alerts.alert_refusal(error)
             _log.warning("%s; the worker starts, and jobs that need the archive wait", error)
         except StoreRefused:
             raise

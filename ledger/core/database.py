@@ -241,9 +241,9 @@ class Database:
         if not self.is_sqlite or type(error) is not DatabaseError:
             return error
         return Unsuitable(
-            f"the ledger's file {self.url.database} is damaged, or is no SQLite database "
-            f"({error.orig}); stop every worker, and give back a backup or rebuild it from the "
-            "archive (docs/restore.md)"
+            f"the ledger's file {self.url.database} is damaged, or is not an SQLite database "
+            f"({error.orig}); stop every worker, then restore a backup or rebuild the ledger from "
+            "the archive (docs/restore.md)"
         )
 
 
@@ -258,9 +258,7 @@ def _without_collision(commit: Callable[[], Result]) -> Result:
 
 
 def _sentence(error: Exception) -> str:
-    return (
-        f"the ledger does not answer ({cause_of(error)}); the same may be asked again without harm"
-    )
+    return f"the ledger does not answer ({cause_of(error)}); it is safe to try again"
 
 
 def _sqlite(url: str, busy_seconds: float) -> Engine:
@@ -337,7 +335,7 @@ def _refuse_encoding(connection: Any, _record: Any) -> None:
     encoding = connection.info.parameter_status("server_encoding")
     if encoding not in (None, "UTF8"):
         raise Unsuitable(
-            f"the ledger's database {connection.info.dbname} has the encoding {encoding}, and a "
-            "ledger needs UTF8; nothing was changed; create another one, createdb --encoding=UTF8 "
-            "--template=template0 NAME, and let EARWITNESS_LEDGER_URL name it"
+            f"the ledger's database {connection.info.dbname} has the encoding {encoding}, but a "
+            "ledger needs UTF8; nothing was changed; create another database (createdb "
+            "--encoding=UTF8 --template=template0 NAME) and set EARWITNESS_LEDGER_URL to it"
         )

@@ -30,7 +30,7 @@ from .opening import Request, insert_job, open_or_join
 from .outbox import owe
 from .prepared import Prepared, parameter
 from .schema import jobs
-from .transitions import audited, cancel_open, ended, newest_reason
+from .transitions import append_audit, cancel_open, newest_reason, record_end
 
 _NOTE = fencing(**NOTED)
 _POSTPONE = fencing(**POSTPONED)
@@ -148,7 +148,7 @@ class Execution:
                 already_applied(connection, lease, states.RUNNING)
             elif why is not None and newest_reason(connection, lease.job_id) != why:
                 step = (states.RUNNING, states.RUNNING)
-                audited(connection, lease.job_id, step, by=self._worker, why=why)
+                append_audit(connection, lease.job_id, step, by=self._worker, why=why)
             return True
 
         self._write(
@@ -224,15 +224,15 @@ class Execution:
         reason: str | None = None,
         result: dict[str, Any] | None = None,
         error: dict[str, str] | None = None,
-        owed: list[tuple[str, dict[str, Any]]] | None = None,
+        obligations: list[tuple[str, dict[str, Any]]] | None = None,
         own_task: str | None = None,
         contradicts: str | None = None,
     ) -> Job:
-        """End the job with everything that its end owes.
+        """End the job and write everything that follows from its end.
 
-        ``owed`` adds obligations (kind, payload). ``contradicts`` is the path in the archive that
-        holds something else than the job would keep. Raises LeaseLost when another worker holds the
-        job by now: then nothing was stored.
+        ``obligations`` adds (kind, payload) to the outbox. ``contradicts`` is the path in the
+        archive that holds something else than the job would keep. Raises LeaseLost if another
+        worker holds the job by now: then nothing was stored.
         """
         values = {
             "state": state,
@@ -245,9 +245,9 @@ class Execution:
             job = fenced(connection, lease, _FINISH, **values)
             if job is None:
                 return already_applied(connection, lease, state)
-            for kind, payload in owed or []:
+            for kind, payload in obligations or []:
                 owe(connection, job.job_id, job.account, kind, payload)
-            ended(
+            record_end(
                 connection,
                 job,
                 states.RUNNING,
@@ -287,7 +287,7 @@ class Execution:
             return False
         reason = str(values["reason"])
         step = (states.RUNNING, states.WAITING)
-        audited(connection, job.job_id, step, by=self._worker, why=reason)
+        append_audit(connection, job.job_id, step, by=self._worker, why=reason)
         return True
 
     def _write(

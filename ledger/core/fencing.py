@@ -14,7 +14,7 @@ from .job import COLUMNS, Job
 from .leases import Lease
 from .prepared import Prepared, parameter
 from .schema import jobs, queues
-from .transitions import audited, cancel_open, changing, find
+from .transitions import append_audit, cancel_open, changing, find
 
 #: What a worker writes into a job that it takes up.
 TAKEN: dict[str, Any] = {
@@ -24,7 +24,7 @@ TAKEN: dict[str, Any] = {
     "attempts": jobs.c.attempts + 1,
     "hinted_at": None,
 }
-TAKEN_UP = "taken up"
+TAKEN_UP = "claimed"
 #: The conditions under which a job that is pending or waiting is taken up.
 IS_DUE = (jobs.c.next_attempt_at <= now(), jobs.c.cancel_requested.is_(False))
 _TAKE = Prepared(
@@ -91,7 +91,7 @@ def take(connection: Connection, before: Job, token: str, seconds: float, *, by:
     )
     if job is not None:
         step = (before.state, states.RUNNING)
-        audited(connection, job.job_id, step, by=by, why=TAKEN_UP)
+        append_audit(connection, job.job_id, step, by=by, why=TAKEN_UP)
     elif before.cancel_requested:
         why = "cancelled with its export"
         cancel_open(connection, before.job_id, before.state, by=by, why=why)
@@ -155,5 +155,7 @@ def already_applied(connection: Connection, lease: Lease, *then: str) -> Job:
         )
     ).one_or_none()
     if row is None:
-        raise LeaseLost(f"the lease on job {lease.job_id} was lost; another worker goes on")
+        raise LeaseLost(
+            f"the lease on job {lease.job_id} was lost; another worker continues the job"
+        )
     return Job.of(row)

@@ -148,7 +148,7 @@ def _of_what_is_due() -> Iterator[_Rule]:
     unanswered = and_(w.answered_at.is_(None), _beyond(w.due_at, MOST_WAIT_SECONDS))
     yield _Rule("the answer to task", w.due_at, unanswered, due_now)
     pending = and_(o.discharged_at.is_(None), _beyond(o.due_at, MOST_WAIT_SECONDS))
-    yield _Rule("an obligation of job", o.due_at, pending, due_now)
+    yield _Rule("the outbox entry of job", o.due_at, pending, due_now)
 
 
 def _of_accounts() -> Iterator[_Rule]:
@@ -158,7 +158,7 @@ def _of_accounts() -> Iterator[_Rule]:
     yield _Rule("the renewal of the token of account", a.renewal_until, renewing, until)
     resting = _beyond(a.postponed_until, _REST_SECONDS)
     awake = {"postponed_until": None, "postponed_because": None}
-    yield _Rule("the rest of account", a.postponed_until, resting, awake)
+    yield _Rule("the pause of account", a.postponed_until, resting, awake)
 
 
 def _beyond(column: Column[Any], most_seconds: float = 0.0) -> ColumnElement[bool]:

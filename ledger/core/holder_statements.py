@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, select, update
 
 from . import states
 from .combined import inserting, selecting
@@ -21,7 +21,7 @@ from .schema import audit, jobs, queues
 from .transitions import LINE, NEWEST_REASON, changing
 
 
-def _claim() -> Prepared[Job]:
+def _claim(_insert: Any) -> Select[Any]:
     j, number = jobs.c, parameter("number", queues.c.taken_no.type)
     before = (
         select(j.job_id, j.state, j.queue, j.hinted_at, j.hint_no)
@@ -45,10 +45,10 @@ def _claim() -> Prepared[Job]:
         .values(taken_no=number)
         .cte("consumed")
     )
-    return Prepared(select(*job.c).add_cte(line, consumed), Job)
+    return select(*job.c).add_cte(line, consumed)
 
 
-def _note() -> Prepared[Any]:
+def _note(_insert: Any) -> Select[Any]:
     why = parameter("why", audit.c.why.type)
     job = changing(parameter("job"), *IS_HOLDER, **NOTED).cte("job")
     step = {"from_state": states.RUNNING, "to_state": states.RUNNING}
@@ -56,18 +56,20 @@ def _note() -> Prepared[Any]:
     is_new = NEWEST_REASON.scalar_subquery().is_distinct_from(why)
     row = selecting(audit, values, job).where(why.is_not(None), is_new)
     line = audit.insert().from_select(list(values), row).cte("line")
-    return Prepared(select(job.c.job_id).add_cte(line))
+    return select(job.c.job_id).add_cte(line)
 
 
-def _postpone() -> Prepared[Any]:
+def _postpone(_insert: Any) -> Select[Any]:
     goes_on = jobs.c.cancel_requested.is_(False)
     job = changing(parameter("job"), *IS_HOLDER, goes_on, **POSTPONED).cte("job")
     step = {"from_state": states.RUNNING, "to_state": states.WAITING, "why": job.c.reason}
     line = inserting(audit, {**LINE, **step, "job_id": job.c.job_id}, job).cte("line")
-    return Prepared(select(job.c.job_id).add_cte(line))
+    return select(job.c.job_id).add_cte(line)
 
 
-_CLAIM, _NOTE, _POSTPONE = _claim(), _note(), _postpone()
+_CLAIM = Prepared(_claim, Job)
+_NOTE: Prepared[Any] = Prepared(_note)
+_POSTPONE: Prepared[Any] = Prepared(_postpone)
 
 
 def claim(

@@ -86,8 +86,8 @@ class Job:
         """Why the job waits or how it ended; None while a worker runs it."""
         return None if self.state in (states.RUNNING, states.SENDING) else self.reason
 
-    def shown(self) -> dict[str, Any]:
-        """Return the job as people and programs see it (docs/tasks.md)."""
+    def summary(self) -> dict[str, Any]:
+        """Return the fields of the job that people and programs see (docs/tasks.md)."""
         return {
             "job_id": self.job_id,
             "kind": self.kind,

@@ -2,7 +2,7 @@
 
 The engine knows no kind. Each kind registers what it adds when one of its jobs opens, ends or loses
 its worker, and the engine calls that inside its own transaction, so that both are written or
-neither. A kind that nobody registered is refused: its hooks must not be skipped.
+neither. A kind that is not registered is refused: its hooks must not be skipped.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def _never_sends(
     by: str,  # noqa: ARG001
 ) -> Job | None:
     raise UnknownKind(
-        f"not done: job {job_id} is being sent, and its kind does not say what becomes of a job "
-        "whose sender died; nothing was changed; report this"
+        f"unknown: the worker of job {job_id} died while it was sending, and the job's kind has no "
+        "rule for that; nothing was changed; report this"
     )
 
 
@@ -125,7 +125,7 @@ class JobKind:
     sender_lost: LostHook = _never_sends
     died_often: tuple[ErrorName, str] = (
         ErrorName.UNCERTAIN,
-        "unknown: its worker died five times; see the workers' logs, then retry it",
+        "unknown: its worker died five times; see the workers' logs, then retry the job",
     )
     refuses_retry: str | None = None
     begin_at_once: BeginHook | None = None
@@ -147,6 +147,6 @@ def kind_of(name: str) -> JobKind:
         return _registered[name]
     except KeyError:
         raise UnknownKind(
-            f"not done: this program knows no kind of job called {name}; nothing was changed; use "
-            "the version of Earwitness that opened the job"
+            f"not done: this program does not know jobs of the kind {name}; nothing was changed; "
+            "use the version of Earwitness that opened the job"
         ) from None

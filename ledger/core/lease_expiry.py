@@ -15,18 +15,18 @@ from .database import Database, now
 from .job import Job
 from .kinds import JobKind, kind_of
 from .schema import jobs
-from .transitions import audited, cancel_open, change, ended
+from .transitions import append_audit, cancel_open, change, record_end
 
 _log = logging.getLogger(__name__)
 
 #: The fifth dead worker ends the job: the job probably kills every worker that claims it.
 MOST_TAKEOVERS = 5
 
-_DIED = "its worker stopped answering; another goes on"
+_DIED = "its worker stopped responding; another worker continues"
 
 
 class LeaseExpiry:
-    """The first duty of the sweeper."""
+    """Takes jobs from dead workers; the sweeper does this first in each round."""
 
     def __init__(self, database: Database, worker: str) -> None:
         self._database = database
@@ -55,7 +55,9 @@ class LeaseExpiry:
         except UnknownKind as error:
             # A later version of the program opened the job, and its workers will take it. The other
             # jobs must not wait.
-            _log.error("job %s stays with its dead worker: %s", row.job_id, error)
+            _log.error(
+                "could not take job %s from its dead worker, will retry: %s", row.job_id, error
+            )
             return None
 
     def _take_one(self, connection: Connection, row: Any) -> Job | None:
@@ -102,17 +104,17 @@ class LeaseExpiry:
             **left,
         )
         if job is not None:
-            ended(connection, job, states.RUNNING, by=self._worker, own_task=None)
+            record_end(connection, job, states.RUNNING, by=self._worker, own_task=None)
         return job
 
     def _passed_on(self, connection: Connection, job: Job) -> Job:
         if job.cancel_requested:
-            why = "cancelled; its worker stopped answering"
+            why = "cancelled; its worker stopped responding"
             cancelled = cancel_open(
                 connection, job.job_id, states.RUNNING, by=self._worker, why=why
             )
             assert cancelled is not None
             return cancelled
         step = (states.RUNNING, states.WAITING)
-        audited(connection, job.job_id, step, by=self._worker, why=_DIED)
+        append_audit(connection, job.job_id, step, by=self._worker, why=_DIED)
         return job

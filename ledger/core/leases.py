@@ -40,7 +40,7 @@ class Lease:
         self._lost = False
 
     def progress(self, within_seconds: float | None = None) -> None:
-        """Report that the work goes on, and that the next sign of life comes within
+        """Report that the work continues, and that the next sign of life comes within
         ``within_seconds``. The default is one lease's length; an HTTP call passes its total
         deadline.
         """
@@ -50,7 +50,9 @@ class Lease:
         """Raise LeaseLost when two thirds of the lease passed without a confirmed renewal."""
         if self._lost or self.trusted_seconds() <= 0:
             self._lost = True
-            raise LeaseLost(f"the lease on job {self.job_id} was lost; another worker goes on")
+            raise LeaseLost(
+                f"the lease on job {self.job_id} was lost; another worker continues the job"
+            )
 
     def trusted_seconds(self) -> float:
         """Return the seconds for which this lease may still be believed, by the monotonic clock."""
@@ -139,7 +141,7 @@ class Leases:
                 # The thread can only ask again, and soon: the holders' own clocks run on.
                 pause = self.seconds / 60
             except Exception:  # noqa: BLE001 - every later lease needs this thread as well
-                _log.exception("the leases could not be renewed")
+                _log.exception("this process could not renew its leases; it tries again")
 
 
 def _extend(connection: Any, alive: list[Lease], seconds: float) -> dict[str, bool]:

@@ -17,7 +17,14 @@ from .kinds import kind_of
 from .outbox import owe
 from .prepared import Prepared, parameter
 from .schema import jobs, queues, waiters
-from .transitions import OWN_ANSWER_SECONDS, audited, change, ended, find_held, notification
+from .transitions import (
+    OWN_ANSWER_SECONDS,
+    append_audit,
+    change,
+    find_locked,
+    notification,
+    record_end,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +155,7 @@ class Opening:
         """Note that a task waits for this job; return the job as it is now."""
 
         def work(connection: Connection) -> Job:
-            latest = find_held(connection, job.job_id)
+            latest = find_locked(connection, job.job_id)
             assert latest is not None
             add_waiter(connection, latest, task_id, notify)
             return latest
@@ -166,7 +173,7 @@ def open_or_join(
     of the kind's hooks; then nothing has changed.
     """
     kind = kind_of(request.kind)
-    job = find_held(connection, request.job_id)
+    job = find_locked(connection, request.job_id)
     number = None
     if job is None:
         job = kind.withhold(connection, request, by=by)
@@ -206,7 +213,7 @@ def _open_companion(
         hinted_at=None,
     )
     step = (states.PENDING, states.WAITING)
-    audited(connection, job.job_id, step, by=by, why=other.reason or "")
+    append_audit(connection, job.job_id, step, by=by, why=other.reason or "")
     if notify is not None:
         add_waiter(connection, job, job.task_id, notify)
 
@@ -225,7 +232,7 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
     # After the row: when two transactions open the same job, the second must meet the first one's
     # row, not a refusal of the kind because of the first.
     kind.inserted(connection, request)
-    audited(connection, request.job_id, (None, states.PENDING), by=by, why=OPENED)
+    append_audit(connection, request.job_id, (None, states.PENDING), by=by, why=OPENED)
     if request.due_at is not None:
         return _waits(connection, request, by=by), None
     return job, number
@@ -254,11 +261,11 @@ def _waits(connection: Connection, request: Request, *, by: str) -> Job:
     """Let a newly inserted job wait until it is due, or end it if that is too late."""
     values: dict[str, Any] = {
         "state": states.WAITING,
-        "reason": f"waits until {iso(request.due_at)}, as its sender asked",
+        "reason": f"waits until {iso(request.due_at)}, as requested",
     }
     if request.is_void:
         sentence = (
-            f"not done: it expires at {iso(request.not_after)}, before it is due at "
+            f"not done: the request expires at {iso(request.not_after)}, before it is due at "
             f"{iso(request.due_at)}; nothing was sent"
         )
         error = ErrorName.EXPIRED.stored(sentence)
@@ -267,10 +274,10 @@ def _waits(connection: Connection, request: Request, *, by: str) -> Job:
     job = change(connection, request.job_id, **values)
     assert job is not None
     if job.ended:
-        ended(connection, job, states.PENDING, by=by, own_task=request.task_id)
+        record_end(connection, job, states.PENDING, by=by, own_task=request.task_id)
     else:
         step = (states.PENDING, states.WAITING)
-        audited(connection, job.job_id, step, by=by, why=job.reason or "")
+        append_audit(connection, job.job_id, step, by=by, why=job.reason or "")
     return job
 
 

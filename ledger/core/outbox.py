@@ -1,4 +1,4 @@
-"""Obligations: the work owed after a change of state, which sweepers retry without end."""
+"""Obligations: work that follows a change of state. Sweepers retry it until it is done."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def owe(
 
 
 class Outbox:
-    """The obligations that are owed, and those that were discharged."""
+    """The pending and the discharged obligations."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -147,7 +147,7 @@ class Outbox:
         )
 
     def waiting(self) -> list[dict[str, Any]]:
-        """Return, by kind, how many obligations are owed, since when, and the latest reason."""
+        """Return, by kind, how many obligations are pending, since when, and the latest reason."""
         c = obligations.c
         rows = self._database.read(
             lambda connection: connection.execute(

@@ -29,7 +29,7 @@ class Queries:
         return job
 
     def opened(self, account: str, kind: str, request_id: str) -> Job | None:
-        """The job that a request opened, or None."""
+        """Return the job that a request opened, or None."""
         name = job_id(account, f"earwitness.{kind}", request_id)
         return self._database.read(lambda connection: find(connection, name))
 

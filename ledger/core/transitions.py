@@ -70,7 +70,7 @@ def find(connection: Connection, job_id: str) -> Job | None:
     return _FIND.row(connection, job_id=job_id)
 
 
-def find_held(connection: Connection, job_id: str) -> Job | None:
+def find_locked(connection: Connection, job_id: str) -> Job | None:
     """Return the job with this id, or None; lock its row until the transaction ends.
 
     Otherwise, on PostgreSQL, a concurrent change could overtake a decision made from the row (that
@@ -80,7 +80,7 @@ def find_held(connection: Connection, job_id: str) -> Job | None:
 
 
 def lock(connection: Connection, job_id: str) -> None:
-    """Lock a job's row as ``find_held`` does."""
+    """Lock a job's row as ``find_locked`` does."""
     _FIND_HELD.run(connection, job_id=job_id)
 
 
@@ -108,7 +108,7 @@ def change(
     return None if row is None else Job.of(row)
 
 
-def audited(
+def append_audit(
     connection: Connection, job_id: str, step: tuple[str | None, str], *, by: str, why: str
 ) -> None:
     """Append to the audit who changed a job's state, from what to what (None: it was opened), and
@@ -119,12 +119,12 @@ def audited(
 
 
 def newest_reason(connection: Connection, job_id: str) -> str | None:
-    """Return what the newest line of a job's history says; None where it has none."""
+    """Return what the newest line of a job's history says; None if it has none."""
     newest: str | None = _NEWEST_REASON.value(connection, job_id=job_id)
     return newest
 
 
-def ended(
+def record_end(
     connection: Connection,
     job: Job,
     before: str,
@@ -141,7 +141,7 @@ def ended(
     Raises UnknownKind.
     """
     kind = kind_of(job.kind)
-    audited(connection, job.job_id, (before, job.state), by=by, why=job.reason or "")
+    append_audit(connection, job.job_id, (before, job.state), by=by, why=job.reason or "")
     once_committed(connection, partial(tell_listeners, job))
     _ANSWER_ALL.run(connection, of_job=job.job_id)
     if own_task is not None:
@@ -159,7 +159,9 @@ def tell_listeners(job: Job) -> None:
         try:
             listener(job)
         except Exception:  # noqa: BLE001 - the end is committed, and must not look as if it had failed
-            _log.exception("a listener failed at the end of job %s", job.job_id)
+            _log.exception(
+                "a listener failed at the end of job %s; the job's end is stored", job.job_id
+            )
 
 
 def cancel_open(
@@ -181,7 +183,7 @@ def cancel_open(
         cancel_requested=True,
     )
     if job is not None:
-        ended(connection, job, before, by=by, own_task=None)
+        record_end(connection, job, before, by=by, own_task=None)
     return job
 
 
@@ -219,7 +221,7 @@ def _part_ended(connection: Connection, parent_id: str) -> None:
         return
     values: dict[str, Any] = {"reason": f"waits for {left} more part{'s' * (left != 1)}"}
     if left == 0:
-        values = {"reason": "every part has ended", "next_attempt_at": now(), "hinted_at": None}
+        values = {"reason": "all parts have ended", "next_attempt_at": now(), "hinted_at": None}
     connection.execute(
         update(jobs)
         .where(jobs.c.job_id == parent_id, jobs.c.state == states.WAITING)

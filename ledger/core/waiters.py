@@ -1,4 +1,4 @@
-"""Waiters: the Celery tasks that asked for a job and are owed its outcome under their own ids."""
+"""Waiters: the Celery tasks that wait for a job's outcome under their own ids."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Waiters:
         self._database = database
 
     def due(self, *, queue: str, limit: int) -> list[Hint]:
-        """Claim up to ``limit`` tasks that are owed an answer, tasks that were never claimed first.
+        """Claim up to ``limit`` tasks whose outcome must be stored, never claimed ones first.
         Each is claimed again after a growing wait, for a day, until it is marked as answered.
         """
         found: list[Any] = self._database.read(
@@ -79,13 +79,13 @@ class Waiters:
         )
         return self._database.read(lambda connection: connection.execute(wanted).scalar_one())
 
-    def answered(self, task_id: str) -> None:
-        """Mark the outcome as stored under this task id. While the job goes on, a result under this
+    def mark_answered(self, task_id: str) -> None:
+        """Mark the outcome as stored under this task id. While the job is open, a result under this
         id was not its outcome: a message that was refused may have had the same id.
         """
         self._run(_ANSWERED, task_id)
 
-    def shown_as_waiting(self, task_id: str) -> None:
+    def note_retry_shown(self, task_id: str) -> None:
         """Note that the state RETRY was stored under this task id. If the job ended at that moment,
         RETRY would hide the outcome, so the answer becomes due again.
         """

@@ -14,7 +14,7 @@ from ledger.core import states
 from ledger.core.database import insert_into, now
 from ledger.core.job import FINGERPRINT_VERSION, fingerprint
 from ledger.core.schema import audit, call_days, calls, instructions, jobs, obligations
-from ledger.core.transitions import change, ended
+from ledger.core.transitions import change, record_end
 from ledger.recording_instructions import COMPLETED
 
 from .snapshots import KnownCall, KnownJob, KnownRecording
@@ -101,7 +101,7 @@ def _caught_up(connection: Connection, known: KnownJob, by: str) -> bool:
     if known.call is not None:
         # Before the end is written: a call that was sent is not returned to the daily quota.
         _call(connection, known.job_id, known.account, known.call)
-    ended(connection, job, before, by=by, own_task=None)
+    record_end(connection, job, before, by=by, own_task=None)
     return True
 
 
@@ -148,7 +148,7 @@ def _settle_receipts(connection: Connection, job_id: str, receipts: int) -> None
     connection.execute(
         update(obligations)
         .where(o.id.in_(there))
-        .values(discharged_at=now(), reason="the archive held it")
+        .values(discharged_at=now(), reason="already in the archive")
     )
 
 

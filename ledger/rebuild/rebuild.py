@@ -46,8 +46,8 @@ class Rebuilding:
                 where = self._database.url.render_as_string(hide_password=True)
                 raise NotPossible(
                     f"not done: the ledger {identity} at {where} is not empty ({rows}); nothing "
-                    "was changed; move it away, or let EARWITNESS_LEDGER_URL name a new one; if it "
-                    "was restored from a backup, run: python -m worker rebuild --restored"
+                    "was changed; move the ledger away, or set EARWITNESS_LEDGER_URL to a new one; "
+                    "if it was restored from a backup, run: python -m worker rebuild --restored"
                 )
 
         self._database.read(work)

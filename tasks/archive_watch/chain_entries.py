@@ -20,14 +20,14 @@ _log = logging.getLogger(__name__)
 CHAIN = "chain"
 
 
-def _is_whole(owed: Obligation) -> bool:
-    return {"path", "sha256"} <= set(owed.payload)
+def _is_whole(obligation: Obligation) -> bool:
+    return {"path", "sha256"} <= set(obligation.payload)
 
 
-def _append(account: str, owed: Sequence[Obligation]) -> None:
+def _append(account: str, obligations: Sequence[Obligation]) -> None:
     """Append one entry for all of these files. Raises ArchiveError, OSError, StoreAway."""
     vouching.refuse_fork(store(), ledger(), account)
-    entries = {one.payload["path"]: one.payload["sha256"] for one in owed}
+    entries = {one.payload["path"]: one.payload["sha256"] for one in obligations}
     head = chain.append(
         store(), account, [Covered(path, entries[path]) for path in sorted(entries)]
     )

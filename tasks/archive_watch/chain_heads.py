@@ -15,26 +15,26 @@ from archive import chain
 from archive.chain import Head
 from tasks.runtime.context import store
 
-#: How long a head is shown before the next one. Each head is a time series of its own, and any of
-#: them proves that everything before it is unchanged.
+#: How long a head is published before the next one. Each head is a time series of its own, and any
+#: of them proves that everything before it is unchanged.
 SHOWN_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """An account's chain: its number of entries, and the head that is shown."""
+class KnownChain:
+    """An account's chain: its number of entries, and the head that metrics publish."""
 
     entries: int
-    shown: Head
+    published: Head
     since: float
 
 
 class Heads:
-    """What is known of the chains; ``clock`` counts seconds and never goes back."""
+    """The chains of all accounts; ``clock`` returns monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._known: dict[str, Known] = {}
+        self._known: dict[str, KnownChain] = {}
         self._lock = threading.Lock()
 
     def record(self, head: Head) -> None:
@@ -51,7 +51,7 @@ class Heads:
             if head is not None and self._known.get(account) is before:
                 self._note(head)
 
-    def known(self) -> list[Known]:
+    def chains(self) -> list[KnownChain]:
         """Return every chain, in the order of the accounts."""
         with self._lock:
             return [self._known[account] for account in sorted(self._known)]
@@ -59,10 +59,10 @@ class Heads:
     def _note(self, head: Head) -> None:
         now = self._clock()
         before = self._known.get(head.account)
-        if before is None or now - before.since >= SHOWN_SECONDS or head.n < before.shown.n:
-            self._known[head.account] = Known(head.n, head, now)
+        if before is None or now - before.since >= SHOWN_SECONDS or head.n < before.published.n:
+            self._known[head.account] = KnownChain(head.n, head, now)
         else:
-            self._known[head.account] = Known(head.n, before.shown, before.since)
+            self._known[head.account] = KnownChain(head.n, before.published, before.since)
 
 
 heads = Heads()

@@ -144,7 +144,7 @@ def _stem(path: str) -> str | None:
 def _note_receipts(wanted: sqlite3.Connection, ledger: Ledger, account: str) -> None:
     for call in ledger.archive_record.receipts(account):
         month = datetime.fromtimestamp(call.since, UTC).date()
-        for number in set(range(1, call.count + 1)) - call.owed:
+        for number in set(range(1, call.count + 1)) - call.pending:
             path = archive_paths.receipt_path(account, month, call.job_id, number)
             wanted.execute(
                 "INSERT INTO wanted VALUES (?, NULL, ?, NULL, ?)", (path, call.job_id, number)

@@ -28,8 +28,8 @@ def begin(*, by: str, note: str) -> Comparison:
     store = bare_store()
     if vouching.named_ledger(store) is not None or vouching.holds_files(store):
         raise NotPossible(
-            f"not done: {store.address} is not empty; nothing was changed; let "
-            "EARWITNESS_ARCHIVE_URL name an empty place, or go on with what is there: "
+            f"not done: {store.address} is not empty; nothing was changed; set "
+            "EARWITNESS_ARCHIVE_URL to an empty place, or accept the files that are there: "
             "python -m worker archive --accept --by WHO --note WHY"
         )
     vouching.begin(store, ledger().identity.identity())
@@ -46,18 +46,18 @@ def accept(*, by: str, note: str) -> Comparison:
     named = vouching.named_ledger(store)
     if named is None and not _is_ours_without_its_name(store, ours):
         raise NotPossible(
-            f"not done: {store.address} is no archive of this ledger: it has no "
-            f"{paths.IDENTITY_PATH}; nothing was changed; see EARWITNESS_ARCHIVE_URL; in an empty "
-            "place: python -m worker archive --begin --by WHO --note WHY"
+            f"not done: {store.address} is not an archive of this ledger: it has no "
+            f"{paths.IDENTITY_PATH}; nothing was changed; check EARWITNESS_ARCHIVE_URL, or begin a "
+            "new archive in an empty place: python -m worker archive --begin --by WHO --note WHY"
         )
     if named not in (None, ours):
         raise NotPossible(
             f"not done: {store.address} belongs to ledger {named}, not to {ours}; nothing was "
-            "changed; see EARWITNESS_ARCHIVE_URL"
+            "changed; check EARWITNESS_ARCHIVE_URL"
         )
     if named is None:
         store.create(paths.IDENTITY_PATH, Identity(ours).to_bytes())
-    return _taken(store, by=by, note=f"{store.address} was taken for the archive: {note}")
+    return _taken(store, by=by, note=f"{store.address} was accepted as the archive: {note}")
 
 
 def _is_ours_without_its_name(store: Store, identity: str) -> bool:
@@ -80,7 +80,7 @@ def _taken(store: Store, *, by: str, note: str) -> Comparison:
         head = chain.head(store, account)
         # If the account has no chain, no entries of one are expected any more.
         heads[account] = (0, chain.NOTHING) if head is None else (head.n, head.sha256)
-    ledger().archive_record.replaced(heads, by=by, note=note)
+    ledger().archive_record.replace(heads, by=by, note=note)
     ledger().alerts.close(archive_alerts.VANISHED)
     for account in accounts:
         _chain_again(store, ledger(), account)
@@ -88,7 +88,7 @@ def _taken(store: Store, *, by: str, note: str) -> Comparison:
 
 
 def _chain_again(store: Store, ledger: Ledger, account: str) -> None:
-    """Owe the entries of files that are there and that the chain no longer covers."""
+    """Add entries for files that are there and that the chain no longer covers."""
     with ChainIndex(store, [account], {}) as chains:
         for ids in _uncovered(store, ledger, account, chains):
             ledger.archive_record.chain_again(ids)

@@ -78,11 +78,11 @@ class Watch:
             if lacking:
                 raise Vanished(bare_store().address, vouching.describe_missing(lacking))
         except StoreRefused as error:
-            archive_alerts.refused(error)
+            archive_alerts.alert_refusal(error)
             return False
         except (ArchiveError, StoreAway, OSError) as error:
             _refused(error)
-            _log.warning("whether the archive is there is not known: %s", error)
+            _log.warning("could not check whether the archive is there: %s", error)
             return False
         ledger().alerts.close(archive_alerts.VANISHED)
         archive_alerts.close_mended(store())
@@ -111,14 +111,14 @@ class Watch:
             compare()
         except (ArchiveError, StoreAway, OSError) as error:
             _refused(error)
-            _log.warning("archive and ledger were not compared: %s", error)
+            _log.warning("could not compare the archive with the ledger: %s", error)
 
 
 def compare(names: Iterable[str] | None = None) -> Comparison:
     """Look for every file that the ledger vouches for, of these accounts or of all.
 
-    Notes the days that are damaged or whole again, owes missing receipts once more, and opens
-    alerts.
+    Notes the days that are damaged or whole again, has missing receipts written again,
+    and opens alerts.
 
     Raises StoreAway, ArchiveError, OSError.
     """
@@ -137,7 +137,9 @@ def compare(names: Iterable[str] | None = None) -> Comparison:
             done.gone[account] = others
         done.receipts += again
         for day in damaged:
-            _log.warning("files of day %s of account %s are gone from the archive", day, account)
+            _log.warning(
+                "day %s of account %s is damaged: files are missing from the archive", day, account
+            )
     return done
 
 
@@ -167,7 +169,9 @@ def look_at_day(alias: str, day: date) -> None:
     try:
         gone = presence.gone_of_day(store(), ledger(), alias, day)
     except (ArchiveError, StoreAway, OSError) as error:
-        _log.warning("whether day %s of %s is whole is not known: %s", day, alias, error)
+        _log.warning(
+            "could not check whether the files of day %s of %s are there: %s", day, alias, error
+        )
         return
     ledger().archive_record.note_gone(alias, {day: gone} if gone else {}, day=day)
 
@@ -192,9 +196,9 @@ def _others(account: str, found: Gone, again: int) -> list[str]:
         return []
     named = ", ".join(sorted(lost)[:_MOST_NAMED]) + (", ..." if len(lost) > _MOST_NAMED else "")
     message = (
-        f"{len(lost)} files of account {account} are gone from the archive ({named}); {again} "
-        "receipts among them are written once more; give the others back from a copy, or fetch "
-        "them again: python -m worker retry JOB"
+        f"{len(lost)} files of account {account} are missing from the archive ({named}); {again} "
+        "of them are receipts, which a worker writes again; restore the others from a copy, or "
+        "download them again: python -m worker retry JOB"
     )
     ledger().alerts.open(Alert(lost_cause(account), ARCHIVE, account, message))
     return sorted(lost)
@@ -204,7 +208,7 @@ def _refused(error: Exception) -> None:
     """Open an alert for a part of the archive that cannot be read."""
     if isinstance(error, OSError):
         error = refusal(bare_store().address, "", error)
-    archive_alerts.refused(error)
+    archive_alerts.alert_refusal(error)
 
 
 def _is_lacking() -> bool:

@@ -25,20 +25,23 @@ from tasks.runtime.outbox import Handler
 _MOST_TAKEN = 100
 
 
-def write_receipts(_account: str, owed: Sequence[Obligation]) -> None:
-    """Write receipts, and owe their chain entries. Raises what `keep_receipt` raises."""
-    for one in owed:
-        # Owed each time the receipt is written: the archive may be a new one.
+def write_receipts(_account: str, obligations: Sequence[Obligation]) -> None:
+    """Write receipts, and add their chain entries to the outbox.
+
+    Raises what `keep_receipt` raises.
+    """
+    for one in obligations:
+        # Each time the receipt is written: the archive may be a new one.
         ledger().outbox.owe(one.job_id, one.account, *under_chain(keep_receipt(one)))
 
 
 HANDLERS = {"receipt": Handler(write_receipts, needs_archive=True)}
 
 
-def keep_receipt(owed: Obligation) -> Stored:
-    """Write the owed receipt into the archive. Raises ArchiveError, OSError, StoreAway."""
-    job = ledger().jobs.job(owed.job_id)
-    known = owed.payload
+def keep_receipt(obligation: Obligation) -> Stored:
+    """Write a pending receipt into the archive. Raises ArchiveError, OSError, StoreAway."""
+    job = ledger().jobs.job(obligation.job_id)
+    known = obligation.payload
     # If the sending of the call was never noted, the month of the request counts.
     when = job.created_at if known["sent_at"] is None else known["sent_at"]
     month = datetime.fromtimestamp(when, UTC).date()

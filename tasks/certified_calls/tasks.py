@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 _LIFETIME_SECONDS = 900.0
 #: The first wait after the ledger was too slow, which is not the provider's fault.
 _BUSY_SECONDS = 1.0
-_DECIDE = "it was not tried again; look in the provider's panel, then: python -m worker resolve"
+_DECIDE = "the call was not retried; check the provider's panel, then run: python -m worker resolve"
 
 
 class _Unsent(Exception):
@@ -73,7 +73,7 @@ def _parameters(asked: RequestCall, account: CertifiedCallsAccount) -> dict[str,
     if asked.max_seconds > account.max_seconds_per_call:
         raise errors.InvalidArgument(
             f"not done: max_seconds: account {account.alias!r} allows "
-            f"{account.max_seconds_per_call} seconds a call at most"
+            f"at most {account.max_seconds_per_call} seconds per call"
         )
     company = {
         name: getattr(asked, name) or getattr(account, name)
@@ -82,7 +82,7 @@ def _parameters(asked: RequestCall, account: CertifiedCallsAccount) -> dict[str,
     for name, value in company.items():
         if value is None:
             raise errors.InvalidArgument(
-                f"not done: {name}: neither the task nor account {account.alias!r} gives it"
+                f"not done: {name}: neither the task nor account {account.alias!r} sets it"
             )
     return {"country": country, "phone": phone, "max_seconds": asked.max_seconds, **company}
 
@@ -105,7 +105,7 @@ def _destination(asked: RequestCall, account: CertifiedCallsAccount) -> tuple[st
     if country not in account.countries:
         allowed = ", ".join(account.countries)
         raise errors.InvalidArgument(
-            f"not done: country: account {account.alias!r} calls {allowed} only, not {country}"
+            f"not done: country: account {account.alias!r} may call {allowed} only, not {country}"
         )
     if wrong is not None:
         raise wrong
@@ -135,7 +135,7 @@ def request_call(attempt: Attempt) -> Job:
             return _take_back(attempt, str(error), error.seconds)
         seconds = attempt.next_backoff("busy", first_seconds=_BUSY_SECONDS)
         return _take_back(
-            attempt, f"{error}; nothing was sent, and the call is tried again", seconds
+            attempt, f"{error}; nothing was sent, and the call will be retried", seconds
         )
     except provider.ProviderError as error:
         _rest_account(account, error)
@@ -165,7 +165,7 @@ def _place_call(attempt: Attempt, account: CertifiedCallsAccount) -> Placed:
         except (LedgerAway, LeaseLost) as error:
             raise _Unsent(str(error)) from None
         if time.monotonic() - begun > MOST_COMMIT_SECONDS:
-            raise _Unsent("the ledger took too long to confirm that it may be sent")
+            raise _Unsent("the ledger took too long to confirm that the call may be sent")
 
     # The client is not closed: it keeps no connection, and nothing may fail once an answer is
     # there.
@@ -184,14 +184,14 @@ def _cap(account: CertifiedCallsAccount) -> Cap:
 
 
 def _rest_account(account: CertifiedCallsAccount, error: provider.ProviderError) -> None:
-    """Hold back the other calls of the account after a 429 or 503."""
+    """Pause the other calls of the account after a 429 or 503."""
     if getattr(error, "http_status", None) not in (429, 503):
         return
     seconds = getattr(error, "retry_after", None) or THROTTLED_SECONDS
     try:
         ledger().accounts.postpone(account.alias, seconds, f"the provider asked to wait: {error}")
     except LedgerAway as away:
-        _log.warning("account %s is not held back: %s", account.alias, away)
+        _log.warning("could not pause account %s: %s", account.alias, away)
 
 
 def _placed_outcome(placed: Placed, account: CertifiedCallsAccount) -> Outcome:
@@ -214,8 +214,8 @@ def _late_unsent_outcome() -> Outcome:
     called under another id.
     """
     failure = errors.Unreachable(
-        "not done: its worker stood still before anything was sent, and reports that only now; it "
-        "is not tried again; to call, send a new request id"
+        "not done: its worker stalled before anything was sent, and reports that only now; the "
+        "call is not retried; to place it, use a new request id"
     )
     return Outcome(states.FAILED, UNSENT, str(failure), errors.stored(failure))
 
@@ -255,7 +255,7 @@ def _store_outcome(attempt: Attempt, outcome: Outcome) -> Job:
     """
     return _write_until_stored(
         attempt,
-        lambda: ledger().calls.answered(attempt.lease, outcome, own_task=attempt.task_id),
+        lambda: ledger().calls.store_outcome(attempt.lease, outcome, own_task=attempt.task_id),
     )
 
 
@@ -285,6 +285,8 @@ def _write_until_stored(attempt: Attempt, write: Callable[[], Job]) -> Job:
         try:
             return write()
         except LedgerAway as error:
-            _log.warning("the outcome of job %s waits: %s", attempt.job.job_id, error)
+            _log.warning(
+                "could not store the outcome of job %s, will retry: %s", attempt.job.job_id, error
+            )
             attempt.lease.progress(attempt.quiet_seconds)
             time.sleep(1)

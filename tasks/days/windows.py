@@ -26,7 +26,7 @@ def local_day(instant: datetime, timezone: str) -> date:
 
 def not_over(day: date, timezone: str) -> str:
     """Return why a day cannot be exported yet, and when it can."""
-    return f"{day} is not over in {timezone}; ask for it on {day + _DAY} or later"
+    return f"{day} is not over in {timezone}; request it on {day + _DAY} or later"
 
 
 def newest_due(nightly: Nightly, now: datetime) -> date:

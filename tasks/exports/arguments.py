@@ -32,7 +32,7 @@ class RunExport(JobArguments):
         if (self.day is None) == (self.filters is None):
             raise ValueError("day: give either day or filters")
         if self.day is not None and self.request_id is not None:
-            raise ValueError("request_id: is not for a day: the day is the key")
+            raise ValueError("request_id: cannot be given with day, which is the key")
         if self.filters and not (self.filters.start_from and self.filters.start_to):
             raise ValueError("filters: needs both start:gte and start:lte")
         return self

@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 BATCH_SIZE = 50
 #: Batches that a run opens at once. The next ones follow when the last of these has ended.
 MOST_BATCHES = 20
-#: How often one recording that came damaged or not at all is asked for in one attempt.
+#: How often one attempt requests a recording that arrives damaged or not at all.
 _TRIES = 3
 #: How many refused recordings the reason of a run's end names.
 _MOST_NAMED = 3
@@ -52,7 +52,7 @@ def opened(attempt: Attempt) -> int:
 
 def next_requests(attempt: Attempt, reconciliation: Reconciliation) -> list[Request]:
     """Return the requests of the next batches of what is missing, at most `MOST_BATCHES`; none
-    where every missing recording was asked for.
+    if every missing recording was requested.
     """
     missing = islice(reconciliation.missing(), BATCH_SIZE * MOST_BATCHES)
     numbered = enumerate(_batched(missing), start=opened(attempt) + 1)
@@ -65,8 +65,8 @@ def note_opened(attempt: Attempt, requests: list[Request]) -> None:
 
 
 def place(attempt: Attempt, reconciliation: Reconciliation, *, after: int) -> None:
-    """Enter what the run's batches have fetched, but for the first ``after`` of them. What they
-    could not fetch stays missing, and its reason is noted.
+    """Add what the run's batches have fetched, except the first ``after`` of them. Recordings that
+    they could not fetch stay missing, and the reason is noted.
 
     Raises Contradiction, and the JobError with which a batch failed.
     """
@@ -105,7 +105,7 @@ def _batched(lines: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _named(job: Job, number: int, **more: Any) -> Request:
-    """The request of a run's batch, as far as the batch's id follows from it."""
+    """Return the request of a run's batch; the batch's id follows from it."""
     given = {"parameters": {}, "queue": DOWNLOADS, **more}
     return Request(kind=KIND, account=job.account, request_id=f"{job.job_id}/{number}", **given)
 
@@ -123,12 +123,12 @@ def _request(job: Job, number: int, lines: list[dict[str, Any]]) -> Request:
 
 
 def _day(job: Job, line: dict[str, Any], zone: str) -> date:
-    """The day under which the archive keeps a listed recording."""
+    """Return the day under which the archive keeps a listed recording."""
     return runs.recording_day(job.parameters, datetime.fromisoformat(line["start"]), zone)
 
 
 def _raise_failure(batch: Job) -> None:
-    """A batch that failed fails its run, as if the run itself had met the fault."""
+    """Raise the error of a failed batch: it fails the run too."""
     if batch.state != states.FAILED:
         return
     if "contradiction" in batch.work:
@@ -137,7 +137,7 @@ def _raise_failure(batch: Job) -> None:
 
 
 def _reasons(batch: Job) -> Iterator[str]:
-    """Why recordings of a batch are not in the archive."""
+    """Yield why recordings of a batch are not in the archive."""
     for _, reason in batch.work.get("gaps", []):
         yield reason
     if batch.state == states.CANCELLED:
@@ -152,13 +152,13 @@ def _name_refused(attempt: Attempt, reason: str) -> None:
 
 
 def _fetch_next(attempt: Attempt, provider: ListsRecordings) -> None:
-    """Fetch the first recording that is left, and note what became of it."""
+    """Fetch the first recording that is left, and note the result."""
     work = attempt.job.work
     (day, line), *left = work["left"]
     try:
         found = _fetched(attempt, provider, line, date.fromisoformat(day))
     except Contradiction as error:
-        # The run tells people of it, in its own name.
+        # The run opens the alert.
         attempt.note(contradiction=[error.path, error.reason])
         raise errors.Damaged(f"not done: {error}") from None
     if isinstance(found, Stored):
@@ -170,7 +170,7 @@ def _fetch_next(attempt: Attempt, provider: ListsRecordings) -> None:
 def _fetched(
     attempt: Attempt, provider: ListsRecordings, line: dict[str, Any], day: date
 ) -> Stored | str:
-    """Return the stored audio of a recording, or why it cannot be had."""
+    """Return the stored audio of a recording, or why it cannot be fetched."""
     reason = ""
     for _ in range(_TRIES):
         try:
@@ -181,6 +181,6 @@ def _fetched(
             _log.warning("recording %s cannot be fetched: %s", line["id"], error)
             return str(error)
         except (Damaged, Dangerous, Uncertain) as error:
-            _log.warning("recording %s did not come whole: %s", line["id"], error)
+            _log.warning("recording %s arrived damaged or incomplete: %s", line["id"], error)
             reason = str(error)
     return reason

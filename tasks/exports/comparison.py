@@ -1,6 +1,6 @@
 """A run's comparison, kept in the spool until the run ends.
 
-It is a convenience. Where it is gone or altered, or where the run goes on at another host, the
+It is a convenience. If it is gone or altered, or if the run continues on another host, the
 provider's list and the archive are read again.
 """
 
@@ -33,7 +33,7 @@ def scratch(attempt: Attempt, saved: Path | None = None) -> Iterator[Reconciliat
 
 
 def kept(attempt: Attempt) -> Path | None:
-    """Return the file with the run's comparison; None where there is none that is whole."""
+    """Return the file with the run's comparison; None if there is none, or if it is damaged."""
     known = attempt.job.work.get(_WORK)
     if known is None:
         return None
@@ -50,7 +50,7 @@ def batches_known(attempt: Attempt) -> int:
 
 
 def keep(attempt: Attempt, reconciliation: Reconciliation, *, batches: int) -> Path:
-    """Keep a comparison that knows so many batches, in place of the one before; return its file.
+    """Keep a comparison that includes so many batches, replacing the earlier one; return its file.
     Nothing can be added to ``reconciliation`` afterwards.
     """
     path = spool().scratch(f"comparison-{attempt.job.job_id}")

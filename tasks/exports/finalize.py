@@ -125,8 +125,8 @@ def _keep(attempt: Attempt, path: str, write: Callable[[Path], tuple[int, str]])
         return store().keep(path, target, sha256, on_bytes=lambda _: attempt.check())
     except Contradiction as error:
         failure = errors.Damaged(
-            f"not done: {error}; another worker sealed this run in another way; look at both and "
-            "retry the job"
+            f"not done: {error}; another worker wrote this run with other content; compare both, "
+            "then retry the job"
         )
         failure.contradicts = error.path
         raise failure from None
@@ -149,8 +149,8 @@ def _failure(
     named = ", ".join(map(_named, islice(missing, _MOST_NAMED)))
     named += ", ..." if counts.missing > _MOST_NAMED else ""
     return errors.Incomplete(
-        f"not done: {counts.missing} of {counts.listed} missing (recordings {named}); the next "
-        "night tries again, or retry the job" + "".join(f"; {reason}" for reason in refused)
+        f"not done: {counts.missing} of {counts.listed} recordings are missing ({named}); the next "
+        "night retries, or retry the job" + "".join(f"; {reason}" for reason in refused)
     )
 
 

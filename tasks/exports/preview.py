@@ -59,12 +59,15 @@ def preview(attempt: Attempt) -> Preview:
 
 def _first_page(attempt: Attempt, provider: ListsRecordings) -> Page | None:
     """Return the first page of the window; None if the provider has no page of that number."""
-    asked = runs.asked(attempt.job.parameters)
-    assert asked.window is not None
-    bounds = {"start:gte": utc_text(asked.window.start), "start:lte": utc_text(asked.window.last)}
+    request = runs.export_request(attempt.job.parameters)
+    assert request.window is not None
+    bounds = {
+        "start:gte": utc_text(request.window.start),
+        "start:lte": utc_text(request.window.last),
+    }
     try:
         return provider.recordings(
-            {**asked.filters, **bounds}, page=1, page_size=_PAGE_SIZE, order="start:ASC"
+            {**request.filters, **bounds}, page=1, page_size=_PAGE_SIZE, order="start:ASC"
         )
     except NotFound:
         return None
@@ -87,8 +90,8 @@ def _entries(page: Page) -> list[Recording]:
 
 
 def _every_recording(attempt: Attempt, provider: ListsRecordings) -> Iterator[Recording]:
-    asked = runs.asked(attempt.job.parameters)
-    for recording in provider.every_recording(asked.filters, window=asked.window):
+    request = runs.export_request(attempt.job.parameters)
+    for recording in provider.every_recording(request.filters, window=request.window):
         attempt.check()
         if runs.in_window(attempt.job.parameters, recording):
             yield recording
@@ -112,7 +115,7 @@ def refuse_unsettled(attempt: Attempt, provider: ListsRecordings) -> None:
     if settled_at is None:
         return
     if provider.provider_time is None:
-        raise Wait("the provider's answers carry no Date; the day may not have settled", 300)
+        raise Wait("the provider's answers have no Date header; the day may not have settled", 300)
     left = settled_at - provider.provider_time.timestamp()
     if left >= 0:
         raise Wait(f"the day settles until {iso(settled_at)} by the provider's clock", left + 1)

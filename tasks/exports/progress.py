@@ -1,4 +1,4 @@
-"""How far the provider is with an export, asked before its ZIP is."""
+"""The progress of an export at the provider, checked before its ZIP is retrieved."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _MOST_UNKNOWN = 3
 
 
 def refuse_unready(attempt: Attempt, provider: ExportsInBulk, provider_job_id: str) -> None:
-    """Raise Wait while the provider says that it makes the export, NotReady where it does so past
-    the deadline, Rejected where it has given up. Return where the ZIP is ready, and where nothing
-    is known of it: then only retrieving it shows whether it is.
+    """Raise Wait while the provider makes the export, NotReady if it still does so past the
+    deadline, and Rejected if it has given up. Return if the ZIP is ready, or if nothing is known of
+    it: then only a retrieval shows whether it is ready.
     """
-    found = _asked(attempt, provider, provider_job_id)
+    found = _query(attempt, provider, provider_job_id)
     if found is None or found.is_ready:
         return
     shown = in_words(_not_backwards(attempt, found))
     if found.has_failed:
         raise errors.Rejected(f"not done: the provider gave up export {provider_job_id}: {shown}")
-    reason = f"export {provider_job_id}: not ready: {shown}"
+    reason = f"export {provider_job_id}: not ready yet: {shown}"
     if attempt.past_deadline:
         raise errors.NotReady(f"not done: the deadline passed: {reason}")
     raise Wait(reason, attempt.next_backoff("polls"))
@@ -49,7 +49,7 @@ def refuse_lost(attempt: Attempt, provider_job_id: str) -> None:
 def progress_of(
     found: Account, provider: ExportsInBulk, provider_job_id: str
 ) -> ExportProgress | None:
-    """Return how far an export is; None where the account's provider does not report it."""
+    """Return the progress of an export; None if the account's provider does not report it."""
     if not registry.has(found, TellsExportProgress):
         return None
     return cast(TellsExportProgress, provider).progress(provider_job_id)
@@ -65,7 +65,7 @@ def in_words(found: ExportProgress) -> str:
     return ", ".join(words)
 
 
-def _asked(
+def _query(
     attempt: Attempt, provider: ExportsInBulk, provider_job_id: str
 ) -> ExportProgress | None:
     of = account(attempt.job.account)
@@ -98,7 +98,7 @@ def _not_backwards(attempt: Attempt, found: ExportProgress) -> ExportProgress:
 
 def _no_progress(of: Account) -> str:
     """Return what all workers remember of an account whose provider reports no progress. Another
-    ``base_url`` is asked anew.
+    ``base_url`` is asked again.
     """
     digest = hashlib.sha256(of.base_url.encode()).hexdigest()[:16]
     return f"no export progress at {digest}"

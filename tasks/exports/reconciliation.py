@@ -42,11 +42,11 @@ _MOST_PASSES = 5
 
 def reconcile(attempt: Attempt) -> Ended | Parts:
     """Compare what the provider lists with what the archive holds, have the gaps fetched, and seal
-    the run: ``{manifest, listed, archived, missing}``; failed where a recording is missing.
+    the run: ``{manifest, listed, archived, missing}``; failed if a recording is missing.
     """
     path = archive_paths.recordings_path(runs.folder(attempt.job))
     with apply_error_policy(attempt, waits_for_credentials=True):
-        # A worker may have died between the list and its manifest: what it wrote stands.
+        # A worker may have died between the list and its manifest: its list stands.
         if store().exists(path):
             with comparison.scratch(attempt) as reconciliation:
                 return _over(attempt, reconciliation, _adopt_and_seal(attempt, reconciliation))
@@ -88,7 +88,7 @@ def _adopt_and_seal(attempt: Attempt, reconciliation: Reconciliation) -> Ended:
 
 
 def _compare(attempt: Attempt, reconciliation: Reconciliation) -> Ended | None:
-    """List the window and match it with what lies in the archive. Return the run's end where a
+    """List the window and match it with what lies in the archive. Return the run's end if a
     later look at a complete day found nothing new: then no gap is left to fill.
     """
     attempt.job.work.pop("refused", None)
@@ -121,7 +121,7 @@ def _sealed(attempt: Attempt, reconciliation: Reconciliation, *, unclear: list[s
 
 
 def _owe_entries(attempt: Attempt, reconciliation: Reconciliation) -> None:
-    """Owe the chain entries of recordings that a worker fetched one by one before it died."""
+    """Add the chain entries of recordings that a worker fetched one by one before it died."""
     for single in reconciliation.files():
         metadata = archive_paths.metadata_path(single.file.path)
         if store().exists(metadata):
@@ -147,17 +147,19 @@ def _hearing(reconciliation: Reconciliation) -> Hearing:
 def _list(attempt: Attempt, provider: ListsRecordings, reconciliation: Reconciliation) -> None:
     """List the window until two passes agree."""
     parameters = attempt.job.parameters
-    asked = runs.asked(parameters)
+    request = runs.export_request(parameters)
     for number in range(_MOST_PASSES):
         reconciliation.start_pass()
-        for recording in provider.every_recording(asked.filters, window=asked.window):
+        for recording in provider.every_recording(request.filters, window=request.window):
             attempt.check()
             if runs.in_window(parameters, recording):
                 reconciliation.listed(recording.line())
         if number and reconciliation.passes_agree():
             refuse_unsettled(attempt, provider)
             return
-    raise Wait("the provider's list changed with every look", attempt.next_backoff("listings"))
+    raise Wait(
+        "the provider's list changed each time it was read", attempt.next_backoff("listings")
+    )
 
 
 def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> Manifest | None:
@@ -180,7 +182,7 @@ def _earlier(attempt: Attempt, reconciliation: Reconciliation) -> Manifest | Non
         are_audio = _take_over(attempt, reconciliation, known, there)
     except Missing as error:
         # The list of that generation is gone: its recordings are fetched once more.
-        _log.warning("what an earlier generation has archived is not known: %s", error)
+        _log.warning("cannot tell what an earlier generation archived: %s", error)
         return None
     return replace(known, complete=known.complete and there.is_whole and are_audio)
 
@@ -234,7 +236,7 @@ def _unheard(
                     reconciliation.member(path, member)
             found.add(path)
         except (Damaged, Dangerous) as error:
-            _log.warning("an earlier ZIP of the day is not whole: %s", error)
+            _log.warning("an earlier ZIP of the day is damaged: %s", error)
     return found
 
 

@@ -113,4 +113,6 @@ def _fetch_again(attempt: Attempt, error: Damaged) -> NoReturn:
     attempt.job.work["damaged"] = times
     if times >= _MOST_DAMAGED:
         raise as_job_error(error) from None
-    raise Wait(f"{error}; fetched again from the start", attempt.next_backoff("fetches")) from None
+    raise Wait(
+        f"{error}; will download it again from the start", attempt.next_backoff("fetches")
+    ) from None

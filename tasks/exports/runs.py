@@ -18,8 +18,8 @@ from tasks.runtime.fields import utc_text
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request to the provider.
+class ExportRequest:
+    """What an export requests of the provider.
 
     ``filters`` are under the provider's names; ``window`` is that of the recordings' starts, None
     if open.
@@ -29,11 +29,11 @@ class Asked:
     window: Window | None = None
 
 
-def asked(parameters: dict[str, Any]) -> Asked:
+def export_request(parameters: dict[str, Any]) -> ExportRequest:
     """Return what a run requests of the provider."""
     span = parameters["window"]
     bounds = (datetime.fromisoformat(span[name]) for name in ("start", "last"))
-    return Asked(parameters["filters"], Window(*bounds))
+    return ExportRequest(parameters["filters"], Window(*bounds))
 
 
 def window(parameters: dict[str, Any]) -> dict[str, str]:
@@ -53,7 +53,7 @@ def in_window(parameters: dict[str, Any], recording: Recording) -> bool:
     """
     if recording.start is None:
         return True
-    window = asked(parameters).window
+    window = export_request(parameters).window
     assert window is not None
     # The bounds are whole seconds, the upper one included.
     return window.start <= recording.start.replace(microsecond=0) <= window.last

@@ -38,9 +38,9 @@ class BulkNight:
     def run(self, attempt: Attempt) -> Ended | Parts:
         """Continue a run; exports that it has created and parts that it has retrieved are kept."""
         if "provider_job_ids" not in attempt.job.work:
-            asked = self._begin(attempt)
-            if asked is not None:
-                return asked
+            begun = self._begin(attempt)
+            if begun is not None:
+                return begun
         lost = _lost_parts(attempt)
         if lost and not attempt.job.work.get("created_anew"):
             # The provider has dropped the export, or never finished it: a new one is created, once.
@@ -63,7 +63,7 @@ class BulkNight:
             apply_error_policy(attempt, waits_for_credentials=True),
             client(attempt, ExportsInBulk) as provider,
         ):
-            ids = creation.create(attempt, provider, runs.asked(attempt.job.parameters))
+            ids = creation.create(attempt, provider, runs.export_request(attempt.job.parameters))
         known = attempt.job.work.get("provider_job_ids", [])
         fresh = [one for one in dict.fromkeys(ids) if one not in known]
         attempt.note(provider_job_ids=[*known, *fresh], **more)

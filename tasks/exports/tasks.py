@@ -38,12 +38,12 @@ def _create_request(asked: CreateExport, task_id: str) -> Request:
 @job_task("export.create", CreateExport, _create_request)
 def create_export(attempt: Attempt) -> Ended:
     """Create an export at the provider: ``{job_id, provider_job_ids}``."""
-    asked = runs.Asked(attempt.job.parameters["filters"])
+    request = runs.ExportRequest(attempt.job.parameters["filters"])
     with (
         apply_error_policy(attempt, waits_for_credentials=True),
         client(attempt, ExportsInBulk) as provider,
     ):
-        ids = creation.create(attempt, provider, asked)
+        ids = creation.create(attempt, provider, request)
     return Ended({"provider_job_ids": ids})
 
 
@@ -63,7 +63,7 @@ def retrieve_export(attempt: Attempt) -> Ended:
     if attempt.job.parent_id is not None:
         return Ended(outcome)
     with apply_error_policy(attempt, waits_for_credentials=True):
-        return Ended(outcome, owed=[under_chain(seal_alone(attempt, folder, stored))])
+        return Ended(outcome, obligations=[under_chain(seal_alone(attempt, folder, stored))])
 
 
 @part_task(batches.KIND)

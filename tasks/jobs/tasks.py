@@ -24,14 +24,14 @@ _log = logging.getLogger(__name__)
 @plain_task("job.status", NameJob)
 def job_status(asked: NameJob) -> dict[str, Any]:
     """Return the job as the ledger has it."""
-    return _named_job(asked).shown()
+    return _named_job(asked).summary()
 
 
 @plain_task("job.cancel", NameJob)
 def cancel_job(asked: NameJob) -> dict[str, Any]:
     """Cancel a job, and an export's parts with it."""
     try:
-        return ledger().operator_actions.cancel(_named_job(asked).job_id, by="job.cancel").shown()
+        return ledger().operator_actions.cancel(_named_job(asked).job_id, by="job.cancel").summary()
     except NotPossible as error:
         raise errors.InvalidArgument(str(error)) from None
 
@@ -40,7 +40,7 @@ def cancel_job(asked: NameJob) -> dict[str, Any]:
 def retry_job(asked: RetryJob) -> dict[str, Any]:
     """Retry a job that failed, was cancelled or lost its files; return the new job."""
     try:
-        return retry(_named_job(asked), by=asked.by, note=asked.note).shown()
+        return retry(_named_job(asked), by=asked.by, note=asked.note).summary()
     except NotPossible as error:
         raise errors.InvalidArgument(str(error)) from None
 
@@ -50,7 +50,7 @@ def resolve_job(asked: ResolveJob) -> dict[str, Any]:
     """Decide the outcome of a certified call that awaits a decision; return the job after it."""
     placed = asked.outcome == "placed"
     try:
-        return resolve(_named_job(asked), placed=placed, by=asked.by, note=asked.note).shown()
+        return resolve(_named_job(asked), placed=placed, by=asked.by, note=asked.note).summary()
     except NotPossible as error:
         raise errors.InvalidArgument(str(error)) from None
 
@@ -90,7 +90,7 @@ def _named_job(asked: NameJob) -> Job:
 def _job_id_of_task(task_id: str) -> str:
     job_id = ledger().waiters.job_of(task_id)
     if job_id is None:
-        raise errors.NoSuchJob(f"not done: no job was asked for by task {task_id}")
+        raise errors.NoSuchJob(f"not done: task {task_id} requested no job")
     return job_id
 
 

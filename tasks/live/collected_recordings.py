@@ -64,7 +64,7 @@ def start(attempt: Attempt) -> Ended:
     instruction = ledger().recording_instructions.of_job(attempt.job.job_id)
     if instruction is None:
         raise errors.Rejected(
-            "not done: a start is not repeated later; to record the call, send a new request id"
+            "not done: a start is never retried later; to record the call, use a new request id"
         )
     if instruction.state != recorded.ARMED:
         return _started(attempt, instruction)
@@ -96,7 +96,7 @@ def _ask_server(attempt: Attempt, instruction: Instruction) -> Ended:
             raise wait(str(error), attempt.next_backoff("troubles")) from None
         except provider.ProviderError as error:
             raise _refused(error, times) from None
-    ledger().recording_instructions.answered(instruction.token)
+    ledger().recording_instructions.mark_answered(instruction.token)
     found = ledger().recording_instructions.of_job(attempt.job.job_id)
     assert found is not None
     return _started(attempt, found)
@@ -106,7 +106,7 @@ def _refused(error: provider.ProviderError, times: int) -> errors.JobError:
     if times:
         # The server may have carried out an earlier request, and this one may have come after the
         # call's end.
-        return errors.Uncertain(f"unknown: it was asked for before, without an answer; {error}")
+        return errors.Uncertain(f"unknown: an earlier request got no answer; {error}")
     return as_job_error(error)
 
 
@@ -129,14 +129,14 @@ def _refuse_another(attempt: Attempt, instruction: Instruction, calls: list[Live
     """
     if not is_live(calls, instruction.call_id):
         raise errors.Uncertain(
-            "unknown: the call ended before the server confirmed that it records it; if it "
-            "did, the recording is collected"
+            "unknown: the call ended before the server confirmed that it records the call; if it "
+            "did, the recording will be collected"
         )
     if attempt.job.work.get("answered") or int(attempt.job.work["asked"]) >= _MOST_STARTS:
         why = f"; last: {attempt.job.reason}" if attempt.job.reason else ""
         raise errors.Uncertain(
-            "unknown: the call goes on, and no list tells whether it is recorded; it is not "
-            f"started again, and if it is recorded, the recording is collected{why}"
+            "unknown: the call is in progress, and no list shows whether it is recorded; the start "
+            f"is not sent again; if the call is recorded, the recording will be collected{why}"
         )
 
 
@@ -157,7 +157,7 @@ def _next_wait(attempt: Attempt) -> Exception:
     job = attempt.job
     looks = int(job.work.get("looks", 0))
     job.work["looks"] = looks + 1
-    why = "waits for the call's next notification, which is answered with the document"
+    why = "waits for the call's next notification, to answer it with the document"
     if job.not_after is None or job.updated_at < job.not_after:
         left = None if job.not_after is None else job.not_after - job.updated_at
         return Wait(why, min(1.0 if looks == 0 else 3600.0, 3600.0 if left is None else left))
@@ -165,8 +165,8 @@ def _next_wait(attempt: Attempt) -> Exception:
         job.work["late"] = True
         return Wait(why, _LAST_LOOK_SECONDS)
     return errors.Expired(
-        "not done: not_after has passed and no notification of the call came that may be answered; "
-        "see that the server notifies EARWITNESS_HOOKS_URL and that the receiver runs"
+        "not done: not_after has passed before a notification of the call could be answered; check "
+        "that the server notifies EARWITNESS_HOOKS_URL and that the receiver runs"
     )
 
 
@@ -185,11 +185,9 @@ def _started(attempt: Attempt, instruction: Instruction) -> Ended:
 def _not_collected(parameters: dict[str, Any], account: NotifyingAccount) -> str | None:
     """Return why we will not be notified of the recording's end, or None."""
     if "finished_url" in parameters:
-        return "its end is told to the finished_url that was given"
+        return "its end is reported to the given finished_url"
     if settings().hooks_url is None:
-        return "EARWITNESS_HOOKS_URL is not set, so that nobody can tell us of its end"
+        return "EARWITNESS_HOOKS_URL is not set, so its end cannot be reported"
     if not account.allowed_networks:
-        return (
-            f"account {account.alias} has no allowed_networks, so that nobody may tell of its end"
-        )
+        return f"account {account.alias} has no allowed_networks, so no server may report its end"
     return None

@@ -36,7 +36,7 @@ KIND = "recording.collect"
 _MISSING_SECONDS = 600.0
 #: A server may announce a file a moment before the file can be fetched.
 _MOST_ABSENT = 5
-_WAITS = "waits for the recording's end, which the telephone system tells"
+_WAITS = "waits until the telephone system reports the end of the recording"
 
 
 class CollectRecording(JobArguments):
@@ -83,7 +83,7 @@ def collect_recording(attempt: Attempt) -> Ended:
     if instruction.record_url is None:
         raise Wait(attempt.job.work["why"], attempt.next_backoff("looks"), progressed=False)
     if attempt.job.queue != DOWNLOADS:
-        raise Wait("its end was told; it is fetched", 0, queue=DOWNLOADS)
+        raise Wait("the recording has ended and is downloaded", 0, queue=DOWNLOADS)
     return _collected(attempt, instruction, instruction.record_url)
 
 
@@ -110,21 +110,22 @@ def _look(attempt: Attempt, instruction: Instruction) -> None:
     hours = account_of(attempt.job.account, NotifyingAccount).collect_deadline_hours
     if attempt.age_seconds > hours * 3600:
         raise errors.NotReady(
-            f"not done: the end of the recording was not told within {hours:g} hours "
-            "(collect_deadline_hours); fetch it by hand"
+            f"not done: the end of the recording was not reported within {hours:g} hours "
+            "(collect_deadline_hours); download the recording by hand"
         )
     try:
         with client(attempt, CollectsRecordings) as server:
             live = is_live(server.calls(), instruction.call_id)
     except ProviderError as error:
-        attempt.job.work["why"] = f"{_WAITS}; whether its call goes on is not known: {error}"
+        attempt.job.work["why"] = f"{_WAITS}; cannot tell whether the call is in progress: {error}"
         return
     gone = ledger().recording_instructions.call_seen(instruction.token, live=live)
-    attempt.job.work["why"] = _WAITS if live else f"{_WAITS}; its call is over"
+    attempt.job.work["why"] = _WAITS if live else f"{_WAITS}; the call has ended"
     if gone is not None and gone >= _MISSING_SECONDS:
         raise errors.NotReady(
-            "not done: the end of the recording was not told within ten minutes of its call's end; "
-            "see that the server reaches EARWITNESS_HOOKS_URL, and fetch the recording by hand"
+            "not done: the end of the recording was not reported within ten minutes of the call's "
+            "end; check that the server reaches EARWITNESS_HOOKS_URL, and download the recording "
+            "by hand"
         )
 
 
@@ -143,7 +144,7 @@ def _collected(attempt: Attempt, instruction: Instruction, url: str) -> Ended:
         recording_id=attempt.job.job_id,
         # Taken from the ledger's row only, so that every try finds the same place.
         day=datetime.fromtimestamp(instruction.created_at, UTC).date(),
-        known=_known(instruction, url),
+        fields=_fields(instruction, url),
     )
     with (
         apply_error_policy(attempt, waits_for_credentials=False),
@@ -167,8 +168,8 @@ def _collected(attempt: Attempt, instruction: Instruction, url: str) -> Ended:
     return Ended(result)
 
 
-def _known(instruction: Instruction, url: str) -> dict[str, Any]:
-    """Return what is known of the recording.
+def _fields(instruction: Instruction, url: str) -> dict[str, Any]:
+    """Return the known fields of the recording.
 
     Of its address only the file's name is kept, since a query may hold a key.
     """
@@ -185,4 +186,4 @@ def _ask_again(attempt: Attempt, error: NotFound) -> None:
     times = int(attempt.job.work.get("absent", 0)) + 1
     attempt.job.work["absent"] = times
     if times < _MOST_ABSENT:
-        raise Wait(f"{error}; asked for again", attempt.next_backoff("fetches")) from None
+        raise Wait(f"{error}; will ask again", attempt.next_backoff("fetches")) from None

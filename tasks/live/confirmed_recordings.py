@@ -123,10 +123,12 @@ class _ServerRequests:
         if self._acts_next:
             self._acts_next = False
             if self._deadline.passed:
-                raise self._late("its time came while the call was looked up")
+                raise self._late("it passed while the call was looked up")
             sent = int(self._attempt.job.work.get("sent", 0))
             if sent >= _MOST_SENT:
-                raise self._unknown(f"it was sent {sent} times, and no answer tells what it did")
+                raise self._unknown(
+                    f"the request was sent {sent} times, and no answer shows its effect"
+                )
             self._attempt.note(may_have_left=True, sent=sent + 1)
             self._actions += 1
 

@@ -14,15 +14,13 @@ from tasks.runtime.context import ledger, store
 from tasks.runtime.messages import publish_first
 
 _DAY_SECONDS = 86_400
-#: Days that one plan opens for an account; the next plan goes on. After years of keeping, all of
+#: Days that one plan opens for an account; the next plan continues. After years of keeping, all of
 #: them are due at once.
 _MOST_DAYS = 10
 
 
 def plan_deletions(account: Account, now: datetime) -> int:
-    """Open one job for each day whose time has come, of the oldest days first; return how many
-    were opened.
-    """
+    """Open one job for each day that is old enough, oldest first; return how many were opened."""
     nightly = account.nights
     if nightly is None or nightly.delete_after_days == 0:
         return 0
@@ -32,9 +30,9 @@ def plan_deletions(account: Account, now: datetime) -> int:
         known = _proven(day)
         if known is None:
             continue
-        # A plan that was killed before the note finds its job there, and notes the day.
+        # A plan that was killed before this note finds its job, and notes the day.
         count += known.listed > 0 and _open(known, day)
-        ledger().days.deleted(account.alias, day.day)
+        ledger().days.mark_deleted(account.alias, day.day)
         if count == _MOST_DAYS:
             break
     return count
@@ -51,7 +49,7 @@ def _open(known: Manifest, day: Day) -> bool:
 
 
 def _proven(day: Day) -> Manifest | None:
-    """Return the newest manifest of a day, None where it is not complete or not chained."""
+    """Return the newest manifest of a day, None if it is not complete or not chained."""
     known = manifest.latest(store(), day.account, day.day)
     if known is None or not known.complete or not is_chained(day.account, known.path):
         return None

@@ -33,8 +33,8 @@ def describe(unknown: list[str]) -> str:
     receipts = sum(paths.kind_of(path) == "receipt" for path in unknown)
     many = f"{receipts} receipts and {len(unknown) - receipts} manifests"
     return (
-        f"the ledger is older than the archive, which holds {many} of jobs that it does not know "
-        f"(for example {unknown[-1]}): it was restored from a backup"
+        f"the ledger is older than the archive, which holds {many} of jobs that the ledger does "
+        f"not know (for example {unknown[-1]}): the ledger was restored from a backup"
     )
 
 

@@ -23,7 +23,7 @@ from tasks.runtime.context import store
 
 from .verified_archive import VerifiedArchive
 
-_LOOK = "look in the provider's panel, then: python -m worker resolve"
+_LOOK = "check the provider's panel, then run: python -m worker resolve"
 
 
 def receipt_paths(prefix: str, trusted: VerifiedArchive) -> Iterator[tuple[str, dict[int, str]]]:
@@ -72,7 +72,7 @@ def _read(alias: str, known: str, path: str, trusted: VerifiedArchive) -> Receip
     if receipt.request_id is not None:
         named = job_id(alias, f"earwitness.{KIND}", receipt.request_id)
     if (receipt.account, receipt.job_id, known) != (alias, named, named):
-        trusted.refuse(path, "speaks of another call than its name says")
+        trusted.refuse(path, "describes another call than its name says")
         return None
     return receipt
 
@@ -120,17 +120,19 @@ def _end(receipt: Receipt, outcome: str) -> dict[str, Any]:
         words = f"decided by {receipt.by}: the call was {receipt.decided}; {receipt.note}"
         if receipt.decided == "placed":
             return {**_done(None), "reason": words}
-        return _failed(ErrorName.REJECTED, f"not done: {words}; to call, send a new request id")
+        return _failed(
+            ErrorName.REJECTED, f"not done: {words}; to place the call, use a new request id"
+        )
     if outcome == REFUSED:
         return _failed(
             ErrorName.REJECTED,
-            "not done: the certified call was refused and not placed; its receipt has the "
-            "platform's words",
+            "not done: the certified call was refused and not placed; see its receipt for "
+            "the platform's answer",
         )
     if outcome == UNSENT:
-        again = "nothing was sent; to call, send a new request id"
+        again = "nothing was sent; to place the call, use a new request id"
         return _failed(ErrorName.UNREACHABLE, f"not done: {again}")
-    return _undecided(f"unknown: by its receipt nobody knows whether it was placed; {_LOOK}")
+    return _undecided(f"unknown: its receipt does not show whether the call was placed; {_LOOK}")
 
 
 def _done(platform_phone: str | None) -> dict[str, Any]:
@@ -170,7 +172,7 @@ def _lost(alias: str, known: str, paths: dict[int, str]) -> KnownJob:
         updated_at=when,
         source=path,
         call=KnownCall(None, None, UNKNOWN, None, b"", None, None, max(paths), None),
-        **_undecided(f"unknown: its receipt {path} is damaged; compare it with a copy; {_LOOK}"),
+        **_undecided(f"unknown: its receipt {path} is damaged; compare it with a copy, or {_LOOK}"),
     )
 
 

@@ -109,7 +109,7 @@ def _read(folder: Folder, name: str, path: str, trusted: VerifiedArchive) -> Man
     is_day = found.window is not None and found.job_id == day_job
     whole = is_day if found.day else bool(found.window or found.parts)
     if (found.account, found.job_id) != (folder.account, name) or not whole:
-        trusted.refuse(path, "speaks of another export than its folder says")
+        trusted.refuse(path, "describes another export than its folder says")
         return None
     return found
 
@@ -178,8 +178,8 @@ def _end(found: Manifest, path: str) -> dict[str, Any]:
     if found.complete:
         return {"state": states.DONE, "result": result}
     message = (
-        f"not done: {found.missing} of {found.listed} missing; {path} names them; the next night "
-        "tries again, or export the day again"
+        f"not done: {found.missing} of {found.listed} recordings are missing; {path} names them; "
+        "the next night retries, or export the day again"
     )
     error = ErrorName.INCOMPLETE.stored(message)
     return {"state": states.FAILED, "result": result, "reason": message, "error": error}

@@ -1,4 +1,4 @@
-"""Rebuilding the ledger from the archive: archived work is known again, the rest is in doubt."""
+"""Rebuilding the ledger from the archive."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def rebuild(
     identity = archived_identity()
     ours = ledger().identity.prepare()
     if restored:
-        refuse_foreign(ours, identity, "the archive", "give back the ledger that belongs to it")
+        refuse_foreign(ours, identity, "the archive", "restore the ledger that belongs to it")
         ledger().identity.quarantine(by=by, note="it was restored from a backup")
     else:
         ledger().rebuilding.refuse_used()
@@ -80,7 +80,8 @@ def rebuild(
     if paths.IDENTITY_PATH in trusted.damaged:
         raise NotPossible(
             f"not done: {paths.IDENTITY_PATH} {trusted.damaged[paths.IDENTITY_PATH]}; no ledger "
-            "was made from an archive that may be another's; give back the file that was there"
+            "was rebuilt, because the archive may belong to another ledger; restore the original "
+            "file"
         )
     done = Rebuilt(identity)
     found = _found(trusted)
@@ -101,8 +102,8 @@ def archived_identity() -> str:
         return identity_document.read(store()).ledger
     except ArchiveError:
         raise NotPossible(
-            f"not done: the archive has no readable {paths.IDENTITY_PATH} that says whose it is; "
-            "nothing was changed; see EARWITNESS_ARCHIVE_URL, or give back that file from a copy"
+            f"not done: the archive has no readable {paths.IDENTITY_PATH} that names its ledger; "
+            "nothing was changed; check EARWITNESS_ARCHIVE_URL, or restore that file from a copy"
         ) from None
 
 

@@ -48,7 +48,7 @@ def _read(alias: str, path: str, trusted: VerifiedArchive) -> Metadata | None:
         trusted.refuse(path, "is not readable as the metadata of a recording")
         return None
     if found.account != alias or not paths.is_beside(found.audio.path, path):
-        trusted.refuse(path, "speaks of another recording than its name says")
+        trusted.refuse(path, "describes another recording than its name says")
         return None
     return found
 

@@ -42,5 +42,5 @@ class DeleteRecording(JobArguments):
     @model_validator(mode="after")
     def _reason_for_unarchived(self) -> DeleteRecording:
         if self.unarchived and not self.reason:
-            raise ValueError("reason: is needed where unarchived is true")
+            raise ValueError("reason: is required when unarchived is true")
         return self

@@ -1,8 +1,8 @@
 """Deleting an archived day at the provider: one job for all of its recordings.
 
 The job goes through the list of the day's manifest in batches and notes every recording in its
-history. Its work holds how far it came, so that another worker, a retry, and the job of a later
-generation go on from there.
+history. Its work holds its progress, so that another worker, a retry, and the job of a later
+generation continue from there.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _MOST_TROUBLES = 3
 
 @dataclass
 class Progress:
-    """How far a job came.
+    """The progress of a job.
 
     ``passed`` counts the lines of the list that were dealt with. Of these, ``deleted`` were
     deleted, ``gone`` were gone at the provider, and ``before`` were deleted by earlier jobs.
@@ -69,7 +69,7 @@ def delete_day(attempt: Attempt) -> Ended:
     """
     nights = account(attempt.job.account).nights
     if nights is None or nights.delete_after_days == 0:
-        raise errors.Rejected("not done: the account's nights delete nothing any more")
+        raise errors.Rejected("not done: the account's nights no longer delete recordings")
     _await_earlier(attempt)
     known = _manifest(attempt.job)
     with (
@@ -83,7 +83,10 @@ def _await_earlier(attempt: Attempt) -> None:
     """Raise Wait while an earlier job deletes recordings of the same day."""
     for job in deletions.before(attempt.job):
         if not job.ended:
-            raise Wait(f"job {job.job_id} deletes this day first", attempt.next_backoff("turns"))
+            raise Wait(
+                f"waits for job {job.job_id}, which deletes recordings of this day",
+                attempt.next_backoff("turns"),
+            )
 
 
 def _manifest(job: Job) -> Manifest:
@@ -121,7 +124,7 @@ class _DayDeletion:
         self._waits_for = ""
 
     def run(self) -> Ended:
-        """Go on with the day. Raises Wait after a batch, and while recordings are pending."""
+        """Continue with the day. Raises Wait after a batch, and while recordings are pending."""
         progress = self._progress
         asked = progress.deleted + progress.gone + len(progress.failed) + _BATCH
         for line in self._rest():
@@ -132,7 +135,7 @@ class _DayDeletion:
             self._note(outcome)
             if progress.deleted + progress.gone + len(progress.failed) == asked:
                 listed = self._known.listed
-                raise Wait(f"{progress.passed} of {listed} recordings are dealt with", 0)
+                raise Wait(f"processed {progress.passed} of {listed} recordings", 0)
         for recording_id in tuple(progress.pending):
             outcome = self._outcome(recording_id)
             if outcome is not None:
@@ -161,7 +164,7 @@ class _DayDeletion:
             self._attempt.job.account, self._attempt.job.parameters["day"], recording_id
         )
         if older is not None and not older.ended:
-            self._waits_for = f"job {older.job_id} deletes recording {recording_id}"
+            self._waits_for = f"job {older.job_id} is deleting recording {recording_id}"
             return None
         is_done = older is not None and older.state == states.DONE
         if is_done or recording_id in self._deleted_before:
@@ -188,7 +191,7 @@ class _DayDeletion:
             self._progress.deleted += 1
             return f"recording {recording_id} was deleted; archived as {proof}"
         self._progress.gone += 1
-        return f"recording {recording_id} was gone at the provider already; archived as {proof}"
+        return f"recording {recording_id} was already gone at the provider; archived as {proof}"
 
     def _proof(self, recording_id: str, line: Line | None) -> str:
         """Return the path of the manifest or the metadata that proves a recording.
@@ -249,6 +252,6 @@ class _DayDeletion:
             return Ended(result)
         failure = errors.Rejected(
             f"not done: {len(progress.failed)} of {progress.passed} recordings of {day} were not "
-            f"deleted; of the first: {progress.first_failure}; the job's history names all"
+            f"deleted; first failure: {progress.first_failure}; the job's history lists all"
         )
         return Ended(result, failure)

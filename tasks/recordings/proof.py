@@ -17,7 +17,7 @@ from tasks.days import windows
 from tasks.runtime.context import account as account_of
 from tasks.runtime.context import store
 from tasks.runtime.runner import Attempt
-from tasks.transfers.single_recording import kept_single, started
+from tasks.transfers.single_recording import kept_single, start_of
 
 
 def refuse_unproven(attempt: Attempt, provider: DeletesRecordings, recording_id: str) -> str:
@@ -45,7 +45,7 @@ def _day(attempt: Attempt, provider: DeletesRecordings, recording_id: str) -> da
     """Return the local day of the recording's start, from the request or the provider."""
     day = attempt.job.parameters.get("day") or attempt.job.work.get("day")
     if day is None:
-        start = started(provider.recording(recording_id))
+        start = start_of(provider.recording(recording_id))
         day = windows.local_day(start, account_of(attempt.job.account).zone).isoformat()
         # Noted before the request leaves: if its answer is lost, the provider does not say the day
         # again.
@@ -94,7 +94,7 @@ def find_fault(attempt: Attempt, line: Line) -> str | None:
         listener.feed(piece)
     sound = listener.sound()
     if sound is None:
-        return f"what it holds of this recording is not audio but {description(head)}"
+        return f"its bytes of this recording are not audio but {description(head)}"
     return fault_of(
         sound,
         line.place.bytes,

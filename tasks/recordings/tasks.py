@@ -18,7 +18,7 @@ from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.job_requests import job_request
 from tasks.runtime.queries import Answer, Listing, ask_with_retries
 from tasks.runtime.runner import Attempt, Ended
-from tasks.transfers.single_recording import fetch_again, keep_listed, started
+from tasks.transfers.single_recording import fetch_again, keep_listed, start_of
 
 from .arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
 from .day_deletions import delete_day
@@ -70,7 +70,7 @@ def download_recording(attempt: Attempt) -> Ended:
         client(attempt, ListsRecordings) as provider,
     ):
         recording = provider.recording(attempt.job.parameters["recording_id"])
-        day = windows.local_day(started(recording), account.zone)
+        day = windows.local_day(start_of(recording), account.zone)
         try:
             audio, _ = keep_listed(attempt, provider, recording.line(), day)
         except Contradiction:
@@ -86,7 +86,7 @@ def _delete_request(asked: DeleteRecording, task_id: str) -> Request:
     account = account_of(asked.account, DeletingAccount)
     if not account.allow_delete:
         raise errors.InvalidArgument(
-            f"not done: account: {asked.account!r} does not allow deleting; set allow_delete = true"
+            f"not done: account: {asked.account!r} does not allow deletion; set allow_delete = true"
         )
     parameters: dict[str, Any] = {"recording_id": asked.recording_id}
     if asked.unarchived:
@@ -103,7 +103,7 @@ def delete_recording(attempt: Attempt) -> Ended:
     parameters = attempt.job.parameters
     account = account_of(attempt.job.account, DeletingAccount)
     if not account.allow_delete:
-        raise errors.Rejected("not done: the account does not allow deleting any more")
+        raise errors.Rejected("not done: the account no longer allows deletion")
     if deletions.is_of_day(attempt.job):
         return delete_day(attempt)
     recording_id = parameters["recording_id"]

@@ -61,24 +61,24 @@ class _NotDelivered(Exception):
         self.answered = answered
 
 
-def announce_alert(owed: Obligation) -> None:
-    """Write the log line that people watch for, and owe the webhook if one is set."""
-    fields = owed.payload
+def announce_alert(obligation: Obligation) -> None:
+    """Write the log line that people watch for, and add the webhook to the outbox if one is set."""
+    fields = obligation.payload
     with bind(cause=fields.get("cause")):
         if fields.get("state") == RESOLVED:
             _alerts.warning("over: %s%s", fields["message"], _closed_by(fields))
         else:
             _alerts.error("%s", fields["message"])
-    # An alert that an earlier version owed names no cause, and was only for the log.
+    # An alert of an earlier version has no cause and is for the log only.
     if settings().alert_url is not None and "cause" in fields:
-        ledger().outbox.owe(owed.job_id, owed.account, WEBHOOK, fields)
+        ledger().outbox.owe(obligation.job_id, obligation.account, WEBHOOK, fields)
 
 
 def deliver_due() -> int:
     """Send the webhooks that are due; return how many were delivered.
 
     A receiver that hangs, does not answer or asks to wait ends the round. One that refuses an alert
-    is sent the next one. A webhook that was not delivered stays owed, with growing waits, and
+    is sent the next one. A webhook that was not delivered stays pending, with growing waits, and
     `status` says why.
     """
     taken = 0
@@ -86,31 +86,31 @@ def deliver_due() -> int:
         found = ledger().outbox.due(limit=1, webhooks=True)
         if not found:
             break
-        (owed,) = found
+        (obligation,) = found
         try:
-            _deliver(owed)
+            _deliver(obligation)
         except _NotDelivered as error:
-            ledger().outbox.failed([owed.id], str(error))
-            with bind(job_id=owed.job_id or None, account=owed.account):
-                _log.warning("an alert is owed: %s", error)
+            ledger().outbox.failed([obligation.id], str(error))
+            with bind(job_id=obligation.job_id or None, account=obligation.account):
+                _log.warning("could not deliver an alert: %s", error)
             if not error.answered:
                 break
         else:
-            ledger().outbox.discharged([owed.id])
+            ledger().outbox.discharged([obligation.id])
             taken += 1
     return taken
 
 
-def _deliver(owed: Obligation) -> None:
+def _deliver(obligation: Obligation) -> None:
     """Send one webhook. Raises _NotDelivered, and LedgerAway."""
     url, secret = settings().alert_url, settings().alert_secret
     if url is None or secret is None:
-        return  # no address is set any more, so there is nobody to send it to
+        return  # the settings no longer name an address
     try:
-        body = _body(owed)
+        body = _body(obligation)
     except (KeyError, TypeError) as error:
-        # Another version, which may come back, owed this alert: the others do not wait behind it.
-        message = f"an alert can not be written ({type(error).__name__})"
+        # Another version wrote this alert and may come back: the others do not wait behind it.
+        message = f"this version cannot write the alert ({type(error).__name__})"
         raise _NotDelivered(message, answered=True) from None
     _send(url.get_secret_value(), secret.get_secret_value().encode(), body)
 
@@ -125,11 +125,11 @@ def signature(secret: bytes, timestamp: str, body: bytes) -> str:
     return f"v1={signed.hexdigest()}"
 
 
-def _body(owed: Obligation) -> bytes:
-    fields: dict[str, Any] = {name: owed.payload[name] for name in _ALERT_FIELDS}
+def _body(obligation: Obligation) -> bytes:
+    fields: dict[str, Any] = {name: obligation.payload[name] for name in _ALERT_FIELDS}
     if fields["state"] == RESOLVED:
-        # An alert that an earlier version owed was closed by the program.
-        fields |= {name: owed.payload.get(name) for name in _CLOSING_FIELDS}
+        # In an earlier version, only the program closed alerts.
+        fields |= {name: obligation.payload.get(name) for name in _CLOSING_FIELDS}
     for name in ("message", *_CLOSING_FIELDS):
         if fields.get(name) is not None:
             fields[name] = mask(fields[name])
@@ -170,7 +170,7 @@ def _send(url: str, secret: bytes, body: bytes) -> None:
         failure = f"did not answer ({type(error).__name__})"
     if failure is not None:
         host = urlsplit(url).hostname
-        message = f"the receiver of alerts, {host}, {failure}; it is sent again"
+        message = f"the alert receiver {host} {failure}; will retry"
         raise _NotDelivered(message, answered=answered)
 
 
@@ -180,7 +180,7 @@ def credentials_refused(alias: str, reason: str, job_id: str | None = None) -> N
     try:
         ledger().alerts.open(alert)
     except LedgerAway as error:
-        _log.warning("the refused credentials of %s are told of later: %s", alias, error)
+        _log.warning("could not open the alert about the credentials of %s: %s", alias, error)
 
 
 def credentials_accepted(alias: str) -> None:
@@ -188,4 +188,4 @@ def credentials_accepted(alias: str) -> None:
     try:
         ledger().alerts.close(credentials_cause(alias))
     except LedgerAway as error:
-        _log.info("what was told of the credentials of %s stays open: %s", alias, error)
+        _log.info("could not close the alert about the credentials of %s: %s", alias, error)

@@ -24,13 +24,13 @@ VANISHED = f"{ARCHIVE}:vanished"
 FULL = f"{ARCHIVE}:full"
 #: A place refuses writes; the place's name follows.
 REFUSED = f"{ARCHIVE}:refused:"
-_JOBS_WAIT = "jobs that need it wait and go on by themselves; certified calls are placed meanwhile"
+_JOBS_WAIT = "jobs that need it wait and continue automatically; certified calls are still placed"
 #: A disk still counts as full while it has less free space than this, or than a twentieth of its
 #: size if that is less.
 _ROOM_BYTES = 64 * 1_048_576
 
 
-def refused(error: BaseException) -> None:
+def alert_refusal(error: BaseException) -> None:
     """Open an alert for an archive error that needs a person; ignore other errors."""
     found = _alert(error)
     if found is not None:
@@ -41,14 +41,14 @@ def _open(found: Alert) -> None:
     try:
         ledger().alerts.open(found)
     except LedgerError as failure:
-        _log.warning("an alert cannot be written yet (%s): %s", found.message, failure)
+        _log.warning("could not open an alert (%s): %s", found.message, failure)
 
 
-def spool_refused(error: OSError) -> None:
+def alert_spool_refusal(error: OSError) -> None:
     """Open an alert that the spool, or another local folder, refuses to be used."""
     found = refusal(str(settings().spool_dir), "", error)
     if isinstance(found, Unwritable):
-        message = f"{found.place} refuses to be used ({error.strerror}); {_JOBS_WAIT}"
+        message = f"{found.place} cannot be used ({error.strerror}); {_JOBS_WAIT}"
         _open(Alert(f"{REFUSED}{found.place}", ARCHIVE, EVERY_ACCOUNT, message))
 
 

@@ -18,15 +18,15 @@ from config.masking import mask_message
 BY_NAME = {
     "account": "must be an account's alias: lower-case letters, digits and single _",
     "request_id": "must be 1 to 128 of A-Z, a-z, 0-9 and . _ : -",
-    "country": "must be a country's two letters, such as IN",
-    "phone": "must be a telephone number as a text, such as +<country><number>",
+    "country": "must be a two-letter country code, such as IN",
+    "phone": "must be a telephone number as text, such as +<country><number>",
     "order": 'must be a field and a direction, such as "start:DESC"',
     "outcome": 'must be "placed" or "not_placed"',
     "notify": 'must be a mapping such as {"task": "...", "queue": "..."}',
     "filters": 'must be a mapping such as {"start:gte": "2026-11-20T00:00:00Z"}',
 }
 #: The sentence about an id that the ledger has to hold.
-ID = "must be a text of 1 to 200 characters"
+ID = "must be text of 1 to 200 characters"
 _DAY = "must be a day such as 2026-11-20"
 _TIME = "must be a time such as 2026-11-20T00:00:00Z"
 _TIME_WITH_OFFSET = "must be a time with an offset, such as 2026-11-20T00:00:00Z"
@@ -62,9 +62,9 @@ def _unknown(model: type[BaseModel], fault: Fault) -> str:
     closest = _closest_name(model, fault)
     hint = f": did you mean {closest!r}?" if closest else ""
     if within:
-        return f"{'.'.join(map(str, within))}: knows no {shown}{hint}"
-    return f"{shown[1:-1]}: is no argument of this task{hint}" + (
-        "" if closest else f"; it takes {', '.join(_names(model, within))}"
+        return f"{'.'.join(map(str, within))}: has no field {shown}{hint}"
+    return f"{shown[1:-1]}: is not an argument of this task{hint}" + (
+        "" if closest else f"; the arguments are {', '.join(_names(model, within))}"
     )
 
 
@@ -110,7 +110,7 @@ def _of_its_type(fault: Fault, schema: Mapping[str, Any]) -> str:
             sentence = "must be True or False"
         case {"type": "string"}:
             most = schema.get("maxLength")
-            sentence = f"must be a text of 1 to {most} characters" if most else "must be a text"
+            sentence = f"must be text of 1 to {most} characters" if most else "must be text"
     return sentence
 
 

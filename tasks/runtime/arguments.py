@@ -29,7 +29,7 @@ class Notify(Arguments):
     @classmethod
     def _of_the_caller(cls, queue: str) -> str:
         if is_own(queue):
-            raise ValueError("Earwitness or Celery uses this name; give a queue of your own")
+            raise ValueError("is a queue of Earwitness or Celery; name a queue of your own")
         return queue
 
 

@@ -43,10 +43,10 @@ def only_known_errors(*, but: tuple[type[Exception], ...] = ()) -> Iterator[None
     except (errors.JobError, Ignore, Reject, *but):
         raise
     except Exception as error:  # noqa: BLE001 - logged; its own text may hold anything
-        _log.exception("a task stopped at something unforeseen")
+        _log.exception("a task failed unexpectedly")
         failure = errors.Uncertain(
-            f"unknown: unforeseen ({type(error).__name__}); the worker's log says more; the same "
-            "request id may be sent again"
+            f"unknown: unexpected error ({type(error).__name__}); see the worker's log; it is safe "
+            "to send the same request id again"
         )
         failure.is_outcome = False
         raise failure from None

@@ -35,14 +35,14 @@ def handle_hint(task: Task, run: Run, job_id: str, number: int | None) -> Any:
     try:
         return _resolve_hint(task, run, job_id, number)
     except LedgerError as error:
-        _log.warning("the hint for job %s came to nothing: %s", job_id, error)
+        _log.warning("could not handle the hint for job %s, will retry: %s", job_id, error)
         raise Ignore from None
     except (Ignore, errors.JobError):
         raise
     except Exception:  # noqa: BLE001 - logged; a sweeper announces the job again
         # Celery would store this exception, which is not the job's outcome: the row holds the
         # outcome, now or later.
-        _log.exception("the hint for job %s failed", job_id)
+        _log.exception("the hint for job %s failed; a sweeper will announce the job again", job_id)
         raise Ignore from None
 
 
@@ -56,7 +56,7 @@ def refuse_false_hint(task: Task) -> None:
     why = task.request.get(REFUSED)
     if why is None:
         return
-    _log.warning("a message that says it is a hint is refused: %s", why)
+    _log.warning("refused a message that claims to be a hint: %s", why)
     try:
         waits = ledger().waiters.job_of(task.request.id) is not None
     except LedgerAway:
@@ -64,7 +64,8 @@ def refuse_false_hint(task: Task) -> None:
     if waits:
         raise Ignore
     raise errors.InvalidArgument(
-        f"not done: headers: {why}; nothing was opened or changed; send the task without it"
+        f"not done: headers: {why}; nothing was opened or changed; send the task without that "
+        "header"
     )
 
 
@@ -90,13 +91,15 @@ def _refuse_mismatch(task: Task, job: Job) -> None:
     """
     if task.name != f"earwitness.{job.kind}":
         _log.warning(
-            "a hint for job %s is refused: it names %s, and the job is %s",
+            "refused a hint for job %s: it names task %s, but the job is of kind %s",
             *(job.job_id, task.name, job.kind),
         )
         raise Ignore
     task_id = task.request.id
     if task_id != job.task_id and ledger().waiters.job_of(task_id) != job.job_id:
-        _log.warning("a hint for job %s is refused: task %s did not ask", job.job_id, task_id)
+        _log.warning(
+            "refused a hint for job %s: task %s did not request this job", job.job_id, task_id
+        )
         raise Ignore
 
 
@@ -144,7 +147,7 @@ def _run_attempt(task: Task, run: Run, job: Job, number: int | None) -> Job:
 
 def replay(job: Job) -> Any:
     """Return or raise the outcome of an ended job, for Celery to store."""
-    metrics.results_told.labels(job.kind, job.state).inc()
+    metrics.results_stored.labels(job.kind, job.state).inc()
     if job.state == states.DONE:
         return {"job_id": job.job_id, **(job.result or {})}
     raise errors.replayed(job.error) from None
@@ -162,9 +165,9 @@ def show_waiting(task: Task, job: Job) -> None:
         # A hint has no arguments, so this event tells Flower the job's account.
         shown = shown_arguments({"account": job.account, **_day(job)})
         task.send_event("task-retried", exception=reason, traceback="", kwargs=shown)
-        ledger().waiters.shown_as_waiting(task.request.id)
+        ledger().waiters.note_retry_shown(task.request.id)
     except (*BROKER_AWAY, LedgerAway) as error:
-        _log.info("the state of job %s could not be shown (%s)", job.job_id, error)
+        _log.info("could not show the state of job %s: %s", job.job_id, error)
 
 
 def _day(job: Job) -> dict[str, Any]:

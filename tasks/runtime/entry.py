@@ -110,7 +110,7 @@ def part_task(name: str) -> Callable[[Run], Task]:
     """Make an attempt's function the task of jobs that other jobs open as their parts.
 
     The task carries out hints alone. A message from an application is refused with InvalidArgument.
-    Raises UnknownKind where the ledger has no hooks under this name.
+    Raises UnknownKind if the ledger has no hooks under this name.
     """
 
     def decorate(run: Run) -> Task:
@@ -125,7 +125,7 @@ def part_task(name: str) -> Callable[[Run], Task]:
                 refuse_false_hint(self)
                 raise errors.InvalidArgument(
                     f"not done: earwitness.{name} is internal: other jobs open such jobs as their "
-                    "parts; nothing was opened; send one of the tasks that the catalogue names"
+                    "parts; nothing was opened; send a task that the catalogue lists"
                 )
 
         body.__doc__ = run.__doc__
@@ -250,11 +250,15 @@ def _timing(task: Task) -> Timing:
 def _mark_answered(task_id: str) -> None:
     try:
         check_task_id(task_id, is_key=False)
-        ledger().waiters.answered(task_id)
+        ledger().waiters.mark_answered(task_id)
     except errors.InvalidArgument:
         return  # the ledger cannot know it
     except LedgerAway as error:
-        _log.info("task %s is answered once more later (%s)", task_id, error)
+        _log.info(
+            "could not mark task %s as answered; its result will be stored again: %s",
+            task_id,
+            error,
+        )
 
 
 def _retry_while_ledger_away(work: Callable[[], Opened]) -> Opened:
@@ -265,7 +269,7 @@ def _retry_while_ledger_away(work: Callable[[], Opened]) -> Opened:
         except LedgerAway as error:
             if stopping.is_set():
                 raise Reject(str(error), requeue=True) from None
-            _log.warning("%s; the message is kept and tried again", error)
+            _log.warning("%s; the message is kept and retried", error)
             time.sleep(1)
 
 

@@ -32,7 +32,7 @@ def apply_error_policy(attempt: Attempt, *, waits_for_credentials: bool) -> Iter
     except ProviderError as error:
         _handle_provider_error(attempt, error, waits_for_credentials=waits_for_credentials)
     except NoSpace as error:
-        archive_alerts.refused(error)
+        archive_alerts.alert_refusal(error)
         raise Wait(f"the disk is full: {error}", settings().poll_max_seconds) from None
     except ArchiveError as error:
         if isinstance(error, Contradiction):
@@ -67,7 +67,7 @@ def rest_account(alias: str, error: provider.Throttled) -> float:
 def _credentials_wait(attempt: Attempt, error: ProviderError) -> Wait:
     # One login per pause for the whole account: many jobs that try at once would lock the user out.
     alias, seconds = attempt.job.account, settings().poll_max_seconds
-    reason = f"the provider refuses the credentials of account {alias}: {error}; it is tried again"
+    reason = f"the provider refuses the credentials of account {alias}: {error}; will retry"
     ledger().accounts.postpone(alias, seconds, reason)
     credentials_refused(alias, reason, attempt.job.job_id)
     return Wait(reason, seconds)

@@ -37,7 +37,7 @@ RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$"), AfterVali
 def _writable(value: str) -> str:
     """Return the value, or raise ValueError if no database or address can hold it."""
     if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError("holds a NUL or half of a character")
+        raise ValueError("contains a NUL or an incomplete character")
     return value
 
 
@@ -102,10 +102,10 @@ def check_task_id(task_id: str, *, is_key: bool) -> None:
         TypeAdapter(kind).validate_python(task_id)
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False)[0]
-        name, advice = ("request_id", "; give one") if is_key else ("task_id", "")
+        name, advice = ("request_id", "; give a request_id") if is_key else ("task_id", "")
         sentence = validator_message(fault) or (BY_NAME[name] if is_key else ID)
         raise InvalidArgument(
-            f"not done: {name}: the task's own id does not serve: {sentence}{advice}; nothing was "
+            f"not done: {name}: the task's own id cannot be used: {sentence}{advice}; nothing was "
             "opened"
         ) from None
 

@@ -146,7 +146,7 @@ def check_headers(headers: Mapping[str, Any]) -> None:
     try:
         _Headers.model_validate(listed)
     except ValidationError as error:
-        raise Malformed(f"its header {_field(error)} is not what Celery sends") from None
+        raise Malformed(f"its header {_field(error)} is not one that Celery writes") from None
 
 
 def drop_reserved_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def check_body(body: Any) -> dict[str, Any]:
             given = (list(given[0]), *given[1:])
         _, _, embedded = _BODY.validate_python(given)
     except ValidationError as error:
-        raise Malformed(f"its body is no task's ({_field(error)})") from None
+        raise Malformed(f"its body is not that of a task ({_field(error)})") from None
     return {name: value for name, value in embedded or () if value is not None}
 
 

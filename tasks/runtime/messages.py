@@ -83,11 +83,9 @@ class Message(CeleryRequest):
         if all(value is None for value in given_headers.values()):
             return
         if self._delivery_info["routing_key"] not in INNER:
-            self._request_dict[REFUSED] = f"only Earwitness itself sends {JOB_HEADER}"
+            self._request_dict[REFUSED] = f"only Earwitness may send {JOB_HEADER}"
         elif not _is_hint(given_headers[JOB_HEADER], given_headers[NUMBER_HEADER]):
-            self._request_dict[REFUSED] = (
-                f"{JOB_HEADER} or {NUMBER_HEADER} is not as Earwitness sends"
-            )
+            self._request_dict[REFUSED] = f"{JOB_HEADER} or {NUMBER_HEADER} has a wrong value"
         else:
             account = (
                 given_headers[ACCOUNT_HEADER]
@@ -140,7 +138,7 @@ class Message(CeleryRequest):
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's signature
         """Send an event with the numbers in its result or error masked, as in the log.
 
-        Flower and everybody with access to this Redis may read events.
+        Flower and every other client of this Redis may read events.
         """
         masked = {
             name: mask(str(fields[name])) for name in ("exception", "traceback") if fields.get(name)

@@ -32,25 +32,25 @@ _LATENCIES = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 jobs_ended = Counter(
     "earwitness_jobs_ended",
-    "Jobs that ended or came to need a decision by a change that this worker made.",
+    "Jobs that this worker ended, or left to a person's decision.",
     ["account", "kind", "state"],
     registry=REGISTRY,
 )
-results_told = Counter(
+results_stored = Counter(
     "earwitness_results_told",
-    "Outcomes of jobs that this worker handed to Celery for whoever asked.",
+    "Outcomes of jobs that this worker handed to Celery for their callers.",
     ["kind", "state"],
     registry=REGISTRY,
 )
 obligations_tried = Counter(
     "earwitness_obligations_tried",
-    "Attempts at what is owed: receipts, chain entries, notifications, alerts.",
+    "Attempts at pending obligations: receipts, chain entries, notifications, alerts.",
     ["kind", "outcome"],
     registry=REGISTRY,
 )
 takeovers = Counter(
     "earwitness_lease_takeovers",
-    "Jobs that this worker took from a worker that had stopped answering.",
+    "Jobs that this worker took from a worker that had stopped responding.",
     ["account"],
     registry=REGISTRY,
 )
@@ -85,21 +85,21 @@ unknown_tasks = Counter(
 )
 verification_failures = Counter(
     "earwitness_verification_failures",
-    "What was not as it should be: problems that a verification of the archive found (archive), "
-    "and files from providers that were refused (damaged, dangerous) or met another under their "
-    "name (contradiction).",
+    "Problems that a verification of the archive found (archive), and files from providers that "
+    "were refused (damaged, dangerous) or differ from the archived file of their name "
+    "(contradiction).",
     ["account", "kind"],
     registry=REGISTRY,
 )
 provider_requests = Counter(
     "earwitness_provider_requests",
-    "Requests to providers by what came of them.",
+    "Requests to providers by outcome.",
     ["account", "provider", "operation", "outcome"],
     registry=REGISTRY,
 )
 provider_seconds = Histogram(
     "earwitness_provider_request_duration_seconds",
-    "How long requests to providers took: to the whole answer, for files to its head.",
+    "Duration of requests to providers: to the end of the answer, for files to its headers.",
     ["account", "provider", "operation"],
     buckets=_LATENCIES,
     registry=REGISTRY,

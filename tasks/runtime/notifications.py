@@ -65,11 +65,11 @@ class Sender:
         #: The head of each account's chain, read once a batch: other workers lengthen it.
         self._heads: dict[str, str | None] = {}
 
-    def send(self, owed: Sequence[Obligation]) -> int:
+    def send(self, obligations: Sequence[Obligation]) -> int:
         """Send notifications; return how many were sent. Raises LedgerError."""
         self._heads.clear()
         outcomes = _Outcomes()
-        left = list(owed)
+        left = list(obligations)
         try:
             if BROKER in self._away:
                 raise _BrokerAway
@@ -98,7 +98,7 @@ class Sender:
             outcomes.failed.setdefault(str(failure), []).append(one.id)
             return
         except _Refused as refusal:
-            _log.warning("a notification is refused: %s", refusal)
+            _log.warning("a queue refuses a notification: %s", refusal)
             outcomes.refused[one.id] = self._refusing[queue] = str(refusal)
         except Exception as error:  # noqa: BLE001 - logged, and counted against this one alone
             _log.exception("a notification cannot be written")
@@ -114,7 +114,7 @@ class Sender:
         Raises _BrokerAway, _ArchiveFails, _Refused, and what its payload causes.
         """
         if is_own(queue):
-            raise _Refused(f"queue {queue!r} is Earwitness' own, so no notification is sent there")
+            raise _Refused(f"queue {queue!r} belongs to Earwitness; no notification is sent there")
         kwargs = self._arguments(one)
         # The id is the same each time the notification is sent; a caller that asked twice is
         # notified under two ids.
@@ -165,14 +165,14 @@ class Sender:
         return None if head is None else head.sha256
 
     def _note(self, outcomes: _Outcomes) -> None:
-        obligations, sent = ledger().outbox, outcomes.sent
+        outbox, sent = ledger().outbox, outcomes.sent
         if sent:
             metrics.obligations_tried.labels(NOTIFY, "done").inc(len(sent))
-            obligations.discharged([one.id for one in sent])
+            outbox.discharged([one.id for one in sent])
             ledger().notifications.taken({one.payload["queue"] for one in sent})
         if outcomes.put_off:
-            obligations.put_off(outcomes.put_off, self._away[BROKER])
+            outbox.put_off(outcomes.put_off, self._away[BROKER])
         for reason, ids in outcomes.failed.items():
-            obligations.failed(ids, reason)
+            outbox.failed(ids, reason)
         if outcomes.refused:
             ledger().notifications.refused(outcomes.refused)

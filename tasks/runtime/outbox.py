@@ -40,8 +40,8 @@ def _never_together(_obligation: Obligation) -> bool:
 class Handler:
     """Discharges the obligations of one kind.
 
-    ``discharge`` gets obligations of one account; if it raises, they stay owed. ``together`` says
-    which of them are discharged in one call; all others come one by one. A handler that
+    ``discharge`` gets obligations of one account; if it raises, they stay pending. ``together``
+    says which of them are discharged in one call; all others come one by one. A handler that
     ``needs_archive`` is not called again in a round in which the archive did not answer.
     """
 
@@ -50,8 +50,8 @@ class Handler:
     needs_archive: bool = False
 
 
-def _announce(_account: str, owed: Sequence[Obligation]) -> None:
-    for one in owed:
+def _announce(_account: str, obligations: Sequence[Obligation]) -> None:
+    for one in obligations:
         announce_alert(one)
 
 
@@ -86,16 +86,16 @@ def discharge_due() -> int:
     until = time.monotonic() + _ROUND_SECONDS
     done = 0
     while True:
-        owed = ledger().outbox.due(limit=BATCH)
-        done += _discharge_all(owed, sender, away)
-        if len(owed) < BATCH or away or time.monotonic() >= until:
+        found = ledger().outbox.due(limit=BATCH)
+        done += _discharge_all(found, sender, away)
+        if len(found) < BATCH or away or time.monotonic() >= until:
             return done
 
 
-def _discharge_all(owed: Sequence[Obligation], sender: Sender, away: Away) -> int:
+def _discharge_all(obligations: Sequence[Obligation], sender: Sender, away: Away) -> int:
     done = 0
     for (kind, account), group in groupby(
-        sorted(owed, key=lambda one: (one.kind, one.account, one.id)),
+        sorted(obligations, key=lambda one: (one.kind, one.account, one.id)),
         key=lambda one: (one.kind, one.account),
     ):
         if kind == NOTIFY:
@@ -104,7 +104,7 @@ def _discharge_all(owed: Sequence[Obligation], sender: Sender, away: Away) -> in
             with bind(account=account, job_id=_one_job(batch)):
                 done += _discharge(kind, account, batch, away)
     # Notifications go last: they carry the newest head of the chain.
-    notifications = [one for one in owed if one.kind == NOTIFY]
+    notifications = [one for one in obligations if one.kind == NOTIFY]
     return done + (sender.send(notifications) if notifications else 0)
 
 
@@ -142,10 +142,10 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away)
         return 0
     except LedgerAway:
         raise
-    except Exception as error:  # noqa: BLE001 - logged, and owed on: the others must not wait behind it
+    except Exception as error:  # noqa: BLE001 - logged and retried: the others must not wait behind it
         metrics.obligations_tried.labels(kind, "failed").inc(len(ids))
-        ledger().outbox.failed(ids, f"unforeseen: {masked_error(error)}")
-        _log.exception("%s of %s stopped at something unforeseen; it is owed on", kind, account)
+        ledger().outbox.failed(ids, f"unexpected error: {masked_error(error)}")
+        _log.exception("%s of %s failed unexpectedly, will retry", kind, account)
         return 0
     metrics.obligations_tried.labels(kind, "done").inc(len(ids))
     ledger().outbox.discharged(ids)
@@ -159,11 +159,11 @@ def _leave_due(
     ids = [one.id for one in batch]
     metrics.obligations_tried.labels(kind, "failed").inc(len(ids))
     ledger().outbox.failed(ids, str(error))
-    _log.warning("%s of %s is owed: %s", kind, account, error)
-    archive_alerts.refused(error)
+    _log.warning("%s of %s is pending, will retry: %s", kind, account, error)
+    archive_alerts.alert_refusal(error)
     if isinstance(error, StoreAway):
         away[ARCHIVE] = str(error)
     if isinstance(error, Contradiction):
-        message = f"the {kind} of job {batch[0].job_id} ({account}) cannot be kept: {error}"
+        message = f"the {kind} of job {batch[0].job_id} ({account}) cannot be stored: {error}"
         found = archive_contradiction(error.path, account, message, batch[0].job_id)
         ledger().alerts.open(found)

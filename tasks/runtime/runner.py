@@ -61,13 +61,13 @@ class Parts:
 class Ended:
     """Returned by an attempt at the job's end.
 
-    With an ``error`` the job has failed, but it may have a result all the same. ``owed`` are
-    obligations (kind, payload).
+    With an ``error`` the job has failed, but it may have a result all the same. ``obligations`` are
+    pairs of kind and payload for the outbox.
     """
 
     result: dict[str, Any]
     error: JobError | None = None
-    owed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    obligations: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
 
 @dataclass
@@ -88,7 +88,7 @@ class Attempt:
         self.lease.check()
         self.lease.progress(self.quiet_seconds)
         if self.lease.cancelled:
-            raise Cancelled("not done: it was cancelled while it ran")
+            raise Cancelled("not done: the job was cancelled while it ran")
         if stopping.is_set():
             raise GiveBack
 
@@ -146,7 +146,7 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
     except Wait as wait:
         return _postpone(attempt, wait)
     except GiveBack:
-        return _postpone(attempt, Wait("its worker was told to stop; another goes on", 0))
+        return _postpone(attempt, Wait("its worker is stopping; another worker continues", 0))
     except Cancelled as error:
         return _end(attempt, states.CANCELLED, Ended({}, error))
     except JobError as error:
@@ -154,7 +154,7 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
     except LedgerError:
         raise
     except Exception as error:  # noqa: BLE001 - logged, counted and shown as the job's reason
-        _log.exception("job %s stopped at something unforeseen", attempt.job.job_id)
+        _log.exception("job %s failed unexpectedly", attempt.job.job_id)
         return _handle_unforeseen(attempt, error)
     if isinstance(outcome, Job):
         return outcome
@@ -169,14 +169,14 @@ def _run_guarded(attempt: Attempt, run: Run) -> Ended | Parts | Job:
         return run(attempt)
     except StoreAway as error:
         # The job is not at fault, however long this lasts: it waits, and continues by itself.
-        archive_alerts.refused(error)
+        archive_alerts.alert_refusal(error)
         raise Wait(str(error), attempt.next_backoff("storage")) from None
     except OSError as error:
         if error.filename is None:
             raise
         # A local folder, such as the spool: the archive raises errors of its own.
-        archive_alerts.spool_refused(error)
-        reason = f"{error.filename}: {error.strerror or type(error).__name__}; it is tried again"
+        archive_alerts.alert_spool_refusal(error)
+        reason = f"{error.filename}: {error.strerror or type(error).__name__}; will retry"
         raise Wait(reason, attempt.next_backoff("storage")) from None
 
 
@@ -196,11 +196,12 @@ def _handle_unforeseen(attempt: Attempt, error: Exception) -> Job:
     sentence = masked_error(error)
     if int(attempt.job.work.get("surprises", 0)) + 1 >= _MOST_UNFORESEEN:
         failure = Uncertain(
-            f"unknown: unforeseen five times, the last time {sentence}; see the log"
+            f"unknown: the job failed unexpectedly five times, most recently with {sentence}; see "
+            "the worker's log"
         )
         return _end(attempt, states.FAILED, Ended({}, failure))
     seconds = attempt.next_backoff("surprises")
-    return _postpone(attempt, Wait(f"unforeseen: {sentence}; tried again", seconds))
+    return _postpone(attempt, Wait(f"unexpected error: {sentence}; will retry", seconds))
 
 
 def _await_parts(attempt: Attempt, parts: Parts) -> Job:
@@ -220,7 +221,7 @@ def _end(attempt: Attempt, state: str, outcome: Ended) -> Job:
         reason=None if error is None else str(error),
         result=outcome.result or None,
         error=None if error is None else stored(error),
-        owed=outcome.owed,
+        obligations=outcome.obligations,
         own_task=attempt.task_id,
         contradicts=None if error is None else error.contradicts,
     )

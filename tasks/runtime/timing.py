@@ -61,7 +61,7 @@ def timing(eta: Any, expires: Any) -> Timing:
 def refuse_later(timing: Timing, task: str) -> None:
     """Refuse a task that opens no job, and so cannot wait, outside its time.
 
-    Raises InvalidArgument if the task is to be carried out later, Expired if it is too late, and
+    Raises InvalidArgument if the task is for a later time, Expired if it is too late, and
     LedgerAway.
     """
     if timing.expires is not None and timing.expires <= ledger().database.time():

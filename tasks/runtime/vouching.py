@@ -20,9 +20,10 @@ from ledger.archive_record import KnownHead
 from ledger.ledger import Ledger
 
 WAYS_OUT = (
-    "mount the archive, correct EARWITNESS_ARCHIVE_URL, or put the archive back from its newest "
-    "copy; to go on with an older copy: python -m worker archive --accept --by WHO --note WHY; if "
-    "it is lost for good, in an empty place: python -m worker archive --begin --by WHO --note WHY"
+    "mount the archive, correct EARWITNESS_ARCHIVE_URL, or restore the archive from its newest "
+    "copy; to continue with an older copy, run: python -m worker archive --accept --by WHO --note "
+    "WHY; if every copy is lost, begin a new archive in an empty place: python -m worker archive "
+    "--begin --by WHO --note WHY"
 )
 
 
@@ -65,8 +66,8 @@ def _is_ours(store: Store, ledger: Ledger, named: str | None) -> bool:
 def describe_absent() -> str:
     """Return the message for an archive without an identity."""
     return (
-        f"is not there: no {paths.IDENTITY_PATH} lies in it, though this ledger has archived "
-        f"files; nothing was stored; {WAYS_OUT}"
+        f"is not there: it has no {paths.IDENTITY_PATH}, although this ledger has archived files; "
+        f"nothing was stored; {WAYS_OUT}"
     )
 
 
@@ -82,8 +83,8 @@ def named_ledger(store: Store) -> str | None:
     except Damaged:
         raise Vanished(
             store.address,
-            f"has a {paths.IDENTITY_PATH} that cannot be read; give it back from a copy; "
-            "run: python -m worker verify",
+            f"has a {paths.IDENTITY_PATH} that cannot be read; restore it from a copy, then run: "
+            "python -m worker verify",
         ) from None
 
 
@@ -95,7 +96,7 @@ def begin(store: Store, identity: str) -> None:
     if holds_files(store) and named_ledger(store) is None:
         raise Vanished(
             store.address,
-            f"holds files, but no {paths.IDENTITY_PATH} that says whose they are; nothing was "
+            f"holds files, but no {paths.IDENTITY_PATH} that names their ledger; nothing was "
             f"stored; {WAYS_OUT}",
         )
     try:
@@ -103,7 +104,7 @@ def begin(store: Store, identity: str) -> None:
     except FileExistsError:
         if named_ledger(store) != identity:
             raise Vanished(
-                store.address, "was begun by another ledger just now; nothing was stored"
+                store.address, "was just begun by another ledger; nothing was stored"
             ) from None
 
 
@@ -145,7 +146,7 @@ def refuse_shorter(store: Store, ledger: Ledger, accounts: Iterable[str]) -> Non
 
 def describe_missing(lacking: Sequence[str]) -> str:
     """Return the message for chains that lack entries."""
-    return f"lacks what this ledger has archived: {'; '.join(lacking)}; {WAYS_OUT}"
+    return f"lacks files that this ledger has archived: {'; '.join(lacking)}; {WAYS_OUT}"
 
 
 def chain_fault(store: Store, known: KnownHead) -> str | None:
@@ -159,12 +160,12 @@ def chain_fault(store: Store, known: KnownHead) -> str | None:
         newest = max(chain.numbers(store, known.account), default=0)
         return (
             f"the chain of {known.account} lacks entry {known.n}, which the ledger knows (the "
-            f"newest that is there is {newest})"
+            f"newest entry there is {newest})"
         )
     if found != known.sha256:
         return (
-            f"entry {known.n} of the chain of {known.account} has the SHA-256 {found}, not "
-            f"{known.sha256}, which the ledger knows"
+            f"entry {known.n} of the chain of {known.account} has the SHA-256 {found}, but "
+            f"the ledger knows {known.sha256}"
         )
     return None
 
@@ -193,7 +194,7 @@ def _adopt(store: Store, ledger: Ledger, account: str) -> str | None:
         assert newest is not None
         return (
             f"the chain of {account} does not cover {newest.path}, which the ledger put under it "
-            f"(the newest entry that is there is {head.n if head else 0})"
+            f"(the newest entry there is {head.n if head else 0})"
         )
     if head is not None:
         ledger.archive_record.note_head(account, head.n, head.sha256)

@@ -28,7 +28,9 @@ def set_aside(part: PartialDownload, account: str, name: str, sha256: str) -> st
     ending = kind(head) or ("zip" if b"PK\x03\x04" in head else "bin")
     target = spool().set_aside(part.path, _aside(account, name), sha256, ending)
     if target is None:
-        return f"; it was not set aside, since {spool().refused} is full: look through it"
+        return (
+            f"; the file was not set aside, because {spool().refused} is full; review that folder"
+        )
     return f"; set aside as {target}"
 
 

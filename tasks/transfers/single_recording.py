@@ -33,19 +33,19 @@ _MOST_DAMAGED = 3
 class SingleRecording:
     """A recording as the archive names it.
 
-    ``known`` holds everything else that is known of it. The size in bytes and the duration in
+    ``fields`` holds all of its other fields. The size in bytes and the duration in
     milliseconds are set if the provider gives them.
     """
 
     provider: str
     recording_id: str
     day: date
-    known: dict[str, Any]
+    fields: dict[str, Any]
     expected_bytes: int | None = None
     expected_ms: int | None = None
 
 
-def started(recording: Recording) -> datetime:
+def start_of(recording: Recording) -> datetime:
     """Return when a recording began. Raises Uncertain if its provider does not say."""
     if recording.start is None:
         why = recording.set_aside or "its start cannot be read"
@@ -64,7 +64,7 @@ def keep_listed(
         provider=account_of(attempt.job.account).provider,
         recording_id=line["id"],
         day=day,
-        known=line,
+        fields=line,
         expected_bytes=acceptance.listed(line.get("file_size_in_bytes")),
         expected_ms=acceptance.listed(line.get("duration")),
     )
@@ -117,10 +117,10 @@ def keep(attempt: Attempt, single: SingleRecording, open_body: Open) -> tuple[St
 
 
 def owe_entry(attempt: Attempt, metadata: Stored, *, is_new: bool) -> None:
-    """Owe the chain entry of a recording's metadata at once, not at the job's end.
+    """Add the chain entry of a recording's metadata to the outbox at once, not at the job's end.
 
     The recordings of a long run must not look unchained to a verification. If the metadata is not
-    new, the job may owe the entry already, unless a worker died before it did.
+    new, the entry may be pending already, unless a worker died before it added the entry.
     """
     account, (kind, entry) = attempt.job.account, under_chain(metadata)
     if is_new:
@@ -130,7 +130,7 @@ def owe_entry(attempt: Attempt, metadata: Stored, *, is_new: bool) -> None:
 
 
 def _owner(attempt: Attempt) -> str:
-    """The id of the job under which the archive knows a recording: of a part, its parent's."""
+    """Return the id of the job that owns a recording in the archive: for a part, its parent's."""
     return attempt.job.parent_id or attempt.job.job_id
 
 
@@ -143,17 +143,17 @@ def _refuse_other_bytes(account: str, single: SingleRecording, sha256: str) -> N
     if store().exists(path) and metadata_documents.read(store(), path).audio.sha256 != sha256:
         raise Contradiction(
             path,
-            "speaks of audio that is gone, and the provider has other bytes now (SHA-256 "
-            f"{sha256}); nothing was stored; give the audio back from a copy",
+            "names audio that is missing, and the provider now has other bytes (SHA-256 "
+            f"{sha256}); nothing was stored; restore the audio from a copy",
         )
 
 
 def fetch_again(attempt: Attempt, error: Damaged) -> None:
-    """Raise Wait if a damaged recording is to be fetched once more; return after the last time."""
+    """Raise Wait if a damaged recording is fetched once more; return after the last time."""
     times = int(attempt.job.work.get("damaged", 0)) + 1
     attempt.job.work["damaged"] = times
     if times < _MOST_DAMAGED:
-        raise Wait(f"{error}; fetched again", attempt.next_backoff("fetches")) from None
+        raise Wait(f"{error}; will download it again", attempt.next_backoff("fetches")) from None
 
 
 def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored, Stored] | None:
@@ -171,14 +171,15 @@ def kept_single(attempt: Attempt, recording_id: str, day: date) -> tuple[Stored,
     stored = store().checksum(audio.path, on_bytes=lambda _: attempt.check())
     if stored.sha256 != audio.sha256:
         raise Contradiction(
-            stored.path, f"has another SHA-256 than {path} says; run verify and look at both"
+            stored.path,
+            f"does not have the SHA-256 that {path} states; run verify and compare both",
         )
     with store().open(stored.path) as file:
         if hear(file, whole=False) is None:
             raise Damaged(
                 stored.path,
-                "stands in the archive under this recording's name and is no audio; nothing is "
-                "overwritten: keep the recording by hand",
+                "has this recording's name in the archive, but is not audio; nothing was "
+                "overwritten; save the recording by hand",
             )
     return stored, store().checksum(path)
 
@@ -191,7 +192,7 @@ def _keep_metadata(attempt: Attempt, single: SingleRecording, stored: Stored) ->
         provider=single.provider,
         recording_id=single.recording_id,
         audio=stored,
-        recording=single.known,
+        recording=single.fields,
         job_id=_owner(attempt),
         created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         version=VERSION,
@@ -201,7 +202,7 @@ def _keep_metadata(attempt: Attempt, single: SingleRecording, stored: Stored) ->
     except FileExistsError:
         known = kept_single(attempt, single.recording_id, single.day)
         if known is None or known[0].sha256 != stored.sha256:
-            raise Contradiction(path, "speaks of another file; run verify and look") from None
+            raise Contradiction(path, "names another file; run verify and compare both") from None
         metadata = known[1]
         owe_entry(attempt, metadata, is_new=False)
     else:

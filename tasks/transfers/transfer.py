@@ -83,12 +83,12 @@ def _receive(attempt: Attempt, part: PartialDownload, open_body: Open, meter: Me
                 for chunk in body.chunks():
                     attempt.check()
                     if time.monotonic() > until:
-                        raise Wait("the transfer took too long; it is resumed", 0)
+                        raise Wait("the transfer took too long; it will be resumed", 0)
                     part.write(chunk)
                     received.inc(len(chunk))
                     meter.moved(part.held, body.total)
                 return body.content_type
     raise Uncertain(
         account(attempt.job.account).provider,
-        "the provider kept answering with another part than was asked for",
+        "the provider kept sending another part of the file than the requested one",
     )

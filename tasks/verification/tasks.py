@@ -69,7 +69,7 @@ def verify_archive(attempt: Attempt) -> Ended:
     }
     problems += [str(problem) for problem in verification.chains(store(), only, known)]
     if work["unnamed"]:
-        problems.append(f"and {work['unnamed']} files more")
+        problems.append(f"and {work['unnamed']} more files")
     heads = verification.heads_of(store(), only)
     result = {name: work[name] for name in ("files", "bytes", "pending")} | {"heads": heads}
     if not problems:
@@ -98,8 +98,8 @@ def _note(work: dict[str, Any], problem: verification.Problem) -> None:
 def _left_unvouched(attempt: Attempt, unvouched: list[str]) -> list[str]:
     """Return the problems of files for which nothing vouched when they were read.
 
-    Raises Wait while their entries may still come: a file is stored first, and its entry is owed
-    when its job ends.
+    Raises Wait while their entries may still come: a file is stored first, and its entry is written
+    after its job has ended.
     """
     left = [
         problem
@@ -107,11 +107,11 @@ def _left_unvouched(attempt: Attempt, unvouched: list[str]) -> list[str]:
         if not _is_of_a_run(problem.path)
     ]
     paths = {problem.path for problem in left}
-    owed = paths & ledger().archive_record.unchained()
+    pending = paths & ledger().archive_record.unchained()
     looks = int(attempt.job.work.get("looks", 0))
-    if (owed and not attempt.past_deadline) or (paths and looks < _FEWEST_LOOKS):
+    if (pending and not attempt.past_deadline) or (paths and looks < _FEWEST_LOOKS):
         raise Wait(
-            f"verified every file; nothing vouches yet for {len(paths)} of them",
+            f"verified every file; {len(paths)} of them are not in a chain yet",
             attempt.next_backoff("looks"),
         )
     return [str(problem) for problem in left]

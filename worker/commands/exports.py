@@ -56,7 +56,7 @@ def export(account: str, first: date, last: date, dry_run: bool, wait: bool, as_
     if wait:
         jobs = _follow(ledger, jobs, quiet=as_json)
     if as_json:
-        print_json([job.shown() for job in jobs])
+        print_json([job.summary() for job in jobs])
     return 1 if wait and any(job.state != states.DONE for job in jobs) else 0
 
 

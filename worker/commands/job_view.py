@@ -81,7 +81,7 @@ def print_job(content: dict[str, Any]) -> None:
 
 def _call(ledger: Ledger, job: Job, *, reveal: bool) -> dict[str, Any] | None:
     """Return what is known of a certified call; hide its raw answer, which may contain numbers."""
-    call = ledger.calls.known(job.job_id)
+    call = ledger.calls.of_job(job.job_id)
     if call is None or reveal:
         return call
     phone, message = call["platform_phone"], call["error_message"]

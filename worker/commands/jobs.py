@@ -57,7 +57,7 @@ def show(name: str, reveal: bool, as_json: bool) -> None:
     ledger = opened()
     job = resolve_job(ledger, name)
     if reveal:
-        ledger.operator_actions.revealed(job.job_id, by=operator())
+        ledger.operator_actions.note_reveal(job.job_id, by=operator())
     content = job_content(ledger, job, reveal=reveal)
     if as_json:
         print_json(content)

@@ -56,7 +56,7 @@ def calls(account: str, reveal: bool, as_json: bool, **given: str | None) -> Non
     found = calls_of(parse(ListCalls, {"account": account, **given}))
     if reveal:
         why = f"{len(found)} calls of account {account} were shown in clear"
-        ledger.identity.revealed(by=operator(), why=why)
+        ledger.identity.note_reveal(by=operator(), why=why)
     else:
         found = mask_tree(found, _masked)
     if as_json:

@@ -47,7 +47,7 @@ def _masked(name: str, value: Any) -> Any:
 
 def shown(job: Job, *, reveal: bool = False) -> dict[str, Any]:
     """Return the job, with personal data in its result masked unless ``reveal`` is set."""
-    content = job.shown()
+    content = job.summary()
     if job.result and not reveal:
         hidden = {name: last_three(str(job.result[name])) for name in _personal(job.result)}
         content["result"] = {**job.result, **hidden}

@@ -97,7 +97,7 @@ def _note_revealed(named: Store | None, count: int) -> None:
     from .deployment import opened, operator  # noqa: PLC0415 - an archive alone needs no ledger
 
     ledger = opened()
-    ledger.identity.revealed(by=operator(), why=f"find showed {count} recordings in clear")
+    ledger.identity.note_reveal(by=operator(), why=f"find showed {count} recordings in clear")
 
 
 def _is_configured(named: Store) -> bool:

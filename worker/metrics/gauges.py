@@ -96,7 +96,7 @@ class LedgerGauges(Collector):
             "obligations_owed",
             "Receipts, chain entries, notifications and alerts that are not yet written or sent.",
             ("kind",),
-            {**kinds, **{(row.kind,): row.owed for row in stats.obligations}},
+            {**kinds, **{(row.kind,): row.pending for row in stats.obligations}},
         )
         yield _gauge(
             "oldest_obligation_age_seconds",
@@ -195,18 +195,18 @@ class ChainGauges(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield both families."""
-        known = self._heads.known()
+        known = self._heads.chains()
         yield _gauge(
             "chain_entries",
             "Entries of the account's chain, when this worker last saw it.",
             ("account",),
-            {(one.shown.account,): one.entries for one in known},
+            {(one.published.account,): one.entries for one in known},
         )
         yield _gauge(
             "chain_head_info",
             "An entry that was the chain's newest not long ago: give it to verify as --head.",
             ("account", "sha256"),
-            {(one.shown.account, one.shown.sha256): 1 for one in known},
+            {(one.published.account, one.published.sha256): 1 for one in known},
         )
 
 

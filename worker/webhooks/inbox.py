@@ -149,12 +149,12 @@ class Inbox:
 
 def _record(fact: dict[str, Any]) -> None:
     if fact["kind"] == "answered":
-        ledger().recording_instructions.answered(fact["token"])
+        ledger().recording_instructions.mark_answered(fact["token"])
         return
-    effect = ledger().recording_instructions.completed(
+    effect = ledger().recording_instructions.mark_completed(
         fact["account"], fact["token"], fact["record_url"]
     )
-    if effect == "nobody":
+    if effect == "no instruction":
         _log.warning("%s: a recording has ended that was not requested", fact["account"])
     else:
         _log.info("%s: a recording has ended (%s)", fact["account"], effect)

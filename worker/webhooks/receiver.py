@@ -61,7 +61,7 @@ class Receiver:
             return True
 
         def look() -> bool:
-            return ledger().recording_instructions.known(
+            return ledger().recording_instructions.exists(
                 account, token, patience_seconds=_LOOKUP_SECONDS / 2
             )
 

@@ -82,7 +82,7 @@ def text(name: str, value: object, max_length: int = 200) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not 1 <= len(value) <= max_length:
-        raise invalid(name, f"must be a text of 1 to {max_length} characters")
+        raise invalid(name, f"must be text of 1 to {max_length} characters")
     return value
 
 
@@ -104,16 +104,16 @@ def whole(name: str, value: object, minimum: int, maximum: int | None = None) ->
 
 
 def country(value: object) -> str:
-    """Check a country's two letters."""
+    """Check a two-letter country code."""
     if not isinstance(value, str) or not _COUNTRY.fullmatch(value):
-        raise invalid("country", "must be a country's two letters, such as IN")
+        raise invalid("country", "must be a two-letter country code, such as IN")
     return value
 
 
 def phone(value: object) -> str:
     """Check that a telephone number has digits; the worker checks its notation."""
     if not isinstance(value, str) or not any(one.isdigit() for one in value) or len(value) > 50:
-        raise invalid("phone", "must be a telephone number as a text, such as +<country><number>")
+        raise invalid("phone", "must be a telephone number as text, such as +<country><number>")
     return value
 
 
@@ -180,7 +180,7 @@ def _filter(name: str, value: Any) -> Any:
     if name not in Filters.__annotations__:
         suggestions = get_close_matches(str(name).lower(), Filters.__annotations__, n=1)
         hint = f": did you mean {suggestions[0]!r}?" if suggestions else ""
-        raise invalid("filters", f"knows no {name!r}{hint}")
+        raise invalid("filters", f"has no field {name!r}{hint}")
     return text(field, value)
 
 

@@ -66,7 +66,7 @@ class RequestConflict(JobError):
 
 
 class CapReached(JobError):
-    """The account's daily cap is reached; the same id may be sent again on another day."""
+    """The account's daily cap is reached; send the same id again on another day."""
 
 
 class Expired(JobError):
@@ -114,7 +114,7 @@ class Dangerous(JobError):
 
 
 class Cancelled(JobError):
-    """A person or an application cancelled the job."""
+    """The job was cancelled."""
 
 
 class JobFailed(JobError):

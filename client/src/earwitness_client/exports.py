@@ -68,7 +68,7 @@ class Exports(Group):
             raise invalid("day", "give either day or filters")
         if day is not None:
             if request_id is not None:
-                raise invalid("request_id", "is not for a day: the day is the key")
+                raise invalid("request_id", "cannot be given with day, which is the key")
             return self.open_day(account=account, day=check.day(day), notify=notify)
         return self.open(
             "export.run",

@@ -167,7 +167,7 @@ class Recordings(Group):
         if unarchived is not None and not isinstance(unarchived, bool):
             raise invalid("unarchived", "must be True or False")
         if unarchived and reason is None:
-            raise invalid("reason", "is needed where unarchived is true")
+            raise invalid("reason", "is required when unarchived is true")
         return self.open(
             "recording.delete",
             account=account,
