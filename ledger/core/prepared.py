@@ -97,9 +97,9 @@ class Prepared(Generic[R]):
     """A statement with `parameter` places, compiled at its first run in a dialect.
 
     ``statement`` is a statement, or builds one at its first run from the INSERT of the dialect, if
-    it needs ON CONFLICT or is of use to one dialect only. A row is ``row`` called with its values in order, or a named tuple of its columns.
-    Every run takes place in the transaction of the given connection, and raises the errors that
-    SQLAlchemy would raise.
+    it needs ON CONFLICT or is of use to one dialect only. A row is ``row`` called with its values
+    in order, or a named tuple of its columns. Every run takes place in the transaction of the given
+    connection, and raises the errors that SQLAlchemy would raise.
     """
 
     @overload
