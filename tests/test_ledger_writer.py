@@ -8,7 +8,8 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -199,6 +200,25 @@ def test_what_was_begun_once_is_never_called_certainly_not_done(
     lock.close()
     event.remove(database.engine, "engine_connect", lock_file)
     assert rows(database) == ["a"]
+
+
+def test_every_deadline_falls_on_one_side_or_the_other(database: Database) -> None:
+    """Writes whose time is as short as a group: each that is said not to be begun is not there, and
+    each that returns is.
+    """
+
+    def write(name: str) -> list[str]:
+        done = []
+        for n in range(100):
+            with suppress(NotBegun):
+                done.append(
+                    database.write(row(f"{name}-{n}"), patience_seconds=(1 + n % 10) / 1000)
+                )
+        return done
+
+    with ThreadPoolExecutor(16) as threads:
+        done = [one for some in threads.map(write, "abcdefghijklmnop") for one in some]
+    assert sorted(rows(database)) == sorted(done)
 
 
 def test_renewals_go_before_all_that_waits(ledger: Ledger) -> None:

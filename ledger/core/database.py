@@ -179,9 +179,8 @@ class Database:
         return result
 
     def _connect_to_write(self) -> Connection:
-        """Open a connection for the writer, beside those of the pool."""
+        """Take a connection for the writer, which keeps it and closes it in the end."""
         connection = self.engine.connect()
-        connection.detach()
         driver: Any = connection.connection.dbapi_connection
         # Only in this mode does a commit wait for no reader.
         if driver.execute("PRAGMA journal_mode").fetchone() == ("wal",):

@@ -270,9 +270,13 @@ class Writer:
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(Exception):
-                connection.close()
+        if connection is None:
+            return
+        # Not back to the pool: it fails at once if the file is locked.
+        with suppress(Exception):
+            connection.invalidate()
+        with suppress(Exception):
+            connection.close()
 
     def _fail_waiting(self, error: Exception) -> None:
         """Hand an error that no waiting mends to everybody who waits: the file is damaged."""
