@@ -29,8 +29,8 @@ test: setup ## Run the tests (T=... selects: T=tests/test_logging.py, T='-k mask
 soak: setup ## Run the long and heavy tests, one after the other
 	@$(BIN)/python -m pytest -m soak $(T)
 
-bench: setup ## Measure speed, as ratios against peers in the same run (about three minutes)
-	@$(BIN)/python -m tests.bench
+bench: setup ## Measure speed beside peers in the same run (T=calls: some rows; T=--full; T=--help)
+	@$(BIN)/python -m tests.bench $(T)
 
 check: setup ## Check format, style and types
 	@$(BIN)/ruff format --check .

@@ -256,7 +256,7 @@ def answered(
     with pipelined(connection):
         # A task that joins the job meanwhile holds this lock, and is seen once it has let go.
         lock(connection, lease.job_id)
-        job = _ANSWER.row(
+        stored = _ANSWER.row_later(
             connection,
             token=lease.token,
             before=states.SENDING,
@@ -271,6 +271,7 @@ def answered(
             cause_2=second,
             by=worker,
         )
+    job = stored()
     if job is not None:
         once_committed(connection, partial(tell_listeners, job))
     return job

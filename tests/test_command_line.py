@@ -166,7 +166,11 @@ def test_the_catalogue_describes_every_task() -> None:
         (["nonsense"], 2, "No such command 'nonsense'"),
         (["status", "--limit", "0"], 2, "--limit"),
         (["export", "--account", "india"], 2, "--from"),
-        (["export", "--account", "a", "--from", "2026-11-2x", "--to", "2026-11-20"], 2, "no day"),
+        (
+            ["export", "--account", "a", "--from", "2026-11-2x", "--to", "2026-11-20"],
+            2,
+            "not a day",
+        ),
         (["coverage", "--from", "2026-11-20", "--to", "2026-11-19"], 2, "before --from"),
         (["verify", "nowhere"], 2, "nowhere"),
         (["verify", ".", "--head", "india=12"], 2, "64 hex digits"),

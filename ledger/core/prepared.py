@@ -134,6 +134,21 @@ class Prepared(Generic[R]):
         found: Any = self.row(connection, **parameters)
         return None if found is None else found[0]
 
+    def row_later(self, connection: Connection, **parameters: Any) -> Callable[[], R | None]:
+        """Send the statement within `combined.pipelined`; return what gives its only row, or None,
+        once the pipeline has ended.
+        """
+        compiled, arguments = self._compiled_for(connection, parameters)
+        cursor: Any = connection.connection.cursor()
+        cursor.execute(compiled.text, arguments)
+
+        def row() -> R | None:
+            found = compiled.rows(cursor.fetchall(), cursor.description)
+            assert len(found) <= 1, "a statement for one row found several"
+            return found[0] if found else None
+
+        return row
+
     def statement(self, dialect: Dialect) -> Statement:
         """Return the statement as it is built for a dialect."""
         if not callable(self._given):
@@ -145,20 +160,12 @@ class Prepared(Generic[R]):
     def _executed(
         self, connection: Connection, parameters: Mapping[str, Any], *, fetches: bool
     ) -> tuple[list[Any], int]:
-        dialect = connection.dialect
-        # Two threads may both compile: the results are the same.
-        compiled = self._compiled.get(dialect.name)
-        if compiled is None:
-            compiled = _Compiled(self.statement(dialect), dialect, self._row)
-            self._compiled[dialect.name] = compiled
-        arguments = compiled.arguments(parameters)
-        if not connection.in_transaction():
-            connection.begin()
+        compiled, arguments = self._compiled_for(connection, parameters)
         cursor: Any = connection.connection.cursor()
         try:
             cursor.execute(compiled.text, arguments)
             fetched = cursor.fetchall() if fetches else []
-        except dialect.loaded_dbapi.Error as error:
+        except connection.dialect.loaded_dbapi.Error as error:
             # The same classes of errors, and the same end of a broken connection and of its pool,
             # as after any other statement: the repeats of Database.write depend on both.
             connection._handle_dbapi_exception(error, compiled.text, arguments, cursor, None)  # noqa: SLF001
@@ -173,6 +180,21 @@ class Prepared(Generic[R]):
         changed = cursor.rowcount
         cursor.close()
         return found, changed
+
+    def _compiled_for(
+        self, connection: Connection, parameters: Mapping[str, Any]
+    ) -> tuple[_Compiled, Any]:
+        """Return the compiled statement and the driver's arguments, in a begun transaction."""
+        dialect = connection.dialect
+        # Two threads may both compile: the results are the same.
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            compiled = _Compiled(self.statement(dialect), dialect, self._row)
+            self._compiled[dialect.name] = compiled
+        arguments = compiled.arguments(parameters)
+        if not connection.in_transaction():
+            connection.begin()
+        return compiled, arguments
 
 
 def _bind_processors(compiled: Any, dialect: Dialect) -> dict[str, Processor]:
