@@ -248,16 +248,12 @@ class ArchiveRecord:
                 if row.number in wanted[row.job_id]
             ]
 
-        return self._owe_again(self._database.read(work))
+        return self.chain_again(self._database.read(work))
 
     def chain_again(self, ids: Sequence[int]) -> int:
-        """Owe the chain entries of files that were already put under the chain; return how many.
-
-        Each transaction owes a bounded number. To owe one twice is harmless.
+        """Owe discharged obligations again, a bounded number in each transaction; return how many.
+        To owe one twice is harmless.
         """
-        return self._owe_again(ids)
-
-    def _owe_again(self, ids: Sequence[int]) -> int:
         some = (ids[first : first + _AT_ONCE] for first in range(0, len(ids), _AT_ONCE))
         return sum(self._database.write(partial(_undischarge, ids=part)) for part in some)
 

@@ -11,13 +11,15 @@ import pytest
 from sqlalchemy import Connection, event, func, insert, select, update
 
 from ledger.core import states
+from ledger.core.leases import Lease
 from ledger.core.opening import Request
 from ledger.core.schema import days, jobs
 from ledger.days import Day
 from ledger.ledger import Ledger
 
 from . import forked
-from .ledgers import QUEUE, opened, running, steps, taken_up, with_parts
+from .ledger_calls import begun, sending, sends
+from .ledgers import QUEUE, claim_job, opened, pass_time, running, steps, with_parts
 
 FIRST = date(2023, 3, 1)
 NIGHT = date(2026, 11, 30)
@@ -63,7 +65,7 @@ def _dies(act: Callable[..., None], url: str, *arguments: Any) -> None:
 def test_many_parts_are_cancelled_in_short_transactions(ledger: Ledger) -> None:
     """Those that wait end, those that run are told, each once; and no transaction is long."""
     parent, parts = with_parts(ledger, 60)
-    held = [taken_up(ledger, part.job_id)[1] for part in parts[:5]]
+    held = [claim_job(ledger, part.job_id)[1] for part in parts[:5]]
     transactions = Transactions(ledger)
     cancelled = ledger.operator_actions.cancel(parent.job_id, by="ana", why="not needed")
     assert cancelled.state == states.CANCELLED
@@ -191,6 +193,60 @@ def test_days_before_one_that_is_asked_for_are_there_first(ledger: Ledger) -> No
     assert len(ledger.days.of("india")) == (NIGHT - FIRST).days
     assert len(ledger.alerts.all_open()) == 2
     assert _plan(ledger, []) == _expected()[:-1]
+
+
+def _begun_calls(ledger: Ledger, count: int) -> list[Lease]:
+    """Calls of an account each: some are held by a worker, some wait, one is being sent."""
+    leases = [begun(ledger, "call", account=f"a{n}")[1] for n in range(count)]
+    for lease in leases[::2]:
+        ledger.execution.postpone(lease, "not now", seconds=0)
+    sending(ledger, "call", account="sends")
+    return leases
+
+
+def _quarantine_and_die(url: str) -> None:
+    ledger = Ledger(url)
+    _die_at_commit(ledger, 3)
+    ledger.identity.quarantine(by="ana")
+
+
+def test_a_quarantine_withholds_many_calls_in_short_transactions(ledger: Ledger) -> None:
+    """Each call that has not left needs a decision; what is being sent stays; each ends once."""
+    _begun_calls(ledger, 30)
+    transactions = Transactions(ledger)
+    ledger.identity.quarantine(by="ana")
+    assert len(transactions.sizes) > 3
+    assert max(transactions.sizes) < 250
+    assert ledger.jobs.counts() == {states.NEEDS_DECISION: 30, states.SENDING: 1}
+    assert len(ledger.alerts.all_open()) == 31
+
+
+@pytest.mark.parametrize("way", ["start", "lift", "again"])
+def test_a_quarantine_that_died_half_way_sends_nothing_and_is_finished(
+    ledger: Ledger, ledger_url: str, way: str
+) -> None:
+    """Calls that it has not come to cannot be taken up, sent or found dead; the next process that
+    starts withholds them, and so does whoever lifts the quarantine or begins it again.
+    """
+    leases = _begun_calls(ledger, 30)
+    _dies(_quarantine_and_die, ledger_url)
+    counts = ledger.jobs.counts()
+    assert 0 < counts[states.NEEDS_DECISION] < 30
+    pass_time(ledger, 1000, jobs.c.lease_until)
+    for lease in leases:
+        assert ledger.execution.claim(lease.job_id) is None
+        assert sends(ledger, lease) == "LeaseLost"
+    ledger.lease_expiry.take_from_the_dead()
+    assert ledger.wakeups.due(QUEUE, room=99, queue_is_empty=True) == []
+    if way == "start":
+        ledger.identity.prepare()
+    elif way == "lift":
+        ledger.identity.lift(by="ana", note="compared")
+    else:
+        ledger.identity.quarantine(by="ana")
+    assert ledger.jobs.counts() == {states.NEEDS_DECISION: 31}
+    for lease in leases:
+        assert [to for _, to in steps(ledger, lease.job_id)].count(states.NEEDS_DECISION) == 1
 
 
 def test_an_archive_that_lost_everything_damages_its_days_with_one_alert(ledger: Ledger) -> None:

@@ -154,9 +154,10 @@ class Writer:
 
     def _start(self) -> None:
         self._closing = False
-        self._thread = threading.Thread(target=self._write_for_ever, daemon=True)
-        self._thread.name = "earwitness-writer"
-        self._thread.start()
+        name = "earwitness-writer"
+        thread = threading.Thread(target=self._write_for_ever, name=name, daemon=True)
+        thread.start()
+        self._thread = thread
 
     def _withdraw(self, item: Item) -> None:
         """Take an item back unless it was begun; end it as not begun."""
@@ -168,8 +169,8 @@ class Writer:
 
     def _refuse(self, item: Item) -> None:
         item.error = NotBegun(
-            f"the ledger does not answer ({self._why}); nothing was written, and the same may be "
-            "asked again without harm"
+            f"the ledger does not answer ({self._why}); nothing was written; it is safe to try "
+            "again"
         )
         item.done.release()
 
