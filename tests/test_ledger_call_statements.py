@@ -38,7 +38,7 @@ from .ledger_calls import (
     sending,
     state,
 )
-from .ledgers import NOTIFY, answer_lost, request
+from .ledgers import NOTIFY, answer_lost, request, steps
 from .waiting import eventually
 
 pytestmark = pytest.mark.parametrize("ledger_url", ["postgres"], indirect=True)
@@ -218,3 +218,18 @@ def test_a_second_sending_is_never_permitted(ledger: Ledger) -> None:
     with answer_lost(ledger), pytest.raises(LeaseLost):
         ledger.calls.send(lease, CAP)
     assert lease.sending_noted
+
+
+def test_a_sending_whose_connection_is_gone(open_ledger: Callable[..., Ledger]) -> None:
+    """The steps that follow find that nothing was written, write it, and permit it once."""
+    ledger, other = open_ledger(), open_ledger()
+    job, lease = begun(ledger)
+    sessions = text(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    assert other.database.read(lambda one: one.execute(sessions).scalars().all())
+    ledger.calls.send(lease, CAP)
+    assert steps(ledger, job.job_id)[2:] == [("running", "sending")]
+    with pytest.raises(LeaseLost):
+        ledger.calls.send(lease, CAP)
