@@ -15,6 +15,7 @@ from .core import states
 from .core.database import Database
 from .core.job import Job
 from .core.opening import Request, insert_job
+from .core.prepared import Prepared
 from .core.schema import calls, jobs, ledger
 from .core.transitions import append_audit, change, record_end
 
@@ -46,13 +47,14 @@ _WITHHELD_AT_ONCE = 8
 QUARANTINED = "quarantined"
 _OPEN = "open"
 
+_QUARANTINED = Prepared(select(ledger.c.quarantined).with_for_update(read=True))
+
 
 def is_quarantined(connection: Connection) -> bool:
     """Return whether calls are withheld. If the answer is no, a new quarantine waits until this
     transaction ends, and then finds the job that it opens.
     """
-    marked = select(ledger.c.quarantined).with_for_update(read=True)
-    return bool(connection.execute(marked).scalar_one())
+    return bool(_QUARANTINED.value(connection))
 
 
 def open_withheld(connection: Connection, request: Request, *, by: str) -> Job | None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import stamina
 from sqlalchemy import Connection, Double, Engine, Table, create_engine, event, make_url, select
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InvalidatePoolError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -35,6 +35,11 @@ _POSTGRES_KEEPS = ("synchronous_commit", "fsync", "full_page_writes", "transacti
 #: The most collisions of two inserts of the same row: the second insert, run again, finds the row.
 #: The limit holds however slow the database is, so that no caller waits for it.
 _MOST_COLLISIONS = 3
+
+
+#: A pooled connection that was used within so many seconds is not pinged before its next use.
+_FRESH_SECONDS = 5.0
+_IDLE_SINCE = "idle since"
 
 
 def once_committed(connection: Connection, call: Callable[[], None]) -> None:
@@ -68,7 +73,7 @@ def _now_sqlite(_element: Any, _compiler: Any, **_options: Any) -> str:
 
 @compiles(now, "postgresql")
 def _now_postgresql(_element: Any, _compiler: Any, **_options: Any) -> str:
-    return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
+    return "extract(epoch FROM clock_timestamp())::float8"
 
 
 class Database:
@@ -102,17 +107,27 @@ class Database:
         *,
         patience_seconds: float = 5,
         first: bool = False,
+        at_once: Callable[[Connection], Result | None] | None = None,
     ) -> Result:
         """Run ``work`` in one transaction, and run it again from its start while the database is
         away.
 
         ``work`` must consist of conditional statements only, since a commit whose answer was lost
         is repeated. On SQLite it runs in the thread that writes for the whole process, and should
-        take milliseconds; ``first`` lets it go before all other work that waits there.
+        take milliseconds; ``first`` lets it go before all other work that waits there. ``at_once``
+        is the same work as a single statement, which PostgreSQL commits in the same round trip. It
+        writes everything or nothing, and returns None if it wrote nothing; then, or if its answer
+        was lost, ``work`` runs.
 
         Raises NotBegun if ``work`` was not begun within ``patience_seconds``, LedgerAway if it was
         and may or may not be done, and Unsuitable if a file is damaged.
         """
+        if at_once is not None and not self.is_sqlite:
+            asked = time.monotonic()
+            done = self._written_at_once(at_once)
+            if done is not None:
+                return done
+            patience_seconds = max(patience_seconds - (time.monotonic() - asked), 0.1)
         deadline = time.monotonic() + patience_seconds
         begun: list[Exception] = []
 
@@ -151,6 +166,17 @@ class Database:
         for call in after:
             call()
         return result  # type: ignore[no-any-return]
+
+    def _written_at_once(self, at_once: Callable[[Connection], Result | None]) -> Result | None:
+        try:
+            with self._reading.begin() as connection:
+                after = connection.info[AFTER_COMMIT] = []
+                result = at_once(connection)
+        except (*AWAY, IntegrityError, DataError):
+            return None
+        for call in after:
+            call()
+        return result
 
     def _connect_to_write(self) -> Connection:
         """Take a connection for the writer, which keeps it and closes it in the end."""
@@ -269,7 +295,6 @@ def _postgres(url: str, busy_seconds: float) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,
-        pool_pre_ping=True,
         pool_size=10,
         max_overflow=40,
         pool_timeout=busy_seconds,
@@ -278,7 +303,28 @@ def _postgres(url: str, busy_seconds: float) -> Engine:
     # This runs before SQLAlchemy's own first query, which ends with a TypeError if psycopg returns
     # bytes.
     event.listen(engine, "connect", _refuse_encoding, insert=True)
+    _ping_the_idle(engine)
     return engine
+
+
+def _ping_the_idle(engine: Engine) -> None:
+    """Ping a connection of the pool before its use if it was idle for some seconds. A connection
+    that was used just now is tried as it is: if it is broken, its statement fails and is repeated.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _put_down(_connection: Any, record: Any) -> None:
+        record.info[_IDLE_SINCE] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _ping(connection: Any, record: Any, _proxy: Any) -> None:
+        since = record.info.get(_IDLE_SINCE)
+        if since is None or time.monotonic() - since < _FRESH_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error:
+            raise InvalidatePoolError from None
 
 
 def _refuse_encoding(connection: Any, _record: Any) -> None:
