@@ -76,6 +76,21 @@ def _now_postgresql(_element: Any, _compiler: Any, **_options: Any) -> str:
     return "extract(epoch FROM clock_timestamp())::float8"
 
 
+class now_once(now):  # noqa: N801 - reads as the SQL function it is
+    """The same, read once for the whole statement, so that PostgreSQL can find rows by an index.
+
+    Not where a statement that had to wait for a row's lock would then decide by a time that has
+    passed, as about a lease.
+    """
+
+    inherit_cache = True
+
+
+@compiles(now_once, "postgresql")
+def _now_once_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    return f"(SELECT {_now_postgresql(element, compiler, **options)})"
+
+
 class Database:
     """An engine whose writing transactions are serialised by the database itself.
 

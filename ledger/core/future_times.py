@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, and_, case, or_, select, update
 
 from . import states
-from .database import Database, now
+from .database import Database, now, now_once
 from .job import DUE
 from .outbox import MOST_WAIT_SECONDS
 from .schema import accounts, jobs, obligations, waiters
@@ -163,7 +163,7 @@ def _of_accounts() -> Iterator[_Rule]:
 
 def _beyond(column: Column[Any], most_seconds: float = 0.0) -> ColumnElement[bool]:
     """Return the condition that a time lies further ahead than its maximum."""
-    return column > now() + (most_seconds + _SLACK_SECONDS)
+    return column > now_once() + (most_seconds + _SLACK_SECONDS)
 
 
 def _found(connection: Connection, rule: _Rule) -> list[FutureTime]:
