@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from .database import Database, now
+from .database import Database, now, now_once
 from .prepared import Prepared, parameter
 from .schema import obligations
 
@@ -192,7 +192,7 @@ def _older_of_its_cause() -> ColumnElement[bool]:
 def _owed(*, webhooks: bool) -> list[ColumnElement[bool]]:
     c = obligations.c
     kind = [c.kind == WEBHOOK, ~_older_of_its_cause()] if webhooks else [c.kind != WEBHOOK]
-    return [c.discharged_at.is_(None), c.due_at <= now(), *kind]
+    return [c.discharged_at.is_(None), c.due_at <= now_once(), *kind]
 
 
 def _claim(*, webhooks: bool) -> ReturningUpdate[Any]:

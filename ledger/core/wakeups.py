@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Boolean, Connection, Integer, and_, func, or_, select, update
 
 from . import states
-from .database import Database, now
+from .database import Database, now, now_once
 from .opening import next_hint
 from .prepared import Prepared, parameter
 from .schema import jobs, queues
@@ -32,11 +32,11 @@ _TAKEN_NO = (
 _DUE = (
     jobs.c.state.in_(states.OPEN),
     jobs.c.queue == parameter("of_queue"),
-    jobs.c.next_attempt_at <= now(),
+    jobs.c.next_attempt_at <= now_once(),
     or_(
         jobs.c.hinted_at.is_(None),
         and_(
-            jobs.c.hinted_at < now() - parameter("patience"),
+            jobs.c.hinted_at < now_once() - parameter("patience"),
             or_(
                 parameter("queue_is_empty", Boolean()),
                 jobs.c.hint_no < func.coalesce(_TAKEN_NO, 0),
@@ -44,7 +44,13 @@ _DUE = (
         ),
     ),
 )
-_ANY_DUE = Prepared(select(jobs.c.job_id).where(*_DUE).limit(1))
+#: In the order of the index: PostgreSQL cannot know that few rows are due, and would read all.
+_ANY_DUE = Prepared(
+    select(jobs.c.job_id)
+    .where(*_DUE)
+    .order_by(jobs.c.state, jobs.c.queue, jobs.c.next_attempt_at)
+    .limit(1)
+)
 _CLAIM = Prepared(
     update(jobs)
     .where(
