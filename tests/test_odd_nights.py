@@ -138,7 +138,7 @@ def test_files_that_lie_in_a_store(
     if hosts:
         assert ended["archived"] == 2, ended
     else:
-        assert "2 of 2 missing" in str(ended)
+        assert "2 of 2 recordings missing" in str(ended)
         assert "not a public address" in str(ended)
     log = "".join(path.read_text() for path in house.folder.glob("*.log"))
     assert "signature-" not in log + str(ended)
