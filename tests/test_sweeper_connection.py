@@ -25,7 +25,7 @@ def test_the_sweeper_keeps_its_connection(
     with valkey.client() as admin:
         eventually(lambda: looks(admin) > 0, what="the sweeper does not look")
         first, connected = looks(admin), admin.info("stats")["total_connections_received"]
-        eventually(lambda: looks(admin) > first + 120, within=60, what="the sweeper stopped")
+        eventually(lambda: looks(admin) > first + 40, within=60, what="the sweeper stopped")
         opened = admin.info("stats")["total_connections_received"] - connected
         assert opened < 5
     valkey.stop()

@@ -220,8 +220,10 @@ def claim_redis(app: Any, identity: str) -> None:
     key = settings().redis_key(REDIS_KEY)
     try:
         client = app.backend.client
-        client.set(key, identity, nx=True)
         theirs = client.get(key)
+        if theirs is None:
+            client.set(key, identity, nx=True)
+            theirs = client.get(key)
     except RedisError as error:
         _log.warning("Redis: %s; %s", *diagnose(error))
         return

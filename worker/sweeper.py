@@ -32,9 +32,9 @@ from tasks.runtime.outbox import BATCH, discharge_due
 from tasks.runtime.redis_errors import BROKER_AWAY, is_away
 
 from .health.heartbeat import heartbeat
+from .redis import set_aside
 from .redis.presence import Presence
 from .redis.queue_keys import QueueKeys
-from .redis.set_aside import update_alert
 from .redis.unknown_tasks import unknown
 from .startup_checks import claim_redis, comparison_pending, notice_older_ledger
 
@@ -186,6 +186,7 @@ class Rounds:
     def _announce(self) -> bool:
         """Publish hints; return whether a queue took as many as it may hold."""
         try:
+            self._keys.look()
             return sum(self._fill(queue, room) for queue, room in self._room.items()) > 0
         except BROKER_AWAY as error:
             _log.warning("hints wait for Redis: %s", error)
@@ -236,7 +237,10 @@ class Rounds:
 
     def _announce_set_aside(self) -> None:
         try:
-            update_alert(self._app.backend.client, settings().redis_key(""))
+            if self._keys.are_absent:
+                ledger().alerts.close(set_aside.CAUSE)
+            else:
+                set_aside.update_alert(self._app.backend.client, settings().redis_key(""))
         except BROKER_AWAY as error:
             _log.warning("cannot tell whether messages were set aside: %s", error)
 

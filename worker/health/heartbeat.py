@@ -27,7 +27,8 @@ from .heartbeat_files import Mark, write
 _log = logging.getLogger(__name__)
 
 _INTERVAL_SECONDS = 1.0
-#: A worker asks every second and beat ticks every five. After this silence, look at Redis.
+#: A worker asks every three seconds at least and beat ticks every five. After this silence, look
+#: at Redis.
 _LATE_SECONDS = 6.0
 _REDIS_SECONDS = 2.0
 

@@ -25,6 +25,10 @@ from .unacked import Unacknowledged, new_tag
 _log = logging.getLogger(__name__)
 
 _BINDING_PARTS = 3
+#: A channel without messages for so long asks less often: one question then lasts longer. That must
+#: be far below the silence after which a heartbeat counts as late (worker/health/heartbeat.py).
+_QUIET_AFTER_SECONDS = 10.0
+_QUIET_QUESTION_SECONDS = 3
 
 
 class TaskNotStarted(Exception):
@@ -59,8 +63,8 @@ def _is_own_failure(error: Exception) -> bool:
 class CheckedChannel(Channel):
     """A channel that validates every message and records when it asked for messages.
 
-    The channel asks every second. Nothing else shows that a worker still consumes: remote control,
-    with ``ping``, uses another channel.
+    The channel asks every second, and every three while no messages come. Nothing else shows that a
+    worker still consumes: remote control, with ``ping``, uses another channel.
     """
 
     QoS = Unacknowledged
@@ -71,6 +75,8 @@ class CheckedChannel(Channel):
         #: The reader of each queue, and whether the queue's messages are acknowledged.
         self._readers: dict[str, tuple[Callable[[Any], Any], bool]] = {}
         self._shared: Any = None
+        #: When the channel last took a message or began, in monotonic seconds.
+        self._taken_at = time.monotonic()
 
     @contextmanager
     def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
@@ -95,6 +101,8 @@ class CheckedChannel(Channel):
         return super().basic_consume(queue, no_ack, callback, *args, **options)
 
     def _brpop_start(self, timeout: float | None = None) -> None:
+        if timeout is None and time.monotonic() - self._taken_at > _QUIET_AFTER_SECONDS:
+            timeout = _QUIET_QUESTION_SECONDS
         super()._brpop_start(timeout)
         self.note_consumption()
 
@@ -106,6 +114,7 @@ class CheckedChannel(Channel):
             self._flush_brpop_reauth()
         if not taken:
             raise Empty
+        self._taken_at = time.monotonic()
         key, item = taken
         queue = key.decode().rsplit(self.sep, 1)[0]
         if queue in self.active_queues:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError
@@ -30,6 +32,8 @@ WITHOUT_CONSUMER = {
 }
 #: How long a presence key lasts at least.
 _LIFETIME_SECONDS = 60
+#: The keys are renewed twice in their lifetime, and at once if one of them is gone.
+_RENEWALS = 2
 #: A worker listens if it asked for messages within this time.
 _LISTENS_SECONDS = 30.0
 #: Workers that are started together have so long before the first warning.
@@ -62,6 +66,8 @@ class Presence:
         self._token = str(uuid.uuid4())
         self._is_announced = False
         self._began = time.monotonic()
+        #: When this worker last wrote each key, in monotonic seconds.
+        self._written_at: dict[str, float] = {}
         self._warned_at: dict[str, float] = {}
 
     def announce(self, client: Redis) -> None:
@@ -72,23 +78,40 @@ class Presence:
             _log.info("the worker's presence in Redis was not renewed (%s)", error)
 
     def _announce(self, client: Redis) -> None:
-        self._claim_name(client)
         at, queues = consumption.last
-        listens = (
-            WITHOUT_CONSUMER.keys() & queues if time.monotonic() - at < _LISTENS_SECONDS else ()
-        )
-        for queue in listens:
-            client.set(_key(LISTENING + queue), VERSION, ex=_lifetime_seconds())
-        if FRONT_DOOR in listens:
-            client.set(_key(HERE), VERSION)
+        recently = time.monotonic() - at < _LISTENS_SECONDS
+        listens = WITHOUT_CONSUMER.keys() & queues if recently else set()
+        found = self._read(client)
+        self._warn_of_name(found[NODE + self._node])
+        self._write(client, self._wanted(listens), found)
         if time.monotonic() - self._began > _STARTUP_SECONDS:
-            self._warn_of_unconsumed(client)
+            self._warn_of_unconsumed(found, listens)
         self._warn_of_misdirected(client)
 
-    def _claim_name(self, client: Redis) -> None:
-        key = _key(NODE + self._node)
-        holder = client.get(key)
-        client.set(key, self._token, ex=_lifetime_seconds())
+    def _read(self, client: Redis) -> dict[str, bytes | None]:
+        names = [NODE + self._node, HERE, *(LISTENING + queue for queue in WITHOUT_CONSUMER)]
+        values: Any = client.mget([_key(name) for name in names])
+        return dict(zip(names, values, strict=True))
+
+    def _wanted(self, listens: Iterable[str]) -> dict[str, str]:
+        """Return the values of the keys that this worker keeps alive."""
+        return {NODE + self._node: self._token, **{LISTENING + one: VERSION for one in listens}}
+
+    def _write(
+        self, client: Redis, wanted: Mapping[str, str], found: Mapping[str, bytes | None]
+    ) -> None:
+        """Write keys that have another value, and each one after a part of its lifetime."""
+        lifetime = _lifetime_seconds()
+        fresh_since = time.monotonic() - lifetime / _RENEWALS
+        for name, value in wanted.items():
+            is_fresh = self._written_at.get(name, float("-inf")) > fresh_since
+            if not is_fresh or found[name] != value.encode():
+                client.set(_key(name), value, ex=lifetime)
+                self._written_at[name] = time.monotonic()
+        if LISTENING + FRONT_DOOR in wanted and found[HERE] != VERSION.encode():
+            client.set(_key(HERE), VERSION)
+
+    def _warn_of_name(self, holder: bytes | None) -> None:
         # Before the first write, the key may be a killed worker's; after it, a foreign value is
         # that of a worker that runs.
         if self._is_announced and holder not in (None, self._token.encode()):
@@ -99,9 +122,11 @@ class Presence:
             )
         self._is_announced = True
 
-    def _warn_of_unconsumed(self, client: Redis) -> None:
+    def _warn_of_unconsumed(
+        self, found: Mapping[str, bytes | None], listens: Collection[str]
+    ) -> None:
         for queue, meaning in WITHOUT_CONSUMER.items():
-            if client.get(_key(LISTENING + queue)) is None:
+            if queue not in listens and found[LISTENING + queue] is None:
                 self._warn(
                     queue,
                     f"no worker consumes {queue}: {meaning}; start one without -Q, or with -Q "

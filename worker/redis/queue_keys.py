@@ -13,7 +13,17 @@ from typing import Any
 
 from redis.exceptions import NoPermissionError, ResponseError
 
-from config.queues import HOLDERS, MISPLACED, SET_ASIDE, SET_ASIDE_INDEX, UNACKED, UNACKED_INDEX
+from config.queues import (
+    DOWNLOADS,
+    DUE,
+    FRONT_DOOR,
+    HOLDERS,
+    MISPLACED,
+    SET_ASIDE,
+    SET_ASIDE_INDEX,
+    UNACKED,
+    UNACKED_INDEX,
+)
 from config.settings import settings
 from ledger.alerts import CONTRADICTION, EVERY_ACCOUNT, Alert
 from tasks.runtime.context import ledger
@@ -47,6 +57,8 @@ _OTHERS: dict[str, Callable[[Any, str], None]] = {
     SET_ASIDE: _as_hash,
     SET_ASIDE_INDEX: _as_sorted_set,
 }
+#: Workers read the holders only while messages are in hand.
+_LOOKED_FOR = [key for key in _OTHERS if key != HOLDERS]
 
 
 class QueueKeys:
@@ -59,6 +71,29 @@ class QueueKeys:
         self._connection: Any = None
         #: When each key was first seen with a wrong type, in monotonic seconds.
         self._wrong_since: dict[str, float] = {}
+        #: Whether the last look found no message anywhere.
+        self.are_absent = False
+
+    def look(self) -> None:
+        """Look with one command whether any key is there: of queues, in hand or set aside.
+
+        Raises RedisError, OperationalError and LedgerAway.
+        """
+        self.are_absent = False
+        keys = [settings().redis_key(key) for key in _LOOKED_FOR]
+        try:
+            channel = self._channel()
+            for queue in (FRONT_DOOR, DUE, DOWNLOADS):
+                keys += _keys_of(channel, queue)
+            with channel.conn_or_acquire() as client:
+                self.are_absent = not client.exists(*keys)
+        except ResponseError:
+            return  # the looks at single keys report it, each for itself
+        except Exception:
+            self.close()
+            raise
+        if self.are_absent:
+            self._wrong_since.clear()
 
     def length(self, queue: str) -> int:
         """Return the number of messages in a queue.
@@ -66,6 +101,8 @@ class QueueKeys:
         A key of a wrong type raises ResponseError for ten seconds; then it is moved aside. Also
         raises RedisError, OperationalError and LedgerAway.
         """
+        if self.are_absent:
+            return 0
         try:
             length = self._length(queue)
         except ResponseError:
@@ -82,17 +119,16 @@ class QueueKeys:
         if connection is not None:
             connection.release()
 
-    def _length(self, queue: str) -> int:
+    def _channel(self) -> Any:
         if self._connection is None:
             self._connection = self._app.connection_for_write()
-        channel = self._connection.default_channel
-        keys = [
-            f"{channel.global_keyprefix}{channel._q_for_pri(queue, step)}"  # noqa: SLF001
-            for step in channel.priority_steps
-        ]
+        return self._connection.default_channel
+
+    def _length(self, queue: str) -> int:
+        channel = self._channel()
         with channel.conn_or_acquire() as client:
             # Most looks find nothing, with one command instead of one for each priority.
-            if not client.exists(*keys):
+            if not client.exists(*_keys_of(channel, queue)):
                 return 0
         try:
             return int(channel._size(queue))  # noqa: SLF001 - counts every priority
@@ -108,6 +144,8 @@ class QueueKeys:
 
         Raises RedisError and LedgerAway.
         """
+        if self.are_absent:
+            return
         client = self._app.backend.client
         for key, read in _OTHERS.items():
             if not _is_wrong(client, key, read):
@@ -118,6 +156,14 @@ class QueueKeys:
     def _has_lasted(self, key: str) -> bool:
         since = self._wrong_since.setdefault(key, time.monotonic())
         return time.monotonic() - since >= _GRACE_SECONDS
+
+
+def _keys_of(channel: Any, queue: str) -> list[str]:
+    """Return the keys of a queue, one for each priority."""
+    return [
+        f"{channel.global_keyprefix}{channel._q_for_pri(queue, step)}"  # noqa: SLF001
+        for step in channel.priority_steps
+    ]
 
 
 def _is_wrong(client: Any, key: str, read: Callable[[Any, str], None]) -> bool:

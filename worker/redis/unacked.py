@@ -81,6 +81,7 @@ class Unacknowledged(QoS):
     _ahead = 0.0
     _clock_read_at: float | None = None
     _mutex_held_since: float | None = None
+    _prune_at = 0.0
     _bare: Redis | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -203,15 +204,23 @@ class Unacknowledged(QoS):
             _log.info("messages in hand are redelivered after the visibility timeout (%s)", error)
 
     def restore_visible(self, start: int = 0, num: Any = None, interval: int = 1) -> None:  # noqa: ARG002 - kombu's signature
-        """Put back messages that were in hand for too long, and renew this process' entry."""
+        """Put back messages that were in hand for too long.
+
+        While any message is in hand, also renew this process' entry among the holders.
+        """
         if not {FRONT_DOOR, DUE, DOWNLOADS} & set(self.channel.active_queues):
             return  # Flower and others only read answers, and may not write here
         self._vrestore_count += 1
         if (self._vrestore_count - 1) % (interval or 1):
             return
         self._set_postponed_aside()
+        oldest: Any = self._redis.zrange(self._key(self.unacked_index_key), 0, 0, withscores=True)
+        if not oldest:
+            return
         now = time.monotonic() + self._redis_ahead()
-        self._redis.zadd(self._holders_key, {_HOLDER: now})
+        self._renew_entry(now)
+        if oldest[0][1] > now - self.channel.visibility_timeout:
+            return
         with self.channel.conn_or_acquire() as client:
             try:
                 with Mutex(client, self.unacked_mutex_key, self.unacked_mutex_expire):
@@ -220,6 +229,16 @@ class Unacknowledged(QoS):
             except MutexHeld:
                 if self._is_mutex_abandoned():
                     self._restore_old(client, now)
+
+    def _renew_entry(self, now: float) -> None:
+        """Note that this process lives, and once an hour remove the entries of dead ones."""
+        self._redis.zadd(self._holders_key, {_HOLDER: now})
+        if time.monotonic() < self._prune_at:
+            return
+        dead: Any = self._redis.zrangebyscore(self._holders_key, "-inf", now - _HOLDER_SECONDS)
+        if dead:
+            self._redis.zrem(self._holders_key, *dead)
+        self._prune_at = time.monotonic() + _HOLDER_SECONDS
 
     def _is_mutex_abandoned(self) -> bool:
         """Return whether the mutex has been held for longer than any of our workers holds it.
@@ -250,9 +269,6 @@ class Unacknowledged(QoS):
 
         A message that waits behind others in a busy worker is redelivered, although no worker died.
         """
-        dead: Any = self._redis.zrangebyscore(self._holders_key, "-inf", now - _HOLDER_SECONDS)
-        if dead:
-            self._redis.zrem(self._holders_key, *dead)
         seen: Any = self._redis.zrangebyscore(self._holders_key, now - silence, "+inf")
         return {_text(one) for one in seen}
 

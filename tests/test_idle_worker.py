@@ -1,0 +1,101 @@
+"""A worker with nothing to do asks Redis little, and still notices what changes there."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any
+
+from .deployment import Deployment, account_toml
+from .servers import Valkey
+from .simulators import Simulators
+from .test_tasks import Deploy
+from .waiting import eventually
+
+#: What Celery sends without a job: it waits for messages, reports that it lives, and pings.
+_OF_CELERY = {"brpop", "publish", "ping"}
+#: One of each round of the sweeper: any key with messages, and the ledger's identity.
+_OF_THE_SWEEPER = {"exists", "get"}
+#: One of each round of the presence, and its writes when they are due.
+_OF_THE_PRESENCE = {"mget", "set"}
+#: The oldest message in hand.
+_OF_THE_CHANNEL = {"zrange"}
+
+QUEUES = ("earwitness", "earwitness.due", "earwitness.downloads")
+
+
+def commands(admin: Any) -> Counter[str]:
+    """How often each command was carried out since the server's start, but for this question."""
+    stats = admin.info("commandstats")
+    sent = {name.removeprefix("cmdstat_"): int(one["calls"]) for name, one in stats.items()}
+    return Counter({name: calls for name, calls in sent.items() if name != "info"})
+
+
+def idle_house(deploy: Deploy, simulators: Simulators, valkey: Valkey) -> Deployment:
+    """A deployment whose worker has announced itself."""
+    house = deploy(account_toml("india", simulators.vonage.account().configuration()))
+    house.worker()
+    with valkey.client() as admin:
+        eventually(lambda: is_announced(admin), within=60, what="the worker is not announced")
+    return house
+
+
+def is_announced(admin: Any) -> bool:
+    """Whether Redis names the ledger, the worker and its queues."""
+    there = ("earwitness.ledger", "earwitness.here", *(f"earwitness.listening.{q}" for q in QUEUES))
+    return admin.exists(*there) == len(there) and bool(admin.keys("earwitness.node.*"))
+
+
+def test_an_idle_round_sends_a_bounded_number_of_commands(
+    deploy: Deploy, simulators: Simulators, valkey: Valkey
+) -> None:
+    """In many rounds without a job, the sweeper sends two commands a round, the presence one, and
+    nothing is written but what would run out.
+    """
+    idle_house(deploy, simulators, valkey)
+    with valkey.client() as admin:
+        before = commands(admin)
+        # Both threads take a round every 0.3 seconds.
+        for thread in ("exists", "mget"):
+            eventually(
+                lambda thread=thread: commands(admin)[thread] - before[thread] >= 30,  # type: ignore[misc]
+                within=120,
+                what="the worker does not look",
+            )
+        sent = commands(admin) - before
+    allowed = _OF_CELERY | _OF_THE_SWEEPER | _OF_THE_PRESENCE | _OF_THE_CHANNEL
+    assert sent.keys() <= allowed
+    assert sent["get"] <= sent["exists"] + 1
+    assert sent["set"] <= sent["mget"] / 2
+    assert sent["zrange"] <= sent["exists"]
+
+
+def test_a_flushed_redis_is_announced_to_again(
+    deploy: Deploy, simulators: Simulators, valkey: Valkey
+) -> None:
+    """The ledger's identity and the worker's presence, which are not due yet, are written again."""
+    idle_house(deploy, simulators, valkey)
+    with valkey.client() as admin:
+        admin.flushdb()
+        eventually(lambda: is_announced(admin), within=15, what="it is not announced again")
+
+
+def test_a_worker_is_among_the_holders_while_a_message_is_in_hand(
+    deploy: Deploy, simulators: Simulators, valkey: Valkey
+) -> None:
+    """Another worker's message is in hand: this one says that it lives, and forgets a worker that
+    died an hour ago. Without any message in hand nobody says so.
+    """
+    idle_house(deploy, simulators, valkey)
+    with valkey.client() as admin:
+        assert admin.exists("earwitness.holders") == 0
+        now = float(admin.time()[0])
+        admin.zadd("earwitness.holders", {"dead": now - 4000, "other": now})
+        # It stays in hand: its time has only begun.
+        admin.zadd("earwitness.unacked_index", {"other.1": time.time() + 3600})
+
+        def holders() -> list[str]:
+            return sorted(one.decode() for one in admin.zrange("earwitness.holders", 0, -1))
+
+        eventually(lambda: "dead" not in holders(), within=60, what="the dead one stays")
+        eventually(lambda: len(holders()) == 2, within=60, what="the living one is not there")
