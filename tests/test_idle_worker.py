@@ -21,14 +21,16 @@ _OF_THE_PRESENCE = {"mget", "set"}
 #: The oldest message in hand.
 _OF_THE_CHANNEL = {"zrange"}
 
+_OF_THE_TEST = {"info", "hello", "client|setinfo"}
+
 QUEUES = ("earwitness", "earwitness.due", "earwitness.downloads")
 
 
 def commands(admin: Any) -> Counter[str]:
-    """How often each command was carried out since the server's start, but for this question."""
+    """How often each command was carried out since the server's start, but for this test's."""
     stats = admin.info("commandstats")
     sent = {name.removeprefix("cmdstat_"): int(one["calls"]) for name, one in stats.items()}
-    return Counter({name: calls for name, calls in sent.items() if name != "info"})
+    return Counter({name: calls for name, calls in sent.items() if name not in _OF_THE_TEST})
 
 
 def idle_house(deploy: Deploy, simulators: Simulators, valkey: Valkey) -> Deployment:
@@ -46,24 +48,31 @@ def is_announced(admin: Any) -> bool:
     return admin.exists(*there) == len(there) and bool(admin.keys("earwitness.node.*"))
 
 
+def sent_in_rounds(admin: Any, rounds: int) -> Counter[str]:
+    """What was sent while the sweeper and the presence each took so many rounds."""
+    before = commands(admin)
+
+    def are_over() -> bool:
+        sent = commands(admin) - before
+        return min(sent["exists"], sent["mget"]) >= rounds
+
+    eventually(are_over, within=120, what="the worker does not look")
+    return commands(admin) - before
+
+
 def test_an_idle_round_sends_a_bounded_number_of_commands(
     deploy: Deploy, simulators: Simulators, valkey: Valkey
 ) -> None:
     """In many rounds without a job, the sweeper sends two commands a round, the presence one, and
     nothing is written but what would run out.
     """
+    allowed = _OF_CELERY | _OF_THE_SWEEPER | _OF_THE_PRESENCE | _OF_THE_CHANNEL
     idle_house(deploy, simulators, valkey)
     with valkey.client() as admin:
-        before = commands(admin)
-        # Both threads take a round every 0.3 seconds.
-        for thread in ("exists", "mget"):
-            eventually(
-                lambda thread=thread: commands(admin)[thread] - before[thread] >= 30,  # type: ignore[misc]
-                within=120,
-                what="the worker does not look",
-            )
-        sent = commands(admin) - before
-    allowed = _OF_CELERY | _OF_THE_SWEEPER | _OF_THE_PRESENCE | _OF_THE_CHANNEL
+        for _ in range(3):
+            sent = sent_in_rounds(admin, 30)
+            if sent.keys() <= allowed:
+                break  # before, the worker's start was not over
     assert sent.keys() <= allowed
     assert sent["get"] <= sent["exists"] + 1
     assert sent["set"] <= sent["mget"] / 2

@@ -21,7 +21,6 @@ from typing import BinaryIO
 
 from archive.errors import ArchiveFull, Dangerous, Missing
 
-from .bucket import ObjectStore
 from .directory_walk import walk
 from .fsync import flush_folder, full_disk, make_folder
 from .protocol import (
@@ -275,6 +274,8 @@ def open_store(url: str, *, begins: bool = True) -> Store:
         bucket, _, prefix = rest.partition("/")
         if not bucket:
             raise ValueError(f"{url!r} names no bucket; write it like s3://bucket/prefix")
+        from .bucket import ObjectStore  # noqa: PLC0415 - its library, for those who have a bucket
+
         return ObjectStore(bucket, prefix.strip("/"))
     if separator:
         raise ValueError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     BindParameter,
@@ -24,9 +24,12 @@ from sqlalchemy import (
     null,
     select,
 )
-from sqlalchemy.dialects import postgresql
 
 from .prepared import parameter
+
+# On SQLite nothing loads that dialect and all its drivers.
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 
 def selecting(table: Table, values: Mapping[str, Any], source: FromClause) -> Select[Any]:
@@ -37,7 +40,7 @@ def selecting(table: Table, values: Mapping[str, Any], source: FromClause) -> Se
 
 def inserting(table: Table, values: Mapping[str, Any], source: FromClause) -> postgresql.Insert:
     """Return the INSERT of a row into a table for each row of the source."""
-    return postgresql.insert(table).from_select(list(values), selecting(table, values, source))
+    return _insert(table).from_select(list(values), selecting(table, values, source))
 
 
 def inserting_both(
@@ -45,7 +48,13 @@ def inserting_both(
 ) -> Insert:
     """Return the INSERT of two rows, in this order, for each row of the source."""
     both = selecting(table, first, source).union_all(selecting(table, second, source))
-    return postgresql.insert(table).from_select(list(first), both)
+    return _insert(table).from_select(list(first), both)
+
+
+def _insert(table: Table) -> postgresql.Insert:
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
+    return postgresql.insert(table)
 
 
 def _typed(column: ColumnElement[Any], value: Any) -> ColumnElement[Any]:

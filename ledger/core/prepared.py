@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, overload
 
 from sqlalchemy import BindParameter, Connection, Dialect, Select, bindparam
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.types import TypeEngine
 
@@ -153,9 +153,12 @@ class Prepared(Generic[R]):
         """Return the statement as it is built for a dialect."""
         if not callable(self._given):
             return self._given
-        return self._given(
-            postgresql.insert if dialect.name == _POSTGRESQL else sqlite.insert,
-        )
+        if dialect.name == _POSTGRESQL:
+            # On SQLite nothing loads that dialect and all its drivers.
+            from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
+            return self._given(postgresql.insert)
+        return self._given(sqlite.insert)
 
     def _executed(
         self, connection: Connection, parameters: Mapping[str, Any], *, fetches: bool

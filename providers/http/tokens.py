@@ -14,12 +14,9 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import httpx
-from cryptography.fernet import Fernet, InvalidToken
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
 from config.accounts import Account
@@ -29,6 +26,10 @@ from .deadline import within
 from .exchange import Answer, exchange
 from .json_answers import parsed
 from .oauth import Login
+
+# cryptography takes seven megabytes, and only accounts with tokens need it.
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 #: A token is renewed this long before its end, or a tenth of its life if that is less.
 _EARLY_SECONDS = 300.0
@@ -261,6 +262,8 @@ class Tokens:
         sealed = self._store.read()
         if sealed is None:
             return 0, None, 0.0
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415
+
         token = None
         # A token sealed under another secret cannot be read: the credentials were changed since.
         with suppress(InvalidToken, ValueError, TypeError):
@@ -272,6 +275,10 @@ class Tokens:
 
     def _fernet(self) -> Fernet:
         """Return the cipher that only the account's credentials can derive."""
+        from cryptography.fernet import Fernet  # noqa: PLC0415
+        from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415
+
         kdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"earwitness token 1")
         return Fernet(base64.urlsafe_b64encode(kdf.derive("\0".join(self._login.secrets).encode())))
 
