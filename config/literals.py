@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 #: The lengths of the beginnings by which literals are found: of each literal the longest that fits.
 _LENGTHS = (8, 4, 2, 1)
 #: So many characters are looked at together.
 _STRETCH = 4096
-_WINDOWS = {length: [slice(at, at + length) for at in range(_STRETCH)] for length in _LENGTHS}
 #: A regular expression finds so few literals faster.
 _FEW = 64
 
@@ -69,11 +69,17 @@ class Literals:
                         yield at, literal
 
 
+@cache
+def _windows(length: int) -> list[slice]:
+    """Return the slices of one stretch: half a megabyte, which few literals do not need."""
+    return [slice(at, at + length) for at in range(_STRETCH)]
+
+
 def _beginnings(text: str, length: int, begun: dict[str, list[str]]) -> Iterator[int]:
     """Yield the places at which one of the beginnings stands."""
     count = len(text) - length + 1
     for base in range(0, count, _STRETCH):
-        windows = _WINDOWS[length][: count - base]
+        windows = _windows(length)[: count - base]
         piece = text[base : base + _STRETCH + length - 1]
         if not begun.keys().isdisjoint(map(piece.__getitem__, windows)):
             yield from (base + one.start for one in windows if piece[one] in begun)

@@ -84,7 +84,6 @@ class Watch:
             _refused(error)
             _log.warning("could not check whether the archive is there: %s", error)
             return False
-        ledger().alerts.close(archive_alerts.VANISHED)
         archive_alerts.close_mended(store())
         if self._is_due(number):
             self._compare()

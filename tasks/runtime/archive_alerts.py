@@ -58,11 +58,13 @@ def vanished(error: StoreAway) -> Alert:
 
 
 def close_mended(store: Store) -> None:
-    """Close the alerts of places that take writes again, and of a disk that has room again."""
+    """Close the alerts of an archive that was gone, of places that take writes again, and of a disk
+    that has room again. The archive must have been found to be there.
+    """
     causes = [one["cause"] for one in ledger().alerts.all_open() if one["kind"] == ARCHIVE]
     for cause in causes:
         refused_at = cause.removeprefix(REFUSED)
-        is_over = cause == FULL and _has_room(store)
+        is_over = cause == VANISHED or (cause == FULL and _has_room(store))
         is_over |= cause != refused_at and _takes_files(refused_at, store)
         if is_over:
             ledger().alerts.close(cause)
