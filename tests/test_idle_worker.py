@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections import Counter
 from typing import Any
 
-from .deployment import Deployment, account_toml
+from .deployment import ROOT, Deployment, account_toml
 from .servers import Valkey
 from .simulators import Simulators
 from .test_tasks import Deploy
@@ -22,6 +24,9 @@ _OF_THE_PRESENCE = {"mget", "set"}
 _OF_THE_CHANNEL = {"zrange"}
 
 _OF_THE_TEST = {"info", "hello", "client|setinfo"}
+
+#: What only buckets, sealed tokens and PostgreSQL need, and a migration.
+HEAVY = ("obstore", "cryptography.fernet", "sqlalchemy.dialects.postgresql", "alembic")
 
 QUEUES = ("earwitness", "earwitness.due", "earwitness.downloads")
 
@@ -108,3 +113,29 @@ def test_a_worker_is_among_the_holders_while_a_message_is_in_hand(
 
         eventually(lambda: "dead" not in holders(), within=60, what="the dead one stays")
         eventually(lambda: len(holders()) == 2, within=60, what="the living one is not there")
+
+
+def test_a_worker_loads_no_library_that_its_deployment_does_not_need(
+    deploy: Deploy, simulators: Simulators
+) -> None:
+    """Its archive is a directory and its ledger SQLite: the libraries of buckets, of PostgreSQL, of
+    migrations and of tokens that are not there are not in its memory.
+    """
+    house = deploy(account_toml("india", simulators.vonage.account().configuration()))
+    house.ledger.identity.prepare()
+    program = (
+        "import sys; from worker.celery import app; from providers import registry; "
+        "from tasks.runtime.context import ledger, store; "
+        "app.loader.import_default_modules(); registry.load_clients(); "
+        "store(); ledger().identity.prepare(); ledger().waiters.due(queue='q', limit=1); "
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=house.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.strip() == "[]"
