@@ -8,7 +8,7 @@ job.wait(timeout=3600)
 """
 
 from .answers import Answer, Job
-from .arguments import Filters, Notify
+from .arguments import Filters, Instant, Notify
 from .client import Earwitness
 from .errors import (
     BadCredentials,
@@ -34,25 +34,47 @@ from .errors import (
     Uncertain,
     Unreachable,
 )
-from .results import JobView
+from .results import (
+    Call,
+    CallList,
+    CertifiedCall,
+    CreatedExport,
+    Deleted,
+    JobView,
+    LiveRecording,
+    RecordingPage,
+    RunExport,
+    StoredExport,
+    StoredFile,
+    Verified,
+)
+
+__version__ = "0.1.0"
 
 __all__ = [
     "Answer",
     "BadCredentials",
+    "Call",
+    "CallList",
     "Cancelled",
     "CapReached",
+    "CertifiedCall",
+    "CreatedExport",
     "Damaged",
     "Dangerous",
+    "Deleted",
     "Earwitness",
     "EarwitnessError",
     "Expired",
     "Filters",
     "Incomplete",
+    "Instant",
     "InvalidArgument",
     "Job",
     "JobError",
     "JobFailed",
     "JobView",
+    "LiveRecording",
     "MaybeQueued",
     "NoSuchJob",
     "NotAnswered",
@@ -60,9 +82,15 @@ __all__ = [
     "NotReady",
     "NotSent",
     "Notify",
+    "RecordingPage",
     "Rejected",
     "RequestConflict",
+    "RunExport",
+    "StoredExport",
+    "StoredFile",
     "Throttled",
     "Uncertain",
     "Unreachable",
+    "Verified",
+    "__version__",
 ]

@@ -24,12 +24,12 @@ class Earwitness:
 
     def __init__(self, url: str, *, queue: str = "earwitness", key_prefix: str = "") -> None:
         self._broker = Broker(url, queue, key_prefix)
-        self.certified_call = CertifiedCalls(self._broker)
-        self.recording = Recordings(self._broker)
-        self.call = Calls(self._broker)
-        self.export = Exports(self._broker)
-        self.job = Jobs(self._broker)
-        self.archive = Archive(self._broker)
+        self.certified_call: CertifiedCalls = CertifiedCalls(self._broker)
+        self.recording: Recordings = Recordings(self._broker)
+        self.call: Calls = Calls(self._broker)
+        self.export: Exports = Exports(self._broker)
+        self.job: Jobs = Jobs(self._broker)
+        self.archive: Archive = Archive(self._broker)
 
     def close(self) -> None:
         """Close every connection; the client and its jobs cannot be used afterwards."""
