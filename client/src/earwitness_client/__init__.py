@@ -9,11 +9,14 @@ job.wait(timeout=3600)
 
 from .answers import Answer, Job
 from .arguments import Filters, Instant, Notify
+from .async_answers import AsyncAnswer, AsyncJob
+from .async_client import AsyncEarwitness
 from .client import Earwitness
 from .errors import (
     BadCredentials,
     Cancelled,
     CapReached,
+    Closed,
     Damaged,
     Dangerous,
     EarwitnessError,
@@ -53,12 +56,16 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Answer",
+    "AsyncAnswer",
+    "AsyncEarwitness",
+    "AsyncJob",
     "BadCredentials",
     "Call",
     "CallList",
     "Cancelled",
     "CapReached",
     "CertifiedCall",
+    "Closed",
     "CreatedExport",
     "Damaged",
     "Dangerous",

@@ -3,6 +3,7 @@
 EarwitnessError
 ├── NotSent             sending failed
 │   ├── NotQueued       the request is certainly not queued
+│   │   └── Closed      the client was closed before
 │   └── MaybeQueued     the request may be queued
 ├── NotAnswered         no answer in time (a TimeoutError too)
 └── JobError            the worker's errors; the closed list of its contract
@@ -43,6 +44,10 @@ class NotSent(EarwitnessError):
 
 class NotQueued(NotSent):
     """The request is certainly not queued."""
+
+
+class Closed(NotQueued):
+    """The client was closed: it neither sends nor waits any more. Make another one."""
 
 
 class MaybeQueued(NotSent):
