@@ -120,8 +120,23 @@ def test_every_result_s_type_is_exported() -> None:
     assert all(hasattr(earwitness_client, name) for name in earwitness_client.__all__)
 
 
+#: The same on an event loop.
+TYPED_ASYNC = {
+    'export.run(account="a", day="2026-11-20")': True,
+    'export.run(account="a", day="2026-11-20", filters={})': False,
+    'export.run(account="a")': False,
+    'recording.download(account="a", recording_id="7")': True,
+    'recording.download(account="a")': False,
+    'recording.download(account="a", recording_id="7", by="me")': False,
+    'job.status(job_id="j")': True,
+    'job.status("j")': False,
+    "send_many(loop.recording.download, [{}])": True,
+}
 #: Each line, and whether its types are right.
 TYPED = {
+    'send_many(client.recording.download, [{}])[0].wait(None)["sha256"]': True,
+    'send_many(client.recording.download, [{}])[0].wait(None)["sha"]': False,
+    'job.attach(task_id="t").wait(None)': True,
     'export.run(account="a", day="2026-11-20")': True,
     'export.run(account="a", filters={"call_id": "1"}, request_id="r")': True,
     'export.run(account="a")': False,
@@ -135,9 +150,15 @@ TYPED = {
 
 def test_what_the_types_refuse(tmp_path: Path) -> None:
     """mypy, strict, takes the lines that are right and refuses those that would raise."""
+    lines = {f"client.{line}": right for line, right in TYPED.items()}
+    lines |= {f"    await loop.{line}": right for line, right in TYPED_ASYNC.items()}
     program = tmp_path / "program.py"
-    head = "from earwitness_client import Earwitness\nclient = Earwitness('redis://h/0')\n"
-    program.write_text(head + "".join(f"client.{line}\n" for line in TYPED))
+    head = "from earwitness_client import AsyncEarwitness, Earwitness\n"
+    head += "client, loop = Earwitness('redis://h/0'), AsyncEarwitness('redis://h/0')\n"
+    blocking = [line for line in lines if not line.startswith(" ")]
+    waiting = [line for line in lines if line.startswith(" ")]
+    text = [*head.splitlines(), *blocking, "async def main() -> None:", *waiting]
+    program.write_text("\n".join(text) + "\n")
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), program],
         cwd=tmp_path,
@@ -147,8 +168,8 @@ def test_what_the_types_refuse(tmp_path: Path) -> None:
         timeout=250,
         check=False,
     )
-    refused = {int(one) - 3 for one in re.findall(r"program\.py:(\d+): error", done.stdout)}
-    assert {line: number not in refused for number, line in enumerate(TYPED)} == TYPED, done.stdout
+    refused = {text[int(one) - 1] for one in re.findall(r"program\.py:(\d+): error", done.stdout)}
+    assert {line: line not in refused for line in lines} == lines, done.stdout
 
 
 def test_every_public_symbol_has_its_type() -> None:

@@ -8,28 +8,21 @@ from typing import Any, Generic, TypeVar, cast
 from . import inquiries
 from .async_broker import AsyncBroker
 from .request import Request
+from .requested import Requested, RequestedJob
 from .results import JobView
 
 Result = TypeVar("Result")
 
 
-class AsyncAnswer(Generic[Result]):
+class AsyncAnswer(Requested, Generic[Result]):
     """The future answer of a task that opens no job; ``Answer`` for an event loop.
 
     Every wait is bounded as ``Answer``'s are, uses no thread, and may be cancelled at any time.
     """
 
     def __init__(self, broker: AsyncBroker, request: Request) -> None:
+        super().__init__(request)
         self._broker = broker
-        self._request = request
-
-    @property
-    def task_id(self) -> str:
-        """Celery's id of the task, under which Flower shows it.
-
-        Empty if the job was attached without it.
-        """
-        return self._request.task_id
 
     @property
     def state(self) -> Coroutine[Any, Any, str]:
@@ -59,33 +52,14 @@ class AsyncAnswer(Generic[Result]):
         Redis may meanwhile be away or lose its data: a lost request is sent again. Raises the
         worker's JobError, and NotAnswered.
         """
+        if self._outcome is not None:
+            return cast("Result", self._outcome.result())
         steps = inquiries.wait(self._broker.queue, self._request, timeout)
         return cast("Result", await self._broker.run(steps))
 
-    def __repr__(self) -> str:
-        """Name the task and its id, without what the arguments say."""
-        return f"<{type(self).__name__} {self._request.shown}>"
 
-
-class AsyncJob(AsyncAnswer[Result]):
+class AsyncJob(AsyncAnswer[Result], RequestedJob):
     """A requested job, which the worker's ledger has or will have; ``Job`` for an event loop."""
-
-    @property
-    def id(self) -> str:
-        """The job's id in the ledger, known before any worker knows the job.
-
-        For a day's export it is the id of the day's first run; if the day was exported again,
-        ``status`` and the result name the later run. Empty if the job was attached by its task id.
-        """
-        return self._request.job_id or ""
-
-    @property
-    def request_id(self) -> str | None:
-        """The id under which the request may be sent again at any time.
-
-        None for a day's export, whose key is the day, and for a job that was attached without it.
-        """
-        return self._request.request_id
 
     async def accepted(self, timeout: float | None) -> None:  # noqa: ASYNC109 - as Job.accepted
         """Wait up to ``timeout`` seconds (None: without limit) until the worker's ledger has it.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from typing import Any, Self, TypeVar, cast
 
 from redis.asyncio import BlockingConnectionPool
 
+from . import many
 from .addresses import read_address
+from .async_answers import AsyncAnswer, AsyncJob, Result
 from .async_broker import AsyncBroker
 from .async_groups import (
     AsyncArchive,
@@ -16,6 +19,10 @@ from .async_groups import (
     AsyncJobs,
     AsyncRecordings,
 )
+from .errors import EarwitnessError, NotAnswered, NotSent
+from .requested import request_of, settle
+
+Sent = TypeVar("Sent", bound=AsyncAnswer[Any])
 
 
 class AsyncEarwitness:
@@ -44,6 +51,59 @@ class AsyncEarwitness:
         self.export: AsyncExports = AsyncExports(self._broker)
         self.job: AsyncJobs = AsyncJobs(self._broker)
         self.archive: AsyncArchive = AsyncArchive(self._broker)
+
+    async def send_many(
+        self,
+        function: Callable[..., Coroutine[Any, Any, Sent]],
+        arguments: Iterable[Mapping[str, Any]],
+    ) -> list[Sent]:
+        """Send a task many times, as ``Earwitness.send_many`` does.
+
+        Cancelled in the middle, it may have sent some.
+        """
+        requests = many.drafted(self._broker.queue, function, arguments)
+        made = [
+            (AsyncAnswer[Any] if one.job_id is None else AsyncJob[Any])(self._broker, one)
+            for one in requests
+        ]
+        try:
+            await self._broker.run(many.send(requests))
+        except NotSent as error:
+            error.jobs = made
+            raise
+        return cast("list[Sent]", made)
+
+    async def as_completed(
+        self,
+        jobs: Iterable[Sent],
+        timeout: float | None,  # noqa: ASYNC109 - as Earwitness.as_completed
+    ) -> AsyncIterator[Sent]:
+        """Yield jobs and answers as they end, for ``async for``; as ``Earwitness.as_completed``."""
+        given = list(jobs)
+        waiting = many.waiting(self._broker.queue, map(request_of, given), timeout)
+        of_watch = dict(zip(waiting.pending, given, strict=True))
+        while waiting.pending:
+            over = await self._broker.run(waiting.round())
+            if not over:
+                raise NotAnswered((await self._broker.run(many.not_all_ended(waiting, timeout)))[0])
+            for one in over:
+                settle(of_watch[one], one.outcome)
+                yield of_watch[one]
+
+    async def wait_many(
+        self,
+        jobs: Iterable[AsyncAnswer[Result]],
+        timeout: float | None,  # noqa: ASYNC109 - as Earwitness.wait_many
+    ) -> list[Result | EarwitnessError]:
+        """Return what became of many jobs and answers, as ``Earwitness.wait_many`` does."""
+        given = list(jobs)
+        waiting = many.waiting(self._broker.queue, map(request_of, given), timeout)
+        watches = list(waiting.pending)
+        while waiting.pending and await self._broker.run(waiting.round()):
+            pass
+        return many.outcomes(
+            watches, waiting.pending, await self._broker.run(many.not_all_ended(waiting, timeout))
+        )
 
     async def aclose(self) -> None:
         """Close the running loop's connections; the client and its jobs raise Closed afterwards."""

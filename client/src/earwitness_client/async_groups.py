@@ -16,6 +16,7 @@ from .answers import Answer, Job
 from .arguments import Filters, Notify
 from .async_answers import AsyncAnswer, AsyncJob
 from .async_broker import AsyncBroker
+from .attaching import attached
 from .calls import Calls, CertifiedCalls
 from .drafts import day_request, job_request, plain_request
 from .exports import Archive, Exports
@@ -176,6 +177,24 @@ class AsyncJobs(AsyncGroup):
     @asks(Jobs.status)
     def status(self) -> None:
         """As ``Jobs.status``."""
+
+    async def attach(
+        self,
+        *,
+        job_id: str | None = None,
+        task_id: str | None = None,
+        request_id: str | None = None,
+        account: str | None = None,
+        task: str | None = None,
+        timeout: float | None = 10,  # noqa: ASYNC109 - as Jobs.attach
+    ) -> AsyncJob[Any]:
+        """Return the job that was requested elsewhere or earlier, as ``Jobs.attach`` does.
+
+        Only a request id without its task sends anything: it raises NoSuchJob, NotQueued,
+        MaybeQueued and NotAnswered, and InvalidArgument if several tasks have a job of this id.
+        """
+        steps = attached(self._broker.queue, job_id, task_id, request_id, account, task, timeout)
+        return AsyncJob(self._broker, await self._broker.run(steps))
 
     @asks(Jobs.cancel)
     def cancel(self) -> None:

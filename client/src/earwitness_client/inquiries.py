@@ -10,7 +10,7 @@ from .recovery import AnswerRecovery, AttachedRecovery, JobRecovery, Recovery
 from .redis_faults import AWAY
 from .request import Request
 from .results import JobView
-from .stored import Stored, ended, outcome, outcome_of_view
+from .stored import Stored, ended
 from .waiting import Watch, await_one
 from .worker_queue import WorkerQueue
 
@@ -25,14 +25,6 @@ def watch(queue: WorkerQueue, request: Request, *, accepted: bool = False) -> Wa
     else:
         recovery = JobRecovery(queue, request, status_question(request))
     return Watch(request, recovery, accepted=accepted)
-
-
-def result_of(over: Watch) -> Any:
-    """Return the result of a watch that is over, or raise its JobError."""
-    if ended(over.stored):
-        return outcome(over.stored)
-    assert over.recovery.view is not None
-    return outcome_of_view(over.recovery.view)
 
 
 def not_ended(one: Watch, timeout: float | None, why: str) -> str:
@@ -54,14 +46,14 @@ def wait(queue: WorkerQueue, request: Request, timeout: float | None) -> Steps[A
     """Wait for a request's result. Raises its JobError, and NotAnswered."""
     one = watch(queue, request)
     yield from await_one(queue, one, timeout, lambda why: not_ended(one, timeout, why))
-    return result_of(one)
+    return one.outcome.result()
 
 
 def accepted(queue: WorkerQueue, request: Request, timeout: float | None) -> Steps[None]:
     """Wait until a request's job is in the ledger. Raises its refusal, and NotAnswered."""
     one = watch(queue, request, accepted=True)
     yield from await_one(queue, one, timeout, lambda why: not_ended(one, timeout, why))
-    error = one.refusal()
+    error = one.outcome.refusal
     if error is not None:
         raise error
 

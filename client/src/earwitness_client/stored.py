@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from .errors import BY_NAME, Cancelled, JobError, JobFailed, Uncertain
+from .errors import (
+    BY_NAME,
+    Cancelled,
+    CapReached,
+    InvalidArgument,
+    JobError,
+    JobFailed,
+    RequestConflict,
+    Uncertain,
+)
 from .results import JobView
 
 #: Celery's record of a task; empty if nothing is stored.
 Stored = dict[str, Any]
 
 _ENDED = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
+#: After these errors, no job was opened.
+_NO_JOB_OPENED = (InvalidArgument, RequestConflict, CapReached)
 #: The states with which a job has ended in the ledger; a decision may still change the third.
 _VIEW_ENDED = frozenset({"done", "failed", "needs_decision", "cancelled"})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a request: its task's stored end, or the ledger's view of its job."""
+
+    stored: Stored
+    view: JobView | None = None
+
+    def result(self) -> Any:
+        """Return the result, or raise the JobError."""
+        if ended(self.stored):
+            return outcome(self.stored)
+        assert self.view is not None
+        return outcome_of_view(self.view)
+
+    @property
+    def refusal(self) -> JobError | None:
+        """The error with which the request was refused, if no job was opened."""
+        error = exception(self.stored) if ended(self.stored) else None
+        return error if isinstance(error, _NO_JOB_OPENED) else None
 
 
 def ended(stored: Stored | None) -> bool:

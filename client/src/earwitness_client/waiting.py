@@ -10,18 +10,16 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from .errors import CapReached, InvalidArgument, NotAnswered, RequestConflict
+from .errors import NotAnswered
 from .listeners import ListenerCheck
 from .operations import Pause, Steps
 from .recovery import Recovery
 from .redis_faults import AWAY
 from .request import Request
-from .stored import Stored, ended, exception, reason, view_ended
+from .stored import Outcome, Stored, ended, reason, view_ended
 from .worker_queue import WorkerQueue
 
 _FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.02, 1.0
-#: After these errors, no job was opened.
-NO_JOB_OPENED = (InvalidArgument, RequestConflict, CapReached)
 
 _log = logging.getLogger("earwitness_client")
 
@@ -56,10 +54,10 @@ class Watch:
             return f"it is {self.recovery.view['state']}"
         return "it is not known to be accepted"
 
-    def refusal(self) -> Exception | None:
-        """Return the error with which the request was refused, if no job was opened."""
-        error = exception(self.stored) if ended(self.stored) else None
-        return error if isinstance(error, NO_JOB_OPENED) else None
+    @property
+    def outcome(self) -> Outcome:
+        """What came, if the watch is over."""
+        return Outcome(self.stored, self.recovery.view)
 
 
 class Waiting:
