@@ -93,6 +93,7 @@ def test_what_a_wheel_says_of_itself(metadata: Message, wheel: Path) -> None:
     """
     required = metadata.get_all("Requires-Dist", [])
     assert "celery[redis]<6,>=5.4" in required
+    assert metadata.get_all("Provides-Extra") == ["async"]
     assert metadata["Version"] == earwitness_client.__version__
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Author"]
