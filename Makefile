@@ -9,8 +9,9 @@ PYTHON ?= $(shell for python in $(PYTHONS); do \
 BIN := .venv/bin
 STAMP := .venv/.complete
 T ?=
-# Most tests wait for processes and sockets of theirs: twice as many as there are cores keep these busy.
-PROCESSES ?= $(shell $(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))')
+# Most tests wait for processes and sockets of theirs four fifths of their time: three times as many
+# as there are cores keep these busy.
+PROCESSES ?= $(shell $(BIN)/python -c 'import os; print(3 * (os.cpu_count() or 1))')
 
 help: ## Show this table
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -28,8 +29,8 @@ test: setup ## Run the tests (T=... selects: T=tests/test_logging.py, T='-k mask
 soak: setup ## Run the long and heavy tests, one after the other
 	@$(BIN)/python -m pytest -m soak $(T)
 
-bench: setup ## Measure speed, as ratios against peers in the same run (about three minutes)
-	@$(BIN)/python -m tests.bench
+bench: setup ## Measure speed beside peers in the same run (T=calls: some rows; T=--full; T=--help)
+	@$(BIN)/python -m tests.bench $(T)
 
 check: setup ## Check format, style and types
 	@$(BIN)/ruff format --check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from datetime import date
@@ -70,6 +71,7 @@ def is_among_files(path: str) -> bool:
     return folder.partition("/")[0] in _FOLDERS and not name.startswith(".")
 
 
+@functools.lru_cache(maxsize=4096)
 def kind_of(path: str) -> Kind | None:
     """Return the kind of the file under a path, None for files that the archive does not know."""
     for kind, pattern in _KINDS:

@@ -57,6 +57,8 @@ result_backend_transport_options = {
     "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_max": 0.2},
     **_prefixed,
 }
+#: One for all threads, with one pool of connections; otherwise each thread has its own.
+result_backend_thread_safe = True
 result_expires = 86_400
 
 # --- messages ------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
-from .masking import conceal, is_ours, mask, mask_message
+from .masking import conceal, is_ours, mask, mask_field, mask_message
 from .printable import printable, printable_json
 
 __all__ = [
@@ -154,7 +154,7 @@ class MaskingFilter(logging.Filter):
         if record.stack_info:
             record.stack_info = mask(record.stack_info)
         fields = {**_celery_fields(record), **(_task.get() or {}), **_bound.get()}
-        record.bound = {name: mask(value) for name, value in fields.items()}
+        record.bound = {name: mask_field(value) for name, value in fields.items()}
         record.is_masked = True
         return True
 

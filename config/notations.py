@@ -30,6 +30,9 @@ _ESCAPE = re.compile(
     r"|_x(?P<name>[0-9A-Fa-f]{4})_|U\+(?P<point>[0-9A-Fa-f]{4,6}) ?"
     r"|\\(?P<one>[nrtbfvae\"'\\/&<>=+ ])"
 )
+_PRINTABLE = bytes(range(32, 127))
+#: Every escape in ASCII has one of these.
+_MARKS = ("\\", "%", "&", "_x", "U+")
 _CODE_POINTS = ("u", "pu", "U", "brace", "name", "point")
 _TAG = re.compile(r"<[^<>]{0,400}>")
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
@@ -39,6 +42,8 @@ _FOREIGN = re.compile(r"[^\x00-\x7f]{1,4096}")
 _UTF7 = re.compile(r"\+(?:-|[A-Za-z0-9+/]{2,}-?)")
 
 _HEX = re.compile(r"(?:(?:0[xX])?[0-9A-Fa-f]{2}[\s:,;-]{0,2}){4,}")
+#: An id, and not the hexadecimal of a secret.
+_UUID = re.compile(r"(?<![0-9A-Za-z-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9A-Za-z-])")
 _NO_HEX = re.compile(r"0[xX]|[\s:,;-]")
 _CODES = re.compile(r"\d{1,3}(?:[\s,;]{1,3}\d{1,3}){3,}")
 #: Line breaks may occur inside, as in a mail.
@@ -69,6 +74,8 @@ def decoded(text: str) -> str:
 
     The result is in NFC. Raises TooDeep.
     """
+    if text.isascii() and not any(mark in text for mark in _MARKS):
+        return text
     for _ in range(_MAX_ROUNDS):
         read = html.unescape(_PERCENT.sub(_percent, _unescaped(text)))
         if read == text:
@@ -134,13 +141,13 @@ def _nested(text: str, depth: int, *, search: bool) -> Iterator[tuple[str, int]]
 
 
 def _is_text(content: bytes) -> bool:
-    return 2 * sum(32 <= byte < 127 for byte in content) > len(content)
+    return 2 * len(content.translate(None, _PRINTABLE)) < len(content)
 
 
 def _encoded(text: str) -> Iterator[bytes]:
     """Yield the bytes that the text encodes, one value for each way to read them."""
-    runs = [_NO_HEX.sub("", run) for run in _HEX.findall(text)]
-    for offset in range(2):
+    runs = [_NO_HEX.sub("", run) for run in _HEX.findall(_UUID.sub(" ", text))]
+    for offset in range(2 if runs else 0):
         whole = (run[offset : len(run) - (len(run) - offset) % 2] for run in runs)
         yield b"\n".join(bytes.fromhex(run) for run in whole)
     lists = (re.findall(r"\d+", run) for run in _CODES.findall(text))
@@ -148,7 +155,7 @@ def _encoded(text: str) -> Iterator[bytes]:
     words = [
         re.sub(r"\s", "", run) for run in _BASE64.findall(text) if not _NO_BASE64.fullmatch(run)
     ]
-    for offset in range(4):
+    for offset in range(4 if words else 0):
         yield b"\n".join(_from_base64(word[offset:]) for word in words)
 
 

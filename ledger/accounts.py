@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, case, or_, select, update
 
 from .core.database import Database, insert_into, now
+from .core.prepared import Prepared, parameter
 from .core.schema import accounts
 
 
@@ -103,6 +104,13 @@ class LedgerTokenStore:
         )
 
 
+_PAUSE = Prepared(
+    select((accounts.c.postponed_until - now()).label("left"), accounts.c.postponed_because).where(
+        accounts.c.alias == parameter("alias"), accounts.c.postponed_until > now()
+    )
+)
+
+
 class Accounts:
     """The state of an account that all workers share."""
 
@@ -161,14 +169,7 @@ class Accounts:
 
     def pause(self, alias: str) -> tuple[float, str] | None:
         """Return for how many more seconds requests are paused, and why; None without a pause."""
-        row = self._database.read(
-            lambda connection: connection.execute(
-                select(
-                    (accounts.c.postponed_until - now()).label("left"),
-                    accounts.c.postponed_because,
-                ).where(accounts.c.alias == alias, accounts.c.postponed_until > now())
-            ).one_or_none()
-        )
+        row = self._database.read(lambda connection: _PAUSE.row(connection, alias=alias))
         return None if row is None else (row.left, row.postponed_because)
 
     def turn(

@@ -116,7 +116,12 @@ OverRule = Callable[[Connection, Ending], None]
 def close_usual(connection: Connection, ending: Ending) -> None:
     """Close the alerts that earlier failures of the same work opened."""
     first = _first_job_id(ending.job)
-    close_alerts(connection, [f"{JOB}:{first}", late_cause(first)])
+    close_alerts(connection, causes_of_signed_in(first))
+
+
+def causes_of_signed_in(first_job_id: str) -> list[str]:
+    """Return the causes that the success of a short action closes, apart from the credentials'."""
+    return [f"{JOB}:{first_job_id}", late_cause(first_job_id)]
 
 
 def close_signed_in(connection: Connection, ending: Ending) -> None:
@@ -124,7 +129,7 @@ def close_signed_in(connection: Connection, ending: Ending) -> None:
     carried out also proves that the provider accepts the credentials.
     """
     first = _first_job_id(ending.job)
-    causes = [f"{JOB}:{first}", late_cause(first)]
+    causes = causes_of_signed_in(first)
     if ending.before in (states.RUNNING, states.SENDING):
         causes.append(credentials_cause(ending.job.account))
     close_alerts(connection, causes)

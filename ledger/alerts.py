@@ -7,17 +7,19 @@ the alerts that no change of state ends.
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Update, case, select, update
 
 from .core import states
 from .core.database import Database, insert_into, now
 from .core.job import iso
 from .core.outbox import owe
+from .core.prepared import Prepared, parameter
 from .core.schema import alerts, jobs, ledger
 from .errors import NotPossible
 
@@ -117,7 +119,17 @@ def open_alert(connection: Connection, alert: Alert) -> bool:
 
 def close_alerts(connection: Connection, causes: Collection[str]) -> int:
     """Close these causes and owe a notification for each that was open; return how many were."""
-    return len(_close(connection, alerts.c.cause.in_(causes)))
+    named = {f"cause_{n}": cause for n, cause in enumerate(causes)}
+    rows = _closing_causes(len(named)).rows(connection, **named)
+    for row in rows:
+        _owe(connection, row, RESOLVED)
+    return len(rows)
+
+
+@functools.lru_cache(maxsize=8)
+def _closing_causes(count: int) -> Prepared[Any]:
+    named = [parameter(f"cause_{n}", alerts.c.cause.type) for n in range(count)]
+    return Prepared(_closing(alerts.c.cause.in_(named)))
 
 
 def close_kind(connection: Connection, kind: str, account: str | None, *, but: str = "") -> int:
@@ -132,15 +144,19 @@ def _close(
     by: str | None = None,
     note: str | None = None,
 ) -> list[Row[Any]]:
-    rows = connection.execute(
+    rows = connection.execute(_closing(*which, by=by, note=note)).all()
+    for row in rows:
+        _owe(connection, row, RESOLVED)
+    return list(rows)
+
+
+def _closing(*which: ColumnElement[bool], by: str | None = None, note: str | None = None) -> Update:
+    return (
         update(alerts)
         .where(*which, alerts.c.closed_at.is_(None))
         .values(closed_at=now(), closed_by=by, closed_note=note)
         .returning(*alerts.c)
-    ).all()
-    for row in rows:
-        _owe(connection, row, RESOLVED)
-    return list(rows)
+    )
 
 
 def _locked(connection: Connection, cause: str) -> Row[Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, update
 
 from . import archive_files, quarantine
 from .alert_rules import damaged_days, day_cause, spans_over
@@ -167,6 +168,7 @@ class ArchiveRecord:
         def work(connection: Connection) -> tuple[list[date], list[date]]:
             broken: list[date] = []
             mended: list[date] = []
+            changed: list[dict[str, Any]] = []
             for row in _to_compare(connection, account, gone, day):
                 lost = Lost.of(row.lost)
                 now_gone = set(gone.get(row.day, ())) - lost.given_up
@@ -176,13 +178,16 @@ class ArchiveRecord:
                     state = states.DAY_DAMAGED if now_gone else states.DAY_COMPLETE
                 if (state, kept) == (row.state, lost):
                     continue
-                connection.execute(
-                    update(days)
-                    .where(days.c.account == account, days.c.day == row.day)
-                    .values(state=state, lost=kept.stored())
-                )
+                changed.append({"of": row.day, "state": state, "lost": kept.stored()})
                 if state != row.state:
                     (broken if now_gone else mended).append(row.day)
+            if changed:
+                connection.execute(
+                    update(days)
+                    .where(days.c.account == account, days.c.day == bindparam("of"))
+                    .values(state=bindparam("state"), lost=bindparam("lost")),
+                    changed,
+                )
             _update_alerts(connection, account, gone, broken, mended)
             return broken, mended
 
@@ -190,9 +195,8 @@ class ArchiveRecord:
 
     def given_up(self, account: str) -> dict[date, set[str]]:
         """Return, by day, the missing files that a later export of the day did without."""
-        wanted = select(days.c.day, days.c.lost).where(
-            days.c.account == account, days.c.lost.is_not(None)
-        )
+        c = days.c
+        wanted = select(c.day, c.lost).where(c.account == account, c.lost.is_not(None))
         rows = self._database.read(lambda connection: connection.execute(wanted).all())
         return {row.day: Lost.of(row.lost).given_up for row in rows}
 
@@ -227,25 +231,30 @@ class ArchiveRecord:
         The discharged obligation holds the receipt's content.
         """
         o = obligations.c
+        wanted = {job_id: set(numbers) for job_id, numbers in receipts.items()}
+        written = select(o.id, o.job_id, o.payload["number"].as_integer().label("number")).where(
+            o.kind == "receipt", o.discharged_at.is_not(None)
+        )
 
-        def work(connection: Connection) -> int:
-            count = 0
-            for job_id, numbers in receipts.items():
-                wanted = set(numbers)
-                written = connection.execute(
-                    select(o.id, o.payload).where(
-                        o.job_id == job_id, o.kind == "receipt", o.discharged_at.is_not(None)
-                    )
-                ).all()
-                ids = [row.id for row in written if row.payload["number"] in wanted]
-                count += _undischarge(connection, ids)
-            return count
+        def work(connection: Connection) -> list[int]:
+            names = list(wanted)
+            return [
+                row.id
+                for first in range(0, len(names), _AT_ONCE)
+                for row in connection.execute(
+                    written.where(o.job_id.in_(names[first : first + _AT_ONCE]))
+                )
+                if row.number in wanted[row.job_id]
+            ]
 
-        return self._database.write(work)
+        return self.chain_again(self._database.read(work))
 
     def chain_again(self, ids: Sequence[int]) -> int:
-        """Owe the chain entries of files that were already put under the chain; return how many."""
-        return self._database.write(lambda connection: _undischarge(connection, ids))
+        """Owe discharged obligations again, a bounded number in each transaction; return how many.
+        To owe one twice is harmless.
+        """
+        some = (ids[first : first + _AT_ONCE] for first in range(0, len(ids), _AT_ONCE))
+        return sum(self._database.write(partial(_undischarge, ids=part)) for part in some)
 
     def take_turn(self, seconds: float) -> bool:
         """Return whether this process may compare archive and ledger now. A turn comes ``seconds``
@@ -279,11 +288,13 @@ class ArchiveRecord:
 
         def work(connection: Connection) -> None:
             connection.execute(delete(chain_heads))
-            for account, (n, sha256) in heads.items():
+            if heads:
                 connection.execute(
-                    insert_into(connection, chain_heads).values(
-                        account=account, n=n, sha256=sha256, noted_at=now()
-                    )
+                    insert(chain_heads).values(noted_at=now()),
+                    [
+                        {"account": account, "n": n, "sha256": sha256}
+                        for account, (n, sha256) in heads.items()
+                    ],
                 )
             identity = str(connection.execute(select(ledger.c.identity)).scalar_one())
             append_audit(connection, identity, (_ARCHIVE, _ARCHIVE), by=by, why=note)
@@ -325,13 +336,9 @@ def _update_alerts(
 
 def _undischarge(connection: Connection, ids: Sequence[int]) -> int:
     values: dict[str, Any] = {"discharged_at": None, "due_at": now(), "attempts": 0}
-    count = 0
-    for first in range(0, len(ids), _AT_ONCE):
-        some = ids[first : first + _AT_ONCE]
-        count += connection.execute(
-            update(obligations).where(obligations.c.id.in_(some)).values(**values)
-        ).rowcount
-    return count
+    return connection.execute(
+        update(obligations).where(obligations.c.id.in_(ids)).values(**values)
+    ).rowcount
 
 
 def _spans(found: Sequence[date]) -> Iterator[tuple[date, date]]:

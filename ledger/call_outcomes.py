@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, case, select, update
+from sqlalchemy import Connection, Integer, Row, String, and_, case, null, select, update
 
 from config.error_names import ErrorName
 from config.version import VERSION
@@ -17,6 +17,7 @@ from .core import states
 from .core.database import now
 from .core.job import Job, iso
 from .core.outbox import owe
+from .core.prepared import Prepared, parameter
 from .core.schema import calls, jobs
 from .core.transitions import change, record_end
 
@@ -43,6 +44,35 @@ NEVER_REPEATED = "not done: a certified call is never retried; to call again, us
 _SENDER_DIED = (
     "its worker stopped responding while it requested the call; the call was not retried; check "
     "the provider's panel, then run: python -m worker resolve"
+)
+
+_SAID = parameter("said", String())
+_STATUS = parameter("status", Integer())
+_ONE_MORE = calls.c.receipts + 1
+#: When the request left, once the outcome is known. A receipt that reported it stays true.
+_SENT_AT = case((and_(_SAID == UNSENT, calls.c.receipts == 0), null()), else_=calls.c.sent_at)
+#: What the outcome of a request changes in its call.
+OUTCOME: dict[str, Any] = {
+    "outcome": _SAID,
+    "sent_at": _SENT_AT,
+    "answered_at": case((_STATUS.is_not(None), now()), else_=calls.c.answered_at),
+    "http_status": _STATUS,
+    "answer": parameter("answer"),
+    "platform_phone": parameter("platform_phone"),
+    "error_message": parameter("error_message"),
+    "receipts": case((_SENT_AT.is_not(None), _ONE_MORE), else_=calls.c.receipts),
+}
+_NOTE_OUTCOME = Prepared(
+    update(calls).where(calls.c.job_id == parameter("job")).values(**OUTCOME).returning(*calls.c)
+)
+#: What a receipt says of a call's row.
+RECEIPT_FIELDS = (
+    "sent_at",
+    "answered_at",
+    "outcome",
+    "platform_phone",
+    "error_message",
+    "http_status",
 )
 
 
@@ -135,25 +165,22 @@ def note_outcome(connection: Connection, job: Job, outcome: Outcome) -> None:
     """Store the outcome of a call, and owe its receipt if the request may have left. A call of
     which nothing left, and was never reported to have left, is returned to the daily quota.
     """
-    sent_at: Any = calls.c.sent_at
-    if outcome.outcome == UNSENT:
-        sent_at = case((calls.c.receipts > 0, sent_at))
-    row = connection.execute(
-        update(calls)
-        .where(calls.c.job_id == job.job_id)
-        .values(
-            outcome=outcome.outcome,
-            sent_at=sent_at,
-            answered_at=now() if outcome.http_status is not None else calls.c.answered_at,
-            http_status=outcome.http_status,
-            answer=outcome.answer or None,
-            platform_phone=outcome.platform_phone,
-            error_message=outcome.error_message,
-        )
-        .returning(*calls.c)
-    ).one()
+    row = _NOTE_OUTCOME.row(connection, **outcome_parameters(job.job_id, outcome))
+    assert row is not None
     if row.sent_at is not None:
-        owe_receipt(connection, job)
+        _owe_receipt_of(connection, job, row)
+
+
+def outcome_parameters(job_id: str, outcome: Outcome) -> dict[str, Any]:
+    """Return the parameters of ``OUTCOME`` and, as ``job``, the call's job."""
+    return {
+        "job": job_id,
+        "said": outcome.outcome,
+        "status": outcome.http_status,
+        "answer": outcome.answer or None,
+        "platform_phone": outcome.platform_phone,
+        "error_message": outcome.error_message,
+    }
 
 
 def forget_sending(connection: Connection, job_id: str) -> None:
@@ -172,16 +199,17 @@ def owe_receipt(connection: Connection, job: Job, **decision: str | None) -> Non
     row = connection.execute(
         update(calls)
         .where(calls.c.job_id == job.job_id)
-        .values(receipts=calls.c.receipts + 1)
+        .values(receipts=_ONE_MORE)
         .returning(*calls.c)
     ).one()
+    _owe_receipt_of(connection, job, row, **decision)
+
+
+def _owe_receipt_of(
+    connection: Connection, job: Job, row: Row[Any], **decision: str | None
+) -> None:
     receipt = {
-        "sent_at": row.sent_at,
-        "answered_at": row.answered_at,
-        "outcome": row.outcome,
-        "platform_phone": row.platform_phone,
-        "error_message": row.error_message,
-        "http_status": row.http_status,
+        **{name: getattr(row, name) for name in RECEIPT_FIELDS},
         "answer": base64.b64encode(row.answer or b"").decode(),
         **decision,
         "version": VERSION,

@@ -6,27 +6,33 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, exists, select, update
 
+from . import call_statements
 from .alerts import CONTRADICTION, Alert, open_alert
 from .call_outcomes import (
     RESOLVED,
-    UNKNOWN,
     Outcome,
     forget_sending,
     note_outcome,
     owe_decision,
 )
+from .call_statements import IS_NEWS, MAY_LEAVE, SENT, SENT_WHY, SETTLED
 from .core import states
 from .core.database import Database, now
 from .core.job import Job, iso
 from .core.leases import Lease, Leases
+from .core.prepared import Prepared, parameter
 from .core.schema import calls, jobs
-from .core.transitions import append_audit, cancel_open, change, find, record_end
+from .core.transitions import append_audit, cancel_open, change, changing, find, record_end
 from .daily_quota import Cap, reserved_today
 from .errors import CapReached, Expired, LeaseLost, LedgerError, NotPossible
 from .quarantine import is_quarantined, withhold
 
 #: Nothing is sent if the commit that allows the bytes to leave takes longer, in seconds.
 MOST_COMMIT_SECONDS = 2.0
+
+_SEND = Prepared(changing(parameter("job"), *MAY_LEAVE, state=states.SENDING), Job)
+_SENT = Prepared(update(calls).where(calls.c.job_id == parameter("job")).values(**SENT))
+_SETTLE = Prepared(changing(parameter("job"), *IS_NEWS, **SETTLED), Job)
 
 
 class Calls:
@@ -45,17 +51,37 @@ class Calls:
         LedgerAway when the ledger cannot answer.
         """
         lease.check()
+        if not lease.sending.acquire(blocking=False):
+            raise _lost(lease)
+        try:
+            self._note_sending(lease, cap)
+        finally:
+            lease.sending.release()
+
+    def _note_sending(self, lease: Lease, cap: Cap) -> None:
         patience = min(lease.trusted_seconds(), MOST_COMMIT_SECONDS)
+        earlier = lease.sending_noted
         noted = False
 
-        def work(connection: Connection) -> None:
+        def at_once(connection: Connection) -> bool | None:
+            nonlocal noted
+            # Before the statement: if its answer is lost, it may be written. An earlier call that
+            # may have been written already permits nothing to this one.
+            noted, lease.sending_noted = not earlier, True
+            done = call_statements.send(connection, lease, cap, worker=self._worker)
+            if done is None:
+                noted, lease.sending_noted = False, earlier
+            return done
+
+        def work(connection: Connection) -> bool:
             nonlocal noted
             # Only a commit of this very call, whose answer was lost, permits the state found here.
             if not (noted and _sending(connection, lease)):
                 self._send(connection, lease, cap)
-            noted = True
+            noted = lease.sending_noted = True
+            return True
 
-        self._database.write(work, patience_seconds=max(patience, 0.1))
+        self._database.write(work, patience_seconds=max(patience, 0.1), at_once=at_once)
 
     def store_outcome(self, lease: Lease, outcome: Outcome, *, own_task: str | None) -> Job:
         """Store the outcome of the request, with everything that follows from it.
@@ -65,7 +91,10 @@ class Calls:
         afterwards.
         """
         job = self._database.write(
-            lambda connection: self._answered(connection, lease, outcome, own_task)
+            lambda connection: self._answered(connection, lease, outcome, own_task),
+            at_once=lambda connection: call_statements.answered(
+                connection, lease, outcome, own_task=own_task, worker=self._worker
+            ),
         )
         self._leases.drop(lease)
         return job
@@ -134,24 +163,17 @@ class Calls:
         }
 
     def _send(self, connection: Connection, lease: Lease, cap: Cap) -> None:
-        c = jobs.c
-        held = (c.lease_token == lease.token, c.state == states.RUNNING, c.lease_until > now())
-        wanted = (c.cancel_requested.is_(False), c.not_after.is_(None) | (c.not_after > now()))
-        job = change(connection, lease.job_id, *held, *wanted, state=states.SENDING)
+        job = _SEND.row(connection, job=lease.job_id, token=lease.token)
         if job is None:
             raise _refusal(connection, lease)
-        if not reserved_today(connection, job.job_id, job.account, cap):
+        if not reserved_today(connection, job, cap):
             raise CapReached(
                 f"held back: account {job.account!r} has reached its {cap.limit} certified calls "
                 "for today"
             )
-        connection.execute(
-            update(calls).where(calls.c.job_id == job.job_id).values(sent_at=now(), outcome=UNKNOWN)
-        )
+        _SENT.run(connection, job=job.job_id)
         step = (states.RUNNING, states.SENDING)
-        append_audit(
-            connection, job.job_id, step, by=self._worker, why="the request may have been sent"
-        )
+        append_audit(connection, job.job_id, step, by=self._worker, why=SENT_WHY)
 
     def _taken_back(
         self, connection: Connection, job_id: str, before: str, values: dict[str, Any]
@@ -217,20 +239,15 @@ class Calls:
 
 
 def _settled(connection: Connection, lease: Lease, outcome: Outcome, before: str) -> Job | None:
-    mine = [jobs.c.lease_token == lease.token, jobs.c.state == before]
-    if outcome.state == before:
-        # If the outcome is stored already, the answer to its commit was lost.
-        mine.append(jobs.c.reason.is_distinct_from(outcome.reason))
-    return change(
+    return _SETTLE.row(
         connection,
-        lease.job_id,
-        *mine,
-        state=outcome.state,
+        job=lease.job_id,
+        token=lease.token,
+        before=before,
+        after=outcome.state,
         reason=outcome.reason,
         error=outcome.error,
         result=outcome.result,
-        next_attempt_at=None,
-        lease_until=None,
     )
 
 

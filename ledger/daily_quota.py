@@ -3,16 +3,85 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Date,
+    Integer,
+    and_,
+    exists,
+    insert,
+    select,
+    update,
+)
 
-from .core.database import insert_into, now
+from .core.database import now
+from .core.job import Job
 from .core.kinds import Ending
 from .core.opening import Request
+from .core.prepared import Prepared, parameter
 from .core.schema import call_days, calls
 from .errors import CapReached
+
+_NOW = Prepared(select(now()))
+DAY = parameter("of_day", Date())
+_MINE = (call_days.c.account == parameter("of_account"), call_days.c.day == DAY)
+#: The row of a call with a reservation.
+RESERVED: dict[str, Any] = {
+    "job_id": parameter("job"),
+    "reserved_on": parameter("of_day"),
+    "receipts": 0,
+}
+_KEEP = Prepared(insert(calls).values(**RESERVED).inline())
+_LIMIT = parameter("limit", Integer())
+#: The row of a day with its first call, and how the next is counted if the cap permits it.
+FIRST_CALL: dict[str, Any] = {"account": parameter("of_account"), "day": DAY, "calls": 1}
+NEXT_CALL: dict[str, Any] = {
+    "index_elements": ["account", "day"],
+    "set_": {"calls": call_days.c.calls + 1},
+    "where": call_days.c.calls < _LIMIT,
+}
+#: The condition that no further call fits into the day.
+IS_FULL = exists().where(*_MINE, call_days.c.calls >= _LIMIT)
+_TAKE = Prepared(
+    lambda insert_into: (
+        insert_into(call_days)
+        .values(**FIRST_CALL)
+        .on_conflict_do_update(**NEXT_CALL)
+        .returning(call_days.c.calls)
+    )
+)
+_IS_PERMITTED = call_days.c.calls <= _LIMIT
+_IS_FOR_DAY = calls.c.reserved_on == DAY
+_HELD = Prepared(
+    select(
+        calls.c.reserved_on,
+        _IS_FOR_DAY.label("is_for_day"),
+        _IS_PERMITTED.label("is_permitted"),
+    )
+    .outerjoin_from(calls, call_days, and_(*_MINE))
+    .where(calls.c.job_id == parameter("job"))
+)
+_MOVE = Prepared(
+    update(calls).where(calls.c.job_id == parameter("job")).values(reserved_on=parameter("to"))
+)
+_UNSENT_ON = Prepared(
+    select(calls.c.reserved_on).where(calls.c.job_id == parameter("job"), calls.c.sent_at.is_(None))
+)
+_GIVE_BACK = Prepared(
+    update(call_days).where(*_MINE, call_days.c.calls > 0).values(calls=call_days.c.calls - 1)
+)
+
+
+def is_reserved(job_id: ColumnElement[str], account: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that a job's reservation permits sending it on the given day."""
+    of_day = (call_days.c.account == account, call_days.c.day == DAY)
+    return exists().where(calls.c.job_id == job_id, _IS_FOR_DAY, *of_day, _IS_PERMITTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +93,25 @@ class Cap:
 
     def today(self, connection: Connection) -> date:
         """Return the account's day by the database's clock."""
-        return self.day(connection.execute(select(now())).scalar_one())
+        return self.day(_NOW.value(connection))
 
     def day(self, seconds: float) -> date:
         """Return the account's day at an instant, in seconds since 1970."""
         return datetime.fromtimestamp(seconds, UTC).astimezone(ZoneInfo(self.timezone)).date()
+
+    def bounds(self, day: date) -> tuple[float, float]:
+        """Return the instants at which the account's day begins and ends, in seconds since 1970."""
+        return _bounds(self.timezone, day)
+
+
+@lru_cache(maxsize=256)
+def _bounds(timezone: str, day: date) -> tuple[float, float]:
+    zone = ZoneInfo(timezone)
+    begin, end = (
+        datetime(one.year, one.month, one.day, tzinfo=zone).timestamp()
+        for one in (day, day + timedelta(days=1))
+    )
+    return begin, end
 
 
 def reserve_call(connection: Connection, request: Request) -> None:
@@ -38,9 +121,7 @@ def reserve_call(connection: Connection, request: Request) -> None:
     cap: Cap | None = request.details
     if cap is not None:
         reserved_on = reserve(connection, request.account, cap, request.due_at)
-        connection.execute(
-            insert(calls).values(job_id=request.job_id, reserved_on=reserved_on, receipts=0)
-        )
+        _KEEP.run(connection, job=request.job_id, of_day=reserved_on)
 
 
 def reserve(connection: Connection, account: str, cap: Cap, due_at: float | None = None) -> date:
@@ -52,18 +133,8 @@ def reserve(connection: Connection, account: str, cap: Cap, due_at: float | None
     """
     today = cap.today(connection)
     day = today if due_at is None else cap.day(due_at)
-    connection.execute(
-        insert_into(connection, call_days)
-        .values(account=account, day=day, calls=0)
-        .on_conflict_do_nothing(index_elements=["account", "day"])
-    )
-    c = call_days.c
-    taken = connection.execute(
-        update(call_days)
-        .where(c.account == account, c.day == day, c.calls < cap.limit)
-        .values(calls=c.calls + 1)
-    )
-    if not taken.rowcount:
+    taken = {"of_account": account, "of_day": day, "limit": cap.limit}
+    if cap.limit < 1 or _TAKE.row(connection, **taken) is None:
         raise CapReached(
             f"not done: account {account!r} has reached its {cap.limit} certified calls for {day} "
             f"({cap.timezone}); nothing was changed; use the same request id again "
@@ -72,25 +143,22 @@ def reserve(connection: Connection, account: str, cap: Cap, due_at: float | None
     return day
 
 
-def reserved_today(connection: Connection, job_id: str, account: str, cap: Cap) -> bool:
-    """Return whether the job's reservation permits sending it today. A reservation of another day
-    is moved to today, and a cap that was lowered since then counts too.
+def reserved_today(connection: Connection, job: Job, cap: Cap) -> bool:
+    """Return whether the reservation of a job that was changed just now permits sending it today. A
+    reservation of another day is moved to today, and a cap that was lowered since then counts too.
     """
-    reserved_on = connection.execute(
-        select(calls.c.reserved_on).where(calls.c.job_id == job_id)
-    ).scalar_one()
-    today = cap.today(connection)
-    if reserved_on == today:
-        held = select(call_days.c.calls).where(
-            call_days.c.account == account, call_days.c.day == today
-        )
-        return int(connection.execute(held).scalar_one()) <= cap.limit
+    today = cap.day(job.updated_at)
+    day = {"of_account": job.account, "of_day": today, "limit": cap.limit}
+    held = _HELD.row(connection, job=job.job_id, **day)
+    assert held is not None
+    if held.is_for_day:
+        return bool(held.is_permitted)
     try:
-        reserve(connection, account, cap)
+        today = reserve(connection, job.account, cap)
     except CapReached:
         return False
-    _give_back(connection, account, reserved_on)
-    connection.execute(update(calls).where(calls.c.job_id == job_id).values(reserved_on=today))
+    _give_back(connection, job.account, held.reserved_on)
+    _MOVE.run(connection, job=job.job_id, to=today)
     return True
 
 
@@ -98,20 +166,13 @@ def release(connection: Connection, ending: Ending) -> None:
     """Return the reservation of a call that has ended without anything having left to the daily
     quota.
     """
-    job_id, c = ending.job.job_id, calls.c
-    reserved_on = connection.execute(
-        select(c.reserved_on).where(c.job_id == job_id, c.sent_at.is_(None))
-    ).scalar_one_or_none()
+    job_id = ending.job.job_id
+    reserved_on = _UNSENT_ON.value(connection, job=job_id)
     if reserved_on is None:
         return
-    connection.execute(update(calls).where(c.job_id == job_id).values(reserved_on=None))
+    _MOVE.run(connection, job=job_id, to=None)
     _give_back(connection, ending.job.account, reserved_on)
 
 
 def _give_back(connection: Connection, account: str, day: date) -> None:
-    c = call_days.c
-    connection.execute(
-        update(call_days)
-        .where(c.account == account, c.day == day, c.calls > 0)
-        .values(calls=c.calls - 1)
-    )
+    _GIVE_BACK.run(connection, of_account=account, of_day=day)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from functools import partial
+from itertools import islice
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, case, func, or_, select, update
 
@@ -42,6 +44,11 @@ _COLUMNS = [days.c[name] for name in Day.__dataclass_fields__]
 #: Makes the request of a day's next generation from its row as just written.
 RequestFor = Callable[[Day], Request]
 Opened = tuple[Job, int | None]
+Item = TypeVar("Item")
+
+#: How many days one transaction inserts, and how many it opens: each takes some ten milliseconds.
+_INSERTED_AT_ONCE = 1_000
+_OPENED_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +94,31 @@ class Days:
         """Insert missing days and open the next generation of every day that is due, failed,
         incomplete, or to be checked again.
 
-        Each day is opened at most once a night, all in one transaction. People are alerted to days
-        that no night catches up on. ``night`` is the local date of the planning. Returns the opened
-        days.
+        Each day is opened at most once a night. People are alerted to days that no night catches up
+        on. ``night`` is the local date of the planning. Returns the opened days.
+
+        The transactions are short, a few days in each, the oldest first: a plan that is interrupted
+        goes on with the days that are left when it runs again.
         """
         opening = _Opening(night, request_for, by)
         openable = _openable(night, catchup_days)
+        chosen = select(days.c.day).where(days.c.account == account, *openable).order_by(days.c.day)
 
-        def work(connection: Connection) -> list[Opened]:
-            _insert_all(connection, account, wanted)
+        def begin(connection: Connection) -> tuple[list[Opened], list[date]]:
+            _insert_missing(connection, account, last)
             _hasten(connection, account, night)
-            chosen = connection.execute(
-                select(days.c.day).where(days.c.account == account, *openable).order_by(days.c.day)
-            )
-            opened = [
-                _advance(connection, account, day, openable, opening)
-                for day in chosen.scalars().all()
-            ]
+            found = list(connection.execute(chosen).scalars().all())
+            return open_some(connection, found[:_OPENED_AT_ONCE]), found[_OPENED_AT_ONCE:]
+
+        def open_some(connection: Connection, some: Sequence[date]) -> list[Opened]:
+            opened = [_advance(connection, account, day, openable, opening) for day in some]
             return [one for one in opened if one is not None]
 
-        return self._database.write(work)
+        last = self._insert_all_but_last(account, wanted)
+        opened, left = self._database.write(begin)
+        for some in _batched(left, _OPENED_AT_ONCE):
+            opened += self._database.write(partial(open_some, some=some))
+        return opened
 
     def open(
         self,
@@ -128,8 +140,9 @@ class Days:
         )
 
         def work(connection: Connection) -> Opened:
-            _insert_all(connection, day.account, earlier)
-            _insert(connection, day)
+            # Before the day itself: the plan inserts only what comes after the newest day.
+            _insert_missing(connection, day.account, last)
+            _insert(connection, [day])
             opened = _advance(
                 connection, day.account, day.day, (unfinished,), _Opening(night, request_for, by)
             )
@@ -137,7 +150,18 @@ class Days:
                 return opened
             return _current(connection, day.account, day.day), None
 
+        last = self._insert_all_but_last(day.account, earlier)
         return self._database.write(work)
+
+    def _insert_all_but_last(self, account: str, wanted: Sequence[Day]) -> Sequence[Day]:
+        """Insert missing days, the oldest first; return the last of them, few enough for the next
+        transaction.
+        """
+        ordered = sorted(wanted, key=lambda day: day.day)
+        batches = [*_batched(ordered, _INSERTED_AT_ONCE)] or [()]
+        for some in batches[:-1]:
+            self._database.write(partial(_insert_missing, account=account, some=some))
+        return batches[-1]
 
     def of(self, account: str, first: date | None = None, last: date | None = None) -> list[Day]:
         """Return the days of an account, oldest first, both bounds included."""
@@ -176,6 +200,12 @@ class Days:
         )
 
 
+def _batched(found: Sequence[Item], size: int) -> Iterator[tuple[Item, ...]]:
+    rest = iter(found)
+    while some := tuple(islice(rest, size)):
+        yield some
+
+
 def _hasten(connection: Connection, account: str, night: date) -> None:
     """Make jobs due that a caller asked for on an earlier night for a time still to come, so that
     the night passes over no day.
@@ -193,25 +223,30 @@ def _hasten(connection: Connection, account: str, night: date) -> None:
     )
 
 
-def _insert_all(connection: Connection, account: str, wanted: Sequence[Day]) -> None:
+def _insert_missing(connection: Connection, account: str, some: Sequence[Day]) -> None:
     """Insert missing days; alert people to days that no night catches up on."""
-    missed = [
-        day.day for day in wanted if _insert(connection, day) and day.state == states.DAY_GAVE_UP
-    ]
+    if not some:
+        return
+    inserted = _insert(connection, some)
+    missed = [day.day for day in some if day.day in inserted and day.state == states.DAY_GAVE_UP]
     if missed:
         first, last = (day.isoformat() for day in (min(missed), max(missed)))
         open_alert(connection, missed_days(account, first, last))
 
 
-def _insert(connection: Connection, day: Day) -> bool:
-    """Insert a day; return whether it was missing."""
-    values = {name: getattr(day, name) for name in Day.__dataclass_fields__}
+def _insert(connection: Connection, some: Sequence[Day]) -> set[date]:
+    """Insert days in one statement; return those that were missing."""
+    values = [
+        {name: getattr(day, name) for name in Day.__dataclass_fields__} | {"listings": 0}
+        for day in some
+    ]
     inserted = connection.execute(
         insert_into(connection, days)
-        .values(**values, listings=0)
         .on_conflict_do_nothing(index_elements=["account", "day"])
+        .returning(days.c.day),
+        values,
     )
-    return bool(inserted.rowcount)
+    return set(inserted.scalars())
 
 
 def _openable(night: date, catchup_days: int) -> tuple[ColumnElement[bool], ...]:

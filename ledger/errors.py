@@ -2,6 +2,7 @@
 
 LedgerError
 ├── LedgerAway         the database did not answer in time; nothing is known to have changed
+│   └── NotBegun       the write did not come to its turn in time; certainly nothing was written
 ├── Unsuitable         the database cannot hold a ledger, or is damaged
 ├── SchemaMismatch     the database has another version than this program
 ├── Foreign            another ledger's identity stands in the archive or in Redis
@@ -23,6 +24,10 @@ class LedgerError(Exception):
 
 class LedgerAway(LedgerError):
     """The database did not answer in time."""
+
+
+class NotBegun(LedgerAway):
+    """The write was not begun in time; certainly nothing was written."""
 
 
 class Unsuitable(LedgerError):

@@ -81,6 +81,7 @@ class Identity:
                 f"the ledger's schema has version {version}, this program needs "
                 f"{newest_version()}; nothing was changed; run: python -m worker migrate"
             )
+        quarantine.finish(self._database)
         return self.identity()
 
     def version(self) -> str | None:
@@ -121,6 +122,7 @@ class Identity:
         The change is audited under the ledger's identity with who and why.
         """
         self._database.write(lambda connection: quarantine.begin(connection, by=by, why=note))
+        quarantine.withhold_calls(self._database, by=by)
 
     def note_reveal(self, *, by: str, why: str) -> None:
         """Note under the ledger's identity that a person saw people's data, and which data."""
@@ -134,6 +136,7 @@ class Identity:
         """End the quarantine, audited under the ledger's identity with who and why. Calls that need
         a decision still need one.
         """
+        quarantine.finish(self._database)
         self._database.write(lambda connection: quarantine.lift(connection, by=by, note=note))
 
     def is_empty(self) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from . import (
     alert_rules,
     call_outcomes,
+    call_statements,
     daily_quota,
     day_exports,
     quarantine,
@@ -33,6 +34,7 @@ register(
         sender_lost=call_outcomes.await_decision,
         died_often=call_outcomes.DIED_UNSENT,
         refuses_retry=call_outcomes.NEVER_REPEATED,
+        begin_at_once=call_statements.begin,
     ),
     JobKind(
         name="recording.start",

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select, update
 
 from .call_outcomes import decide
 from .core import states
-from .core.database import Database
+from .core.database import Database, now
 from .core.job import COLUMNS, Job
 from .core.kinds import kind_of
 from .core.opening import Request, insert_job
 from .core.schema import jobs
 from .core.transitions import append_audit, cancel_open, change, find, find_locked
 from .errors import NoSuchJob, NotPossible
+
+#: How many parts of an export one transaction cancels: it takes some ten milliseconds.
+_PARTS_AT_ONCE = 8
 
 
 class OperatorActions:
@@ -27,24 +31,25 @@ class OperatorActions:
         """Cancel a job, at once if it waits, or at its worker's next renewal if it runs; return the
         job afterwards. The parts of an export are cancelled with it.
 
+        The parts are marked in the same transaction, and from then on no worker takes one up. Those
+        that wait are ended in further transactions, a few in each; should this process die before,
+        whoever takes up a marked part ends it.
+
         Raises NoSuchJob, and NotPossible when the job is being sent or has ended otherwise.
         """
 
         def work(connection: Connection) -> Job:
-            open_parts = (
-                select(jobs.c.job_id)
-                .where(jobs.c.parent_id == job_id, jobs.c.state.not_in(states.ENDED))
-                .order_by(jobs.c.job_id)
-                .with_for_update(key_share=True)
-            )
             # Parts first, as a part's own end does, so that neither waits for the other for ever.
-            connection.execute(open_parts)
+            connection.execute(_parts(job_id).with_for_update(key_share=True))
             job = _cancel(connection, job_id, by, why)
-            for part in connection.execute(open_parts).scalars().all():
-                _cancel(connection, part, by, why)
+            _mark_parts(connection, job_id, by, why)
             return job
 
-        return self._database.write(work)
+        job = self._database.write(work)
+        end_some = partial(_end_some_parts, parent_id=job_id, by=by, why=why)
+        while self._database.write(end_some):
+            pass
+        return job
 
     def again(
         self, job_id: str, *, by: str, note: str, is_lost: bool = False
@@ -164,6 +169,44 @@ def _newest(connection: Connection, job: Job, base: str) -> Job:
     return Job.of(rows.one())
 
 
+def _parts(parent_id: str) -> Select[str]:
+    """Select the parts of an export that have not ended."""
+    return (
+        select(jobs.c.job_id)
+        .where(jobs.c.parent_id == parent_id, jobs.c.state.not_in(states.ENDED))
+        .order_by(jobs.c.job_id)
+    )
+
+
+def _mark_parts(connection: Connection, parent_id: str, by: str, why: str) -> None:
+    """Mark every part to be cancelled; one that waits becomes due, so that a worker ends it."""
+    c = jobs.c
+    open_parts = (c.parent_id == parent_id, c.cancel_requested.is_(False))
+    connection.execute(
+        update(jobs)
+        .where(*open_parts, c.state.in_(states.OPEN))
+        .values(cancel_requested=True, next_attempt_at=now(), hinted_at=None, updated_at=now())
+    )
+    running = connection.execute(
+        update(jobs)
+        .where(*open_parts, c.state == states.RUNNING)
+        .values(cancel_requested=True, updated_at=now())
+        .returning(c.job_id)
+    )
+    for part in running.scalars().all():
+        _audit_request(connection, part, by, why)
+
+
+def _end_some_parts(connection: Connection, *, parent_id: str, by: str, why: str) -> bool:
+    """Cancel a few marked parts that wait; return whether there may be more."""
+    marked = _parts(parent_id).where(jobs.c.cancel_requested, jobs.c.state.in_(states.OPEN))
+    some = marked.limit(_PARTS_AT_ONCE).with_for_update(key_share=True)
+    found = connection.execute(some).scalars().all()
+    for part in found:
+        _cancel(connection, part, by, why)
+    return len(found) == _PARTS_AT_ONCE
+
+
 def _cancel(connection: Connection, job_id: str, by: str, why: str) -> Job:
     before = _existing(connection, job_id)
     if before.state == states.CANCELLED:
@@ -174,6 +217,10 @@ def _cancel(connection: Connection, job_id: str, by: str, why: str) -> Job:
     flagged = change(connection, job_id, jobs.c.state == states.RUNNING, cancel_requested=True)
     if flagged is None:
         raise NotPossible(f"not done: job {job_id} is {before.state} and cannot be cancelled")
+    _audit_request(connection, job_id, by, why)
+    return flagged
+
+
+def _audit_request(connection: Connection, job_id: str, by: str, why: str) -> None:
     step = (states.RUNNING, states.RUNNING)
     append_audit(connection, job_id, step, by=by, why=f"cancellation requested: {why}")
-    return flagged

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -11,8 +12,10 @@ from config.error_names import ErrorName
 from .alerts import EVERY_ACCOUNT, QUARANTINE, Alert, close_alerts, open_alert
 from .call_outcomes import KIND, UNKNOWN, owe_decision
 from .core import states
+from .core.database import Database
 from .core.job import Job
 from .core.opening import Request, insert_job
+from .core.prepared import Prepared
 from .core.schema import calls, jobs, ledger
 from .core.transitions import append_audit, change, record_end
 
@@ -31,17 +34,27 @@ _REASON = (
     "unknown: the ledger was restored and does not know whether this call was placed; nothing was "
     "sent this time; check the provider's panel, then run: python -m worker resolve"
 )
+#: The states of a call of which nothing has left.
+_BEFORE_SENDING = (states.PENDING, states.WAITING, states.RUNNING)
+_UNSENT = (
+    select(jobs.c.job_id, jobs.c.state)
+    .where(jobs.c.kind == KIND, jobs.c.state.in_(_BEFORE_SENDING))
+    .order_by(jobs.c.job_id)
+)
+#: How many calls one transaction withholds: it takes some ten milliseconds.
+_WITHHELD_AT_ONCE = 8
 #: The words for the two changes in the audit of the ledger itself.
 QUARANTINED = "quarantined"
 _OPEN = "open"
+
+_QUARANTINED = Prepared(select(ledger.c.quarantined).with_for_update(read=True))
 
 
 def is_quarantined(connection: Connection) -> bool:
     """Return whether calls are withheld. If the answer is no, a new quarantine waits until this
     transaction ends, and then finds the job that it opens.
     """
-    marked = select(ledger.c.quarantined).with_for_update(read=True)
-    return bool(connection.execute(marked).scalar_one())
+    return bool(_QUARANTINED.value(connection))
 
 
 def open_withheld(connection: Connection, request: Request, *, by: str) -> Job | None:
@@ -80,19 +93,48 @@ def withhold(connection: Connection, job_id: str, before: str, *, by: str) -> Jo
 
 
 def begin(connection: Connection, *, by: str, why: str) -> None:
-    """Quarantine the ledger, and let every call that has not left yet wait for a decision: the call
-    may have left after the restored copy was made.
+    """Quarantine the ledger, and hold every call that has not left yet: it may have left after the
+    restored copy was made.
+
+    A held call has no holder and is not due, so no worker can send it. `withhold_calls` must follow
+    once this is committed.
     """
     _mark(connection, quarantined=True, by=by, why=why)
-    unsent = (states.PENDING, states.WAITING, states.RUNNING)
-    found = connection.execute(
-        select(jobs.c.job_id, jobs.c.state)
-        .where(jobs.c.kind == KIND, jobs.c.state.in_(unsent))
-        .order_by(jobs.c.job_id)
-        .with_for_update(key_share=True)
-    ).all()
+    connection.execute(_UNSENT.with_for_update(key_share=True))
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.kind == KIND, jobs.c.state.in_(_BEFORE_SENDING))
+        .values(lease_token=None, lease_until=None, next_attempt_at=None, hinted_at=None)
+    )
+
+
+def withhold_calls(database: Database, *, by: str) -> None:
+    """In quarantine, let every held call wait for a decision, a few in each transaction."""
+    while database.write(partial(_withhold_some, by=by)):
+        pass
+
+
+def finish(database: Database) -> None:
+    """Withhold the calls of a quarantine whose process died before it had withheld all."""
+    if database.read(_holds_calls):
+        withhold_calls(database, by="ledger")
+
+
+def _withhold_some(connection: Connection, *, by: str) -> bool:
+    """Withhold a few calls; return whether there may be more."""
+    if not is_quarantined(connection):
+        return False
+    some = _UNSENT.limit(_WITHHELD_AT_ONCE).with_for_update(key_share=True)
+    found = connection.execute(some).all()
     for row in found:
         withhold(connection, row.job_id, row.state, by=by)
+    return len(found) == _WITHHELD_AT_ONCE
+
+
+def _holds_calls(connection: Connection) -> bool:
+    if not connection.execute(select(ledger.c.quarantined)).scalar_one():
+        return False
+    return connection.execute(_UNSENT.limit(1)).first() is not None
 
 
 def lift(connection: Connection, *, by: str, note: str) -> None:

@@ -59,17 +59,17 @@ class ProducerHouse:
 
 
 def producer_house(
-    deploy: Callable[..., Deployment], simulators: Simulators, *, day: date = DAY
+    deploy: Callable[..., Deployment], simulators: Simulators, *, day: date = DAY, zone: str = ZONE
 ) -> ProducerHouse:
-    """A house with a worker that is ready; ``day`` has the recordings."""
+    """A house with a worker that is ready; ``day``, as ``zone`` counts it, has the recordings."""
     platform = simulators.gsmblockchain.account()
     office = simulators.vonage.account()
-    office.seed(day, ZONE, 4)
+    office.seed(day, zone, 4)
     office.configure(ready_after_polls=0)
     company = {"company_name": "MyCompany", "company_id": "A4562154"}
     accounts = [
         account_toml("legal", {**platform.configuration(), **company}),
-        account_toml("india", office.configuration(), {"catchup_days": 1}),
+        account_toml("india", office.configuration(), {"catchup_days": 1, "timezone": zone}),
     ]
     house = ProducerHouse(deploy("\n".join(accounts)), platform, office)
     house.deployment.worker()

@@ -42,7 +42,7 @@ from .certified_calls import ASKED
 from .deployment import ROOT, Deployment, Process, eventually
 from .metrics_night import Shown
 from .playgrounds import Calling, Listing, Playground
-from .test_nights import ZONE
+from .recent_days import ZONE
 
 ALIAS = "one"
 _DAY = timedelta(days=1)

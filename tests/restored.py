@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from celery import Celery
 
@@ -15,10 +14,10 @@ from ledger.core import states
 
 from .certified_calls import CallHouse
 from .deployment import Deployment, account_toml
+from .recent_days import YESTERDAY, ZONE
 from .simulators import Simulators
 from .waiting import eventually
 
-ZONE = "Asia/Kolkata"
 _NEVER = 1_000_000
 MB = 1_000_000
 
@@ -45,15 +44,14 @@ class Night:
             ready_after_polls=0, bytes_per_second=round(4 * MB / seconds)
         )
         self.accounts["waiting"].configure(ready_after_polls=_NEVER)
-        yesterday = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)
         for alias, account in self.accounts.items():
             for back in range(2):
                 size = {"size_bytes": MB} if alias == "moving" else {}
-                account.seed(yesterday - timedelta(days=back), ZONE, 4, **size)
+                account.seed(YESTERDAY - timedelta(days=back), ZONE, 4, **size)
         platform = simulators.gsmblockchain.account()
         legal = {**platform.configuration(), "timeout_seconds": 20, "max_calls_per_day": 5}
         nights = [
-            account_toml(alias, account.configuration(), {"catchup_days": 2})
+            account_toml(alias, account.configuration(), {"timezone": ZONE, "catchup_days": 2})
             for alias, account in self.accounts.items()
         ]
         self.house = deploy("\n".join([*nights, account_toml("legal", legal)]), **options)

@@ -34,8 +34,9 @@ from .certificates import unknown
 from .deployment import ROOT, Deployment, account_toml
 from .ledger_calls import SAID_OK, owed, sending
 from .ledgers import pass_time
+from .recent_days import YESTERDAY, ZONE
 from .simulators import Simulators
-from .test_nights import DAY, ZONE, planner, settled, yesterday
+from .test_nights import DAY, planner, settled
 from .waiting import eventually
 
 registry.load()
@@ -281,7 +282,7 @@ def test_the_job_that_met_another_object_says_where() -> None:
 
 def test_nights_that_can_not_be_planned_are_told(here: Callable[..., Ledger]) -> None:
     """Once for the account, however often beat ticks, and once more when they are planned again."""
-    ledger = here(None, account_toml("india", VONAGE, {"catchup_days": 1}))
+    ledger = here(None, account_toml("india", VONAGE, {"timezone": ZONE, "catchup_days": 1}))
     # No day is before the first of the calendar: what can not be planned.
     never, now = datetime(1, 1, 1, tzinfo=UTC), datetime.now(UTC)
     before = current_app._get_current_object()
@@ -322,12 +323,12 @@ def test_three_nights_of_one_incomplete_day(
     """A real worker, a receiver that hangs, then fails, then takes: while it hangs the chain is
     written; three nights with the same day incomplete are one alert, its completion is another.
     """
-    day = yesterday() - 3 * DAY
+    day = YESTERDAY - 3 * DAY
     account = simulators.vonage.account(username="john.doe@vbc.prod")
     withheld = account.seed(day, ZONE, 3)[1]["id"]
     account.withhold(withheld, from_="everywhere")
     house = deploy(
-        account_toml("india", account.configuration(), {"catchup_days": 5}),
+        account_toml("india", account.configuration(), {"timezone": ZONE, "catchup_days": 5}),
         settings={"ALERT_URL": receiver.url, "ALERT_SECRET": SECRET, "LOG_FORMAT": "json"},
     )
     receiver.meets = ["hang"]

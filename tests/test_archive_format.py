@@ -46,10 +46,12 @@ def test_a_whole_archive_of_any_kind_passes_in_silence(kind: str, tmp_path: Path
 
 @pytest.mark.parametrize("what", TAMPERED)
 def test_every_tampering_is_printed_by_the_step_that_claims_so(what: str, tmp_path: Path) -> None:
-    """And `verify` finds it too, once the files are no longer young."""
+    """And `verify` finds it too, once the files are no longer young. Whole, an archive of each kind
+    passes in silence, as above.
+    """
+    assert TAMPERED[what][0] in KINDS
     kind, change, number, named = TAMPERED[what]
     store = made(kind, tmp_path)
-    assert step(number, store.root) == ""
     change(store)
 
     assert named in step(number, store.root)

@@ -8,7 +8,14 @@ import pytest
 from celery.exceptions import Ignore
 from redis.exceptions import ConnectionError as RedisAway
 
-from ledger.errors import CapReached, LedgerAway, LedgerError, NoSuchJob, RequestConflict
+from ledger.errors import (
+    CapReached,
+    LedgerAway,
+    LedgerError,
+    NoSuchJob,
+    NotBegun,
+    RequestConflict,
+)
 from tasks import errors
 from tasks.runtime import caller_errors
 from tasks.runtime.messages import BROKER_AWAY
@@ -48,6 +55,7 @@ def test_what_is_known_passes(known: Exception) -> None:
         (CapReached("b"), errors.CapReached),
         (NoSuchJob("c"), errors.NoSuchJob),
         (LedgerAway("d"), errors.Unreachable),
+        (NotBegun("d"), errors.Unreachable),
         (LedgerError("e"), errors.InvalidArgument),
     ],
 )

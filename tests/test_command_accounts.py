@@ -8,7 +8,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,12 +17,11 @@ import pytest
 
 from .certificates import unknown
 from .deployment import Deployment, account_toml
+from .recent_days import YESTERDAY, ZONE
 from .servers import free_port
 from .simulators import Simulators
 from .simulators.doors import AccountDoor
 
-ZONE = "Asia/Kolkata"
-YESTERDAY = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)
 CALLS = {
     "provider": "gsmblockchain",
     "username": "myuser",
@@ -180,12 +179,13 @@ def test_samples_hold_every_exchange_and_nobodys_data(
     """A small export is run once; each request and answer becomes a file, in the order in which the
     provider saw them, without any secret, token, number, name or voice.
     """
-    house = deploy(account_toml("india", account.configuration(), {}))
+    house = deploy(account_toml("india", account.configuration(), {"timezone": ZONE}))
     done = house.run("accounts", "check", "india", "--record", str(tmp_path / "samples"))
     assert done.returncode == 0, done.stderr
     assert "1 of 1 parts" in done.stdout
     (export,) = simulators.log.exports()
-    assert export["window"][0].startswith(str(YESTERDAY - timedelta(days=1)))
+    start = datetime.fromisoformat(export["window"][0])
+    assert start == datetime.combine(YESTERDAY, time(), ZoneInfo(ZONE))
     files = sorted((tmp_path / "samples" / "india").iterdir())
     samples = [json.loads(path.read_text()) for path in files]
     seen = [entry for entry in simulators.log if entry.get("method")]

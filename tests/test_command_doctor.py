@@ -7,12 +7,10 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -23,13 +21,12 @@ from worker.commands.doctor import filesystems
 
 from .deployment import Deployment, account_toml
 from .ledgers import pass_time, running
+from .recent_days import YESTERDAY, ZONE
 from .servers import Valkey
 from .simulators import Simulators
 from .simulators.doors import AccountDoor
 from .waiting import eventually
 
-ZONE = "Asia/Kolkata"
-YESTERDAY = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)
 Found = dict[tuple[str, str], str]
 
 
@@ -42,7 +39,9 @@ def account(simulators: Simulators) -> AccountDoor:
 @pytest.fixture
 def house(deploy: Callable[..., Deployment], account: AccountDoor) -> Deployment:
     """A deployment whose nights begin at midnight."""
-    return deploy(account_toml("india", account.configuration(), {"catchup_days": 1}))
+    return deploy(
+        account_toml("india", account.configuration(), {"timezone": ZONE, "catchup_days": 1})
+    )
 
 
 def examined(house: Deployment) -> tuple[int, Found]:

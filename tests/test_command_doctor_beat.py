@@ -14,6 +14,7 @@ from worker.health.heartbeat_files import Mark, write
 
 from .deployment import Deployment, account_toml
 from .ledgers import pass_time
+from .recent_days import ZONE
 from .simulators import Simulators
 
 BEAT = f"beat@{gethostname()}"
@@ -23,7 +24,9 @@ BEAT = f"beat@{gethostname()}"
 def house(deploy: Callable[..., Deployment], simulators: Simulators) -> Deployment:
     """A deployment with a night to plan, which no beat has planned yet."""
     account = simulators.vonage.account()
-    deployment = deploy(account_toml("india", account.configuration(), {"catchup_days": 1}))
+    deployment = deploy(
+        account_toml("india", account.configuration(), {"timezone": ZONE, "catchup_days": 1})
+    )
     assert deployment.ledger.days.newest("india") is None
     return deployment
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from .deployment import Deployment, account_toml
+from .recent_days import YESTERDAY, ZONE
 from .simulators import Simulators
 from .simulators.doors import AccountDoor
 
-ZONE = "Asia/Kolkata"
-YESTERDAY = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)
 SPAN = ["--account", "india", "--from", str(YESTERDAY), "--to", str(YESTERDAY)]
 
 
@@ -29,7 +26,7 @@ def account(simulators: Simulators) -> AccountDoor:
 @pytest.fixture
 def house(deploy: Callable[..., Deployment], account: AccountDoor) -> Deployment:
     """A deployment with a worker and without beat."""
-    house = deploy(account_toml("india", account.configuration(), {}))
+    house = deploy(account_toml("india", account.configuration(), {"timezone": ZONE}))
     house.worker()
     return house
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -19,9 +18,8 @@ from tasks.days.day import day_request, day_row
 
 from .deployment import Deployment, account_toml
 from .ledgers import claim_job, opened, running, with_parts
+from .recent_days import TODAY, ZONE
 
-ZONE = "Asia/Kolkata"
-TODAY = datetime.now(ZoneInfo(ZONE)).date()
 DAY = timedelta(days=1)
 NUMBER = "+34600123456"
 INDIA = {
@@ -40,7 +38,9 @@ def house(deploy: Callable[..., Deployment]) -> Deployment:
     """A deployment without a worker: an account with nights, a ledger of its own."""
     # Every command is a process of its own: what a test holds must outlast several of them.
     settings = {"LEASE_SECONDS": "30"}
-    return deploy(account_toml("india", INDIA, {"catchup_days": 3}), settings=settings)
+    return deploy(
+        account_toml("india", INDIA, {"timezone": ZONE, "catchup_days": 3}), settings=settings
+    )
 
 
 def failed(ledger: Ledger, request_id: str, **given: Any) -> str:

@@ -16,16 +16,22 @@ from config.settings import ROOT
 from config.version import VERSION
 from worker.commands.cli import COMMANDS
 
+from . import forked
 from .archives import full_archive
 
 #: Whatever needs a database, a queue or the settings loads one of these.
 HEAVY = ("sqlalchemy", "celery", "redis", "pydantic_settings", "httpx")
 
 
-def typed(
-    *arguments: str, cwd: Path, how: str = "folder", **environment: str
-) -> subprocess.CompletedProcess[str]:
+def typed(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """What a command says in an environment that has nothing but what is given."""
+    return forked.run("worker", arguments, environment, ROOT, within=60)
+
+
+def typed_anew(
+    *arguments: str, cwd: Path, how: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """The same of a Python that has loaded nothing yet, by the folder's path or as a module."""
     start = [str(ROOT / "worker")] if how == "folder" else ["-m", "worker"]
     return subprocess.run(
         [sys.executable, *start, *arguments],
@@ -52,19 +58,19 @@ def test_what_needs_nothing_works_with_nothing(how: str, archive: Path, tmp_path
     """In an empty environment, from a foreign directory by the worker's path or from the project's
     root as a module: help, version, catalogue, verify, find and extract.
     """
-    helped = typed("--help", cwd=tmp_path, how=how)
+    helped = typed_anew("--help", cwd=tmp_path, how=how)
     assert (helped.returncode, helped.stderr) == (0, "")
     assert all(name in helped.stdout for name in COMMANDS)
-    assert typed("--version", cwd=tmp_path, how=how).stdout == f"earwitness {VERSION}\n"
-    schema = json.loads(typed("catalogue", cwd=tmp_path, how=how).stdout)
+    assert typed_anew("--version", cwd=tmp_path, how=how).stdout == f"earwitness {VERSION}\n"
+    schema = json.loads(typed_anew("catalogue", cwd=tmp_path, how=how).stdout)
     assert schema["queue"] == "earwitness"
-    verified = typed("verify", str(archive), cwd=tmp_path, how=how)
+    verified = typed_anew("verify", str(archive), cwd=tmp_path, how=how)
     assert (verified.returncode, verified.stderr) == (0, "")
     assert verified.stdout.splitlines()[-1].startswith("verify: ok")
-    found = typed("find", "--archive", str(archive), "--json", cwd=tmp_path, how=how)
+    found = typed_anew("find", "--archive", str(archive), "--json", cwd=tmp_path, how=how)
     first = json.loads(found.stdout)[0]
     asked = [first["line"]["id"], "--account", first["account"]]
-    given = typed(
+    given = typed_anew(
         "extract", *asked, "--to", str(tmp_path / "out"), "--archive", str(archive), cwd=tmp_path,
         how=how,
     )  # fmt: skip
@@ -75,9 +81,9 @@ def test_what_needs_nothing_works_with_nothing(how: str, archive: Path, tmp_path
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_every_command_has_help_of_its_own(name: str, tmp_path: Path) -> None:
+def test_every_command_has_help_of_its_own(name: str) -> None:
     """Help for each command comes without any configuration."""
-    helped = typed(name, "--help", cwd=tmp_path)
+    helped = typed(name, "--help")
     assert (helped.returncode, helped.stderr) == (0, "")
     assert f"Usage: python -m worker {name}" in helped.stdout
 
@@ -130,9 +136,9 @@ def test_reading_the_ledger_loads_neither_queue_nor_network(
     assert done.stdout.splitlines()[-1] in ("[] 0", "[] 1"), done.stdout
 
 
-def test_the_catalogue_describes_every_task(tmp_path: Path) -> None:
+def test_the_catalogue_describes_every_task() -> None:
     """Each task with the JSON Schema of its arguments, under the names that leave the house."""
-    tasks = json.loads(typed("catalogue", cwd=tmp_path).stdout)["tasks"]
+    tasks = json.loads(typed("catalogue").stdout)["tasks"]
     assert {"earwitness.export.run", "earwitness.recording.list", "earwitness.job.retry"} <= {
         *tasks
     }
@@ -160,7 +166,11 @@ def test_the_catalogue_describes_every_task(tmp_path: Path) -> None:
         (["nonsense"], 2, "No such command 'nonsense'"),
         (["status", "--limit", "0"], 2, "--limit"),
         (["export", "--account", "india"], 2, "--from"),
-        (["export", "--account", "a", "--from", "2026-11-2x", "--to", "2026-11-20"], 2, "no day"),
+        (
+            ["export", "--account", "a", "--from", "2026-11-2x", "--to", "2026-11-20"],
+            2,
+            "not a day",
+        ),
         (["coverage", "--from", "2026-11-20", "--to", "2026-11-19"], 2, "before --from"),
         (["verify", "nowhere"], 2, "nowhere"),
         (["verify", ".", "--head", "india=12"], 2, "64 hex digits"),
@@ -174,7 +184,7 @@ def test_what_is_wrong_is_said_in_one_sentence(
 ) -> None:
     """Wrong usage and wrong configuration end with status 2 and one line on standard error."""
     missing = str(tmp_path / "nowhere.toml")
-    done = typed(*arguments, cwd=tmp_path, EARWITNESS_ACCOUNTS_FILE=missing)
+    done = typed(*arguments, EARWITNESS_ACCOUNTS_FILE=missing)
     assert done.returncode == status
     assert done.stdout == ""
     assert said in done.stderr
@@ -186,7 +196,6 @@ def test_a_ledger_that_does_not_answer_is_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "accounts.toml").write_text("")
     done = typed(
         "status",
-        cwd=tmp_path,
         EARWITNESS_ACCOUNTS_FILE=str(tmp_path / "accounts.toml"),
         EARWITNESS_LEDGER_URL="postgresql://nobody:sesame@127.0.0.1:1/none",
     )
@@ -202,20 +211,20 @@ def test_damage_is_found_and_named(archive: Path, tmp_path: Path) -> None:
     """
     spoilt = tmp_path / "spoilt"
     shutil.copytree(archive, spoilt)
-    clean = json.loads(typed("verify", str(spoilt), "--json", cwd=tmp_path).stdout)
+    clean = json.loads(typed("verify", str(spoilt), "--json").stdout)
     account, head = next(iter(clean["heads"].items()))
     victim = next(spoilt.rglob("*.zip"))
     victim.chmod(0o644)
     data = bytearray(victim.read_bytes())
     data[40] ^= 1
     victim.write_bytes(data)
-    done = typed("verify", str(spoilt), cwd=tmp_path)
+    done = typed("verify", str(spoilt))
     assert done.returncode == 1
     assert str(victim.relative_to(spoilt)) in done.stdout
     data[40] ^= 1
     victim.write_bytes(data)
     max((spoilt / account / "chain").iterdir()).unlink()
-    done = typed("verify", str(spoilt), "--head", f"{account}={head}", cwd=tmp_path)
+    done = typed("verify", str(spoilt), "--head", f"{account}={head}")
     assert done.returncode == 1
     assert f"{account}/chain" in done.stdout
 
@@ -227,10 +236,10 @@ def test_nothing_found_is_status_1(archive: Path, tmp_path: Path) -> None:
         ["find", "--archive", str(archive), "--call-id", "none"],
         ["extract", "none", "--to", str(tmp_path / "out"), "--archive", str(archive)],
     ):
-        done = typed(*arguments, cwd=tmp_path)
+        done = typed(*arguments)
         assert done.returncode == 1
         assert len(done.stderr.splitlines()) == 1
-    assert typed("verify", str(tmp_path / "empty"), cwd=tmp_path).returncode == 1
+    assert typed("verify", str(tmp_path / "empty")).returncode == 1
 
 
 def test_what_can_not_be_is_refused_in_a_sentence(archive: Path, tmp_path: Path) -> None:
@@ -255,7 +264,7 @@ def test_what_can_not_be_is_refused_in_a_sentence(archive: Path, tmp_path: Path)
         ("find", "--archive", ""),
         ("health", "flower"),
     ):
-        said = typed(*asked, cwd=tmp_path, **settings)
+        said = typed(*asked, **settings)
         assert (said.returncode, said.stdout) == (2, ""), (asked, said.stderr)
         assert said.stderr.startswith("earwitness: "), asked
         assert len(said.stderr.splitlines()) == 1, asked
@@ -269,6 +278,6 @@ def test_an_archive_that_is_not_there_holds_no_answer(tmp_path: Path) -> None:
         "EARWITNESS_ARCHIVE_URL": str(tmp_path / "away"),
     }
     for asked in (("find",), ("extract", "1", "--to", str(tmp_path / "out"))):
-        said = typed(*asked, cwd=tmp_path, **settings)
+        said = typed(*asked, **settings)
         assert (said.returncode, said.stdout) == (1, "")
         assert f"there is no archive at {tmp_path / 'away'}" in said.stderr

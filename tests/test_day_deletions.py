@@ -17,9 +17,10 @@ from ledger.core.opening import Request
 from ledger.core.schema import days, queues
 
 from .deployment import Deployment, account_toml
+from .recent_days import YESTERDAY, ZONE
 from .simulators import Simulators
 from .test_deletions import ago, deletions, said_of
-from .test_nights import DAY, ZONE, planner, settled, yesterday
+from .test_nights import DAY, planner, settled
 from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
@@ -31,7 +32,7 @@ class Archived:
     """Days of one account that were archived long ago, their workers stopped."""
 
     def __init__(self, deploy: Deploy, simulators: Simulators, days: int, count: int) -> None:
-        self.days = [yesterday() - n * DAY for n in reversed(range(days))]
+        self.days = [YESTERDAY - n * DAY for n in reversed(range(days))]
         self.simulators = simulators
         self.account = simulators.vonage.account(username="john.doe@vbc.prod")
         self.account.configure(ready_after_polls=0)
@@ -40,7 +41,7 @@ class Archived:
             for day in self.days
             for one in self.account.seed(day, ZONE, count, size_bytes=2_000)
         ]
-        night = {"catchup_days": days, "delete_after_days": 30}
+        night = {"timezone": ZONE, "catchup_days": days, "delete_after_days": 30}
         configured = {**self.account.configuration(), "allow_delete": True}
         self.house: Deployment = deploy(account_toml("india", configured, night))
 

@@ -11,8 +11,9 @@ from ledger.core.job import Job
 from ledger.core.schema import jobs
 
 from .deployment import Deployment, account_toml
+from .recent_days import YESTERDAY, ZONE
 from .simulators import Simulators
-from .test_nights import DAY, ZONE, manifests, planner, settled, yesterday
+from .test_nights import DAY, manifests, planner, settled
 from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
@@ -44,7 +45,7 @@ def test_recordings_are_deleted_when_their_time_has_come(
     one job whose history names each recording and its proof; not earlier, not the day that is
     incomplete, and never where no ``delete_after_days`` is set, though the account allows deleting.
     """
-    whole, lacking = yesterday() - DAY, yesterday()
+    whole, lacking = YESTERDAY - DAY, YESTERDAY
     account = simulators.vonage.account(username="john.doe@vbc.prod")
     kept = [str(one["id"]) for one in account.seed(whole, ZONE, 3)]
     others = [str(one["id"]) for one in account.seed(lacking, ZONE, 2)]
@@ -52,12 +53,14 @@ def test_recordings_are_deleted_when_their_time_has_come(
     accounts = account_toml(
         "india",
         {**account.configuration(), "allow_delete": True},
-        {"catchup_days": 2, "delete_after_days": 30},
+        {"timezone": ZONE, "catchup_days": 2, "delete_after_days": 30},
     )
     keeping = simulators.vonage.account(username="jane.doe@vbc.prod")
     keeping.seed(whole, ZONE, 1)
     accounts += "\n" + account_toml(
-        "keeps", {**keeping.configuration(), "allow_delete": True}, {"catchup_days": 2}
+        "keeps",
+        {**keeping.configuration(), "allow_delete": True},
+        {"timezone": ZONE, "catchup_days": 2},
     )
     house = deploy(accounts)
     house.worker()
@@ -92,13 +95,13 @@ def test_a_day_damaged_in_the_archive_is_not_deleted(
     deploy: Deploy, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A flipped bit in the ZIP: what lies in it stays at the provider."""
-    day = yesterday()
+    day = YESTERDAY
     account = simulators.vonage.account(username="john.doe@vbc.prod")
     account.seed(day, ZONE, 1)
     accounts = account_toml(
         "india",
         {**account.configuration(), "allow_delete": True},
-        {"catchup_days": 1, "delete_after_days": 30},
+        {"timezone": ZONE, "catchup_days": 1, "delete_after_days": 30},
     )
     house = deploy(accounts)
     house.worker()

@@ -91,7 +91,7 @@ def test_the_demo_names_a_recording_that_is_withheld() -> None:
     done = demo(WITHHOLD="1")
     assert done.returncode != 0
     assert "archived 23 of 24 recordings" in done.stdout
-    named = re.search(r"1 of 24 recordings are missing \((\d+)\)", done.stdout)
+    named = re.search(r"1 of 24 recordings missing \((\d+)\)", done.stdout)
     assert named, done.stdout
     lines = (printed(done.stdout, "manifest").parent / "recordings.jsonl").read_text().splitlines()
     (missing,) = [line for line in lines if '"missing": true' in line]

@@ -19,10 +19,11 @@ from ledger.core.schema import jobs, obligations
 from .archives import Builder, age, audio, recording, zipped
 from .deployment import Deployment, account_toml
 from .disks import small_disk
+from .recent_days import YESTERDAY, ZONE
 from .simulators import Simulators
 from .test_deletions import ago
 from .test_nights import DAY as A_DAY
-from .test_nights import ZONE, manifests, planner, settled, yesterday
+from .test_nights import manifests, planner, settled
 from .test_tasks import DAY, House, opened
 from .waiting import eventually
 
@@ -51,14 +52,14 @@ def test_what_a_last_look_found_is_deleted_as_well(
     """A day was deleted at the provider, and a later look archives one more of its recordings: that
     is deleted too when its time has come.
     """
-    day = yesterday() - A_DAY
+    day = YESTERDAY - A_DAY
     account = simulators.vonage.account(username="john.doe@vbc.prod")
     account.seed(day, ZONE, 2)
     account.configure(ready_after_polls=0)
     accounts = account_toml(
         "india",
         {**account.configuration(), "allow_delete": True},
-        {"catchup_days": 2, "delete_after_days": 1},
+        {"timezone": ZONE, "catchup_days": 2, "delete_after_days": 1},
     )
     house = deploy(accounts)
     house.worker()

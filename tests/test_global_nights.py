@@ -7,22 +7,20 @@ import json
 import re
 import zipfile
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from ledger.ledger import Ledger
 
 from .deployment import Deployment, account_toml
+from .recent_days import YESTERDAY, ZONE
 from .simulators import Simulators
 from .simulators.doors import AccountDoor
 from .test_creation import quarter_of_an_hour_later, waits
 
-ZONE = "Europe/Madrid"
 NIGHTLY = {"timezone": ZONE}
-YESTERDAY = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)
 Deploy = Callable[..., Deployment]
 
 

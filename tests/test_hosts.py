@@ -6,9 +6,8 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from celery import Celery
@@ -21,6 +20,7 @@ from .certified_calls import ASKED
 from .deployment import Deployment, Process, account_toml, zip_is_whole
 from .hosts import Host
 from .ozeki_house import OzekiHouse
+from .recent_days import YESTERDAY, ZONE
 from .servers import Postgres, free_port
 from .simulators import Simulators
 from .waiting import eventually
@@ -28,8 +28,6 @@ from .waiting import eventually
 pytestmark = pytest.mark.long
 
 
-ZONE = "Asia/Kolkata"
-YESTERDAY = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)
 MB = 1_000_000
 SIZE = 20 * MB
 #: Requests for certified calls: so many names, so many asked twice, so many paid.
@@ -78,7 +76,7 @@ def night(
     pbx = simulators.ozeki.account(control="http", notify_url=f"{hooks}/ozeki/office/notify")
     calls = {**platform.configuration(), "timeout_seconds": 20, "max_calls_per_day": CAP}
     accounts = [
-        account_toml("india", india.configuration(), {"catchup_days": 1}),
+        account_toml("india", india.configuration(), {"timezone": ZONE, "catchup_days": 1}),
         account_toml("legal", calls),
         account_toml("office", {**pbx.configuration(), "control": "http", "timeout_seconds": 3}),
     ]

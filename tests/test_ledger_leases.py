@@ -347,12 +347,20 @@ def test_the_result_stands_in_the_job(ledger: Ledger) -> None:
     job = ended(ledger)
     assert (job.next_attempt_at, job.transfer, job.ended) == (None, None, True)
     _, lease = running(ledger, "r2")
-    failure = {"type": "Incomplete", "message": "not done: 3 of 120 missing"}
+    failure = {"type": "Incomplete", "message": "not done: 3 of 120 recordings missing"}
     told = ledger.execution.finish(
-        lease, states.FAILED, reason="3 of 120 missing", result={"missing": 3}, error=failure
+        lease,
+        states.FAILED,
+        reason="3 of 120 recordings missing",
+        result={"missing": 3},
+        error=failure,
     )
     assert ledger.jobs.job(told.job_id) == told
-    assert (told.result, told.error, told.reason) == ({"missing": 3}, failure, "3 of 120 missing")
+    assert (told.result, told.error, told.reason) == (
+        {"missing": 3},
+        failure,
+        "3 of 120 recordings missing",
+    )
 
 
 @pytest.mark.parametrize("text", ["a\0b", "half \ud83d of it", "ünïcode 📼", "x" * 100_000])

@@ -112,6 +112,23 @@ def test_waiting_shown_over_an_outcome_is_put_right(ledger: Ledger) -> None:
     assert ledger.waiters.job_of("nobody") is None
 
 
+def test_a_late_mark_does_not_hide_what_became_due_since(ledger: Ledger) -> None:
+    """Marks of many tasks are written together, a moment after their outcomes were stored: where
+    RETRY was stored over one of these in between, it is answered again, and the others are not.
+    """
+    for name in ("t1", "t2", "t3"):
+        ended(ledger, name, task_id=name)
+    assert _due(ledger) == ["t1", "t2", "t3"]
+    ledger.waiters.note_retry_shown("t2")
+    ledger.waiters.mark_answered("t1", "t2", "t3", "unknown", seconds=30)
+    assert _due(ledger) == ["t2"]
+    pass_time(ledger, 3600, waiters.c.due_at)
+    assert _due(ledger) == ["t2"]
+    ledger.waiters.mark_answered("t2", seconds=1)
+    pass_time(ledger, 3600, waiters.c.due_at)
+    assert _due(ledger) == []
+
+
 def test_who_asks_in_the_moment_of_the_end_is_answered(open_ledger: OpenLedger) -> None:
     """A task that finds the job unfinished while another process ends it: it is owed the outcome
     and its notification all the same.

@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,17 +25,12 @@ from tasks.nights import tasks as nightly
 from tasks.runtime import context
 
 from .deployment import Deployment, account_toml
+from .recent_days import YESTERDAY, ZONE
 from .simulators import Simulators
 from .waiting import eventually
 
-ZONE = "Asia/Kolkata"
 DAY = timedelta(days=1)
 Deploy = Callable[..., Deployment]
-
-
-def yesterday() -> date:
-    """The newest day that is over."""
-    return datetime.now(ZoneInfo(ZONE)).date() - DAY
 
 
 @contextmanager
@@ -120,13 +115,15 @@ def test_two_beats_and_three_missed_days_give_one_export_each(
     """Two accounts, three days missed, two beats with schedule files of their own, alive to the
     end: exactly one complete export per account and day, at the simulator and on disk.
     """
-    days = [yesterday() - n * DAY for n in range(3)]
+    days = [YESTERDAY - n * DAY for n in range(3)]
     sections, accounts = [], {}
     for alias in ("india", "branch"):
         account = simulators.vonage.account(username=f"{alias}@vbc.prod")
         for day in days:
             account.seed(day, ZONE, 3)
-        sections.append(account_toml(alias, account.configuration(), {"catchup_days": 3}))
+        sections.append(
+            account_toml(alias, account.configuration(), {"timezone": ZONE, "catchup_days": 3})
+        )
         accounts[alias] = account.username
     house = deploy("\n".join(sections))
     house.worker("first")
@@ -153,7 +150,7 @@ def test_two_beats_and_three_missed_days_give_one_export_each(
             assert (manifest["listed"], manifest["archived"]) == (3, 3)
             start, end = (datetime.fromisoformat(manifest["window"][k]) for k in ("start", "end"))
             assert end - start == DAY
-            assert start.astimezone(ZoneInfo(ZONE)).isoformat() == f"{day}T00:00:00+05:30"
+            assert start == datetime.combine(day, time(), ZoneInfo(ZONE))
 
 
 def test_days_that_met_a_wrong_password_complete_once_it_is_right(
@@ -162,12 +159,14 @@ def test_days_that_met_a_wrong_password_complete_once_it_is_right(
     """The password wrong for two nights, then put right at the provider: the next plan completes
     both days with no hand moved.
     """
-    days = [yesterday() - DAY, yesterday()]
+    days = [YESTERDAY - DAY, YESTERDAY]
     account = simulators.vonage.account(username="john.doe@vbc.prod")
     right = account.password
     for day in days:
         account.seed(day, ZONE, 3)
-    house = deploy(account_toml("india", account.configuration(), {"catchup_days": 1}))
+    house = deploy(
+        account_toml("india", account.configuration(), {"timezone": ZONE, "catchup_days": 1})
+    )
     account.change_password("another one")
     house.worker()
     with planner(house, monkeypatch) as plan:
@@ -197,12 +196,14 @@ def test_withheld_and_late_recordings_come_in_later_generations(
     """One recording withheld on the first night, one listed only two days later: both are in later
     generations, and the files of the first are unchanged byte for byte.
     """
-    day = yesterday() - 2 * DAY
+    day = YESTERDAY - 2 * DAY
     account = simulators.vonage.account(username="john.doe@vbc.prod")
     seeded = account.seed(day, ZONE, 4)
     withheld = seeded[1]["id"]
     account.withhold(withheld, from_="everywhere")
-    house = deploy(account_toml("india", account.configuration(), {"catchup_days": 3}))
+    house = deploy(
+        account_toml("india", account.configuration(), {"timezone": ZONE, "catchup_days": 3})
+    )
     house.worker()
     with planner(house, monkeypatch) as plan:
         plan(day)
@@ -239,10 +240,12 @@ def test_a_complete_day_is_looked_at_again_and_left_alone(
     """On the night after and on the last of the catch-up a complete day is listed again; where
     nothing is new there is no new manifest, and no export.
     """
-    day = yesterday() - 3 * DAY
+    day = YESTERDAY - 3 * DAY
     account = simulators.vonage.account(username="john.doe@vbc.prod")
     account.seed(day, ZONE, 2)
-    house = deploy(account_toml("india", account.configuration(), {"catchup_days": 3}))
+    house = deploy(
+        account_toml("india", account.configuration(), {"timezone": ZONE, "catchup_days": 3})
+    )
     house.worker()
     with planner(house, monkeypatch) as plan:
         looks = []
@@ -259,7 +262,7 @@ def test_an_edited_filter_disturbs_neither_old_days_nor_other_accounts(
     deploy: Deploy, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A filter edited between two nights holds for the days planned from then on."""
-    day = yesterday() - DAY
+    day = YESTERDAY - DAY
     sections = {}
     for alias in ("india", "branch"):
         account = simulators.vonage.account(username=f"{alias}@vbc.prod")
@@ -272,9 +275,15 @@ def test_an_edited_filter_disturbs_neither_old_days_nor_other_accounts(
         return "\n".join(
             [
                 account_toml(
-                    "india", sections["india"].configuration(), {"catchup_days": 2, **india}
+                    "india",
+                    sections["india"].configuration(),
+                    {"timezone": ZONE, "catchup_days": 2, **india},
                 ),
-                account_toml("branch", sections["branch"].configuration(), {"catchup_days": 2}),
+                account_toml(
+                    "branch",
+                    sections["branch"].configuration(),
+                    {"timezone": ZONE, "catchup_days": 2},
+                ),
             ]
         )
 
@@ -309,10 +318,12 @@ def test_days_beyond_the_catch_up_are_given_up_in_sight(
     person can still ask for one.
     """
     account = simulators.vonage.account(username="john.doe@vbc.prod")
-    old, new = yesterday() - 5 * DAY, yesterday()
+    old, new = YESTERDAY - 5 * DAY, YESTERDAY
     for day in (old, old + DAY, new):
         account.seed(day, ZONE, 1)
-    house = deploy(account_toml("india", account.configuration(), {"catchup_days": 2}))
+    house = deploy(
+        account_toml("india", account.configuration(), {"timezone": ZONE, "catchup_days": 2})
+    )
     house.worker()
     with planner(house, monkeypatch) as plan:
         plan(old)
@@ -334,8 +345,10 @@ def test_a_day_that_a_person_asks_for_hides_no_other(
     between are caught up or given up all the same, and people are told until each is exported.
     """
     account = simulators.vonage.account(username="john.doe@vbc.prod")
-    old, new = yesterday() - 5 * DAY, yesterday()
-    house = deploy(account_toml("india", account.configuration(), {"catchup_days": 2}))
+    old, new = YESTERDAY - 5 * DAY, YESTERDAY
+    house = deploy(
+        account_toml("india", account.configuration(), {"timezone": ZONE, "catchup_days": 2})
+    )
     house.ledger.identity.prepare()
     with planner(house, monkeypatch) as plan:
         plan(old)
@@ -362,14 +375,16 @@ def test_who_asks_before_the_first_night_takes_nothing_from_it(
     days before all the same.
     """
     account = simulators.vonage.account(username="john.doe@vbc.prod")
-    house = deploy(account_toml("india", account.configuration(), {"catchup_days": 3}))
+    house = deploy(
+        account_toml("india", account.configuration(), {"timezone": ZONE, "catchup_days": 3})
+    )
     house.ledger.identity.prepare()
     with planner(house, monkeypatch) as plan:
-        open_day("india", yesterday(), by="operator")
-        assert days_of(house, "india") == {yesterday(): "running"}
-        plan(yesterday())
+        open_day("india", YESTERDAY, by="operator")
+        assert days_of(house, "india") == {YESTERDAY: "running"}
+        plan(YESTERDAY)
     assert days_of(house, "india") == dict.fromkeys(
-        [yesterday() - n * DAY for n in range(3)], "running"
+        [YESTERDAY - n * DAY for n in range(3)], "running"
     )
 
 
@@ -390,8 +405,8 @@ def test_days_counted_by_another_time_zone_leave_no_hour_between(
     with planner(house, monkeypatch) as plan:
         for days, zone in ((-6, ZONE), (-4, "America/New_York"), (-2, "Pacific/Auckland")):
             house.accounts_file.write_text(text(zone))
-            plan(yesterday() + days * DAY)
-            plan(yesterday() + (days + 1) * DAY)
+            plan(YESTERDAY + days * DAY)
+            plan(YESTERDAY + (days + 1) * DAY)
     rows = house.ledger.days.of("india")
     assert {row.timezone for row in rows} == {ZONE, "America/New_York", "Pacific/Auckland"}
     for before, after in pairwise(rows):
@@ -405,11 +420,13 @@ def test_a_day_is_not_exported_before_the_provider_s_own_clock_says_so(
     """Our clock may run ahead: while the provider's Date is not past the day's end and its time to
     settle, the day waits and no export is made.
     """
-    day = yesterday()
+    day = YESTERDAY
     account = simulators.vonage.account(username="john.doe@vbc.prod")
     account.seed(day, ZONE, 1)
     account.configure(clock_offset=-2 * 86_400)
-    house = deploy(account_toml("india", account.configuration(), {"catchup_days": 1}))
+    house = deploy(
+        account_toml("india", account.configuration(), {"timezone": ZONE, "catchup_days": 1})
+    )
     house.worker()
     with house.producer() as app:
         asked = house.send(app, "export.run", account="india", day=day.isoformat())
@@ -425,13 +442,13 @@ def test_an_account_that_fails_does_not_stop_the_others(
     deploy: Deploy, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One account's provider is dead: the other account's night is complete."""
-    day = yesterday()
+    day = YESTERDAY
     account = simulators.vonage.account(username="john.doe@vbc.prod")
     account.seed(day, ZONE, 2)
     dead = {**account.configuration(), "base_url": "http://127.0.0.1:9/x", "username": "other"}
     house = deploy(
-        account_toml("broken", dead, {"catchup_days": 1})
-        + account_toml("india", account.configuration(), {"catchup_days": 1})
+        account_toml("broken", dead, {"timezone": ZONE, "catchup_days": 1})
+        + account_toml("india", account.configuration(), {"timezone": ZONE, "catchup_days": 1})
     )
     house.worker()
     with planner(house, monkeypatch) as plan:

@@ -18,6 +18,7 @@ import pytest
 from archive import paths
 from archive.errors import Contradiction, Damaged, Missing, StoreAway, StoreRefused
 from archive.store.bucket import ONE_PIECE, ObjectStore
+from archive.store.protocol import Stored
 from archive.verify import verification
 from config.settings import ROOT
 
@@ -30,6 +31,7 @@ from .test_store import spooled
 from .waiting import eventually
 
 DAY = date(2026, 11, 10)
+MIB = 1024 * 1024
 LARGE = ONE_PIECE + 1
 #: Stores a file, and prints by how much the peak of memory grew, in MB.
 KEEP = """
@@ -64,6 +66,51 @@ def test_a_large_file_goes_up_in_parts(
     assert [one for one in buckets.front.seen if one.startswith("PUT")] == [
         next(one for one in buckets.front.seen if one.endswith("/a/small.zip?") and "PUT" in one)
     ]
+
+
+def test_parts_go_up_beside_each_other(
+    store: ObjectStore, buckets: Buckets, tmp_path: Path
+) -> None:
+    """While the first part is on its way, the following ones are too: a long line is filled."""
+    source, sha256 = spooled(tmp_path, os.urandom(LARGE))
+    buckets.front.seen.clear()
+    buckets.front.misbehave("hang", "PUT", "partNumber=1&")
+    kept: list[Stored] = []
+    keeping = threading.Thread(target=lambda: kept.append(store.keep("a/big.zip", source, sha256)))
+    keeping.start()
+    for number in (1, 2, 3, 4):
+        eventually(
+            lambda part=f"partNumber={number}&": any(part in one for one in buckets.front.seen),
+            what=f"part {number} waited for the first",
+        )
+    buckets.front.go_on()
+    keeping.join()
+    assert [one.sha256 for one in kept] == [sha256]
+
+
+def test_ranges_come_beside_each_other_and_in_order(
+    store: ObjectStore, buckets: Buckets, tmp_path: Path
+) -> None:
+    """While the second range of a whole object hangs, the following ones are fetched; the sum is
+    that of the bytes in their order, of any size.
+    """
+    for size in (0, 1, 64 * 1024, 64 * 1024 + 1, 4 * MIB + 64 * 1024, LARGE):
+        source, sha256 = spooled(tmp_path, os.urandom(size))
+        seen: list[int] = []
+        path = f"a/{size}"
+        assert store.keep(path, source, sha256) == store.checksum(path, seen.append)
+        assert sum(seen) == size
+        assert max(seen, default=0) <= MIB
+    buckets.front.misbehave("slow", "GET", f"/a/{LARGE}")
+    buckets.front.misbehave("hang", "GET", f"/a/{LARGE}")
+    buckets.front.seen.clear()
+    found: list[Stored] = []
+    reading = threading.Thread(target=lambda: found.append(store.checksum(f"a/{LARGE}")))
+    reading.start()
+    eventually(lambda: len(buckets.front.seen) >= 5, what="the ranges waited for the second")
+    buckets.front.go_on()
+    reading.join()
+    assert [one.sha256 for one in found] == [sha256]
 
 
 @pytest.mark.parametrize("size", [5, LARGE])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,13 +12,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from .deployment import Deployment, account_toml
+from .recent_days import YESTERDAY as DAY
+from .recent_days import ZONE
 from .servers import Postgres
 from .simulators import Simulators
 from .waiting import eventually
 
-ZONE = "Asia/Kolkata"
-DAY = (datetime.now(ZoneInfo(ZONE)) - timedelta(days=1)).date()
-NOON = f"{DAY}T12:00:00+05:30"
+_NOON = datetime.combine(DAY, time(12), ZoneInfo(ZONE))
+NOON = _NOON.isoformat()
 Deploy = Callable[..., Deployment]
 
 
@@ -97,7 +98,8 @@ def test_an_entry_without_id_or_start_is_missing_by_name(
     assert aside[str(late["id"])]["unreadable"]["start"] == "20261110103000Z"
     (nameless,) = (name for name in aside if name.startswith("unreadable-"))
     assert f"{late['id']} (its start cannot be read" in told
-    assert f"{nameless} (it has no id that can be read; start {DAY}T06:30:00Z" in told
+    noon = f"{_NOON.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    assert f"{nameless} (it has no id that can be read; start {noon}" in told
 
 
 def test_a_list_in_another_encoding(deploy: Deploy, simulators: Simulators) -> None:
@@ -136,7 +138,7 @@ def test_files_that_lie_in_a_store(
     if hosts:
         assert ended["archived"] == 2, ended
     else:
-        assert "2 of 2 missing" in str(ended)
-        assert "no public address" in str(ended)
+        assert "2 of 2 recordings missing" in str(ended)
+        assert "not a public address" in str(ended)
     log = "".join(path.read_text() for path in house.folder.glob("*.log"))
     assert "signature-" not in log + str(ended)

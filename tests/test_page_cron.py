@@ -5,25 +5,23 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from .deployment import ROOT, Deployment
 from .pages import Reader, read_page, shape
-from .producer_house import ZONE, ProducerHouse, producer_house
+from .producer_house import ProducerHouse, producer_house
+from .recent_days import POSIX_ZONE, YESTERDAY, ZONE
 from .simulators import Simulators
 
 PAGE = read_page("producers/cron")
-YESTERDAY = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)
 
 
 @pytest.fixture
 def house(deploy: Callable[..., Deployment], simulators: Simulators) -> ProducerHouse:
     """The house that the page speaks of; the recordings are yesterday's."""
-    return producer_house(deploy, simulators, day=YESTERDAY)
+    return producer_house(deploy, simulators, day=YESTERDAY, zone=ZONE)
 
 
 @pytest.fixture
@@ -33,6 +31,7 @@ def reader(house: ProducerHouse, tmp_path: Path) -> Reader:
         ".venv/bin/python": sys.executable,
         "/srv/earwitness": str(ROOT),
         "2026-11-20": str(YESTERDAY),
+        "IST-5:30": POSIX_ZONE,
     }
     made = Reader(PAGE, tmp_path / "home", {**house.settings, **house.environment}, names)
     made.write_files()

@@ -29,9 +29,10 @@ from .deployment import account_toml, eventually
 from .fifth_server import FifthServer
 from .playgrounds import PLAYGROUNDS
 from .provider_contract import ALIAS, Contract, House
+from .recent_days import YESTERDAY, ZONE
 from .servers import Valkey, free_port
 from .simulators import Simulators
-from .test_nights import ZONE, planner, yesterday
+from .test_nights import planner
 
 #: The modules of tests/ that bring a provider of their own.
 FURTHER = {path.stem.removesuffix("_provider"): path for path in ROOT.glob("tests/*_provider.py")}
@@ -80,7 +81,7 @@ def contract(tmp_path: Path, valkey: Valkey, simulators: Simulators) -> Iterator
 
 def _house(folder: Path, valkey: Valkey, name: str, play: Any, module: str | None) -> House:
     provider = registry.providers()[name]
-    nightly = {"catchup_days": 3} if provider.has(ListsRecordings) else None
+    nightly = {"timezone": ZONE, "catchup_days": 3} if provider.has(ListsRecordings) else None
     hooks = f"127.0.0.1:{free_port()}"
     settings = {"METRICS_BIND": f"127.0.0.1:{free_port()}", "HOOKS_BIND": hooks}
     settings["HOOKS_URL"] = f"http://{hooks}"
@@ -100,7 +101,7 @@ def test_a_provider_keeps_the_contract(
     under_test = contract(name)
     provider_contract.refuses(under_test)
     if under_test.has(ListsRecordings):
-        day = yesterday() - timedelta(days=2)
+        day = YESTERDAY - timedelta(days=2)
         with planner(under_test.house, monkeypatch) as plan:
             provider_contract.archives(under_test, plan, day)
             provider_contract.everyone(under_test)
@@ -133,7 +134,7 @@ def test_a_killed_worker_s_single_files_are_not_fetched_again(
     under_test = contract("fifth")
     house, play = under_test.house, under_test.play
     assert isinstance(play, FifthServer)
-    day = yesterday()
+    day = YESTERDAY
     ids = play.seed(day, ZONE, 5)
     play.held[ids[2]].flows.clear()
     with planner(house, monkeypatch) as plan:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from celery import Celery
 
@@ -22,12 +21,11 @@ from ledger.ledger import Ledger
 from .archives import audio as recorded
 from .certified_calls import CallHouse
 from .deployment import Deployment, account_toml
+from .recent_days import YESTERDAY, ZONE
 from .simulators import Simulators
 from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
-ZONE = "Asia/Kolkata"
-YESTERDAY = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)
 OLDER = YESTERDAY - timedelta(days=3)
 CALL = "certified_call.request"
 COLLECTED = "0d2f2f5c-5d9b-5b0c-9d43-0c7d7d1a4b11"
@@ -41,7 +39,9 @@ class House:
         self.india.configure(ready_after_polls=0)
         for day in (YESTERDAY, OLDER):
             self.india.seed(day, ZONE, 2)
-        nights = account_toml("india", self.india.configuration(), {"catchup_days": 2})
+        nights = account_toml(
+            "india", self.india.configuration(), {"timezone": ZONE, "catchup_days": 2}
+        )
         self.house = deploy(nights + account_toml("legal", platform.configuration()))
         self.calls = CallHouse(self.house, platform)
         worker = self.house.worker()

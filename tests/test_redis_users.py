@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -18,6 +17,7 @@ from redis.exceptions import NoPermissionError
 
 from earwitness_client import Earwitness, NotQueued
 
+from . import forked
 from .callers import caller
 from .certificates import Authority
 from .deployment import ROOT, Deployment, Process, account_toml
@@ -91,15 +91,8 @@ class Secured:
     def doctor(self, **settings: str) -> dict[str, str]:
         """What doctor says of Redis and the workers, by level and subject."""
         more = {f"EARWITNESS_{name}": value for name, value in settings.items()}
-        done = subprocess.run(
-            [sys.executable, "-m", "worker", "doctor", "--json"],
-            cwd=ROOT,
-            env={**self.house.environment, **more},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        environment = {**self.house.environment, **more}
+        done = forked.run("worker", ("doctor", "--json"), environment, ROOT, within=60)
         assert PASSWORD not in done.stdout + done.stderr
         found: dict[str, str] = {}
         for one in json.loads(done.stdout):

@@ -7,10 +7,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from celery import Celery
@@ -20,14 +19,14 @@ from ledger.core import states
 
 from .certified_calls import CallHouse
 from .deployment import ROOT, Deployment, account_toml
+from .recent_days import TODAY, ZONE
 from .restored import sums
 from .servers import Postgres
 from .simulators import Simulators
 from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
-ZONE = "Asia/Kolkata"
-DAY = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=3)
+DAY = TODAY - timedelta(days=3)
 #: As in docs/restore.md.
 VACUUM = 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute("VACUUM INTO ?", sys.argv[2:])'
 WHO = ("--by", "ana", "--note", "compared with the panel")
@@ -103,7 +102,9 @@ class Copied:
         account, platform = simulators.vonage.account(), simulators.gsmblockchain.account()
         account.configure(ready_after_polls=0)
         account.seed(DAY, ZONE, 2)
-        accounts = account_toml("india", account.configuration(), {"catchup_days": 1})
+        accounts = account_toml(
+            "india", account.configuration(), {"timezone": ZONE, "catchup_days": 1}
+        )
         legal = {**platform.configuration(), "timeout_seconds": 20}
         self.house = deploy(accounts + account_toml("legal", legal), ledger_url=backup.url)
         self.calls = CallHouse(self.house, platform)

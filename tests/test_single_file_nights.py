@@ -185,7 +185,7 @@ def test_a_wait_reads_and_fetches_nothing_again(
     one.server.withhold(ids[1])
     one.server.throttled.update((ids[3], ids[8]))
     buckets.front.misbehave("403", "PUT", "recordings.jsonl")
-    with pytest.raises(Exception, match=f"1 of 12 missing .*{ids[1]}.*HTTP 404"):
+    with pytest.raises(Exception, match=f"1 of 12 recordings missing .*{ids[1]}.*HTTP 404"):
         one.begin().get(timeout=120)
     (batch,) = one.batches()
     (run,) = one.house.ledger.jobs.jobs(kind="export.run")
@@ -221,7 +221,7 @@ def test_a_lost_comparison_is_made_again(night: Callable[..., Night], how: str) 
             file.write(b"\0")
     ids.append(one.server.add(one.server.held[ids[1]].began + timedelta(minutes=1)))
     one.server.held[ids[2]].flows.set()
-    with pytest.raises(Exception, match="1 of 6 missing"):
+    with pytest.raises(Exception, match="1 of 6 recordings missing"):
         answer.get(timeout=120)
     first, second = one.batches()
     assert (first.result, second.result) == (counted(4, 1), counted(1))
@@ -243,7 +243,9 @@ def test_a_cancelled_batch_leaves_gaps_that_are_named(night: Callable[..., Night
     assert refused.returncode == 1, refused.stdout
     done = one.house.run("cancel", batch.job_id)
     assert done.returncode == 0, done.stderr
-    with pytest.raises(Exception, match=f"2 of 3 missing .*; batch {batch.job_id}: .*cancelled"):
+    with pytest.raises(
+        Exception, match=f"2 of 3 recordings missing .*; batch {batch.job_id}: .*cancelled"
+    ):
         answer.get(timeout=60)
     (run,) = one.house.ledger.jobs.jobs(kind="export.run")
     assert run.result is not None
@@ -279,7 +281,7 @@ def test_the_gaps_of_a_bulk_night_take_the_same_way(deploy: Deploy, simulators: 
     house.worker()
     with house.producer() as app:
         answer = house.send(app, "export.run", account="india", day=DAY.isoformat())
-        with pytest.raises(Exception, match=f"1 of 5 missing .*{seeded[3]}"):
+        with pytest.raises(Exception, match=f"1 of 5 recordings missing .*{seeded[3]}"):
             answer.get(timeout=90)
     (run,) = house.ledger.jobs.jobs(kind="export.run")
     (batch,) = house.ledger.jobs.parts(run.job_id, kind=KIND)

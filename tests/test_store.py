@@ -292,7 +292,8 @@ def test_what_a_killed_process_left_is_invisible_and_goes(
     assert stray(store) == [left]
     old = int(time.time()) - ABANDONED_AFTER_SECONDS - 1
     left.rename(left.with_name(f"{old}-{left.name.partition('-')[2]}"))
-    store.create("a/y.json", b"{}")
+    # A process looks for them with its first file, and then every ten minutes.
+    DirectoryStore(store.root).create("a/y.json", b"{}")
     assert stray(store) == []
     assert list(store.paths()) == ["a/x.json", "a/y.json"]
 

@@ -12,8 +12,8 @@ from .waiting import eventually
 
 
 def looks(admin: Any) -> int:
-    """How often anybody has asked for the length of a queue since the server's start."""
-    return int(admin.info("commandstats").get("cmdstat_llen", {"calls": 0})["calls"])
+    """How often anybody has looked for messages in a queue since the server's start."""
+    return int(admin.info("commandstats").get("cmdstat_exists", {"calls": 0})["calls"])
 
 
 def test_the_sweeper_keeps_its_connection(

@@ -18,13 +18,15 @@ from providers.errors import (
 )
 from providers.vonage.client import Vonage
 
-from . import shared_simulators
+from . import edges, shared_simulators
+from .edges import Edge
 from .simulators import Simulators
 from .simulators.doors import AccountDoor
 from .vonage_accounts import MemoryShelf
 from .vonage_simulated import WINDOW, connect, saved, seeded
 
 simulators = shared_simulators.simulators
+edge = edges.edge
 
 
 @pytest.fixture
@@ -34,9 +36,9 @@ def door(simulators: Simulators) -> AccountDoor:
 
 
 @pytest.fixture
-def vonage(door: AccountDoor) -> Iterator[Vonage]:
-    """The account's client."""
-    with connect(door, MemoryShelf()) as client:
+def vonage(edge: Edge, door: AccountDoor) -> Iterator[Vonage]:
+    """The account's client, at either edge."""
+    with edge.client(door) as client:
         yield client
 
 
@@ -64,19 +66,6 @@ def test_an_application_without_subscription(door: AccountDoor, vonage: Vonage) 
     door.configure(subscribed=False)
     with pytest.raises(BadCredentials, match="not subscribed to the CallRecording API suite"):
         vonage.recordings({})
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("kind", ["reset", "close"])
-def test_a_creation_whose_answer_is_lost_is_uncertain(
-    simulators: Simulators, door: AccountDoor, vonage: Vonage, kind: str, when: str
-) -> None:
-    """Whether or not there is an export now, the client does not know, and does not ask again."""
-    door.fault("export", kind, when=when)
-    with pytest.raises(Uncertain):
-        vonage.export(WINDOW)
-    assert len(simulators.log.exports(door.username)) == (1 if when == "after" else 0)
-    assert len(simulators.log.requests("export", door.username)) == 1
 
 
 @pytest.mark.parametrize(

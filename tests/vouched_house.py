@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from celery import Celery
 
@@ -16,13 +15,13 @@ from ledger.days import Day
 
 from .certified_calls import CallHouse
 from .deployment import Deployment, Process, account_toml
+from .recent_days import TODAY
 from .simulators import Simulators
 from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 #: That of an account without nights.
 ZONE = "UTC"
-TODAY = datetime.now(ZoneInfo(ZONE)).date()
 #: Days that nothing exports by itself.
 FIRST, SECOND = TODAY - timedelta(days=6), TODAY - timedelta(days=4)
 WHO = ("--by", "ana", "--note", "the disk was lost")

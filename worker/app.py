@@ -48,6 +48,7 @@ install_channel()
 install_thread_pool()
 install_revocation()
 app.conf.worker_consumer = "worker.redis.consumer:RedactingConsumer"
+app.events.dispatcher_cls = "worker.redis.events:Dispatcher"
 app.conf.beat_scheduler = "worker.health.beat_scheduler:Scheduler"
 app.loader.override_backends = dict.fromkeys(
     ("redis", "rediss"), "worker.redis.results:ResultBackend"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -27,7 +28,7 @@ from tasks.runtime import metrics
 from tasks.runtime.alerts import FOREIGN_REDIS, deliver_due
 from tasks.runtime.context import ledger, spool, stopping
 from tasks.runtime.messages import publish
-from tasks.runtime.outbox import discharge_due
+from tasks.runtime.outbox import BATCH, discharge_due
 from tasks.runtime.redis_errors import BROKER_AWAY, is_away
 
 from .health.heartbeat import heartbeat
@@ -41,6 +42,8 @@ _log = logging.getLogger(__name__)
 
 #: Hints in a queue for each thread that takes them; the backlog stays in the ledger.
 _HINTS_PER_SLOT = 4
+#: The pause before the next round while there is more to do.
+_BUSY_PAUSE_SECONDS = 0.05
 #: One hint in so many is reserved for answers.
 _ANSWERS_SHARE = 4
 #: A partial download untouched for so long is abandoned.
@@ -89,11 +92,17 @@ class Sweeper(bootsteps.StartStopStep):
 
 
 def repeat(action: Callable[[], Any], stop: threading.Event) -> None:
-    """Run ``action`` every few seconds until ``stop`` is set; log failures and go on."""
+    """Run ``action`` every few seconds until ``stop`` is set; log failures and go on.
+
+    The action returns True if there is more to do at once.
+    """
     name = threading.current_thread().name
-    while not stop.wait(settings().sweep_seconds):
+    pause = settings().sweep_seconds
+    while not stop.wait(pause):
+        pause = settings().sweep_seconds
         try:
-            action()
+            if action() is True:
+                pause = min(pause, _BUSY_PAUSE_SECONDS)
         except LedgerError as error:
             _log.warning("%s round failed, will retry: %s", name, error)
         except Exception:  # noqa: BLE001 - logged; a dead thread would leave jobs unannounced
@@ -109,6 +118,18 @@ class Rounds:
         self._is_first = True
         self._keys = QueueKeys(app)
         self._identity = ledger().identity.identity()
+        self._whole = (
+            self._mend_future_times,
+            _expire_leases,
+            unknown.open_alert,
+            self._discharge,
+            self._announce_first,
+            self._mend_keys,
+            self._announce_set_aside,
+            _sweep_spool,
+        )
+        self._busy = (self._discharge, self._announce)
+        self._next_whole = 0.0
         self._room = {
             FRONT_DOOR: 0,
             DUE: _HINTS_PER_SLOT * slots,
@@ -120,27 +141,36 @@ class Rounds:
         if self._watch.look() and comparison_pending.is_set():
             notice_older_ledger()
 
-    def sweep(self) -> None:
-        """Do one round: expired leases, the outbox, hints, and repairs.
+    def sweep(self) -> bool:
+        """Do one round; return whether there is more to do at once.
+
+        A whole round consists of expired leases, the outbox, hints, and repairs. While there is
+        more to do, rounds of the outbox and hints alone follow each other, and a whole one is done
+        every few seconds and at the end.
 
         A step that fails, however often, does not hold up the others. Raises LedgerError.
         """
-        for action in (
-            self._mend_future_times,
-            _expire_leases,
-            unknown.open_alert,
-            discharge_due,
-            self._announce,
-            self._mend_keys,
-            self._announce_set_aside,
-            _sweep_spool,
-        ):
-            try:
-                action()
-            except LedgerError:
-                raise
-            except Exception:  # noqa: BLE001 - logged; the other steps of the round still run
-                _log.exception("a step of the sweeper's round failed")
+        is_whole = time.monotonic() >= self._next_whole
+        if is_whole:
+            self._next_whole = time.monotonic() + settings().sweep_seconds
+        steps = self._whole if is_whole else self._busy
+        if sum(self._carry_out(step) for step in steps) == 0:
+            self._next_whole = 0.0
+            return not is_whole
+        return True
+
+    def _carry_out(self, step: Callable[[], Any]) -> bool:
+        try:
+            return step() is True
+        except LedgerError:
+            raise
+        except Exception:  # noqa: BLE001 - logged; the other steps of the round still run
+            _log.exception("a step of the sweeper's round failed")
+            return False
+
+    @staticmethod
+    def _discharge() -> bool:
+        return discharge_due() >= BATCH
 
     def _mend_future_times(self) -> None:
         # Clocks are rarely wrong, and some kinds of times are found only by reading every waiting
@@ -149,13 +179,17 @@ class Rounds:
         _report_future_times(times.mend() if self._is_first else times.mend_in_turn())
         self._is_first = False
 
-    def _announce(self) -> None:
+    def _announce_first(self) -> bool:
+        self._claim()
+        return self._announce()
+
+    def _announce(self) -> bool:
+        """Publish hints; return whether a queue took as many as it may hold."""
         try:
-            self._claim()
-            for queue, room in self._room.items():
-                self._fill(queue, room)
+            return sum(self._fill(queue, room) for queue, room in self._room.items()) > 0
         except BROKER_AWAY as error:
             _log.warning("hints wait for Redis: %s", error)
+            return False
 
     def _claim(self) -> None:
         # Redis may have been flushed: write the identity again.
@@ -166,27 +200,33 @@ class Rounds:
             raise
         ledger().alerts.close(FOREIGN_REDIS)
 
-    def _fill(self, queue: str, room: int) -> None:
-        """Publish hints until the queue holds ``room`` messages.
+    def _fill(self, queue: str, room: int) -> bool:
+        """Publish hints until the queue holds ``room`` messages; return whether it does now.
 
-        Raises BROKER_AWAY if Redis is away. A queue that Redis refuses is only logged, so that it
-        does not hold up the other queues.
+        A queue that was full before does not count: nobody reads it fast enough. Raises BROKER_AWAY
+        if Redis is away. A queue that Redis refuses is only logged, so that it does not hold up the
+        other queues.
         """
         try:
             length = self._keys.length(queue)
-            for hint in self._hints(queue, room - length, is_empty=length == 0):
-                publish(hint)
+            hints = self._hints(queue, room - length, is_empty=length == 0)
+            if hints:
+                publish(hints)
+            return 0 < len(hints) == room - length
         except BROKER_AWAY as error:
             if is_away(error):
                 raise
             _log.error("cannot publish hints to the queue %s: %s", queue, error)
+            return False
 
     def _hints(self, queue: str, free: int, *, is_empty: bool) -> list[Hint]:
         # Answers keep a share, so that callers are answered however many jobs are due.
-        hints = self._answers(queue, -(-free // _ANSWERS_SHARE))
+        share = -(-free // _ANSWERS_SHARE)
+        hints = self._answers(queue, share)
+        is_short = len(hints) < share
         left = free - len(hints)
         hints += ledger().wakeups.due(queue, room=left, queue_is_empty=is_empty)
-        return hints + self._answers(queue, free - len(hints))
+        return hints if is_short else hints + self._answers(queue, free - len(hints))
 
     def _mend_keys(self) -> None:
         try:

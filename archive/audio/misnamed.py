@@ -15,9 +15,11 @@ from archive.problem import quoted
 from archive.store.directory import Store
 
 from .acceptance import description
-from .detection import hear
+from .detection import Listener
 
 _MOST_NAMED = 5
+#: The bytes by which a file that is no audio is described.
+_DESCRIBED = 512
 
 
 def in_zip(store: Store, path: str, silent: Collection[bytes]) -> Iterator[str]:
@@ -55,10 +57,22 @@ def _named(
                     yield line.shown_id, str(line.member)
 
 
-def single(store: Store, path: str) -> str | None:
-    """Return the fault of a single recording's file, or None if the file is audio."""
-    with store.open(path) as file:
-        if hear(file, whole=False) is not None:
+class Heard:
+    """A single recording's file, heard as far as its beginning decides while its bytes pass by."""
+
+    def __init__(self) -> None:
+        self._listener = Listener(whole=False)
+        self._head = b""
+
+    def feed(self, piece: bytes) -> None:
+        """Read the following bytes."""
+        if len(self._head) < _DESCRIBED:
+            self._head += piece[: _DESCRIBED - len(self._head)]
+        if not self._listener.decided:
+            self._listener.feed(piece)
+
+    def fault(self) -> str | None:
+        """Return the file's fault after its last byte, or None if it is audio."""
+        if self._listener.sound() is not None:
             return None
-        file.seek(0)
-        return f"is archived as a recording but is not audio: it is {description(file.read(512))}"
+        return f"is archived as a recording but is not audio: it is {description(self._head)}"

@@ -80,9 +80,7 @@ def parsed(data: bytes, limit: Limit = SMALL) -> Any:
     if sum(data.count(mark) for mark in (b",", b":", b"[", b"{")) > limit.values:
         raise ValueError(f"it has more than {limit.values} values")
     try:
-        return json.loads(
-            data.decode(), parse_constant=_refused, parse_float=_finite, object_pairs_hook=_once
-        )
+        return _DECODER.decode(data.decode())
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -139,3 +137,6 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):
         raise ValueError("a number is too large")
     return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refused, parse_float=_finite, object_pairs_hook=_once)

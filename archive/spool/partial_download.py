@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from archive.errors import Damaged, NoSpace
 from archive.store.fsync import flush_folder, full_disk
+from archive.store.protocol import FileState
 
-PIECE = 1024 * 1024
+from .sum_behind import PIECE, SumBehind, cut
+
 GRANT = 16 * PIECE
 
 _FULL = (
@@ -25,7 +26,8 @@ class PartialDownload:
     """An unfinished download, open for writing by its holder alone.
 
     `path` is its file, `held` the number of bytes in it, `etag` the validator with which the
-    download may be resumed. Without a validator `held` is 0.
+    download may be resumed. Without a validator `held` is 0. `state` is the file's state when
+    `finish` computed its sum, None before.
     """
 
     def __init__(self, path: Path, name: str, reserve_bytes: int) -> None:
@@ -33,11 +35,12 @@ class PartialDownload:
         self.path = path
         self.held = 0
         self.etag: str | None = None
+        self.state: FileState | None = None
         self._name = name
         self._reserve_bytes = reserve_bytes
         self._granted = 0
-        self._digest = hashlib.sha256()
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._sum = SumBehind(self._file, path, name)
 
     def begin(self, etag: str | None) -> None:
         """Begin to write an answer whose first byte belongs at offset `held`.
@@ -64,24 +67,49 @@ class PartialDownload:
         flush_folder(self.path.parent)
         os.ftruncate(self._file, 0)
         os.lseek(self._file, 0, os.SEEK_SET)
-        self.held, self.etag, self._digest = 0, None, hashlib.sha256()
+        self._sum.close()
+        self._sum = SumBehind(self._file, self.path, self._name)
+        self.held, self.etag, self.state = 0, None, None
 
     def write(self, chunk: bytes) -> None:
-        """Append `chunk`. Raises NoSpace before the reserve is touched; `held` stays true."""
+        """Append `chunk`.
+
+        Raises NoSpace before the reserve is touched; `held` stays true. Raises Damaged if somebody
+        else has cut the file: then the part is empty.
+        """
+        self.state = None
         self._grant(len(chunk))
         rest = memoryview(chunk)
         with full_disk(self._name, _FULL):
             while rest:
                 written = os.write(self._file, rest)
-                self._digest.update(rest[:written])
                 self.held += written
                 rest = rest[written:]
+        with self._emptied_if_cut():
+            self._sum.written(self.held)
 
     def finish(self) -> tuple[int, str]:
-        """Make the bytes durable; return their number and their SHA-256 in hex."""
-        with full_disk(self._name, _FULL):
-            os.fsync(self._file)
-        return self.held, self._digest.hexdigest()
+        """Return the number of bytes and their SHA-256 in hex; set `state`.
+
+        The sum is that of the bytes as the file gives them back. They are not durable yet: whoever
+        keeps the file flushes it. Raises Damaged as `write` does.
+        """
+        with self._emptied_if_cut():
+            sha256 = self._sum.finish(self.held)
+            state = FileState.of(self._file)
+            if state.size != self.held:
+                raise cut(self._name, state.size, self.held)
+        self.state = state
+        return self.held, sha256
+
+    @contextmanager
+    def _emptied_if_cut(self) -> Iterator[None]:
+        """Drop the bytes held if the file is not what was written to it."""
+        try:
+            yield
+        except Damaged:
+            self.restart()
+            raise
 
     def discard(self) -> None:
         """Remove the part and its validator from the spool."""
@@ -94,7 +122,7 @@ class PartialDownload:
             self.restart()
             return
         while piece := os.read(self._file, PIECE):
-            self._digest.update(piece)
+            self._sum.take(piece)
             self.held += len(piece)
             if on_bytes:
                 on_bytes(len(piece))
@@ -122,6 +150,7 @@ class PartialDownload:
 
     def close(self) -> None:
         """Close the file."""
+        self._sum.close()
         os.close(self._file)
 
     def _grant(self, wanted: int) -> None:

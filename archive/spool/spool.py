@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from archive.store.fsync import flush_folder, full_disk, make_folder
+from archive.store.fsync import flush, flush_folder, full_disk, make_folder
 
 from .partial_download import PartialDownload, remove
 
@@ -98,6 +98,7 @@ class Spool:
             held = sum(_size(path) for path in self.refused.iterdir())
             if held + _size(source) > max(self.reserve_bytes, _LEAST_REFUSED_BYTES):
                 return None
+            flush(source)
             source.rename(target)
             flush_folder(self.refused)
         return target

@@ -27,12 +27,12 @@ from .protocol import (
     INCOMING,
     LARGEST_READ,
     PIECE,
+    FileState,
     Stored,
     parts_of,
     refuse_another,
     refuse_changed,
     refuse_larger,
-    summed,
 )
 
 #: The largest file that is put in one piece, and so only under a free name.
@@ -75,6 +75,8 @@ class ObjectStore:
         source: Path,
         sha256: str,
         on_bytes: Callable[[int], None] | None = None,
+        *,
+        state: FileState | None = None,  # noqa: ARG002 - an object is a copy
     ) -> Stored:
         """Store a large file from the spool; see `Store.keep`. Its sum is read back."""
         if not self.exists(path):
@@ -145,8 +147,16 @@ class ObjectStore:
 
     def checksum(self, path: str, on_bytes: Callable[[int], None] | None = None) -> Stored:
         """Read the whole object and compute its sum; see `Store.checksum`."""
-        with self.open(path) as file:
-            return summed(file, path, on_bytes)
+        parts_of(path)
+        digest, size = hashlib.sha256(), 0
+        for whole in ObjectReader(self._bucket, self._address, path).pieces():
+            for start in range(0, len(whole), PIECE):
+                piece = whole[start : start + PIECE]
+                digest.update(piece)
+                size += len(piece)
+                if on_bytes:
+                    on_bytes(len(piece))
+        return Stored(path, size, digest.hexdigest())
 
     def paths(self, prefix: str = "", *, unlisted: bool = False) -> Iterator[str]:  # noqa: ARG002
         """Return every path that begins with `prefix`, sorted as S3 lists them. There are no

@@ -28,6 +28,7 @@ from .protocol import (
     INCOMING,
     LARGEST_READ,
     PIECE,
+    FileState,
     Store,
     Stored,
     parts_of,
@@ -40,6 +41,8 @@ from .protocol import (
 __all__ = ["INCOMING", "PIECE", "DirectoryStore", "Store", "Stored", "open_store"]
 
 ABANDONED_AFTER_SECONDS = 24 * 3600
+#: How long after a look for abandoned files the next one follows.
+_LOOK_SECONDS = 600.0
 #: The meaning of a full disk, for people.
 FULL = "the archive's disk is full; nothing was stored; free some space"
 
@@ -56,6 +59,7 @@ class DirectoryStore:
         """
         self.root = root
         self._begins = begins
+        self._look_at = 0.0
 
     @property
     def address(self) -> str:
@@ -68,17 +72,20 @@ class DirectoryStore:
         source: Path,
         sha256: str,
         on_bytes: Callable[[int], None] | None = None,
+        *,
+        state: FileState | None = None,
     ) -> Stored:
         """Store a large file from the spool; see `Store.keep`.
 
         On the same filesystem, `source` and the stored file become one read-only file with two
-        names. The sum is read back before the file gets its name.
+        names. It gets its name in the archive after its sum is known and its bytes are durable.
         """
         target = self._full(path)
         if not os.path.lexists(target):
             with self._temporary(path) as temporary:
+                known = state if state and state == FileState.of(source) else None
                 _link_or_copy(source, temporary, on_bytes)
-                stored = _seal(temporary, path, sha256, on_bytes)
+                stored = _seal(temporary, path, sha256, on_bytes, known)
                 if _link(temporary, target, self.root):
                     return stored
         return self._adopt(path, sha256, on_bytes)
@@ -108,17 +115,10 @@ class DirectoryStore:
         """Return the file for reading, seekable; the caller closes it. Raises Missing,
         Dangerous.
         """
-        full = self._full(path)
+        full = self._place(path)
+        if not self._is_plain(path):
+            self._refuse_strange(path)
         try:
-            is_led_out = self._is_led_out(path)
-        except RuntimeError:
-            raise Dangerous(path, "is a link that leads to itself") from None
-        if is_led_out:
-            raise Dangerous(path, "is a link that leads out of the archive; it was not followed")
-        try:
-            # A pipe, a socket or a device is not even opened.
-            if not stat.S_ISREG(full.stat().st_mode) and os.access(full, os.R_OK):
-                raise Dangerous(path, "is not a plain file")
             descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             raise Missing(path, "is not in the archive") from None
@@ -142,9 +142,9 @@ class DirectoryStore:
     def exists(self, path: str) -> bool:
         """Return whether the path has a file."""
         try:
-            return self._full(path).is_file()
+            return stat.S_ISREG(Path(self._place(path)).stat().st_mode)
         except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
+            if error.errno not in {*_LEADS_NOWHERE, errno.ENAMETOOLONG}:
                 raise
             return False
 
@@ -193,20 +193,41 @@ class DirectoryStore:
     def _full(self, path: str) -> Path:
         return self.root.joinpath(*parts_of(path))
 
-    def _is_led_out(self, path: str) -> bool:
-        """Return whether a link below the root leads elsewhere. Without a link, which a look at
-        each name shows, nothing has to be resolved.
-        """
-        at = str(self.root)
-        for name in parts_of(path):
+    def _place(self, path: str) -> str:
+        """Return the same as `_full`, as text: a `Path` costs more than opening the file does."""
+        return f"{self.root}/{'/'.join(parts_of(path))}"
+
+    def _is_plain(self, path: str) -> bool:
+        """Return whether the path is that of a plain file and none of its names is a link."""
+        at, mode = str(self.root), 0
+        for name in path.split("/"):
             at = f"{at}/{name}"
             try:
-                is_link = stat.S_ISLNK(os.lstat(at).st_mode)
+                mode = os.lstat(at).st_mode
             except OSError:
-                return False  # opening it raises the right error
-            if is_link:
-                return not self._full(path).resolve().is_relative_to(self.root.resolve())
-        return False
+                return False
+            if stat.S_ISLNK(mode):
+                return False
+        return stat.S_ISREG(mode)
+
+    def _refuse_strange(self, path: str) -> None:
+        """Raise the error of a path with links, or of one that is no plain file, unless it leads to
+        a plain file inside the archive.
+        """
+        full = self._full(path)
+        try:
+            if not full.resolve().is_relative_to(self.root.resolve()):
+                raise Dangerous(
+                    path, "is a link that leads out of the archive; it was not followed"
+                )
+        except RuntimeError:
+            raise Dangerous(path, "is a link that leads to itself") from None
+        try:
+            # A pipe, a socket or a device is not even opened.
+            if not stat.S_ISREG(full.stat().st_mode) and os.access(full, os.R_OK):
+                raise Dangerous(path, "is not a plain file")
+        except (FileNotFoundError, NotADirectoryError):
+            raise Missing(path, "is not in the archive") from None
 
     def _adopt(self, path: str, sha256: str, on_bytes: Callable[[int], None] | None) -> Stored:
         present = self.checksum(path, on_bytes)
@@ -222,11 +243,23 @@ class DirectoryStore:
         try:
             with full_disk(path, FULL, ArchiveFull):
                 make_folder(incoming, None if self._begins else self.root)
-                _remove_abandoned(incoming)
+                self._remove_abandoned(incoming)
                 yield temporary
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+    def _remove_abandoned(self, incoming: Path) -> None:
+        """Remove the files of killed processes, at most once in a while; a name begins with the
+        second of its creation.
+        """
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + _LOOK_SECONDS
+        for left in incoming.iterdir():
+            made, _, _ = left.name.partition("-")
+            if made.isdigit() and time.time() - int(made) > ABANDONED_AFTER_SECONDS:
+                left.unlink(missing_ok=True)
 
 
 def open_store(url: str, *, begins: bool = True) -> Store:
@@ -271,12 +304,22 @@ def _link_or_copy(source: Path, temporary: Path, on_bytes: Callable[[int], None]
 
 
 def _seal(
-    temporary: Path, path: str, sha256: str, on_bytes: Callable[[int], None] | None
+    temporary: Path,
+    path: str,
+    sha256: str,
+    on_bytes: Callable[[int], None] | None,
+    known: FileState | None,
 ) -> Stored:
-    """Read the file back, and make it durable and read-only if its sum is right."""
+    """Make the file durable and read-only if its sum is right.
+
+    The sum is read back, unless it is known of this very file and nobody has written to it since.
+    """
     with temporary.open("rb") as file:
-        stored = summed(file, path, on_bytes)
-        refuse_changed(path, stored.sha256, sha256)
+        if known is not None and known.is_only_renamed(FileState.of(file.fileno())):
+            stored = Stored(path, known.size, sha256)
+        else:
+            stored = summed(file, path, on_bytes)
+            refuse_changed(path, stored.sha256, sha256)
         os.fchmod(file.fileno(), os.fstat(file.fileno()).st_mode & 0o444)
         # Its age counts from here on, even if the download of its bytes ended long ago.
         os.utime(file.fileno())
@@ -296,11 +339,3 @@ def _link(temporary: Path, target: Path, root: Path) -> bool:
         linked = False
     flush_folder(target.parent)
     return linked
-
-
-def _remove_abandoned(incoming: Path) -> None:
-    """Remove the files of killed processes; a name begins with the second of its creation."""
-    for left in incoming.iterdir():
-        made, _, _ = left.name.partition("-")
-        if made.isdigit() and time.time() - int(made) > ABANDONED_AFTER_SECONDS:
-            left.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, TypeVar
 from archive.errors import ArchiveFull, Missing, StoreAway, Unwritable
 
 from .directory import FULL, Store
-from .protocol import LARGEST_READ, Stored
+from .protocol import LARGEST_READ, FileState, Stored
 
 Listed = TypeVar("Listed")
 
@@ -64,11 +64,13 @@ class Guarded:
         source: Path,
         sha256: str,
         on_bytes: Callable[[int], None] | None = None,
+        *,
+        state: FileState | None = None,
     ) -> Stored:
         """See `Store.keep`."""
         with self._understood(path):
             self._assure(self._store, True)
-            return self._store.keep(path, source, sha256, on_bytes)
+            return self._store.keep(path, source, sha256, on_bytes, state=state)
 
     def create(self, path: str, data: bytes) -> Stored:
         """See `Store.create`."""

@@ -1,9 +1,12 @@
-"""Reading an object in ranges, only as far as needed."""
+"""Reading an object in ranges: only as far as needed, or whole, several ranges at once."""
 
 from __future__ import annotations
 
 import io
 import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import obstore
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 _FIRST = 64 * 1024
 _MOST = 4 * 1024 * 1024
+#: How many ranges of a whole object are fetched at once.
+_AT_ONCE = 4
 
 
 class ObjectReader(io.RawIOBase):
@@ -80,15 +85,39 @@ class ObjectReader(io.RawIOBase):
         self._at += len(piece)
         return len(piece)
 
+    def pieces(self) -> Iterator[memoryview]:
+        """Yield the whole object in ranges of 4 MiB, of which four are fetched at once and held:
+        a request waits for its answer longer than for the bytes. Nothing else may be read
+        meanwhile. Raises as `readinto` does.
+        """
+        first, self._held = self._held, memoryview(b"")
+        yield first
+        starts = iter(range(len(first), self._size, _MOST))
+        coming: deque[Future[memoryview]] = deque()
+        pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="ranges")
+        try:
+            while True:
+                while len(coming) < _AT_ONCE and (start := next(starts, None)) is not None:
+                    stop = min(start + _MOST, self._size)
+                    coming.append(pool.submit(self._range, start, stop))
+                if not coming:
+                    return
+                yield coming.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
     def _fetch(self, wanted: int) -> None:
         goes_on = bool(self._held) and self._at == self._start + len(self._held)
         self._ahead = min(2 * self._ahead, _MOST) if goes_on else _FIRST
         stop = min(self._at + min(max(wanted, self._ahead), _MOST), self._size)
-        options: obstore.GetOptions = {"range": (self._at, stop)}
-        if self._e_tag is not None:
-            options["if_match"] = self._e_tag
         # The old range is dropped first: two at once take twice the memory.
         self._start, self._held = self._at, memoryview(b"")
+        self._held = self._range(self._at, stop)
+
+    def _range(self, start: int, stop: int) -> memoryview:
+        options: obstore.GetOptions = {"range": (start, stop)}
+        if self._e_tag is not None:
+            options["if_match"] = self._e_tag
         with understood(self._address, self._path):
             answer = obstore.get(self._bucket, self._path, options=options)
-            self._held = memoryview(answer.bytes())
+            return memoryview(answer.bytes())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -16,6 +17,8 @@ LARGEST_READ = 256 * 1024 * 1024
 #: A folder for files that are not part of the archive: it is never listed among the paths.
 INCOMING = ".incoming"
 
+_LEADS_ELSEWHERE = {"", ".", ".."}
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -24,6 +27,33 @@ class Stored:
     path: str
     bytes: int
     sha256: str
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A file at one moment: while its state is the same, nobody has changed it since.
+
+    `changed_ns` also changes with the file's names and rights, which leave its bytes alone; unlike
+    `modified_ns` it cannot be set.
+    """
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, file: int | Path) -> FileState:
+        """Return the state of a file, open or at a path."""
+        found = os.stat(file)  # noqa: PTH116 - a Path has none for an open file
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+    def is_only_renamed(self, later: FileState) -> bool:
+        """Return whether a later state is that of the same file, whose names or rights alone may
+        have changed.
+        """
+        return replace(later, changed_ns=self.changed_ns) == self
 
 
 class Store(Protocol):
@@ -43,16 +73,22 @@ class Store(Protocol):
         source: Path,
         sha256: str,
         on_bytes: Callable[[int], None] | None = None,
+        *,
+        state: FileState | None = None,
     ) -> Stored:
         """Store a large file from the spool, without reading it into memory.
 
         The caller must not write to `source` afterwards, only remove it: it may be the stored file.
 
         Parameters: `path` in the archive; `source`, a complete file; `sha256` in hex, the expected
-        sum; `on_bytes`, called with the number of bytes after every piece sent or read. Returns the
-        stored file, whose sum was read back, or an existing file with that sum. Raises
-        Contradiction (another file is there; it stays), Damaged (`source` has another sum; nothing
-        was stored), NoSpace.
+        sum; `on_bytes`, called with the number of bytes after every piece sent or read; `state`,
+        that of `source` when `sha256` was computed from its own bytes. Returns the stored file, or
+        an existing file with that sum. Raises Contradiction (another file is there; it stays),
+        Damaged (`source` has another sum; nothing was stored), NoSpace.
+
+        The sum is always that of the stored bytes. A store that copies `source` reads its copy
+        back. If `source` itself becomes the stored file and is still in that `state`, the sum
+        was computed from the stored bytes already; otherwise they are read again.
         """
 
     def create(self, path: str, data: bytes) -> Stored:
@@ -117,18 +153,25 @@ def parts_of(path: str) -> list[str]:
     archive.
     """
     parts = path.split("/")
-    if any(part in ("", ".", "..") for part in parts) or "\0" in path or "\\" in path:
+    if not _LEADS_ELSEWHERE.isdisjoint(parts) or "\0" in path or "\\" in path:
         raise ValueError(f"{path!r} is not a path inside the archive")
     if parts[0] == INCOMING:
         raise ValueError(f"{path!r}: {INCOMING} is reserved for files that are being stored")
     return parts
 
 
-def summed(file: BinaryIO, path: str, on_bytes: Callable[[int], None] | None) -> Stored:
-    """Read an open file to its end and compute its sum."""
+def summed(
+    file: BinaryIO,
+    path: str,
+    on_bytes: Callable[[int], None] | None,
+    on_piece: Callable[[bytes], None] | None = None,
+) -> Stored:
+    """Read an open file to its end and compute its sum; `on_piece` is called with every piece."""
     digest, size = hashlib.sha256(), 0
     while piece := file.read(PIECE):
         digest.update(piece)
+        if on_piece:
+            on_piece(piece)
         size += len(piece)
         if on_bytes:
             on_bytes(len(piece))

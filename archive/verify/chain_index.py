@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from archive import paths as archive_paths
+from archive.problem import Problem
 from archive.store.directory import Store, Stored
 
 from .chain_check import ChainCheck
@@ -73,6 +74,11 @@ class ChainIndex:
         """Return every file covered, sorted, each once."""
         merged = heapq.merge(*(check.paths() for check in self._chains.values()))
         return (path for path, _ in groupby(merged))
+
+    @property
+    def faults(self) -> list[Problem]:
+        """The faults of all the chains, by account."""
+        return [fault for check in self._chains.values() for fault in check.faults]
 
     @property
     def is_empty(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from archive.documents.metadata import Metadata
 from archive.errors import ArchiveError, Missing
 from archive.problem import quoted
 from archive.store.directory import Store, Stored
-from archive.store.protocol import refuse_larger
+from archive.store.protocol import refuse_larger, summed
 from archive.zip import verification
 
 from .chain_index import ChainIndex
@@ -49,6 +50,17 @@ class Finding:
     is_young: bool = False
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """A file that was read whole: its sum, how it sounds if it is audio, and the content of
+    metadata.
+    """
+
+    stored: Stored
+    heard: misnamed.Heard | None
+    content: bytes | None
+
+
 class Inspection:
     """Inspects the files of one archive."""
 
@@ -57,24 +69,22 @@ class Inspection:
         store: Store,
         chains: ChainIndex,
         manifests: Manifests,
+        path_checks: PathChecks,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
         self._store = store
         self._chains = chains
         self._manifests = manifests
-        self._path_checks = PathChecks(store, manifests, chains)
+        self._path_checks = path_checks
         self._on_bytes = on_bytes
 
     def inspect(self, path: str) -> Finding:
         """Read one file whole and compare it with every document that names it."""
         size: int | None = None
         try:
-            limit = reading.limit_of(path)
-            if limit is not None:
-                refuse_larger(path, self._store.size(path), limit.bytes)
-            stored = self._store.checksum(path, self._on_bytes)
-            size = stored.bytes
-            return self._compared(stored)
+            seen = self._read(path)
+            size = seen.stored.bytes
+            return self._compared(seen)
         except Missing:
             return self._missing(path)
         except ArchiveError as error:
@@ -85,10 +95,23 @@ class Inspection:
             named = self._who_names(path) or "a document names it"
             return Finding([f"is not a possible path, but {named}"], None, None)
 
-    def _compared(self, stored: Stored) -> Finding:
-        kind = paths.kind_of(stored.path)
+    def _read(self, path: str) -> _Seen:
+        kind = paths.kind_of(path)
+        heard = misnamed.Heard() if kind == "audio" else None
+        content = bytearray() if kind == "metadata" else None
+        keep = heard.feed if heard is not None else None if content is None else content.extend
+        with self._store.open(path) as file:
+            limit = reading.limit_of(path)
+            if limit is not None:
+                refuse_larger(path, file.seek(0, os.SEEK_END), limit.bytes)
+                file.seek(0)
+            stored = summed(file, path, self._on_bytes, keep)
+        return _Seen(stored, heard, None if content is None else bytes(content))
+
+    def _compared(self, seen: _Seen) -> Finding:
+        stored, kind = seen.stored, paths.kind_of(seen.stored.path)
         problems, note, unvouched = self._against_chain(stored, kind)
-        more, other_note, other_unvouched = self._inside(stored, kind)
+        more, other_note, other_unvouched = self._inside(seen, kind)
         unvouched = unvouched or other_unvouched
         is_young = unvouched is not None and self._is_young(stored.path)
         return Finding([*problems, *more], note or other_note, stored.bytes, unvouched, is_young)
@@ -132,16 +155,17 @@ class Inspection:
         ]
         return problems, None, None
 
-    def _inside(self, stored: Stored, kind: paths.Kind | None) -> _Verdict:
+    def _inside(self, seen: _Seen, kind: paths.Kind | None) -> _Verdict:
+        stored = seen.stored
         match kind:
             case "manifest":
                 return list(self._faults_of_manifest(stored.path)), None, None
             case "recordings" | "zip":
                 return self._beside_manifest(stored, kind)
             case "metadata":
-                return list(self._faults_of_metadata(stored.path)), None, None
+                return list(self._faults_of_metadata(stored, seen.content or b"")), None, None
             case "audio":
-                return self._against_metadata(stored)
+                return self._against_metadata(stored, seen.heard)
         return [], None, None
 
     def _faults_of_manifest(self, path: str) -> Iterator[str]:
@@ -197,8 +221,8 @@ class Inspection:
                     silent.add(bytes.fromhex(one.sha256))
         yield from misnamed.in_zip(self._store, path, silent)
 
-    def _faults_of_metadata(self, path: str) -> Iterator[str]:
-        metadata = self._path_checks.metadata(path)
+    def _faults_of_metadata(self, stored: Stored, content: bytes) -> Iterator[str]:
+        path, metadata = stored.path, self._path_checks.metadata_in(stored, content)
         if metadata is None or isinstance(metadata, str):
             yield metadata or "was removed during the verification"
             return
@@ -211,7 +235,7 @@ class Inspection:
         if not paths.is_beside(metadata.audio.path, path):
             yield f"names {quoted(metadata.audio.path)}, which is not its audio"
 
-    def _against_metadata(self, stored: Stored) -> _Verdict:
+    def _against_metadata(self, stored: Stored, heard: misnamed.Heard | None) -> _Verdict:
         path = paths.metadata_path(stored.path)
         metadata = self._path_checks.metadata(path)
         if metadata is None:
@@ -221,7 +245,7 @@ class Inspection:
         if metadata.audio.path != stored.path:
             return [], None, f"{path} names another file: nothing vouches for it"
         if metadata.audio == stored:
-            fault = misnamed.single(self._store, stored.path)
+            fault = heard.fault() if heard else None
             return [fault] if fault else [], None, None
         return [_other_sum(stored, path, metadata.audio)], None, None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from archive import paths
@@ -21,6 +21,8 @@ from .chain_index import ChainIndex
 from .manifest_claims import Claims, Manifests
 
 _MOST_NAMED = 5
+#: So many documents are remembered, each of at most so many bytes.
+_HELD, _HELD_BYTES = 4096, 16 * 1024
 _LACKING = "a field of a line is missing or has the wrong type"
 
 
@@ -31,24 +33,46 @@ class PathChecks:
         self._store = store
         self._manifests = manifests
         self._chains = chains
+        #: With the sum of the bytes.
+        self._held: dict[str, tuple[str, Metadata]] = {}
 
     def metadata(self, path: str) -> Metadata | str | None:
-        """Return the metadata of a single recording; a sentence if it cannot be used; None if there
-        is none.
+        """Return the metadata of a single recording, without its description; a sentence if it
+        cannot be used; None if there is none.
+
+        A manifest, a list, the walk and the audio ask for the same metadata one after the other: it
+        is never changed, and read once.
         """
+        held = self._held.get(path)
+        if held is not None:
+            return held[1]
+        return self._usable(path, lambda: self._content(path))
+
+    def metadata_in(self, stored: Stored, content: bytes) -> Metadata | str | None:
+        """Return the same of a document that was just read."""
+        held = self._held.get(stored.path)
+        if held is not None and held[0] == stored.sha256:
+            return held[1]
+        return self._usable(stored.path, lambda: (stored, content))
+
+    def _content(self, path: str) -> tuple[Stored, bytes]:
+        data = reading.read(self._store, path)
+        return Stored(path, len(data), hashlib.sha256(data).hexdigest()), data
+
+    def _usable(self, path: str, read: Callable[[], tuple[Stored, bytes]]) -> Metadata | str | None:
         try:
-            data = reading.read(self._store, path)
-            stored = Stored(path, len(data), hashlib.sha256(data).hexdigest())
+            stored, data = read()
             if self._chains.contradicts(stored):
                 return "cannot be relied on for its audio"
             metadata = metadata_documents.parse(data, path)
             if metadata.account is None:
                 raise ValueError("it names no account")
-            return replace(
+            metadata = replace(
                 metadata,
                 account=str(metadata.account),
                 recording_id=str(metadata.recording_id),
                 job_id=str(metadata.job_id),
+                recording={},
             )
         except Missing:
             return "is missing" if self._chains.covers(path) else None
@@ -58,6 +82,14 @@ class PathChecks:
             return f"cannot be read: {error.strerror}"
         except ValueError:
             return "is not readable as the metadata of a recording: it was changed"
+        if len(data) <= _HELD_BYTES:
+            self._hold(stored, metadata)
+        return metadata
+
+    def _hold(self, stored: Stored, metadata: Metadata) -> None:
+        if len(self._held) >= _HELD:
+            del self._held[next(iter(self._held))]
+        self._held[stored.path] = stored.sha256, metadata
 
     def fault_of_single(self, single: Stored, recording_id: str | None = None) -> str | None:
         """Return what contradicts a claim about a recording that was fetched singly."""

@@ -21,6 +21,7 @@ from .chain_check import ChainCheck
 from .chain_index import ChainIndex
 from .inspection import PENDING_SECONDS, UNCOVERED, Finding, Inspection
 from .manifest_claims import Manifests
+from .path_checks import PathChecks
 from .walk import paths
 
 __all__ = [
@@ -88,8 +89,7 @@ def chains(
     The removal of the newest entries shows only with `heads`.
     """
     heads = heads or {}
-    wanted = heads.keys() if account is None else heads.keys() & {account}
-    for name in sorted({*_accounts(store, account), *wanted}):
+    for name in _with_heads(_accounts(store, account), account, heads):
         with ChainCheck(store, name, heads.get(name)) as check:
             yield from check.faults
 
@@ -107,8 +107,9 @@ def files(
     where it stopped: `after` is the last path seen. `on_bytes` is called with the number of bytes
     of each piece.
     """
-    for path, finding in _findings(store, account, {}, after, on_bytes):
-        yield path, _problem(path, finding), finding.bytes or 0
+    with _inspected(store, _accounts(store, account), {}) as (index, manifests):
+        for path, finding in _findings(store, account, index, manifests, after, on_bytes):
+            yield path, _problem(path, finding), finding.bytes or 0
 
 
 def still_wrong(
@@ -118,7 +119,8 @@ def still_wrong(
     kinds of problems as in `files`.
     """
     with _inspected(store, _owners(seen), {}) as (index, manifests):
-        inspection = Inspection(store, index, manifests, on_bytes)
+        path_checks = PathChecks(store, manifests, index)
+        inspection = Inspection(store, index, manifests, path_checks, on_bytes)
         for path in seen:
             problem = _problem(path, inspection.inspect(path))
             if problem:
@@ -136,29 +138,48 @@ def verify(
     Parameters: `heads` as in `chains`; `on_file`, called with the path and the size in bytes of
     every file after it was read. Writes nothing to the archive.
     """
-    problems, notes, pending = _Kept(), _Kept(), _Kept()
-    count = size = 0
-    for problem in chains(store, account, heads):
-        problems.add(problem)
-    holds_any = False
-    for path, finding in _findings(store, account, heads or {}, "", None):
-        found = _problem(path, finding)
-        if found:
-            (pending if isinstance(found, Pending) else problems).add(found)
-        if finding.note:
-            notes.add(Problem(path, finding.note))
-        if finding.bytes is not None:
-            count, size = count + 1, size + finding.bytes
-            # The ledger's name lies beside every account: alone it proves nothing about one. Files
-            # with other names make no archive: another folder was meant.
-            if archive_paths.kind_of(path) is not None:
-                holds_any |= account in (None, archive_paths.account_of(path))
-            if on_file:
+    found = _Found(account)
+    accounts, heads = _accounts(store, account), heads or {}
+    named = _with_heads(accounts, account, heads)
+    with _inspected(store, named, heads) as (index, manifests):
+        for problem in index.faults:
+            found.problems.add(problem)
+        for path, finding in _findings(store, account, index, manifests, "", None):
+            found.add(path, finding)
+            if on_file and finding.bytes is not None:
                 on_file(path, finding.bytes)
-    if not holds_any:
-        problems.add(Problem(account or ".", "holds nothing that could be verified"))
-    heads_now = heads_of(store, account)
-    return Report(problems.all(), heads_now, count, size, notes.all(), pending.all())
+    return found.report(_heads(store, accounts))
+
+
+class _Found:
+    """What a verification has found so far."""
+
+    def __init__(self, account: str | None) -> None:
+        self.problems, self._notes, self._pending = _Kept(), _Kept(), _Kept()
+        self._account = account
+        self._files = self._bytes = 0
+        self._holds_any = False
+
+    def add(self, path: str, finding: Finding) -> None:
+        problem = _problem(path, finding)
+        if problem:
+            (self._pending if isinstance(problem, Pending) else self.problems).add(problem)
+        if finding.note:
+            self._notes.add(Problem(path, finding.note))
+        if finding.bytes is None:
+            return
+        self._files, self._bytes = self._files + 1, self._bytes + finding.bytes
+        # The ledger's name lies beside every account: alone it proves nothing about one. Files
+        # with other names make no archive: another folder was meant.
+        if archive_paths.kind_of(path) is not None:
+            self._holds_any |= self._account in (None, archive_paths.account_of(path))
+
+    def report(self, heads: dict[str, str]) -> Report:
+        if not self._holds_any:
+            empty = "holds nothing that could be verified"
+            self.problems.add(Problem(self._account or ".", empty))
+        notes, pending = self._notes.all(), self._pending.all()
+        return Report(self.problems.all(), heads, self._files, self._bytes, notes, pending)
 
 
 @contextmanager
@@ -173,14 +194,15 @@ def _inspected(
 def _findings(
     store: Store,
     account: str | None,
-    heads: Mapping[str, str],
+    index: ChainIndex,
+    manifests: Manifests,
     after: str,
     on_bytes: Callable[[int], None] | None,
 ) -> Iterator[tuple[str, Finding]]:
-    with _inspected(store, _accounts(store, account), heads) as (index, manifests):
-        inspection = Inspection(store, index, manifests, on_bytes)
-        for path in paths(store, account, index, manifests, after):
-            yield path, inspection.inspect(path)
+    path_checks = PathChecks(store, manifests, index)
+    inspection = Inspection(store, index, manifests, path_checks, on_bytes)
+    for path in paths(store, account, index, manifests, path_checks, after):
+        yield path, inspection.inspect(path)
 
 
 def _problem(path: str, finding: Finding) -> Problem | None:
@@ -202,12 +224,24 @@ def _owners(seen: Iterable[str]) -> list[str]:
     return sorted({archive_paths.account_of(path) for path in seen} - {""})
 
 
+def _with_heads(
+    accounts: Iterable[str], account: str | None, heads: Mapping[str, str]
+) -> list[str]:
+    """Return these accounts, and those of which only a head is known."""
+    wanted = heads.keys() if account is None else heads.keys() & {account}
+    return sorted({*accounts, *wanted})
+
+
 def heads_of(store: Store, account: str | None) -> dict[str, str]:
     """Return, by account, the SHA-256 of the newest entry of its chain; for all accounts of the
     archive if ``account`` is None.
     """
+    return _heads(store, _accounts(store, account))
+
+
+def _heads(store: Store, accounts: Iterable[str]) -> dict[str, str]:
     found = {}
-    for name in _accounts(store, account):
+    for name in accounts:
         try:
             head = chain.head(store, name)
         except (ArchiveError, OSError):

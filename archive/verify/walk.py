@@ -19,6 +19,7 @@ def paths(
     account: str | None,
     chains: ChainIndex,
     manifests: Manifests,
+    path_checks: PathChecks,
     after: str,
 ) -> Iterator[str]:
     """Yield every path after `after`, sorted, each once: of one account with the ledger's name, or
@@ -27,7 +28,7 @@ def paths(
     Missing files appear at their places: files that a chain covers, files that their folder's
     manifest names, and audio that its metadata names.
     """
-    walk = _Walk(store, manifests, chains, after)
+    walk = _Walk(store, manifests, path_checks, after)
     last = after
     for path in heapq.merge(_there(store, account), chains.paths()):
         if path <= after:
@@ -57,10 +58,12 @@ def _there(store: Store, account: str | None) -> Iterator[str]:
 class _Walk:
     """The expected files that are missing, each until the walk reaches its place."""
 
-    def __init__(self, store: Store, manifests: Manifests, chains: ChainIndex, after: str) -> None:
+    def __init__(
+        self, store: Store, manifests: Manifests, path_checks: PathChecks, after: str
+    ) -> None:
         self._store = store
         self._manifests = manifests
-        self._path_checks = PathChecks(store, manifests, chains)
+        self._path_checks = path_checks
         self._after = after
         self._entered = ""
         self._gone: list[str] = []

@@ -80,14 +80,14 @@ def packed_at(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> int:
     return info.header_offset + _HEADER.size + int(name_length) + int(extra_length)
 
 
-def unpacked(file: BinaryIO, info: zipfile.ZipInfo, path: str) -> Iterator[bytes]:
+def unpacked(file: BinaryIO, info: zipfile.ZipInfo, path: str, at: int) -> Iterator[bytes]:
     """Yield the member's bytes, in pieces of 1 MiB at most, none beyond its declared size.
 
-    `file` must not be moved between two pieces. Raises Damaged at the last piece if the size or the
-    CRC differs from the list; Dangerous.
+    Its packed bytes begin at the position `at`. `file` must not be moved between two pieces. Raises
+    Damaged at the last piece if the size or the CRC differs from the list; Dangerous.
     """
     count = crc = 0
-    file.seek(packed_at(file, info, path))
+    file.seek(at)
     pieces = _pieces(file, info, path)
     while True:
         with understood(path, lambda: _part(info)):

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import stamina
 from sqlalchemy import Connection, Double, Engine, Table, create_engine, event, make_url, select
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import (
-    DatabaseError,
-    IntegrityError,
-    InterfaceError,
-    InternalError,
-    OperationalError,
-)
-from sqlalchemy.exc import TimeoutError as NoConnectionFree
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InvalidatePoolError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from ledger.errors import LedgerAway, Unsuitable
+from ledger.errors import LedgerAway, NotBegun, Unsuitable
+
+from .writer import AFTER_COMMIT, AWAY, Writer, cause_of
 
 Result = TypeVar("Result")
 
@@ -38,20 +32,19 @@ _NOTICES_A_DEAD_HOST = {
 
 _SQLITE_KEEPS = ("journal_mode", "synchronous")
 _POSTGRES_KEEPS = ("synchronous_commit", "fsync", "full_page_writes", "transaction_read_only")
-#: PostgreSQL ends the session of a process that slept in a transaction with an InternalError.
-_AWAY = (OperationalError, InterfaceError, InternalError, NoConnectionFree)
 #: The most collisions of two inserts of the same row: the second insert, run again, finds the row.
 #: The limit holds however slow the database is, so that no caller waits for it.
 _MOST_COLLISIONS = 3
 
 
-#: The key under which a connection keeps the calls to make once its transaction is committed.
-_AFTER_COMMIT = "after commit"
+#: A pooled connection that was used within so many seconds is not pinged before its next use.
+_FRESH_SECONDS = 5.0
+_IDLE_SINCE = "idle since"
 
 
 def once_committed(connection: Connection, call: Callable[[], None]) -> None:
     """Call ``call`` once the transaction of `Database.write` is committed, and only then."""
-    connection.info.setdefault(_AFTER_COMMIT, []).append(call)
+    connection.info.setdefault(AFTER_COMMIT, []).append(call)
 
 
 def insert_into(connection: Connection, table: Table) -> Any:
@@ -80,7 +73,22 @@ def _now_sqlite(_element: Any, _compiler: Any, **_options: Any) -> str:
 
 @compiles(now, "postgresql")
 def _now_postgresql(_element: Any, _compiler: Any, **_options: Any) -> str:
-    return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
+    return "extract(epoch FROM clock_timestamp())::float8"
+
+
+class now_once(now):  # noqa: N801 - reads as the SQL function it is
+    """The same, read once for the whole statement, so that PostgreSQL can find rows by an index.
+
+    Not where a statement that had to wait for a row's lock would then decide by a time that has
+    passed, as about a lease.
+    """
+
+    inherit_cache = True
+
+
+@compiles(now_once, "postgresql")
+def _now_once_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    return f"(SELECT {_now_postgresql(element, compiler, **options)})"
 
 
 class Database:
@@ -94,8 +102,7 @@ class Database:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite(url, busy_seconds) if self.is_sqlite else _postgres(url, busy_seconds)
-        self._turn_seconds = busy_seconds / 3
-        self._turn = threading.Lock()
+        self.writer = Writer(self._connect_to_write) if self.is_sqlite else None
         self._reading = (
             self.engine.execution_options(begin=None)
             if self.is_sqlite
@@ -109,59 +116,91 @@ class Database:
             )
         )
 
-    def write(self, work: Callable[[Connection], Result], *, patience_seconds: float = 5) -> Result:
+    def write(
+        self,
+        work: Callable[[Connection], Result],
+        *,
+        patience_seconds: float = 5,
+        first: bool = False,
+        at_once: Callable[[Connection], Result | None] | None = None,
+    ) -> Result:
         """Run ``work`` in one transaction, and run it again from its start while the database is
         away.
 
         ``work`` must consist of conditional statements only, since a commit whose answer was lost
-        is repeated. Raises LedgerAway after ``patience_seconds``, and Unsuitable if a file is
-        damaged.
+        is repeated. On SQLite it runs in the thread that writes for the whole process, and should
+        take milliseconds; ``first`` lets it go before all other work that waits there. ``at_once``
+        is the same work as a single statement, which PostgreSQL commits in the same round trip. It
+        writes everything or nothing, and returns None if it wrote nothing; then, or if its answer
+        was lost, ``work`` runs.
+
+        Raises NotBegun if ``work`` was not begun within ``patience_seconds``, LedgerAway if it was
+        and may or may not be done, and Unsuitable if a file is damaged.
         """
+        if at_once is not None and not self.is_sqlite:
+            asked = time.monotonic()
+            done = self._written_at_once(at_once)
+            if done is not None:
+                return done
+            patience_seconds = max(patience_seconds - (time.monotonic() - asked), 0.1)
+        deadline = time.monotonic() + patience_seconds
+        begun: list[Exception] = []
+
+        def commit() -> Result:
+            try:
+                return self._committed(work, deadline, first)
+            except NotBegun:
+                if begun:
+                    raise begun[0] from None
+                raise
+            except (IntegrityError, *AWAY) as error:
+                begun[:] = [error]
+                raise
+
         try:
             for attempt in stamina.retry_context(
-                on=_AWAY, attempts=None, timeout=patience_seconds, **_WAITS
+                on=AWAY, attempts=None, timeout=patience_seconds, **_WAITS
             ):
                 with attempt:
-                    return self._inserted(work)
-        except _AWAY as error:
+                    return _without_collision(commit)
+        except AWAY as error:
             raise LedgerAway(_sentence(error)) from None
         except DatabaseError as error:
             raise self._readable(error) from None
         raise AssertionError("stamina ends a loop by returning or raising")
 
-    def _inserted(self, work: Callable[[Connection], Result]) -> Result:
-        for _ in range(_MOST_COLLISIONS):
-            try:
-                return self._committed(work)
-            except IntegrityError:
-                continue
-        return self._committed(work)
+    def _committed(
+        self, work: Callable[[Connection], Result], deadline: float, first: bool
+    ) -> Result:
+        if self.writer is not None:
+            result, after = self.writer.run(work, deadline=deadline, first=first)
+        else:
+            with self.engine.begin() as connection:
+                after = connection.info[AFTER_COMMIT] = []
+                result = work(connection)
+        for call in after:
+            call()
+        return result  # type: ignore[no-any-return]
 
-    def _committed(self, work: Callable[[Connection], Result]) -> Result:
-        with self._in_turn(), self.engine.begin() as connection:
-            after = connection.info[_AFTER_COMMIT] = []
-            result = work(connection)
+    def _written_at_once(self, at_once: Callable[[Connection], Result | None]) -> Result | None:
+        try:
+            with self._reading.begin() as connection:
+                after = connection.info[AFTER_COMMIT] = []
+                result = at_once(connection)
+        except (*AWAY, IntegrityError, DataError):
+            return None
         for call in after:
             call()
         return result
 
-    @contextmanager
-    def _in_turn(self) -> Iterator[None]:
-        """Let the SQLite writers of one process take turns.
-
-        Without turns, writers sleep while the lock is free, and one of twenty may find it taken for
-        seconds. Waiting here uses only a part of a statement's waiting time; then the file's
-        lock decides.
-        """
-        if not self.is_sqlite:
-            yield
-            return
-        taken = self._turn.acquire(timeout=self._turn_seconds)
-        try:
-            yield
-        finally:
-            if taken:
-                self._turn.release()
+    def _connect_to_write(self) -> Connection:
+        """Take a connection for the writer, which keeps it and closes it in the end."""
+        connection = self.engine.connect()
+        driver: Any = connection.connection.dbapi_connection
+        # Only in this mode does a commit wait for no reader.
+        if driver.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+            driver.execute("PRAGMA busy_timeout = 0")
+        return connection
 
     def read(
         self,
@@ -176,11 +215,11 @@ class Database:
         engine = self._at_one_moment if at_one_moment else self._reading
         try:
             for attempt in stamina.retry_context(
-                on=_AWAY, attempts=None, timeout=patience_seconds, **_WAITS
+                on=AWAY, attempts=None, timeout=patience_seconds, **_WAITS
             ):
                 with attempt, engine.connect() as connection:
                     return work(connection)
-        except _AWAY as error:
+        except AWAY as error:
             raise LedgerAway(_sentence(error)) from None
         except DatabaseError as error:
             raise self._readable(error) from None
@@ -204,7 +243,9 @@ class Database:
         return self.read(work)
 
     def close(self) -> None:
-        """Close every pooled connection."""
+        """Finish the writes that wait, and close every connection."""
+        if self.writer is not None:
+            self.writer.close()
         self.engine.dispose()
 
     def _readable(self, error: DatabaseError) -> Exception:
@@ -220,10 +261,18 @@ class Database:
         )
 
 
+def _without_collision(commit: Callable[[], Result]) -> Result:
+    """Commit, and again if another transaction inserted the same row meanwhile."""
+    for _ in range(_MOST_COLLISIONS):
+        try:
+            return commit()
+        except IntegrityError:
+            continue
+    return commit()
+
+
 def _sentence(error: Exception) -> str:
-    cause = getattr(error, "orig", None) or error
-    why = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-    return f"the ledger does not answer ({why}); it is safe to try again"
+    return f"the ledger does not answer ({cause_of(error)}); it is safe to try again"
 
 
 def _sqlite(url: str, busy_seconds: float) -> Engine:
@@ -261,7 +310,6 @@ def _postgres(url: str, busy_seconds: float) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,
-        pool_pre_ping=True,
         pool_size=10,
         max_overflow=40,
         pool_timeout=busy_seconds,
@@ -270,7 +318,28 @@ def _postgres(url: str, busy_seconds: float) -> Engine:
     # This runs before SQLAlchemy's own first query, which ends with a TypeError if psycopg returns
     # bytes.
     event.listen(engine, "connect", _refuse_encoding, insert=True)
+    _ping_the_idle(engine)
     return engine
+
+
+def _ping_the_idle(engine: Engine) -> None:
+    """Ping a connection of the pool before its use if it was idle for some seconds. A connection
+    that was used just now is tried as it is: if it is broken, its statement fails and is repeated.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _put_down(_connection: Any, record: Any) -> None:
+        record.info[_IDLE_SINCE] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _ping(connection: Any, record: Any, _proxy: Any) -> None:
+        since = record.info.get(_IDLE_SINCE)
+        if since is None or time.monotonic() - since < _FRESH_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error:
+            raise InvalidatePoolError from None
 
 
 def _refuse_encoding(connection: Any, _record: Any) -> None:

@@ -7,16 +7,54 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, case
 
-from . import states
+from . import holder_statements, states
 from .database import Database, Result, now
-from .fencing import already_applied, announced_on, claim, fenced, mark_consumed, owns_lease
+from .fencing import (
+    NOTED,
+    POSTPONED,
+    already_applied,
+    announced_on,
+    claim,
+    fenced,
+    fencing,
+    mark_consumed,
+    owns_lease,
+    take,
+)
 from .job import Job
+from .kinds import kind_of
 from .leases import Lease, Leases
 from .opening import Request, insert_job, open_or_join
 from .outbox import owe
+from .prepared import Prepared, parameter
+from .schema import jobs
 from .transitions import append_audit, cancel_open, newest_reason, record_end
+
+_NOTE = fencing(**NOTED)
+_POSTPONE = fencing(**POSTPONED)
+_OPEN_PARTS = parameter("open_parts", jobs.c.open_parts.type)
+_AWAIT_PARTS = fencing(
+    state=states.WAITING,
+    reason=parameter("reason"),
+    next_attempt_at=case((_OPEN_PARTS == 0, now())),
+    hinted_at=None,
+    lease_until=None,
+    open_parts=_OPEN_PARTS,
+    work=parameter("work"),
+    queue=parameter("queue"),
+    takeovers=0,
+)
+_FINISH = fencing(
+    state=parameter("state"),
+    reason=parameter("reason"),
+    result=parameter("result"),
+    error=parameter("error"),
+    next_attempt_at=None,
+    lease_until=None,
+    transfer=None,
+)
 
 
 class Execution:
@@ -44,7 +82,12 @@ class Execution:
                 mark_consumed(connection, queue, hint_no)
             return job
 
-        job = self._database.write(work)
+        job = self._database.write(
+            work,
+            at_once=lambda connection: holder_statements.claim(
+                connection, job_id, hint_no, token=token, seconds=seconds, by=self._worker
+            ),
+        )
         if job is None:
             return None
         lease = Lease(job_id, token, seconds, asked_at)
@@ -68,11 +111,27 @@ class Execution:
             job, number = open_or_join(connection, request, by=by, notify=notify)
             if number is None:
                 return job, owns_lease(connection, job.job_id, token)
-            held = claim(connection, job.job_id, token, seconds, by=self._worker)
+            held = take(connection, job, token, seconds, by=self._worker)
             # If the database's clock was set back just now, the job is not due yet.
             return (job, False) if held is None else (held, True)
 
-        job, mine = self._database.write(work)
+        hook = kind_of(request.kind).begin_at_once
+
+        def at_once(connection: Connection) -> tuple[Job, bool] | None:
+            if hook is None:
+                return None
+            job = hook(
+                connection,
+                request,
+                token=token,
+                seconds=seconds,
+                by=by,
+                worker=self._worker,
+                notify=notify,
+            )
+            return None if job is None else (job, True)
+
+        job, mine = self._database.write(work, at_once=None if hook is None else at_once)
         if not mine:
             return job, None
         lease = Lease(job.job_id, token, seconds, asked_at)
@@ -84,14 +143,21 @@ class Execution:
         its newest line says the same. Raises LeaseLost.
         """
 
-        def write(connection: Connection) -> None:
-            if fenced(connection, lease, {"work": work}) is None:
+        def write(connection: Connection) -> bool:
+            if fenced(connection, lease, _NOTE, work=work) is None:
                 already_applied(connection, lease, states.RUNNING)
             elif why is not None and newest_reason(connection, lease.job_id) != why:
                 step = (states.RUNNING, states.RUNNING)
                 append_audit(connection, lease.job_id, step, by=self._worker, why=why)
+            return True
 
-        self._write(lease, write)
+        self._write(
+            lease,
+            write,
+            lambda connection: holder_statements.note(
+                connection, lease, work, why, by=self._worker
+            ),
+        )
 
     def postpone(
         self,
@@ -108,20 +174,20 @@ class Execution:
         With ``progressed``, the count of the job's dead workers starts again. A job that was to be
         cancelled ends here instead. Raises LeaseLost.
         """
-        values: dict[str, Any] = {
-            "state": states.WAITING,
+        values = {
             "reason": reason,
-            "next_attempt_at": None if seconds is None else now() + seconds,
-            "hinted_at": None,
-            "lease_until": None,
+            "seconds": seconds,
+            "work": work,
+            "queue": queue,
+            "takeovers": 0 if progressed else None,
         }
-        if work is not None:
-            values["work"] = work
-        if queue is not None:
-            values["queue"] = queue
-        if progressed:
-            values["takeovers"] = 0
-        self._write(lease, lambda connection: self._waits(connection, lease, values))
+        self._write(
+            lease,
+            lambda connection: self._waits(connection, lease, _POSTPONE, values),
+            lambda connection: holder_statements.postpone(
+                connection, lease, values, by=self._worker
+            ),
+        )
         self._leases.drop(lease)
 
     def await_parts(
@@ -134,19 +200,14 @@ class Execution:
         and ends here instead. Raises LeaseLost.
         """
         values = {
-            "state": states.WAITING,
             "reason": f"waits for {len(parts)} part{'s' * (len(parts) != 1)}",
-            "next_attempt_at": None if parts else now(),
-            "hinted_at": None,
-            "lease_until": None,
             "open_parts": len(parts),
             "work": work,
             "queue": queue,
-            "takeovers": 0,
         }
 
         def write(connection: Connection) -> list[tuple[Job, int]]:
-            if not self._waits(connection, lease, values):
+            if not self._waits(connection, lease, _AWAIT_PARTS, values):
                 return []
             inserted = [insert_job(connection, part, by=self._worker) for part in parts]
             return [(job, number) for job, number in inserted if number is not None]
@@ -178,13 +239,10 @@ class Execution:
             "reason": reason,
             "result": result,
             "error": error,
-            "next_attempt_at": None,
-            "lease_until": None,
-            "transfer": None,
         }
 
         def write(connection: Connection) -> Job:
-            job = fenced(connection, lease, values)
+            job = fenced(connection, lease, _FINISH, **values)
             if job is None:
                 return already_applied(connection, lease, state)
             for kind, payload in obligations or []:
@@ -203,12 +261,18 @@ class Execution:
         self._leases.drop(lease)
         return job
 
-    def _waits(self, connection: Connection, lease: Lease, values: dict[str, Any]) -> bool:
+    def _waits(
+        self,
+        connection: Connection,
+        lease: Lease,
+        statement: Prepared[Job],
+        values: dict[str, Any],
+    ) -> bool:
         """Return whether the held job waits now. The job does not wait if it waited already before
         this run was repeated, nor if it was to be cancelled, which is possible now that no worker
         holds it.
         """
-        job = fenced(connection, lease, values)
+        job = fenced(connection, lease, statement, **values)
         if job is None:
             already_applied(connection, lease, states.WAITING, states.CANCELLED)
             return False
@@ -226,6 +290,12 @@ class Execution:
         append_audit(connection, job.job_id, step, by=self._worker, why=reason)
         return True
 
-    def _write(self, lease: Lease, write: Callable[[Connection], Result]) -> Result:
+    def _write(
+        self,
+        lease: Lease,
+        write: Callable[[Connection], Result],
+        at_once: Callable[[Connection], Result | None] | None = None,
+    ) -> Result:
         lease.check()
-        return self._database.write(write, patience_seconds=max(lease.trusted_seconds(), 0.1))
+        patience = max(lease.trusted_seconds(), 0.1)
+        return self._database.write(write, patience_seconds=patience, at_once=at_once)

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, case, or_, select, update
 
 from . import states
-from .database import Database, now
+from .database import Database, now, now_once
 from .job import DUE
 from .outbox import MOST_WAIT_SECONDS
 from .schema import accounts, jobs, obligations, waiters
@@ -32,6 +33,9 @@ _LONGEST_SECONDS = 2 * 86_400.0
 _REST_SECONDS = 86_400.0
 #: A worker that renews a token has half of the account's ``timeout_seconds`` for the renewal.
 _RENEWAL_SECONDS = 300.0
+
+#: How many rows one transaction corrects.
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,9 @@ class FutureTimes:
         found = self._found(rules)
         wanted = {one.what for one in found}
         wrong = [rule for rule in rules if rule.what in wanted]
-        if wrong:
-            self._database.write(lambda connection: _mend(connection, wrong))
+        for rule in wrong:
+            while self._database.write(partial(_mend_some, rule=rule)) == _AT_ONCE:
+                pass
         return found
 
     def _found(self, rules: Sequence[_Rule]) -> list[FutureTime]:
@@ -158,7 +163,7 @@ def _of_accounts() -> Iterator[_Rule]:
 
 def _beyond(column: Column[Any], most_seconds: float = 0.0) -> ColumnElement[bool]:
     """Return the condition that a time lies further ahead than its maximum."""
-    return column > now() + (most_seconds + _SLACK_SECONDS)
+    return column > now_once() + (most_seconds + _SLACK_SECONDS)
 
 
 def _found(connection: Connection, rule: _Rule) -> list[FutureTime]:
@@ -170,6 +175,9 @@ def _found(connection: Connection, rule: _Rule) -> list[FutureTime]:
     return [FutureTime(rule.what, row.name, row.ahead) for row in rows]
 
 
-def _mend(connection: Connection, rules: Sequence[_Rule]) -> None:
-    for rule in rules:
-        connection.execute(update(rule.column.table).where(rule.is_wrong).values(**rule.right))
+def _mend_some(connection: Connection, rule: _Rule) -> int:
+    """Correct the times of a bounded number of rows, which then are right; return how many."""
+    table = rule.column.table
+    (key,) = table.primary_key.columns
+    some = select(key).where(rule.is_wrong).limit(_AT_ONCE).scalar_subquery()
+    return connection.execute(update(table).where(key.in_(some)).values(**rule.right)).rowcount

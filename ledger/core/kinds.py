@@ -53,6 +53,24 @@ class LostHook(Protocol):
         """Return the job, or None if the job is not held under this lease token any more."""
 
 
+class BeginHook(Protocol):
+    """Opens and claims a usual new job in one statement of PostgreSQL."""
+
+    def __call__(
+        self,
+        connection: Connection,
+        request: Request,
+        /,
+        *,
+        token: str,
+        seconds: float,
+        by: str,
+        worker: str,
+        notify: dict[str, str] | None,
+    ) -> Job | None:
+        """Return the job, or None if nothing was written: then the engine does it step by step."""
+
+
 def _nothing(_connection: Connection, _request: Request) -> None:
     """Add nothing."""
 
@@ -93,6 +111,8 @@ class JobKind:
     the parent; there is no default, since a kind without these hooks opens no alert either.
 
     The engine calls ``sender_lost`` when the worker of a job in state *sending* has died.
+    ``begin_at_once``, if there is one, opens and claims a usual new job in a single statement, with
+    the same rows as the engine's steps and this kind's hooks.
     ``died_often`` is the error of a job whose workers died five times in state *running*.
     ``refuses_retry`` says why no job of the kind is ever retried, or None if retries are allowed.
     """
@@ -108,6 +128,7 @@ class JobKind:
         "unknown: its worker died five times; see the workers' logs, then retry the job",
     )
     refuses_retry: str | None = None
+    begin_at_once: BeginHook | None = None
 
 
 _registered: dict[str, JobKind] = {}

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from ledger.errors import UnknownKind
 
 from . import states
-from .database import Database, now
+from .database import Database, now, now_once
 from .job import Job
 from .kinds import JobKind, kind_of
 from .schema import jobs
@@ -42,7 +42,8 @@ class LeaseExpiry:
         dead = self._database.read(
             lambda connection: connection.execute(
                 select(jobs.c.job_id, jobs.c.lease_token, jobs.c.state, jobs.c.kind).where(
-                    jobs.c.state.in_((states.RUNNING, states.SENDING)), jobs.c.lease_until < now()
+                    jobs.c.state.in_((states.RUNNING, states.SENDING)),
+                    jobs.c.lease_until < now_once(),
                 )
             ).all()
         )

@@ -31,6 +31,9 @@ class Lease:
         self.token = token
         self.cancelled = False
         self.transfer: dict[str, Any] | None = None
+        #: Held while its holder notes the sending of a call; then, whether that may be written.
+        self.sending = threading.Lock()
+        self.sending_noted = False
         self._seconds = seconds
         self._confirmed_at = asked_at
         self._alive_until = asked_at + seconds
@@ -116,6 +119,7 @@ class Leases:
         written = self._database.write(
             lambda connection: _extend(connection, alive, self.seconds),
             patience_seconds=self.seconds / 6,
+            first=True,
         )
         for lease in alive:
             if lease.token not in written:
@@ -141,20 +145,27 @@ class Leases:
 
 
 def _extend(connection: Any, alive: list[Lease], seconds: float) -> dict[str, bool]:
-    extended = connection.execute(
-        update(jobs)
-        .where(jobs.c.lease_token.in_([lease.token for lease in alive]))
-        .where(jobs.c.state.in_((states.RUNNING, states.SENDING)))
-        .values(lease_until=now() + seconds)
-        .returning(jobs.c.lease_token, jobs.c.cancel_requested)
-    )
+    held = {"tokens": [lease.token for lease in alive], "seconds": seconds}
+    extended = connection.execute(_EXTEND, held)
     written = {row.lease_token: row.cancel_requested for row in extended}
     moving = [lease for lease in alive if lease.transfer is not None and lease.token in written]
     if moving:
         connection.execute(
-            update(jobs)
-            .where(jobs.c.lease_token == bindparam("token"))
-            .values(transfer=bindparam("figures")),
+            _NOTE_TRANSFER,
             [{"token": lease.token, "figures": lease.transfer} for lease in moving],
         )
     return written
+
+
+_EXTEND = (
+    update(jobs)
+    .where(jobs.c.lease_token.in_(bindparam("tokens", expanding=True)))
+    .where(jobs.c.state.in_((states.RUNNING, states.SENDING)))
+    .values(lease_until=now() + bindparam("seconds"))
+    .returning(jobs.c.lease_token, jobs.c.cancel_requested)
+)
+_NOTE_TRANSFER = (
+    update(jobs)
+    .where(jobs.c.lease_token == bindparam("token"))
+    .values(transfer=bindparam("figures"))
+)

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Double, case, cast, func, insert, select, update
 
 from config.error_names import ErrorName
 from ledger.errors import RequestConflict
 
 from . import states
-from .database import Database, insert_into, now
-from .job import DUE, FINGERPRINT_VERSION, Job, fingerprint, iso, job_id
+from .database import Database, now
+from .job import COLUMNS, DUE, FINGERPRINT_VERSION, Job, fingerprint, iso, job_id
 from .kinds import kind_of
 from .outbox import owe
+from .prepared import Prepared, parameter
 from .schema import jobs, queues, waiters
 from .transitions import (
     OWN_ANSWER_SECONDS,
     append_audit,
     change,
-    find,
     find_locked,
     notification,
     record_end,
@@ -68,6 +68,68 @@ class Request:
         return (
             self.due_at is not None and self.not_after is not None and self.not_after <= self.due_at
         )
+
+
+_DUE_AT = cast(parameter("due_at"), Double)
+_BEGINS = func.coalesce(_DUE_AT, now())
+_NOT_AFTER = cast(parameter("not_after"), Double)
+OPENED = "opened"
+#: The row of a new job; `parameters_of` gives the parameters.
+NEW_JOB: dict[str, Any] = {
+    "job_id": parameter("job_id"),
+    "kind": parameter("kind"),
+    "account": parameter("account"),
+    "request_id": parameter("request_id"),
+    "task_id": parameter("task_id"),
+    "parameters": parameter("parameters"),
+    "fingerprint": parameter("fingerprint"),
+    "fingerprint_version": FINGERPRINT_VERSION,
+    "state": states.PENDING,
+    "work": parameter("work"),
+    "attempts": 0,
+    "takeovers": 0,
+    "queue": parameter("queue"),
+    "next_attempt_at": _BEGINS,
+    "not_after": func.coalesce(_NOT_AFTER, _BEGINS + parameter("lifetime_seconds")),
+    "cancel_requested": False,
+    "parent_id": parameter("parent_id"),
+    "open_parts": 0,
+    "hint_no": parameter("number"),
+    "hinted_at": case((_DUE_AT.is_(None), now())),
+    "created_at": now(),
+    "updated_at": now(),
+}
+_INSERT = Prepared(insert(jobs).values(**NEW_JOB).returning(*COLUMNS), Job)
+#: The row of a queue with its first hint, and how the next is counted.
+FIRST_HINT: dict[str, Any] = {"queue": parameter("queue"), "last_no": 1, "taken_no": 0}
+NEXT_HINT: dict[str, Any] = {
+    "index_elements": ["queue"],
+    "set_": {"last_no": queues.c.last_no + 1},
+}
+_NEXT_HINT = Prepared(
+    lambda insert_into: (
+        insert_into(queues)
+        .values(**FIRST_HINT)
+        .on_conflict_do_update(**NEXT_HINT)
+        .returning(queues.c.last_no)
+    )
+)
+_MINE = waiters.c.task_id == parameter("task")
+_WAITING_FOR = Prepared(select(waiters.c.job_id).where(_MINE))
+_ANSWER_IN = now() + cast(parameter("answer_in"), Double)
+_ANSWER_AGAIN = Prepared(
+    update(waiters).where(_MINE).values(answered_at=None, due_at=_ANSWER_IN, attempts=0)
+)
+#: The row of a task that waits for a job.
+WAITER: dict[str, Any] = {
+    "task_id": parameter("task"),
+    "job_id": parameter("for_job"),
+    "notify": parameter("notify"),
+    "asked_at": now(),
+    "due_at": _ANSWER_IN,
+    "attempts": 0,
+}
+_WAIT = Prepared(insert(waiters).values(**WAITER).inline())
 
 
 class Opening:
@@ -165,11 +227,20 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
     """
     kind = kind_of(request.kind)
     number = next_hint(connection, request.queue)
-    begins: Any = now() if request.due_at is None else request.due_at
-    not_after: Any = request.not_after
-    if not_after is None and request.lifetime_seconds is not None:
-        not_after = begins + request.lifetime_seconds
-    values = {
+    job = _INSERT.row(connection, number=number, **parameters_of(request))
+    assert job is not None
+    # After the row: when two transactions open the same job, the second must meet the first one's
+    # row, not a refusal of the kind because of the first.
+    kind.inserted(connection, request)
+    append_audit(connection, request.job_id, (None, states.PENDING), by=by, why=OPENED)
+    if request.due_at is not None:
+        return _waits(connection, request, by=by), None
+    return job, number
+
+
+def parameters_of(request: Request) -> dict[str, Any]:
+    """Return what the row of a new job takes from its request."""
+    return {
         "job_id": request.job_id,
         "kind": request.kind,
         "account": request.account,
@@ -177,32 +248,13 @@ def insert_job(connection: Connection, request: Request, *, by: str) -> tuple[Jo
         "task_id": request.task_id or request.job_id,
         "parameters": request.parameters,
         "fingerprint": fingerprint(request.parameters),
-        "fingerprint_version": FINGERPRINT_VERSION,
-        "state": states.PENDING,
         "work": (request.work or {}) | ({} if request.due_at is None else {DUE: request.due_at}),
-        "attempts": 0,
-        "takeovers": 0,
         "queue": request.queue,
-        "next_attempt_at": begins,
-        "not_after": not_after,
-        "cancel_requested": False,
+        "due_at": request.due_at,
+        "not_after": request.not_after,
+        "lifetime_seconds": request.lifetime_seconds,
         "parent_id": request.parent_id,
-        "open_parts": 0,
-        "hint_no": number,
-        "hinted_at": now() if request.due_at is None else None,
-        "created_at": now(),
-        "updated_at": now(),
     }
-    connection.execute(insert(jobs).values(**values))
-    # After the row: when two transactions open the same job, the second must meet the first one's
-    # row, not a refusal of the kind because of the first.
-    kind.inserted(connection, request)
-    append_audit(connection, request.job_id, (None, states.PENDING), by=by, why="opened")
-    if request.due_at is not None:
-        return _waits(connection, request, by=by), None
-    job = find(connection, request.job_id)
-    assert job is not None
-    return job, number
 
 
 def _waits(connection: Connection, request: Request, *, by: str) -> Job:
@@ -231,13 +283,7 @@ def _waits(connection: Connection, request: Request, *, by: str) -> Job:
 
 def next_hint(connection: Connection, queue: str) -> int:
     """Return the next number of a queue's hints; a later hint has a higher number."""
-    statement = (
-        insert_into(connection, queues)
-        .values(queue=queue, last_no=1, taken_no=0)
-        .on_conflict_do_update(index_elements=["queue"], set_={"last_no": queues.c.last_no + 1})
-        .returning(queues.c.last_no)
-    )
-    return int(connection.execute(statement).scalar_one())
+    return int(_NEXT_HINT.value(connection, queue=queue))
 
 
 def add_waiter(
@@ -246,31 +292,16 @@ def add_waiter(
     """Note that a task waits for a job. When the same task asks again, only an answer that it may
     have missed becomes due again.
     """
-    waiting_for = connection.execute(
-        select(waiters.c.job_id).where(waiters.c.task_id == task_id)
-    ).scalar_one_or_none()
+    waiting_for = _WAITING_FOR.value(connection, task=task_id)
     if waiting_for not in (None, job.job_id):
         # The task id of another job was used again: the end of this job is notified all the same.
         if notify is not None and task_id != job.job_id:
             add_waiter(connection, job, job.job_id, notify)
         return
-    due_at = now() + OWN_ANSWER_SECONDS if job.ended else None
+    answer_in = OWN_ANSWER_SECONDS if job.ended else None
     if waiting_for is not None:
-        connection.execute(
-            update(waiters)
-            .where(waiters.c.task_id == task_id)
-            .values(answered_at=None, due_at=due_at, attempts=0)
-        )
+        _ANSWER_AGAIN.run(connection, task=task_id, answer_in=answer_in)
         return
-    connection.execute(
-        insert(waiters).values(
-            task_id=task_id,
-            job_id=job.job_id,
-            notify=notify,
-            asked_at=now(),
-            due_at=due_at,
-            attempts=0,
-        )
-    )
+    _WAIT.run(connection, task=task_id, for_job=job.job_id, notify=notify, answer_in=answer_in)
     if job.ended and notify is not None:
         owe(connection, job.job_id, job.account, "notify", notification(job, notify))

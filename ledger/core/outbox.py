@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
+    Integer,
     Select,
+    bindparam,
     case,
     cast,
     exists,
@@ -18,8 +22,10 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from .database import Database, now
+from .database import Database, now, now_once
+from .prepared import Prepared, parameter
 from .schema import obligations
 
 #: 5, 10, 20, ... seconds, at most ten minutes.
@@ -32,6 +38,10 @@ MOST_WAIT_SECONDS = 600.0
 WEBHOOK = "webhook"
 #: A message to a queue of the caller's own.
 NOTIFY = "notify"
+
+#: A new obligation of the same job: its kind and payload.
+Owing = tuple[str, dict[str, Any]]
+_NOTHING: Mapping[int, Owing] = MappingProxyType({})
 
 #: The seconds until a retry when something that all obligations of a kind need was away.
 _AWAY_SECONDS = 10
@@ -55,21 +65,24 @@ class Obligation:
     attempts: int
 
 
+#: The row of a new obligation.
+OBLIGATION: dict[str, Any] = {
+    "job_id": parameter("job_id"),
+    "account": parameter("account"),
+    "kind": parameter("kind"),
+    "payload": parameter("payload"),
+    "created_at": now(),
+    "due_at": now(),
+    "attempts": 0,
+}
+_OWE = Prepared(insert(obligations).values(**OBLIGATION).inline())
+
+
 def owe(
     connection: Connection, job_id: str, account: str, kind: str, payload: dict[str, Any]
 ) -> None:
     """Add an obligation, due at once; a handler in tasks/ discharges its kind."""
-    connection.execute(
-        insert(obligations).values(
-            job_id=job_id,
-            account=account,
-            kind=kind,
-            payload=payload,
-            created_at=now(),
-            due_at=now(),
-            attempts=0,
-        )
-    )
+    _OWE.run(connection, job_id=job_id, account=account, kind=kind, payload=payload)
 
 
 class Outbox:
@@ -80,7 +93,12 @@ class Outbox:
 
     def owe(self, job_id: str, account: str, kind: str, payload: dict[str, Any]) -> None:
         """Add an obligation outside any change of state."""
-        self._database.write(lambda connection: owe(connection, job_id, account, kind, payload))
+
+        def work(connection: Connection) -> bool:
+            owe(connection, job_id, account, kind, payload)
+            return True
+
+        self._database.write(work, at_once=work)
 
     def due(self, *, limit: int, webhooks: bool = False) -> list[Obligation]:
         """Claim up to ``limit`` due obligations: only webhooks, or all others. Of one cause's
@@ -91,33 +109,39 @@ class Outbox:
         destination refuses. Obligations that were never tried come before retries; otherwise the
         oldest comes first.
         """
-        c = obligations.c
-        owed = [c.discharged_at.is_(None), c.due_at <= now()]
-        owed += [c.kind == WEBHOOK, ~_older_of_its_cause()] if webhooks else [c.kind != WEBHOOK]
-        found = self._database.read(
-            lambda connection: list(connection.execute(_in_turn(owed).limit(limit)).scalars())
+        found: list[Any] = self._database.read(
+            lambda connection: _TURNS[webhooks].rows(connection, limit=limit)
         )
         if not found:
             return []
-        rows = self._database.write(
-            lambda connection: connection.execute(
-                update(obligations)
-                .where(*owed, c.id.in_(found))
-                .values(due_at=now() + wait_seconds(c.attempts), attempts=c.attempts + 1)
-                .returning(c.id, c.job_id, c.account, c.kind, c.payload, c.attempts)
-            ).all()
-        )
+        ids = {"ids": [row.id for row in found]}
+
+        def claim(connection: Connection) -> Sequence[Any]:
+            return connection.execute(_CLAIMS[webhooks], ids).all()
+
+        rows = self._database.write(claim, at_once=claim)
         return sorted((Obligation(*row) for row in rows), key=lambda owing: owing.id)
 
-    def discharged(self, ids: list[int]) -> None:
-        """Mark these obligations as discharged."""
-        self._database.write(
-            lambda connection: connection.execute(
-                update(obligations)
-                .where(obligations.c.id.in_(ids))
-                .values(discharged_at=now(), reason=None)
-            )
-        )
+    def discharged(self, ids: Collection[int], owing: Mapping[int, Owing] = _NOTHING) -> None:
+        """Mark these obligations as discharged, and in the same transaction add those that follow
+        from them, given by their ids.
+
+        Nothing follows from one that was discharged before.
+        """
+
+        def work(connection: Connection) -> int:
+            rows = connection.execute(_DISCHARGE, {"ids": list(ids)}).all()
+            following = [
+                {"job_id": row.job_id, "account": row.account, "kind": kind, "payload": payload}
+                for row in rows
+                if row.id in owing
+                for kind, payload in (owing[row.id],)
+            ]
+            if following:
+                connection.execute(_FOLLOW, following)
+            return len(rows)
+
+        self._database.write(work, at_once=None if owing else work)
 
     def failed(self, ids: list[int], reason: str) -> None:
         """Mark these obligations as failed for now, with the reason; they stay due."""
@@ -181,3 +205,35 @@ def _older_of_its_cause() -> ColumnElement[bool]:
         .where(older.c.payload["cause"].as_string() == obligations.c.payload["cause"].as_string())
         .correlate(obligations)
     )
+
+
+def _owed(*, webhooks: bool) -> list[ColumnElement[bool]]:
+    c = obligations.c
+    kind = [c.kind == WEBHOOK, ~_older_of_its_cause()] if webhooks else [c.kind != WEBHOOK]
+    return [c.discharged_at.is_(None), c.due_at <= now_once(), *kind]
+
+
+def _claim(*, webhooks: bool) -> ReturningUpdate[Any]:
+    c = obligations.c
+    return (
+        update(obligations)
+        .where(*_owed(webhooks=webhooks), _ONE_OF)
+        .values(due_at=now() + wait_seconds(c.attempts), attempts=c.attempts + 1)
+        .returning(c.id, c.job_id, c.account, c.kind, c.payload, c.attempts)
+    )
+
+
+_ONE_OF = obligations.c.id.in_(bindparam("ids", expanding=True))
+_WHICH = (False, True)
+_TURNS = {
+    webhooks: Prepared(_in_turn(_owed(webhooks=webhooks)).limit(parameter("limit", Integer())))
+    for webhooks in _WHICH
+}
+_CLAIMS = {webhooks: _claim(webhooks=webhooks) for webhooks in _WHICH}
+_DISCHARGE = (
+    update(obligations)
+    .where(_ONE_OF, obligations.c.discharged_at.is_(None))
+    .values(discharged_at=now(), reason=None)
+    .returning(obligations.c.id, obligations.c.job_id, obligations.c.account)
+)
+_FOLLOW = insert(obligations).values(created_at=now(), due_at=now(), attempts=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -27,6 +28,13 @@ class Queries:
         if job is None:
             raise NoSuchJob(f"not done: no job has the id {job_id}")
         return job
+
+    def by_id(self, job_ids: Collection[str]) -> dict[str, Job]:
+        """Return the jobs with these ids, those that exist, by id."""
+        return {
+            job.job_id: job
+            for job in self._jobs(select(*COLUMNS).where(jobs.c.job_id.in_(set(job_ids))))
+        }
 
     def opened(self, account: str, kind: str, request_id: str) -> Job | None:
         """Return the job that a request opened, or None."""

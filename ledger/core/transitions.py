@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Update, insert, select, update
 
 from config.error_names import ErrorName
 
@@ -16,6 +16,7 @@ from .database import now, once_committed
 from .job import COLUMNS, Job
 from .kinds import Ending, kind_of
 from .outbox import owe
+from .prepared import Prepared, parameter
 from .schema import audit, jobs, waiters
 
 _log = logging.getLogger(__name__)
@@ -24,14 +25,49 @@ _log = logging.getLogger(__name__)
 #: separate message only if that did not happen within this time.
 OWN_ANSWER_SECONDS = 10
 
+_JOB = select(*COLUMNS).where(jobs.c.job_id == parameter("job_id"))
+_FIND = Prepared(_JOB, Job)
+_FIND_HELD = Prepared(_JOB.with_for_update(key_share=True), Job)
+#: One line of a job's history.
+LINE: dict[str, Any] = {
+    "job_id": parameter("job_id"),
+    "at": now(),
+    "from_state": parameter("before"),
+    "to_state": parameter("after"),
+    "by": parameter("by"),
+    "why": parameter("why"),
+}
+_AUDIT = Prepared(insert(audit).values(**LINE).inline())
+NEWEST_REASON = (
+    select(audit.c.why)
+    .where(audit.c.job_id == parameter("job_id"))
+    .order_by(audit.c.id.desc())
+    .limit(1)
+)
+_NEWEST_REASON = Prepared(NEWEST_REASON)
+_ANSWER_ALL = Prepared(
+    update(waiters)
+    .where(waiters.c.job_id == parameter("of_job"), waiters.c.answered_at.is_(None))
+    .values(due_at=now())
+)
+_ANSWER_LATER = Prepared(
+    update(waiters)
+    .where(waiters.c.task_id == parameter("task"), waiters.c.answered_at.is_(None))
+    .values(due_at=now() + OWN_ANSWER_SECONDS)
+)
+_NOTIFICATIONS = Prepared(
+    select(waiters.c.notify).where(
+        waiters.c.job_id == parameter("job_id"), waiters.c.notify.is_not(None)
+    )
+)
+
 #: Each is called with every job that ended by a change of this process, once that is committed.
 end_listeners: list[Callable[[Job], None]] = []
 
 
 def find(connection: Connection, job_id: str) -> Job | None:
     """Return the job with this id, or None."""
-    row = connection.execute(select(*COLUMNS).where(jobs.c.job_id == job_id)).one_or_none()
-    return None if row is None else Job.of(row)
+    return _FIND.row(connection, job_id=job_id)
 
 
 def find_locked(connection: Connection, job_id: str) -> Job | None:
@@ -40,10 +76,26 @@ def find_locked(connection: Connection, job_id: str) -> Job | None:
     Otherwise, on PostgreSQL, a concurrent change could overtake a decision made from the row (that
     the job has not ended, so that its end will find a waiter). On SQLite writers take turns anyway.
     """
-    row = connection.execute(
-        select(*COLUMNS).where(jobs.c.job_id == job_id).with_for_update(key_share=True)
-    ).one_or_none()
-    return None if row is None else Job.of(row)
+    return _FIND_HELD.row(connection, job_id=job_id)
+
+
+def lock(connection: Connection, job_id: str) -> None:
+    """Lock a job's row as ``find_locked`` does."""
+    _FIND_HELD.run(connection, job_id=job_id)
+
+
+def changing(
+    job_id: str | ColumnElement[Any], *conditions: ColumnElement[bool], **values: Any
+) -> Update:
+    """Return the statement by which ``change`` writes: it returns the job's columns. A step that
+    every job takes prepares it, with a `parameter` as the job's id.
+    """
+    return (
+        update(jobs)
+        .where(jobs.c.job_id == job_id, *conditions)
+        .values(updated_at=now(), **values)
+        .returning(*COLUMNS)
+    )
 
 
 def change(
@@ -52,12 +104,7 @@ def change(
     """Write these values into a job's row if every condition holds, in one statement; return the
     job afterwards, or None if nothing was changed.
     """
-    row = connection.execute(
-        update(jobs)
-        .where(jobs.c.job_id == job_id, *conditions)
-        .values(updated_at=now(), **values)
-        .returning(*COLUMNS)
-    ).one_or_none()
+    row = connection.execute(changing(job_id, *conditions, **values)).one_or_none()
     return None if row is None else Job.of(row)
 
 
@@ -68,17 +115,13 @@ def append_audit(
     why.
     """
     before, after = step
-    connection.execute(
-        insert(audit).values(
-            job_id=job_id, at=now(), from_state=before, to_state=after, by=by, why=why
-        )
-    )
+    _AUDIT.run(connection, job_id=job_id, before=before, after=after, by=by, why=why)
 
 
 def newest_reason(connection: Connection, job_id: str) -> str | None:
     """Return what the newest line of a job's history says; None if it has none."""
-    newest = select(audit.c.why).where(audit.c.job_id == job_id).order_by(audit.c.id.desc())
-    return connection.execute(newest.limit(1)).scalar_one_or_none()
+    newest: str | None = _NEWEST_REASON.value(connection, job_id=job_id)
+    return newest
 
 
 def record_end(
@@ -99,18 +142,10 @@ def record_end(
     """
     kind = kind_of(job.kind)
     append_audit(connection, job.job_id, (before, job.state), by=by, why=job.reason or "")
-    once_committed(connection, partial(_tell_listeners, job))
-    connection.execute(
-        update(waiters)
-        .where(waiters.c.job_id == job.job_id, waiters.c.answered_at.is_(None))
-        .values(due_at=now())
-    )
+    once_committed(connection, partial(tell_listeners, job))
+    _ANSWER_ALL.run(connection, of_job=job.job_id)
     if own_task is not None:
-        connection.execute(
-            update(waiters)
-            .where(waiters.c.task_id == own_task, waiters.c.answered_at.is_(None))
-            .values(due_at=now() + OWN_ANSWER_SECONDS)
-        )
+        _ANSWER_LATER.run(connection, task=own_task)
     _owe_notifications(connection, job)
     if job.parent_id is not None:
         _part_ended(connection, job.parent_id)
@@ -118,7 +153,8 @@ def record_end(
         hook(connection, Ending(job, before, contradicts))
 
 
-def _tell_listeners(job: Job) -> None:
+def tell_listeners(job: Job) -> None:
+    """Call every listener with a job whose end is committed."""
     for listener in end_listeners:
         try:
             listener(job)
@@ -152,12 +188,7 @@ def cancel_open(
 
 
 def _owe_notifications(connection: Connection, job: Job) -> None:
-    requested = connection.execute(
-        select(waiters.c.notify).where(
-            waiters.c.job_id == job.job_id, waiters.c.notify.is_not(None)
-        )
-    )
-    for (notify,) in requested.all():
+    for (notify,) in _NOTIFICATIONS.rows(connection, job_id=job.job_id):
         if notify is not None:
             owe(connection, job.job_id, job.account, "notify", notification(job, notify))
 

@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, case, exists, func, select, update
+from typing import Any
+
+from sqlalchemy import Connection, Integer, bindparam, case, exists, func, or_, select, update
 
 from . import states
-from .database import Database, now
+from .database import Database, now, now_once
 from .outbox import wait_seconds
+from .prepared import Prepared, parameter
 from .schema import jobs, waiters
 from .wakeups import Hint
 
 #: The waits between so many attempts add up to a day, for which a result is kept. A caller whose
 #: result could not be stored until then asks again, and the ledger answers.
 MOST_ANSWERS = 150
+
+_MINE = waiters.c.task_id == parameter("task")
+#: The job that a task waits for has ended.
+_OVER = exists().where(jobs.c.job_id == waiters.c.job_id, jobs.c.state.in_(states.ENDED))
+_ANSWER_AGAIN = Prepared(update(waiters).where(_MINE, _OVER).values(answered_at=None, due_at=now()))
+_JOB_OF = Prepared(select(waiters.c.job_id).where(_MINE))
+_OWED = (
+    waiters.c.answered_at.is_(None),
+    # Implied by the next, but PostgreSQL estimates by it how few rows are due.
+    waiters.c.due_at.is_not(None),
+    waiters.c.due_at <= now_once(),
+    waiters.c.attempts < MOST_ANSWERS,
+)
+_DUE = Prepared(
+    select(waiters.c.task_id, jobs.c.job_id, jobs.c.kind, jobs.c.account)
+    .join(jobs, jobs.c.job_id == waiters.c.job_id)
+    .where(*_OWED, jobs.c.state.in_(states.ENDED))
+    .order_by(case((waiters.c.attempts > 0, 1), else_=0), waiters.c.due_at)
+    .limit(parameter("limit", Integer()))
+)
+_CLAIM = (
+    update(waiters)
+    .where(*_OWED, waiters.c.task_id.in_(bindparam("tasks", expanding=True)))
+    .values(due_at=now() + wait_seconds(waiters.c.attempts), attempts=waiters.c.attempts + 1)
+    .returning(waiters.c.task_id)
+)
 
 
 class Waiters:
@@ -25,35 +54,17 @@ class Waiters:
         """Claim up to ``limit`` tasks whose outcome must be stored, never claimed ones first.
         Each is claimed again after a growing wait, for a day, until it is marked as answered.
         """
-        owed = (
-            waiters.c.answered_at.is_(None),
-            waiters.c.due_at <= now(),
-            waiters.c.attempts < MOST_ANSWERS,
-        )
-        found = self._database.read(
-            lambda connection: connection.execute(
-                select(waiters.c.task_id, jobs.c.job_id, jobs.c.kind, jobs.c.account)
-                .join(jobs, jobs.c.job_id == waiters.c.job_id)
-                .where(*owed, jobs.c.state.in_(states.ENDED))
-                .order_by(case((waiters.c.attempts > 0, 1), else_=0), waiters.c.due_at)
-                .limit(limit)
-            ).all()
+        found: list[Any] = self._database.read(
+            lambda connection: _DUE.rows(connection, limit=limit)
         )
         if not found:
             return []
-        claimed = self._database.write(
-            lambda connection: set(
-                connection.execute(
-                    update(waiters)
-                    .where(*owed, waiters.c.task_id.in_([row.task_id for row in found]))
-                    .values(
-                        due_at=now() + wait_seconds(waiters.c.attempts),
-                        attempts=waiters.c.attempts + 1,
-                    )
-                    .returning(waiters.c.task_id)
-                ).scalars()
-            )
-        )
+        tasks = {"tasks": [row.task_id for row in found]}
+
+        def claim(connection: Connection) -> set[str]:
+            return set(connection.execute(_CLAIM, tasks).scalars())
+
+        claimed = self._database.write(claim, at_once=claim)
         return [
             Hint(row.job_id, row.kind, row.task_id, queue, 0, row.account)
             for row in found
@@ -69,14 +80,19 @@ class Waiters:
         )
         return self._database.read(lambda connection: connection.execute(wanted).scalar_one())
 
-    def mark_answered(self, task_id: str) -> None:
-        """Mark the outcome as stored under this task id. While the job is open, a result under this
-        id was not its outcome: a message that was refused may have had the same id.
+    def mark_answered(self, *task_ids: str, seconds: float = 0) -> None:
+        """Mark the outcomes as stored under these task ids, at most ``seconds`` ago.
+
+        While the job goes on, a result under its id was not its outcome: a message that was refused
+        may have had the same id. An answer that became due since the outcome was stored stays due:
+        RETRY may have been stored over the outcome.
         """
+        c = waiters.c
+        is_same = or_(c.due_at.is_(None), c.due_at > now(), c.due_at <= now() - seconds)
         self._database.write(
             lambda connection: connection.execute(
                 update(waiters)
-                .where(waiters.c.task_id == task_id, _over())
+                .where(c.task_id.in_(task_ids), _OVER, is_same)
                 .values(answered_at=now())
             )
         )
@@ -85,23 +101,17 @@ class Waiters:
         """Note that the state RETRY was stored under this task id. If the job ended at that moment,
         RETRY would hide the outcome, so the answer becomes due again.
         """
-        self._database.write(
-            lambda connection: connection.execute(
-                update(waiters)
-                .where(waiters.c.task_id == task_id, _over())
-                .values(answered_at=None, due_at=now())
-            )
-        )
+        self._run(_ANSWER_AGAIN, task_id)
+
+    def _run(self, statement: Prepared[Any], task_id: str) -> None:
+        def work(connection: Connection) -> int:
+            return statement.run(connection, task=task_id)
+
+        self._database.write(work, at_once=work)
 
     def job_of(self, task_id: str) -> str | None:
         """Return the id of the job that a task asked for, or None."""
-        return self._database.read(
-            lambda connection: connection.execute(
-                select(waiters.c.job_id).where(waiters.c.task_id == task_id)
-            ).scalar_one_or_none()
+        job_id: str | None = self._database.read(
+            lambda connection: _JOB_OF.value(connection, task=task_id)
         )
-
-
-def _over() -> ColumnElement[bool]:
-    """Return the condition that the job that a task waits for has ended."""
-    return exists().where(jobs.c.job_id == waiters.c.job_id, jobs.c.state.in_(states.ENDED))
+        return job_id

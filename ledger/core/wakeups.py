@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import Boolean, Connection, Integer, and_, func, or_, select, update
 
 from . import states
-from .database import Database, now
+from .database import Database, now, now_once
 from .opening import next_hint
+from .prepared import Prepared, parameter
 from .schema import jobs, queues
 
 
@@ -24,6 +26,54 @@ class Hint:
     account: str
 
 
+_TAKEN_NO = (
+    select(queues.c.taken_no).where(queues.c.queue == parameter("of_queue")).scalar_subquery()
+)
+_DUE = (
+    jobs.c.state.in_(states.OPEN),
+    jobs.c.queue == parameter("of_queue"),
+    jobs.c.next_attempt_at <= now_once(),
+    or_(
+        jobs.c.hinted_at.is_(None),
+        and_(
+            jobs.c.hinted_at < now_once() - parameter("patience"),
+            or_(
+                parameter("queue_is_empty", Boolean()),
+                jobs.c.hint_no < func.coalesce(_TAKEN_NO, 0),
+            ),
+        ),
+    ),
+)
+#: In the order of the index: PostgreSQL cannot know that few rows are due, and would read all.
+_ANY_DUE = Prepared(
+    select(jobs.c.job_id)
+    .where(*_DUE)
+    .order_by(jobs.c.state, jobs.c.queue, jobs.c.next_attempt_at)
+    .limit(1)
+)
+_CLAIM = Prepared(
+    update(jobs)
+    .where(
+        jobs.c.job_id.in_(
+            select(jobs.c.job_id)
+            .where(*_DUE)
+            .order_by(jobs.c.next_attempt_at)
+            .limit(parameter("room", Integer()))
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
+        )
+    )
+    .values(hinted_at=now(), hint_no=parameter("number"))
+    .returning(jobs.c.job_id, jobs.c.kind, jobs.c.task_id, jobs.c.account)
+)
+_PUT_BACK = Prepared(
+    update(jobs)
+    .where(jobs.c.job_id == parameter("job"), jobs.c.state.in_(states.OPEN))
+    .where(jobs.c.next_attempt_at <= now())
+    .values(hinted_at=None, next_attempt_at=now() + parameter("seconds"))
+)
+
+
 class Wakeups:
     """The jobs that are due and not yet announced."""
 
@@ -37,63 +87,26 @@ class Wakeups:
         An announced job is claimed again only when its hint counts as lost: the hint is older than
         the patience, and either its queue is empty or a later hint was consumed.
         """
-        if room <= 0 or not self._any_due(queue, queue_is_empty):
+        if room <= 0:
             return []
-        return self._database.write(
-            lambda connection: self._claim(connection, queue, room, queue_is_empty)
-        )
+        rule = {
+            "of_queue": queue,
+            "patience": self._patience_seconds,
+            "queue_is_empty": queue_is_empty,
+        }
+        # Most rounds find nothing, and on SQLite a mere read must not take the writers' lock.
+        if not self._database.read(lambda connection: _ANY_DUE.rows(connection, **rule)):
+            return []
+        return self._database.write(lambda connection: _claim(connection, queue, room, rule))
 
     def put_back(self, job_id: str, *, seconds: float) -> None:
         """Announce the job again in ``seconds``: its hint met a worker without a free slot."""
         self._database.write(
-            lambda connection: connection.execute(
-                update(jobs)
-                .where(jobs.c.job_id == job_id, jobs.c.state.in_(states.OPEN))
-                .where(jobs.c.next_attempt_at <= now())
-                .values(hinted_at=None, next_attempt_at=now() + seconds)
-            )
+            lambda connection: _PUT_BACK.run(connection, job=job_id, seconds=seconds)
         )
 
-    def _any_due(self, queue: str, queue_is_empty: bool) -> bool:
-        # Most rounds find nothing, and on SQLite a mere read must not take the writers' lock.
-        found = self._database.read(
-            lambda connection: connection.execute(
-                select(jobs.c.job_id).where(*self._due(connection, queue, queue_is_empty)).limit(1)
-            ).first()
-        )
-        return found is not None
 
-    def _due(self, connection: Connection, queue: str, queue_is_empty: bool) -> tuple:  # type: ignore[type-arg]
-        taken_no = (
-            connection.execute(
-                select(queues.c.taken_no).where(queues.c.queue == queue)
-            ).scalar_one_or_none()
-            or 0
-        )
-        overdue = jobs.c.hinted_at < now() - self._patience_seconds
-        lost = overdue if queue_is_empty else and_(overdue, jobs.c.hint_no < taken_no)
-        return (
-            jobs.c.state.in_(states.OPEN),
-            jobs.c.queue == queue,
-            jobs.c.next_attempt_at <= now(),
-            or_(jobs.c.hinted_at.is_(None), lost),
-        )
-
-    def _claim(
-        self, connection: Connection, queue: str, room: int, queue_is_empty: bool
-    ) -> list[Hint]:
-        wanted = (
-            select(jobs.c.job_id)
-            .where(*self._due(connection, queue, queue_is_empty))
-            .order_by(jobs.c.next_attempt_at)
-            .limit(room)
-            .with_for_update(skip_locked=True)
-        )
-        number = next_hint(connection, queue)
-        rows = connection.execute(
-            update(jobs)
-            .where(jobs.c.job_id.in_(wanted.scalar_subquery()))
-            .values(hinted_at=now(), hint_no=number)
-            .returning(jobs.c.job_id, jobs.c.kind, jobs.c.task_id, jobs.c.account)
-        )
-        return [Hint(row.job_id, row.kind, row.task_id, queue, number, row.account) for row in rows]
+def _claim(connection: Connection, queue: str, room: int, rule: dict[str, Any]) -> list[Hint]:
+    number = next_hint(connection, queue)
+    rows: list[Any] = _CLAIM.rows(connection, room=room, number=number, **rule)
+    return [Hint(row.job_id, row.kind, row.task_id, queue, number, row.account) for row in rows]

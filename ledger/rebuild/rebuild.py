@@ -72,6 +72,7 @@ class Rebuilding:
             quarantine.begin(connection, by=by, why="it was rebuilt from the archive")
 
         self._database.write(work)
+        quarantine.withhold_calls(self._database, by=by)
 
     def newest_call(self) -> float:
         """Return when the last known call was sent, otherwise when the ledger was created (seconds

@@ -18,6 +18,8 @@ from typing import Any
 import httpcore
 import httpx
 
+from .large_reads import LargeReads
+
 #: See `Transport`.
 Judge = Callable[[str, list[str]], None]
 
@@ -79,6 +81,13 @@ class Transport(httpx.HTTPTransport):
         # this stops working.
         pool = self._pool
         pool._network_backend = _Backend(pool._network_backend, judge)  # noqa: SLF001
+
+
+def enlarge_reads(response: httpx.Response) -> None:
+    """Read the rest of a body in pieces of 1 MiB; without effect over another transport."""
+    stream = response.extensions.get("network_stream")
+    if isinstance(stream, _Stream):
+        stream.reads.enlarge()
 
 
 @functools.cache
@@ -144,9 +153,10 @@ def _addresses(host: str, port: int) -> list[str]:
 class _Stream(httpcore.NetworkStream):
     def __init__(self, inner: httpcore.NetworkStream) -> None:
         self._inner = inner
+        self.reads = LargeReads(inner)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, timeout=_left(timeout, httpcore.ReadTimeout))
+        return self.reads.read(max_bytes, timeout=_left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._inner.write(buffer, timeout=_left(timeout, httpcore.WriteTimeout))

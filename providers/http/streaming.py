@@ -5,18 +5,22 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import httpx
 
 from config.masking import mask_message
 from providers.errors import Uncertain
 
+from .deadline import enlarge_reads
 from .exchange import Answer
 from .headers import codings
 
 #: The largest piece that is handed on, in bytes.
 PIECE = 1 << 20
+
+#: A piece of this size is handed on as it is; smaller ones are gathered first.
+_LARGE = 256 * 1024
 
 #: A piece is handed on at least this often while bytes arrive, however small it is.
 _GATHERING_SECONDS = 0.5
@@ -43,6 +47,8 @@ class Body:
     ) -> None:
         self._provider = provider
         self._answer = answer
+        # Chunks mark their own end; a length besides them is not believed (RFC 9112, 6.3).
+        self._is_chunked = "Transfer-Encoding" in answer.headers
         self._broken: str | None = None
         self._raw = self._arriving()
         self.content_type = answer.headers.get("Content-Type", "")
@@ -100,19 +106,20 @@ class Body:
             )
 
     def _gathered(self) -> Iterator[bytes]:
-        gathered, since = bytearray(), time.monotonic()
+        gathered, size, since = list[bytes](), 0, time.monotonic()
         for piece in self._raw:
-            gathered += piece
-            while len(gathered) >= PIECE:
-                yield bytes(gathered[:PIECE])
-                del gathered[:PIECE]
-                since = time.monotonic()
-            if gathered and time.monotonic() - since > _GATHERING_SECONDS:
-                yield bytes(gathered)
-                gathered.clear()
-                since = time.monotonic()
-        if gathered:
-            yield bytes(gathered)
+            for part in _cut(piece):
+                if size + len(part) > PIECE:
+                    yield b"".join(gathered)
+                    gathered, size, since = [], 0, time.monotonic()
+                gathered.append(part)
+                size += len(part)
+            if len(piece) >= _LARGE or time.monotonic() - since > _GATHERING_SECONDS:
+                # A single piece is not copied.
+                yield b"".join(gathered)
+                gathered, size, since = [], 0, time.monotonic()
+        if size:
+            yield b"".join(gathered)
 
     def _arriving(self) -> Iterator[bytes]:
         """Yield the bytes as they arrive; a break ends them, so that no byte before the break is
@@ -120,6 +127,8 @@ class Body:
         """
         if self.complete:
             return
+        if not self._is_chunked:
+            enlarge_reads(self._answer.response)
         try:
             yield from self._answer.response.iter_raw()
         except httpx.TimeoutException:
@@ -135,9 +144,7 @@ class Body:
             return requested, requested, None
         if self._answer.status == 416:
             raise Uncertain(self._provider, "the requested part does not exist (HTTP 416)")
-        # Chunks mark their own end; a length besides them is not believed (RFC 9112, 6.3).
-        is_chunked = "Transfer-Encoding" in self._answer.headers
-        length = "" if is_chunked else self._answer.headers.get("Content-Length", "")
+        length = "" if self._is_chunked else self._answer.headers.get("Content-Length", "")
         expected = int(length) if length.isascii() and length.isdigit() else None
         if self._answer.status != 206:
             return 0, expected, expected
@@ -151,6 +158,12 @@ class Body:
             return requested, None, int(found[2]) + 1
         # A server may send less than requested: the transfer is whole only at the object's end.
         return requested, int(found[3]), int(found[3])
+
+
+def _cut(piece: bytes) -> Iterable[bytes]:
+    if len(piece) <= PIECE:
+        return (piece,)
+    return (piece[start : start + PIECE] for start in range(0, len(piece), PIECE))
 
 
 def is_strong(etag: str | None) -> bool:

@@ -149,7 +149,7 @@ def _failure(
     named = ", ".join(map(_named, islice(missing, _MOST_NAMED)))
     named += ", ..." if counts.missing > _MOST_NAMED else ""
     return errors.Incomplete(
-        f"not done: {counts.missing} of {counts.listed} recordings are missing ({named}); the next "
+        f"not done: {counts.missing} of {counts.listed} recordings missing ({named}); the next "
         "night retries, or retry the job" + "".join(f"; {reason}" for reason in refused)
     )
 

@@ -73,7 +73,9 @@ def _keep(
         found = members.verified(attempt, part.path, sha256, name=name, heard=heard)
         count = sum(1 for _ in found)
         path = paths.part_path(folder, provider_job_id, sha256)
-        stored = store().keep(path, part.path, sha256, on_bytes=lambda _: attempt.check())
+        stored = store().keep(
+            path, part.path, sha256, on_bytes=lambda _: attempt.check(), state=part.state
+        )
     except (Damaged, Dangerous) as error:
         kind = metrics.DANGEROUS if isinstance(error, Dangerous) else metrics.DAMAGED
         metrics.verification_failures.labels(attempt.job.account, kind).inc()

@@ -178,7 +178,7 @@ def _end(found: Manifest, path: str) -> dict[str, Any]:
     if found.complete:
         return {"state": states.DONE, "result": result}
     message = (
-        f"not done: {found.missing} of {found.listed} recordings are missing; {path} names them; "
+        f"not done: {found.missing} of {found.listed} recordings missing; {path} names them; "
         "the next night retries, or export the day again"
     )
     error = ErrorName.INCOMPLETE.stored(message)

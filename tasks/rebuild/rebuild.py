@@ -21,8 +21,8 @@ from .exports import exported, exports
 from .recordings import single_recordings
 from .verified_archive import VerifiedArchive, verify_archive
 
-#: How many records one transaction takes.
-_AT_ONCE = 200
+#: How many records one transaction takes: it takes some ten milliseconds, and workers may write.
+_AT_ONCE = 20
 
 Known = KnownJob | KnownDay | OwedEntry
 

@@ -17,7 +17,7 @@ from config.masking import mask
 from config.settings import settings
 from config.version import VERSION
 from ledger.alerts import CONTRADICTION, CREDENTIALS, RESOLVED, Alert, credentials_cause
-from ledger.core.outbox import WEBHOOK, Obligation
+from ledger.core.outbox import WEBHOOK, Obligation, Owing
 from ledger.errors import LedgerAway
 from providers.http.deadline import Transport, within
 
@@ -61,8 +61,8 @@ class _NotDelivered(Exception):
         self.answered = answered
 
 
-def announce_alert(obligation: Obligation) -> None:
-    """Write the log line that people watch for, and add the webhook to the outbox if one is set."""
+def announce_alert(obligation: Obligation) -> Owing | None:
+    """Write the log line that people watch for; return the webhook that follows, if one is set."""
     fields = obligation.payload
     with bind(cause=fields.get("cause")):
         if fields.get("state") == RESOLVED:
@@ -71,7 +71,8 @@ def announce_alert(obligation: Obligation) -> None:
             _alerts.error("%s", fields["message"])
     # An alert of an earlier version has no cause and is for the log only.
     if settings().alert_url is not None and "cause" in fields:
-        ledger().outbox.owe(obligation.job_id, obligation.account, WEBHOOK, fields)
+        return WEBHOOK, fields
+    return None
 
 
 def deliver_due() -> int:

@@ -27,7 +27,8 @@ _OF_THE_LEDGER: dict[type[LedgerError], type[errors.JobError]] = {
 
 def of_ledger(error: LedgerError) -> errors.JobError:
     """Return the error that callers see for an error of the ledger."""
-    return _OF_THE_LEDGER.get(type(error), errors.InvalidArgument)(str(error))
+    found = (_OF_THE_LEDGER[one] for one in type(error).__mro__ if one in _OF_THE_LEDGER)
+    return next(found, errors.InvalidArgument)(str(error))
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from ledger.errors import LedgerAway, LedgerError
 from tasks import errors
 
 from . import caller_errors
+from .answers import answers
 from .arguments import Arguments, parse
 from .context import ledger, stopping
 from .dispatch import handle_hint, refuse_false_hint, replay, run_inline, show_waiting
@@ -250,15 +251,9 @@ def _timing(task: Task) -> Timing:
 def _mark_answered(task_id: str) -> None:
     try:
         check_task_id(task_id, is_key=False)
-        ledger().waiters.mark_answered(task_id)
     except errors.InvalidArgument:
         return  # the ledger cannot know it
-    except LedgerAway as error:
-        _log.info(
-            "could not mark task %s as answered; its result will be stored again: %s",
-            task_id,
-            error,
-        )
+    answers.add(task_id)
 
 
 def _retry_while_ledger_away(work: Callable[[], Opened]) -> Opened:

@@ -90,6 +90,9 @@ Day = Annotated[date, BeforeValidator(_day), AfterValidator(_in_range)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_in_range)]
 Milliseconds = Annotated[int, Field(ge=0, strict=True)]
 
+_ID: TypeAdapter[str] = TypeAdapter(Id)
+_REQUEST_ID: TypeAdapter[str] = TypeAdapter(RequestId)
+
 
 def check_task_id(task_id: str, *, is_key: bool) -> None:
     """Check that the ledger can hold a task's id and, with ``is_key``, use it as request id.
@@ -97,9 +100,8 @@ def check_task_id(task_id: str, *, is_key: bool) -> None:
     An id that is no valid request id may be the ledger's own name for another job. Raises
     InvalidArgument.
     """
-    kind: Any = RequestId if is_key else Id
     try:
-        TypeAdapter(kind).validate_python(task_id)
+        (_REQUEST_ID if is_key else _ID).validate_python(task_id)
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False)[0]
         name, advice = ("request_id", "; give a request_id") if is_key else ("task_id", "")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery import current_app
 from celery.utils.time import maybe_iso8601
 from celery.worker.request import Request as CeleryRequest
 from kombu import Queue
+from kombu.exceptions import BatchPublishError
 
 from config.logging import bind, received
 from config.masking import mask
@@ -36,6 +37,8 @@ REFUSED = "earwitness_refused"
 
 #: Headers that the tasks read themselves: Celery would drop a message whose times it cannot read.
 _TIMES = ("eta", "expires")
+#: How many hints go to Redis at once: more would fill the buffers between the two, and wait.
+_PIPELINED = 20
 _JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 #: Called with each revoked task id; the listener decides what the revocation means.
@@ -183,12 +186,21 @@ def _is_hint(job_id: Any, number: Any) -> bool:
     return isinstance(job_id, str) and bool(_JOB_ID.fullmatch(job_id)) and counted
 
 
-def publish(hint: Hint) -> None:
-    """Send a hint. Its row exists already, so a failure to send loses nothing.
+def publish(hints: Sequence[Hint]) -> None:
+    """Send hints together. Their rows exist already, so a failure to send loses nothing.
 
-    ``send_task`` is not used: it subscribes to the result and would open one subscription a
-    message.
+    Raises BROKER_AWAY. ``send_task`` is not used: it subscribes to the result and would open one
+    subscription a message.
     """
+    try:
+        with current_app.producer_or_acquire() as producer, producer.batch(_PIPELINED):
+            for hint in hints:
+                _publish(producer, hint)
+    except BatchPublishError as error:
+        raise error.__cause__ or error from None
+
+
+def _publish(producer: Any, hint: Hint) -> None:
     amqp = current_app.amqp
     message = amqp.create_task_message(hint.task_id, f"earwitness.{hint.kind}", (), {})
     headers = {
@@ -196,15 +208,14 @@ def publish(hint: Hint) -> None:
         NUMBER_HEADER: hint.number,
         ACCOUNT_HEADER: hint.account,
     }
-    with current_app.producer_or_acquire() as producer:
-        amqp.send_task_message(
-            producer,
-            f"earwitness.{hint.kind}",
-            message,
-            queue=hint.queue or DUE,
-            headers=headers,
-            retry=False,
-        )
+    amqp.send_task_message(
+        producer,
+        f"earwitness.{hint.kind}",
+        message,
+        queue=hint.queue or DUE,
+        headers=headers,
+        retry=False,
+    )
 
 
 def publish_first(job: Job, number: int) -> None:
@@ -213,7 +224,7 @@ def publish_first(job: Job, number: int) -> None:
     If the broker does not take the hint, a sweeper announces the job later.
     """
     try:
-        publish(Hint(job.job_id, job.kind, job.task_id, job.queue, number, job.account))
+        publish([Hint(job.job_id, job.kind, job.task_id, job.queue, number, job.account)])
     except BROKER_AWAY as error:
         with bind(job_id=job.job_id, account=job.account):
             _log.warning("job %s is accepted; its hint waits for Redis (%s)", job.job_id, error)

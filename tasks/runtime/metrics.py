@@ -78,6 +78,13 @@ set_aside = Counter(
     ["queue"],
     registry=REGISTRY,
 )
+flushes_failed = Counter(
+    "earwitness_flushes_failed",
+    "Writes that wait for others (acknowledgements, events, starts, answers) and that failed, so "
+    "that they were tried again.",
+    ["what"],
+    registry=REGISTRY,
+)
 unknown_tasks = Counter(
     "earwitness_unknown_tasks",
     "Messages for tasks that this worker does not know.",

@@ -8,14 +8,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from archive.errors import ArchiveError, Contradiction, StoreAway
 from config.logging import bind
 from config.masking import masked_error
 from ledger.alerts import archive_contradiction
-from ledger.core.outbox import NOTIFY, Obligation
+from ledger.core.outbox import NOTIFY, Obligation, Owing
 from ledger.errors import LedgerAway
 
 from . import archive_alerts, metrics
@@ -26,36 +26,58 @@ from .notifications import ARCHIVE, Away, Sender
 _log = logging.getLogger(__name__)
 
 #: How many obligations one batch holds.
-BATCH = 50
+BATCH = 200
 #: A round starts no further batch after this long, since hints wait for its end.
 _ROUND_SECONDS = 2.0
 _RETRYABLE = (OSError, ArchiveError, StoreAway)
 
 
-def _never_together(_obligation: Obligation) -> bool:
+def never(_obligation: Obligation) -> bool:
+    """Let an obligation be discharged alone; see `Handler.together`."""
     return False
+
+
+def always(_obligation: Obligation) -> bool:
+    """Let an obligation be discharged together with others; see `Handler.together`."""
+    return True
+
+
+@dataclass
+class Outcomes:
+    """What became of a batch, by the obligations' ids.
+
+    ``failures`` are of single obligations, which stay pending; all others were discharged.
+    ``following`` are new obligations of the same jobs: they are added with the discharge.
+    """
+
+    failures: dict[int, Exception] = field(default_factory=dict)
+    following: dict[int, Owing] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
     """Discharges the obligations of one kind.
 
-    ``discharge`` gets obligations of one account; if it raises, they stay pending. ``together``
-    says which of them are discharged in one call; all others come one by one. A handler that
-    ``needs_archive`` is not called again in a round in which the archive did not answer.
+    ``discharge`` gets obligations of one account, and may return their outcomes; if it raises, all
+    of them stay pending. ``together`` says which of them are discharged in one call; all others
+    come one by one. A handler that ``needs_archive`` is not called again in a round in which the
+    archive did not answer.
     """
 
-    discharge: Callable[[str, Sequence[Obligation]], None]
-    together: Callable[[Obligation], bool] = _never_together
+    discharge: Callable[[str, Sequence[Obligation]], Outcomes | None]
+    together: Callable[[Obligation], bool] = never
     needs_archive: bool = False
 
 
-def _announce(_account: str, obligations: Sequence[Obligation]) -> None:
+def _announce(_account: str, obligations: Sequence[Obligation]) -> Outcomes:
+    outcomes = Outcomes()
     for one in obligations:
-        announce_alert(one)
+        if following := announce_alert(one):
+            outcomes.following[one.id] = following
+    return outcomes
 
 
-_handlers: dict[str, Handler] = {"alert": Handler(_announce)}
+_handlers: dict[str, Handler] = {"alert": Handler(_announce, together=always)}
 
 
 def register(handlers: Mapping[str, Handler]) -> None:
@@ -88,7 +110,8 @@ def discharge_due() -> int:
     while True:
         found = ledger().outbox.due(limit=BATCH)
         done += _discharge_all(found, sender, away)
-        if len(found) < BATCH or away or time.monotonic() >= until:
+        # What follows from an obligation, such as a receipt's chain entry, is due at once.
+        if not found or away or time.monotonic() >= until:
             return done
 
 
@@ -136,20 +159,30 @@ def _discharge(kind: str, account: str, batch: Sequence[Obligation], away: Away)
         if handler.needs_archive and ARCHIVE in away:
             ledger().outbox.failed(ids, away[ARCHIVE])
             return 0
-        handler.discharge(account, batch)
-    except _RETRYABLE as error:
-        _leave_due(kind, account, batch, error, away)
-        return 0
+        outcomes = handler.discharge(account, batch) or Outcomes()
     except LedgerAway:
         raise
     except Exception as error:  # noqa: BLE001 - logged and retried: the others must not wait behind it
-        metrics.obligations_tried.labels(kind, "failed").inc(len(ids))
-        ledger().outbox.failed(ids, f"unexpected error: {masked_error(error)}")
-        _log.exception("%s of %s failed unexpectedly, will retry", kind, account)
+        _leave_due(kind, account, batch, error, away)
         return 0
-    metrics.obligations_tried.labels(kind, "done").inc(len(ids))
-    ledger().outbox.discharged(ids)
-    return len(ids)
+    for why, failed in _by_error(batch, outcomes.failures):
+        _leave_due(kind, account, failed, why, away)
+    done = [one for one in ids if one not in outcomes.failures]
+    if done:
+        metrics.obligations_tried.labels(kind, "done").inc(len(done))
+        ledger().outbox.discharged(done, outcomes.following)
+    return len(done)
+
+
+def _by_error(
+    batch: Sequence[Obligation], failures: Mapping[int, Exception]
+) -> list[tuple[Exception, list[Obligation]]]:
+    """Return the failures of a batch: each error with all obligations that met this one."""
+    found: dict[int, tuple[Exception, list[Obligation]]] = {}
+    for one in batch:
+        if error := failures.get(one.id):
+            found.setdefault(id(error), (error, []))[1].append(one)
+    return list(found.values())
 
 
 def _leave_due(
@@ -158,6 +191,10 @@ def _leave_due(
     """Store why a batch stays due, and open an alert if the archive needs a person."""
     ids = [one.id for one in batch]
     metrics.obligations_tried.labels(kind, "failed").inc(len(ids))
+    if not isinstance(error, _RETRYABLE):
+        ledger().outbox.failed(ids, f"unexpected error: {masked_error(error)}")
+        _log.error("%s of %s failed unexpectedly, will retry", kind, account, exc_info=error)
+        return
     ledger().outbox.failed(ids, str(error))
     _log.warning("%s of %s is pending, will retry: %s", kind, account, error)
     archive_alerts.alert_refusal(error)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from config.masking import mask, mask_tree
+from config.masking import mask, mask_field, mask_tree
 from config.settings import settings
 
 #: A caller may give an argument any name; a name that cannot be ours is not repeated.
@@ -33,7 +33,11 @@ def shown_result(text: str) -> str:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return mask(text)
-    return repr(mask_tree(value, lambda _, one: mask(one) if isinstance(one, str) else one))
+    return repr(mask_tree(value, _masked, key=mask_field))
+
+
+def _masked(_name: str, value: Any) -> Any:
+    return mask_field(value) if isinstance(value, str) else value
 
 
 def known_account(value: object) -> bool:

@@ -104,7 +104,9 @@ def keep(attempt: Attempt, single: SingleRecording, open_body: Open) -> tuple[St
             )
             path = paths.recording_path(account, single.day, single.recording_id, extension)
             _refuse_other_bytes(account, single, sha256)
-            stored = store().keep(path, part.path, sha256, on_bytes=lambda _: attempt.check())
+            stored = store().keep(
+                path, part.path, sha256, on_bytes=lambda _: attempt.check(), state=part.state
+            )
         except Damaged as error:
             metrics.verification_failures.labels(account, metrics.DAMAGED).inc()
             reason = error.reason + refused.set_aside(part, account, single.recording_id, sha256)

@@ -1,21 +1,23 @@
-"""The worker processes that are measured: ours as they are deployed, and a bare Celery."""
+"""The worker processes that are measured: ours as they are deployed, and a plain Celery."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+from sqlalchemy import make_url
+
 from tests.deployment import Deployment, Process, machine
-from tests.servers import Valkey
+from tests.servers import Postgres, Valkey
 from tests.waiting import eventually
 
-#: A Python that is told something is started anew, not forked from one that runs already.
+#: A Python whose environment has this variable is started anew, not forked from a running one.
 STARTED_ANEW = {"PYTHONUNBUFFERED": "1"}
-#: What a deployment has, but for the sweeper, which here is quick to end what is owed.
-ORDINARY = {"LEASE_SECONDS": "30", "SWEEP_SECONDS": "0.2", "POLL_MAX_SECONDS": "1"}
-#: The pool and the number of slots that our own configuration says.
-SLOTS = ["--pool", "threads", "--concurrency", "20"]
+#: An ordinary deployment, but for the sweeper and the polls, which would only be waited for.
+ORDINARY = {"LEASE_SECONDS": "30", "SWEEP_SECONDS": "1", "POLL_MAX_SECONDS": "1"}
 
 
 def deployment(
@@ -25,37 +27,51 @@ def deployment(
     *,
     database: int = 0,
     ledger_url: str | None = None,
+    settings: Mapping[str, str] | None = None,
     surroundings: Mapping[str, str] | None = None,
 ) -> Deployment:
-    """A deployment in a folder of its own, on one of Redis' databases."""
+    """Make a deployment in a folder of its own, on one of Redis' databases."""
     folder.mkdir(exist_ok=True)
-    settings = {**ORDINARY, "REDIS_URL": address(valkey, database)}
-    return Deployment(
+    given = {**ORDINARY, "REDIS_URL": address(valkey, database), **(settings or {})}
+    made = Deployment(
         folder,
         valkey,
         accounts,
         ledger_url=ledger_url,
-        settings=settings,
+        settings=given,
         surroundings=surroundings,
     )
+    made.ledger  # noqa: B018 - is prepared before the worker opens it
+    return made
+
+
+def start_worker(house: Deployment, *, slots: int, name: str = "worker") -> Process:
+    """Start a worker of ours with so many slots and wait until it is ready."""
+    arguments = ["-n", f"{name}@%h", "--concurrency", str(slots), "--loglevel", "INFO"]
+    process = house.celery("worker", *arguments, name=name)
+    until_ready(process)
+    return process
+
+
+def start_plain(
+    folder: Path,
+    redis_url: str,
+    *,
+    slots: int,
+    name: str = "plain",
+    surroundings: Mapping[str, str] | None = None,
+) -> Process:
+    """Start a plain Celery worker with so many slots; the caller waits until it is ready."""
+    command = [sys.executable, "-m", "celery", "-A", "tests.bench.plain", "worker"]
+    command += ["--pool", "threads", "--concurrency", str(slots)]
+    command += ["-n", f"{name}@%h", "--loglevel", "INFO"]
+    environment = {**machine(), **(surroundings or {}), "PLAIN_URL": redis_url}
+    return Process(command, environment, folder / f"{name}.log")
 
 
 def address(valkey: Valkey, database: int) -> str:
-    """One of Redis' databases."""
+    """Return the address of one of Redis' databases."""
     return f"{valkey.url.rpartition('/')[0]}/{database}"
-
-
-def bare_worker(
-    folder: Path,
-    redis_url: str,
-    name: str = "bare",
-    surroundings: Mapping[str, str] | None = None,
-) -> Process:
-    """Start the peer's worker."""
-    command = [sys.executable, "-m", "celery", "-A", "tests.bench.bare", "worker"]
-    command += [*SLOTS, "-n", f"{name}@%h", "--loglevel", "INFO"]
-    environment = {**machine(), **(surroundings or {}), "BARE_URL": redis_url}
-    return Process(command, environment, folder / f"{name}.log")
 
 
 def until_ready(process: Process, seconds: float = 60) -> None:
@@ -67,3 +83,18 @@ def until_ready(process: Process, seconds: float = 60) -> None:
         pause=0.01,
     )
     assert process.alive, process.log()
+
+
+@contextmanager
+def durable_postgres() -> Iterator[Postgres]:
+    """Run a PostgreSQL that waits for the disk at each commit, which those of tests do not."""
+    with Postgres() as server:
+        with psycopg.connect(plain_address(server.url("postgres")), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM RESET fsync")
+            connection.execute("SELECT pg_reload_conf()")
+        yield server
+
+
+def plain_address(url: str) -> str:
+    """Return a database's address as programs without SQLAlchemy take it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)

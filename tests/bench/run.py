@@ -1,55 +1,125 @@
-"""Everything that is measured, one after the other, on servers of its own."""
+"""Everything that is measured, one benchmark after the other, on servers of its own."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from tests.servers import Valkey
 from tests.simulators import remote
+from tests.simulators.remote import Remote
 
-from .acceptance import acceptance
+from . import peers
+from .bursts import bursts
+from .calls import calls, slots
+from .export import export
+from .idle import idle
 from .keeping import keeping
+from .latency import enqueueing, first_byte
 from .measurement import Row
 from .reading import find, verify
+from .retrieval import retrieval
 from .sizes import Sizes
 from .starting import starting
-from .transfer import transfer
+from .sweep import sweep
+
+#: What each benchmark measures, by the name that selects it, in the order in which they run.
+BENCHMARKS = {
+    "calls": "certified calls at 200 ms a second, and CPU a call, beside five other systems",
+    "slots": "the same with 200 slots, and with two workers",
+    "bursts": "900 calls at once: failures, and p99 of accepted",
+    "enqueue": "a request of the client beside send_task",
+    "first-byte": "from sending to the provider's first byte, worker idle",
+    "retrieve": "export.retrieve beside curl, sha256sum and unzip -t; memory; four at once",
+    "export": "export.run beside httpx and curl",
+    "keeping": "a ZIP from the spool into the archive beside sha256sum, cp and sync",
+    "verify": "verify beside sha256sum and unzip -t",
+    "find": "find beside json.loads of the same lines",
+    "sweep": "rounds of the sweeper with many jobs waiting, and jobs made due",
+    "starting": "status, coverage and --help to the first line; a worker to ready",
+    "idle": "memory, CPU, Redis and database use of an idle worker",
+}
 
 
-def measured(sizes: Sizes, on_row: Callable[[Row], object] = lambda _: None) -> Iterator[Row]:
-    """Measure everything; ``on_row`` is told each row as it comes."""
-    folder = Path(tempfile.mkdtemp(prefix="ew-bench-"))
+@dataclass
+class Servers:
+    """What benchmarks share, each made when the first asks for it."""
+
+    folder: Path
+    stack: ExitStack
+    with_peers: bool
+
+    @cached_property
+    def simulators(self) -> Remote:
+        """The simulated providers."""
+        return self.stack.enter_context(remote.running(self.folder / "simulators"))
+
+    @cached_property
+    def peers(self) -> peers.Environment | str:
+        """The peers' environment, or why there is none."""
+        if not self.with_peers:
+            return "peers were left out"
+        try:
+            return peers.environment()
+        except peers.NoPeers as error:
+            return f"no peers: {error}"
+
+
+def measured(
+    sizes: Sizes, names: Collection[str] = (), *, with_peers: bool = True
+) -> Iterator[tuple[str, list[Row]]]:
+    """Run the named benchmarks, or all; yield each name with its rows once they are there.
+
+    Raises Missing if a benchmark's work did not leave what it must.
+    """
+    with servers(with_peers=with_peers) as running:
+        for name in BENCHMARKS:
+            if not names or name in names:
+                with Valkey() as valkey, _folder(running.folder / name) as folder:
+                    yield name, list(_parts(running)[name](folder, sizes, valkey))
+
+
+@contextmanager
+def servers(*, with_peers: bool = True) -> Iterator[Servers]:
+    """What benchmarks share, in a temporary folder, for as long as the context lasts."""
+    with _folder(Path(tempfile.mkdtemp(prefix="ew-bench-"))) as folder, ExitStack() as stack:
+        yield Servers(folder, stack, with_peers)
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[Path]:
+    path.mkdir(exist_ok=True)
     try:
-        with Valkey() as valkey, remote.running(folder / "simulators") as simulators:
-            parts: dict[str, Callable[[Path, Sizes], Iterator[Row]]] = {
-                "acceptance": partial(acceptance, valkey=valkey, simulators=simulators),
-                "transfer": partial(transfer, valkey=valkey, simulators=simulators),
-                "keeping": keeping,
-                "verify": verify,
-                "find": find,
-                "starting": partial(starting, valkey=valkey),
-            }
-            for name, part in parts.items():
-                for row in _alone(folder / name, valkey, part, sizes):
-                    on_row(row)
-                    yield row
+        yield path
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)
 
 
-def _alone(
-    folder: Path,
-    valkey: Valkey,
-    part: Callable[[Path, Sizes], Iterator[Row]],
-    sizes: Sizes,
-) -> Iterator[Row]:
-    """One measurement in an empty folder, which goes again, and on an empty Redis."""
-    folder.mkdir()
-    with valkey.client() as client:
-        client.flushall()
-    yield from part(folder, sizes)
-    shutil.rmtree(folder, ignore_errors=True)
+def _parts(running: Servers) -> dict[str, Callable[[Path, Sizes, Valkey], Iterator[Row]]]:
+    """Return each benchmark by its name."""
+
+    def alone(
+        part: Callable[[Path, Sizes], Iterator[Row]],
+    ) -> Callable[[Path, Sizes, Valkey], Iterator[Row]]:
+        return lambda folder, sizes, _: part(folder, sizes)
+
+    return {
+        "calls": lambda f, s, v: calls(f, s, v, running.peers),
+        "slots": slots,
+        "bursts": bursts,
+        "enqueue": enqueueing,
+        "first-byte": first_byte,
+        "retrieve": lambda f, s, v: retrieval(f, s, v, running.simulators),
+        "export": lambda f, s, v: export(f, s, v, running.simulators),
+        "keeping": alone(keeping),
+        "verify": alone(verify),
+        "find": alone(find),
+        "sweep": sweep,
+        "starting": starting,
+        "idle": idle,
+    }

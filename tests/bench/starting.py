@@ -1,66 +1,56 @@
-"""How long it takes until something can be done, against the libraries alone."""
+"""How much it takes until something can be done, beside the libraries alone."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
-from tests.deployment import ROOT, Deployment, Process, machine
+from tests.certified_calls import ASKED
+from tests.deployment import Deployment, Process, account_toml, machine
 from tests.servers import Valkey
 
-from .house import STARTED_ANEW, address, bare_worker, deployment, until_ready
-from .measurement import Row, in_turns, timed
+from . import counting
+from .house import STARTED_ANEW, address, deployment, start_plain, start_worker, until_ready
+from .measurement import Goal, Row, Samples, in_turns, timed
+from .processes import cpu_to_first_line
+from .provider import Provider
 from .sizes import Sizes
+from .sweep import fill
 
-_LIBRARIES = ["-c", "import celery, sqlalchemy, pydantic"]
-_STATUS = "our modules, settings and accounts, and a look at the ledger"
-_READY = "our modules and theirs; checks of ledger, archive and Redis; three queues"
+_LIBRARIES = "import celery, sqlalchemy, pydantic; print('imported')"
+_SOON = Goal("ours", 0.4)
+_SLOTS = 20
+#: Jobs that `status` lists, and days that `coverage` shows.
+_JOBS, _DAYS = 20, 7
 
 
-class Starting:
-    """Programs that are started, looked at and ended."""
+class Workers:
+    """Workers that are started until they say that they are ready, and ended."""
 
-    def __init__(self, folder: Path, house: Deployment, redis_url: str) -> None:
+    def __init__(
+        self, folder: Path, house: Deployment, redis_url: str, surroundings: Mapping[str, str]
+    ) -> None:
         self._folder = folder
         self._house = house
         self._redis_url = redis_url
+        self._surroundings = surroundings
         self._numbers = itertools.count(1)
-        self.answers: list[object] = []
-        self.ready = {"ours": 0, "bare": 0}
+        self.ready = {"ours": 0, "plain": 0}
 
-    def status(self) -> float:
-        """``python -m worker status`` of a ledger without a job."""
-        environment = self._house.environment
-        command = [sys.executable, "-m", "worker", "status", "--json"]
-
-        def run() -> None:
-            told = subprocess.run(
-                command, cwd=ROOT, env=environment, capture_output=True, check=True
-            )
-            self.answers.append(json.loads(told.stdout))
-
-        return timed(run)
-
-    def libraries(self) -> float:
-        """The imports that every such program needs."""
-        command = [sys.executable, *_LIBRARIES]
-        return timed(lambda: subprocess.run(command, cwd=ROOT, env=machine(), check=True))
-
-    def worker(self) -> float:
-        """``celery -A worker worker`` until it says that it is ready."""
+    def ours(self) -> float:
+        """``celery -A worker worker``."""
         name = f"worker-{next(self._numbers)}"
-        return self._ready("ours", lambda: self._house.worker(name, ready=False))
+        return self._ready("ours", lambda: start_worker(self._house, slots=_SLOTS, name=name))
 
-    def bare(self) -> float:
-        """The peer's worker until it says the same."""
-        name = f"bare-{next(self._numbers)}"
-        return self._ready(
-            "bare", lambda: bare_worker(self._folder, self._redis_url, name, STARTED_ANEW)
-        )
+    def plain(self) -> float:
+        """The plain worker."""
+        name = f"plain-{next(self._numbers)}"
+        start = partial(start_plain, slots=_SLOTS, name=name, surroundings=self._surroundings)
+        return self._ready("plain", lambda: start(self._folder, self._redis_url))
 
     def _ready(self, whose: str, start: Callable[[], Process]) -> float:
         begun: list[Process] = []
@@ -80,25 +70,48 @@ class Starting:
 
 
 def starting(folder: Path, sizes: Sizes, valkey: Valkey) -> Iterator[Row]:
-    """A command's start, and a worker's."""
-    house = deployment(folder, valkey, "", surroundings=STARTED_ANEW)
+    """The CPU of commands to their first line, and a worker's time to be ready."""
+    anew = STARTED_ANEW if sizes.anew else {}
+    house = deployment(folder / "ours", valkey, _accounts(), surroundings=anew)
     try:
-        house.ledger  # noqa: B018 - there is one, as in use
-        start = Starting(folder, house, address(valkey, 1))
-        # Nobody's bytecode is compiled while the others' time is taken.
-        turns = {name: getattr(start, name) for name in ("status", "libraries", "worker", "bare")}
-        if sizes.times > 1:
-            for turn in turns.values():
-                turn()
-        before = len(start.answers)
-        seconds = in_turns(sizes.times, **turns)
+        fill(house, _JOBS)
+        workers = Workers(folder, house, address(valkey, 1), anew)
+        first = (datetime.now(UTC).date() - timedelta(days=_DAYS)).isoformat()
+        commands = {
+            "status": ["status"],
+            "coverage": ["coverage", "--account", "night", "--from", first],
+            "--help": ["--help"],
+        }
+        turns: dict[str, Callable[[], float]] = {
+            name: partial(
+                cpu_to_first_line, [sys.executable, "-m", "worker", *more], house.environment
+            )
+            for name, more in commands.items()
+        }
+        libraries = [sys.executable, "-c", _LIBRARIES]
+        turns["libraries"] = partial(cpu_to_first_line, libraries, machine())
+        # Nobody's bytecode is compiled while it counts.
+        for turn in turns.values() if sizes.anew else ():
+            turn()
+        turns |= {"worker": workers.ours, "plain": workers.plain}
+        seen = {name: Samples.of(taken) for name, taken in in_turns(sizes.times, turns).items()}
+        counted = counting.compare(
+            "starting",
+            {"workers": workers.ready["ours"], "jobs": counting.jobs_in(house)},
+            {"workers": sizes.times, "jobs": _JOBS},
+        )
     finally:
         house.close()
-    assert start.answers == [[]] * (before + sizes.times), start.answers
-    assert start.ready["ours"] == start.ready["bare"], start.ready
-    counted = {"starts": len(start.answers) - before, "ready": start.ready["ours"]}
     than = "import celery, sqlalchemy, pydantic"
-    what = "python -m worker status"
-    yield Row(what, seconds["status"], seconds["libraries"], than, _STATUS, counted)
-    what = "celery -A worker worker to ready"
-    yield Row(what, seconds["worker"], seconds["bare"], "bare Celery to ready", _READY, counted)
+    for name in commands:
+        what, ours, peer = f"{name}: CPU to the first line", seen[name], seen["libraries"]
+        yield Row("starting", what, "s", ours, peer, than, _SOON, counted)
+    what, ours, peer = "worker to ready", seen["worker"], seen["plain"]
+    yield Row("starting", what, "s", ours, peer, "plain Celery to ready", counted=counted)
+
+
+def _accounts() -> str:
+    """Return an account for certified calls, and one with nights for `coverage`."""
+    calls = account_toml(str(ASKED["account"]), Provider("http://127.0.0.1:9").account())
+    night = {"provider": "vonage", "access_token": "a-token", "login_name": "bench@vbc.prod"}
+    return calls + account_toml("night", night, {"catchup_days": 1})

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import parse_qsl
+from typing import Any, Protocol, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 PIECE = 256 * 1024
 
@@ -109,6 +109,14 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
     target: str = ""  # path and query as they were sent
+
+    @classmethod
+    def sent(cls, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Self:
+        """A request as its first line, its headers and its body have it."""
+        parts = urlsplit(target)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        lower = {name.lower(): value for name, value in headers.items()}
+        return cls(method, unquote(parts.path), query, lower, body, target)
 
     def header(self, name: str) -> str | None:
         return self.headers.get(name.lower())

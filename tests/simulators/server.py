@@ -8,12 +8,13 @@ import socket
 import struct
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .control import PREFIX, Control
 from .doors import VonageDoor
@@ -21,7 +22,7 @@ from .gsmblockchain import Gsmblockchain
 from .gsmblockchain_control import GsmblockchainControl
 from .gsmblockchain_door import GsmblockchainDoor
 from .log import Log, Record, Records
-from .messages import Request, json_reply
+from .messages import Reply, Request, json_reply
 from .ozeki import Ozeki
 from .ozeki_control import OzekiControl
 from .ozeki_door import OzekiDoor
@@ -67,6 +68,36 @@ class Server(ThreadingHTTPServer):
         else:
             super().shutdown_request(request)
 
+    @contextmanager
+    def answered(
+        self, name: str, request: Request, wire: Wire
+    ) -> Iterator[tuple[Reply, Delivery, Record]]:
+        """A provider's answer to a request, how it is to travel, and the request's record in the
+        log, which ends with the context. Raises Severed where no answer comes.
+        """
+        record = self.log.begin(
+            provider=name,
+            method=request.method,
+            path=request.path,
+            query=dict(request.query),
+            range=request.header("range"),
+            if_range=request.header("if-range"),
+        )
+        outcome = "simulator failed"
+        try:
+            reply, delivery = self.providers[name].answer(request, record, wire)
+            record["status"] = reply.status
+            yield reply, delivery, record
+            outcome = "complete"
+        except Severed as severed:
+            outcome = severed.how
+            raise
+        except OSError as error:
+            outcome = f"client gone: {type(error).__name__}"
+            raise
+        finally:
+            self.log.end(record, outcome)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not self.stopping.is_set():
             super().handle_error(request, client_address)
@@ -106,38 +137,20 @@ class Handler(BaseHTTPRequestHandler):
             nobody = json_reply(404, {"error": f"no provider under {request.path}"})
             self._wire.send(nobody, Delivery(), lambda _: None)
             return
-        self._provider(name, request, self.server.log)
+        self._provider(name, request)
 
     do_GET = do_POST = do_DELETE = do_PUT = do_PATCH = do_HEAD = _serve  # noqa: N815
 
     def _request(self) -> Request:
-        target = urlsplit(self.path)
-        query = dict(parse_qsl(target.query, keep_blank_values=True))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        body = self.rfile.read(int(headers.get("content-length", "0")))
-        return Request(self.command, unquote(target.path), query, headers, body, self.path)
+        body = self.rfile.read(int(self.headers.get("content-length", "0")))
+        return Request.sent(self.command, self.path, dict(self.headers.items()), body)
 
-    def _provider(self, name: str, request: Request, log: Log) -> None:
-        record = log.begin(
-            provider=name,
-            method=request.method,
-            path=request.path,
-            query=dict(request.query),
-            range=request.header("range"),
-            if_range=request.header("if-range"),
-        )
-        outcome = "simulator failed"
+    def _provider(self, name: str, request: Request) -> None:
         try:
-            reply, delivery = self.server.providers[name].answer(request, record, self._wire)
-            record["status"] = reply.status
-            self._wire.send(reply, delivery, partial(_count, record))
-            outcome = "complete"
-        except Severed as severed:
-            self.close_connection, outcome = True, severed.how
-        except OSError as error:
-            self.close_connection, outcome = True, f"client gone: {type(error).__name__}"
-        finally:
-            log.end(record, outcome)
+            with self.server.answered(name, request, self._wire) as (reply, delivery, record):
+                self._wire.send(reply, delivery, partial(_count, record))
+        except (Severed, OSError):
+            self.close_connection = True
 
     def log_message(self, *_: object) -> None:
         """The effect log says it all."""
@@ -198,6 +211,12 @@ class Simulators:
     def log(self) -> Records:
         """Everything that has happened until now."""
         return self._log.records()
+
+    def answered(
+        self, request: Request, wire: Wire
+    ) -> AbstractContextManager[tuple[Reply, Delivery, Record]]:
+        """The answer of the provider that a request's path names, without a connection."""
+        return self._server.answered(request.path.split("/")[1], request, wire)
 
     def start(self) -> Self:
         """Serve on a thread of its own. Raises RuntimeError when called a second time."""

@@ -93,11 +93,7 @@ class Wire:
         raise Severed(f"cut: {how}")
 
     def _head(self, reply: Reply, framing: str, length: int, delivery: Delivery) -> None:
-        fields = {
-            "Server": "earwitness-simulator",
-            "Date": formatdate(time.time() + delivery.clock_offset, usegmt=True),
-            **reply.headers,
-        }
+        fields = headers(reply, delivery)
         if framing == "chunked":
             fields["Transfer-Encoding"] = "chunked"
         elif framing == "close":
@@ -134,6 +130,15 @@ class Wire:
                     self.wait(max(0.0, due - time.monotonic()))
         if at == frozen_at:
             self.wait(delivery.freeze_seconds)
+
+
+def headers(reply: Reply, delivery: Delivery) -> dict[str, str]:
+    """An answer's headers, but for those of its framing."""
+    return {
+        "Server": "earwitness-simulator",
+        "Date": formatdate(time.time() + delivery.clock_offset, usegmt=True),
+        **reply.headers,
+    }
 
 
 def _split(block: bytes, at: int, largest: int, boundary: int | None) -> Iterator[bytes]:

@@ -142,4 +142,6 @@ class VerificationProgress:
     def _seen(self, _path: str, size: int) -> None:
         self._files += 1
         self._bytes += size
+        if self._progress.disable:
+            return
         self._progress.update(self._task, files=self._files, size=decimal(self._bytes))

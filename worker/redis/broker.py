@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import Empty
 from typing import Any
 
@@ -69,6 +70,18 @@ class CheckedChannel(Channel):
         super().__init__(*args, **options)
         #: The reader of each queue, and whether the queue's messages are acknowledged.
         self._readers: dict[str, tuple[Callable[[Any], Any], bool]] = {}
+        self._shared: Any = None
+
+    @contextmanager
+    def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
+        """Yield ``client``, or else one client for all commands: kombu builds one for each."""
+        yield client or self._shared_client()
+
+    def _shared_client(self) -> Any:
+        # The client has no connection of its own; a channel that was disconnected has a new pool.
+        if self._shared is None or self._shared.connection_pool is not self.pool:
+            self._shared = self._create_client()
+        return self._shared
 
     def note_consumption(self) -> None:
         """Record that the channel asks for messages, or has as many in hand as it may have."""

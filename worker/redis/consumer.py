@@ -18,8 +18,10 @@ from celery.worker.consumer import Consumer
 from kombu.exceptions import ContentDisallowed
 from redis.exceptions import RedisError
 
+from tasks.runtime.flusher import flusher
 from tasks.runtime.message_headers import check_headers
 
+from . import events
 from .broker import TaskNotStarted
 from .envelope import NoMessage, describe
 
@@ -75,6 +77,19 @@ class RedactingConsumer(Consumer):
         """Pause after a refused first command, before Celery connects again."""
         super().on_connection_error_before_connected(exc)
         time.sleep(_PAUSE_SECONDS)
+
+    def on_send_event_buffered(self) -> None:
+        """Have the events that wait sent soon, in one message."""
+        flusher.ask(events.NAME, self._write_events)
+
+    def shutdown(self) -> None:
+        """Write what waits for the flusher, and close the connections."""
+        flusher.flush()
+        super().shutdown()
+
+    def _write_events(self) -> None:
+        if self.event_dispatcher is not None:
+            self.event_dispatcher.write()
 
     def on_decode_error(self, message: Any, exc: Exception) -> NoReturn:  # noqa: ARG002 - Celery's signature
         """Reject a message whose body cannot be decoded."""

@@ -7,13 +7,18 @@ the ledger has the outcome, and a message delivers the result once Redis is back
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 from celery import states
 from celery.backends.redis import RedisBackend
 from celery.exceptions import NotRegistered
+from redis.commands.core import Script
 
 from tasks.runtime.entry import JobTask
+from tasks.runtime.flusher import flusher
 from tasks.runtime.messages import REFUSED
 from tasks.runtime.redis_errors import BROKER_AWAY
 
@@ -22,8 +27,59 @@ from . import unknown_tasks
 _log = logging.getLogger(__name__)
 
 
+#: Stores a state and tells whoever waits for it, unless the task has succeeded before: Celery's own
+#: rule, which it keeps with a read before each write, and not against a neighbour between the two.
+_STORE = """
+local stored = redis.call('GET', KEYS[1])
+if stored then
+  local is_read, before = pcall(cjson.decode, stored)
+  if is_read and type(before) == 'table' and before['status'] == 'SUCCESS' then return 0 end
+end
+redis.call('SETEX', KEYS[1], ARGV[2], ARGV[1])
+redis.call('PUBLISH', KEYS[1], ARGV[1])
+return 1
+"""
+
+
+class Starts:
+    """Tasks that have started; ``store`` stores the state of all of them.
+
+    Raised by a task's own thread, an error of Redis would end the task before its job is in the
+    ledger, although its message is acknowledged.
+    """
+
+    def __init__(self, store: Callable[[Mapping[str, Any]], None]) -> None:
+        self._store = store
+        self._waiting: dict[str, Any] = {}
+        #: Held while the states are stored: a later state of the same task comes afterwards.
+        self._lock = threading.Lock()
+
+    def add(self, task_id: str, value: Any) -> None:
+        """Have a task's state stored soon."""
+        self._waiting[task_id] = value
+        flusher.ask("starts", self.write)
+
+    def drop(self, task_id: str) -> None:
+        """Forget a task's state, because a later one is about to be stored."""
+        with self._lock:
+            self._waiting.pop(task_id, None)
+
+    def write(self) -> None:
+        """Store the states. Raises RedisError and OSError; call again then."""
+        with self._lock:
+            started = dict(self._waiting)
+            if started:
+                self._store(started)
+            for task_id in started:
+                self._waiting.pop(task_id, None)
+
+
 class ResultBackend(RedisBackend):
     """Celery's Redis backend, which stores no network error as a result."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._starts = Starts(self._store_starts)
 
     def store_result(
         self,
@@ -36,20 +92,49 @@ class ResultBackend(RedisBackend):
     ) -> Any:
         """Store a state.
 
-        STARTED is stored only if Redis accepts it, because its loss is no failure. For a message
+        STARTED is stored soon, together with others, unless the task is over before. For a message
         refused as a false hint it is not stored, because its id may belong to another task.
         """
-        if state == states.STARTED and getattr(request, REFUSED, None):
+        if state == states.STARTED:
+            if not getattr(request, REFUSED, None):
+                self._starts.add(task_id, self._encoded(task_id, result, state, traceback, request))
             return result
-        try:
-            return super().store_result(task_id, result, state, traceback, request, **options)
-        except BROKER_AWAY as error:
-            # Raised, the error would end the task before its job is in the ledger, although its
-            # message is acknowledged.
-            if state != states.STARTED:
-                raise
-            _log.info("the start of task %s was not stored in Redis (%s)", task_id, error)
-            return result
+        self._starts.drop(task_id)
+        return super().store_result(task_id, result, state, traceback, request, **options)
+
+    def _store_result(
+        self,
+        task_id: str,
+        result: Any,
+        state: str,
+        traceback: Any = None,
+        request: Any = None,
+        **_options: Any,
+    ) -> Any:
+        """Store a state with one command."""
+        value = self._encoded(task_id, result, state, traceback, request)
+        self.ensure(self._store, (self._arguments(task_id, value)))
+        return result
+
+    def _encoded(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> Any:
+        meta = self._get_result_meta(
+            result=result, state=state, traceback=traceback, request=request
+        )
+        return self.encode({**meta, "task_id": task_id})
+
+    def _arguments(self, task_id: str, value: Any) -> tuple[list[Any], list[Any]]:
+        """Return the keys and the arguments of the script that stores a state."""
+        return [self.get_key_for_task(task_id)], [value, int(self.expires)]
+
+    def _store_starts(self, started: Mapping[str, Any]) -> None:
+        with self.client.pipeline(transaction=False) as pipe:
+            for task_id, value in started.items():
+                self._store(*self._arguments(task_id, value), client=pipe)
+            pipe.execute()
+
+    @cached_property
+    def _store(self) -> Script:
+        return self.client.register_script(_STORE)
 
     def mark_as_failure(
         self,

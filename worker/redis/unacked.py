@@ -1,6 +1,9 @@
 """Messages in hand: taken from a queue and not acknowledged yet.
 
-This replaces three behaviours of kombu 5.7:
+Acknowledgements are written to Redis together, a moment later (`flusher.py`). If the process is
+killed before, the messages are delivered again, and find their jobs in the ledger.
+
+This also replaces three behaviours of kombu 5.7:
 
 * While kombu closes a lost connection, it puts unacknowledged messages back, and it acknowledges
   them later over the closed connection. Both fail with an AttributeError, which Celery treats as
@@ -20,15 +23,18 @@ import logging
 import time
 import uuid
 from collections import deque
+from functools import cached_property
 from typing import Any
 
 from kombu.transport.redis import Mutex, MutexHeld, QoS
 from kombu.transport.virtual import QoS as AnyQoS
 from redis import Redis
+from redis.commands.core import Script
 from redis.exceptions import RedisError, ResponseError
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR, HOLDERS
 from tasks.runtime import metrics
+from tasks.runtime.flusher import flusher
 from tasks.runtime.redis_errors import is_away
 
 from .envelope import Envelope, describe
@@ -46,6 +52,11 @@ _HOLDER_SECONDS = 3600
 #: The id of this process among the holders.
 _HOLDER = uuid.uuid4().hex
 
+#: Records a message in hand.
+_TAKE = """
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+return redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+"""
 #: Puts a message back, unless another worker acknowledged it or put it back meanwhile.
 _PUT_BACK = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
@@ -70,6 +81,7 @@ class Unacknowledged(QoS):
     _ahead = 0.0
     _clock_read_at: float | None = None
     _mutex_held_since: float | None = None
+    _bare: Redis | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -77,14 +89,15 @@ class Unacknowledged(QoS):
         self._failed: set[str] = set()
         #: Messages still to be set aside: item, queue, reason.
         self._postponed: deque[tuple[bytes, str, str]] = deque(maxlen=MAX_MESSAGES)
+        #: The tags of acknowledged messages that Redis still has among those in hand.
+        self._acknowledged: deque[Any] = deque()
 
     def append(self, message: Any, delivery_tag: str) -> None:
         """Record that a message is in hand, and since when by Redis' clock."""
-        since = {delivery_tag: time.monotonic() + self._redis_ahead()}
+        since = time.monotonic() + self._redis_ahead()
         try:
-            with self.pipe_or_acquire() as pipe:
-                pipe.zadd(self.unacked_index_key, since)
-                pipe.hset(self.unacked_key, delivery_tag, unacked_record(message)).execute()
+            record = unacked_record(message)
+            self._take(self._keys_in_hand, [delivery_tag, since, record], client=self._redis)
         except ResponseError as error:
             # The message has left its queue already. Raised, the error would drop one message after
             # the other while Redis has no memory.
@@ -155,7 +168,22 @@ class Unacknowledged(QoS):
     @property
     def _redis(self) -> Redis:
         """A client that adds no prefix, since kombu's adds it only to a script's first key."""
-        return Redis(connection_pool=self.channel.pool)
+        # A channel that was disconnected has a new pool.
+        if self._bare is None or self._bare.connection_pool is not self.channel.pool:
+            self._bare = Redis(connection_pool=self.channel.pool)
+        return self._bare
+
+    @cached_property
+    def _take(self) -> Script:
+        return self._redis.register_script(_TAKE)
+
+    @cached_property
+    def _put_back(self) -> Script:
+        return self._redis.register_script(_PUT_BACK)
+
+    @cached_property
+    def _keys_in_hand(self) -> list[str]:
+        return [self._key(self.unacked_key), self._key(self.unacked_index_key)]
 
     def _key(self, name: str) -> str:
         return f"{self.channel.global_keyprefix}{name}"
@@ -169,6 +197,7 @@ class Unacknowledged(QoS):
     def restore_unacked_once(self, stderr: Any = None) -> None:
         """Put the messages back; if Redis is away, the visibility timeout redelivers them."""
         try:
+            self.flush()
             super().restore_unacked_once(stderr)
         except (AttributeError, OSError, RedisError) as error:
             _log.info("messages in hand are redelivered after the visibility timeout (%s)", error)
@@ -245,22 +274,40 @@ class Unacknowledged(QoS):
         except Exception as error:  # noqa: BLE001 - no Redis command here: the message is at fault
             self.move_aside(*split_record(record), describe(error), tag=_text(tag), record=record)
             return
-        keys = [self._key(name) for name in (self.unacked_key, self.unacked_index_key, queue)]
         push = "LPUSH" if leftmost else "RPUSH"
-        self._redis.register_script(_PUT_BACK)(keys, [tag, record, json.dumps(payload), push])
+        keys = [*self._keys_in_hand, self._key(queue)]
+        self._put_back(keys, [tag, record, json.dumps(payload), push], client=self._redis)
 
     def _queues(self) -> set[str]:
         return {FRONT_DOOR, DUE, DOWNLOADS, *self.channel.active_queues}
 
-    def ack(self, delivery_tag: Any) -> None:
-        """Acknowledge a message, unless its connection is lost.
+    # --- acknowledged ----------------------------------------------------------------------------
 
-        Such a message is redelivered, and finds its job in the ledger.
+    def ack(self, delivery_tag: Any) -> None:
+        """Acknowledge a message: there is room for another at once, and Redis forgets it soon."""
+        AnyQoS.ack(self, delivery_tag)
+        self._acknowledged.append(delivery_tag)
+        flusher.ask("acknowledgements", self.flush)
+
+    def flush(self) -> None:
+        """Have Redis forget the acknowledged messages.
+
+        If the channel is closed, they are delivered again, and find their jobs in the ledger.
+        Raises RedisError and OSError; call again then.
         """
+        tags = [self._acknowledged.popleft() for _ in range(len(self._acknowledged))]
+        if not tags:
+            return
         try:
-            super().ack(delivery_tag)
+            with self.channel.conn_or_acquire() as client, client.pipeline() as pipe:
+                pipe.zrem(self.unacked_index_key, *tags)
+                pipe.hdel(self.unacked_key, *tags)
+                pipe.execute()
         except AttributeError as error:
-            _log.info("a message of a lost connection will be redelivered (%s)", error)
+            _log.info("messages of a lost connection will be redelivered (%s)", error)
+        except Exception:
+            self._acknowledged.extend(tags)
+            raise
 
 
 def _holder(tag: Any) -> str:

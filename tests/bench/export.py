@@ -1,4 +1,4 @@
-"""One large ZIP from the provider into the archive, against those that only save it."""
+"""A whole export from its message to its manifest, beside programs that only save its ZIP."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.simulators.doors import AccountDoor
 from tests.simulators.remote import Remote
 from tests.waiting import eventually
 
-from .house import deployment, until_ready
-from .measurement import Row, Turn, in_turns, timed
+from . import counting
+from .house import STARTED_ANEW, deployment, start_worker
+from .measurement import Row, Samples, in_turns, timed
 from .sizes import Sizes
 
 _FIRST = date(2026, 11, 1)
 _RECORDINGS = 20
-_RETRIEVED = "fsync; read twice more: members by CRC and SHA-256, its own sum; rows"
-_RUN = "besides that: the provider builds the ZIP; polls, the list, the manifest"
+_SLOTS = 20
 
 
 class Ours:
@@ -42,17 +42,16 @@ class Ours:
         self._days = 0
 
     def run(self) -> float:
-        """A whole export of one more day, from its message to its result."""
+        """Run the export of one more day, from its message to its result."""
         day = self._day()
-        return timed(lambda: self._get("export.run", account="bench", day=day.isoformat()))
-
-    def retrieve(self) -> float:
-        """The ZIP of one more export that is ready, from its message to its result."""
-        job = self.ready()
-        return timed(lambda: self._get("export.retrieve", account="bench", provider_job_id=job))
+        seconds = timed(
+            lambda: self._send("export.run", account="bench", day=day.isoformat()).get(timeout=120)
+        )
+        self.archived += 1
+        return seconds
 
     def ready(self) -> str:
-        """Ask for one more export and wait until the provider has it; its id there."""
+        """Ask for one more export and wait until the provider has it; return its id there."""
         start = f"{self._day().isoformat()}T00:00:00Z"
         filters = {"start:gte": start, "start:lte": start.replace("00:00:00", "23:59:59")}
         made = self._send("export.create", account="bench", filters=filters).get(timeout=60)
@@ -70,16 +69,8 @@ class Ours:
         self.account.seed(day, "UTC", _RECORDINGS, size_bytes=self.size // _RECORDINGS)
         return day
 
-    def _get(self, task: str, **asked: Any) -> None:
-        self._send(task, **asked).get(timeout=120)
-        self.archived += 1
-
     def _send(self, task: str, **asked: Any) -> Any:
         return self.house.send(self.app, task, **asked)
-
-    def archived_bytes(self) -> int:
-        """What lies in the archive as ZIPs, in bytes."""
-        return sum(path.stat().st_size for path in self.house.archive.rglob("*.zip"))
 
 
 class Peer:
@@ -122,42 +113,60 @@ class Peer:
         subprocess.run([*command, "--output", str(self._target)], input=told, text=True, check=True)
 
 
-def transfer(folder: Path, sizes: Sizes, valkey: Valkey, simulators: Remote) -> Iterator[Row]:
-    """Exports through ``export.retrieve`` and ``export.run``; httpx and curl on the same ZIP."""
-    account = simulators.vonage.account(username="bench@vbc.prod")
+def export(folder: Path, sizes: Sizes, valkey: Valkey, simulators: Remote) -> Iterator[Row]:
+    """Exports through ``export.run``; httpx and curl on the ZIP of one."""
+    account = simulators.vonage.account(username="export@vbc.prod")
     account.configure(ready_after_polls=0)
     with ExitStack() as stack:
         # Our polls come as soon as they may: the provider's own slowness is not measured.
-        accounts = account_toml("bench", account.configuration(), {"catchup_days": 1})
-        house = deployment(folder, valkey, accounts)
+        house = deployment(
+            folder / "ours",
+            valkey,
+            account_toml("bench", account.configuration(), {"catchup_days": 1}),
+            settings={"POLL_FIRST_SECONDS": "0.2"},
+            surroundings=STARTED_ANEW if sizes.anew else {},
+        )
         stack.callback(house.close)
-        until_ready(house.worker(ready=False))
-        ours = Ours(house, account, sizes.transfer_bytes)
+        start_worker(house, slots=_SLOTS)
+        ours = Ours(house, account, sizes.export_bytes)
         stack.callback(ours.app.close)
         peer = Peer(*_ready(ours, simulators), folder / "saved")
-        turns: dict[str, Turn] = {"retrieve": ours.retrieve, "run": ours.run, "httpx": peer.httpx}
+        turns = {"ours": ours.run, "httpx": peer.httpx}
         if shutil.which("curl"):
             turns["curl"] = peer.curl
-        seconds = in_turns(sizes.times, **turns)
-        yield from _rows(ours, peer, seconds, sizes)
+        seconds = {n: Samples.of(taken) for n, taken in in_turns(sizes.times, turns).items()}
+        counted = _counted(ours, peer)
+    what = f"export.run of {sizes.export_bytes / 1e6:g} MB"
+    for than in ("httpx", "curl"):
+        if than in seconds:
+            yield Row("export", what, "s", seconds["ours"], seconds[than], than, counted=counted)
+        else:
+            yield Row("export", what, than=than, not_measured=f"not installed: {than}")
 
 
 def _ready(ours: Ours, simulators: Remote) -> tuple[str, str]:
-    """The address of a ZIP that is ready, and a token for it."""
+    """Return the address of a ZIP that is ready, and a token for it."""
     query = urlencode({"jobId": ours.ready(), "userName": ours.account.login_name})
     address = f"{simulators.vonage.base_url}/api/bulkDownload/retrieve?{query}"
     return address, ours.account.issue_token()
 
 
-def _rows(ours: Ours, peer: Peer, seconds: dict[str, float], sizes: Sizes) -> Iterator[Row]:
-    whole = {"zips": ours.archived, "bytes": ours.archived_bytes(), "peer_bytes": sum(peer.sizes)}
-    assert ours.archived == 2 * sizes.times, whole
-    assert len(set(peer.sizes)) == 1, whole
-    assert whole["bytes"] >= ours.archived * sizes.transfer_bytes, whole
-    assert min(peer.sizes) >= sizes.transfer_bytes, whole
-    size = f"{sizes.transfer_bytes / 1e6:g} MB"
-    for task, why in (("retrieve", _RETRIEVED), ("run", _RUN)):
-        for other in ("httpx", "curl"):
-            if other in seconds:
-                what = f"export.{task} of {size}"
-                yield Row(what, seconds[task], seconds[other], other, why, whole)
+def _counted(ours: Ours, peer: Peer) -> dict[str, int]:
+    counting.settle(ours.house)
+    archive = ours.house.archive
+    whole = [path.stat().st_size for path in archive.rglob("*.zip")]
+    manifests = {str(path.relative_to(archive)) for path in archive.rglob("manifest.json")}
+    found = {
+        "ZIPs": sum(size >= ours.size for size in whole),
+        "manifests under the chain": len(manifests & counting.under_chain(ours.house, "bench")),
+        "sizes of the peers' files": len({size for size in peer.sizes if size >= ours.size}),
+        "owed": counting.owed(ours.house),
+    }
+    done = ours.archived
+    wanted = {
+        "ZIPs": done,
+        "manifests under the chain": done,
+        "sizes of the peers' files": 1,
+        "owed": 0,
+    }
+    return counting.compare("export", found, wanted)
