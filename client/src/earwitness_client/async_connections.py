@@ -31,8 +31,8 @@ from .redis_faults import (
 
 #: To get a connection that is ready, with everything that this takes.
 _READY_SECONDS = FREE_CONNECTION_SECONDS + CONNECT_SECONDS
-#: Fewer than for threads: a loop keeps these busy, and never has more to do than that in one go.
-_MAX_CONNECTIONS = 16
+#: Fewer than for threads: a loop keeps these busy, and to open more at once would delay the first.
+_MAX_CONNECTIONS = 8
 
 
 class AsyncConnections:
