@@ -14,7 +14,6 @@ from .errors import Closed
 from .operations import Ask, Operation, Push, Steps, Value
 from .redis_faults import FAULTS
 from .references import Registry
-from .request import Request
 from .worker_queue import WorkerQueue, for_caller
 
 _REGISTRY: Registry[AsyncBroker]
@@ -26,8 +25,6 @@ class AsyncBroker:
     def __init__(self, address: Address, queue: str) -> None:
         self._address = address
         self.queue: WorkerQueue = WorkerQueue(address, queue)
-        # The first message loads parts of Celery, which would hold up the loop.
-        self.queue.encode(Request("earwitness.job.status", {}))
         self._closed = False
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncConnections] = (
             WeakKeyDictionary()
