@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,7 @@ from config.settings import ROOT
 
 from .archive_kinds import made
 from .archives import Builder, age, full_archive, overwrite, recording, zipped
-from .hostile_archives import HOSTILE, put, sparse
+from .hostile_archives import HOSTILE, LIST, put, sparse
 from .test_command_line import HEAVY
 from .test_hostile_archive import age_plain
 
@@ -62,14 +62,12 @@ def many(tmp_path: Path) -> DirectoryStore:
 
 
 def spoil(builder: Builder) -> Store:
-    """Two accounts, three exports, 300 recordings, and faults of many kinds all over them."""
+    """Two accounts, two exports, 120 recordings, and faults of many kinds all over them."""
     builder.identity()
     store = builder.store
-    builder.export("india", "1111-one", [recording(n) for n in range(1000, 1300)], {})
-    part = zipped([(f"{n}.mp3", b"not audio") for n in range(50)])
-    parts = {f"p-{n}": part + bytes([n]) for n in range(40)}
-    builder.export("india", "2222-two", [], {name: parts[name] for name in sorted(parts)[:1]})
-    for number in range(40):
+    builder.export("india", "1111-one", [recording(n) for n in range(1000, 1120)], {})
+    builder.export("india", "2222-two", [], {"p": zipped([("1.mp3", b"not audio")])})
+    for number in range(20):
         builder.receipt("legal_es", f"call-{number}")
     present = list(store.paths())
     for place, path in enumerate(present):
@@ -130,6 +128,16 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+def readers_of(path: str, pid: int) -> list[int]:
+    """The processes that a process started and that have a file open now."""
+    found = []
+    for child in children_of(pid):
+        with suppress(FileNotFoundError):
+            names = [str(one.readlink()) for one in Path(f"/proc/{child}/fd").iterdir()]
+            found += [child] if any(name.endswith(path) for name in names) else []
+    return found
+
+
 def until(condition: Callable[[], object]) -> None:
     """Wait for something that happens soon."""
     end = time.monotonic() + 120
@@ -147,10 +155,10 @@ def test_several_processes_find_what_one_finds(
     store = spoil(Builder(tmp_path, new_store(tmp_path)))
     alone, shown = everything(store, 1)
 
-    assert len(alone.problems) > 60
+    assert len(alone.problems) > 30
     assert everything(store, 3) == (alone, shown)
     heads = {"india": "0" * 64, "legal_es": alone.heads["legal_es"], "gone": "1" * 64}
-    for account in (None, "india", "legal_es", "gone"):
+    for account in (None, "legal_es"):
         several = verification.verify(store, account, heads, processes=2)
         assert several == verification.verify(store, account, heads, processes=1)
 
@@ -159,17 +167,14 @@ def test_several_processes_find_what_one_finds(
 def test_a_cut_anywhere_changes_no_finding(what: str | None, tmp_path: Path) -> None:
     """Any archive, however it is cut into stretches: the findings of one walk, in its order."""
     store = made("exports_with_singles", tmp_path)
-    # Files between an export's and between a recording's, some of which are missing.
+    if what is not None:
+        HOSTILE[what][0](store)
+    # Files before the missing ones that others name, and beside them.
     put(store, "india/exports/2026/11/20/1111-one/p/x", b"")
     put(store, "india/recordings/2026/11/20/102.k", b"")
-    put(store, "india/recordings/2026/11/20/102.k/x" if what else "india/x", b"") if 0 else None
     (store.root / "india/recordings/2026/11/20/102.mp3").unlink()
-    (store.root / "india/exports/2026/11/20/1111-one/recordings.jsonl").unlink()
-    if what is not None and what not in ("link outside", "link to a folder", "device"):
-        try:
-            HOSTILE[what][0](store)
-        except FileNotFoundError:
-            pytest.skip("it changes what is missing here")
+    if what is None:
+        (store.root / LIST).unlink()
     age_plain(store)
     try:
         whole = in_stretches(store, None)
@@ -233,10 +238,10 @@ def test_the_command_ends_with_all_its_processes(
         stderr=subprocess.PIPE,
         text=True,
     ) as started:
-        # The first file has no end; every other one was read when the children wait for it.
-        until(lambda: len(children_of(started.pid)) >= 2)
+        until(lambda: readers_of("india/x/0000", started.pid))
         children = children_of(started.pid)
-        os.kill(children[0] if who == "child" else started.pid, number)
+        (reader,) = readers_of("india/x/0000", started.pid)
+        os.kill(reader if who == "child" else started.pid, number)
         until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
         out, err = started.communicate(timeout=120)
     assert (started.returncode, out) == (status, "")
@@ -260,9 +265,10 @@ def test_it_takes_little_memory(many: DirectoryStore) -> None:
 
 def test_a_process_of_a_verification_loads_the_archive_alone() -> None:
     """Its start costs little: no module that knows a ledger, a queue, a network or a setting."""
+    heavy = (*HEAVY, "config.settings", "worker")
     program = (
         "import sys, archive.verify.child; "
-        f"print([name for name in {(*HEAVY, 'config.settings', 'worker')!r} if name in sys.modules])"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
@@ -271,17 +277,17 @@ def test_a_process_of_a_verification_loads_the_archive_alone() -> None:
 
 
 def test_a_program_that_verifies_needs_no_guard(many: DirectoryStore, tmp_path: Path) -> None:
-    """A script without a main guard, in a folder with other things named archive: it is run once."""
+    """A script without a main guard, where the folder `archive` is an archive, runs once."""
+    assert many.root == tmp_path / "archive"
     script = tmp_path / "script.py"
     script.write_text(
         f"import sys; sys.path.append({str(ROOT)!r})\n"
         "from pathlib import Path\n"
         "from archive.store.directory import DirectoryStore\n"
         "from archive.verify import verification\n"
-        f"report = verification.verify(DirectoryStore(Path('archive')), processes=2)\n"
+        "report = verification.verify(DirectoryStore(Path('archive')), processes=2)\n"
         "print('verified', report.files)\n"
     )
-    (tmp_path / "scratch" / "archive").mkdir()
     done = subprocess.run(
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True, env={}
     )

@@ -126,7 +126,7 @@ class Processes:
     def _start(self) -> Connection:
         ours, theirs = Pipe()
         with theirs:
-            child = subprocess.Popen(
+            child = subprocess.Popen(  # noqa: S603 - our own program
                 [
                     *(sys.executable, "-P", "-m", "archive.verify.child"),
                     *(str(theirs.fileno()), str(os.getpid())),
