@@ -63,7 +63,8 @@ class Processes:
         self._idle: deque[Connection] = deque()
         self._most = most
         try:
-            self._given = store, index.save(Path(self._folder.name)), dict(heads)
+            folder = Path(self._folder.name)
+            self._given = store, folder, index.save(folder), dict(heads)
             first = self._start()
             self._start()
             self._receive(first)
@@ -92,15 +93,15 @@ class Processes:
         begun = passed = 0
         busy: dict[Connection, int] = {}
         done: dict[int, _Answer] = {}
-        is_cut = False
-        while busy or not is_cut:
-            while not is_cut and begun - passed < _MOST_AHEAD and self._has_idle():
+        while True:
+            while begun - passed < _MOST_AHEAD and self._has_idle():
                 stretch = next(stretches, None)
                 if stretch is None:
-                    is_cut = True
                     break
                 busy[self._hand_out(stretch)] = begun
                 begun += 1
+            if not busy:
+                return
             for connection in wait([*busy, *self._starting]):
                 assert isinstance(connection, Connection)
                 if connection in self._starting:
