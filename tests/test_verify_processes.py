@@ -121,10 +121,13 @@ def inspected(store: Store, index: ChainIndex, one: Stretch) -> Iterator[tuple[s
 
 
 def children_of(pid: int) -> list[int]:
-    """The processes that a process started."""
+    """The processes of a verification that a process started, and none that others started."""
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        found += map(int, (task / "children").read_text().split())
+        for child in map(int, (task / "children").read_text().split()):
+            with suppress(FileNotFoundError):
+                if b"archive.verify.child" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found.append(child)
     return found
 
 
