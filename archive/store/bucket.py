@@ -63,6 +63,11 @@ class ObjectStore:
         """
         self._address = f"s3://{bucket}/{prefix}".rstrip("/")
         self._bucket = opened(self._address, bucket, prefix)
+        self._named = bucket, prefix
+
+    def __reduce__(self) -> tuple[type[ObjectStore], tuple[str, str]]:
+        """Let another process open the same archive, with its own client and environment."""
+        return ObjectStore, self._named
 
     @property
     def address(self) -> str:

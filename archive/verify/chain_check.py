@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import islice
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -39,17 +41,27 @@ class ChainCheck:
     changed.
     """
 
-    def __init__(self, store: Store, account: str, head: str | None = None) -> None:
-        """Read the chain. ``head`` is the SHA-256 of the newest entry at some earlier time; the
-        chain may have grown since.
+    def __init__(
+        self, store: Store, account: str, head: str | None = None, *, saved: Path | None = None
+    ) -> None:
+        """Read the chain, or continue with a check that another process ``saved``.
+
+        ``head`` is the SHA-256 of the newest entry at some earlier time; the chain may have grown
+        since.
         """
         self._store, self._account = store, account
         self._given = None if head is None else head.lower()
         self._newest = 0
-        self._db = sqlite3.connect("", isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=OFF")
-        self._db.executescript(_SCHEMA)
+        self._is_shared = saved is not None
         self.faults: list[Problem] = []
+        if saved is not None:
+            shared = f"{saved.as_uri()}?mode=ro&immutable=1"
+            self._db = sqlite3.connect(shared, uri=True, isolation_level=None)
+            (newest,) = self._db.execute("SELECT max(n) FROM links").fetchone()
+            self._newest = newest or 0
+            return
+        self._db = _private()
+        self._db.executescript(_SCHEMA)
         self._take(1)
 
     def __enter__(self) -> Self:
@@ -105,7 +117,22 @@ class ChainCheck:
     def refresh(self) -> None:
         """Read the entries that were added since."""
         if self._store.exists(archive_paths.chain_path(self._account, self._newest + 1)):
+            if self._is_shared:
+                self._copy()
             self._take(self._newest + 1)
+
+    def save(self, file: Path) -> None:
+        """Save the check in a new file, for other processes to read."""
+        with closing(sqlite3.connect(file, isolation_level=None)) as saved:
+            saved.execute("PRAGMA synchronous=OFF")
+            self._db.backup(saved)
+
+    def _copy(self) -> None:
+        """Continue with a copy of the shared file, which nobody may write to."""
+        shared, self._db = self._db, _private()
+        with closing(shared):
+            shared.backup(self._db)
+        self._is_shared = False
 
     def _take(self, first: int) -> None:
         self._db.execute("BEGIN")
@@ -266,3 +293,10 @@ class ChainCheck:
 
     def _problem(self, number: int, message: str) -> Problem:
         return Problem(archive_paths.chain_path(self._account, number), message)
+
+
+def _private() -> sqlite3.Connection:
+    """Return a temporary database of this process alone."""
+    database = sqlite3.connect("", isolation_level=None)
+    database.execute("PRAGMA journal_mode=OFF")
+    return database

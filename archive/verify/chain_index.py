@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +16,9 @@ from archive.problem import Problem
 from archive.store.directory import Store, Stored
 
 from .chain_check import ChainCheck
+
+#: So many files stay open in one process.
+_MOST_OPEN = 64
 
 
 @dataclass(frozen=True)
@@ -83,10 +87,53 @@ class ChainIndex:
     @property
     def is_empty(self) -> bool:
         """Whether there is no chain."""
-        return all(check.is_empty for check in self._chains.values())
+        return all(check.is_empty for check in self._about(archive_paths.IDENTITY_PATH))
 
-    def _about(self, path: str) -> list[ChainCheck]:
+    def save(self, folder: Path) -> dict[str, Path]:
+        """Save the check of each account in a file of this folder; return the files by account."""
+        saved = {}
+        for number, (account, check) in enumerate(self._chains.items()):
+            saved[account] = folder / f"{number}.sqlite3"
+            check.save(saved[account])
+        return saved
+
+    def _about(self, path: str) -> Iterable[ChainCheck]:
         if path == archive_paths.IDENTITY_PATH:
             return list(self._chains.values())
         check = self._chains.get(archive_paths.account_of(path))
         return [] if check is None else [check]
+
+
+class SavedIndex(ChainIndex):
+    """The statements that another process saved, of which few accounts are open at once."""
+
+    def __init__(self, store: Store, saved: Mapping[str, Path], heads: Mapping[str, str]) -> None:
+        super().__init__(store, (), heads)
+        self._store, self._saved, self._heads = store, saved, heads
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        while self._chains:
+            self._close_oldest()
+
+    def _about(self, path: str) -> Iterator[ChainCheck]:
+        if path == archive_paths.IDENTITY_PATH:
+            yield from map(self._opened, self._saved)
+        elif (account := archive_paths.account_of(path)) in self._saved:
+            yield self._opened(account)
+
+    def _opened(self, account: str) -> ChainCheck:
+        check = self._chains.get(account)
+        if check is None:
+            while len(self._chains) >= _MOST_OPEN:
+                self._close_oldest()
+            saved, head = self._saved[account], self._heads.get(account)
+            check = self._chains[account] = ChainCheck(self._store, account, head, saved=saved)
+        return check
+
+    def _close_oldest(self) -> None:
+        self._chains.pop(next(iter(self._chains))).__exit__(None, None, None)

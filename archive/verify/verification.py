@@ -2,27 +2,37 @@
 
 Chains vouch for manifests, receipts, the metadata of single recordings and the ledger's name; a
 manifest for the ZIPs and the list beside it; metadata for its audio; each entry of the chain for
-the one before, and a head kept elsewhere for the newest.
+the one before, and a head kept elsewhere for the newest. `verify` uses every core; `processes`
+describes how.
 """
 
 from __future__ import annotations
 
+import sqlite3
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain as chain_of
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from archive import chain
 from archive import paths as archive_paths
 from archive.errors import ArchiveError
 from archive.problem import Pending, Problem, Unvouched
-from archive.store.directory import Store
+from archive.store.bucket import ObjectStore
+from archive.store.directory import DirectoryStore, Store
 
 from .chain_check import ChainCheck
 from .chain_index import ChainIndex
 from .inspection import PENDING_SECONDS, UNCOVERED, Finding, Inspection
 from .manifest_claims import Manifests
 from .path_checks import PathChecks
-from .walk import paths
+from .walk import listed, paths, stretches, weight_of
+
+if TYPE_CHECKING:
+    from .processes import Processes
 
 __all__ = [
     "PENDING_SECONDS",
@@ -38,6 +48,10 @@ __all__ = [
 ]
 
 _MOST_KEPT = 10_000
+#: As many small files take as long as the start of another process.
+_FEWEST = 1000
+#: So many small files are one piece of work.
+_STRETCH = 64
 
 
 @dataclass(frozen=True)
@@ -108,7 +122,8 @@ def files(
     of each piece.
     """
     with _inspected(store, _accounts(store, account), {}) as (index, manifests):
-        for path, finding in _findings(store, account, index, manifests, after, on_bytes):
+        listing = listed(store, account, index)
+        for path, finding in _findings(listing, store, index, manifests, after, on_bytes):
             yield path, _problem(path, finding), finding.bytes or 0
 
 
@@ -132,11 +147,16 @@ def verify(
     account: str | None = None,
     heads: Mapping[str, str] | None = None,
     on_file: Callable[[str, int], None] | None = None,
+    *,
+    processes: int | None = None,
 ) -> Report:
     """Verify a whole archive, or one account's part of it.
 
     Parameters: `heads` as in `chains`; `on_file`, called with the path and the size in bytes of
-    every file after it was read. Writes nothing to the archive.
+    every file after it was read; `processes`, the number that inspects files, by default one for
+    each core, or this one alone if the archive is small. Writes nothing to the archive.
+
+    Raises ChildProcessError if one of the processes died: the result is unknown.
     """
     found = _Found(account)
     accounts, heads = _accounts(store, account), heads or {}
@@ -144,10 +164,12 @@ def verify(
     with _inspected(store, named, heads) as (index, manifests):
         for problem in index.faults:
             found.problems.add(problem)
-        for path, finding in _findings(store, account, index, manifests, "", None):
-            found.add(path, finding)
-            if on_file and finding.bytes is not None:
-                on_file(path, finding.bytes)
+        listing = listed(store, account, index)
+        with _by_all(listing, store, index, manifests, heads, processes) as findings:
+            for path, finding in findings:
+                found.add(path, finding)
+                if on_file and finding.bytes is not None:
+                    on_file(path, finding.bytes)
     return found.report(_heads(store, accounts))
 
 
@@ -192,17 +214,54 @@ def _inspected(
 
 
 def _findings(
+    listing: Iterable[str],
     store: Store,
-    account: str | None,
     index: ChainIndex,
     manifests: Manifests,
-    after: str,
-    on_bytes: Callable[[int], None] | None,
+    after: str = "",
+    on_bytes: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[str, Finding]]:
     path_checks = PathChecks(store, manifests, index)
     inspection = Inspection(store, index, manifests, path_checks, on_bytes)
-    for path in paths(store, account, index, manifests, path_checks, after):
+    for path in paths(listing, store, manifests, path_checks, after):
         yield path, inspection.inspect(path)
+
+
+@contextmanager
+def _by_all(
+    listing: Iterator[str],
+    store: Store,
+    index: ChainIndex,
+    manifests: Manifests,
+    heads: Mapping[str, str],
+    processes: int | None,
+) -> Iterator[Iterator[tuple[str, Finding]]]:
+    """Provide the findings of as many processes as can work, or of this one alone."""
+    if processes is None:
+        some = list(islice(listing, _FEWEST))
+        listing = chain_of(some, listing)
+        processes = None if sum(map(weight_of, some)) >= _FEWEST else 1
+    children = None if processes == 1 else _children(store, index, heads, processes)
+    if children is None:
+        yield _findings(listing, store, index, manifests)
+        return
+    with children:
+        yield children.findings(stretches(listing, _STRETCH))
+
+
+def _children(
+    store: Store, index: ChainIndex, heads: Mapping[str, str], most: int | None
+) -> Processes | None:
+    """Return the processes of a verification, or None if this process has to work alone."""
+    if type(store) not in (DirectoryStore, ObjectStore) or not sys.executable:
+        return None  # other stores belong to this process, such as one that asks for the ledger
+    from .processes import Processes, cores  # noqa: PLC0415 - slow to import, and rarely needed
+
+    most = most or cores()
+    try:
+        return Processes(store, index, heads, most) if most > 1 else None
+    except (OSError, sqlite3.Error):
+        return None  # without room for the chains, or a second process: slower, and as good
 
 
 def _problem(path: str, finding: Finding) -> Problem | None:
