@@ -92,9 +92,7 @@ def without(text: str, values: Iterable[str]) -> str:
         text: a text that may quote the values, such as a provider's error.
         values: the sent values that must not be shown; empty ones are ignored.
     """
-    hidden = Secrets(values)
-    clean = hidden.replaced(text, HIDDEN)
-    return HIDDEN if hidden.stand_in(clean) else clean
+    return Secrets(values).removed(text, HIDDEN)
 
 
 def mask(text: str) -> str:

@@ -253,7 +253,11 @@ class Writer:
         return None
 
     def _run(self, item: Item) -> None:
-        """Run one item in a savepoint. Raises only what ends the transaction of the whole group."""
+        """Run one item in a savepoint. Raises only what ends the transaction of the whole group.
+
+        The commit releases the savepoints of the group. Until then they nest, and a rollback goes
+        to the newest.
+        """
         connection = self._connection
         assert connection is not None
         _execute(connection, "SAVEPOINT item")
@@ -267,7 +271,6 @@ class Writer:
             _execute(connection, "ROLLBACK TO item")
             item.error = error
             item.after.clear()
-        _execute(connection, "RELEASE item")
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
