@@ -245,10 +245,13 @@ def test_a_line_of_the_log_obeys_nobody(
 
 @pytest.mark.parametrize(
     "name",
-    ["token", "access_token", "idToken", "accessRequestToken", "client_secret", "clientSecret"]
-    + ["secret", "password", "Passwd", "PASSWORT", "pwd", "pass", "api_key", "apiKey"],
+    [
+        *("token", "access_token", "idToken", "accessRequestToken", "client_secret"),
+        *("clientSecret", "secret", "password", "Passwd", "PASSWORT", "pwd", "pass"),
+        *("api_key", "apiKey"),
+    ],
 )
-@pytest.mark.parametrize("around", ["", "ſ é "], ids=["ASCII", "beyond ASCII"])
+@pytest.mark.parametrize("around", ["", "é "], ids=["ASCII", "beyond ASCII"])
 @pytest.mark.parametrize(
     "notation", ["{}=hunter", "{}%3Dhunter", '{{"{}": "hunter"}}', "<{}>hunter</x>"]
 )
