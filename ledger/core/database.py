@@ -15,7 +15,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from ledger.errors import LedgerAway, NotBegun, Unsuitable
 
 from .repeats import while_away
-from .writer import AFTER_COMMIT, AWAY, Writer, cause_of
+from .writer import AFTER_COMMIT, AWAY, Writer, cause_of, execute_bare
 
 Result = TypeVar("Result")
 
@@ -286,7 +286,7 @@ def _sqlite(url: str, busy_seconds: float) -> Engine:
     def _begin(connection: Connection) -> None:
         begin = connection.get_execution_options().get("begin", "BEGIN IMMEDIATE")
         if begin is not None:
-            connection.exec_driver_sql(begin)
+            execute_bare(connection, begin)
 
     return engine
 
