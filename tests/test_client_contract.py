@@ -49,7 +49,7 @@ def _functions() -> dict[str, Callable[..., Any]]:
         f"earwitness.{group}.{name}": function
         for group in GROUPS
         for name, function in inspect.getmembers(getattr(client, group), inspect.ismethod)
-        if not name.startswith("_") and name not in {"ask", "open", "open_day"}
+        if not name.startswith("_") and name not in {"ask", "open", "open_day", "attach"}
     }
 
 

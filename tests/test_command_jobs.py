@@ -43,6 +43,12 @@ def house(deploy: Callable[..., Deployment]) -> Deployment:
     )
 
 
+@pytest.fixture(scope="module")
+def untouched(deploy_for_module: Callable[..., Deployment]) -> Deployment:
+    """The same for commands that change nothing."""
+    return deploy_for_module(account_toml("india", INDIA, {"timezone": ZONE, "catchup_days": 3}))
+
+
 def failed(ledger: Ledger, request_id: str, **given: Any) -> str:
     """The id of a job that failed."""
     job, lease = running(ledger, request_id, **given)
@@ -303,11 +309,11 @@ def test_days_that_the_next_tick_gives_up_are_shown_so(
     ("first", "last", "option"), [(30, 31, "--from"), (0, 0, "--from"), (-1, 30, "--to")]
 )
 def test_a_day_that_is_not_over_is_named_with_the_date_to_ask(
-    house: Deployment, first: int, last: int, option: str
+    untouched: Deployment, first: int, last: int, option: str
 ) -> None:
     """A refusal names the option at fault and the first date on which the export can be asked."""
     span = [str(TODAY + n * DAY) for n in (first, last)]
-    done = house.run("export", "--account", "india", "--from", span[0], "--to", span[1])
+    done = untouched.run("export", "--account", "india", "--from", span[0], "--to", span[1])
     assert done.returncode == 2
     day = TODAY + (first if option == "--from" else last) * DAY
     assert f"{option} {day} is not over" in done.stderr

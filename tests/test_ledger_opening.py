@@ -13,7 +13,7 @@ from ledger.core.schema import audit, jobs, obligations, queues, waiters
 from ledger.errors import NoSuchJob, RequestConflict
 from ledger.ledger import Ledger
 
-from .ledgers import NOTIFY, at_once, ended, in_processes, opened, request, steps
+from .ledgers import NOTIFY, at_once, ended, in_processes, opened, pass_time, request, steps
 
 
 def _everything(ledger: Ledger) -> list[Any]:
@@ -155,7 +155,9 @@ def test_a_job_is_found_by_every_name_a_person_has(ledger: Ledger) -> None:
 def test_jobs_are_listed_and_counted(ledger: Ledger) -> None:
     """The newest change first, narrowed by account, state and kind; counts by state."""
     ended(ledger, "a")
+    pass_time(ledger, 1, jobs.c.updated_at)
     opened(ledger, "b")
+    pass_time(ledger, 1, jobs.c.updated_at)
     opened(ledger, "c", account="peru")
     assert [job.request_id for job in ledger.jobs.jobs(limit=2)] == ["c", "b"]
     assert [job.request_id for job in ledger.jobs.jobs(account="india")] == ["b", "a"]

@@ -205,7 +205,7 @@ def test_an_id_that_would_name_the_list_is_refused(identifier: str) -> None:
         lambda vonage: vonage.audio(identifier).__enter__(),
     ]
     for act in acts:
-        with client() as vonage, pytest.raises(Rejected, match="is no id"):
+        with client() as vonage, pytest.raises(Rejected, match="is not the id"):
             act(vonage)
 
 

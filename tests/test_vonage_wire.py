@@ -180,7 +180,7 @@ def test_a_file_that_freezes_is_resumed(
 
         door.fault(operation, "freeze", after_bytes=3000, seconds=30)
         received: list[bytes] = []
-        with opening() as body, pytest.raises(Uncertain, match="stood still"):
+        with opening() as body, pytest.raises(Uncertain, match="stalled"):
             received.extend(body.chunks())
         held = b"".join(received)
         assert whole.startswith(held)

@@ -8,12 +8,15 @@ job.wait(timeout=3600)
 """
 
 from .answers import Answer, Job
-from .arguments import Filters, Notify
+from .arguments import Filters, Instant, Notify
+from .async_answers import AsyncAnswer, AsyncJob
+from .async_client import AsyncEarwitness
 from .client import Earwitness
 from .errors import (
     BadCredentials,
     Cancelled,
     CapReached,
+    Closed,
     Damaged,
     Dangerous,
     EarwitnessError,
@@ -34,25 +37,51 @@ from .errors import (
     Uncertain,
     Unreachable,
 )
-from .results import JobView
+from .results import (
+    Call,
+    CallList,
+    CertifiedCall,
+    CreatedExport,
+    Deleted,
+    JobView,
+    LiveRecording,
+    RecordingPage,
+    RunExport,
+    StoredExport,
+    StoredFile,
+    Verified,
+)
+
+__version__ = "0.1.0"
 
 __all__ = [
     "Answer",
+    "AsyncAnswer",
+    "AsyncEarwitness",
+    "AsyncJob",
     "BadCredentials",
+    "Call",
+    "CallList",
     "Cancelled",
     "CapReached",
+    "CertifiedCall",
+    "Closed",
+    "CreatedExport",
     "Damaged",
     "Dangerous",
+    "Deleted",
     "Earwitness",
     "EarwitnessError",
     "Expired",
     "Filters",
     "Incomplete",
+    "Instant",
     "InvalidArgument",
     "Job",
     "JobError",
     "JobFailed",
     "JobView",
+    "LiveRecording",
     "MaybeQueued",
     "NoSuchJob",
     "NotAnswered",
@@ -60,9 +89,15 @@ __all__ = [
     "NotReady",
     "NotSent",
     "Notify",
+    "RecordingPage",
     "Rejected",
     "RequestConflict",
+    "RunExport",
+    "StoredExport",
+    "StoredFile",
     "Throttled",
     "Uncertain",
     "Unreachable",
+    "Verified",
+    "__version__",
 ]

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from redis import BlockingConnectionPool
+from redis.exceptions import RedisError
 
 from .errors import InvalidArgument
 
@@ -38,3 +44,41 @@ def redis_address(url: str) -> str:
     query = {"virtual_host": "db"}
     pairs = [(query.get(name, name), value) for name, value in parse_qsl(parts.query)]
     return f"unix://{parts.netloc}{parts.path}{'?' if pairs else ''}{urlencode(pairs)}"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the worker's Redis is.
+
+    ``url`` is in redis-py's notation, ``prefix`` before every key; ``options`` are the connection's
+    as redis-py reads them from ``url``.
+    """
+
+    url: str
+    prefix: str
+    options: Mapping[str, Any]
+
+    def place(self, queue: str) -> str:
+        """Return the server, database, queue and prefix, without user and password."""
+        options = self.options
+        server = options.get("path") or f"{options.get('host')}:{options.get('port')}"
+        prefix = f", key prefix {self.prefix}" if self.prefix else ""
+        return f"{server}, database {options.get('db') or 0}, queue {queue}{prefix}"
+
+
+def read_address(url: str, key_prefix: str, pools: Any = BlockingConnectionPool) -> Address:
+    """Read an address and a prefix as redis-py's ``pools`` do. Raises InvalidArgument.
+
+    redis-py's own errors quote parts of the address, such as a password that contains a slash.
+    """
+    readable, prefix = redis_address(url), checked_prefix(key_prefix)
+    try:
+        pool = pools.from_url(readable)
+        # Only this finds an unknown option; it opens no connection.
+        pool.connection_class(**pool.connection_kwargs)
+    except (ValueError, TypeError, RedisError):
+        raise InvalidArgument(
+            f"not done: url: redis-py cannot read it; {ADVICE}, with %2F for a / in a password "
+            "(and so on), and only options that it knows"
+        ) from None
+    return Address(readable, prefix, dict(pool.connection_kwargs))

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import Any, Literal, TypedDict
 
 from .errors import InvalidArgument
+from .own_names import TASK_PREFIX, is_own_queue
 
 _ALIAS = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -143,11 +144,17 @@ def day(value: object) -> str:
     return value.isoformat()
 
 
-def notify(value: object) -> dict[str, str]:
-    """Return a Notify as the task's argument."""
+def notify(value: object, worker_queue: str) -> dict[str, str]:
+    """Return a Notify as the task's argument; ``worker_queue`` is the worker's own."""
     if not isinstance(value, Notify):
         raise invalid("notify", "must be a Notify(task=..., queue=...)")
     task, queue = text("notify.task", value.task), text("notify.queue", value.queue)
+    if task.startswith(TASK_PREFIX):
+        raise invalid("notify.task", "must be a task of your own; earwitness.* are the worker's")
+    if queue == worker_queue or is_own_queue(queue):
+        raise invalid(
+            "notify.queue", "must be a queue of your own; Earwitness or Celery uses this name"
+        )
     return {"task": task, "queue": queue}
 
 

@@ -3,6 +3,7 @@
 EarwitnessError
 ├── NotSent             sending failed
 │   ├── NotQueued       the request is certainly not queued
+│   │   └── Closed      the client was closed before
 │   └── MaybeQueued     the request may be queued
 ├── NotAnswered         no answer in time (a TimeoutError too)
 └── JobError            the worker's errors; the closed list of its contract
@@ -26,6 +27,9 @@ EarwitnessError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class EarwitnessError(Exception):
     """The root of all errors; its only argument is the message."""
@@ -35,14 +39,20 @@ class NotSent(EarwitnessError):
     """Sending failed; the message says whether to send the same request again.
 
     ``request_id`` is the id under which to send the request again: the caller's, or the one that
-    was made for it; None if the task takes none.
+    was made for it; None if the task takes none. After ``send_many``, ``jobs`` has what was to be
+    sent, in order: each can be sent again (``send_again``).
     """
 
     request_id: str | None = None
+    jobs: Sequence[Any] = ()
 
 
 class NotQueued(NotSent):
     """The request is certainly not queued."""
+
+
+class Closed(NotQueued):
+    """The client was closed: it neither sends nor waits any more. Make another one."""
 
 
 class MaybeQueued(NotSent):

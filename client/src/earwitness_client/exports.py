@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import overload
 
 from . import arguments as check
 from .answers import Job
@@ -49,6 +50,21 @@ class Exports(Group):
             request_id=request_id,
             notify=notify,
         )
+
+    @overload
+    def run(
+        self, *, account: str, day: date | str, notify: Notify | None = None
+    ) -> Job[RunExport]: ...
+
+    @overload
+    def run(
+        self,
+        *,
+        account: str,
+        filters: Filters,
+        request_id: str | None = None,
+        notify: Notify | None = None,
+    ) -> Job[RunExport]: ...
 
     def run(
         self,

@@ -10,14 +10,13 @@ Omitted arguments are not sent.
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
-from . import arguments as check
 from .answers import Answer, Job
 from .arguments import Notify
 from .broker import Broker
-from .request import EVERY_ACCOUNT, Request, job_id
+from .drafts import day_request, job_request, plain_request
+from .request import Request
 
 
 class Group:
@@ -28,9 +27,7 @@ class Group:
 
     def ask(self, task: str, *, question: bool = True, **arguments: Any) -> Answer[Any]:
         """Send a task that opens no job; a ``question`` changes nothing."""
-        request = Request(f"earwitness.{task}", _checked(arguments), question=question)
-        self._broker.send(request)
-        return Answer(self._broker, request)
+        return Answer(self._broker, self._sent(plain_request(task, question, arguments)))
 
     def open(
         self,
@@ -41,26 +38,16 @@ class Group:
         **arguments: Any,
     ) -> Job[Any]:
         """Send a task that opens a job, under the caller's request id or a new one."""
-        key = str(uuid.uuid4()) if request_id is None else check.request_id(request_id)
-        given = {**arguments, "request_id": key, "notify": notify}
-        return self._send_job(Request(f"earwitness.{task}", _checked(given), request_id=key), key)
+        queue = self._broker.queue.name
+        return Job(
+            self._broker, self._sent(job_request(task, request_id, notify, arguments, queue))
+        )
 
     def open_day(self, *, account: str, day: str, notify: Notify | None) -> Job[Any]:
         """Send a day's export, whose key is the day; the job's id is that of the first run."""
-        given = {"account": account, "day": day, "notify": notify}
-        return self._send_job(Request("earwitness.export.run", _checked(given)), f"day:{day}#1")
+        queue = self._broker.queue.name
+        return Job(self._broker, self._sent(day_request(account, day, notify, queue)))
 
-    def _send_job(self, request: Request, key: str) -> Job[Any]:
-        account = request.arguments.get("account", EVERY_ACCOUNT)
-        self._broker.send(request)
-        return Job(self._broker, request, job_id(account, request.task, key))
-
-
-def _checked(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments that are not None, with the common ones checked."""
-    given = {name: value for name, value in arguments.items() if value is not None}
-    if "account" in arguments:
-        given["account"] = check.alias(arguments["account"])
-    if "notify" in given:
-        given["notify"] = check.notify(given["notify"])
-    return given
+    def _sent(self, request: Request) -> Request:
+        self._broker.run(self._broker.queue.send(request))
+        return request

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from . import arguments as check
-from .answers import Answer
+from .answers import Answer, Job
 from .arguments import invalid
+from .attaching import attached
 from .group import Group
 from .results import JobView
 
@@ -20,6 +21,30 @@ class Jobs(Group):
     def status(self, *, job_id: str | None = None, task_id: str | None = None) -> Answer[JobView]:
         """Ask for the job as the worker's ledger has it."""
         return self.ask("job.status", **_job(job_id, task_id))
+
+    def attach(
+        self,
+        *,
+        job_id: str | None = None,
+        task_id: str | None = None,
+        request_id: str | None = None,
+        account: str | None = None,
+        task: str | None = None,
+        timeout: float | None = 10,
+    ) -> Job[Any]:
+        """Return the job that was requested elsewhere or earlier, by any of its ids.
+
+        ``task_id`` serves best: the result backend has the task's end for a day, refusals too, so
+        that ``state``, ``ready``, ``accepted`` and ``wait`` need no worker. With ``job_id`` alone,
+        the worker is asked, and a failed job raises JobFailed with its message. ``request_id``
+        goes with the ``account`` (omitted for a verification of all) and the ``task``, such as
+        "certified_call.request"; without the task, the worker is asked within ``timeout`` seconds.
+
+        Only that asking sends anything; it raises NoSuchJob, NotQueued, MaybeQueued and
+        NotAnswered, and InvalidArgument if several tasks have a job of this request id.
+        """
+        steps = attached(self._broker.queue, job_id, task_id, request_id, account, task, timeout)
+        return Job(self._broker, self._broker.run(steps))
 
     def cancel(self, *, job_id: str | None = None, task_id: str | None = None) -> Answer[JobView]:
         """Cancel a job that has not ended; an export is cancelled with its parts."""

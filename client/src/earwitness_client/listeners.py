@@ -1,15 +1,14 @@
-"""Check of an unanswered request: does any worker listen on its queue?"""
+"""Check of unanswered requests: does any worker listen on their queue?"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
-from redis.exceptions import RedisError
-
-from .broker import Broker
-from .errors import NotAnswered
-from .request import Request
+from .operations import Steps
+from .redis_faults import AWAY
 from .stored import Stored
+from .worker_queue import WorkerQueue
 
 #: A running worker writes its presence within seconds, also after Redis was emptied.
 _ABSENCE_SECONDS = 10.0
@@ -17,60 +16,52 @@ _CHECK_SECONDS = 1.0
 
 
 class ListenerCheck:
-    """Watches for a listening worker while a request has no state."""
+    """Watches for a listening worker while no awaited request has a state."""
 
-    def __init__(self, broker: Broker, request: Request) -> None:
-        self._broker = broker
-        self._request = request
+    def __init__(self, queue: WorkerQueue) -> None:
+        self._queue = queue
         self._checked_at = float("-inf")
         self._absent_since: float | None = None
         self._waiting = 0
 
-    def observe(self, stored: Stored | None) -> None:
-        """Consider the request's state, which is None if Redis does not answer.
+    def is_alone(self, states: Sequence[Stored] | None) -> Steps[bool]:
+        """Consider the requests' states, which are None if Redis does not answer.
 
-        Raises NotAnswered if no worker has ever listened: the request stays in the queue, and
-        waiting longer does not help. While workers are only away, the wait goes on.
+        Return whether no worker has ever listened for ten seconds: the requests stay in the queue,
+        and waiting longer does not help. While workers are only away, the wait goes on.
         """
-        if stored or stored is None:
+        if states is None or any(states):
             self._absent_since = None
-            return
+            return False
         now = time.monotonic()
         if now - self._checked_at < _CHECK_SECONDS:
-            return
+            return False
         self._checked_at = now
-        if not self._was_never_consumed():
+        if not (yield from self._was_never_consumed()):
             self._absent_since = None
         elif self._absent_since is None:
             self._absent_since = now
-        elif now - self._absent_since >= _ABSENCE_SECONDS:
-            raise NotAnswered(
-                f"unknown: {self._request.task} was not answered: no worker listens on this Redis "
-                f"({self._broker.address}), and none ever did; the request stays queued until "
-                "one starts; if the worker uses another address, database or key prefix, give "
-                f"the client the same, and {self._request.repetition}"
-            )
+        return self._absent_since is not None and now - self._absent_since >= _ABSENCE_SECONDS
 
-    @property
-    def why(self) -> str:
-        """A clause for error messages that no worker listens; empty if one does."""
+    def why(self) -> Steps[str]:
+        """Return a clause for error messages that no worker listens; empty if one does."""
         try:
-            if self._broker.listeners() != "now":
-                return f"no worker listens on this Redis ({self._broker.address}) now; "
-        except (RedisError, OSError):
+            if (yield from self._queue.listeners()) != "now":
+                return f"no worker listens on this Redis ({self._queue.place}) now; "
+        except AWAY:
             pass
         return ""
 
-    def _was_never_consumed(self) -> bool:
+    def _was_never_consumed(self) -> Steps[bool]:
         """Return whether no worker was ever here, by the workers' keys and by the queue's length.
 
         A worker that writes no keys still takes messages from the queue.
         """
         try:
-            if self._broker.listeners() != "never":
+            if (yield from self._queue.listeners()) != "never":
                 return False
-            waiting = self._broker.queued()
-        except (RedisError, OSError):
+            waiting = yield from self._queue.queued()
+        except AWAY:
             return False
         is_taken = waiting < max(self._waiting, 1)
         self._waiting = waiting

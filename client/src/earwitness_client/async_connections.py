@@ -1,0 +1,158 @@
+"""The connections of one event loop to Redis, with time limits.
+
+redis-py's own pool waits for locks when a connection is returned, so that a cancelled task could
+keep a place in it for ever. This one returns a connection without waiting, and closes every
+connection whose last answer was not read to its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
+
+from .addresses import Address
+from .errors import MaybeQueued, NotQueued, NotSent
+from .redis_faults import (
+    ANSWER_SECONDS,
+    AWAY,
+    CONNECT_SECONDS,
+    FREE_CONNECTION_SECONDS,
+    not_confirmed,
+    not_connected,
+)
+
+#: To get a connection that is ready, with everything that this takes.
+_READY_SECONDS = FREE_CONNECTION_SECONDS + CONNECT_SECONDS
+#: Fewer than for threads: a loop keeps these busy, and to open more at once would delay the first.
+_MAX_CONNECTIONS = 8
+
+
+class AsyncConnections:
+    """The connections of one event loop of one process."""
+
+    def __init__(self, address: Address) -> None:
+        self.pid: int = os.getpid()
+        over_network = {} if address.url.startswith("unix:") else {"socket_keepalive": True}
+        pool = BlockingConnectionPool.from_url(
+            address.url, retry=Retry(NoBackoff(), 0), **over_network
+        )
+        # Set afterwards, because options in the address would override arguments.
+        pool.connection_kwargs.update(
+            socket_connect_timeout=CONNECT_SECONDS, socket_timeout=ANSWER_SECONDS
+        )
+        self._pool = pool
+        #: Of all connections over TLS: to make one reads certificates, which blocks the loop.
+        self._tls_context: Any = None
+        self._free: list[Any] = []
+        self._places = asyncio.Semaphore(_MAX_CONNECTIONS)
+        self._closed = False
+
+    async def push(
+        self,
+        key: str,
+        messages: Callable[[], Sequence[str]],
+        explained: Callable[[NotSent], NotSent],
+    ) -> None:
+        """Put messages on a queue, all or none. Raises NotQueued or MaybeQueued.
+
+        The messages are made when there is a connection for them, so that many tasks at once do not
+        keep the loop busy. If the task is cancelled, a note of the CancelledError says whether they
+        may be queued, as ``explained`` puts it.
+        """
+        is_sent = False
+        try:
+            async with self._ready() as connection:
+                packed = connection.pack_command("LPUSH", key, *messages())
+                is_sent = True
+                await _exchange(connection, packed, 1)
+        except asyncio.CancelledError as cancelled:
+            error = MaybeQueued if is_sent else NotQueued
+            cancelled.add_note(str(explained(error("the sending was cancelled"))))
+            raise
+        except AWAY as error:
+            raise (not_confirmed if is_sent else not_connected)(error) from error
+
+    async def ask(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:
+        """Return the replies to commands that are sent together. Raises RedisError or OSError."""
+        async with self._ready() as connection:
+            return await _exchange(connection, connection.pack_commands(commands), len(commands))
+
+    async def close(self) -> None:
+        """Close every connection that is not in use; the others close when they are returned."""
+        self._closed = True
+        unused, self._free = self._free, []
+        # Waits a little for the transports, so that a loop that ends now leaves none behind.
+        await asyncio.gather(*(one.disconnect() for one in unused), return_exceptions=True)
+
+    @asynccontextmanager
+    async def _ready(self) -> AsyncIterator[Any]:
+        """Lend a connection that is ready to send. Raises RedisError or OSError."""
+        connection: Any = None
+        is_held = is_whole = False
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                await self._places.acquire()
+                is_held = True
+                connection = self._free.pop() if self._free else self._made()
+                await _make_ready(connection)
+            try:
+                yield connection
+                is_whole = True
+            except ResponseError:
+                is_whole = True
+                raise
+        finally:
+            if is_held:
+                self._places.release()
+            if is_whole and connection.is_connected and not self._closed:
+                self._free.append(connection)
+            elif connection is not None:
+                await connection.disconnect(nowait=True)
+
+    def _made(self) -> Any:
+        """Return a new connection, which is not connected yet."""
+        connection: Any = self._pool.make_connection()
+        if hasattr(connection, "ssl_context"):
+            self._tls_context = self._tls_context or connection.ssl_context
+            connection.ssl_context = self._tls_context
+        return connection
+
+
+async def _exchange(connection: Any, packed: Any, count: int) -> list[Any]:
+    """Send packed commands and read so many replies; raise the first reply that is an error."""
+    async with asyncio.timeout(ANSWER_SECONDS):
+        await connection.send_packed_command(packed, check_health=False)
+        replies: list[Any] = []
+        for _ in range(count):
+            try:
+                replies.append(await connection.read_response())
+            except ResponseError as error:
+                replies.append(error)
+    for reply in replies:
+        if isinstance(reply, ResponseError):
+            raise reply
+    return replies
+
+
+async def _make_ready(connection: Any) -> None:
+    """Connect; replace a connection that was closed meanwhile, or has something unread."""
+    if connection.is_connected and await _is_stale(connection):
+        await connection.disconnect(nowait=True)
+    await connection.connect()
+
+
+async def _is_stale(connection: Any) -> bool:
+    # redis-py before 7.2 has only the other name; later versions warn of it.
+    can_read = getattr(connection, "can_read", None) or connection.can_read_destructive
+    try:
+        return bool(await can_read())
+    except AWAY:
+        return True
