@@ -104,11 +104,9 @@ class LedgerTokenStore:
         )
 
 
-#: The condition that an account is paused.
-IS_PAUSED = (accounts.c.alias == parameter("alias"), accounts.c.postponed_until > now())
 _PAUSE = Prepared(
     select((accounts.c.postponed_until - now()).label("left"), accounts.c.postponed_because).where(
-        *IS_PAUSED
+        accounts.c.alias == parameter("alias"), accounts.c.postponed_until > now()
     )
 )
 

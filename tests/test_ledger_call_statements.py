@@ -126,25 +126,6 @@ def test_nothing_begins_in_quarantine(ledger: Ledger) -> None:
     assert everything(ledger) == before
 
 
-def test_a_beginning_asks_for_the_pause_of_its_account(ledger: Ledger) -> None:
-    """One statement begins a call of an account that is not paused, and its holder knows that;
-    during a pause the separate steps begin it, and its holder has to ask.
-    """
-    ledger.accounts.postpone("peru", 600, "the provider of another account asked to wait")
-    _, lease = ledger.execution.begin(call("free", task_id="t1"), by="test")
-    assert lease is not None
-    assert lease.found_no_pause
-    ledger.accounts.postpone("legal", 600, "the provider asked to wait")
-    before = everything(ledger)
-    assert _begin(ledger, call(task_id="t2")) == STEP_BY_STEP
-    assert everything(ledger) == before
-    _, lease = ledger.execution.begin(call(task_id="t2"), by="test")
-    assert lease is not None
-    assert not lease.found_no_pause
-    ledger.accounts.resume("legal")
-    assert _begin(ledger, call("resumed", task_id="t3")) != STEP_BY_STEP
-
-
 UNUSUAL_SENDINGS: dict[str, Callable[[Ledger, Job], Any]] = {
     "late": lambda ledger, job: _set(ledger, job, not_after=1.0),
     "cancelled": lambda ledger, job: ledger.operator_actions.cancel(job.job_id, by="me"),

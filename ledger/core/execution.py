@@ -107,17 +107,17 @@ class Execution:
         asked_at = time.monotonic()
         seconds = self._leases.seconds
 
-        def work(connection: Connection) -> tuple[Job, bool, bool]:
+        def work(connection: Connection) -> tuple[Job, bool]:
             job, number = open_or_join(connection, request, by=by, notify=notify)
             if number is None:
-                return job, owns_lease(connection, job.job_id, token), False
+                return job, owns_lease(connection, job.job_id, token)
             held = take(connection, job, token, seconds, by=self._worker)
             # If the database's clock was set back just now, the job is not due yet.
-            return (job, False, False) if held is None else (held, True, False)
+            return (job, False) if held is None else (held, True)
 
         hook = kind_of(request.kind).begin_at_once
 
-        def at_once(connection: Connection) -> tuple[Job, bool, bool] | None:
+        def at_once(connection: Connection) -> tuple[Job, bool] | None:
             if hook is None:
                 return None
             job = hook(
@@ -129,15 +129,12 @@ class Execution:
                 worker=self._worker,
                 notify=notify,
             )
-            return None if job is None else (job, True, True)
+            return None if job is None else (job, True)
 
-        job, mine, found_no_pause = self._database.write(
-            work, at_once=None if hook is None else at_once
-        )
+        job, mine = self._database.write(work, at_once=None if hook is None else at_once)
         if not mine:
             return job, None
         lease = Lease(job.job_id, token, seconds, asked_at)
-        lease.found_no_pause = found_no_pause
         self._leases.hold(lease)
         return job, lease
 

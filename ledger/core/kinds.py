@@ -112,7 +112,7 @@ class JobKind:
 
     The engine calls ``sender_lost`` when the worker of a job in state *sending* has died.
     ``begin_at_once``, if there is one, opens and claims a usual new job in a single statement, with
-    the same rows as the engine's steps and this kind's hooks, unless the job's account is paused.
+    the same rows as the engine's steps and this kind's hooks.
     ``died_often`` is the error of a job whose workers died five times in state *running*.
     ``refuses_retry`` says why no job of the kind is ever retried, or None if retries are allowed.
     """

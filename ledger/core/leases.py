@@ -31,8 +31,6 @@ class Lease:
         self.job_id = job_id
         self.token = token
         self.cancelled = False
-        #: Whether the claim itself found that the job's account is not paused.
-        self.found_no_pause = False
         self.transfer: dict[str, Any] | None = None
         #: Held while its holder notes the sending of a call; then, whether that may be written.
         self.sending = threading.Lock()
