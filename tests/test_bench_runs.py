@@ -40,6 +40,8 @@ ROWS = {
     "starting": 4,
     "idle": 8,
 }
+#: These start workers again and again: `make soak` runs them.
+LONG = {"slots", "bursts", "first-byte"}
 #: The programs that a row beside other programs needs, by benchmark.
 PROGRAMS = {"retrieve": ("curl", "unzip"), "export": ("curl",), "verify": ("unzip",)}
 #: Rows for which nothing is there to be measured.
@@ -53,9 +55,12 @@ def _rows(name: str, *, with_peers: bool = False) -> list[Row]:
 def test_every_benchmark_is_run_here() -> None:
     """A new benchmark is tested too."""
     assert list(ROWS) == list(BENCHMARKS)
+    assert set(ROWS) > LONG
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.soak) if name in LONG else name for name in ROWS]
+)
 def test_a_benchmark_measures_all_of_its_rows_and_counts_its_work(name: str) -> None:
     """Every row is there, with figures or with the reason why it has none, and what a benchmark
     says that it did was counted.
