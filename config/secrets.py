@@ -40,6 +40,13 @@ class Secrets:
         """Replace each secret that the text contains in a common notation with ``by``."""
         return self._plain.replaced(text, by)
 
+    def removed(self, text: str, by: str) -> str:
+        """Replace each secret with ``by``, and the whole text if it contains one in a notation from
+        which the secret cannot be cut.
+        """
+        clean = self.replaced(text, by)
+        return by if self.stand_in(clean) else clean
+
     def stand_in(self, text: str | bytes) -> bool:
         """Return whether the text contains a secret in any notation, or is nested too deeply."""
         if isinstance(text, bytes):

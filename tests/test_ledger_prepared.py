@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import date
 from typing import Any
@@ -11,9 +12,10 @@ from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from ledger import call_statements
-from ledger.core import database
+from ledger.core import database, outbox
+from ledger.core import waiters as core_waiters
 from ledger.core.job import COLUMNS, Job
-from ledger.core.prepared import Prepared, parameter
+from ledger.core.prepared import Prepared, by_no_index, one_of, parameter
 from ledger.core.schema import calls, jobs, queues
 from ledger.ledger import Ledger
 
@@ -50,6 +52,11 @@ QUEUE = Prepared(
         .values(queue=parameter("queue"), last_no=1, taken_no=0)
         .on_conflict_do_update(index_elements=["queue"], set_={"last_no": queues.c.last_no + 1})
         .returning(queues.c.last_no)
+    )
+)
+LISTED = Prepared(
+    select(queues.c.queue).where(
+        one_of(queues.c.queue, "names"), one_of(by_no_index(queues.c.last_no), "numbers")
     )
 )
 
@@ -90,6 +97,40 @@ def test_what_a_statement_changed(ledger: Ledger) -> None:
         ]
 
     assert ledger.database.write(work) == [0, 1, 1, 2]
+
+
+def test_one_of_a_list(ledger: Ledger) -> None:
+    """Texts and numbers are found in a list of any length, and nothing in an empty one."""
+    for name in ("a", "é'\"", "c"):
+        ledger.database.write(lambda one, name=name: QUEUE.value(one, queue=name))
+
+    def found(names: list[str], numbers: list[int]) -> set[str]:
+        def work(connection: Connection) -> set[str]:
+            return {row.queue for row in LISTED.rows(connection, names=names, numbers=numbers)}
+
+        return ledger.database.read(work)
+
+    assert found(["a", "é'\"", "none"], [1, 2]) == {"a", "é'\""}
+    assert found(["c"] * 1000, [1]) == {"c"}
+    assert found(["a", "c"], [2]) == set()
+    assert found([], [1]) == set()
+
+
+@pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+def test_rows_of_a_list_are_found_by_their_keys(ledger: Ledger) -> None:
+    """However many others are due: those that a sweeper claims and discharges, and waiters."""
+    dialect = ledger.database.engine.dialect
+    for prepared in (*outbox._CLAIMS.values(), outbox._DISCHARGE, core_waiters._CLAIM):
+        compiled = str(prepared.statement(dialect).compile(dialect=dialect))
+        text = re.sub(r"__\[\w+\]", "NULL", compiled)
+        plan = ledger.database.read(
+            lambda one, text=text: (
+                one.connection.cursor()
+                .execute(f"EXPLAIN QUERY PLAN {text}", [None] * text.count("?"))
+                .fetchall()
+            )
+        )
+        assert re.search("PRIMARY KEY|sqlite_autoindex_waiters", plan[0][3]), plan
 
 
 def test_a_value_that_is_missing(ledger: Ledger) -> None:

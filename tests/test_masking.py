@@ -241,3 +241,30 @@ def test_a_line_of_the_log_obeys_nobody(
     assert "forged" in said
     assert not [line for line in said.splitlines() if line.startswith("2026-11-20T00:00:00.000Z")]
     configure()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("token", "access_token", "idToken", "accessRequestToken", "client_secret"),
+        *("clientSecret", "secret", "password", "Passwd", "PASSWORT", "pwd", "pass"),
+        *("api_key", "apiKey"),
+    ],
+)
+@pytest.mark.parametrize("around", ["", "é "], ids=["ASCII", "beyond ASCII"])
+@pytest.mark.parametrize(
+    "notation", ["{}=hunter", "{}%3Dhunter", '{{"{}": "hunter"}}', "<{}>hunter</x>"]
+)
+def test_what_stands_behind_the_name_of_a_credential(name: str, around: str, notation: str) -> None:
+    """It is masked whatever its value, for every name and notation, alone in its line."""
+    assert "hunter" not in mask(around + notation.format(name))
+
+
+@pytest.mark.parametrize("around", ["", "é "], ids=["ASCII", "beyond ASCII"])
+@pytest.mark.parametrize(
+    "line",
+    ["AUTHORIZATION: Basic hunter", "authorisation=hunter", "Bearer hunter", "x bearer%20hunter"],
+)
+def test_credentials_of_a_header(line: str, around: str) -> None:
+    """They are masked in any case of letters."""
+    assert "hunter" not in mask(around + line)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import stamina
 from sqlalchemy import Connection, Double, Engine, Table, create_engine, event, make_url, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InvalidatePoolError
@@ -15,12 +14,10 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from ledger.errors import LedgerAway, NotBegun, Unsuitable
 
-from .writer import AFTER_COMMIT, AWAY, Writer, cause_of
+from .repeats import while_away
+from .writer import AFTER_COMMIT, AWAY, Writer, cause_of, execute_bare
 
 Result = TypeVar("Result")
-
-#: Seconds between attempts: short, because other holders' locks and leases are short.
-_WAITS = {"wait_initial": 0.02, "wait_max": 0.25, "wait_jitter": 0.05}
 
 #: libpq's own limits: a vanished host is noticed after seconds, not hours.
 _NOTICES_A_DEAD_HOST = {
@@ -157,17 +154,7 @@ class Database:
                 begun[:] = [error]
                 raise
 
-        try:
-            for attempt in stamina.retry_context(
-                on=AWAY, attempts=None, timeout=patience_seconds, **_WAITS
-            ):
-                with attempt:
-                    return _without_collision(commit)
-        except AWAY as error:
-            raise LedgerAway(_sentence(error)) from None
-        except DatabaseError as error:
-            raise self._readable(error) from None
-        raise AssertionError("stamina ends a loop by returning or raising")
+        return self._while_away(lambda: _without_collision(commit), patience_seconds)
 
     def _committed(
         self, work: Callable[[Connection], Result], deadline: float, first: bool
@@ -213,17 +200,21 @@ class Database:
         that blocks no other. Raises LedgerAway and Unsuitable.
         """
         engine = self._at_one_moment if at_one_moment else self._reading
+
+        def once() -> Result:
+            with engine.connect() as connection:
+                return work(connection)
+
+        return self._while_away(once, patience_seconds)
+
+    def _while_away(self, once: Callable[[], Result], patience_seconds: float) -> Result:
+        """Call ``once``, and again while the database is away. Raises LedgerAway and Unsuitable."""
         try:
-            for attempt in stamina.retry_context(
-                on=AWAY, attempts=None, timeout=patience_seconds, **_WAITS
-            ):
-                with attempt, engine.connect() as connection:
-                    return work(connection)
+            return while_away(once, seconds=patience_seconds)
         except AWAY as error:
             raise LedgerAway(_sentence(error)) from None
         except DatabaseError as error:
             raise self._readable(error) from None
-        raise AssertionError("stamina ends a loop by returning or raising")
 
     def time(self) -> float:
         """Return seconds since 1970 by the clock that all processes share. Raises LedgerAway."""
@@ -295,7 +286,7 @@ def _sqlite(url: str, busy_seconds: float) -> Engine:
     def _begin(connection: Connection) -> None:
         begin = connection.get_execution_options().get("begin", "BEGIN IMMEDIATE")
         if begin is not None:
-            connection.exec_driver_sql(begin)
+            execute_bare(connection, begin)
 
     return engine
 

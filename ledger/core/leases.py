@@ -12,12 +12,13 @@ import threading
 import time
 from typing import Any
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import Double, bindparam, cast, update
 
 from ledger.errors import LeaseLost, LedgerAway
 
 from . import states
 from .database import Database, now
+from .prepared import Prepared, one_of, parameter
 from .schema import jobs
 
 _log = logging.getLogger(__name__)
@@ -145,8 +146,8 @@ class Leases:
 
 
 def _extend(connection: Any, alive: list[Lease], seconds: float) -> dict[str, bool]:
-    held = {"tokens": [lease.token for lease in alive], "seconds": seconds}
-    extended = connection.execute(_EXTEND, held)
+    tokens = [lease.token for lease in alive]
+    extended = _EXTEND.rows(connection, tokens=tokens, seconds=seconds)
     written = {row.lease_token: row.cancel_requested for row in extended}
     moving = [lease for lease in alive if lease.transfer is not None and lease.token in written]
     if moving:
@@ -157,11 +158,11 @@ def _extend(connection: Any, alive: list[Lease], seconds: float) -> dict[str, bo
     return written
 
 
-_EXTEND = (
+_EXTEND = Prepared(
     update(jobs)
-    .where(jobs.c.lease_token.in_(bindparam("tokens", expanding=True)))
+    .where(one_of(jobs.c.lease_token, "tokens"))
     .where(jobs.c.state.in_((states.RUNNING, states.SENDING)))
-    .values(lease_until=now() + bindparam("seconds"))
+    .values(lease_until=now() + cast(parameter("seconds"), Double))
     .returning(jobs.c.lease_token, jobs.c.cancel_requested)
 )
 _NOTE_TRANSFER = (

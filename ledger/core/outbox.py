@@ -13,7 +13,6 @@ from sqlalchemy import (
     Double,
     Integer,
     Select,
-    bindparam,
     case,
     cast,
     exists,
@@ -25,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from .database import Database, now, now_once
-from .prepared import Prepared, parameter
+from .prepared import Prepared, by_no_index, one_of, parameter
 from .schema import obligations
 
 #: 5, 10, 20, ... seconds, at most ten minutes.
@@ -114,13 +113,13 @@ class Outbox:
         )
         if not found:
             return []
-        ids = {"ids": [row.id for row in found]}
+        ids = [row.id for row in found]
 
-        def claim(connection: Connection) -> Sequence[Any]:
-            return connection.execute(_CLAIMS[webhooks], ids).all()
+        def claim(connection: Connection) -> Sequence[Obligation]:
+            return _CLAIMS[webhooks].rows(connection, ids=ids)
 
-        rows = self._database.write(claim, at_once=claim)
-        return sorted((Obligation(*row) for row in rows), key=lambda owing: owing.id)
+        claimed = self._database.write(claim, at_once=claim)
+        return sorted(claimed, key=lambda owing: owing.id)
 
     def discharged(self, ids: Collection[int], owing: Mapping[int, Owing] = _NOTHING) -> None:
         """Mark these obligations as discharged, and in the same transaction add those that follow
@@ -130,7 +129,7 @@ class Outbox:
         """
 
         def work(connection: Connection) -> int:
-            rows = connection.execute(_DISCHARGE, {"ids": list(ids)}).all()
+            rows = _DISCHARGE.rows(connection, ids=list(ids))
             following = [
                 {"job_id": row.job_id, "account": row.account, "kind": kind, "payload": payload}
                 for row in rows
@@ -207,32 +206,36 @@ def _older_of_its_cause() -> ColumnElement[bool]:
     )
 
 
-def _owed(*, webhooks: bool) -> list[ColumnElement[bool]]:
+def _due(*, webhooks: bool) -> list[ColumnElement[bool]]:
     c = obligations.c
     kind = [c.kind == WEBHOOK, ~_older_of_its_cause()] if webhooks else [c.kind != WEBHOOK]
-    return [c.discharged_at.is_(None), c.due_at <= now_once(), *kind]
+    return [c.due_at <= now_once(), *kind]
 
 
 def _claim(*, webhooks: bool) -> ReturningUpdate[Any]:
     c = obligations.c
     return (
         update(obligations)
-        .where(*_owed(webhooks=webhooks), _ONE_OF)
+        .where(*_THESE, *_due(webhooks=webhooks))
         .values(due_at=now() + wait_seconds(c.attempts), attempts=c.attempts + 1)
         .returning(c.id, c.job_id, c.account, c.kind, c.payload, c.attempts)
     )
 
 
-_ONE_OF = obligations.c.id.in_(bindparam("ids", expanding=True))
+_PENDING = obligations.c.discharged_at.is_(None)
+#: Those of the given ids that are pending.
+_THESE = (one_of(obligations.c.id, "ids"), by_no_index(obligations.c.discharged_at).is_(None))
 _WHICH = (False, True)
 _TURNS = {
-    webhooks: Prepared(_in_turn(_owed(webhooks=webhooks)).limit(parameter("limit", Integer())))
+    webhooks: Prepared(
+        _in_turn([_PENDING, *_due(webhooks=webhooks)]).limit(parameter("limit", Integer()))
+    )
     for webhooks in _WHICH
 }
-_CLAIMS = {webhooks: _claim(webhooks=webhooks) for webhooks in _WHICH}
-_DISCHARGE = (
+_CLAIMS = {webhooks: Prepared(_claim(webhooks=webhooks), Obligation) for webhooks in _WHICH}
+_DISCHARGE = Prepared(
     update(obligations)
-    .where(_ONE_OF, obligations.c.discharged_at.is_(None))
+    .where(*_THESE)
     .values(discharged_at=now(), reason=None)
     .returning(obligations.c.id, obligations.c.job_id, obligations.c.account)
 )

@@ -12,9 +12,23 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, overload
 
-from sqlalchemy import BindParameter, Connection, Dialect, Select, bindparam
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BindParameter,
+    Boolean,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Select,
+    UnaryExpression,
+    bindparam,
+)
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import custom_op
 from sqlalchemy.types import TypeEngine
 
 R = TypeVar("R")
@@ -31,6 +45,46 @@ def parameter(name: str, type_: TypeEngine[Any] | None = None) -> BindParameter[
     the column or expression that it is compared with, unless ``type_`` is given.
     """
     return bindparam(name, None, type_=type_)
+
+
+class one_of(FunctionElement[bool]):  # noqa: N801 - reads as the SQL condition it is
+    """The condition that an expression has one of the values of a list, which is the parameter
+    ``name``: the statement's text is the same for a list of any length.
+    """
+
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, expression: ColumnElement[Any], name: str) -> None:
+        values = JSON().with_variant(ARRAY(expression.type), _POSTGRESQL)
+        super().__init__(expression, parameter(name, values))
+
+    def self_group(self, against: Any = None) -> Any:  # noqa: ARG002 - SQLAlchemy's signature
+        """Return the condition as it is. SQLite would find no row by an index if the condition was
+        compared with 1, as SQLAlchemy does with a function.
+        """
+        return self
+
+
+def by_no_index(column: ColumnElement[R]) -> ColumnElement[R]:
+    """Return a column by whose index no row is searched for.
+
+    Without statistics, SQLite takes a condition on an indexed column for a better one than a list
+    of ids, and would go through all that is due for the few rows that the list names.
+    """
+    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
+
+
+@compiles(one_of, "sqlite")
+def _one_of_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    expression, values = (compiler.process(one, **options) for one in element.clauses)
+    return f"{expression} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - a parameter
+
+
+@compiles(one_of, _POSTGRESQL)
+def _one_of_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    expression, values = (compiler.process(one, **options) for one in element.clauses)
+    return f"{expression} = ANY ({values})"
 
 
 class _Compiled:

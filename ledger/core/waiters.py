@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Integer, bindparam, case, exists, func, or_, select, update
+from sqlalchemy import Connection, Double, Integer, case, cast, exists, func, or_, select, update
 
 from . import states
 from .database import Database, now, now_once
 from .outbox import wait_seconds
-from .prepared import Prepared, parameter
+from .prepared import Prepared, by_no_index, one_of, parameter
 from .schema import jobs, waiters
 from .wakeups import Hint
 
@@ -23,7 +23,6 @@ _OVER = exists().where(jobs.c.job_id == waiters.c.job_id, jobs.c.state.in_(state
 _ANSWER_AGAIN = Prepared(update(waiters).where(_MINE, _OVER).values(answered_at=None, due_at=now()))
 _JOB_OF = Prepared(select(waiters.c.job_id).where(_MINE))
 _OWED = (
-    waiters.c.answered_at.is_(None),
     # Implied by the next, but PostgreSQL estimates by it how few rows are due.
     waiters.c.due_at.is_not(None),
     waiters.c.due_at <= now_once(),
@@ -32,15 +31,25 @@ _OWED = (
 _DUE = Prepared(
     select(waiters.c.task_id, jobs.c.job_id, jobs.c.kind, jobs.c.account)
     .join(jobs, jobs.c.job_id == waiters.c.job_id)
-    .where(*_OWED, jobs.c.state.in_(states.ENDED))
+    .where(waiters.c.answered_at.is_(None), *_OWED, jobs.c.state.in_(states.ENDED))
     .order_by(case((waiters.c.attempts > 0, 1), else_=0), waiters.c.due_at)
     .limit(parameter("limit", Integer()))
 )
-_CLAIM = (
+_CLAIM = Prepared(
     update(waiters)
-    .where(*_OWED, waiters.c.task_id.in_(bindparam("tasks", expanding=True)))
+    .where(one_of(waiters.c.task_id, "tasks"), by_no_index(waiters.c.answered_at).is_(None), *_OWED)
     .values(due_at=now() + wait_seconds(waiters.c.attempts), attempts=waiters.c.attempts + 1)
     .returning(waiters.c.task_id)
+)
+_SECONDS_AGO = now() - cast(parameter("seconds"), Double)
+_ANSWERED = Prepared(
+    update(waiters)
+    .where(
+        one_of(waiters.c.task_id, "tasks"),
+        _OVER,
+        or_(waiters.c.due_at.is_(None), waiters.c.due_at > now(), waiters.c.due_at <= _SECONDS_AGO),
+    )
+    .values(answered_at=now())
 )
 
 
@@ -59,10 +68,10 @@ class Waiters:
         )
         if not found:
             return []
-        tasks = {"tasks": [row.task_id for row in found]}
+        tasks = [row.task_id for row in found]
 
         def claim(connection: Connection) -> set[str]:
-            return set(connection.execute(_CLAIM, tasks).scalars())
+            return {row.task_id for row in _CLAIM.rows(connection, tasks=tasks)}
 
         claimed = self._database.write(claim, at_once=claim)
         return [
@@ -87,15 +96,11 @@ class Waiters:
         may have had the same id. An answer that became due since the outcome was stored stays due:
         RETRY may have been stored over the outcome.
         """
-        c = waiters.c
-        is_same = or_(c.due_at.is_(None), c.due_at > now(), c.due_at <= now() - seconds)
-        self._database.write(
-            lambda connection: connection.execute(
-                update(waiters)
-                .where(c.task_id.in_(task_ids), _OVER, is_same)
-                .values(answered_at=now())
-            )
-        )
+
+        def work(connection: Connection) -> int:
+            return _ANSWERED.run(connection, tasks=list(task_ids), seconds=seconds)
+
+        self._database.write(work, at_once=work)
 
     def note_retry_shown(self, task_id: str) -> None:
         """Note that the state RETRY was stored under this task id. If the job ended at that moment,

@@ -253,10 +253,14 @@ class Writer:
         return None
 
     def _run(self, item: Item) -> None:
-        """Run one item in a savepoint. Raises only what ends the transaction of the whole group."""
+        """Run one item in a savepoint. Raises only what ends the transaction of the whole group.
+
+        The commit releases the savepoints of the group. Until then they nest, and a rollback goes
+        to the newest.
+        """
         connection = self._connection
         assert connection is not None
-        _execute(connection, "SAVEPOINT item")
+        execute_bare(connection, "SAVEPOINT item")
         connection.info[AFTER_COMMIT] = item.after
         try:
             item.result = item.context.run(item.work, connection)
@@ -264,10 +268,9 @@ class Writer:
             # A full disk or a damaged file may have made SQLite roll back the transaction.
             if not _driver(connection).in_transaction:
                 raise
-            _execute(connection, "ROLLBACK TO item")
+            execute_bare(connection, "ROLLBACK TO item")
             item.error = error
             item.after.clear()
-        _execute(connection, "RELEASE item")
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
@@ -303,8 +306,10 @@ def _driver(connection: Connection) -> sqlite3.Connection:
     return driver
 
 
-def _execute(connection: Connection, statement: str) -> None:
-    """Run a statement of the writer's own, without SQLAlchemy's cost, but with its errors."""
+def execute_bare(connection: Connection, statement: str) -> None:
+    """Run a statement of SQLite without values and rows, without SQLAlchemy's cost, but with its
+    errors.
+    """
     try:
         _driver(connection).execute(statement)
     except sqlite3.Error as error:

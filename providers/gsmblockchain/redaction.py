@@ -5,8 +5,9 @@ others.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
-from config.masking import HIDDEN, without
+from config.masking import HIDDEN
 from config.secrets import LONG, Secrets
 
 from .account import GsmblockchainAccount
@@ -21,15 +22,22 @@ def kept_answer(account: GsmblockchainAccount, answer: bytes) -> bytes:
     format does not count as a repetition.
     """
     password = account.password.get_secret_value()
+    hidden = _search_for(password)
     text = answer.decode("utf-8", "surrogateescape")
-    clean = without(text, [password]) if len(password) >= LONG else text
+    clean = hidden.removed(text, HIDDEN) if len(password) >= LONG else text
     values = _FORMAT.sub("\n", clean).encode("utf-8", "surrogateescape")
-    if Secrets([password]).stand_in(values):
+    if hidden.stand_in(values):
         return HIDDEN.encode()
     return answer if clean == text else clean.encode("utf-8", "surrogateescape")
 
 
 def kept_field(account: GsmblockchainAccount, text: str | None) -> str | None:
     """Return a field of the answer as received, numbers included, unless it spells out a secret."""
-    password = account.password.get_secret_value()
-    return HIDDEN if text and Secrets([password]).stand_in(text) else text
+    hidden = _search_for(account.password.get_secret_value())
+    return HIDDEN if text and hidden.stand_in(text) else text
+
+
+@lru_cache(maxsize=1024)
+def _search_for(password: str) -> Secrets:
+    """Return the search for a password. To prepare it costs more than an answer's search."""
+    return Secrets([password])
