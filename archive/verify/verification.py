@@ -21,7 +21,6 @@ from archive import chain
 from archive import paths as archive_paths
 from archive.errors import ArchiveError
 from archive.problem import Pending, Problem, Unvouched
-from archive.store.bucket import ObjectStore
 from archive.store.directory import DirectoryStore, Store
 
 from .chain_check import ChainCheck
@@ -253,8 +252,8 @@ def _children(
     store: Store, index: ChainIndex, heads: Mapping[str, str], most: int | None
 ) -> Processes | None:
     """Return the processes of a verification, or None if this process has to work alone."""
-    if type(store) not in (DirectoryStore, ObjectStore) or not sys.executable:
-        return None  # other stores belong to this process, such as one that asks for the ledger
+    if not _is_plain(store) or not sys.executable:
+        return None
     from .processes import Processes, cores  # noqa: PLC0415 - slow to import, and rarely needed
 
     most = most or cores()
@@ -262,6 +261,17 @@ def _children(
         return Processes(store, index, heads, most) if most > 1 else None
     except (OSError, sqlite3.Error):
         return None  # without room for the chains, or a second process: slower, and as good
+
+
+def _is_plain(store: Store) -> bool:
+    """Return whether another process can open the same store. Others belong to this process, such
+    as one that asks for the ledger.
+    """
+    if "://" not in store.address:
+        return type(store) is DirectoryStore
+    from archive.store.bucket import ObjectStore  # noqa: PLC0415 - its library, for a bucket alone
+
+    return type(store) is ObjectStore
 
 
 def _problem(path: str, finding: Finding) -> Problem | None:
