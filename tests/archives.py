@@ -136,10 +136,15 @@ class Builder:
         return {**content_of(self.store, sealed.path), "path": sealed.path}
 
     def single(
-        self, account: str, one: Mapping[str, Any], *, chained: bool = True
+        self,
+        account: str,
+        one: Mapping[str, Any],
+        *,
+        ending: str = "mp3",
+        chained: bool = True,
     ) -> tuple[Stored, Stored]:
         """A recording that is fetched on its own, and its metadata."""
-        path = paths.recording_path(account, DAY, one["id"], "mp3")
+        path = paths.recording_path(account, DAY, one["id"], ending)
         stored = self.keep(path, audio(int(one["id"])))
         content = Metadata(
             account=account,

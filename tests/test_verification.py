@@ -17,6 +17,7 @@ import pytest
 
 from archive import chain
 from archive import paths as archive_paths
+from archive.audio.detection import ENDINGS
 from archive.documents.chain_entry import Covered
 from archive.store.directory import DirectoryStore, Store
 from archive.verify import verification
@@ -499,6 +500,22 @@ def test_the_same_without_a_lie_is_whole(builder: Builder) -> None:
     _reseal(builder, path, content, lines)
 
     assert verification.verify(builder.store).problems == []
+
+
+@pytest.mark.parametrize("ending", sorted(ENDINGS))
+def test_audio_of_any_kind_that_is_missing_is_named(tmp_path: Path, ending: str) -> None:
+    """Also where its name sorts before that of its metadata, and wherever a slice begins."""
+    builder = Builder(tmp_path)
+    builder.identity()
+    stored = [builder.single("india", recording(n), ending=ending)[0].path for n in (1, 2, 3)]
+    (builder.root / stored[1]).unlink()
+
+    assert stored[1] in named(verification.verify(builder.store))
+    seen, last = [], ""
+    while found := next(verification.files(builder.store, after=last), None):
+        last, problem, _ = found
+        seen += [last] if problem and "missing" in str(problem) else []
+    assert seen == [stored[1]]
 
 
 def _reseal(

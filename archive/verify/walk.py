@@ -76,6 +76,9 @@ def paths(
         if path <= after:
             walk.passed(path)
             continue
+        if path > last:
+            # Before the path itself: the audio's ending may sort before that of its metadata.
+            walk.look_beside(path)
         for due in walk.due(path):
             if due > last:
                 yield due
@@ -83,7 +86,6 @@ def paths(
         if path > last:
             yield path
             last = path
-            walk.look_beside(path)
     for due in walk.rest() if is_last else ():
         if due > last:
             yield due
