@@ -73,7 +73,7 @@ def locked_again_and_again(file: Path) -> Iterator[None]:
 
     def lock() -> None:
         with contextlib.closing(sqlite3.connect(file, isolation_level=None, timeout=60)) as other:
-            while not over.wait(0.3):
+            while not over.wait(0.02):
                 other.execute("BEGIN IMMEDIATE")
                 over.wait(LOCKED_SECONDS)
                 other.execute("ROLLBACK")
