@@ -26,7 +26,7 @@ LATER_SECONDS = 90
 
 
 @pytest.fixture
-def stack() -> Iterator[ExitStack]:
+def stack(valkey: Valkey) -> Iterator[ExitStack]:  # noqa: ARG001 - to be closed before it is emptied
     """Closes whatever a test opened."""
     with ExitStack() as opened:
         yield opened

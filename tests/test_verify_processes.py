@@ -233,7 +233,9 @@ def test_the_command_ends_with_all_its_processes(
     age(many)
     folder = tmp_path / "temporary"
     folder.mkdir()
-    command = [sys.executable, "-m", "worker", "verify", str(many.root)]
+    # What runs in the background, as these tests may, ignores an interrupt.
+    command = ["env", "--default-signal=INT", sys.executable]
+    command += ["-m", "worker", "verify", str(many.root)]
     with subprocess.Popen(
         command,
         cwd=ROOT,
