@@ -31,9 +31,9 @@ class OperatorActions:
         """Cancel a job, at once if it waits, or at its worker's next renewal if it runs; return the
         job afterwards. The parts of an export are cancelled with it.
 
-        The parts are marked in the same transaction, and from then on no worker takes one up. Those
-        that wait are ended in further transactions, a few in each; should this process die before,
-        whoever takes up a marked part ends it.
+        The same transaction marks the parts, and from then on no worker claims one. Further
+        transactions end the waiting parts, a few in each. If this process dies before that, the
+        next claim of a marked part ends it.
 
         Raises NoSuchJob, and NotPossible when the job is being sent or has ended otherwise.
         """

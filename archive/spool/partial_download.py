@@ -91,8 +91,8 @@ class PartialDownload:
     def finish(self) -> tuple[int, str]:
         """Return the number of bytes and their SHA-256 in hex; set `state`.
 
-        The sum is that of the bytes as the file gives them back. They are not durable yet: whoever
-        keeps the file flushes it. Raises Damaged as `write` does.
+        The sum is computed from the bytes that were read back from the file. They are not durable
+        yet: `Store.keep` flushes them. Raises Damaged as `write` does.
         """
         with self._emptied_if_cut():
             sha256 = self._sum.finish(self.held)

@@ -72,7 +72,7 @@ def claim(
 ) -> Job | None:
     """Give a due job to the holder of ``token`` for ``seconds``; return None if it is not due.
 
-    A job that was marked to be cancelled ends here: whoever marked it died before ending it.
+    A job that is marked to be cancelled ends here: the process that marked it died before ending it.
     """
     before = find(connection, job_id)
     if before is None:

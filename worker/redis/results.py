@@ -27,8 +27,8 @@ from . import unknown_tasks
 _log = logging.getLogger(__name__)
 
 
-#: Stores a state and tells whoever waits for it, unless the task has succeeded before: Celery's own
-#: rule, which it keeps with a read before each write, and not against a neighbour between the two.
+#: Stores a state and publishes it to those who wait, unless the task has succeeded before. That is
+#: Celery's own rule; Celery reads before each write, and so misses a write between the two.
 _STORE = """
 local stored = redis.call('GET', KEYS[1])
 if stored then
