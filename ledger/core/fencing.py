@@ -72,7 +72,8 @@ def claim(
 ) -> Job | None:
     """Give a due job to the holder of ``token`` for ``seconds``; return None if it is not due.
 
-    A job that is marked to be cancelled ends here: the process that marked it died before ending it.
+    A job that is marked to be cancelled ends here: the process that marked it died before it could
+    end the job.
     """
     before = find(connection, job_id)
     if before is None:
