@@ -92,8 +92,8 @@ def _cancel_and_die(url: str, job_id: str) -> None:
 
 @pytest.mark.parametrize("who", ["another worker", "the same command"])
 def test_a_cancel_that_died_half_way_is_finished(ledger: Ledger, ledger_url: str, who: str) -> None:
-    """The parts that were left are taken up by no worker: whoever is sent to one ends it; and so
-    does the command when it is given again.
+    """No worker runs a part that was left: a worker that is sent to one ends it, and so does the
+    command when it is given again.
     """
     parent, parts = with_parts(ledger, 40)
     _dies(_cancel_and_die, ledger_url, parent.job_id)
@@ -225,8 +225,8 @@ def test_a_quarantine_withholds_many_calls_in_short_transactions(ledger: Ledger)
 def test_a_quarantine_that_died_half_way_sends_nothing_and_is_finished(
     ledger: Ledger, ledger_url: str, way: str
 ) -> None:
-    """Calls that it has not come to cannot be taken up, sent or found dead; the next process that
-    starts withholds them, and so does whoever lifts the quarantine or begins it again.
+    """The calls that it did not reach cannot be claimed, sent or found dead. The next process that
+    starts withholds them; lifting the quarantine or beginning it again does so too.
     """
     leases = _begun_calls(ledger, 30)
     _dies(_quarantine_and_die, ledger_url)
