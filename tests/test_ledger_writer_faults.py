@@ -250,8 +250,8 @@ def test_a_damaged_file_is_reported_to_every_caller(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seconds", [1, 4])
 def test_the_lock_of_another_process_under_load(database: Database, seconds: float) -> None:
-    """While it lasts, reads go on, and a caller with little time learns at its deadline that nothing
-    is done. Afterwards everything else is written, in few commits.
+    """While it lasts, reads go on, and a caller with little time learns at its deadline that
+    nothing is done. Afterwards everything else is written, in few commits.
     """
     database.write(row("before"))
     commits = Commits(database)
