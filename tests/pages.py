@@ -197,13 +197,17 @@ class Reader:
         return printed
 
     @contextmanager
-    def running(self, *, address: str = "", says: str = "") -> Iterator[Process]:
+    def running(
+        self, *, address: str = "", says: str = "", program: int | None = None
+    ) -> Iterator[Process]:
         """The page's program that runs on, once it listens at the page's ``address``, or ``says``
-        that it is ready.
+        that it is ready. ``program`` is its number where the page has several.
         """
-        (line,) = self.page.programs
+        lines = self.page.programs
+        assert program is not None or len(lines) == 1, "the page has several programs"
+        line = lines[program or 0]
         command = ["sh", "-c", f"exec {self.here(line)}"]
-        log = self.folder / "program.log"
+        log = self.folder / f"program{program or ''}.log"
         process = Process(command, self.environment, log, folder=self.folder)
 
         def is_ready() -> bool:

@@ -29,7 +29,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         """Make one pass, print what changed, and fail if something could not be sent or asked."""
         found = follow(options["timeout"])
-        for job, previous in found.changes:
+        for job, previous in found.changes if options["verbosity"] else ():
             reason = f" ({job.reason})" if job.reason else ""
             self.stdout.write(f"{job}: {previous} -> {job.state}{reason}")
         if found.problems:
