@@ -24,6 +24,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from . import page_packages
+from .caller_environments import Environment
 from .deployment import ROOT, Process
 from .waiting import eventually
 
@@ -120,6 +121,14 @@ def need(packages: page_packages.Packages) -> None:
     if not packages.fetched:
         name = packages.folder.name
         pytest.skip(f"{name} was not fetched: `make test` fetches it where a registry answers")
+
+
+def need_environment(caller: Environment) -> None:
+    """Skip the test that calls this where an environment of callers was not made."""
+    if caller.interpreter is None:
+        oldest = ".".join(map(str, caller.oldest_python))
+        pytest.skip(f"{caller.name} needs Python {oldest} or later, which is not on this machine")
+    need(caller.packages())
 
 
 class Reader:

@@ -1,0 +1,68 @@
+"""``earwitness_client.django`` with each release of Django that is supported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .caller_environments import ENVIRONMENTS, Environment
+from .deployment import ROOT, Deployment, machine
+from .pages import need_environment
+from .producer_house import producer_house
+from .servers import Valkey
+from .simulators import Simulators
+
+PROJECT = ROOT / "tests" / "django_project"
+DJANGOS = [one for one in ENVIRONMENTS if "django" in one.name]
+
+
+def run_promises(python: Path | str, pattern: str, folder: Path, **environment: str) -> None:
+    """Run the tests in files of the project, and fail with what they print."""
+    folder.mkdir()
+    surroundings = {
+        **machine(),
+        "PYTHONPATH": str(ROOT / "client" / "src"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PROJECT_FOLDER": str(folder),
+        **environment,
+    }
+    for command in (["migrate", "--verbosity", "0"], ["test", "--pattern", pattern]):
+        done = subprocess.run(
+            [python, "-W", "error", "manage.py", *command],
+            cwd=PROJECT,
+            env=surroundings,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "\nOK" in done.stderr, done.stderr
+
+
+def test_our_release(valkey: Valkey, tmp_path: Path) -> None:
+    """What the application promises holds with the Django and Celery of our own environment."""
+    run_promises(sys.executable, "*promises.py", tmp_path / "site", REDIS_URL=valkey.url)
+
+
+@pytest.mark.parametrize("caller", DJANGOS, ids=lambda one: one.name)
+def test_other_releases(caller: Environment, valkey: Valkey, tmp_path: Path) -> None:
+    """The same holds with the other supported releases, on the Python that they need."""
+    need_environment(caller)
+    run_promises(caller.python, "*promises.py", tmp_path / "site", REDIS_URL=valkey.url)
+
+
+def test_with_a_worker(
+    deploy: Callable[..., Deployment], simulators: Simulators, tmp_path: Path
+) -> None:
+    """What was not heard of is asked for: ends, failures, refusals, lost requests; a failed job is
+    retried from the admin. A call is placed once for each request id.
+    """
+    house = producer_house(deploy, simulators)
+    environment = {"REDIS_URL": house.deployment.valkey.url, "MISSING": "404404"}
+    run_promises(sys.executable, "promises_with_a_worker.py", tmp_path / "site", **environment)
+    assert house.placed() == 2
