@@ -28,6 +28,7 @@ test: setup ## Run the tests (T=... selects: T=tests/test_logging.py, T='-k mask
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not soak" $(T)
 
 soak: setup ## Run the long and heavy tests, one after the other
+	@$(BIN)/python -m tests.caller_environments
 	@$(BIN)/python -m pytest -m soak $(T)
 
 bench: setup ## Measure speed beside peers in the same run (T=calls: some rows; T=--full; T=--help)

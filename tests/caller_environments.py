@@ -58,7 +58,7 @@ class Environment:
 
 #: Beside our own environment, which has Celery 5.7 and Django 5.2.
 ENVIRONMENTS = (
-    Environment("celery-5.4-django-4.2", ("celery[redis]==5.4.*", "django==4.2.*")),
+    Environment("celery-5.4-django-4.2", ("celery[redis]==5.4.*", "kombu[redis]", "django==4.2.*")),
     Environment("celery-5.5", ("celery[redis]==5.5.*",)),
     Environment("celery-5.6-django-6.0", ("celery[redis]==5.6.*", "django==6.0.*"), (3, 12)),
     Environment("celery-5.7-django-6.1", ("celery[redis]==5.7.*", "django==6.1.*"), (3, 12)),

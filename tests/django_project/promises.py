@@ -68,7 +68,7 @@ class Promises(TransactionTestCase):
     def test_a_crash_between_commit_and_sending(self) -> None:
         """The row is committed and says what to send; the next pass sends it."""
         environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "settings"}
-        environment["PROJECT_FOLDER"] = str(settings.HERE)
+        environment["DATABASE"] = str(settings.DATABASES["default"]["TEST"]["NAME"])
         died = subprocess.run([sys.executable, "-c", DIES], env=environment, check=False)
         self.assertEqual((died.returncode, queued()), (9, []))
         said = subprocess.run(

@@ -39,7 +39,7 @@ TEMPLATES = [
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": HERE / "site.sqlite3",
+        "NAME": os.environ.get("DATABASE", HERE / "site.sqlite3"),
         "OPTIONS": {"timeout": 20},
         "TEST": {"NAME": HERE / "test.sqlite3"},
     }
