@@ -37,3 +37,9 @@ def empty_redis() -> None:
     """Remove everything from the worker's Redis."""
     with redis.Redis.from_url(URL) as client:
         client.flushdb()
+
+
+def connections() -> int:
+    """The number of open connections to the worker's Redis, with its own."""
+    with redis.Redis.from_url(URL) as client:
+        return len(client.client_list())

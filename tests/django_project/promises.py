@@ -1,16 +1,17 @@
 """What earwitness_client.django promises, without a worker: run by ``manage.py test``."""
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
 from io import StringIO
 
-from asking import CALL, NUMBER, call, empty_redis, queued
+from asking import CALL, NUMBER, call, connections, empty_redis, queued
 from django.conf import settings
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.test import AsyncClient, SimpleTestCase, TransactionTestCase, override_settings
 from shop.models import Order
@@ -71,14 +72,10 @@ class Promises(TransactionTestCase):
         environment["DATABASE"] = str(settings.DATABASES["default"]["TEST"]["NAME"])
         died = subprocess.run([sys.executable, "-c", DIES], env=environment, check=False)
         self.assertEqual((died.returncode, queued()), (9, []))
-        said = subprocess.run(
-            [sys.executable, "manage.py", "earwitness_follow", "--timeout", "0.1"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        self.assertIn("order-died: to_send -> sent", said.stdout, said.stderr)
+        said = StringIO()
+        with self.assertRaisesMessage(CommandError, "unknown"):  # no worker answers
+            call_command("earwitness_follow", timeout=0.1, stdout=said)
+        self.assertIn("order-died: to_send -> sent", said.getvalue())
         self.assertEqual(queued()[0]["headers"]["task"], f"earwitness.{CALL}")
 
     def test_a_late_request_does_not_call_late(self) -> None:
@@ -95,10 +92,10 @@ class Promises(TransactionTestCase):
             job = call()
             self.assertEqual(job.state, "to_send")
             self.assertIn("not queued", Job.objects.get().reason)
-            with self.assertRaisesMessage(Exception, "not queued"):
+            with self.assertRaisesMessage(CommandError, "not queued"):
                 call_command("earwitness_follow", timeout=0.1)
         said = StringIO()
-        with self.assertRaisesMessage(Exception, "unknown"):
+        with self.assertRaisesMessage(CommandError, "unknown"):
             call_command("earwitness_follow", timeout=0.1, stdout=said)
         self.assertIn("order-1: to_send -> sent", said.getvalue())
         self.assertEqual(len(queued()), 2)  # and the question for its state
@@ -207,6 +204,23 @@ class Promises(TransactionTestCase):
         self.assertEqual(len(queued()), 1)
         with override_settings(EARWITNESS={"URL": "redis://127.0.0.1:1/0"}):
             self.assertEqual(asyncio.run(post("8"))["state"], "to_send")
+
+    def test_an_asynchronous_view_under_wsgi(self) -> None:
+        """Its loop ends with the view, and so does the connection."""
+        gc.disable()
+        self.addCleanup(gc.enable)
+        before = connections()
+        for recording_id in ("7", "8", "9"):
+            self.assertEqual(self.client.post(f"/keep/{recording_id}").json()["state"], "sent")
+        self.assertEqual(connections(), before)
+
+    def test_a_worker_that_is_away(self) -> None:
+        """While requests wait in its queue, no questions are added to them, pass by pass."""
+        call()
+        for _ in range(2):
+            with self.assertRaisesMessage(CommandError, "no worker listens"):
+                call_command("earwitness_follow", timeout=0.1)
+        self.assertEqual(len(queued()), 1)
 
     def test_a_fork(self) -> None:
         """A child sends over connections of its own, and the parent goes on."""

@@ -26,10 +26,9 @@ class JobAdmin(admin.ModelAdmin):
     """Jobs, which only the worker changes."""
 
     list_display = ("request_id", "task", "account", "state", "why", "about", "updated_at")
-    list_filter = ("state", "task", "account")
+    list_filter = ("state", "task", "account", "created_at")
     list_select_related = ("subject_type",)
     search_fields = ("=job_id", "=task_id", "request_id", "=subject_id")
-    date_hierarchy = "created_at"
     show_full_result_count = False
     actions = ("retry_jobs",)
     fields = (
@@ -95,7 +94,7 @@ class JobAdmin(admin.ModelAdmin):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A row that is gone could be requested, and paid, once more."""
+        """The rows say what was requested, and by whom it was retried."""
         del request, obj
         return False
 

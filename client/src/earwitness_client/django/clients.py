@@ -5,13 +5,20 @@ They survive a fork: a child makes connections of its own.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from asgiref.sync import AsyncToSync
 
 from earwitness_client.async_client import AsyncEarwitness
 from earwitness_client.client import Earwitness
 
 from .configuration import NAME, configuration
+
+Client = TypeVar("Client", Earwitness, AsyncEarwitness)
 
 #: At most one of each kind. Two threads may both make one, and the first is kept. A lock is not
 #: used, because another thread could hold it at a fork.
@@ -24,12 +31,7 @@ def get_client() -> Earwitness:
 
     Raises ImproperlyConfigured if the setting EARWITNESS is wrong.
     """
-    made = _blocking.get(NAME)
-    if made is None:
-        given = configuration()
-        made = Earwitness(given.url, queue=given.queue, key_prefix=given.key_prefix)
-        made = _blocking.setdefault(NAME, made)
-    return made
+    return _blocking.get(NAME) or _blocking.setdefault(NAME, _made(Earwitness))
 
 
 def get_async_client() -> AsyncEarwitness:
@@ -37,17 +39,27 @@ def get_async_client() -> AsyncEarwitness:
 
     Raises ImproperlyConfigured if the setting EARWITNESS is wrong.
     """
-    made = _async.get(NAME)
-    if made is None:
-        given = configuration()
-        made = AsyncEarwitness(given.url, queue=given.queue, key_prefix=given.key_prefix)
-        made = _async.setdefault(NAME, made)
-    return made
+    return _async.get(NAME) or _async.setdefault(NAME, _made(AsyncEarwitness))
+
+
+@asynccontextmanager
+async def loop_client() -> AsyncIterator[AsyncEarwitness]:
+    """Lend a client to the running loop.
+
+    A loop that ``async_to_sync`` made for one view, as under WSGI, ends with the view: it gets a
+    client of its own, so that no connection outlives it.
+    """
+    if asyncio.get_running_loop() not in AsyncToSync.loop_thread_executors:
+        yield get_async_client()
+        return
+    async with _made(AsyncEarwitness) as client:
+        yield client
 
 
 def on_setting_changed(*, setting: str, **_: Any) -> None:
     """Forget the clients when a test overrides the setting."""
     if setting == NAME:
+        configuration.cache_clear()
         close()
 
 
@@ -71,3 +83,8 @@ async def aclose() -> None:
     made = _async.pop(NAME, None)
     if made is not None:
         await made.aclose()
+
+
+def _made(kind: type[Client]) -> Client:
+    given = configuration()
+    return kind(given.url, queue=given.queue, key_prefix=given.key_prefix)

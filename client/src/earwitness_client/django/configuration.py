@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -53,6 +54,7 @@ class Fault:
         return f"{NAME}{named}: {self.what}"
 
 
+@cache
 def configuration() -> Configuration:
     """Return what the setting says. Raises ImproperlyConfigured, which names the wrong field."""
     for fault in faults():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
+
+from django.db import router
 
 from earwitness_client import inquiries, many
 from earwitness_client.errors import JobError, NoSuchJob, NotAnswered, NotSent, RequestConflict
@@ -19,6 +22,8 @@ from .models import Job
 from .states import State
 
 _TOGETHER = 500
+
+_log = logging.getLogger("earwitness_client")
 
 
 @dataclass
@@ -44,12 +49,26 @@ class Pass:
 
     def follow(self) -> Followed:
         """Send, wait for acceptance, and ask for states."""
-        is_away = not all(self._send(jobs) for jobs in _batches(Job.objects.to_send()))
-        if not is_away:
-            sent = Job.objects.filter(state=State.SENT).order_by("pk")
-            all(self._await_acceptance(jobs) for jobs in _batches(sent))
-            all(self._ask(jobs) for jobs in _batches(Job.objects.followed()))
+        is_alone = self._is_alone()
+        is_taken = all(self._send(jobs) for jobs in _batches(_jobs().to_send()))
+        if is_alone and _jobs().followed().exists():
+            self._found.problems.append(
+                f"unknown: no worker listens on this Redis ({self._broker.queue.place}) now, and "
+                "requests wait in its queue; nothing was asked, and the next pass tries again"
+            )
+        elif is_taken:
+            all(self._await_acceptance(jobs) for jobs in _batches(_jobs().sent()))
+            all(self._ask(jobs) for jobs in _batches(_jobs().followed()))
         return self._found
+
+    def _is_alone(self) -> bool:
+        """Return whether the worker is away, so that questions would only fill its queue."""
+        queue = self._broker.queue
+        try:
+            is_here = self._broker.run(queue.listeners()) == "now"
+            return not is_here and self._broker.run(queue.queued()) > 0
+        except AWAY:
+            return False
 
     def _send(self, jobs: Sequence[Job]) -> bool:
         """Send requests that are still to be sent; return whether Redis took them."""
@@ -118,7 +137,7 @@ class Pass:
         # A day that was exported before has its job under another id.
         news = {"job_id": view["job_id"], "reason": reason}
         if state == job.state:
-            Job.objects.filter(pk=job.pk, state=state).exclude(**news).update(**news)
+            _jobs().filter(pk=job.pk, state=state).exclude(**news).update(**news)
             return
         error = self._exception(job) if state in {State.FAILED, State.CANCELLED} else ""
         if state == State.NEEDS_DECISION:
@@ -135,9 +154,16 @@ class Pass:
         return type(error).__name__ if error is not None else ""
 
     def _record(self, job: Job, state: str, **news: Any) -> None:
+        """Store news; a receiver of the signal that fails does not hold up other jobs."""
         previous = job.state
-        if job.record(state, **news):
-            self._found.changes.append((job, previous))
+        try:
+            is_news = job.record(state, **news)
+        except Exception as error:  # noqa: BLE001 - of the project's own receivers
+            _log.exception("job %s could not be stored as %s", job, state)
+            self._found.problems.append(f"{job}: not stored as {state}: {type(error).__name__}")
+        else:
+            if is_news:
+                self._found.changes.append((job, previous))
 
 
 def follow(timeout: float = 30) -> Followed:
@@ -147,6 +173,11 @@ def follow(timeout: float = 30) -> Followed:
     for the worker, in seconds.
     """
     return Pass(timeout).follow()
+
+
+def _jobs() -> Any:
+    """Return all jobs, from the database to which they are written: replicas lag behind."""
+    return Job.objects.using(router.db_for_write(Job))
 
 
 def _named(job: Job) -> dict[str, str]:

@@ -40,6 +40,10 @@ class JobQuerySet(models.QuerySet):
         """Return the requests that are not known to have reached the queue, the oldest first."""
         return self.filter(state=State.TO_SEND).order_by("pk")
 
+    def sent(self) -> Self:
+        """Return the requests that are not known to have been accepted, the oldest first."""
+        return self.filter(state=State.SENT).order_by("pk")
+
     def followed(self) -> Self:
         """Return the jobs that were sent and have no final state, the oldest first."""
         return self.filter(state__in=FOLLOWED).order_by("pk")

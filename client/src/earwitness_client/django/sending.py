@@ -22,7 +22,7 @@ from earwitness_client.async_answers import AsyncJob
 from earwitness_client.errors import NotSent, RequestConflict
 from earwitness_client.request import Request
 
-from .clients import get_async_client, get_client
+from .clients import get_client, loop_client
 from .configuration import configuration
 from .states import NOT_ACCEPTED, State
 
@@ -84,9 +84,10 @@ async def asend(
     """
     job: Job = await sync_to_async(_written)(None, function, args, arguments)
     if job.state == State.TO_SEND:
-        broker = get_async_client()._broker  # noqa: SLF001 - of this package
         try:
-            await broker.run(broker.queue.send(job.request()))
+            async with loop_client() as client:
+                broker = client._broker  # noqa: SLF001 - of this package
+                await broker.run(broker.queue.send(job.request()))
         except NotSent as error:
             await sync_to_async(_note_not_sent)(job, error)
         else:
@@ -115,7 +116,8 @@ def try_to_send(job: Job) -> None:
 
 def _note_not_sent(job: Job, error: NotSent) -> None:
     job.reason = str(error)
-    type(job).objects.filter(pk=job.pk, state=State.TO_SEND).update(reason=job.reason)
+    rows = type(job).objects.using(router.db_for_write(type(job), instance=job))
+    rows.filter(pk=job.pk, state=State.TO_SEND).update(reason=job.reason)
 
 
 def _written(
@@ -143,15 +145,14 @@ def _written(
 
 
 def _drafted(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Request:
-    given = configuration()
-    notify = {} if given.notify is None else {"notify": given.notify}
+    notify = configuration().notify
     queue = get_client()._broker.queue  # noqa: SLF001 - of this package
-    request = many.draft(queue, function, {**arguments})
+    request = many.draft(queue, function, arguments)
     if request.job_id is None:
         raise invalid("function", "opens no job; call it itself")
-    if not notify or "notify" in request.arguments:
+    if notify is None or "notify" in request.arguments:
         return request
-    return many.draft(queue, function, {**arguments, **notify})
+    return many.draft(queue, function, {**arguments, "notify": notify})
 
 
 def _subject(subject: Model | None) -> dict[str, Any]:

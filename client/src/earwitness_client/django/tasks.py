@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from celery import shared_task
+from django.db import router
 
 from .configuration import NOTIFIED_TASK
 from .following import follow
@@ -33,10 +34,10 @@ def job_ended(
 ) -> None:
     """Store the end of a job, of which the worker notifies at least once.
 
-    Where the database or a receiver of the signal fails, it is tried again for about 17 minutes;
-    after that ``follow`` finds the end.
+    Where the database or a receiver of the signal fails, it is tried again for some minutes; after
+    that ``follow`` finds the end.
     """
-    rows = list(Job.objects.filter(job_id=job_id))
+    rows = list(Job.objects.using(router.db_for_write(Job)).filter(job_id=job_id))
     if not rows:
         _log.info("job %s was not requested by this project; its end is ignored", job_id)
     error = error or {}

@@ -1,5 +1,7 @@
 """The table of jobs."""
 
+from typing import Any, ClassVar
+
 import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
@@ -10,11 +12,11 @@ class Migration(migrations.Migration):
 
     initial = True
 
-    dependencies = [
+    dependencies: ClassVar[list[Any]] = [
         ("contenttypes", "0002_remove_content_type_name"),
     ]
 
-    operations = [
+    operations: ClassVar[list[Any]] = [
         migrations.CreateModel(
             name="Job",
             fields=[
