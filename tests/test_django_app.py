@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from .caller_environments import ENVIRONMENTS, Environment
 from .deployment import ROOT, Deployment, machine
 from .pages import need_environment
 from .producer_house import producer_house
-from .servers import Valkey
+from .servers import Postgres, Valkey
 from .simulators import Simulators
 
 PROJECT = ROOT / "tests" / "django_project"
@@ -46,6 +48,19 @@ def run_promises(python: Path | str, pattern: str, folder: Path, **environment: 
 def test_our_release(valkey: Valkey, tmp_path: Path) -> None:
     """What the application promises holds with the Django and Celery of our own environment."""
     run_promises(sys.executable, "*promises.py", tmp_path / "site", REDIS_URL=valkey.url)
+
+
+def test_on_postgresql(valkey: Valkey, postgres: Postgres, tmp_path: Path) -> None:
+    """The same holds on PostgreSQL, which orders what happens at the same time differently."""
+    address = make_url(postgres.url("postgres"))
+    environment = {
+        "POSTGRES_USER": str(address.username),
+        "POSTGRES_HOST": str(address.query["host"]),
+        "POSTGRES_NAME": f"django_{tmp_path.parent.name}_{os.getpid()}".replace("-", "_"),
+    }
+    run_promises(
+        sys.executable, "*promises.py", tmp_path / "site", REDIS_URL=valkey.url, **environment
+    )
 
 
 @pytest.mark.parametrize("caller", DJANGOS, ids=lambda one: one.name)

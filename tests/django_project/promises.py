@@ -5,14 +5,16 @@ import gc
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 
+from asgiref.sync import sync_to_async
 from asking import CALL, NUMBER, call, connections, empty_redis, queued
-from django.conf import settings
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import AsyncClient, SimpleTestCase, TransactionTestCase, override_settings
 from shop.models import Order
 
@@ -28,7 +30,7 @@ DIES = """
 import os
 import django
 django.setup()
-from django.db import transaction
+from django.db import connection, transaction
 from earwitness_client.django import get_client, send_on_commit
 with transaction.atomic():
     transaction.on_commit(lambda: os._exit(9))
@@ -36,6 +38,11 @@ with transaction.atomic():
         get_client().certified_call.request, account="legal", country="ES", phone="660111222",
         max_seconds=60, request_id="order-died")
 """
+
+
+def close_connection() -> None:
+    """Close this thread's connection to the database."""
+    connection.close()
 
 
 class Promises(TransactionTestCase):
@@ -69,7 +76,7 @@ class Promises(TransactionTestCase):
     def test_a_crash_between_commit_and_sending(self) -> None:
         """The row is committed and says what to send; the next pass sends it."""
         environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "settings"}
-        environment["DATABASE"] = str(settings.DATABASES["default"]["TEST"]["NAME"])
+        environment["DATABASE_NAME"] = str(connection.settings_dict["NAME"])
         died = subprocess.run([sys.executable, "-c", DIES], env=environment, check=False)
         self.assertEqual((died.returncode, queued()), (9, []))
         said = StringIO()
@@ -152,6 +159,27 @@ class Promises(TransactionTestCase):
         self.assertEqual(stored, call(phone="660111333"))
         self.assertNotIn(NUMBER, str(Job.objects.values().get()))
 
+    def test_at_the_same_time(self) -> None:
+        """Several that request the same have one row and send the same message; of several that are
+        notified of the same end, one stores it and sends the signal."""
+
+        def at_once(work: Callable[[], object]) -> None:
+            def alone() -> None:
+                try:
+                    work()
+                finally:
+                    close_connection()
+
+            with ThreadPoolExecutor(8) as threads:
+                for one in [threads.submit(alone) for _ in range(8)]:
+                    one.result()
+
+        at_once(call)
+        job = Job.objects.get()
+        self.assertEqual({one["headers"]["id"] for one in queued()}, {job.task_id})
+        at_once(lambda: job_ended(job_id=job.job_id, state="done", result={}))
+        self.assertEqual([one[2] for one in self.heard], ["sent", "done"])
+
     def test_a_decision_and_then_its_end(self) -> None:
         """Both are stored, in their order, with the exception's name."""
         job = call()
@@ -197,6 +225,7 @@ class Promises(TransactionTestCase):
         async def post(recording_id: str) -> dict:
             answer = await AsyncClient().post(f"/keep/{recording_id}")
             await aclose()
+            await sync_to_async(close_connection)()
             return answer.json()
 
         said = asyncio.run(post("7"))

@@ -39,11 +39,21 @@ TEMPLATES = [
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": os.environ.get("DATABASE", HERE / "site.sqlite3"),
+        "NAME": HERE / "site.sqlite3",
         "OPTIONS": {"timeout": 20},
         "TEST": {"NAME": HERE / "test.sqlite3"},
     }
 }
+if "POSTGRES_USER" in os.environ:
+    DATABASES["default"] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "site",
+        "USER": os.environ["POSTGRES_USER"],
+        "HOST": os.environ["POSTGRES_HOST"],
+        "TEST": {"NAME": os.environ["POSTGRES_NAME"]},
+    }
+if "DATABASE_NAME" in os.environ:
+    DATABASES["default"]["NAME"] = os.environ["DATABASE_NAME"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 EARWITNESS = {
