@@ -24,7 +24,7 @@ demo: setup ## Run everything against simulated providers and show one night's w
 
 test: setup ## Run the tests (T=... selects: T=tests/test_logging.py, T='-k masks')
 	@$(BIN)/python -m tests.page_packages
-	@$(BIN)/python -m tests.caller_environments
+	@$(BIN)/python -m tests.caller_environments newest
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not soak" $(T)
 
 soak: setup ## Run the long and heavy tests, one after the other

@@ -1,7 +1,7 @@
 """Virtual environments of callers with other releases of Celery and Django than ours.
 
-``make test`` makes them before the tests, as it fetches the packages of the pages, and keeps them
-until `make setup` or a change of this file. Where a registry does not answer, or the machine has no
+They are made before the tests, the newest one by `make test` and all by `make soak`, and kept until
+`make setup` or a change of this file. Where a registry does not answer, or the machine has no
 Python that a release runs on, the tests that need the environment are skipped and say why.
 """
 
@@ -35,9 +35,9 @@ class Environment:
         """Its interpreter."""
         return self.packages().folder / "bin" / "python"
 
-    def packages(self, root: Path = PACKAGES) -> Packages:
+    def packages(self) -> Packages:
         """Return what makes it."""
-        return Packages(root / self.name.replace(".", "-"), Path(__file__), self._make_in)
+        return Packages(PACKAGES / self.name.replace(".", "-"), Path(__file__), self._make_in)
 
     @property
     def interpreter(self) -> str | None:
@@ -63,6 +63,8 @@ ENVIRONMENTS = (
     Environment("celery-5.6-django-6.0", ("celery[redis]==5.6.*", "django==6.0.*"), (3, 12)),
     Environment("celery-5.7-django-6.1", ("celery[redis]==5.7.*", "django==6.1.*"), (3, 12)),
 )
+#: The one with the newest releases.
+NEWEST = ENVIRONMENTS[-1]
 
 
 @cache
@@ -84,7 +86,7 @@ def _runs(name: str) -> bool:
 
 
 if __name__ == "__main__":
-    place = Path(sys.argv[1]) if sys.argv[1:] else PACKAGES
-    wanted = [one.packages(place) for one in ENVIRONMENTS if one.interpreter is not None]
+    chosen = (NEWEST,) if sys.argv[1:] == ["newest"] else ENVIRONMENTS
+    wanted = [one.packages() for one in chosen if one.interpreter is not None]
     with ThreadPoolExecutor() as threads:
         list(threads.map(Packages.fetch, wanted))

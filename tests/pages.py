@@ -120,7 +120,9 @@ def need(packages: page_packages.Packages) -> None:
     """Skip the test that calls this where the packages of its page were not fetched."""
     if not packages.fetched:
         name = packages.folder.name
-        pytest.skip(f"{name} was not fetched: `make test` fetches it where a registry answers")
+        pytest.skip(
+            f"{name} was not fetched: `make test` and `make soak` do, where a registry answers"
+        )
 
 
 def need_environment(caller: Environment) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from .caller_environments import ENVIRONMENTS, Environment
+from .caller_environments import ENVIRONMENTS, NEWEST, Environment
 from .deployment import ROOT, Deployment, machine
 from .pages import need_environment
 from .producer_house import producer_house
@@ -19,7 +19,12 @@ from .servers import Postgres, Valkey
 from .simulators import Simulators
 
 PROJECT = ROOT / "tests" / "django_project"
-DJANGOS = [one for one in ENVIRONMENTS if "django" in one.name]
+#: `make test` has the newest release beside our own, `make soak` the others.
+RELEASES = [
+    one if one is NEWEST else pytest.param(one, marks=pytest.mark.soak)
+    for one in ENVIRONMENTS
+    if "django" in one.name
+]
 
 
 def run_promises(python: Path | str, pattern: str, folder: Path, **environment: str) -> None:
@@ -50,6 +55,7 @@ def test_our_release(valkey: Valkey, tmp_path: Path) -> None:
     run_promises(sys.executable, "*promises.py", tmp_path / "site", REDIS_URL=valkey.url)
 
 
+@pytest.mark.soak
 def test_on_postgresql(valkey: Valkey, postgres: Postgres, tmp_path: Path) -> None:
     """The same holds on PostgreSQL, which orders what happens at the same time differently."""
     address = make_url(postgres.url("postgres"))
@@ -63,7 +69,7 @@ def test_on_postgresql(valkey: Valkey, postgres: Postgres, tmp_path: Path) -> No
     )
 
 
-@pytest.mark.parametrize("caller", DJANGOS, ids=lambda one: one.name)
+@pytest.mark.parametrize("caller", RELEASES, ids=lambda one: one.name)
 def test_other_releases(caller: Environment, valkey: Valkey, tmp_path: Path) -> None:
     """The same holds with the other supported releases, on the Python that they need."""
     need_environment(caller)

@@ -50,8 +50,8 @@ def send_on_commit(
     ``manage.py earwitness_follow`` sends it later.
 
     Returns the row. For a request id that has one already it is that row, and nothing is sent
-    again, unless it is still to be sent or the worker has refused it. Raises InvalidArgument, and RequestConflict if the id
-    was used with other arguments.
+    again, unless it is still to be sent or the worker has refused it. Raises InvalidArgument, and
+    RequestConflict if the id was used with other arguments.
     """
     return send_for(None, function, args, arguments)
 
