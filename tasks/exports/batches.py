@@ -96,7 +96,14 @@ def fetch(attempt: Attempt) -> Ended:
             attempt.lease.transfer = None
             _fetch_next(attempt, provider)
     archived, missing = len(work["kept"]), len(work["gaps"])
-    return Ended({"recordings": archived + missing, "archived": archived, "missing": missing})
+    return Ended(
+        {
+            "recordings": archived + missing,
+            "archived": archived,
+            "missing": missing,
+            "bytes": sum(size for _, _, size, _ in attempt.job.work.get("kept", [])),
+        }
+    )
 
 
 def _batched(lines: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
