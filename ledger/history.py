@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, Select, case, cast, func, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    case,
+    cast,
+    func,
+    select,
+)
 
 from .alerts import EVERY_ACCOUNT
 from .core import states
@@ -114,8 +125,11 @@ class History:
         )
 
     def stored_bytes(self, parents: Iterable[str]) -> dict[str, int]:
-        """Return, by parent job, how many bytes its parts have stored."""
-        size = cast(jobs.c.result["bytes"].as_string(), BigInteger)
+        """Return, by parent job, how many bytes its parts have stored.
+
+        A part that stores one file says so in its result, and one that stores many in its work.
+        """
+        size = func.coalesce(_number(jobs.c.result), _number(jobs.c.work))
         wanted = (
             select(jobs.c.parent_id, func.sum(size))
             .where(jobs.c.state == states.DONE)
@@ -153,6 +167,10 @@ class History:
         """Return rows of account, n, sha256 and noted_at: the newest entry of each chain."""
         wanted = select(chain_heads).order_by(chain_heads.c.account)
         return self._database.read(lambda connection: list(connection.execute(wanted)))
+
+
+def _number(column: Column[Any]) -> ColumnElement[int]:
+    return cast(column["bytes"].as_string(), BigInteger)
 
 
 def _first_id(connection: Connection, at: float) -> int:

@@ -86,10 +86,13 @@ def test_open_jobs_certified_calls_and_stored_bytes(ledger: Ledger) -> None:
     opened(ledger, "waits")
     running(ledger, "runs")
     ended(ledger, "over")
-    parent, parts = with_parts(ledger, 3)
+    parent, parts = with_parts(ledger, 4)
     for number, part in enumerate(parts[:2]):
         _, lease = claim_job(ledger, part.job_id)
         ledger.execution.finish(lease, states.DONE, result={"bytes": 5_000_000_000 + number})
+    _, lease = claim_job(ledger, parts[2].job_id)
+    ledger.execution.note(lease, {"bytes": 7})
+    ledger.execution.finish(lease, states.DONE, result={"archived": 2})
     running(ledger, "call", details=CAP, **CALL)
 
     counted = {(one.kind, one.state): one.jobs for one in ledger.history.waiting()}
@@ -104,7 +107,7 @@ def test_open_jobs_certified_calls_and_stored_bytes(ledger: Ledger) -> None:
     (row,) = ledger.history.certified_calls(today - timedelta(days=1), today)
     assert (row.account, row.day, row.calls) == ("legal", today, 1)
     many = [parent.job_id, *(f"none-{number}" for number in range(1200))]
-    assert ledger.history.stored_bytes(many) == {parent.job_id: 10_000_000_001}
+    assert ledger.history.stored_bytes(many) == {parent.job_id: 10_000_000_008}
 
 
 def test_the_last_verification(ledger: Ledger) -> None:

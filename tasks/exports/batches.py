@@ -96,14 +96,7 @@ def fetch(attempt: Attempt) -> Ended:
             attempt.lease.transfer = None
             _fetch_next(attempt, provider)
     archived, missing = len(work["kept"]), len(work["gaps"])
-    return Ended(
-        {
-            "recordings": archived + missing,
-            "archived": archived,
-            "missing": missing,
-            "bytes": sum(size for _, _, size, _ in attempt.job.work.get("kept", [])),
-        }
-    )
+    return Ended({"recordings": archived + missing, "archived": archived, "missing": missing})
 
 
 def _batched(lines: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -169,7 +162,11 @@ def _fetch_next(attempt: Attempt, provider: ListsRecordings) -> None:
         attempt.note(contradiction=[error.path, error.reason])
         raise errors.Damaged(f"not done: {error}") from None
     if isinstance(found, Stored):
-        attempt.note(left=left, kept=[*work["kept"], [line["id"], *astuple(found)]])
+        attempt.note(
+            left=left,
+            kept=[*work["kept"], [line["id"], *astuple(found)]],
+            bytes=work.get("bytes", 0) + found.bytes,
+        )
     else:
         attempt.note(left=left, gaps=[*work["gaps"], [line["id"], found]])
 
