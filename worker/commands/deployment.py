@@ -12,13 +12,16 @@ from config.settings import Settings, settings
 from ledger.ledger import Ledger
 from tasks.runtime.context import ledger
 
+from .verbosity import log_level
+
 
 def configured() -> Settings:
     """Return the settings; set up masked logs on standard error. Raises ConfigurationError."""
-    found = settings()
-    our_logging.configure(found.log_format, logging.WARNING, found.secret_values())
-    # No line for each retry: the final failure becomes the command's own sentence.
-    logging.getLogger("stamina").setLevel(logging.ERROR)
+    found, level = settings(), log_level()
+    our_logging.configure(found.log_format, level, found.secret_values())
+    if level >= logging.WARNING:
+        # No line for each retry: the final failure becomes the command's own sentence.
+        logging.getLogger("stamina").setLevel(logging.ERROR)
     return found
 
 

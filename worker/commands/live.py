@@ -1,4 +1,4 @@
-"""``calls`` and ``record``: show live calls, and record one of them."""
+"""``calls``, ``record`` and ``stop``: show live calls, and record one of them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from tasks.runtime.context import account as account_of
 
 from .deployment import configured, opened, operator
 from .display import print_json, print_lines, print_table
+from .job_opening import open_job, report_jobs, request_id_option, request_of, wait_option
 from .options import as_json
 from .publisher import announcing
 
@@ -108,6 +109,27 @@ def record(as_json: bool, **given: str | None) -> None:
         print_json(result)
     else:
         print_lines(_result_lines(result))
+
+
+@click.command()
+@_account
+@click.option("--call", "call_id", required=True, metavar="CALL", help="As `calls` lists it.")
+@click.option("--view", "view_id", help="The view that is recorded, where its server has several.")
+@_extension
+@_user
+@request_id_option
+@wait_option
+@as_json
+def stop(wait: bool, as_json: bool, **arguments: Any) -> int:
+    """Stop recording a call, where its server can.
+
+    With --wait the status is 1 unless the server shows that the call is not recorded any more.
+
+    Example: python -m worker stop --account pbx --call 1234 --wait
+    """
+    opened()
+    _, made = request_of("recording.stop", arguments)
+    return report_jobs([open_job(made)], wait=wait, as_json=as_json)
 
 
 def _outcome(arguments: dict[str, str], request: Request) -> dict[str, Any]:
