@@ -15,11 +15,11 @@ from ledger.ledger import Ledger
 
 from .deployment import opened
 from .job_opening import open_job, report_jobs, request_of, wait_option
-from .options import as_json
+from .options import account_option, as_json
 
 
 @click.command()
-@click.option("--account", required=True, metavar="ALIAS")
+@account_option
 @click.option(
     "--request-id",
     required=True,
@@ -39,9 +39,6 @@ def call(yes: bool, wait: bool, as_json: bool, **arguments: Any) -> int:
     the place of the call in the day's cap.
 
     With --wait the status is 1 unless the platform accepted the call.
-
-    Example: python -m worker call --account legal_es --request-id contract-4711 --country ES
-    --phone 660111222 --max-seconds 120 --wait
     """
     ledger = opened()
     _, made = request_of(KIND, arguments)

@@ -23,6 +23,8 @@ from providers.errors import ProviderError
 from tasks.errors import InvalidArgument, JobError
 from worker.start import COMMAND, MODULE
 
+from .examples import add_examples
+
 #: Errors whose message is the whole sentence for the operator.
 _SELF_EXPLANATORY = (ArchiveError, JobError, LedgerError, OSError, ProviderError, StoreAway)
 
@@ -40,7 +42,7 @@ COMMANDS = {
     "demo": ("demo.command", "Run everything against simulated providers."),
     "doctor": (".doctor.command", "Examine the deployment, and say what to do."),
     "export": (".exports", "Export days of an account."),
-    "extract": (".standalone_archive", "Take one recording out of the archive."),
+    "extract": (".extract", "Take recordings out of the archive, with their proof."),
     "find": (".standalone_archive", "Find recordings in the archive."),
     "health": (".health", "Check whether a service on this host works."),
     "hooks": (".hooks", "Receive the notifications of telephone systems."),
@@ -78,6 +80,7 @@ class CommandGroup(click.Group):
         gc.enable()
         command = getattr(module, name)
         assert isinstance(command, click.Command)
+        add_examples(command, name)
         return command
 
     def resolve_command(

@@ -12,10 +12,7 @@ _SHELLS = ("bash", "fish", "zsh")
 @click.argument("shell", type=click.Choice(_SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the script with which a shell completes the command ``earwitness``.
-
-    Example: earwitness completion bash > ~/.local/share/bash-completion/completions/earwitness
-    """
+    """Print the script with which a shell completes the command ``earwitness``."""
     found = get_completion_class(shell)
     assert found is not None
     root = context.find_root().command

@@ -14,6 +14,9 @@ from tasks.runtime.context import ledger
 
 from .verbosity import log_level
 
+#: With -v they say everything, and the libraries only what is worth a line.
+_OUR_LOGGERS = ("providers", "archive", "ledger", "tasks", "worker")
+
 
 def configured() -> Settings:
     """Return the settings; set up masked logs on standard error. Raises ConfigurationError."""
@@ -22,6 +25,9 @@ def configured() -> Settings:
     if level >= logging.WARNING:
         # No line for each retry: the final failure becomes the command's own sentence.
         logging.getLogger("stamina").setLevel(logging.ERROR)
+    else:
+        for name in _OUR_LOGGERS:
+            logging.getLogger(name).setLevel(logging.DEBUG)
     return found
 
 

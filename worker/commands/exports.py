@@ -23,10 +23,10 @@ from tasks.runtime.messages import publish_first
 from .deployment import opened, operator
 from .display import print_json, print_lines, print_table
 from .job_opening import followed, open_job, report_jobs, request_id_option, request_of, wait_option
-from .options import DAY, as_json, in_order
+from .options import DAY, account_option, as_json, in_order
 from .progress import outcome
 from .publisher import announcing
-from .recordings import account_option, filters_of, filters_option
+from .recordings import filters_of, filters_option
 from .redaction import masked
 from .verbosity import is_quiet
 
@@ -57,8 +57,6 @@ def export(
 
     Days are in the account's time zone. With --wait the status is 1 if a day ends incomplete. The
     commands below carry out one step alone, or export what filters select.
-
-    Example: python -m worker export --account india --from 2026-11-20 --to 2026-11-21 --wait
     """
     if context.invoked_subcommand is not None:
         if any(value is not None for value in (account, first, last)) or dry_run or wait or as_json:
@@ -97,11 +95,7 @@ def _export_days(
 @wait_option
 @as_json
 def create_command(filters: tuple[str, ...], wait: bool, as_json: bool, **arguments: Any) -> int:
-    """Create an export at the provider, and no more: its ids there are the result.
-
-    Example: python -m worker export create --account india --filter start:gte=2026-11-20T00:00:00Z
-    --filter start:lte=2026-11-20T23:59:59Z --wait
-    """
+    """Create an export at the provider, and no more: its ids there are the result."""
     opened()
     arguments["filters"] = filters_of(filters)
     _, made = request_of("export.create", arguments)
@@ -115,10 +109,7 @@ def create_command(filters: tuple[str, ...], wait: bool, as_json: bool, **argume
 @wait_option
 @as_json
 def retrieve_command(wait: bool, as_json: bool, **arguments: Any) -> int:
-    """Fetch the ZIP of an export that was created at the provider into the archive.
-
-    Example: python -m worker export retrieve 14838555-a0c2-4ad1-9d2e-0c6a8f1b2d3e --account india
-    """
+    """Fetch the ZIP of an export that was created at the provider into the archive."""
     opened()
     _, made = request_of("export.retrieve", arguments)
     return report_jobs([open_job(made)], wait=wait, as_json=as_json)
@@ -134,10 +125,7 @@ def retrieve_command(wait: bool, as_json: bool, **arguments: Any) -> int:
 def run_command(
     day: date | None, filters: tuple[str, ...], wait: bool, as_json: bool, **arguments: Any
 ) -> int:
-    """Export a day, or what filters select, end to end: create, fetch, verify, compare.
-
-    Example: python -m worker export run --account india --day 2026-11-20 --wait
-    """
+    """Export a day, or what filters select, end to end: create, fetch, verify, compare."""
     opened()
     given = filters_of(filters)
     arguments |= {"day": day and day.isoformat(), "filters": given or None}

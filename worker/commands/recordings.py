@@ -21,10 +21,9 @@ from tasks.runtime.fields import utc_text
 from .deployment import opened, operator
 from .display import print_json, print_table
 from .job_opening import open_job, report_jobs, request_id_option, request_of, wait_option
-from .options import DAY, as_json, in_order
+from .options import DAY, account_option, as_json, in_order
 from .redaction import masked_line
 
-account_option = click.option("--account", required=True, metavar="ALIAS")
 reveal_option = click.option(
     "--reveal", is_flag=True, help="Show personal data in clear; this is noted."
 )
@@ -79,10 +78,7 @@ def list_command(
     as_json: bool,
     **paging: Any,
 ) -> None:
-    """List one page of the recordings that the provider has.
-
-    Example: python -m worker recordings list --account india --from 2026-11-20 --to 2026-11-20
-    """
+    """List one page of the recordings that the provider has."""
     in_order(first, last)
     opened()
     wanted = {**filters_of(filters), **_start_filters(account, first, last)}
@@ -108,10 +104,7 @@ def list_command(
 @click.argument("recording_id", metavar="RECORDING")
 @reveal_option
 def get_command(account: str, recording_id: str, reveal: bool) -> None:
-    """Show one recording with every field of the provider, as JSON.
-
-    Example: python -m worker recordings get 193238 --account india
-    """
+    """Show one recording with every field of the provider, as JSON."""
     opened()
     found = one_recording(parse(GetRecording, {"account": account, "recording_id": recording_id}))
     print_json(_shown(account, [found.line()], reveal=reveal)[0])
@@ -126,10 +119,7 @@ def get_command(account: str, recording_id: str, reveal: bool) -> None:
 def download_command(
     account: str, recording_ids: tuple[str, ...], request_id: str | None, wait: bool, as_json: bool
 ) -> int:
-    """Fetch recordings into the archive, one job each.
-
-    Example: python -m worker recordings download 193238 193239 --account india --wait
-    """
+    """Fetch recordings into the archive, one job each."""
     if request_id is not None and len(recording_ids) > 1:
         raise click.UsageError("--request-id names one job; give it with one recording.")
     opened()
@@ -153,10 +143,7 @@ def download_command(
 @wait_option
 @as_json
 def delete_command(yes: bool, wait: bool, as_json: bool, **arguments: Any) -> int:
-    """Delete one recording at the provider, after proof that the archive holds it.
-
-    Example: python -m worker recordings delete 193238 --account india --wait
-    """
+    """Delete one recording at the provider, after proof that the archive holds it."""
     opened()
     _, made = request_of("recording.delete", arguments)
     if not yes:
