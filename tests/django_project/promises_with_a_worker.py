@@ -64,6 +64,7 @@ class House(TransactionTestCase):
             recording_id=MISSING,
             request_id="missing",
         )
+        day = send_on_commit(get_client().export.run, account="india", day="2026-11-10")
         refused = call("refused", account="nobody")
         get_client().recording.download(
             account="india", recording_id="1", request_id="taken"
@@ -75,8 +76,9 @@ class House(TransactionTestCase):
             request_id="taken",
         )
         printed = follow()
-        for job in (placed, lost, missing, refused, taken):
+        for job in (placed, lost, missing, day, refused, taken):
             job.refresh_from_db()
+        self.assertEqual((day.state, day.request_id), ("done", "day:2026-11-10#1"))
         self.assertEqual((placed.state, placed.arguments, placed.error), ("done", None, ""))
         self.assertIn(f"certified_call.request {placed.request_id}: sent -> ", printed)
         self.assertEqual(lost.state, "done")
@@ -87,7 +89,8 @@ class House(TransactionTestCase):
         self.assertEqual((taken.state, taken.error), ("refused", "RequestConflict"))
         self.assertIsNone(taken.arguments)
         done = [result for state, result in results if state == "done"]
-        self.assertTrue(all(one["platform_phone"] for one in done), done)
+        self.assertEqual(len([one for one in done if one.get("platform_phone")]), 2)
+        self.assertEqual([one["archived"] for one in done if "archived" in one], [4])
         self.retry_in_the_admin(missing)
 
     def retry_in_the_admin(self, failed: Job) -> None:

@@ -134,7 +134,6 @@ class Pass:
     def _seen(self, job: Job, view: JobView) -> None:
         state: str = view["state"]
         reason = view["reason"] or ""
-        # A day that was exported before has its job under another id.
         news = {"job_id": view["job_id"], "reason": reason}
         if state == job.state:
             _jobs().filter(pk=job.pk, state=state).exclude(**news).update(**news)
@@ -181,9 +180,13 @@ def _jobs() -> Any:
 
 
 def _named(job: Job) -> dict[str, str]:
-    """Return the arguments with which to ask for a job."""
+    """Return the arguments with which to ask for a job.
+
+    A day that was exported before has its job under another id, which the first answer tells.
+    """
     is_day = job.request().request_id is None
-    return {"task_id": job.task_id} if is_day and job.task_id else {"job_id": job.job_id}
+    by_task = is_day and job.state == State.SENT and job.task_id
+    return {"task_id": job.task_id} if by_task else {"job_id": job.job_id}
 
 
 def _batches(jobs: Any) -> Iterator[list[Job]]:
