@@ -34,19 +34,23 @@ class JobQuerySet(models.QuerySet):
         from django.contrib.contenttypes.models import ContentType  # noqa: PLC0415 - once loaded
 
         kind = ContentType.objects.get_for_model(subject, for_concrete_model=False)
-        return self.filter(subject_type=kind, subject_id=str(subject.pk))
+        found: Self = self.filter(subject_type=kind, subject_id=str(subject.pk))
+        return found
 
     def to_send(self) -> Self:
         """Return the requests that are not known to have reached the queue, the oldest first."""
-        return self.filter(state=State.TO_SEND).order_by("pk")
+        found: Self = self.filter(state=State.TO_SEND).order_by("pk")
+        return found
 
     def sent(self) -> Self:
         """Return the requests that are not known to have been accepted, the oldest first."""
-        return self.filter(state=State.SENT).order_by("pk")
+        found: Self = self.filter(state=State.SENT).order_by("pk")
+        return found
 
     def followed(self) -> Self:
         """Return the jobs that were sent and have no final state, the oldest first."""
-        return self.filter(state__in=FOLLOWED).order_by("pk")
+        found: Self = self.filter(state__in=FOLLOWED).order_by("pk")
+        return found
 
 
 class Job(models.Model):

@@ -51,8 +51,8 @@ def offered(job: Job) -> Retry:
     if job.state == State.NEEDS_DECISION:
         return Retry(
             None,
-            "nobody knows whether it was done, and a retry could do it a second time; look at the "
-            "provider's, then decide with `python -m worker resolve` on the worker's host",
+            "nobody knows whether it was done, and a retry could do it a second time; look into "
+            "the provider's panel, then decide with `python -m worker resolve` on the worker's host",
         )
     if job.task in _PAID:
         return Retry(
@@ -77,6 +77,7 @@ def retry(job: Job, *, by: str, note: str) -> Job:
         send_now(job)
         return job
     view = get_client().job.retry(job_id=job.job_id, by=by, note=note).wait(_ANSWER_SECONDS)
+    repetition: Job
     repetition, is_new = Job.objects.get_or_create(
         account=job.account,
         task=view["kind"],

@@ -133,6 +133,7 @@ def _written(
         raise TypeError("give the arguments of the task as keyword arguments")
     request = _drafted(function, arguments)
     fields = {"arguments": dict(request.arguments), "task_id": request.task_id}
+    job: Job
     job, is_new = Job.objects.get_or_create(
         account=account_of(request),
         task=request.task.removeprefix("earwitness."),
