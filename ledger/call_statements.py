@@ -231,6 +231,8 @@ def begin(
         for_job=request.job_id,
         job=request.job_id,
         notify=notify,
+        envelope=request.carried.envelope,
+        canvas=request.carried.canvas,
         token=token,
         seconds=seconds,
         by=by,
