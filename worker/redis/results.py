@@ -17,10 +17,15 @@ from celery.backends.redis import RedisBackend
 from celery.exceptions import NotRegistered
 from redis.commands.core import Script
 
+from config.queues import FRONT_DOOR, INNER
+from ledger.errors import LedgerError
+from tasks.errors import JobError
+from tasks.runtime import canvas
+from tasks.runtime.context import ledger
 from tasks.runtime.entry import JobTask
 from tasks.runtime.flusher import flusher
 from tasks.runtime.messages import REFUSED
-from tasks.runtime.redis_errors import BROKER_AWAY
+from tasks.runtime.redis_errors import BROKER_AWAY, is_away
 
 from . import unknown_tasks
 
@@ -120,7 +125,7 @@ class ResultBackend(RedisBackend):
         meta = self._get_result_meta(
             result=result, state=state, traceback=traceback, request=request
         )
-        return self.encode({**meta, "task_id": task_id})
+        return self.encode({**meta, **_shown(meta, request), "task_id": task_id})
 
     def _arguments(self, task_id: str, value: Any) -> tuple[list[Any], list[Any]]:
         """Return the keys and the arguments of the script that stores a state."""
@@ -151,9 +156,14 @@ class ResultBackend(RedisBackend):
             exc = unknown_tasks.refusal(getattr(request, "name", None), self.app.tasks)
         # For an unknown task, Celery passes another object than a request.
         task = self.app.tasks.get(getattr(request, "task", None))
-        if isinstance(exc, BROKER_AWAY) and isinstance(task, JobTask):
-            _log.warning("the result of task %s will be stored again later (%s)", task_id, exc)
-            return
+        if isinstance(task, JobTask) and isinstance(exc, BROKER_AWAY):
+            if not canvas.is_present(request) or is_away(exc):
+                _log.warning("the result of task %s will be stored again later (%s)", task_id, exc)
+                return
+        if isinstance(task, JobTask) and not isinstance(exc, JobError):
+            if canvas.is_present(request):
+                _answer_without_canvas(task_id, exc)
+                return
         super().mark_as_failure(
             task_id,
             exc,
@@ -163,3 +173,27 @@ class ResultBackend(RedisBackend):
             call_errbacks=call_errbacks,
             state=state,
         )
+
+
+def _answer_without_canvas(task_id: str, error: BaseException) -> None:
+    """Have the task answered, after Celery could not send what its message asks for."""
+    _log.error(
+        "what follows from task %s cannot be sent (%s); its result is stored without that",
+        *(task_id, type(error).__name__),
+    )
+    try:
+        ledger().waiters.drop_canvas(task_id)
+    except LedgerError as away:
+        _log.warning("%s; the task is answered again later", away)
+
+
+def _shown(meta: Mapping[str, Any], request: Any) -> dict[str, Any]:
+    """Return what replaces personal data, and the inner queues, in an extended result."""
+    if "kwargs" not in meta:
+        return {}
+    is_ours = str(meta["name"]).startswith("earwitness.")
+    return {
+        "args": getattr(request, "argsrepr", None) if is_ours else None,
+        "kwargs": getattr(request, "kwargsrepr", None) if is_ours else None,
+        "queue": FRONT_DOOR if meta["queue"] in INNER else meta["queue"],
+    }
