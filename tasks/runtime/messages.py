@@ -42,8 +42,8 @@ _TIMES = ("eta", "expires")
 _PIPELINED = 20
 _JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-#: Called with each revoked task id; the listener decides what the revocation means.
-revoked_listeners: list[Callable[[str], None]] = []
+#: Called with each message of a revoked task; the listener decides what the revocation means.
+revoked_listeners: list[Callable[[Message], None]] = []
 
 
 class Message(CeleryRequest):
@@ -166,13 +166,13 @@ class Message(CeleryRequest):
     def revoked(self) -> bool:
         """Return whether the task was revoked.
 
-        If so, pass its id to the listeners, which cancel its job.
+        If so, pass the message to the listeners, which cancel the task's job.
         """
         with bind(task_id=self.id, **self.log_fields):
             revoked = bool(super().revoked())
         if revoked:
             for listener in revoked_listeners:
-                listener(self.id)
+                listener(self)
         return revoked
 
 
