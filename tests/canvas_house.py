@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery, Signature
+from sqlalchemy import func, select, update
+
+from ledger.core.database import now
+from ledger.core.schema import waiters
 
 from .deployment import Deployment, Process, account_toml
 from .simulators import Simulators
@@ -35,12 +39,12 @@ def note(task, tag, given):
 
 def task(name):
     @app.task(name=f"shop.{name}", bind=True)
-    def run(self, *given, tag=""):
+    def run(self, *given, tag="", **more):
         note(self, tag, given)
         return name
     return run
 
-for name in ("paid", "lost", "all", "first", "last"):
+for name in ("paid", "lost", "every", "first", "last"):
     task(name)
 
 @app.task(name="shop.swap", bind=True)
@@ -104,10 +108,19 @@ class CanvasHouse:
         notes = [json.loads(line) for line in lines]
         return [one for one in notes if tag in (None, one["tag"])]
 
+    @property
+    def recording_id(self) -> str:
+        """The recording of the account ``india``."""
+        return str(self.office.recordings()[0]["id"])
+
+    def task(self, app: Celery, name: str, tag: str, **more: Any) -> Signature:
+        """A task of the application, which notes the tag."""
+        return app.signature(f"shop.{name}", kwargs={"tag": tag, **more}, queue="shop")
+
     def call(self, app: Celery, account: str = "legal", **more: Any) -> Signature:
         """A certified call as a signature; it ends at once, unless ``countdown`` is given."""
         options = {"queue": "earwitness"}
-        options |= {name: more.pop(name) for name in ("countdown", "immutable") if name in more}
+        options |= {name: more.pop(name) for name in ("countdown",) if name in more}
         return self._signature(
             app,
             "certified_call.request",
@@ -120,20 +133,63 @@ class CanvasHouse:
             **more,
         )
 
-    def download(self, app: Celery, recording_id: str | None = None) -> Signature:
+    def waiting(self, app: Celery, account: str, seconds: float = 0.3) -> Signature:
+        """A task of ours whose job waits, and then ends as the account's calls do."""
+        return self.call(app, account, countdown=seconds)
+
+    def download(self, app: Celery) -> Signature:
         """A download as a signature: its job waits for its turn."""
-        recording_id = recording_id or str(self.office.recordings()[0]["id"])
         return self._signature(
             app,
             "recording.download",
             {"queue": "earwitness"},
             account="india",
-            recording_id=recording_id,
+            recording_id=self.recording_id,
         )
+
+    def jobs(self) -> list[Any]:
+        """Every job of the ledger."""
+        return self.deployment.ledger.jobs.jobs(limit=1000)
+
+    def waiters(self) -> list[dict[str, Any]]:
+        """The rows of tasks whose messages carried something."""
+        with self.deployment.ledger.database.engine.connect() as connection:
+            carries = waiters.c.canvas.is_not(None) | waiters.c.envelope.is_not(None)
+            rows = connection.execute(select(waiters).where(carries))
+            return [dict(row._mapping) for row in rows]
+
+    def unanswered(self) -> int:
+        """How many tasks wait for an answer."""
+        wanted = select(func.count()).select_from(waiters).where(waiters.c.answered_at.is_(None))
+        with self.deployment.ledger.database.engine.connect() as connection:
+            return int(connection.execute(wanted).scalar_one())
+
+    def forget_answers(self, rows: list[dict[str, Any]]) -> None:
+        """Make these rows as a worker leaves them that is killed right before it notes an answer."""
+        with self.deployment.ledger.database.engine.begin() as connection:
+            for row in rows:
+                values = {"canvas": row["canvas"], "envelope": row["envelope"]}
+                values |= {"answered_at": None, "due_at": now()}
+                mine = waiters.c.task_id == row["task_id"]
+                connection.execute(update(waiters).where(mine).values(**values))
+
+    def has_nothing_queued(self) -> bool:
+        """Whether no message lies in the queue of the application."""
+        with self.deployment.valkey.client() as client:
+            return client.llen("shop") == 0 and client.hlen("unacked") == 0
+
+    def is_idle(self) -> bool:
+        """Whether every task was answered, and nothing lies in a queue or is in hand."""
+        with self.deployment.valkey.client() as client:
+            inner = ("earwitness", "earwitness.due", "earwitness.downloads")
+            return (
+                self.has_nothing_queued()
+                and not any(client.llen(queue) for queue in inner)
+                and client.hlen("earwitness.unacked") == 0
+                and self.unanswered() == 0
+            )
 
     def _signature(
         self, app: Celery, name: str, options: dict[str, Any], **kwargs: Any
     ) -> Signature:
-        immutable = options.pop("immutable", False)
-        made = app.signature(f"earwitness.{name}", kwargs=kwargs, immutable=immutable)
-        return made.set(**options)
+        return app.signature(f"earwitness.{name}", kwargs=kwargs, immutable=True).set(**options)

@@ -1,0 +1,151 @@
+"""Celery's canvas over tasks of ours: what docs/producers/celery.md says is sent, is sent once."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery, Signature, chain, chord, group
+
+from .canvas_house import CanvasHouse
+from .deployment import Deployment
+from .pages import DOCS
+from .simulators import Simulators
+from .waiting import eventually
+
+Deploy = Callable[..., Deployment]
+
+PAGE = (DOCS / "producers" / "celery.md").read_text(encoding="utf-8")
+#: The columns of the page's table, and whose calls end so.
+OUTCOMES = {"done": "legal", "failed or refused": "refusing", "needs a decision": "dark"}
+_ROW = re.compile(
+    r"^\| `((?:job|chain|group|chord|swap)\b.*\))` \| (.*) \| (.*) \| (.*) \|$", re.MULTILINE
+)
+#: Celery counts the parts of a chord whose header has begun in Redis alone.
+_COUNTED = re.compile(r"chord\(\[.*job.*\]|group\(job")
+
+
+@dataclass
+class Idiom:
+    """One cell of the table: the code that is sent, how its jobs end, and what then runs."""
+
+    tag: str
+    code: str
+    account: str
+    runs: list[str]
+    result: Any = None
+
+
+def idioms() -> Iterator[Idiom]:
+    """Every cell of the page's table."""
+    numbers = itertools.count()
+    for code, *cells in _ROW.findall(PAGE):
+        for account, cell in zip(OUTCOMES.values(), cells, strict=True):
+            runs = sorted(f"shop.{name}" for name in re.findall(r"`(\w+)`", cell))
+            assert runs or cell == "none", cell
+            yield Idiom(f"{next(numbers)} {account}", code, account, runs)
+
+
+class Canvas:
+    """A caller who sends idioms of the table."""
+
+    def __init__(self, house: CanvasHouse, app: Celery) -> None:
+        self.house = house
+        self.app = app
+
+    def shop(self, name: str, tag: str, **more: Any) -> Signature:
+        """A task of the application, which notes the tag."""
+        return self.app.signature(f"shop.{name}", kwargs={"tag": tag, **more}, queue="shop")
+
+    def send(self, idiom: Idiom, job: Callable[[], Signature]) -> None:
+        """Send an idiom; ``job`` makes the signature of a task of ours."""
+        names = ("paid", "lost", "every", "first", "last")
+        known: dict[str, Any] = {name: self.shop(name, idiom.tag) for name in names}
+        known |= {"job": job(), "other": job(), "swap": self._swap(idiom.tag)}
+        known |= {"chain": chain, "chord": chord, "group": group}
+        idiom.result = eval(idiom.code, known)  # noqa: S307 - our own page
+
+    def _swap(self, tag: str) -> Callable[..., Any]:
+        def swap(job: Signature, then: Signature) -> Any:
+            return chain(self.shop("swap", tag, ours=dict(job)), then).apply_async()
+
+        return swap
+
+    def check(self, sent: list[Idiom]) -> None:
+        """Wait until every idiom has run as the page says, and nothing else has."""
+        for one in sent:
+            eventually(one.result.ready, what=f"no end of {one.account}: {one.code}", within=10)
+        expected = {one.tag: one.runs for one in sent}
+
+        eventually(self.house.is_idle, what="there is still something to do")
+        assert self.ran(expected) == expected
+
+    def ran(self, tags: Any) -> dict[str, list[str]]:
+        """What has run, by tags."""
+        found: dict[str, list[str]] = {tag: [] for tag in tags}
+        for note in self.house.notes():
+            found[note["tag"]].append(note["task"])
+        return {tag: sorted(tasks) for tag, tasks in found.items()}
+
+
+@pytest.fixture
+def house(deploy: Deploy, simulators: Simulators, tmp_path: Path) -> CanvasHouse:
+    """The house, with the application's worker."""
+    made = CanvasHouse(deploy, simulators, tmp_path, settings={"LEASE_SECONDS": "3"})
+    made.shop()
+    return made
+
+
+@pytest.fixture
+def canvas(house: CanvasHouse) -> Iterator[Canvas]:
+    """A caller of the house."""
+    with house.deployment.producer() as app:
+        yield Canvas(house, app)
+
+
+def test_the_page_s_table(house: CanvasHouse, canvas: Canvas) -> None:
+    """Each idiom of the page with jobs that end at once and with jobs that wait, for each end."""
+    house.deployment.worker()
+    at_once, later = list(idioms()), list(idioms())
+    assert len(at_once) >= 50
+    for one in at_once:
+        canvas.send(one, lambda one=one: house.call(canvas.app, one.account))
+    for one in later:
+        one.tag += " later"
+        canvas.send(one, lambda one=one: house.waiting(canvas.app, one.account))
+    canvas.check([*at_once, *later])
+
+
+@pytest.mark.parametrize("redis", ["kept", "emptied"])
+def test_a_worker_is_killed_while_jobs_wait(
+    house: CanvasHouse, canvas: Canvas, redis: str
+) -> None:
+    """By SIGKILL, and with Redis emptied as well: the next worker fires everything once. And when
+    it is killed before it has noted that, the one after it fires nothing again.
+    """
+    worker = house.deployment.worker()
+    sent = [one for one in idioms() if redis == "kept" or not _COUNTED.search(one.code)]
+    for one in sent:
+        canvas.send(one, lambda one=one: house.waiting(canvas.app, one.account, seconds=4))
+    begun = [one for one in sent if re.match(r"(job|chain\(job|swap)", one.code)]
+    eventually(lambda: len(house.jobs()) >= len(begun), what="not all were accepted")
+    kept = house.waiters()
+    assert kept
+    worker.kill()
+    if redis == "emptied":
+        eventually(house.has_nothing_queued, what="the application's worker has work")
+        house.deployment.valkey.client().flushall()
+        # What follows a task of the application was in Redis alone.
+        sent = begun
+    worker = house.deployment.worker("second")
+    canvas.check(sent)
+    worker.kill()
+    house.forget_answers(kept)
+    house.deployment.worker("third")
+    eventually(lambda: house.is_idle() and not house.unanswered(), what="not answered again")
+    canvas.check(sent)
