@@ -165,7 +165,7 @@ class CanvasHouse:
             return int(connection.execute(wanted).scalar_one())
 
     def forget_answers(self, rows: list[dict[str, Any]]) -> None:
-        """Make these rows as a worker leaves them that is killed right before it notes an answer."""
+        """Make these rows as a worker leaves them that is killed before it notes its answers."""
         with self.deployment.ledger.database.engine.begin() as connection:
             for row in rows:
                 values = {"canvas": row["canvas"], "envelope": row["envelope"]}

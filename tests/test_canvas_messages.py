@@ -47,7 +47,7 @@ def test_the_page_s_example(house: CanvasHouse, app: Celery) -> None:
     page = (DOCS / "producers" / "celery.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(from celery import chain\n.*?)```", page, re.DOTALL)
     code = code.replace("from shop import app\n", "").replace("1000000001", house.recording_id)
-    exec(code, {"app": app})  # noqa: S102 - our own page
+    exec(code, {"app": app})
     (note,) = eventually(lambda: house.notes(""), what="nothing was sent")
     (job,) = house.jobs()
     assert note["task"] == "shop.paid"
@@ -212,7 +212,7 @@ def test_a_revoked_task_s_chord_ends(house: CanvasHouse, app: Celery) -> None:
 
 
 def test_a_hostile_canvas_is_set_aside(house: CanvasHouse, app: Celery) -> None:
-    """A group whose members are no signatures, deep inside: nothing is opened, the worker goes on."""
+    """A group whose members are no signatures: nothing is opened, and the worker goes on."""
     house.deployment.worker()
     inner = [{"task": "x", "options": 5}, 5, {"task": 5}, {"task": "x", "args": {}}]
     with house.deployment.valkey.client() as redis:

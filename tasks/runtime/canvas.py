@@ -121,9 +121,9 @@ def _check_size(canvas: Mapping[str, Any], envelope: Mapping[str, Any]) -> None:
     if sum(lengths.values()) > MOST_BYTES:
         longest = max(lengths, key=lambda name: lengths[name])
         raise InvalidArgument(
-            f"not done: {longest}: it has {lengths[longest]} bytes; all that a message asks to be "
-            f"sent at its task's end may have {MOST_BYTES} bytes together with its headers; nothing "
-            "was opened; send less, or let a task of your own send it"
+            f"not done: {longest}: it has {lengths[longest]} bytes; what a message asks to be sent "
+            f"at its task's end may have {MOST_BYTES} bytes, together with the message's headers; "
+            "nothing was opened; send less, or let a task of your own send it"
         )
 
 

@@ -132,7 +132,7 @@ def _check_members(signature: dict[str, Any]) -> None:
             if member is None:
                 continue
             if not isinstance(member, dict):
-                raise ValueError("a member is not a signature")
+                raise ValueError("a member is not a signature")  # noqa: TRY004 - for pydantic
             given = {key: value for key, value in member.items() if value is not None}
             whole = {**_EMPTY, **given}
             _NextTask.model_validate(whole)

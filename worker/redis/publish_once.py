@@ -15,6 +15,7 @@ from kombu.utils.json import dumps
 from redis import Redis
 
 from config.queues import SENT
+from tasks.runtime.messages import JOB_HEADER
 
 #: How long a mark is kept: as long as answers are repeated (ledger/core/waiters.py).
 _KEPT_SECONDS = 86_400
@@ -30,7 +31,8 @@ return 1
 def mark_of(message: Any) -> str | None:
     """Return the name of the mark of a message that follows from a task; None for any other."""
     headers = message.get("headers") or {}
-    if not headers.get("parent_id") or not headers.get("id"):
+    # An answer has its task's parent, and may have to be sent often.
+    if not headers.get("parent_id") or not headers.get("id") or JOB_HEADER in headers:
         return None
     # The id of a signature that was frozen may occur several times in one group.
     parts = [headers["parent_id"], headers["id"], headers.get("task"), headers.get("group_index")]

@@ -156,12 +156,12 @@ class ResultBackend(RedisBackend):
             exc = unknown_tasks.refusal(getattr(request, "name", None), self.app.tasks)
         # For an unknown task, Celery passes another object than a request.
         task = self.app.tasks.get(getattr(request, "task", None))
-        if isinstance(task, JobTask) and isinstance(exc, BROKER_AWAY):
-            if not canvas.is_present(request) or is_away(exc):
+        if isinstance(task, JobTask) and not isinstance(exc, JobError):
+            fires = canvas.is_present(request)
+            if isinstance(exc, BROKER_AWAY) and not (fires and not is_away(exc)):
                 _log.warning("the result of task %s will be stored again later (%s)", task_id, exc)
                 return
-        if isinstance(task, JobTask) and not isinstance(exc, JobError):
-            if canvas.is_present(request):
+            if fires:
                 _answer_without_canvas(task_id, exc)
                 return
         super().mark_as_failure(
