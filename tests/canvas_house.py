@@ -173,21 +173,21 @@ class CanvasHouse:
                 mine = waiters.c.task_id == row["task_id"]
                 connection.execute(update(waiters).where(mine).values(**values))
 
-    def has_nothing_queued(self) -> bool:
-        """Whether no message lies in the queue of the application."""
+    def is_quiet(self, in_hand: int = 0) -> bool:
+        """Whether no message lies in a queue or is in hand; with ``in_hand``, so many may be in the
+        hands of a worker that was killed.
+        """
+        queues = ("shop", "earwitness", "earwitness.due", "earwitness.downloads")
         with self.deployment.valkey.client() as client:
-            return client.llen("shop") == 0 and client.hlen("unacked") == 0
-
-    def is_idle(self) -> bool:
-        """Whether every task was answered, and nothing lies in a queue or is in hand."""
-        with self.deployment.valkey.client() as client:
-            inner = ("earwitness", "earwitness.due", "earwitness.downloads")
             return (
-                self.has_nothing_queued()
-                and not any(client.llen(queue) for queue in inner)
-                and client.hlen("earwitness.unacked") == 0
-                and self.unanswered() == 0
+                not any(client.llen(queue) for queue in queues)
+                and client.hlen("unacked") == 0
+                and client.hlen("earwitness.unacked") <= in_hand
             )
+
+    def is_idle(self, in_hand: int = 0) -> bool:
+        """Whether besides every task was answered."""
+        return self.is_quiet(in_hand) and self.unanswered() == 0
 
     def _signature(
         self, app: Celery, name: str, options: dict[str, Any], **kwargs: Any

@@ -84,8 +84,12 @@ def test_each_message_has_its_own(house: CanvasHouse, app: Celery) -> None:
 def test_the_answer_carries_what_the_message_did(house: CanvasHouse, app: Celery) -> None:
     """Group, parent, priority, stamps and headers of the caller's own. The extended result names
     the task, its worker and queue, and no argument's value; the row in the ledger is empty again.
+    Of a message that carries nothing, nothing is kept.
     """
     worker = house.deployment.worker()
+    plain = house.waiting(app, "legal", seconds=600).apply_async()
+    eventually(lambda: plain.state == "RETRY", what="it does not wait")
+    assert house.waiters() == []
     headers = {"traceparent": "00-abc-def-01", "stamped_headers": ["order"], "order": "4711"}
     asked = house.waiting(app, "legal", seconds=1).apply_async(
         headers=headers, priority=6, group_id="the-group", parent_id="the-parent"
