@@ -215,6 +215,21 @@ def test_a_revoked_task_s_chord_ends(house: CanvasHouse, app: Celery) -> None:
     assert sorted(note["task"] for note in house.notes()) == ["shop.first", "shop.lost"]
 
 
+def test_a_worker_was_killed_before_it_sent_a_chord_s_body(house: CanvasHouse, app: Celery) -> None:
+    """Its claim on the chord is still there when the last part is answered again: the body is sent
+    once the claim has ended, and once.
+    """
+    house.deployment.worker()
+    body = house.task(app, "every", "claimed")
+    header = [house.waiting(app, "legal", seconds=2), house.task(app, "first", "claimed")]
+    result = chord(header, body).apply_async()
+    with house.deployment.valkey.client() as redis:
+        redis.set(f"celery-taskset-meta-{result.parent.id}.c", "a worker that was killed", ex=4)
+    assert result.get(timeout=60) == "every"
+    eventually(house.is_idle, what="there is still something to do")
+    assert sorted(note["task"] for note in house.notes()) == ["shop.every", "shop.first"]
+
+
 def test_a_hostile_canvas_is_set_aside(house: CanvasHouse, app: Celery) -> None:
     """A group whose members are no signatures: nothing is opened, and the worker goes on."""
     house.deployment.worker()

@@ -13,8 +13,9 @@ from functools import cached_property
 from typing import Any
 
 from celery import states
-from celery.backends.redis import RedisBackend
+from celery.backends.redis import CHORD_PART_RETURN_LUA, RedisBackend
 from celery.exceptions import NotRegistered
+from kombu.exceptions import OperationalError
 from redis.commands.core import Script
 
 from config.queues import FRONT_DOOR, INNER
@@ -79,6 +80,10 @@ class Starts:
                 self._waiting.pop(task_id, None)
 
 
+class ChordClaimed(OperationalError):
+    """Another worker sends the chord's body, or was killed when it was about to."""
+
+
 class ResultBackend(RedisBackend):
     """Celery's Redis backend, which stores no network error as a result."""
 
@@ -140,6 +145,23 @@ class ResultBackend(RedisBackend):
     @cached_property
     def _store(self) -> Script:
         return self.client.register_script(_STORE)
+
+    @cached_property
+    def _chord_part_return_script(self) -> Callable[..., Any]:
+        """Celery's script, which counts a part of a chord and claims the body of a complete one.
+
+        A task whose part came last is answered again as long as another worker has the claim: that
+        worker may have been killed before it sent the body.
+        """
+        script: Script = self.client.register_script(CHORD_PART_RETURN_LUA)
+
+        def count(**given: Any) -> Any:
+            ready, difference, size, claimed = counted = script(**given)
+            if size and not claimed and ready == int(size) + int(difference or 0):
+                raise ChordClaimed("the chord is complete, but its body may not be sent yet")
+            return counted
+
+        return count
 
     def mark_as_failure(
         self,
