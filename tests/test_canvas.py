@@ -165,6 +165,7 @@ def test_a_worker_is_killed_while_jobs_wait(house: CanvasHouse, canvas: Canvas, 
     canvas.check(sent)
 
 
+@pytest.mark.parametrize("house", ["postgres"], indirect=True)
 def test_a_worker_is_killed_during_a_call(house: CanvasHouse, canvas: Canvas) -> None:
     """The call needs a decision then: the errback runs once, although the message is delivered
     again, and a decision that people make later runs nothing.

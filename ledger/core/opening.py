@@ -120,7 +120,6 @@ _NEXT_HINT = Prepared(
 _MINE = waiters.c.task_id == parameter("task")
 _WAITING_FOR = Prepared(select(waiters.c.job_id).where(_MINE))
 _ANSWER_IN = now() + cast(parameter("answer_in"), Double)
-_CARRIED: dict[str, Any] = {"envelope": parameter("envelope"), "canvas": parameter("canvas")}
 _ANSWER_AGAIN = Prepared(
     update(waiters)
     .where(_MINE)
@@ -130,11 +129,11 @@ _ANSWER_AGAIN = Prepared(
         attempts=0,
         **{
             name: func.coalesce(waiters.c[name], parameter(name, waiters.c[name].type))
-            for name in _CARRIED
+            for name in ("envelope", "canvas")
         },
     )
 )
-#: The row of a task that waits for a job.
+#: The row of a task that waits for a job, and of one whose message carried something.
 WAITER: dict[str, Any] = {
     "task_id": parameter("task"),
     "job_id": parameter("for_job"),
@@ -142,9 +141,13 @@ WAITER: dict[str, Any] = {
     "asked_at": now(),
     "due_at": _ANSWER_IN,
     "attempts": 0,
-    **_CARRIED,
 }
-_WAIT = Prepared(insert(waiters).values(**WAITER).inline())
+CARRYING_WAITER: dict[str, Any] = {
+    **WAITER,
+    "envelope": parameter("envelope"),
+    "canvas": parameter("canvas"),
+}
+_WAIT = Prepared(insert(waiters).values(**CARRYING_WAITER).inline())
 
 
 class Opening:
