@@ -47,6 +47,10 @@ def task(name):
 for name in ("paid", "lost", "every", "first", "last"):
     task(name)
 
+@app.task(name="shop.person")
+def person(name):
+    return name
+
 @app.task(name="shop.swap", bind=True)
 def swap(self, ours, tag=""):
     note(self, tag, [])

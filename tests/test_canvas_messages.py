@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import Celery, chain, chord
+from celery import Celery, chain, chord, group
 from celery.result import AsyncResult
 
 from .canvas_house import CanvasHouse
@@ -122,16 +122,20 @@ def test_personal_data_stands_in_no_log(house: CanvasHouse, app: Celery) -> None
     asked.link_error(house.task(app, "lost", "personal", who=PERSON))
     result = asked.apply_async()
     result.get(timeout=60)
+    # Celery adds a task of its own to what is replaced by a group, and our worker runs it.
+    person = app.signature("shop.person", args=[PERSON], queue="shop")
+    swap = house.task(app, "swap", "personal", ours=dict(group(house.call(app), person)))
+    chain(swap, house.task(app, "every", "personal")).apply_async().get(timeout=60)
     eventually(house.is_idle, what="there is still something to do")
-    assert [note["task"] for note in house.notes("personal")] == ["shop.paid"]
+    ran = [note["task"] for note in house.notes("personal")]
+    assert ran == ["shop.paid", "shop.swap", "shop.every"]
+    assert "Task celery.accumulate[" in worker.log()
     shown = [house.deployment.run("show", result.id, *more).stdout for more in ([], ["--json"])]
-    ledger = (house.deployment.folder / "ledger.sqlite3").read_bytes()
     for text in (worker.log(), *shown):
         assert "legal" in text
         assert PERSON not in text
         assert NUMBER not in text
     assert house.waiters() == []
-    assert ledger
 
 
 #: What is linked, and what the refusal says of it.

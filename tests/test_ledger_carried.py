@@ -15,7 +15,7 @@ from .ledger_calls import call
 from .ledgers import QUEUE, claim_job, pass_time, request
 
 ENVELOPE = {"headers": {"traceparent": "00-abc"}, "priority": 6}
-CANVAS = {"callbacks": [{"task": "shop.paid", "args": ["660111222", 1.5, None]}]}
+CANVAS = {"callbacks": [{"task": "shop.paid", "args": ["\0 \ud800", 10**400, 1.5, None]}]}
 CARRIED = Carried(ENVELOPE, CANVAS)
 
 

@@ -59,6 +59,14 @@ if "flower.command" in sys.modules:  # Celery's command line loads it for every 
     prepare()
 
 
+@app.on_after_finalize.connect
+def _redact_celerys_tasks(**_: object) -> None:
+    # Such as celery.accumulate, which Celery adds to a canvas: its arguments are callers' results.
+    for task in (app.tasks[name] for name in app.tasks if name.startswith("celery.")):
+        task.Request = "tasks.runtime.messages:Message"
+        task.resultrepr_maxsize = 1
+
+
 @signals.setup_logging.connect
 def _log(loglevel: int | str = "INFO", **_: object) -> None:
     our_logging.configure(settings().log_format, loglevel, settings().secret_values())

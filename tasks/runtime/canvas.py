@@ -28,6 +28,8 @@ MOST_BYTES = 256 * 1024
 _KEPT_HEADERS = ("parent_id", "group", "group_index", "shadow", "replaced_task_nesting")
 #: Before the names of our own headers, which the answer has anew.
 _OURS = "earwitness"
+#: Tasks that our own workers run. Celery itself adds ``celery.accumulate`` to what it replaces.
+_RUN_HERE = ("earwitness.", "celery.")
 _COMPOSITE = ("chain", "group", "chord")
 #: Options of a signature that are objects of a process, or name one: no message can carry them.
 _OBJECTS = (
@@ -167,7 +169,7 @@ def _fault(task: str, options: Mapping[str, Any]) -> str | None:
     except (KeyError, TypeError):
         return "has a compression that kombu does not know"
     places = [options[name] for name in _PLACES if options.get(name)]
-    if task.startswith("earwitness."):
+    if task.startswith(_RUN_HERE):
         places = [place for place in places if place != FRONT_DOOR]
     elif not places:
         return (
