@@ -30,6 +30,8 @@ HERE = "earwitness.here"
 LISTENING = "earwitness.listening."
 #: Before a worker's node name: the last process that used the name.
 NODE = "earwitness.node."
+#: Before a digest: the mark of a message that was sent at the end of a task.
+SENT = "earwitness.sent."
 #: Before a key of ours: a value of a wrong type that was moved aside.
 MISPLACED = "earwitness.misplaced."
 
@@ -44,6 +46,7 @@ _OWN_PREFIXES = (
     HOLDERS,
     NODE,
     MISPLACED,
+    SENT,
     "earwitness.flower.",
     "earwitness.holders",
     "earwitness.misplaced.",
