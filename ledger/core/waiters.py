@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -23,7 +23,7 @@ from ledger.errors import NoSuchJob
 
 from . import states
 from .database import Database, now, now_once
-from .job import COLUMNS, Job
+from .job import COLUMNS, DAY_COLUMN, Job
 from .outbox import wait_seconds
 from .prepared import Prepared, by_no_index, one_of, parameter
 from .schema import jobs, waiters
@@ -54,7 +54,10 @@ _OWED = (
     waiters.c.attempts < MOST_ANSWERS,
 )
 _DUE = Prepared(
-    select(waiters.c.task_id, jobs.c.job_id, jobs.c.kind, jobs.c.account)
+    select(
+        *(waiters.c.task_id, jobs.c.job_id, jobs.c.kind, jobs.c.account, jobs.c.request_id),
+        DAY_COLUMN,
+    )
     .join(jobs, jobs.c.job_id == waiters.c.job_id)
     .where(waiters.c.answered_at.is_(None), *_OWED, jobs.c.state.in_(states.ENDED))
     .order_by(case((waiters.c.attempts > 0, 1), else_=0), waiters.c.due_at)
@@ -106,7 +109,10 @@ class Waiters:
             return []
         claimed = self._claim([row.task_id for row in found])
         return [
-            Hint(row.job_id, row.kind, row.task_id, queue, 0, row.account, claimed[row.task_id])
+            Hint(
+                *(row.job_id, row.kind, row.task_id, queue, 0),
+                *(row.account, row.request_id, row.day, claimed[row.task_id]),
+            )
             for row in found
             if row.task_id in claimed
         ]
@@ -116,7 +122,8 @@ class Waiters:
         claimed = self._claim([task_id])
         if task_id not in claimed:
             return None
-        return Hint(job.job_id, job.kind, task_id, queue, 0, job.account, claimed[task_id])
+        hint = Hint.of(job, 0)
+        return replace(hint, task_id=task_id, queue=queue, envelope=claimed[task_id])
 
     def _claim(self, tasks: list[str]) -> dict[str, dict[str, Any] | None]:
         """Claim those of the tasks that are due; return their envelopes by their ids."""
