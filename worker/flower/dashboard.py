@@ -12,7 +12,6 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +27,7 @@ from flower.events import EventsState
 from flower.inspector import Inspector
 from flower.options import options
 from flower.views.monitor import Metrics
+from flower.views.tasks import TASK_COLUMNS
 from tornado import web
 
 from config import logging as our_logging
@@ -37,7 +37,7 @@ from worker.listen_errors import CannotListen, listening
 from worker.short_secrets import notice_short_secrets
 
 from .events import Receiver, dropped_events
-from .jobs import NEEDS_A_DECISION, JobTask, arguments_of, merged_job, needs_a_decision, raised
+from .jobs import NEEDS_A_DECISION, JobTask, arguments_of, merged_job, needs_a_decision, raised, shortened
 from .pages import Templates
 from .redaction import (
     masked_event,
@@ -46,8 +46,6 @@ from .redaction import (
     masked_result,
     masked_traceback,
 )
-
-_UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
 _OWN_KEYS = {
     f"unacked{end}_key": f"earwitness.flower.unacked{end}" for end in ("", "_index", "_mutex")
@@ -68,6 +66,9 @@ _DEFAULTS = {
     "tasks_columns": "state,name,kwargs,result,received,worker,uuid",
 }
 
+#: Of the columns that our template fills (worker/flower/templates/tasks.html).
+_HEADINGS = {"kwargs": "Account and day", "result": "Reason or result", "uuid": "Task and command"}
+
 
 def prepare() -> None:
     """Apply our defaults and masking, in case the command starts Flower."""
@@ -76,6 +77,7 @@ def prepare() -> None:
     if file := os.environ.get(_LOGIN_FILE):
         options.basic_auth = _logins(Path(file))
     options.format_task = show_reason
+    TASK_COLUMNS.update(_HEADINGS)
     flower.command.Flower = Dashboard
 
 
@@ -98,9 +100,8 @@ def _logins(file: Path) -> list[str]:
 def show_reason(task: Any) -> Any:
     """Format a task for Flower's pages: the result column shows why the task waits or failed."""
     if task.state in (states.RETRY, states.FAILURE, states.REVOKED) and task.exception:
-        words = raised(task.exception)
         prefix = f"{NEEDS_A_DECISION}: " if needs_a_decision(task) else ""
-        task.result = prefix + _UUID.sub(r"\1...", words)
+        task.result = prefix + shortened(raised(task.exception))
     return task
 
 

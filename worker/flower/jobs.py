@@ -22,6 +22,7 @@ from tasks.runtime.job_events import FIELD, JOINED, is_harmless_id
 from tasks.runtime.redaction import is_day
 
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _STATES = frozenset((*job_states.ALL, JOINED))
 #: Outdated as soon as the task goes on.
 _OF_THE_MOMENT = ("state", "next_attempt_at")
@@ -31,10 +32,15 @@ _LATE = 60.0
 #: The repr of an exception: Incomplete('not done: ...').
 _RAISED = re.compile(r"^(\w+)\((['\"])(.*)\2\)$", re.DOTALL)
 _OUTCOME = re.compile(r"^(?:not done|unknown): ")
+#: The row says which export waits.
+_OF_EXPORT = re.compile(r"^export \S+: (?=not ready)")
 #: How our workers write the arguments of a task: {account: india, day: 2026-11-20}.
 _ARGUMENT = re.compile(r"[{ ](account|day): ([a-z0-9_-]+)(?=[,}])")
 
 _HIDDEN_ARGUMENT = re.compile(r"\b(account|day|request_id): \.\.\.(?=[,}])")
+
+#: Fields of results that tell people nothing more.
+_ELSEWHERE = frozenset({"job_id", "sha256", "state"})
 
 NEEDS_A_DECISION = "NEEDS A DECISION"
 #: Tasks whose uncertain outcome waits for a person.
@@ -114,6 +120,12 @@ class JobTask(Task):
             "command": self.command,
         }
 
+    def __copy__(self) -> JobTask:
+        """Return a copy for a page, whose fields may be rewritten."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
     def __reduce__(self) -> Any:
         return _depickle_task, (Task, {**super().as_dict(), FIELD: getattr(self, FIELD, None)})
 
@@ -133,13 +145,18 @@ def _about(task: Any) -> str:
 
 def in_words(task: Any) -> str:
     """Return a task's state in words, and why it waits, what failed, or what came of it."""
-    state, why = _state(task), _why(task)
+    state, why = _state(task), shortened(_why(task))
     return f"{state}: {why}" if why else state
 
 
 def raised(exception: str) -> str:
     """Return the repr of an exception as a sentence: its type, a colon, its message."""
     return _RAISED.sub(r"\1: \3", exception)
+
+
+def shortened(text: str) -> str:
+    """Return a text with eight characters of each UUID; commands need no more."""
+    return _UUID.sub(r"\1...", text)
 
 
 def needs_a_decision(task: Any) -> bool:
@@ -168,13 +185,13 @@ def _why(task: Any) -> str:
         kind, _, message = raised(task.exception or "").partition(": ")
         plain = _OUTCOME.sub("", message)
         return plain if needs_a_decision(task) else f"{kind}: {plain}" if message else kind
-    return _without_braces(task.result or "") if task.state == states.SUCCESS else ""
+    return _counts_and_paths(task.result or "") if task.state == states.SUCCESS else ""
 
 
 def _waits_for(job: Mapping[str, Any], reason: str) -> str:
     if job.get("state") == JOINED:
         return f"for job {job['job_id'][:8]}, which another task opened" if "job_id" in job else ""
-    reason = reason.removeprefix("waits ")
+    reason = _OF_EXPORT.sub("", reason).removeprefix("waits ")
     return ", ".join(part for part in (reason, _next_try(job.get("next_attempt_at"))) if part)
 
 
@@ -189,8 +206,10 @@ def _next_try(at: float | None) -> str:
     return f"due since {shown} UTC" if at + _LATE < now else ""
 
 
-def _without_braces(result: str) -> str:
-    return result[1:-1] if result[:1] == "{" and result[-1:] == "}" else result
+def _counts_and_paths(result: str) -> str:
+    """Return a result as Flower shows it, without braces and without what stands elsewhere."""
+    plain = result[1:-1] if result[:1] == "{" and result[-1:] == "}" else result
+    return ", ".join(part for part in plain.split(", ") if part.partition(":")[0] not in _ELSEWHERE)
 
 
 def _is_time(value: object) -> bool:
