@@ -25,8 +25,9 @@ ALIAS_LENGTH = 40
 
 def is_alias(value: object) -> bool:
     """Return whether the value has the form of an account's alias."""
-    fits = isinstance(value, str) and len(value) <= ALIAS_LENGTH
-    return fits and ALIAS.fullmatch(value) is not None
+    if not isinstance(value, str) or len(value) > ALIAS_LENGTH:
+        return False
+    return ALIAS.fullmatch(value) is not None
 
 
 class Account(FrozenTable):

@@ -23,7 +23,13 @@ needs_chromium = pytest.mark.skipif(
     _PROGRAM is None, reason="Chromium is not installed (Debian: chromium)"
 )
 #: Chromium's sandbox needs rights that a container rarely has.
-_OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
+_OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+)
 _LONGEST_MESSAGE = 64 << 20
 
 
@@ -55,7 +61,9 @@ class Page:
         """Open an address, once its own scripts have run."""
         self.tell("Page.navigate", url=address)
         eventually(
-            lambda: self.value(f"document.readyState == 'complete' && location.href == '{address}'"),
+            lambda: self.value(
+                f"document.readyState == 'complete' && location.href == '{address}'"
+            ),
             what=f"{address} was not shown",
         )
 
@@ -88,7 +96,7 @@ def page(folder: Path, *, width: int, height: int = 900) -> Iterator[Page]:
     """A page in a browser of its own, whose profile lies in the folder."""
     assert _PROGRAM is not None
     command = [_PROGRAM, *_OPTIONS, "--remote-debugging-port=0", f"--user-data-dir={folder}"]
-    with subprocess.Popen(  # noqa: S603 - Chromium, found above
+    with subprocess.Popen(
         [*command, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:

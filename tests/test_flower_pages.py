@@ -29,7 +29,8 @@ OPEN = {"FLOWER_BASIC_AUTH": None, "FLOWER_UNAUTHENTICATED_API": "true"}
 #: Every row of the table as a reader of the page has it: the texts of its cells, by column.
 ROWS = """
 (() => {
-    const names = [...document.querySelectorAll("#tasks-table thead th")].map(th => th.dataset.column);
+    const heads = [...document.querySelectorAll("#tasks-table thead th")];
+    const names = heads.map(th => th.dataset.column);
     return [...document.querySelectorAll("#tasks-table tbody tr")].map(tr => Object.fromEntries(
         [...tr.cells].map((td, index) => [names[index], td.innerText.trim()])
     ));
@@ -159,9 +160,9 @@ def test_every_row_says_what_it_is_about(scene: Scene) -> None:
     parts = {about for name, about in listed if name == "export.retrieve"}
     morning = parts - days
     assert parts >= days
-    assert [re.fullmatch(r"india [0-9a-f]{8}/[0-9a-f]{8}", about) is not None for about in morning] == [
-        True
-    ]
+    assert [
+        re.fullmatch(r"india [0-9a-f]{8}/[0-9a-f]{8}", about) is not None for about in morning
+    ] == [True]
     assert {about for name, about in listed if "export" not in name} == {
         "india",
         "india appeal-7",
@@ -196,7 +197,9 @@ def test_the_command_of_every_job_is_ready(scene: Scene) -> None:
     card = scene.page.value("document.querySelector('#earwitness-job').innerText")
     assert "NEEDS A DECISION: the certified call may have been placed" in card
     assert "legal notice-of-termination-4711" in card
-    command = scene.page.value("document.querySelector('#earwitness-job [data-copies]').dataset.copies")
+    command = scene.page.value(
+        "document.querySelector('#earwitness-job [data-copies]').dataset.copies"
+    )
     told = scene.house.run(*command.split()[1:])
     assert told.returncode == 0, told.stderr
     assert "notice-of-termination-4711" in told.stdout

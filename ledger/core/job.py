@@ -114,9 +114,9 @@ class Job:
 
 
 #: `Job.day`, read without the rest of the parameters and of the work.
-DAY_COLUMN = func.coalesce(
-    jobs.c.parameters[DAY].as_string(), jobs.c.work[DAY].as_string()
-).label("day")
+DAY_COLUMN = func.coalesce(jobs.c.parameters[DAY].as_string(), jobs.c.work[DAY].as_string()).label(
+    "day"
+)
 
 #: The columns that ``Job.of`` needs.
 COLUMNS = [jobs.c[field.name] for field in fields(Job)]

@@ -19,8 +19,8 @@ from .schema import jobs, queues
 class Hint:
     """A message to publish: the job and its account, the task's name and id, and the queue.
 
-    ``envelope`` is what the message carries besides (`Carried`). The request id and the day say what
-    the job is about, to people who watch the tasks.
+    ``envelope`` is what the message carries besides (`Carried`). The request id and the day tell
+    people who watch the tasks what the job is about.
     """
 
     job_id: str
@@ -126,6 +126,13 @@ def _claim(connection: Connection, queue: str, room: int, rule: dict[str, Any]) 
     number = next_hint(connection, queue)
     rows: list[Any] = _CLAIM.rows(connection, room=room, number=number, **rule)
     return [
-        Hint(row.job_id, row.kind, row.task_id, queue, number, *(row.account, row.request_id, row.day))
+        Hint(
+            row.job_id,
+            row.kind,
+            row.task_id,
+            queue,
+            number,
+            *(row.account, row.request_id, row.day),
+        )
         for row in rows
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from celery import Task
 
@@ -30,7 +30,7 @@ class ShownArguments(str):
 
     __slots__ = ("job",)
 
-    def __new__(cls, text: str, job: dict[str, Any]) -> ShownArguments:
+    def __new__(cls, text: str, job: dict[str, Any]) -> Self:
         """Return the text with the job."""
         made = super().__new__(cls, text)
         made.job = job
@@ -42,9 +42,7 @@ class ShownArguments(str):
 def is_harmless_id(value: object) -> bool:
     """Return whether the value has the form of a request id and does not look like a number."""
     return (
-        isinstance(value, str)
-        and _REQUEST_ID.fullmatch(value) is not None
-        and mask(value) == value
+        isinstance(value, str) and _REQUEST_ID.fullmatch(value) is not None and mask(value) == value
     )
 
 
@@ -77,9 +75,7 @@ def note(task: Task, job: Job) -> dict[str, Any]:
     Only the events of the task that opened the job follow its state: another one hears of the job's
     end alone.
     """
-    about = shown(
-        account=job.account, request_id=job.request_id, day=job.day, job_id=job.job_id
-    )
+    about = shown(account=job.account, request_id=job.request_id, day=job.day, job_id=job.job_id)
     if job.ended:
         about["state"] = job.state
     elif task.request.id != job.task_id:

@@ -37,7 +37,15 @@ from worker.listen_errors import CannotListen, listening
 from worker.short_secrets import notice_short_secrets
 
 from .events import Receiver, dropped_events
-from .jobs import NEEDS_A_DECISION, JobTask, arguments_of, merged_job, needs_a_decision, raised, shortened
+from .jobs import (
+    NEEDS_A_DECISION,
+    JobTask,
+    arguments_of,
+    merged_job,
+    needs_a_decision,
+    raised,
+    shortened,
+)
 from .pages import Templates
 from .redaction import (
     masked_event,
