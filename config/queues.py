@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+#: Every task of ours begins so.
+TASK_PREFIX = "earwitness."
 #: The queue for other applications' tasks. Celery's default queue ``celery`` is never consumed: on
 #: a shared database each side would take and discard the other's messages.
 FRONT_DOOR = "earwitness"
@@ -32,6 +34,8 @@ LISTENING = "earwitness.listening."
 NODE = "earwitness.node."
 #: Before a key of ours: a value of a wrong type that was moved aside.
 MISPLACED = "earwitness.misplaced."
+#: Before the id of a task whose request opened no job: why it was refused, for a day.
+REFUSED = "earwitness.refused."
 
 _OWN_PREFIXES = (
     DUE,
@@ -44,6 +48,7 @@ _OWN_PREFIXES = (
     HOLDERS,
     NODE,
     MISPLACED,
+    REFUSED,
     "earwitness.flower.",
     "earwitness.holders",
     "earwitness.misplaced.",

@@ -20,7 +20,7 @@ except ConfigurationError as error:
     sys.exit(f"earwitness: {error}")
 
 from config import logging as our_logging
-from tasks.jobs.tasks import cancel_revoked
+from tasks.jobs.tasks import refuse_revoked
 from tasks.registry import TASK_MODULES
 from tasks.runtime.context import stopping
 from tasks.runtime.messages import ACCOUNT_HEADER, JOB_HEADER, revoked_listeners
@@ -118,9 +118,9 @@ def _tick(**_: object) -> None:
     heartbeat.ready()
 
 
-def _revoked(task_id: str) -> None:
+def _revoked(task_id: str, task: str) -> None:
     # The calling thread receives messages and must not wait for the ledger.
-    threading.Thread(target=cancel_revoked, args=(task_id,), daemon=True).start()
+    threading.Thread(target=refuse_revoked, args=(task_id, task), daemon=True).start()
 
 
 revoked_listeners.append(_revoked)

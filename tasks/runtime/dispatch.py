@@ -19,7 +19,7 @@ from tasks import errors
 
 from . import metrics
 from .context import ledger, transfer_slots
-from .messages import REFUSED
+from .messages import JOB_OF_ANSWER, REFUSED
 from .redaction import shown_arguments
 from .redis_errors import BROKER_AWAY
 from .runner import Attempt, Run, carry_out
@@ -74,6 +74,7 @@ def _resolve_hint(task: Task, run: Run, job_id: str, number: int | None) -> Any:
     job = ledger().jobs.job(job_id)
     of_task(job_id=job.job_id, account=job.account)
     _refuse_mismatch(task, job)
+    task.request.update({JOB_OF_ANSWER: job.job_id})
     if job.ended:
         return replay(job)
     job = _run_attempt(task, run, job, number)

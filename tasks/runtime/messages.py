@@ -34,6 +34,8 @@ ACCOUNT_HEADER = "earwitness_account"
 _HINT_HEADERS = (JOB_HEADER, NUMBER_HEADER, ACCOUNT_HEADER)
 #: In a request: why its message, which claims to be a hint, is refused.
 REFUSED = "earwitness_refused"
+#: In a request: the job that its answer is about, once that is known.
+JOB_OF_ANSWER = "earwitness_job_of_answer"
 
 #: Headers that the tasks read themselves: Celery would drop a message whose times it cannot read.
 _TIMES = ("eta", "expires")
@@ -41,8 +43,9 @@ _TIMES = ("eta", "expires")
 _PIPELINED = 20
 _JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-#: Called with each revoked task id; the listener decides what the revocation means.
-revoked_listeners: list[Callable[[str], None]] = []
+#: Called with the id and the name of each revoked task whose message has come; the listener decides
+#: what the revocation means.
+revoked_listeners: list[Callable[[str, str], None]] = []
 
 
 class Message(CeleryRequest):
@@ -83,6 +86,7 @@ class Message(CeleryRequest):
         """
         given_headers = {name: self._request_dict.pop(name, None) for name in _HINT_HEADERS}
         self._request_dict.pop(REFUSED, None)
+        self._request_dict.pop(JOB_OF_ANSWER, None)
         if all(value is None for value in given_headers.values()):
             return
         if self._delivery_info["routing_key"] not in INNER:
@@ -169,7 +173,7 @@ class Message(CeleryRequest):
             revoked = bool(super().revoked())
         if revoked:
             for listener in revoked_listeners:
-                listener(self.id)
+                listener(self.id, self.name)
         return revoked
 
 

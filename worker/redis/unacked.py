@@ -33,12 +33,14 @@ from redis.commands.core import Script
 from redis.exceptions import RedisError, ResponseError
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR, HOLDERS
+from tasks.errors import JobError
 from tasks.runtime import metrics
 from tasks.runtime.flusher import flusher
 from tasks.runtime.redis_errors import is_away
 
 from .envelope import Envelope, describe
 from .redelivery import requeued, split_record, unacked_record
+from .refused_messages import failure, refusal, refused_messages
 from .set_aside import MAX_MESSAGES, SetAside
 
 _log = logging.getLogger(__name__)
@@ -143,11 +145,22 @@ class Unacknowledged(QoS):
         AnyQoS.ack(self, tag)
 
     def move_aside(
-        self, item: bytes, queue: str, reason: str, *, tag: str = "", record: bytes = b""
+        self,
+        item: bytes,
+        queue: str,
+        reason: str,
+        *,
+        tag: str = "",
+        record: bytes = b"",
+        answer: JobError | None = None,
     ) -> None:
-        """Set aside an item that was taken from a queue; if Redis refuses that, retry later."""
+        """Set aside an item that was taken from a queue; if Redis refuses that, retry later.
+
+        Its sender is answered with ``answer``, by default that the message was refused.
+        """
         metrics.set_aside.labels(queue if queue in metrics.QUEUES else metrics.OTHER).inc()
         _log.error("a message in the queue %s is set aside: %s", queue, reason)
+        refused_messages.add(item, queue, answer or refusal(reason))
         try:
             self._aside.add(item, queue, reason, tag=tag, held=record)
         except RedisError as error:
@@ -288,7 +301,8 @@ class Unacknowledged(QoS):
             priority = self.channel._get_message_priority(payload)  # noqa: SLF001
             queue = self.channel._q_for_pri(queue, priority)  # noqa: SLF001
         except Exception as error:  # noqa: BLE001 - no Redis command here: the message is at fault
-            self.move_aside(*split_record(record), describe(error), tag=_text(tag), record=record)
+            why, held = describe(error), {"tag": _text(tag), "record": record}
+            self.move_aside(*split_record(record), why, answer=failure(why), **held)
             return
         push = "LPUSH" if leftmost else "RPUSH"
         keys = [*self._keys_in_hand, self._key(queue)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from redis.exceptions import ResponseError
 
 from .addresses import Address
 from .errors import MaybeQueued, NotQueued, NotSent
+from .listening import Listening
 from .redis_faults import (
     ANSWER_SECONDS,
     AWAY,
@@ -28,6 +29,7 @@ from .redis_faults import (
     not_confirmed,
     not_connected,
 )
+from .subscription import Subscription
 
 #: To get a connection that is ready, with everything that this takes.
 _READY_SECONDS = FREE_CONNECTION_SECONDS + CONNECT_SECONDS
@@ -46,7 +48,7 @@ class AsyncConnections:
         )
         # Set afterwards, because options in the address would override arguments.
         pool.connection_kwargs.update(
-            socket_connect_timeout=CONNECT_SECONDS, socket_timeout=ANSWER_SECONDS
+            socket_connect_timeout=CONNECT_SECONDS, socket_timeout=ANSWER_SECONDS, protocol=2
         )
         self._pool = pool
         #: Of all connections over TLS: to make one reads certificates, which blocks the loop.
@@ -54,6 +56,16 @@ class AsyncConnections:
         self._free: list[Any] = []
         self._places = asyncio.Semaphore(_MAX_CONNECTIONS)
         self._closed = False
+        #: The connection on which the states that are waited for are published.
+        self.subscription: Subscription = Subscription(self._made)
+
+    def listen(self, keys: Iterable[str]) -> Listening:
+        """Listen for publications under these keys, on the running loop."""
+        subscription = self.subscription
+        listening = Listening(keys, asyncio.Event(), subscription.remove)
+        subscription.add(listening)
+        subscription.start()
+        return listening
 
     async def push(
         self,
@@ -88,6 +100,7 @@ class AsyncConnections:
     async def close(self) -> None:
         """Close every connection that is not in use; the others close when they are returned."""
         self._closed = True
+        await self.subscription.close()
         unused, self._free = self._free, []
         # Waits a little for the transports, so that a loop that ends now leaves none behind.
         await asyncio.gather(*(one.disconnect() for one in unused), return_exceptions=True)

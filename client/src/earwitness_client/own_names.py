@@ -16,6 +16,7 @@ _PREFIXES = (
     "earwitness.holders",
     "earwitness.node.",
     "earwitness.misplaced.",
+    "earwitness.refused.",
     "earwitness.flower.",
     "_kombu.",
     "celery-task-meta-",
