@@ -88,7 +88,8 @@ class Refusals:
         except errors.InvalidArgument:
             return
         kind = str(task).removeprefix("earwitness.")
-        refusal = Refusal(type(error).__name__, str(error), kind, time.time())
+        message = str(error.args[0] if error.args else error)  # KeyError's text has quotes
+        refusal = Refusal(type(error).__name__, message, kind, time.time())
         with self._lock:
             if len(self._waiting) < _MOST_WAITING:
                 self._waiting[str(task_id)] = refusal

@@ -44,11 +44,11 @@ class AsyncConnections:
         self.pid: int = os.getpid()
         over_network = {} if address.url.startswith("unix:") else {"socket_keepalive": True}
         pool = BlockingConnectionPool.from_url(
-            address.url, retry=Retry(NoBackoff(), 0), **over_network
+            address.url, retry=Retry(NoBackoff(), 0), protocol=2, **over_network
         )
         # Set afterwards, because options in the address would override arguments.
         pool.connection_kwargs.update(
-            socket_connect_timeout=CONNECT_SECONDS, socket_timeout=ANSWER_SECONDS, protocol=2
+            socket_connect_timeout=CONNECT_SECONDS, socket_timeout=ANSWER_SECONDS
         )
         self._pool = pool
         #: Of all connections over TLS: to make one reads certificates, which blocks the loop.

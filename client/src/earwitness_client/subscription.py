@@ -31,7 +31,7 @@ _REFUSED_SECONDS = 60.0
 class Subscription:
     """The subscription of one event loop; all its methods belong on that loop.
 
-    ``connection`` makes a connection that is not connected yet and speaks RESP2. The subscription
+    ``connection`` makes a connection that is not connected yet. The subscription
     has a connection only while something listens.
     """
 
@@ -142,7 +142,7 @@ class Subscription:
 
     async def _read(self, connection: Any) -> None:
         while True:
-            answer = await connection.read_response(disconnect_on_error=False)
+            answer = await connection.read_response(disconnect_on_error=False, push_request=True)
             self._heard_at = time.monotonic()
             if not isinstance(answer, list | tuple) or len(answer) < 2:
                 continue
