@@ -33,7 +33,22 @@ class AsyncBroker:
         _REGISTRY.add(self.queue.place, self)
 
     async def run(self, steps: Steps[Value]) -> Value:
-        """Carry out steps and return their result."""
+        """Carry out steps and return their result.
+
+        Nothing is left running on the loop afterwards, unless other steps need it.
+        """
+        is_cancelled = False
+        try:
+            return await self._carry_out(steps)
+        except asyncio.CancelledError:
+            is_cancelled = True
+            raise
+        finally:
+            own = self._by_loop.get(asyncio.get_running_loop())
+            if own is not None and not is_cancelled:
+                await own.subscription.ended()
+
+    async def _carry_out(self, steps: Steps[Value]) -> Value:
         result: Any = None
         fault: Exception | None = None
         with closing(steps):

@@ -74,7 +74,7 @@ class Subscription:
 
     async def ended(self) -> None:
         """Wait a moment for the task to end, if nothing listens any more."""
-        if self._task is not None and not self._by_key:
+        if self._task is not None and not self._task.done() and not self._by_key:
             await asyncio.wait({self._task}, timeout=ANSWER_SECONDS)
 
     def stop(self) -> None:
