@@ -16,7 +16,10 @@ from config.version import VERSION
 #: The header in which the client library names its version.
 CLIENT_HEADER = "earwitness_client"
 
-_VERSION = re.compile(r"([0-9]{1,6})((?:\.[0-9]{1,6}){0,3})([A-Za-z0-9.+-]{0,20})")
+#: Numbers, perhaps the name of a candidate, perhaps that of a build.
+_VERSION = re.compile(
+    r"([0-9]{1,6}(?:\.[0-9]{1,6}){0,3})(\.?[A-Za-z-][A-Za-z0-9.-]{0,20})?(?:\+[a-z0-9.]{1,20})?"
+)
 
 
 def difference(client: object, worker: str = VERSION) -> str:
@@ -52,7 +55,7 @@ def _parts(version: Any) -> tuple[list[int], str] | None:
     match = _VERSION.fullmatch(version) if isinstance(version, str) else None
     if match is None:
         return None
-    numbers = [int(one) for one in f"{match[1]}{match[2]}".split(".")]
+    numbers = [int(one) for one in match[1].split(".")]
     while len(numbers) > 1 and not numbers[-1]:
         numbers.pop()
-    return numbers, match[3] or "~"
+    return numbers, match[2] or "~"
