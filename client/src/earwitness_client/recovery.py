@@ -139,7 +139,8 @@ class JobRecovery(Recovery):
         try:
             self.view = outcome(stored)
         except NoSuchJob:
-            self.view, self.is_absent = None, self._is_asked_for_certain
+            self.view = None
+            self.is_absent: bool = self._is_asked_for_certain
         except JobError:
             self.view = None
         return True
@@ -155,7 +156,7 @@ class AttachedRecovery(JobRecovery):
     def __init__(self, queue: WorkerQueue, request: Request, question: Request) -> None:
         super().__init__(queue, request, question)
         self._pause, self._max_pause = _FIRST_ASKED_SECONDS, _MAX_ASKED_SECONDS
-        self.due = time.monotonic() + (_FIRST_ASKED_SECONDS if request.task_id else 0)
+        self.due: float = time.monotonic() + (_FIRST_ASKED_SECONDS if request.task_id else 0)
 
     def _on_no_state(self) -> Steps[None]:
         yield from ()
