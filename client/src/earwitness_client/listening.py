@@ -11,29 +11,29 @@ from typing import TypeAlias
 Woken: TypeAlias = threading.Event | asyncio.Event
 
 
+Change: TypeAlias = Callable[["Listening", frozenset[str]], None]
+
+
 class Listening:
     """The keys that one wait listens for; ``close`` it when the wait is over.
 
-    ``drop`` has the subscription forget keys. The methods may be called from any thread.
+    ``add`` and ``drop`` have the subscription subscribe to keys and forget them. The methods may be
+    called from any thread.
     """
 
-    def __init__(
-        self,
-        keys: Iterable[str],
-        woken: Woken,
-        drop: Callable[[Listening, frozenset[str]], None],
-    ) -> None:
-        #: The keys at the beginning.
-        self.keys: frozenset[str] = frozenset(keys)
+    def __init__(self, woken: Woken, add: Change, drop: Change) -> None:
         #: Is set when something is to be read.
         self.woken: Woken = woken
+        self._add = add
         self._drop = drop
         #: Reentrant, because a collected generator may close its listening anywhere.
         self._lock = threading.RLock()
-        self._unconfirmed = set(self.keys)
-        self._left = set(self.keys)
+        self._unconfirmed: set[str] = set()
+        self._left: set[str] = set()
         self._published: set[str] = set()
         self._read_all = True
+        #: Whether publications are missed now: Redis is away, or refuses the subscription.
+        self.is_lost: bool = False
 
     @property
     def is_live(self) -> bool:
@@ -50,6 +50,15 @@ class Listening:
             published = None if self._read_all else frozenset(self._published)
             self._published, self._read_all = set(), False
             return published
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Listen for these keys, too."""
+        with self._lock:
+            new = frozenset(keys) - self._left
+            self._left |= new
+            self._unconfirmed |= new
+        if new:
+            self._add(self, new)
 
     def drop(self, keys: Iterable[str]) -> None:
         """Listen for these keys no more."""
@@ -77,13 +86,13 @@ class Listening:
         with self._lock:
             self._unconfirmed.discard(key)
             if not self._unconfirmed:
-                self._read_all = True
+                self._read_all, self.is_lost = True, False
                 self.woken.set()
 
     def lose(self) -> None:
         """Note that publications may be missed."""
         with self._lock:
-            if self._left and not self._unconfirmed:
+            if not self.is_lost:
                 self.woken.set()
             self._unconfirmed = set(self._left)
-            self._read_all = True
+            self._read_all = self.is_lost = True

@@ -42,9 +42,9 @@ class Recovery(ABC):
         self._is_unclear = False
 
     @property
-    def is_asking(self) -> bool:
-        """Whether a question of its own is not answered yet."""
-        return False
+    def question_id(self) -> str:
+        """The task id of a question of its own that is not answered yet; empty if there is none."""
+        return ""
 
     def observe(self, stored: Stored, *, is_unclear: bool = False) -> Steps[bool]:
         """Consider the request's state, and act if that is due; return whether it acted.
@@ -105,9 +105,9 @@ class JobRecovery(Recovery):
         self._is_asked_for_certain = False
 
     @property
-    def is_asking(self) -> bool:
-        """Whether the question for the job is not answered yet."""
-        return self._asked is not None
+    def question_id(self) -> str:
+        """The task id of the question for the job, while it is not answered."""
+        return "" if self._asked is None else self._asked.task_id
 
     def observe(self, stored: Stored, *, is_unclear: bool = False) -> Steps[bool]:
         """Consider the states of the request and of the question."""

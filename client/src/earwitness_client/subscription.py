@@ -48,9 +48,11 @@ class Subscription:
         #: Until when (monotonic seconds) nothing is subscribed, because Redis refused it.
         self.refused_until: float = 0.0
 
-    def add(self, listening: Listening) -> None:
-        """Wake ``listening`` at publications under its keys, and whenever they may be missed."""
-        for key in listening.keys:
+    def add(self, listening: Listening, keys: Iterable[str]) -> None:
+        """Wake ``listening`` at publications under these keys, and when they may be missed."""
+        if time.monotonic() < self.refused_until:
+            listening.lose()
+        for key in keys:
             self._by_key.setdefault(key, set()).add(listening)
             if key in self._confirmed:
                 listening.confirm(key)

@@ -39,12 +39,8 @@ class ThreadedSubscription:
 
     def listen(self, keys: Iterable[str]) -> Listening:
         """Listen for publications under these keys."""
-        listening = Listening(keys, threading.Event(), self._drop)
-        with self._lock:
-            if time.monotonic() >= self._refused_until:
-                self._do(lambda subscription: subscription.add(listening))
-                if not self._is_running:
-                    self._start()
+        listening = Listening(threading.Event(), self._add, self._drop)
+        listening.add(keys)
         return listening
 
     def close(self) -> None:
@@ -52,6 +48,15 @@ class ThreadedSubscription:
         with self._lock:
             if self._is_running:
                 self._do(Subscription.stop)
+
+    def _add(self, listening: Listening, keys: frozenset[str]) -> None:
+        with self._lock:
+            if time.monotonic() >= self._refused_until:
+                self._do(lambda subscription: subscription.add(listening, keys))
+                if not self._is_running:
+                    self._start()
+            if not self._is_running:
+                listening.lose()
 
     def _drop(self, listening: Listening, keys: frozenset[str]) -> None:
         with self._lock:

@@ -23,7 +23,7 @@ from .worker_queue import WorkerQueue
 
 _FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.02, 1.0
 #: A shorter wait subscribes to nothing.
-_LISTEN_AFTER_SECONDS = 0.2
+_LISTEN_AFTER_SECONDS = 0.04
 #: The pause of a wait that listens: only what is never published is noticed by reading.
 _LISTENING_PAUSE_SECONDS = 5.0
 
@@ -103,11 +103,12 @@ class Waiting:
         self._pause = _FIRST_PAUSE_SECONDS
         self._listeners = ListenerCheck(queue)
         self._listening: Listening | None = None
+        #: The watches that a publication under a key concerns.
         self._by_key: dict[str, list[Watch]] = {}
+        #: The keys of each watch: its request's, and that of its recovery's question.
+        self._keys: dict[Watch, set[str]] = {one: set() for one in watches}
         for one in watches:
-            if one.request.task_id:
-                key = queue.result_key(one.request.task_id)
-                self._by_key.setdefault(key, []).append(one)
+            self._listen_for(one)
         #: When everything is read again, in monotonic seconds.
         self._read_all_at = 0.0
         self._warned = False
@@ -128,8 +129,13 @@ class Waiting:
                 return over
             if time.monotonic() >= self._until:
                 return []
+            if published is None and (yield from self._listeners.is_alone(states)):
+                self._report_alone()
+            if states is None:
+                self._read_all_at = min(self._read_all_at, time.monotonic() + self._pause)
+            else:
+                yield from self._recover(read)
             if published is None:
-                yield from self._look_after(states)
                 self._read_all_at = time.monotonic() + (yield from self._pause_seconds())
             published = yield from self._rest()
 
@@ -161,25 +167,45 @@ class Waiting:
             one.stored = stored
         return states
 
-    def _look_after(self, states: list[Stored] | None) -> Steps[None]:
-        """Recover what Redis has lost, and see whether anything listens to the requests."""
-        if (yield from self._listeners.is_alone(states)):
-            self._report_alone()
-        if states is None:
-            return
-        for one in self.pending:
+    def _recover(self, watches: Iterable[Watch]) -> Steps[None]:
+        """Recover what Redis has lost."""
+        for one in watches:
             if (yield from one.recovery.observe(one.stored, is_unclear=one.is_unclear)):
                 self._pause = _FIRST_PAUSE_SECONDS
+                self._listen_for(one)
+
+    def _listen_for(self, watch: Watch) -> None:
+        """Have publications of a watch's request and of its question end the pauses."""
+        ids = (watch.request.task_id, watch.recovery.question_id)
+        wanted = {self._queue.result_key(one) for one in ids if one}
+        before, self._keys[watch] = self._keys[watch], wanted
+        for key in wanted - before:
+            self._by_key.setdefault(key, []).append(watch)
+        gone = [key for key in before - wanted if self._forget(key, watch)]
+        if self._listening is not None:
+            self._listening.add(wanted - before)
+            self._listening.drop(gone)
+
+    def _forget(self, key: str, watch: Watch) -> bool:
+        """Remove a watch from those of a key; return whether it was the last."""
+        left = [one for one in self._by_key.get(key, ()) if one is not watch]
+        if left:
+            self._by_key[key] = left
+        else:
+            self._by_key.pop(key, None)
+        return not left
 
     def _pause_seconds(self) -> Steps[float]:
         """Return how long publications alone are read; listen for them if the wait lasts."""
         if self._listening is None and self._pause >= _LISTEN_AFTER_SECONDS and self._by_key:
-            left = {self._queue.result_key(one.request.task_id) for one in self.pending}
-            self._listening = yield Listen(tuple(left & self._by_key.keys()))
-        seconds = self._pause
+            self._listening = yield Listen(tuple(self._by_key))
+        seconds, listening = self._pause, self._listening
         self._pause = min(seconds * 1.5, _MAX_PAUSE_SECONDS)
-        if self._listening is None or not self._listening.is_live or self._is_suspicious:
+        if listening is None or listening.is_lost:
             return seconds
+        if not listening.is_live or self._listeners.is_suspicious:
+            # The confirmation ends the pause.
+            return _MAX_PAUSE_SECONDS
         due = min(one.recovery.due for one in self.pending) - time.monotonic()
         return max(seconds, min(due, _LISTENING_PAUSE_SECONDS))
 
@@ -191,19 +217,12 @@ class Waiting:
             return None
         return self._listening.take() or None
 
-    @property
-    def _is_suspicious(self) -> bool:
-        """Whether something is to be read soon that is not published under the known keys."""
-        return self._listeners.is_suspicious or any(one.recovery.is_asking for one in self.pending)
-
     def _end(self, over: Iterable[Watch]) -> None:
         for one in over:
             del self.pending[one]
-            key = self._queue.result_key(one.request.task_id)
-            left = [other for other in self._by_key.get(key, ()) if other is not one]
-            self._by_key[key] = left
-            if self._listening is not None and not left:
-                self._listening.drop([key])
+            gone = [key for key in self._keys.pop(one) if self._forget(key, one)]
+            if self._listening is not None:
+                self._listening.drop(gone)
         if not self.pending:
             self.close()
 
