@@ -32,6 +32,8 @@ HERE = "earwitness.here"
 LISTENING = "earwitness.listening."
 #: Before a worker's node name: the last process that used the name.
 NODE = "earwitness.node."
+#: Before a digest: the mark of a message that was sent at the end of a task.
+SENT = "earwitness.sent."
 #: Before a key of ours: a value of a wrong type that was moved aside.
 MISPLACED = "earwitness.misplaced."
 #: Before the id of a task whose request opened no job: why it was refused, for a day.
@@ -49,6 +51,7 @@ _OWN_PREFIXES = (
     NODE,
     MISPLACED,
     REFUSED,
+    SENT,
     "earwitness.flower.",
     "earwitness.holders",
     "earwitness.misplaced.",

@@ -59,6 +59,7 @@ class Settings(BaseSettings):
 
     redis_url: RedisAddress = SecretStr("redis://127.0.0.1:6379/0")
     redis_key_prefix: KeyPrefix | None = None
+    result_extended: bool = False
     ledger_url: LedgerAddress = SecretStr("sqlite:///var/ledger.sqlite3")
     archive_url: ArchiveAddress = "var/archive"
     spool_dir: LocalPath = Path("var/spool")

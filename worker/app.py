@@ -20,17 +20,16 @@ except ConfigurationError as error:
     sys.exit(f"earwitness: {error}")
 
 from config import logging as our_logging
-from tasks.jobs.tasks import refuse_revoked
 from tasks.registry import TASK_MODULES
 from tasks.runtime.context import stopping
-from tasks.runtime.messages import ACCOUNT_HEADER, JOB_HEADER, revoked_listeners
+from tasks.runtime.messages import ACCOUNT_HEADER, JOB_HEADER, Message, revoked_listeners
 
 from .health import clock as _clock  # noqa: F401 - registers doctor's command
 from .health.heartbeat import heartbeat
 from .metrics.server import Metrics
 from .redis.broker import install_channel
 from .redis.presence import warn_about_queues
-from .redis.revocation import install_revocation
+from .redis.revocation import install_revocation, take_back
 from .redis.thread_pool import install_thread_pool
 from .redis.unknown_tasks import unknown
 from .short_secrets import notice_short_secrets
@@ -58,6 +57,14 @@ if "flower.command" in sys.modules:  # Celery's command line loads it for every 
     from .flower.dashboard import prepare
 
     prepare()
+
+
+@app.on_after_finalize.connect
+def _redact_celerys_tasks(**_: object) -> None:
+    # Such as celery.accumulate, which Celery adds to a canvas: its arguments are callers' results.
+    for task in (app.tasks[name] for name in app.tasks if name.startswith("celery.")):
+        task.Request = "tasks.runtime.messages:Message"
+        task.resultrepr_maxsize = 1
 
 
 @signals.setup_logging.connect
@@ -118,9 +125,9 @@ def _tick(**_: object) -> None:
     heartbeat.ready()
 
 
-def _revoked(task_id: str, task: str) -> None:
+def _revoked(message: Message) -> None:
     # The calling thread receives messages and must not wait for the ledger.
-    threading.Thread(target=refuse_revoked, args=(task_id, task), daemon=True).start()
+    threading.Thread(target=take_back, args=(message,), daemon=True).start()
 
 
 revoked_listeners.append(_revoked)

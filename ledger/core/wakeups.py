@@ -16,7 +16,10 @@ from .schema import jobs, queues
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A message to publish: the job and its account, the task's name and id, and the queue."""
+    """A message to publish: the job and its account, the task's name and id, and the queue.
+
+    ``envelope`` is what the message carries besides (`Carried`).
+    """
 
     job_id: str
     kind: str
@@ -24,6 +27,7 @@ class Hint:
     queue: str
     number: int
     account: str
+    envelope: dict[str, Any] | None = None
 
 
 _TAKEN_NO = (

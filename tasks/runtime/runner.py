@@ -72,11 +72,15 @@ class Ended:
 
 @dataclass
 class Attempt:
-    """A claimed job, and what its work may ask of the ledger."""
+    """A claimed job, and what its work may ask of the ledger.
+
+    ``task_id`` is the task that stores the outcome if this attempt ends the job; None if a message
+    of its own answers it.
+    """
 
     job: Job
     lease: Lease
-    task_id: str
+    task_id: str | None
     #: How long the work may be silent, in seconds: longer than one HTTP call may take.
     quiet_seconds: float | None = None
 

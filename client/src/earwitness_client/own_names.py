@@ -17,6 +17,7 @@ _PREFIXES = (
     "earwitness.node.",
     "earwitness.misplaced.",
     "earwitness.refused.",
+    "earwitness.sent.",
     "earwitness.flower.",
     "_kombu.",
     "celery-task-meta-",
