@@ -28,6 +28,8 @@ IDENTITY = "earwitness.ledger"
 #: the workers listens to the queue now.
 HERE = "earwitness.here"
 LISTENING = "earwitness.listening."
+#: Before an account's alias: a worker that accepts tasks knows the account.
+KNOWS = "earwitness.knows."
 #: Before a worker's node name: the last process that used the name.
 NODE = "earwitness.node."
 #: Before a key of ours: a value of a wrong type that was moved aside.
@@ -42,6 +44,7 @@ _OWN_PREFIXES = (
     HERE,
     LISTENING,
     HOLDERS,
+    KNOWS,
     NODE,
     MISPLACED,
     "earwitness.flower.",

@@ -10,6 +10,7 @@ from typing import Any
 
 from celery import Celery, Task, signals
 
+from config.queues import FRONT_DOOR
 from config.settings import ConfigurationError, settings
 from config.umask import restrict_umask
 from providers import registry
@@ -26,13 +27,17 @@ from tasks.runtime.context import stopping
 from tasks.runtime.messages import ACCOUNT_HEADER, JOB_HEADER, revoked_listeners
 
 from .health import clock as _clock  # noqa: F401 - registers doctor's command
+from .health import configuration as _configuration  # noqa: F401 - registers doctor's command
 from .health.heartbeat import heartbeat
 from .metrics.server import Metrics
 from .redis.broker import install_channel
+from .redis.known_accounts import announce_accounts
 from .redis.presence import warn_about_queues
+from .redis.reload_control import Reloading, reload_worker
 from .redis.revocation import install_revocation
 from .redis.thread_pool import install_thread_pool
 from .redis.unknown_tasks import unknown
+from .reloading import reload_at_hangup
 from .short_secrets import notice_short_secrets
 from .startup_checks import notice_few_threads, refuse_autoscaling, refuse_other_pools, start_checks
 from .sweeper import Sweeper
@@ -43,7 +48,7 @@ app = Celery(
     config_source="config.celery",
     include=TASK_MODULES,
 )
-app.steps["worker"].update({Sweeper, Metrics})
+app.steps["worker"].update({Sweeper, Metrics, Reloading})
 install_channel()
 install_thread_pool()
 install_revocation()
@@ -89,6 +94,7 @@ def _start(sender: Any, **_: object) -> None:
     refuse_other_pools(sender.pool_cls)
     registry.load_clients()
     heartbeat.begin("worker", sender.hostname)
+    reload_at_hangup(reload_worker)
     start_checks(app)
 
 
@@ -98,6 +104,8 @@ def _ready(sender: Any, **_: object) -> None:
     notice_few_threads(sender.pool.limit, queues)
     warn_about_queues(queues)
     heartbeat.ready(queues)
+    if FRONT_DOOR in queues:
+        announce_accounts(sender.app.backend.client)
 
 
 @signals.worker_shutting_down.connect
@@ -114,6 +122,7 @@ def _unknown(name: object, **_: object) -> None:
 @signals.beat_init.connect
 def _tick(**_: object) -> None:
     notice_short_secrets(settings())
+    reload_at_hangup()
     heartbeat.begin("beat", f"beat@{socket.gethostname()}")
     heartbeat.ready()
 

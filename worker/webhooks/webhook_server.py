@@ -23,6 +23,7 @@ from tornado.web import Application
 
 from config.settings import settings
 from worker.listen_errors import listening
+from worker.reloading import reload_at_hangup
 
 from .connections import Server
 from .handlers import MAX_BYTES, Completed, Health, NotificationHandler, Notify, is_allowed
@@ -83,6 +84,7 @@ async def serve(bind_to: str, started: Callable[[int], Any]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    reload_at_hangup()
     started(sockets[0].getsockname()[1])
     await stop.wait()
     server.stop()

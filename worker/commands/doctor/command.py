@@ -14,7 +14,19 @@ from worker.commands.display import console, plain, print_json
 from worker.commands.options import as_json
 from worker.short_secrets import ADVICE, MEANING
 
-from . import accounts, beat, files, hooks, ledger, providers, redis, storage, work, workers
+from . import (
+    accounts,
+    beat,
+    configuration,
+    files,
+    hooks,
+    ledger,
+    providers,
+    redis,
+    storage,
+    work,
+    workers,
+)
 from .findings import UNKNOWN, Finding, error, ok, warning
 
 _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
@@ -49,6 +61,7 @@ def _findings() -> Iterator[Finding]:
     yield from _guarded("spool", storage.spool(settings))
     yield from _guarded("redis", redis.examined(settings, identity))
     yield from _guarded("workers", workers.examined(identity))
+    yield from _guarded("configuration", configuration.examined(settings, identity))
     yield from _guarded("hooks", hooks.examined(settings))
     yield from _guarded("providers", providers.clocks(settings))
     if identity not in (None, UNKNOWN):
