@@ -73,23 +73,24 @@ def differences(ours: dict[str, str], theirs: dict[str, str]) -> list[str]:
     if ours.get(_PASSWORDS) != theirs.get(_PASSWORDS):
         return [f"{_PASSWORDS} of Redis, the ledger or alerts", *_one_sided(ours, theirs)]
     one_sided = _one_sided(ours, theirs)
-    aliases = tuple(f"accounts.{one.partition(' ')[2]}." for one in one_sided)
+    whole = tuple(f"accounts.{one.partition(' ')[2]}." for one in one_sided)
     return one_sided + [
         name
         for name in sorted(names)
-        if ours.get(name) != theirs.get(name) and not name.startswith(aliases)
+        if ours.get(name) != theirs.get(name) and not name.startswith(whole)
     ]
 
 
 def _one_sided(ours: dict[str, str], theirs: dict[str, str]) -> list[str]:
-    mine, others = _aliases(ours), _aliases(theirs)
+    mine, others = aliases(ours), aliases(theirs)
     return [
         *(f"lacks {alias}" for alias in sorted(mine - others)),
         *(f"adds {alias}" for alias in sorted(others - mine)),
     ]
 
 
-def _aliases(found: dict[str, str]) -> set[str]:
+def aliases(found: dict[str, str]) -> set[str]:
+    """Return the aliases of the accounts that the fingerprints are of."""
     return {name.split(".")[1] for name in found if name.startswith("accounts.")}
 
 

@@ -35,7 +35,7 @@ from .redis.known_accounts import announce_accounts
 from .redis.presence import warn_about_queues
 from .redis.reload_control import Reloading, reload_worker
 from .redis.revocation import install_revocation
-from .redis.thread_pool import install_thread_pool
+from .redis.thread_pool import install_rejection_log, install_thread_pool
 from .redis.unknown_tasks import unknown
 from .reloading import reload_at_hangup
 from .short_secrets import notice_short_secrets
@@ -51,6 +51,7 @@ app = Celery(
 app.steps["worker"].update({Sweeper, Metrics, Reloading})
 install_channel()
 install_thread_pool()
+install_rejection_log()
 install_revocation()
 app.conf.worker_consumer = "worker.redis.consumer:RedactingConsumer"
 app.events.dispatcher_cls = "worker.redis.events:Dispatcher"

@@ -23,7 +23,7 @@ from .messages import REFUSED
 from .redaction import shown_arguments
 from .redis_errors import BROKER_AWAY
 from .runner import Attempt, Run, carry_out
-from .unknown_accounts import is_left_to_others
+from .unknown_accounts import leave_to_others
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def _resolve_hint(task: Task, run: Run, job_id: str, number: int | None) -> Any:
     _refuse_mismatch(task, job)
     if job.ended:
         return replay(job)
-    if is_left_to_others(job):
+    if leave_to_others(job, number):
         show_waiting(task, ledger().jobs.job(job_id))
         raise Ignore
     job = _run_attempt(task, run, job, number)

@@ -7,6 +7,7 @@ whatever needs the account goes to a worker that does.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,15 +22,21 @@ from ledger.core.job import Job
 from tasks.errors import InvalidArgument
 
 from .context import ledger, stopping
+from .messages import publish_first
 from .redis_errors import BROKER_AWAY
 
 _log = logging.getLogger(__name__)
 
-#: How long a message rests before it goes back to its queue, so that it does not circle.
-_REST_SECONDS = 1.0
-#: How long a job rests before another worker may get its hint: soon at first, and seldom once the
-#: alias has been unknown for long.
-_LEAST_SECONDS, _MOST_SECONDS = 1.0, 60.0
+#: How long a message or a hint rests before it goes back to its queue, so that it does not circle
+#: too fast.
+_REST_SECONDS = 0.25
+#: A job that has been due for longer rests before its next hint, so that it blocks no slots: for so
+#: long if another worker knows its account, and for so long if none does.
+_ROUNDS_SECONDS = 10.0
+_LATE_SECONDS, _SELDOM_SECONDS = 5.0, 30.0
+_REPEAT_SECONDS = 60.0
+
+_warned_at: dict[str, float] = {}
 
 
 @contextmanager
@@ -44,13 +51,20 @@ def passed_on() -> Iterator[None]:
         alias = error.unknown_account
         if alias is None or not _known_elsewhere(alias):
             raise
+        _warn(alias)
+        stopping.wait(_REST_SECONDS)
+        raise Reject(f"account {alias} is unknown here", requeue=True) from None
+
+
+def _warn(alias: str) -> None:
+    now = time.monotonic()
+    if now - _warned_at.get(alias, float("-inf")) > _REPEAT_SECONDS:
+        _warned_at[alias] = now
         _log.warning(
-            "this worker knows no account %s, but another worker does: the message goes back to "
-            "its queue; restart or reload this worker",
+            "this worker does not know account %s, which another worker knows: it leaves messages "
+            "and jobs of that account to others; reload or restart it",
             alias,
         )
-        stopping.wait(_REST_SECONDS)
-        raise Reject(f"no account is called {alias!r} here", requeue=True) from None
 
 
 def _known_elsewhere(alias: str) -> bool:
@@ -64,22 +78,30 @@ def _known_elsewhere(alias: str) -> bool:
         return True  # the message goes back, and is looked at again
 
 
-def is_left_to_others(job: Job) -> bool:
-    """Return whether the job's account is unknown here; the job is then announced again later.
+def leave_to_others(job: Job, number: int | None) -> bool:
+    """Return whether the job's account is unknown here; the job is then left to another worker.
 
-    A job whose ``not_after`` has passed is not left to others, so that it can expire.
+    Its hint goes back to the queue while the job has been due for seconds; later the job is
+    announced again after a rest. A job whose ``not_after`` has passed is not left to others, so
+    that it can expire.
     """
     if job.account in settings().accounts:
         return False
     now = ledger().database.time()
     if job.not_after is not None and job.not_after <= now:
         return False
-    waited = now - job.updated_at
-    ledger().wakeups.put_back(
-        job.job_id,
-        seconds=min(max(waited, _LEAST_SECONDS), _MOST_SECONDS),
-        reason=describe(job.account),
-    )
+    if job.next_attempt_at is None or job.next_attempt_at > now:
+        return True
+    is_known = _known_elsewhere(job.account)
+    if is_known:
+        _warn(job.account)
+    if is_known and now - job.next_attempt_at < _ROUNDS_SECONDS:
+        stopping.wait(_REST_SECONDS)
+        publish_first(job, number or 0)
+    else:
+        longest = _LATE_SECONDS if is_known else _SELDOM_SECONDS
+        seconds = min(longest, settings().poll_max_seconds)
+        ledger().wakeups.put_back(job.job_id, seconds=seconds, reason=describe(job.account))
     return True
 
 

@@ -17,7 +17,6 @@ from worker.short_secrets import ADVICE, MEANING
 from . import (
     accounts,
     beat,
-    configuration,
     files,
     hooks,
     ledger,
@@ -61,7 +60,6 @@ def _findings() -> Iterator[Finding]:
     yield from _guarded("spool", storage.spool(settings))
     yield from _guarded("redis", redis.examined(settings, identity))
     yield from _guarded("workers", workers.examined(identity))
-    yield from _guarded("configuration", configuration.examined(settings, identity))
     yield from _guarded("hooks", hooks.examined(settings))
     yield from _guarded("providers", providers.clocks(settings))
     if identity not in (None, UNKNOWN):

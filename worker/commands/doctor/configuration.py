@@ -5,18 +5,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from celery import Celery
 
-from config.fingerprints import differences, fingerprints
-from config.settings import Settings
+from config.fingerprints import aliases, differences, fingerprints
+from config.settings import settings
 from ledger.core import states
 from tasks.runtime.context import ledger
-from worker.commands.publisher import announcing
-from worker.health.clock import TIME_COMMAND
 from worker.health.configuration import CONFIGURATION_COMMAND
 
-from .findings import UNKNOWN, Finding, error, ok, warning
+from .findings import Finding, error, ok, warning
 
 _SUBJECT = "configuration"
 _SECONDS = 3.0
@@ -27,64 +24,56 @@ _ADVICE = (
 )
 
 
-def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
-    """Compare each worker's configuration with this host's, and the ledger's jobs with both."""
+def examined(app: Celery, count: int, *, has_ledger: bool) -> Iterator[Finding]:
+    """Compare the configuration of ``count`` workers with this host's, and the ledger's open jobs
+    with both.
+    """
     salt = secrets.token_hex(16)
-    try:
-        ours, answers = fingerprints(settings, salt), _asked(salt)
-    except (OperationalError, RedisError, OSError):
-        return  # the examination of Redis reports it
+    ours, answers = fingerprints(settings(), salt), _asked(app, count, salt)
     if answers:
         yield from _compared(ours, answers)
-    if identity not in (None, UNKNOWN):
-        known = {alias for found in (ours, *answers.values()) for alias in _aliases(found or {})}
-        yield from _orphans(known)
-
-
-def _asked(salt: str) -> dict[str, dict[str, str] | None]:
-    """Return the workers' fingerprints by node name; None for a worker of another version."""
-    with announcing() as app:
-        times = app.control.broadcast(TIME_COMMAND, reply=True, timeout=_SECONDS) or []
-        ours = {
-            name
-            for reply in times
-            for name, one in reply.items()
-            if isinstance(one, dict) and "seconds" in one
-        }
-        if not ours:
-            return {}
-        replies = app.control.broadcast(
-            CONFIGURATION_COMMAND,
-            arguments={"salt": salt},
-            reply=True,
-            limit=len(ours),
-            timeout=_SECONDS,
+    if has_ledger:
+        yield from _orphans(
+            {alias for found in (ours, *answers.values()) for alias in aliases(found)}
         )
-    found = {name: one for reply in replies or [] for name, one in reply.items()}
-    return {name: (found.get(name) or {}).get("fingerprints") for name in sorted(ours)}
 
 
-def _compared(ours: dict[str, str], answers: dict[str, dict[str, str] | None]) -> Iterator[Finding]:
-    different = {name: _named(ours, theirs) for name, theirs in answers.items()}
+def _asked(app: Celery, count: int, salt: str) -> dict[str, dict[str, str]]:
+    """Return the workers' fingerprints by node name; other workers lack the command."""
+    if not count:
+        return {}
+    replies = app.control.broadcast(
+        CONFIGURATION_COMMAND,
+        arguments={"salt": salt},
+        reply=True,
+        limit=count,
+        timeout=_SECONDS,
+    )
+    return {
+        name: one["fingerprints"]
+        for reply in replies or []
+        for name, one in reply.items()
+        if isinstance(one, dict) and "fingerprints" in one
+    }
+
+
+def _compared(ours: dict[str, str], answers: dict[str, dict[str, str]]) -> Iterator[Finding]:
+    different = {name: _named(ours, answers[name]) for name in sorted(answers)}
     for name, named in different.items():
         if named:
             yield warning(_SUBJECT, f"{name} differs from this host: {named}", _ADVICE)
     if not any(different.values()):
-        yield ok(_SUBJECT, f"{', '.join(answers)} have this host's accounts, settings and version")
+        yield ok(
+            _SUBJECT, f"{', '.join(different)} have this host's accounts, settings and version"
+        )
 
 
-def _named(ours: dict[str, str], theirs: dict[str, str] | None) -> str:
-    if theirs is None:
-        return "it runs a version that does not tell its configuration"
+def _named(ours: dict[str, str], theirs: dict[str, str]) -> str:
     if ours["version"] != theirs["version"]:
         return f"version {theirs['version']}, not {ours['version']}"
     found = differences(ours, theirs)
     more = f" and {len(found) - _MAX_NAMED} more" if len(found) > _MAX_NAMED else ""
     return ", ".join(found[:_MAX_NAMED]) + more
-
-
-def _aliases(found: dict[str, str]) -> set[str]:
-    return {name.split(".")[1] for name in found if name.startswith("accounts.")}
 
 
 def _orphans(known: set[str]) -> Iterator[Finding]:
