@@ -18,6 +18,7 @@ from celery.exceptions import Reject
 from config.accounts import ALIAS
 from config.queues import KNOWS
 from config.settings import settings
+from ledger.alerts import EVERY_ACCOUNT
 from ledger.core.job import Job
 from tasks.errors import InvalidArgument
 
@@ -85,7 +86,7 @@ def leave_to_others(job: Job, number: int | None) -> bool:
     announced again after a rest. A job whose ``not_after`` has passed is not left to others, so
     that it can expire.
     """
-    if job.account in settings().accounts:
+    if job.account in settings().accounts or job.account == EVERY_ACCOUNT:
         return False
     now = ledger().database.time()
     if job.not_after is not None and job.not_after <= now:
