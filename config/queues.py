@@ -30,6 +30,8 @@ HERE = "earwitness.here"
 LISTENING = "earwitness.listening."
 #: Before an account's alias: a worker that accepts tasks knows the account.
 KNOWS = "earwitness.knows."
+#: Before a spool's id: a worker that fetches files has that spool.
+SPOOL = "earwitness.spool."
 #: Before a worker's node name: the last process that used the name.
 NODE = "earwitness.node."
 #: Before a key of ours: a value of a wrong type that was moved aside.
@@ -47,6 +49,7 @@ _OWN_PREFIXES = (
     KNOWS,
     NODE,
     MISPLACED,
+    SPOOL,
     "earwitness.flower.",
     "earwitness.holders",
     "earwitness.misplaced.",

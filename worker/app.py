@@ -10,7 +10,6 @@ from typing import Any
 
 from celery import Celery, Task, signals
 
-from config.queues import FRONT_DOOR
 from config.settings import ConfigurationError, settings
 from config.umask import restrict_umask
 from providers import registry
@@ -31,7 +30,7 @@ from .health import configuration as _configuration  # noqa: F401 - registers do
 from .health.heartbeat import heartbeat
 from .metrics.server import Metrics
 from .redis.broker import install_channel
-from .redis.known_accounts import announce_accounts
+from .redis.possessions import announce
 from .redis.presence import warn_about_queues
 from .redis.reload_control import Reloading, reload_worker
 from .redis.revocation import install_revocation
@@ -105,8 +104,7 @@ def _ready(sender: Any, **_: object) -> None:
     notice_few_threads(sender.pool.limit, queues)
     warn_about_queues(queues)
     heartbeat.ready(queues)
-    if FRONT_DOOR in queues:
-        announce_accounts(sender.app.backend.client)
+    announce(sender.app.backend.client, queues)
 
 
 @signals.worker_shutting_down.connect

@@ -22,6 +22,7 @@ from .context import ledger, transfer_slots
 from .messages import REFUSED
 from .redaction import shown_arguments
 from .redis_errors import BROKER_AWAY
+from .resumption import leave_to_holder
 from .runner import Attempt, Run, carry_out
 from .unknown_accounts import leave_to_others
 
@@ -77,7 +78,7 @@ def _resolve_hint(task: Task, run: Run, job_id: str, number: int | None) -> Any:
     _refuse_mismatch(task, job)
     if job.ended:
         return replay(job)
-    if leave_to_others(job, number):
+    if leave_to_others(job, number) or leave_to_holder(job, number):
         show_waiting(task, ledger().jobs.job(job_id))
         raise Ignore
     job = _run_attempt(task, run, job, number)

@@ -97,13 +97,18 @@ def leave_to_others(job: Job, number: int | None) -> bool:
     if is_known:
         _warn(job.account)
     if is_known and now - job.next_attempt_at < _ROUNDS_SECONDS:
-        stopping.wait(_REST_SECONDS)
-        publish_first(job, number or 0)
+        go_round(job, number)
     else:
         longest = _LATE_SECONDS if is_known else _SELDOM_SECONDS
         seconds = min(longest, settings().poll_max_seconds)
         ledger().wakeups.put_back(job.job_id, seconds=seconds, reason=describe(job.account))
     return True
+
+
+def go_round(job: Job, number: int | None) -> None:
+    """Put the job's hint back to its queue, for another worker."""
+    stopping.wait(_REST_SECONDS)
+    publish_first(job, number or 0)
 
 
 def describe(alias: str) -> str:

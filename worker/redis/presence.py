@@ -19,7 +19,7 @@ from config.queues import DOWNLOADS, DUE, FRONT_DOOR, HERE, LISTENING, NODE
 from config.settings import settings
 from config.version import VERSION
 
-from . import known_accounts
+from . import possessions
 from .broker import consumption
 from .misdirected import explain, in_our_database
 
@@ -89,22 +89,21 @@ class Presence:
 
     def _read(self, client: Redis) -> dict[str, bytes | None]:
         names = [NODE + self._node, HERE, *(LISTENING + queue for queue in WITHOUT_CONSUMER)]
-        names += known_accounts.keys()
+        names += possessions.names_of(WITHOUT_CONSUMER)
         values: Any = client.mget([_key(name) for name in names])
         return dict(zip(names, values, strict=True))
 
     def _wanted(self, listens: Collection[str]) -> dict[str, str]:
         """Return the values of the keys that this worker keeps alive."""
         names = [LISTENING + one for one in listens]
-        if FRONT_DOOR in listens:
-            names += known_accounts.keys()
+        names += possessions.names_of(listens)
         return {NODE + self._node: self._token, **dict.fromkeys(names, VERSION)}
 
     def _write(
         self, client: Redis, wanted: Mapping[str, str], found: Mapping[str, bytes | None]
     ) -> None:
         """Write keys that have another value, and each one after a part of its lifetime."""
-        lifetime = known_accounts.lifetime_seconds()
+        lifetime = possessions.lifetime_seconds()
         fresh_since = time.monotonic() - lifetime / _RENEWALS
         for name, value in wanted.items():
             is_fresh = self._written_at.get(name, float("-inf")) > fresh_since

@@ -11,13 +11,12 @@ from typing import Any, ClassVar
 from celery import bootsteps, current_app
 from celery.worker.control import control_command
 
-from config.queues import FRONT_DOOR
 from config.reloading import Reloaded
 from config.settings import ConfigurationError
 from tasks.runtime import metrics
 from worker.reloading import reload, reload_at_hangup
 
-from .known_accounts import announce_accounts
+from .possessions import announce
 
 #: The remote control command's name.
 RELOAD_COMMAND = "earwitness_reload"
@@ -26,8 +25,7 @@ RELOAD_COMMAND = "earwitness_reload"
 def reload_worker() -> Reloaded:
     """Reload, and say in Redis which accounts this worker knows now. Raises ConfigurationError."""
     done = reload(lambda fresh: metrics.begin(fresh.accounts))
-    if FRONT_DOOR in current_app.amqp.queues.consume_from:
-        announce_accounts(current_app.backend.client, done.removed)
+    announce(current_app.backend.client, current_app.amqp.queues.consume_from.keys(), done.removed)
     return done
 
 
