@@ -32,6 +32,7 @@ COMMANDS = {
     "accounts": (".accounts", "Try the accounts at their providers."),
     "alerts": (".alerts", "Show the alerts that are open, or close one."),
     "archive": (".archive", "Compare the archive with the ledger, or take another one."),
+    "backup": (".backup", "Write ledger, heads and configuration into a folder."),
     "calls": (".live", "Show the calls that are going on."),
     "cancel": (".job_actions", "Cancel a job."),
     "catalogue": (".catalogue", "Print the JSON Schema of every task."),

@@ -174,6 +174,13 @@ class LedgerGauges(Collector):
             (),
             _single(stats.quarantined),
         )
+        yield _gauge(
+            "backup_age_seconds",
+            "How long ago `python -m worker backup` last wrote a whole backup; absent before the "
+            "first one.",
+            (),
+            dict.fromkeys([()], _age(row.age)) if (row := next(iter(stats.backups), None)) else {},
+        )
 
     def _zeros(self) -> dict[tuple[str, ...], float]:
         """Return 0 for every account, so that a first count shows as an increase."""
