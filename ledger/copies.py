@@ -127,7 +127,10 @@ def _opened(path: Path, how: Literal["copy", "rw"]) -> Iterator[sqlite3.Connecti
     """Open an SQLite file; a ``copy``, beside which no other file lies, without changing it."""
     mode = "mode=ro&immutable=1" if how == "copy" else "mode=rw"
     connection = sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?{mode}", uri=True, isolation_level=None
+        f"file:{quote(str(path.absolute()))}?{mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,  # a ledger on SQLite writes in a thread of its own
     )
     try:
         yield connection

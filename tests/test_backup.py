@@ -91,6 +91,8 @@ def test_a_backup_is_whole_private_and_without_secrets(
     _overwrites_nothing(house, target)
     _is_counted(house)
     worker.stop()
+    house.settings["LEDGER_URL"] = f"sqlite:///{tmp_path / 'restored.sqlite3'}"
+    assert "IN QUARANTINE" in house.run("migrate", "--from", str(target)).stdout
 
     with postgres.database() as url:
         house.settings["LEDGER_URL"] = url
