@@ -32,6 +32,7 @@ _OF_THE_HOST = {
     "metrics_bind",
     "redis_key_prefix",
     "redis_url",
+    "report_dir",
     "secrets_dir",
     "spool_dir",
     "spool_reserve_bytes",

@@ -50,6 +50,7 @@ COMMANDS = {
     "rebuild": (".rebuild", "Rebuild the ledger from the archive."),
     "record": (".live", "Start recording a call that is going on."),
     "reload": (".reload", "Let the workers read the accounts anew."),
+    "report": (".report", "Write a report for people as one HTML file."),
     "resolve": (".resolve", "Decide what became of a certified call."),
     "retry": (".job_actions", "Repeat a failed or cancelled job."),
     "show": (".jobs", "Show everything about one job."),
