@@ -6,7 +6,7 @@ rows by an index, and reads no finished jobs (tests/test_ledger_stats.py checks 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -60,9 +60,9 @@ class Stats:
     refused: list[Row[Any]]
     #: kind, alerts: of open alerts
     alerts: list[Row[Any]]
-    #: age: of the newest backup; no row without one
-    backups: list[Row[Any]]
     quarantined: bool
+    #: age: of the newest backup; no row without one
+    backups: list[Row[Any]] = field(default_factory=list)
 
     def complete_days(self) -> dict[str, int]:
         """Return the number of complete days of each account."""

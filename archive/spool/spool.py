@@ -25,8 +25,8 @@ REFUSED = "refused"
 #: The size limit of that folder if the reserve is smaller.
 _LEAST_REFUSED_BYTES = 256 * 1024 * 1024
 
-#: The file with the spool's identity.
-_IDENTITY = "spool.id"
+#: The folder with the file of the spool's identity, where nothing is swept.
+_IDENTITY = "identity"
 
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,200}")
 
@@ -43,11 +43,11 @@ class Spool:
         """Return the spool's own id, by which a job names the spool that holds its download; None
         if the spool cannot be written.
         """
-        path = self.directory / _IDENTITY
+        path = self.directory / _IDENTITY / "id"
         with suppress(OSError):
-            make_folder(self.directory)
             if not path.exists():
-                fresh = path.with_name(f"{_IDENTITY}~{secrets.token_hex(8)}")
+                make_folder(path.parent)
+                fresh = path.with_name(secrets.token_hex(8))
                 fresh.write_text(secrets.token_hex(16), encoding="ascii")
                 with suppress(FileExistsError):
                     os.link(fresh, path)
@@ -60,8 +60,7 @@ class Spool:
         found = []
         for path in self.directory.glob("*"):
             with suppress(FileNotFoundError):
-                is_ours = path.is_file() and path.name != _IDENTITY
-                if is_ours and time.time() - path.stat().st_mtime > untouched_seconds:
+                if path.is_file() and time.time() - path.stat().st_mtime > untouched_seconds:
                     found.append(path)
         return sorted(found)
 
