@@ -25,10 +25,12 @@ SERVICES = {"actions": "worker", "downloads": "downloads", "beat": "beat", "hook
 
 
 def of_kind(kind: str) -> list[dict[str, Any]]:
+    """Every object of this kind."""
     return [one for one in OBJECTS if one["kind"] == kind]
 
 
 def container(workload: dict[str, Any]) -> dict[str, Any]:
+    """The only container of a workload's pods."""
     (only,) = workload["spec"]["template"]["spec"]["containers"]
     return dict(only)
 

@@ -83,12 +83,13 @@ class Heartbeat:
         while not self._stop.is_set():
             try:
                 away_at = self._beat(away_at)
-                self._tell_manager(away_at)
                 self._is_logged = False
             except OSError as error:
                 if not self._is_logged:
                     _log.warning("heartbeats cannot be written: %s", error)
                 self._is_logged = True
+            # Also if the mark cannot be written: a restart mends no disk.
+            self._tell_manager(away_at)
             self._stop.wait(_INTERVAL_SECONDS)
 
     def _tell_manager(self, away_at: float | None) -> None:
