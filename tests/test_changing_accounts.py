@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from config.masking import conceal, mask, mask_foreign
 from config.reloading import reload_accounts
 from config.settings import ConfigurationError, load, settings
 from ledger.core import states
-from tasks.errors import InvalidArgument
+from tasks.errors import Expired, InvalidArgument
 
 from .certified_calls import ASKED, call_house
 from .deployment import Deployment, Process, account_toml
@@ -32,8 +32,7 @@ from .waiting import eventually
 Deploy = Callable[..., Deployment]
 
 
-#: The old worker that lacks them has two of three workers' chances to get each of these days.
-DAYS = [YESTERDAY - timedelta(days=number) for number in range(6)]
+DAYS = [YESTERDAY - timedelta(days=number) for number in range(3)]
 
 
 class Change:
@@ -58,10 +57,12 @@ class Change:
         """Write the accounts file."""
         self.house.accounts_file.write_text(text)
 
-    def call(self, app: Celery, name: str) -> Any:
+    def call(self, app: Celery, name: str, **options: Any) -> Any:
         """Ask for a call of the account ``other``."""
         given = {**ASKED, "account": "other", "request_id": name}
-        return self.house.send(app, "certified_call.request", **given)
+        return app.send_task(
+            "earwitness.certified_call.request", kwargs=given, queue="earwitness", **options
+        )
 
     def day(self, app: Celery, day: date) -> Any:
         """Ask for a day of the account ``third``."""
@@ -75,12 +76,9 @@ def hang_up(worker: Process, words: str) -> None:
     eventually(lambda: words in worker.log()[seen:], what=f"no {words!r}: {worker.log()[seen:]}")
 
 
-def test_an_account_is_added_and_removed_worker_by_worker(
-    deploy: Deploy, simulators: Simulators
-) -> None:
+def test_an_account_is_added_worker_by_worker(deploy: Deploy, simulators: Simulators) -> None:
     """A worker of before the change fails nothing of the new accounts: messages and jobs go to the
     worker that knows them. ``doctor`` names who differs in what; SIGHUP and ``reload`` end that.
-    Jobs of an account that no worker knows any more wait until it is back.
     """
     change = Change(deploy, simulators)
     house = change.house
@@ -100,8 +98,19 @@ def test_an_account_is_added_and_removed_worker_by_worker(
         assert "have this host's accounts" in examined(house)[1]["ok", "configuration"]
         new.stop()
         assert change.call(app, "after").get(timeout=30)["state"] == "done"
-        _waits_while_removed(change, app, old)
     assert old.alive
+
+
+@pytest.mark.soak
+def test_jobs_of_a_removed_account_wait_until_it_is_back(
+    deploy: Deploy, simulators: Simulators
+) -> None:
+    """An export goes on where it was; calls expire meanwhile, and new messages are refused."""
+    change = Change(deploy, simulators)
+    change.says(change.added)
+    worker = change.house.worker()
+    with change.house.producer() as app:
+        _waits_while_removed(change, app, worker)
 
 
 def _nothing_fails(change: Change, app: Celery) -> None:
@@ -139,6 +148,12 @@ def _waits_while_removed(change: Change, app: Celery, old: Process) -> None:
     change.third.configure(ready_after_polls=10_000)
     asked = change.day(app, day)
     eventually(lambda: house.ledger.jobs.jobs(kind="export.retrieve", state=states.WAITING))
+    now = datetime.now(UTC)
+    times = {"eta": now + timedelta(seconds=8), "expires": now + timedelta(seconds=12)}
+    late = change.call(app, "late", **times)
+    eventually(
+        lambda: [one for one in house.ledger.jobs.jobs(account="other") if one.request_id == "late"]
+    )
     change.says(change.first)
     hang_up(old, "removed other, third")
     with pytest.raises(InvalidArgument, match="no account is called 'other'"):
@@ -152,6 +167,8 @@ def _waits_while_removed(change: Change, app: Celery, old: Process) -> None:
         what="the part did not say what it waits for",
     )
     assert "of account third, which no worker knows" in examined(house)[1]["error", "configuration"]
+    with pytest.raises(Expired, match="nothing was sent"):
+        late.get(timeout=40)
     change.third.configure(ready_after_polls=0)
     change.says(change.added)
     assert "added other, third" in house.run("reload").stdout
