@@ -24,6 +24,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.exc import DBAPIError
 
 from .core.database import Database
 from .core.schema import audit, jobs, metadata, obligations
@@ -44,20 +45,35 @@ _NUMBERED = (audit, obligations)
 def write_copy(database: Database, target: Path) -> None:
     """Copy the ledger, as it is at this moment, into a new SQLite file. Workers go on meanwhile.
 
-    Raises NotPossible if the file exists, LedgerAway, and OSError and sqlite3.Error for a full
-    disk.
+    Raises NotPossible if the file exists or could not be written, and LedgerAway.
     """
     if target.exists():
         raise NotPossible(f"not done: {target} exists; nothing was written; name another place")
-    if database.is_sqlite:
-        database.read(lambda source: source.exec_driver_sql("VACUUM INTO ?", (str(target),)))
-        return
+    database.time()  # a ledger that is away is told as such
+    try:
+        if database.is_sqlite:
+            with _opened(Path(str(database.url.database)), "rw") as file:
+                file.execute("VACUUM INTO ?", (str(target),))
+        else:
+            _write_rows(database, target)
+    except (sqlite3.Error, DBAPIError) as error:
+        why = error.orig if isinstance(error, DBAPIError) else error
+        raise NotPossible(
+            f"not done: the copy could not be written ({why}); see the space on its disk, and try "
+            "again"
+        ) from None
+
+
+def _write_rows(database: Database, target: Path) -> None:
     copy = _file(target)
+    snapshot = database.engine.execution_options(
+        isolation_level="REPEATABLE READ", postgresql_readonly=True
+    )
     try:
         Identity(copy).migrate()
-        with copy.engine.begin() as into:
+        with snapshot.connect() as source, copy.engine.begin() as into:
             _empty(into)
-            database.read(lambda source: _copy_rows(source, into), at_one_moment=True)
+            _copy_rows(source, into)
     finally:
         copy.close()
     with _opened(target, "rw") as file:
