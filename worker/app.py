@@ -25,13 +25,17 @@ from tasks.runtime.context import stopping
 from tasks.runtime.messages import ACCOUNT_HEADER, JOB_HEADER, Message, revoked_listeners
 
 from .health import clock as _clock  # noqa: F401 - registers doctor's command
+from .health import configuration as _configuration  # noqa: F401 - registers doctor's command
 from .health.heartbeat import heartbeat
 from .metrics.server import Metrics
 from .redis.broker import install_channel
+from .redis.possessions import announce
 from .redis.presence import warn_about_queues
+from .redis.reload_control import Reloading, reload_worker
 from .redis.revocation import install_revocation, take_back
-from .redis.thread_pool import install_thread_pool
+from .redis.thread_pool import install_rejection_log, install_thread_pool
 from .redis.unknown_tasks import unknown
+from .reloading import reload_at_hangup
 from .short_secrets import notice_short_secrets
 from .startup_checks import notice_few_threads, refuse_autoscaling, refuse_other_pools, start_checks
 from .sweeper import Sweeper
@@ -42,9 +46,10 @@ app = Celery(
     config_source="config.celery",
     include=TASK_MODULES,
 )
-app.steps["worker"].update({Sweeper, Metrics})
+app.steps["worker"].update({Sweeper, Metrics, Reloading})
 install_channel()
 install_thread_pool()
+install_rejection_log()
 install_revocation()
 app.conf.worker_consumer = "worker.redis.consumer:RedactingConsumer"
 app.events.dispatcher_cls = "worker.redis.events:Dispatcher"
@@ -96,6 +101,7 @@ def _start(sender: Any, **_: object) -> None:
     refuse_other_pools(sender.pool_cls)
     registry.load_clients()
     heartbeat.begin("worker", sender.hostname)
+    reload_at_hangup(reload_worker)
     start_checks(app)
 
 
@@ -105,6 +111,7 @@ def _ready(sender: Any, **_: object) -> None:
     notice_few_threads(sender.pool.limit, queues)
     warn_about_queues(queues)
     heartbeat.ready(queues)
+    announce(sender.app.backend.client, queues)
 
 
 @signals.worker_shutting_down.connect
@@ -121,6 +128,7 @@ def _unknown(name: object, **_: object) -> None:
 @signals.beat_init.connect
 def _tick(**_: object) -> None:
     notice_short_secrets(settings())
+    reload_at_hangup()
     heartbeat.begin("beat", f"beat@{socket.gethostname()}")
     heartbeat.ready()
 

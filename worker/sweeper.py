@@ -30,6 +30,7 @@ from tasks.runtime.context import ledger, spool, stopping
 from tasks.runtime.messages import publish
 from tasks.runtime.outbox import BATCH, discharge_due
 from tasks.runtime.redis_errors import BROKER_AWAY, is_away
+from tasks.transfers.orphans import Orphans
 
 from .health.heartbeat import heartbeat
 from .redis import set_aside
@@ -50,6 +51,7 @@ _ANSWERS_SHARE = 4
 _SPOOL_SECONDS = 7 * 86_400.0
 #: How long refused files are kept for a person to look at (docs/operations.md).
 _REFUSED_SECONDS = 90 * 86_400.0
+_orphans = Orphans()
 
 
 class Sweeper(bootsteps.StartStopStep):
@@ -259,6 +261,7 @@ def _expire_leases() -> None:
 
 
 def _sweep_spool() -> None:
+    _orphans.remove()
     spool().sweep(_SPOOL_SECONDS)
     spool().sweep_refused(_REFUSED_SECONDS)
 

@@ -23,6 +23,7 @@ from config.settings import settings
 from worker.redis.broker import consumption
 
 from .heartbeat_files import Mark, write
+from .service_manager import ALIVE, READY, STARTING, STOPPING, is_stuck, notify
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Heartbeat:
         """Note that the process works from now on; ``queues`` are those that a worker consumes."""
         self._worked_at = time.monotonic()
         self._change(phase="working", queues=queues)
+        notify(READY)
 
     def worked(self) -> None:
         """Note that beat has completed a tick (a worker's consumption is observed instead)."""
@@ -62,9 +64,11 @@ class Heartbeat:
     def stopping(self) -> None:
         """Note that the process takes no further work and finishes what it has."""
         self._change(phase="stopping")
+        notify(STOPPING)
 
     def end(self) -> None:
         """Stop the thread and remove the mark."""
+        notify(STOPPING)
         with self._writing:
             self._stop.set()
             if self._mark is not None:
@@ -84,7 +88,22 @@ class Heartbeat:
                 if not self._is_logged:
                     _log.warning("heartbeats cannot be written: %s", error)
                 self._is_logged = True
+            # Also if the mark cannot be written: a restart mends no disk.
+            self._tell_manager(away_at)
             self._stop.wait(_INTERVAL_SECONDS)
+
+    def _tell_manager(self, away_at: float | None) -> None:
+        """Feed systemd's watchdog, unless this process is stuck."""
+        assert self._mark is not None
+        phase = self._mark.phase
+        if phase == "starting":
+            notify(STARTING)
+        elif phase == "stopping" or not is_stuck(self._last_work(), away_at):
+            notify(ALIVE)
+
+    def _last_work(self) -> float:
+        """Return when this process last worked, in monotonic seconds."""
+        return max(self._worked_at, consumption.last[0])
 
     def _beat(self, away_at: float | None) -> float | None:
         """Write the mark; return when Redis was last seen away, in monotonic seconds, or None."""

@@ -82,7 +82,7 @@ def application() -> Application:
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     read_stats = partial(ledger().stats, patience_seconds=_LEDGER_SECONDS)
-    registry.register(LedgerGauges(StatsCache(read_stats), settings().accounts))
+    registry.register(LedgerGauges(StatsCache(read_stats), lambda: settings().accounts))
     registry.register(ChainGauges(heads))
     scraped: Application = make_wsgi_app(registry)
 

@@ -14,7 +14,18 @@ from worker.commands.display import console, plain, print_json
 from worker.commands.options import as_json
 from worker.short_secrets import ADVICE, MEANING
 
-from . import accounts, beat, files, hooks, ledger, providers, redis, storage, work, workers
+from . import (
+    accounts,
+    beat,
+    files,
+    hooks,
+    ledger,
+    providers,
+    redis,
+    storage,
+    work,
+    workers,
+)
 from .findings import UNKNOWN, Finding, error, ok, warning
 
 _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
