@@ -25,6 +25,7 @@ from tasks.registry import TASK_MODULES
 from tasks.runtime.context import stopping
 from tasks.runtime.messages import ACCOUNT_HEADER, JOB_HEADER, revoked_listeners
 
+from . import stop_limit
 from .health import clock as _clock  # noqa: F401 - registers doctor's command
 from .health.heartbeat import heartbeat
 from .metrics.server import Metrics
@@ -69,11 +70,13 @@ def _log(loglevel: int | str = "INFO", **_: object) -> None:
 def _begin(task_id: str, task: Task, **_: object) -> None:
     job_id, account = (task.request.get(header) for header in (JOB_HEADER, ACCOUNT_HEADER))
     our_logging.begin_task(task_id, job_id=job_id, account=account)
+    stop_limit.task_begins()
 
 
 @signals.task_postrun.connect
 def _end(**_: object) -> None:
     our_logging.end_task()
+    stop_limit.task_ends()
 
 
 @signals.celeryd_init.connect
@@ -104,6 +107,7 @@ def _ready(sender: Any, **_: object) -> None:
 def _stop(**_: object) -> None:
     stopping.set()
     heartbeat.stopping()
+    stop_limit.begin()
 
 
 @signals.task_unknown.connect

@@ -27,6 +27,7 @@ from tasks.rebuild import backup_check
 from tasks.runtime import archive_alerts, vouching
 from tasks.runtime.context import bare_store, ledger
 
+from .background import Background, StillRunning
 from .redis.diagnosis import diagnose
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,9 @@ _REBUILD = (
 )
 #: Set while the ledger could not be compared with its archive, because the archive is away.
 comparison_pending = threading.Event()
+#: How long a start waits for one check before it says so.
+_PATIENCE_SECONDS = 5.0
+_LEDGER = "the ledger"
 #: The pause between two tries to reach an archive.
 _RETRY_SECONDS = 1.0
 REDIS_WAY_OUT = (
@@ -56,15 +60,68 @@ def start_checks(app: Any) -> None:
     """Prepare an empty ledger, and refuse one that belongs to another archive or Redis.
 
     A refusal exits with an error message before the worker takes any task. While the ledger is
-    away, the check waits for it. A worker starts with an archive that is full, read-only or away:
-    jobs that need the archive wait, and certified calls are placed.
+    away or hangs, the check waits for it. A worker starts with an archive that is full, read-only,
+    away or hanging: jobs that need the archive wait, and certified calls are placed.
     """
     try:
-        identity = _wait_for_ledger(ledger().identity.prepare)
-        _archive_checks(identity)
-        claim_redis(app, identity)
+        identity = _ended(_begun(ledger().identity.prepare, "ledger"), _LEDGER)
+        _check_archive(identity)
+        _check_redis(app, identity)
     except (ArchiveError, ConfigurationError, LedgerError, OSError, StoreRefused) as error:
         sys.exit(f"earwitness: {error}")
+
+
+def _begun(check: Callable[[], Result], name: str) -> Background[Result]:
+    return Background(lambda: _wait_for_ledger(check), f"check-{name}")
+
+
+def _ended(check: Background[Result], what: str) -> Result:
+    """Wait for the end of a check; log that it hangs, every few seconds."""
+    waited = 0.0
+    while True:
+        try:
+            return check.result(_PATIENCE_SECONDS)
+        except StillRunning:
+            waited += _PATIENCE_SECONDS
+            _log.warning("%s has not answered for %.0f s; waiting for it", what, waited)
+
+
+def _check_archive(identity: str) -> None:
+    """Check the archive; if it hangs, go on if its answer can come later."""
+    is_late = threading.Event()
+
+    def check() -> None:
+        try:
+            _archive_checks(identity)
+        except Exception as error:
+            if is_late.is_set():
+                _log.error("a check at the worker's start failed late: %s", error)
+            raise
+
+    check_runs = _begun(check, "archive")
+    what = f"the archive {settings().archive_url}"
+    try:
+        check_runs.result(_PATIENCE_SECONDS)
+    except StillRunning:
+        if _wait_for_ledger(ledger().identity.is_empty):
+            # Only the archive can tell whether an earlier ledger placed calls.
+            _ended(check_runs, what)
+            return
+        is_late.set()
+        comparison_pending.set()
+        _log.warning(
+            "%s has not answered for %.0f s; the worker starts, and jobs that need the archive "
+            "wait",
+            *(what, _PATIENCE_SECONDS),
+        )
+
+
+def _check_redis(app: Any, identity: str) -> None:
+    """Claim Redis; if it hangs, go on: no messages arrive either, and the sweeper tries again."""
+    try:
+        _begun(lambda: claim_redis(app, identity), "redis").result(_PATIENCE_SECONDS)
+    except StillRunning:
+        _log.warning("Redis has not answered for %.0f s; waiting for it", _PATIENCE_SECONDS)
 
 
 def refuse_other_pools(pool: type) -> None:

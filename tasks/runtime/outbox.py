@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from itertools import groupby
 
 from archive.errors import ArchiveError, Contradiction, StoreAway
@@ -97,18 +98,36 @@ def _handler_of(kind: str) -> Handler:
         raise NotImplementedError(f"no handler is registered for obligations: {kind}") from None
 
 
-def discharge_due() -> int:
+class Needs(Enum):
+    """What obligations wait for: those of one group do not wait for what another group needs."""
+
+    LEDGER = "ledger"
+    ARCHIVE = "archive"
+    BROKER = "broker"
+
+
+def _kinds(needs: Needs | None) -> dict[str, Collection[str]]:
+    """Return the choice of kinds for `Outbox.due`."""
+    of_archive = {kind for kind, handler in _handlers.items() if handler.needs_archive}
+    if needs is Needs.ARCHIVE:
+        return {"only": of_archive}
+    if needs is Needs.BROKER:
+        return {"only": {NOTIFY}}
+    return {} if needs is None else {"but": {NOTIFY, *of_archive}}
+
+
+def discharge_due(needs: Needs | None = None) -> int:
     """Discharge due obligations batch by batch; return how many were done.
 
-    An obligation that cannot be discharged now stays due. A round ends early if something does not
-    answer, and after a few seconds.
+    ``needs`` chooses a group of them; the default is all. An obligation that cannot be discharged
+    now stays due. A round ends early if something does not answer, and after a few seconds.
     """
     away: dict[str, str] = {}
     sender = Sender(away)
     until = time.monotonic() + _ROUND_SECONDS
     done = 0
     while True:
-        found = ledger().outbox.due(limit=BATCH)
+        found = ledger().outbox.due(limit=BATCH, **_kinds(needs))
         done += _discharge_all(found, sender, away)
         # What follows from an obligation, such as a receipt's chain entry, is due at once.
         if not found or away or time.monotonic() >= until:
