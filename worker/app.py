@@ -31,6 +31,8 @@ from .health.heartbeat import heartbeat
 from .metrics.server import Metrics
 from .redis.broker import install_channel
 from .redis.presence import warn_about_queues
+from .redis.reconnection import PromptBroker
+from .redis.remote_commands import install_refusals
 from .redis.revocation import install_revocation
 from .redis.thread_pool import install_thread_pool
 from .redis.unknown_tasks import unknown
@@ -41,6 +43,7 @@ from .sweeper import Sweeper
 restrict_umask()
 app = Celery(
     "earwitness",
+    amqp=PromptBroker,
     config_source="config.celery",
     include=TASK_MODULES,
 )
@@ -48,6 +51,7 @@ app.steps["worker"].update({Sweeper, Metrics})
 install_channel()
 install_thread_pool()
 install_revocation()
+install_refusals()
 app.conf.worker_consumer = "worker.redis.consumer:RedactingConsumer"
 app.events.dispatcher_cls = "worker.redis.events:Dispatcher"
 app.conf.beat_scheduler = "worker.health.beat_scheduler:Scheduler"

@@ -123,7 +123,7 @@ class Rounds:
         Return whether there is more to do at once. Raises LedgerError.
         """
         steps = (self._mend_future_times, _expire_leases, unknown.open_alert, _write_alerts)
-        return any([self._carry_out(step) for step in steps])
+        return sum(self._carry_out(step) for step in steps) > 0
 
     def sweep(self) -> bool:
         """Do one round of hints; return whether there is more to do at once.
@@ -137,7 +137,7 @@ class Rounds:
         if is_whole:
             self._next_whole = time.monotonic() + settings().sweep_seconds
         steps = self._whole if is_whole else self._busy
-        if not any([self._carry_out(step) for step in steps]):
+        if sum(self._carry_out(step) for step in steps) == 0:
             self._next_whole = 0.0
             return not is_whole
         return True

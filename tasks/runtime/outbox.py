@@ -106,14 +106,15 @@ class Needs(Enum):
     BROKER = "broker"
 
 
-def _kinds(needs: Needs | None) -> dict[str, Collection[str]]:
-    """Return the choice of kinds for `Outbox.due`."""
+def _due(needs: Needs | None) -> list[Obligation]:
+    """Claim due obligations of a group, or of all."""
     of_archive = {kind for kind, handler in _handlers.items() if handler.needs_archive}
+    outbox = ledger().outbox
     if needs is Needs.ARCHIVE:
-        return {"only": of_archive}
+        return outbox.due(limit=BATCH, only=of_archive)
     if needs is Needs.BROKER:
-        return {"only": {NOTIFY}}
-    return {} if needs is None else {"but": {NOTIFY, *of_archive}}
+        return outbox.due(limit=BATCH, only={NOTIFY})
+    return outbox.due(limit=BATCH, but=() if needs is None else {NOTIFY, *of_archive})
 
 
 def discharge_due(needs: Needs | None = None) -> int:
@@ -127,7 +128,7 @@ def discharge_due(needs: Needs | None = None) -> int:
     until = time.monotonic() + _ROUND_SECONDS
     done = 0
     while True:
-        found = ledger().outbox.due(limit=BATCH, **_kinds(needs))
+        found = _due(needs)
         done += _discharge_all(found, sender, away)
         # What follows from an obligation, such as a receipt's chain entry, is due at once.
         if not found or away or time.monotonic() >= until:
