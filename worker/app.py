@@ -28,7 +28,7 @@ from tasks.runtime.messages import ACCOUNT_HEADER, JOB_HEADER, revoked_listeners
 from . import stop_limit
 from .health import clock as _clock  # noqa: F401 - registers doctor's command
 from .health.heartbeat import heartbeat
-from .metrics.server import Metrics
+from .metrics import server as metrics_server
 from .redis.broker import install_channel
 from .redis.presence import warn_about_queues
 from .redis.reconnection import PromptBroker
@@ -47,7 +47,7 @@ app = Celery(
     config_source="config.celery",
     include=TASK_MODULES,
 )
-app.steps["worker"].update({Sweeper, Metrics})
+app.steps["worker"].update({Sweeper, metrics_server.Metrics})
 install_channel()
 install_thread_pool()
 install_revocation()
@@ -96,6 +96,7 @@ def _start(sender: Any, **_: object) -> None:
     refuse_other_pools(sender.pool_cls)
     registry.load_clients()
     heartbeat.begin("worker", sender.hostname)
+    metrics_server.serve()
     start_checks(app)
 
 
