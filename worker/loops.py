@@ -47,6 +47,7 @@ class Loop:
         self.needs = needs
         self._action = action
         self._began_at: float | None = None
+        self._failure: str | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"earwitness-{name}", daemon=True)
 
@@ -76,12 +77,19 @@ class Loop:
             try:
                 if self._action() is True:
                     pause = min(pause, _BUSY_PAUSE_SECONDS)
+                self._failure = None
             except LedgerError as error:
-                _log.warning("%s round failed, will retry: %s", self.name, error)
+                self._note_failure(str(error))
             except Exception:  # noqa: BLE001 - logged; a dead thread would leave jobs unannounced
                 _log.exception("%s round failed, will retry", self.name)
             finally:
                 self._began_at = None
+
+    def _note_failure(self, why: str) -> None:
+        """Log why a round failed, once for as long as the rounds fail for the same reason."""
+        level = logging.DEBUG if why == self._failure else logging.WARNING
+        _log.log(level, "%s round failed, will retry: %s", self.name, why)
+        self._failure = why
 
 
 class Loops:

@@ -45,8 +45,10 @@ _REBUILD = (
 )
 #: Set while the ledger could not be compared with its archive, because the archive is away.
 comparison_pending = threading.Event()
-#: How long a start waits for one check before it says so.
+#: How long a start waits for a check that can end later.
 _PATIENCE_SECONDS = 5.0
+#: How often a start says that it waits for a check.
+_REPEAT_SECONDS = 10.0
 _LEDGER = "the ledger"
 #: The pause between two tries to reach an archive.
 _RETRY_SECONDS = 1.0
@@ -80,9 +82,9 @@ def _ended(check: Background[Result], what: str) -> Result:
     waited = 0.0
     while True:
         try:
-            return check.result(_PATIENCE_SECONDS)
+            return check.result(_REPEAT_SECONDS)
         except StillRunning:
-            waited += _PATIENCE_SECONDS
+            waited += _REPEAT_SECONDS
             _log.warning("%s has not answered for %.0f s; waiting for it", what, waited)
 
 
@@ -269,10 +271,11 @@ def _as_archive_errors(store: Store) -> Iterator[None]:
         raise refusal(store.address, "", error) from error
 
 
-def claim_redis(app: Any, identity: str) -> None:
-    """Write the identity into Redis if none is there. Raises Foreign if another one is.
+def claim_redis(app: Any, identity: str) -> bool:
+    """Write the identity into Redis if none is there; return whether Redis answers.
 
-    With Redis away, only log a warning: no messages arrive either, and the sweeper tries again.
+    Raises Foreign if another identity is there. With Redis away, only log a warning: no messages
+    arrive either, and the sweeper tries again.
     """
     key = settings().redis_key(REDIS_KEY)
     try:
@@ -283,10 +286,11 @@ def claim_redis(app: Any, identity: str) -> None:
             theirs = client.get(key)
     except RedisError as error:
         _log.warning("Redis: %s; %s", *diagnose(error))
-        return
+        return False
     if theirs is not None:
         way_out = REDIS_WAY_OUT.format(key=key)
         refuse_foreign(identity, theirs.decode(errors="replace"), "this Redis database", way_out)
+    return True
 
 
 def _wait_for_ledger(action: Callable[[], Result]) -> Result:

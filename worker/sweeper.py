@@ -108,6 +108,7 @@ class Rounds:
         self._is_first = True
         self._keys = QueueKeys(app)
         self._identity: str | None = None
+        self._is_redis_away = False
         self._whole = (self._announce_first, self._mend_keys, self._announce_set_aside)
         self._busy = (self._announce,)
         self._next_whole = 0.0
@@ -136,8 +137,13 @@ class Rounds:
         is_whole = time.monotonic() >= self._next_whole
         if is_whole:
             self._next_whole = time.monotonic() + settings().sweep_seconds
-        steps = self._whole if is_whole else self._busy
-        if sum(self._carry_out(step) for step in steps) == 0:
+        has_more = False
+        self._is_redis_away = False
+        for step in self._whole if is_whole else self._busy:
+            has_more |= self._carry_out(step)
+            if self._is_redis_away:
+                return False  # each further step would wait for Redis, too
+        if not has_more:
             self._next_whole = 0.0
             return not is_whole
         return True
@@ -160,7 +166,7 @@ class Rounds:
 
     def _announce_first(self) -> bool:
         self._claim()
-        return self._announce()
+        return not self._is_redis_away and self._announce()
 
     def _announce(self) -> bool:
         """Publish hints; return whether a queue took as many as it may hold."""
@@ -168,7 +174,7 @@ class Rounds:
             self._keys.look()
             return sum(self._fill(queue, room) for queue, room in self._room.items()) > 0
         except BROKER_AWAY as error:
-            _log.warning("hints wait for Redis: %s", error)
+            self._note_away(error, "hints wait for Redis: %s")
             return False
 
     def _claim(self) -> None:
@@ -176,7 +182,7 @@ class Rounds:
         if self._identity is None:
             self._identity = ledger().identity.identity()
         try:
-            claim_redis(self._app, self._identity)
+            self._is_redis_away = not claim_redis(self._app, self._identity)
         except Foreign as error:
             ledger().alerts.open(Alert(FOREIGN_REDIS, CONTRADICTION, EVERY_ACCOUNT, str(error)))
             raise
@@ -214,7 +220,7 @@ class Rounds:
         try:
             self._keys.move_wrong_aside()
         except BROKER_AWAY as error:
-            _log.warning("cannot check the keys of messages in hand: %s", error)
+            self._note_away(error, "cannot check the keys of messages in hand: %s")
 
     def _announce_set_aside(self) -> None:
         try:
@@ -223,7 +229,11 @@ class Rounds:
             else:
                 set_aside.update_alert(self._app.backend.client, settings().redis_key(""))
         except BROKER_AWAY as error:
-            _log.warning("cannot tell whether messages were set aside: %s", error)
+            self._note_away(error, "cannot tell whether messages were set aside: %s")
+
+    def _note_away(self, error: BaseException, message: str) -> None:
+        _log.warning(message, error)
+        self._is_redis_away = is_away(error)
 
     @staticmethod
     def _answers(queue: str, limit: int) -> list[Hint]:

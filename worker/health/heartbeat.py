@@ -45,6 +45,8 @@ class Heartbeat:
         self._worked_at = float("-inf")
         self._is_logged = False
         self._stop = threading.Event()
+        #: Set when the mark is to be written at once.
+        self._is_changed = threading.Event()
         self._writing = threading.Lock()
         self._away_at: float | None = None
         self._ping = Ping()
@@ -86,12 +88,14 @@ class Heartbeat:
         """Stop the thread and remove the mark."""
         with self._writing:
             self._stop.set()
+            self._is_changed.set()
             if self._mark is not None:
                 self._mark.path(settings().spool_dir).unlink(missing_ok=True)
 
     def _change(self, **changes: object) -> None:
         if self._mark is not None:
             self._mark = replace(self._mark, **changes)  # type: ignore[arg-type]
+            self._is_changed.set()
 
     def mark(self) -> Mark | None:
         """Return the mark as it is now; None before `begin`."""
@@ -117,7 +121,8 @@ class Heartbeat:
                 if not self._is_logged:
                     _log.warning("heartbeats cannot be written: %s", error)
                 self._is_logged = True
-            self._stop.wait(_INTERVAL_SECONDS)
+            self._is_changed.wait(_INTERVAL_SECONDS)
+            self._is_changed.clear()
 
     def _beat(self) -> None:
         """Look at Redis if the work is late, and write the mark."""
