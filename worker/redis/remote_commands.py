@@ -28,6 +28,7 @@ _NO_RESTART = (
     "not done: the threads of a worker cannot be replaced; drain the worker and start it again: "
     "python -m worker drain --node NODE --wait"
 )
+_NO_NAME = "not done: this is not the name of a queue"
 _REFUSED = {
     "autoscale": _THREADS,
     "pool_grow": _THREADS,
@@ -42,8 +43,8 @@ def install_refusals() -> None:
     """Make this process' worker refuse what its pool and its tasks cannot do."""
     for name, sentence in _REFUSED.items():
         Panel.data[name] = _refusing(sentence)
-    Panel.data["add_consumer"] = _adding(Panel.data["add_consumer"])
-    Panel.data["cancel_consumer"] = _cancelling(Panel.data["cancel_consumer"])
+    Panel.data["add_consumer"] = _add_consumer
+    Panel.data["cancel_consumer"] = _cancel_consumer
 
 
 def _refusing(sentence: str) -> Callable[..., Any]:
@@ -53,33 +54,44 @@ def _refusing(sentence: str) -> Callable[..., Any]:
     return refuse
 
 
-def _adding(original: Callable[..., Any]) -> Callable[..., Any]:
-    def add(state: Any, queue: Any, *arguments: Any, **named: Any) -> Any:
-        if drain.is_on:
-            return {
-                "error": "not done: the worker is drained and takes no work; to resume: "
-                f"python -m worker undrain --node {state.hostname}"
-            }
-        if not is_queue_name(queue):
-            return {"error": "not done: this is not the name of a queue"}
-        return original(state, queue, *arguments, **named)
+def _add_consumer(
+    state: Any,
+    queue: Any,
+    exchange: Any = None,
+    exchange_type: Any = None,
+    routing_key: Any = None,
+    **options: Any,
+) -> dict[str, str]:
+    """Consume one more queue.
 
-    return add
+    Celery answers before it does so, and may do it before an earlier command to cancel the queue.
+    """
+    if drain.is_on:
+        return {
+            "error": "not done: the worker is drained and takes no work; to resume: "
+            f"python -m worker undrain --node {state.hostname}"
+        }
+    if not is_queue_name(queue):
+        return {"error": _NO_NAME}
+    consumer = state.consumer
+    consumer.add_task_queue(queue, exchange, exchange_type or "direct", routing_key, **options)
+    if not consumer.task_consumer.consuming_from(queue):
+        return {"error": "not done: the queue cannot be read; see the worker's log"}
+    return {"ok": f"add consumer {queue}"}
 
 
-def _cancelling(original: Callable[..., Any]) -> Callable[..., Any]:
-    def cancel(state: Any, queue: Any, *arguments: Any, **named: Any) -> Any:
-        if not is_queue_name(queue):
-            return {"error": "not done: this is not the name of a queue"}
-        consumed = [one.name for one in state.consumer.task_consumer.queues]
-        if queue not in consumed:
-            return {
-                "error": f"not done: the worker does not consume {queue}, but "
-                f"{', '.join(consumed) or 'no queue'}"
-            }
-        return original(state, queue, *arguments, **named)
-
-    return cancel
+def _cancel_consumer(state: Any, queue: Any, **_options: Any) -> dict[str, str]:
+    """Consume a queue no longer."""
+    if not is_queue_name(queue):
+        return {"error": _NO_NAME}
+    consumed = [one.name for one in state.consumer.task_consumer.queues]
+    if queue not in consumed:
+        return {
+            "error": f"not done: the worker does not consume {queue}, but "
+            f"{', '.join(consumed) or 'no queue'}"
+        }
+    state.consumer.cancel_task_queue(queue)
+    return {"ok": f"no longer consuming from {queue}"}
 
 
 def is_queue_name(name: Any) -> bool:
