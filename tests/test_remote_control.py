@@ -10,7 +10,9 @@ import httpx
 import pytest
 from celery import Celery
 
-from .certified_calls import call_house
+from ledger.core import states
+
+from .certified_calls import CallHouse, call_house
 from .deployment import Deployment
 from .servers import free_port
 from .simulators import Simulators
@@ -66,16 +68,26 @@ def test_a_worker_says_why_it_does_not_do_it(
             assert answer["error"].startswith("not done: "), command
         assert "ok" in told(app, "cancel_consumer", {"queue": "earwitness"})[1]
         assert "ok" in told(app, "add_consumer", {"queue": "earwitness"})[1]
-        assert calling.ask(app, "one").get(timeout=12)
-        assert calling.ask(app, "two").get(timeout=12)
-        for address, answer in flower_says(house, tmp_path, node):
+        assert calling.ask(app, "one").get(timeout=30)
+        terminates_nothing(calling, app)
+        for answer in flower_says(house, tmp_path, node):
             assert (answer.status_code, "not done: " in answer.text) == (403, True), answer.text
         app.control.shutdown(destination=[node])
         assert worker.popen.wait(timeout=30) == 0
     assert "Traceback" not in worker.log()
 
 
-def flower_says(house: Deployment, tmp_path: Path, node: str) -> list[tuple[str, httpx.Response]]:
+def terminates_nothing(calling: CallHouse, app: Celery) -> None:
+    """A call that is being placed is not interrupted, and its caller learns that it was placed."""
+    calling.platform.fault("call", "slow", bytes_per_second=40)
+    asked = calling.ask(app, "two")
+    eventually(lambda: calling.job("two"), what="no call")
+    answer = told(app, "terminate", {"signal": "SIGKILL", "task_id": asked.id})[1]
+    assert "a call that is being placed is not interrupted" in answer["ok"]
+    assert asked.get(timeout=30)["job_id"] == calling.in_state("two", states.DONE).job_id
+
+
+def flower_says(house: Deployment, tmp_path: Path, node: str) -> list[httpx.Response]:
     """What Flower answers to its buttons."""
     login = tmp_path / "login"
     login.write_text("ana:correct-horse\n")
@@ -97,12 +109,9 @@ def flower_says(house: Deployment, tmp_path: Path, node: str) -> list[tuple[str,
 
         eventually(knows, within=60, what="Flower does not know the worker")
         return [
-            (
-                address,
-                visitor.post(
-                    f"{base}/{address.format(node=node)}",
-                    data={name: str(one).format(node=node) for name, one in given.items()},
-                ),
+            visitor.post(
+                f"{base}/{address.format(node=node)}",
+                data={name: str(one).format(node=node) for name, one in given.items()},
             )
             for address, given in BUTTONS.items()
         ]
