@@ -24,14 +24,17 @@ from tasks.registry import TASK_MODULES
 from tasks.runtime.context import stopping
 from tasks.runtime.messages import ACCOUNT_HEADER, JOB_HEADER, Message, revoked_listeners
 
+from . import stop_limit
 from .health import clock as _clock  # noqa: F401 - registers doctor's command
 from .health import configuration as _configuration  # noqa: F401 - registers doctor's command
 from .health.heartbeat import heartbeat
-from .metrics.server import Metrics
+from .metrics import server as metrics_server
 from .redis.broker import install_channel
 from .redis.possessions import announce
 from .redis.presence import warn_about_queues
+from .redis.reconnection import PromptBroker
 from .redis.reload_control import Reloading, reload_worker
+from .redis.remote_commands import install_refusals
 from .redis.revocation import install_revocation, take_back
 from .redis.thread_pool import install_rejection_log, install_thread_pool
 from .redis.unknown_tasks import unknown
@@ -43,14 +46,16 @@ from .sweeper import Sweeper
 restrict_umask()
 app = Celery(
     "earwitness",
+    amqp=PromptBroker,
     config_source="config.celery",
     include=TASK_MODULES,
 )
-app.steps["worker"].update({Sweeper, Metrics, Reloading})
+app.steps["worker"].update({Sweeper, metrics_server.Metrics, Reloading})
 install_channel()
 install_thread_pool()
 install_rejection_log()
 install_revocation()
+install_refusals()
 app.conf.worker_consumer = "worker.redis.consumer:RedactingConsumer"
 app.events.dispatcher_cls = "worker.redis.events:Dispatcher"
 app.conf.beat_scheduler = "worker.health.beat_scheduler:Scheduler"
@@ -81,11 +86,13 @@ def _log(loglevel: int | str = "INFO", **_: object) -> None:
 def _begin(task_id: str, task: Task, **_: object) -> None:
     job_id, account = (task.request.get(header) for header in (JOB_HEADER, ACCOUNT_HEADER))
     our_logging.begin_task(task_id, job_id=job_id, account=account)
+    stop_limit.task_begins()
 
 
 @signals.task_postrun.connect
 def _end(**_: object) -> None:
     our_logging.end_task()
+    stop_limit.task_ends()
 
 
 @signals.celeryd_init.connect
@@ -102,6 +109,7 @@ def _start(sender: Any, **_: object) -> None:
     registry.load_clients()
     heartbeat.begin("worker", sender.hostname)
     reload_at_hangup(reload_worker)
+    metrics_server.serve()
     start_checks(app)
 
 
@@ -118,6 +126,7 @@ def _ready(sender: Any, **_: object) -> None:
 def _stop(**_: object) -> None:
     stopping.set()
     heartbeat.stopping()
+    stop_limit.begin()
 
 
 @signals.task_unknown.connect

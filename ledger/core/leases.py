@@ -87,6 +87,10 @@ class Leases:
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
 
+    def count(self) -> int:
+        """Return how many leases this process holds."""
+        return len(self._held)
+
     def hold(self, lease: Lease) -> None:
         """Begin to renew a lease."""
         with self._lock:

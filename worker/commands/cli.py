@@ -42,6 +42,7 @@ COMMANDS = {
     "coverage": (".coverage", "Show which days are archived, one line a day."),
     "demo": ("demo.command", "Run everything against simulated providers."),
     "doctor": (".doctor.command", "Examine the deployment, and say what to do."),
+    "drain": (".drain", "Let workers take no more work, and finish what they have."),
     "export": (".exports", "Export days of an account."),
     "extract": (".extract", "Take recordings out of the archive, with their proof."),
     "find": (".standalone_archive", "Find recordings in the archive."),
@@ -60,6 +61,7 @@ COMMANDS = {
     "show": (".jobs", "Show everything about one job."),
     "status": (".jobs", "Show the jobs that changed last, and what is pending."),
     "stop": (".live", "Stop recording a call."),
+    "undrain": (".drain", "Let drained workers take work again."),
     "verify": (".verify", "Verify every checksum and every chain of an archive."),
 }
 
