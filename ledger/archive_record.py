@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, update
 
-from . import archive_files, quarantine
+from . import archive_files, quarantine, superseded_jobs
 from .alert_rules import damaged_days, day_cause, spans_over
 from .alerts import close_alerts, open_alert
 from .archive_files import VouchedFile, VouchedReceipts
@@ -62,6 +62,13 @@ class ArchiveRecord:
         wanted = select(c.account, c.n, c.sha256).order_by(c.account)
         rows = self._database.read(lambda connection: connection.execute(wanted).all())
         return {row.account: KnownHead(*row) for row in rows}
+
+    def head(self, account: str) -> KnownHead | None:
+        """Return the newest entry of an account's chain that this ledger knows, or None."""
+        c = chain_heads.c
+        wanted = select(c.account, c.n, c.sha256).where(c.account == account)
+        row = self._database.read(lambda connection: connection.execute(wanted).one_or_none())
+        return None if row is None else KnownHead(*row)
 
     def note_head(self, account: str, n: int, sha256: str) -> None:
         """Note that the chain has this entry. An entry before the known head changes nothing."""
@@ -202,29 +209,7 @@ class ArchiveRecord:
 
     def superseded(self, job_ids: Collection[str]) -> set[str]:
         """Return those of the jobs whose work a later retry has done again."""
-        again = jobs.alias("again")
-        c = jobs.c
-        wanted = (
-            select(c.job_id)
-            .join(
-                again,
-                (again.c.account == c.account)
-                & (again.c.kind == c.kind)
-                & (again.c.fingerprint == c.fingerprint)
-                & (again.c.created_at > c.created_at),
-            )
-            .where(again.c.state == states.DONE, again.c.request_id.like("%#%"))
-        )
-
-        def work(connection: Connection) -> set[str]:
-            found: set[str] = set()
-            names = sorted(job_ids)
-            for first in range(0, len(names), _AT_ONCE):
-                some = names[first : first + _AT_ONCE]
-                found.update(connection.execute(wanted.where(c.job_id.in_(some))).scalars())
-            return found
-
-        return self._database.read(work)
+        return superseded_jobs.superseded(self._database, job_ids)
 
     def owe_again(self, receipts: Mapping[str, Iterable[int]]) -> int:
         """Make written receipts pending again, given as their numbers by job; return how many are.

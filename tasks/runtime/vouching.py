@@ -175,7 +175,7 @@ def refuse_fork(store: Store, ledger: Ledger, account: str) -> None:
 
     Such a chain lacks entries that the ledger knows, whose numbers would be given a second time.
     """
-    known = ledger.archive_record.heads().get(account)
+    known = ledger.archive_record.head(account)
     why = None if known is None else chain_fault(store, known)
     if why is not None:
         raise Vanished(store.address, describe_missing([why]))
