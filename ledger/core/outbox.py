@@ -15,7 +15,6 @@ from sqlalchemy import (
     Select,
     case,
     cast,
-    exists,
     func,
     insert,
     select,
@@ -195,20 +194,23 @@ def _in_turn(owed: list[ColumnElement[bool]]) -> Select[tuple[int]]:
     return select(placed.c.id).order_by(turn, placed.c.id)
 
 
-def _older_of_its_cause() -> ColumnElement[bool]:
-    older = obligations.alias("older")
-    return (
-        exists()
-        .where(older.c.kind == WEBHOOK, older.c.discharged_at.is_(None))
-        .where(older.c.id < obligations.c.id)
-        .where(older.c.payload["cause"].as_string() == obligations.c.payload["cause"].as_string())
-        .correlate(obligations)
+def _is_oldest_of_its_cause() -> ColumnElement[bool]:
+    """Return the condition that no older webhook of the same cause is pending. All of them are
+    grouped once, not looked through for each.
+    """
+    pending = obligations.alias("pending")
+    c = pending.c
+    oldest = (
+        select(func.min(c.id))
+        .where(c.kind == WEBHOOK, c.discharged_at.is_(None))
+        .group_by(c.payload["cause"].as_string())
     )
+    return obligations.c.id.in_(oldest)
 
 
 def _due(*, webhooks: bool) -> list[ColumnElement[bool]]:
     c = obligations.c
-    kind = [c.kind == WEBHOOK, ~_older_of_its_cause()] if webhooks else [c.kind != WEBHOOK]
+    kind = [c.kind == WEBHOOK, _is_oldest_of_its_cause()] if webhooks else [c.kind != WEBHOOK]
     return [c.due_at <= now_once(), *kind]
 
 

@@ -75,10 +75,10 @@ def by_no_index(column: ColumnElement[R]) -> ColumnElement[R]:
     Without statistics, SQLite takes a condition on an indexed column for a better one than a list
     of ids, and would go through all that is due for the few rows that the list names.
     """
-    type_: Any = column.type
-    if isinstance(type_, String):
-        return BinaryExpression(column, literal_column("''"), custom_op("||"), type_=type_)
-    return UnaryExpression(column, operator=custom_op("+"), type_=type_)
+    is_text = isinstance(column.type, String)
+    if is_text:
+        return BinaryExpression(column, literal_column("''"), custom_op("||"), type_=column.type)
+    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
 
 
 @compiles(one_of, "sqlite")
