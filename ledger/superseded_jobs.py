@@ -52,9 +52,9 @@ def _retries_done(connection: Connection, alike: Alike) -> dict[str, float]:
     account, kind = alike
     c = jobs.c
     wanted = (
-        select(c.fingerprint, func.max(c.created_at))
+        select(c.fingerprint, func.max(c.created_at).label("newest"))
         .where(c.account == account, c.kind == kind, by_no_index(c.state) == states.DONE)
         .where(c.request_id.like("%#%"))
         .group_by(c.fingerprint)
     )
-    return dict(connection.execute(wanted).tuples().all())
+    return {row.fingerprint: row.newest for row in connection.execute(wanted)}

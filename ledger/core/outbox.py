@@ -41,6 +41,9 @@ NOTIFY = "notify"
 Owing = tuple[str, dict[str, Any]]
 _NOTHING: Mapping[int, Owing] = MappingProxyType({})
 
+#: The most due obligations that take turns: to compare so many takes less than a second.
+_MOST_COMPARED = 100_000
+
 #: The seconds until a retry when something that all obligations of a kind need was away.
 _AWAY_SECONDS = 10
 
@@ -99,23 +102,31 @@ class Outbox:
         self._database.write(work, at_once=work)
 
     def due(self, *, limit: int, webhooks: bool = False) -> list[Obligation]:
-        """Claim up to ``limit`` due obligations: only webhooks, or all others. Of one cause's
-        webhooks only the oldest is due, so that messages about a cause keep their order.
+        """Claim up to ``limit`` due obligations, as `in_turn` returns them."""
+        return self.claim(self.in_turn(limit=limit, webhooks=webhooks), webhooks=webhooks)
+
+    def in_turn(self, *, limit: int, webhooks: bool = False) -> list[int]:
+        """Return the ids of up to ``limit`` due obligations: only webhooks, or all others. Of one
+        cause's webhooks only the oldest is due, so that messages about a cause keep their order.
 
         Kinds share the limit, and so do the destinations within a kind (the queue of a
         notification, otherwise the account), so that none waits behind obligations that another
         destination refuses. Obligations that were never tried come before retries; otherwise the
-        oldest comes first.
+        oldest comes first. Of many due obligations, the 100,000 that have been due longest are
+        compared.
         """
         found: list[Any] = self._database.read(
             lambda connection: _TURNS[webhooks].rows(connection, limit=limit)
         )
-        if not found:
+        return [row.id for row in found]
+
+    def claim(self, ids: Sequence[int], *, webhooks: bool = False) -> list[Obligation]:
+        """Claim those of these obligations that are still due, and return them."""
+        if not ids:
             return []
-        ids = [row.id for row in found]
 
         def claim(connection: Connection) -> Sequence[Obligation]:
-            return _CLAIMS[webhooks].rows(connection, ids=ids)
+            return _CLAIMS[webhooks].rows(connection, ids=list(ids))
 
         claimed = self._database.write(claim, at_once=claim)
         return sorted(claimed, key=lambda owing: owing.id)
@@ -184,10 +195,17 @@ def _in_turn(owed: list[ColumnElement[bool]]) -> Select[tuple[int]]:
     queue = c.payload["queue"].as_string()
     destination = case((c.kind == NOTIFY, func.coalesce(queue, "")), else_=c.account)
     tried = case((c.attempts > 0, 1), else_=0)
-    place = func.row_number().over(partition_by=[c.kind, destination, tried], order_by=c.id)
-    placed = (
-        select(c.id, c.kind, tried.label("tried"), place.label("place")).where(*owed).subquery()
+    due = (
+        select(c.id, c.kind, destination.label("destination"), tried.label("tried"))
+        .where(*owed)
+        .order_by(c.due_at)
+        .limit(_MOST_COMPARED)
+        .subquery()
+    ).c
+    place = func.row_number().over(
+        partition_by=[due.kind, due.destination, due.tried], order_by=due.id
     )
+    placed = select(due.id, due.kind, due.tried, place.label("place")).subquery()
     turn = func.row_number().over(
         partition_by=placed.c.kind, order_by=[placed.c.tried, placed.c.place, placed.c.id]
     )

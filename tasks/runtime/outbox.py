@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 #: How many obligations one batch holds.
 BATCH = 200
+#: How many are put in order at once, since all that are due are compared for it.
+_IN_ORDER = 10 * BATCH
 #: A round starts no further batch after this long, since hints wait for its end.
 _ROUND_SECONDS = 2.0
 _RETRYABLE = (OSError, ArchiveError, StoreAway)
@@ -107,12 +109,18 @@ def discharge_due() -> int:
     sender = Sender(away)
     until = time.monotonic() + _ROUND_SECONDS
     done = 0
-    while True:
-        found = ledger().outbox.due(limit=BATCH)
-        done += _discharge_all(found, sender, away)
-        # What follows from an obligation, such as a receipt's chain entry, is due at once.
-        if not found or away or time.monotonic() >= until:
-            return done
+    # What follows from an obligation, such as a receipt's chain entry, is due at once.
+    while ids := ledger().outbox.in_turn(limit=_IN_ORDER):
+        claimed = 0
+        for first in range(0, len(ids), BATCH):
+            found = ledger().outbox.claim(ids[first : first + BATCH])
+            claimed += len(found)
+            done += _discharge_all(found, sender, away)
+            if away or time.monotonic() >= until:
+                return done
+        if not claimed:
+            return done  # other workers took them
+    return done
 
 
 def _discharge_all(obligations: Sequence[Obligation], sender: Sender, away: Away) -> int:
