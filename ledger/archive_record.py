@@ -11,10 +11,11 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, update
 
-from . import archive_files, quarantine, superseded_jobs
+from . import archive_files, chained_files, quarantine, superseded_jobs
 from .alert_rules import damaged_days, day_cause, spans_over
 from .alerts import close_alerts, open_alert
 from .archive_files import VouchedFile, VouchedReceipts
+from .chained_files import Chained
 from .core import states
 from .core.database import Database, insert_into, now
 from .core.job import Job
@@ -37,16 +38,6 @@ class KnownHead:
 
     account: str
     n: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chained:
-    """A file under the chain: its path and its SHA-256."""
-
-    id: int
-    job_id: str
-    path: str
     sha256: str
 
 
@@ -100,9 +91,9 @@ class ArchiveRecord:
             )
         )
 
-    def newest(self, account: str) -> Chained | None:
-        """Return the last file that this ledger put under an account's chain, or None."""
-        return next(iter(self.chained(account, limit=1)), None)
+    def newest(self, accounts: Collection[str]) -> dict[str, Chained]:
+        """Return, by account, the last file that this ledger put under the account's chain."""
+        return chained_files.newest(self._database, accounts)
 
     def chained(
         self, account: str, *, before: int | None = None, limit: int = 1_000
@@ -110,19 +101,7 @@ class ArchiveRecord:
         """Return files that this ledger put under an account's chain, newest first. ``before`` is
         the ``id`` of the last file on the previous page.
         """
-        c = obligations.c
-        wanted = (
-            select(c.id, c.job_id, c.payload)
-            .where(c.account == account, c.kind == "chain", c.discharged_at.is_not(None))
-            .order_by(c.id.desc())
-            .limit(limit)
-        )
-        if before is not None:
-            wanted = wanted.where(c.id < before)
-        rows = self._database.read(lambda connection: connection.execute(wanted).all())
-        return [
-            Chained(row.id, row.job_id, row.payload["path"], row.payload["sha256"]) for row in rows
-        ]
+        return chained_files.page(self._database, account, before, limit)
 
     def owe_entry_once(self, job_id: str, account: str, payload: dict[str, Any]) -> None:
         """Owe the chain entry of a file (``path`` and ``sha256``), unless the job has such an

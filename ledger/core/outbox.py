@@ -198,7 +198,7 @@ def _in_turn(owed: list[ColumnElement[bool]]) -> Select[tuple[int]]:
     due = (
         select(c.id, c.kind, destination.label("destination"), tried.label("tried"))
         .where(*owed)
-        .order_by(c.due_at)
+        .order_by(c.discharged_at, c.due_at)
         .limit(_MOST_COMPARED)
         .subquery()
     ).c

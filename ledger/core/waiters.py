@@ -43,12 +43,14 @@ _OWED = (
 
 
 def _oldest(which: ColumnElement[bool]) -> Prepared[Any]:
-    """Select tasks in the order of the index, so that those beyond the limit are not read."""
+    """Select tasks in the order of the index, so that those beyond the limit are not read.
+    (PostgreSQL needs its first column too, although that is NULL in all of them.)
+    """
     return Prepared(
         select(waiters.c.task_id, jobs.c.job_id, jobs.c.kind, jobs.c.account)
         .join(jobs, jobs.c.job_id == waiters.c.job_id)
         .where(waiters.c.answered_at.is_(None), *_OWED, which, jobs.c.state.in_(states.ENDED))
-        .order_by(waiters.c.due_at)
+        .order_by(waiters.c.answered_at, waiters.c.due_at)
         .limit(parameter("limit", Integer()))
     )
 

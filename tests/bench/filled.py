@@ -82,10 +82,12 @@ _STATEMENTS = (
 )
 
 
-def fill(url: str, many: int, accounts: int) -> None:
-    """Write so many jobs that have ended, and as many that wait, of so many accounts."""
+def fill(url: str, many: int, accounts: int, *, first: int = 0) -> None:
+    """Write so many jobs that have ended, and as many that wait, of so many accounts. The first
+    jobs may be there already.
+    """
     is_sqlite = make_url(url).get_backend_name() == "sqlite"
-    words = _words(many, accounts, is_sqlite=is_sqlite)
+    words = _words(first, many, accounts, is_sqlite=is_sqlite)
     with (_sqlite if is_sqlite else _postgres)(url) as execute:
         for statement in _STATEMENTS:
             execute(statement.format_map(words))
@@ -111,7 +113,7 @@ def job_id(number: int) -> str:
     return _md5(f"job{number}")
 
 
-def _words(many: int, accounts: int, *, is_sqlite: bool) -> dict[str, Any]:
+def _words(first: int, many: int, accounts: int, *, is_sqlite: bool) -> dict[str, Any]:
     json = "" if is_sqlite else "::json"
     number = f"(i / 100 / {accounts})"
     day = f"date('{_FIRST_DAY}', {number} || ' days')"
@@ -121,14 +123,16 @@ def _words(many: int, accounts: int, *, is_sqlite: bool) -> dict[str, Any]:
     account = f"('account' || (i / 100 % {accounts}))"
     path = f"({account} || '/exports/' || i || '/manifest.json')"
     return {
-        "numbers": f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many})",
+        "numbers": "WITH RECURSIVE n(i) AS "
+        f"(SELECT {first} + 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many})",
         "id": "md5('job' || i)",
         "task": "('task-' || i)",
         "waiting_id": "md5('waits' || i)",
         "account": account,
         "kind": f"CASE WHEN {is_export} THEN 'export.run' WHEN {is_call} THEN "
         "'certified_call.request' ELSE 'recording.download' END",
-        "request_id": f"CASE WHEN {is_export} THEN 'day:' || {day} || '#1' ELSE 'request-' || i END",
+        "request_id": f"CASE WHEN {is_export} THEN 'day:' || {day} || '#1' "
+        "ELSE 'request-' || i END",
         "is_export": is_export,
         "is_call": is_call,
         "day": day,
