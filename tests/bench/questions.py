@@ -64,7 +64,7 @@ def _of_sweepers(ledger: Ledger) -> Iterator[Question]:
     yield Question("sweep: nothing is due", lambda: _sweep(ledger))
     yield Question("sweep: times in the future", ledger.future_times.found, grows=True)
     yield Question("a lease renewed during a transfer", lambda: _renew(ledger))
-    yield Question("plan of an account's night", lambda: _plan(ledger), grows=True)
+    yield Question("plan of an account's night", lambda: _plan(ledger))
 
 
 def _sweep(ledger: Ledger) -> None:
