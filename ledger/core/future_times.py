@@ -134,15 +134,17 @@ def _of_jobs(lease_seconds: float) -> Iterator[_Rule]:
 
     # A job's first due time is chosen by its caller and may lie arbitrarily far ahead.
     named = and_(j.attempts == 0, j.work[DUE].as_string().is_not(None))
-    waits = and_(j.state == states.WAITING, _beyond(j.next_attempt_at), ~named)
-    # Two rules, since each of the two times has an index of its own.
+    waits = and_(j.state == states.WAITING, ~named)
+    # Two rules, since each of the two times has an index of its own. SQLite searches an index for
+    # one bound alone.
     was_written = _beyond(j.updated_at)
     is_far = and_(in_any_queue(), _beyond(j.next_attempt_at, _LONGEST_SECONDS), ~was_written)
     yield _Rule("the next attempt of job", j.next_attempt_at, and_(waits, is_far), due_now)
     waits_too = and_(by_no_index(j.state) == states.WAITING, _beyond(j.next_attempt_at), ~named)
     yield _Rule("the next attempt of job", j.next_attempt_at, and_(waits_too, was_written), due_now)
 
-    too_late = and_(waits, j.next_attempt_at > j.not_after + _SLACK_SECONDS)
+    is_later = j.next_attempt_at > j.not_after + _SLACK_SECONDS
+    too_late = and_(waits, _beyond(j.next_attempt_at), is_later)
     last = {**due_now, "next_attempt_at": case((j.not_after > now(), j.not_after), else_=now())}
     yield _Rule("the last attempt of job", j.next_attempt_at, too_late, last)
 
