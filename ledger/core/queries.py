@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, union
+from sqlalchemy import Column, ColumnElement, Connection, Select, func, literal, select, union
 
 from ledger.errors import NoSuchJob
 
@@ -55,6 +55,19 @@ class Queries:
         )
         return self._jobs(
             select(*COLUMNS).where(jobs.c.job_id.in_(ids)).order_by(jobs.c.created_at)
+        )
+
+    def beginning_with(self, prefix: str, *, limit: int) -> list[Job]:
+        """Return at most ``limit`` jobs whose id begins with a prefix of a UUID, or for which a
+        task asked whose id does.
+        """
+        own = select(jobs.c.job_id).where(*_begins_with(jobs.c.job_id, prefix)).limit(limit)
+        asked_for = select(waiters.c.job_id).where(*_begins_with(waiters.c.task_id, prefix))
+        ids = union(
+            *(select(some.c.job_id) for some in (own.subquery(), asked_for.limit(limit).subquery()))
+        )
+        return self._jobs(
+            select(*COLUMNS).where(jobs.c.job_id.in_(ids)).order_by(jobs.c.created_at).limit(limit)
         )
 
     def jobs(
@@ -163,3 +176,10 @@ def _are_few(connection: Connection, which: Sequence[ColumnElement[bool]]) -> bo
     some = select(literal(1)).select_from(jobs).where(*which).limit(_FEW + 1).subquery()
     counted: int = connection.execute(select(func.count()).select_from(some)).scalar_one()
     return counted <= _FEW
+
+
+def _begins_with(column: Column[str], prefix: str) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that an index can find a prefix by, in every collation: hexadecimal
+    digits come before "g".
+    """
+    return column >= prefix, column < f"{prefix}g", column.startswith(prefix)
