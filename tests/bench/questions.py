@@ -45,7 +45,7 @@ def _of_commands(ledger: Ledger, many: int) -> Iterator[Question]:
     yield Question("status: jobs by state", jobs.counts, grows=True)
     yield Question("status: decisions", jobs.undecided)
     yield Question("status: what is pending", ledger.outbox.waiting)
-    yield Question("status: notifications given up", ledger.notifications.given_up, grows=True)
+    yield Question("status: notifications given up", ledger.notifications.given_up)
     yield Question("status: damaged days", ledger.archive_record.damaged)
     yield Question("alerts", ledger.alerts.all_open)
     yield Question("show by job id", lambda: jobs.job(filled.job_id(some)))
