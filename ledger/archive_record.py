@@ -24,6 +24,8 @@ from .core.schema import audit, chain_heads, days, jobs, ledger, obligations
 from .core.transitions import append_audit
 from .lost_files import Lost
 
+__all__ = ["ArchiveRecord", "Chained", "KnownHead"]
+
 _DAY = timedelta(days=1)
 _ARCHIVED = (states.DAY_COMPLETE, states.DAY_DAMAGED)
 #: The most rows that one statement names.

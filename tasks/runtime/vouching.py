@@ -16,8 +16,7 @@ from archive.documents.chain_entry import Covered
 from archive.documents.identity import Identity
 from archive.errors import ArchiveError, Damaged, Missing, Vanished
 from archive.store.directory import Store
-from ledger.archive_record import KnownHead
-from ledger.chained_files import Chained
+from ledger.archive_record import Chained, KnownHead
 from ledger.ledger import Ledger
 
 WAYS_OUT = (
