@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -12,6 +12,7 @@ from archive.errors import ArchiveError, StoreAway, StoreRefused, Vanished
 from archive.store.guarded import refusal
 from config.settings import settings
 from ledger.alerts import ARCHIVE, Alert
+from ledger.archive_record import KnownHead
 from ledger.core.job import Job
 from tasks.runtime import archive_alerts, vouching
 from tasks.runtime.context import bare_store, ledger, store
@@ -62,6 +63,14 @@ def refuse_vanished() -> None:
     vouching.refuse_shorter(bare_store(), ledger(), accounts())
 
 
+def few_in_turn(heads: Sequence[KnownHead], *, after: str) -> Sequence[KnownHead]:
+    """Return the next few of all heads, which are in the order of their accounts: those after an
+    account, or the first ones again.
+    """
+    rest = [head for head in heads if head.account > after] or heads
+    return rest[:_CHAINS_A_ROUND]
+
+
 class Watch:
     """The sweeper's work on the archive, round by round."""
 
@@ -97,8 +106,7 @@ class Watch:
         lack nothing.
         """
         heads = list(ledger().archive_record.heads().values())
-        rest = [head for head in heads if head.account > self._last_account] or heads
-        some = rest[:_CHAINS_A_ROUND]
+        some = few_in_turn(heads, after=self._last_account)
         lacking = vouching.missing_entries(bare_store(), some)
         if lacking:
             raise Vanished(bare_store().address, vouching.describe_missing(lacking))
