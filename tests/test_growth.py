@@ -19,7 +19,7 @@ from .bench.cost import Meter
 from .bench.questions import questions
 
 #: Jobs that have ended, and as many that wait.
-FEW, MANY = 2_000, 20_000
+FEW, MANY = 1_000, 10_000
 ACCOUNTS = 20
 #: What a question may cost in any ledger: SQLite's steps, PostgreSQL's blocks.
 LITTLE = {"sqlite": 3_000, "postgresql": 150}
