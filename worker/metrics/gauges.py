@@ -115,7 +115,7 @@ class LedgerGauges(Collector):
         )
 
     def _days(self, stats: Stats) -> Iterator[GaugeMetricFamily]:
-        complete = stats.complete_days()
+        complete, newest = stats.complete_days(), stats.newest_days()
         shown: dict[tuple[str, ...], float] = {
             (account, states.DAY_COMPLETE): days for account, days in complete.items()
         }
@@ -148,7 +148,7 @@ class LedgerGauges(Collector):
             "Days whose night has come without a tick of beat that planned them.",
             ("account",),
             {
-                (alias,): _unplanned(due, stats.newest_days().get(alias))
+                (alias,): _unplanned(due, newest.get(alias))
                 for alias, due in self._with_nights().items()
             },
         )
