@@ -23,7 +23,9 @@ from .context import ledger, transfer_slots
 from .messages import JOB_OF_ANSWER, REFUSED, publish_answer
 from .redaction import shown_arguments
 from .redis_errors import BROKER_AWAY
+from .resumption import leave_to_holder
 from .runner import Attempt, Run, carry_out
+from .unknown_accounts import leave_to_others
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +84,9 @@ def _resolve_hint(task: Task, run: Run, job_id: str, number: int | None) -> Any:
     task.request.update({JOB_OF_ANSWER: job.job_id})
     carries = waiting.carries and waiting.job_id == job.job_id
     if not job.ended:
+        if leave_to_others(job, number) or leave_to_holder(job, number):
+            show_waiting(task, ledger().jobs.job(job_id))
+            raise Ignore
         job = _run_attempt(task, run, job, number, answers=not carries)
     if not job.ended:
         show_waiting(task, job)

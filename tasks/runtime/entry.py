@@ -32,6 +32,7 @@ from .redis_errors import BROKER_AWAY
 from .refusals import refusals
 from .runner import Run
 from .timing import Timing, refuse_later, timing
+from .unknown_accounts import passed_on
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +101,11 @@ def job_task(
                 return handle_hint(self, kind.work, job_id, self.request.get(NUMBER_HEADER))
             # The result backend does not store an error of the broker for a job's task; the answer
             # comes later.
-            with refusals.kept(self), caller_errors.only_known_errors(but=BROKER_AWAY):
+            with (
+                refusals.kept(self),
+                caller_errors.only_known_errors(but=BROKER_AWAY),
+                passed_on(),
+            ):
                 refuse_false_hint(self)
                 return _open_and_answer(self, kind, positional, given)
 
@@ -165,7 +170,7 @@ def plain_task(
 
         def body(self: Task, /, *positional: Any, **given: Any) -> Any:
             _refuse_positional(positional)
-            with caller_errors.only_known_errors():
+            with caller_errors.only_known_errors(), passed_on():
                 refuse_false_hint(self)
                 try:
                     refuse_later(_timing(self), name)
