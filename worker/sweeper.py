@@ -21,6 +21,7 @@ from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from config.settings import settings
 from ledger.alerts import CONTRADICTION, EVERY_ACCOUNT, Alert
 from ledger.core.future_times import FutureTime
+from ledger.core.lease_expiry import died
 from ledger.core.wakeups import Hint
 from ledger.errors import Foreign, LedgerError
 from tasks.archive_watch.watch import Watch
@@ -255,6 +256,8 @@ def _expire_leases() -> None:
     for job in ledger().lease_expiry.take_from_the_dead():
         with bind(job_id=job.job_id, account=job.account):
             _log.warning("job %s: %s (takeover %d)", job.job_id, job.reason, job.takeovers)
+        if not died(job):
+            continue
         metrics.takeovers.labels(job.account).inc()
 
 

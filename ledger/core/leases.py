@@ -66,6 +66,11 @@ class Lease:
         self.check()
         self._confirmed_at = asked_at
 
+    @property
+    def confirmed_at(self) -> float:
+        """When the last confirmed renewal, or the claim, was asked for, in monotonic seconds."""
+        return self._confirmed_at
+
     def lose(self) -> None:
         """Mark the lease as lost: another worker holds the job, or its holder gave it up."""
         self._lost = True
