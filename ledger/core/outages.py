@@ -6,8 +6,8 @@ import threading
 import time
 from collections import deque
 
-#: An operation that takes longer found the ledger away for a while: a frozen database answers in the
-#: end, and no error shows that it did not answer before.
+#: An operation that takes longer found the ledger away for a while: a frozen database answers once
+#: it is thawed, and no error shows that it did not answer before.
 _SLOW_SECONDS = 2.0
 #: Older ones than these no longer matter: a lease lasts seconds.
 _MOST_KEPT = 32
