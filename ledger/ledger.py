@@ -21,6 +21,7 @@ from .core.queries import Queries
 from .core.waiters import Waiters
 from .core.wakeups import Wakeups
 from .days import Days
+from .held_jobs import HeldJobs
 from .identity import Identity
 from .notifications import Notifications
 from .operator_actions import OperatorActions
@@ -52,6 +53,7 @@ class Ledger:
         self.outbox = Outbox(self.database)
         self.notifications = Notifications(self.database)
         self.alerts = Alerts(self.database)
+        self.held_jobs = HeldJobs(self.database, self.alerts)
         self.operator_actions = OperatorActions(self.database)
         self.calls = Calls(self.database, self.leases, worker)
         self.recording_instructions = RecordingInstructions(self.database)

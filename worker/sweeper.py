@@ -123,6 +123,7 @@ class Rounds:
             self._mend_future_times,
             _expire_leases,
             unknown.open_alert,
+            ledger().held_jobs.update_alerts,
             self._discharge,
             self._announce_first,
             self._mend_keys,
