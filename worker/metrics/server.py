@@ -31,6 +31,8 @@ from tasks.archive_watch.chain_heads import heads
 from tasks.runtime import metrics
 from tasks.runtime.context import ledger
 
+from .dependencies import DependencyGauges, WorkerGauges
+from .from_zero import FromZero
 from .gauges import ChainGauges, LedgerGauges
 from .stats_cache import StatsCache
 
@@ -60,13 +62,14 @@ class Metrics(bootsteps.StartStopStep):
         """Return whether the operator has configured an address."""
         return settings().metrics_bind is not None
 
-    def start(self, _parent: Any) -> None:
+    def start(self, parent: Any) -> None:
         """Start counting, and serve as soon as the address is free."""
         assert settings().metrics_bind is not None
         metrics.begin(settings().accounts)
         transitions.end_listeners.append(metrics.ended)
         instrumentation.observers.append(metrics.requested)
-        self._exporter = Exporter(str(settings().metrics_bind), application())
+        slots = parent.concurrency or 1
+        self._exporter = Exporter(str(settings().metrics_bind), application(slots))
         self._exporter.start()
 
     def stop(self, _parent: Any) -> None:
@@ -75,15 +78,20 @@ class Metrics(bootsteps.StartStopStep):
             self._exporter.stop()
 
 
-def application() -> Application:
-    """Return the WSGI application: 200 for ``GET /metrics``, 404 or 405 for other requests."""
+def application(slots: int) -> Application:
+    """Return the WSGI application of a worker with so many slots: 200 for ``GET /metrics``, 404 or
+    405 for other requests.
+    """
     registry = CollectorRegistry()
-    registry.register(metrics.REGISTRY)
+    registry.register(FromZero(metrics.REGISTRY))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     read_stats = partial(ledger().stats, patience_seconds=_LEDGER_SECONDS)
-    registry.register(LedgerGauges(StatsCache(read_stats), settings().accounts))
+    statistics, dependencies = StatsCache(read_stats), DependencyGauges()
+    registry.register(LedgerGauges(statistics, settings().accounts))
     registry.register(ChainGauges(heads))
+    registry.register(dependencies)
+    registry.register(WorkerGauges(slots))
     scraped: Application = make_wsgi_app(registry)
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
@@ -91,6 +99,8 @@ def application() -> Application:
             return _refused(start, "404 Not Found", [])
         if environ["REQUEST_METHOD"] != "GET":
             return _refused(start, "405 Method Not Allowed", [("Allow", "GET")])
+        statistics.begin()
+        dependencies.begin()
         return scraped(environ, start)
 
     return answer
