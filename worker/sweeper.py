@@ -1,9 +1,9 @@
 """The sweeper: a worker's periodic maintenance.
 
-One thread sweeps the ledger and needs neither Redis nor a healthy consumer. Three others send
-alerts, watch the archive and announce the worker in Redis, since the alerts' receiver, the archive
-and Redis may hang. The bootstep belongs to the *worker*, because steps of the consumer stop while
-Redis is away.
+One thread sweeps the ledger and needs neither Redis nor a healthy consumer. Others send alerts,
+watch the archive, announce the worker in Redis and tell people of a ledger that is away, since the
+alerts' receiver, the archive, Redis and the ledger may hang. The bootstep belongs to the *worker*,
+because steps of the consumer stop while Redis is away.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tasks.archive_watch.watch import Watch
 from tasks.runtime import metrics
 from tasks.runtime.alerts import FOREIGN_REDIS, deliver_due
 from tasks.runtime.context import ledger, spool, stopping
+from tasks.runtime.ledger_alert import LedgerAlert
 from tasks.runtime.messages import publish
 from tasks.runtime.outbox import BATCH, discharge_due
 from tasks.runtime.redis_errors import BROKER_AWAY, is_away
@@ -72,6 +73,7 @@ class Sweeper(bootsteps.StartStopStep):
             ("alerts", deliver_due),
             ("archive", rounds.watch),
             ("presence", lambda: presence.announce(parent.app.backend.client)),
+            ("outage", LedgerAlert(parent.hostname, rounds.identity).look),
         )
         for name, action in actions:
             thread = threading.Thread(
@@ -118,7 +120,8 @@ class Rounds:
         self._watch = Watch()
         self._is_first = True
         self._keys = QueueKeys(app)
-        self._identity = ledger().identity.identity()
+        #: The ledger's.
+        self.identity = ledger().identity.identity()
         self._whole = (
             self._mend_future_times,
             _expire_leases,
@@ -197,7 +200,7 @@ class Rounds:
     def _claim(self) -> None:
         # Redis may have been flushed: write the identity again.
         try:
-            claim_redis(self._app, self._identity)
+            claim_redis(self._app, self.identity)
         except Foreign as error:
             ledger().alerts.open(Alert(FOREIGN_REDIS, CONTRADICTION, EVERY_ACCOUNT, str(error)))
             raise

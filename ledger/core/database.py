@@ -211,7 +211,7 @@ class Database:
 
     def _while_away(self, once: Callable[[], Result], patience_seconds: float) -> Result:
         """Call ``once``, and again while the database is away. Raises LedgerAway and Unsuitable."""
-        asked_at = time.monotonic()
+        asked_at = self.outages.asked()
         try:
             done = while_away(once, seconds=patience_seconds)
         except AWAY as error:
@@ -221,7 +221,11 @@ class Database:
             self.outages.failed(asked_at)
             raise
         except DatabaseError as error:
+            self.outages.ended()
             raise self._readable(error) from None
+        except BaseException:
+            self.outages.ended()
+            raise
         self.outages.answered(asked_at)
         return done
 

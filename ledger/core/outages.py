@@ -23,17 +23,28 @@ class Outages:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._since: float | None = None
+        #: The operations that run now, by thread, and when each was asked for.
+        self._asked: dict[int, float] = {}
+        self._answered_at = time.monotonic()
         self._over: deque[tuple[float, float]] = deque(maxlen=_MOST_KEPT)
+
+    def asked(self) -> float:
+        """Record that this thread asks for an operation now; return the time."""
+        asked_at = time.monotonic()
+        # An operation within another one counts as a part of it.
+        return self._asked.setdefault(threading.get_ident(), asked_at)
 
     def failed(self, asked_at: float) -> None:
         """Record that an operation failed that was asked for at ``asked_at``."""
+        self._asked.pop(threading.get_ident(), None)
         with self._lock:
             if self._since is None:
                 self._since = asked_at
 
     def answered(self, asked_at: float) -> None:
         """Record that an operation succeeded that was asked for at ``asked_at``."""
-        now = time.monotonic()
+        self._asked.pop(threading.get_ident(), None)
+        self._answered_at = now = time.monotonic()
         is_slow = now - asked_at > _SLOW_SECONDS
         if self._since is None and not is_slow:
             return
@@ -45,10 +56,21 @@ class Outages:
                 self._over.append((min(begins), now))
             self._since = None
 
+    def ended(self) -> None:
+        """Record that an operation ended by an error that says nothing about the ledger."""
+        self._asked.pop(threading.get_ident(), None)
+
     def lasting(self) -> float:
-        """Return for how many seconds the ledger has not answered; 0 while it does."""
-        since = self._since
-        return 0.0 if since is None else time.monotonic() - since
+        """Return for how many seconds the ledger has not answered; 0 while it does.
+
+        An operation that has not come back counts from the moment at which it was asked for, if no
+        other was answered since.
+        """
+        since, answered_at = self._since, self._answered_at
+        begins = [at for at in list(self._asked.values()) if at > answered_at]
+        if since is not None:
+            begins.append(since)
+        return time.monotonic() - min(begins) if begins else 0.0
 
     def any_between(self, first: float, last: float) -> bool:
         """Return whether the ledger was away at any moment from ``first`` to ``last``."""
