@@ -142,8 +142,11 @@ class LedgerGauges(Collector):
         }
         lacking: dict[tuple[str, ...], float] = {(alias,): 0 for alias in self._with_nights()}
         oldest: dict[tuple[str, ...], float] = {}
+        waiting: dict[str, int] = {}
         for row in stats.days:
             one, state = (row.account,), (row.account, row.state)
+            if row.state == states.DAY_DUE:
+                waiting[row.account] = row.days
             shown[state] = shown.get(state, 0) + row.days
             if row.lacking:
                 lacking[one] = lacking.get(one, 0) + row.days
@@ -175,7 +178,8 @@ class LedgerGauges(Collector):
             "Days whose night has come without a tick of beat that planned them.",
             ("account",),
             {
-                (alias,): _unplanned(due, stats.newest_days().get(alias))
+                # A day that was asked for by hand brings the days before it, which no tick planned.
+                (alias,): _unplanned(due, stats.newest_days().get(alias)) + waiting.get(alias, 0)
                 for alias, due in self._with_nights().items()
             },
         )
