@@ -32,7 +32,7 @@ def test_a_ledger_that_is_away_is_told_without_it(
     """
     ledger = here(receiver.url)
     identity = ledger.identity.identity()
-    alert = LedgerAlert("celery@a", identity, after_seconds=SOON)
+    alert = LedgerAlert("celery@a", after_seconds=SOON)
     alert.look()
     assert receiver.received == []
     receiver.meets[:] = [500, 200]
@@ -67,7 +67,8 @@ def test_a_ledger_that_blinks_is_no_alert(
 ) -> None:
     """An outage that is over before it counts is told to nobody."""
     ledger = here(receiver.url)
-    alert = LedgerAlert("celery@a", ledger.identity.identity(), after_seconds=60)
+    alert = LedgerAlert("celery@a", after_seconds=60)
+    alert.look()
     with away(ledger):
         alert.look()
     alert.look()

@@ -73,7 +73,7 @@ class Sweeper(bootsteps.StartStopStep):
             ("alerts", deliver_due),
             ("archive", rounds.watch),
             ("presence", lambda: presence.announce(parent.app.backend.client)),
-            ("outage", LedgerAlert(parent.hostname, rounds.identity).look),
+            ("outage", LedgerAlert(parent.hostname).look),
         )
         for name, action in actions:
             thread = threading.Thread(
@@ -120,8 +120,7 @@ class Rounds:
         self._watch = Watch()
         self._is_first = True
         self._keys = QueueKeys(app)
-        #: The ledger's.
-        self.identity = ledger().identity.identity()
+        self._identity = ledger().identity.identity()
         self._whole = (
             self._mend_future_times,
             _expire_leases,
@@ -200,7 +199,7 @@ class Rounds:
     def _claim(self) -> None:
         # Redis may have been flushed: write the identity again.
         try:
-            claim_redis(self._app, self.identity)
+            claim_redis(self._app, self._identity)
         except Foreign as error:
             ledger().alerts.open(Alert(FOREIGN_REDIS, CONTRADICTION, EVERY_ACCOUNT, str(error)))
             raise

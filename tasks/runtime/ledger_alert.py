@@ -40,21 +40,24 @@ class _Message:
 class LedgerAlert:
     """One worker's alert that the ledger does not answer it.
 
-    Parameters: ``node``, the worker's name; ``deployment``, the ledger's identity;
-    ``after_seconds``, how long the ledger is away before people are told.
+    Parameters: ``node``, the worker's name; ``after_seconds``, how long the ledger is away before
+    people are told.
     """
 
-    def __init__(self, node: str, deployment: str, *, after_seconds: float = AFTER_SECONDS) -> None:
+    def __init__(self, node: str, *, after_seconds: float = AFTER_SECONDS) -> None:
         self._node = node
-        self._deployment = deployment
+        #: The ledger's identity, read once.
+        self._deployment = ""
         self._after_seconds = after_seconds
         self._opened_at: datetime | None = None
         self._messages: list[_Message] = []
 
     def look(self) -> None:
         """Open the alert if the ledger has been away for long enough, close it if it answers again,
-        and send what is due. Asks the ledger nothing.
+        and send what is due. Asks the ledger nothing but its identity, the first time. Raises
+        LedgerAway.
         """
+        self._deployment = self._deployment or ledger().identity.identity()
         away = ledger().database.outages.lasting()
         if self._opened_at is None and away >= self._after_seconds:
             self._opened_at = datetime.fromtimestamp(time.time() - away, UTC)
