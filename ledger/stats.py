@@ -25,9 +25,8 @@ from sqlalchemy import (
     select,
 )
 
-from . import held_jobs
 from .alerts import CREDENTIALS, DAY
-from .core import states
+from .core import held, states
 from .core.database import Database, now, now_once
 from .core.schema import accounts, alerts, audit, days, jobs, ledger, obligations
 
@@ -72,7 +71,7 @@ class Stats:
     #: kind, alerts: of open alerts
     alerts: list[Row[Any]]
     quarantined: bool
-    #: obstacle, account, jobs, since, age: of jobs that are held (`ledger/held_jobs.py`)
+    #: obstacle, account, jobs, since, age: of jobs that are held (`ledger/core/held.py`)
     held: list[Row[Any]] = field(default_factory=list)
     #: account, kind, alerts: of open alerts
     account_alerts: list[Row[Any]] = field(default_factory=list)
@@ -103,7 +102,7 @@ def statements() -> dict[str, Select[Any]]:
         "accounts": _accounts(),
         "refused": _refused(),
         "alerts": _alerts(),
-        "held": held_jobs.statement(),
+        "held": held.statement(),
         "account_alerts": _account_alerts(),
         "lacking": _lacking(),
     }

@@ -53,12 +53,14 @@ class Row:
 
     fault: str
     rule: str
+    #: How many webhooks had come before.
+    seen: int
     webhook: float | None = None
     said: dict[str, str] = field(default_factory=dict)
 
 
 class OnCall:
-    """A deployment of which every part can fail: PostgreSQL, Redis with users, S3, a small spool."""
+    """A deployment of which each part can fail: PostgreSQL, Redis with users, S3, a small spool."""
 
     def __init__(
         self,
@@ -71,7 +73,6 @@ class OnCall:
         self.receiver = receiver
         self.watch = watch
         self.account = account
-        self.rows: list[Row] = []
         self._asked = 0
 
     def ask_for_a_day(self) -> None:
@@ -106,20 +107,16 @@ class OnCall:
         """Within, a fault lasts: its rule fires, its webhook comes, and each command says what it
         says. Afterwards rule and webhook say that it is over.
         """
-        row = Row(fault, rule)
-        self.rows.append(row)
-        seen = len(self.receiver.taken())
+        row = Row(fault, rule, seen=len(self.receiver.taken()))
         logs = {process: len(process.log()) for process in self.house.processes}
         self.watch.begin()
-
-        def told(state: str) -> bool:
-            new = self.receiver.taken()[seen:]
-            return any((one["cause"], one["state"]) == (cause, state) for one in new)
 
         yield row
         eventually(lambda: self.watch.fires(rule), within=LIMIT, what=f"{rule} did not fire")
         row.said |= self._commands()
-        eventually(lambda: told("open"), within=LIMIT, what=f"no webhook of {cause}")
+        eventually(
+            lambda: self._told(row, cause, "open"), within=LIMIT, what=f"no webhook of {cause}"
+        )
         row.webhook = time.monotonic() - self.watch.began
         for process, length in logs.items():
             lines = process.log()[length:].splitlines()
@@ -142,12 +139,15 @@ class OnCall:
             what=f"no webhook that {cause} is over",
         )
         course = self.watch.courses[row.rule]
-        print(
-            f"\n| {row.fault} | {row.rule} | {course.pending:.0f} | {course.fired:.0f} | "
-            f"{course.resolved:.0f} | {row.webhook:.0f} |"
-        )
-        for name, said in row.said.items():
-            print(f"    {name}: {said}")
+        times = (course.pending, course.fired, course.resolved, row.webhook)
+        shown = " | ".join("-" if one is None else f"{one:.0f}" for one in times)
+        lines = [f"| {row.fault} | {row.rule} | {shown} |"]
+        lines += [f"    {name}: {said}" for name, said in sorted(row.said.items())]
+        sys.stdout.write("\n".join(["", *lines, ""]))
+
+    def _told(self, row: Row, cause: str, state: str) -> bool:
+        new = self.receiver.taken()[row.seen :]
+        return any((one["cause"], one["state"]) == (cause, state) for one in new)
 
     def _commands(self) -> dict[str, str]:
         said: dict[str, str] = {}

@@ -5,21 +5,21 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from ledger import held_jobs
-from ledger.core import states
+from ledger.core import held, states
+from ledger.core.held import ARCHIVE, CREDENTIALS, DISK, Held
 from ledger.core.schema import alerts, jobs, obligations
-from ledger.held_jobs import ARCHIVE, CREDENTIALS, DISK, Held
+from ledger.held_jobs import ALERT_SECONDS
 from ledger.ledger import Ledger
 
 from .ledgers import claim_job, pass_time, running
 
-LONG = held_jobs.ALERT_SECONDS + 20
+LONG = ALERT_SECONDS + 20
 
 
 def meets(ledger: Ledger, name: str, obstacle: str | None, **given: object) -> str:
     """A job whose first attempt meets an obstacle, or waits for something else; its id."""
     job, lease = running(ledger, name, **given)
-    held_jobs.noted(job.work, obstacle, at=job.updated_at, lasted=0.1)
+    held.noted(job.work, obstacle, at=job.updated_at, lasted=0.1)
     ledger.execution.postpone(lease, "waits", seconds=0, work=job.work)
     return job.job_id
 
@@ -27,7 +27,7 @@ def meets(ledger: Ledger, name: str, obstacle: str | None, **given: object) -> s
 def tries_again(ledger: Ledger, job_id: str, obstacle: str | None, lasted: float = 0.1) -> None:
     """A further attempt at the job, which lasts so long."""
     job, lease = claim_job(ledger, job_id)
-    held_jobs.noted(job.work, obstacle, at=job.updated_at, lasted=lasted)
+    held.noted(job.work, obstacle, at=job.updated_at, lasted=lasted)
     ledger.execution.postpone(lease, "waits", seconds=0, work=job.work)
 
 
@@ -69,14 +69,14 @@ def test_the_age_counts_from_the_first_time(ledger: Ledger) -> None:
     assert by_obstacle(ledger)[ARCHIVE, "india"].age == pytest.approx(500, abs=60)
     claim_job(ledger, job)
     assert by_obstacle(ledger)[ARCHIVE, "india"].jobs == 1
-    pass_time(ledger, held_jobs.PASSED_SECONDS + 1, jobs.c.updated_at)
+    pass_time(ledger, held.PASSED_SECONDS + 1, jobs.c.updated_at)
     assert by_obstacle(ledger) == {}, "an attempt that works for minutes is not held"
     pass_time(ledger, 3600, jobs.c.lease_until)
     ledger.lease_expiry.take_from_the_dead()
     tries_again(ledger, job, DISK)
     assert by_obstacle(ledger)[DISK, "india"].age < 60
     time_passes(ledger, 500)
-    tries_again(ledger, job, DISK, lasted=held_jobs.PASSED_SECONDS + 1)
+    tries_again(ledger, job, DISK, lasted=held.PASSED_SECONDS + 1)
     assert by_obstacle(ledger)[DISK, "india"].age < 60, "it came further in between"
     tries_again(ledger, job, None)
     assert by_obstacle(ledger) == {}
@@ -85,8 +85,8 @@ def test_the_age_counts_from_the_first_time(ledger: Ledger) -> None:
 def test_jobs_that_wait_for_something_else_are_not_held(ledger: Ledger) -> None:
     """A poll, a throttled provider, a job that ended, one that nobody took up: none is held."""
     meets(ledger, "polls", None)
-    held = meets(ledger, "held", ARCHIVE)
-    job, lease = claim_job(ledger, held)
+    job_id = meets(ledger, "held", ARCHIVE)
+    job, lease = claim_job(ledger, job_id)
     ledger.execution.finish(lease, states.DONE)
     assert job.work["held"]["by"] == ARCHIVE
     assert ledger.held_jobs.held() == []
@@ -117,11 +117,11 @@ def test_people_are_told_once_it_has_lasted_and_when_it_is_over(ledger: Ledger) 
     ledger.held_jobs.update_alerts()
     assert open_causes(ledger) == []
     told = ledger.database.read(
-        lambda connection: connection.execute(
-            select(obligations.c.payload).where(obligations.c.kind == "alert")
+        lambda connection: (
+            connection.execute(select(obligations.c.payload).where(obligations.c.kind == "alert"))
+            .scalars()
+            .all()
         )
-        .scalars()
-        .all()
     )
     assert sorted((one["state"], one["cause"]) for one in told if one["kind"] == "held") == [
         ("open", "held:archive"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from config.accounts import Account
-from ledger.held_jobs import CREDENTIALS
+from ledger.core.held import CREDENTIALS
 from providers import registry
 from providers.errors import Unsupported
 from providers.interface import Probes

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from archive.errors import ArchiveError, Contradiction, Damaged, Dangerous, NoSpace
 from config.settings import settings
-from ledger import held_jobs
+from ledger.core import held
 from providers import errors as provider
 from providers.errors import ProviderError
 from tasks import errors
@@ -36,7 +36,7 @@ def apply_error_policy(attempt: Attempt, *, waits_for_credentials: bool) -> Iter
     except NoSpace as error:
         archive_alerts.alert_refusal(error)
         reason, seconds = f"the disk is full: {error}", settings().poll_max_seconds
-        raise Wait(reason, seconds, held_by=held_jobs.DISK) from None
+        raise Wait(reason, seconds, held_by=held.DISK) from None
     except ArchiveError as error:
         if isinstance(error, Contradiction):
             counted = metrics.verification_failures
@@ -73,7 +73,7 @@ def _credentials_wait(attempt: Attempt, error: ProviderError) -> Wait:
     reason = f"{REFUSED_CREDENTIALS} of account {alias}: {error}; will retry"
     ledger().accounts.postpone(alias, seconds, reason)
     credentials_refused(alias, reason, attempt.job.job_id)
-    return Wait(reason, seconds, held_by=held_jobs.CREDENTIALS)
+    return Wait(reason, seconds, held_by=held.CREDENTIALS)
 
 
 def as_job_error(error: ProviderError | ArchiveError) -> errors.JobError:

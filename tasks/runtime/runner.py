@@ -12,8 +12,7 @@ from typing import Any
 from archive.errors import StoreAway
 from config.masking import masked_error
 from config.settings import settings
-from ledger import held_jobs
-from ledger.core import states
+from ledger.core import held, states
 from ledger.core.job import Job
 from ledger.core.leases import Lease
 from ledger.core.opening import Request
@@ -35,7 +34,7 @@ class Wait(Exception):
 
     ``progressed`` says that this attempt got further, so that dead workers before it are forgotten;
     ``queue`` moves the job to another queue. ``held_by`` is the obstacle that holds the job, one
-    of `ledger.held_jobs`.
+    of `ledger.core.held`.
     """
 
     def __init__(
@@ -107,13 +106,13 @@ class Attempt:
     @property
     def held_by(self) -> str | None:
         """The obstacle that held the job before this attempt, or None."""
-        note = self.job.work.get(held_jobs.NOTE)
+        note = self.job.work.get(held.NOTE)
         return note.get("by") if isinstance(note, dict) else None
 
     def note_obstacle(self, obstacle: str | None) -> None:
         """Note in the job's work that an obstacle holds the job, or that none does."""
         lasted = time.monotonic() - self.began
-        held_jobs.noted(self.job.work, obstacle, at=self.job.updated_at + lasted, lasted=lasted)
+        held.noted(self.job.work, obstacle, at=self.job.updated_at + lasted, lasted=lasted)
 
     def expect_silence(self, timeout_seconds: float) -> None:
         """Let signs of life be as far apart as a call with this timeout, in seconds, can last.
@@ -195,14 +194,14 @@ def _run_guarded(attempt: Attempt, run: Run) -> Ended | Parts | Job:
         # The job is not at fault, however long this lasts: it waits, and continues by itself.
         archive_alerts.alert_refusal(error)
         seconds = attempt.next_backoff("storage")
-        raise Wait(str(error), seconds, held_by=held_jobs.ARCHIVE) from None
+        raise Wait(str(error), seconds, held_by=held.ARCHIVE) from None
     except OSError as error:
         if error.filename is None:
             raise
         # A local folder, such as the spool: the archive raises errors of its own.
         archive_alerts.alert_spool_refusal(error)
         reason = f"{error.filename}: {error.strerror or type(error).__name__}; will retry"
-        raise Wait(reason, attempt.next_backoff("storage"), held_by=held_jobs.DISK) from None
+        raise Wait(reason, attempt.next_backoff("storage"), held_by=held.DISK) from None
 
 
 def _postpone(attempt: Attempt, wait: Wait) -> Job:

@@ -53,14 +53,14 @@ class DependencyGauges(Collector):
         )
         self._disks = Reading(_disks, "the disks", expected=(OSError,))
 
-    def begin(self) -> None:
+    def refresh(self) -> None:
         """Begin to read everything at once, so that a scrape waits for the slowest alone."""
-        for reading in (self._redis, self._archive, self._disks):
-            reading.begin()
+        for part in (self._redis, self._archive, self._disks):
+            part.refresh()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield every family; without the figures of what does not answer in time."""
-        self.begin()
+        self.refresh()
         yield from _redis(self._redis.value())
         yield gauge(
             "archive_up",

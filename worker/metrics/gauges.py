@@ -12,7 +12,7 @@ from config.accounts import Account
 from config.queues import DOWNLOADS, DUE
 from ledger.alerts import EVERY_ACCOUNT, KINDS
 from ledger.core import states
-from ledger.held_jobs import OBSTACLES
+from ledger.core.held import OBSTACLES
 from ledger.stats import Stats
 from tasks.archive_watch.chain_heads import Heads
 from tasks.days import windows

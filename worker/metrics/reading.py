@@ -46,7 +46,7 @@ class Reading(Generic[Value]):
         self._has_failed = False
         self._read_at = float("-inf")
 
-    def begin(self) -> threading.Event | None:
+    def refresh(self) -> threading.Event | None:
         """Begin to read if the value is too old; return the event that ends a running reading."""
         with self._lock:
             if self._running is None and time.monotonic() - self._read_at >= self._lifetime:
@@ -58,7 +58,7 @@ class Reading(Generic[Value]):
 
     def value(self) -> Value | None:
         """Return the value, None if it cannot be read, or not in time."""
-        running = self.begin()
+        running = self.refresh()
         left = self._began_at + _WAIT_SECONDS - time.monotonic()
         if running is not None and not running.wait(max(left, 0.0)):
             return None

@@ -99,8 +99,8 @@ def application(slots: int) -> Application:
             return _refused(start, "404 Not Found", [])
         if environ["REQUEST_METHOD"] != "GET":
             return _refused(start, "405 Method Not Allowed", [("Allow", "GET")])
-        statistics.begin()
-        dependencies.begin()
+        statistics.refresh()
+        dependencies.refresh()
         return scraped(environ, start)
 
     return answer
