@@ -47,7 +47,7 @@ class Ledger:
         self.identity = Identity(self.database)
         self.opening = Opening(self.database)
         self.execution = Execution(self.database, self.leases, worker)
-        self.lease_expiry = LeaseExpiry(self.database, worker, lease_seconds)
+        self.lease_expiry = LeaseExpiry(self.database, self.leases, worker)
         self.wakeups = Wakeups(self.database, patience_seconds=lease_seconds)
         self.waiters = Waiters(self.database)
         self.outbox = Outbox(self.database)

@@ -25,11 +25,14 @@ from tasks.registry import TASK_MODULES
 from tasks.runtime.context import stopping
 from tasks.runtime.messages import ACCOUNT_HEADER, JOB_HEADER, revoked_listeners
 
+from . import stop_limit
 from .health import clock as _clock  # noqa: F401 - registers doctor's command
 from .health.heartbeat import heartbeat
-from .metrics.server import Metrics
+from .metrics import server as metrics_server
 from .redis.broker import install_channel
 from .redis.presence import warn_about_queues
+from .redis.reconnection import PromptBroker
+from .redis.remote_commands import install_refusals
 from .redis.revocation import install_revocation
 from .redis.thread_pool import install_thread_pool
 from .redis.unknown_tasks import unknown
@@ -40,13 +43,15 @@ from .sweeper import Sweeper
 restrict_umask()
 app = Celery(
     "earwitness",
+    amqp=PromptBroker,
     config_source="config.celery",
     include=TASK_MODULES,
 )
-app.steps["worker"].update({Sweeper, Metrics})
+app.steps["worker"].update({Sweeper, metrics_server.Metrics})
 install_channel()
 install_thread_pool()
 install_revocation()
+install_refusals()
 app.conf.worker_consumer = "worker.redis.consumer:RedactingConsumer"
 app.events.dispatcher_cls = "worker.redis.events:Dispatcher"
 app.conf.beat_scheduler = "worker.health.beat_scheduler:Scheduler"
@@ -69,11 +74,13 @@ def _log(loglevel: int | str = "INFO", **_: object) -> None:
 def _begin(task_id: str, task: Task, **_: object) -> None:
     job_id, account = (task.request.get(header) for header in (JOB_HEADER, ACCOUNT_HEADER))
     our_logging.begin_task(task_id, job_id=job_id, account=account)
+    stop_limit.task_begins()
 
 
 @signals.task_postrun.connect
 def _end(**_: object) -> None:
     our_logging.end_task()
+    stop_limit.task_ends()
 
 
 @signals.celeryd_init.connect
@@ -89,6 +96,7 @@ def _start(sender: Any, **_: object) -> None:
     refuse_other_pools(sender.pool_cls)
     registry.load_clients()
     heartbeat.begin("worker", sender.hostname)
+    metrics_server.serve()
     start_checks(app)
 
 
@@ -104,6 +112,7 @@ def _ready(sender: Any, **_: object) -> None:
 def _stop(**_: object) -> None:
     stopping.set()
     heartbeat.stopping()
+    stop_limit.begin()
 
 
 @signals.task_unknown.connect

@@ -16,6 +16,7 @@ from ledger.errors import LedgerAway, NotBegun, Unsuitable
 
 from .outages import Outages
 from .repeats import while_away
+from .silent_server import connect_within
 from .writer import AFTER_COMMIT, AWAY, Writer, cause_of, execute_bare
 
 Result = TypeVar("Result")
@@ -35,6 +36,8 @@ _POSTGRES_KEEPS = ("synchronous_commit", "fsync", "full_page_writes", "transacti
 _MOST_COLLISIONS = 3
 
 
+#: How long after its statement timeout a server may be silent.
+_GRACE_SECONDS = 2.0
 #: A pooled connection that was used within so many seconds is not pinged before its next use.
 _FRESH_SECONDS = 5.0
 _IDLE_SINCE = "idle since"
@@ -322,6 +325,7 @@ def _postgres(url: str, busy_seconds: float) -> Engine:
     # This runs before SQLAlchemy's own first query, which ends with a TypeError if psycopg returns
     # bytes.
     event.listen(engine, "connect", _refuse_encoding, insert=True)
+    connect_within(engine, max(busy_seconds, 5.0) + _GRACE_SECONDS)
     _ping_the_idle(engine)
     return engine
 

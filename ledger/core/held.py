@@ -24,6 +24,8 @@ OBSTACLES = (ARCHIVE, CREDENTIALS, DISK)
 
 #: The key in a job's work.
 NOTE = "held"
+#: The key for how often attempts met an archive or a disk that did not serve.
+TRIES = "storage"
 #: An attempt that has lasted for longer than this, in seconds, has passed its obstacle.
 PASSED_SECONDS = 300.0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,13 +17,13 @@ from sqlalchemy import Connection, exists, select
 
 from ledger.errors import LedgerAway, UnknownKind
 
-from . import states
+from . import held, states
 from .database import Database, now, now_once
 from .job import Job
 from .kinds import JobKind, kind_of
-from .leases import Lease
+from .leases import Lease, Leases
 from .schema import audit, jobs
-from .transitions import append_audit, cancel_open, change, record_end
+from .transitions import append_audit, cancel_open, change, find_locked, record_end
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ MOST_TAKEOVERS = 5
 _DIED = "its worker stopped responding; another worker continues"
 _LEDGER_WAS_AWAY = "the ledger was away for longer than the lease; a worker continues"
 _FORGIVEN = "its worker lives: it lost the lease because the ledger was away; not counted"
+_DOES_NOT_ANSWER = "the {obstacle} has not answered for {seconds:.0f} s; the job is tried again"
 #: A renewal may have been asked for so long before it was written: this part of a lease.
 _MARGIN_PART = 1 / 6
 
@@ -39,10 +41,10 @@ _MARGIN_PART = 1 / 6
 class LeaseExpiry:
     """Takes jobs from dead workers; the sweeper does this first in each round."""
 
-    def __init__(self, database: Database, worker: str, lease_seconds: float) -> None:
+    def __init__(self, database: Database, leases: Leases, worker: str) -> None:
         self._database = database
+        self._leases = leases
         self._worker = worker
-        self._lease_seconds = lease_seconds
         self._abandoned: deque[tuple[Lease, float]] = deque()
 
     def abandon(self, lease: Lease, claimed_at: float) -> None:
@@ -54,6 +56,33 @@ class LeaseExpiry:
         """
         if self._database.outages.any_between(lease.confirmed_at, time.monotonic()):
             self._abandoned.append((lease, claimed_at))
+
+    def set_aside(
+        self, lease: Lease, obstacle: str, seconds: float, *, again: Callable[[int], float]
+    ) -> bool:
+        """Let a job wait whose attempt has waited for an obstacle for so many seconds; return
+        whether this process still held it.
+
+        The attempt finds its lease lost when it comes back. No worker counts as dead. ``again``
+        returns the seconds until the next try from the number of tries before. Raises LedgerAway.
+        """
+
+        def work(connection: Connection) -> bool:
+            job = find_locked(connection, lease.job_id)
+            if job is None:
+                return False
+            notes, times = dict(job.work), int(job.work.get(held.TRIES, 0))
+            time_now: float = connection.execute(select(now())).scalar_one()
+            held.noted(notes, obstacle, at=time_now - seconds, lasted=0)
+            notes[held.TRIES] = times + 1
+            mine = (jobs.c.lease_token == lease.token, jobs.c.state == states.RUNNING)
+            why = _DOES_NOT_ANSWER.format(obstacle=obstacle, seconds=seconds)
+            waits = {"next_attempt_at": now() + again(times), "work": notes}
+            return self._due_again(connection, lease.job_id, why, *mine, **waits) is not None
+
+        done = self._database.write(work)
+        self._leases.drop(lease)
+        return done
 
     def take_from_the_dead(self) -> list[Job]:
         """Take every running job whose lease has expired from its worker, and return the jobs
@@ -105,7 +134,7 @@ class LeaseExpiry:
         could not renew it.
         """
         expired_at = time.monotonic() - expired_for
-        renewed_at = expired_at - self._lease_seconds * (1 + _MARGIN_PART)
+        renewed_at = expired_at - self._leases.seconds * (1 + _MARGIN_PART)
         return self._database.outages.any_between(renewed_at, expired_at)
 
     def _take(self, connection: Connection, job_id: str, token: str, kind: JobKind) -> Job | None:
@@ -139,15 +168,14 @@ class LeaseExpiry:
     def _due_again(
         self, connection: Connection, job_id: str, why: str, *conditions: Any, **values: Any
     ) -> Job | None:
+        values = {"next_attempt_at": now(), **_NO_LEASE, **values}
         job = change(
             connection,
             job_id,
             *conditions,
             state=states.WAITING,
             reason=why,
-            next_attempt_at=now(),
             hinted_at=None,
-            **_NO_LEASE,
             **values,
         )
         if job is None:

@@ -99,18 +99,32 @@ class Outbox:
 
         self._database.write(work, at_once=work)
 
-    def due(self, *, limit: int, webhooks: bool = False) -> list[Obligation]:
-        """Claim up to ``limit`` due obligations: only webhooks, or all others. Of one cause's
-        webhooks only the oldest is due, so that messages about a cause keep their order.
+    def due(
+        self,
+        *,
+        limit: int,
+        webhooks: bool = False,
+        only: Collection[str] | None = None,
+        but: Collection[str] = (),
+    ) -> list[Obligation]:
+        """Claim up to ``limit`` due obligations: only webhooks, or all others, of which ``only``
+        and ``but`` choose some kinds. Of one cause's webhooks only the oldest is due, so that
+        messages about a cause keep their order.
 
         Kinds share the limit, and so do the destinations within a kind (the queue of a
         notification, otherwise the account), so that none waits behind obligations that another
         destination refuses. Obligations that were never tried come before retries; otherwise the
         oldest comes first.
         """
-        found: list[Any] = self._database.read(
-            lambda connection: _TURNS[webhooks].rows(connection, limit=limit)
-        )
+
+        def in_turn(connection: Connection) -> list[Any]:
+            if webhooks:
+                return _WEBHOOKS_IN_TURN.rows(connection, limit=limit)
+            if only is None:
+                return _OTHERS_IN_TURN.rows(connection, limit=limit, but=list(but))
+            return _ONES_IN_TURN.rows(connection, limit=limit, only=list(only))
+
+        found = self._database.read(in_turn)
         if not found:
             return []
         ids = [row.id for row in found]
@@ -212,6 +226,12 @@ def _due(*, webhooks: bool) -> list[ColumnElement[bool]]:
     return [c.due_at <= now_once(), *kind]
 
 
+def _turns(*more: ColumnElement[bool], webhooks: bool = False) -> Prepared[Any]:
+    """Return the statement that selects due obligations; ``more`` are further conditions."""
+    owed = [_PENDING, *_due(webhooks=webhooks), *more]
+    return Prepared(_in_turn(owed).limit(parameter("limit", Integer())))
+
+
 def _claim(*, webhooks: bool) -> ReturningUpdate[Any]:
     c = obligations.c
     return (
@@ -225,14 +245,10 @@ def _claim(*, webhooks: bool) -> ReturningUpdate[Any]:
 _PENDING = obligations.c.discharged_at.is_(None)
 #: Those of the given ids that are pending.
 _THESE = (one_of(obligations.c.id, "ids"), by_no_index(obligations.c.discharged_at).is_(None))
-_WHICH = (False, True)
-_TURNS = {
-    webhooks: Prepared(
-        _in_turn([_PENDING, *_due(webhooks=webhooks)]).limit(parameter("limit", Integer()))
-    )
-    for webhooks in _WHICH
-}
-_CLAIMS = {webhooks: Prepared(_claim(webhooks=webhooks), Obligation) for webhooks in _WHICH}
+_WEBHOOKS_IN_TURN = _turns(webhooks=True)
+_ONES_IN_TURN = _turns(one_of(obligations.c.kind, "only"))
+_OTHERS_IN_TURN = _turns(~one_of(obligations.c.kind, "but"))
+_CLAIMS = {webhooks: Prepared(_claim(webhooks=webhooks), Obligation) for webhooks in (False, True)}
 _DISCHARGE = Prepared(
     update(obligations)
     .where(*_THESE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -142,12 +142,13 @@ def compare(names: Iterable[str] | None = None) -> Comparison:
     return done
 
 
-def gone_files(alias: str) -> list[str]:
+def gone_files(alias: str, on_file: Callable[[], object] | None = None) -> list[str]:
     """Return the missing files of an account, except those that its days and jobs no longer need.
 
-    Notes nothing. Raises StoreAway, ArchiveError, OSError.
+    Notes nothing. ``on_file`` is called at each file that is looked at. Raises StoreAway,
+    ArchiveError, OSError.
     """
-    found = presence.gone(store(), ledger(), alias)
+    found = presence.gone(store(), ledger(), alias, on_file)
     given_up = ledger().archive_record.given_up(alias)
     done_without = {path for paths in given_up.values() for path in paths}
     superseded = ledger().archive_record.superseded(set(found.others.values()))

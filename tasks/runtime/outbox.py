@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from itertools import groupby
 
 from archive.errors import ArchiveError, Contradiction, StoreAway
@@ -97,18 +98,37 @@ def _handler_of(kind: str) -> Handler:
         raise NotImplementedError(f"no handler is registered for obligations: {kind}") from None
 
 
-def discharge_due() -> int:
+class Needs(Enum):
+    """What obligations wait for: those of one group do not wait for what another group needs."""
+
+    LEDGER = "ledger"
+    ARCHIVE = "archive"
+    BROKER = "broker"
+
+
+def _due(needs: Needs | None) -> list[Obligation]:
+    """Claim due obligations of a group, or of all."""
+    of_archive = {kind for kind, handler in _handlers.items() if handler.needs_archive}
+    outbox = ledger().outbox
+    if needs is Needs.ARCHIVE:
+        return outbox.due(limit=BATCH, only=of_archive)
+    if needs is Needs.BROKER:
+        return outbox.due(limit=BATCH, only={NOTIFY})
+    return outbox.due(limit=BATCH, but=() if needs is None else {NOTIFY, *of_archive})
+
+
+def discharge_due(needs: Needs | None = None) -> int:
     """Discharge due obligations batch by batch; return how many were done.
 
-    An obligation that cannot be discharged now stays due. A round ends early if something does not
-    answer, and after a few seconds.
+    ``needs`` chooses a group of them; the default is all. An obligation that cannot be discharged
+    now stays due. A round ends early if something does not answer, and after a few seconds.
     """
     away: dict[str, str] = {}
     sender = Sender(away)
     until = time.monotonic() + _ROUND_SECONDS
     done = 0
     while True:
-        found = ledger().outbox.due(limit=BATCH)
+        found = _due(needs)
         done += _discharge_all(found, sender, away)
         # What follows from an obligation, such as a receipt's chain entry, is due at once.
         if not found or away or time.monotonic() >= until:

@@ -193,7 +193,7 @@ def _run_guarded(attempt: Attempt, run: Run) -> Ended | Parts | Job:
     except StoreAway as error:
         # The job is not at fault, however long this lasts: it waits, and continues by itself.
         archive_alerts.alert_refusal(error)
-        seconds = attempt.next_backoff("storage")
+        seconds = attempt.next_backoff(held.TRIES)
         raise Wait(str(error), seconds, held_by=held.ARCHIVE) from None
     except OSError as error:
         if error.filename is None:
@@ -201,7 +201,7 @@ def _run_guarded(attempt: Attempt, run: Run) -> Ended | Parts | Job:
         # A local folder, such as the spool: the archive raises errors of its own.
         archive_alerts.alert_spool_refusal(error)
         reason = f"{error.filename}: {error.strerror or type(error).__name__}; will retry"
-        raise Wait(reason, attempt.next_backoff("storage"), held_by=held.DISK) from None
+        raise Wait(reason, attempt.next_backoff(held.TRIES), held_by=held.DISK) from None
 
 
 def _postpone(attempt: Attempt, wait: Wait) -> Job:

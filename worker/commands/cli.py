@@ -38,6 +38,7 @@ COMMANDS = {
     "coverage": (".coverage", "Show which days are archived, one line a day."),
     "demo": ("demo.command", "Run everything against simulated providers."),
     "doctor": (".doctor.command", "Examine the deployment, and say what to do."),
+    "drain": (".drain", "Let workers take no more work, and finish what they have."),
     "export": (".exports", "Export days of an account."),
     "extract": (".standalone_archive", "Take one recording out of the archive."),
     "find": (".standalone_archive", "Find recordings in the archive."),
@@ -52,6 +53,7 @@ COMMANDS = {
     "retry": (".job_actions", "Repeat a failed or cancelled job."),
     "show": (".jobs", "Show everything about one job."),
     "status": (".jobs", "Show the jobs that changed last, and what is pending."),
+    "undrain": (".drain", "Let drained workers take work again."),
     "verify": (".verify", "Verify every checksum and every chain of an archive."),
 }
 

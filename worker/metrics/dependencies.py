@@ -74,21 +74,22 @@ class DependencyGauges(Collector):
 class WorkerGauges(Collector):
     """The slots of this worker, and its version."""
 
-    def __init__(self, slots: int) -> None:
-        self._slots = slots
+    def __init__(self) -> None:
+        #: Set once the worker's pool is there.
+        self.slots: int | None = None
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield every family."""
-        yield gauge(
-            "worker_slots", "Tasks that this worker can run at once.", (), {(): self._slots}
-        )
-        yield gauge(
-            "worker_slots_in_use",
-            "Tasks that this worker runs now.",
-            (),
-            {(): min(len(state.active_requests), self._slots)},
-        )
+        """Yield every family; of the slots no figures before the worker's pool is there."""
+        slots = self.slots
+        all_slots: Values = {} if slots is None else {(): slots}
+        in_use: Values = {} if slots is None else {(): min(len(state.active_requests), slots)}
+        yield gauge("worker_slots", "Tasks that this worker can run at once.", (), all_slots)
+        yield gauge("worker_slots_in_use", "Tasks that this worker runs now.", (), in_use)
         yield gauge("build_info", "The version of this worker.", ("version",), {(VERSION,): 1})
+
+
+#: The worker of this process.
+this_worker = WorkerGauges()
 
 
 def _redis(found: RedisState | None) -> Iterator[GaugeMetricFamily]:

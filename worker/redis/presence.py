@@ -91,6 +91,9 @@ class Presence:
         found = self._read(client)
         self._warn_of_name(found[NODE + self._node])
         self._write(client, self._wanted(listens), found)
+        if not recently:
+            # Redis was away, and the other workers are reconnecting as this one is.
+            self._began = time.monotonic()
         if time.monotonic() - self._began > _STARTUP_SECONDS:
             self._warn_of_unconsumed(found, listens)
         self._warn_of_misdirected(client)
