@@ -11,6 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from ledger.core import states
+from ledger.core.held import ARCHIVE
 from ledger.core.job import Job
 from ledger.core.lease_expiry import died
 from ledger.core.leases import Lease
@@ -148,3 +149,52 @@ def test_a_worker_that_stood_still_gives_nothing_back(open_ledger: OpenLedger) -
     pass_time(ledger, LEASE + 1, jobs.c.lease_until)
     (taken,) = ledger.lease_expiry.take_from_the_dead()
     assert taken.takeovers == 1
+
+
+def test_an_attempt_that_hangs_in_the_archive_is_set_aside(open_ledger: OpenLedger) -> None:
+    """A request to the archive that does not come back: the job waits, with the time since when it
+    is held, its next try comes later and later, and no worker counts as dead. The attempt that
+    hangs may write nothing when it comes back.
+    """
+    ledger = open_ledger(lease_seconds=LEASE)
+    job = opened(ledger)
+    pauses = []
+
+    def again(times: int) -> float:
+        pauses.append(times)
+        return 0.0
+
+    for _ in range(6):
+        _, lease = claim_job(ledger, job.job_id)
+        assert ledger.leases.silent({lease.thread}) == [], "its work gives signs of life"
+        lease.progress(within_seconds=-1)
+        assert ledger.leases.silent({lease.thread + 1}) == [], "it hangs somewhere else"
+        (hangs,) = ledger.leases.silent({lease.thread})
+        assert ledger.lease_expiry.set_aside(hangs, ARCHIVE, 40, again=again)
+        waits = ledger.jobs.job(job.job_id)
+        assert (waits.state, waits.takeovers) == (states.WAITING, 0)
+        assert waits.reason == "the archive has not answered for 40 s; the job is tried again"
+        with pytest.raises(LeaseLost):
+            ledger.execution.finish(lease, states.DONE)
+    assert pauses == list(range(6))
+    (held,) = ledger.held_jobs.held()
+    assert (held.obstacle, held.jobs) == (ARCHIVE, 1)
+    assert held.age == pytest.approx(40, abs=30)
+
+
+def test_only_the_holder_sets_a_job_aside(open_ledger: OpenLedger) -> None:
+    """A job that another worker took over meanwhile stays with that worker; one that a person
+    cancelled ends.
+    """
+    ledger, other = open_ledger(lease_seconds=LEASE), open_ledger(lease_seconds=LEASE)
+    job, lease = running(ledger)
+    pass_time(ledger, LEASE + 1, jobs.c.lease_until)
+    other.lease_expiry.take_from_the_dead()
+    claim_job(other, job.job_id)
+    assert not ledger.lease_expiry.set_aside(lease, ARCHIVE, 40, again=lambda _: 0.0)
+    assert ledger.jobs.job(job.job_id).state == states.RUNNING
+
+    cancelled, lease = running(ledger, "r2")
+    ledger.operator_actions.cancel(cancelled.job_id, by="operator")
+    assert ledger.lease_expiry.set_aside(lease, ARCHIVE, 40, again=lambda _: 0.0)
+    assert ledger.jobs.job(cancelled.job_id).state == states.CANCELLED
