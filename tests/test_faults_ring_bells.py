@@ -49,13 +49,15 @@ COMMAND_SECONDS = 90.0
 
 @dataclass
 class Row:
-    """What one fault showed."""
+    """What one fault showed, and when."""
 
     fault: str
     rule: str
     #: How many webhooks had come before.
     seen: int
+    #: Seconds from the fault to its webhook and its removal.
     webhook: float | None = None
+    removed: float = 0.0
     said: dict[str, str] = field(default_factory=dict)
 
 
@@ -123,7 +125,8 @@ class OnCall:
             row.said["log"] = next((line for line in lines if " earwitness.alerts: " in line), "")
 
     def over(self, row: Row, cause: str) -> None:
-        """The fault was removed: everything says so."""
+        """The fault was removed just now: everything says so."""
+        row.removed = time.monotonic() - self.watch.began
         eventually(
             lambda: self.watch.is_over(row.rule), within=LIMIT, what=f"{row.rule} did not resolve"
         )
@@ -139,7 +142,9 @@ class OnCall:
             what=f"no webhook that {cause} is over",
         )
         course = self.watch.courses[row.rule]
-        times = (course.pending, course.fired, course.resolved, row.webhook)
+        resolved = None if course.resolved is None else max(course.resolved - row.removed, 0.0)
+        # Seconds from the fault until it pends, fires and is told, and from its removal to the end.
+        times = (course.pending, course.fired, row.webhook, resolved)
         shown = " | ".join("-" if one is None else f"{one:.0f}" for one in times)
         lines = [f"| {row.fault} | {row.rule} | {shown} |"]
         lines += [f"    {name}: {said}" for name, said in sorted(row.said.items())]
