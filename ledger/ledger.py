@@ -22,6 +22,7 @@ from .core.waiters import Waiters
 from .core.wakeups import Wakeups
 from .days import Days
 from .held_jobs import HeldJobs
+from .history import History
 from .identity import Identity
 from .notifications import Notifications
 from .operator_actions import OperatorActions
@@ -58,6 +59,7 @@ class Ledger:
         self.calls = Calls(self.database, self.leases, worker)
         self.recording_instructions = RecordingInstructions(self.database)
         self.days = Days(self.database)
+        self.history = History(self.database)
         self.accounts = Accounts(self.database)
         self.jobs = Queries(self.database)
         self.rebuilding = Rebuilding(self.database)
