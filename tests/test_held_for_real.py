@@ -39,7 +39,7 @@ def test_held_jobs_are_seen_until_they_go_on(
     with house.producer() as app:
         done = house.send(app, "export.run", account="right", day=FIRST.isoformat())
         assert done.get(timeout=60)["archived"] == 1
-        eventually(lambda: house.ledger.archive_record.heads(), what="nothing was archived")
+        eventually(house.ledger.archive_record.heads, what="nothing was archived")
         for day in (FIRST, SECOND):
             house.send(app, "export.run", account="wrong", day=day.isoformat())
         house.archive.rename(house.folder / "elsewhere")

@@ -49,6 +49,8 @@ _log = logging.getLogger(__name__)
 _HINTS_PER_SLOT = 4
 #: How long a worker that stops waits for the rounds of its loops.
 _STOP_SECONDS = 5.0
+#: The look at held jobs takes at most one part in so many of the time.
+_HELD_SHARE = 50
 #: One hint in so many is reserved for answers.
 _ANSWERS_SHARE = 4
 #: A partial download untouched for so long is abandoned.
@@ -77,7 +79,7 @@ class Sweeper(bootsteps.StartStopStep):
                 Loop("archive", "the archive", watch.look),
                 Loop("spool", "the spool", _sweep_spool),
                 Loop("presence", "Redis", lambda: presence.announce(parent.app.backend.client)),
-                Loop("outage", "nothing", LedgerAlert(parent.hostname).look),
+                Loop("outage", "the receiver of alerts", LedgerAlert(parent.hostname).look),
             )
         )
 
@@ -117,6 +119,7 @@ class Rounds:
         self._whole = (self._announce_first, self._mend_keys, self._announce_set_aside)
         self._busy = (self._announce,)
         self._next_whole = 0.0
+        self._next_held = 0.0
         self._room = {
             FRONT_DOOR: 0,
             DUE: _HINTS_PER_SLOT * slots,
@@ -133,7 +136,7 @@ class Rounds:
             _set_hung_aside,
             _expire_leases,
             unknown.open_alert,
-            ledger().held_jobs.update_alerts,
+            self._update_held,
             _write_alerts,
         )
         return sum(self._carry_out(step) for step in steps) > 0
@@ -168,6 +171,13 @@ class Rounds:
         except Exception:  # noqa: BLE001 - logged; the other steps of the round still run
             _log.exception("a step of the sweeper's round failed")
             return False
+
+    def _update_held(self) -> None:
+        # Every waiting job is looked at: with many of them, less often.
+        began = time.monotonic()
+        if began >= self._next_held:
+            ledger().held_jobs.update_alerts()
+            self._next_held = began + _HELD_SHARE * (time.monotonic() - began)
 
     def _mend_future_times(self) -> None:
         # Clocks are rarely wrong, and some kinds of times are found only by reading every waiting
