@@ -56,12 +56,12 @@ def _alert(cause: str, groups: list[Held]) -> Alert:
     obstacle = groups[0].obstacle
     account = groups[0].account if obstacle == CREDENTIALS else EVERY_ACCOUNT
     names = ", ".join(sorted({one.account for one in groups}))
-    are = "1 job is" if count == 1 else f"{count} jobs are"
+    have = "1 job has" if count == 1 else f"{count} jobs have"
     return Alert(
         cause,
         HELD,
         account,
-        f"{are} held by {_MEANING[obstacle]} since {iso(since)} (accounts: {names}); nothing is "
+        f"{have} been held by {_MEANING[obstacle]} since {iso(since)} (accounts: {names}); nothing is "
         "lost: each goes on by itself; to see what is wrong, run: python -m worker doctor; to see "
         "the jobs: python -m worker status --state waiting",
     )

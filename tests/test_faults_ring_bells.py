@@ -329,7 +329,8 @@ def test_each_fault_rings_a_bell_and_ends(
             what="a day that was asked for is not archived",
         )
         assert [job.takeovers for job in house.ledger.jobs.jobs(limit=100) if job.takeovers] == []
-        assert house.ledger.alerts.all_open() == []
+        kinds = {one["kind"] for one in house.ledger.alerts.all_open()}
+        assert not kinds & {"held", "redis", "archive"}
         house.close()
 
 

@@ -107,7 +107,7 @@ def test_people_are_told_once_it_has_lasted_and_when_it_is_over(ledger: Ledger) 
     assert sorted(open_causes(ledger)) == ["held:archive", "held:credentials:branch"]
     (archive,) = [one for one in ledger.alerts.all_open() if one["cause"] == "held:archive"]
     assert (archive["kind"], archive["account"], archive["repeated"]) == ("held", "*", 0)
-    assert "2 jobs are held by the archive" in archive["message"]
+    assert "2 jobs have been held by the archive" in archive["message"]
     assert "branch, india" in archive["message"]
     for job in (a, b):
         tries_again(ledger, job, None)

@@ -56,8 +56,8 @@ def test_a_ledger_that_is_away_is_told_without_it(
     assert receiver.taken()[1]["id"] != told["id"]
     lines = [one.message for one in caplog.records if one.name == "earwitness.alerts"]
     assert [line.partition(" since")[0] for line in lines] == [
-        "the ledger does not answer worker celery@a",
-        "over: the ledger does not answer worker celery@a",
+        "the ledger has not answered worker celery@a",
+        "over: the ledger has not answered worker celery@a",
     ]
 
 

@@ -71,7 +71,7 @@ class LedgerAlert:
         assert self._opened_at is not None
         since = self._opened_at.isoformat(timespec="seconds").replace("+00:00", "Z")
         message = (
-            f"the ledger does not answer worker {self._node} since {since}: nothing new is "
+            f"the ledger has not answered worker {self._node} since {since}: nothing new is "
             "accepted and no job goes on until it does; nothing is lost; see that the database of "
             "EARWITNESS_LEDGER_URL runs and is reached, and that its disk is not full"
         )

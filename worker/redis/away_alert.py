@@ -45,8 +45,8 @@ class RedisAlert:
         meaning, advice = diagnose(error)
         since = iso(time.time() - (now - self._since))
         message = (
-            f"Redis does not serve worker {self._node} since {since}: {meaning}; {advice}; nothing "
-            "new is accepted and no job is taken up; accepted jobs are safe in the ledger"
+            f"Redis has not served worker {self._node} since {since} ({meaning}); {advice}; "
+            "nothing new is accepted and no job is taken up; accepted jobs are safe in the ledger"
         )
         ledger().alerts.open(Alert(CAUSE, REDIS, EVERY_ACCOUNT, message))
         self._is_open = True
