@@ -1,4 +1,6 @@
-"""Servers that hang: connections stand, new ones are taken, and nothing is answered."""
+"""What hangs: servers that take connections and answer nothing, stopped processes, folders and
+names.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
@@ -27,6 +30,8 @@ class Relay:
         self.port = int(self._listener.getsockname()[1])
         self._flows = threading.Event()
         self._flows.set()
+        self._is_closed = False
+        self._lock = threading.Lock()
         self._sockets: list[socket.socket] = [self._listener]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -40,11 +45,22 @@ class Relay:
 
     def close(self) -> None:
         """End every connection."""
-        self._flows.set()
-        for one in self._sockets:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+        with self._lock:
+            self._is_closed = True
+            self._flows.set()
+            for one in self._sockets:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+                one.close()
+
+    def _keep(self, one: socket.socket) -> bool:
+        """Note a socket, to be closed with the relay; close it now if the relay is closed."""
+        with self._lock:
+            if self._is_closed:
+                one.close()
+                return False
+            self._sockets.append(one)
+            return True
 
     def _accept(self) -> None:
         while True:
@@ -52,19 +68,19 @@ class Relay:
                 caller, _ = self._listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._connect, args=(caller,), daemon=True).start()
+            if self._keep(caller):
+                threading.Thread(target=self._connect, args=(caller,), daemon=True).start()
 
     def _connect(self, caller: socket.socket) -> None:
-        self._sockets.append(caller)
         self._flows.wait()
         try:
             server = socket.create_connection(self._server)
         except OSError:
             caller.close()
             return
-        self._sockets.append(server)
-        for pair in ((caller, server), (server, caller)):
-            threading.Thread(target=self._forward, args=pair, daemon=True).start()
+        if self._keep(server):
+            for pair in ((caller, server), (server, caller)):
+                threading.Thread(target=self._forward, args=pair, daemon=True).start()
 
     def _forward(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -100,3 +116,11 @@ def suspended(pid: int) -> Iterator[None]:
         for one in stopped:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.resume()
+
+
+def hanging(switch: Path, **what: str) -> dict[str, str]:
+    """The environment of processes for which something hangs while the file ``switch`` is there:
+    HANGING_FOLDER, or the resolution of HANGING_NAME, which is this machine.
+    """
+    programs = Path(__file__).parent / "programs" / "hangs"
+    return {"PYTHONPATH": str(programs), "HANGING_WHILE": str(switch), **what}

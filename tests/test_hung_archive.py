@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ from ledger.core.schema import jobs
 from .buckets import Buckets
 from .certified_calls import CallHouse
 from .deployment import Deployment, account_toml
-from .hung import Relay, relay
+from .hung import hanging, relay
 from .ledgers import pass_time, running
 from .servers import free_port
 from .simulators import Simulators
@@ -31,7 +32,8 @@ class HungHouse:
     """A house that places certified calls, with its archive in a bucket that can hang."""
 
     calling: CallHouse
-    bucket: Relay
+    freeze: Callable[[], None]
+    thaw: Callable[[], None]
     metrics: str
 
     @property
@@ -62,24 +64,31 @@ class HungHouse:
         return self.house.ledger.jobs.job(job_id).takeovers == 1
 
 
-@pytest.fixture
-def scene(buckets: Buckets, deploy: Deploy, simulators: Simulators) -> Iterator[HungHouse]:
-    """Such a house, with nothing started."""
+@pytest.fixture(params=["bucket", pytest.param("folder", marks=pytest.mark.soak)])
+def scene(
+    request: pytest.FixtureRequest, deploy: Deploy, simulators: Simulators, tmp_path: Path
+) -> Iterator[HungHouse]:
+    """Such a house, with nothing started: its archive is in a bucket, or in a folder that hangs as
+    one on a network does whose server is gone.
+    """
     platform = simulators.gsmblockchain.account()
     accounts = account_toml("legal", {**platform.configuration(), "timeout_seconds": 3})
-    bind = f"127.0.0.1:{free_port()}"
-    with relay(buckets.endpoint) as hangs:
-        house = deploy(
-            accounts,
-            settings={"ARCHIVE_URL": f"s3://{buckets.bucket()}/house", "METRICS_BIND": bind},
-            surroundings={
-                **buckets.environment,
-                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{hangs.port}",
-            },
-        )
-        yield HungHouse(CallHouse(house, platform), hangs, bind)
-        hangs.thaw()
-        house.close()
+    house = deploy(accounts, settings={"METRICS_BIND": f"127.0.0.1:{free_port()}"})
+    calling = CallHouse(house, platform)
+    if request.param == "folder":
+        switch = tmp_path / "hangs"
+        house.surroundings = hanging(switch, HANGING_FOLDER=str(house.archive))
+        yield HungHouse(calling, switch.touch, switch.unlink, house.settings["METRICS_BIND"])
+        switch.unlink(missing_ok=True)
+    else:
+        buckets: Buckets = request.getfixturevalue("buckets")
+        with relay(buckets.endpoint) as hangs:
+            endpoint = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{hangs.port}"}
+            house.surroundings = {**buckets.environment, **endpoint}
+            house.settings["ARCHIVE_URL"] = f"s3://{buckets.bucket()}/house"
+            yield HungHouse(calling, hangs.freeze, hangs.thaw, house.settings["METRICS_BIND"])
+            hangs.thaw()
+    house.close()
 
 
 def test_a_hung_archive_stalls_nothing_else(scene: HungHouse) -> None:
@@ -92,7 +101,7 @@ def test_a_hung_archive_stalls_nothing_else(scene: HungHouse) -> None:
     with house.producer() as app:
         assert scene.calling.ask(app, "before").get(timeout=30)
         eventually(lambda: len(scene.calling.receipts()) == 1, what="no receipt")
-        scene.bucket.freeze()
+        scene.freeze()
         assert scene.calling.ask(app, "during").get(timeout=30)
         assert scene.calling.placed() == 2
         lost = scene.loses_a_worker()
@@ -105,7 +114,7 @@ def test_a_hung_archive_stalls_nothing_else(scene: HungHouse) -> None:
         eventually(lambda: " ready." in second.log(), what="the second worker does not start")
         assert "has not answered for 5 s; the worker starts" in second.log()
         assert second.stop(within=LOADED_SECONDS) == 0
-        scene.bucket.thaw()
+        scene.thaw()
         eventually(lambda: len(scene.calling.receipts()) == 2, within=60, what="no second receipt")
 
 
@@ -130,7 +139,7 @@ def test_a_worker_reports_what_hangs_once_and_stops(scene: HungHouse) -> None:
     house = scene.house
     worker = house.worker("first")
     with house.producer() as app:
-        scene.bucket.freeze()
+        scene.freeze()
         assert scene.calling.ask(app, "during").get(timeout=30)
         report = "the archive has kept the loop 'receipts' of this worker waiting"
         eventually(lambda: report in worker.log(), within=60, what="nothing was reported")
@@ -139,7 +148,7 @@ def test_a_worker_reports_what_hangs_once_and_stops(scene: HungHouse) -> None:
         assert worker.stop(within=LOADED_SECONDS) == 0
         third = house.worker("third", ready=False)
         eventually(scene.is_alive, what="no probe is answered")
-        scene.bucket.thaw()
+        scene.thaw()
         eventually(lambda: len(scene.calling.receipts()) == 1, within=60, what="no receipt")
         assert third.alive
     assert scene.calling.job("during").state == states.DONE  # type: ignore[union-attr]

@@ -25,9 +25,9 @@ from ledger.quarantine import MEANING, WAY_OUT
 from tasks.archive_watch import watch
 from tasks.rebuild import backup_check
 from tasks.runtime import archive_alerts, vouching
+from tasks.runtime.background import Background, StillRunning
 from tasks.runtime.context import bare_store, ledger
 
-from .background import Background, StillRunning
 from .redis.diagnosis import diagnose
 
 _log = logging.getLogger(__name__)

@@ -17,8 +17,8 @@ from contextlib import suppress
 from celery.worker import state
 
 from archive.store.guarded import requests
+from tasks.runtime.background import Background, StillRunning
 
-from .background import Background, StillRunning
 from .health.heartbeat import heartbeat
 
 _log = logging.getLogger(__name__)

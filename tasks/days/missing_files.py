@@ -11,8 +11,8 @@ from config.settings import ConfigurationError, settings
 from ledger.core import states
 from ledger.ledger import Ledger
 from tasks.archive_watch import presence, watch
+from tasks.runtime.background import Background, StillRunning
 from tasks.runtime.context import store
-from worker.background import Background, StillRunning
 
 #: How long the archive may be silent.
 _PATIENCE_SECONDS = 7.0

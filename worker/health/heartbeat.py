@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from config.settings import settings
-from worker.background import Background, StillRunning
+from tasks.runtime.background import Background, StillRunning
 from worker.redis.broker import consumption
 
 from .heartbeat_files import DRAINING, STARTING, STOPPING, WORKING, Mark, write

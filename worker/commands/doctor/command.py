@@ -17,7 +17,7 @@ from worker.commands.options import as_json
 from worker.short_secrets import ADVICE, MEANING
 
 from . import accounts, beat, files, hooks, ledger, providers, redis, storage, work, workers
-from .examination import Alive, Examination
+from .examination import Alive, Examination, yield_to
 from .findings import UNKNOWN, Finding, ok, warning
 
 _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
@@ -51,9 +51,12 @@ def _findings() -> Iterator[Finding]:
         yield warning("secrets", f"{name} is {MEANING}", ADVICE)
     of_files = Examination("files", lambda _: files.examined(settings))
     of_ledger = Examination("ledger", lambda _: ledger.examined())
+    found: list[Finding] = []
+    identity = yield_to(of_ledger.findings(), found.append)
+    the_rest = list(_of_the_rest(settings, identity))
     yield from of_files.findings()
-    identity = yield from of_ledger.findings()
-    for one in list(_of_the_rest(settings, identity)):
+    yield from found
+    for one in the_rest:
         yield from one.findings()
 
 
