@@ -1,6 +1,6 @@
 # Everything here needs make and Python 3.11 or later, nothing else: the rest goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup develop demo sandbox test soak bench check format
+.PHONY: help setup develop demo sandbox test soak bench check format sbom
 
 # The first of these that is new enough; say `make PYTHON=...` for another.
 PYTHONS ?= python3 python3.14 python3.13 python3.12 python3.11
@@ -45,6 +45,11 @@ check: develop ## Check format, style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(wildcard config providers archive ledger tasks worker demo client/src)
+
+sbom: develop ## Write sbom.cdx.json: what runs, package by package, as CycloneDX
+	@$(BIN)/cyclonedx-py requirements requirements.runtime.lock --pyproject pyproject.toml \
+		--mc-type application --output-reproducible --output-file sbom.cdx.json
+	@echo "written: sbom.cdx.json"
 
 format: develop ## Format the code and repair what ruff can repair
 	@$(BIN)/ruff format .
