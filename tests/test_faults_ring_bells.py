@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -58,6 +59,7 @@ class Row:
     #: Seconds from the fault to its webhook and its removal.
     webhook: float | None = None
     removed: float = 0.0
+    began: float = field(default_factory=time.time)
     said: dict[str, str] = field(default_factory=dict)
 
 
@@ -114,7 +116,7 @@ class OnCall:
         """
         if not self.rows:
             self._commands()
-        row = Row(fault, rule, seen=len(self.receiver.taken()))
+        row = Row(fault, rule, seen=len(self.receiver.received))
         self.rows.append(row)
         logs = {process: len(process.log()) for process in self.house.processes}
         self.watch.begin()
@@ -125,7 +127,7 @@ class OnCall:
         eventually(
             lambda: self._told(row, cause, "open"), within=LIMIT, what=f"no webhook of {cause}"
         )
-        row.webhook = time.monotonic() - self.watch.began
+        row.webhook = self._told(row, cause, "open") - row.began
         for process, length in logs.items():
             lines = process.log()[length:].splitlines()
             row.said["log"] = next((line for line in lines if f"cause={cause}" in line), "")
@@ -156,9 +158,13 @@ class OnCall:
         lines += [f"    {name}: {said}" for name, said in sorted(row.said.items())]
         sys.stdout.write("\n".join(["", *lines, ""]))
 
-    def _told(self, row: Row, cause: str, state: str) -> bool:
-        new = self.receiver.taken()[row.seen :]
-        return any((one["cause"], one["state"]) == (cause, state) for one in new)
+    def _told(self, row: Row, cause: str, state: str) -> float:
+        """When the first webhook of a cause was sent since the fault; 0 if none was."""
+        for _, headers, body in list(self.receiver.received)[row.seen :]:
+            told = json.loads(body)
+            if (told["cause"], told["state"]) == (cause, state):
+                return float(headers["Earwitness-Timestamp"])
+        return 0.0
 
     def _commands(self) -> dict[str, str]:
         said: dict[str, str] = {}
