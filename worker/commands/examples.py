@@ -21,6 +21,8 @@ EXAMPLES = {
     "coverage": "earwitness coverage --account india --from 2026-11-01 --to 2026-11-30",
     "demo": "earwitness demo --once",
     "doctor": "earwitness doctor",
+    "drain": "earwitness drain --wait",
+    "undrain": "earwitness undrain",
     "export": "earwitness export --account india --from 2026-11-20 --to 2026-11-21 --wait",
     "export create": (
         "earwitness export create --account india --filter start:gte=2026-11-20T00:00:00Z "
