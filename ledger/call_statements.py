@@ -44,12 +44,14 @@ from .call_outcomes import (
     outcome_parameters,
 )
 from .core import states
+from .core.carried import NOTHING
 from .core.combined import inserting, inserting_both, pipelined
 from .core.database import now, once_committed
 from .core.fencing import TAKEN, TAKEN_UP
 from .core.job import COLUMNS, Job
 from .core.leases import Lease
 from .core.opening import (
+    CARRYING_WAITER,
     FIRST_HINT,
     NEW_JOB,
     NEXT_HINT,
@@ -115,7 +117,7 @@ SETTLED: dict[str, Any] = {
 }
 
 
-def _begin(_insert: Any) -> Select[Any]:
+def _begin(row: dict[str, Any], _insert: Any) -> Select[Any]:
     ready = (
         select(literal_column("1"))
         .where(
@@ -138,7 +140,7 @@ def _begin(_insert: Any) -> Select[Any]:
     opened = {**line, "from_state": None, "to_state": states.PENDING, "why": OPENED}
     up = {"from_state": states.PENDING, "to_state": states.RUNNING, "why": TAKEN_UP}
     lines = inserting_both(audit, opened, {**line, **up, "by": parameter("worker")}, job)
-    waiter = inserting(waiters, {**WAITER, "job_id": job.c.job_id, "due_at": None}, job)
+    waiter = inserting(waiters, {**row, "job_id": job.c.job_id, "due_at": None}, job)
     # If the day's last call was taken meanwhile, the division fails, and nothing is written.
     taken_calls = select(func.count()).select_from(day).scalar_subquery()
     return select(*job.c, literal_column("1").op("/")(taken_calls)).add_cte(
@@ -201,7 +203,9 @@ def _answer(_insert: Any) -> Select[Any]:
     return select(*job.c).add_cte(due, line, answers)
 
 
-_BEGIN = Prepared(_begin, lambda *row: Job(*row[:-1]))
+_BEGIN = Prepared(partial(_begin, WAITER), lambda *row: Job(*row[:-1]))
+#: Longer than what the driver keeps translated, and so of its own.
+_BEGIN_CARRYING = Prepared(partial(_begin, CARRYING_WAITER), lambda *row: Job(*row[:-1]))
 _SEND: Prepared[Any] = Prepared(_send)
 _ANSWER = Prepared(_answer, Job)
 STATEMENTS: Sequence[Prepared[Any]] = (_BEGIN, _SEND, _ANSWER)
@@ -224,13 +228,16 @@ def begin(
     is_usual = request.task_id is not None and request.due_at is None and request.companion is None
     if cap is None or cap.limit < 1 or not is_usual:
         return None
-    return _BEGIN.row(
+    begun = _BEGIN if request.carried == NOTHING else _BEGIN_CARRYING
+    return begun.row(
         connection,
         **parameters_of(request),
         task=request.task_id,
         for_job=request.job_id,
         job=request.job_id,
         notify=notify,
+        envelope=request.carried.envelope,
+        canvas=request.carried.canvas,
         token=token,
         seconds=seconds,
         by=by,

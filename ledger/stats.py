@@ -30,6 +30,9 @@ from .core import held, states
 from .core.database import Database, now, now_once
 from .core.schema import accounts, alerts, audit, days, jobs, ledger, obligations
 
+#: The word for a backup in the audit of the ledger itself.
+BACKED_UP = "backed_up"
+
 _UNFINISHED = (
     states.PENDING,
     states.RUNNING,
@@ -77,6 +80,8 @@ class Stats:
     account_alerts: list[Row[Any]] = field(default_factory=list)
     #: account, since: when the account's oldest incomplete day was found to be incomplete
     lacking: list[Row[Any]] = field(default_factory=list)
+    #: age: of the newest backup; no row without one
+    backups: list[Row[Any]] = field(default_factory=list)
 
     def complete_days(self) -> dict[str, int]:
         """Return the number of complete days of each account."""
@@ -105,6 +110,7 @@ def statements() -> dict[str, Select[Any]]:
         "held": held.statement(),
         "account_alerts": _account_alerts(),
         "lacking": _lacking(),
+        "backups": _backups(),
     }
 
 
@@ -262,3 +268,15 @@ def _account_alerts() -> Select[Any]:
     c = alerts.c
     counted = select(c.account, c.kind, func.count().label("alerts"))
     return counted.where(c.closed_at.is_(None)).group_by(c.account, c.kind)
+
+
+def _backups() -> Select[Any]:
+    # The audit under the ledger's own identity is short, and found by the index of `job_id`.
+    c = audit.c
+    newest = (
+        select(func.max(c.at).label("at"))
+        .where(c.job_id == select(ledger.c.identity).scalar_subquery())
+        .where(c.to_state == BACKED_UP)
+        .subquery()
+    )
+    return select((now_once() - newest.c.at).label("age")).where(newest.c.at.is_not(None))

@@ -30,6 +30,7 @@ ROWS = {
     "slots": 4,
     "bursts": 2,
     "enqueue": 3,
+    "service": 3,
     "first-byte": 2,
     "retrieve": 6,
     "export": 2,

@@ -33,6 +33,7 @@ from tasks.runtime.ledger_alert import LedgerAlert
 from tasks.runtime.messages import publish
 from tasks.runtime.outbox import BATCH, Needs, discharge_due
 from tasks.runtime.redis_errors import BROKER_AWAY, is_away
+from tasks.transfers.orphans import Orphans
 
 from . import stop_limit
 from .health.heartbeat import heartbeat
@@ -57,6 +58,7 @@ _ANSWERS_SHARE = 4
 _SPOOL_SECONDS = 7 * 86_400.0
 #: How long refused files are kept for a person to look at (docs/operations.md).
 _REFUSED_SECONDS = 90 * 86_400.0
+_orphans = Orphans()
 
 
 class Sweeper(bootsteps.StartStopStep):
@@ -297,6 +299,7 @@ def _expire_leases() -> None:
 
 
 def _sweep_spool() -> None:
+    _orphans.remove()
     spool().sweep(_SPOOL_SECONDS)
     spool().sweep_refused(_REFUSED_SECONDS)
 

@@ -114,6 +114,9 @@ waiters = Table(
     Column("due_at", Double),
     Column("attempts", Integer, nullable=False),
     Column("answered_at", Double),
+    # What the task's message carried; emptied once the task is answered.
+    Column("envelope", _JSON),
+    Column("canvas", _JSON),
 )
 Index("ix_waiters_due", waiters.c.answered_at, waiters.c.due_at)
 

@@ -16,7 +16,10 @@ from .schema import jobs, queues
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A message to publish: the job and its account, the task's name and id, and the queue."""
+    """A message to publish: the job and its account, the task's name and id, and the queue.
+
+    ``envelope`` is what the message carries besides (`Carried`).
+    """
 
     job_id: str
     kind: str
@@ -24,6 +27,7 @@ class Hint:
     queue: str
     number: int
     account: str
+    envelope: dict[str, Any] | None = None
 
 
 _TAKEN_NO = (
@@ -70,7 +74,11 @@ _PUT_BACK = Prepared(
     update(jobs)
     .where(jobs.c.job_id == parameter("job"), jobs.c.state.in_(states.OPEN))
     .where(jobs.c.next_attempt_at <= now())
-    .values(hinted_at=None, next_attempt_at=now() + parameter("seconds"))
+    .values(
+        hinted_at=None,
+        next_attempt_at=now() + parameter("seconds"),
+        reason=func.coalesce(parameter("reason", jobs.c.reason.type), jobs.c.reason),
+    )
 )
 
 
@@ -99,10 +107,13 @@ class Wakeups:
             return []
         return self._database.write(lambda connection: _claim(connection, queue, room, rule))
 
-    def put_back(self, job_id: str, *, seconds: float) -> None:
-        """Announce the job again in ``seconds``: its hint met a worker without a free slot."""
+    def put_back(self, job_id: str, *, seconds: float, reason: str | None = None) -> None:
+        """Announce the job again in ``seconds``: its hint met a worker that cannot take it now.
+
+        ``reason``, if there is one, becomes the job's.
+        """
         self._database.write(
-            lambda connection: _PUT_BACK.run(connection, job=job_id, seconds=seconds)
+            lambda connection: _PUT_BACK.run(connection, job=job_id, seconds=seconds, reason=reason)
         )
 
 

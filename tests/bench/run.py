@@ -24,6 +24,7 @@ from .latency import enqueueing, first_byte
 from .measurement import Row
 from .reading import find, verify
 from .retrieval import retrieval
+from .service import service
 from .sizes import Sizes
 from .starting import starting
 from .sweep import sweep
@@ -34,6 +35,7 @@ BENCHMARKS = {
     "slots": "the same with 200 slots, and with two workers",
     "bursts": "900 calls at once: failures, and p99 of accepted",
     "enqueue": "a request of the client beside send_task",
+    "service": "500 requests at once to a FastAPI service: lag of its event loop",
     "first-byte": "from sending to the provider's first byte, worker idle",
     "retrieve": "export.retrieve beside curl, sha256sum and unzip -t; memory; four at once",
     "export": "export.run beside httpx and curl",
@@ -113,6 +115,7 @@ def _parts(running: Servers) -> dict[str, Callable[[Path, Sizes, Valkey], Iterat
         "slots": slots,
         "bursts": bursts,
         "enqueue": enqueueing,
+        "service": service,
         "first-byte": first_byte,
         "retrieve": lambda f, s, v: retrieval(f, s, v, running.simulators),
         "export": lambda f, s, v: export(f, s, v, running.simulators),

@@ -21,6 +21,7 @@ class Sizes:
     calls: int
     burst: int
     enqueued: int
+    requests: int
     first_bytes: int
     answer_seconds: float
     transfers: tuple[int, ...]
@@ -48,6 +49,7 @@ SHORT = Sizes(
     calls=320,
     burst=300,
     enqueued=500,
+    requests=500,
     first_bytes=10,
     answer_seconds=0.2,
     transfers=(GB // 5,),
@@ -73,6 +75,7 @@ FULL = Sizes(
     calls=960,
     burst=900,
     enqueued=2_000,
+    requests=500,
     first_bytes=20,
     answer_seconds=0.2,
     transfers=(GB, 4 * GB),
@@ -98,6 +101,7 @@ TINY = Sizes(
     calls=5,
     burst=8,
     enqueued=20,
+    requests=20,
     first_bytes=2,
     answer_seconds=0.01,
     transfers=(300_000,),

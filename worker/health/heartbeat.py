@@ -24,6 +24,7 @@ from config.settings import settings
 from tasks.runtime.background import Background, StillRunning
 from worker.redis.broker import consumption
 
+from . import service_manager
 from .heartbeat_files import DRAINING, STARTING, STOPPING, WORKING, Mark, write
 
 _log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Heartbeat:
         """Note that the process works from now on; ``queues`` are those that a worker consumes."""
         self._worked_at = time.monotonic()
         self._change(phase=WORKING, queues=queues)
+        service_manager.notify(service_manager.READY)
 
     def drained(self, is_drained: bool) -> None:
         """Note that a worker takes no work until further notice, or takes work again."""
@@ -83,9 +85,11 @@ class Heartbeat:
     def stopping(self) -> None:
         """Note that the process takes no further work and finishes what it has."""
         self._change(phase=STOPPING)
+        service_manager.notify(service_manager.STOPPING)
 
     def end(self) -> None:
         """Stop the thread and remove the mark."""
+        service_manager.notify(service_manager.STOPPING)
         with self._writing:
             self._stop.set()
             self._is_changed.set()
@@ -121,8 +125,22 @@ class Heartbeat:
                 if not self._is_logged:
                     _log.warning("heartbeats cannot be written: %s", error)
                 self._is_logged = True
+            # Also if the mark cannot be written: a restart mends no disk.
+            self._tell_manager()
             self._is_changed.wait(_INTERVAL_SECONDS)
             self._is_changed.clear()
+
+    def _tell_manager(self) -> None:
+        """Feed systemd's watchdog, unless this process is stuck."""
+        assert self._mark is not None
+        phase = self._mark.phase
+        worked_at = max(self._worked_at, consumption.last[0])
+        if phase == STARTING:
+            service_manager.notify(service_manager.STARTING)
+        elif phase in (STOPPING, DRAINING) or not service_manager.is_stuck(
+            worked_at, self._away_at
+        ):
+            service_manager.notify(service_manager.ALIVE)
 
     def _beat(self) -> None:
         """Look at Redis if the work is late, and write the mark."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from prometheus_client.core import GaugeMetricFamily
@@ -28,7 +28,9 @@ _PLANNING_TIME = timedelta(minutes=15)
 class LedgerGauges(Collector):
     """Gauges of the ledger, equal on every worker: use one worker's, or the maximum."""
 
-    def __init__(self, stats_cache: StatsCache, accounts: Mapping[str, Account]) -> None:
+    def __init__(
+        self, stats_cache: StatsCache, accounts: Callable[[], Mapping[str, Account]]
+    ) -> None:
         self._stats_cache = stats_cache
         self._accounts = accounts
 
@@ -77,7 +79,7 @@ class LedgerGauges(Collector):
             ("queue",),
             {**queues, **{(row.queue,): _age(row.age) for row in stats.due}},
         )
-        obstacles: Values = {(one, alias): 0 for one in OBSTACLES for alias in self._accounts}
+        obstacles: Values = {(one, alias): 0 for one in OBSTACLES for alias in self._accounts()}
         held = {(row.obstacle, row.account): row for row in stats.held}
         yield gauge(
             "jobs_held",
@@ -126,7 +128,7 @@ class LedgerGauges(Collector):
             {**alerts, **{(row.kind,): row.alerts for row in stats.alerts}},
         )
         of_accounts: Values = {
-            (alias, kind): 0 for alias in (*self._accounts, EVERY_ACCOUNT) for kind in KINDS
+            (alias, kind): 0 for alias in (*self._accounts(), EVERY_ACCOUNT) for kind in KINDS
         }
         yield gauge(
             "account_alerts_open",
@@ -205,17 +207,24 @@ class LedgerGauges(Collector):
             (),
             _single(stats.quarantined),
         )
+        yield gauge(
+            "backup_age_seconds",
+            "How long ago `python -m worker backup` last wrote a whole backup; absent before the "
+            "first one.",
+            (),
+            dict.fromkeys([()], _age(row.age)) if (row := next(iter(stats.backups), None)) else {},
+        )
 
     def _zeros(self) -> dict[tuple[str, ...], float]:
         """Return 0 for every account, so that a first count shows as an increase."""
-        return {(alias,): 0.0 for alias in self._accounts}
+        return {(alias,): 0.0 for alias in self._accounts()}
 
     def _with_nights(self) -> dict[str, date]:
         """Return the last day that must be planned by now, for accounts with nightly exports."""
         now = datetime.now(UTC) - _PLANNING_TIME
         return {
             alias: windows.newest_due(account.nights, now)
-            for alias, account in self._accounts.items()
+            for alias, account in self._accounts().items()
             if account.nights is not None
         }
 

@@ -23,6 +23,7 @@ from worker.health.judgement import WITHIN_SECONDS
 from worker.redis.diagnosis import diagnose
 from worker.redis.presence import WITHOUT_CONSUMER
 
+from . import configuration
 from .findings import UNKNOWN, Finding, error, ok, warning
 
 _SUBJECT = "workers"
@@ -49,7 +50,9 @@ def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
             yield from _duplicate_names([name for reply in replies for name in reply])
             if replies:
                 yield from _misconsumers(answers, _times(app, len(replies)).keys())
-            if answers and identity not in (None, UNKNOWN):
+            has_ledger = identity not in (None, UNKNOWN)
+            yield from configuration.examined(app, len(answers), has_ledger=has_ledger)
+            if answers and has_ledger:
                 yield from _hosts(sorted(answers))
                 yield from _clocks(app, len(answers))
     except (OperationalError, RedisError, OSError) as failure:

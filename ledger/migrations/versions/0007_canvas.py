@@ -1,0 +1,14 @@
+"""What the messages of waiting tasks carried besides their arguments."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    op.add_column("waiters", sa.Column("envelope", sa.JSON(), nullable=True))
+    op.add_column("waiters", sa.Column("canvas", sa.JSON(), nullable=True))
