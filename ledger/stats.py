@@ -28,6 +28,7 @@ from sqlalchemy import (
 from .alerts import CREDENTIALS, DAY
 from .core import held, states
 from .core.database import Database, now, now_once
+from .core.queue_names import in_any_queue
 from .core.schema import accounts, alerts, audit, days, jobs, ledger, obligations
 
 #: The word for a backup in the audit of the ledger itself.
@@ -148,7 +149,7 @@ def _due() -> Select[Any]:
     age = now() - func.min(c.next_attempt_at)
     return (
         select(c.queue, func.count().label("jobs"), age.label("age"))
-        .where(c.state.in_(states.OPEN), c.next_attempt_at <= now_once())
+        .where(c.state.in_(states.OPEN), in_any_queue(), c.next_attempt_at <= now_once())
         .group_by(c.queue)
     )
 

@@ -182,8 +182,8 @@ class Rounds:
             self._next_held = began + _HELD_SHARE * (time.monotonic() - began)
 
     def _mend_future_times(self) -> None:
-        # Clocks are rarely wrong, and some kinds of times are found only by reading every waiting
-        # job: after the start, each round looks for one kind.
+        # Clocks are rarely wrong, and one kind of times is found only by reading every waiting job:
+        # after the start, each round looks for one kind.
         times = ledger().future_times
         _report_future_times(times.mend() if self._is_first else times.mend_in_turn())
         self._is_first = False

@@ -171,7 +171,10 @@ def _extend(connection: Any, alive: list[Lease], seconds: float) -> dict[str, bo
     if moving:
         connection.execute(
             _NOTE_TRANSFER,
-            [{"token": lease.token, "figures": lease.transfer} for lease in moving],
+            [
+                {"job": lease.job_id, "token": lease.token, "figures": lease.transfer}
+                for lease in moving
+            ],
         )
     return written
 
@@ -185,6 +188,6 @@ _EXTEND = Prepared(
 )
 _NOTE_TRANSFER = (
     update(jobs)
-    .where(jobs.c.lease_token == bindparam("token"))
+    .where(jobs.c.job_id == bindparam("job"), jobs.c.lease_token == bindparam("token"))
     .values(transfer=bindparam("figures"))
 )

@@ -15,7 +15,6 @@ from sqlalchemy import (
     Select,
     case,
     cast,
-    exists,
     func,
     insert,
     select,
@@ -41,6 +40,9 @@ NOTIFY = "notify"
 #: A new obligation of the same job: its kind and payload.
 Owing = tuple[str, dict[str, Any]]
 _NOTHING: Mapping[int, Owing] = MappingProxyType({})
+
+#: The most due obligations that take turns: to compare so many takes less than a second.
+_MOST_COMPARED = 100_000
 
 #: The seconds until a retry when something that all obligations of a kind need was away.
 _AWAY_SECONDS = 10
@@ -107,30 +109,45 @@ class Outbox:
         only: Collection[str] | None = None,
         but: Collection[str] = (),
     ) -> list[Obligation]:
-        """Claim up to ``limit`` due obligations: only webhooks, or all others, of which ``only``
-        and ``but`` choose some kinds. Of one cause's webhooks only the oldest is due, so that
-        messages about a cause keep their order.
+        """Claim up to ``limit`` due obligations, as `in_turn` returns them."""
+        ids = self.in_turn(limit=limit, webhooks=webhooks, only=only, but=but)
+        return self.claim(ids, webhooks=webhooks)
+
+    def in_turn(
+        self,
+        *,
+        limit: int,
+        webhooks: bool = False,
+        only: Collection[str] | None = None,
+        but: Collection[str] = (),
+    ) -> list[int]:
+        """Return the ids of up to ``limit`` due obligations: only webhooks, or all others, of which
+        ``only`` and ``but`` choose some kinds. Of one cause's webhooks only the oldest is due, so
+        that messages about a cause keep their order.
 
         Kinds share the limit, and so do the destinations within a kind (the queue of a
         notification, otherwise the account), so that none waits behind obligations that another
         destination refuses. Obligations that were never tried come before retries; otherwise the
-        oldest comes first.
+        oldest comes first. Of many due obligations, the 100,000 that have been due longest are
+        compared.
         """
 
-        def in_turn(connection: Connection) -> list[Any]:
+        def look(connection: Connection) -> list[Any]:
             if webhooks:
                 return _WEBHOOKS_IN_TURN.rows(connection, limit=limit)
             if only is None:
                 return _OTHERS_IN_TURN.rows(connection, limit=limit, but=list(but))
             return _ONES_IN_TURN.rows(connection, limit=limit, only=list(only))
 
-        found = self._database.read(in_turn)
-        if not found:
+        return [row.id for row in self._database.read(look)]
+
+    def claim(self, ids: Sequence[int], *, webhooks: bool = False) -> list[Obligation]:
+        """Claim those of these obligations that are still due, and return them."""
+        if not ids:
             return []
-        ids = [row.id for row in found]
 
         def claim(connection: Connection) -> Sequence[Obligation]:
-            return _CLAIMS[webhooks].rows(connection, ids=ids)
+            return _CLAIMS[webhooks].rows(connection, ids=list(ids))
 
         claimed = self._database.write(claim, at_once=claim)
         return sorted(claimed, key=lambda owing: owing.id)
@@ -199,30 +216,40 @@ def _in_turn(owed: list[ColumnElement[bool]]) -> Select[tuple[int]]:
     queue = c.payload["queue"].as_string()
     destination = case((c.kind == NOTIFY, func.coalesce(queue, "")), else_=c.account)
     tried = case((c.attempts > 0, 1), else_=0)
-    place = func.row_number().over(partition_by=[c.kind, destination, tried], order_by=c.id)
-    placed = (
-        select(c.id, c.kind, tried.label("tried"), place.label("place")).where(*owed).subquery()
+    due = (
+        select(c.id, c.kind, destination.label("destination"), tried.label("tried"))
+        .where(*owed)
+        .order_by(c.discharged_at, c.due_at)
+        .limit(_MOST_COMPARED)
+        .subquery()
+    ).c
+    place = func.row_number().over(
+        partition_by=[due.kind, due.destination, due.tried], order_by=due.id
     )
+    placed = select(due.id, due.kind, due.tried, place.label("place")).subquery()
     turn = func.row_number().over(
         partition_by=placed.c.kind, order_by=[placed.c.tried, placed.c.place, placed.c.id]
     )
     return select(placed.c.id).order_by(turn, placed.c.id)
 
 
-def _older_of_its_cause() -> ColumnElement[bool]:
-    older = obligations.alias("older")
-    return (
-        exists()
-        .where(older.c.kind == WEBHOOK, older.c.discharged_at.is_(None))
-        .where(older.c.id < obligations.c.id)
-        .where(older.c.payload["cause"].as_string() == obligations.c.payload["cause"].as_string())
-        .correlate(obligations)
+def _is_oldest_of_its_cause() -> ColumnElement[bool]:
+    """Return the condition that no older webhook of the same cause is pending. All of them are
+    grouped once, not looked through for each.
+    """
+    pending = obligations.alias("pending")
+    c = pending.c
+    oldest = (
+        select(func.min(c.id))
+        .where(c.kind == WEBHOOK, c.discharged_at.is_(None))
+        .group_by(c.payload["cause"].as_string())
     )
+    return obligations.c.id.in_(oldest)
 
 
 def _due(*, webhooks: bool) -> list[ColumnElement[bool]]:
     c = obligations.c
-    kind = [c.kind == WEBHOOK, ~_older_of_its_cause()] if webhooks else [c.kind != WEBHOOK]
+    kind = [c.kind == WEBHOOK, _is_oldest_of_its_cause()] if webhooks else [c.kind != WEBHOOK]
     return [c.due_at <= now_once(), *kind]
 
 

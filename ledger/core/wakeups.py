@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Boolean, Connection, Integer, and_, func, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    Integer,
+    Select,
+    and_,
+    func,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from . import states
 from .database import Database, now, now_once
@@ -34,7 +45,6 @@ _TAKEN_NO = (
     select(queues.c.taken_no).where(queues.c.queue == parameter("of_queue")).scalar_subquery()
 )
 _DUE = (
-    jobs.c.state.in_(states.OPEN),
     jobs.c.queue == parameter("of_queue"),
     jobs.c.next_attempt_at <= now_once(),
     or_(
@@ -51,21 +61,33 @@ _DUE = (
 #: In the order of the index: PostgreSQL cannot know that few rows are due, and would read all.
 _ANY_DUE = Prepared(
     select(jobs.c.job_id)
-    .where(*_DUE)
+    .where(jobs.c.state.in_(states.OPEN), *_DUE)
     .order_by(jobs.c.state, jobs.c.queue, jobs.c.next_attempt_at)
     .limit(1)
 )
+_ROOM = parameter("room", Integer())
+
+
+def _oldest(state: str) -> Select[tuple[str, float | None]]:
+    """Select the due jobs of one state in the order of the index, so that no further job is read,
+    however many are due.
+    """
+    oldest = (
+        select(jobs.c.job_id, jobs.c.next_attempt_at)
+        .where(jobs.c.state == state, *_DUE)
+        .order_by(jobs.c.next_attempt_at)
+        .limit(_ROOM)
+        .with_for_update(skip_locked=True)
+        .subquery()
+    )
+    return select(oldest.c.job_id, oldest.c.next_attempt_at)
+
+
+_OLDEST = union_all(*map(_oldest, states.OPEN)).subquery()
 _CLAIM = Prepared(
     update(jobs)
     .where(
-        jobs.c.job_id.in_(
-            select(jobs.c.job_id)
-            .where(*_DUE)
-            .order_by(jobs.c.next_attempt_at)
-            .limit(parameter("room", Integer()))
-            .with_for_update(skip_locked=True)
-            .scalar_subquery()
-        )
+        jobs.c.job_id.in_(select(_OLDEST.c.job_id).order_by(_OLDEST.c.next_attempt_at).limit(_ROOM))
     )
     .values(hinted_at=now(), hint_no=parameter("number"))
     .returning(jobs.c.job_id, jobs.c.kind, jobs.c.task_id, jobs.c.account)

@@ -138,7 +138,7 @@ class LedgerGauges(Collector):
         )
 
     def _days(self, stats: Stats) -> Iterator[GaugeMetricFamily]:
-        complete = stats.complete_days()
+        complete, newest = stats.complete_days(), stats.newest_days()
         shown: dict[tuple[str, ...], float] = {
             (account, states.DAY_COMPLETE): days for account, days in complete.items()
         }
@@ -181,7 +181,7 @@ class LedgerGauges(Collector):
             ("account",),
             {
                 # A day that was asked for by hand brings the days before it, which no tick planned.
-                (alias,): _unplanned(due, stats.newest_days().get(alias)) + waiting.get(alias, 0)
+                (alias,): _unplanned(due, newest.get(alias)) + waiting.get(alias, 0)
                 for alias, due in self._with_nights().items()
             },
         )
