@@ -24,6 +24,9 @@ HOLDERS = "earwitness.holders"
 SET_ASIDE = "earwitness.set_aside"
 SET_ASIDE_INDEX = "earwitness.set_aside_index"
 
+#: The oldest message of each queue, and since when it has been the oldest, by Redis' clock.
+OLDEST = "earwitness.oldest"
+
 #: The ledger's identity in Redis, by which two deployments on one database notice each other.
 IDENTITY = "earwitness.ledger"
 #: Producers may read these: a deployment's workers use this database; before a queue's name, one of
@@ -52,6 +55,7 @@ _OWN_PREFIXES = (
     HERE,
     LISTENING,
     HOLDERS,
+    OLDEST,
     KNOWS,
     NODE,
     MISPLACED,

@@ -58,6 +58,14 @@ class Requests:
         finally:
             del self._running[request]
 
+    def waiting(self) -> dict[int, float]:
+        """Return for how many seconds each thread has waited for a request."""
+        now = time.monotonic()
+        found: dict[int, float] = {}
+        for thread, since in list(self._running.values()):
+            found[thread] = max(now - since, found.get(thread, 0.0))
+        return found
+
     def threads_waiting(self, seconds: float) -> set[int]:
         """Return the threads that have waited for a request for longer."""
         limit = time.monotonic() - seconds

@@ -14,6 +14,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from ledger.errors import LedgerAway, NotBegun, Unsuitable
 
+from .outages import Outages
 from .repeats import while_away
 from .silent_server import connect_within
 from .writer import AFTER_COMMIT, AWAY, Writer, cause_of, execute_bare
@@ -101,6 +102,7 @@ class Database:
 
     def __init__(self, url: str, *, busy_seconds: float) -> None:
         self.url = make_url(url)
+        self.outages = Outages()
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite(url, busy_seconds) if self.is_sqlite else _postgres(url, busy_seconds)
         self.writer = Writer(self._connect_to_write) if self.is_sqlite else None
@@ -213,12 +215,23 @@ class Database:
 
     def _while_away(self, once: Callable[[], Result], patience_seconds: float) -> Result:
         """Call ``once``, and again while the database is away. Raises LedgerAway and Unsuitable."""
+        asked_at = self.outages.asked()
         try:
-            return while_away(once, seconds=patience_seconds)
+            done = while_away(once, seconds=patience_seconds)
         except AWAY as error:
+            self.outages.failed(asked_at)
             raise LedgerAway(_sentence(error)) from None
+        except NotBegun:
+            self.outages.failed(asked_at)
+            raise
         except DatabaseError as error:
+            self.outages.ended()
             raise self._readable(error) from None
+        except BaseException:
+            self.outages.ended()
+            raise
+        self.outages.answered(asked_at)
+        return done
 
     def time(self) -> float:
         """Return seconds since 1970 by the clock that all processes share. Raises LedgerAway."""

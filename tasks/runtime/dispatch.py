@@ -132,10 +132,7 @@ def run_inline(task: Task, run: Run, job: Job, lease: Lease) -> Any:
     If the ledger becomes unavailable, store nothing: the job is announced again.
     """
     try:
-        try:
-            job = carry_out(Attempt(job, lease, task.request.id), run)
-        finally:
-            ledger().leases.drop(lease)
+        job = _carried_out(Attempt(job, lease, task.request.id), run)
     except LedgerError as error:
         _log.warning("%s", error)
         raise Ignore from None
@@ -156,11 +153,8 @@ def _run_attempt(task: Task, run: Run, job: Job, number: int | None, *, answers:
         if claimed is None:
             return ledger().jobs.job(job.job_id)
         held, lease = claimed
-        try:
-            own_task = task.request.id if answers else None
-            return carry_out(Attempt(held, lease, own_task), run)
-        finally:
-            ledger().leases.drop(lease)
+        own_task = task.request.id if answers else None
+        return _carried_out(Attempt(held, lease, own_task), run)
     except LeaseLost as error:
         # Another worker holds the job: nothing of this attempt may be stored, not even by Celery.
         _log.warning("%s", error)
@@ -168,6 +162,17 @@ def _run_attempt(task: Task, run: Run, job: Job, number: int | None, *, answers:
     finally:
         if slots is not None:
             slots.release()
+
+
+def _carried_out(attempt: Attempt, run: Run) -> Job:
+    """Carry out an attempt and give up its lease. Raises LedgerError."""
+    try:
+        return carry_out(attempt, run)
+    except (LeaseLost, LedgerAway):
+        ledger().lease_expiry.abandon(attempt.lease, attempt.job.updated_at)
+        raise
+    finally:
+        ledger().leases.drop(attempt.lease)
 
 
 def replay(task: Task, job: Job) -> Any:
