@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
@@ -85,13 +86,32 @@ def keep(store: Store, path: str, receipt: Receipt) -> Stored:
 
     Raises Contradiction if the existing file has other content.
     """
-    content = receipt.to_bytes()
+    (outcome,) = keep_all(store, [(path, receipt)])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def keep_all(store: Store, receipts: Sequence[tuple[str, Receipt]]) -> list[Stored | Exception]:
+    """Write receipts under their paths together, `MOST_TOGETHER` at most; return for each, in the
+    same order, what `keep` would return or raise. Raises StoreAway if nothing could be written.
+    """
+    contents = [(path, receipt.to_bytes()) for path, receipt in receipts]
+    outcomes = store.create_all(contents)
+    return [
+        _adopted(store, path, content) if isinstance(outcome, FileExistsError) else outcome
+        for (path, content), outcome in zip(contents, outcomes, strict=True)
+    ]
+
+
+def _adopted(store: Store, path: str, content: bytes) -> Stored | Exception:
+    """Return a receipt that is already written."""
     try:
-        return store.create(path, content)
-    except FileExistsError:
         if store.read(path) != content:
-            raise Contradiction(path, "contradicts the ledger; compare the two") from None
+            return Contradiction(path, "contradicts the ledger; compare the two")
         return store.checksum(path)
+    except Exception as error:  # noqa: BLE001 - it is the outcome of this receipt
+        return error
 
 
 def _parsed(content: dict[str, Any]) -> Receipt:

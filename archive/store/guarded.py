@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from archive.errors import ArchiveFull, Missing, StoreAway, Unwritable
 
-from .directory import FULL, Store
-from .protocol import LARGEST_READ, FileState, Stored
+from .directory import Store
+from .protocol import FULL, LARGEST_READ, FileState, Stored
 
 Listed = TypeVar("Listed")
 
@@ -78,6 +78,15 @@ class Guarded:
             self._assure(self._store, True)
             return self._store.create(path, data)
 
+    def create_all(self, files: Sequence[tuple[str, bytes]]) -> list[Stored | Exception]:
+        """See `Store.create_all`."""
+        if not files:
+            return []
+        with self._understood(files[0][0]):
+            self._assure(self._store, True)
+        outcomes = self._store.create_all(files)
+        return [self._outcome(path, one) for (path, _), one in zip(files, outcomes, strict=True)]
+
     def read(self, path: str, most: int = LARGEST_READ) -> bytes:
         """See `Store.read`."""
         with self._understood(path):
@@ -130,6 +139,15 @@ class Guarded:
             yield from listing()
             # Afterwards: if the archive went away meanwhile, the list is too short.
             self._assure(self._store, False)
+
+    def _outcome(self, path: str, outcome: Stored | Exception) -> Stored | Exception:
+        if isinstance(outcome, Stored):
+            return outcome
+        try:
+            with self._understood(path):
+                raise outcome
+        except Exception as error:  # noqa: BLE001 - it is the outcome of this file
+            return error
 
     @contextmanager
     def _understood(self, path: str) -> Iterator[None]:
