@@ -14,6 +14,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from ledger.errors import LedgerAway, NotBegun, Unsuitable
 
+from .kept_connections import KeptConnections
 from .repeats import while_away
 from .writer import AFTER_COMMIT, AWAY, Writer, cause_of, execute_bare
 
@@ -105,6 +106,7 @@ class Database:
             if self.is_sqlite
             else self.engine.execution_options(isolation_level="AUTOCOMMIT")
         )
+        self._kept = None if self.is_sqlite else KeptConnections(self._reading, _FRESH_SECONDS)
         self._at_one_moment = (
             self.engine.execution_options(begin="BEGIN")
             if self.is_sqlite
@@ -134,9 +136,9 @@ class Database:
         Raises NotBegun if ``work`` was not begun within ``patience_seconds``, LedgerAway if it was
         and may or may not be done, and Unsuitable if a file is damaged.
         """
-        if at_once is not None and not self.is_sqlite:
+        if at_once is not None and self._kept is not None:
             asked = time.monotonic()
-            done = self._written_at_once(at_once)
+            done = _written_at_once(self._kept, at_once, patience_seconds)
             if done is not None:
                 return done
             patience_seconds = max(patience_seconds - (time.monotonic() - asked), 0.1)
@@ -168,17 +170,6 @@ class Database:
         for call in after:
             call()
         return result  # type: ignore[no-any-return]
-
-    def _written_at_once(self, at_once: Callable[[Connection], Result | None]) -> Result | None:
-        try:
-            with self._reading.begin() as connection:
-                after = connection.info[AFTER_COMMIT] = []
-                result = at_once(connection)
-        except (*AWAY, IntegrityError, DataError):
-            return None
-        for call in after:
-            call()
-        return result
 
     def _connect_to_write(self) -> Connection:
         """Take a connection for the writer, which keeps it and closes it in the end."""
@@ -237,6 +228,8 @@ class Database:
         """Finish the writes that wait, and close every connection."""
         if self.writer is not None:
             self.writer.close()
+        if self._kept is not None:
+            self._kept.close()
         self.engine.dispose()
 
     def _readable(self, error: DatabaseError) -> Exception:
@@ -250,6 +243,22 @@ class Database:
             f"({error.orig}); stop every worker, then restore a backup or rebuild the ledger from "
             "the archive (docs/restore.md)"
         )
+
+
+def _written_at_once(
+    kept: KeptConnections,
+    at_once: Callable[[Connection], Result | None],
+    patience_seconds: float,
+) -> Result | None:
+    try:
+        with kept.connection(patience_seconds) as connection:
+            after = connection.info[AFTER_COMMIT] = []
+            result = at_once(connection)
+    except (*AWAY, IntegrityError, DataError):
+        return None
+    for call in after:
+        call()
+    return result
 
 
 def _without_collision(commit: Callable[[], Result]) -> Result:
