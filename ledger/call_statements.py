@@ -2,7 +2,7 @@
 
 Each writes what the step's separate statements write, by the same rules, or writes nothing and
 returns None. It writes nothing in all rarer cases (a refusal, a join, a quarantine, a change of
-day, a notification, an open alert), which the separate statements then handle.
+day, a pause, a notification, an open alert), which the separate statements then handle.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from sqlalchemy import (
 
 from config.version import VERSION
 
+from .accounts import IS_PAUSED
 from .alert_rules import causes_of_signed_in
 from .alerts import credentials_cause
 from .call_outcomes import (
@@ -123,6 +124,7 @@ def _begin(_insert: Any) -> Select[Any]:
             _IS_DAY,
             ~exists().where(jobs.c.job_id == parameter("job_id")),
             ~IS_FULL,
+            ~exists().where(*IS_PAUSED),
         )
         .with_for_update(read=True)
         .cte("ready")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Double, Engine, Table, create_engine, event, make_url, select
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InvalidatePoolError
+from sqlalchemy.exc import DatabaseError, IntegrityError, InvalidatePoolError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -71,7 +71,7 @@ def _now_sqlite(_element: Any, _compiler: Any, **_options: Any) -> str:
 
 @compiles(now, "postgresql")
 def _now_postgresql(_element: Any, _compiler: Any, **_options: Any) -> str:
-    return "extract(epoch FROM clock_timestamp())::float8"
+    return "date_part('epoch', clock_timestamp())"
 
 
 class now_once(now):  # noqa: N801 - reads as the SQL function it is
@@ -138,7 +138,7 @@ class Database:
         """
         if at_once is not None and self._kept is not None:
             asked = time.monotonic()
-            done = _written_at_once(self._kept, at_once, patience_seconds)
+            done = self._kept.written(at_once, patience_seconds)
             if done is not None:
                 return done
             patience_seconds = max(patience_seconds - (time.monotonic() - asked), 0.1)
@@ -243,22 +243,6 @@ class Database:
             f"({error.orig}); stop every worker, then restore a backup or rebuild the ledger from "
             "the archive (docs/restore.md)"
         )
-
-
-def _written_at_once(
-    kept: KeptConnections,
-    at_once: Callable[[Connection], Result | None],
-    patience_seconds: float,
-) -> Result | None:
-    try:
-        with kept.connection(patience_seconds) as connection:
-            after = connection.info[AFTER_COMMIT] = []
-            result = at_once(connection)
-    except (*AWAY, IntegrityError, DataError):
-        return None
-    for call in after:
-        call()
-    return result
 
 
 def _without_collision(commit: Callable[[], Result]) -> Result:

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from . import forks
+from .writer import AFTER_COMMIT, AWAY
+
+Result = TypeVar("Result")
 
 #: So many steps take place at once: as many as PostgreSQL commits together. Each of them is over in
 #: milliseconds.
@@ -37,8 +41,24 @@ class KeptConnections:
         self._reset()
         forks.watch(self)
 
+    def written(
+        self, work: Callable[[Connection], Result | None], patience_seconds: float
+    ) -> Result | None:
+        """Run work of one statement, and the calls to make once that is committed; return its
+        result, or None if nothing was written, or if nobody knows.
+        """
+        try:
+            with self._connection(patience_seconds) as connection:
+                after = connection.info[AFTER_COMMIT] = []
+                result = work(connection)
+        except (*AWAY, IntegrityError, DataError):
+            return None
+        for call in after:
+            call()
+        return result
+
     @contextmanager
-    def connection(self, patience_seconds: float) -> Iterator[Connection]:
+    def _connection(self, patience_seconds: float) -> Iterator[Connection]:
         """Lend a connection; the context is one transaction of SQLAlchemy, whose statements
         PostgreSQL commits one by one.
 

@@ -31,6 +31,8 @@ class Lease:
         self.job_id = job_id
         self.token = token
         self.cancelled = False
+        #: Whether the account of the job was not paused when the job was claimed.
+        self.found_no_pause = False
         self.transfer: dict[str, Any] | None = None
         #: Held while its holder notes the sending of a call; then, whether that may be written.
         self.sending = threading.Lock()
