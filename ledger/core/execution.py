@@ -111,6 +111,8 @@ class Execution:
         hook = kind.begin_at_once
 
         def work(connection: Connection) -> tuple[Job, bool, bool]:
+            if self._database.is_sqlite and (begun := at_once(connection)):
+                return begun
             job, number = open_or_join(connection, request, by=by, notify=notify)
             if number is None:
                 return job, owns_lease(connection, job.job_id, token), False

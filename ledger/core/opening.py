@@ -129,7 +129,7 @@ WAITER: dict[str, Any] = {
     "due_at": _ANSWER_IN,
     "attempts": 0,
 }
-_WAIT = Prepared(insert(waiters).values(**WAITER).inline())
+WAIT = Prepared(insert(waiters).values(**WAITER).inline())
 
 
 class Opening:
@@ -302,6 +302,6 @@ def add_waiter(
     if waiting_for is not None:
         _ANSWER_AGAIN.run(connection, task=task_id, answer_in=answer_in)
         return
-    _WAIT.run(connection, task=task_id, for_job=job.job_id, notify=notify, answer_in=answer_in)
+    WAIT.run(connection, task=task_id, for_job=job.job_id, notify=notify, answer_in=answer_in)
     if job.ended and notify is not None:
         owe(connection, job.job_id, job.account, "notify", notification(job, notify))
