@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import SkipValidation, TypeAdapter
@@ -62,10 +63,17 @@ class Receipt:
 
     def to_bytes(self) -> bytes:
         """Return the bytes of the document."""
-        fields = asdict(self)
-        absent = [name for name in _DECISION if fields[name] is None]
-        written = {name: value for name, value in fields.items() if name not in absent}
-        return serialised({"schema": SCHEMA, **written}).encode()
+        values = {name: getattr(self, name) for name in _names()}
+        for name in _DECISION:
+            if values[name] is None:
+                del values[name]
+        return serialised({"schema": SCHEMA, **values}).encode()
+
+
+@cache
+def _names() -> Sequence[str]:
+    """Return the names of a receipt's fields, in their order."""
+    return tuple(field.name for field in fields(Receipt))
 
 
 _RECEIPT: TypeAdapter[Receipt] = TypeAdapter(Receipt)
