@@ -112,3 +112,9 @@ beat_schedule = {
         "options": {"queue": FRONT_DOOR, "expires": 86_400},
     },
 }
+if settings().report_dir is not None:
+    beat_schedule["report.write"] = {
+        "task": "earwitness.report.write",
+        "schedule": crontab(minute="0", hour="6"),
+        "options": {"queue": FRONT_DOOR, "expires": 43_200},
+    }

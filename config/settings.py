@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     metrics_bind: BindAddress | None = None
     alert_url: SecretAddress | None = None
     alert_secret: Secret | None = None
+    report_dir: LocalPath | None = None
     log_format: Literal["text", "json"] = "text"
 
     accounts: Accounts

@@ -21,6 +21,7 @@ from .core.queries import Queries
 from .core.waiters import Waiters
 from .core.wakeups import Wakeups
 from .days import Days
+from .history import History
 from .identity import Identity
 from .notifications import Notifications
 from .operator_actions import OperatorActions
@@ -56,6 +57,7 @@ class Ledger:
         self.calls = Calls(self.database, self.leases, worker)
         self.recording_instructions = RecordingInstructions(self.database)
         self.days = Days(self.database)
+        self.history = History(self.database)
         self.accounts = Accounts(self.database)
         self.jobs = Queries(self.database)
         self.rebuilding = Rebuilding(self.database)

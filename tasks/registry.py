@@ -18,6 +18,7 @@ TASK_MODULES = (
     "tasks.live.tasks",
     "tasks.nights.tasks",
     "tasks.recordings.tasks",
+    "tasks.reports.tasks",
     "tasks.verification.tasks",
 )
 

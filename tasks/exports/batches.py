@@ -162,7 +162,11 @@ def _fetch_next(attempt: Attempt, provider: ListsRecordings) -> None:
         attempt.note(contradiction=[error.path, error.reason])
         raise errors.Damaged(f"not done: {error}") from None
     if isinstance(found, Stored):
-        attempt.note(left=left, kept=[*work["kept"], [line["id"], *astuple(found)]])
+        attempt.note(
+            left=left,
+            kept=[*work["kept"], [line["id"], *astuple(found)]],
+            bytes=work.get("bytes", 0) + found.bytes,
+        )
     else:
         attempt.note(left=left, gaps=[*work["gaps"], [line["id"], found]])
 

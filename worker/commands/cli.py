@@ -48,6 +48,7 @@ COMMANDS = {
     "quarantine": (".rebuild", "Show, begin or lift the quarantine of a restored ledger."),
     "rebuild": (".rebuild", "Rebuild the ledger from the archive."),
     "record": (".live", "Start recording a call that is going on."),
+    "report": (".report", "Write a report for people as one HTML file."),
     "resolve": (".resolve", "Decide what became of a certified call."),
     "retry": (".job_actions", "Repeat a failed or cancelled job."),
     "show": (".jobs", "Show everything about one job."),

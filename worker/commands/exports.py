@@ -14,13 +14,12 @@ from ledger.core import states
 from ledger.core.job import Job
 from ledger.ledger import Ledger
 from providers.accounts import RecordingsAccount
-from tasks.days import windows
+from tasks.days import missing_files, windows
 from tasks.days.day import day_row, open_day
 from tasks.runtime.client import account_of
 from tasks.runtime.fields import utc_text
 from tasks.runtime.messages import publish_first
 
-from . import missing_files
 from .deployment import opened, operator
 from .display import console, print_json, print_lines, print_table
 from .options import DAY, as_json, in_order

@@ -1,4 +1,4 @@
-"""Days whose files are missing from the archive now, for commands that show days."""
+"""Days whose files are missing from the archive now, as coverage shows them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,52 @@
+"""The report that beat has written every morning."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from config.settings import settings
+from tasks.errors import InvalidArgument
+from tasks.runtime.arguments import Arguments
+from tasks.runtime.context import ledger
+from tasks.runtime.entry import plain_task
+
+from .content import collect, default_span
+from .page import html
+
+
+class WriteReport(Arguments):
+    """``earwitness.report.write``."""
+
+
+@plain_task("report.write", WriteReport, may_expire=True)
+def write_report(_: WriteReport) -> dict[str, Any]:
+    """Write the report of the last 90 days into EARWITNESS_REPORT_DIR: ``{path, bytes}``."""
+    folder = settings().report_dir
+    if folder is None:
+        raise InvalidArgument(
+            "not done: EARWITNESS_REPORT_DIR is not set for the worker that got this task; set it "
+            "for every worker, or for none"
+        )
+    report = collect(ledger(), *default_span(ledger(), None, None))
+    day = datetime.fromtimestamp(report.made_at, UTC).date()
+    path = folder / f"earwitness-{day}.html"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = html(report)
+    write_file(path, text)
+    return {"path": str(path), "bytes": len(text.encode())}
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file that only its owner reads, at once as a whole, in place of an older one."""
+    handle, name = tempfile.mkstemp(prefix=".report-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
