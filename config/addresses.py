@@ -1,11 +1,12 @@
-"""Addresses and paths: the project's root, Redis, the ledger and the archive.
+"""Addresses and paths: the configuration's root, Redis, the ledger and the archive.
 
-Relative paths start at the project's root, never at the current directory, so that a worker started
-elsewhere does not begin an archive of its own.
+Relative paths start at EARWITNESS_HOME or at the project's root, never at the current directory, so
+that a worker started elsewhere does not begin an archive of its own.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +16,10 @@ from pydantic import AfterValidator, SecretStr
 
 from . import tls
 
-#: The project's root: where `accounts.toml` and `.env` lie.
-ROOT = Path(__file__).resolve().parent.parent
+#: Names another folder for the configuration and for relative paths than the project's own.
+HOME_VARIABLE = "EARWITNESS_HOME"
+#: Where `accounts.toml` and `.env` lie, and where relative paths start.
+ROOT = Path(os.environ.get(HOME_VARIABLE) or Path(__file__).resolve().parent.parent)
 
 _DATABASE = re.compile(r"(/\d*)?")
 #: Celery's result backend puts "_" after a prefix that ends otherwise, and kombu does not.

@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from .accounts import Accounts
 from .addresses import (
+    HOME_VARIABLE,
     ROOT,
     ArchiveAddress,
     KeyPrefix,
@@ -147,6 +148,11 @@ def load(env_file: Path = ROOT / ".env") -> Settings:
     Raises:
         ConfigurationError: a setting is missing, unknown or wrong.
     """
+    if not (ROOT.is_absolute() and ROOT.is_dir()):
+        raise ConfigurationError(
+            f"{HOME_VARIABLE} names no folder by its whole path: {ROOT}; name the folder of "
+            "accounts.toml and .env, or unset it"
+        )
     try:
         return Settings(_env_file=env_file)
     except ValidationError as error:

@@ -18,7 +18,7 @@ from dotenv.parser import parse_stream
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from .addresses import from_root
+from .addresses import HOME_VARIABLE, from_root
 from .errors import ConfigurationError
 
 PREFIX = "EARWITNESS_"
@@ -119,7 +119,7 @@ class AccountsFile(PydanticBaseSettingsSource):
 
 def _environment() -> Iterator[tuple[str, str]]:
     for name, value in os.environ.items():
-        if name.upper().startswith(PREFIX):
+        if name.upper().startswith(PREFIX) and name != HOME_VARIABLE:
             yield name.upper(), value
 
 

@@ -19,13 +19,12 @@ from rich.console import Console
 
 from archive.store.directory import DirectoryStore
 from archive.verify import verification
-from config.settings import ROOT
 from ledger.core.job import job_id
 from ledger.ledger import Ledger
 from worker.commands.progress import console as make_console
 from worker.commands.progress import follow, outcome
 
-from .deployment import DemoDeployment, eventually
+from .deployment import ENVIRONMENT, LATEST, ROOT, DemoDeployment, eventually
 from .live_calls import LiveCalls
 
 _ZONE = "Asia/Kolkata"
@@ -57,8 +56,9 @@ def demo(*, once: bool, withhold: bool) -> int:
         status = steps.certified_call() or status
         status = steps.recordings() or status
         status = steps.verify() or status
-        steps.flower()
+        steps.commands()
         if not once:
+            steps.flower()
             _stay(console)
     return status
 
@@ -157,6 +157,11 @@ class _Steps:
         heads = ", ".join(f"{account} {head}" for account, head in report.heads.items())
         self._console.print(f"verify: ok ({report.files} files, chain heads: {heads})")
         return 0
+
+    def commands(self) -> None:
+        """Show how commands get at the demo's data, also when the demo has ended."""
+        file = (self._deployment.folder.parent / LATEST / ENVIRONMENT).relative_to(ROOT)
+        self._console.print(f"look at its data: . {file}; .venv/bin/python -m worker status")
 
     def flower(self) -> None:
         """Show Flower's address."""

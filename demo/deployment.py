@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+import shlex
 import socket
 import subprocess
 import sys
@@ -17,8 +18,7 @@ from typing import Any
 import httpx
 from celery import Celery
 
-from config.settings import ROOT
-
+ROOT = Path(__file__).resolve().parent.parent
 _SETTINGS = {
     "SWEEP_SECONDS": "0.5",
     "LEASE_SECONDS": "5",
@@ -26,6 +26,9 @@ _SETTINGS = {
     "POLL_MAX_SECONDS": "2",
     "SPOOL_RESERVE_BYTES": "10000000",
 }
+
+#: The file with the deployment's settings, and the name of the last demo's folder.
+ENVIRONMENT, LATEST = "env", "latest"
 
 #: An account's fields; a mapping among them becomes a TOML table.
 Account = Mapping[str, Any]
@@ -66,6 +69,7 @@ class DemoDeployment:
         )
         python = [sys.executable, "-m"]
         port = str(self._ports["simulators"])
+        self._write_environment()
         self._process("simulators", [*python, "tests.simulators", "--port", port])
         _wait_for(self._simulator)
         sections = [_section(f"accounts.{alias}", table) for alias, table in accounts().items()]
@@ -99,6 +103,20 @@ class DemoDeployment:
     def _process(
         self, name: str, command: list[str], more: Mapping[str, str] | None = None
     ) -> None:
+        environment = {
+            **{
+                key: value for key, value in os.environ.items() if not key.startswith("EARWITNESS_")
+            },
+            **self._settings(),
+            **(more or {}),
+        }
+        log = self._stack.enter_context((self.folder / f"{name}.log").open("wb"))
+        process = subprocess.Popen(  # noqa: S603 - our own programs
+            command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+        self._stack.callback(_stop, process)
+
+    def _settings(self) -> dict[str, str]:
         ours = {
             "REDIS_URL": self._redis,
             "LEDGER_URL": self.ledger_url,
@@ -109,18 +127,17 @@ class DemoDeployment:
             "HOOKS_BIND": self.hooks_url.removeprefix("http://"),
             **_SETTINGS,
         }
-        environment = {
-            **{
-                key: value for key, value in os.environ.items() if not key.startswith("EARWITNESS_")
-            },
-            **{f"EARWITNESS_{key}": value for key, value in ours.items()},
-            **(more or {}),
-        }
-        log = self._stack.enter_context((self.folder / f"{name}.log").open("wb"))
-        process = subprocess.Popen(  # noqa: S603 - our own programs
-            command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
-        self._stack.callback(_stop, process)
+        return {f"EARWITNESS_{key}": value for key, value in ours.items()}
+
+    def _write_environment(self) -> None:
+        """Write the settings as a shell reads them; let ``latest`` beside the folder name it."""
+        lines = [
+            f"export {name}={shlex.quote(value)}\n" for name, value in self._settings().items()
+        ]
+        (self.folder / ENVIRONMENT).write_text("".join(lines))
+        latest = self.folder.parent / LATEST
+        latest.unlink(missing_ok=True)
+        latest.symlink_to(self.folder.name)
 
 
 def eventually(look: Callable[[], Any], otherwise: str, within: float = 60) -> None:

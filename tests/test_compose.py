@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
@@ -180,3 +182,24 @@ def test_secrets_are_made_once_and_fit_each_other(tmp_path: Path) -> None:
     again = subprocess.run(run, check=True, capture_output=True)
     assert again.stdout == b""
     assert {path: path.read_text().strip() for path in contents} == contents
+
+
+def test_the_bill_of_materials_names_what_runs(tmp_path: Path) -> None:
+    """`make sbom` writes every package of what runs, with its version, as CycloneDX."""
+    target = tmp_path / "sbom.cdx.json"
+    recipe = subprocess.run(
+        ["make", "-n", "sbom"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    (line,) = [
+        one for one in recipe.stdout.replace("\\\n", " ").splitlines() if "cyclonedx-py" in one
+    ]
+    program, *words = line.replace("sbom.cdx.json", str(target)).split()
+    command = [str(Path(sys.executable).with_name(Path(program).name)), *words]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    content = json.loads(target.read_text())
+    assert content["bomFormat"] == "CycloneDX"
+    named = {one["name"]: one["version"] for one in content["components"]}
+    locked = _locked("requirements.runtime.lock")
+    assert {canonicalize_name(name): one for name, one in named.items()} == {
+        canonicalize_name(name.partition("[")[0]): found[0] for name, found in locked.items()
+    }

@@ -41,8 +41,8 @@ def printed(output: str, what: str) -> Path:
 
 def test_the_demo_shows_a_night_from_start_to_proof() -> None:
     """Services, an export, polls with their reason, a transfer with progress, the counts, the
-    manifest, a certified call and its receipt, the verification, Flower; and the ZIP and the
-    receipt on disk are whole.
+    manifest, a certified call and its receipt, the verification, and how to look at its data; and
+    the ZIP and the receipt on disk are whole. Flower has ended, so its address is not printed.
     """
     done = demo()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -62,7 +62,7 @@ def test_the_demo_shows_a_night_from_start_to_proof() -> None:
         r"^recording collected from reception \(ozml_third_party\): /.+\.mp3$",
         r"^recording collected from hotline \(ozml_extension\): /.+\.mp3$",
         r"^verify: ok",
-        r"^Flower: http://127\.0\.0\.1:\d+",
+        r"^look at its data: \. var/demo/latest/env; .*status$",
     ]
     places = [re.search(pattern, done.stdout, re.MULTILINE) for pattern in order]
     assert all(places), (order, done.stdout)
@@ -80,6 +80,13 @@ def test_the_demo_shows_a_night_from_start_to_proof() -> None:
     assert (receipt["outcome"], receipt["http_status"]) == ("placed", 200)
     assert f"job {receipt['job_id']}\n" in done.stdout
     assert receipt["phone"] not in done.stdout
+    assert "Flower: " not in done.stdout
+    typed = re.search(r"^look at its data: (.+)$", done.stdout, re.MULTILINE)
+    assert typed
+    bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    shell = ["sh", "-c", typed[1].replace(".venv/bin/python", sys.executable)]
+    looked = subprocess.run(shell, cwd=ROOT, env=bare, capture_output=True, text=True, check=True)
+    assert receipt["job_id"] in looked.stdout
     collected = re.findall(r"^recording collected from .*: (/.+)$", done.stdout, re.MULTILINE)
     for path in collected:
         told = json.loads(Path(path).with_suffix(".json").read_text())

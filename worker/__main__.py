@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 if __package__:
-    from .commands.cli import run
+    from .start import main
 
-    sys.exit(run())
+    sys.exit(main())
 
 # Started as a folder: Python searches this folder for modules, where celery.py is our entry module
 # and not the library. Search the project's root instead.

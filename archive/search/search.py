@@ -28,7 +28,7 @@ from archive.zip import verification
 
 from .search_index import SearchResult, find
 
-__all__ = ["SearchResult", "audio", "extract", "find", "found"]
+__all__ = ["Extraction", "SearchResult", "audio", "extract", "find", "found"]
 
 #: A target, its expected SHA-256, and the function that opens its source.
 _Copy = tuple[Path, str, Callable[[], BinaryIO]]
@@ -86,36 +86,59 @@ def extract(store: Store, recording_id: str, to: Path, account: str | None = Non
     one of the names; nothing is ever overwritten), ValueError (several accounts have the
     recording).
     """
-    result = _only(store, recording_id, account)
-    stem = paths.safe(recording_id)
-    if stem.lower() == "manifest":
-        stem += "~"  # no other id gets this name; the copy of the manifest keeps its name
-    to.mkdir(parents=True, exist_ok=True)
-    companions = list(_beside(store, result, to, stem))
-    there = [target for target, sha256, _ in companions if _is_there(target, sha256)]
-    files = [_audio_there(result, to, stem) or _extract_audio(store, result, to, stem)]
-    for target, _, opened in companions:
-        if target not in there:
-            with target.open("xb") as file, opened() as source:
-                shutil.copyfileobj(source, file, PIECE)
-        files.append(target)
-    return files
+    return Extraction(store, to).add(_only(store, recording_id, account))
 
 
-def _beside(store: Store, result: SearchResult, to: Path, stem: str) -> Iterator[_Copy]:
-    """Yield the files to write beside the audio: the target, its SHA-256, and the function that
-    opens its source.
+class Extraction:
+    """Copies recordings that were found into one folder, each manifest once.
+
+    Parameters and files are those of `extract`.
     """
-    source = store.checksum(result.source)
-    if paths.kind_of(result.source) != "manifest":
-        yield to / f"{stem}.json", source.sha256, partial(store.open, result.source)
-        return
-    line = result.line.text().encode()
-    yield to / f"{stem}.json", hashlib.sha256(line).hexdigest(), partial(io.BytesIO, line)
-    target = to / "manifest.json"
-    if _is_another_manifest(target, source.sha256):
-        target = to / f"{stem}~manifest.json"
-    yield target, source.sha256, partial(store.open, result.source)
+
+    def __init__(self, store: Store, to: Path) -> None:
+        self._store = store
+        self._to = to
+        #: By a manifest's path in the archive: its SHA-256, and where its copy lies.
+        self._manifests: dict[str, tuple[str, Path]] = {}
+
+    def add(self, result: SearchResult) -> list[Path]:
+        """Copy a recording; return its files, the audio first. Raises the errors of `extract`."""
+        if result.line.is_missing:
+            raise Missing(result.source, f"lists recording {result.line.shown_id} as missing")
+        stem = paths.safe(result.line.id)
+        if stem.lower() == "manifest":
+            stem += "~"  # no other id gets this name; the copy of the manifest keeps its name
+        self._to.mkdir(parents=True, exist_ok=True)
+        companions = list(self._beside(result, stem))
+        there = [target for target, sha256, _ in companions if _is_there(target, sha256)]
+        audio_there = _audio_there(result, self._to, stem)
+        files = [audio_there or _extract_audio(self._store, result, self._to, stem)]
+        for target, _, opened in companions:
+            if target not in there:
+                with target.open("xb") as file, opened() as source:
+                    shutil.copyfileobj(source, file, PIECE)
+            files.append(target)
+        return files
+
+    def _beside(self, result: SearchResult, stem: str) -> Iterator[_Copy]:
+        """Yield the files to write beside the audio: the target, its SHA-256, and the function that
+        opens its source.
+        """
+        open_source = partial(self._store.open, result.source)
+        if paths.kind_of(result.source) != "manifest":
+            sha256 = self._store.checksum(result.source).sha256
+            yield self._to / f"{stem}.json", sha256, open_source
+            return
+        line = result.line.text().encode()
+        yield self._to / f"{stem}.json", hashlib.sha256(line).hexdigest(), partial(io.BytesIO, line)
+        if result.source not in self._manifests:
+            sha256 = self._store.checksum(result.source).sha256
+            target = self._to / "manifest.json"
+            if _is_another_manifest(target, sha256):
+                target = self._to / f"{stem}~manifest.json"
+            self._manifests[result.source] = sha256, target
+        sha256, target = self._manifests[result.source]
+        yield target, sha256, open_source
 
 
 def _is_another_manifest(target: Path, sha256: str) -> bool:

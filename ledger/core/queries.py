@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Column, ColumnElement, Select, and_, func, select
 
 from ledger.errors import NoSuchJob
 
@@ -50,6 +50,22 @@ class Queries:
                 (jobs.c.job_id == name) | (jobs.c.request_id == name) | jobs.c.job_id.in_(asked_for)
             )
             .order_by(jobs.c.created_at)
+        )
+        return self._jobs(statement)
+
+    def beginning_with(self, prefix: str, *, limit: int) -> list[Job]:
+        """Return at most ``limit`` jobs whose id begins with a prefix of a UUID, or for which a
+        task asked whose id does.
+        """
+        asked_for = select(waiters.c.job_id).where(*_begins_with(waiters.c.task_id, prefix))
+        statement = (
+            select(*COLUMNS)
+            .where(
+                and_(*_begins_with(jobs.c.job_id, prefix))
+                | jobs.c.job_id.in_(asked_for.limit(limit).scalar_subquery())
+            )
+            .order_by(jobs.c.created_at)
+            .limit(limit)
         )
         return self._jobs(statement)
 
@@ -129,3 +145,10 @@ class Queries:
         return self._database.read(
             lambda connection: [Job.of(row) for row in connection.execute(statement)]
         )
+
+
+def _begins_with(column: Column[str], prefix: str) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that an index can find a prefix by, in every collation: hexadecimal
+    digits come before "g".
+    """
+    return column >= prefix, column < f"{prefix}g", column.startswith(prefix)

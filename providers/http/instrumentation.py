@@ -69,6 +69,10 @@ class Observation:
         seconds = time.monotonic() - self._began
         account = self._account
         seen = Observed(account.alias, account.provider, self._operation, self.outcome, seconds)
+        _log.debug(
+            "%s: %s at %s took %.3f s: %s",
+            *(seen.account, seen.operation, seen.provider, seen.seconds, seen.outcome),
+        )
         for observer in observers:
             try:
                 observer(seen)

@@ -9,7 +9,7 @@ from archive.errors import Contradiction, Damaged
 from config.queues import DOWNLOADS, DUE
 from ledger.core.opening import Request
 from providers.accounts import DeletingAccount, RecordingsAccount
-from providers.interface import DeletesRecordings, ListsRecordings
+from providers.interface import DeletesRecordings, ListsRecordings, Page, Recording
 from tasks import errors
 from tasks.days import deletions, windows
 from tasks.runtime.client import account_of, client, plain_client
@@ -28,7 +28,19 @@ from .proof import refuse_unproven
 @plain_task("recording.list", ListRecordings, ShortLived)
 def list_recordings(asked: ListRecordings) -> Listing:
     """List one page: ``{recordings, page, page_size, total_items?, total_pages?}``."""
-    page = _ask(
+    page = page_of_recordings(asked)
+    return Listing(page.result(), len(page.recordings), "recording")
+
+
+@plain_task("recording.get", GetRecording, ShortLived)
+def get_recording(asked: GetRecording) -> Listing:
+    """Return one recording with every field of the provider."""
+    return Listing(one_recording(asked).line(), 1, "recording")
+
+
+def page_of_recordings(asked: ListRecordings) -> Page:
+    """Return a page of the provider's list. Raises what callers see after the third try."""
+    return _ask(
         asked.account,
         lambda provider: provider.recordings(
             asked.filters.canonical(),
@@ -37,14 +49,11 @@ def list_recordings(asked: ListRecordings) -> Listing:
             order=asked.order,
         ),
     )
-    return Listing(page.result(), len(page.recordings), "recording")
 
 
-@plain_task("recording.get", GetRecording, ShortLived)
-def get_recording(asked: GetRecording) -> Listing:
-    """Return one recording with every field of the provider."""
-    found = _ask(asked.account, lambda provider: provider.recording(asked.recording_id))
-    return Listing(found.line(), 1, "recording")
+def one_recording(asked: GetRecording) -> Recording:
+    """Return a recording as the provider lists it. Raises what callers see after the third try."""
+    return _ask(asked.account, lambda provider: provider.recording(asked.recording_id))
 
 
 def _ask(alias: str, ask: Callable[[ListsRecordings], Answer]) -> Answer:

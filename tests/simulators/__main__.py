@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import signal
 import threading
 import tomllib
@@ -17,6 +18,8 @@ from .server import Simulators
 from .vonage_variants import GLOBAL, region_of
 
 TIMEZONE = "Asia/Kolkata"
+NIGHTLY = {"at": "02:30", "timezone": TIMEZONE}
+COMPANY = {"company_name": "MyCompany", "company_id": "A4562154"}
 
 
 def main() -> None:
@@ -38,6 +41,12 @@ def main() -> None:
         help="makes the accounts of an accounts.toml that are Vonage's or gsmblockchain's, the "
         "former with recordings of the last two days",
     )
+    parser.add_argument(
+        "--into",
+        type=Path,
+        metavar="FOLDER",
+        help="with --sandbox: writes the accounts and the settings to use them here",
+    )
     parser.add_argument("--url", help="the address by which others reach this (its own)")
     arguments = parser.parse_args()
     stopped = threading.Event()
@@ -49,8 +58,33 @@ def main() -> None:
         if arguments.accounts:
             play(simulators, tomllib.loads(arguments.accounts.read_text()).get("accounts", {}))
         if arguments.sandbox:
-            print(sandbox(simulators), flush=True)
+            accounts = sandbox(simulators)
+            print(accounts, flush=True)
+            if arguments.into:
+                print(f"\n{write_sandbox(arguments.into.resolve(), accounts)}", flush=True)
         stopped.wait()
+
+
+def write_sandbox(folder: Path, accounts: str) -> str:
+    """Write the accounts, and settings that name them and keep all data in the folder; return what
+    to type.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "accounts.toml").write_text(accounts)
+    settings = {
+        "ACCOUNTS_FILE": folder / "accounts.toml",
+        "LEDGER_URL": f"sqlite:///{folder / 'ledger.sqlite3'}",
+        "ARCHIVE_URL": folder / "archive",
+        "SPOOL_DIR": folder / "spool",
+    }
+    lines = [
+        f"export EARWITNESS_{name}={shlex.quote(str(value))}\n" for name, value in settings.items()
+    ]
+    (folder / "env").write_text("".join(lines))
+    return (
+        f"These accounts are in {folder / 'accounts.toml'} until this program ends. In other "
+        f"terminals: . {folder / 'env'}"
+    )
 
 
 def sandbox(simulators: Simulators) -> str:
@@ -63,8 +97,8 @@ def sandbox(simulators: Simulators) -> str:
         seed(account, TIMEZONE)
     calling = simulators.gsmblockchain.account(username="myuser")
     sections = [
-        section("sandbox", india.configuration()),
-        section("sandbox_calls", calling.configuration()),
+        section("sandbox", {**india.configuration(), "nightly": NIGHTLY}),
+        section("sandbox_calls", {**calling.configuration(), **COMPANY}),
         section("sandbox_global", abroad.configuration()),
     ]
     return "\n".join(sections)
@@ -96,8 +130,13 @@ def seed(account: Any, timezone: str) -> None:
 
 def section(alias: str, configuration: Mapping[str, Any]) -> str:
     """An account's section of accounts.toml, after an empty line."""
+    tables = {name: value for name, value in configuration.items() if isinstance(value, Mapping)}
     lines = [f"\n[accounts.{alias}]"]
-    lines += [f"{name} = {json.dumps(value)}" for name, value in configuration.items()]
+    for name, value in configuration.items():
+        if name not in tables:
+            lines.append(f"{name} = {json.dumps(value)}")
+    for name, table in tables.items():
+        lines.append(section(f"{alias}.{name}", table))
     return "\n".join(lines)
 
 

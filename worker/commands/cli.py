@@ -21,8 +21,9 @@ from config.version import VERSION
 from ledger.errors import LedgerError
 from providers.errors import ProviderError
 from tasks.errors import InvalidArgument, JobError
+from worker.start import COMMAND, MODULE
 
-PROGRAM = "python -m worker"
+from .examples import add_examples
 
 #: Errors whose message is the whole sentence for the operator.
 _SELF_EXPLANATORY = (ArchiveError, JobError, LedgerError, OSError, ProviderError, StoreAway)
@@ -32,14 +33,16 @@ COMMANDS = {
     "accounts": (".accounts", "Try the accounts at their providers."),
     "alerts": (".alerts", "Show the alerts that are open, or close one."),
     "archive": (".archive", "Compare the archive with the ledger, or take another one."),
+    "call": (".call", "Request a certified call."),
     "calls": (".live", "Show the calls that are going on."),
     "cancel": (".job_actions", "Cancel a job."),
     "catalogue": (".catalogue", "Print the JSON Schema of every task."),
+    "completion": (".completion", "Print the completion script of a shell."),
     "coverage": (".coverage", "Show which days are archived, one line a day."),
     "demo": ("demo.command", "Run everything against simulated providers."),
     "doctor": (".doctor.command", "Examine the deployment, and say what to do."),
     "export": (".exports", "Export days of an account."),
-    "extract": (".standalone_archive", "Take one recording out of the archive."),
+    "extract": (".extract", "Take recordings out of the archive, with their proof."),
     "find": (".standalone_archive", "Find recordings in the archive."),
     "health": (".health", "Check whether a service on this host works."),
     "hooks": (".hooks", "Receive the notifications of telephone systems."),
@@ -48,11 +51,13 @@ COMMANDS = {
     "quarantine": (".rebuild", "Show, begin or lift the quarantine of a restored ledger."),
     "rebuild": (".rebuild", "Rebuild the ledger from the archive."),
     "record": (".live", "Start recording a call that is going on."),
+    "recordings": (".recordings", "List, fetch or delete recordings at a provider."),
     "report": (".report", "Write a report for people as one HTML file."),
     "resolve": (".resolve", "Decide what became of a certified call."),
     "retry": (".job_actions", "Repeat a failed or cancelled job."),
     "show": (".jobs", "Show everything about one job."),
     "status": (".jobs", "Show the jobs that changed last, and what is pending."),
+    "stop": (".live", "Stop recording a call."),
     "verify": (".verify", "Verify every checksum and every chain of an archive."),
 }
 
@@ -75,7 +80,19 @@ class CommandGroup(click.Group):
         gc.enable()
         command = getattr(module, name)
         assert isinstance(command, click.Command)
+        add_examples(command, name)
         return command
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that was named; suggest those that are spelt like it."""
+        try:
+            return super().resolve_command(context, arguments)
+        except click.exceptions.NoSuchCommand as error:
+            raise click.exceptions.NoSuchCommand(
+                error.command_name, possibilities=COMMANDS, ctx=context
+            ) from None
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without loading them."""
@@ -85,15 +102,19 @@ class CommandGroup(click.Group):
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="earwitness", message="%(prog)s %(version)s")
-def earwitness() -> None:
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings, results alone.")
+@click.option("-v", "--verbose", count=True, help="Log what is done; -vv for more.")
+def earwitness(quiet: bool, verbose: int) -> None:
     """Earwitness fetches telephony recordings, verifies them and keeps them.
 
     The worker itself is started by: celery -A worker worker
     """
+    if quiet and verbose:
+        raise click.UsageError("-q and -v exclude each other.")
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return the exit status.
+def run(arguments: Sequence[str] | None = None, *, program: str = MODULE) -> int:
+    """Run a command and return the exit status. ``program`` is what the user calls.
 
     0 means done, 1 failed, 2 wrong usage or configuration, 130 interrupted. An error is one
     sentence on standard error.
@@ -104,12 +125,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
             # Characters that the terminal cannot show must not end the command.
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = earwitness.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+        status = earwitness.main(arguments, prog_name=program, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return 2
     except click.UsageError as error:
-        asked = error.ctx.command_path if error.ctx else PROGRAM
+        asked = error.ctx.command_path if error.ctx else program
         return _refused(f"{error.format_message()} See: {asked} --help", 2)
     except (ConfigurationError, InvalidArgument) as error:
         return _refused(str(error), 2)
@@ -127,5 +148,5 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refused(sentence: str, status: int) -> int:
-    click.echo(f"earwitness: {sentence}", err=True)
+    click.echo(f"{COMMAND}: {sentence}", err=True)
     return status

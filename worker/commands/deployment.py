@@ -12,13 +12,22 @@ from config.settings import Settings, settings
 from ledger.ledger import Ledger
 from tasks.runtime.context import ledger
 
+from .verbosity import log_level
+
+#: With -v they say everything, and the libraries only what is worth a line.
+_OUR_LOGGERS = ("providers", "archive", "ledger", "tasks", "worker")
+
 
 def configured() -> Settings:
     """Return the settings; set up masked logs on standard error. Raises ConfigurationError."""
-    found = settings()
-    our_logging.configure(found.log_format, logging.WARNING, found.secret_values())
-    # No line for each retry: the final failure becomes the command's own sentence.
-    logging.getLogger("stamina").setLevel(logging.ERROR)
+    found, level = settings(), log_level()
+    our_logging.configure(found.log_format, level, found.secret_values())
+    if level >= logging.WARNING:
+        # No line for each retry: the final failure becomes the command's own sentence.
+        logging.getLogger("stamina").setLevel(logging.ERROR)
+    else:
+        for name in _OUR_LOGGERS:
+            logging.getLogger(name).setLevel(logging.DEBUG)
     return found
 
 

@@ -18,9 +18,11 @@ _UNLIMITED_WIDTH = 4000
 _GAP, _MIN_WIDTH = 2, 20
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Return a console that prints brackets as text and not as markup."""
-    shown = Console(stderr=stderr, soft_wrap=True, highlight=False, markup=False, emoji=False)
+def console(*, stderr: bool = False, quiet: bool = False) -> Console:
+    """Return a console that prints brackets as text and not as markup; nothing if ``quiet``."""
+    shown = Console(
+        stderr=stderr, soft_wrap=True, highlight=False, markup=False, emoji=False, quiet=quiet
+    )
     if not shown.is_terminal:
         shown.width = _UNLIMITED_WIDTH
     return shown

@@ -21,30 +21,59 @@ from tasks.runtime.fields import utc_text
 from tasks.runtime.messages import publish_first
 
 from .deployment import opened, operator
-from .display import console, print_json, print_lines, print_table
-from .options import DAY, as_json, in_order
-from .progress import follow, outcome
+from .display import print_json, print_lines, print_table
+from .job_opening import followed, open_job, report_jobs, request_id_option, request_of, wait_option
+from .options import DAY, account_option, as_json, in_order
+from .progress import outcome
 from .publisher import announcing
+from .recordings import filters_of, filters_option
 from .redaction import masked
+from .verbosity import is_quiet
 
 #: How long to wait for the sweeper to write chain entries; it may need several rounds.
 _CHAIN_SECONDS = 60
 _POLL_SECONDS = 0.2
 
 
-@click.command()
-@click.option("--account", required=True, metavar="ALIAS")
-@click.option("--from", "first", type=DAY, required=True, help="The first day.")
-@click.option("--to", "last", type=DAY, required=True, help="The last day, included.")
+@click.group(invoke_without_command=True)
+@click.option("--account", metavar="ALIAS", help="[required]")
+@click.option("--from", "first", type=DAY, help="The first day. [required]")
+@click.option("--to", "last", type=DAY, help="The last day, included. [required]")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @click.option("--wait", is_flag=True, help="Follow the exports to their end.")
 @as_json
-def export(account: str, first: date, last: date, dry_run: bool, wait: bool, as_json: bool) -> int:
+@click.pass_context
+def export(
+    context: click.Context,
+    account: str | None,
+    first: date | None,
+    last: date | None,
+    dry_run: bool,
+    wait: bool,
+    as_json: bool,
+) -> int:
     """Export days of an account, each once. A complete day is left as it is, unless files of it are
     gone from the archive.
 
-    Days are in the account's time zone. With --wait the status is 1 if a day ends incomplete.
+    Days are in the account's time zone. With --wait the status is 1 if a day ends incomplete. The
+    commands below carry out one step alone, or export what filters select.
     """
+    if context.invoked_subcommand is not None:
+        if any(value is not None for value in (account, first, last)) or dry_run or wait or as_json:
+            raise click.UsageError(f"options belong after {context.invoked_subcommand}.")
+        return 0
+    for name, value in (("--account", account), ("--from", first), ("--to", last)):
+        if value is None:
+            raise click.UsageError(f"Missing option '{name}'.", context)
+    assert account is not None
+    assert first is not None
+    assert last is not None
+    return _export_days(account, first, last, dry_run=dry_run, wait=wait, as_json=as_json)
+
+
+def _export_days(
+    account: str, first: date, last: date, *, dry_run: bool, wait: bool, as_json: bool
+) -> int:
     in_order(first, last)
     ledger = opened()
     days = _ended_days(account_of(account, RecordingsAccount), first, last)
@@ -57,6 +86,51 @@ def export(account: str, first: date, last: date, dry_run: bool, wait: bool, as_
     if as_json:
         print_json([job.summary() for job in jobs])
     return 1 if wait and any(job.state != states.DONE for job in jobs) else 0
+
+
+@export.command("create")
+@account_option
+@filters_option
+@request_id_option
+@wait_option
+@as_json
+def create_command(filters: tuple[str, ...], wait: bool, as_json: bool, **arguments: Any) -> int:
+    """Create an export at the provider, and no more: its ids there are the result."""
+    opened()
+    arguments["filters"] = filters_of(filters)
+    _, made = request_of("export.create", arguments)
+    return report_jobs([open_job(made)], wait=wait, as_json=as_json)
+
+
+@export.command("retrieve")
+@account_option
+@click.argument("provider_job_id", metavar="EXPORT")
+@request_id_option
+@wait_option
+@as_json
+def retrieve_command(wait: bool, as_json: bool, **arguments: Any) -> int:
+    """Fetch the ZIP of an export that was created at the provider into the archive."""
+    opened()
+    _, made = request_of("export.retrieve", arguments)
+    return report_jobs([open_job(made)], wait=wait, as_json=as_json)
+
+
+@export.command("run")
+@account_option
+@click.option("--day", type=DAY, help="A day of the account; or filters.")
+@filters_option
+@request_id_option
+@wait_option
+@as_json
+def run_command(
+    day: date | None, filters: tuple[str, ...], wait: bool, as_json: bool, **arguments: Any
+) -> int:
+    """Export a day, or what filters select, end to end: create, fetch, verify, compare."""
+    opened()
+    given = filters_of(filters)
+    arguments |= {"day": day and day.isoformat(), "filters": given or None}
+    _, made = request_of("export.run", arguments)
+    return report_jobs([open_job(made)], wait=wait, as_json=as_json)
 
 
 def _ended_days(account: Account, first: date, last: date) -> list[date]:
@@ -77,7 +151,7 @@ def _open_days(account: str, days: list[date], *, quiet: bool) -> list[Job]:
             if number is not None:
                 publish_first(job, number)
             jobs.append(job)
-            if not quiet:
+            if not (quiet or is_quiet()):
                 how = "opened" if number is not None else f"already {job.state}"
                 print_lines([f"{day}: job {job.job_id}, {how}"])
     return jobs
@@ -85,12 +159,8 @@ def _open_days(account: str, days: list[date], *, quiet: bool) -> list[Job]:
 
 def _follow(ledger: Ledger, jobs: list[Job], *, quiet: bool) -> list[Job]:
     """Show progress until all jobs have ended and are under the chain; then show the results."""
-    names = list(dict.fromkeys(job.job_id for job in jobs))
-    try:
-        ended = follow(ledger, names, console(stderr=quiet))
-    except KeyboardInterrupt:
-        click.echo("stopped following; the exports continue: python -m worker status", err=True)
-        raise
+    names = [job.job_id for job in jobs]
+    ended = followed(ledger, names, quiet=quiet)
     _wait_for_chain(ledger, names)
     if not quiet:
         for job in ended:

@@ -1,4 +1,4 @@
-"""``calls`` and ``record``: show live calls, and record one of them."""
+"""``calls``, ``record`` and ``stop``: show live calls, and record one of them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from tasks.runtime.context import account as account_of
 
 from .deployment import configured, opened, operator
 from .display import print_json, print_lines, print_table
-from .options import as_json
+from .job_opening import open_job, report_jobs, request_id_option, request_of, wait_option
+from .options import account_option, as_json
 from .publisher import announcing
 
-_account = click.option("--account", required=True, metavar="ALIAS")
 _extension = click.option(
     "--extension", help="Of this extension alone, such as 0003*210, where its server has them."
 )
@@ -45,7 +45,7 @@ _CONFIRMATION_SECONDS = 15.0
 
 
 @click.command()
-@_account
+@account_option
 @_extension
 @_user
 @click.option("--reveal", is_flag=True, help="Show personal data in clear; this is noted.")
@@ -85,7 +85,7 @@ def _view(view: dict[str, Any]) -> str:
 
 
 @click.command()
-@_account
+@account_option
 @click.option("--call", "call_id", required=True, metavar="CALL", help="As `calls` lists it.")
 @click.option("--format", help="Such as wav or mp3, as the account's server has them.")
 @click.option("--view", "view_id", help="The view to record, where its server has several.")
@@ -108,6 +108,25 @@ def record(as_json: bool, **given: str | None) -> None:
         print_json(result)
     else:
         print_lines(_result_lines(result))
+
+
+@click.command()
+@account_option
+@click.option("--call", "call_id", required=True, metavar="CALL", help="As `calls` lists it.")
+@click.option("--view", "view_id", help="The view that is recorded, where its server has several.")
+@_extension
+@_user
+@request_id_option
+@wait_option
+@as_json
+def stop(wait: bool, as_json: bool, **arguments: Any) -> int:
+    """Stop recording a call, where its server can.
+
+    With --wait the status is 1 unless the server shows that the call is not recorded any more.
+    """
+    opened()
+    _, made = request_of("recording.stop", arguments)
+    return report_jobs([open_job(made)], wait=wait, as_json=as_json)
 
 
 def _outcome(arguments: dict[str, str], request: Request) -> dict[str, Any]:

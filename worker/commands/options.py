@@ -73,8 +73,24 @@ class ArchiveType(click.ParamType[Store]):
 DAY = DayType()
 ARCHIVE = ArchiveType()
 
+
+def _aliases(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Return the accounts that a shell may complete; none if the configuration is wrong."""
+    from config.errors import ConfigurationError  # noqa: PLC0415 - an archive needs no settings
+    from config.settings import settings  # noqa: PLC0415
+    from providers import registry  # noqa: F401, PLC0415 - it knows the accounts' fields
+
+    try:
+        return [alias for alias in settings().accounts if alias.startswith(begun)]
+    except ConfigurationError:
+        return []
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-one_account = click.option("--account", metavar="ALIAS", help="Of this account alone.")
+one_account = click.option(
+    "--account", metavar="ALIAS", help="Of this account alone.", shell_complete=_aliases
+)
+account_option = click.option("--account", required=True, metavar="ALIAS", shell_complete=_aliases)
 archive = click.option(
     "--archive",
     type=ARCHIVE,

@@ -43,8 +43,6 @@ def report(
 ) -> None:
     """Write a report as one HTML file that needs no server and prints well: a calendar of accounts
     and days, gaps, decisions, alerts, volume, certified calls, the queue, and chain heads.
-
-    Example: python -m worker report --from 2026-11-01 --to 2026-11-30 --out november.html
     """
     in_order(first, last)
     ledger = opened()

@@ -1,11 +1,10 @@
-"""``find`` and ``extract``: recordings of an archive, without configuration or ledger."""
+"""``find``: recordings of an archive, without configuration or ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,7 +15,7 @@ from archive.search import search
 from archive.search.search import SearchResult
 from archive.store.directory import DirectoryStore, Store, open_store
 
-from .display import print_json, print_lines, print_table
+from .display import print_json, print_table
 from .options import DAY, archive, as_json, in_order, one_account
 from .redaction import masked_line
 
@@ -39,7 +38,7 @@ def find(archive: Store | None, reveal: bool, as_json: bool, **asked: Any) -> in
     ledger, so nothing is recorded.
     """
     in_order(asked["start"], asked["end"])
-    store = _existing_store(archive)
+    store = existing_store(archive)
     with as_usage_error():
         results, damage = search.found(store, **asked)
     if not reveal:
@@ -59,31 +58,6 @@ def find(archive: Store | None, reveal: bool, as_json: bool, **asked: Any) -> in
         # Show the hits first: an unreadable file must not hide them.
         raise damage
     return int(not results)
-
-
-@click.command()
-@click.argument("recording")
-@click.option(
-    "--to",
-    "target",
-    required=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The folder to write to.",
-)
-@one_account
-@archive
-@as_json
-def extract(
-    recording: str, target: Path, account: str | None, archive: Store | None, as_json: bool
-) -> None:
-    """Copy one recording out of the archive: its audio, its line of the list, its manifest."""
-    store = _existing_store(archive)
-    with as_usage_error():
-        written = search.extract(store, recording, target, account)
-    if as_json:
-        print_json([str(path) for path in written])
-    else:
-        print_lines(str(path) for path in written)
 
 
 def _note_revealed(named: Store | None, count: int) -> None:
@@ -135,7 +109,7 @@ def named_or_configured(named: Store | None) -> Store:
         raise click.UsageError(f"EARWITNESS_ARCHIVE_URL: {error}") from None
 
 
-def _existing_store(named: Store | None) -> Store:
+def existing_store(named: Store | None) -> Store:
     """Return the archive. Raises ClickException if its folder is missing: it may be unmounted."""
     store = named_or_configured(named)
     if isinstance(store, DirectoryStore) and not store.root.is_dir():
