@@ -145,6 +145,23 @@ def test_a_user_that_may_not_take_several_takes_them_one_by_one(
     older.connection.release()
 
 
+@pytest.mark.parametrize("key", [IN_HAND, f"{IN_HAND}_index"])
+def test_what_cannot_be_recorded_stays_in_its_queue(
+    reader: Reader, taken: list[Any], valkey: Valkey, key: str
+) -> None:
+    """A key of those in hand holds something else, until a worker moves it out of the way."""
+    reader.publish(*numbered(3))
+    with valkey.client() as redis:
+        redis.set(key, "in the way")
+        reader.read()
+        assert [message.payload for message in taken] == numbered(1)
+        assert redis.llen(QUEUE) == 2
+        redis.delete(key)
+        reader.read()
+        assert [message.payload for message in taken] == numbered(3)
+        assert redis.llen(QUEUE) == 0
+
+
 def test_without_memory_messages_stay_in_their_queue(
     reader: Reader, taken: list[Any], valkey: Valkey
 ) -> None:

@@ -8,16 +8,18 @@ redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 return redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 """
 #: Takes more messages of a queue, as many as there are tags, and records them as in hand in the
-#: form of `redelivery.unacked_record`. What Redis has no memory to record stays in its queue.
+#: form of `redelivery.unacked_record`. What Redis cannot record stays in its queue.
 TAKE_MORE = """
 local taken = {}
 for number = 3, #ARGV do
   local item = redis.call('LRANGE', KEYS[3], -1, -1)[1]
   if not item then break end
   local record = '[' .. item .. ', "", ' .. ARGV[2] .. ']'
-  local held = redis.pcall('HSET', KEYS[1], ARGV[number], record)
-  if type(held) == 'table' then break end
-  redis.call('ZADD', KEYS[2], ARGV[1], ARGV[number])
+  if type(redis.pcall('ZADD', KEYS[2], ARGV[1], ARGV[number])) == 'table' then break end
+  if type(redis.pcall('HSET', KEYS[1], ARGV[number], record)) == 'table' then
+    redis.call('ZREM', KEYS[2], ARGV[number])
+    break
+  end
   local gone = redis.pcall('RPOP', KEYS[3])
   if type(gone) == 'table' then
     redis.call('HDEL', KEYS[1], ARGV[number])
