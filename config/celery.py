@@ -60,6 +60,8 @@ result_backend_transport_options = {
 #: One for all threads, with one pool of connections; otherwise each thread has its own.
 result_backend_thread_safe = True
 result_expires = 86_400
+#: The worker masks arguments before it stores them (worker/redis/results.py).
+result_extended = settings().result_extended
 
 # --- messages ------------------------------------------------------------------------------------
 

@@ -28,8 +28,14 @@ IDENTITY = "earwitness.ledger"
 #: the workers listens to the queue now.
 HERE = "earwitness.here"
 LISTENING = "earwitness.listening."
+#: Before an account's alias: a worker that accepts tasks knows the account.
+KNOWS = "earwitness.knows."
+#: Before a spool's id: a worker that fetches files has that spool.
+SPOOL = "earwitness.spool."
 #: Before a worker's node name: the last process that used the name.
 NODE = "earwitness.node."
+#: Before a digest: the mark of a message that was sent at the end of a task.
+SENT = "earwitness.sent."
 #: Before a key of ours: a value of a wrong type that was moved aside.
 MISPLACED = "earwitness.misplaced."
 
@@ -42,8 +48,11 @@ _OWN_PREFIXES = (
     HERE,
     LISTENING,
     HOLDERS,
+    KNOWS,
     NODE,
     MISPLACED,
+    SENT,
+    SPOOL,
     "earwitness.flower.",
     "earwitness.holders",
     "earwitness.misplaced.",

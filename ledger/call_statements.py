@@ -49,7 +49,7 @@ from .core.combined import inserting, inserting_both, pipelined
 from .core.database import once_committed
 from .core.job import COLUMNS, Job
 from .core.leases import Lease
-from .core.opening import FIRST_HINT, NEXT_HINT, WAITER, Request, parameters_of
+from .core.opening import CARRYING_WAITER, FIRST_HINT, NEXT_HINT, Request, parameters_of
 from .core.outbox import OBLIGATION
 from .core.prepared import Prepared, parameter
 from .core.schema import audit, call_days, calls, jobs, obligations, queues, waiters
@@ -73,7 +73,7 @@ def _begin(_insert: Any) -> Select[Any]:
     call = inserting(calls, RESERVED, day).cte("call")
     line = {**LINE, "job_id": job.c.job_id}
     lines = inserting_both(audit, {**line, **OPENED_LINE}, {**line, **BEGUN_LINE}, job)
-    waiter = inserting(waiters, {**WAITER, "job_id": job.c.job_id, "due_at": None}, job)
+    waiter = inserting(waiters, {**CARRYING_WAITER, "job_id": job.c.job_id, "due_at": None}, job)
     # If the day's last call was taken meanwhile, the division fails, and nothing is written.
     taken_calls = select(func.count()).select_from(day).scalar_subquery()
     return select(*job.c, literal_column("1").op("/")(taken_calls)).add_cte(
@@ -154,6 +154,8 @@ def begin(
         "for_job": request.job_id,
         "job": request.job_id,
         "notify": notify,
+        "envelope": request.carried.envelope,
+        "canvas": request.carried.canvas,
         "token": token,
         "seconds": seconds,
         "by": by,

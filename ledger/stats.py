@@ -6,7 +6,7 @@ rows by an index, and reads no finished jobs (tests/test_ledger_stats.py checks 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -15,7 +15,11 @@ from sqlalchemy import Connection, Row, Select, and_, case, func, or_, select
 from .alerts import CREDENTIALS
 from .core import states
 from .core.database import Database, now, now_once
+from .core.queue_names import in_any_queue
 from .core.schema import accounts, alerts, audit, days, jobs, ledger, obligations
+
+#: The word for a backup in the audit of the ledger itself.
+BACKED_UP = "backed_up"
 
 _UNFINISHED = (
     states.PENDING,
@@ -58,6 +62,8 @@ class Stats:
     #: kind, alerts: of open alerts
     alerts: list[Row[Any]]
     quarantined: bool
+    #: age: of the newest backup; no row without one
+    backups: list[Row[Any]] = field(default_factory=list)
 
     def complete_days(self) -> dict[str, int]:
         """Return the number of complete days of each account."""
@@ -83,6 +89,7 @@ def statements() -> dict[str, Select[Any]]:
         "accounts": _accounts(),
         "refused": _refused(),
         "alerts": _alerts(),
+        "backups": _backups(),
     }
 
 
@@ -120,7 +127,7 @@ def _due() -> Select[Any]:
     age = now() - func.min(c.next_attempt_at)
     return (
         select(c.queue, func.count().label("jobs"), age.label("age"))
-        .where(c.state.in_(states.OPEN), c.next_attempt_at <= now_once())
+        .where(c.state.in_(states.OPEN), in_any_queue(), c.next_attempt_at <= now_once())
         .group_by(c.queue)
     )
 
@@ -192,3 +199,15 @@ def _alerts() -> Select[Any]:
     c = alerts.c
     counted = select(c.kind, func.count().label("alerts"))
     return counted.where(c.closed_at.is_(None)).group_by(c.kind)
+
+
+def _backups() -> Select[Any]:
+    # The audit under the ledger's own identity is short, and found by the index of `job_id`.
+    c = audit.c
+    newest = (
+        select(func.max(c.at).label("at"))
+        .where(c.job_id == select(ledger.c.identity).scalar_subquery())
+        .where(c.to_state == BACKED_UP)
+        .subquery()
+    )
+    return select((now_once() - newest.c.at).label("age")).where(newest.c.at.is_not(None))

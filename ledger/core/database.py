@@ -16,6 +16,7 @@ from ledger.errors import LedgerAway, NotBegun, Unsuitable
 
 from .kept_connections import KeptConnections
 from .repeats import while_away
+from .silent_server import connect_within
 from .writer import AFTER_COMMIT, AWAY, Writer, cause_of, execute_bare
 
 Result = TypeVar("Result")
@@ -35,6 +36,8 @@ _POSTGRES_KEEPS = ("synchronous_commit", "fsync", "full_page_writes", "transacti
 _MOST_COLLISIONS = 3
 
 
+#: How long after its statement timeout a server may be silent.
+_GRACE_SECONDS = 2.0
 #: A pooled connection that was used within so many seconds is not pinged before its next use.
 _FRESH_SECONDS = 5.0
 _IDLE_SINCE = "idle since"
@@ -85,8 +88,9 @@ class now_once(now):  # noqa: N801 - reads as the SQL function it is
 
 
 @compiles(now_once, "postgresql")
-def _now_once_postgresql(element: Any, compiler: Any, **options: Any) -> str:
-    return f"(SELECT {_now_postgresql(element, compiler, **options)})"
+def _now_once_postgresql(_element: Any, _compiler: Any, **_options: Any) -> str:
+    # PostgreSQL reads this before it plans a statement, and so knows how few rows are due.
+    return "extract(epoch FROM statement_timestamp())::float8"
 
 
 class Database:
@@ -302,6 +306,7 @@ def _postgres(url: str, busy_seconds: float) -> Engine:
     # This runs before SQLAlchemy's own first query, which ends with a TypeError if psycopg returns
     # bytes.
     event.listen(engine, "connect", _refuse_encoding, insert=True)
+    connect_within(engine, max(busy_seconds, 5.0) + _GRACE_SECONDS)
     _ping_the_idle(engine)
     return engine
 

@@ -89,6 +89,10 @@ class Leases:
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
 
+    def count(self) -> int:
+        """Return how many leases this process holds."""
+        return len(self._held)
+
     def hold(self, lease: Lease) -> None:
         """Begin to renew a lease."""
         with self._lock:
@@ -155,7 +159,10 @@ def _extend(connection: Any, alive: list[Lease], seconds: float) -> dict[str, bo
     if moving:
         connection.execute(
             _NOTE_TRANSFER,
-            [{"token": lease.token, "figures": lease.transfer} for lease in moving],
+            [
+                {"job": lease.job_id, "token": lease.token, "figures": lease.transfer}
+                for lease in moving
+            ],
         )
     return written
 
@@ -169,6 +176,6 @@ _EXTEND = Prepared(
 )
 _NOTE_TRANSFER = (
     update(jobs)
-    .where(jobs.c.lease_token == bindparam("token"))
+    .where(jobs.c.job_id == bindparam("job"), jobs.c.lease_token == bindparam("token"))
     .values(transfer=bindparam("figures"))
 )

@@ -16,14 +16,17 @@ from typing import Any, Generic, TypeVar, overload
 from sqlalchemy import (
     ARRAY,
     JSON,
+    BinaryExpression,
     BindParameter,
     Boolean,
     ColumnElement,
     Connection,
     Dialect,
     Select,
+    String,
     UnaryExpression,
     bindparam,
+    literal_column,
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.compiler import compiles
@@ -74,6 +77,9 @@ def by_no_index(column: ColumnElement[R]) -> ColumnElement[R]:
     Without statistics, SQLite takes a condition on an indexed column for a better one than a list
     of ids, and would go through all that is due for the few rows that the list names.
     """
+    is_text = isinstance(column.type, String)
+    if is_text:
+        return BinaryExpression(column, literal_column("''"), custom_op("||"), type_=column.type)
     return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
 
 

@@ -115,9 +115,10 @@ def _destination(asked: RequestCall, account: CertifiedCallsAccount) -> tuple[st
 @job_task(KIND, RequestCall, _request, inline=True, outbox=HANDLERS)
 def request_call(attempt: Attempt) -> Job:
     """Request a certified call from the platform, at most once: {job_id, state, platform_phone}."""
+    # A call whose account was removed meanwhile expires like any other.
+    Deadline(attempt).refuse_late()
     account = account_of(attempt.job.account, CertifiedCallsAccount)
     attempt.expect_silence(account.timeout_seconds)
-    Deadline(attempt).refuse_late()
     attempt.check()
     try:
         _take_turn(account, attempt)

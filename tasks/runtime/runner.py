@@ -16,11 +16,12 @@ from ledger.core.job import Job
 from ledger.core.leases import Lease
 from ledger.core.opening import Request
 from ledger.errors import LedgerError
-from tasks.errors import Cancelled, JobError, Uncertain, stored
+from tasks.errors import Cancelled, InvalidArgument, JobError, Uncertain, stored
 
 from . import archive_alerts
-from .context import ledger, stopping
+from .context import account_kept, ledger, stopping
 from .messages import publish_first
+from .unknown_accounts import describe
 
 _log = logging.getLogger(__name__)
 
@@ -72,11 +73,15 @@ class Ended:
 
 @dataclass
 class Attempt:
-    """A claimed job, and what its work may ask of the ledger."""
+    """A claimed job, and what its work may ask of the ledger.
+
+    ``task_id`` is the task that stores the outcome if this attempt ends the job; None if a message
+    of its own answers it.
+    """
 
     job: Job
     lease: Lease
-    task_id: str
+    task_id: str | None
     #: How long the work may be silent, in seconds: longer than one HTTP call may take.
     quiet_seconds: float | None = None
 
@@ -142,7 +147,8 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
     Raises LeaseLost if another worker holds the job: then nothing was stored.
     """
     try:
-        outcome = _run_guarded(attempt, run)
+        with account_kept(attempt.job.account):
+            outcome = _run_guarded(attempt, run)
     except Wait as wait:
         return _postpone(attempt, wait)
     except GiveBack:
@@ -167,6 +173,11 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
 def _run_guarded(attempt: Attempt, run: Run) -> Ended | Parts | Job:
     try:
         return run(attempt)
+    except InvalidArgument as error:
+        if error.unknown_account is None:
+            raise
+        seconds = attempt.next_backoff("unknown_account")
+        raise Wait(describe(error.unknown_account), seconds) from None
     except StoreAway as error:
         # The job is not at fault, however long this lasts: it waits, and continues by itself.
         archive_alerts.alert_refusal(error)

@@ -18,12 +18,14 @@ from . import peers
 from .bursts import bursts
 from .calls import calls, slots
 from .export import export
+from .growth import growth
 from .idle import idle
 from .keeping import keeping
 from .latency import enqueueing, first_byte
 from .measurement import Row
 from .reading import find, verify
 from .retrieval import retrieval
+from .service import service
 from .sizes import Sizes
 from .starting import starting
 from .sweep import sweep
@@ -34,6 +36,7 @@ BENCHMARKS = {
     "slots": "the same with 200 slots, and with two workers",
     "bursts": "900 calls at once: failures, and p99 of accepted",
     "enqueue": "a request of the client beside send_task",
+    "service": "500 requests at once to a FastAPI service: lag of its event loop",
     "first-byte": "from sending to the provider's first byte, worker idle",
     "retrieve": "export.retrieve beside curl, sha256sum and unzip -t; memory; four at once",
     "export": "export.run beside httpx and curl",
@@ -41,6 +44,7 @@ BENCHMARKS = {
     "verify": "verify beside sha256sum and unzip -t",
     "find": "find beside json.loads of the same lines",
     "sweep": "rounds of the sweeper with many jobs waiting, and jobs made due",
+    "growth": "ledgers, days and archives at 1, 10 and 100 times the size: exponents of costs",
     "starting": "status, coverage and --help to the first line; a worker to ready",
     "idle": "memory, CPU, Redis and database use of an idle worker",
 }
@@ -113,6 +117,7 @@ def _parts(running: Servers) -> dict[str, Callable[[Path, Sizes, Valkey], Iterat
         "slots": slots,
         "bursts": bursts,
         "enqueue": enqueueing,
+        "service": service,
         "first-byte": first_byte,
         "retrieve": lambda f, s, v: retrieval(f, s, v, running.simulators),
         "export": lambda f, s, v: export(f, s, v, running.simulators),
@@ -120,6 +125,7 @@ def _parts(running: Servers) -> dict[str, Callable[[Path, Sizes, Valkey], Iterat
         "verify": alone(verify),
         "find": alone(find),
         "sweep": sweep,
+        "growth": lambda f, s, v: growth(f, s, v, running.simulators),
         "starting": starting,
         "idle": idle,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from prometheus_client.core import GaugeMetricFamily
@@ -28,7 +28,9 @@ Values = Mapping[tuple[str, ...], float]
 class LedgerGauges(Collector):
     """Gauges of the ledger, equal on every worker: use one worker's, or the maximum."""
 
-    def __init__(self, stats_cache: StatsCache, accounts: Mapping[str, Account]) -> None:
+    def __init__(
+        self, stats_cache: StatsCache, accounts: Callable[[], Mapping[str, Account]]
+    ) -> None:
         self._stats_cache = stats_cache
         self._accounts = accounts
 
@@ -113,7 +115,7 @@ class LedgerGauges(Collector):
         )
 
     def _days(self, stats: Stats) -> Iterator[GaugeMetricFamily]:
-        complete = stats.complete_days()
+        complete, newest = stats.complete_days(), stats.newest_days()
         shown: dict[tuple[str, ...], float] = {
             (account, states.DAY_COMPLETE): days for account, days in complete.items()
         }
@@ -146,7 +148,7 @@ class LedgerGauges(Collector):
             "Days whose night has come without a tick of beat that planned them.",
             ("account",),
             {
-                (alias,): _unplanned(due, stats.newest_days().get(alias))
+                (alias,): _unplanned(due, newest.get(alias))
                 for alias, due in self._with_nights().items()
             },
         )
@@ -172,17 +174,24 @@ class LedgerGauges(Collector):
             (),
             _single(stats.quarantined),
         )
+        yield _gauge(
+            "backup_age_seconds",
+            "How long ago `python -m worker backup` last wrote a whole backup; absent before the "
+            "first one.",
+            (),
+            dict.fromkeys([()], _age(row.age)) if (row := next(iter(stats.backups), None)) else {},
+        )
 
     def _zeros(self) -> dict[tuple[str, ...], float]:
         """Return 0 for every account, so that a first count shows as an increase."""
-        return {(alias,): 0.0 for alias in self._accounts}
+        return {(alias,): 0.0 for alias in self._accounts()}
 
     def _with_nights(self) -> dict[str, date]:
         """Return the last day that must be planned by now, for accounts with nightly exports."""
         now = datetime.now(UTC) - _PLANNING_TIME
         return {
             alias: windows.newest_due(account.nights, now)
-            for alias, account in self._accounts.items()
+            for alias, account in self._accounts().items()
             if account.nights is not None
         }
 

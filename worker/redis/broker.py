@@ -15,12 +15,14 @@ from queue import Empty
 from typing import Any
 
 from kombu.transport.redis import Channel, Transport
+from redis import Redis
 from redis.exceptions import DataError, RedisError, ResponseError
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 
 from . import tags
 from .envelope import Envelope, describe, parsed
+from .publish_once import mark_of, put_once
 from .unacked import Unacknowledged
 
 _log = logging.getLogger(__name__)
@@ -214,6 +216,18 @@ class CheckedChannel(Channel):
         if isinstance(payload["data"], bytes) and payload["data"]:
             parsed(payload["data"])  # raises here, because kombu logs the text of invalid JSON
         return payload
+
+    # --- what follows from a task ----------------------------------------------------------------
+
+    def _put(self, queue: str, message: Any, **options: Any) -> None:
+        mark = mark_of(message)
+        if mark is None:
+            super()._put(queue, message, **options)
+            return
+        key = self._q_for_pri(queue, self._get_message_priority(message, reverse=False))
+        # A client that adds no prefix, since kombu's adds it only to a script's first key.
+        client = Redis(connection_pool=self.pool)
+        put_once(client, self.global_keyprefix + key, message, self.global_keyprefix + mark)
 
     # --- bindings, which producers may write -----------------------------------------------------
 

@@ -24,6 +24,7 @@ from tasks.runtime.message_headers import check_headers
 from . import events
 from .broker import TaskNotStarted
 from .envelope import NoMessage, describe
+from .remote_commands import is_queue_name
 
 _log = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class RedactingConsumer(Consumer):
         """Read one more queue; log and drop a command whose queue is invalid."""
         names = [name for name in (exchange, routing_key) if name is not None]
         known = exchange_type is None or exchange_type in _EXCHANGE_TYPES
-        if not (known and all(_is_name(name) for name in (queue, *names))):
+        if not (known and all(is_queue_name(name) for name in (queue, *names))):
             _log.warning("a command to read a queue was dropped: it names no valid queue")
             return
         try:
@@ -136,14 +137,10 @@ class RedactingConsumer(Consumer):
 
     def cancel_task_queue(self, queue: Any) -> None:
         """Stop reading a queue; log and drop a command whose queue is invalid."""
-        if _is_name(queue):
+        if is_queue_name(queue):
             super().cancel_task_queue(queue)
         else:
             _log.warning("a command to stop reading a queue was dropped: it names no valid queue")
-
-
-def _is_name(name: Any) -> bool:
-    return isinstance(name, str) and name != "" and name.isprintable()
 
 
 def _reporting_failures(begin: Callable[[Any], None]) -> Callable[[Any], None]:

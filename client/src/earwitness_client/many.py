@@ -50,21 +50,26 @@ def _no_task() -> InvalidArgument:
     return invalid("function", "must be a task's, such as earwitness.recording.download")
 
 
+def draft(queue: WorkerQueue, function: Callable[..., Any], given: Mapping[str, Any]) -> Request:
+    """Return the request that a group's method would send. Raises InvalidArgument."""
+    method = inspect.unwrap(getattr(function, "__func__", function))
+    made: object = method(Drafts(queue.name), **given)
+    if not isinstance(made, Request):
+        raise _no_task()
+    return made
+
+
 def drafted(
     queue: WorkerQueue, function: Callable[..., Any], each: Iterable[Mapping[str, Any]]
 ) -> list[Request]:
     """Return the requests that a group's method would send. Raises InvalidArgument."""
-    method = inspect.unwrap(getattr(function, "__func__", function))
-    drafts, requests = Drafts(queue.name), []
+    requests = []
     for number, given in enumerate(each):
         try:
-            made: object = method(drafts, **given)
+            requests.append(draft(queue, function, given))
         except InvalidArgument as error:
             why = str(error).removeprefix("not done: ")
             raise InvalidArgument(f"not done: arguments[{number}]: {why}") from None
-        if not isinstance(made, Request):
-            raise _no_task()
-        requests.append(made)
     return requests
 
 

@@ -34,7 +34,6 @@ def examined(settings: Settings) -> Iterator[Finding]:
     """Examine jobs, days and accounts."""
     yield _future_times()
     yield _quarantine()
-    yield from _restored()
     yield _decisions()
     yield _owed()
     yield _notifications()
@@ -72,7 +71,7 @@ def _quarantine() -> Finding:
     return warning("quarantine", f"the ledger is in quarantine: {MEANING}", WAY_OUT)
 
 
-def _restored() -> Iterator[Finding]:
+def restored() -> Iterator[Finding]:
     """Find jobs that the archive knows and the ledger does not, if the two belong together."""
     try:
         if archived_identity() != ledger().identity.identity():
