@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Double, Engine, Table, create_engine, event, make_url, select
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InvalidatePoolError
+from sqlalchemy.exc import DatabaseError, IntegrityError, InvalidatePoolError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from ledger.errors import LedgerAway, NotBegun, Unsuitable
 
+from .kept_connections import KeptConnections
 from .outages import Outages
 from .repeats import while_away
 from .silent_server import connect_within
@@ -74,7 +75,7 @@ def _now_sqlite(_element: Any, _compiler: Any, **_options: Any) -> str:
 
 @compiles(now, "postgresql")
 def _now_postgresql(_element: Any, _compiler: Any, **_options: Any) -> str:
-    return "extract(epoch FROM clock_timestamp())::float8"
+    return "date_part('epoch', clock_timestamp())"
 
 
 class now_once(now):  # noqa: N801 - reads as the SQL function it is
@@ -111,6 +112,7 @@ class Database:
             if self.is_sqlite
             else self.engine.execution_options(isolation_level="AUTOCOMMIT")
         )
+        self._kept = None if self.is_sqlite else KeptConnections(self._reading, _FRESH_SECONDS)
         self._at_one_moment = (
             self.engine.execution_options(begin="BEGIN")
             if self.is_sqlite
@@ -140,9 +142,9 @@ class Database:
         Raises NotBegun if ``work`` was not begun within ``patience_seconds``, LedgerAway if it was
         and may or may not be done, and Unsuitable if a file is damaged.
         """
-        if at_once is not None and not self.is_sqlite:
+        if at_once is not None and self._kept is not None:
             asked = time.monotonic()
-            done = self._written_at_once(at_once)
+            done = self._kept.written(at_once, patience_seconds)
             if done is not None:
                 return done
             patience_seconds = max(patience_seconds - (time.monotonic() - asked), 0.1)
@@ -174,17 +176,6 @@ class Database:
         for call in after:
             call()
         return result  # type: ignore[no-any-return]
-
-    def _written_at_once(self, at_once: Callable[[Connection], Result | None]) -> Result | None:
-        try:
-            with self._reading.begin() as connection:
-                after = connection.info[AFTER_COMMIT] = []
-                result = at_once(connection)
-        except (*AWAY, IntegrityError, DataError):
-            return None
-        for call in after:
-            call()
-        return result
 
     def _connect_to_write(self) -> Connection:
         """Take a connection for the writer, which keeps it and closes it in the end."""
@@ -254,6 +245,8 @@ class Database:
         """Finish the writes that wait, and close every connection."""
         if self.writer is not None:
             self.writer.close()
+        if self._kept is not None:
+            self._kept.close()
         self.engine.dispose()
 
     def _readable(self, error: DatabaseError) -> Exception:

@@ -34,6 +34,8 @@ class Lease:
         #: The thread that works on the job.
         self.thread = threading.get_ident()
         self.cancelled = False
+        #: Whether the account of the job was not paused when the job was claimed.
+        self.found_no_pause = False
         self.transfer: dict[str, Any] | None = None
         #: Held while its holder notes the sending of a call; then, whether that may be written.
         self.sending = threading.Lock()
