@@ -91,6 +91,8 @@ Index("ix_jobs_due", jobs.c.state, jobs.c.queue, jobs.c.next_attempt_at)
 Index("ix_jobs_parent", jobs.c.parent_id)
 Index("ix_jobs_task", jobs.c.task_id)
 Index("ix_jobs_updated", jobs.c.updated_at)
+Index("ix_jobs_request", jobs.c.request_id)
+Index("ix_jobs_kind", jobs.c.kind, jobs.c.updated_at)
 
 audit = Table(
     "audit",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Double,
     Integer,
-    case,
     cast,
     exists,
     func,
@@ -53,16 +54,26 @@ _OWED = (
     waiters.c.due_at <= now_once(),
     waiters.c.attempts < MOST_ANSWERS,
 )
-_DUE = Prepared(
-    select(
-        *(waiters.c.task_id, jobs.c.job_id, jobs.c.kind, jobs.c.account, jobs.c.request_id),
-        DAY_COLUMN,
+
+
+def _oldest(which: ColumnElement[bool]) -> Prepared[Any]:
+    """Select tasks in the order of the index, so that those beyond the limit are not read.
+    (PostgreSQL needs its first column too, although that is NULL in all of them.)
+    """
+    return Prepared(
+        select(
+            *(waiters.c.task_id, jobs.c.job_id, jobs.c.kind, jobs.c.account, jobs.c.request_id),
+            DAY_COLUMN,
+        )
+        .join(jobs, jobs.c.job_id == waiters.c.job_id)
+        .where(waiters.c.answered_at.is_(None), *_OWED, which, jobs.c.state.in_(states.ENDED))
+        .order_by(waiters.c.answered_at, waiters.c.due_at)
+        .limit(parameter("limit", Integer()))
     )
-    .join(jobs, jobs.c.job_id == waiters.c.job_id)
-    .where(waiters.c.answered_at.is_(None), *_OWED, jobs.c.state.in_(states.ENDED))
-    .order_by(case((waiters.c.attempts > 0, 1), else_=0), waiters.c.due_at)
-    .limit(parameter("limit", Integer()))
-)
+
+
+_NEVER_TRIED = _oldest(waiters.c.attempts == 0)
+_TRIED = _oldest(waiters.c.attempts > 0)
 _CLAIM = Prepared(
     update(waiters)
     .where(one_of(waiters.c.task_id, "tasks"), by_no_index(waiters.c.answered_at).is_(None), *_OWED)
@@ -92,6 +103,13 @@ class Waiting:
     carries: bool
 
 
+def _found(connection: Connection, limit: int) -> list[Any]:
+    rows = _NEVER_TRIED.rows(connection, limit=limit)
+    if len(rows) == limit:
+        return rows
+    return rows + _TRIED.rows(connection, limit=limit - len(rows))
+
+
 class Waiters:
     """The tasks that wait for jobs, and those that were answered."""
 
@@ -102,9 +120,7 @@ class Waiters:
         """Claim up to ``limit`` tasks whose outcome must be stored, never claimed ones first.
         Each is claimed again after a growing wait, for a day, until it is marked as answered.
         """
-        found: list[Any] = self._database.read(
-            lambda connection: _DUE.rows(connection, limit=limit)
-        )
+        found = self._database.read(partial(_found, limit=limit))
         if not found:
             return []
         claimed = self._claim([row.task_id for row in found])

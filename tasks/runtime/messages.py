@@ -39,6 +39,8 @@ _ABOUT_HEADERS = (ACCOUNT_HEADER, _REQUEST_HEADER, _DAY_HEADER)
 _HINT_HEADERS = (JOB_HEADER, NUMBER_HEADER, *_ABOUT_HEADERS)
 #: In a request: why its message, which claims to be a hint, is refused.
 REFUSED = "earwitness_refused"
+#: In a request: the job that its answer is about, once that is known.
+JOB_OF_ANSWER = "earwitness_job_of_answer"
 
 #: Headers that the tasks read themselves: Celery would drop a message whose times it cannot read.
 _TIMES = ("eta", "expires")
@@ -94,6 +96,7 @@ class Message(CeleryRequest):
         """
         given_headers = {name: self._request_dict.pop(name, None) for name in _HINT_HEADERS}
         self._request_dict.pop(REFUSED, None)
+        self._request_dict.pop(JOB_OF_ANSWER, None)
         if all(value is None for value in given_headers.values()):
             return
         if self._delivery_info["routing_key"] not in INNER:
