@@ -89,7 +89,7 @@ def _speaks_http(address: str, service: Service) -> bool:
 def _reason(service: Service, error: BaseError) -> str:
     """Return `obstore`'s objection to a setting, on one line, without a secret."""
     message = str(error)
-    for words, sentence in service.faults:
+    for words, sentence in service.faults.items():
         if words in message:
             return sentence
     value = _VALUE.search(message)

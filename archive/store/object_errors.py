@@ -26,7 +26,7 @@ _PASSING = {"408", "409", "429"}
 #: Another writer completed or gave up the same upload: whether the file is there is to be seen.
 _LOST_UPLOAD = ("NoSuchUpload", "InvalidBlockList", "InvalidBlobOrBlock")
 #: How `obstore` begins an error about a token that its credentials should have brought.
-_TOKEN = "token request"
+_ASKING_FOR_ACCESS = "token request"
 #: S3's answer if the bucket lies in another region.
 _ELSEWHERE = "redirect without LOCATION"
 
@@ -100,7 +100,7 @@ def _translated(address: str, message: str) -> StoreAway:
         )
     if any(machine in message for machine in service.machine):
         return StoreRefused(address, f"needs credentials, and none are set; {service.credentials}")
-    if _TOKEN in message and refused:
+    if _ASKING_FOR_ACCESS in message and refused:
         return StoreRefused(
             address,
             f"gets no access for its credentials ({codes}); nothing was done; check them and the "

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, PreconditionError
 
 from .object_errors import has_no_range, understood
 
@@ -120,5 +120,10 @@ class ObjectReader(io.RawIOBase):
         if self._e_tag is not None:
             options["if_match"] = self._e_tag
         with understood(self._address, self._path):
-            answer = obstore.get(self._bucket, self._path, options=options)
+            try:
+                answer = obstore.get(self._bucket, self._path, options=options)
+            except PreconditionError:
+                # Azure answers so for a removed object, too: this raises Missing for one.
+                obstore.head(self._bucket, self._path)
+                raise
             return memoryview(answer.bytes())

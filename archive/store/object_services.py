@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -19,7 +20,7 @@ class Service:
     variables: str
     endpoints: tuple[str, ...]
     settings: tuple[str, ...]
-    faults: tuple[tuple[str, str], ...]
+    faults: Mapping[str, str]
     #: Where a machine of the cloud asks for its own credentials; `obstore` does so without others.
     machine: tuple[str, ...]
     #: What to do without credentials, and where requests are denied or rejected.
@@ -47,16 +48,14 @@ S3 = Service(
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
     ),
-    faults=(
-        (
-            "Missing SecretAccessKey",
-            "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not; set both",
+    faults={
+        "Missing SecretAccessKey": (
+            "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not; set both"
         ),
-        (
-            "Missing AccessKeyId",
-            "AWS_SECRET_ACCESS_KEY is set and AWS_ACCESS_KEY_ID is not; set both",
+        "Missing AccessKeyId": (
+            "AWS_SECRET_ACCESS_KEY is set and AWS_ACCESS_KEY_ID is not; set both"
         ),
-    ),
+    },
     machine=("169.254.169.254",),
     credentials=(
         "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment "
@@ -84,32 +83,27 @@ GCS = Service(
         "GOOGLE_SERVICE_ACCOUNT_KEY",
         "GOOGLE_BEARER_TOKEN",
     ),
-    faults=(
-        (
-            "unknown variant `external_account",
+    faults={
+        "unknown variant `external_account": (
             "its credentials are of a kind that is not supported (external_account); use the key "
-            "of a service account, or the service account of the machine",
+            "of a service account, or the service account of the machine"
         ),
-        (
-            "Unable to open service account file",
+        "Unable to open service account file": (
             "a file of credentials cannot be read; check GOOGLE_APPLICATION_CREDENTIALS and "
-            "GOOGLE_SERVICE_ACCOUNT",
+            "GOOGLE_SERVICE_ACCOUNT"
         ),
-        (
-            "Unable to decode service account file",
+        "Unable to decode service account file": (
             "its credentials are not those of a service account or a user; check "
-            "GOOGLE_APPLICATION_CREDENTIALS, GOOGLE_SERVICE_ACCOUNT and GOOGLE_SERVICE_ACCOUNT_KEY",
+            "GOOGLE_APPLICATION_CREDENTIALS, GOOGLE_SERVICE_ACCOUNT and GOOGLE_SERVICE_ACCOUNT_KEY"
         ),
-        (
-            "One of service account path or service account key",
-            "GOOGLE_SERVICE_ACCOUNT and GOOGLE_SERVICE_ACCOUNT_KEY are both set; set one of them",
+        "One of service account path or service account key": (
+            "GOOGLE_SERVICE_ACCOUNT and GOOGLE_SERVICE_ACCOUNT_KEY are both set; set one of them"
         ),
-        (
-            "pem file",
+        "pem file": (
             "the private key of its service account is damaged; check "
-            "GOOGLE_APPLICATION_CREDENTIALS, GOOGLE_SERVICE_ACCOUNT and GOOGLE_SERVICE_ACCOUNT_KEY",
+            "GOOGLE_APPLICATION_CREDENTIALS, GOOGLE_SERVICE_ACCOUNT and GOOGLE_SERVICE_ACCOUNT_KEY"
         ),
-    ),
+    },
     machine=("169.254.169.254", "metadata.google.internal"),
     credentials=(
         "set GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT_KEY in the environment (.env "
@@ -142,27 +136,23 @@ AZURE = Service(
         "AZURE_CLIENT_SECRET",
         "AZURE_TENANT_ID",
     ),
-    faults=(
-        (
-            "Account must be specified",
-            "AZURE_STORAGE_ACCOUNT_NAME is not set; set it to the name of the storage account",
+    faults={
+        "Account must be specified": (
+            "AZURE_STORAGE_ACCOUNT_NAME is not set; set it to the name of the storage account"
         ),
-        (
-            "Invalid Access Key",
-            "AZURE_STORAGE_ACCOUNT_KEY is not base64; copy the whole key of the storage account",
+        "Invalid Access Key": (
+            "AZURE_STORAGE_ACCOUNT_KEY is not base64; copy the whole key of the storage account"
         ),
-        (
-            "SAS query pair",
+        "SAS query pair": (
             "AZURE_STORAGE_SAS_TOKEN is not a shared access signature; write it like "
-            "sv=...&sp=...&sig=...",
+            "sv=...&sp=...&sig=..."
         ),
-        (
-            "SAS key",
+        "SAS key": (
             "AZURE_STORAGE_SAS_TOKEN is not a shared access signature; write it like "
-            "sv=...&sp=...&sig=...",
+            "sv=...&sp=...&sig=..."
         ),
-        ("credential type", "AZURE_CREDENTIAL_TYPE is not a kind of credentials"),
-    ),
+        "credential type": ("AZURE_CREDENTIAL_TYPE is not a kind of credentials"),
+    },
     machine=("169.254.169.254",),
     credentials=(
         "set AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN or AZURE_CLIENT_ID with "
