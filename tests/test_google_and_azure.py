@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -11,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from archive.errors import Damaged, Missing, StoreAway, StoreRefused
-from archive.store.bucket import ObjectStore
+from archive.errors import Contradiction, Damaged, Missing, StoreAway, StoreRefused
+from archive.store.bucket import ONE_PIECE, ObjectStore
 from archive.store.directory import open_store
 from archive.verify import verification
 
 from .archives import Builder, fill, overwrite
 from .buckets import Buckets
 from .test_store import spooled
+from .waiting import eventually
 
 
 @pytest.fixture(params=["all_gcs_buckets", "all_azure_containers"], ids=["gs", "az"])
@@ -156,3 +158,38 @@ def test_a_contended_name_is_not_taken(store: ObjectStore, buckets: Buckets) -> 
         store.create("a/x.json", b"{}")
     assert not isinstance(caught.value, StoreRefused)
     assert store.create("a/x.json", b"{}").bytes == 2
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("same", [True, False], ids=["same", "other"])
+def test_two_uploads_under_one_name_give_one_file(
+    store: ObjectStore, buckets: Buckets, tmp_path: Path, same: bool
+) -> None:
+    """While the last step of a large upload hangs, another worker stores a file under its name.
+    The same bytes are adopted, whoever wins. Other bytes never mix: one file stands, whole.
+    """
+    first, second = bytes(ONE_PIECE + 1), bytes(ONE_PIECE + 1) if same else b"1" * (ONE_PIECE + 1)
+    source, sha256 = spooled(tmp_path, first, "first")
+    last = ("PUT", "comp=blocklist") if buckets.scheme == "az" else ("POST", "uploadId")
+    buckets.front.misbehave("hang", *last)
+    ended: list[object] = []
+
+    def keep() -> None:
+        try:
+            ended.append(store.keep("a/big.zip", source, sha256))
+        except Contradiction as error:
+            ended.append(error)
+
+    buckets.front.seen.clear()
+    keeping = threading.Thread(target=keep)
+    keeping.start()
+    eventually(
+        lambda: any(last[1] in one and one.startswith(last[0]) for one in buckets.front.seen)
+    )
+    other = store.keep("a/big.zip", *spooled(tmp_path, second, "second"))
+    buckets.front.go_on()
+    keeping.join()
+    stands = store.checksum("a/big.zip")
+    assert stands.sha256 in {sha256, other.sha256}
+    (end,) = ended
+    assert end == stands if stands.sha256 == sha256 else isinstance(end, Contradiction)

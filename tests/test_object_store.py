@@ -9,11 +9,9 @@ import re
 import subprocess
 import sys
 import threading
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
@@ -35,7 +33,9 @@ from .waiting import eventually
 DAY = date(2026, 11, 10)
 MIB = 1024 * 1024
 LARGE = ONE_PIECE + 1
-#: How each store is asked for a list, to begin an upload in parts, and to complete one.
+#: What an address contains that sends a part, or asks for a list; how an upload in parts is begun
+#: and completed.
+PART = {"s3": "partNumber=", "gs": "partNumber=", "az": "comp=block&"}
 LISTING = {"s3": "list-type", "gs": "list-type", "az": "comp=list"}
 BEGINNING = {"s3": [("POST", "uploads")], "gs": [("POST", "uploads")], "az": []}
 COMPLETION = {
@@ -79,20 +79,13 @@ def store(buckets: Buckets) -> ObjectStore:
     return buckets.store()
 
 
-def part(buckets: Buckets, number: int) -> str:
-    """What the address of the request that sends a part contains; parts are counted from 1."""
-    if buckets.scheme != "az":
-        return f"partNumber={number}&"
-    return f"blockid={quote(b64encode(f'{number - 1:020}'.encode()).decode(), safe='')}"
-
-
 def test_a_large_file_goes_up_in_parts(
     store: ObjectStore, buckets: Buckets, tmp_path: Path
 ) -> None:
     """What is larger than fits comfortably into memory; small ones in one piece, conditionally."""
     buckets.front.seen.clear()
     store.keep("a/big.zip", *spooled(tmp_path, os.urandom(LARGE)))
-    assert [one for one in buckets.front.seen if part(buckets, 2) in one]
+    assert [one for one in buckets.front.seen if PART[buckets.scheme] in one]
     buckets.front.seen.clear()
     store.keep("a/small.zip", *spooled(tmp_path, b"small"))
     assert [one for one in buckets.front.seen if one.startswith("PUT")] == [
@@ -106,15 +99,14 @@ def test_parts_go_up_beside_each_other(
     """While the first part is on its way, the following ones are too: a long line is filled."""
     source, sha256 = spooled(tmp_path, os.urandom(LARGE))
     buckets.front.seen.clear()
-    buckets.front.misbehave("hang", "PUT", part(buckets, 1))
+    buckets.front.misbehave("hang", "PUT", PART[buckets.scheme])
     kept: list[Stored] = []
     keeping = threading.Thread(target=lambda: kept.append(store.keep("a/big.zip", source, sha256)))
     keeping.start()
-    for number in (1, 2, 3, 4):
-        eventually(
-            lambda number=number: any(part(buckets, number) in one for one in buckets.front.seen),
-            what=f"part {number} waited for the first",
-        )
+    eventually(
+        lambda: sum(PART[buckets.scheme] in one for one in buckets.front.seen) >= 4,
+        what="parts waited for the first",
+    )
     buckets.front.go_on()
     keeping.join()
     assert [one.sha256 for one in kept] == [sha256]
@@ -221,7 +213,7 @@ def test_a_short_trouble_is_not_noticed(
         ("GET", "/a/"),
         ("GET", LISTING[buckets.scheme]),
         ("PUT", "/a/small"),
-        ("PUT", part(buckets, 2)),
+        ("PUT", PART[buckets.scheme]),
         *BEGINNING[buckets.scheme],
         COMPLETION[buckets.scheme],
     ):
@@ -268,6 +260,8 @@ def test_an_object_whose_name_is_no_path_is_named(buckets: Buckets, name: str) -
     """Somebody puts an object under a name that no path can have, beside which nothing can be
     listed: it is named, and is no trouble of the network that passes by itself.
     """
+    if buckets.scheme == "gs" and ".." in name:
+        pytest.skip("the emulator stores no object of such a name")
     store = buckets.store()
     overwrite(store, name, b"1")
     with pytest.raises(StoreRefused, match=f"{re.escape(name)}.*rename or remove it"):
@@ -403,12 +397,13 @@ def test_a_slow_line_is_no_trouble(buckets: Buckets, tmp_path: Path) -> None:
     source, sha256 = spooled(tmp_path, os.urandom(LARGE))
     store = buckets.store()
     buckets.front.seen.clear()
-    buckets.front.misbehave("hang", "PUT", part(buckets, 2))
+    buckets.front.misbehave("hang", "PUT", PART[buckets.scheme])
     waking = threading.Timer(40, buckets.front.go_on)
     waking.start()
     assert store.keep("a/large", source, sha256).sha256 == sha256
     waking.join()
-    assert len([one for one in buckets.front.seen if part(buckets, 2) in one]) == 1
+    parts = [one for one in buckets.front.seen if PART[buckets.scheme] in one]
+    assert len(parts) == len(set(parts)) == 5
 
 
 @pytest.mark.soak
