@@ -85,6 +85,21 @@ def buckets(all_buckets: Buckets) -> Iterator[Buckets]:
 
 
 @pytest.fixture(
+    params=[
+        "all_buckets",
+        pytest.param("all_gcs_buckets", marks=pytest.mark.soak),
+        pytest.param("all_azure_containers", marks=pytest.mark.soak),
+    ],
+    ids=["s3", "gs", "az"],
+)
+def each_store(request: pytest.FixtureRequest) -> Iterator[Buckets]:
+    """Each kind of object store, well-behaved again after the test."""
+    server: Buckets = request.getfixturevalue(request.param)
+    yield server
+    server.front.behave()
+
+
+@pytest.fixture(
     scope="module",
     params=[
         "directory",

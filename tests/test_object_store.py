@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -58,19 +58,10 @@ print(peak_mb() - before)
 """
 
 
-@pytest.fixture(
-    params=[
-        "all_buckets",
-        pytest.param("all_gcs_buckets", marks=pytest.mark.soak),
-        pytest.param("all_azure_containers", marks=pytest.mark.soak),
-    ],
-    ids=["s3", "gs", "az"],
-)
-def buckets(request: pytest.FixtureRequest) -> Iterator[Buckets]:
-    """Each kind of object store, well-behaved again after the test."""
-    server: Buckets = request.getfixturevalue(request.param)
-    yield server
-    server.front.behave()
+@pytest.fixture
+def buckets(each_store: Buckets) -> Buckets:
+    """Each kind of object store."""
+    return each_store
 
 
 @pytest.fixture

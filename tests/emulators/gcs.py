@@ -94,10 +94,10 @@ class XmlFront(Emulator):
         if found is None:
             return _error(404, "NoSuchKey")
         size, headers = int(found["size"]), self._headers(found)
-        if environ.get("HTTP_IF_MATCH") not in {None, headers["ETag"]}:
+        if environ.get("HTTP_IF_MATCH") not in {None, headers["etag"]}:
             return _error(412, "PreconditionFailed")
         if environ["REQUEST_METHOD"] == "HEAD":
-            return Answer(200, {**headers, "Content-Length": str(size)}, b"")
+            return Answer(200, {**headers, "content-length": str(size)}, b"")
         sent = {}
         if asked := environ.get("HTTP_RANGE"):
             if int(asked.removeprefix("bytes=").partition("-")[0]) >= size:
@@ -117,12 +117,12 @@ class XmlFront(Emulator):
             return _error(404, "NoSuchUpload")
         if method == "PUT":
             self._uploads[upload][number := int(options["partNumber"])] = data
-            return Answer(200, {"ETag": f'"{number}"'}, b"")
+            return Answer(200, {"etag": f'"{number}"'}, b"")
         parts = self._uploads.pop(upload)
         if method == "DELETE":
             return Answer(204, {}, b"")
         stored = self.store(bucket, name, b"".join(parts[one] for one in sorted(parts)))
-        tag = escape(stored.headers["ETag"])
+        tag = escape(stored.headers["etag"])
         return _xml("CompleteMultipartUploadResult", f"<ETag>{tag}</ETag>")
 
     def _list(self, bucket: str, options: dict[str, str]) -> Answer:
@@ -142,8 +142,8 @@ class XmlFront(Emulator):
     def _headers(self, found: dict[str, Any]) -> dict[str, str]:
         stored = datetime.fromisoformat(found["updated"])
         return {
-            "ETag": _tag(found),
-            "Last-Modified": format_datetime(stored, usegmt=True),
+            "etag": _tag(found),
+            "last-modified": format_datetime(stored, usegmt=True),
             "x-goog-generation": found["generation"],
         }
 
@@ -181,12 +181,12 @@ def _tag(found: dict[str, Any]) -> str:
 
 def _error(status: int, code: str) -> Answer:
     body = f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code></Error>"
-    return Answer(status, {"Content-Type": "application/xml"}, body.encode())
+    return Answer(status, {"content-type": "application/xml"}, body.encode())
 
 
 def _xml(element: str, text: str) -> Answer:
     body = f"<?xml version='1.0' encoding='UTF-8'?><{element}>{text}</{element}>"
-    return Answer(200, {"Content-Type": "application/xml"}, body.encode())
+    return Answer(200, {"content-type": "application/xml"}, body.encode())
 
 
 @contextmanager

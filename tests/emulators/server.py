@@ -26,7 +26,7 @@ _OF_THE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-
 
 
 class Answer(NamedTuple):
-    """An emulator's answer."""
+    """An emulator's answer; the names of its headers are in small letters."""
 
     status: int
     headers: dict[str, str]
@@ -64,7 +64,8 @@ class Emulator:
             sent = body if body or method in {"PUT", "POST"} else None
             connection.request(method, address, sent, headers or {})
             answer = connection.getresponse()
-            return Answer(answer.status, dict(answer.getheaders()), answer.read())
+            names = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, names, answer.read())
         finally:
             connection.close()
 
@@ -75,7 +76,7 @@ class Emulator:
 
     def aged(self, environ: Environ, answer: Answer) -> Answer:
         """Return an answer with the time at which its object is to have been stored."""
-        stored = answer.headers.get("Last-Modified")
+        stored = answer.headers.get("last-modified")
         seconds = next(
             (self._aged[one] for one in self._aged if _path(environ).endswith(f"/{one}")), 0
         )
@@ -83,7 +84,7 @@ class Emulator:
             return answer
         then = parsedate_to_datetime(stored).astimezone(UTC) - timedelta(seconds=seconds)
         return answer._replace(
-            headers={**answer.headers, "Last-Modified": format_datetime(then, usegmt=True)}
+            headers={**answer.headers, "last-modified": format_datetime(then, usegmt=True)}
         )
 
 
@@ -136,7 +137,7 @@ def answered(answer: Answer, environ: Environ, start: Start) -> Iterable[bytes]:
         for name, value in answer.headers.items()
         if name.lower() not in _OF_THE_CONNECTION
     ]
-    size = answer.headers.get("Content-Length", "0")
+    size = answer.headers.get("content-length", "0")
     length = size if environ["REQUEST_METHOD"] == "HEAD" else str(len(answer.body))
     start(f"{answer.status} Answer", [*headers, ("Content-Length", length)])
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
