@@ -60,6 +60,8 @@ result_backend_transport_options = {
 #: One for all threads, with one pool of connections; otherwise each thread has its own.
 result_backend_thread_safe = True
 result_expires = 86_400
+#: The worker masks arguments before it stores them (worker/redis/results.py).
+result_extended = settings().result_extended
 
 # --- messages ------------------------------------------------------------------------------------
 
@@ -116,5 +118,5 @@ if settings().report_dir is not None:
     beat_schedule["report.write"] = {
         "task": "earwitness.report.write",
         "schedule": crontab(minute="0", hour="6"),
-        "options": {"queue": FRONT_DOOR, "expires": 43_200},
+        "options": {"queue": FRONT_DOOR},
     }

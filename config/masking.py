@@ -20,6 +20,7 @@ from .secrets import LONG, Secrets
 __all__ = [
     "HIDDEN",
     "conceal",
+    "conceal_also",
     "decode_foreign",
     "hide_secrets",
     "holds_secret",
@@ -63,6 +64,7 @@ _LONGEST_REMEMBERED = 128
 class _Concealed:
     """The secrets of this process: all of them, and those that the last net knows."""
 
+    known: tuple[str, ...] = ()
     every = Secrets(())
     long = Secrets(())
 
@@ -73,10 +75,16 @@ def conceal(secrets: Iterable[str]) -> None:
     Args:
         secrets: passwords, tokens and client secrets in clear; empty ones are ignored.
     """
-    known = list(secrets)
+    known = tuple(dict.fromkeys(secrets))
+    _Concealed.known = known
     _Concealed.every = Secrets(known)
     _Concealed.long = Secrets(secret for secret in known if len(secret) >= LONG)
     _masked_before.cache_clear()
+
+
+def conceal_also(secrets: Iterable[str]) -> None:
+    """Hide these secrets from now on, besides those hidden before."""
+    conceal((*_Concealed.known, *secrets))
 
 
 def holds_secret(text: str | bytes, more: Iterable[str] = ()) -> bool:

@@ -7,7 +7,6 @@ the project's root, or from a file in EARWITNESS_SECRETS_DIR. `.env.example` exp
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -59,6 +58,7 @@ class Settings(BaseSettings):
 
     redis_url: RedisAddress = SecretStr("redis://127.0.0.1:6379/0")
     redis_key_prefix: KeyPrefix | None = None
+    result_extended: bool = False
     ledger_url: LedgerAddress = SecretStr("sqlite:///var/ledger.sqlite3")
     archive_url: ArchiveAddress = "var/archive"
     spool_dir: LocalPath = Path("var/spool")
@@ -159,14 +159,28 @@ def load(env_file: Path = ROOT / ".env") -> Settings:
         raise refusal(error) from None
 
 
-@cache
-def settings() -> Settings:
-    """Return the settings of this process, read on the first call.
+class _OfThisProcess:
+    """The settings of this process, read on the first call. Only the accounts ever change."""
 
-    Raises:
-        ConfigurationError: a setting is missing, unknown or wrong.
-    """
-    return load()
+    def __init__(self) -> None:
+        self._read: Settings | None = None
+
+    def __call__(self) -> Settings:
+        """Return the settings. Raises ConfigurationError if one is missing, unknown or wrong."""
+        if self._read is None:
+            self._read = load()
+        return self._read
+
+    def adopt_accounts(self, fresh: Settings) -> None:
+        """Use the accounts of ``fresh`` from now on, and keep every other setting."""
+        self._read = self().model_copy(update={"accounts": fresh.accounts})
+
+    def cache_clear(self) -> None:
+        """Forget the settings, so that the next call reads them again."""
+        self._read = None
+
+
+settings = _OfThisProcess()
 
 
 def _secrets_of(model: BaseModel, prefix: str = "EARWITNESS_") -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ from .call_outcomes import KIND
 from .core import states
 from .core.database import Database
 from .core.job import Job
+from .core.prepared import by_no_index
 from .core.schema import calls, jobs, obligations
 
 _PAGE = 1_000
@@ -82,15 +83,14 @@ def of_job(database: Database, job: Job) -> Iterator[VouchedFile]:
 
 def receipts(database: Database, account: str) -> Iterator[VouchedReceipts]:
     """Yield the receipts of an account's certified calls."""
-    wanted = (
-        select(jobs.c.job_id, jobs.c.created_at, calls.c.sent_at, calls.c.receipts)
-        .join(calls, calls.c.job_id == jobs.c.job_id)
-        .where(jobs.c.account == account, jobs.c.kind == KIND, calls.c.receipts > 0)
+    wanted = select(jobs.c.job_id, jobs.c.request_id, jobs.c.created_at).where(
+        jobs.c.account == account, jobs.c.kind == KIND
     )
-    for rows in _pages(database, wanted, jobs.c.job_id):
-        pending = _pending(database, [row.job_id for row in rows])
-        for row in rows:
-            since = row.created_at if row.sent_at is None else row.sent_at
+    for rows in _pages(database, wanted, jobs.c.request_id):
+        opened_at = {row.job_id: row.created_at for row in rows}
+        pending = _pending(database, list(opened_at))
+        for row in _with_receipts(database, list(opened_at)):
+            since = opened_at[row.job_id] if row.sent_at is None else row.sent_at
             yield VouchedReceipts(
                 row.job_id, since, row.receipts, frozenset(pending.get(row.job_id, ()))
             )
@@ -99,9 +99,11 @@ def receipts(database: Database, account: str) -> Iterator[VouchedReceipts]:
 def unchained(database: Database, job_ids: Sequence[str] | None = None) -> Sequence[dict[str, Any]]:
     """Return the entries that the chain still lacks, of these jobs or of all jobs."""
     c = obligations.c
-    wanted = select(c.payload).where(c.discharged_at.is_(None), c.kind == "chain")
-    if job_ids is not None:
-        wanted = wanted.where(c.job_id.in_(job_ids))
+    wanted = select(c.payload).where(c.kind == "chain")
+    if job_ids is None:
+        wanted = wanted.where(c.discharged_at.is_(None))
+    else:
+        wanted = wanted.where(c.job_id.in_(job_ids), by_no_index(c.discharged_at).is_(None))
     return database.read(lambda connection: connection.execute(wanted).scalars().all())
 
 
@@ -142,7 +144,9 @@ def _day_of(row: Row[Any]) -> date | None:
 def _parts(database: Database, runs: dict[str, date | None]) -> Iterator[VouchedFile]:
     c = jobs.c
     wanted = select(c.parent_id, c.result).where(
-        c.parent_id.in_(list(runs)), c.state == states.DONE, c.result.is_not(None)
+        c.parent_id.in_(list(runs)),
+        by_no_index(c.state) == states.DONE,
+        c.result.is_not(None),
     )
     for row in database.read(lambda connection: connection.execute(wanted).all()):
         if "path" in row.result:
@@ -159,10 +163,16 @@ def _chained(database: Database, found: dict[str, date | None]) -> Iterator[Vouc
         yield VouchedFile(row.payload["path"], None, row.job_id, found[row.job_id])
 
 
+def _with_receipts(database: Database, job_ids: Sequence[str]) -> list[Row[Any]]:
+    c = calls.c
+    wanted = select(c.job_id, c.sent_at, c.receipts).where(c.job_id.in_(job_ids), c.receipts > 0)
+    return database.read(lambda connection: [*connection.execute(wanted)])
+
+
 def _pending(database: Database, job_ids: Sequence[str]) -> dict[str, set[int]]:
     c = obligations.c
     wanted = select(c.job_id, c.payload).where(
-        c.kind == "receipt", c.discharged_at.is_(None), c.job_id.in_(job_ids)
+        c.kind == "receipt", by_no_index(c.discharged_at).is_(None), c.job_id.in_(job_ids)
     )
     pending: dict[str, set[int]] = {}
     for row in database.read(lambda connection: connection.execute(wanted).all()):
@@ -171,7 +181,9 @@ def _pending(database: Database, job_ids: Sequence[str]) -> dict[str, set[int]]:
 
 
 def _pages(database: Database, wanted: Select[Any], key: Any) -> Iterable[list[Row[Any]]]:
-    """Yield the rows in pages of a thousand, ordered by a column that is unique among them."""
+    """Yield the rows in pages of a thousand, ordered by a column that is unique among them and
+    whose index holds them in this order. Otherwise each page would read and sort all of them.
+    """
     last = ""
     while True:
         page = wanted.where(key > last).order_by(key).limit(_PAGE)

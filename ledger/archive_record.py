@@ -11,10 +11,11 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, update
 
-from . import archive_files, quarantine
+from . import archive_files, chained_files, quarantine, superseded_jobs
 from .alert_rules import damaged_days, day_cause, spans_over
 from .alerts import close_alerts, open_alert
 from .archive_files import VouchedFile, VouchedReceipts
+from .chained_files import Chained
 from .core import states
 from .core.database import Database, insert_into, now
 from .core.job import Job
@@ -22,6 +23,8 @@ from .core.outbox import owe
 from .core.schema import audit, chain_heads, days, jobs, ledger, obligations
 from .core.transitions import append_audit
 from .lost_files import Lost
+
+__all__ = ["ArchiveRecord", "Chained", "KnownHead"]
 
 _DAY = timedelta(days=1)
 _ARCHIVED = (states.DAY_COMPLETE, states.DAY_DAMAGED)
@@ -40,16 +43,6 @@ class KnownHead:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Chained:
-    """A file under the chain: its path and its SHA-256."""
-
-    id: int
-    job_id: str
-    path: str
-    sha256: str
-
-
 class ArchiveRecord:
     """The contents that the archive must have by this ledger's rows."""
 
@@ -62,6 +55,13 @@ class ArchiveRecord:
         wanted = select(c.account, c.n, c.sha256).order_by(c.account)
         rows = self._database.read(lambda connection: connection.execute(wanted).all())
         return {row.account: KnownHead(*row) for row in rows}
+
+    def head(self, account: str) -> KnownHead | None:
+        """Return the newest entry of an account's chain that this ledger knows, or None."""
+        c = chain_heads.c
+        wanted = select(c.account, c.n, c.sha256).where(c.account == account)
+        row = self._database.read(lambda connection: connection.execute(wanted).one_or_none())
+        return None if row is None else KnownHead(*row)
 
     def note_head(self, account: str, n: int, sha256: str) -> None:
         """Note that the chain has this entry. An entry before the known head changes nothing."""
@@ -93,9 +93,9 @@ class ArchiveRecord:
             )
         )
 
-    def newest(self, account: str) -> Chained | None:
-        """Return the last file that this ledger put under an account's chain, or None."""
-        return next(iter(self.chained(account, limit=1)), None)
+    def newest(self, accounts: Collection[str]) -> dict[str, Chained]:
+        """Return, by account, the last file that this ledger put under the account's chain."""
+        return chained_files.newest(self._database, accounts)
 
     def chained(
         self, account: str, *, before: int | None = None, limit: int = 1_000
@@ -103,19 +103,7 @@ class ArchiveRecord:
         """Return files that this ledger put under an account's chain, newest first. ``before`` is
         the ``id`` of the last file on the previous page.
         """
-        c = obligations.c
-        wanted = (
-            select(c.id, c.job_id, c.payload)
-            .where(c.account == account, c.kind == "chain", c.discharged_at.is_not(None))
-            .order_by(c.id.desc())
-            .limit(limit)
-        )
-        if before is not None:
-            wanted = wanted.where(c.id < before)
-        rows = self._database.read(lambda connection: connection.execute(wanted).all())
-        return [
-            Chained(row.id, row.job_id, row.payload["path"], row.payload["sha256"]) for row in rows
-        ]
+        return chained_files.page(self._database, account, before, limit)
 
     def owe_entry_once(self, job_id: str, account: str, payload: dict[str, Any]) -> None:
         """Owe the chain entry of a file (``path`` and ``sha256``), unless the job has such an
@@ -202,29 +190,7 @@ class ArchiveRecord:
 
     def superseded(self, job_ids: Collection[str]) -> set[str]:
         """Return those of the jobs whose work a later retry has done again."""
-        again = jobs.alias("again")
-        c = jobs.c
-        wanted = (
-            select(c.job_id)
-            .join(
-                again,
-                (again.c.account == c.account)
-                & (again.c.kind == c.kind)
-                & (again.c.fingerprint == c.fingerprint)
-                & (again.c.created_at > c.created_at),
-            )
-            .where(again.c.state == states.DONE, again.c.request_id.like("%#%"))
-        )
-
-        def work(connection: Connection) -> set[str]:
-            found: set[str] = set()
-            names = sorted(job_ids)
-            for first in range(0, len(names), _AT_ONCE):
-                some = names[first : first + _AT_ONCE]
-                found.update(connection.execute(wanted.where(c.job_id.in_(some))).scalars())
-            return found
-
-        return self._database.read(work)
+        return superseded_jobs.superseded(self._database, job_ids)
 
     def owe_again(self, receipts: Mapping[str, Iterable[int]]) -> int:
         """Make written receipts pending again, given as their numbers by job; return how many are.

@@ -12,13 +12,14 @@ from .core.database import Database, now
 from .core.schema import jobs, ledger
 from .core.transitions import append_audit
 from .errors import Foreign, SchemaMismatch
+from .stats import BACKED_UP
 
 #: The name of each begins with its version: every start reads the newest version here, without
 #: Alembic.
 _MIGRATIONS = Path(__file__).parent / "migrations/versions"
 #: An arbitrary number, the same in every process: two processes that migrate at once take turns.
 _MIGRATION_LOCK = 7_204_811
-#: The word for this event in the audit of the ledger itself.
+#: The words for these events in the audit of the ledger itself.
 _REVEALED = "revealed"
 #: The table in which Alembic stores the version.
 _NOTED = Table("alembic_version", MetaData(), Column("version_num", String(32)))
@@ -128,6 +129,14 @@ class Identity:
         """Note under the ledger's identity that a person saw people's data, and which data."""
         identity = self.prepare()
         change = (None, _REVEALED)
+        self._database.write(
+            lambda connection: append_audit(connection, identity, change, by=by, why=why)
+        )
+
+    def note_backup(self, *, by: str, why: str) -> None:
+        """Note under the ledger's identity that a backup was written and verified."""
+        identity = self.identity()
+        change = (None, BACKED_UP)
         self._database.write(
             lambda connection: append_audit(connection, identity, change, by=by, why=why)
         )

@@ -31,11 +31,12 @@ class JobError(Exception):
     """The root; the message is the only argument.
 
     ``contradicts`` is the archive path at which another file lies than the one to be stored;
-    ``is_outcome`` is false where the job may still end in another way; ``name`` is what a job's row
-    calls the error.
+    ``is_outcome`` is false where the job may still end in another way; ``unknown_account`` is the
+    alias that the accounts of this process lack; ``name`` is what a job's row calls the error.
     """
 
     contradicts: str | None = None
+    unknown_account: str | None = None
     is_outcome = True
     name: ClassVar[ErrorName]
 

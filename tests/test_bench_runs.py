@@ -38,11 +38,12 @@ ROWS = {
     "verify": 1,
     "find": 2,
     "sweep": 6,
+    "growth": 68,
     "starting": 4,
     "idle": 8,
 }
 #: These start workers again and again: `make soak` runs them.
-LONG = {"slots", "bursts", "first-byte"}
+LONG = {"slots", "bursts", "first-byte", "growth"}
 #: The programs that a row beside other programs needs, by benchmark.
 PROGRAMS = {"retrieve": ("curl", "unzip"), "export": ("curl",), "verify": ("unzip",)}
 #: Rows for which nothing is there to be measured.

@@ -62,7 +62,7 @@ def test_every_command_has_an_example_and_no_example_is_of_none() -> None:
 
 
 #: Files and folders that examples name.
-FILES = ("november.html", "case-17")
+FILES = ("november.html", "case-17", "backup-2026-11-30")
 
 
 @pytest.fixture

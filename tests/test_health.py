@@ -228,3 +228,34 @@ def test_a_mark_of_another_release(tmp_path: Path) -> None:
     del content["redis_away_at"]
     mark.path(tmp_path).write_text(json.dumps({**content, "of_a_later_release": 1}))
     assert list(marks(tmp_path)) == [mark]
+
+
+def test_workers_of_any_queues_and_names(house: Deployment) -> None:
+    """Each worker of this host is judged by the queues that it was started with, whatever the host
+    in its node name; with --ready one that starts, is drained or waits for Redis is not well.
+    """
+    here, now = gethostname(), time.monotonic()
+    long = ("--within", "600")
+    one = frozenset({"earwitness.due"})
+    alive = Mark(
+        "worker", "w@hostA", "working", one, one, at=now, worked_at=now, began_at=1.0, machine=here
+    )
+    write(alive, house.spool)
+    assert health(house, "worker", "--node", "w@hostA", *long) == (
+        0,
+        "w@hostA consumes earwitness.due",
+    )
+    assert health(house, "worker", "--ready", *long)[0] == 0
+    assert "no downloads runs here" in health(house, "downloads")[1]
+    write(replace(alive, node=f"elsewhere@{here}", machine="another"), house.spool)
+    assert "elsewhere" not in health(house, "worker", *long)[1]
+    for unready, words in (
+        (replace(alive, phase="starting"), "is starting"),
+        (replace(alive, phase="draining"), "undrain --node w@hostA"),
+        (replace(alive, redis_away_at=now + 1_000), "waits for Redis"),
+        (replace(alive, consumed=frozenset()), "has not asked for messages yet"),
+    ):
+        write(replace(unready, at=time.monotonic(), worked_at=time.monotonic() - 1), house.spool)
+        status, said = health(house, "worker", "--ready", *long)
+        assert (status, words in said) == (1, True), said
+        assert health(house, "worker", "--live", *long)[0] == 0

@@ -25,6 +25,7 @@ from ledger.quarantine import MEANING, WAY_OUT
 from tasks.archive_watch import watch
 from tasks.rebuild import backup_check
 from tasks.runtime import archive_alerts, vouching
+from tasks.runtime.background import Background, StillRunning
 from tasks.runtime.context import bare_store, ledger
 
 from .redis.diagnosis import diagnose
@@ -44,6 +45,11 @@ _REBUILD = (
 )
 #: Set while the ledger could not be compared with its archive, because the archive is away.
 comparison_pending = threading.Event()
+#: How long a start waits for a check that can end later.
+_PATIENCE_SECONDS = 5.0
+#: How often a start says that it waits for a check.
+_REPEAT_SECONDS = 10.0
+_LEDGER = "the ledger"
 #: The pause between two tries to reach an archive.
 _RETRY_SECONDS = 1.0
 REDIS_WAY_OUT = (
@@ -56,15 +62,68 @@ def start_checks(app: Any) -> None:
     """Prepare an empty ledger, and refuse one that belongs to another archive or Redis.
 
     A refusal exits with an error message before the worker takes any task. While the ledger is
-    away, the check waits for it. A worker starts with an archive that is full, read-only or away:
-    jobs that need the archive wait, and certified calls are placed.
+    away or hangs, the check waits for it. A worker starts with an archive that is full, read-only,
+    away or hanging: jobs that need the archive wait, and certified calls are placed.
     """
     try:
-        identity = _wait_for_ledger(ledger().identity.prepare)
-        _archive_checks(identity)
-        claim_redis(app, identity)
+        identity = _ended(_begun(ledger().identity.prepare, "ledger"), _LEDGER)
+        _check_archive(identity)
+        _check_redis(app, identity)
     except (ArchiveError, ConfigurationError, LedgerError, OSError, StoreRefused) as error:
         sys.exit(f"earwitness: {error}")
+
+
+def _begun(check: Callable[[], Result], name: str) -> Background[Result]:
+    return Background(lambda: _wait_for_ledger(check), f"check-{name}")
+
+
+def _ended(check: Background[Result], what: str) -> Result:
+    """Wait for the end of a check; log that it hangs, every few seconds."""
+    waited = 0.0
+    while True:
+        try:
+            return check.result(_REPEAT_SECONDS)
+        except StillRunning:
+            waited += _REPEAT_SECONDS
+            _log.warning("%s has not answered for %.0f s; waiting for it", what, waited)
+
+
+def _check_archive(identity: str) -> None:
+    """Check the archive; if it hangs, go on if its answer can come later."""
+    is_late = threading.Event()
+
+    def check() -> None:
+        try:
+            _archive_checks(identity)
+        except Exception as error:
+            if is_late.is_set():
+                _log.error("a check at the worker's start failed late: %s", error)
+            raise
+
+    check_runs = _begun(check, "archive")
+    what = f"the archive {settings().archive_url}"
+    try:
+        check_runs.result(_PATIENCE_SECONDS)
+    except StillRunning:
+        if _wait_for_ledger(ledger().identity.is_empty):
+            # Only the archive can tell whether an earlier ledger placed calls.
+            _ended(check_runs, what)
+            return
+        is_late.set()
+        comparison_pending.set()
+        _log.warning(
+            "%s has not answered for %.0f s; the worker starts, and jobs that need the archive "
+            "wait",
+            *(what, _PATIENCE_SECONDS),
+        )
+
+
+def _check_redis(app: Any, identity: str) -> None:
+    """Claim Redis; if it hangs, go on: no messages arrive either, and the sweeper tries again."""
+    try:
+        _begun(lambda: claim_redis(app, identity), "redis").result(_PATIENCE_SECONDS)
+    except StillRunning:
+        _log.warning("Redis has not answered for %.0f s; waiting for it", _PATIENCE_SECONDS)
 
 
 def refuse_other_pools(pool: type) -> None:
@@ -212,10 +271,11 @@ def _as_archive_errors(store: Store) -> Iterator[None]:
         raise refusal(store.address, "", error) from error
 
 
-def claim_redis(app: Any, identity: str) -> None:
-    """Write the identity into Redis if none is there. Raises Foreign if another one is.
+def claim_redis(app: Any, identity: str) -> bool:
+    """Write the identity into Redis if none is there; return whether Redis answers.
 
-    With Redis away, only log a warning: no messages arrive either, and the sweeper tries again.
+    Raises Foreign if another identity is there. With Redis away, only log a warning: no messages
+    arrive either, and the sweeper tries again.
     """
     key = settings().redis_key(REDIS_KEY)
     try:
@@ -226,10 +286,11 @@ def claim_redis(app: Any, identity: str) -> None:
             theirs = client.get(key)
     except RedisError as error:
         _log.warning("Redis: %s; %s", *diagnose(error))
-        return
+        return False
     if theirs is not None:
         way_out = REDIS_WAY_OUT.format(key=key)
         refuse_foreign(identity, theirs.decode(errors="replace"), "this Redis database", way_out)
+    return True
 
 
 def _wait_for_ledger(action: Callable[[], Result]) -> Result:

@@ -25,6 +25,9 @@ REFUSED = "refused"
 #: The size limit of that folder if the reserve is smaller.
 _LEAST_REFUSED_BYTES = 256 * 1024 * 1024
 
+#: The folder with the file of the spool's identity, where nothing is swept.
+_IDENTITY = "identity"
+
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,200}")
 
 
@@ -35,6 +38,40 @@ class Spool:
         """Use `directory`, on whose disk `reserve_bytes` must stay free."""
         self.directory = directory
         self.reserve_bytes = reserve_bytes
+
+    def identity(self) -> str | None:
+        """Return the spool's own id, by which a job names the spool that holds its download; None
+        if the spool cannot be written.
+        """
+        path = self.directory / _IDENTITY / "id"
+        with suppress(OSError):
+            if not path.exists():
+                make_folder(path.parent)
+                fresh = path.with_name(secrets.token_hex(8))
+                fresh.write_text(secrets.token_hex(16), encoding="ascii")
+                with suppress(FileExistsError):
+                    os.link(fresh, path)
+                fresh.unlink()
+            return path.read_text(encoding="ascii").strip() or None
+        return None
+
+    def files(self, untouched_seconds: float) -> list[Path]:
+        """Return the unfinished downloads and temporary files untouched for that long."""
+        found = []
+        for path in self.directory.glob("*"):
+            with suppress(FileNotFoundError):
+                if path.is_file() and time.time() - path.stat().st_mtime > untouched_seconds:
+                    found.append(path)
+        return sorted(found)
+
+    @staticmethod
+    def remove(path: Path) -> int:
+        """Remove one of `files`, with its validator if it is a part, unless a process holds it;
+        return the number of removed files.
+        """
+        with suppress(FileNotFoundError):
+            return _sweep(path)
+        return 0
 
     @contextmanager
     def part(
@@ -128,12 +165,7 @@ class Spool:
 
     def sweep(self, older_than_seconds: float) -> int:
         """Remove files untouched for that long which no process holds; return their number."""
-        removed = 0
-        for path in list(self.directory.glob("*")):
-            with suppress(FileNotFoundError):
-                if path.is_file() and time.time() - path.stat().st_mtime > older_than_seconds:
-                    removed += _sweep(path)
-        return removed
+        return sum(self.remove(path) for path in self.files(older_than_seconds))
 
     def _longest(self, name: str) -> tuple[Path, int | None]:
         """Return the longest part of the name, with its lock if the part may be written."""

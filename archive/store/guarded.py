@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from archive.errors import ArchiveFull, Missing, StoreAway, Unwritable
 
-from .directory import FULL, Store
-from .protocol import LARGEST_READ, FileState, Stored
+from .directory import Store
+from .protocol import FULL, LARGEST_READ, FileState, Stored
 
 Listed = TypeVar("Listed")
 
@@ -37,6 +39,40 @@ _REFUSED = {
     errno.EFBIG,
     errno.EMLINK,
 }
+
+
+class Requests:
+    """The requests to the archive that run in this process, to tell those that hang."""
+
+    def __init__(self) -> None:
+        #: The thread of each request, and when it began, in monotonic seconds.
+        self._running: dict[object, tuple[int, float]] = {}
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note that this thread waits for a request."""
+        request = object()
+        self._running[request] = threading.get_ident(), time.monotonic()
+        try:
+            yield
+        finally:
+            del self._running[request]
+
+    def waiting(self) -> dict[int, float]:
+        """Return for how many seconds each thread has waited for a request."""
+        now = time.monotonic()
+        found: dict[int, float] = {}
+        for thread, since in list(self._running.values()):
+            found[thread] = max(now - since, found.get(thread, 0.0))
+        return found
+
+    def threads_waiting(self, seconds: float) -> set[int]:
+        """Return the threads that have waited for a request for longer."""
+        limit = time.monotonic() - seconds
+        return {thread for thread, since in list(self._running.values()) if since < limit}
+
+
+requests = Requests()
 
 
 class Guarded:
@@ -77,6 +113,16 @@ class Guarded:
         with self._understood(path):
             self._assure(self._store, True)
             return self._store.create(path, data)
+
+    def create_all(self, files: Sequence[tuple[str, bytes]]) -> list[Stored | Exception]:
+        """See `Store.create_all`."""
+        if not files:
+            return []
+        with self._understood(files[0][0]):
+            self._assure(self._store, True)
+        with requests.noted():
+            outcomes = self._store.create_all(files)
+        return [self._outcome(path, one) for (path, _), one in zip(files, outcomes, strict=True)]
 
     def read(self, path: str, most: int = LARGEST_READ) -> bytes:
         """See `Store.read`."""
@@ -131,10 +177,20 @@ class Guarded:
             # Afterwards: if the archive went away meanwhile, the list is too short.
             self._assure(self._store, False)
 
+    def _outcome(self, path: str, outcome: Stored | Exception) -> Stored | Exception:
+        if isinstance(outcome, Stored):
+            return outcome
+        try:
+            with self._understood(path):
+                raise outcome
+        except Exception as error:  # noqa: BLE001 - it is the outcome of this file
+            return error
+
     @contextmanager
     def _understood(self, path: str) -> Iterator[None]:
         try:
-            yield
+            with requests.noted():
+                yield
         except Missing:
             self._assure(self._store, False)
             raise

@@ -15,12 +15,14 @@ from functools import partial
 from itertools import cycle
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, and_, case, or_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, and_, case, select, update
 
 from . import states
 from .database import Database, now, now_once
 from .job import DUE
 from .outbox import MOST_WAIT_SECONDS
+from .prepared import by_no_index
+from .queue_names import in_any_queue
 from .schema import accounts, jobs, obligations, waiters
 
 #: The most by which two servers of one database, or the steps of a clock's correction, may differ.
@@ -94,7 +96,7 @@ class FutureTimes:
     def mend_in_turn(self) -> list[FutureTime]:
         """Do the same for the times of one kind, each call for the next kind.
 
-        Some kinds are found only by reading every waiting job.
+        One kind is found only by reading every waiting job.
         """
         return self._mend([next(self._turns)])
 
@@ -126,20 +128,29 @@ def _of_jobs(lease_seconds: float) -> Iterator[_Rule]:
     yield _Rule("the lease of job", j.lease_until, late, {"lease_until": now() + lease_seconds})
 
     due_now = {"next_attempt_at": now(), "hinted_at": None}
-    never_tried = and_(j.state == states.PENDING, _beyond(j.next_attempt_at, _PENDING_SECONDS))
+    starts_late = and_(in_any_queue(), _beyond(j.next_attempt_at, _PENDING_SECONDS))
+    never_tried = and_(j.state == states.PENDING, starts_late)
     yield _Rule("the start of job", j.next_attempt_at, never_tried, due_now)
 
     # A job's first due time is chosen by its caller and may lie arbitrarily far ahead.
     named = and_(j.attempts == 0, j.work[DUE].as_string().is_not(None))
-    waits = and_(j.state == states.WAITING, _beyond(j.next_attempt_at), ~named)
-    tried = or_(_beyond(j.updated_at), _beyond(j.next_attempt_at, _LONGEST_SECONDS))
-    yield _Rule("the next attempt of job", j.next_attempt_at, and_(waits, tried), due_now)
+    waits = and_(j.state == states.WAITING, ~named)
+    # Two rules, since each of the two times has an index of its own. SQLite searches an index for
+    # one bound alone.
+    was_written = _beyond(j.updated_at)
+    is_far = and_(in_any_queue(), _beyond(j.next_attempt_at, _LONGEST_SECONDS), ~was_written)
+    yield _Rule("the next attempt of job", j.next_attempt_at, and_(waits, is_far), due_now)
+    waits_too = and_(by_no_index(j.state) == states.WAITING, _beyond(j.next_attempt_at), ~named)
+    yield _Rule("the next attempt of job", j.next_attempt_at, and_(waits_too, was_written), due_now)
 
-    too_late = and_(waits, j.next_attempt_at > j.not_after + _SLACK_SECONDS)
+    is_later = j.next_attempt_at > j.not_after + _SLACK_SECONDS
+    too_late = and_(waits, _beyond(j.next_attempt_at), is_later)
     last = {**due_now, "next_attempt_at": case((j.not_after > now(), j.not_after), else_=now())}
     yield _Rule("the last attempt of job", j.next_attempt_at, too_late, last)
 
-    hinted = and_(j.state.in_(states.OPEN), _beyond(j.hinted_at))
+    # The hint of a job that is not due holds up nothing yet.
+    is_due = and_(j.state.in_(states.OPEN), in_any_queue(), j.next_attempt_at <= now_once())
+    hinted = and_(is_due, _beyond(j.hinted_at))
     yield _Rule("the hint of job", j.hinted_at, hinted, {"hinted_at": None})
 
 

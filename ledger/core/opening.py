@@ -11,6 +11,7 @@ from config.error_names import ErrorName
 from ledger.errors import RequestConflict
 
 from . import states
+from .carried import NOTHING, Carried
 from .database import Database, now
 from .job import COLUMNS, DUE, FINGERPRINT_VERSION, Job, fingerprint, iso, job_id
 from .kinds import kind_of
@@ -38,7 +39,8 @@ class Request:
 
     ``companion`` is a job that is opened in the same transaction, waits for its ``reason`` until it
     is woken or its ``waits_seconds`` have passed, and notifies the same ``notify`` of its end.
-    ``details`` are for the hooks of the job's kind; the engine does not read them.
+    ``details`` are for the hooks of the job's kind; the engine does not read them. ``carried`` is
+    what the task's answer must have of the task's message.
     """
 
     kind: str
@@ -56,6 +58,7 @@ class Request:
     waits_seconds: float | None = None
     reason: str | None = None
     details: Any = None
+    carried: Carried = NOTHING
 
     @property
     def job_id(self) -> str:
@@ -118,9 +121,19 @@ _MINE = waiters.c.task_id == parameter("task")
 _WAITING_FOR = Prepared(select(waiters.c.job_id).where(_MINE))
 _ANSWER_IN = now() + cast(parameter("answer_in"), Double)
 _ANSWER_AGAIN = Prepared(
-    update(waiters).where(_MINE).values(answered_at=None, due_at=_ANSWER_IN, attempts=0)
+    update(waiters)
+    .where(_MINE)
+    .values(
+        answered_at=None,
+        due_at=_ANSWER_IN,
+        attempts=0,
+        **{
+            name: func.coalesce(waiters.c[name], parameter(name, waiters.c[name].type))
+            for name in ("envelope", "canvas")
+        },
+    )
 )
-#: The row of a task that waits for a job.
+#: The row of a task that waits for a job, and of one whose message carried something.
 WAITER: dict[str, Any] = {
     "task_id": parameter("task"),
     "job_id": parameter("for_job"),
@@ -129,7 +142,12 @@ WAITER: dict[str, Any] = {
     "due_at": _ANSWER_IN,
     "attempts": 0,
 }
-_WAIT = Prepared(insert(waiters).values(**WAITER).inline())
+CARRYING_WAITER: dict[str, Any] = {
+    **WAITER,
+    "envelope": parameter("envelope"),
+    "canvas": parameter("canvas"),
+}
+WAIT = Prepared(insert(waiters).values(**CARRYING_WAITER).inline())
 
 
 class Opening:
@@ -151,13 +169,15 @@ class Opening:
             lambda connection: open_or_join(connection, request, by=by, notify=notify)
         )
 
-    def join(self, job: Job, task_id: str, notify: dict[str, str] | None) -> Job:
+    def join(
+        self, job: Job, task_id: str, notify: dict[str, str] | None, carried: Carried = NOTHING
+    ) -> Job:
         """Note that a task waits for this job; return the job as it is now."""
 
         def work(connection: Connection) -> Job:
             latest = find_locked(connection, job.job_id)
             assert latest is not None
-            add_waiter(connection, latest, task_id, notify)
+            add_waiter(connection, latest, task_id, notify, carried)
             return latest
 
         return self._database.write(work)
@@ -188,7 +208,7 @@ def open_or_join(
             f"account {request.account!r} with other parameters; nothing was changed; use a new id"
         )
     if request.task_id is not None:
-        add_waiter(connection, job, request.task_id, notify)
+        add_waiter(connection, job, request.task_id, notify, request.carried)
     return job, number
 
 
@@ -287,21 +307,28 @@ def next_hint(connection: Connection, queue: str) -> int:
 
 
 def add_waiter(
-    connection: Connection, job: Job, task_id: str, notify: dict[str, str] | None
+    connection: Connection,
+    job: Job,
+    task_id: str,
+    notify: dict[str, str] | None,
+    carried: Carried = NOTHING,
 ) -> None:
     """Note that a task waits for a job. When the same task asks again, only an answer that it may
-    have missed becomes due again.
+    have missed becomes due again, with what the first of its messages carried.
     """
     waiting_for = _WAITING_FOR.value(connection, task=task_id)
     if waiting_for not in (None, job.job_id):
-        # The task id of another job was used again: the end of this job is notified all the same.
-        if notify is not None and task_id != job.job_id:
-            add_waiter(connection, job, job.job_id, notify)
+        # The task id of another job was used again: the end of this job is notified all the same,
+        # and fires what its message carried.
+        has_more = notify is not None or carried != NOTHING
+        if has_more and task_id != job.job_id:
+            add_waiter(connection, job, job.job_id, notify, carried)
         return
     answer_in = OWN_ANSWER_SECONDS if job.ended else None
+    more = {"answer_in": answer_in, "envelope": carried.envelope, "canvas": carried.canvas}
     if waiting_for is not None:
-        _ANSWER_AGAIN.run(connection, task=task_id, answer_in=answer_in)
+        _ANSWER_AGAIN.run(connection, task=task_id, **more)
         return
-    _WAIT.run(connection, task=task_id, for_job=job.job_id, notify=notify, answer_in=answer_in)
+    WAIT.run(connection, task=task_id, for_job=job.job_id, notify=notify, **more)
     if job.ended and notify is not None:
         owe(connection, job.job_id, job.account, "notify", notification(job, notify))

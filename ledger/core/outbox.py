@@ -15,7 +15,6 @@ from sqlalchemy import (
     Select,
     case,
     cast,
-    exists,
     func,
     insert,
     select,
@@ -41,6 +40,9 @@ NOTIFY = "notify"
 #: A new obligation of the same job: its kind and payload.
 Owing = tuple[str, dict[str, Any]]
 _NOTHING: Mapping[int, Owing] = MappingProxyType({})
+
+#: The most due obligations that take turns: to compare so many takes less than a second.
+_MOST_COMPARED = 100_000
 
 #: The seconds until a retry when something that all obligations of a kind need was away.
 _AWAY_SECONDS = 10
@@ -99,24 +101,53 @@ class Outbox:
 
         self._database.write(work, at_once=work)
 
-    def due(self, *, limit: int, webhooks: bool = False) -> list[Obligation]:
-        """Claim up to ``limit`` due obligations: only webhooks, or all others. Of one cause's
-        webhooks only the oldest is due, so that messages about a cause keep their order.
+    def due(
+        self,
+        *,
+        limit: int,
+        webhooks: bool = False,
+        only: Collection[str] | None = None,
+        but: Collection[str] = (),
+    ) -> list[Obligation]:
+        """Claim up to ``limit`` due obligations, as `in_turn` returns them."""
+        ids = self.in_turn(limit=limit, webhooks=webhooks, only=only, but=but)
+        return self.claim(ids, webhooks=webhooks)
+
+    def in_turn(
+        self,
+        *,
+        limit: int,
+        webhooks: bool = False,
+        only: Collection[str] | None = None,
+        but: Collection[str] = (),
+    ) -> list[int]:
+        """Return the ids of up to ``limit`` due obligations: only webhooks, or all others, of which
+        ``only`` and ``but`` choose some kinds. Of one cause's webhooks only the oldest is due, so
+        that messages about a cause keep their order.
 
         Kinds share the limit, and so do the destinations within a kind (the queue of a
         notification, otherwise the account), so that none waits behind obligations that another
         destination refuses. Obligations that were never tried come before retries; otherwise the
-        oldest comes first.
+        oldest comes first. Of many due obligations, the 100,000 that have been due longest are
+        compared.
         """
-        found: list[Any] = self._database.read(
-            lambda connection: _TURNS[webhooks].rows(connection, limit=limit)
-        )
-        if not found:
+
+        def look(connection: Connection) -> list[Any]:
+            if webhooks:
+                return _WEBHOOKS_IN_TURN.rows(connection, limit=limit)
+            if only is None:
+                return _OTHERS_IN_TURN.rows(connection, limit=limit, but=list(but))
+            return _ONES_IN_TURN.rows(connection, limit=limit, only=list(only))
+
+        return [row.id for row in self._database.read(look)]
+
+    def claim(self, ids: Sequence[int], *, webhooks: bool = False) -> list[Obligation]:
+        """Claim those of these obligations that are still due, and return them."""
+        if not ids:
             return []
-        ids = [row.id for row in found]
 
         def claim(connection: Connection) -> Sequence[Obligation]:
-            return _CLAIMS[webhooks].rows(connection, ids=ids)
+            return _CLAIMS[webhooks].rows(connection, ids=list(ids))
 
         claimed = self._database.write(claim, at_once=claim)
         return sorted(claimed, key=lambda owing: owing.id)
@@ -185,31 +216,47 @@ def _in_turn(owed: list[ColumnElement[bool]]) -> Select[tuple[int]]:
     queue = c.payload["queue"].as_string()
     destination = case((c.kind == NOTIFY, func.coalesce(queue, "")), else_=c.account)
     tried = case((c.attempts > 0, 1), else_=0)
-    place = func.row_number().over(partition_by=[c.kind, destination, tried], order_by=c.id)
-    placed = (
-        select(c.id, c.kind, tried.label("tried"), place.label("place")).where(*owed).subquery()
+    due = (
+        select(c.id, c.kind, destination.label("destination"), tried.label("tried"))
+        .where(*owed)
+        .order_by(c.discharged_at, c.due_at)
+        .limit(_MOST_COMPARED)
+        .subquery()
+    ).c
+    place = func.row_number().over(
+        partition_by=[due.kind, due.destination, due.tried], order_by=due.id
     )
+    placed = select(due.id, due.kind, due.tried, place.label("place")).subquery()
     turn = func.row_number().over(
         partition_by=placed.c.kind, order_by=[placed.c.tried, placed.c.place, placed.c.id]
     )
     return select(placed.c.id).order_by(turn, placed.c.id)
 
 
-def _older_of_its_cause() -> ColumnElement[bool]:
-    older = obligations.alias("older")
-    return (
-        exists()
-        .where(older.c.kind == WEBHOOK, older.c.discharged_at.is_(None))
-        .where(older.c.id < obligations.c.id)
-        .where(older.c.payload["cause"].as_string() == obligations.c.payload["cause"].as_string())
-        .correlate(obligations)
+def _is_oldest_of_its_cause() -> ColumnElement[bool]:
+    """Return the condition that no older webhook of the same cause is pending. All of them are
+    grouped once, not looked through for each.
+    """
+    pending = obligations.alias("pending")
+    c = pending.c
+    oldest = (
+        select(func.min(c.id))
+        .where(c.kind == WEBHOOK, c.discharged_at.is_(None))
+        .group_by(c.payload["cause"].as_string())
     )
+    return obligations.c.id.in_(oldest)
 
 
 def _due(*, webhooks: bool) -> list[ColumnElement[bool]]:
     c = obligations.c
-    kind = [c.kind == WEBHOOK, ~_older_of_its_cause()] if webhooks else [c.kind != WEBHOOK]
+    kind = [c.kind == WEBHOOK, _is_oldest_of_its_cause()] if webhooks else [c.kind != WEBHOOK]
     return [c.due_at <= now_once(), *kind]
+
+
+def _turns(*more: ColumnElement[bool], webhooks: bool = False) -> Prepared[Any]:
+    """Return the statement that selects due obligations; ``more`` are further conditions."""
+    owed = [_PENDING, *_due(webhooks=webhooks), *more]
+    return Prepared(_in_turn(owed).limit(parameter("limit", Integer())))
 
 
 def _claim(*, webhooks: bool) -> ReturningUpdate[Any]:
@@ -225,14 +272,10 @@ def _claim(*, webhooks: bool) -> ReturningUpdate[Any]:
 _PENDING = obligations.c.discharged_at.is_(None)
 #: Those of the given ids that are pending.
 _THESE = (one_of(obligations.c.id, "ids"), by_no_index(obligations.c.discharged_at).is_(None))
-_WHICH = (False, True)
-_TURNS = {
-    webhooks: Prepared(
-        _in_turn([_PENDING, *_due(webhooks=webhooks)]).limit(parameter("limit", Integer()))
-    )
-    for webhooks in _WHICH
-}
-_CLAIMS = {webhooks: Prepared(_claim(webhooks=webhooks), Obligation) for webhooks in _WHICH}
+_WEBHOOKS_IN_TURN = _turns(webhooks=True)
+_ONES_IN_TURN = _turns(one_of(obligations.c.kind, "only"))
+_OTHERS_IN_TURN = _turns(~one_of(obligations.c.kind, "but"))
+_CLAIMS = {webhooks: Prepared(_claim(webhooks=webhooks), Obligation) for webhooks in (False, True)}
 _DISCHARGE = Prepared(
     update(obligations)
     .where(*_THESE)

@@ -91,6 +91,8 @@ Index("ix_jobs_due", jobs.c.state, jobs.c.queue, jobs.c.next_attempt_at)
 Index("ix_jobs_parent", jobs.c.parent_id)
 Index("ix_jobs_task", jobs.c.task_id)
 Index("ix_jobs_updated", jobs.c.updated_at)
+Index("ix_jobs_request", jobs.c.request_id)
+Index("ix_jobs_kind", jobs.c.kind, jobs.c.updated_at)
 
 audit = Table(
     "audit",
@@ -114,6 +116,9 @@ waiters = Table(
     Column("due_at", Double),
     Column("attempts", Integer, nullable=False),
     Column("answered_at", Double),
+    # What the task's message carried; emptied once the task is answered.
+    Column("envelope", _JSON),
+    Column("canvas", _JSON),
 )
 Index("ix_waiters_due", waiters.c.answered_at, waiters.c.due_at)
 

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Double, Integer, case, cast, exists, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Integer,
+    cast,
+    exists,
+    func,
+    null,
+    or_,
+    select,
+    update,
+)
+
+from ledger.errors import NoSuchJob
 
 from . import states
 from .database import Database, now, now_once
+from .job import COLUMNS, Job
 from .outbox import wait_seconds
 from .prepared import Prepared, by_no_index, one_of, parameter
 from .schema import jobs, waiters
@@ -22,24 +39,43 @@ _MINE = waiters.c.task_id == parameter("task")
 _OVER = exists().where(jobs.c.job_id == waiters.c.job_id, jobs.c.state.in_(states.ENDED))
 _ANSWER_AGAIN = Prepared(update(waiters).where(_MINE, _OVER).values(answered_at=None, due_at=now()))
 _JOB_OF = Prepared(select(waiters.c.job_id).where(_MINE))
+_CARRIES = or_(waiters.c.envelope.is_not(None), waiters.c.canvas.is_not(None))
+_HINTED = Prepared(
+    select(*COLUMNS, waiters.c.job_id.label("asked_for"), _CARRIES.label("carries"))
+    .select_from(jobs.outerjoin(waiters, _MINE))
+    .where(jobs.c.job_id == parameter("job")),
+    lambda *row: (Job(*row[:-2]), Waiting(row[-2], bool(row[-1]))),
+)
+_CANVAS = Prepared(select(waiters.c.canvas).where(_MINE))
+_WITHOUT_CANVAS = Prepared(update(waiters).where(_MINE).values(canvas=null(), due_at=now()))
 _OWED = (
     # Implied by the next, but PostgreSQL estimates by it how few rows are due.
     waiters.c.due_at.is_not(None),
     waiters.c.due_at <= now_once(),
     waiters.c.attempts < MOST_ANSWERS,
 )
-_DUE = Prepared(
-    select(waiters.c.task_id, jobs.c.job_id, jobs.c.kind, jobs.c.account)
-    .join(jobs, jobs.c.job_id == waiters.c.job_id)
-    .where(waiters.c.answered_at.is_(None), *_OWED, jobs.c.state.in_(states.ENDED))
-    .order_by(case((waiters.c.attempts > 0, 1), else_=0), waiters.c.due_at)
-    .limit(parameter("limit", Integer()))
-)
+
+
+def _oldest(which: ColumnElement[bool]) -> Prepared[Any]:
+    """Select tasks in the order of the index, so that those beyond the limit are not read.
+    (PostgreSQL needs its first column too, although that is NULL in all of them.)
+    """
+    return Prepared(
+        select(waiters.c.task_id, jobs.c.job_id, jobs.c.kind, jobs.c.account)
+        .join(jobs, jobs.c.job_id == waiters.c.job_id)
+        .where(waiters.c.answered_at.is_(None), *_OWED, which, jobs.c.state.in_(states.ENDED))
+        .order_by(waiters.c.answered_at, waiters.c.due_at)
+        .limit(parameter("limit", Integer()))
+    )
+
+
+_NEVER_TRIED = _oldest(waiters.c.attempts == 0)
+_TRIED = _oldest(waiters.c.attempts > 0)
 _CLAIM = Prepared(
     update(waiters)
     .where(one_of(waiters.c.task_id, "tasks"), by_no_index(waiters.c.answered_at).is_(None), *_OWED)
     .values(due_at=now() + wait_seconds(waiters.c.attempts), attempts=waiters.c.attempts + 1)
-    .returning(waiters.c.task_id)
+    .returning(waiters.c.task_id, waiters.c.envelope)
 )
 _SECONDS_AGO = now() - cast(parameter("seconds"), Double)
 _ANSWERED = Prepared(
@@ -49,8 +85,26 @@ _ANSWERED = Prepared(
         _OVER,
         or_(waiters.c.due_at.is_(None), waiters.c.due_at > now(), waiters.c.due_at <= _SECONDS_AGO),
     )
-    .values(answered_at=now())
+    # The answer has fired what the message carried, which may be personal: it is needed no more.
+    .values(answered_at=now(), envelope=null(), canvas=null())
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The job that a task waits for, None if it waits for none, and whether its message carried
+    anything that its answer must have.
+    """
+
+    job_id: str | None
+    carries: bool
+
+
+def _found(connection: Connection, limit: int) -> list[Any]:
+    rows = _NEVER_TRIED.rows(connection, limit=limit)
+    if len(rows) == limit:
+        return rows
+    return rows + _TRIED.rows(connection, limit=limit - len(rows))
 
 
 class Waiters:
@@ -63,22 +117,30 @@ class Waiters:
         """Claim up to ``limit`` tasks whose outcome must be stored, never claimed ones first.
         Each is claimed again after a growing wait, for a day, until it is marked as answered.
         """
-        found: list[Any] = self._database.read(
-            lambda connection: _DUE.rows(connection, limit=limit)
-        )
+        found = self._database.read(partial(_found, limit=limit))
         if not found:
             return []
-        tasks = [row.task_id for row in found]
-
-        def claim(connection: Connection) -> set[str]:
-            return {row.task_id for row in _CLAIM.rows(connection, tasks=tasks)}
-
-        claimed = self._database.write(claim, at_once=claim)
+        claimed = self._claim([row.task_id for row in found])
         return [
-            Hint(row.job_id, row.kind, row.task_id, queue, 0, row.account)
+            Hint(row.job_id, row.kind, row.task_id, queue, 0, row.account, claimed[row.task_id])
             for row in found
             if row.task_id in claimed
         ]
+
+    def answer(self, job: Job, task_id: str, *, queue: str) -> Hint | None:
+        """Claim one task of a job that has ended; return None if its answer is not due."""
+        claimed = self._claim([task_id])
+        if task_id not in claimed:
+            return None
+        return Hint(job.job_id, job.kind, task_id, queue, 0, job.account, claimed[task_id])
+
+    def _claim(self, tasks: list[str]) -> dict[str, dict[str, Any] | None]:
+        """Claim those of the tasks that are due; return their envelopes by their ids."""
+
+        def claim(connection: Connection) -> dict[str, Any]:
+            return {row.task_id: row.envelope for row in _CLAIM.rows(connection, tasks=tasks)}
+
+        return self._database.write(claim, at_once=claim)
 
     def unanswerable(self) -> int:
         """Return how many tasks got no answer within a day and are not answered any more."""
@@ -102,6 +164,10 @@ class Waiters:
 
         self._database.write(work, at_once=work)
 
+    def drop_canvas(self, task_id: str) -> None:
+        """Let a task be answered without what its message was to fire, which cannot be sent."""
+        self._run(_WITHOUT_CANVAS, task_id)
+
     def note_retry_shown(self, task_id: str) -> None:
         """Note that the state RETRY was stored under this task id. If the job ended at that moment,
         RETRY would hide the outcome, so the answer becomes due again.
@@ -120,3 +186,19 @@ class Waiters:
             lambda connection: _JOB_OF.value(connection, task=task_id)
         )
         return job_id
+
+    def hinted(self, job_id: str, task_id: str) -> tuple[Job, Waiting]:
+        """Return the job of a hint, and what the hint's task waits for. Raises NoSuchJob."""
+        found = self._database.read(
+            lambda connection: _HINTED.row(connection, job=job_id, task=task_id)
+        )
+        if found is None:
+            raise NoSuchJob(f"not done: no job has the id {job_id}")
+        return found
+
+    def canvas(self, task_id: str) -> dict[str, Any] | None:
+        """Return what the answer of a task has to fire; None if there is nothing, or no more."""
+        canvas: dict[str, Any] | None = self._database.read(
+            lambda connection: _CANVAS.value(connection, task=task_id)
+        )
+        return canvas

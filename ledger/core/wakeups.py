@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Boolean, Connection, Integer, and_, func, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    Integer,
+    Select,
+    and_,
+    func,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from . import states
 from .database import Database, now, now_once
@@ -16,7 +27,10 @@ from .schema import jobs, queues
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A message to publish: the job and its account, the task's name and id, and the queue."""
+    """A message to publish: the job and its account, the task's name and id, and the queue.
+
+    ``envelope`` is what the message carries besides (`Carried`).
+    """
 
     job_id: str
     kind: str
@@ -24,13 +38,13 @@ class Hint:
     queue: str
     number: int
     account: str
+    envelope: dict[str, Any] | None = None
 
 
 _TAKEN_NO = (
     select(queues.c.taken_no).where(queues.c.queue == parameter("of_queue")).scalar_subquery()
 )
 _DUE = (
-    jobs.c.state.in_(states.OPEN),
     jobs.c.queue == parameter("of_queue"),
     jobs.c.next_attempt_at <= now_once(),
     or_(
@@ -47,21 +61,33 @@ _DUE = (
 #: In the order of the index: PostgreSQL cannot know that few rows are due, and would read all.
 _ANY_DUE = Prepared(
     select(jobs.c.job_id)
-    .where(*_DUE)
+    .where(jobs.c.state.in_(states.OPEN), *_DUE)
     .order_by(jobs.c.state, jobs.c.queue, jobs.c.next_attempt_at)
     .limit(1)
 )
+_ROOM = parameter("room", Integer())
+
+
+def _oldest(state: str) -> Select[tuple[str, float | None]]:
+    """Select the due jobs of one state in the order of the index, so that no further job is read,
+    however many are due.
+    """
+    oldest = (
+        select(jobs.c.job_id, jobs.c.next_attempt_at)
+        .where(jobs.c.state == state, *_DUE)
+        .order_by(jobs.c.next_attempt_at)
+        .limit(_ROOM)
+        .with_for_update(skip_locked=True)
+        .subquery()
+    )
+    return select(oldest.c.job_id, oldest.c.next_attempt_at)
+
+
+_OLDEST = union_all(*map(_oldest, states.OPEN)).subquery()
 _CLAIM = Prepared(
     update(jobs)
     .where(
-        jobs.c.job_id.in_(
-            select(jobs.c.job_id)
-            .where(*_DUE)
-            .order_by(jobs.c.next_attempt_at)
-            .limit(parameter("room", Integer()))
-            .with_for_update(skip_locked=True)
-            .scalar_subquery()
-        )
+        jobs.c.job_id.in_(select(_OLDEST.c.job_id).order_by(_OLDEST.c.next_attempt_at).limit(_ROOM))
     )
     .values(hinted_at=now(), hint_no=parameter("number"))
     .returning(jobs.c.job_id, jobs.c.kind, jobs.c.task_id, jobs.c.account)
@@ -70,7 +96,11 @@ _PUT_BACK = Prepared(
     update(jobs)
     .where(jobs.c.job_id == parameter("job"), jobs.c.state.in_(states.OPEN))
     .where(jobs.c.next_attempt_at <= now())
-    .values(hinted_at=None, next_attempt_at=now() + parameter("seconds"))
+    .values(
+        hinted_at=None,
+        next_attempt_at=now() + parameter("seconds"),
+        reason=func.coalesce(parameter("reason", jobs.c.reason.type), jobs.c.reason),
+    )
 )
 
 
@@ -99,10 +129,13 @@ class Wakeups:
             return []
         return self._database.write(lambda connection: _claim(connection, queue, room, rule))
 
-    def put_back(self, job_id: str, *, seconds: float) -> None:
-        """Announce the job again in ``seconds``: its hint met a worker without a free slot."""
+    def put_back(self, job_id: str, *, seconds: float, reason: str | None = None) -> None:
+        """Announce the job again in ``seconds``: its hint met a worker that cannot take it now.
+
+        ``reason``, if there is one, becomes the job's.
+        """
         self._database.write(
-            lambda connection: _PUT_BACK.run(connection, job=job_id, seconds=seconds)
+            lambda connection: _PUT_BACK.run(connection, job=job_id, seconds=seconds, reason=reason)
         )
 
 

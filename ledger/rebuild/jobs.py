@@ -13,6 +13,7 @@ from ledger.call_outcomes import UNKNOWN
 from ledger.core import states
 from ledger.core.database import insert_into, now
 from ledger.core.job import FINGERPRINT_VERSION, fingerprint
+from ledger.core.prepared import by_no_index
 from ledger.core.schema import audit, call_days, calls, instructions, jobs, obligations
 from ledger.core.transitions import change, record_end
 from ledger.recording_instructions import COMPLETED
@@ -141,7 +142,7 @@ def _settle_receipts(connection: Connection, job_id: str, receipts: int) -> None
     o = obligations.c
     owed = connection.execute(
         select(o.id, o.payload).where(
-            o.job_id == job_id, o.kind == "receipt", o.discharged_at.is_(None)
+            o.job_id == job_id, o.kind == "receipt", by_no_index(o.discharged_at).is_(None)
         )
     )
     there = [row.id for row in owed.all() if row.payload["number"] <= receipts]

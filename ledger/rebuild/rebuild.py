@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select, update
 from ledger import quarantine
 from ledger.core.database import Database, insert_into
 from ledger.core.outbox import owe
+from ledger.core.prepared import by_no_index
 from ledger.core.schema import calls, days, jobs, ledger, metadata, obligations
 from ledger.days import Day
 from ledger.errors import NotPossible
@@ -138,7 +139,7 @@ def _entry(connection: Connection, owed: OwedEntry) -> bool:
     o = obligations.c
     waiting = connection.execute(
         select(o.payload).where(
-            o.job_id == owed.job_id, o.kind == "chain", o.discharged_at.is_(None)
+            o.job_id == owed.job_id, o.kind == "chain", by_no_index(o.discharged_at).is_(None)
         )
     ).scalars()
     if any(payload["path"] == owed.path for payload in waiting):

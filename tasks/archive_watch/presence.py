@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from typing import TypeVar
 
 from archive import paths as archive_paths
 from archive.audio.detection import ENDINGS
@@ -32,6 +33,7 @@ _ROWS = 1_000
 _ANY = ".*"
 #: Sorts after every path.
 _END = "\U0010ffff"
+Item = TypeVar("Item")
 #: path, bytes, job_id, day, number of a receipt
 Row = tuple[str, int | None, str, str | None, int | None]
 
@@ -55,17 +57,28 @@ class Gone:
         return sorted({*of_days, *of_calls, *self.others})
 
 
-def gone(store: Store, ledger: Ledger, account: str) -> Gone:
+def gone(
+    store: Store, ledger: Ledger, account: str, on_file: Callable[[], object] | None = None
+) -> Gone:
     """Return the files of an account that are missing, empty or of another size than expected.
 
-    The ledger gives the expected sizes. Lists the account's folder once.
+    The ledger gives the expected sizes. Lists the account's folder once. ``on_file`` is called for
+    each file that the ledger or the archive names, as a sign of life.
     """
     with closing(sqlite3.connect("", isolation_level=None)) as wanted:
         wanted.executescript(_SCHEMA)
         wanted.execute("BEGIN")
-        _note(wanted, ledger.archive_record.stored(account))
+        _note(wanted, _counted(ledger.archive_record.stored(account), on_file))
         _note_receipts(wanted, ledger, account)
-        return _compared(wanted, store.sizes(f"{account}/"), store)
+        return _compared(wanted, _counted(store.sizes(f"{account}/"), on_file), store)
+
+
+def _counted(found: Iterator[Item], on_file: Callable[[], object] | None) -> Iterator[Item]:
+    """Yield the same items, and call ``on_file`` before each."""
+    for one in found:
+        if on_file is not None:
+            on_file()
+        yield one
 
 
 def gone_of_day(store: Store, ledger: Ledger, account: str, day: date) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -12,6 +12,7 @@ from archive.errors import ArchiveError, StoreAway, StoreRefused, Vanished
 from archive.store.guarded import refusal
 from config.settings import settings
 from ledger.alerts import ARCHIVE, Alert
+from ledger.archive_record import KnownHead
 from ledger.core.job import Job
 from tasks.runtime import archive_alerts, vouching
 from tasks.runtime.context import bare_store, ledger, store
@@ -30,6 +31,8 @@ _SOON_ROUNDS = 120
 #: A bucket is checked in one round of so many.
 _BUCKET_ROUNDS = 12
 _MOST_NAMED = 3
+#: Each chain costs a round the reading of its newest entry.
+_CHAINS_A_ROUND = 200
 
 
 @dataclass
@@ -60,12 +63,21 @@ def refuse_vanished() -> None:
     vouching.refuse_shorter(bare_store(), ledger(), accounts())
 
 
+def few_in_turn(heads: Sequence[KnownHead], *, after: str) -> Sequence[KnownHead]:
+    """Return the next few of all heads, which are in the order of their accounts: those after an
+    account, or the first ones again.
+    """
+    rest = [head for head in heads if head.account > after] or heads
+    return rest[:_CHAINS_A_ROUND]
+
+
 class Watch:
     """The sweeper's work on the archive, round by round."""
 
     def __init__(self) -> None:
         self._round = 0
         self._compared_at: float | None = None
+        self._last_account = ""
 
     def look(self) -> bool:
         """Run one round; return whether the archive was there. Raises LedgerError."""
@@ -74,9 +86,7 @@ class Watch:
             return False
         try:
             vouching.refuse_other(bare_store(), ledger())
-            lacking = vouching.missing_entries(bare_store(), ledger())
-            if lacking:
-                raise Vanished(bare_store().address, vouching.describe_missing(lacking))
+            self._refuse_shorter()
         except StoreRefused as error:
             archive_alerts.alert_refusal(error)
             return False
@@ -88,6 +98,19 @@ class Watch:
         if self._is_due(number):
             self._compare()
         return True
+
+    def _refuse_shorter(self) -> None:
+        """Raise Vanished if chains lack entries that the ledger knows.
+
+        Of many chains, each round looks at a few, in turn, and at the same ones again until they
+        lack nothing.
+        """
+        heads = list(ledger().archive_record.heads().values())
+        some = few_in_turn(heads, after=self._last_account)
+        lacking = vouching.missing_entries(bare_store(), some)
+        if lacking:
+            raise Vanished(bare_store().address, vouching.describe_missing(lacking))
+        self._last_account = some[-1].account if some else ""
 
     def _is_due(self, number: int) -> bool:
         """Return whether to look for every file now.
@@ -142,12 +165,13 @@ def compare(names: Iterable[str] | None = None) -> Comparison:
     return done
 
 
-def gone_files(alias: str) -> list[str]:
+def gone_files(alias: str, on_file: Callable[[], object] | None = None) -> list[str]:
     """Return the missing files of an account, except those that its days and jobs no longer need.
 
-    Notes nothing. Raises StoreAway, ArchiveError, OSError.
+    Notes nothing. ``on_file`` is called at each file that is looked at. Raises StoreAway,
+    ArchiveError, OSError.
     """
-    found = presence.gone(store(), ledger(), alias)
+    found = presence.gone(store(), ledger(), alias, on_file)
     given_up = ledger().archive_record.given_up(alias)
     done_without = {path for paths in given_up.values() for path in paths}
     superseded = ledger().archive_record.superseded(set(found.others.values()))

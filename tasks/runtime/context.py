@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 
 from archive.spool.spool import Spool
@@ -19,6 +22,9 @@ from . import vouching
 
 #: Set when this process is stopping: a transfer then gives its lease back at the next chunk.
 stopping = threading.Event()
+
+#: The account of this thread's attempt, as it was when the attempt began.
+_of_attempt: ContextVar[Account | None] = ContextVar("of_attempt", default=None)
 
 
 @cache
@@ -73,12 +79,31 @@ def zip_limits() -> Limits:
     )
 
 
+@contextmanager
+def account_kept(alias: str) -> Iterator[None]:
+    """Let `account` return one and the same account throughout an attempt.
+
+    The accounts may be read anew meanwhile, and half an attempt with another account than the other
+    half could do harm.
+    """
+    token = _of_attempt.set(settings().accounts.get(alias))
+    try:
+        yield
+    finally:
+        _of_attempt.reset(token)
+
+
 def account(alias: str) -> Account:
-    """Return the account with this alias. Raises InvalidArgument."""
+    """Return the account with this alias. Raises InvalidArgument, with ``unknown_account``."""
+    kept = _of_attempt.get()
+    if kept is not None and kept.alias == alias:
+        return kept
     try:
         return settings().accounts[alias]
     except KeyError:
-        raise InvalidArgument(
+        refused = InvalidArgument(
             f"not done: account: no account is called {alias!r}; the accounts file names "
             f"{', '.join(sorted(settings().accounts)) or 'none'}"
-        ) from None
+        )
+        refused.unknown_account = alias
+        raise refused from None

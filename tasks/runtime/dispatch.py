@@ -9,20 +9,23 @@ from celery import Task
 from celery.exceptions import Ignore
 
 from config.logging import of_task
-from config.queues import DOWNLOADS
+from config.queues import DOWNLOADS, DUE
 from config.settings import settings
 from ledger.core import states
 from ledger.core.job import Job
 from ledger.core.leases import Lease
+from ledger.core.waiters import Waiting
 from ledger.errors import LeaseLost, LedgerAway, LedgerError
 from tasks import errors
 
-from . import metrics
+from . import canvas, metrics
 from .context import ledger, transfer_slots
-from .messages import REFUSED
+from .messages import JOB_OF_ANSWER, REFUSED, publish_answer
 from .redaction import shown_arguments
 from .redis_errors import BROKER_AWAY
+from .resumption import leave_to_holder
 from .runner import Attempt, Run, carry_out
+from .unknown_accounts import leave_to_others
 
 _log = logging.getLogger(__name__)
 
@@ -70,20 +73,40 @@ def refuse_false_hint(task: Task) -> None:
 
 
 def _resolve_hint(task: Task, run: Run, job_id: str, number: int | None) -> Any:
-    """Run the job of a hint, return its outcome, or leave it to the worker that holds it."""
-    job = ledger().jobs.job(job_id)
+    """Run the job of a hint, return its outcome, or leave it to the worker that holds it.
+
+    A task whose message carried something is answered only by a message that carries it too: this
+    one does if it has no number (`Waiters.due`).
+    """
+    job, waiting = ledger().waiters.hinted(job_id, task.request.id)
     of_task(job_id=job.job_id, account=job.account)
-    _refuse_mismatch(task, job)
-    if job.ended:
-        return replay(job)
-    job = _run_attempt(task, run, job, number)
-    if job.ended:
-        return replay(job)
-    show_waiting(task, job)
-    raise Ignore
+    _refuse_mismatch(task, job, waiting)
+    task.request.update({JOB_OF_ANSWER: job.job_id})
+    carries = waiting.carries and waiting.job_id == job.job_id
+    if not job.ended:
+        if leave_to_others(job, number) or leave_to_holder(job, number):
+            show_waiting(task, ledger().jobs.job(job_id))
+            raise Ignore
+        job = _run_attempt(task, run, job, number, answers=not carries)
+    if not job.ended:
+        show_waiting(task, job)
+        raise Ignore
+    if carries and number:
+        _answer_apart(task, job)
+        raise Ignore
+    if carries:
+        canvas.restore(task, ledger().waiters.canvas(task.request.id))
+    return replay(task, job)
 
 
-def _refuse_mismatch(task: Task, job: Job) -> None:
+def _answer_apart(task: Task, job: Job) -> None:
+    """Have a message of its own answer the task now, not only in the sweeper's next round."""
+    answer = ledger().waiters.answer(job, task.request.id, queue=DUE)
+    if answer is not None:
+        publish_answer(answer)
+
+
+def _refuse_mismatch(task: Task, job: Job, waiting: Waiting) -> None:
     """Raise Ignore if the hint names another task than the job's, or the wrong task id.
 
     A task id is wrong if it did not ask for the job. The job is not changed, and nothing is stored
@@ -96,7 +119,7 @@ def _refuse_mismatch(task: Task, job: Job) -> None:
         )
         raise Ignore
     task_id = task.request.id
-    if task_id != job.task_id and ledger().waiters.job_of(task_id) != job.job_id:
+    if task_id != job.task_id and waiting.job_id != job.job_id:
         _log.warning(
             "refused a hint for job %s: task %s did not request this job", job.job_id, task_id
         )
@@ -109,20 +132,18 @@ def run_inline(task: Task, run: Run, job: Job, lease: Lease) -> Any:
     If the ledger becomes unavailable, store nothing: the job is announced again.
     """
     try:
-        try:
-            job = carry_out(Attempt(job, lease, task.request.id), run)
-        finally:
-            ledger().leases.drop(lease)
+        job = _carried_out(Attempt(job, lease, task.request.id), run)
     except LedgerError as error:
         _log.warning("%s", error)
         raise Ignore from None
     if job.ended:
-        return replay(job)
+        return replay(task, job)
     show_waiting(task, job)
     raise Ignore
 
 
-def _run_attempt(task: Task, run: Run, job: Job, number: int | None) -> Job:
+def _run_attempt(task: Task, run: Run, job: Job, number: int | None, *, answers: bool) -> Job:
+    """Run an attempt; ``answers`` says that this message answers its task if the job ends now."""
     slots = transfer_slots() if job.queue == DOWNLOADS else None
     if slots is not None and not slots.acquire(blocking=False):
         ledger().wakeups.put_back(job.job_id, seconds=settings().sweep_seconds)
@@ -132,10 +153,8 @@ def _run_attempt(task: Task, run: Run, job: Job, number: int | None) -> Job:
         if claimed is None:
             return ledger().jobs.job(job.job_id)
         held, lease = claimed
-        try:
-            return carry_out(Attempt(held, lease, task.request.id), run)
-        finally:
-            ledger().leases.drop(lease)
+        own_task = task.request.id if answers else None
+        return _carried_out(Attempt(held, lease, own_task), run)
     except LeaseLost as error:
         # Another worker holds the job: nothing of this attempt may be stored, not even by Celery.
         _log.warning("%s", error)
@@ -145,8 +164,22 @@ def _run_attempt(task: Task, run: Run, job: Job, number: int | None) -> Job:
             slots.release()
 
 
-def replay(job: Job) -> Any:
+def _carried_out(attempt: Attempt, run: Run) -> Job:
+    """Carry out an attempt and give up its lease. Raises LedgerError."""
+    try:
+        return carry_out(attempt, run)
+    except (LeaseLost, LedgerAway):
+        ledger().lease_expiry.abandon(attempt.lease, attempt.job.updated_at)
+        raise
+    finally:
+        ledger().leases.drop(attempt.lease)
+
+
+def replay(task: Task, job: Job) -> Any:
     """Return or raise the outcome of an ended job, for Celery to store."""
+    if settings().result_extended and not task.request.kwargs:
+        # A hint has no arguments.
+        task.request.kwargsrepr = shown_arguments({"account": job.account, **job.parameters})
     metrics.results_stored.labels(job.kind, job.state).inc()
     if job.state == states.DONE:
         return {"job_id": job.job_id, **(job.result or {})}

@@ -5,30 +5,34 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from celery import Task, shared_task
 from celery.exceptions import Ignore, Reject
 
 from config.logging import of_task
+from ledger.core.carried import NOTHING
 from ledger.core.job import Job
 from ledger.core.leases import Lease
 from ledger.core.opening import Request
 from ledger.errors import LedgerAway, LedgerError
 from tasks import errors
 
-from . import caller_errors
+from . import caller_errors, canvas
 from .answers import answers
 from .arguments import Arguments, parse
 from .context import ledger, stopping
 from .dispatch import handle_hint, refuse_false_hint, replay, run_inline, show_waiting
 from .fields import check_task_id
 from .kinds import Kind, Opening, RequestOf, register
-from .messages import JOB_HEADER, NUMBER_HEADER, publish_first
+from .messages import JOB_HEADER, JOB_OF_ANSWER, NUMBER_HEADER, publish_first
 from .outbox import Handler
 from .redis_errors import BROKER_AWAY
+from .refusals import refusals
 from .runner import Run
 from .timing import Timing, refuse_later, timing
+from .unknown_accounts import passed_on
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +101,11 @@ def job_task(
                 return handle_hint(self, kind.work, job_id, self.request.get(NUMBER_HEADER))
             # The result backend does not store an error of the broker for a job's task; the answer
             # comes later.
-            with caller_errors.only_known_errors(but=BROKER_AWAY):
+            with (
+                refusals.kept(self),
+                caller_errors.only_known_errors(but=BROKER_AWAY),
+                passed_on(),
+            ):
                 refuse_false_hint(self)
                 return _open_and_answer(self, kind, positional, given)
 
@@ -122,7 +130,7 @@ def part_task(name: str) -> Callable[[Run], Task]:
             job_id = self.request.get(JOB_HEADER)
             if job_id:
                 return handle_hint(self, kind.work, job_id, self.request.get(NUMBER_HEADER))
-            with caller_errors.only_known_errors():
+            with refusals.kept(self), caller_errors.only_known_errors():
                 refuse_false_hint(self)
                 raise errors.InvalidArgument(
                     f"not done: earwitness.{name} is internal: other jobs open such jobs as their "
@@ -162,7 +170,7 @@ def plain_task(
 
         def body(self: Task, /, *positional: Any, **given: Any) -> Any:
             _refuse_positional(positional)
-            with caller_errors.only_known_errors():
+            with caller_errors.only_known_errors(), passed_on():
                 refuse_false_hint(self)
                 try:
                     refuse_later(_timing(self), name)
@@ -197,11 +205,12 @@ def _open_and_answer(
         job, number, lease = _retry_while_ledger_away(lambda: _open_or_join(task, kind, asked))
     except LedgerError as error:
         raise caller_errors.of_ledger(error) from None
+    task.request.update({JOB_OF_ANSWER: job.job_id})
     of_task(job_id=job.job_id, account=job.account)
     if lease is not None:
         return run_inline(task, kind.work, job, lease)
     if job.ended:
-        return replay(job)
+        return replay(task, job)
     _log.info("%s %s", job.kind, "accepted" if number is not None else _joined(job, task))
     show_waiting(task, job)
     if number is not None:
@@ -217,9 +226,12 @@ def _open_or_join(task: Task, kind: Kind, asked: Any) -> tuple[Job, int | None, 
     """
     made, when, by = _request_of(kind, asked, task), _timing(task), f"task {task.request.id}"
     notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None
+    carried = canvas.carried(task)
     if not isinstance(made, Request):
         job, number = made(timed=when.of)
-        return ledger().opening.join(job, task.request.id, notify), number, None
+        return ledger().opening.join(job, task.request.id, notify, carried), number, None
+    if carried is not NOTHING:
+        made = replace(made, carried=carried)
     if kind.inline:
         job, lease = ledger().execution.begin(when.of(made), by=by, notify=notify)
         return job, None, lease

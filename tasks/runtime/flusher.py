@@ -51,6 +51,11 @@ class Flusher:
                 )
                 self._thread.start()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits to be written."""
+        return not self._is_asked.is_set()
+
     def flush(self) -> bool:
         """Carry out what was asked for; return False if something failed, which stays asked for."""
         with self._lock:

@@ -12,7 +12,7 @@ from ledger.core.opening import Request
 
 from . import outbox
 from .arguments import Arguments
-from .not_after import expire_if_late
+from .not_after import end_without_account, expire_if_late
 from .outbox import Handler
 from .runner import Run
 
@@ -76,7 +76,7 @@ class Kind:
         """The work of one attempt, which begins before ``not_after`` or ends the job as expired."""
         assert self.run is not None
         # A short action checks its not_after itself, until nothing of it can be sent any more.
-        return self.run if self.inline else expire_if_late(self.run)
+        return end_without_account(self.run) if self.inline else expire_if_late(self.run)
 
 
 #: Every task by its name without ``earwitness.``.

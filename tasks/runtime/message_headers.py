@@ -116,9 +116,27 @@ def _complete_signature(given: dict[str, Any]) -> dict[str, Any]:
     """Return the signature with every field; raise what Celery would raise when it sends it."""
     whole = {**_EMPTY, **{name: value for name, value in given.items() if value is not None}}
     _NextTask.model_validate(whole)
+    _check_members(whole)
     # Celery builds groups, chains and chords from the arguments.
     maybe_signature(deepcopy(whole), app=current_app)
     return whole
+
+
+def _check_members(signature: dict[str, Any]) -> None:
+    """Check the tasks of a group, chain or chord. Raises ValueError."""
+    if signature["subtask_type"] not in ("group", "chain", "chord"):
+        return
+    for name in ("tasks", "header", "body"):
+        members = signature["kwargs"].get(name)
+        for member in members if isinstance(members, list) else [members]:
+            if member is None:
+                continue
+            if not isinstance(member, dict):
+                raise ValueError("a member is not a signature")  # noqa: TRY004 - for pydantic
+            given = {key: value for key, value in member.items() if value is not None}
+            whole = {**_EMPTY, **given}
+            _NextTask.model_validate(whole)
+            _check_members(whole)
 
 
 _Signature = Annotated[dict[str, Any], AfterValidator(_complete_signature)]

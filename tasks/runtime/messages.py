@@ -20,6 +20,7 @@ from config.settings import settings
 from ledger.core.job import Job
 from ledger.core.wakeups import Hint
 
+from . import canvas
 from .message_headers import check_body, check_headers, drop_reserved_headers
 from .redaction import shown_arguments, shown_result
 from .redis_errors import BROKER_AWAY
@@ -34,6 +35,8 @@ ACCOUNT_HEADER = "earwitness_account"
 _HINT_HEADERS = (JOB_HEADER, NUMBER_HEADER, ACCOUNT_HEADER)
 #: In a request: why its message, which claims to be a hint, is refused.
 REFUSED = "earwitness_refused"
+#: In a request: the job that its answer is about, once that is known.
+JOB_OF_ANSWER = "earwitness_job_of_answer"
 
 #: Headers that the tasks read themselves: Celery would drop a message whose times it cannot read.
 _TIMES = ("eta", "expires")
@@ -41,8 +44,8 @@ _TIMES = ("eta", "expires")
 _PIPELINED = 20
 _JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-#: Called with each revoked task id; the listener decides what the revocation means.
-revoked_listeners: list[Callable[[str], None]] = []
+#: Called with each message of a revoked task; the listener decides what the revocation means.
+revoked_listeners: list[Callable[[Message], None]] = []
 
 
 class Message(CeleryRequest):
@@ -73,6 +76,8 @@ class Message(CeleryRequest):
 
         Celery would let that part replace any header.
         """
+        if embedded:
+            canvas.with_ids(self.id, embedded)
         self._body = (self._args, self._kwargs, embedded)
         self._content_type = self._content_encoding = None
 
@@ -83,6 +88,7 @@ class Message(CeleryRequest):
         """
         given_headers = {name: self._request_dict.pop(name, None) for name in _HINT_HEADERS}
         self._request_dict.pop(REFUSED, None)
+        self._request_dict.pop(JOB_OF_ANSWER, None)
         if all(value is None for value in given_headers.values()):
             return
         if self._delivery_info["routing_key"] not in INNER:
@@ -163,13 +169,13 @@ class Message(CeleryRequest):
     def revoked(self) -> bool:
         """Return whether the task was revoked.
 
-        If so, pass its id to the listeners, which cancel its job.
+        If so, pass the message to the listeners, which cancel the task's job.
         """
         with bind(task_id=self.id, **self.log_fields):
             revoked = bool(super().revoked())
         if revoked:
             for listener in revoked_listeners:
-                listener(self.id)
+                listener(self)
         return revoked
 
 
@@ -203,11 +209,14 @@ def publish(hints: Sequence[Hint]) -> None:
 def _publish(producer: Any, hint: Hint) -> None:
     amqp = current_app.amqp
     message = amqp.create_task_message(hint.task_id, f"earwitness.{hint.kind}", (), {})
+    envelope = hint.envelope or {}
     headers = {
+        **envelope.get("headers", {}),
         JOB_HEADER: hint.job_id,
         NUMBER_HEADER: hint.number,
         ACCOUNT_HEADER: hint.account,
     }
+    more = {"priority": envelope["priority"]} if "priority" in envelope else {}
     amqp.send_task_message(
         producer,
         f"earwitness.{hint.kind}",
@@ -215,6 +224,7 @@ def _publish(producer: Any, hint: Hint) -> None:
         queue=hint.queue or DUE,
         headers=headers,
         retry=False,
+        **more,
     )
 
 
@@ -228,6 +238,17 @@ def publish_first(job: Job, number: int) -> None:
     except BROKER_AWAY as error:
         with bind(job_id=job.job_id, account=job.account):
             _log.warning("job %s is accepted; its hint waits for Redis (%s)", job.job_id, error)
+
+
+def publish_answer(answer: Hint) -> None:
+    """Send the answer of a task that was just claimed.
+
+    If the broker does not take the answer, a sweeper sends it later.
+    """
+    try:
+        publish([answer])
+    except BROKER_AWAY as error:
+        _log.warning("job %s has ended; an answer waits for Redis (%s)", answer.job_id, error)
 
 
 def notify(producer: Any, task_id: str, task: str, queue: str, kwargs: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from tasks.errors import Expired
+from tasks.errors import Expired, InvalidArgument, Uncertain
 
 from .runner import Attempt, Run, Wait
 
@@ -49,5 +49,26 @@ def expire_if_late(run: Run) -> Run:
         if attempt.job.attempts == 1:
             Deadline(attempt).refuse_late()
         return run(attempt)
+
+    return work
+
+
+def end_without_account(run: Run) -> Run:
+    """Wrap a short action so that its job ends at ``not_after`` even if no worker knows its account
+    any more.
+    """
+
+    def work(attempt: Attempt) -> Any:
+        deadline = Deadline(attempt)
+        try:
+            return run(attempt)
+        except InvalidArgument as error:
+            if error.unknown_account is None or not deadline.passed:
+                raise
+            why = f"not_after has passed, and no worker knows account {error.unknown_account!r}"
+            if attempt.job.attempts == 1:
+                raise Expired(f"not done: {why}; nothing was sent") from None
+            last = attempt.job.reason or "nothing is known of its earlier attempts"
+            raise Uncertain(f"unknown: {why}; last: {last}") from None
 
     return work

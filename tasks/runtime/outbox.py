@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from itertools import groupby
 
 from archive.errors import ArchiveError, Contradiction, StoreAway
@@ -27,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 #: How many obligations one batch holds.
 BATCH = 200
+#: How many are put in order at once, since all that are due are compared for it.
+_IN_ORDER = 10 * BATCH
 #: A round starts no further batch after this long, since hints wait for its end.
 _ROUND_SECONDS = 2.0
 _RETRYABLE = (OSError, ArchiveError, StoreAway)
@@ -97,22 +100,47 @@ def _handler_of(kind: str) -> Handler:
         raise NotImplementedError(f"no handler is registered for obligations: {kind}") from None
 
 
-def discharge_due() -> int:
+class Needs(Enum):
+    """What obligations wait for: those of one group do not wait for what another group needs."""
+
+    LEDGER = "ledger"
+    ARCHIVE = "archive"
+    BROKER = "broker"
+
+
+def _in_turn(needs: Needs | None) -> list[int]:
+    """Return due obligations of a group, or of all, in the order in which they take turns."""
+    of_archive = {kind for kind, handler in _handlers.items() if handler.needs_archive}
+    outbox = ledger().outbox
+    if needs is Needs.ARCHIVE:
+        return outbox.in_turn(limit=_IN_ORDER, only=of_archive)
+    if needs is Needs.BROKER:
+        return outbox.in_turn(limit=_IN_ORDER, only={NOTIFY})
+    return outbox.in_turn(limit=_IN_ORDER, but=() if needs is None else {NOTIFY, *of_archive})
+
+
+def discharge_due(needs: Needs | None = None) -> int:
     """Discharge due obligations batch by batch; return how many were done.
 
-    An obligation that cannot be discharged now stays due. A round ends early if something does not
-    answer, and after a few seconds.
+    ``needs`` chooses a group of them; the default is all. An obligation that cannot be discharged
+    now stays due. A round ends early if something does not answer, and after a few seconds.
     """
     away: dict[str, str] = {}
     sender = Sender(away)
     until = time.monotonic() + _ROUND_SECONDS
     done = 0
-    while True:
-        found = ledger().outbox.due(limit=BATCH)
-        done += _discharge_all(found, sender, away)
-        # What follows from an obligation, such as a receipt's chain entry, is due at once.
-        if not found or away or time.monotonic() >= until:
-            return done
+    # What follows from an obligation, such as a receipt's chain entry, is due at once.
+    while ids := _in_turn(needs):
+        claimed = 0
+        for first in range(0, len(ids), BATCH):
+            found = ledger().outbox.claim(ids[first : first + BATCH])
+            claimed += len(found)
+            done += _discharge_all(found, sender, away)
+            if away or time.monotonic() >= until:
+                return done
+        if not claimed:
+            return done  # other workers took them
+    return done
 
 
 def _discharge_all(obligations: Sequence[Obligation], sender: Sender, away: Away) -> int:

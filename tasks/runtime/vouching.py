@@ -16,7 +16,7 @@ from archive.documents.chain_entry import Covered
 from archive.documents.identity import Identity
 from archive.errors import ArchiveError, Damaged, Missing, Vanished
 from archive.store.directory import Store
-from ledger.archive_record import KnownHead
+from ledger.archive_record import Chained, KnownHead
 from ledger.ledger import Ledger
 
 WAYS_OUT = (
@@ -116,12 +116,12 @@ def holds_files(store: Store) -> bool:
     return any(path != paths.IDENTITY_PATH for path in store.paths())
 
 
-def missing_entries(store: Store, ledger: Ledger) -> list[str]:
+def missing_entries(store: Store, heads: Iterable[KnownHead]) -> list[str]:
     """Return what each chain lacks of the entries that the ledger knows, one sentence an account.
 
     The list is empty if the archive is as new as the ledger.
     """
-    found = (chain_fault(store, head) for head in ledger.archive_record.heads().values())
+    found = (chain_fault(store, head) for head in heads)
     return [why for why in found if why is not None]
 
 
@@ -133,13 +133,16 @@ def adopt(store: Store, ledger: Ledger, accounts: Iterable[str]) -> list[str]:
     not.
     """
     known = ledger.archive_record.heads()
-    found = (_adopt(store, ledger, account) for account in accounts if account not in known)
+    unknown = {account for account in accounts if account not in known}
+    newest = ledger.archive_record.newest(unknown) if unknown else {}
+    found = (_adopt(store, ledger, account, newest.get(account)) for account in sorted(unknown))
     return [why for why in found if why is not None]
 
 
 def refuse_shorter(store: Store, ledger: Ledger, accounts: Iterable[str]) -> None:
     """Raise Vanished if the archive lacks entries of a chain that the ledger knows."""
-    lacking = missing_entries(store, ledger) or adopt(store, ledger, accounts)
+    heads = ledger.archive_record.heads().values()
+    lacking = missing_entries(store, heads) or adopt(store, ledger, accounts)
     if lacking:
         raise Vanished(store.address, describe_missing(lacking))
 
@@ -175,14 +178,13 @@ def refuse_fork(store: Store, ledger: Ledger, account: str) -> None:
 
     Such a chain lacks entries that the ledger knows, whose numbers would be given a second time.
     """
-    known = ledger.archive_record.heads().get(account)
+    known = ledger.archive_record.head(account)
     why = None if known is None else chain_fault(store, known)
     if why is not None:
         raise Vanished(store.address, describe_missing([why]))
 
 
-def _adopt(store: Store, ledger: Ledger, account: str) -> str | None:
-    newest = ledger.archive_record.newest(account)
+def _adopt(store: Store, ledger: Ledger, account: str, newest: Chained | None) -> str | None:
     try:
         head = chain.head(store, account)
         is_covered = newest is None or (

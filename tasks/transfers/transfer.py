@@ -6,16 +6,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from archive.errors import NoSpace
 from archive.spool.partial_download import PartialDownload
 from config.settings import settings
 from providers.errors import Uncertain
 from providers.http.streaming import Body
-from tasks.runtime import metrics
+from tasks.runtime import metrics, resumption
 from tasks.runtime.context import account, spool
-from tasks.runtime.runner import Attempt, Wait
+from tasks.runtime.runner import Attempt, GiveBack, Wait
 
 #: Opens the provider's answer at an offset, with the validator of the bytes that are held.
 Open = Callable[[str | None, int], AbstractContextManager[Body]]
+
+#: From so many bytes on, a write to the ledger is worth it not to fetch them again.
+_WORTH_BYTES = 8_000_000
 
 #: A server that always starts from the beginning must not be followed for ever.
 _MOST_RESTARTS = 3
@@ -61,10 +65,29 @@ def fetched(
         attempt.check()
 
     with spool().part(name, on_bytes=alive) as part:
-        with metrics.transfers.labels(attempt.job.account).track_inprogress():
+        with (
+            metrics.transfers.labels(attempt.job.account).track_inprogress(),
+            _remembered(attempt, part),
+        ):
             content_type = _receive(attempt, part, open_body, Meter(attempt, expected_bytes))
         _, sha256 = part.finish()
         yield part, sha256, content_type
+
+
+@contextmanager
+def _remembered(attempt: Attempt, part: PartialDownload) -> Iterator[None]:
+    """Let the job remember that this spool holds its bytes, if the transfer breaks off."""
+    try:
+        yield
+    except NoSpace:
+        # Another host may have room.
+        resumption.forget(attempt)
+        raise
+    except Exception as error:
+        if part.held:
+            resumption.remember(attempt, stopped=isinstance(error, GiveBack))
+        raise
+    resumption.forget(attempt)
 
 
 def _receive(attempt: Attempt, part: PartialDownload, open_body: Open, meter: Meter) -> str:
@@ -80,11 +103,17 @@ def _receive(attempt: Attempt, part: PartialDownload, open_body: Open, meter: Me
                 part.restart()
             if body.offset == part.held:
                 part.begin(body.etag)
+                is_noted = False
                 for chunk in body.chunks():
                     attempt.check()
                     if time.monotonic() > until:
                         raise Wait("the transfer took too long; it will be resumed", 0)
                     part.write(chunk)
+                    if not is_noted and part.held > _WORTH_BYTES:
+                        # This process may be killed: the job's row must know by then.
+                        is_noted = True
+                        resumption.remember(attempt)
+                        attempt.note()
                     received.inc(len(chunk))
                     meter.moved(part.held, body.total)
                 return body.content_type

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from archive.store.directory import DirectoryStore
 from archive.store.protocol import Stored
+from ledger.core.job import job_id
 from tests.archives import Builder, frames, recording, zipped
 
 from .keeping import write_zip
@@ -19,6 +20,8 @@ _FIRST = date(2026, 1, 1)
 #: No id begins with 9, which the builder takes for one that cannot be fetched.
 _IDS = 1_000_000
 _SOUND = frames(0, 2)
+#: The account of `many`.
+MANY = "many"
 
 
 class Unflushed(DirectoryStore):
@@ -79,7 +82,8 @@ def many(folder: Path, sizes: Sizes) -> DirectoryStore:
         start = f"{day.isoformat()}T10:04:05Z"
         listed = [recording(n, start=start, file_size_in_bytes=len(_SOUND)) for n in ids]
         part = zipped((f"730048.{n}.mp3", _SOUND) for n in ids)
-        builder.export("many", f"0b5e-{number}", listed, {"p": part}, day=day)
+        name = job_id(MANY, "earwitness.export.run", f"day:{day}#1")
+        builder.export(MANY, name, listed, {"p": part}, day=day)
     return store
 
 

@@ -18,6 +18,7 @@ from . import peers
 from .bursts import bursts
 from .calls import calls, slots
 from .export import export
+from .growth import growth
 from .idle import idle
 from .keeping import keeping
 from .latency import enqueueing, first_byte
@@ -43,6 +44,7 @@ BENCHMARKS = {
     "verify": "verify beside sha256sum and unzip -t",
     "find": "find beside json.loads of the same lines",
     "sweep": "rounds of the sweeper with many jobs waiting, and jobs made due",
+    "growth": "ledgers, days and archives at 1, 10 and 100 times the size: exponents of costs",
     "starting": "status, coverage and --help to the first line; a worker to ready",
     "idle": "memory, CPU, Redis and database use of an idle worker",
 }
@@ -123,6 +125,7 @@ def _parts(running: Servers) -> dict[str, Callable[[Path, Sizes, Valkey], Iterat
         "verify": alone(verify),
         "find": alone(find),
         "sweep": sweep,
+        "growth": lambda f, s, v: growth(f, s, v, running.simulators),
         "starting": starting,
         "idle": idle,
     }

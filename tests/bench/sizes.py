@@ -35,6 +35,10 @@ class Sizes:
     recordings_a_day: int
     waiting: int
     due: int
+    accounts: int
+    grows_to: tuple[int, ...]
+    days_grow_to: tuple[int, ...]
+    archives_grow_to: tuple[int, ...]
     idle_seconds: float
 
 
@@ -63,6 +67,10 @@ SHORT = Sizes(
     recordings_a_day=200,
     waiting=20_000,
     due=2_000,
+    accounts=20,
+    grows_to=(1_000, 10_000, 100_000),
+    days_grow_to=(100, 1_000, 10_000),
+    archives_grow_to=(1_000, 10_000),
     idle_seconds=8,
 )
 #: What `make bench T=--full` measures, and docs/speed.md shows.
@@ -89,6 +97,10 @@ FULL = Sizes(
     recordings_a_day=500,
     waiting=100_000,
     due=10_000,
+    accounts=100,
+    grows_to=(10_000, 100_000, 1_000_000),
+    days_grow_to=(1_000, 10_000, 100_000),
+    archives_grow_to=(10_000, 100_000, 1_000_000),
     idle_seconds=60,
 )
 #: Enough to prove that everything is counted.
@@ -115,5 +127,9 @@ TINY = Sizes(
     recordings_a_day=10,
     waiting=200,
     due=50,
+    accounts=10,
+    grows_to=(200, 400),
+    days_grow_to=(5, 10),
+    archives_grow_to=(10, 20),
     idle_seconds=1,
 )

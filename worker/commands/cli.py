@@ -33,6 +33,7 @@ COMMANDS = {
     "accounts": (".accounts", "Try the accounts at their providers."),
     "alerts": (".alerts", "Show the alerts that are open, or close one."),
     "archive": (".archive", "Compare the archive with the ledger, or take another one."),
+    "backup": (".backup", "Write ledger, heads and configuration into a folder."),
     "call": (".call", "Request a certified call."),
     "calls": (".live", "Show the calls that are going on."),
     "cancel": (".job_actions", "Cancel a job."),
@@ -41,6 +42,7 @@ COMMANDS = {
     "coverage": (".coverage", "Show which days are archived, one line a day."),
     "demo": ("demo.command", "Run everything against simulated providers."),
     "doctor": (".doctor.command", "Examine the deployment, and say what to do."),
+    "drain": (".drain", "Let workers take no more work, and finish what they have."),
     "export": (".exports", "Export days of an account."),
     "extract": (".extract", "Take recordings out of the archive, with their proof."),
     "find": (".standalone_archive", "Find recordings in the archive."),
@@ -51,6 +53,7 @@ COMMANDS = {
     "quarantine": (".rebuild", "Show, begin or lift the quarantine of a restored ledger."),
     "rebuild": (".rebuild", "Rebuild the ledger from the archive."),
     "record": (".live", "Start recording a call that is going on."),
+    "reload": (".reload", "Let the workers read the accounts anew."),
     "recordings": (".recordings", "List, fetch or delete recordings at a provider."),
     "report": (".report", "Write a report for people as one HTML file."),
     "resolve": (".resolve", "Decide what became of a certified call."),
@@ -58,6 +61,7 @@ COMMANDS = {
     "show": (".jobs", "Show everything about one job."),
     "status": (".jobs", "Show the jobs that changed last, and what is pending."),
     "stop": (".live", "Stop recording a call."),
+    "undrain": (".drain", "Let drained workers take work again."),
     "verify": (".verify", "Verify every checksum and every chain of an archive."),
 }
 

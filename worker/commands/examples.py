@@ -10,6 +10,7 @@ EXAMPLES = {
     "accounts check": "earwitness accounts check",
     "alerts": "earwitness alerts",
     "archive": "earwitness archive",
+    "backup": "earwitness backup --to backup-2026-11-30",
     "call": (
         "earwitness call --account legal_es --request-id contract-4711 --country ES "
         "--phone 660111222 --max-seconds 120 --yes --wait"
@@ -21,6 +22,8 @@ EXAMPLES = {
     "coverage": "earwitness coverage --account india --from 2026-11-01 --to 2026-11-30",
     "demo": "earwitness demo --once",
     "doctor": "earwitness doctor",
+    "drain": "earwitness drain --wait",
+    "undrain": "earwitness undrain",
     "export": "earwitness export --account india --from 2026-11-20 --to 2026-11-21 --wait",
     "export create": (
         "earwitness export create --account india --filter start:gte=2026-11-20T00:00:00Z "
@@ -48,6 +51,7 @@ EXAMPLES = {
     "recordings delete": (
         "earwitness recordings delete 193238 --account india --unarchived --reason duplicate --yes"
     ),
+    "reload": "earwitness reload",
     "report": "earwitness report --from 2026-11-01 --to 2026-11-30 --out november.html",
     "resolve": ('earwitness resolve contract-4712 --placed --by ana --note "in the panel, 10:42"'),
     "retry": "earwitness retry import-17 --by ana",

@@ -11,18 +11,18 @@ import http.client
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import click
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from config.settings import settings
-from worker.health.heartbeat import redis_answers
-from worker.health.heartbeat_files import Mark, marks
+from worker.health.heartbeat import Ping
+from worker.health.heartbeat_files import STARTING, Mark, marks
+from worker.health.judgement import WITHIN_SECONDS, liveness, readiness
 
-#: The queues that each kind of worker must consume; it may consume others as well.
+#: The queues by which the two kinds of workers are told apart; a worker may be of both.
 _QUEUES = {"worker": frozenset({FRONT_DOOR, DUE}), "downloads": frozenset({DOWNLOADS})}
-_WITHIN_SECONDS = 45.0
 _ANSWER_SECONDS = 5.0
 _FLOWER_PORT = 5555
 
@@ -31,29 +31,40 @@ _FLOWER_PORT = 5555
 @click.argument("service", type=click.Choice([*_QUEUES, "beat", "hooks", "flower"]))
 @click.option(
     "--within",
-    default=_WITHIN_SECONDS,
+    default=WITHIN_SECONDS,
     show_default=True,
     metavar="SECONDS",
     type=click.FloatRange(min=1),
     help="A worker or beat that has done nothing for longer is not healthy.",
 )
 @click.option("--node", metavar="NODE", help="Only the process of this node name (-n).")
-def health(service: str, within: float, node: str | None) -> None:
+@click.option(
+    "--live",
+    "asked",
+    flag_value="live",
+    default="live",
+    help="Check whether it works, so that a restart would not help. [default]",
+)
+@click.option("--ready", "asked", flag_value="ready", help="Check whether a worker takes work now.")
+def health(service: str, within: float, node: str | None, asked: str) -> None:
     """Check whether SERVICE on this host works: the status is 0, or 1 with the reason.
 
-    SERVICE is worker (consumes earwitness and earwitness.due), downloads (earwitness.downloads),
-    beat, hooks or flower. A worker that consumes all queues is both of the first two. Run it where
-    the service runs, with the same settings.
+    SERVICE is worker (consumes earwitness or earwitness.due), downloads (earwitness.downloads),
+    beat, hooks or flower. A worker that consumes all queues is both of the first two. Each worker
+    must consume those queues that it was started with. Run the command where the service runs, with
+    the same settings.
+
+    With --ready, a worker that starts, stops, is drained or waits for Redis is not healthy.
     """
     click.echo(
         _judge_server(service)
         if service in ("hooks", "flower")
-        else _judge_marks(service, within, node)
+        else _judge_marks(service, within, node, asked)
     )
 
 
-def _judge_marks(service: str, within: float, node: str | None) -> str:
-    found = [mark for mark in _marks_of(service) if node in (None, mark.node)]
+def _judge_marks(service: str, within: float, node: str | None, asked: str) -> str:
+    found = [mark for mark in marks(settings().spool_dir) if _is_meant(mark, service, node)]
     if not found:
         raise click.ClickException(
             f"no {service} runs here: there is no sign of life of one in "
@@ -61,21 +72,19 @@ def _judge_marks(service: str, within: float, node: str | None) -> str:
             "start it, with the same EARWITNESS_SPOOL_DIR"
         )
     now = time.monotonic()
-    return "; ".join(judge(mark, service, within, now=now) for mark in found)
+    return "; ".join(judge(mark, service, within, now=now, asked=asked) for mark in found)
 
 
-def _marks_of(service: str) -> Iterator[Mark]:
-    """Yield the marks of this host's processes that are this service or are starting."""
-    for mark in marks(settings().spool_dir):
-        if mark.host != socket.gethostname():
-            continue
-        needed = _QUEUES.get(service)
-        if needed is None:
-            wanted = mark.kind == service
-        else:
-            wanted = mark.kind == "worker" and (mark.phase == "starting" or needed <= mark.queues)
-        if wanted:
-            yield mark
+def _is_meant(mark: Mark, service: str, node: str | None) -> bool:
+    """Return whether a process of this host is asked about, or is starting and may be."""
+    if mark.host != socket.gethostname() or node not in (None, mark.node):
+        return False
+    wanted = _QUEUES.get(service)
+    if wanted is None:
+        return mark.kind == service
+    if mark.kind != "worker":
+        return False
+    return node is not None or mark.phase == STARTING or bool(wanted & mark.queues)
 
 
 def judge(
@@ -84,48 +93,20 @@ def judge(
     within: float,
     *,
     now: float,
-    redis_answers: Callable[[], bool] = redis_answers,
+    redis_answers: Callable[[], bool] | None = None,
+    asked: str = "live",
 ) -> str:
     """Describe a healthy process by its mark. Raises ClickException if it is not healthy.
 
     ``within`` is in seconds, ``now`` in seconds of the monotonic clock.
     """
-    if not 0 <= now - mark.at <= within:
-        raise click.ClickException(
-            f"{mark.node} (process {mark.pid}) shows no sign of life any more: it was killed or "
-            "is stuck; restart it"
-        )
-    if mark.phase != "working":
-        return f"{mark.node} is {mark.phase}"
-    # A worker is ready a moment before it first asks Redis for messages.
-    missing = _QUEUES.get(service, frozenset()) - mark.consumed if mark.consumed else frozenset()
-    idle = now - (mark.worked_at or 0.0)
-    if idle <= within and not missing:
-        return f"{mark.node} {_activity(mark)}"
-    if not redis_answers():
-        return f"{mark.node} waits for Redis, which does not answer"
-    if mark.redis_away_at is not None and now - mark.redis_away_at <= within:
-        return f"{mark.node} is reconnecting to Redis, which answers again"
-    if idle <= within:
-        lost = ", ".join(sorted(missing))
-        raise click.ClickException(
-            f"{mark.node} is alive but does not consume {lost}; restart it, or add the queue "
-            f"again: celery -A worker control -d {mark.node} add_consumer {min(missing)}"
-        )
-    raise click.ClickException(
-        f"{mark.node} is alive and Redis answers, but it {_inactivity(mark)} for {idle:.0f} s; "
-        "restart it"
+    needed = mark.queues & _QUEUES.get(service, frozenset()) or mark.queues
+    judged = (liveness if asked == "live" else readiness)(
+        mark, needed, within, now=now, redis_answers=redis_answers or Ping().is_answered
     )
-
-
-def _activity(mark: Mark) -> str:
-    if mark.kind == "beat":
-        return "ticks"
-    return f"consumes {', '.join(sorted(mark.consumed)) or 'in a moment'}"
-
-
-def _inactivity(mark: Mark) -> str:
-    return "has not ticked" if mark.kind == "beat" else "has not asked for messages"
+    if not judged.is_well:
+        raise click.ClickException(judged.sentence)
+    return judged.sentence
 
 
 def _judge_server(service: str) -> str:

@@ -34,6 +34,7 @@ from config import logging as our_logging
 from config.error_names import ErrorName
 from config.settings import ROOT, settings
 from worker.listen_errors import CannotListen, listening
+from worker.reloading import reload_at_hangup
 from worker.short_secrets import notice_short_secrets
 
 from .events import Receiver, dropped_events
@@ -118,6 +119,7 @@ class Dashboard(Flower):
         secrets = [*settings().secret_values(), *_passwords()]
         our_logging.configure(settings().log_format, logging.getLogger().level, secrets)
         notice_short_secrets(settings())
+        reload_at_hangup()
         _install_masking()
         if options.persistent:
             Path(options.db).parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+#: The phases of a process.
+STARTING, WORKING, DRAINING, STOPPING = "starting", "working", "draining", "stopping"
+
 _FOLDER = "health"
 #: Every mark has this length, so that renewing one needs no space on a full disk.
 _BYTES = 1_024
@@ -24,7 +27,8 @@ _BYTES = 1_024
 class Mark:
     """The state of a process at its last heartbeat.
 
-    ``kind`` is ``worker`` or ``beat``; ``phase`` is ``starting``, ``working`` or ``stopping``.
+    ``kind`` is ``worker`` or ``beat``; ``phase`` is ``starting``, ``working``, ``draining`` or
+    ``stopping``. ``machine`` is the name of the host, which a node name need not contain.
     ``queues`` are those that the process was started to consume, ``consumed`` those that it last
     asked Redis for. Times are in seconds of the monotonic clock: ``began_at`` the start, ``at`` the
     heartbeat, ``worked_at`` the last work, ``redis_away_at`` the last time that Redis was away.
@@ -40,11 +44,13 @@ class Mark:
     at: float = 0.0
     worked_at: float | None = None
     redis_away_at: float | None = None
+    machine: str = ""
 
     @property
     def host(self) -> str:
-        """The node name's host."""
-        return self.node.rpartition("@")[2]
+        """The host on which the process runs."""
+        # An earlier release wrote no machine.
+        return self.machine or self.node.rpartition("@")[2]
 
     def path(self, spool: Path) -> Path:
         """Return the path of the mark's file."""

@@ -1,4 +1,5 @@
-"""Prometheus metrics at EARWITNESS_METRICS_BIND: ``GET /metrics``, and nothing else.
+"""Prometheus metrics and probes at EARWITNESS_METRICS_BIND: ``GET /metrics``, ``/healthz`` and
+``/readyz``, from before a worker's checks to its end.
 
 Metrics never stop a worker: if the address is taken, the worker works without them and tries again
 until the address is free.
@@ -10,7 +11,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cache, partial
 from typing import Any, ClassVar
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -30,7 +31,11 @@ from providers.http import instrumentation
 from tasks.archive_watch.chain_heads import heads
 from tasks.runtime import metrics
 from tasks.runtime.context import ledger
+from worker.health.judgement import Judgement
+from worker.health.probes import PROBES
 
+from .dependencies import DependencyGauges, this_worker
+from .from_zero import FromZero
 from .gauges import ChainGauges, LedgerGauges
 from .stats_cache import StatsCache
 
@@ -48,52 +53,83 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Metrics(bootsteps.StartStopStep):
-    """Serves the metrics from a worker's start to its end."""
+    """Completes the metrics once the checks at the start are over, and serves them to the end."""
 
     requires: ClassVar = {"celery.worker.components:Pool"}
-
-    def __init__(self, parent: Any, **options: Any) -> None:
-        super().__init__(parent, **options)
-        self._exporter: Exporter | None = None
 
     def include_if(self, _parent: Any) -> bool:
         """Return whether the operator has configured an address."""
         return settings().metrics_bind is not None
 
-    def start(self, _parent: Any) -> None:
-        """Start counting, and serve as soon as the address is free."""
-        assert settings().metrics_bind is not None
-        metrics.begin(settings().accounts)
-        transitions.end_listeners.append(metrics.ended)
-        instrumentation.observers.append(metrics.requested)
-        self._exporter = Exporter(str(settings().metrics_bind), application())
-        self._exporter.start()
+    def start(self, parent: Any) -> None:
+        """Read the heads of the chains from now on: archive and ledger are known to be ours."""
+        this_worker.slots = parent.concurrency or 1
+        exporter = serve()
+        if exporter is not None:
+            exporter.read_chain_heads()
 
     def stop(self, _parent: Any) -> None:
         """Stop serving and free the address."""
-        if self._exporter is not None:
-            self._exporter.stop()
+        exporter = serve()
+        if exporter is not None:
+            exporter.stop()
+
+
+@cache
+def serve() -> Exporter | None:
+    """Start counting, and serve as soon as the address is free; None if none is configured.
+
+    Called before the checks at a worker's start, which may wait for long.
+    """
+    if settings().metrics_bind is None:
+        return None
+    metrics.begin(settings().accounts)
+    transitions.end_listeners.append(metrics.ended)
+    instrumentation.observers.append(metrics.requested)
+    exporter = Exporter(str(settings().metrics_bind), application())
+    exporter.start()
+    return exporter
 
 
 def application() -> Application:
-    """Return the WSGI application: 200 for ``GET /metrics``, 404 or 405 for other requests."""
+    """Return the WSGI application.
+
+    It answers ``GET /metrics``, and 200 or 503 with a sentence to the probes; 404 and 405 to other
+    requests.
+    """
     registry = CollectorRegistry()
-    registry.register(metrics.REGISTRY)
+    registry.register(FromZero(metrics.REGISTRY))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     read_stats = partial(ledger().stats, patience_seconds=_LEDGER_SECONDS)
-    registry.register(LedgerGauges(StatsCache(read_stats), settings().accounts))
+    statistics, dependencies = StatsCache(read_stats), DependencyGauges()
+    registry.register(LedgerGauges(statistics, lambda: settings().accounts))
     registry.register(ChainGauges(heads))
+    registry.register(dependencies)
+    registry.register(this_worker)
     scraped: Application = make_wsgi_app(registry)
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["PATH_INFO"] != _PATH:
+        probe = PROBES.get(environ["PATH_INFO"])
+        if probe is None and environ["PATH_INFO"] != _PATH:
             return _refused(start, "404 Not Found", [])
         if environ["REQUEST_METHOD"] != "GET":
             return _refused(start, "405 Method Not Allowed", [("Allow", "GET")])
+        if probe is not None:
+            return _judged(start, probe())
+        statistics.refresh()
+        dependencies.refresh()
         return scraped(environ, start)
 
     return answer
+
+
+def _judged(start: Callable[..., Any], judgement: Judgement) -> Iterable[bytes]:
+    """Answer a probe; no cache may keep the answer."""
+    status = "200 OK" if judgement.is_well else "503 Service Unavailable"
+    kind = ("Content-Type", "text/plain; charset=utf-8")
+    start(status, [kind, ("Cache-Control", "no-store")])
+    return [f"{judgement.sentence}\n".encode()]
 
 
 def _refused(
@@ -110,15 +146,21 @@ class Exporter:
         self._address = address
         self._answers = answers
         self._stop = threading.Event()
+        self._may_read = threading.Event()
         self._thread = threading.Thread(target=self._run, name="earwitness-metrics", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
+    def read_chain_heads(self) -> None:
+        """Read the heads of the chains from now on."""
+        self._may_read.set()
+
     def stop(self) -> None:
         """Stop the thread after the running scrapes."""
         self._stop.set()
+        self._may_read.set()
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
@@ -130,6 +172,7 @@ class Exporter:
         ).start()
         _log.info("metrics are served at http://%s%s", self._address, _PATH)
         try:
+            self._may_read.wait()
             self._read_chain_heads()
             while not self._stop.wait(_CHAINS_INTERVAL_SECONDS):
                 self._read_chain_heads()

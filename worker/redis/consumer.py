@@ -20,10 +20,13 @@ from redis.exceptions import RedisError
 
 from tasks.runtime.flusher import flusher
 from tasks.runtime.message_headers import check_headers
+from tasks.runtime.refusals import refusals
+from tasks.runtime.versions import CLIENT_HEADER
 
-from . import events
+from . import events, unknown_tasks
 from .broker import TaskNotStarted
 from .envelope import NoMessage, describe
+from .remote_commands import is_queue_name
 
 _log = logging.getLogger(__name__)
 
@@ -101,8 +104,15 @@ class RedactingConsumer(Consumer):
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
         """Refuse a task that this version does not have, without logging its arguments."""
-        check_headers(message.headers if "task" in message.headers else message.payload)
-        super().on_unknown_task(_HIDDEN, _RedactedMessage(message), exc)
+        given = message.headers if "task" in message.headers else message.payload
+        check_headers(given)
+        token = unknown_tasks.sender.set(given.get(CLIENT_HEADER))
+        try:
+            refusal = unknown_tasks.refusal(given["task"], self.app.tasks)
+            refusals.add(given["id"], given["task"], refusal)
+            super().on_unknown_task(_HIDDEN, _RedactedMessage(message), exc)
+        finally:
+            unknown_tasks.sender.reset(token)
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> NoReturn:  # noqa: ARG002
         """Reject an invalid message for one of our tasks."""
@@ -123,7 +133,7 @@ class RedactingConsumer(Consumer):
         """Read one more queue; log and drop a command whose queue is invalid."""
         names = [name for name in (exchange, routing_key) if name is not None]
         known = exchange_type is None or exchange_type in _EXCHANGE_TYPES
-        if not (known and all(_is_name(name) for name in (queue, *names))):
+        if not (known and all(is_queue_name(name) for name in (queue, *names))):
             _log.warning("a command to read a queue was dropped: it names no valid queue")
             return
         try:
@@ -136,14 +146,10 @@ class RedactingConsumer(Consumer):
 
     def cancel_task_queue(self, queue: Any) -> None:
         """Stop reading a queue; log and drop a command whose queue is invalid."""
-        if _is_name(queue):
+        if is_queue_name(queue):
             super().cancel_task_queue(queue)
         else:
             _log.warning("a command to stop reading a queue was dropped: it names no valid queue")
-
-
-def _is_name(name: Any) -> bool:
-    return isinstance(name, str) and name != "" and name.isprintable()
 
 
 def _reporting_failures(begin: Callable[[Any], None]) -> Callable[[Any], None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from redis import Redis
@@ -19,6 +19,8 @@ from config.queues import DOWNLOADS, DUE, FRONT_DOOR, HERE, LISTENING, NODE
 from config.settings import settings
 from config.version import VERSION
 
+from . import possessions
+from .away_alert import RedisAlert
 from .broker import consumption
 from .misdirected import explain, in_our_database
 
@@ -30,8 +32,6 @@ WITHOUT_CONSUMER = {
     DUE: "no job is taken up and no task is answered",
     DOWNLOADS: "nothing is downloaded",
 }
-#: How long a presence key lasts at least.
-_LIFETIME_SECONDS = 60
 #: The keys are renewed twice in their lifetime, and at once if one of them is gone.
 _RENEWALS = 2
 #: A worker listens if it asked for messages within this time.
@@ -64,6 +64,7 @@ class Presence:
     def __init__(self, node: str) -> None:
         self._node = node
         self._token = str(uuid.uuid4())
+        self._alert = RedisAlert(node)
         self._is_announced = False
         self._began = time.monotonic()
         #: When this worker last wrote each key, in monotonic seconds.
@@ -71,11 +72,16 @@ class Presence:
         self._warned_at: dict[str, float] = {}
 
     def announce(self, client: Redis) -> None:
-        """Renew this worker's keys and warn of faults; only log an error of Redis."""
+        """Renew this worker's keys and warn of faults; log an error of Redis, and alert people if
+        it lasts. Raises LedgerAway.
+        """
         try:
             self._announce(client)
         except (RedisError, OSError) as error:
             _log.info("the worker's presence in Redis was not renewed (%s)", error)
+            self._alert.failed(error)
+        else:
+            self._alert.answered()
 
     def _announce(self, client: Redis) -> None:
         at, queues = consumption.last
@@ -84,28 +90,34 @@ class Presence:
         found = self._read(client)
         self._warn_of_name(found[NODE + self._node])
         self._write(client, self._wanted(listens), found)
+        if not recently:
+            # Redis was away, and the other workers are reconnecting as this one is.
+            self._began = time.monotonic()
         if time.monotonic() - self._began > _STARTUP_SECONDS:
             self._warn_of_unconsumed(found, listens)
         self._warn_of_misdirected(client)
 
     def _read(self, client: Redis) -> dict[str, bytes | None]:
         names = [NODE + self._node, HERE, *(LISTENING + queue for queue in WITHOUT_CONSUMER)]
+        names += possessions.names_of(WITHOUT_CONSUMER)
         values: Any = client.mget([_key(name) for name in names])
         return dict(zip(names, values, strict=True))
 
-    def _wanted(self, listens: Iterable[str]) -> dict[str, str]:
+    def _wanted(self, listens: Collection[str]) -> dict[str, str]:
         """Return the values of the keys that this worker keeps alive."""
-        return {NODE + self._node: self._token, **{LISTENING + one: VERSION for one in listens}}
+        names = [LISTENING + one for one in listens]
+        names += possessions.names_of(listens)
+        return {NODE + self._node: self._token, **dict.fromkeys(names, VERSION)}
 
     def _write(
         self, client: Redis, wanted: Mapping[str, str], found: Mapping[str, bytes | None]
     ) -> None:
         """Write keys that have another value, and each one after a part of its lifetime."""
-        lifetime = _lifetime_seconds()
+        lifetime = possessions.lifetime_seconds()
         fresh_since = time.monotonic() - lifetime / _RENEWALS
         for name, value in wanted.items():
             is_fresh = self._written_at.get(name, float("-inf")) > fresh_since
-            if not is_fresh or found[name] != value.encode():
+            if not is_fresh or found.get(name) != value.encode():
                 client.set(_key(name), value, ex=lifetime)
                 self._written_at[name] = time.monotonic()
         if LISTENING + FRONT_DOOR in wanted and found[HERE] != VERSION.encode():
@@ -151,10 +163,6 @@ class Presence:
     def _may_warn(self, what: str) -> bool:
         said_at = self._warned_at.get(what)
         return said_at is None or time.monotonic() - said_at > _REPEAT_SECONDS
-
-
-def _lifetime_seconds() -> int:
-    return max(_LIFETIME_SECONDS, int(4 * settings().sweep_seconds))
 
 
 def _key(name: str) -> str:

@@ -13,19 +13,28 @@ from functools import cached_property
 from typing import Any
 
 from celery import states
-from celery.backends.redis import RedisBackend
+from celery.backends.redis import CHORD_PART_RETURN_LUA, RedisBackend
 from celery.exceptions import NotRegistered
+from kombu.exceptions import OperationalError
 from redis.commands.core import Script
 
+from config.queues import FRONT_DOOR, INNER
+from config.version import VERSION
+from ledger.errors import LedgerError
+from tasks.errors import JobError
+from tasks.runtime import canvas
+from tasks.runtime.context import ledger
 from tasks.runtime.entry import JobTask
 from tasks.runtime.flusher import flusher
-from tasks.runtime.messages import REFUSED
-from tasks.runtime.redis_errors import BROKER_AWAY
+from tasks.runtime.messages import JOB_OF_ANSWER, REFUSED
+from tasks.runtime.redis_errors import BROKER_AWAY, is_away
 
 from . import unknown_tasks
 
 _log = logging.getLogger(__name__)
 
+#: The field of a stored state that names the version of the worker, and the job.
+ANSWERED = "earwitness"
 
 #: Stores a state and publishes it to those who wait, unless the task has succeeded before. That is
 #: Celery's own rule; Celery reads before each write, and so misses a write between the two.
@@ -74,6 +83,10 @@ class Starts:
                 self._waiting.pop(task_id, None)
 
 
+class ChordClaimed(OperationalError):
+    """Another worker sends the chord's body, or was killed when it was about to."""
+
+
 class ResultBackend(RedisBackend):
     """Celery's Redis backend, which stores no network error as a result."""
 
@@ -120,7 +133,12 @@ class ResultBackend(RedisBackend):
         meta = self._get_result_meta(
             result=result, state=state, traceback=traceback, request=request
         )
-        return self.encode({**meta, "task_id": task_id})
+        # The client library reads this: who answered, and about which job.
+        job_id = getattr(request, JOB_OF_ANSWER, None)
+        answered = {"version": VERSION, **({"job_id": job_id} if job_id else {})}
+        return self.encode(
+            {**meta, **_shown(meta, request), "task_id": task_id, ANSWERED: answered}
+        )
 
     def _arguments(self, task_id: str, value: Any) -> tuple[list[Any], list[Any]]:
         """Return the keys and the arguments of the script that stores a state."""
@@ -135,6 +153,23 @@ class ResultBackend(RedisBackend):
     @cached_property
     def _store(self) -> Script:
         return self.client.register_script(_STORE)
+
+    @cached_property
+    def _chord_part_return_script(self) -> Callable[..., Any]:
+        """Celery's script, which counts a part of a chord and claims the body of a complete one.
+
+        A task whose part came last is answered again as long as another worker has the claim: that
+        worker may have been killed before it sent the body.
+        """
+        script: Script = self.client.register_script(CHORD_PART_RETURN_LUA)
+
+        def count(**given: Any) -> Any:
+            ready, difference, size, claimed = counted = script(**given)
+            if size and not claimed and ready == int(size) + int(difference or 0):
+                raise ChordClaimed("the chord is complete, but its body may not be sent yet")
+            return counted
+
+        return count
 
     def mark_as_failure(
         self,
@@ -151,9 +186,14 @@ class ResultBackend(RedisBackend):
             exc = unknown_tasks.refusal(getattr(request, "name", None), self.app.tasks)
         # For an unknown task, Celery passes another object than a request.
         task = self.app.tasks.get(getattr(request, "task", None))
-        if isinstance(exc, BROKER_AWAY) and isinstance(task, JobTask):
-            _log.warning("the result of task %s will be stored again later (%s)", task_id, exc)
-            return
+        if isinstance(task, JobTask) and not isinstance(exc, JobError):
+            fires = canvas.is_present(request)
+            if isinstance(exc, BROKER_AWAY) and not (fires and not is_away(exc)):
+                _log.warning("the result of task %s will be stored again later (%s)", task_id, exc)
+                return
+            if fires:
+                _answer_without_canvas(task_id, exc)
+                return
         super().mark_as_failure(
             task_id,
             exc,
@@ -163,3 +203,27 @@ class ResultBackend(RedisBackend):
             call_errbacks=call_errbacks,
             state=state,
         )
+
+
+def _answer_without_canvas(task_id: str, error: BaseException) -> None:
+    """Have the task answered, after Celery could not send what its message asks for."""
+    _log.error(
+        "what follows from task %s cannot be sent (%s); its result is stored without that",
+        *(task_id, type(error).__name__),
+    )
+    try:
+        ledger().waiters.drop_canvas(task_id)
+    except LedgerError as away:
+        _log.warning("%s; the task is answered again later", away)
+
+
+def _shown(meta: Mapping[str, Any], request: Any) -> dict[str, Any]:
+    """Return what replaces personal data, and the inner queues, in an extended result."""
+    if "kwargs" not in meta:
+        return {}
+    is_ours = str(meta["name"]).startswith("earwitness.")
+    return {
+        "args": getattr(request, "argsrepr", None) if is_ours else None,
+        "kwargs": getattr(request, "kwargsrepr", None) if is_ours else None,
+        "queue": FRONT_DOOR if meta["queue"] in INNER else meta["queue"],
+    }

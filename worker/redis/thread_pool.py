@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from celery import concurrency
+from celery.app import trace
 from celery.concurrency.thread import ApplyResult, TaskPool
 from celery.worker import state
 from celery.worker.request import Request
@@ -38,6 +39,11 @@ class Threads(TaskPool):
 def install_thread_pool() -> None:
     """Make Celery's name for its thread pool, `threads`, mean this pool."""
     concurrency.ALIASES["threads"] = f"{__name__}:{Threads.__name__}"
+
+
+def install_rejection_log() -> None:
+    """Log a message that goes back to its queue in one line: nothing failed."""
+    trace.log_policy_reject = trace.log_policy_reject._replace(severity=logging.INFO, traceback=0)
 
 
 def _give_back(request: Request, future: Future[Any]) -> None:

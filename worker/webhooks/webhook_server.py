@@ -22,7 +22,9 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application
 
 from config.settings import settings
+from worker.health.service_manager import ALIVE, READY, STOPPING, notify
 from worker.listen_errors import listening
+from worker.reloading import reload_at_hangup
 
 from .connections import Server
 from .handlers import MAX_BYTES, Completed, Health, NotificationHandler, Notify, is_allowed
@@ -34,6 +36,7 @@ _log = logging.getLogger(__name__)
 
 _BODY_SECONDS = 10.0
 _STOP_SECONDS = 10.0
+_ALIVE_SECONDS = 1.0
 #: With a full backlog, senders would wait for seconds although there is room.
 _BACKLOG = 4096
 _ACCOUNT = r"/([a-z0-9_]{1,40})/([a-z0-9_]{1,40})"
@@ -83,11 +86,23 @@ async def serve(bind_to: str, started: Callable[[int], Any]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    reload_at_hangup()
     started(sockets[0].getsockname()[1])
-    await stop.wait()
+    notify(READY)
+    await _until(stop, receiver)
+    notify(STOPPING)
     server.stop()
     with suppress(TimeoutError):
         await asyncio.wait_for(receiver.idle.wait(), _STOP_SECONDS)
     await server.close_all_connections()
     receiver.instructions.stop()
     receiver.inbox.stop()
+
+
+async def _until(stop: asyncio.Event, receiver: Receiver) -> None:
+    """Wait for the end, and feed systemd's watchdog while the receiver works."""
+    while not stop.is_set():
+        if receiver.is_working:
+            notify(ALIVE)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _ALIVE_SECONDS)

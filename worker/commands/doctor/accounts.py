@@ -7,10 +7,8 @@ again). It costs at most one renewal, one page of recordings or one list of call
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 from config.accounts import Account
-from config.settings import Settings
 from ledger.errors import LedgerError
 from providers import registry
 from providers.errors import BadCredentials, ProviderError
@@ -19,19 +17,15 @@ from tasks.runtime.context import ledger
 
 from .findings import Finding, error, ok, warning
 
-_CONCURRENT = 8
+
+def examined(account: Account) -> Iterator[Finding]:
+    """Send the provider one harmless request, unless the account rests, which ``work`` reports."""
+    found = _tried(account)
+    if found is not None:
+        yield found
 
 
-def examined(settings: Settings) -> Iterator[Finding]:
-    """Send each provider one harmless request; skip paused accounts, which ``work`` reports."""
-    accounts = [settings.accounts[alias] for alias in sorted(settings.accounts)]
-    with ThreadPoolExecutor(_CONCURRENT) as pool:
-        for found in pool.map(_account, accounts):
-            if found is not None:
-                yield found
-
-
-def _account(account: Account) -> Finding | None:
+def _tried(account: Account) -> Finding | None:
     subject = f"account {account.alias}"
     if not registry.client_class(account, Probes).tries_credentials:
         untried = "its credentials are not tried: each request there is a call that costs money"

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import click
 
-from config.masking import masked_error
+from config.accounts import Account
+from config.settings import Settings
 from worker.commands.deployment import configured
 from worker.commands.display import console, plain, print_json
 from worker.commands.options import as_json
 from worker.short_secrets import ADVICE, MEANING
 
 from . import accounts, beat, files, hooks, ledger, providers, redis, storage, work, workers
-from .findings import UNKNOWN, Finding, error, ok, warning
+from .examination import Alive, Examination, yield_to
+from .findings import UNKNOWN, Finding, ok, warning
 
 _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
@@ -39,33 +42,49 @@ def doctor(as_json: bool) -> int:
 
 
 def _findings() -> Iterator[Finding]:
+    """Yield all findings. What does not depend on each other is examined at the same time, since
+    each examination may have to wait for something that hangs.
+    """
     settings = configured()
     yield ok("settings", f"accounts: {', '.join(sorted(settings.accounts)) or 'none'}")
     for name in settings.short_secrets():
         yield warning("secrets", f"{name} is {MEANING}", ADVICE)
-    yield from _guarded("files", files.examined(settings))
-    identity = yield from _guarded("ledger", ledger.examined())
-    yield from _guarded("archive", storage.archive(settings, identity))
-    yield from _guarded("spool", storage.spool(settings))
-    yield from _guarded("redis", redis.examined(settings, identity))
-    yield from _guarded("workers", workers.examined(identity))
-    yield from _guarded("hooks", hooks.examined(settings))
-    yield from _guarded("providers", providers.clocks(settings))
-    if identity not in (None, UNKNOWN):
-        yield from _guarded("accounts", accounts.examined(settings))
-        yield from _guarded("beat", beat.examined(settings))
-        yield from _guarded("jobs", work.examined(settings))
+    of_files = Examination("files", lambda _: files.examined(settings))
+    of_ledger = Examination("ledger", lambda _: ledger.examined())
+    found: list[Finding] = []
+    identity = yield_to(of_ledger.findings(), found.append)
+    the_rest = list(_of_the_rest(settings, identity))
+    yield from of_files.findings()
+    yield from found
+    for one in the_rest:
+        yield from one.findings()
 
 
-def _guarded(subject: str, found: Iterator[Finding]) -> Generator[Finding, None, Any]:
-    """Yield an examination's findings, and its failure as one, so that the others still run."""
-    try:
-        return (yield from found)
-    except Exception as failure:  # noqa: BLE001 - reported as a finding
-        why = masked_error(failure).splitlines()[0]
-        advice = "run doctor as a user who may read and write the same files as the workers"
-        yield error(subject, f"not examined to the end: {why}", advice)
-        return UNKNOWN
+def _of_the_rest(settings: Settings, identity: Any) -> Iterator[Examination]:
+    """Begin all examinations that the ledger's identity is compared with."""
+    is_known = identity not in (None, UNKNOWN)
+    yield Examination("archive", lambda alive: storage.archive(settings, identity, alive))
+    yield Examination("spool", lambda _: storage.spool(settings))
+    yield Examination("redis", lambda _: redis.examined(settings, identity))
+    yield Examination("workers", lambda _: workers.examined(settings, identity))
+    yield Examination("hooks", lambda _: hooks.examined(settings))
+    for account in providers.addressed(settings):
+        yield Examination(providers.subject(account), partial(_clock, account))
+    if not is_known:
+        return
+    for alias in sorted(settings.accounts):
+        yield Examination(f"account {alias}", partial(_account, settings.accounts[alias]))
+    yield Examination("beat", lambda _: beat.examined(settings))
+    yield Examination("jobs", lambda _: work.examined(settings))
+    yield Examination("restored", lambda _: work.restored())
+
+
+def _clock(account: Account, _alive: Alive) -> Iterator[Finding]:
+    yield providers.clock(account)
+
+
+def _account(account: Account, _alive: Alive) -> Iterator[Finding]:
+    yield from accounts.examined(account)
 
 
 def _print(finding: Finding) -> None:

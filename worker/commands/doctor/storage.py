@@ -21,6 +21,7 @@ from config.settings import Settings
 from tasks.archive_watch import watch
 from tasks.runtime.context import ledger
 
+from .examination import Alive
 from .filesystems import nearest
 from .findings import UNKNOWN, Finding, error, ok, warning
 
@@ -38,8 +39,8 @@ _REBUILD = (
 )
 
 
-def archive(settings: Settings, identity: str | None) -> Iterator[Finding]:
-    """Examine the archive."""
+def archive(settings: Settings, identity: str | None, alive: Alive) -> Iterator[Finding]:
+    """Examine the archive; call ``alive`` while it is listed."""
     try:
         bare = open_store(settings.archive_url)
     except ValueError as failure:
@@ -48,7 +49,7 @@ def archive(settings: Settings, identity: str | None) -> Iterator[Finding]:
     folder = _folder(settings)
     try:
         if identity not in (None, UNKNOWN):
-            yield from _archived_files()
+            yield from _archived_files(alive)
         if folder is not None and not folder.is_dir():
             yield from _missing_folder(_ARCHIVE, folder)
             return
@@ -61,12 +62,12 @@ def archive(settings: Settings, identity: str | None) -> Iterator[Finding]:
     yield ok(_ARCHIVE, f"{bare.address}{room}")
 
 
-def _archived_files() -> Iterator[Finding]:
+def _archived_files(alive: Alive) -> Iterator[Finding]:
     """Check that the archive is as new as the ledger and has all its files; read no content."""
     if not ledger().archive_record.anything():
         return
     watch.refuse_vanished()
-    lacking = {alias: watch.gone_files(alias) for alias in watch.accounts()}
+    lacking = {alias: watch.gone_files(alias, alive) for alias in watch.accounts()}
     lost = [path for paths in lacking.values() for path in paths]
     if not lost:
         yield ok(_ARCHIVE, "it holds every file that the ledger has archived")
