@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
-from . import tls
+from . import sentinels, tls
 
 #: Names another folder for the configuration and for relative paths than the project's own.
 HOME_VARIABLE = "EARWITNESS_HOME"
@@ -28,7 +28,10 @@ _KEY_PREFIX = re.compile(r"[A-Za-z0-9._:-]{0,63}[._:-]")
 _LIKE_A_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(:|//)")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ARCHIVE = "name a directory or s3://bucket/prefix"
-_REDIS = 'write it like "redis://127.0.0.1:6379/0", "rediss://..." or "unix:///run/redis.sock?db=0"'
+_REDIS = (
+    'write it like "redis://127.0.0.1:6379/0", "rediss://...", "unix:///run/redis.sock?db=0" or '
+    '"sentinel://h1:26379,h2:26379/0?master_name=mymaster"'
+)
 _LEDGER = 'write it like "sqlite:///var/ledger.sqlite3" or "postgresql://user:password@host/name"'
 
 
@@ -51,13 +54,10 @@ def _redis_address(secret: SecretStr) -> SecretStr:
     if "cluster" in scheme:
         raise ValueError(
             "names a Redis cluster, which Celery's queues do not support; "
-            "name a single Redis or Valkey server"
+            "name a single Redis or Valkey server, or its sentinels"
         )
-    if scheme == "sentinel":
-        raise ValueError(
-            "names a Sentinel, with which Earwitness was never tried; name the server itself, or "
-            "an address that follows the primary"
-        )
+    if sentinels.is_sentinel(url):
+        return SecretStr(sentinels.complete_address(url, ROOT))
     if scheme not in {"redis", "rediss", "unix", "redis+socket"}:
         raise ValueError(f"is not an address of Redis; {_REDIS}")
     if not _is_complete(url, is_socket=scheme in {"unix", "redis+socket"}):
@@ -90,7 +90,11 @@ def _with_scheme(url: str, scheme: str, old: str, new: str) -> str:
 
 
 def celery_address(url: str) -> str:
-    """Return the address in Celery's format, where a socket is `redis+socket:///path?virtual_host=0`."""
+    """Return the address in Celery's format, where a socket is `redis+socket:///path?virtual_host=0`
+    and each sentinel has an address of its own.
+    """
+    if sentinels.is_sentinel(url):
+        return sentinels.celery_address(url)
     if url.partition("://")[0].lower() == "unix":
         return _with_scheme(url, "redis+socket", "db", "virtual_host")
     return url

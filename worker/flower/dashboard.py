@@ -45,6 +45,7 @@ from .redaction import (
     masked_result,
     masked_traceback,
 )
+from .sentinel import install_sentinel_broker
 
 #: The repr of an exception: Incomplete('not done: ...').
 _RAISED = re.compile(r"^(\w+)\((['\"])(.*)\2\)$", re.DOTALL)
@@ -121,6 +122,7 @@ class Dashboard(Flower):
         notice_short_secrets(settings())
         reload_at_hangup()
         _install_masking()
+        install_sentinel_broker()
         if options.persistent:
             Path(options.db).parent.mkdir(parents=True, exist_ok=True)
         super().__init__(*arguments, **more)

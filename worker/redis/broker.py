@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from queue import Empty
 from typing import Any
 
-from kombu.transport.redis import Channel, Transport
+from kombu.transport.redis import Channel, SentinelChannel, SentinelTransport, Transport
 from redis import Redis
 from redis.exceptions import DataError, RedisError, ResponseError
 
@@ -220,6 +220,11 @@ class CheckedChannel(Channel):
             _log.warning("the key of the bindings of %s holds no set; it is not needed", exchange)
 
 
+class CheckedSentinelChannel(CheckedChannel, SentinelChannel):
+    """The same for the master that sentinels name."""
+
+
 def install_channel() -> None:
     """Make every Redis connection of this process use ``CheckedChannel``."""
     Transport.Channel = CheckedChannel
+    SentinelTransport.Channel = CheckedSentinelChannel

@@ -13,12 +13,14 @@ from functools import cached_property
 from typing import Any
 
 from celery import states
-from celery.backends.redis import CHORD_PART_RETURN_LUA, RedisBackend
+from celery.backends.redis import CHORD_PART_RETURN_LUA, RedisBackend, SentinelBackend
 from celery.exceptions import NotRegistered
 from kombu.exceptions import OperationalError
 from redis.commands.core import Script
 
+from config import sentinels
 from config.queues import FRONT_DOOR, INNER
+from config.settings import settings
 from ledger.errors import LedgerError
 from tasks.errors import JobError
 from tasks.runtime import canvas
@@ -29,6 +31,7 @@ from tasks.runtime.messages import REFUSED
 from tasks.runtime.redis_errors import BROKER_AWAY, is_away
 
 from . import unknown_tasks
+from .connecting import Sentinels, asked
 
 _log = logging.getLogger(__name__)
 
@@ -195,6 +198,14 @@ class ResultBackend(RedisBackend):
             call_errbacks=call_errbacks,
             state=state,
         )
+
+
+class SentinelResultBackend(ResultBackend, SentinelBackend):
+    """The same on the master that sentinels name."""
+
+    def _get_sentinel_instance(self, **params: Any) -> Sentinels:
+        options = {name: value for name, value in params.items() if name != "hosts"}
+        return asked(sentinels.read(settings().redis_url.get_secret_value()), **options)
 
 
 def _answer_without_canvas(task_id: str, error: BaseException) -> None:
