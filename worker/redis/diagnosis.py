@@ -70,7 +70,7 @@ def diagnose(error: BaseException) -> Diagnosis:
 
 def _without_master(error: BaseException) -> Diagnosis:
     # redis-py has the sentinels' errors only as text.
-    if _REFUSED_PASSWORD.search(str(error)):
+    if _REFUSED_PASSWORD.search(str(error)) or AuthenticationError.__name__ in str(error):
         return Diagnosis(
             "its sentinels refuse user or password",
             f"check sentinel_username and sentinel_password in {_ADDRESS}",
