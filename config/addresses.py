@@ -91,7 +91,7 @@ def _with_scheme(url: str, scheme: str, old: str, new: str) -> str:
 
 def celery_address(url: str) -> str:
     """Return the address in Celery's format, where a socket is `redis+socket:///path?virtual_host=0`
-    and each sentinel has an address of its own.
+    and only the first sentinel is named.
     """
     if sentinels.is_sentinel(url):
         return sentinels.celery_address(url)

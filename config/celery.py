@@ -18,14 +18,14 @@ from .settings import ROOT, settings
 
 _redis_url = settings().redis_url.get_secret_value()
 broker_url = settings().celery_url.get_secret_value()
+result_backend = broker_url
 #: Repeats the address' options, because Flower reads them only here.
 broker_use_ssl = tls.options(_redis_url) or False
+_sentinel = {}
 if sentinels.is_sentinel(_redis_url):
-    result_backend = sentinels.celery_address(_redis_url, is_backend=True)
     redis_backend_use_ssl = broker_use_ssl
-    _sentinel = sentinels.celery_options(_redis_url)
-else:
-    result_backend, _sentinel = broker_url, {}
+    #: Without the sentinels' password, because workers tell Flower their options.
+    _sentinel = {"master_name": sentinels.read(_redis_url).master_name}
 _prefixed = {"global_keyprefix": settings().redis_key("")} if settings().redis_key_prefix else {}
 
 #: A worker killed before its job is in the ledger costs half a minute. The keys are our own, so

@@ -120,26 +120,14 @@ def without_password(url: str) -> str:
     return parts._replace(query=urlencode(left, safe="/")).geturl()
 
 
-def celery_address(url: str, *, is_backend: bool = False) -> str:
-    """Return an address as kombu writes it, or as Celery's result backend reads it.
+def celery_address(url: str) -> str:
+    """Return the first sentinel's address as Celery writes it.
 
-    kombu needs user and password with each sentinel. The backend takes the first ones, and Celery
-    masks only those of its address.
+    Our own channel and result backend take the others from the settings, because kombu would tell
+    Flower a list of addresses with its passwords.
     """
     parts = urlsplit(url)
-    user, _, hosts = parts.netloc.rpartition("@")
-    named = [f"sentinel://{one}{parts.path}" for one in hosts.split(",")]
-    if not user:
-        return ";".join(named)
-    seen = named[:1] if is_backend else named
-    with_user = [one.replace("://", f"://{user}@", 1) for one in seen]
-    return ";".join([*with_user, *named[len(seen) :]])
-
-
-def celery_options(url: str) -> dict[str, Any]:
-    """Return the transport options that kombu and Celery's backend need besides the address."""
-    named = read(url)
-    return {"master_name": named.master_name, "sentinel_kwargs": named.connection_options}
+    return f"sentinel://{parts.netloc.split(',')[0]}{parts.path}"
 
 
 def _parts(url: str) -> list[SplitResult]:
@@ -182,11 +170,11 @@ def _one_of(values: Iterable[str], what: str) -> str:
 def _check_options(query: str) -> None:
     given = parse_qsl(query, keep_blank_values=True)
     options = dict(given)
-    unknown = sorted(name for name in options if not (name in _OPTIONS or name.startswith("ssl_")))
-    if unknown:
+    if any(not (name in _OPTIONS or name.startswith("ssl_")) for name in options):
+        # The unknown one is not quoted: it may be a part of a password with a "&" in it.
         raise ValueError(
-            f"has an unknown option {unknown[0]}; the options are {', '.join(_OPTIONS)} and, with "
-            "sentinels://, those of TLS"
+            f"has an unknown option; the options are {', '.join(_OPTIONS)} and, with sentinels://, "
+            "those of TLS; special characters are written as %xx"
         )
     if len(given) != len(options):
         raise ValueError("has an option twice")
