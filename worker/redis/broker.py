@@ -14,19 +14,16 @@ from contextlib import contextmanager
 from queue import Empty
 from typing import Any
 
-from kombu.transport.redis import Channel, SentinelChannel, SentinelTransport, Transport
+from kombu.transport.redis import Channel, SentinelTransport, Transport
 from redis import Redis
 from redis.exceptions import DataError, RedisError, ResponseError
-from redis.sentinel import SentinelConnectionPool
 
-from config import sentinels
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
-from config.settings import settings
 
 from . import tags
-from .connecting import asked
 from .envelope import Envelope, describe, parsed
 from .publish_once import mark_of, put_once
+from .sentinel import OurSentinelChannel
 from .unacked import Unacknowledged
 
 _log = logging.getLogger(__name__)
@@ -258,18 +255,8 @@ class CheckedChannel(Channel):
             _log.warning("the key of the bindings of %s holds no set; it is not needed", exchange)
 
 
-class CheckedSentinelChannel(CheckedChannel, SentinelChannel):
+class CheckedSentinelChannel(CheckedChannel, OurSentinelChannel):
     """The same for the master that the sentinels of the settings name."""
-
-    def _sentinel_managed_pool(self, asynchronous: bool = False) -> SentinelConnectionPool:
-        options = self._connparams(asynchronous)
-        for name in ("host", "port"):
-            options.pop(name, None)
-        named = sentinels.read(settings().redis_url.get_secret_value())
-        manager = asked(named)
-        # kombu closes it together with the pool.
-        setattr(self, "_async_sentinel_manager" if asynchronous else "_sentinel_manager", manager)
-        return SentinelConnectionPool(named.master_name, manager, **options)
 
 
 def install_channel() -> None:

@@ -76,9 +76,9 @@ def _without_master(error: BaseException) -> Diagnosis:
             f"check sentinel_username and sentinel_password in {_ADDRESS}",
         )
     return Diagnosis(
-        "no sentinel names a master that is up",
-        "wait if it is being replaced, which takes seconds; otherwise see the sentinels and "
-        f"master_name in {_ADDRESS}",
+        "has no master now, its sentinels say",
+        "wait if it is being replaced, which takes seconds; otherwise see whether the sentinels "
+        f"run, and master_name in {_ADDRESS}",
     )
 
 

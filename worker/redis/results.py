@@ -13,14 +13,12 @@ from functools import cached_property
 from typing import Any
 
 from celery import states
-from celery.backends.redis import CHORD_PART_RETURN_LUA, RedisBackend, SentinelBackend
+from celery.backends.redis import CHORD_PART_RETURN_LUA, RedisBackend
 from celery.exceptions import NotRegistered
 from kombu.exceptions import OperationalError
 from redis.commands.core import Script
 
-from config import sentinels
 from config.queues import FRONT_DOOR, INNER
-from config.settings import settings
 from config.version import VERSION
 from ledger.errors import LedgerError
 from tasks.errors import JobError
@@ -32,7 +30,7 @@ from tasks.runtime.messages import JOB_OF_ANSWER, REFUSED
 from tasks.runtime.redis_errors import BROKER_AWAY, is_away
 
 from . import unknown_tasks
-from .connecting import Sentinels, asked
+from .sentinel import OurSentinelBackend
 
 _log = logging.getLogger(__name__)
 
@@ -208,12 +206,8 @@ class ResultBackend(RedisBackend):
         )
 
 
-class SentinelResultBackend(ResultBackend, SentinelBackend):
-    """The same on the master that sentinels name."""
-
-    def _get_sentinel_instance(self, **params: Any) -> Sentinels:
-        options = {name: value for name, value in params.items() if name != "hosts"}
-        return asked(sentinels.read(settings().redis_url.get_secret_value()), **options)
+class SentinelResultBackend(ResultBackend, OurSentinelBackend):
+    """The same on the master that the sentinels of the settings name."""
 
 
 def _answer_without_canvas(task_id: str, error: BaseException) -> None:

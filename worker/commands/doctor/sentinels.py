@@ -74,7 +74,7 @@ def _unanswered(host: tuple[str, int], failure: RedisError, name: str, *, is_onl
     else:
         diagnosis = diagnose(failure)
         meaning = f"the sentinel {place}: {diagnosis.meaning}"
-        advice = f"start it, or see {_ADDRESS}"
+        advice = diagnosis.advice
     return (error if is_only else warning)(_SUBJECT, meaning, advice)
 
 
