@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
-from . import tls
+from . import sentinels, tls
 from .storage import OBJECT_ADDRESSES, OBJECT_STORES
 
 #: Names another folder for the configuration and for relative paths than the project's own.
@@ -43,7 +43,10 @@ _BUCKETS = {
         "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_ENDPOINT",
     ),
 }
-_REDIS = 'write it like "redis://127.0.0.1:6379/0", "rediss://..." or "unix:///run/redis.sock?db=0"'
+_REDIS = (
+    'write it like "redis://127.0.0.1:6379/0", "rediss://...", "unix:///run/redis.sock?db=0" or '
+    '"sentinel://h1:26379,h2:26379/0?master_name=mymaster"'
+)
 _LEDGER = 'write it like "sqlite:///var/ledger.sqlite3" or "postgresql://user:password@host/name"'
 
 
@@ -66,13 +69,10 @@ def _redis_address(secret: SecretStr) -> SecretStr:
     if "cluster" in scheme:
         raise ValueError(
             "names a Redis cluster, which Celery's queues do not support; "
-            "name a single Redis or Valkey server"
+            "name a single Redis or Valkey server, or its sentinels"
         )
-    if scheme == "sentinel":
-        raise ValueError(
-            "names a Sentinel, with which Earwitness was never tried; name the server itself, or "
-            "an address that follows the primary"
-        )
+    if sentinels.is_sentinel(url):
+        return SecretStr(sentinels.complete_address(url, ROOT))
     if scheme not in {"redis", "rediss", "unix", "redis+socket"}:
         raise ValueError(f"is not an address of Redis; {_REDIS}")
     if not _is_complete(url, is_socket=scheme in {"unix", "redis+socket"}):
@@ -105,7 +105,11 @@ def _with_scheme(url: str, scheme: str, old: str, new: str) -> str:
 
 
 def celery_address(url: str) -> str:
-    """Return the address in Celery's format, where a socket is `redis+socket:///path?virtual_host=0`."""
+    """Return the address in Celery's format, where a socket is `redis+socket:///path?virtual_host=0`
+    and only the first sentinel is named.
+    """
+    if sentinels.is_sentinel(url):
+        return sentinels.celery_address(url)
     if url.partition("://")[0].lower() == "unix":
         return _with_scheme(url, "redis+socket", "db", "virtual_host")
     return url

@@ -10,16 +10,22 @@ from __future__ import annotations
 from celery.schedules import crontab
 from kombu import Exchange, Queue
 
-from . import tls
+from . import sentinels, tls
 from .queues import DOWNLOADS, DUE, FRONT_DOOR, UNACKED, UNACKED_INDEX, UNACKED_MUTEX
 from .settings import ROOT, settings
 
 # --- broker and result backend -------------------------------------------------------------------
 
+_redis_url = settings().redis_url.get_secret_value()
 broker_url = settings().celery_url.get_secret_value()
 result_backend = broker_url
 #: Repeats the address' options, because Flower reads them only here.
-broker_use_ssl = tls.options(broker_url) or False
+broker_use_ssl = tls.options(_redis_url) or False
+_sentinel = {}
+if sentinels.is_sentinel(_redis_url):
+    redis_backend_use_ssl = broker_use_ssl
+    #: Without the sentinels' password, because workers tell Flower their options.
+    _sentinel = {"master_name": sentinels.read(_redis_url).master_name}
 _prefixed = {"global_keyprefix": settings().redis_key("")} if settings().redis_key_prefix else {}
 
 #: A worker killed before its job is in the ledger costs half a minute. The keys are our own, so
@@ -39,6 +45,7 @@ broker_transport_options = {
     "health_check_interval": 10,
     "client_name": "earwitness",
     **_prefixed,
+    **_sentinel,
 }
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # after giving up, a worker would look alive and do nothing
@@ -56,6 +63,7 @@ redis_backend_health_check_interval = 10
 result_backend_transport_options = {
     "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_max": 0.2},
     **_prefixed,
+    **_sentinel,
 }
 #: One for all threads, with one pool of connections; otherwise each thread has its own.
 result_backend_thread_safe = True

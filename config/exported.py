@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
+from . import sentinels
 from .settings import Settings
 from .sources import AccountsFile, Environment
 
@@ -56,7 +57,7 @@ def secrets_left_out(settings: Settings) -> list[str]:
     found += [
         f"the password in EARWITNESS_{name.upper()}"
         for name in _ADDRESSES
-        if urlsplit(getattr(settings, name).get_secret_value()).password
+        if _has_password(getattr(settings, name).get_secret_value())
     ]
     for alias, account in settings.accounts.items():
         found += [f"accounts.{alias}.{name}" for name in _secret_fields(account)]
@@ -64,15 +65,19 @@ def secrets_left_out(settings: Settings) -> list[str]:
 
 
 def _address(variable: str, url: str) -> list[str]:
-    parts = urlsplit(url)
-    if parts.password is None:
+    if not _has_password(url):
         return [f"{variable}={url}"]
+    parts = urlsplit(sentinels.without_password(url) if sentinels.is_sentinel(url) else url)
     host = parts.netloc.rpartition("@")[2]
     user = f"{parts.username}@" if parts.username else ""
     return [
         f"# the password of {variable} is {_LEFT_OUT}",
         f"# {variable}={parts._replace(netloc=f'{user}{host}').geturl()}",
     ]
+
+
+def _has_password(url: str) -> bool:
+    return urlsplit(url).password is not None or sentinels.password(url) is not None
 
 
 def _written(settings: Settings, env_file: Path) -> dict[str, dict[str, Any]]:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
+from . import sentinels
 from .accounts import keys
 from .settings import Settings
 from .version import VERSION
@@ -114,6 +115,8 @@ def _passwords(settings: Settings) -> tuple[str, ...]:
     """Return the deployment's own passwords, none of which is an account's."""
     addresses = (settings.ledger_url, settings.redis_url)
     found = [urlsplit(one.get_secret_value()).password or "" for one in addresses]
+    if password := sentinels.password(settings.redis_url.get_secret_value()):
+        found.append(password)
     if settings.alert_secret is not None:
         found.append(settings.alert_secret.get_secret_value())
     return tuple(found) if any(found) else ()

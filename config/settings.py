@@ -19,6 +19,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from . import sentinels
 from .accounts import Accounts
 from .addresses import (
     HOME_VARIABLE,
@@ -205,7 +206,7 @@ def _secrets_of(model: BaseModel, prefix: str = "EARWITNESS_") -> Iterator[tuple
 def _address_secrets(url: str) -> Iterator[str]:
     """Yield the secrets of an address with a password: the address, the password, its decoding."""
     password = urlsplit(url).password
-    if password:
+    found = [one for one in (password, unquote(password or ""), sentinels.password(url)) if one]
+    if found:
         yield url
-        yield password
-        yield unquote(password)
+        yield from found

@@ -24,7 +24,7 @@ _KNOWN = {"ssl_cert_reqs", "ssl_check_hostname", *_FILES}
 
 
 def complete_address(url: str, root: Path) -> str:
-    """Return a ``rediss://`` address with explicit TLS options that all libraries understand.
+    """Return an address over TLS with explicit TLS options that all libraries understand.
 
     The certificate is checked unless the address has ``ssl_cert_reqs=none``; paths of files become
     absolute. Raises ValueError for an unknown or wrong option, or a missing file.
@@ -45,11 +45,14 @@ def complete_address(url: str, root: Path) -> str:
     return urlunsplit(parts._replace(query=urlencode(query, safe="/")))
 
 
-def refuse_options_without_tls(url: str) -> None:
-    """Raise ValueError if an address without TLS has TLS options, which would have no effect."""
+def refuse_options_without_tls(url: str, scheme: str = "rediss://") -> None:
+    """Raise ValueError if an address without TLS has TLS options, which would have no effect.
+
+    ``scheme`` is what an address over TLS begins with.
+    """
     named = [name for name, _ in parse_qsl(urlsplit(url).query) if name.startswith("ssl_")]
     if named:
-        raise ValueError(f"has {named[0]} without TLS; write rediss:// for it")
+        raise ValueError(f"has {named[0]} without TLS; write {scheme} for it")
 
 
 def options(url: str) -> dict[str, Any] | None:
@@ -57,7 +60,7 @@ def options(url: str) -> dict[str, Any] | None:
 
     Flower reads no other source.
     """
-    if not url.startswith("rediss://"):
+    if not url.startswith(("rediss://", "sentinels://")):
         return None
     query = dict(parse_qsl(urlsplit(url).query))
     found: dict[str, Any] = {name: query[name] for name in _FILES if name in query}

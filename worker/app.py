@@ -64,9 +64,10 @@ install_refusals()
 app.conf.worker_consumer = "worker.redis.consumer:RedactingConsumer"
 app.events.dispatcher_cls = "worker.redis.events:Dispatcher"
 app.conf.beat_scheduler = "worker.health.beat_scheduler:Scheduler"
-app.loader.override_backends = dict.fromkeys(
-    ("redis", "rediss"), "worker.redis.results:ResultBackend"
-)
+app.loader.override_backends = {
+    **dict.fromkeys(("redis", "rediss"), "worker.redis.results:ResultBackend"),
+    "sentinel": "worker.redis.results:SentinelResultBackend",
+}
 
 if "flower.command" in sys.modules:  # Celery's command line loads it for every command
     from .flower.dashboard import prepare

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from redis import Redis
 from redis.exceptions import RedisError
 
-from config.settings import Settings
+from worker.redis.connecting import connected
 from worker.redis.diagnosis import diagnose
 from worker.redis.set_aside import SetAside, SetAsideMessage
 
@@ -36,7 +35,9 @@ def messages(put_back: str | None, remove: str | None, as_json: bool) -> int:
         raise click.UsageError("Give --put-back or --remove, not both.")
     settings = configured()
     try:
-        with _connected(settings) as client:
+        with connected(
+            settings, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS
+        ) as client:
             aside = SetAside(client, settings.redis_key(""))
             if put_back is not None:
                 return _put_back(aside, put_back)
@@ -46,11 +47,6 @@ def messages(put_back: str | None, remove: str | None, as_json: bool) -> int:
     except (OSError, RedisError) as error:
         meaning, advice = diagnose(error)
         raise click.ClickException(f"not done: Redis: {meaning}; {advice}") from None
-
-
-def _connected(settings: Settings) -> Redis:
-    address = settings.redis_url.get_secret_value()
-    return Redis.from_url(address, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS)
 
 
 def _show(messages: list[SetAsideMessage], *, as_json: bool) -> int:

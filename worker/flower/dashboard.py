@@ -55,6 +55,7 @@ from .redaction import (
     masked_result,
     masked_traceback,
 )
+from .sentinel import install_sentinel_broker
 
 _OWN_KEYS = {
     f"unacked{end}_key": f"earwitness.flower.unacked{end}" for end in ("", "_index", "_mutex")
@@ -125,6 +126,7 @@ class Dashboard(Flower):
         notice_short_secrets(settings())
         reload_at_hangup()
         _install_masking()
+        install_sentinel_broker()
         if options.persistent:
             Path(options.db).parent.mkdir(parents=True, exist_ok=True)
         super().__init__(*arguments, **{**more, "template_loader": Templates()})

@@ -15,7 +15,6 @@ import threading
 import time
 from dataclasses import replace
 
-from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
@@ -23,6 +22,7 @@ from redis.retry import Retry
 from config.settings import settings
 from tasks.runtime.background import Background, StillRunning
 from worker.redis.broker import consumption
+from worker.redis.connecting import connected
 
 from . import service_manager
 from .heartbeat_files import DRAINING, STARTING, STOPPING, WORKING, Mark, write
@@ -175,10 +175,9 @@ class Ping:
 
 def redis_answers() -> bool:
     """Return whether Redis answers a ping of this process within two seconds."""
-    address = settings().redis_url.get_secret_value()
     try:
-        with Redis.from_url(
-            address,
+        with connected(
+            settings(),
             socket_timeout=_REDIS_SECONDS,
             socket_connect_timeout=_REDIS_SECONDS,
             retry=Retry(NoBackoff(), 0),

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from queue import Empty
 from typing import Any
 
-from kombu.transport.redis import Channel, Transport
+from kombu.transport.redis import Channel, SentinelTransport, Transport
 from redis import Redis
 from redis.exceptions import DataError, RedisError, ResponseError
 
@@ -23,6 +23,7 @@ from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from . import tags
 from .envelope import Envelope, describe, parsed
 from .publish_once import mark_of, put_once
+from .sentinel import OurSentinelChannel
 from .unacked import Unacknowledged
 
 _log = logging.getLogger(__name__)
@@ -254,6 +255,11 @@ class CheckedChannel(Channel):
             _log.warning("the key of the bindings of %s holds no set; it is not needed", exchange)
 
 
+class CheckedSentinelChannel(CheckedChannel, OurSentinelChannel):
+    """The same for the master that the sentinels of the settings name."""
+
+
 def install_channel() -> None:
     """Make every Redis connection of this process use ``CheckedChannel``."""
     Transport.Channel = CheckedChannel
+    SentinelTransport.Channel = CheckedSentinelChannel

@@ -12,10 +12,13 @@ from redis.exceptions import (
     OutOfMemoryError,
     ReadOnlyError,
 )
+from redis.sentinel import MasterNotFoundError
 
 _ADDRESS = "EARWITNESS_REDIS_URL"
 #: kombu wraps errors, so that only their text remains; Redis has several for a refused login.
 _REFUSED_PASSWORD = re.compile(r"WRONGPASS|NOAUTH|invalid (username|password)")
+#: What redis-py says where no sentinel knows the master, or none answers.
+_NO_MASTER = "No master found for"
 
 
 class Diagnosis(NamedTuple):
@@ -55,12 +58,28 @@ def diagnose(error: BaseException) -> Diagnosis:
                 "its memory is full and it takes no message",
                 "raise maxmemory, and see what fills it: redis-cli --bigkeys",
             )
+        if isinstance(one, MasterNotFoundError) or _NO_MASTER in str(one):
+            return _without_master(one)
         if isinstance(one, AuthenticationError) or _REFUSED_PASSWORD.search(str(one)):
             return Diagnosis(
                 "it refuses user or password",
                 f"check {_ADDRESS}; special characters are written there as %xx",
             )
     return Diagnosis(f"does not answer ({type(error).__name__})", f"start it, or see {_ADDRESS}")
+
+
+def _without_master(error: BaseException) -> Diagnosis:
+    # redis-py has the sentinels' errors only as text.
+    if _REFUSED_PASSWORD.search(str(error)) or AuthenticationError.__name__ in str(error):
+        return Diagnosis(
+            "its sentinels refuse user or password",
+            f"check sentinel_username and sentinel_password in {_ADDRESS}",
+        )
+    return Diagnosis(
+        "has no master now, its sentinels say",
+        "wait if it is being replaced, which takes seconds; otherwise see whether the sentinels "
+        f"run, and master_name in {_ADDRESS}",
+    )
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -21,6 +21,8 @@ from redis.retry import Retry
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR, OLDEST
 from config.settings import settings
 
+from .connecting import connected
+
 QUEUES = (FRONT_DOOR, DUE, DOWNLOADS)
 #: Under the time for which a scrape waits.
 _SECONDS = 1.5
@@ -57,8 +59,8 @@ def look() -> RedisState:
     A new connection, because an old one goes on after its password was changed.
     """
     try:
-        with Redis.from_url(
-            settings().redis_url.get_secret_value(),
+        with connected(
+            settings(),
             socket_timeout=_SECONDS,
             socket_connect_timeout=_SECONDS,
             single_connection_client=True,

@@ -30,6 +30,7 @@ from tasks.runtime.messages import JOB_OF_ANSWER, REFUSED
 from tasks.runtime.redis_errors import BROKER_AWAY, is_away
 
 from . import unknown_tasks
+from .sentinel import OurSentinelBackend
 
 _log = logging.getLogger(__name__)
 
@@ -203,6 +204,10 @@ class ResultBackend(RedisBackend):
             call_errbacks=call_errbacks,
             state=state,
         )
+
+
+class SentinelResultBackend(ResultBackend, OurSentinelBackend):
+    """The same on the master that the sentinels of the settings name."""
 
 
 def _answer_without_canvas(task_id: str, error: BaseException) -> None:

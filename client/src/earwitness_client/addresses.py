@@ -11,9 +11,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from redis import BlockingConnectionPool
 from redis.exceptions import RedisError
 
+from . import sentinels
 from .errors import InvalidArgument
+from .sentinels import Sentinels
 
-ADVICE = 'write it like "redis://127.0.0.1:6379/0", "rediss://..." or "unix:///run/redis.sock?db=0"'
+ADVICE = (
+    'write it like "redis://127.0.0.1:6379/0", "rediss://...", "unix:///run/redis.sock?db=0" or '
+    '"sentinel://h1:26379,h2:26379/0?master_name=mymaster"'
+)
 
 
 def checked_prefix(prefix: str) -> str:
@@ -51,17 +56,21 @@ class Address:
     """Where the worker's Redis is.
 
     ``url`` is in redis-py's notation, ``prefix`` before every key; ``options`` are the connection's
-    as redis-py reads them from ``url``.
+    as redis-py reads them from ``url``. With ``sentinels``, the server is the master that they
+    name, whichever ``url`` has.
     """
 
     url: str
     prefix: str
     options: Mapping[str, Any]
+    sentinels: Sentinels | None = None
 
     def place(self, queue: str) -> str:
         """Return the server, database, queue and prefix, without user and password."""
         options = self.options
         server = options.get("path") or f"{options.get('host')}:{options.get('port')}"
+        if self.sentinels is not None:
+            server = self.sentinels.place
         prefix = f", key prefix {self.prefix}" if self.prefix else ""
         return f"{server}, database {options.get('db') or 0}, queue {queue}{prefix}"
 
@@ -71,6 +80,9 @@ def read_address(url: str, key_prefix: str, pools: Any = BlockingConnectionPool)
 
     redis-py's own errors quote parts of the address, such as a password that contains a slash.
     """
+    named: Sentinels | None = None
+    if url.partition("://")[0].lower() in sentinels.SCHEMES:
+        url, named = sentinels.read_sentinels(url)
     readable, prefix = redis_address(url), checked_prefix(key_prefix)
     try:
         pool = pools.from_url(readable)
@@ -81,4 +93,7 @@ def read_address(url: str, key_prefix: str, pools: Any = BlockingConnectionPool)
             f"not done: url: redis-py cannot read it; {ADVICE}, with %2F for a / in a password "
             "(and so on), and only options that it knows"
         ) from None
-    return Address(readable, prefix, dict(pool.connection_kwargs))
+    options = dict(pool.connection_kwargs)
+    if named is not None:
+        named = named.with_tls({one: options[one] for one in options if one.startswith("ssl_")})
+    return Address(readable, prefix, options, named)

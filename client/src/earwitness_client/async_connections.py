@@ -30,6 +30,7 @@ from .redis_faults import (
     not_confirmed,
     not_connected,
 )
+from .sentinels import AsyncMaster, follow
 from .subscription import Subscription
 
 #: To get a connection that is ready, with everything that this takes.
@@ -51,6 +52,9 @@ class AsyncConnections:
         pool.connection_kwargs.update(
             socket_connect_timeout=CONNECT_SECONDS, socket_timeout=ANSWER_SECONDS
         )
+        self._master = AsyncMaster(address.sentinels) if address.sentinels else None
+        if self._master is not None:
+            follow(pool, self._master)
         self._pool = pool
         #: Of all connections over TLS: to make one reads certificates, which blocks the loop.
         self._tls_context: Any = None
@@ -121,7 +125,7 @@ class AsyncConnections:
                 await self._places.acquire()
                 is_held = True
                 connection = self._free.pop() if self._free else self._made()
-                await _make_ready(connection)
+                await self._make_ready(connection)
             try:
                 yield connection
                 is_whole = True
@@ -144,6 +148,15 @@ class AsyncConnections:
             connection.ssl_context = self._tls_context
         return connection
 
+    async def _make_ready(self, connection: Any) -> None:
+        """Connect; replace a connection that was closed meanwhile, has something unread, or goes to
+        a server that is no longer the master.
+        """
+        is_left = self._master is not None and self._master.is_left(connection)
+        if connection.is_connected and (is_left or await _is_stale(connection)):
+            await connection.disconnect(nowait=True)
+        await connection.connect()
+
 
 async def _exchange(connection: Any, packed: Any, count: int) -> list[Any]:
     """Send packed commands and read so many replies; raise the first reply that is an error."""
@@ -165,13 +178,6 @@ async def _replies(connection: Any, packed: Any, count: int) -> list[Any]:
             except ResponseError as error:
                 replies.append(error)
     return replies
-
-
-async def _make_ready(connection: Any) -> None:
-    """Connect; replace a connection that was closed meanwhile, or has something unread."""
-    if connection.is_connected and await _is_stale(connection):
-        await connection.disconnect(nowait=True)
-    await connection.connect()
 
 
 async def _is_stale(connection: Any) -> bool:

@@ -22,6 +22,7 @@ from .redis_faults import (
     not_confirmed,
     not_connected,
 )
+from .sentinels import Master, MasterPool, follow
 from .threaded_subscription import ThreadedSubscription
 
 #: redis-py before 5.3 requires the command's name; later versions warn if it is given.
@@ -37,7 +38,8 @@ class Connections:
     def __init__(self, address: Address) -> None:
         self.pid: int = os.getpid()
         over_network = {} if address.url.startswith("unix:") else {"socket_keepalive": True}
-        self._pool = BlockingConnectionPool.from_url(
+        pools = MasterPool if address.sentinels else BlockingConnectionPool
+        self._pool = pools.from_url(
             address.url,
             max_connections=MAX_CONNECTIONS,
             retry=Retry(NoBackoff(), 0),
@@ -48,6 +50,8 @@ class Connections:
         self._pool.connection_kwargs.update(
             socket_connect_timeout=CONNECT_SECONDS, socket_timeout=ANSWER_SECONDS
         )
+        if address.sentinels:
+            follow(self._pool, Master(address.sentinels))
         self._redis = Redis(connection_pool=self._pool)
         #: The connection on which the states that are waited for are published.
         self.subscription: ThreadedSubscription = ThreadedSubscription(address)

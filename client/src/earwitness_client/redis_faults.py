@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import ssl
 
-from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError
+import redis.asyncio.sentinel
+import redis.sentinel
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 from .errors import EarwitnessError, MaybeQueued, NotQueued
 
@@ -20,6 +28,7 @@ REFUSED: tuple[type[Exception], ...] = (ResponseError, BusyLoadingError, Authent
 AWAY: tuple[type[Exception], ...] = (RedisError, OSError)
 #: The errors of operations that the steps decide about; all others end them.
 FAULTS: tuple[type[Exception], ...] = (EarwitnessError, *AWAY)
+_NO_MASTER = (redis.sentinel.MasterNotFoundError, redis.asyncio.sentinel.MasterNotFoundError)
 
 
 def not_connected(error: Exception) -> NotQueued:
@@ -33,6 +42,9 @@ def not_confirmed(error: Exception) -> NotQueued | MaybeQueued:
     """Return the error of a message that was sent to Redis."""
     if isinstance(error, REFUSED):
         return NotQueued(f"Redis refused it ({_described(error)})")
+    if isinstance(error.__context__, ReadOnlyError):
+        # redis-py turns the refusal of a former master into a lost connection.
+        return NotQueued("Redis refused it (the server is no longer the master)")
     return MaybeQueued(f"Redis did not confirm it ({type(error).__name__})")
 
 
@@ -41,7 +53,9 @@ def _described(error: Exception) -> str:
 
 
 def _failure(error: BaseException) -> str:
-    """Return an error's type, or what is wrong with the server's certificate."""
+    """Return an error's type, or what is wrong with the server's certificate or the sentinels."""
+    if isinstance(error, _NO_MASTER):
+        return "no sentinel names a master that is up"
     step: BaseException | None = error
     while step is not None:
         if isinstance(step, ssl.SSLCertVerificationError):

@@ -11,12 +11,15 @@ from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR, SET_ASIDE, UNACKED, UNACKED_INDEX
+from config.sentinels import is_sentinel
 from config.settings import Settings
+from worker.redis.connecting import connected
 from worker.redis.diagnosis import diagnose
 from worker.redis.misdirected import explain, in_other_databases, in_our_database
 from worker.redis.set_aside import COMMAND, SetAside, SetAsideMessage, summary
 from worker.startup_checks import REDIS_KEY, REDIS_WAY_OUT
 
+from . import sentinels
 from .findings import UNKNOWN, Finding, error, ok, warning
 
 _SUBJECT = "redis"
@@ -29,9 +32,10 @@ _NEARLY_FULL = 0.8
 def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
     """Examine Redis without changing anything there."""
     url = settings.redis_url.get_secret_value()
+    yield from sentinels.examined(settings)
     try:
-        with Redis.from_url(
-            url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS
+        with connected(
+            settings, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS
         ) as client:
             client.ping()
             facts = _facts(client)
@@ -50,19 +54,22 @@ def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
             "let ssl_ca_certs in EARWITNESS_REDIS_URL name its CA, and remove ssl_cert_reqs=none",
         )
     yield from _permissions(refused)
-    yield from _misdirected(url, settings.redis_key(""))
+    yield from _misdirected(settings)
     yield from _server(facts)
+    if is_sentinel(url) and facts is not None:
+        yield from sentinels.replication(facts)
     yield from _belonging(theirs, identity, settings)
     if set_aside:
         advice = f"correct their sender; {COMMAND} lists, removes and puts back"
         yield warning("messages", summary(set_aside), advice)
 
 
-def _misdirected(url: str, prefix: str) -> Iterator[Finding]:
+def _misdirected(settings: Settings) -> Iterator[Finding]:
     """Find our tasks in places that no worker consumes."""
+    prefix = settings.redis_key("")
     try:
-        with Redis.from_url(
-            url,
+        with connected(
+            settings,
             socket_timeout=_SECONDS,
             socket_connect_timeout=_SECONDS,
             single_connection_client=True,

@@ -9,7 +9,6 @@ from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
-from redis import Redis
 from redis.exceptions import RedisError
 
 from config.queues import LISTENING
@@ -20,6 +19,7 @@ from worker.control_names import STATE_COMMAND
 from worker.health.clock import TIME_COMMAND
 from worker.health.heartbeat_files import DRAINING, WORKING, Mark, marks
 from worker.health.judgement import WITHIN_SECONDS
+from worker.redis.connecting import connected
 from worker.redis.diagnosis import diagnose
 from worker.redis.presence import WITHOUT_CONSUMER
 
@@ -117,8 +117,8 @@ def _consumed_lately(settings: Settings, queues: Iterable[str]) -> set[str]:
     names = sorted(queues)
     if not names:
         return set()
-    with Redis.from_url(
-        settings.redis_url.get_secret_value(),
+    with connected(
+        settings,
         socket_timeout=_SECONDS,
         socket_connect_timeout=_SECONDS,
     ) as client:
