@@ -15,6 +15,18 @@ from cryptography.x509.oid import NameOID
 
 _DAY = dt.timedelta(days=1)
 
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 class Authority:
     """A CA of a test's own; ``file`` is what clients trust."""
@@ -62,6 +74,8 @@ class Authority:
         )
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        else:  # Python 3.13 and later refuse an authority that does not say so
+            builder = builder.add_extension(_SIGNS_CERTIFICATES, critical=True)
         return builder.sign(self._key, SHA256())
 
 

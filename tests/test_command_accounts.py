@@ -63,10 +63,15 @@ class Secure:
             except OSError:
                 return
             try:
-                with self._context.wrap_socket(link, server_side=True) as secured:
-                    self.read.append(secured.recv(65536))
+                secured = self._context.wrap_socket(link, server_side=True)
             except OSError:
                 self.read.append(None)
+                continue
+            with secured:
+                try:
+                    self.read.append(secured.recv(65536))
+                except OSError:  # the client left before it had read what TLS sends it at the start
+                    self.read.append(b"")
 
     def stop(self) -> None:
         """End it once every connection was served."""
