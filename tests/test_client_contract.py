@@ -25,8 +25,8 @@ from worker.commands.catalogue import catalogue
 from .callers import caller
 from .servers import Valkey
 
-#: By beat alone, so that the library has no function for it.
-NOT_FOR_CALLERS = {"earwitness.nightly.plan"}
+#: Beat sends these, so that the library has no functions for them.
+NOT_FOR_CALLERS = {"earwitness.nightly.plan", "earwitness.report.write"}
 GROUPS = ("certified_call", "recording", "call", "export", "job", "archive")
 
 

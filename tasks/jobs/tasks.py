@@ -17,17 +17,18 @@ from tasks.runtime.entry import plain_task
 from tasks.runtime.messages import publish_first
 
 from .arguments import NameJob, ResolveJob, RetryJob
+from .results import JobRow
 
 _log = logging.getLogger(__name__)
 
 
-@plain_task("job.status", NameJob)
+@plain_task("job.status", NameJob, JobRow)
 def job_status(asked: NameJob) -> dict[str, Any]:
     """Return the job as the ledger has it."""
     return _named_job(asked).summary()
 
 
-@plain_task("job.cancel", NameJob)
+@plain_task("job.cancel", NameJob, JobRow)
 def cancel_job(asked: NameJob) -> dict[str, Any]:
     """Cancel a job, and an export's parts with it."""
     try:
@@ -36,7 +37,7 @@ def cancel_job(asked: NameJob) -> dict[str, Any]:
         raise errors.InvalidArgument(str(error)) from None
 
 
-@plain_task("job.retry", RetryJob)
+@plain_task("job.retry", RetryJob, JobRow)
 def retry_job(asked: RetryJob) -> dict[str, Any]:
     """Retry a job that failed, was cancelled or lost its files; return the new job."""
     try:
@@ -45,7 +46,7 @@ def retry_job(asked: RetryJob) -> dict[str, Any]:
         raise errors.InvalidArgument(str(error)) from None
 
 
-@plain_task("job.resolve", ResolveJob)
+@plain_task("job.resolve", ResolveJob, JobRow)
 def resolve_job(asked: ResolveJob) -> dict[str, Any]:
     """Decide the outcome of a certified call that awaits a decision; return the job after it."""
     placed = asked.outcome == "placed"

@@ -29,6 +29,7 @@ from .kinds import Kind, Opening, RequestOf, register
 from .messages import JOB_HEADER, NUMBER_HEADER, publish_first
 from .outbox import Handler
 from .redis_errors import BROKER_AWAY
+from .results import Result
 from .runner import Run
 from .timing import Timing, refuse_later, timing
 from .unknown_accounts import passed_on
@@ -74,6 +75,7 @@ def job_task(
     name: str,
     arguments: type[Arguments],
     request: RequestOf,
+    result: type[Result],
     *,
     inline: bool = False,
     outbox: Mapping[str, Handler] | None = None,
@@ -88,6 +90,8 @@ def job_task(
             name=name,
             arguments=arguments,
             request=request,
+            result=result,
+            description=run.__doc__ or "",
             run=run,
             inline=inline,
             outbox=outbox or {},
@@ -118,7 +122,13 @@ def part_task(name: str) -> Callable[[Run], Task]:
     """
 
     def decorate(run: Run) -> Task:
-        kind = Kind(name=name, arguments=Arguments, run=run)
+        kind = Kind(
+            name=name,
+            arguments=Arguments,
+            result=Result,
+            description=run.__doc__ or "",
+            run=run,
+        )
         register(kind)
 
         def body(self: Task, /, *_: Any, **__: Any) -> Any:
@@ -151,6 +161,7 @@ class ShortLived(Called):
 def plain_task(
     name: str,
     arguments: type[Arguments],
+    result: type[Result],
     base: type[Task] = Called,
     *,
     may_expire: bool = False,
@@ -161,7 +172,8 @@ def plain_task(
     """
 
     def decorate(answer: Callable[..., Any]) -> Task:
-        register(Kind(name=name, arguments=arguments))
+        description = answer.__doc__ or ""
+        register(Kind(name=name, arguments=arguments, result=result, description=description))
 
         def body(self: Task, /, *positional: Any, **given: Any) -> Any:
             _refuse_positional(positional)
