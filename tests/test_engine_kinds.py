@@ -21,6 +21,7 @@ from tasks import registry
 from tasks.runtime.arguments import Arguments
 from tasks.runtime.entry import job_task
 from tasks.runtime.kinds import KINDS
+from tasks.runtime.results import Result
 from tasks.runtime.runner import Attempt, Ended
 
 from .source_tree import Sources, imports, sources

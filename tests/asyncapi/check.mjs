@@ -1,8 +1,11 @@
+// Reads an AsyncAPI document and prints its faults, errors and warnings, and its operations as JSON.
 import { readFileSync } from "node:fs";
-import parserPackage from "@asyncapi/parser";
+import asyncapi from "@asyncapi/parser";
 
-const { Parser } = parserPackage;
-const { document, diagnostics } = await new Parser().parse(readFileSync(0, "utf8"));
-for (const one of diagnostics) console.log(one.severity, one.code, one.path.join("."), one.message);
+const WARNING = 1;
+const { document, diagnostics } = await new asyncapi.Parser().parse(readFileSync(0, "utf8"));
+const faults = diagnostics
+  .filter((one) => one.severity <= WARNING)
+  .map((one) => `${one.path.join(".")}: ${one.message}`);
 const operations = document ? document.operations().all().map((one) => one.id()) : [];
-console.log(JSON.stringify({ valid: document !== undefined, operations }));
+console.log(JSON.stringify({ faults, operations }));
