@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+#: Every task of ours begins so.
+TASK_PREFIX = "earwitness."
 #: The queue for other applications' tasks. Celery's default queue ``celery`` is never consumed: on
 #: a shared database each side would take and discard the other's messages.
 FRONT_DOOR = "earwitness"
@@ -22,6 +24,9 @@ HOLDERS = "earwitness.holders"
 SET_ASIDE = "earwitness.set_aside"
 SET_ASIDE_INDEX = "earwitness.set_aside_index"
 
+#: The oldest message of each queue, and since when it has been the oldest, by Redis' clock.
+OLDEST = "earwitness.oldest"
+
 #: The ledger's identity in Redis, by which two deployments on one database notice each other.
 IDENTITY = "earwitness.ledger"
 #: Producers may read these: a deployment's workers use this database; before a queue's name, one of
@@ -38,6 +43,8 @@ NODE = "earwitness.node."
 SENT = "earwitness.sent."
 #: Before a key of ours: a value of a wrong type that was moved aside.
 MISPLACED = "earwitness.misplaced."
+#: Before the id of a task whose request opened no job: why it was refused, for a day.
+REFUSED = "earwitness.refused."
 
 _OWN_PREFIXES = (
     DUE,
@@ -48,9 +55,11 @@ _OWN_PREFIXES = (
     HERE,
     LISTENING,
     HOLDERS,
+    OLDEST,
     KNOWS,
     NODE,
     MISPLACED,
+    REFUSED,
     SENT,
     SPOOL,
     "earwitness.flower.",

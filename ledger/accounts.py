@@ -104,11 +104,18 @@ class LedgerTokenStore:
         )
 
 
+#: The condition that an account is paused.
+IS_PAUSED = (accounts.c.alias == parameter("of_account"), accounts.c.postponed_until > now())
 _PAUSE = Prepared(
     select((accounts.c.postponed_until - now()).label("left"), accounts.c.postponed_because).where(
-        accounts.c.alias == parameter("alias"), accounts.c.postponed_until > now()
+        *IS_PAUSED
     )
 )
+
+
+def is_paused(connection: Connection, alias: str) -> bool:
+    """Return whether an account is paused."""
+    return _PAUSE.row(connection, of_account=alias) is not None
 
 
 class Accounts:
@@ -169,7 +176,7 @@ class Accounts:
 
     def pause(self, alias: str) -> tuple[float, str] | None:
         """Return for how many more seconds requests are paused, and why; None without a pause."""
-        row = self._database.read(lambda connection: _PAUSE.row(connection, alias=alias))
+        row = self._database.read(lambda connection: _PAUSE.row(connection, of_account=alias))
         return None if row is None else (row.left, row.postponed_because)
 
     def turn(

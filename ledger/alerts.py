@@ -34,6 +34,8 @@ QUARANTINE = "quarantine"
 UNUSUAL = "unusual"
 ARCHIVE = "archive"
 MESSAGE = "message"
+HELD = "held"
+REDIS = "redis"
 
 #: All kinds of alerts.
 KINDS = (
@@ -42,10 +44,12 @@ KINDS = (
     CREDENTIALS,
     DAY,
     DECISION,
+    HELD,
     JOB,
     MESSAGE,
     NOTIFICATION,
     QUARANTINE,
+    REDIS,
     UNUSUAL,
     VERIFICATION,
 )

@@ -1,8 +1,8 @@
-"""The steps of a certified call as combined statements: one round trip to PostgreSQL each.
+"""The usual steps of a certified call: one statement of PostgreSQL each, or few of SQLite.
 
 Each writes what the step's separate statements write, by the same rules, or writes nothing and
-returns None. It writes nothing in all rarer cases (a refusal, a join, a quarantine, a change of
-day, a notification, an open alert), which the separate statements then handle.
+returns None. It writes nothing in all rarer cases (`ledger/call_rules.py`), which the separate
+statements then handle.
 """
 
 from __future__ import annotations
@@ -16,131 +16,64 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
-    Double,
     Select,
     String,
-    and_,
-    case,
-    cast,
-    exists,
     func,
     literal,
     literal_column,
-    or_,
     select,
     update,
 )
 
 from config.version import VERSION
 
+from . import call_short_steps
 from .alert_rules import causes_of_signed_in
-from .alerts import credentials_cause
-from .call_outcomes import (
-    OUTCOME,
-    PLACED,
-    RECEIPT_FIELDS,
-    UNKNOWN,
-    Outcome,
-    outcome_parameters,
+from .call_outcomes import OUTCOME, PLACED, RECEIPT_FIELDS, Outcome, outcome_parameters
+from .call_rules import (
+    ANSWERED,
+    BEGUN,
+    BEGUN_LINE,
+    IS_DAY,
+    IS_NEWS,
+    IS_USUAL_ANSWER,
+    IS_USUAL_BEGINNING,
+    MAY_LEAVE,
+    OPENED_LINE,
+    SENT,
+    SENT_WHY,
+    SETTLED,
 )
 from .core import states
-from .core.carried import NOTHING
 from .core.combined import inserting, inserting_both, pipelined
-from .core.database import now, once_committed
-from .core.fencing import TAKEN, TAKEN_UP
+from .core.database import once_committed
 from .core.job import COLUMNS, Job
 from .core.leases import Lease
-from .core.opening import (
-    CARRYING_WAITER,
-    FIRST_HINT,
-    NEW_JOB,
-    NEXT_HINT,
-    OPENED,
-    WAITER,
-    Request,
-    parameters_of,
-)
+from .core.opening import CARRYING_WAITER, FIRST_HINT, NEXT_HINT, Request, parameters_of
 from .core.outbox import OBLIGATION
 from .core.prepared import Prepared, parameter
-from .core.schema import (
-    alerts,
-    audit,
-    call_days,
-    calls,
-    jobs,
-    ledger,
-    obligations,
-    queues,
-    waiters,
-)
-from .core.transitions import (
-    LINE,
-    OWN_ANSWER_SECONDS,
-    changing,
-    lock,
-    tell_listeners,
-)
-from .daily_quota import FIRST_CALL, IS_FULL, NEXT_CALL, RESERVED, Cap, is_reserved
-
-_DAY_BEGINS = cast(parameter("day_begins"), Double)
-_DAY_ENDS = cast(parameter("day_ends"), Double)
-#: The day that the statement was given is the account's day by the database's clock.
-_IS_DAY = and_(now() >= _DAY_BEGINS, now() < _DAY_ENDS)
-
-#: The conditions under which a call may leave, apart from the daily quota.
-MAY_LEAVE = (
-    jobs.c.lease_token == parameter("token"),
-    jobs.c.state == states.RUNNING,
-    jobs.c.lease_until > now(),
-    jobs.c.cancel_requested.is_(False),
-    jobs.c.not_after.is_(None) | (jobs.c.not_after > now()),
-)
-#: What the sending changes in its call.
-SENT: dict[str, Any] = {"sent_at": now(), "outcome": UNKNOWN}
-SENT_WHY = "the request may have been sent"
-
-_AFTER, _REASON = parameter("after"), parameter("reason", jobs.c.reason.type)
-#: The conditions under which a sender's outcome is stored. If it is stored already, the answer to
-#: its commit was lost.
-IS_NEWS = (
-    jobs.c.lease_token == parameter("token"),
-    jobs.c.state == parameter("before"),
-    or_(jobs.c.state != _AFTER, jobs.c.reason.is_distinct_from(_REASON)),
-)
-SETTLED: dict[str, Any] = {
-    "state": _AFTER,
-    "reason": _REASON,
-    "error": parameter("error"),
-    "result": parameter("result"),
-    "next_attempt_at": None,
-    "lease_until": None,
-}
+from .core.schema import audit, call_days, calls, jobs, obligations, queues, waiters
+from .core.transitions import LINE, changing, lock, tell_listeners
+from .daily_quota import FIRST_CALL, NEXT_CALL, RESERVED, Cap, is_reserved
 
 
-def _begin(row: dict[str, Any], _insert: Any) -> Select[Any]:
+def _begin(_insert: Any) -> Select[Any]:
     ready = (
         select(literal_column("1"))
-        .where(
-            ~ledger.c.quarantined,
-            _IS_DAY,
-            ~exists().where(jobs.c.job_id == parameter("job_id")),
-            ~IS_FULL,
-        )
+        .where(*IS_USUAL_BEGINNING)
         .with_for_update(read=True)
         .cte("ready")
     )
     counted = inserting(queues, FIRST_HINT, ready).on_conflict_do_update(**NEXT_HINT)
     hint = counted.returning(queues.c.last_no).cte("hint")
-    taken = {**NEW_JOB, **TAKEN, "attempts": NEW_JOB["attempts"] + 1, "hint_no": hint.c.last_no}
+    taken = {**BEGUN, "hint_no": hint.c.last_no}
     job = inserting(jobs, taken, hint).returning(*COLUMNS).cte("job")
     reserved = inserting(call_days, FIRST_CALL, job).on_conflict_do_update(**NEXT_CALL)
     day = reserved.returning(call_days.c.calls).cte("day")
     call = inserting(calls, RESERVED, day).cte("call")
     line = {**LINE, "job_id": job.c.job_id}
-    opened = {**line, "from_state": None, "to_state": states.PENDING, "why": OPENED}
-    up = {"from_state": states.PENDING, "to_state": states.RUNNING, "why": TAKEN_UP}
-    lines = inserting_both(audit, opened, {**line, **up, "by": parameter("worker")}, job)
-    waiter = inserting(waiters, {**row, "job_id": job.c.job_id, "due_at": None}, job)
+    lines = inserting_both(audit, {**line, **OPENED_LINE}, {**line, **BEGUN_LINE}, job)
+    waiter = inserting(waiters, {**CARRYING_WAITER, "job_id": job.c.job_id, "due_at": None}, job)
     # If the day's last call was taken meanwhile, the division fails, and nothing is written.
     taken_calls = select(func.count()).select_from(day).scalar_subquery()
     return select(*job.c, literal_column("1").op("/")(taken_calls)).add_cte(
@@ -149,7 +82,7 @@ def _begin(row: dict[str, Any], _insert: Any) -> Select[Any]:
 
 
 def _send(_insert: Any) -> Select[Any]:
-    may = (*MAY_LEAVE, _IS_DAY, is_reserved(jobs.c.job_id, jobs.c.account))
+    may = (*MAY_LEAVE, IS_DAY, is_reserved(jobs.c.job_id, jobs.c.account))
     job = changing(parameter("job"), *may, state=states.SENDING).cte("job")
     call = update(calls).where(calls.c.job_id == job.c.job_id).values(**SENT).cte("call")
     step = {"from_state": states.RUNNING, "to_state": states.SENDING, "why": SENT_WHY}
@@ -158,18 +91,7 @@ def _send(_insert: Any) -> Select[Any]:
 
 
 def _answer(_insert: Any) -> Select[Any]:
-    own, mine = parameter("own", String()), waiters.c.job_id == parameter("job")
-    named = [parameter("cause_1", String()), parameter("cause_2", String())]
-    signed_in = literal(credentials_cause(""), String()) + jobs.c.account
-    usual = (
-        exists().where(calls.c.job_id == parameter("job"), calls.c.sent_at.is_not(None)),
-        ~exists().where(mine, waiters.c.notify.is_not(None)),
-        ~exists().where(waiters.c.task_id == own, ~mine),
-        ~exists().where(alerts.c.cause.in_([*named, signed_in]), alerts.c.closed_at.is_(None)),
-        jobs.c.parent_id.is_(None),
-        jobs.c.request_id.not_like("%#%"),
-    )
-    job = changing(parameter("job"), *IS_NEWS, *usual, **SETTLED).cte("job")
+    job = changing(parameter("job"), *IS_NEWS, *IS_USUAL_ANSWER, **SETTLED).cte("job")
     noted = update(calls).where(calls.c.job_id == job.c.job_id).values(**OUTCOME)
     call = noted.returning(*calls.c).cte("call")
     receipt = {
@@ -197,15 +119,13 @@ def _answer(_insert: Any) -> Select[Any]:
     answers = (
         update(waiters)
         .where(waiters.c.job_id == job.c.job_id, waiters.c.answered_at.is_(None))
-        .values(due_at=case((waiters.c.task_id == own, now() + OWN_ANSWER_SECONDS), else_=now()))
+        .values(**ANSWERED)
         .cte("answers")
     )
     return select(*job.c).add_cte(due, line, answers)
 
 
-_BEGIN = Prepared(partial(_begin, WAITER), lambda *row: Job(*row[:-1]))
-#: Longer than what the driver keeps translated, and so of its own.
-_BEGIN_CARRYING = Prepared(partial(_begin, CARRYING_WAITER), lambda *row: Job(*row[:-1]))
+_BEGIN = Prepared(_begin, lambda *row: Job(*row[:-1]))
 _SEND: Prepared[Any] = Prepared(_send)
 _ANSWER = Prepared(_answer, Job)
 STATEMENTS: Sequence[Prepared[Any]] = (_BEGIN, _SEND, _ANSWER)
@@ -228,29 +148,32 @@ def begin(
     is_usual = request.task_id is not None and request.due_at is None and request.companion is None
     if cap is None or cap.limit < 1 or not is_usual:
         return None
-    begun = _BEGIN if request.carried == NOTHING else _BEGIN_CARRYING
-    return begun.row(
-        connection,
+    given = {
         **parameters_of(request),
-        task=request.task_id,
-        for_job=request.job_id,
-        job=request.job_id,
-        notify=notify,
-        envelope=request.carried.envelope,
-        canvas=request.carried.canvas,
-        token=token,
-        seconds=seconds,
-        by=by,
-        worker=worker,
+        "task": request.task_id,
+        "for_job": request.job_id,
+        "job": request.job_id,
+        "notify": notify,
+        "envelope": request.carried.envelope,
+        "canvas": request.carried.canvas,
+        "token": token,
+        "seconds": seconds,
+        "by": by,
+        "worker": worker,
         **_today(cap),
-        of_account=request.account,
-    )
+        "of_account": request.account,
+    }
+    if _is_sqlite(connection):
+        return call_short_steps.begin(connection, given)
+    return _BEGIN.row(connection, **given)
 
 
 def send(connection: Connection, lease: Lease, cap: Cap, *, worker: str) -> bool | None:
     """Note that a call may leave from now on; return None if nothing was written."""
-    row = _SEND.row(connection, job=lease.job_id, token=lease.token, by=worker, **_today(cap))
-    return None if row is None else True
+    given = {"job": lease.job_id, "token": lease.token, "by": worker, **_today(cap)}
+    if _is_sqlite(connection):
+        return call_short_steps.send(connection, given)
+    return None if _SEND.row(connection, **given) is None else True
 
 
 def answered(
@@ -260,28 +183,39 @@ def answered(
     if outcome.outcome != PLACED or outcome.state != states.DONE:
         return None
     first, second = causes_of_signed_in(lease.job_id)
-    with pipelined(connection):
-        # A task that joins the job meanwhile holds this lock, and is seen once it has let go.
-        lock(connection, lease.job_id)
-        stored = _ANSWER.row_later(
-            connection,
-            token=lease.token,
-            before=states.SENDING,
-            after=outcome.state,
-            reason=outcome.reason,
-            error=outcome.error,
-            result=outcome.result,
-            **outcome_parameters(lease.job_id, outcome),
-            answer64=base64.b64encode(outcome.answer or b"").decode(),
-            own=own_task,
-            cause_1=first,
-            cause_2=second,
-            by=worker,
-        )
-    job = stored()
+    given = {
+        "token": lease.token,
+        "before": states.SENDING,
+        "after": outcome.state,
+        "reason": outcome.reason,
+        "error": outcome.error,
+        "result": outcome.result,
+        **outcome_parameters(lease.job_id, outcome),
+        "own": own_task,
+        "cause_1": first,
+        "cause_2": second,
+        "by": worker,
+    }
+    if _is_sqlite(connection):
+        job = call_short_steps.answered(connection, outcome, given)
+    else:
+        job = _answered(connection, outcome, given)
     if job is not None:
         once_committed(connection, partial(tell_listeners, job))
     return job
+
+
+def _answered(connection: Connection, outcome: Outcome, given: dict[str, Any]) -> Job | None:
+    answer64 = base64.b64encode(outcome.answer or b"").decode()
+    with pipelined(connection):
+        # A task that joins the job meanwhile holds this lock, and is seen once it has let go.
+        lock(connection, given["job"])
+        stored = _ANSWER.row_later(connection, answer64=answer64, **given)
+    return stored()
+
+
+def _is_sqlite(connection: Connection) -> bool:
+    return connection.dialect.name == "sqlite"
 
 
 def _today(cap: Cap) -> dict[str, Any]:

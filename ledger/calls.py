@@ -15,7 +15,7 @@ from .call_outcomes import (
     note_outcome,
     owe_decision,
 )
-from .call_statements import IS_NEWS, MAY_LEAVE, SENT, SENT_WHY, SETTLED
+from .call_rules import IS_NEWS, MAY_LEAVE, SENT, SENT_WHY, SETTLED
 from .core import states
 from .core.database import Database, now
 from .core.job import Job, iso
@@ -163,6 +163,10 @@ class Calls:
         }
 
     def _send(self, connection: Connection, lease: Lease, cap: Cap) -> None:
+        if self._database.is_sqlite and call_statements.send(
+            connection, lease, cap, worker=self._worker
+        ):
+            return
         job = _SEND.row(connection, job=lease.job_id, token=lease.token)
         if job is None:
             raise _refusal(connection, lease)
@@ -199,6 +203,12 @@ class Calls:
     def _answered(
         self, connection: Connection, lease: Lease, outcome: Outcome, own_task: str | None
     ) -> Job:
+        if self._database.is_sqlite:
+            stored = call_statements.answered(
+                connection, lease, outcome, own_task=own_task, worker=self._worker
+            )
+            if stored is not None:
+                return stored
         for before in (states.SENDING, states.NEEDS_DECISION):
             job = _settled(connection, lease, outcome, before)
             if job is None:

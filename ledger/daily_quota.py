@@ -37,7 +37,7 @@ RESERVED: dict[str, Any] = {
     "reserved_on": parameter("of_day"),
     "receipts": 0,
 }
-_KEEP = Prepared(insert(calls).values(**RESERVED).inline())
+KEEP = Prepared(insert(calls).values(**RESERVED).inline())
 _LIMIT = parameter("limit", Integer())
 #: The row of a day with its first call, and how the next is counted if the cap permits it.
 FIRST_CALL: dict[str, Any] = {"account": parameter("of_account"), "day": DAY, "calls": 1}
@@ -48,7 +48,7 @@ NEXT_CALL: dict[str, Any] = {
 }
 #: The condition that no further call fits into the day.
 IS_FULL = exists().where(*_MINE, call_days.c.calls >= _LIMIT)
-_TAKE = Prepared(
+TAKE = Prepared(
     lambda insert_into: (
         insert_into(call_days)
         .values(**FIRST_CALL)
@@ -121,7 +121,7 @@ def reserve_call(connection: Connection, request: Request) -> None:
     cap: Cap | None = request.details
     if cap is not None:
         reserved_on = reserve(connection, request.account, cap, request.due_at)
-        _KEEP.run(connection, job=request.job_id, of_day=reserved_on)
+        KEEP.run(connection, job=request.job_id, of_day=reserved_on)
 
 
 def reserve(connection: Connection, account: str, cap: Cap, due_at: float | None = None) -> date:
@@ -134,7 +134,7 @@ def reserve(connection: Connection, account: str, cap: Cap, due_at: float | None
     today = cap.today(connection)
     day = today if due_at is None else cap.day(due_at)
     taken = {"of_account": account, "of_day": day, "limit": cap.limit}
-    if cap.limit < 1 or _TAKE.row(connection, **taken) is None:
+    if cap.limit < 1 or TAKE.row(connection, **taken) is None:
         raise CapReached(
             f"not done: account {account!r} has reached its {cap.limit} certified calls for {day} "
             f"({cap.timezone}); nothing was changed; use the same request id again "

@@ -8,6 +8,7 @@ jobs of a kind that is not registered.
 from __future__ import annotations
 
 from . import (
+    accounts,
     alert_rules,
     call_outcomes,
     call_statements,
@@ -35,6 +36,7 @@ register(
         died_often=call_outcomes.DIED_UNSENT,
         refuses_retry=call_outcomes.NEVER_REPEATED,
         begin_at_once=call_statements.begin,
+        finds_no_pause=lambda connection, account: not accounts.is_paused(connection, account),
     ),
     JobKind(
         name="recording.start",

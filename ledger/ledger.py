@@ -21,6 +21,7 @@ from .core.queries import Queries
 from .core.waiters import Waiters
 from .core.wakeups import Wakeups
 from .days import Days
+from .held_jobs import HeldJobs
 from .history import History
 from .identity import Identity
 from .notifications import Notifications
@@ -47,12 +48,13 @@ class Ledger:
         self.identity = Identity(self.database)
         self.opening = Opening(self.database)
         self.execution = Execution(self.database, self.leases, worker)
-        self.lease_expiry = LeaseExpiry(self.database, worker)
+        self.lease_expiry = LeaseExpiry(self.database, self.leases, worker)
         self.wakeups = Wakeups(self.database, patience_seconds=lease_seconds)
         self.waiters = Waiters(self.database)
         self.outbox = Outbox(self.database)
         self.notifications = Notifications(self.database)
         self.alerts = Alerts(self.database)
+        self.held_jobs = HeldJobs(self.database, self.alerts)
         self.operator_actions = OperatorActions(self.database)
         self.calls = Calls(self.database, self.leases, worker)
         self.recording_instructions = RecordingInstructions(self.database)

@@ -10,10 +10,23 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, case, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    String,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+)
 
-from .alerts import CREDENTIALS
-from .core import states
+from .alerts import CREDENTIALS, DAY
+from .core import held, states
 from .core.database import Database, now, now_once
 from .core.queue_names import in_any_queue
 from .core.schema import accounts, alerts, audit, days, jobs, ledger, obligations
@@ -62,6 +75,12 @@ class Stats:
     #: kind, alerts: of open alerts
     alerts: list[Row[Any]]
     quarantined: bool
+    #: obstacle, account, jobs, since, age: of jobs that are held (`ledger/core/held.py`)
+    held: list[Row[Any]] = field(default_factory=list)
+    #: account, kind, alerts: of open alerts
+    account_alerts: list[Row[Any]] = field(default_factory=list)
+    #: account, since: when the account's oldest incomplete day was found to be incomplete
+    lacking: list[Row[Any]] = field(default_factory=list)
     #: age: of the newest backup; no row without one
     backups: list[Row[Any]] = field(default_factory=list)
 
@@ -89,6 +108,9 @@ def statements() -> dict[str, Select[Any]]:
         "accounts": _accounts(),
         "refused": _refused(),
         "alerts": _alerts(),
+        "held": held.statement(),
+        "account_alerts": _account_alerts(),
+        "lacking": _lacking(),
         "backups": _backups(),
     }
 
@@ -159,12 +181,17 @@ def _obligations() -> Select[Any]:
     )
 
 
-def _days() -> Select[Any]:
+def _lacks() -> ColumnElement[bool]:
     c = days.c
     # A later try does not make a day whole: the day lacks something until the try has succeeded.
     tried_again = and_(c.state == states.DAY_RUNNING, c.generation > 1, c.completed_by.is_(None))
     missed = c.state.in_((states.DAY_INCOMPLETE, states.DAY_GAVE_UP, states.DAY_DAMAGED))
-    lacking = case((or_(missed, tried_again), 1), else_=0).label("lacking")
+    return or_(missed, tried_again)
+
+
+def _days() -> Select[Any]:
+    c = days.c
+    lacking = case((_lacks(), 1), else_=0).label("lacking")
     return (
         select(
             c.account,
@@ -175,6 +202,43 @@ def _days() -> Select[Any]:
         )
         .where(c.state.in_(_NOT_COMPLETE))
         .group_by(c.account, c.state, lacking)
+    )
+
+
+def _lacking() -> Select[Any]:
+    """Return since when each account has had its oldest incomplete day.
+
+    That is when the day's alert was opened, which later failures and a person's --close leave as it
+    is. A day that was missed or damaged may share the alert of a span of days. Without an alert it
+    is the end of the day's last export.
+    """
+    c, own, span = days.c, alerts.alias("own"), alerts.alias("span").c
+    of_day = and_(
+        own.c.cause == literal(f"{DAY}:") + c.account + ":" + cast(c.day, String),
+        or_(own.c.closed_at.is_(None), own.c.closed_by.is_not(None)),
+    )
+    shared = (
+        select(func.min(span.opened_at))
+        .where(
+            span.closed_at.is_(None),
+            span.kind == DAY,
+            span.account == c.account,
+            span.cause.contains(".."),
+            c.state.in_((states.DAY_GAVE_UP, states.DAY_DAMAGED)),
+        )
+        .scalar_subquery()
+    )
+    failed = (
+        select(jobs.c.updated_at)
+        .where(jobs.c.job_id == c.job_id, jobs.c.state == states.FAILED)
+        .scalar_subquery()
+    )
+    since = func.min(func.coalesce(own.c.opened_at, shared, failed, c.window_end))
+    return (
+        select(c.account, since.label("since"))
+        .outerjoin_from(days, own, of_day)
+        .where(c.state.in_(_NOT_COMPLETE), _lacks())
+        .group_by(c.account)
     )
 
 
@@ -199,6 +263,12 @@ def _alerts() -> Select[Any]:
     c = alerts.c
     counted = select(c.kind, func.count().label("alerts"))
     return counted.where(c.closed_at.is_(None)).group_by(c.kind)
+
+
+def _account_alerts() -> Select[Any]:
+    c = alerts.c
+    counted = select(c.account, c.kind, func.count().label("alerts"))
+    return counted.where(c.closed_at.is_(None)).group_by(c.account, c.kind)
 
 
 def _backups() -> Select[Any]:

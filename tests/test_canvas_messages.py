@@ -129,7 +129,7 @@ def test_personal_data_stands_in_no_log(house: CanvasHouse, app: Celery) -> None
     eventually(house.is_idle, what="there is still something to do")
     ran = [note["task"] for note in house.notes("personal")]
     assert ran == ["shop.paid", "shop.swap", "shop.every"]
-    assert "Task celery.accumulate[" in worker.log()
+    eventually(lambda: "Task celery.accumulate[" in worker.log(), what="it was not logged")
     shown = [house.deployment.run("show", result.id, *more).stdout for more in ([], ["--json"])]
     for text in (worker.log(), *shown):
         assert "legal" in text

@@ -31,6 +31,8 @@ NAMES = [
     "earwitness.holders",
     "earwitness.node.a",
     "earwitness.misplaced.x",
+    "earwitness.refused.x",
+    "earwitness.sent.x",
     "earwitness.flower.x",
     "_kombu.binding.x",
     "celery-task-meta-1",

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import earwitness_client
 import ledger.core.job
 from earwitness_client import Earwitness, InvalidArgument, Job, NotAnswered, Notify, errors
 from earwitness_client.arguments import Filters
@@ -222,8 +223,8 @@ def test_a_request_without_an_id_is_given_one(client: Earwitness, valkey: Valkey
 
 
 def test_the_message_is_celery_s_own(client: Earwitness, valkey: Valkey) -> None:
-    """But for ids, the shown arguments and who awaits an answer, it is what ``send_task`` puts on
-    the same queue; nothing in its headers shows what an argument says.
+    """But for ids, the shown arguments, who awaits an answer and the client's version, it is what
+    ``send_task`` puts on the same queue; nothing in its headers shows what an argument says.
     """
     client.recording.get(account="india", recording_id="secret-7")
     ours, our_body = _sent(valkey)
@@ -235,6 +236,7 @@ def test_the_message_is_celery_s_own(client: Earwitness, valkey: Valkey) -> None
     assert our_body == their_body
     assert "secret-7" not in json.dumps(ours["headers"])
     differ = {"id", "root_id", "origin", "argsrepr", "kwargsrepr", "stack", "ignore_result"}
+    assert ours["headers"].pop("earwitness_client") == earwitness_client.__version__
     assert ours["headers"].keys() == theirs["headers"].keys()
     for name in ours["headers"].keys() - differ:
         assert ours["headers"][name] == theirs["headers"][name], name

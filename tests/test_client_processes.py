@@ -90,6 +90,52 @@ def test_an_interpreter_ends_with_redis_frozen(valkey: Valkey) -> None:
     assert said["ended"] < END_SECONDS
 
 
+WAITING = """
+from redis import Redis
+
+redis = Redis.from_url(sys.argv[1])
+redis.set("earwitness.listening.earwitness", 1)
+client = Earwitness(sys.argv[1])
+job = send(client)
+
+def wait(results):
+    results.append(job.wait(20))
+
+def until_listeners(number):
+    while len(redis.client_list(_type="pubsub")) < number:
+        time.sleep(0.02)
+
+mine, theirs = [], []
+thread = threading.Thread(target=wait, args=(mine,))
+thread.start()
+until_listeners(1)
+child = os.fork()
+if child == 0:
+    wait(theirs)
+    os._exit(0 if theirs == [7] else 1)
+until_listeners(2)
+key = "celery-task-meta-" + job.task_id
+stored = json.dumps({"status": "SUCCESS", "result": 7, "task_id": job.task_id})
+redis.set(key, stored)
+redis.publish(key, stored)
+thread.join()
+end = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+redis.delete(key)
+threading.Thread(target=wait, args=([],), daemon=True).start()
+until_listeners(1)
+print(json.dumps({"mine": mine, "end": end, "now": time.monotonic()}), flush=True)
+"""
+
+
+def test_waits_in_several_processes(valkey: Valkey) -> None:
+    """Each process listens on a connection of its own, also after a fork, and gets its result. An
+    interpreter ends at once while a thread of it still waits.
+    """
+    said = run(WAITING, valkey.url)
+    assert (said["mine"], said["end"]) == ([7], 0)
+    assert said["ended"] < END_SECONDS
+
+
 FORKING = """
 client = Earwitness(sys.argv[1])
 send(client)

@@ -107,7 +107,7 @@ def test_the_engine_names_and_imports_no_kind() -> None:
         ("ledger/core/planted.py", 'def ended(job):\n    return job.kind == "export.run"'),
         ("ledger/core/planted.py", 'KIND = "earwitness.certified_call.request"'),
         ("ledger/core/planted.py", 'def first(account):\n    return account["ozeki"]'),
-        ("tasks/runtime/planted.py", "from tasks.certified_calls.receipts import keep_receipt"),
+        ("tasks/runtime/planted.py", "from tasks.certified_calls.receipts import write_receipts"),
         ("tasks/runtime/planted.py", "from tasks.days import windows"),
         ("tasks/runtime/planted.py", "from tasks import archive_watch"),
         ("tasks/runtime/planted.py", "from ledger.daily_quota import Cap"),

@@ -144,11 +144,14 @@ def test_what_is_held_and_is_no_message_is_set_aside(calling: CallHouse, valkey:
 def test_a_message_that_ends_workers_is_given_to_no_further_one(
     calling: CallHouse, valkey: Valkey
 ) -> None:
-    """Four workers ended with it in hand and the fifth does: it is set aside. One that only waited
-    in a worker that is alive, and one that is new to this, are placed.
+    """Four workers ended with it in hand and the fifth does: it is set aside, and its sender gets
+    Uncertain. One that only waited in a worker that is alive, and one that is new to this, are
+    placed. Put back, it is placed, and its sender has the result.
     """
+    deadly = honest(earwitness_deaths=4)
+    answer = f"celery-task-meta-{deadly['headers']['id']}"
     with valkey.client() as redis:
-        held(redis, [honest(earwitness_deaths=4), "", "earwitness"], "dead.1")
+        held(redis, [deadly, "", "earwitness"], "dead.1")
         held(redis, [honest(earwitness_deaths=4), "", "earwitness"], "busy.1")
         held(redis, [honest(earwitness_deaths="many"), "", "earwitness"], "dead.2")
         redis.zadd("earwitness.holders", {"busy": redis.time()[0] + 60})
@@ -158,11 +161,14 @@ def test_a_message_that_ends_workers_is_given_to_no_further_one(
         assert set_aside(redis) == [
             "a worker ended or failed 5 times while it had the message in hand"
         ]
+        eventually(lambda: redis.get(answer), what="its sender got no answer")
+        assert json.loads(redis.get(answer))["result"]["exc_type"] == "Uncertain"  # type: ignore[arg-type]
         shown = json.loads(calling.house.run("messages", "--json").stdout)
         done = calling.house.run("messages", "--put-back", shown[0]["id"])
         assert done.returncode == 0, done.stderr
         eventually(lambda: calling.placed() == 3, what="it was not put back")
         assert set_aside(redis) == []
+        eventually(lambda: b"SUCCESS" in (redis.get(answer) or b""), what="no result")
 
 
 def test_messages_of_one_name_are_two(calling: CallHouse, valkey: Valkey) -> None:

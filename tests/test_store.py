@@ -122,6 +122,42 @@ def test_a_small_file_is_stored_once(either: Store) -> None:
     assert either.checksum(stored.path) == stored
 
 
+def test_small_files_that_are_stored_together(either: Store) -> None:
+    """Each is stored as if it came alone: a name that is taken and an impossible one keep no other
+    file from its place, nor does a file where a folder should be.
+    """
+    either.create("india/receipts/1.json", b"first")
+    given = [
+        ("india/receipts/2.json", b"second"),
+        ("india/receipts/1.json", b"another"),
+        ("../outside.json", b"x"),
+        ("india/receipts/3.json", b""),
+        ("peru/receipts/1.json", bytes(100_000)),
+        ("india/receipts/2.json", b"twice"),
+    ]
+    outcomes = either.create_all(given)
+    for (path, data), outcome in zip(given, outcomes, strict=True):
+        if isinstance(outcome, Stored):
+            assert outcome == Stored(path, len(data), hashlib.sha256(data).hexdigest())
+            assert either.read(path) == data
+    kinds = [type(outcome) for outcome in outcomes]
+    assert kinds[1:5] == [FileExistsError, ValueError, Stored, Stored]
+    assert sorted(kind.__name__ for kind in (kinds[0], kinds[5])) == ["FileExistsError", "Stored"]
+    assert either.read("india/receipts/1.json") == b"first"
+    assert either.create_all([]) == []
+
+
+def test_a_folder_that_cannot_be_made_holds_up_no_file_of_another(store: DirectoryStore) -> None:
+    """A file has the name of the folder: only what belongs into it is not stored, and nothing is
+    left behind.
+    """
+    store.create("india/receipts", b"in the way")
+    outcomes = store.create_all([("india/receipts/1.json", b"1"), ("peru/receipts/1.json", b"2")])
+    assert isinstance(outcomes[0], NotADirectoryError)
+    assert isinstance(outcomes[1], Stored)
+    assert stray(store) == []
+
+
 def test_a_large_file_is_stored_from_the_spool(store: DirectoryStore, tmp_path: Path) -> None:
     """On one filesystem nothing is copied; what is stored is read-only and seekable."""
     source, sha256 = spooled(tmp_path, b"0123456789" * 500_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import sys
 import threading
@@ -42,6 +43,10 @@ from .reloading import reload_at_hangup
 from .short_secrets import notice_short_secrets
 from .startup_checks import notice_few_threads, refuse_autoscaling, refuse_other_pools, start_checks
 from .sweeper import Sweeper
+
+#: After how many new objects a worker looks for garbage among them, and how many such looks come
+#: before one at older objects: the steps of a call make and drop hundreds.
+_GARBAGE = (10_000, 20, 20)
 
 restrict_umask()
 app = Celery(
@@ -118,6 +123,11 @@ def _ready(sender: Any, **_: object) -> None:
     queues = frozenset(sender.app.amqp.queues.consume_from)
     notice_few_threads(sender.pool.limit, queues)
     warn_about_queues(queues)
+    # What a worker has loaded by now stays loaded. To look through all of it for garbage, again and
+    # again, takes a part of its CPU and holds up every thread meanwhile.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
     heartbeat.ready(queues)
     announce(sender.app.backend.client, queues)
 

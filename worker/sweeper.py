@@ -15,17 +15,21 @@ from typing import Any, ClassVar
 
 from celery import bootsteps
 
+from archive.store.guarded import requests
 from config.logging import bind
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from config.settings import settings
 from ledger.alerts import CONTRADICTION, EVERY_ACCOUNT, Alert
 from ledger.core.future_times import FutureTime
+from ledger.core.held import ARCHIVE
+from ledger.core.lease_expiry import died
 from ledger.core.wakeups import Hint
 from ledger.errors import Foreign, LedgerError
 from tasks.archive_watch.watch import Watch
 from tasks.runtime import metrics
 from tasks.runtime.alerts import FOREIGN_REDIS, deliver_due
 from tasks.runtime.context import ledger, spool, stopping
+from tasks.runtime.ledger_alert import LedgerAlert
 from tasks.runtime.messages import publish
 from tasks.runtime.outbox import BATCH, Needs, discharge_due
 from tasks.runtime.redis_errors import BROKER_AWAY, is_away
@@ -46,6 +50,8 @@ _log = logging.getLogger(__name__)
 _HINTS_PER_SLOT = 4
 #: How long a worker that stops waits for the rounds of its loops.
 _STOP_SECONDS = 5.0
+#: The look at held jobs takes at most one part in so many of the time.
+_HELD_SHARE = 50
 #: One hint in so many is reserved for answers.
 _ANSWERS_SHARE = 4
 #: A partial download untouched for so long is abandoned.
@@ -75,6 +81,7 @@ class Sweeper(bootsteps.StartStopStep):
                 Loop("archive", "the archive", watch.look),
                 Loop("spool", "the spool", _sweep_spool),
                 Loop("presence", "Redis", lambda: presence.announce(parent.app.backend.client)),
+                Loop("outage", "the receiver of alerts", LedgerAlert(parent.hostname).look),
             )
         )
 
@@ -114,6 +121,7 @@ class Rounds:
         self._whole = (self._announce_first, self._mend_keys, self._announce_set_aside)
         self._busy = (self._announce,)
         self._next_whole = 0.0
+        self._next_held = 0.0
         self._room = {
             FRONT_DOOR: 0,
             DUE: _HINTS_PER_SLOT * slots,
@@ -125,7 +133,14 @@ class Rounds:
 
         Return whether there is more to do at once. Raises LedgerError.
         """
-        steps = (self._mend_future_times, _expire_leases, unknown.open_alert, _write_alerts)
+        steps = (
+            self._mend_future_times,
+            _set_hung_aside,
+            _expire_leases,
+            unknown.open_alert,
+            self._update_held,
+            _write_alerts,
+        )
         return sum(self._carry_out(step) for step in steps) > 0
 
     def sweep(self) -> bool:
@@ -158,6 +173,13 @@ class Rounds:
         except Exception:  # noqa: BLE001 - logged; the other steps of the round still run
             _log.exception("a step of the sweeper's round failed")
             return False
+
+    def _update_held(self) -> None:
+        # Every waiting job is looked at: with many of them, less often.
+        began = time.monotonic()
+        if began >= self._next_held:
+            ledger().held_jobs.update_alerts()
+            self._next_held = began + _HELD_SHARE * (time.monotonic() - began)
 
     def _mend_future_times(self) -> None:
         # Clocks are rarely wrong, and one kind of times is found only by reading every waiting job:
@@ -252,10 +274,27 @@ def _write_alerts() -> bool:
     return _discharge(Needs.LEDGER)
 
 
+def _set_hung_aside() -> None:
+    """Let the jobs wait whose attempts wait in this process for an archive that does not answer."""
+    waiting = requests.waiting()
+    for lease in ledger().leases.silent(waiting.keys()):
+        seconds = waiting[lease.thread]
+        if ledger().lease_expiry.set_aside(lease, ARCHIVE, seconds, again=_again):
+            with bind(job_id=lease.job_id):
+                _log.warning("the archive has not answered for %.0f s; the job waits", seconds)
+
+
+def _again(times: int) -> float:
+    """Return the pause, in seconds, before the next try of a job that was set aside so often."""
+    return min(settings().poll_first_seconds * 2.0 ** min(times, 32), settings().poll_max_seconds)
+
+
 def _expire_leases() -> None:
     for job in ledger().lease_expiry.take_from_the_dead():
         with bind(job_id=job.job_id, account=job.account):
             _log.warning("job %s: %s (takeover %d)", job.job_id, job.reason, job.takeovers)
+        if not died(job):
+            continue
         metrics.takeovers.labels(job.account).inc()
 
 

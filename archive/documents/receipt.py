@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import SkipValidation, TypeAdapter
@@ -61,10 +63,17 @@ class Receipt:
 
     def to_bytes(self) -> bytes:
         """Return the bytes of the document."""
-        fields = asdict(self)
-        absent = [name for name in _DECISION if fields[name] is None]
-        written = {name: value for name, value in fields.items() if name not in absent}
-        return serialised({"schema": SCHEMA, **written}).encode()
+        values = {name: getattr(self, name) for name in _names()}
+        for name in _DECISION:
+            if values[name] is None:
+                del values[name]
+        return serialised({"schema": SCHEMA, **values}).encode()
+
+
+@cache
+def _names() -> Sequence[str]:
+    """Return the names of a receipt's fields, in their order."""
+    return tuple(field.name for field in fields(Receipt))
 
 
 _RECEIPT: TypeAdapter[Receipt] = TypeAdapter(Receipt)
@@ -85,13 +94,32 @@ def keep(store: Store, path: str, receipt: Receipt) -> Stored:
 
     Raises Contradiction if the existing file has other content.
     """
-    content = receipt.to_bytes()
+    (outcome,) = keep_all(store, [(path, receipt)])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def keep_all(store: Store, receipts: Sequence[tuple[str, Receipt]]) -> list[Stored | Exception]:
+    """Write receipts under their paths together, `MOST_TOGETHER` at most; return for each, in the
+    same order, what `keep` would return or raise. Raises StoreAway if nothing could be written.
+    """
+    contents = [(path, receipt.to_bytes()) for path, receipt in receipts]
+    outcomes = store.create_all(contents)
+    return [
+        _adopted(store, path, content) if isinstance(outcome, FileExistsError) else outcome
+        for (path, content), outcome in zip(contents, outcomes, strict=True)
+    ]
+
+
+def _adopted(store: Store, path: str, content: bytes) -> Stored | Exception:
+    """Return a receipt that is already written."""
     try:
-        return store.create(path, content)
-    except FileExistsError:
         if store.read(path) != content:
-            raise Contradiction(path, "contradicts the ledger; compare the two") from None
+            return Contradiction(path, "contradicts the ledger; compare the two")
         return store.checksum(path)
+    except Exception as error:  # noqa: BLE001 - it is the outcome of this receipt
+        return error
 
 
 def _parsed(content: dict[str, Any]) -> Receipt:

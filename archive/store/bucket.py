@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +23,7 @@ from archive.errors import Missing, StoreAway, StoreRefused
 from .object_client import opened
 from .object_errors import is_conflict, understood
 from .object_reader import ObjectReader
+from .parallel import in_parallel
 from .protocol import (
     INCOMING,
     LARGEST_READ,
@@ -112,6 +113,10 @@ class ObjectStore:
         if not self._put(path, data):
             raise FileExistsError(errno.EEXIST, "already in the archive", path)
         return Stored(path, len(data), hashlib.sha256(data).hexdigest())
+
+    def create_all(self, files: Sequence[tuple[str, bytes]]) -> list[Stored | Exception]:
+        """Put several objects at once; see `Store.create_all`."""
+        return in_parallel(lambda file: self.create(*file), files)
 
     def read(self, path: str, most: int = LARGEST_READ) -> bytes:
         """Return all bytes of a small file; see `Store.read`."""

@@ -8,13 +8,12 @@ existing file. The whole archive lies on one filesystem, since a link cannot cro
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import secrets
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +23,7 @@ from archive.errors import ArchiveFull, Dangerous, Missing
 from .directory_walk import walk
 from .fsync import flush_folder, full_disk, make_folder
 from .protocol import (
+    FULL,
     INCOMING,
     LARGEST_READ,
     PIECE,
@@ -36,14 +36,13 @@ from .protocol import (
     refuse_larger,
     summed,
 )
+from .together import create_all
 
 __all__ = ["INCOMING", "PIECE", "DirectoryStore", "Store", "Stored", "open_store"]
 
 ABANDONED_AFTER_SECONDS = 24 * 3600
 #: How long after a look for abandoned files the next one follows.
 _LOOK_SECONDS = 600.0
-#: The meaning of a full disk, for people.
-FULL = "the archive's disk is full; nothing was stored; free some space"
 
 _LEADS_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
@@ -91,16 +90,14 @@ class DirectoryStore:
 
     def create(self, path: str, data: bytes) -> Stored:
         """Store a small file if its path is free; see `Store.create`."""
-        target = self._full(path)
-        with self._temporary(path) as temporary:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            if not _link(temporary, target, self.root):
-                raise FileExistsError(errno.EEXIST, "already in the archive", path)
-        return Stored(path, len(data), hashlib.sha256(data).hexdigest())
+        (outcome,) = self.create_all([(path, data)])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def create_all(self, files: Sequence[tuple[str, bytes]]) -> list[Stored | Exception]:
+        """Store small files whose paths are free; see `Store.create_all`."""
+        return create_all(files, self.root, self._place, self._prepare, self._new_name)
 
     def read(self, path: str, most: int = LARGEST_READ) -> bytes:
         """Return all bytes of a small file; see `Store.read`."""
@@ -237,16 +234,23 @@ class DirectoryStore:
 
     @contextmanager
     def _temporary(self, path: str) -> Iterator[Path]:
-        incoming = self.root / INCOMING
-        temporary = incoming / f"{int(time.time())}-{secrets.token_hex(16)}"
+        temporary = Path(self._new_name())
         try:
             with full_disk(path, FULL, ArchiveFull):
-                make_folder(incoming, None if self._begins else self.root)
-                self._remove_abandoned(incoming)
+                self._prepare()
                 yield temporary
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+    def _new_name(self) -> str:
+        return f"{self.root}/{INCOMING}/{int(time.time())}-{secrets.token_hex(16)}"
+
+    def _prepare(self) -> None:
+        """Make the folder of files that are being stored, and remove those of killed processes."""
+        incoming = self.root / INCOMING
+        make_folder(incoming, None if self._begins else self.root)
+        self._remove_abandoned(incoming)
 
     def _remove_abandoned(self, incoming: Path) -> None:
         """Remove the files of killed processes, at most once in a while; a name begins with the

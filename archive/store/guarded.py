@@ -11,15 +11,15 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from archive.errors import ArchiveFull, Missing, StoreAway, Unwritable
 
-from .directory import FULL, Store
-from .protocol import LARGEST_READ, FileState, Stored
+from .directory import Store
+from .protocol import FULL, LARGEST_READ, FileState, Stored
 
 Listed = TypeVar("Listed")
 
@@ -57,6 +57,14 @@ class Requests:
             yield
         finally:
             del self._running[request]
+
+    def waiting(self) -> dict[int, float]:
+        """Return for how many seconds each thread has waited for a request."""
+        now = time.monotonic()
+        found: dict[int, float] = {}
+        for thread, since in list(self._running.values()):
+            found[thread] = max(now - since, found.get(thread, 0.0))
+        return found
 
     def threads_waiting(self, seconds: float) -> set[int]:
         """Return the threads that have waited for a request for longer."""
@@ -105,6 +113,16 @@ class Guarded:
         with self._understood(path):
             self._assure(self._store, True)
             return self._store.create(path, data)
+
+    def create_all(self, files: Sequence[tuple[str, bytes]]) -> list[Stored | Exception]:
+        """See `Store.create_all`."""
+        if not files:
+            return []
+        with self._understood(files[0][0]):
+            self._assure(self._store, True)
+        with requests.noted():
+            outcomes = self._store.create_all(files)
+        return [self._outcome(path, one) for (path, _), one in zip(files, outcomes, strict=True)]
 
     def read(self, path: str, most: int = LARGEST_READ) -> bytes:
         """See `Store.read`."""
@@ -158,6 +176,15 @@ class Guarded:
             yield from listing()
             # Afterwards: if the archive went away meanwhile, the list is too short.
             self._assure(self._store, False)
+
+    def _outcome(self, path: str, outcome: Stored | Exception) -> Stored | Exception:
+        if isinstance(outcome, Stored):
+            return outcome
+        try:
+            with self._understood(path):
+                raise outcome
+        except Exception as error:  # noqa: BLE001 - it is the outcome of this file
+            return error
 
     @contextmanager
     def _understood(self, path: str) -> Iterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -14,6 +14,10 @@ from archive.errors import Contradiction, Damaged, Dangerous
 PIECE = 1024 * 1024
 #: The most that is read into memory as one file.
 LARGEST_READ = 256 * 1024 * 1024
+#: The meaning of a full disk, for people.
+FULL = "the archive's disk is full; nothing was stored; free some space"
+#: The most files that are stored together: each is held open until its bytes are durable.
+MOST_TOGETHER = 32
 #: A folder for files that are not part of the archive: it is never listed among the paths.
 INCOMING = ".incoming"
 
@@ -97,6 +101,14 @@ class Store(Protocol):
         Parameters: `path` in the archive; `data`, all of its bytes. Returns the stored file. Raises
         FileExistsError if the path is taken (the existing file is durable then, and unchanged),
         NoSpace.
+        """
+
+    def create_all(self, files: Sequence[tuple[str, bytes]]) -> list[Stored | Exception]:
+        """Store several small files, `MOST_TOGETHER` at most, each as `create` does.
+
+        Parameters: `files`, the path and the bytes of each. Returns for each, in the same order,
+        the stored file or the error that `create` would raise: one that cannot be stored keeps no
+        other from it. Raises StoreAway if the archive does not answer; then nothing was stored.
         """
 
     def read(self, path: str, most: int = LARGEST_READ) -> bytes:

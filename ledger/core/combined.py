@@ -20,6 +20,7 @@ from sqlalchemy import (
     Select,
     Table,
     cast,
+    insert,
     literal,
     null,
     select,
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
 
-def selecting(table: Table, values: Mapping[str, Any], source: FromClause) -> Select[Any]:
-    """Return the SELECT of a table's new row for each row of the source."""
+def selecting(
+    table: Table, values: Mapping[str, Any], source: FromClause | None = None
+) -> Select[Any]:
+    """Return the SELECT of a table's new row for each row of the source; one row without it."""
     row = [_typed(table.c[name], value) for name, value in values.items()]
-    return select(*row).select_from(source)
+    return select(*row) if source is None else select(*row).select_from(source)
 
 
 def inserting(table: Table, values: Mapping[str, Any], source: FromClause) -> postgresql.Insert:
@@ -44,11 +47,16 @@ def inserting(table: Table, values: Mapping[str, Any], source: FromClause) -> po
 
 
 def inserting_both(
-    table: Table, first: Mapping[str, Any], second: Mapping[str, Any], source: FromClause
+    table: Table,
+    first: Mapping[str, Any],
+    second: Mapping[str, Any],
+    source: FromClause | None = None,
 ) -> Insert:
-    """Return the INSERT of two rows, in this order, for each row of the source."""
+    """Return the INSERT of two rows, in this order, for each row of the source; of two without
+    it.
+    """
     both = selecting(table, first, source).union_all(selecting(table, second, source))
-    return _insert(table).from_select(list(first), both)
+    return insert(table).from_select(list(first), both)
 
 
 def _insert(table: Table) -> postgresql.Insert:

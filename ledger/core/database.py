@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Double, Engine, Table, create_engine, event, make_url, select
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InvalidatePoolError
+from sqlalchemy.exc import DatabaseError, IntegrityError, InvalidatePoolError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from ledger.errors import LedgerAway, NotBegun, Unsuitable
 
+from .kept_connections import KeptConnections
+from .outages import Outages
 from .repeats import while_away
 from .silent_server import connect_within
 from .writer import AFTER_COMMIT, AWAY, Writer, cause_of, execute_bare
@@ -73,7 +75,7 @@ def _now_sqlite(_element: Any, _compiler: Any, **_options: Any) -> str:
 
 @compiles(now, "postgresql")
 def _now_postgresql(_element: Any, _compiler: Any, **_options: Any) -> str:
-    return "extract(epoch FROM clock_timestamp())::float8"
+    return "date_part('epoch', clock_timestamp())"
 
 
 class now_once(now):  # noqa: N801 - reads as the SQL function it is
@@ -101,6 +103,7 @@ class Database:
 
     def __init__(self, url: str, *, busy_seconds: float) -> None:
         self.url = make_url(url)
+        self.outages = Outages()
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite(url, busy_seconds) if self.is_sqlite else _postgres(url, busy_seconds)
         self.writer = Writer(self._connect_to_write) if self.is_sqlite else None
@@ -109,6 +112,7 @@ class Database:
             if self.is_sqlite
             else self.engine.execution_options(isolation_level="AUTOCOMMIT")
         )
+        self._kept = None if self.is_sqlite else KeptConnections(self._reading, _FRESH_SECONDS)
         self._at_one_moment = (
             self.engine.execution_options(begin="BEGIN")
             if self.is_sqlite
@@ -138,9 +142,9 @@ class Database:
         Raises NotBegun if ``work`` was not begun within ``patience_seconds``, LedgerAway if it was
         and may or may not be done, and Unsuitable if a file is damaged.
         """
-        if at_once is not None and not self.is_sqlite:
+        if at_once is not None and self._kept is not None:
             asked = time.monotonic()
-            done = self._written_at_once(at_once)
+            done = self._kept.written(at_once, patience_seconds)
             if done is not None:
                 return done
             patience_seconds = max(patience_seconds - (time.monotonic() - asked), 0.1)
@@ -173,17 +177,6 @@ class Database:
             call()
         return result  # type: ignore[no-any-return]
 
-    def _written_at_once(self, at_once: Callable[[Connection], Result | None]) -> Result | None:
-        try:
-            with self._reading.begin() as connection:
-                after = connection.info[AFTER_COMMIT] = []
-                result = at_once(connection)
-        except (*AWAY, IntegrityError, DataError):
-            return None
-        for call in after:
-            call()
-        return result
-
     def _connect_to_write(self) -> Connection:
         """Take a connection for the writer, which keeps it and closes it in the end."""
         connection = self.engine.connect()
@@ -213,12 +206,23 @@ class Database:
 
     def _while_away(self, once: Callable[[], Result], patience_seconds: float) -> Result:
         """Call ``once``, and again while the database is away. Raises LedgerAway and Unsuitable."""
+        asked_at = self.outages.asked()
         try:
-            return while_away(once, seconds=patience_seconds)
+            done = while_away(once, seconds=patience_seconds)
         except AWAY as error:
+            self.outages.failed(asked_at)
             raise LedgerAway(_sentence(error)) from None
+        except NotBegun:
+            self.outages.failed(asked_at)
+            raise
         except DatabaseError as error:
+            self.outages.ended()
             raise self._readable(error) from None
+        except BaseException:
+            self.outages.ended()
+            raise
+        self.outages.answered(asked_at)
+        return done
 
     def time(self) -> float:
         """Return seconds since 1970 by the clock that all processes share. Raises LedgerAway."""
@@ -241,6 +245,8 @@ class Database:
         """Finish the writes that wait, and close every connection."""
         if self.writer is not None:
             self.writer.close()
+        if self._kept is not None:
+            self._kept.close()
         self.engine.dispose()
 
     def _readable(self, error: DatabaseError) -> Exception:

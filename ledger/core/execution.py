@@ -107,17 +107,22 @@ class Execution:
         asked_at = time.monotonic()
         seconds = self._leases.seconds
 
-        def work(connection: Connection) -> tuple[Job, bool]:
+        kind = kind_of(request.kind)
+        hook = kind.begin_at_once
+
+        def work(connection: Connection) -> tuple[Job, bool, bool]:
+            if self._database.is_sqlite and (begun := at_once(connection)):
+                return begun
             job, number = open_or_join(connection, request, by=by, notify=notify)
             if number is None:
-                return job, owns_lease(connection, job.job_id, token)
+                return job, owns_lease(connection, job.job_id, token), False
             held = take(connection, job, token, seconds, by=self._worker)
-            # If the database's clock was set back just now, the job is not due yet.
-            return (job, False) if held is None else (held, True)
+            if held is None:
+                # The database's clock was set back just now: the job is not due yet.
+                return job, False, False
+            return held, True, kind.finds_no_pause(connection, job.account)
 
-        hook = kind_of(request.kind).begin_at_once
-
-        def at_once(connection: Connection) -> tuple[Job, bool] | None:
+        def at_once(connection: Connection) -> tuple[Job, bool, bool] | None:
             if hook is None:
                 return None
             job = hook(
@@ -129,12 +134,13 @@ class Execution:
                 worker=self._worker,
                 notify=notify,
             )
-            return None if job is None else (job, True)
+            return None if job is None else (job, True, True)
 
-        job, mine = self._database.write(work, at_once=None if hook is None else at_once)
+        job, mine, is_free = self._database.write(work, at_once=None if hook is None else at_once)
         if not mine:
             return job, None
         lease = Lease(job.job_id, token, seconds, asked_at)
+        lease.found_no_pause = is_free
         self._leases.hold(lease)
         return job, lease
 

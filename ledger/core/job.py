@@ -7,6 +7,7 @@ import json
 import uuid
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Row
@@ -18,6 +19,7 @@ from .schema import jobs
 FINGERPRINT_VERSION = 1
 
 
+@lru_cache(maxsize=1024)
 def job_id(account: str, task: str, request_id: str) -> str:
     """Return the id of a job, which a caller can compute before any worker runs.
 

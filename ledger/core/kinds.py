@@ -85,6 +85,10 @@ def _withhold_nothing(
     return None
 
 
+def _asks_later(_connection: Connection, _account: str) -> bool:
+    return False
+
+
 def _never_sends(
     _connection: Connection,
     job_id: str,
@@ -112,7 +116,9 @@ class JobKind:
 
     The engine calls ``sender_lost`` when the worker of a job in state *sending* has died.
     ``begin_at_once``, if there is one, opens and claims a usual new job in a single statement, with
-    the same rows as the engine's steps and this kind's hooks.
+    the same rows as the engine's steps and this kind's hooks, unless the job's account is paused.
+    ``finds_no_pause`` says whether an account is certainly not paused, so that a job which was just
+    begun need not ask.
     ``died_often`` is the error of a job whose workers died five times in state *running*.
     ``refuses_retry`` says why no job of the kind is ever retried, or None if retries are allowed.
     """
@@ -129,6 +135,7 @@ class JobKind:
     )
     refuses_retry: str | None = None
     begin_at_once: BeginHook | None = None
+    finds_no_pause: Callable[[Connection, str], bool] = _asks_later
 
 
 _registered: dict[str, JobKind] = {}

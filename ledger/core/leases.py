@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Double, bindparam, cast, update
@@ -30,7 +31,11 @@ class Lease:
     def __init__(self, job_id: str, token: str, seconds: float, asked_at: float) -> None:
         self.job_id = job_id
         self.token = token
+        #: The thread that works on the job.
+        self.thread = threading.get_ident()
         self.cancelled = False
+        #: Whether the account of the job was not paused when the job was claimed.
+        self.found_no_pause = False
         self.transfer: dict[str, Any] | None = None
         #: Held while its holder notes the sending of a call; then, whether that may be written.
         self.sending = threading.Lock()
@@ -66,6 +71,11 @@ class Lease:
         self.check()
         self._confirmed_at = asked_at
 
+    @property
+    def confirmed_at(self) -> float:
+        """When the last confirmed renewal, or the claim, was asked for, in monotonic seconds."""
+        return self._confirmed_at
+
     def lose(self) -> None:
         """Mark the lease as lost: another worker holds the job, or its holder gave it up."""
         self._lost = True
@@ -99,6 +109,12 @@ class Leases:
                 self._thread = threading.Thread(target=self._renew_for_ever, daemon=True)
                 self._thread.name = "earwitness-leases"
                 self._thread.start()
+
+    def silent(self, threads: Collection[int]) -> list[Lease]:
+        """Return the leases of these threads whose work gave no sign of life in time."""
+        with self._lock:
+            held = list(self._held.values())
+        return [lease for lease in held if lease.thread in threads and not lease.alive]
 
     def drop(self, lease: Lease) -> None:
         """Give a lease up: it is no longer renewed, and nothing may be written under it."""

@@ -147,7 +147,7 @@ CARRYING_WAITER: dict[str, Any] = {
     "envelope": parameter("envelope"),
     "canvas": parameter("canvas"),
 }
-_WAIT = Prepared(insert(waiters).values(**CARRYING_WAITER).inline())
+WAIT = Prepared(insert(waiters).values(**CARRYING_WAITER).inline())
 
 
 class Opening:
@@ -329,6 +329,6 @@ def add_waiter(
     if waiting_for is not None:
         _ANSWER_AGAIN.run(connection, task=task_id, **more)
         return
-    _WAIT.run(connection, task=task_id, for_job=job.job_id, notify=notify, **more)
+    WAIT.run(connection, task=task_id, for_job=job.job_id, notify=notify, **more)
     if job.ended and notify is not None:
         owe(connection, job.job_id, job.account, "notify", notification(job, notify))

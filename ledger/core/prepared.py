@@ -8,6 +8,7 @@ one definition, but keeps the compiled text and the conversions of its values.
 
 from __future__ import annotations
 
+import re
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, overload
@@ -41,6 +42,7 @@ Building = Callable[[Callable[..., Any]], Statement]
 Processor = Callable[[Any], Any]
 
 _POSTGRESQL = "postgresql"
+_NAMED = re.compile(r" AS (anon_\d+)\b")
 
 
 def parameter(name: str, type_: TypeEngine[Any] | None = None) -> BindParameter[Any]:
@@ -99,7 +101,7 @@ class _Compiled:
     def __init__(self, statement: Statement, dialect: Dialect, row: Callable[..., Any] | None):
         compiled: Any = statement.compile(dialect=dialect)
         expanded = compiled.construct_expanded_state()
-        self.text: str = expanded.statement
+        self.text = _without_unused_names(expanded.statement)
         self._dialect = dialect
         self._columns = _columns(statement)
         self._row = row or namedtuple("Row", [name for name, _ in self._columns], rename=True)  # noqa: PYI024
@@ -209,6 +211,10 @@ class Prepared(Generic[R]):
 
         return row
 
+    def text(self, dialect: Dialect) -> str:
+        """Return the text that the driver is given."""
+        return _Compiled(self.statement(dialect), dialect, self._row).text
+
     def statement(self, dialect: Dialect) -> Statement:
         """Return the statement as it is built for a dialect."""
         if not callable(self._given):
@@ -258,6 +264,15 @@ class Prepared(Generic[R]):
         if not connection.in_transaction():
             connection.begin()
         return compiled, arguments
+
+
+def _without_unused_names(text: str) -> str:
+    """Leave out the names that SQLAlchemy gives to values, if nothing refers to them: each costs
+    the driver and the database a little at every run.
+    """
+    names = set(_NAMED.findall(text))
+    used = {one for one in names if len(re.findall(rf"(?<! AS )\b{one}\b", text)) > 0}
+    return _NAMED.sub(lambda found: found[0] if found[1] in used else "", text)
 
 
 def _bind_processors(compiled: Any, dialect: Dialect) -> dict[str, Processor]:

@@ -84,18 +84,22 @@ def lock(connection: Connection, job_id: str) -> None:
     _FIND_HELD.run(connection, job_id=job_id)
 
 
+def updating(
+    job_id: str | ColumnElement[Any], *conditions: ColumnElement[bool], **values: Any
+) -> Update:
+    """Return the statement by which ``change`` writes, for a step that needs nothing of the job."""
+    return (
+        update(jobs).where(jobs.c.job_id == job_id, *conditions).values(updated_at=now(), **values)
+    )
+
+
 def changing(
     job_id: str | ColumnElement[Any], *conditions: ColumnElement[bool], **values: Any
 ) -> Update:
     """Return the statement by which ``change`` writes: it returns the job's columns. A step that
     every job takes prepares it, with a `parameter` as the job's id.
     """
-    return (
-        update(jobs)
-        .where(jobs.c.job_id == job_id, *conditions)
-        .values(updated_at=now(), **values)
-        .returning(*COLUMNS)
-    )
+    return updating(job_id, *conditions, **values).returning(*COLUMNS)
 
 
 def change(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from archive import paths
 from archive.documents import receipt as receipts
 from archive.documents.receipt import ASKED, Receipt
 from archive.errors import Contradiction, StoreAway
-from archive.store.directory import Stored
+from archive.store.protocol import MOST_TOGETHER, Stored
 from config.settings import settings
 from ledger.core.job import Job, iso
 from ledger.core.outbox import Obligation
@@ -25,8 +25,6 @@ from tasks.runtime.outbox import Handler, Outcomes, always
 
 #: How many further numbers are tried for a decision.
 _MOST_TAKEN = 100
-#: How many receipts of a batch are written at once.
-_WRITERS = 8
 
 
 def write_receipts(_account: str, obligations: Sequence[Obligation]) -> Outcomes:
@@ -36,76 +34,73 @@ def write_receipts(_account: str, obligations: Sequence[Obligation]) -> Outcomes
     receipt that cannot be written holds up no other, unless the archive does not answer.
     """
     jobs = ledger().jobs.by_id([one.job_id for one in obligations])
-    away: list[StoreAway] = []
-
-    def write(one: Obligation) -> Stored | Exception:
+    written: dict[int, Stored | Exception] = {}
+    away: StoreAway | None = None
+    for first in range(0, len(obligations), MOST_TOGETHER):
         try:
-            return away[0] if away else keep_receipt(one, jobs.get(one.job_id))
+            written |= _written(obligations[first : first + MOST_TOGETHER], jobs)
         except StoreAway as error:
-            away.append(error)
-            return away[0]
-        except Exception as error:  # noqa: BLE001 - logged by the caller, or raised below
-            return error
-
+            away = error
+        away = next((one for one in written.values() if isinstance(one, StoreAway)), away)
+        if away is not None:
+            written = {one.id: away for one in obligations} | written
+            break
     outcomes = Outcomes()
-    for number, written in _carried_out(write, obligations).items():
-        if isinstance(written, LedgerAway):
-            raise written
-        if isinstance(written, Exception):
-            outcomes.failures[number] = written
+    for number, outcome in written.items():
+        if isinstance(outcome, LedgerAway):
+            raise outcome
+        if isinstance(outcome, Exception):
+            outcomes.failures[number] = outcome
         else:
-            outcomes.following[number] = under_chain(written)
+            outcomes.following[number] = under_chain(outcome)
     return outcomes
 
 
-def _carried_out(
-    write: Callable[[Obligation], Stored | Exception], obligations: Sequence[Obligation]
+def _written(
+    obligations: Sequence[Obligation], jobs: Mapping[str, Job]
 ) -> dict[int, Stored | Exception]:
-    """Write several at once: each waits for the disk or the bucket, which can take them together.
+    """Write receipts into the archive; return what became of each, by the obligations' ids.
 
-    Returns the results by the obligations' ids. The threads are daemons, so that a disk that hangs
-    does not keep the process from ending.
+    Raises StoreAway if the archive does not answer, and nothing more can be written.
     """
-    done: dict[int, Stored | Exception] = {}
-    left = iter(obligations)
-
-    def run() -> None:
-        for one in left:
-            done[one.id] = write(one)
-
-    threads = [
-        threading.Thread(target=run, name="earwitness-receipts", daemon=True)
-        for _ in range(min(_WRITERS, len(obligations)))
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return done
+    written: dict[int, Stored | Exception] = {}
+    numbers: list[int] = []
+    together: list[tuple[str, Receipt]] = []
+    for one in obligations:
+        try:
+            known = one.payload
+            receipt, path = _receipt_of(known, jobs.get(one.job_id), one.job_id)
+            if known["sent_at"] is None:
+                written[one.id] = _keep_decision(receipt, path, known["number"])
+            else:
+                together.append((path(known["number"]), receipt))
+                numbers.append(one.id)
+        except StoreAway:
+            raise
+        except Exception as error:  # noqa: BLE001 - logged by the caller, or raised there
+            written[one.id] = error
+    kept = receipts.keep_all(store(), together)
+    return written | dict(zip(numbers, kept, strict=True))
 
 
 HANDLERS = {"receipt": Handler(write_receipts, together=always, needs_archive=True)}
 
 
-def keep_receipt(obligation: Obligation, job: Job | None) -> Stored:
-    """Write the pending receipt of a job into the archive.
-
-    Raises ArchiveError, OSError, StoreAway; NoSuchJob without a job.
+def _receipt_of(
+    known: dict[str, Any], job: Job | None, job_id: str
+) -> tuple[Receipt, Callable[[int], str]]:
+    """Return the receipt that an obligation describes, and what gives its path by its number.
+    Raises NoSuchJob without a job.
     """
     if job is None:
-        raise NoSuchJob(f"not done: no job has the id {obligation.job_id}")
-    known = obligation.payload
+        raise NoSuchJob(f"not done: no job has the id {job_id}")
     # If the sending of the call was never noted, the month of the request counts.
     when = job.created_at if known["sent_at"] is None else known["sent_at"]
     month = datetime.fromtimestamp(when, UTC).date()
-    receipt = _receipt(job, known)
-    path = paths.receipt_path(job.account, month, job.job_id, known["number"])
-    if known["sent_at"] is not None:
-        return receipts.keep(store(), path, receipt)
-    return _keep_decision(receipt, job, month, known["number"])
+    return _receipt(job, known), partial(paths.receipt_path, job.account, month, job.job_id)
 
 
-def _keep_decision(receipt: Receipt, job: Job, month: date, number: int) -> Stored:
+def _keep_decision(receipt: Receipt, path: Callable[[int], str], number: int) -> Stored:
     """Keep a decision about a call that this ledger did not send.
 
     An earlier ledger may have sent the call, and left receipts under the numbers that this one
@@ -113,13 +108,11 @@ def _keep_decision(receipt: Receipt, job: Job, month: date, number: int) -> Stor
     """
     last = number + _MOST_TAKEN
     for one in range(number, last):
-        path = paths.receipt_path(job.account, month, job.job_id, one)
         try:
-            return receipts.keep(store(), path, receipt)
+            return receipts.keep(store(), path(one), receipt)
         except Contradiction:
             continue
-    path = paths.receipt_path(job.account, month, job.job_id, last)
-    return receipts.keep(store(), path, receipt)
+    return receipts.keep(store(), path(last), receipt)
 
 
 def _provider(alias: str) -> str:

@@ -122,7 +122,7 @@ def request_call(attempt: Attempt) -> Job:
     attempt.expect_silence(account.timeout_seconds)
     attempt.check()
     try:
-        _take_turn(account)
+        _take_turn(account, attempt)
         placed = _place_call(attempt, account)
     except (CapReached, provider.Unreachable) as error:
         return _take_back(attempt, str(error), attempt.next_backoff("troubles"))
@@ -145,13 +145,13 @@ def request_call(attempt: Attempt) -> Job:
     return _store_outcome(attempt, _placed_outcome(placed, account))
 
 
-def _take_turn(account: CertifiedCallsAccount) -> None:
+def _take_turn(account: CertifiedCallsAccount, attempt: Attempt) -> None:
     """Wait for the account's turn.
 
     Raises _Unsent if the turn is far away or the ledger does not answer.
     """
     try:
-        take_turn(account, _Unsent)
+        take_turn(account, _Unsent, found_no_pause=attempt.lease.found_no_pause)
     except LedgerAway as error:
         raise _Unsent(str(error)) from None
 

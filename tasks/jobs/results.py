@@ -6,10 +6,19 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from tasks.runtime.message_bodies import ErrorBody
 from tasks.runtime.results import JobResult
 
 JobState = Literal[
-    "pending", "running", "sending", "waiting", "done", "failed", "needs_decision", "cancelled"
+    "pending",
+    "running",
+    "sending",
+    "waiting",
+    "done",
+    "failed",
+    "needs_decision",
+    "cancelled",
+    "refused",
 ]
 
 
@@ -22,6 +31,7 @@ class JobRow(JobResult):
     """The account's alias; ``*`` for every account."""
     request_id: str
     state: JobState
+    """``refused`` for a task whose request opened no job: then the ids are empty."""
     reason: str | None
     """Why the job waits or how it ended, in words."""
     attempts: int = Field(ge=0)
@@ -31,3 +41,5 @@ class JobRow(JobResult):
     updated_at: str
     result: dict[str, Any] | None
     """The job's result, without ``job_id``; some failed jobs have one too."""
+    error: ErrorBody | None
+    """The exception with which the job ended."""

@@ -15,6 +15,7 @@ from tasks.days import day
 from tasks.runtime.context import ledger
 from tasks.runtime.entry import plain_task
 from tasks.runtime.messages import publish_first
+from tasks.runtime.refusals import refusals
 
 from .arguments import NameJob, ResolveJob, RetryJob
 from .results import JobRow
@@ -24,15 +25,19 @@ _log = logging.getLogger(__name__)
 
 @plain_task("job.status", NameJob, JobRow)
 def job_status(asked: NameJob) -> dict[str, Any]:
-    """Return the job as the ledger has it."""
-    return _named_job(asked).summary()
+    """Return the job as the ledger has it, or why a task's request was refused."""
+    if asked.task_id is not None and ledger().waiters.job_of(asked.task_id) is None:
+        refusal = refusals.of(asked.task_id)
+        if refusal is not None:
+            return refusal.view()
+    return _view(_named_job(asked))
 
 
 @plain_task("job.cancel", NameJob, JobRow)
 def cancel_job(asked: NameJob) -> dict[str, Any]:
     """Cancel a job, and an export's parts with it."""
     try:
-        return ledger().operator_actions.cancel(_named_job(asked).job_id, by="job.cancel").summary()
+        return _view(ledger().operator_actions.cancel(_named_job(asked).job_id, by="job.cancel"))
     except NotPossible as error:
         raise errors.InvalidArgument(str(error)) from None
 
@@ -41,7 +46,7 @@ def cancel_job(asked: NameJob) -> dict[str, Any]:
 def retry_job(asked: RetryJob) -> dict[str, Any]:
     """Retry a job that failed, was cancelled or lost its files; return the new job."""
     try:
-        return retry(_named_job(asked), by=asked.by, note=asked.note).summary()
+        return _view(retry(_named_job(asked), by=asked.by, note=asked.note))
     except NotPossible as error:
         raise errors.InvalidArgument(str(error)) from None
 
@@ -51,7 +56,8 @@ def resolve_job(asked: ResolveJob) -> dict[str, Any]:
     """Decide the outcome of a certified call that awaits a decision; return the job after it."""
     placed = asked.outcome == "placed"
     try:
-        return resolve(_named_job(asked), placed=placed, by=asked.by, note=asked.note).summary()
+        job = _named_job(asked)
+        return _view(resolve(job, placed=placed, by=asked.by, note=asked.note))
     except NotPossible as error:
         raise errors.InvalidArgument(str(error)) from None
 
@@ -91,12 +97,31 @@ def _named_job(asked: NameJob) -> Job:
 def _job_id_of_task(task_id: str) -> str:
     job_id = ledger().waiters.job_of(task_id)
     if job_id is None:
-        raise errors.NoSuchJob(f"not done: task {task_id} requested no job")
+        refusal = refusals.of(task_id)
+        why = f": it was refused ({refusal.type}: {refusal.message})" if refusal else ""
+        raise errors.NoSuchJob(f"not done: task {task_id} requested no job{why}")
     return job_id
 
 
-def cancel_revoked(task_id: str) -> None:
-    """Cancel the job of a task that Celery revoked (docs/tasks.md)."""
+def _view(job: Job) -> dict[str, Any]:
+    """Return what callers see of a job, with the exception with which it ended."""
+    error = None
+    if job.ended and job.error is not None:
+        error = {name: job.error[name] for name in ("type", "message")}
+    return {**job.summary(), "error": error}
+
+
+def refuse_revoked(task_id: str, task: str) -> None:
+    """Cancel the job of a revoked task whose message has come, or keep that it opens none."""
+    if cancel_revoked(task_id):
+        refusals.add(task_id, task, errors.Cancelled("not done: revoked before a job was opened"))
+
+
+def cancel_revoked(task_id: str) -> bool:
+    """Cancel the job of a task that Celery revoked (docs/tasks.md).
+
+    Return whether the ledger knows that the task has no job.
+    """
     job_id = None
     try:
         job_id = ledger().waiters.job_of(task_id)
@@ -105,3 +130,5 @@ def cancel_revoked(task_id: str) -> None:
     except LedgerError as error:
         with bind(task_id=task_id, job_id=job_id):
             _log.warning("the task was revoked, but its job was not cancelled: %s", error)
+        return False
+    return job_id is None

@@ -46,10 +46,13 @@ _ALERT_FIELDS = (
 )
 _CLOSING_FIELDS = ("closed_by", "note")
 
+#: The fields of an alert by name.
+AlertFields = dict[str, Any]
+
 FOREIGN_REDIS = f"{CONTRADICTION}:identity:redis"
 
 
-class _NotDelivered(Exception):
+class NotDelivered(Exception):
     """Why the webhook was not delivered, without its address.
 
     ``answered`` says that the receiver's answer concerns this alert only, so that it may take the
@@ -89,8 +92,8 @@ def deliver_due() -> int:
             break
         (obligation,) = found
         try:
-            _deliver(obligation)
-        except _NotDelivered as error:
+            deliver(obligation.payload, ledger().identity.identity())
+        except NotDelivered as error:
             ledger().outbox.failed([obligation.id], str(error))
             with bind(job_id=obligation.job_id or None, account=obligation.account):
                 _log.warning("could not deliver an alert: %s", error)
@@ -102,17 +105,19 @@ def deliver_due() -> int:
     return taken
 
 
-def _deliver(obligation: Obligation) -> None:
-    """Send one webhook. Raises _NotDelivered, and LedgerAway."""
+def deliver(fields: AlertFields, deployment: str) -> None:
+    """Send the webhook of an alert with these fields, of the ledger with this identity. Raises
+    NotDelivered.
+    """
     url, secret = settings().alert_url, settings().alert_secret
     if url is None or secret is None:
         return  # the settings no longer name an address
     try:
-        body = _body(obligation)
+        body = _body(fields, deployment)
     except (KeyError, TypeError) as error:
         # Another version wrote this alert and may come back: the others do not wait behind it.
         message = f"this version cannot write the alert ({type(error).__name__})"
-        raise _NotDelivered(message, answered=True) from None
+        raise NotDelivered(message, answered=True) from None
     _send(url.get_secret_value(), secret.get_secret_value().encode(), body)
 
 
@@ -126,15 +131,14 @@ def signature(secret: bytes, timestamp: str, body: bytes) -> str:
     return f"v1={signed.hexdigest()}"
 
 
-def _body(obligation: Obligation) -> bytes:
-    fields: dict[str, Any] = {name: obligation.payload[name] for name in _ALERT_FIELDS}
+def _body(given: AlertFields, deployment: str) -> bytes:
+    fields: dict[str, Any] = {name: given[name] for name in _ALERT_FIELDS}
     if fields["state"] == RESOLVED:
         # In an earlier version, only the program closed alerts.
-        fields |= {name: obligation.payload.get(name) for name in _CLOSING_FIELDS}
+        fields |= {name: given.get(name) for name in _CLOSING_FIELDS}
     for name in ("message", *_CLOSING_FIELDS):
         if fields.get(name) is not None:
             fields[name] = mask(fields[name])
-    deployment = ledger().identity.identity()
     return json.dumps(
         {"schema": 1, **fields, "deployment": deployment, "version": VERSION}
     ).encode()
@@ -172,7 +176,7 @@ def _send(url: str, secret: bytes, body: bytes) -> None:
     if failure is not None:
         host = urlsplit(url).hostname
         message = f"the alert receiver {host} {failure}; will retry"
-        raise _NotDelivered(message, answered=answered)
+        raise NotDelivered(message, answered=answered)
 
 
 def credentials_refused(alias: str, reason: str, job_id: str | None = None) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from celery import current_app
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from config.queues import is_own
+from config.queues import TASK_PREFIX, is_own
 from tasks.errors import InvalidArgument
 
 from .argument_faults import first_fault
 from .fields import Id, RequestId
+from .versions import difference_of_task
 
 
 class Arguments(BaseModel):
@@ -25,10 +27,17 @@ class Notify(Arguments):
     task: Id
     queue: Id
 
+    @field_validator("task")
+    @classmethod
+    def _no_task_of_ours(cls, task: str) -> str:
+        if task.startswith(TASK_PREFIX):
+            raise ValueError("must be a task of your own; earwitness.* are the worker's")
+        return task
+
     @field_validator("queue")
     @classmethod
     def _of_the_caller(cls, queue: str) -> str:
-        if is_own(queue):
+        if is_own(queue) or queue in current_app.amqp.queues.consume_from:
             raise ValueError("is a queue of Earwitness or Celery; name a queue of your own")
         return queue
 
@@ -53,4 +62,5 @@ def parse(model: type[Model], arguments: dict[str, Any]) -> Model:
     try:
         return model.model_validate(arguments)
     except ValidationError as error:
-        raise InvalidArgument(f"not done: {first_fault(model, error)}") from None
+        fault = first_fault(model, error)
+        raise InvalidArgument(f"not done: {fault}{difference_of_task()}") from None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from config.accounts import Account
+from ledger.core.held import CREDENTIALS
 from providers import registry
 from providers.errors import Unsupported
 from providers.interface import Probes
@@ -14,6 +15,9 @@ from tasks.errors import InvalidArgument
 from .context import account, ledger
 from .rate_limit import take_turn, turn_or_throttled
 from .runner import Attempt, Wait
+
+#: How the reason begins for which an account with refused credentials rests.
+REFUSED_CREDENTIALS = "the provider refuses the credentials"
 
 Client = TypeVar("Client", bound=Probes)
 Kind = TypeVar("Kind", bound=Account)
@@ -68,9 +72,15 @@ def client(
     found = account(attempt.job.account)
     attempt.expect_silence(found.timeout_seconds)
 
+    def refused(reason: str, seconds: float) -> Exception:
+        refusal = wait(reason, seconds)
+        if isinstance(refusal, Wait) and reason.startswith(REFUSED_CREDENTIALS):
+            refusal.held_by = CREDENTIALS
+        return refusal
+
     def before_call() -> None:
         attempt.check()
-        take_turn(found, wait)
+        take_turn(found, refused)
 
     return open_client(found, capability, before_call)
 

@@ -20,7 +20,7 @@ from tasks import errors
 
 from . import canvas, metrics
 from .context import ledger, transfer_slots
-from .messages import REFUSED, publish_answer
+from .messages import JOB_OF_ANSWER, REFUSED, publish_answer
 from .redaction import shown_arguments
 from .redis_errors import BROKER_AWAY
 from .resumption import leave_to_holder
@@ -81,6 +81,7 @@ def _resolve_hint(task: Task, run: Run, job_id: str, number: int | None) -> Any:
     job, waiting = ledger().waiters.hinted(job_id, task.request.id)
     of_task(job_id=job.job_id, account=job.account)
     _refuse_mismatch(task, job, waiting)
+    task.request.update({JOB_OF_ANSWER: job.job_id})
     carries = waiting.carries and waiting.job_id == job.job_id
     if not job.ended:
         if leave_to_others(job, number) or leave_to_holder(job, number):
@@ -131,10 +132,7 @@ def run_inline(task: Task, run: Run, job: Job, lease: Lease) -> Any:
     If the ledger becomes unavailable, store nothing: the job is announced again.
     """
     try:
-        try:
-            job = carry_out(Attempt(job, lease, task.request.id), run)
-        finally:
-            ledger().leases.drop(lease)
+        job = _carried_out(Attempt(job, lease, task.request.id), run)
     except LedgerError as error:
         _log.warning("%s", error)
         raise Ignore from None
@@ -155,11 +153,8 @@ def _run_attempt(task: Task, run: Run, job: Job, number: int | None, *, answers:
         if claimed is None:
             return ledger().jobs.job(job.job_id)
         held, lease = claimed
-        try:
-            own_task = task.request.id if answers else None
-            return carry_out(Attempt(held, lease, own_task), run)
-        finally:
-            ledger().leases.drop(lease)
+        own_task = task.request.id if answers else None
+        return _carried_out(Attempt(held, lease, own_task), run)
     except LeaseLost as error:
         # Another worker holds the job: nothing of this attempt may be stored, not even by Celery.
         _log.warning("%s", error)
@@ -167,6 +162,17 @@ def _run_attempt(task: Task, run: Run, job: Job, number: int | None, *, answers:
     finally:
         if slots is not None:
             slots.release()
+
+
+def _carried_out(attempt: Attempt, run: Run) -> Job:
+    """Carry out an attempt and give up its lease. Raises LedgerError."""
+    try:
+        return carry_out(attempt, run)
+    except (LeaseLost, LedgerAway):
+        ledger().lease_expiry.abandon(attempt.lease, attempt.job.updated_at)
+        raise
+    finally:
+        ledger().leases.drop(attempt.lease)
 
 
 def replay(task: Task, job: Job) -> Any:

@@ -26,9 +26,10 @@ from .context import ledger, stopping
 from .dispatch import handle_hint, refuse_false_hint, replay, run_inline, show_waiting
 from .fields import check_task_id
 from .kinds import Kind, Opening, RequestOf, register
-from .messages import JOB_HEADER, NUMBER_HEADER, publish_first
+from .messages import JOB_HEADER, JOB_OF_ANSWER, NUMBER_HEADER, publish_first
 from .outbox import Handler
 from .redis_errors import BROKER_AWAY
+from .refusals import refusals
 from .results import Result
 from .runner import Run
 from .timing import Timing, refuse_later, timing
@@ -104,7 +105,11 @@ def job_task(
                 return handle_hint(self, kind.work, job_id, self.request.get(NUMBER_HEADER))
             # The result backend does not store an error of the broker for a job's task; the answer
             # comes later.
-            with caller_errors.only_known_errors(but=BROKER_AWAY), passed_on():
+            with (
+                refusals.kept(self),
+                caller_errors.only_known_errors(but=BROKER_AWAY),
+                passed_on(),
+            ):
                 refuse_false_hint(self)
                 return _open_and_answer(self, kind, positional, given)
 
@@ -135,7 +140,7 @@ def part_task(name: str) -> Callable[[Run], Task]:
             job_id = self.request.get(JOB_HEADER)
             if job_id:
                 return handle_hint(self, kind.work, job_id, self.request.get(NUMBER_HEADER))
-            with caller_errors.only_known_errors():
+            with refusals.kept(self), caller_errors.only_known_errors():
                 refuse_false_hint(self)
                 raise errors.InvalidArgument(
                     f"not done: earwitness.{name} is internal: other jobs open such jobs as their "
@@ -212,6 +217,7 @@ def _open_and_answer(
         job, number, lease = _retry_while_ledger_away(lambda: _open_or_join(task, kind, asked))
     except LedgerError as error:
         raise caller_errors.of_ledger(error) from None
+    task.request.update({JOB_OF_ANSWER: job.job_id})
     of_task(job_id=job.job_id, account=job.account)
     if lease is not None:
         return run_inline(task, kind.work, job, lease)

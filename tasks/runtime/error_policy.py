@@ -8,12 +8,14 @@ from typing import NoReturn
 
 from archive.errors import ArchiveError, Contradiction, Damaged, Dangerous, NoSpace
 from config.settings import settings
+from ledger.core import held
 from providers import errors as provider
 from providers.errors import ProviderError
 from tasks import errors
 
 from . import archive_alerts, metrics
 from .alerts import credentials_accepted, credentials_refused
+from .client import REFUSED_CREDENTIALS
 from .context import ledger
 from .runner import Attempt, Wait
 
@@ -33,7 +35,8 @@ def apply_error_policy(attempt: Attempt, *, waits_for_credentials: bool) -> Iter
         _handle_provider_error(attempt, error, waits_for_credentials=waits_for_credentials)
     except NoSpace as error:
         archive_alerts.alert_refusal(error)
-        raise Wait(f"the disk is full: {error}", settings().poll_max_seconds) from None
+        reason, seconds = f"the disk is full: {error}", settings().poll_max_seconds
+        raise Wait(reason, seconds, held_by=held.DISK) from None
     except ArchiveError as error:
         if isinstance(error, Contradiction):
             counted = metrics.verification_failures
@@ -67,10 +70,10 @@ def rest_account(alias: str, error: provider.Throttled) -> float:
 def _credentials_wait(attempt: Attempt, error: ProviderError) -> Wait:
     # One login per pause for the whole account: many jobs that try at once would lock the user out.
     alias, seconds = attempt.job.account, settings().poll_max_seconds
-    reason = f"the provider refuses the credentials of account {alias}: {error}; will retry"
+    reason = f"{REFUSED_CREDENTIALS} of account {alias}: {error}; will retry"
     ledger().accounts.postpone(alias, seconds, reason)
     credentials_refused(alias, reason, attempt.job.job_id)
-    return Wait(reason, seconds)
+    return Wait(reason, seconds, held_by=held.CREDENTIALS)
 
 
 def as_job_error(error: ProviderError | ArchiveError) -> errors.JobError:

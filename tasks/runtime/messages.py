@@ -35,6 +35,8 @@ ACCOUNT_HEADER = "earwitness_account"
 _HINT_HEADERS = (JOB_HEADER, NUMBER_HEADER, ACCOUNT_HEADER)
 #: In a request: why its message, which claims to be a hint, is refused.
 REFUSED = "earwitness_refused"
+#: In a request: the job that its answer is about, once that is known.
+JOB_OF_ANSWER = "earwitness_job_of_answer"
 
 #: Headers that the tasks read themselves: Celery would drop a message whose times it cannot read.
 _TIMES = ("eta", "expires")
@@ -86,6 +88,7 @@ class Message(CeleryRequest):
         """
         given_headers = {name: self._request_dict.pop(name, None) for name in _HINT_HEADERS}
         self._request_dict.pop(REFUSED, None)
+        self._request_dict.pop(JOB_OF_ANSWER, None)
         if all(value is None for value in given_headers.values()):
             return
         if self._delivery_info["routing_key"] not in INNER:

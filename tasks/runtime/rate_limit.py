@@ -14,13 +14,18 @@ from .context import ledger
 _LONGEST_TURN_SECONDS = 5.0
 
 
-def take_turn(account: Account, refusal: Callable[[str, float], Exception]) -> None:
+def take_turn(
+    account: Account,
+    refusal: Callable[[str, float], Exception],
+    *,
+    found_no_pause: bool = False,
+) -> None:
     """Wait for the account's turn, if its calls are spaced.
 
     Raises what ``refusal`` makes of a reason and seconds while the account is paused, and if the
-    turn is far away.
+    turn is far away. ``found_no_pause`` says that the ledger was asked for a pause just now.
     """
-    pause = ledger().accounts.pause(account.alias)
+    pause = None if found_no_pause else ledger().accounts.pause(account.alias)
     if pause is not None:
         seconds, because = pause
         raise refusal(because, seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from archive.errors import StoreAway
 from config.masking import masked_error
 from config.settings import settings
-from ledger.core import states
+from ledger.core import held, states
 from ledger.core.job import Job
 from ledger.core.leases import Lease
 from ledger.core.opening import Request
@@ -33,17 +34,25 @@ class Wait(Exception):
     """The job continues in ``seconds``.
 
     ``progressed`` says that this attempt got further, so that dead workers before it are forgotten;
-    ``queue`` moves the job to another queue.
+    ``queue`` moves the job to another queue. ``held_by`` is the obstacle that holds the job, one
+    of `ledger.core.held`.
     """
 
     def __init__(
-        self, reason: str, seconds: float, *, queue: str | None = None, progressed: bool = True
+        self,
+        reason: str,
+        seconds: float,
+        *,
+        queue: str | None = None,
+        progressed: bool = True,
+        held_by: str | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.seconds = seconds
         self.queue = queue
         self.progressed = progressed
+        self.held_by = held_by
 
 
 class GiveBack(Exception):
@@ -84,6 +93,8 @@ class Attempt:
     task_id: str | None
     #: How long the work may be silent, in seconds: longer than one HTTP call may take.
     quiet_seconds: float | None = None
+    #: When it began, in monotonic seconds.
+    began: float = field(default_factory=time.monotonic)
 
     def check(self) -> None:
         """Give a sign of life, or stop the work.
@@ -96,6 +107,17 @@ class Attempt:
             raise Cancelled("not done: the job was cancelled while it ran")
         if stopping.is_set():
             raise GiveBack
+
+    @property
+    def held_by(self) -> str | None:
+        """The obstacle that held the job before this attempt, or None."""
+        note = self.job.work.get(held.NOTE)
+        return note.get("by") if isinstance(note, dict) else None
+
+    def note_obstacle(self, obstacle: str | None) -> None:
+        """Note in the job's work that an obstacle holds the job, or that none does."""
+        lasted = time.monotonic() - self.began
+        held.noted(self.job.work, obstacle, at=self.job.updated_at + lasted, lasted=lasted)
 
     def expect_silence(self, timeout_seconds: float) -> None:
         """Let signs of life be as far apart as a call with this timeout, in seconds, can last.
@@ -152,7 +174,8 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
     except Wait as wait:
         return _postpone(attempt, wait)
     except GiveBack:
-        return _postpone(attempt, Wait("its worker is stopping; another worker continues", 0))
+        why = "its worker is stopping; another worker continues"
+        return _postpone(attempt, Wait(why, 0, held_by=attempt.held_by))
     except Cancelled as error:
         return _end(attempt, states.CANCELLED, Ended({}, error))
     except JobError as error:
@@ -181,17 +204,19 @@ def _run_guarded(attempt: Attempt, run: Run) -> Ended | Parts | Job:
     except StoreAway as error:
         # The job is not at fault, however long this lasts: it waits, and continues by itself.
         archive_alerts.alert_refusal(error)
-        raise Wait(str(error), attempt.next_backoff("storage")) from None
+        seconds = attempt.next_backoff(held.TRIES)
+        raise Wait(str(error), seconds, held_by=held.ARCHIVE) from None
     except OSError as error:
         if error.filename is None:
             raise
         # A local folder, such as the spool: the archive raises errors of its own.
         archive_alerts.alert_spool_refusal(error)
         reason = f"{error.filename}: {error.strerror or type(error).__name__}; will retry"
-        raise Wait(reason, attempt.next_backoff("storage")) from None
+        raise Wait(reason, attempt.next_backoff(held.TRIES), held_by=held.DISK) from None
 
 
 def _postpone(attempt: Attempt, wait: Wait) -> Job:
+    attempt.note_obstacle(wait.held_by)
     ledger().execution.postpone(
         attempt.lease,
         wait.reason,
@@ -216,6 +241,7 @@ def _handle_unforeseen(attempt: Attempt, error: Exception) -> Job:
 
 
 def _await_parts(attempt: Attempt, parts: Parts) -> Job:
+    attempt.note_obstacle(None)
     opened = ledger().execution.await_parts(
         attempt.lease, parts.requests, work=attempt.job.work, queue=parts.queue
     )

@@ -14,9 +14,11 @@ from ledger.alerts import (
     DAY,
     DECISION,
     EVERY_ACCOUNT,
+    HELD,
     JOB,
     NOTIFICATION,
     QUARANTINE,
+    REDIS,
     UNUSUAL,
     VERIFICATION,
 )
@@ -36,6 +38,8 @@ _NEVER = "only --close, once a person has dealt with the cause"
 _CLOSES = {
     ARCHIVE: "the archive is there, complete and writable again; now: python -m worker archive",
     CREDENTIALS: "the provider accepts them: correct the account and restart the workers",
+    HELD: "no job is held by it any longer: they go on by themselves once what holds them works",
+    REDIS: "the worker reaches Redis again",
     NOTIFICATION: "a later notification to the queue succeeds, or --close",
     QUARANTINE: "python -m worker quarantine --lift --by WHO --note WHY",
     SET_ASIDE: f"no message is set aside any longer, after a week at most; to see them: {COMMAND}",

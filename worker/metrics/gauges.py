@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from prometheus_client.core import GaugeMetricFamily
@@ -10,19 +10,19 @@ from prometheus_client.registry import Collector
 
 from config.accounts import Account
 from config.queues import DOWNLOADS, DUE
-from ledger.alerts import KINDS
+from ledger.alerts import EVERY_ACCOUNT, KINDS
 from ledger.core import states
+from ledger.core.held import OBSTACLES
 from ledger.stats import Stats
 from tasks.archive_watch.chain_heads import Heads
 from tasks.days import windows
 
+from .families import Values, gauge
 from .stats_cache import StatsCache
 
 _OBLIGATIONS = ("alert", "chain", "notify", "receipt", "webhook")
 #: Beat ticks every five minutes, so a night is planned within this time.
 _PLANNING_TIME = timedelta(minutes=15)
-
-Values = Mapping[tuple[str, ...], float]
 
 
 class LedgerGauges(Collector):
@@ -37,7 +37,7 @@ class LedgerGauges(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield every family, or only ``ledger_up`` if the ledger is away."""
         stats = self._stats_cache.stats()
-        yield _gauge(
+        yield gauge(
             "ledger_up",
             "Whether the ledger answered this worker in time.",
             (),
@@ -50,7 +50,7 @@ class LedgerGauges(Collector):
             yield from self._accounts_state(stats)
 
     def _jobs(self, stats: Stats) -> Iterator[GaugeMetricFamily]:
-        yield _gauge(
+        yield gauge(
             "jobs",
             "Jobs that have not ended, and those that need a decision.",
             ("account", "kind", "state"),
@@ -60,58 +60,81 @@ class LedgerGauges(Collector):
         for row in stats.jobs:
             one = (row.account,)
             takeovers[one] = takeovers.get(one, 0) + int(row.takeovers)
-        yield _gauge(
+        yield gauge(
             "open_job_takeovers",
             "Deaths of workers over the jobs that have not ended, since these last made progress.",
             ("account",),
             takeovers,
         )
         queues: Values = {(DUE,): 0, (DOWNLOADS,): 0}
-        yield _gauge(
+        yield gauge(
             "jobs_due",
             "Jobs that are due and that no worker has taken up.",
             ("queue",),
             {**queues, **{(row.queue,): row.jobs for row in stats.due}},
         )
-        yield _gauge(
+        yield gauge(
             "oldest_due_job_age_seconds",
             "For how long the first of these has been due; 0 if there is none.",
             ("queue",),
             {**queues, **{(row.queue,): _age(row.age) for row in stats.due}},
         )
+        obstacles: Values = {(one, alias): 0 for one in OBSTACLES for alias in self._accounts()}
+        held = {(row.obstacle, row.account): row for row in stats.held}
+        yield gauge(
+            "jobs_held",
+            "Jobs that wait until the archive, a disk or the credentials work again.",
+            ("by", "account"),
+            {**obstacles, **{where: row.jobs for where, row in held.items()}},
+        )
+        yield gauge(
+            "oldest_held_job_age_seconds",
+            "For how long the first of these has been held, retries included; 0 if there is none.",
+            ("by", "account"),
+            {**obstacles, **{where: _age(row.age) for where, row in held.items()}},
+        )
 
     def _obligations(self, stats: Stats) -> Iterator[GaugeMetricFamily]:
-        yield _gauge(
+        yield gauge(
             "decisions_waiting",
             "Certified calls of which it is unknown whether they were placed.",
             ("account",),
             {**self._zeros(), **{(row.account,): row.jobs for row in stats.decisions}},
         )
-        yield _gauge(
+        yield gauge(
             "oldest_decision_age_seconds",
             "For how long the first of these has waited for a person; 0 if there is none.",
             ("account",),
             {**self._zeros(), **{(row.account,): _age(row.age) for row in stats.decisions}},
         )
         kinds: Values = {(kind,): 0 for kind in _OBLIGATIONS}
-        yield _gauge(
+        yield gauge(
             "obligations_owed",
             "Receipts, chain entries, notifications and alerts that are not yet written or sent.",
             ("kind",),
             {**kinds, **{(row.kind,): row.pending for row in stats.obligations}},
         )
-        yield _gauge(
+        yield gauge(
             "oldest_obligation_age_seconds",
             "For how long the first of these has been pending; 0 if there is none.",
             ("kind",),
             {**kinds, **{(row.kind,): _age(row.age) for row in stats.obligations}},
         )
         alerts: Values = {(kind,): 0 for kind in KINDS}
-        yield _gauge(
+        yield gauge(
             "alerts_open",
             "Open alerts, each of one cause.",
             ("kind",),
             {**alerts, **{(row.kind,): row.alerts for row in stats.alerts}},
+        )
+        of_accounts: Values = {
+            (alias, kind): 0 for alias in (*self._accounts(), EVERY_ACCOUNT) for kind in KINDS
+        }
+        yield gauge(
+            "account_alerts_open",
+            "The same by account; those about all accounts or none have the account *.",
+            ("account", "kind"),
+            {**of_accounts, **{(r.account, r.kind): r.alerts for r in stats.account_alerts}},
         )
 
     def _days(self, stats: Stats) -> Iterator[GaugeMetricFamily]:
@@ -121,60 +144,70 @@ class LedgerGauges(Collector):
         }
         lacking: dict[tuple[str, ...], float] = {(alias,): 0 for alias in self._with_nights()}
         oldest: dict[tuple[str, ...], float] = {}
+        waiting: dict[str, int] = {}
         for row in stats.days:
             one, state = (row.account,), (row.account, row.state)
+            if row.state == states.DAY_DUE:
+                waiting[row.account] = row.days
             shown[state] = shown.get(state, 0) + row.days
             if row.lacking:
                 lacking[one] = lacking.get(one, 0) + row.days
                 oldest[one] = min(row.since, oldest.get(one, row.since))
         # promtool would take "days" in a name for a unit.
-        yield _gauge(
+        yield gauge(
             "coverage", "Days by state, as coverage shows them.", ("account", "state"), shown
         )
-        yield _gauge(
+        yield gauge(
             "coverage_incomplete",
             "Days of which it is known that something is missing, while they are tried again too.",
             ("account",),
             lacking,
         )
-        yield _gauge(
+        yield gauge(
             "oldest_incomplete_day_timestamp_seconds",
             "When the first of these days began.",
             ("account",),
             oldest,
         )
-        yield _gauge(
+        yield gauge(
+            "oldest_incomplete_since_timestamp_seconds",
+            "Since when the first of them to be found incomplete has been so.",
+            ("account",),
+            {(row.account,): row.since for row in stats.lacking},
+        )
+        yield gauge(
             "nights_unplanned",
             "Days whose night has come without a tick of beat that planned them.",
             ("account",),
             {
-                (alias,): _unplanned(due, newest.get(alias))
+                # A day that was asked for by hand brings the days before it, which no tick planned.
+                (alias,): _unplanned(due, newest.get(alias)) + waiting.get(alias, 0)
                 for alias, due in self._with_nights().items()
             },
         )
 
     def _accounts_state(self, stats: Stats) -> Iterator[GaugeMetricFamily]:
         rests: Values = {(row.account,): row.rests for row in stats.accounts}
-        yield _gauge(
+        yield gauge(
             "account_postponed_seconds",
             "For how much longer nothing is sent to the account's provider; 0 where it is used.",
             ("account",),
             {**self._zeros(), **rests},
         )
         refused: Values = {(row.account,): 1.0 for row in stats.refused}
-        yield _gauge(
+        yield gauge(
             "account_credentials_refused",
             "Whether the provider refuses the account's credentials.",
             ("account",),
             {**self._zeros(), **refused},
         )
-        yield _gauge(
+        yield gauge(
             "quarantined",
             "Whether the ledger was restored and places no certified call.",
             (),
             _single(stats.quarantined),
         )
-        yield _gauge(
+        yield gauge(
             "backup_age_seconds",
             "How long ago `python -m worker backup` last wrote a whole backup; absent before the "
             "first one.",
@@ -205,25 +238,18 @@ class ChainGauges(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield both families."""
         known = self._heads.chains()
-        yield _gauge(
+        yield gauge(
             "chain_entries",
             "Entries of the account's chain, when this worker last saw it.",
             ("account",),
             {(one.published.account,): one.entries for one in known},
         )
-        yield _gauge(
+        yield gauge(
             "chain_head_info",
             "An entry that was the chain's newest not long ago: give it to verify as --head.",
             ("account", "sha256"),
             {(one.published.account, one.published.sha256): 1 for one in known},
         )
-
-
-def _gauge(name: str, says: str, labels: Iterable[str], values: Values) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"earwitness_{name}", says, labels=list(labels))
-    for where in sorted(values):
-        family.add_metric(where, values[where])
-    return family
 
 
 def _single(value: bool) -> Values:

@@ -34,6 +34,8 @@ from tasks.runtime.context import ledger
 from worker.health.judgement import Judgement
 from worker.health.probes import PROBES
 
+from .dependencies import DependencyGauges, this_worker
+from .from_zero import FromZero
 from .gauges import ChainGauges, LedgerGauges
 from .stats_cache import StatsCache
 
@@ -59,8 +61,9 @@ class Metrics(bootsteps.StartStopStep):
         """Return whether the operator has configured an address."""
         return settings().metrics_bind is not None
 
-    def start(self, _parent: Any) -> None:
+    def start(self, parent: Any) -> None:
         """Read the heads of the chains from now on: archive and ledger are known to be ours."""
+        this_worker.slots = parent.concurrency or 1
         exporter = serve()
         if exporter is not None:
             exporter.read_chain_heads()
@@ -95,12 +98,15 @@ def application() -> Application:
     requests.
     """
     registry = CollectorRegistry()
-    registry.register(metrics.REGISTRY)
+    registry.register(FromZero(metrics.REGISTRY))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     read_stats = partial(ledger().stats, patience_seconds=_LEDGER_SECONDS)
-    registry.register(LedgerGauges(StatsCache(read_stats), lambda: settings().accounts))
+    statistics, dependencies = StatsCache(read_stats), DependencyGauges()
+    registry.register(LedgerGauges(statistics, lambda: settings().accounts))
     registry.register(ChainGauges(heads))
+    registry.register(dependencies)
+    registry.register(this_worker)
     scraped: Application = make_wsgi_app(registry)
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
@@ -109,7 +115,11 @@ def application() -> Application:
             return _refused(start, "404 Not Found", [])
         if environ["REQUEST_METHOD"] != "GET":
             return _refused(start, "405 Method Not Allowed", [("Allow", "GET")])
-        return scraped(environ, start) if probe is None else _judged(start, probe())
+        if probe is not None:
+            return _judged(start, probe())
+        statistics.refresh()
+        dependencies.refresh()
+        return scraped(environ, start)
 
     return answer
 

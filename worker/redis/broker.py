@@ -20,9 +20,10 @@ from redis.exceptions import DataError, RedisError, ResponseError
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 
+from . import tags
 from .envelope import Envelope, describe, parsed
 from .publish_once import mark_of, put_once
-from .unacked import Unacknowledged, new_tag
+from .unacked import Unacknowledged
 
 _log = logging.getLogger(__name__)
 
@@ -119,12 +120,13 @@ class CheckedChannel(Channel):
         self._taken_at = time.monotonic()
         key, item = taken
         queue = key.decode().rsplit(self.sep, 1)[0]
-        if queue in self.active_queues:
-            self._queue_cycle.rotate(queue)
-            self._receive_item(queue, item)
-        else:  # the queue was cancelled while BRPOP waited for it
+        if queue not in self.active_queues:  # it was cancelled while BRPOP waited for it
             with self.conn_or_acquire() as client:
                 client.rpush(key.decode(), item)
+            return True
+        self._queue_cycle.rotate(queue)
+        self._receive_item(queue, item)
+        self._receive_more(queue, key.decode())
         return True
 
     def _read_item(self, **options: Any) -> Any:
@@ -140,20 +142,52 @@ class CheckedChannel(Channel):
 
         Raises only errors that are not the message's fault.
         """
-        callback, is_acknowledged = self._readers[queue]
+        message = self._understood(queue, item, tags.new())
+        if message is None:
+            return
+        if self._is_acknowledged(queue):
+            self.qos.append(message, message.delivery_tag)
+        self._deliver(message)
+
+    def _receive_more(self, queue: str, key: str) -> None:
+        """Pass on what else waits in a queue and has room in this worker, in one round trip.
+
+        Redis has recorded these messages as in hand. An error leaves the others to be put back.
+        """
+        if not self._is_acknowledged(queue):
+            return
+        messages = []
+        for item, tag in self.qos.take_more(queue, key):
+            message = self._understood(queue, item, tag, is_held=True)
+            if message is not None:
+                self.qos.hold(message, tag)
+                messages.append(message)
+        for message in messages:
+            self._deliver(message)
+
+    def _understood(
+        self, queue: str, item: bytes, tag: str, *, is_held: bool = False
+    ) -> Envelope | None:
+        """Return the message of an item; None if it is not one, which is then set aside."""
         try:
             message = Envelope(parsed(item), channel=self)
         except Exception as error:  # noqa: BLE001 - only the message can have caused it
-            if is_acknowledged:
-                self.qos.move_aside(item, queue, describe(error))
+            if self._is_acknowledged(queue):
+                self.qos.move_aside(item, queue, describe(error), tag=tag if is_held else "")
             else:
                 _log.warning("an answer that cannot be understood was dropped: %s", describe(error))
-            return
-        message.queue, message.item, message.delivery_tag = queue, item, new_tag()
+            return None
+        message.queue, message.item, message.delivery_tag = queue, item, tag
         # Ignore the sender's values: tasks/runtime/messages.py recognises hints by their queue.
         message.delivery_info = {**message.delivery_info, "exchange": "", "routing_key": queue}
-        if is_acknowledged:
-            self.qos.append(message, message.delivery_tag)
+        return message
+
+    def _is_acknowledged(self, queue: str) -> bool:
+        return self._readers[queue][1]
+
+    def _deliver(self, message: Envelope) -> None:
+        """Pass a message to the reader of its queue, or set it aside."""
+        callback, is_acknowledged = self._readers[message.queue]
         try:
             callback(message)
         except Exception as error:

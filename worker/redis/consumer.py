@@ -20,8 +20,10 @@ from redis.exceptions import RedisError
 
 from tasks.runtime.flusher import flusher
 from tasks.runtime.message_headers import check_headers
+from tasks.runtime.refusals import refusals
+from tasks.runtime.versions import CLIENT_HEADER
 
-from . import events
+from . import events, unknown_tasks
 from .broker import TaskNotStarted
 from .envelope import NoMessage, describe
 from .remote_commands import is_queue_name
@@ -102,8 +104,15 @@ class RedactingConsumer(Consumer):
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
         """Refuse a task that this version does not have, without logging its arguments."""
-        check_headers(message.headers if "task" in message.headers else message.payload)
-        super().on_unknown_task(_HIDDEN, _RedactedMessage(message), exc)
+        given = message.headers if "task" in message.headers else message.payload
+        check_headers(given)
+        token = unknown_tasks.sender.set(given.get(CLIENT_HEADER))
+        try:
+            refusal = unknown_tasks.refusal(given["task"], self.app.tasks)
+            refusals.add(given["id"], given["task"], refusal)
+            super().on_unknown_task(_HIDDEN, _RedactedMessage(message), exc)
+        finally:
+            unknown_tasks.sender.reset(token)
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> NoReturn:  # noqa: ARG002
         """Reject an invalid message for one of our tasks."""

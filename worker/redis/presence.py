@@ -20,6 +20,7 @@ from config.settings import settings
 from config.version import VERSION
 
 from . import possessions
+from .away_alert import RedisAlert
 from .broker import consumption
 from .misdirected import explain, in_our_database
 
@@ -63,6 +64,7 @@ class Presence:
     def __init__(self, node: str) -> None:
         self._node = node
         self._token = str(uuid.uuid4())
+        self._alert = RedisAlert(node)
         self._is_announced = False
         self._began = time.monotonic()
         #: When this worker last wrote each key, in monotonic seconds.
@@ -70,11 +72,16 @@ class Presence:
         self._warned_at: dict[str, float] = {}
 
     def announce(self, client: Redis) -> None:
-        """Renew this worker's keys and warn of faults; only log an error of Redis."""
+        """Renew this worker's keys and warn of faults; log an error of Redis, and alert people if
+        it lasts. Raises LedgerAway.
+        """
         try:
             self._announce(client)
         except (RedisError, OSError) as error:
             _log.info("the worker's presence in Redis was not renewed (%s)", error)
+            self._alert.failed(error)
+        else:
+            self._alert.answered()
 
     def _announce(self, client: Redis) -> None:
         at, queues = consumption.last

@@ -19,19 +19,22 @@ from kombu.exceptions import OperationalError
 from redis.commands.core import Script
 
 from config.queues import FRONT_DOOR, INNER
+from config.version import VERSION
 from ledger.errors import LedgerError
 from tasks.errors import JobError
 from tasks.runtime import canvas
 from tasks.runtime.context import ledger
 from tasks.runtime.entry import JobTask
 from tasks.runtime.flusher import flusher
-from tasks.runtime.messages import REFUSED
+from tasks.runtime.messages import JOB_OF_ANSWER, REFUSED
 from tasks.runtime.redis_errors import BROKER_AWAY, is_away
 
 from . import unknown_tasks
 
 _log = logging.getLogger(__name__)
 
+#: The field of a stored state that names the version of the worker, and the job.
+ANSWERED = "earwitness"
 
 #: Stores a state and publishes it to those who wait, unless the task has succeeded before. That is
 #: Celery's own rule; Celery reads before each write, and so misses a write between the two.
@@ -130,7 +133,12 @@ class ResultBackend(RedisBackend):
         meta = self._get_result_meta(
             result=result, state=state, traceback=traceback, request=request
         )
-        return self.encode({**meta, **_shown(meta, request), "task_id": task_id})
+        # The client library reads this: who answered, and about which job.
+        job_id = getattr(request, JOB_OF_ANSWER, None)
+        answered = {"version": VERSION, **({"job_id": job_id} if job_id else {})}
+        return self.encode(
+            {**meta, **_shown(meta, request), "task_id": task_id, ANSWERED: answered}
+        )
 
     def _arguments(self, task_id: str, value: Any) -> tuple[list[Any], list[Any]]:
         """Return the keys and the arguments of the script that stores a state."""

@@ -19,7 +19,7 @@ from celery.worker.control import Panel
 from config.logging import bind
 from ledger.core import states
 from ledger.errors import LedgerError
-from tasks.jobs.tasks import cancel_revoked
+from tasks.jobs.tasks import cancel_revoked, refuse_revoked
 from tasks.runtime.answers import answers
 from tasks.runtime.context import ledger
 from tasks.runtime.messages import JOB_HEADER, Message
@@ -75,7 +75,7 @@ def take_back(message: Message) -> None:
     Celery has stored the task as revoked and told its chord, if the message had one. The answer of
     a task that waited has none: its chord is in the ledger.
     """
-    cancel_revoked(message.id)
+    refuse_revoked(message.id, message.name)
     if not message.is_hint:
         return
     with bind(task_id=message.id, **message.log_fields):

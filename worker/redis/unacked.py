@@ -21,7 +21,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-import uuid
 from collections import deque
 from functools import cached_property
 from typing import Any
@@ -33,12 +32,15 @@ from redis.commands.core import Script
 from redis.exceptions import RedisError, ResponseError
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR, HOLDERS
+from tasks.errors import JobError
 from tasks.runtime import metrics
 from tasks.runtime.flusher import flusher
 from tasks.runtime.redis_errors import is_away
 
+from . import scripts, tags
 from .envelope import Envelope, describe
 from .redelivery import requeued, split_record, unacked_record
+from .refused_messages import failure, refusal, refused_messages
 from .set_aside import MAX_MESSAGES, SetAside
 
 _log = logging.getLogger(__name__)
@@ -47,32 +49,11 @@ _log = logging.getLogger(__name__)
 _CLOCK_SECONDS = 60.0
 #: How many messages a worker puts back in one round.
 _MAX_A_ROUND = 500
+#: How many messages a worker takes together after it was given one. More would keep those of other
+#: queues waiting.
+_MOST_MORE = 8
 #: A dead worker's entry among the holders is removed after this time.
 _HOLDER_SECONDS = 3600
-#: The id of this process among the holders.
-_HOLDER = uuid.uuid4().hex
-
-#: Records a message in hand.
-_TAKE = """
-redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
-return redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-"""
-#: Puts a message back, unless another worker acknowledged it or put it back meanwhile.
-_PUT_BACK = """
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-redis.call('HDEL', KEYS[1], ARGV[1])
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call(ARGV[4], KEYS[3], ARGV[3])
-return 1
-"""
-
-
-def new_tag() -> str:
-    """Return a unique tag for a message in hand that contains its holder's id.
-
-    The senders' tags are not used, because several messages may have the same one.
-    """
-    return f"{_HOLDER}.{uuid.uuid4().hex}"
 
 
 class Unacknowledged(QoS):
@@ -83,6 +64,8 @@ class Unacknowledged(QoS):
     _mutex_held_since: float | None = None
     _prune_at = 0.0
     _bare: Redis | None = None
+    #: Whether Redis does not let this user take several messages together.
+    _takes_singly = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -103,6 +86,29 @@ class Unacknowledged(QoS):
             # The message has left its queue already. Raised, the error would drop one message after
             # the other while Redis has no memory.
             _log.warning("a message is in hand without a record in Redis (%s)", error)
+        AnyQoS.append(self, message, delivery_tag)
+
+    def take_more(self, queue: str, key: str) -> list[tuple[bytes, str]]:
+        """Take more messages of a queue, for which there is room, from the list under ``key``;
+        return each with its tag. Redis has recorded them as in hand.
+        """
+        room = super().can_consume_max_estimate()
+        count = _MOST_MORE if room is None else min(room, _MOST_MORE)
+        if self._takes_singly or count < 1:
+            return []
+        since = time.monotonic() + self._redis_ahead()
+        new = [tags.new() for _ in range(count)]
+        keys = [*self._keys_in_hand, self._key(key)]
+        try:
+            taken: Any = self._take_more(keys, [since, json.dumps(queue), *new], client=self._redis)
+        except ResponseError as error:
+            self._takes_singly = True
+            _log.info("messages are taken one by one, since Redis refuses to give more (%s)", error)
+            return []
+        return list(zip(taken, new, strict=False))
+
+    def hold(self, message: Any, delivery_tag: str) -> None:
+        """Note that a message is in hand which Redis has recorded as such."""
         AnyQoS.append(self, message, delivery_tag)
 
     @property
@@ -143,11 +149,22 @@ class Unacknowledged(QoS):
         AnyQoS.ack(self, tag)
 
     def move_aside(
-        self, item: bytes, queue: str, reason: str, *, tag: str = "", record: bytes = b""
+        self,
+        item: bytes,
+        queue: str,
+        reason: str,
+        *,
+        tag: str = "",
+        record: bytes = b"",
+        answer: JobError | None = None,
     ) -> None:
-        """Set aside an item that was taken from a queue; if Redis refuses that, retry later."""
+        """Set aside an item that was taken from a queue; if Redis refuses that, retry later.
+
+        Its sender is answered with ``answer``, by default that the message was refused.
+        """
         metrics.set_aside.labels(queue if queue in metrics.QUEUES else metrics.OTHER).inc()
         _log.error("a message in the queue %s is set aside: %s", queue, reason)
+        refused_messages.add(item, queue, answer or refusal(reason))
         try:
             self._aside.add(item, queue, reason, tag=tag, held=record)
         except RedisError as error:
@@ -176,11 +193,15 @@ class Unacknowledged(QoS):
 
     @cached_property
     def _take(self) -> Script:
-        return self._redis.register_script(_TAKE)
+        return self._redis.register_script(scripts.TAKE)
+
+    @cached_property
+    def _take_more(self) -> Script:
+        return self._redis.register_script(scripts.TAKE_MORE)
 
     @cached_property
     def _put_back(self) -> Script:
-        return self._redis.register_script(_PUT_BACK)
+        return self._redis.register_script(scripts.PUT_BACK)
 
     @cached_property
     def _keys_in_hand(self) -> list[str]:
@@ -232,7 +253,7 @@ class Unacknowledged(QoS):
 
     def _renew_entry(self, now: float) -> None:
         """Note that this process lives, and once an hour remove the entries of dead ones."""
-        self._redis.zadd(self._holders_key, {_HOLDER: now})
+        self._redis.zadd(self._holders_key, {tags.HOLDER: now})
         if time.monotonic() < self._prune_at:
             return
         dead: Any = self._redis.zrangebyscore(self._holders_key, "-inf", now - _HOLDER_SECONDS)
@@ -262,7 +283,7 @@ class Unacknowledged(QoS):
             num=_MAX_A_ROUND,
         )
         for tag in old:
-            self._restore(tag, client, died=_holder(tag) not in alive)
+            self._restore(tag, client, died=tags.holder(tag) not in alive)
 
     def _living(self, now: float, silence: float) -> set[str]:
         """Return the holders seen within ``silence`` seconds.
@@ -270,7 +291,7 @@ class Unacknowledged(QoS):
         A message that waits behind others in a busy worker is redelivered, although no worker died.
         """
         seen: Any = self._redis.zrangebyscore(self._holders_key, now - silence, "+inf")
-        return {_text(one) for one in seen}
+        return {tags.text(one) for one in seen}
 
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
         """Put a message of this process back to the queue that it came from."""
@@ -288,7 +309,8 @@ class Unacknowledged(QoS):
             priority = self.channel._get_message_priority(payload)  # noqa: SLF001
             queue = self.channel._q_for_pri(queue, priority)  # noqa: SLF001
         except Exception as error:  # noqa: BLE001 - no Redis command here: the message is at fault
-            self.move_aside(*split_record(record), describe(error), tag=_text(tag), record=record)
+            why, held = describe(error), {"tag": tags.text(tag), "record": record}
+            self.move_aside(*split_record(record), why, answer=failure(why), **held)
             return
         push = "LPUSH" if leftmost else "RPUSH"
         keys = [*self._keys_in_hand, self._key(queue)]
@@ -311,24 +333,16 @@ class Unacknowledged(QoS):
         If the channel is closed, they are delivered again, and find their jobs in the ledger.
         Raises RedisError and OSError; call again then.
         """
-        tags = [self._acknowledged.popleft() for _ in range(len(self._acknowledged))]
-        if not tags:
+        known = [self._acknowledged.popleft() for _ in range(len(self._acknowledged))]
+        if not known:
             return
         try:
             with self.channel.conn_or_acquire() as client, client.pipeline() as pipe:
-                pipe.zrem(self.unacked_index_key, *tags)
-                pipe.hdel(self.unacked_key, *tags)
+                pipe.zrem(self.unacked_index_key, *known)
+                pipe.hdel(self.unacked_key, *known)
                 pipe.execute()
         except AttributeError as error:
             _log.info("messages of a lost connection will be redelivered (%s)", error)
         except Exception:
-            self._acknowledged.extend(tags)
+            self._acknowledged.extend(known)
             raise
-
-
-def _holder(tag: Any) -> str:
-    return _text(tag).partition(".")[0]
-
-
-def _text(tag: Any) -> str:
-    return tag.decode(errors="surrogateescape") if isinstance(tag, bytes) else str(tag)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable
+from contextvars import ContextVar
 from difflib import SequenceMatcher
 
 from celery.exceptions import NotRegistered
@@ -16,6 +17,7 @@ from config.masking import mask_message
 from ledger.alerts import EVERY_ACCOUNT, MESSAGE, Alert
 from tasks.runtime import metrics
 from tasks.runtime.context import ledger
+from tasks.runtime.versions import difference
 
 _log = logging.getLogger(__name__)
 
@@ -60,11 +62,14 @@ class UnknownTasks:
 
 
 unknown = UnknownTasks()
+#: The version of the client whose message is refused in this thread, as its header names it.
+sender: ContextVar[object] = ContextVar("sender", default=None)
 
 
 def refusal(name: object, known: Iterable[str]) -> NotRegistered:
     """Return the exception that the caller of such a task gets."""
-    return NotRegistered(f"not done: {meaning(name, known)}; no job was opened")
+    versions = difference(sender.get())
+    return NotRegistered(f"not done: {meaning(name, known)}; no job was opened{versions}")
 
 
 def meaning(name: object, known: Iterable[str]) -> str:

@@ -65,14 +65,15 @@ class AsyncJob(AsyncAnswer[Result], RequestedJob):
         """Wait up to ``timeout`` seconds (None: without limit) until the worker's ledger has it.
 
         From then on nothing loses the job. A request that Redis lost meanwhile is sent again.
-        Raises InvalidArgument, RequestConflict or CapReached if no job was opened, and NotAnswered.
+        Raises InvalidArgument, RequestConflict or CapReached if no job was opened, Cancelled if the
+        task was revoked before, JobFailed if the worker does not know the task, and NotAnswered.
         """
         await self._broker.run(inquiries.accepted(self._broker.queue, self._request, timeout))
 
     async def status(self, timeout: float | None = 10) -> JobView:  # noqa: ASYNC109 - as Job.status
         """Wait up to ``timeout`` seconds (None: without limit) for the ledger's view of the job.
 
-        Raises NoSuchJob if no worker has opened the job (yet), NotQueued, MaybeQueued and
-        NotAnswered.
+        Raises NoSuchJob if no worker has opened the job (yet), with its ``refusal`` if that is
+        known; NotQueued, MaybeQueued and NotAnswered.
         """
         return await self._broker.run(inquiries.status(self._broker.queue, self._request, timeout))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import closing, suppress
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -11,7 +12,7 @@ from .addresses import Address
 from .async_connections import AsyncConnections
 from .broker import CLOSED, CLOSED_MEANING
 from .errors import Closed
-from .operations import Ask, Operation, Push, Steps, Value
+from .operations import Ask, Listen, Operation, Pause, Push, Steps, Value
 from .redis_faults import FAULTS
 from .references import Registry
 from .worker_queue import WorkerQueue, for_caller
@@ -32,19 +33,35 @@ class AsyncBroker:
         _REGISTRY.add(self.queue.place, self)
 
     async def run(self, steps: Steps[Value]) -> Value:
-        """Carry out steps and return their result."""
+        """Carry out steps and return their result.
+
+        Nothing is left running on the loop afterwards, unless other steps need it.
+        """
+        is_cancelled = False
+        try:
+            return await self._carry_out(steps)
+        except asyncio.CancelledError:
+            is_cancelled = True
+            raise
+        finally:
+            own = self._by_loop.get(asyncio.get_running_loop())
+            if own is not None and not is_cancelled:
+                await own.subscription.ended()
+
+    async def _carry_out(self, steps: Steps[Value]) -> Value:
         result: Any = None
         fault: Exception | None = None
-        while True:
-            try:
-                operation = steps.send(result) if fault is None else steps.throw(fault)
-            except StopIteration as end:
-                return cast("Value", end.value)
-            result = fault = None
-            try:
-                result = await self._perform(operation)
-            except FAULTS as error:
-                fault = error
+        with closing(steps):
+            while True:
+                try:
+                    operation = steps.send(result) if fault is None else steps.throw(fault)
+                except StopIteration as end:
+                    return cast("Value", end.value)
+                result = fault = None
+                try:
+                    result = await self._perform(operation)
+                except FAULTS as error:
+                    fault = error
 
     async def close(self) -> None:
         """Close the running loop's connections; the client raises Closed afterwards."""
@@ -65,7 +82,9 @@ class AsyncBroker:
             )
         if isinstance(operation, Ask):
             return await self._current().ask(operation.commands)
-        return await asyncio.sleep(operation.seconds)
+        if isinstance(operation, Listen):
+            return self._current().listen(operation.keys)
+        return await _pause(operation)
 
     def _current(self) -> AsyncConnections:
         loop = asyncio.get_running_loop()
@@ -77,6 +96,17 @@ class AsyncBroker:
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         """Pickle as a reference, without the address's password."""
         return AsyncBrokerReference, (self.queue.place,)
+
+
+async def _pause(pause: Pause) -> None:
+    if pause.listening is None:
+        await asyncio.sleep(pause.seconds)
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(pause.seconds):
+            woken = pause.listening.woken
+            assert isinstance(woken, asyncio.Event)
+            await woken.wait()
 
 
 class AsyncBrokerReference:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import closing
 from typing import Any, Self, TypeVar, cast
 
 from redis.asyncio import BlockingConnectionPool
@@ -82,13 +83,15 @@ class AsyncEarwitness:
         given = list(jobs)
         waiting = many.waiting(self._broker.queue, map(request_of, given), timeout)
         of_watch = dict(zip(waiting.pending, given, strict=True))
-        while waiting.pending:
-            over = await self._broker.run(waiting.round())
-            if not over:
-                raise NotAnswered((await self._broker.run(many.not_all_ended(waiting, timeout)))[0])
-            for one in over:
-                settle(of_watch[one], one.outcome)
-                yield of_watch[one]
+        with closing(waiting):
+            while waiting.pending:
+                over = await self._broker.run(waiting.round())
+                if not over:
+                    messages = await self._broker.run(many.not_all_ended(waiting, timeout))
+                    raise NotAnswered(messages[0])
+                for one in over:
+                    settle(of_watch[one], one.outcome)
+                    yield of_watch[one]
 
     async def wait_many(
         self,
@@ -99,11 +102,12 @@ class AsyncEarwitness:
         given = list(jobs)
         waiting = many.waiting(self._broker.queue, map(request_of, given), timeout)
         watches = list(waiting.pending)
-        while waiting.pending and await self._broker.run(waiting.round()):
-            pass
-        return many.outcomes(
-            watches, waiting.pending, await self._broker.run(many.not_all_ended(waiting, timeout))
-        )
+        with closing(waiting):
+            while waiting.pending:
+                if not await self._broker.run(waiting.round()):
+                    break
+        messages = await self._broker.run(many.not_all_ended(waiting, timeout))
+        return many.outcomes(watches, list(waiting.pending), messages)
 
     async def aclose(self) -> None:
         """Close the running loop's connections; the client and its jobs raise Closed afterwards."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,7 +19,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
 from .addresses import Address
+from .async_reads import Reads
 from .errors import MaybeQueued, NotQueued, NotSent
+from .listening import Listening
 from .redis_faults import (
     ANSWER_SECONDS,
     AWAY,
@@ -28,6 +30,7 @@ from .redis_faults import (
     not_confirmed,
     not_connected,
 )
+from .subscription import Subscription
 
 #: To get a connection that is ready, with everything that this takes.
 _READY_SECONDS = FREE_CONNECTION_SECONDS + CONNECT_SECONDS
@@ -42,7 +45,7 @@ class AsyncConnections:
         self.pid: int = os.getpid()
         over_network = {} if address.url.startswith("unix:") else {"socket_keepalive": True}
         pool = BlockingConnectionPool.from_url(
-            address.url, retry=Retry(NoBackoff(), 0), **over_network
+            address.url, retry=Retry(NoBackoff(), 0), protocol=2, **over_network
         )
         # Set afterwards, because options in the address would override arguments.
         pool.connection_kwargs.update(
@@ -54,6 +57,17 @@ class AsyncConnections:
         self._free: list[Any] = []
         self._places = asyncio.Semaphore(_MAX_CONNECTIONS)
         self._closed = False
+        #: The connection on which the states that are waited for are published.
+        self.subscription: Subscription = Subscription(self._made)
+        self._reads = Reads(self._read)
+
+    def listen(self, keys: Iterable[str]) -> Listening:
+        """Listen for publications under these keys, on the running loop."""
+        subscription = self.subscription
+        listening = Listening(asyncio.Event(), subscription.add, subscription.remove)
+        listening.add(keys)
+        subscription.start()
+        return listening
 
     async def push(
         self,
@@ -81,13 +95,18 @@ class AsyncConnections:
             raise (not_confirmed if is_sent else not_connected)(error) from error
 
     async def ask(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:
-        """Return the replies to commands that are sent together. Raises RedisError or OSError."""
+        """Return the replies to commands that only read. Raises RedisError or OSError."""
+        return await self._reads.ask(commands)
+
+    async def _read(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:
         async with self._ready() as connection:
-            return await _exchange(connection, connection.pack_commands(commands), len(commands))
+            return await _replies(connection, connection.pack_commands(commands), len(commands))
 
     async def close(self) -> None:
         """Close every connection that is not in use; the others close when they are returned."""
         self._closed = True
+        await self.subscription.close()
+        await self._reads.close()
         unused, self._free = self._free, []
         # Waits a little for the transports, so that a loop that ends now leaves none behind.
         await asyncio.gather(*(one.disconnect() for one in unused), return_exceptions=True)
@@ -128,6 +147,15 @@ class AsyncConnections:
 
 async def _exchange(connection: Any, packed: Any, count: int) -> list[Any]:
     """Send packed commands and read so many replies; raise the first reply that is an error."""
+    replies = await _replies(connection, packed, count)
+    for reply in replies:
+        if isinstance(reply, ResponseError):
+            raise reply
+    return replies
+
+
+async def _replies(connection: Any, packed: Any, count: int) -> list[Any]:
+    """Send packed commands and read so many replies, which may be errors."""
     async with asyncio.timeout(ANSWER_SECONDS):
         await connection.send_packed_command(packed, check_health=False)
         replies: list[Any] = []
@@ -136,9 +164,6 @@ async def _exchange(connection: Any, packed: Any, count: int) -> list[Any]:
                 replies.append(await connection.read_response())
             except ResponseError as error:
                 replies.append(error)
-    for reply in replies:
-        if isinstance(reply, ResponseError):
-            raise reply
     return replies
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from . import arguments as check
 from .arguments import invalid
 from .errors import NoSuchJob, NotAnswered
@@ -79,12 +81,13 @@ def _find(
     yield from queue.send(*questions)
     watches = [Watch(one, AnswerRecovery(queue, one)) for one in questions]
     waiting = Waiting(queue, watches, timeout)
-    while waiting.pending:
-        if not (yield from waiting.round()):
-            raise NotAnswered(
-                f"unknown: the worker was not heard about the request id {request_id}; "
-                f"{(yield from waiting.why())}ask again: it only asks and changes nothing"
-            )
+    with closing(waiting):
+        while waiting.pending:
+            if not (yield from waiting.round()):
+                raise NotAnswered(
+                    f"unknown: the worker was not heard about the request id {request_id}; "
+                    f"{(yield from waiting.why())}ask again: it only asks and changes nothing"
+                )
     views = []
     for one in watches:
         try:

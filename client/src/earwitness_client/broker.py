@@ -10,13 +10,15 @@ may have been delivered.
 from __future__ import annotations
 
 import os
+import threading
 import time
+from contextlib import closing
 from typing import Any, cast
 
 from .addresses import Address
 from .connections import Connections
 from .errors import Closed
-from .operations import Ask, Operation, Push, Steps, Value
+from .operations import Ask, Listen, Operation, Push, Steps, Value
 from .redis_faults import FAULTS
 from .references import Registry
 from .worker_queue import WorkerQueue
@@ -45,16 +47,17 @@ class Broker:
         """Carry out steps and return their result."""
         result: Any = None
         fault: Exception | None = None
-        while True:
-            try:
-                operation = steps.send(result) if fault is None else steps.throw(fault)
-            except StopIteration as end:
-                return cast("Value", end.value)
-            result = fault = None
-            try:
-                result = self._perform(operation)
-            except FAULTS as error:
-                fault = error
+        with closing(steps):
+            while True:
+                try:
+                    operation = steps.send(result) if fault is None else steps.throw(fault)
+                except StopIteration as end:
+                    return cast("Value", end.value)
+                result = fault = None
+                try:
+                    result = self._perform(operation)
+                except FAULTS as error:
+                    fault = error
 
     def close(self) -> None:
         """Close every connection; the client raises Closed afterwards."""
@@ -70,7 +73,13 @@ class Broker:
             return self._current().push(self.queue.key, lambda: [encode(one) for one in requests])
         if isinstance(operation, Ask):
             return self._current().ask(operation.commands)
-        return time.sleep(operation.seconds)
+        if isinstance(operation, Listen):
+            return self._current().subscription.listen(operation.keys)
+        if operation.listening is None:
+            return time.sleep(operation.seconds)
+        woken = operation.listening.woken
+        assert isinstance(woken, threading.Event)
+        return woken.wait(operation.seconds)
 
     def _current(self) -> Connections:
         own = self._connections

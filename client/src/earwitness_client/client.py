@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from typing import Any, Self, TypeVar, cast
 
 from . import many
@@ -70,13 +71,14 @@ class Earwitness:
         given = list(jobs)
         waiting = many.waiting(self._broker.queue, map(request_of, given), timeout)
         of_watch = dict(zip(waiting.pending, given, strict=True))
-        while waiting.pending:
-            over = self._broker.run(waiting.round())
-            if not over:
-                raise NotAnswered(self._broker.run(many.not_all_ended(waiting, timeout))[0])
-            for one in over:
-                settle(of_watch[one], one.outcome)
-                yield of_watch[one]
+        with closing(waiting):
+            while waiting.pending:
+                over = self._broker.run(waiting.round())
+                if not over:
+                    raise NotAnswered(self._broker.run(many.not_all_ended(waiting, timeout))[0])
+                for one in over:
+                    settle(of_watch[one], one.outcome)
+                    yield of_watch[one]
 
     def wait_many(
         self, jobs: Iterable[Answer[Result]], timeout: float | None
@@ -90,11 +92,12 @@ class Earwitness:
         given = list(jobs)
         waiting = many.waiting(self._broker.queue, map(request_of, given), timeout)
         watches = list(waiting.pending)
-        while waiting.pending and self._broker.run(waiting.round()):
-            pass
-        return many.outcomes(
-            watches, waiting.pending, self._broker.run(many.not_all_ended(waiting, timeout))
-        )
+        with closing(waiting):
+            while waiting.pending:
+                if not self._broker.run(waiting.round()):
+                    break
+        messages = self._broker.run(many.not_all_ended(waiting, timeout))
+        return many.outcomes(watches, list(waiting.pending), messages)
 
     def close(self) -> None:
         """Close every connection; the client and its jobs raise Closed afterwards."""

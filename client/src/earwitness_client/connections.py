@@ -22,6 +22,7 @@ from .redis_faults import (
     not_confirmed,
     not_connected,
 )
+from .threaded_subscription import ThreadedSubscription
 
 #: redis-py before 5.3 requires the command's name; later versions warn if it is given.
 _NAME = inspect.signature(BlockingConnectionPool.get_connection).parameters.get("command_name")
@@ -48,6 +49,8 @@ class Connections:
             socket_connect_timeout=CONNECT_SECONDS, socket_timeout=ANSWER_SECONDS
         )
         self._redis = Redis(connection_pool=self._pool)
+        #: The connection on which the states that are waited for are published.
+        self.subscription: ThreadedSubscription = ThreadedSubscription(address)
 
     def push(self, key: str, messages: Callable[[], Sequence[str]]) -> None:
         """Put messages on a queue, all or none. Raises NotQueued or MaybeQueued."""
@@ -80,4 +83,5 @@ class Connections:
 
     def close(self) -> None:
         """Close every connection."""
+        self.subscription.close()
         self._pool.disconnect()

@@ -84,7 +84,13 @@ class Expired(JobError):
 
 
 class NoSuchJob(JobError):
-    """The ledger has no such job."""
+    """The ledger has no such job.
+
+    ``refusal`` is the error with which the request was refused, as far as that is known; else the
+    request may not have been accepted yet.
+    """
+
+    refusal: JobError | None = None
 
 
 class Rejected(JobError):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from .errors import InvalidArgument, NotAnswered
+from .errors import InvalidArgument, JobError, NoSuchJob, NotAnswered
 from .operations import Steps
 from .recovery import AnswerRecovery, AttachedRecovery, JobRecovery, Recovery
 from .redis_faults import AWAY
 from .request import Request
 from .results import JobView
-from .stored import Stored, ended
+from .stored import Stored, ended, error_of_view, exception, proves_job
 from .waiting import Watch, await_one
 from .worker_queue import WorkerQueue
 
@@ -52,17 +52,47 @@ def wait(queue: WorkerQueue, request: Request, timeout: float | None) -> Steps[A
 def accepted(queue: WorkerQueue, request: Request, timeout: float | None) -> Steps[None]:
     """Wait until a request's job is in the ledger. Raises its refusal, and NotAnswered."""
     one = watch(queue, request, accepted=True)
-    yield from await_one(queue, one, timeout, lambda why: not_ended(one, timeout, why))
-    error = one.outcome.refusal
-    if error is not None:
-        raise error
+    try:
+        yield from await_one(queue, one, timeout, lambda why: not_ended(one, timeout, why))
+    except NotAnswered as error:
+        # The task itself has ended, and only the ledger could tell whether there is a job.
+        if not one.is_unclear or one.stored["status"] not in {"FAILURE", "REVOKED"}:
+            raise
+        raise _unconfirmed(one.stored, str(error)) from None
+    refused = one.outcome.refusal
+    if refused is None and one.recovery.view is None and not proves_job(one.stored, request):
+        refused = exception(one.stored) or NoSuchJob(
+            f"not done: the result of task {request.task_id} is not that of a job"
+        )
+    if refused is not None:
+        raise refused
+
+
+def _unconfirmed(stored: Stored, why: str) -> JobError:
+    """Return the error of a task that has ended, of whose job the worker was not heard."""
+    error = exception(stored)
+    assert error is not None
+    said = str(error).removeprefix("not done: ").removeprefix("unknown: ")
+    return type(error)(f"unknown: {said}; {why.removeprefix('unknown: ')}")
 
 
 def status(queue: WorkerQueue, request: Request, timeout: float | None) -> Steps[JobView]:
     """Ask the worker for a request's job."""
     question = status_question(request)
     yield from queue.send(question)
-    return cast("JobView", (yield from wait(queue, question, timeout)))
+    try:
+        view = cast("JobView", (yield from wait(queue, question, timeout)))
+    except NoSuchJob as error:
+        error.refusal = yield from _refusal(queue, request)
+        raise
+    if view["state"] != "refused":
+        return view
+    refusal = error_of_view(view)
+    refused = NoSuchJob(
+        f"not done: task {request.task_id} opened no job: {type(refusal).__name__}: {refusal}"
+    )
+    refused.refusal = refusal
+    raise refused
 
 
 def state(queue: WorkerQueue, request: Request) -> Steps[str]:
@@ -94,6 +124,15 @@ def status_question(request: Request) -> Request:
     by_id = request.job_id if request.request_id is not None or not request.task_id else None
     named = {"task_id": request.task_id} if by_id is None else {"job_id": by_id}
     return Request("earwitness.job.status", named, question=True)
+
+
+def _refusal(queue: WorkerQueue, request: Request) -> Steps[JobError | None]:
+    """Return the error with which a request was refused, if the result backend has it."""
+    try:
+        stored = yield from _stored(queue, request)
+    except (InvalidArgument, NotAnswered):
+        return None
+    return exception(stored) if ended(stored) and not proves_job(stored, request) else None
 
 
 def _stored(queue: WorkerQueue, request: Request) -> Steps[Stored]:

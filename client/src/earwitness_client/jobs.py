@@ -19,7 +19,11 @@ class Jobs(Group):
     """
 
     def status(self, *, job_id: str | None = None, task_id: str | None = None) -> Answer[JobView]:
-        """Ask for the job as the worker's ledger has it."""
+        """Ask for the job as the worker's ledger has it.
+
+        By ``task_id``, for a day, also for a request that opened no job: its state is "refused",
+        and ``error`` says why. NoSuchJob then means that it is not accepted yet.
+        """
         return self.ask("job.status", **_job(job_id, task_id))
 
     def attach(
@@ -36,7 +40,8 @@ class Jobs(Group):
 
         ``task_id`` serves best: the result backend has the task's end for a day, refusals too, so
         that ``state``, ``ready``, ``accepted`` and ``wait`` need no worker. With ``job_id`` alone,
-        the worker is asked, and a failed job raises JobFailed with its message. ``request_id``
+        the worker is asked; one that is older than this library does not name the exception of a
+        failed job, which is then a JobFailed. ``request_id``
         goes with the ``account`` (omitted for a verification of all) and the ``task``, such as
         "certified_call.request"; without the task, the worker is asked within ``timeout`` seconds.
 

@@ -24,6 +24,11 @@ class ListenerCheck:
         self._absent_since: float | None = None
         self._waiting = 0
 
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether no worker seems ever to have listened."""
+        return self._absent_since is not None
+
     def is_alone(self, states: Sequence[Stored] | None) -> Steps[bool]:
         """Consider the requests' states, which are None if Redis does not answer.
 

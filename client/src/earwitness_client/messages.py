@@ -14,6 +14,7 @@ from kombu import Connection, Producer
 from kombu.transport import virtual
 from kombu.utils.json import dumps
 
+from . import versions
 from .request import Request
 
 
@@ -62,7 +63,15 @@ class Messages:
             kwargsrepr=f"{{{shown}}}",
         )
         producer, made = self._producer()
-        self._publish(producer, request.task, message, queue=self._queue, declare=[], retry=False)
+        self._publish(
+            producer,
+            request.task,
+            message,
+            queue=self._queue,
+            declare=[],
+            retry=False,
+            headers={versions.HEADER: versions.own()},
+        )
         return made.pop()
 
     def _producer(self) -> tuple[Producer, list[str]]:

@@ -11,6 +11,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+from .listening import Listening
 from .request import Request
 
 Value = TypeVar("Value")
@@ -34,11 +35,19 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class Listen:
+    """Listen for publications under keys; the result is a Listening, to be closed."""
+
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Pause:
-    """Wait so many seconds."""
+    """Wait so many seconds, or until something is published under the keys of ``listening``."""
 
     seconds: float
+    listening: Listening | None = None
 
 
-Operation: TypeAlias = Push | Ask | Pause
+Operation: TypeAlias = Push | Ask | Listen | Pause
 Steps: TypeAlias = Generator[Operation, Any, Value]

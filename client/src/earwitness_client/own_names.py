@@ -16,6 +16,8 @@ _PREFIXES = (
     "earwitness.holders",
     "earwitness.node.",
     "earwitness.misplaced.",
+    "earwitness.refused.",
+    "earwitness.sent.",
     "earwitness.flower.",
     "_kombu.",
     "celery-task-meta-",

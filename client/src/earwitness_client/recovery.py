@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 
-from .errors import JobError, NotSent
+from .errors import JobError, NoSuchJob, NotSent
 from .operations import Steps
 from .redis_faults import AWAY
 from .request import Request
@@ -28,29 +28,47 @@ class Recovery(ABC):
 
     #: The job in the worker's last answer, None if it was not asked or the ledger did not have it.
     view: JobView | None = None
+    #: Whether the worker answered that the ledger has no job, after the state had become unclear.
+    is_absent: bool = False
 
     def __init__(self, queue: WorkerQueue, request: Request) -> None:
         self._queue = queue
         self._request = request
         self._pause = _FIRST_SECONDS
         self._max_pause = _MAX_SECONDS
-        self._due = time.monotonic() + self._pause
+        #: When it acts next, in monotonic seconds.
+        self.due: float = time.monotonic() + self._pause
         self._has_state = False
+        self._is_unclear = False
 
-    def observe(self, stored: Stored) -> Steps[None]:
-        """Consider the request's state, and act if that is due."""
+    @property
+    def question_id(self) -> str:
+        """The task id of a question of its own that is not answered yet; empty if there is none."""
+        return ""
+
+    def observe(self, stored: Stored, *, is_unclear: bool = False) -> Steps[bool]:
+        """Consider the request's state, and act if that is due; return whether it acted.
+
+        An unclear state leaves open whether there is a job, and so is acted upon at once.
+        """
         now = time.monotonic()
-        if stored and stored["status"] != "STARTED":
+        if is_unclear and not self._is_unclear:
+            self.due, self._pause = now, _FIRST_ASKED_SECONDS
+            self._max_pause = _MAX_ASKED_SECONDS
+        elif stored and not is_unclear and stored["status"] != "STARTED":
             self._has_state = True
             self._pause = _FIRST_SECONDS
-            self._due = now + self._pause
+            self.due = now + self._pause
         elif self._has_state and not stored:
             self._has_state = False
-            self._due = now
-        if now >= self._due:
-            self._due = now + self._pause
-            self._pause = min(2 * self._pause, self._max_pause)
-            yield from self._act()
+            self.due = now
+        self._is_unclear = is_unclear
+        if now < self.due:
+            return False
+        self.due = now + self._pause
+        self._pause = min(2 * self._pause, self._max_pause)
+        yield from self._act()
+        return True
 
     @abstractmethod
     def _act(self) -> Steps[None]:
@@ -83,14 +101,23 @@ class JobRecovery(Recovery):
         super().__init__(queue, request)
         self._question = question
         self._asked: Request | None = None
+        #: Whether the state was unclear when the question was asked.
+        self._is_asked_for_certain = False
 
-    def observe(self, stored: Stored) -> Steps[None]:
+    @property
+    def question_id(self) -> str:
+        """The task id of the question for the job, while it is not answered."""
+        return "" if self._asked is None else self._asked.task_id
+
+    def observe(self, stored: Stored, *, is_unclear: bool = False) -> Steps[bool]:
         """Consider the states of the request and of the question."""
-        if self._asked is not None and (yield from self._is_answered(self._asked)):
+        is_answered = self._asked is not None and (yield from self._is_answered(self._asked))
+        if is_answered:
             self._asked = None
             if not stored:
                 yield from self._on_no_state()
-        yield from super().observe(stored)
+        acted = yield from super().observe(stored, is_unclear=is_unclear)
+        return acted or is_answered
 
     def _on_no_state(self) -> Steps[None]:
         yield from self._send_quietly(self._request)
@@ -99,6 +126,7 @@ class JobRecovery(Recovery):
         # A question in the queue still waits for a worker.
         if self._asked is None or (yield from self._queue.is_empty()):
             self._asked = self._question.anew()
+            self._is_asked_for_certain = self._is_unclear
             yield from self._send_quietly(self._asked)
 
     def _is_answered(self, question: Request) -> Steps[bool]:
@@ -110,6 +138,9 @@ class JobRecovery(Recovery):
             return False
         try:
             self.view = outcome(stored)
+        except NoSuchJob:
+            self.view = None
+            self.is_absent: bool = self._is_asked_for_certain
         except JobError:
             self.view = None
         return True
@@ -118,14 +149,14 @@ class JobRecovery(Recovery):
 class AttachedRecovery(JobRecovery):
     """The same for a job whose request is not known here: it only asks.
 
-    Without a task id there is no stored result, so that the worker's answers are all the news.
+    Without a task id there is no stored result, so that the worker's answers are all the news. With
+    one, the result may have been forgotten, and the worker still knows the job or the refusal.
     """
 
     def __init__(self, queue: WorkerQueue, request: Request, question: Request) -> None:
         super().__init__(queue, request, question)
-        if not request.task_id:
-            self._due = time.monotonic()
-            self._pause, self._max_pause = _FIRST_ASKED_SECONDS, _MAX_ASKED_SECONDS
+        self._pause, self._max_pause = _FIRST_ASKED_SECONDS, _MAX_ASKED_SECONDS
+        self.due: float = time.monotonic() + (_FIRST_ASKED_SECONDS if request.task_id else 0)
 
     def _on_no_state(self) -> Steps[None]:
         yield from ()

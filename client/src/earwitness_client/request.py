@@ -36,6 +36,14 @@ class Request:
     arguments_known: bool = True
     task_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
+    @property
+    def fixes_job_id(self) -> bool:
+        """Whether ``job_id`` is the only job that may answer.
+
+        A day's export may be answered by a later run of the day.
+        """
+        return self.job_id is not None and (self.request_id is not None or not self.arguments_known)
+
     def anew(self) -> Request:
         """Return the same request under a task id of its own."""
         return replace(self, task_id=str(uuid.uuid4()))

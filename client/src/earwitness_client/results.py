@@ -5,8 +5,20 @@ from __future__ import annotations
 from typing import Any, Literal, NotRequired, TypedDict
 
 
+class JobErrorView(TypedDict):
+    """The name and the message of the exception with which a job ended or was refused."""
+
+    type: str
+    message: str
+
+
 class JobView(TypedDict):
-    """A job as the worker's ledger has it."""
+    """A job as the worker's ledger has it.
+
+    ``job.status`` by task id also answers for a request that opened no job: its ``state`` is
+    "refused", its ``job_id`` empty. ``error`` is None unless the job ended with an exception; older
+    workers leave it out.
+    """
 
     job_id: str
     kind: str
@@ -21,6 +33,7 @@ class JobView(TypedDict):
         "failed",
         "needs_decision",
         "cancelled",
+        "refused",
     ]
     reason: str | None
     attempts: int
@@ -28,6 +41,7 @@ class JobView(TypedDict):
     created_at: str
     updated_at: str
     result: dict[str, Any] | None
+    error: NotRequired[JobErrorView | None]
 
 
 class CertifiedCall(TypedDict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from . import versions
 from .errors import (
     BY_NAME,
     Cancelled,
@@ -15,6 +16,7 @@ from .errors import (
     RequestConflict,
     Uncertain,
 )
+from .request import Request
 from .results import JobView
 
 #: Celery's record of a task; empty if nothing is stored.
@@ -24,7 +26,9 @@ _ENDED = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 #: After these errors, no job was opened.
 _NO_JOB_OPENED = (InvalidArgument, RequestConflict, CapReached)
 #: The states with which a job has ended in the ledger; a decision may still change the third.
-_VIEW_ENDED = frozenset({"done", "failed", "needs_decision", "cancelled"})
+_VIEW_ENDED = frozenset({"done", "failed", "needs_decision", "cancelled", "refused"})
+#: Where a worker writes its version, and the job that a state is about.
+_ANSWERED = "earwitness"
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,11 @@ class Outcome:
     @property
     def refusal(self) -> JobError | None:
         """The error with which the request was refused, if no job was opened."""
-        error = exception(self.stored) if ended(self.stored) else None
+        if self.view is not None:
+            return error_of_view(self.view) if self.view["state"] == "refused" else None
+        if not ended(self.stored) or job_of(self.stored):
+            return None
+        error = exception(self.stored)
         return error if isinstance(error, _NO_JOB_OPENED) else None
 
 
@@ -56,6 +64,39 @@ def ended(stored: Stored | None) -> bool:
 def view_ended(view: JobView | None) -> bool:
     """Return whether the ledger has the job as ended."""
     return view is not None and view["state"] in _VIEW_ENDED
+
+
+def job_of(stored: Stored) -> str | None:
+    """Return the id of the job that a worker says that a state is about."""
+    answered = stored.get(_ANSWERED)
+    named = answered.get("job_id") if isinstance(answered, dict) else None
+    return named if isinstance(named, str) and named else None
+
+
+def worker_version(stored: Stored) -> str | None:
+    """Return the version of the worker that stored a state; None if it names none."""
+    answered = stored.get(_ANSWERED)
+    version = answered.get("version") if isinstance(answered, dict) else None
+    return version if isinstance(version, str) else None
+
+
+def proves_job(stored: Stored, request: Request) -> bool:
+    """Return whether a state is that of the request's own job, which the ledger then has.
+
+    States without the worker's mark are those of older workers and of other applications. Only a
+    result that names the job is proof among them.
+    """
+    named = job_of(stored)
+    if named is not None:
+        return named == request.job_id or not request.fixes_job_id
+    result = stored.get("result")
+    return (
+        stored.get("status") == "SUCCESS"
+        and _ANSWERED not in stored
+        and request.job_id is not None
+        and isinstance(result, dict)
+        and result.get("job_id") == request.job_id
+    )
 
 
 def outcome(stored: Stored) -> Any:
@@ -77,27 +118,36 @@ def exception(stored: Stored) -> JobError | None:
     name, message = _named(stored.get("result"))
     if stored["status"] == "REVOKED":
         return Cancelled(f"not done: revoked before the job was opened ({message})")
-    error = BY_NAME.get(name)
+    error, version = BY_NAME.get(name), worker_version(stored)
+    if error is InvalidArgument:
+        message += versions.unknown_argument(message, version)
     if error is not None:
         return error(message)
-    # An older worker's message for a task that it does not know.
-    is_certain = message.startswith("not done: ")
-    return JobFailed(message if is_certain else f"unknown: {name}: {message}")
+    # A worker's message for a task that it does not know.
+    if message.startswith("not done: "):
+        return JobFailed(message)
+    clause = versions.difference(version) if version is not None else ""
+    return JobFailed(f"unknown: {name}: {message}{clause}")
 
 
 def outcome_of_view(view: JobView) -> dict[str, Any]:
-    """Return the result of a job that has ended, from the ledger's view of it, or raise its error.
-
-    The view does not name the exception of a failed job: it is a JobFailed with its message.
-    """
-    message = view["reason"] or "unknown: the ledger has no reason; see the job's history"
+    """Return the result of a job that has ended, by the worker's view, or raise its error."""
     if view["state"] == "done":
         return {"job_id": view["job_id"], **(view["result"] or {})}
-    if view["state"] == "cancelled":
-        raise Cancelled(message)
-    if view["state"] == "needs_decision":
-        raise Uncertain(message)
-    raise JobFailed(message)
+    raise error_of_view(view)
+
+
+def error_of_view(view: JobView) -> JobError:
+    """Return the exception of a job that has not succeeded.
+
+    Older workers do not name it: a failed job is then a JobFailed with its message.
+    """
+    error = view.get("error")
+    if error is not None and error["type"] in BY_NAME:
+        return BY_NAME[error["type"]](error["message"])
+    message = view["reason"] or "unknown: the ledger has no reason; see the job's history"
+    by_state = {"cancelled": Cancelled, "needs_decision": Uncertain}
+    return by_state.get(view["state"], JobFailed)(message)
 
 
 def reason(stored: Stored) -> str:

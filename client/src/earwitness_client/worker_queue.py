@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from .addresses import Address
 from .errors import Closed, MaybeQueued, NotSent
@@ -54,13 +54,14 @@ class WorkerQueue:
         """
         found: list[Stored] = []
         for start in range(0, len(task_ids), _READ_TOGETHER):
-            keys = [
-                self._prefix + _RESULT_KEY.format(one)
-                for one in task_ids[start : start + _READ_TOGETHER]
-            ]
+            keys = [self.result_key(one) for one in task_ids[start : start + _READ_TOGETHER]]
             replies = yield Ask(tuple(("GET", key) for key in keys))
-            found += [json.loads(one) if isinstance(one, bytes | str) else {} for one in replies]
+            found += [_decoded(one) for one in replies]
         return found
+
+    def result_key(self, task_id: str) -> str:
+        """Return the key under which a task's state is stored and published."""
+        return self._prefix + _RESULT_KEY.format(task_id)
 
     def listeners(self) -> Steps[Literal["now", "before", "never"]]:
         """Return whether a worker listens on the queue now, did so before, or never did.
@@ -88,6 +89,15 @@ class WorkerQueue:
             return (yield from self.queued()) == 0
         except AWAY:
             return False
+
+
+def _decoded(reply: Any) -> Stored:
+    """Return a stored state; what is none of Celery's counts as nothing."""
+    try:
+        stored = json.loads(reply) if isinstance(reply, bytes | str) else {}
+    except ValueError:
+        return {}
+    return stored if isinstance(stored, dict) and isinstance(stored.get("status"), str) else {}
 
 
 def for_caller(error: NotSent, requests: Sequence[Request]) -> NotSent:

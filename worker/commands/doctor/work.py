@@ -35,6 +35,7 @@ def examined(settings: Settings) -> Iterator[Finding]:
     yield _future_times()
     yield _quarantine()
     yield _decisions()
+    yield _held()
     yield _owed()
     yield _notifications()
     yield _answers()
@@ -100,6 +101,18 @@ def _decisions() -> Finding:
     )
     advice = "see python -m worker show JOB and the provider's panel, then python -m worker resolve"
     return warning("decisions", meaning, advice)
+
+
+def _held() -> Finding:
+    """Find jobs that the archive, a disk or refused credentials hold."""
+    held = ledger().held_jobs.held()
+    if not held:
+        return ok("held", "no job is held by the archive, a disk or refused credentials")
+    counts = ", ".join(f"{one.jobs} of {one.account} by {one.obstacle}" for one in held)
+    oldest = iso(min(one.since for one in held))
+    meaning = f"jobs are held: {counts}, the oldest since {oldest}; they go on by themselves"
+    advice = "see python -m worker status --state waiting, and repair what holds them"
+    return warning("held", meaning, advice)
 
 
 def _owed() -> Finding:

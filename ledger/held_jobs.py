@@ -1,0 +1,67 @@
+"""The alerts about jobs that an obstacle holds (`ledger/core/held.py`)."""
+
+from __future__ import annotations
+
+from .alerts import EVERY_ACCOUNT, HELD, Alert, Alerts
+from .core.database import Database
+from .core.held import ARCHIVE, CREDENTIALS, DISK, Held, statement
+from .core.job import iso
+
+#: For how long jobs are held before people are told, in seconds.
+ALERT_SECONDS = 180.0
+
+_MEANING = {
+    ARCHIVE: "the archive",
+    DISK: "a disk without room",
+    CREDENTIALS: "credentials that the provider refuses",
+}
+
+
+class HeldJobs:
+    """The alerts about held jobs."""
+
+    def __init__(self, database: Database, alerts: Alerts) -> None:
+        self._database = database
+        self._alerts = alerts
+
+    def held(self) -> list[Held]:
+        """Return the held jobs, by obstacle and account. Raises LedgerAway."""
+        return self._database.read(
+            lambda connection: [Held(**row._mapping) for row in connection.execute(statement())]  # noqa: SLF001
+        )
+
+    def update_alerts(self, *, after_seconds: float = ALERT_SECONDS) -> None:
+        """Open the alert of each obstacle that has held jobs for so long, and close the alerts of
+        the obstacles that hold none. Raises LedgerAway.
+        """
+        found = _by_cause(self.held())
+        is_open = {one["cause"] for one in self._alerts.all_open() if one["kind"] == HELD}
+        for cause, groups in found.items():
+            if cause not in is_open and max(one.age for one in groups) >= after_seconds:
+                self._alerts.open(_alert(cause, groups))
+        for cause in is_open - found.keys():
+            self._alerts.close(cause)
+
+
+def _by_cause(found: list[Held]) -> dict[str, list[Held]]:
+    causes: dict[str, list[Held]] = {}
+    for one in found:
+        of = f":{one.account}" if one.obstacle == CREDENTIALS else ""
+        causes.setdefault(f"{HELD}:{one.obstacle}{of}", []).append(one)
+    return causes
+
+
+def _alert(cause: str, groups: list[Held]) -> Alert:
+    count, since = sum(one.jobs for one in groups), min(one.since for one in groups)
+    obstacle = groups[0].obstacle
+    account = groups[0].account if obstacle == CREDENTIALS else EVERY_ACCOUNT
+    names = ", ".join(sorted({one.account for one in groups}))
+    have = "1 job has" if count == 1 else f"{count} jobs have"
+    return Alert(
+        cause,
+        HELD,
+        account,
+        f"{have} been held by {_MEANING[obstacle]} since {iso(since)} (accounts: {names}); nothing "
+        "is lost: each goes on by itself; to see what is wrong, run: python -m worker doctor; to "
+        "see the jobs: python -m worker status --state waiting",
+    )
