@@ -58,6 +58,8 @@ def secrets_left_out(settings: Settings) -> list[str]:
         for name in _ADDRESSES
         if urlsplit(getattr(settings, name).get_secret_value()).password
     ]
+    for name in settings.webhooks:
+        found += [f"EARWITNESS_WEBHOOKS__{name.upper()}__{field}" for field in ("URL", "SECRET")]
     for alias, account in settings.accounts.items():
         found += [f"accounts.{alias}.{name}" for name in _secret_fields(account)]
     return found

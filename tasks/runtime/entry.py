@@ -237,7 +237,7 @@ def _open_or_join(task: Task, kind: Kind, asked: Any) -> tuple[Job, int | None, 
     to be carried out here. Raises InvalidArgument, LedgerError.
     """
     made, when, by = _request_of(kind, asked, task), _timing(task), f"task {task.request.id}"
-    notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None
+    notify = asked.notify.stored() if getattr(asked, "notify", None) else None
     carried = canvas.carried(task)
     if not isinstance(made, Request):
         job, number = made(timed=when.of)

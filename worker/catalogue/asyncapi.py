@@ -74,7 +74,7 @@ def _schemas(kinds: Iterable[Kind]) -> tuple[dict[type[BaseModel], str], dict[st
         by_alias=True,
         ref_template=f"{_SCHEMAS}{{model}}",
     )
-    references = {model: schema["$ref"] for (model, _), schema in named.items()}
+    references = {model: named[model, "validation"]["$ref"] for model in models}
     return references, defined["$defs"]
 
 
