@@ -100,8 +100,9 @@ def _of_value(name: str, value: object, key: bytes, *, is_keyed: bool) -> Iterat
         for inner in type(value).model_fields:
             yield from _of_value(f"{name}.{inner}", getattr(value, inner), key, is_keyed=is_keyed)
     elif isinstance(value, Mapping) and any(isinstance(one, BaseModel) for one in value.values()):
-        for key_of_one, inner in value.items():
-            yield from _of_value(f"{name}.{key_of_one}", inner, key, is_keyed=is_keyed)
+        yield name, _fingerprint(key, name, repr(sorted(value)))
+        for named, inner in value.items():
+            yield from _of_value(f"{name}.{named}", inner, key, is_keyed=is_keyed)
     elif not isinstance(value, SecretStr):
         yield name, _fingerprint(key, name, repr(value))
     elif is_keyed:
