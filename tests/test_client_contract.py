@@ -288,6 +288,16 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         {"account": "india", "recording_id": "7", "notify": Notify(task="", queue="q")},
         "notify.task",
     ),
+    (
+        "recording.download",
+        {"account": "india", "recording_id": "7", "notify": Notify(webhook="")},
+        "notify.webhook",
+    ),
+    (
+        "recording.download",
+        {"account": "india", "recording_id": "7", "notify": Notify(webhook="orders", task="t")},
+        "notify: give either",
+    ),
     ("recording.delete", {"account": "india", "recording_id": "7", "unarchived": True}, "reason"),
     ("recording.delete", {"account": "india", "recording_id": "7", "unarchived": 1}, "unarchived"),
     ("export.create", {"account": "india", "filters": None}, "filters"),
