@@ -132,13 +132,12 @@ def test_each_task_that_opens_a_job_has_its_hooks(name: str) -> None:
     assert KINDS[name].hooks.ended, "a kind without any opens no alert when it fails"
 
 
-def test_only_what_beat_sends_may_expire() -> None:
+def test_only_the_planner_s_ticks_may_expire() -> None:
     """Any other message that Celery dropped because it has expired would open no job, unseen."""
     tasks = {name: current_app.tasks[f"earwitness.{name}"] for name in KINDS}
 
     assert [name for name, task in tasks.items() if getattr(task, "may_expire", False)] == [
-        "nightly.plan",
-        "report.write",
+        "nightly.plan"
     ]
 
 

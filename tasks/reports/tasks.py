@@ -23,7 +23,7 @@ class WriteReport(Arguments):
     """``earwitness.report.write``."""
 
 
-@plain_task("report.write", WriteReport, WrittenReport, may_expire=True)
+@plain_task("report.write", WriteReport, WrittenReport)
 def write_report(_: WriteReport) -> dict[str, Any]:
     """Write the report of the last 90 days into EARWITNESS_REPORT_DIR."""
     folder = settings().report_dir
