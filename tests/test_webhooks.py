@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from config.exported import exported_settings, secrets_left_out
 from config.reloading import reload_accounts
 from config.settings import ConfigurationError, settings
 from ledger.alerts import Alert
@@ -198,6 +199,10 @@ def test_webhooks_are_read_anew_with_the_accounts(
     done = reload_accounts()
     assert done.webhooks == ("billing",)
     assert done.need_restart == ()
+    shown = exported_settings(settings())
+    assert "# EARWITNESS_WEBHOOKS__BILLING__SECRET=left out of this backup" in shown
+    assert "EARWITNESS_WEBHOOKS__BILLING__URL" in secrets_left_out(settings())
+    assert "bills.example.com" not in shown
     assert str(done) == "accounts read anew: nothing changed; webhooks read anew: billing"
     assert set(settings().webhooks) == {"billing", "orders"}
     assert {SECRET, "https://bills.example.com/hook?key=s3cr3t"} <= set(settings().secret_values())

@@ -18,7 +18,7 @@ from .webhook_requests import NotDelivered, send
 _log = logging.getLogger(__name__)
 
 #: How many notifications one round delivers.
-_MOST_A_ROUND = 50
+MOST_A_ROUND = 50
 
 
 def deliver_notifications() -> int:
@@ -30,7 +30,7 @@ def deliver_notifications() -> int:
     """
     away: dict[str, str] = {}
     taken = 0
-    for _ in range(_MOST_A_ROUND):
+    for _ in range(MOST_A_ROUND):
         found = ledger().outbox.due(limit=1, only={DELIVERY})
         if not found:
             break
