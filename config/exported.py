@@ -26,7 +26,7 @@ def exported_settings(settings: Settings) -> str:
     lines = ["# The settings, without secrets: complete the lines that begin with #."]
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
-        if name == "accounts" or value is None or value == field.default:
+        if name in ("accounts", "webhooks") or value is None or value == field.default:
             continue
         variable = f"EARWITNESS_{name.upper()}"
         if name in _ADDRESSES:
@@ -35,6 +35,7 @@ def exported_settings(settings: Settings) -> str:
             lines.append(f"# {variable}={_LEFT_OUT}")
         else:
             lines.append(f"{variable}={value}")
+    lines += [f"# {variable}={_LEFT_OUT}" for variable in _webhook_secrets(settings)]
     return "\n".join([*lines, ""])
 
 
@@ -59,9 +60,18 @@ def secrets_left_out(settings: Settings) -> list[str]:
         for name in _ADDRESSES
         if _has_password(getattr(settings, name).get_secret_value())
     ]
+    found += _webhook_secrets(settings)
     for alias, account in settings.accounts.items():
         found += [f"accounts.{alias}.{name}" for name in _secret_fields(account)]
     return found
+
+
+def _webhook_secrets(settings: Settings) -> list[str]:
+    return [
+        f"EARWITNESS_WEBHOOKS__{name.upper()}__{field.upper()}"
+        for name, webhook in settings.webhooks.items()
+        for field in type(webhook).model_fields
+    ]
 
 
 def _address(variable: str, url: str) -> list[str]:

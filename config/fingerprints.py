@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -100,6 +100,10 @@ def _of_value(name: str, value: object, key: bytes, *, is_keyed: bool) -> Iterat
     if isinstance(value, BaseModel):
         for inner in type(value).model_fields:
             yield from _of_value(f"{name}.{inner}", getattr(value, inner), key, is_keyed=is_keyed)
+    elif isinstance(value, Mapping) and any(isinstance(one, BaseModel) for one in value.values()):
+        yield name, _fingerprint(key, name, repr(sorted(value)))
+        for named, inner in value.items():
+            yield from _of_value(f"{name}.{named}", inner, key, is_keyed=is_keyed)
     elif not isinstance(value, SecretStr):
         yield name, _fingerprint(key, name, repr(value))
     elif is_keyed:

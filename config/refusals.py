@@ -10,6 +10,7 @@ from .accounts import keys, models
 from .errors import ConfigurationError
 from .nightly import Nightly
 from .sources import PREFIX
+from .webhooks import Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,6 +51,8 @@ def _line(location: _Location, found: Mapping[str, Any]) -> str:
 
 
 def _name(location: _Location) -> str:
+    if location[0] == "webhooks":
+        return f"{PREFIX}{'__'.join(map(str, location))}".upper()
     if location[0] != "accounts":
         return f"{PREFIX}{location[0]}".upper()
     return ".".join(map(str, _without_provider(location)))
@@ -70,6 +73,8 @@ def _without_provider(location: _Location) -> _Location:
 
 
 def _keys(location: _Location) -> Iterable[str]:
+    if location[0] == "webhooks":
+        return Webhook.model_fields
     if "nightly" in location[:-1]:
         return Nightly.model_fields
     return keys(models()[str(location[2])])

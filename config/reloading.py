@@ -1,7 +1,7 @@
-"""Reading the accounts anew in a process that runs, without a restart.
+"""Reading the accounts and webhooks anew in a process that runs, without a restart.
 
 All settings are read and validated first. If one is wrong, nothing changes. Of valid ones only the
-accounts are adopted, with their secrets: every other setting takes a restart.
+accounts and webhooks are adopted, with their secrets: every other setting takes a restart.
 """
 
 from __future__ import annotations
@@ -20,25 +20,30 @@ _reloading = threading.Lock()
 
 @dataclass(frozen=True)
 class Reloaded:
-    """What a reload changed, by alias, and the settings that would take a restart, by name."""
+    """What a reload changed: accounts by alias, webhooks and the settings that would take a restart
+    by name.
+    """
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     need_restart: tuple[str, ...]
+    webhooks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return the whole as a sentence."""
         named = (("added", self.added), ("changed", self.changed), ("removed", self.removed))
         parts = [f"{what} {', '.join(aliases)}" for what, aliases in named if aliases]
         sentence = f"accounts read anew: {'; '.join(parts) or 'nothing changed'}"
+        if self.webhooks:
+            sentence += f"; webhooks read anew: {', '.join(self.webhooks)}"
         if self.need_restart:
             sentence += f"; not adopted before a restart: {', '.join(self.need_restart)}"
         return sentence
 
 
 def reload_accounts(prepare: Callable[[Settings], object] | None = None) -> Reloaded:
-    """Read the settings again and adopt their accounts; return what changed.
+    """Read the settings again and adopt their accounts and webhooks; return what changed.
 
     New secrets are hidden before any account is used, and old ones stay hidden: work that has begun
     still uses them. ``prepare`` is called with the new settings before they are adopted. Raises
@@ -49,7 +54,7 @@ def reload_accounts(prepare: Callable[[Settings], object] | None = None) -> Relo
         conceal_also(fresh.secret_values())
         if prepare is not None:
             prepare(fresh)
-        settings.adopt_accounts(fresh)
+        settings.adopt(fresh)
         return _compared(old, fresh)
 
 
@@ -60,9 +65,14 @@ def _compared(old: Settings, fresh: Settings) -> Reloaded:
         added=tuple(sorted(after.keys() - before.keys())),
         changed=tuple(one for one in sorted(after.keys() & before) if after[one] != before[one]),
         removed=tuple(sorted(before.keys() - after.keys())),
+        webhooks=tuple(
+            name
+            for name in sorted(old.webhooks.keys() | fresh.webhooks)
+            if old.webhooks.get(name) != fresh.webhooks.get(name)
+        ),
         need_restart=tuple(
             f"EARWITNESS_{name.upper()}"
             for name in Settings.model_fields
-            if name != "accounts" and getattr(old, name) != getattr(fresh, name)
+            if name not in ("accounts", "webhooks") and getattr(old, name) != getattr(fresh, name)
         ),
     )

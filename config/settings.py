@@ -32,11 +32,12 @@ from .addresses import (
     celery_address,
 )
 from .errors import ConfigurationError
-from .fields import BindAddress, Secret, SecretAddress, WebAddress
+from .fields import BindAddress, SecretAddress, WebAddress
 from .refusals import refusal
 from .secrets import LONG
-from .sources import AccountsFile, Environment
+from .sources import PREFIX, AccountsFile, Environment
 from .storage import storage_secrets
+from .webhooks import AlertSecret, Webhooks
 
 __all__ = ["ROOT", "ConfigurationError", "Settings", "load", "settings"]
 
@@ -83,7 +84,8 @@ class Settings(BaseSettings):
     hooks_bind: BindAddress = "127.0.0.1:8765"
     metrics_bind: BindAddress | None = None
     alert_url: SecretAddress | None = None
-    alert_secret: Secret | None = None
+    alert_secret: AlertSecret | None = None
+    webhooks: Webhooks = Field(default_factory=dict)
     report_dir: LocalPath | None = None
     log_format: Literal["text", "json"] = "text"
 
@@ -161,7 +163,9 @@ def load(env_file: Path = ROOT / ".env") -> Settings:
 
 
 class _OfThisProcess:
-    """The settings of this process, read on the first call. Only the accounts ever change."""
+    """The settings of this process, read on the first call. Only the accounts and webhooks ever
+    change.
+    """
 
     def __init__(self) -> None:
         self._read: Settings | None = None
@@ -172,9 +176,10 @@ class _OfThisProcess:
             self._read = load()
         return self._read
 
-    def adopt_accounts(self, fresh: Settings) -> None:
-        """Use the accounts of ``fresh`` from now on, and keep every other setting."""
-        self._read = self().model_copy(update={"accounts": fresh.accounts})
+    def adopt(self, fresh: Settings) -> None:
+        """Use the accounts and webhooks of ``fresh`` from now on, and keep every other setting."""
+        changed = {"accounts": fresh.accounts, "webhooks": fresh.webhooks}
+        self._read = self().model_copy(update=changed)
 
     def cache_clear(self) -> None:
         """Forget the settings, so that the next call reads them again."""
@@ -191,11 +196,14 @@ def _secrets_of(model: BaseModel, prefix: str = "EARWITNESS_") -> Iterator[tuple
         if name == "accounts":
             for alias, account in value.items():
                 yield from _secrets_of(account, f"accounts.{alias}.")
+        elif name == "webhooks":
+            for key, webhook in value.items():
+                yield from _secrets_of(webhook, f"{prefix}WEBHOOKS__{key.upper()}__")
         elif isinstance(value, BaseModel):
             yield from _secrets_of(value, f"{prefix}{name}.")
         elif isinstance(value, SecretStr):
             secret = value.get_secret_value()
-            shown = f"{prefix}{name.upper()}" if prefix == "EARWITNESS_" else f"{prefix}{name}"
+            shown = f"{prefix}{name.upper() if prefix.startswith(PREFIX) else name}"
             if name not in _ADDRESS_FIELDS:
                 yield shown, secret
                 continue

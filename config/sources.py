@@ -56,10 +56,11 @@ class Environment(PydanticBaseSettingsSource):
         return tree
 
     def _check(self, name: str, path: list[str], value: str, place: str) -> None:
-        settings = self.settings_cls.model_fields.keys() - {"accounts"}
+        settings = self.settings_cls.model_fields.keys() - {"accounts", "webhooks"}
         is_setting = len(path) == 1 and path[0] in settings
         is_account = len(path) >= 3 and path[0] == "accounts" and all(path)
-        if not (is_setting or is_account):
+        is_webhook = len(path) == 3 and path[0] == "webhooks" and all(path)
+        if not (is_setting or is_account or is_webhook):
             known = [f"{PREFIX}{field}".upper() for field in settings]
             near = get_close_matches(name, known, n=1, cutoff=0.8)
             raise ConfigurationError(

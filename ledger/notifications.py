@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, bindparam, func, select, update
 from .alerts import NOTIFICATION, Alert, close_alerts, open_alert
 from .core.database import Database, now
 from .core.job import iso
-from .core.outbox import NOTIFY
+from .core.outbox import DELIVERY, NOTIFY
 from .core.schema import alerts, obligations
 
 #: A destination that has refused a notification for so long will not take it later.
@@ -27,6 +27,8 @@ _REFUSED_SINCE = "refused_since"
 #: A queue's name that can be typed and that holds no telephone number.
 _PLAIN = re.compile(r"(?!.*\d{5})[A-Za-z0-9._:-]{1,128}")
 
+_KINDS = (NOTIFY, DELIVERY)
+
 SENT = "sent"
 WAITING = "waiting"
 GIVEN_UP = "given up"
@@ -34,7 +36,10 @@ GIVEN_UP = "given up"
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A notification of a job: its destination, its state, and why it was not taken."""
+    """A notification of a job: its destination, its state, and why it was not taken.
+
+    Of a webhook's the ``task`` is ``webhook`` and the ``queue`` is ``webhook:`` and its name.
+    """
 
     task: str
     queue: str
@@ -79,7 +84,7 @@ class Notifications:
     def of_job(self, job_id: str) -> list[Notification]:
         """Return the notifications of a job's ends, oldest first."""
         c = obligations.c
-        wanted = select(*c).where(c.kind == NOTIFY, c.job_id == job_id).order_by(c.id)
+        wanted = select(*c).where(c.kind.in_(_KINDS), c.job_id == job_id).order_by(c.id)
         rows = self._database.read(lambda connection: connection.execute(wanted).all())
         return [
             Notification(
@@ -90,6 +95,7 @@ class Notifications:
                 reason=row.reason,
             )
             for row in rows
+            if not _became_delivery(row)
         ]
 
     def given_up(self) -> dict[str, Any] | None:
@@ -97,7 +103,7 @@ class Notifications:
         ``last`` (ISO 8601), and its ``reason``; None if none was given up.
         """
         c = obligations.c
-        over = (c.kind == NOTIFY, c.discharged_at.is_not(None), c.reason.is_not(None))
+        over = (c.kind.in_(_KINDS), c.discharged_at.is_not(None), c.reason.is_not(None))
         wanted = (
             select(func.count().over().label("count"), c.discharged_at, c.reason)
             .where(*over)
@@ -141,12 +147,18 @@ def _refused(connection: Connection, reasons: Mapping[int, str]) -> int:
 
 def _alert(row: Row[Any], reason: str) -> Alert:
     queue = row.payload["queue"]
+    place = "webhook" if row.kind == DELIVERY else "queue"
     message = (
         f"a notification of job {row.job_id} ({row.account}) was given up after a day: {reason}; "
-        "the job itself is not affected; to receive the notification, repair the queue or choose "
-        "another, then send the same request id with notify again"
+        f"the job itself is not affected; to receive the notification, repair the {place} or "
+        "choose another, then send the same request id with notify again"
     )
     return Alert(refused_cause(queue), NOTIFICATION, row.account, message, row.job_id)
+
+
+def _became_delivery(row: Row[Any]) -> bool:
+    """Return whether another row has become responsible for the notification."""
+    return row.kind == NOTIFY and "webhook" in row.payload and _state(row) == SENT
 
 
 def _state(row: Row[Any]) -> str:

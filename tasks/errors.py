@@ -22,9 +22,14 @@ JobError
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from config.error_names import ErrorName
+
+#: How an error's message begins: what is known of the work that was asked for.
+Outcome = Literal["done", "not done", "unknown"]
+
+_NEW_ID = "no: take a new id"
 
 
 class JobError(Exception):
@@ -33,12 +38,16 @@ class JobError(Exception):
     ``contradicts`` is the archive path at which another file lies than the one to be stored;
     ``is_outcome`` is false where the job may still end in another way; ``unknown_account`` is the
     alias that the accounts of this process lack; ``name`` is what a job's row calls the error.
+    ``outcomes`` are the beginnings that its messages may have, and ``send_again`` says whether the
+    same request id may be sent again (docs/tasks.md).
     """
 
     contradicts: str | None = None
     unknown_account: str | None = None
     is_outcome = True
     name: ClassVar[ErrorName]
+    outcomes: ClassVar[tuple[Outcome, ...]] = ("not done",)
+    send_again: ClassVar[str] = _NEW_ID
 
     def __init_subclass__(cls) -> None:
         """Refuse a class whose name is missing from the vocabulary that the ledger shares."""
@@ -49,6 +58,8 @@ class JobError(Exception):
 class InvalidArgument(JobError):
     """An argument is missing, unknown or wrong; the message names it."""
 
+    send_again = "yes, corrected"
+
 
 class RequestConflict(JobError):
     """The request id was used before with other parameters."""
@@ -57,6 +68,8 @@ class RequestConflict(JobError):
 class CapReached(JobError):
     """The account's daily cap is reached; send the same id again on another day."""
 
+    send_again = "yes, on another day"
+
 
 class Expired(JobError):
     """``not_after`` had passed before anything was sent."""
@@ -64,6 +77,8 @@ class Expired(JobError):
 
 class NoSuchJob(JobError):
     """The ledger knows no such job."""
+
+    send_again = "yes, with the id of a job that exists"
 
 
 class Rejected(JobError):
@@ -76,6 +91,9 @@ class BadCredentials(Rejected):
 
 class Uncertain(JobError):
     """Whether the work was done cannot be known."""
+
+    outcomes = ("unknown",)
+    send_again = "never by a program: look first"
 
 
 class Unreachable(JobError):
@@ -93,9 +111,13 @@ class NotReady(JobError):
 class Incomplete(JobError):
     """Recordings that the provider lists are not in the archive."""
 
+    send_again = "no: the next night tries again"
+
 
 class Damaged(JobError):
-    """The file that the provider sent is not whole."""
+    """The file that the provider sent is not whole, or a verification found damage (*done*)."""
+
+    outcomes = ("done", "not done")
 
 
 class Dangerous(JobError):

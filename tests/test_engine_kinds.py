@@ -21,6 +21,7 @@ from tasks import registry
 from tasks.runtime.arguments import Arguments
 from tasks.runtime.entry import job_task
 from tasks.runtime.kinds import KINDS
+from tasks.runtime.results import Result
 from tasks.runtime.runner import Attempt, Ended
 
 from .source_tree import Sources, imports, sources
@@ -168,11 +169,11 @@ def _nothing(_attempt: Attempt) -> Ended:
 def test_a_task_whose_kind_the_ledger_lacks_cannot_be_declared() -> None:
     """The process ends when it loads the flow, not when the first job of it has ended unseen."""
     with pytest.raises(UnknownKind, match=r"does not know jobs of the kind weather\.unregistered"):
-        job_task("weather.unregistered", Arguments, lambda *_: None)(_nothing)
+        job_task("weather.unregistered", Arguments, lambda *_: None, Result)(_nothing)
     assert "weather.unregistered" not in KINDS
 
 
 def test_a_task_cannot_be_declared_twice() -> None:
     """The second would replace the first, and whatever the catalogue says of it."""
     with pytest.raises(ValueError, match="declared twice"):
-        job_task("export.create", Arguments, lambda *_: None)(_nothing)
+        job_task("export.create", Arguments, lambda *_: None, Result)(_nothing)

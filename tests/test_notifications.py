@@ -54,11 +54,11 @@ def length(valkey: Valkey, queue: str) -> int:
         return int(client.llen(queue))  # type: ignore[arg-type]
 
 
-def refused_since(ledger: Ledger, seconds: float) -> None:
+def refused_since(ledger: Ledger, seconds: float, kind: str = NOTIFY) -> None:
     """Let what is refused be refused for so many seconds longer."""
 
     def work(connection: Any) -> None:
-        rows = connection.execute(obligations.select().where(obligations.c.kind == NOTIFY)).all()
+        rows = connection.execute(obligations.select().where(obligations.c.kind == kind)).all()
         for row in rows:
             if "refused_since" in row.payload:
                 since = row.payload["refused_since"] - seconds

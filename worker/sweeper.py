@@ -29,6 +29,7 @@ from tasks.archive_watch.watch import Watch
 from tasks.runtime import metrics
 from tasks.runtime.alerts import FOREIGN_REDIS, deliver_due
 from tasks.runtime.context import ledger, spool, stopping
+from tasks.runtime.deliveries import MOST_A_ROUND, deliver_notifications
 from tasks.runtime.ledger_alert import LedgerAlert
 from tasks.runtime.messages import publish
 from tasks.runtime.outbox import BATCH, Needs, discharge_due
@@ -76,6 +77,7 @@ class Sweeper(bootsteps.StartStopStep):
                 Loop("leases", "the ledger", rounds.keep_ledger),
                 Loop("sweeper", "Redis", rounds.sweep),
                 Loop("alerts", "the receiver of alerts", deliver_due),
+                Loop("deliveries", "the receivers of webhooks", _deliver),
                 Loop("receipts", "the archive", partial(_discharge, Needs.ARCHIVE)),
                 Loop("notifications", "Redis or the archive", partial(_discharge, Needs.BROKER)),
                 Loop("archive", "the archive", watch.look),
@@ -264,6 +266,10 @@ class Rounds:
         if queue != DUE or limit <= 0:
             return []
         return ledger().waiters.due(queue=queue, limit=limit)
+
+
+def _deliver() -> bool:
+    return deliver_notifications() >= MOST_A_ROUND
 
 
 def _discharge(needs: Needs) -> bool:

@@ -34,8 +34,10 @@ MOST_WAIT_SECONDS = 600.0
 
 #: The kind that is discharged apart from all others, because its receivers may hang.
 WEBHOOK = "webhook"
-#: A message to a queue of the caller's own.
+#: A message to a queue of the caller's own, or to a webhook, which becomes a delivery.
 NOTIFY = "notify"
+#: A notification for a webhook. It is sent apart from all others, because its receivers may hang.
+DELIVERY = "delivery"
 
 #: A new obligation of the same job: its kind and payload.
 Owing = tuple[str, dict[str, Any]]
@@ -125,8 +127,8 @@ class Outbox:
         ``only`` and ``but`` choose some kinds. Of one cause's webhooks only the oldest is due, so
         that messages about a cause keep their order.
 
-        Kinds share the limit, and so do the destinations within a kind (the queue of a
-        notification, otherwise the account), so that none waits behind obligations that another
+        Kinds share the limit, and so do the destinations within a kind (the queue or webhook of
+        a notification, otherwise the account), so that none waits behind obligations that another
         destination refuses. Obligations that were never tried come before retries; otherwise the
         oldest comes first. Of many due obligations, the 100,000 that have been due longest are
         compared.
@@ -214,7 +216,7 @@ def _in_turn(owed: list[ColumnElement[bool]]) -> Select[tuple[int]]:
     """Select the ids of due obligations. Kinds take turns, and so do destinations within a kind."""
     c = obligations.c
     queue = c.payload["queue"].as_string()
-    destination = case((c.kind == NOTIFY, func.coalesce(queue, "")), else_=c.account)
+    destination = case((c.kind.in_((NOTIFY, DELIVERY)), func.coalesce(queue, "")), else_=c.account)
     tried = case((c.attempts > 0, 1), else_=0)
     due = (
         select(c.id, c.kind, destination.label("destination"), tried.label("tried"))

@@ -200,8 +200,7 @@ def _owe_notifications(connection: Connection, job: Job) -> None:
 def notification(job: Job, notify: dict[str, str]) -> dict[str, Any]:
     """Return the message that a caller's ``notify`` asked for."""
     return {
-        "task": notify["task"],
-        "queue": notify["queue"],
+        **notify,
         "kwargs": {
             "job_id": job.job_id,
             "request_id": job.request_id,

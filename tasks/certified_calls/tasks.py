@@ -31,6 +31,7 @@ from tasks.runtime.runner import Attempt
 
 from .arguments import RequestCall
 from .receipts import HANDLERS
+from .results import CertifiedCall
 
 _log = logging.getLogger(__name__)
 
@@ -112,9 +113,9 @@ def _destination(asked: RequestCall, account: CertifiedCallsAccount) -> tuple[st
     return country, phone
 
 
-@job_task(KIND, RequestCall, _request, inline=True, outbox=HANDLERS)
+@job_task(KIND, RequestCall, _request, CertifiedCall, inline=True, outbox=HANDLERS)
 def request_call(attempt: Attempt) -> Job:
-    """Request a certified call from the platform, at most once: {job_id, state, platform_phone}."""
+    """Request a certified call from the platform, at most once."""
     # A call whose account was removed meanwhile expires like any other.
     Deadline(attempt).refuse_late()
     account = account_of(attempt.job.account, CertifiedCallsAccount)

@@ -26,6 +26,7 @@ from tasks.transfers.retrieved import retrieved
 from . import batches, creation, retrieval, runs
 from .arguments import CreateExport, RetrieveExport, RunExport
 from .reconciliation import seal_alone
+from .results import ArchivedExport, CreatedExport, RetrievedExport
 from .strategies import night_of
 
 
@@ -35,9 +36,9 @@ def _create_request(asked: CreateExport, task_id: str) -> Request:
     return job_request("export.create", asked, task_id, parameters, queue=DUE)
 
 
-@job_task("export.create", CreateExport, _create_request)
+@job_task("export.create", CreateExport, _create_request, CreatedExport)
 def create_export(attempt: Attempt) -> Ended:
-    """Create an export at the provider: ``{job_id, provider_job_ids}``."""
+    """Create an export at the provider."""
     request = runs.ExportRequest(attempt.job.parameters["filters"])
     with (
         apply_error_policy(attempt, waits_for_credentials=True),
@@ -53,9 +54,9 @@ def _retrieve_request(asked: RetrieveExport, task_id: str) -> Request:
     return job_request("export.retrieve", asked, task_id, parameters, queue=DOWNLOADS)
 
 
-@job_task("export.retrieve", RetrieveExport, _retrieve_request)
+@job_task("export.retrieve", RetrieveExport, _retrieve_request, RetrievedExport)
 def retrieve_export(attempt: Attempt) -> Ended:
-    """Poll an export until its ZIP is archived: ``{job_id, path, sha256, bytes, members}``."""
+    """Poll an export until its ZIP is archived."""
     provider_job_id = attempt.job.parameters["provider_job_id"]
     folder = attempt.job.work.get("folder") or _own_folder(attempt.job)
     stored, count = retrieval.retrieve(attempt, provider_job_id, folder)
@@ -94,7 +95,7 @@ def _run_request(asked: RunExport, task_id: str) -> Request | Opening:
     return job_request("export.run", asked, task_id, parameters, queue=DUE)
 
 
-@job_task("export.run", RunExport, _run_request)
+@job_task("export.run", RunExport, _run_request, ArchivedExport)
 def run_export(attempt: Attempt) -> Ended | Parts:
-    """Archive every listed recording: ``{job_id, manifest, listed, archived, missing}``."""
+    """Archive every listed recording, and write the manifest."""
     return night_of(attempt.job.account).run(attempt)

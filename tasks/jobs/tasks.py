@@ -18,11 +18,12 @@ from tasks.runtime.messages import publish_first
 from tasks.runtime.refusals import refusals
 
 from .arguments import NameJob, ResolveJob, RetryJob
+from .results import JobRow
 
 _log = logging.getLogger(__name__)
 
 
-@plain_task("job.status", NameJob)
+@plain_task("job.status", NameJob, JobRow)
 def job_status(asked: NameJob) -> dict[str, Any]:
     """Return the job as the ledger has it, or why a task's request was refused."""
     if asked.task_id is not None and ledger().waiters.job_of(asked.task_id) is None:
@@ -32,7 +33,7 @@ def job_status(asked: NameJob) -> dict[str, Any]:
     return _view(_named_job(asked))
 
 
-@plain_task("job.cancel", NameJob)
+@plain_task("job.cancel", NameJob, JobRow)
 def cancel_job(asked: NameJob) -> dict[str, Any]:
     """Cancel a job, and an export's parts with it."""
     try:
@@ -41,7 +42,7 @@ def cancel_job(asked: NameJob) -> dict[str, Any]:
         raise errors.InvalidArgument(str(error)) from None
 
 
-@plain_task("job.retry", RetryJob)
+@plain_task("job.retry", RetryJob, JobRow)
 def retry_job(asked: RetryJob) -> dict[str, Any]:
     """Retry a job that failed, was cancelled or lost its files; return the new job."""
     try:
@@ -50,7 +51,7 @@ def retry_job(asked: RetryJob) -> dict[str, Any]:
         raise errors.InvalidArgument(str(error)) from None
 
 
-@plain_task("job.resolve", ResolveJob)
+@plain_task("job.resolve", ResolveJob, JobRow)
 def resolve_job(asked: ResolveJob) -> dict[str, Any]:
     """Decide the outcome of a certified call that awaits a decision; return the job after it."""
     placed = asked.outcome == "placed"

@@ -12,11 +12,12 @@ from tasks.runtime.entry import ShortLived, plain_task
 from tasks.runtime.queries import Listing, ask_with_retries
 
 from .arguments import ListCalls
+from .results import ListedCalls
 
 
-@plain_task("call.list", ListCalls, ShortLived)
+@plain_task("call.list", ListCalls, ListedCalls, ShortLived)
 def list_calls(asked: ListCalls) -> Listing:
-    """List the calls in progress: ``{calls}``."""
+    """List the calls in progress."""
     calls = calls_of(asked)
     return Listing({"calls": calls}, len(calls), "call")
 

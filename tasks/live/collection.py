@@ -28,6 +28,7 @@ from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.fields import Text
 from tasks.runtime.kinds import Opening
 from tasks.runtime.runner import Attempt, Ended, Wait
+from tasks.transfers.results import StoredFile
 from tasks.transfers.single_recording import SingleRecording, fetch_again, keep
 
 KIND = "recording.collect"
@@ -72,9 +73,9 @@ def _joined(asked: CollectRecording, _task_id: str) -> Opening:
     return lambda *, timed: (job, None)  # noqa: ARG005 - it was opened with its start
 
 
-@job_task(KIND, CollectRecording, _joined)
+@job_task(KIND, CollectRecording, _joined, StoredFile)
 def collect_recording(attempt: Attempt) -> Ended:
-    """Fetch a finished recording into the archive: ``{job_id, path, sha256, bytes}``."""
+    """Fetch a finished recording into the archive."""
     instruction = _instruction(attempt)
     if instruction.record_url is None:
         _look(attempt, instruction)

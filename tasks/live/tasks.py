@@ -22,6 +22,7 @@ from tasks.runtime.runner import Attempt, Ended, Parts
 
 from . import collected_recordings, confirmed_recordings
 from .arguments import StartRecording, StopRecording
+from .results import CallRecording
 
 #: A later start is worthless; a later stop would end a recording that was begun since.
 LIFETIME_SECONDS = 60.0
@@ -68,12 +69,9 @@ def _parameters(judge: Judge, account: Account, asked: JobArguments) -> dict[str
         raise InvalidArgument(f"not done: {error}") from None
 
 
-@job_task("recording.start", StartRecording, start_request, inline=True)
+@job_task("recording.start", StartRecording, start_request, CallRecording, inline=True)
 def start_recording(attempt: Attempt) -> Ended | Parts | Job:
-    """Record a call in progress.
-
-    ``{job_id, call_id, view_id?, format, recording_since?, collected}``.
-    """
+    """Record a call in progress."""
     if registry.has(any_account(attempt.job.account), CollectsRecordings):
         return collected_recordings.start(attempt)
     return confirmed_recordings.start(attempt)
@@ -93,7 +91,7 @@ def _stop_request(asked: StopRecording, task_id: str) -> Request:
     )
 
 
-@job_task("recording.stop", StopRecording, _stop_request, inline=True)
+@job_task("recording.stop", StopRecording, _stop_request, CallRecording, inline=True)
 def stop_recording(attempt: Attempt) -> Ended:
     """Stop the recording of a call in progress; the result is as for a start."""
     return confirmed_recordings.stop(attempt)

@@ -19,6 +19,7 @@ from tasks.runtime.entry import plain_task
 from tasks.runtime.messages import publish_first
 
 from .deletions import plan_deletions
+from .results import PlannedNights
 
 _log = logging.getLogger(__name__)
 
@@ -27,9 +28,9 @@ class PlanNights(Arguments):
     """``earwitness.nightly.plan``."""
 
 
-@plain_task("nightly.plan", PlanNights, may_expire=True)
+@plain_task("nightly.plan", PlanNights, PlannedNights, may_expire=True)
 def plan_nights(_: PlanNights) -> dict[str, Any]:
-    """Open every export that is due: ``{opened: {account: number}, failed: [account]}``."""
+    """Open every export that is due."""
     return plan(datetime.fromtimestamp(ledger().database.time(), UTC))
 
 

@@ -18,21 +18,23 @@ from tasks.runtime.error_policy import apply_error_policy
 from tasks.runtime.job_requests import job_request
 from tasks.runtime.queries import Answer, Listing, ask_with_retries
 from tasks.runtime.runner import Attempt, Ended
+from tasks.transfers.results import StoredFile
 from tasks.transfers.single_recording import fetch_again, keep_listed, start_of
 
 from .arguments import DeleteRecording, DownloadRecording, GetRecording, ListRecordings
 from .day_deletions import delete_day
 from .proof import refuse_unproven
+from .results import DeletedRecording, ListedRecording, RecordingPage
 
 
-@plain_task("recording.list", ListRecordings, ShortLived)
+@plain_task("recording.list", ListRecordings, RecordingPage, ShortLived)
 def list_recordings(asked: ListRecordings) -> Listing:
-    """List one page: ``{recordings, page, page_size, total_items?, total_pages?}``."""
+    """List one page of the recordings that the provider has."""
     page = page_of_recordings(asked)
     return Listing(page.result(), len(page.recordings), "recording")
 
 
-@plain_task("recording.get", GetRecording, ShortLived)
+@plain_task("recording.get", GetRecording, ListedRecording, ShortLived)
 def get_recording(asked: GetRecording) -> Listing:
     """Return one recording with every field of the provider."""
     return Listing(one_recording(asked).line(), 1, "recording")
@@ -70,9 +72,9 @@ def _download_request(asked: DownloadRecording, task_id: str) -> Request:
     return job_request("recording.download", asked, task_id, parameters, queue=DOWNLOADS)
 
 
-@job_task("recording.download", DownloadRecording, _download_request)
+@job_task("recording.download", DownloadRecording, _download_request, StoredFile)
 def download_recording(attempt: Attempt) -> Ended:
-    """Fetch one recording into the archive: ``{job_id, path, sha256, bytes}``."""
+    """Fetch one recording into the archive."""
     account = account_of(attempt.job.account, RecordingsAccount)
     with (
         apply_error_policy(attempt, waits_for_credentials=False),
@@ -103,7 +105,7 @@ def _delete_request(asked: DeleteRecording, task_id: str) -> Request:
     return job_request("recording.delete", asked, task_id, parameters, queue=DUE)
 
 
-@job_task("recording.delete", DeleteRecording, _delete_request)
+@job_task("recording.delete", DeleteRecording, _delete_request, DeletedRecording)
 def delete_recording(attempt: Attempt) -> Ended:
     """Delete one recording at the provider, after proof that the archive holds it whole.
 

@@ -16,15 +16,16 @@ from tasks.runtime.entry import plain_task
 
 from .content import collect, default_span
 from .page import html
+from .results import WrittenReport
 
 
 class WriteReport(Arguments):
     """``earwitness.report.write``."""
 
 
-@plain_task("report.write", WriteReport)
+@plain_task("report.write", WriteReport, WrittenReport)
 def write_report(_: WriteReport) -> dict[str, Any]:
-    """Write the report of the last 90 days into EARWITNESS_REPORT_DIR: ``{path, bytes}``."""
+    """Write the report of the last 90 days into EARWITNESS_REPORT_DIR."""
     folder = settings().report_dir
     if folder is None:
         raise InvalidArgument(

@@ -6,11 +6,7 @@ import hashlib
 import hmac
 import json
 import logging
-import time
 from typing import Any
-from urllib.parse import urlsplit
-
-import httpx
 
 from config.logging import bind
 from config.masking import mask
@@ -19,19 +15,15 @@ from config.version import VERSION
 from ledger.alerts import CONTRADICTION, CREDENTIALS, RESOLVED, Alert, credentials_cause
 from ledger.core.outbox import WEBHOOK, Obligation, Owing
 from ledger.errors import LedgerAway
-from providers.http.deadline import Transport, within
 
 from .context import ledger
+from .webhook_requests import NotDelivered, send
 
 _log = logging.getLogger(__name__)
 _alerts = logging.getLogger("earwitness.alerts")
 
-#: Below the five seconds after which another worker may try the same webhook.
-DEADLINE_SECONDS = 4.0
 #: How many webhooks one round sends.
 _MOST_A_ROUND = 50
-#: Statuses that concern the receiver, not one alert.
-_ASKS_TO_WAIT = (429, 502, 503, 504)
 #: The fields of an alert that differ from alert to alert; a closed alert also says who closed it.
 _ALERT_FIELDS = (
     "id",
@@ -50,18 +42,6 @@ _CLOSING_FIELDS = ("closed_by", "note")
 AlertFields = dict[str, Any]
 
 FOREIGN_REDIS = f"{CONTRADICTION}:identity:redis"
-
-
-class NotDelivered(Exception):
-    """Why the webhook was not delivered, without its address.
-
-    ``answered`` says that the receiver's answer concerns this alert only, so that it may take the
-    next one.
-    """
-
-    def __init__(self, reason: str, *, answered: bool) -> None:
-        super().__init__(reason)
-        self.answered = answered
 
 
 def announce_alert(obligation: Obligation) -> Owing | None:
@@ -118,7 +98,16 @@ def deliver(fields: AlertFields, deployment: str) -> None:
         # Another version wrote this alert and may come back: the others do not wait behind it.
         message = f"this version cannot write the alert ({type(error).__name__})"
         raise NotDelivered(message, answered=True) from None
-    _send(url.get_secret_value(), secret.get_secret_value().encode(), body)
+    text = secret.get_secret_value()
+
+    def earlier_headers(timestamp: str) -> dict[str, str]:
+        """Return the headers of versions before the convention; they stay for one release."""
+        return {
+            "Earwitness-Timestamp": timestamp,
+            "Earwitness-Signature": signature(text.encode(), timestamp, body),
+        }
+
+    send("the alert receiver", url.get_secret_value(), text, fields["id"], body, earlier_headers)
 
 
 def signature(secret: bytes, timestamp: str, body: bytes) -> str:
@@ -148,35 +137,6 @@ def _closed_by(fields: dict[str, Any]) -> str:
     """Return who closed an alert and why, if a person did."""
     by = fields.get("closed_by")
     return "" if by is None else f"; closed by {by}: {fields['note']}"
-
-
-def _send(url: str, secret: bytes, body: bytes) -> None:
-    timestamp = str(int(time.time()))
-    headers = {
-        "Content-Type": "application/json",
-        "User-Agent": f"earwitness/{VERSION}",
-        "Earwitness-Timestamp": timestamp,
-        "Earwitness-Signature": signature(secret, timestamp, body),
-    }
-    failure, answered = None, False
-    try:
-        with (
-            within(DEADLINE_SECONDS),
-            httpx.Client(
-                transport=Transport(), timeout=DEADLINE_SECONDS, trust_env=False
-            ) as client,
-            client.stream("POST", url, content=body, headers=headers) as answer,
-        ):
-            if not answer.is_success:
-                failure = f"answered HTTP {answer.status_code}"
-                answered = answer.status_code not in _ASKS_TO_WAIT
-    except httpx.HTTPError as error:
-        # The error's text and request hold the address, which may be a secret.
-        failure = f"did not answer ({type(error).__name__})"
-    if failure is not None:
-        host = urlsplit(url).hostname
-        message = f"the alert receiver {host} {failure}; will retry"
-        raise NotDelivered(message, answered=answered)
 
 
 def credentials_refused(alias: str, reason: str, job_id: str | None = None) -> None:

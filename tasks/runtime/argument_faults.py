@@ -6,6 +6,7 @@ every producer reads the same.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -131,10 +132,14 @@ def _schema(model: type[BaseModel], path: Sequence[Any]) -> Mapping[str, Any]:
 
 
 def _resolved(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a schema without null among its alternatives, and with its reference resolved."""
-    for one in schema.get("anyOf", ()):
-        if one.get("type") != "null":
-            return _resolved(one, whole)
+    """Return a schema without null among its alternatives, and with its reference resolved.
+
+    Several alternatives are objects: the first one, with the properties of all.
+    """
+    found = [_resolved(one, whole) for one in schema.get("anyOf", ()) if one.get("type") != "null"]
+    if found:
+        properties = [one["properties"] for one in found if "properties" in one]
+        return {**found[0], "properties": dict(ChainMap(*properties))} if properties else found[0]
     if "$ref" in schema:
         resolved: Mapping[str, Any] = whole["$defs"][schema["$ref"].rpartition("/")[2]]
         return resolved

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
 from celery import current_app
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
 
 from config.queues import TASK_PREFIX, is_own
+from config.settings import settings
 from tasks.errors import InvalidArgument
 
 from .argument_faults import first_fault
@@ -21,8 +30,8 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class Notify(Arguments):
-    """Where to notify the end of a job: a task of the caller's own, on a queue of its own."""
+class NotifyTask(Arguments):
+    """A task of the caller's own, on a queue of its own, that is sent at the end of a job."""
 
     task: Id
     queue: Id
@@ -40,6 +49,44 @@ class Notify(Arguments):
         if is_own(queue) or queue in current_app.amqp.queues.consume_from:
             raise ValueError("is a queue of Earwitness or Celery; name a queue of your own")
         return queue
+
+    def stored(self) -> dict[str, str]:
+        """Return the destination as the ledger holds it."""
+        return {"task": self.task, "queue": self.queue}
+
+
+class NotifyWebhook(Arguments):
+    """A webhook that the settings define and that is called at the end of a job."""
+
+    webhook: Id
+
+    @field_validator("webhook")
+    @classmethod
+    def _of_the_settings(cls, name: str) -> str:
+        if name not in settings().webhooks:
+            raise ValueError("is not the name of a webhook that the worker's settings define")
+        return name
+
+    def stored(self) -> dict[str, str]:
+        """Return the destination as the ledger holds it.
+
+        A version that knows no webhooks refuses this queue, and leaves the notification to others.
+        """
+        return {"task": "webhook", "queue": f"/webhook:{self.webhook}", "webhook": self.webhook}
+
+
+def _task_or_webhook(given: Any, _: ValidatorFunctionWrapHandler) -> NotifyTask | NotifyWebhook:
+    if isinstance(given, NotifyTask | NotifyWebhook):
+        return given
+    if not (isinstance(given, Mapping) and "webhook" in given):
+        return NotifyTask.model_validate(given)
+    if given.keys() & NotifyTask.model_fields.keys():
+        raise ValueError("give either a webhook, or a task and its queue")
+    return NotifyWebhook.model_validate(given)
+
+
+#: Where to notify the end of a job.
+Notify = Annotated[NotifyTask | NotifyWebhook, WrapValidator(_task_or_webhook)]
 
 
 class JobArguments(Arguments):

@@ -30,6 +30,7 @@ from .messages import JOB_HEADER, JOB_OF_ANSWER, NUMBER_HEADER, publish_first
 from .outbox import Handler
 from .redis_errors import BROKER_AWAY
 from .refusals import refusals
+from .results import Result
 from .runner import Run
 from .timing import Timing, refuse_later, timing
 from .unknown_accounts import passed_on
@@ -75,6 +76,7 @@ def job_task(
     name: str,
     arguments: type[Arguments],
     request: RequestOf,
+    result: type[Result],
     *,
     inline: bool = False,
     outbox: Mapping[str, Handler] | None = None,
@@ -89,6 +91,8 @@ def job_task(
             name=name,
             arguments=arguments,
             request=request,
+            result=result,
+            description=run.__doc__ or "",
             run=run,
             inline=inline,
             outbox=outbox or {},
@@ -123,7 +127,13 @@ def part_task(name: str) -> Callable[[Run], Task]:
     """
 
     def decorate(run: Run) -> Task:
-        kind = Kind(name=name, arguments=Arguments, run=run)
+        kind = Kind(
+            name=name,
+            arguments=Arguments,
+            result=Result,
+            description=run.__doc__ or "",
+            run=run,
+        )
         register(kind)
 
         def body(self: Task, /, *_: Any, **__: Any) -> Any:
@@ -156,6 +166,7 @@ class ShortLived(Called):
 def plain_task(
     name: str,
     arguments: type[Arguments],
+    result: type[Result],
     base: type[Task] = Called,
     *,
     may_expire: bool = False,
@@ -166,7 +177,8 @@ def plain_task(
     """
 
     def decorate(answer: Callable[..., Any]) -> Task:
-        register(Kind(name=name, arguments=arguments))
+        description = answer.__doc__ or ""
+        register(Kind(name=name, arguments=arguments, result=result, description=description))
 
         def body(self: Task, /, *positional: Any, **given: Any) -> Any:
             _refuse_positional(positional)
@@ -225,7 +237,7 @@ def _open_or_join(task: Task, kind: Kind, asked: Any) -> tuple[Job, int | None, 
     to be carried out here. Raises InvalidArgument, LedgerError.
     """
     made, when, by = _request_of(kind, asked, task), _timing(task), f"task {task.request.id}"
-    notify = asked.notify.model_dump() if getattr(asked, "notify", None) else None
+    notify = asked.notify.stored() if getattr(asked, "notify", None) else None
     carried = canvas.carried(task)
     if not isinstance(made, Request):
         job, number = made(timed=when.of)

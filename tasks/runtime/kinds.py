@@ -14,6 +14,7 @@ from . import outbox
 from .arguments import Arguments
 from .not_after import end_without_account, expire_if_late
 from .outbox import Handler
+from .results import Result
 from .runner import Run
 
 
@@ -36,9 +37,10 @@ RequestOf = Callable[[Any, str], Request | Opening]
 class Kind:
     """A task that other applications may send.
 
-    ``name`` is without ``earwitness.``. If the task opens a job, ``request`` and ``run`` say how it
-    is requested and run. With a ``run`` and no ``request`` the kind is internal: other jobs open
-    its jobs as their parts, and no application may send the task.
+    ``name`` is without ``earwitness.``, ``result`` describes what callers get, and
+    ``description`` says what the task does. If the task opens a job, ``request`` and ``run`` say
+    how it is requested and run. With a ``run`` and no ``request`` the kind is internal: other jobs
+    open its jobs as their parts, and no application may send the task.
 
     An ``inline`` job is a short action: it runs in the slot of the task that opened it, while other
     jobs wait for their first hint. ``outbox`` holds the handlers of
@@ -48,6 +50,8 @@ class Kind:
 
     name: str
     arguments: type[Arguments]
+    result: type[Result]
+    description: str
     request: RequestOf | None = None
     run: Run | None = None
     inline: bool = False

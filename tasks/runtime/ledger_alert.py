@@ -14,8 +14,9 @@ from config.logging import bind
 from config.settings import settings
 from ledger.alerts import EVERY_ACCOUNT, OPEN, RESOLVED
 
-from .alerts import AlertFields, NotDelivered, deliver
+from .alerts import AlertFields, deliver
 from .context import ledger
+from .webhook_requests import NotDelivered
 
 _log = logging.getLogger(__name__)
 _alerts = logging.getLogger("earwitness.alerts")

@@ -16,7 +16,7 @@ from archive.errors import ArchiveError, StoreAway
 from config.logging import bind
 from config.masking import mask_message, masked_error
 from config.queues import is_own
-from ledger.core.outbox import NOTIFY, Obligation
+from ledger.core.outbox import DELIVERY, NOTIFY, Obligation, Owing
 
 from . import metrics
 from .context import ledger, store
@@ -44,9 +44,12 @@ class _Refused(Exception):
 
 @dataclass
 class _Outcomes:
-    """The outcomes of a batch: sent, put off until the broker answers, failed and refused."""
+    """The outcomes of a batch: sent, handed over to the deliveries, put off until the broker
+    answers, failed and refused.
+    """
 
     sent: list[Obligation] = field(default_factory=list)
+    handed_over: dict[int, Owing] = field(default_factory=dict)
     put_off: list[int] = field(default_factory=list)
     failed: dict[str, list[int]] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
@@ -66,10 +69,21 @@ class Sender:
         self._heads: dict[str, str | None] = {}
 
     def send(self, obligations: Sequence[Obligation]) -> int:
-        """Send notifications; return how many were sent. Raises LedgerError."""
+        """Send notifications, or make deliveries of them; return how many. Raises LedgerError."""
         self._heads.clear()
         outcomes = _Outcomes()
-        left = list(obligations)
+        left = []
+        for one in obligations:
+            if "webhook" in one.payload:
+                self._hand_over(one, outcomes)
+            else:
+                left.append(one)
+        if left:
+            self._send_all(left, outcomes)
+        self._note(outcomes)
+        return len(outcomes.sent) + len(outcomes.handed_over)
+
+    def _send_all(self, left: list[Obligation], outcomes: _Outcomes) -> None:
         try:
             if BROKER in self._away:
                 raise _BrokerAway
@@ -81,8 +95,27 @@ class Sender:
                     left.pop(0)
         except _BrokerAway:
             outcomes.put_off = [one.id for one in left]
-        self._note(outcomes)
-        return len(outcomes.sent)
+
+    def _hand_over(self, one: Obligation, outcomes: _Outcomes) -> None:
+        """Make a delivery of a webhook's notification: its receiver may hang, and Redis may be
+        away. Every attempt sends the same body under the same id.
+        """
+        name = one.payload["webhook"]
+        try:
+            kwargs = self._arguments(one)
+        except _ArchiveFails as failure:
+            outcomes.failed.setdefault(str(failure), []).append(one.id)
+            return
+        outcomes.handed_over[one.id] = (
+            DELIVERY,
+            {
+                "task": "webhook",
+                "queue": f"webhook:{name}",
+                "webhook": name,
+                "id": _message_id(one),
+                "kwargs": kwargs,
+            },
+        )
 
     def _send_one(self, one: Obligation, producer: Any, outcomes: _Outcomes) -> None:
         """Send one notification and record its outcome. Raises _BrokerAway."""
@@ -116,12 +149,8 @@ class Sender:
         if is_own(queue):
             raise _Refused(f"queue {queue!r} belongs to Earwitness; no notification is sent there")
         kwargs = self._arguments(one)
-        # The id is the same each time the notification is sent; a caller that asked twice is
-        # notified under two ids.
-        name = f"earwitness:notify:{one.job_id}:{one.id}"
-        task_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
         try:
-            notify(producer, task_id, one.payload["task"], queue, kwargs)
+            notify(producer, _message_id(one), one.payload["task"], queue, kwargs)
         except SerializationError:
             raise
         except (KombuError, *BROKER_AWAY) as error:
@@ -166,6 +195,9 @@ class Sender:
 
     def _note(self, outcomes: _Outcomes) -> None:
         outbox, sent = ledger().outbox, outcomes.sent
+        if outcomes.handed_over:
+            metrics.obligations_tried.labels(NOTIFY, "done").inc(len(outcomes.handed_over))
+            outbox.discharged(outcomes.handed_over.keys(), outcomes.handed_over)
         if sent:
             metrics.obligations_tried.labels(NOTIFY, "done").inc(len(sent))
             outbox.discharged([one.id for one in sent])
@@ -176,3 +208,12 @@ class Sender:
             outbox.failed(ids, reason)
         if outcomes.refused:
             ledger().notifications.refused(outcomes.refused)
+
+
+def _message_id(one: Obligation) -> str:
+    """Return the id under which a notification is sent, each time the same.
+
+    A caller that asked twice is notified under two ids.
+    """
+    name = f"earwitness:notify:{one.job_id}:{one.id}"
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, name))

@@ -1,6 +1,6 @@
 """The outbox: discharges notifications, and obligations for which a handler is registered.
 
-Webhooks are sent separately (`alerts`), since their receiver may hang.
+Webhooks are sent separately (`alerts`, `deliveries`), since their receivers may hang.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from archive.errors import ArchiveError, Contradiction, StoreAway
 from config.logging import bind
 from config.masking import masked_error
 from ledger.alerts import archive_contradiction
-from ledger.core.outbox import NOTIFY, Obligation, Owing
+from ledger.core.outbox import DELIVERY, NOTIFY, Obligation, Owing
 from ledger.errors import LedgerAway
 
 from . import archive_alerts, metrics
@@ -112,11 +112,12 @@ def _in_turn(needs: Needs | None) -> list[int]:
     """Return due obligations of a group, or of all, in the order in which they take turns."""
     of_archive = {kind for kind, handler in _handlers.items() if handler.needs_archive}
     outbox = ledger().outbox
+    others = set() if needs is None else {NOTIFY, *of_archive}
     if needs is Needs.ARCHIVE:
         return outbox.in_turn(limit=_IN_ORDER, only=of_archive)
     if needs is Needs.BROKER:
         return outbox.in_turn(limit=_IN_ORDER, only={NOTIFY})
-    return outbox.in_turn(limit=_IN_ORDER, but=() if needs is None else {NOTIFY, *of_archive})
+    return outbox.in_turn(limit=_IN_ORDER, but={DELIVERY, *others})
 
 
 def discharge_due(needs: Needs | None = None) -> int:

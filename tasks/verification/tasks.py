@@ -19,6 +19,7 @@ from tasks.runtime.entry import job_task
 from tasks.runtime.runner import Attempt, Ended, Wait
 
 from .arguments import VerifyArchive
+from .results import VerifiedArchive
 
 #: The length of one slice; then the slot goes to other jobs and the cursor to the ledger.
 _SLICE_SECONDS = 300.0
@@ -41,9 +42,9 @@ def _request(asked: VerifyArchive, task_id: str) -> Request:
     )
 
 
-@job_task("archive.verify", VerifyArchive, _request)
+@job_task("archive.verify", VerifyArchive, _request, VerifiedArchive)
 def verify_archive(attempt: Attempt) -> Ended:
-    """Verify every file and every chain: ``{job_id, files, bytes, heads, pending}``, or problems.
+    """Verify every file and every chain.
 
     Pending files are counted; the next verification reports them if nothing vouches for them then.
     """

@@ -1,31 +1,19 @@
-"""``catalogue``: every task and its arguments, for producers."""
+"""``catalogue``: every task, error and message, for producers."""
 
 from __future__ import annotations
 
 import click
 
-from config.queues import FRONT_DOOR
-from config.version import VERSION
-from tasks import registry
-from tasks.runtime.kinds import KINDS, Kind
+from worker.catalogue.asyncapi import document
+from worker.catalogue.contents import contents
 
 from .display import print_json
 
 
 @click.command()
-def catalogue() -> None:
-    """Print the JSON Schema of every task's keyword arguments, and the tasks' queue."""
-    registry.load()
-    tasks = {
-        f"earwitness.{kind.name}": _description(kind)
-        for kind in KINDS.values()
-        if not kind.is_internal
-    }
-    print_json({"version": VERSION, "queue": FRONT_DOOR, "tasks": dict(sorted(tasks.items()))})
-
-
-def _description(kind: Kind) -> dict[str, object]:
-    return {
-        "opens_job": kind.opens_job,
-        "arguments": kind.arguments.model_json_schema(by_alias=True),
-    }
+@click.option("--asyncapi", is_flag=True, help="Print an AsyncAPI 3 document instead.")
+def catalogue(*, asyncapi: bool) -> None:
+    """Print the JSON Schema of every task's keyword arguments and result, the tasks' queue, every
+    error and what it means, and the bodies of notifications and alerts.
+    """
+    print_json(document() if asyncapi else contents())

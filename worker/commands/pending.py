@@ -9,6 +9,7 @@ from typing import Any
 _WORDS = {
     "alert": ("alert", "alerts", "logged"),
     "chain": ("chain entry", "chain entries", "written"),
+    "delivery": ("notification", "notifications", "sent to a webhook"),
     "notify": ("notification", "notifications", "sent"),
     "receipt": ("receipt", "receipts", "written"),
     "webhook": ("alert", "alerts", "sent to the webhook"),

@@ -20,7 +20,7 @@ from tasks.days import windows
 from .families import Values, gauge
 from .stats_cache import StatsCache
 
-_OBLIGATIONS = ("alert", "chain", "notify", "receipt", "webhook")
+_OBLIGATIONS = ("alert", "chain", "delivery", "notify", "receipt", "webhook")
 #: Beat ticks every five minutes, so a night is planned within this time.
 _PLANNING_TIME = timedelta(minutes=15)
 

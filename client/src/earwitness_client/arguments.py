@@ -45,14 +45,16 @@ Filters = TypedDict(
 
 @dataclass(frozen=True)
 class Notify:
-    """The task to send when a job ends, at least once.
+    """Where to notify the end of a job, at least once: a task, or a webhook.
 
-    ``task`` and ``queue`` belong to the caller's application. The task gets the keyword arguments
-    job_id, request_id, kind, state, result and error.
+    ``task`` and ``queue`` belong to the caller's application. ``webhook`` is the name of a webhook
+    that the worker's settings define. The task gets the keyword arguments job_id, request_id, kind,
+    state, result and error; the webhook gets them as JSON.
     """
 
-    task: str
-    queue: str
+    task: str | None = None
+    queue: str | None = None
+    webhook: str | None = None
 
 
 def invalid(name: str, what: str) -> InvalidArgument:
@@ -147,7 +149,11 @@ def day(value: object) -> str:
 def notify(value: object, worker_queue: str) -> dict[str, str]:
     """Return a Notify as the task's argument; ``worker_queue`` is the worker's own."""
     if not isinstance(value, Notify):
-        raise invalid("notify", "must be a Notify(task=..., queue=...)")
+        raise invalid("notify", "must be a Notify(task=..., queue=...) or a Notify(webhook=...)")
+    if value.webhook is not None:
+        if value.task is not None or value.queue is not None:
+            raise invalid("notify", "give either a webhook, or a task and its queue")
+        return {"webhook": text("notify.webhook", value.webhook)}
     task, queue = text("notify.task", value.task), text("notify.queue", value.queue)
     if task.startswith(TASK_PREFIX):
         raise invalid("notify.task", "must be a task of your own; earwitness.* are the worker's")

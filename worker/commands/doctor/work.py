@@ -142,8 +142,8 @@ def _notifications() -> Finding:
         f"{given_up['reason']}; the jobs are not affected"
     )
     advice = (
-        "repair the queue, then let the caller send the request id with notify again, or close: "
-        f"python -m worker alerts --close {shlex.quote(causes[-1])} --by WHO --note WHY"
+        "repair the queue or webhook, then let the caller send the request id with notify again, "
+        f"or close: python -m worker alerts --close {shlex.quote(causes[-1])} --by WHO --note WHY"
     )
     return warning("notifications", meaning, advice)
 
