@@ -58,11 +58,7 @@ class Packages:
                 return
         if reason:
             sys.stderr.write(
-<<<<<<< HEAD
                 f"The packages that tests use ({self.folder.name}) could not be fetched: "
-=======
-                f"The packages for the tests ({self.folder.name}) could not be fetched: "
->>>>>>> refs/heads/webhooks
                 f"{reason}\nThe tests that install them are skipped. `make test` tries again "
                 "when it runs next.\n"
             )
@@ -101,14 +97,7 @@ def npm_cache(root: Path = PACKAGES) -> Packages:
 
     def fetch_into(folder: Path) -> subprocess.CompletedProcess[str]:
         with tempfile.TemporaryDirectory() as project:
-<<<<<<< HEAD
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(NODE_FILES / name, project)
-            ci = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"]
-            return npm([*ci, "--cache", str(folder)], project)
-=======
             return _install(NODE_FILES, project, folder)
->>>>>>> refs/heads/webhooks
 
     return Packages(root / "npm", NODE_FILES / "package-lock.json", fetch_into)
 
@@ -128,7 +117,7 @@ def _install(files: Path, project: str, cache: Path) -> subprocess.CompletedProc
     for name in ("package.json", "package-lock.json"):
         shutil.copy(files / name, project)
     ci = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"]
-    return run([str(node()), str(_npm()), *ci, "--cache", str(cache)], folder=project)
+    return npm([*ci, "--cache", str(cache)], project)
 
 
 def offline() -> dict[str, str]:
