@@ -1,11 +1,13 @@
-"""Hundreds of tasks of one event loop ask at once, and Redis is away or slow to come."""
+"""Tasks of an event loop, one and hundreds, while Redis is away or frozen."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
 
-from earwitness_client import AsyncEarwitness, NotQueued
+from earwitness_client import AsyncEarwitness, AsyncJob, NotAnswered, NotQueued, NotSent
 
 from .servers import Valkey
 from .test_client_faults import queued
@@ -13,6 +15,15 @@ from .test_client_faults import queued
 CROWD = 400
 #: An attempt that begins before all have come does not count for those who come later.
 ATTEMPTS = 10
+#: Seconds; and how often a loop that goes on comes back meanwhile, at the least.
+PATIENCE, BEATS = 0.2, 3
+
+
+async def _count(turns: list[int], seconds: float = 0.01) -> None:
+    """Count the turns of the loop, or how often it comes back after some seconds."""
+    while True:
+        turns[0] += 1
+        await asyncio.sleep(seconds)
 
 
 async def _outcomes(client: AsyncEarwitness, turns: list[int]) -> list[tuple[type, int]]:
@@ -25,12 +36,7 @@ async def _outcomes(client: AsyncEarwitness, turns: list[int]) -> list[tuple[typ
             return type(error), turns[0]
         return type(None), turns[0]
 
-    async def count() -> None:
-        while True:
-            turns[0] += 1
-            await asyncio.sleep(0)
-
-    counting = asyncio.create_task(count())
+    counting = asyncio.create_task(_count(turns, 0))
     try:
         return await asyncio.gather(*map(one, range(CROWD)))
     finally:
@@ -79,5 +85,62 @@ def test_those_who_wait_may_go(valkey: Valkey) -> None:
             sending = [client.recording.download(**one) for one in given]
             await asyncio.gather(*sending)
             assert await asyncio.to_thread(queued, valkey) == before + 40
+
+    asyncio.run(main())
+
+
+def _questions(
+    client: AsyncEarwitness, job: AsyncJob[Any]
+) -> dict[str, Callable[[], Awaitable[Any]]]:
+    """What may be asked about a job, each with little patience."""
+    named = {"request_id": "r", "account": "india", "timeout": PATIENCE}
+
+    async def completed() -> list[Any]:
+        return [one async for one in client.as_completed([job], PATIENCE)]
+
+    async def state() -> str:
+        return await job.state
+
+    return {
+        "attach": lambda: client.job.attach(**named),
+        "accepted": lambda: job.accepted(PATIENCE),
+        "status": lambda: job.status(PATIENCE),
+        "wait": lambda: job.wait(PATIENCE),
+        "ready": job.ready,
+        "state": state,
+        "send_again": job.send_again,
+        "wait_many": lambda: client.wait_many([job, job], PATIENCE),
+        "as_completed": completed,
+    }
+
+
+def test_every_question_while_redis_is_frozen(valkey: Valkey) -> None:
+    """The loop goes on while each waits, each ends with an error of ours, and each may be
+    cancelled; afterwards the client works as before.
+    """
+
+    async def main() -> None:
+        turns = [0]
+        async with AsyncEarwitness(valkey.url) as client:
+            job = await client.recording.download(account="india", recording_id="7")
+            counting = asyncio.create_task(_count(turns))
+            valkey.freeze()
+            questions = _questions(client, job)
+            for name, question in questions.items():
+                before = turns[0]
+                (outcome,) = await asyncio.gather(question(), return_exceptions=True)
+                first = outcome[0] if isinstance(outcome, list) else outcome
+                assert isinstance(first, NotAnswered | NotSent), (name, outcome)
+                assert turns[0] - before > BEATS, name
+            asked = [asyncio.ensure_future(one()) for one in questions.values()]
+            await asyncio.sleep(0.05)
+            for one in asked:
+                one.cancel()
+            outcomes = await asyncio.gather(*asked, return_exceptions=True)
+            assert {type(one) for one in outcomes} == {asyncio.CancelledError}
+            valkey.thaw()
+            counting.cancel()
+            assert await job.state == "PENDING"
+            await job.send_again()
 
     asyncio.run(main())
