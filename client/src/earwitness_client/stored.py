@@ -28,8 +28,6 @@ _ENDED = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 _NO_JOB_OPENED = (InvalidArgument, RequestConflict, CapReached)
 #: The states with which a job has ended in the ledger; a decision may still change the third.
 _VIEW_ENDED = frozenset({"done", "failed", "needs_decision", "cancelled", "refused"})
-#: How the messages of the contract's exceptions begin.
-_MEANINGS = ("done: ", "not done: ", "unknown: ")
 #: Where a worker writes its version, and the job that a state is about.
 _ANSWERED = "earwitness"
 
@@ -117,16 +115,15 @@ def no_job(stored: Stored) -> NoSuchJob:
 def is_answer(stored: Stored, request: Request) -> bool:
     """Return whether a state is the end of the request, and of no other task under its id.
 
-    A job's success names the job. The failures of a worker have its mark, or a message as the
-    contract has it, with which older workers do without the mark.
+    A job's success names the job. A worker's failure has its mark; that of an older worker has the
+    name of one of the contract's exceptions.
     """
     opens_job = request.job_id is not None or not request.arguments_known
     if not ended(stored) or not opens_job or proves_job(stored, request):
         return ended(stored)
     if stored["status"] == "SUCCESS" or job_of(stored) is not None:
         return False
-    name, message = _named(stored.get("result"))
-    return _ANSWERED in stored or (name in BY_NAME and message.startswith(_MEANINGS))
+    return _ANSWERED in stored or _named(stored.get("result"))[0] in BY_NAME
 
 
 def outcome(stored: Stored) -> Any:
