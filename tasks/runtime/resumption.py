@@ -21,7 +21,7 @@ from .unknown_accounts import go_round
 
 #: In a job's work: the spool that holds its unfinished download, and for how many seconds the job
 #: is left to the workers of that spool.
-HELD = "held"
+HELD = "holder"
 #: After a death, the job must go on within a minute, and the lease took half of it. A worker that
 #: was stopped is probably being restarted.
 _AFTER_DEATH_SECONDS, _AFTER_STOP_SECONDS = 10.0, 30.0
