@@ -17,6 +17,7 @@ from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as SlowError
 
 from .addresses import Address
 from .async_places import Places
@@ -140,13 +141,13 @@ class AsyncConnections:
     async def _connect(self, connection: Any, until: float) -> None:
         """Make a connection ready, as the attempt of all that wait. Raises RedisError or OSError.
 
-        An attempt that ends early, because the task's own time is over, says nothing to others.
+        An attempt whose time is over says nothing to others: they have a time of their own.
         """
         attempt = self._places.attempt()
         try:
             async with asyncio.timeout_at(until):
                 await _make_ready(connection)
-        except TimeoutError:
+        except (TimeoutError, SlowError):
             raise
         except AWAY as error:
             self._places.not_connected(attempt, error)
