@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 NODE_FILES = ROOT / "docs" / "producers" / "node"
 #: The official parser of AsyncAPI, with which the tests check the catalogue.
 ASYNCAPI_FILES = ROOT / "tests" / "asyncapi"
+#: pyright, with which a test examines the types of the producers' client.
+PYRIGHT_FILES = ROOT / "tests" / "type_completeness"
 #: Within the environment that the tests run in: `make setup` removes both together.
 PACKAGES = Path(sys.prefix) / "page-packages"
 
@@ -58,7 +60,7 @@ class Packages:
                 return
         if reason:
             sys.stderr.write(
-                f"The packages that tests use ({self.folder.name}) could not be fetched: "
+                f"The packages for the tests ({self.folder.name}) could not be fetched: "
                 f"{reason}\nThe tests that install them are skipped. `make test` tries again "
                 "when it runs next.\n"
             )
@@ -110,6 +112,16 @@ def asyncapi_parser(root: Path = PACKAGES) -> Packages:
             return _install(ASYNCAPI_FILES, str(folder), Path(cache))
 
     return Packages(root / "asyncapi", ASYNCAPI_FILES / "package-lock.json", fetch_into)
+
+
+def pyright(root: Path = PACKAGES) -> Packages:
+    """Return a project for Node in which pyright is installed."""
+
+    def fetch_into(folder: Path) -> subprocess.CompletedProcess[str]:
+        with tempfile.TemporaryDirectory() as cache:
+            return _install(PYRIGHT_FILES, str(folder), Path(cache))
+
+    return Packages(root / "pyright", PYRIGHT_FILES / "package-lock.json", fetch_into)
 
 
 def _install(files: Path, project: str, cache: Path) -> subprocess.CompletedProcess[str]:
@@ -164,5 +176,5 @@ def run(command: list[str], folder: str | Path | None = None) -> subprocess.Comp
 
 if __name__ == "__main__":
     place = Path(sys.argv[1]) if sys.argv[1:] else PACKAGES
-    for packages in (wheels(place), npm_cache(place), asyncapi_parser(place)):
+    for packages in (wheels(place), npm_cache(place), asyncapi_parser(place), pyright(place)):
         packages.fetch()

@@ -68,8 +68,8 @@ def _download(recording: str = "7", **more: Any) -> Callable[[Any], Any]:
 
 @KINDS
 def test_another_s_result_is_no_job(kind: type, valkey: Valkey) -> None:
-    """No worker runs. What another task stored under the same id is not taken for the job's, and no
-    end of the task is called certain.
+    """No worker runs. What another task stored under the same id is not taken for the job's, by
+    ``accepted``, ``wait`` and ``ready``, and no end of the task is called certain.
     """
     with both(kind, valkey.url) as client:
         job = client.of(_download())
@@ -77,6 +77,9 @@ def test_another_s_result_is_no_job(kind: type, valkey: Valkey) -> None:
             _store(valkey, job.task_id, stored)
             with pytest.raises(NotAnswered, match="unknown: "):
                 client.of(lambda _: job.accepted(0.1))
+            with pytest.raises(NotAnswered, match="unknown: "):
+                client.of(lambda _: job.wait(0.05))
+            assert client.of(lambda _: job.ready()) is False
             again = client.of(lambda made: made.job.attach(task_id=job.task_id))
             if "job_id" not in stored.get(
                 "earwitness", {}
@@ -87,6 +90,10 @@ def test_another_s_result_is_no_job(kind: type, valkey: Valkey) -> None:
             _store(valkey, job.task_id, stored)
             with pytest.raises(error, match="unknown: "):
                 client.of(lambda _: job.accepted(0.1))
+            # The contract's exceptions without a mark are those of older workers.
+            said = "no" if error is Rejected else "unknown: "
+            with pytest.raises(error, match=said):
+                client.of(lambda _: job.wait(0.1))
         own = {"version": "9.9", "job_id": job.id}
         for state in ("SUCCESS", "FAILURE", "RETRY", "REVOKED"):
             _store(valkey, job.task_id, {"status": state, "result": None, "earwitness": own})
@@ -191,6 +198,18 @@ def _beside_another_s(visit: Visit) -> None:
         let_go()
         visit.accepted(job)
         assert visit.client.of(lambda _, job=job: job.status(30))["job_id"] == job.id
+        _after_another_s(visit, job, stored)
+
+
+def _after_another_s(visit: Visit, job: Any, stored: dict[str, Any]) -> None:
+    """Its result is waited for, and then another's stands in its place: the ledger still has it."""
+    result = visit.client.of(lambda _: job.wait(30))
+    assert result["job_id"] == job.id
+    _store(visit.valkey, job.task_id, stored)
+    if "result" in stored and stored.get("status") == "SUCCESS":
+        assert visit.client.of(lambda _: job.wait(30)) == result
+        (many,) = visit.client.of(lambda client: client.wait_many([job], 30))
+        assert many == result
 
 
 def _expired(visit: Visit) -> None:

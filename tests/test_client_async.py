@@ -221,7 +221,8 @@ def test_a_crowd_does_not_block_the_loop(valkey: Valkey, fault: str) -> None:
                 assert queued(valkey) == 1 + sum(isinstance(one, AsyncJob) for one in sent) > 1
             else:
                 assert {type(one) for one in sent} <= {MaybeQueued, NotQueued}
-                assert len(beats) > 10
+                # One refused attempt counts for all, so that a Redis that is gone takes no time.
+                assert len(beats) > (10 if fault == "freeze" else 2)
             valkey.thaw()
             if fault == "stop":
                 valkey.start()

@@ -202,12 +202,11 @@ def test_every_public_symbol_has_its_type() -> None:
     """pyright finds a type for every name that the library exports. Django has no types of its own,
     so that classes which inherit from its are not examined.
     """
-    pyright = shutil.which("pyright")
-    if pyright is None:
-        pytest.skip("pyright is not installed: `pip install pyright` lets this test run")
+    need(page_packages.pyright())
+    pyright = page_packages.pyright().folder / "node_modules" / "pyright" / "index.js"
     options = ["--pythonpath", sys.executable, "--ignoreexternal", "--outputjson"]
     done = subprocess.run(
-        [pyright, *options, "--verifytypes", "earwitness_client"],
+        [page_packages.node(), pyright, *options, "--verifytypes", "earwitness_client"],
         cwd=CLIENT / "src",
         env={**os.environ, "PYTHONPATH": str(CLIENT / "src")},
         capture_output=True,

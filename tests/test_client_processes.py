@@ -115,7 +115,9 @@ if child == 0:
     os._exit(0 if theirs == [7] else 1)
 until_listeners(2)
 key = "celery-task-meta-" + job.task_id
-stored = json.dumps({"status": "SUCCESS", "result": 7, "task_id": job.task_id})
+mark = {"job_id": job.id}
+stored = {"status": "SUCCESS", "result": 7, "task_id": job.task_id, "earwitness": mark}
+stored = json.dumps(stored)
 redis.set(key, stored)
 redis.publish(key, stored)
 thread.join()

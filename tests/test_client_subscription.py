@@ -29,6 +29,7 @@ class Crowd:
         self._url = url
         self._valkey = valkey
         self.task_ids: list[str] = []
+        self.job_ids: list[str] = []
         self.results: list[Any] = []
         self._thread = threading.Thread(target=self._wait, daemon=True)
 
@@ -44,6 +45,7 @@ class Crowd:
         with self._valkey.client() as redis, redis.pipeline() as pipe:
             for number, task_id in enumerate(self.task_ids):
                 stored = {"status": state, "task_id": task_id, "result": number}
+                stored["earwitness"] = {"job_id": self.job_ids[number]}
                 key, value = f"celery-task-meta-{task_id}", json.dumps(stored)
                 pipe.set(key, value)
                 if publish:
@@ -63,6 +65,7 @@ class Crowd:
             return
         with Earwitness(self._url) as client:
             jobs = client.send_many(client.recording.download, given)
+            self.job_ids = [job.id for job in jobs]
             self.task_ids = [job.task_id for job in jobs]
             found: dict[int, Any] = {}
 
@@ -79,6 +82,7 @@ class Crowd:
     async def _asynchronously(self, given: list[dict[str, Any]]) -> list[Any]:
         async with AsyncEarwitness(self._url) as client:
             jobs = await client.send_many(client.recording.download, given)
+            self.job_ids = [job.id for job in jobs]
             self.task_ids = [job.task_id for job in jobs]
             return await asyncio.gather(*(job.wait(60) for job in jobs))
 

@@ -16,6 +16,7 @@ from earwitness_client import (
     NoSuchJob,
     Rejected,
     RequestConflict,
+    __version__,
 )
 
 from .client_house import DAY, House, Waiting, client_house
@@ -127,6 +128,7 @@ def test_an_exception_is_known_by_its_name_alone(
     """As Celery stores it; what has no class here becomes JobFailed, and nothing is imported."""
     with Earwitness(valkey.url) as client, valkey.client() as redis:
         job = client.recording.download(account="india", recording_id="7")
-        redis.set(f"celery-task-meta-{job.task_id}", json.dumps({**stored, "task_id": job.task_id}))
+        marked = {**stored, "task_id": job.task_id, "earwitness": {"version": __version__}}
+        redis.set(f"celery-task-meta-{job.task_id}", json.dumps(marked))
         with pytest.raises(error, match=f"^{message}$"):
             job.wait(1)

@@ -88,9 +88,10 @@ def test_a_registry_that_is_away_is_named_in_a_sentence(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for name in ("wheels", "npm", "asyncapi"):
+    for name in ("wheels", "npm", "asyncapi", "pyright"):
         assert f"({name}) could not be fetched: " in done.stderr
     assert "are skipped" in done.stderr
     assert not page_packages.wheels(tmp_path).fetched
     assert not page_packages.npm_cache(tmp_path).fetched
     assert not page_packages.asyncapi_parser(tmp_path).fetched
+    assert not page_packages.pyright(tmp_path).fetched

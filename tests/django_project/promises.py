@@ -24,6 +24,7 @@ from earwitness_client.django.clients import aclose
 from earwitness_client.django.models import Job
 from earwitness_client.django.signals import job_changed
 from earwitness_client.django.tasks import job_ended
+from earwitness_client.request import id_of_job
 
 #: A process that ends between the commit and the sending.
 DIES = """
@@ -207,6 +208,23 @@ class Promises(TransactionTestCase):
         job_ended(job_id=job.job_id, state="done", result={})
         job_ended(job_id="another", state="done", result={})
         self.assertEqual(self.states(), [("order-1", "done")])
+
+    def test_a_day_that_was_exported_before(self) -> None:
+        """The notification of its later generation is that of the account's row which waits for it,
+        and of no row that has its own job."""
+        export = get_client().export.run
+        days = [send_on_commit(export, account=one, day="2026-11-10") for one in ("india", "spain")]
+        names = {"kind": "export.run", "request_id": "day:2026-11-10#2"}
+        later = id_of_job("india", "earwitness.export.run", names["request_id"])
+        job_ended(job_id=later, state="done", result={"archived": 4}, **names)
+        for day in days:
+            day.refresh_from_db()
+        self.assertEqual([day.state for day in days], ["done", "sent"])
+        self.assertEqual(days[0].job_id, later)
+        days[1].record("running")
+        other = id_of_job("spain", "earwitness.export.run", names["request_id"])
+        job_ended(job_id=other, state="done", result={}, **names)
+        self.assertEqual(Job.objects.get(pk=days[1].pk).state, "running")
 
     def test_an_object_and_its_jobs(self) -> None:
         """A model finds its jobs; they outlive the object."""

@@ -17,8 +17,10 @@ from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as SlowError
 
 from .addresses import Address
+from .async_places import Places
 from .async_reads import Reads
 from .errors import MaybeQueued, NotQueued, NotSent
 from .listening import Listening
@@ -59,7 +61,7 @@ class AsyncConnections:
         #: Of all connections over TLS: to make one reads certificates, which blocks the loop.
         self._tls_context: Any = None
         self._free: list[Any] = []
-        self._places = asyncio.Semaphore(_MAX_CONNECTIONS)
+        self._places = Places(_MAX_CONNECTIONS)
         self._closed = False
         #: The connection on which the states that are waited for are published.
         self.subscription: Subscription = Subscription(self._made)
@@ -118,27 +120,43 @@ class AsyncConnections:
     @asynccontextmanager
     async def _ready(self) -> AsyncIterator[Any]:
         """Lend a connection that is ready to send. Raises RedisError or OSError."""
+        until = asyncio.get_running_loop().time() + _READY_SECONDS
+        await self._places.take(until)
         connection: Any = None
-        is_held = is_whole = False
+        is_whole = False
         try:
-            async with asyncio.timeout(_READY_SECONDS):
-                await self._places.acquire()
-                is_held = True
-                connection = self._free.pop() if self._free else self._made()
-                await self._make_ready(connection)
+            connection = self._free.pop() if self._free else self._made()
+            await self._connect(connection, until)
             try:
                 yield connection
                 is_whole = True
             except ResponseError:
                 is_whole = True
                 raise
+            finally:
+                self._places.disconnected(is_answering=is_whole)
         finally:
-            if is_held:
-                self._places.release()
+            self._places.give_back()
             if is_whole and connection.is_connected and not self._closed:
                 self._free.append(connection)
             elif connection is not None:
                 await connection.disconnect(nowait=True)
+
+    async def _connect(self, connection: Any, until: float) -> None:
+        """Make a connection ready, as the attempt of all that wait. Raises RedisError or OSError.
+
+        An attempt whose time is over says nothing to others: they have a time of their own.
+        """
+        attempt = self._places.attempt()
+        try:
+            async with asyncio.timeout_at(until):
+                await self._make_ready(connection)
+        except (TimeoutError, SlowError):
+            raise
+        except AWAY as error:
+            self._places.not_connected(attempt, error)
+            raise
+        self._places.connected()
 
     def _made(self) -> Any:
         """Return a new connection, which is not connected yet."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from .redis_faults import AWAY
+from .redis_faults import AWAY, copied
 
 _Command = tuple[str, ...]
 _Read = tuple[Sequence[_Command], asyncio.Future[list[Any]]]
@@ -61,7 +61,7 @@ class Reads:
                 gathered, self._waiting = self._waiting, deque()
                 for _, answered in [*batch, *gathered]:
                     if not answered.done():
-                        answered.set_exception(_copy(error))
+                        answered.set_exception(copied(error))
                 return
             except BaseException:
                 for _, answered in batch:
@@ -84,11 +84,3 @@ class Reads:
                 batch.append(one)
                 count += len(one[0])
         return batch
-
-
-def _copy(error: Exception) -> Exception:
-    """Return an error for one of several tasks: each adds to the traceback of its own."""
-    try:
-        return type(error)(*error.args)
-    except TypeError:
-        return error

@@ -10,7 +10,7 @@ from .recovery import AnswerRecovery, AttachedRecovery, JobRecovery, Recovery
 from .redis_faults import AWAY
 from .request import Request
 from .results import JobView
-from .stored import Stored, ended, error_of_view, exception, proves_job
+from .stored import Stored, ended, error_of_view, exception, is_answer, no_job, proves_job
 from .waiting import Watch, await_one
 from .worker_queue import WorkerQueue
 
@@ -45,13 +45,23 @@ def not_ended(one: Watch, timeout: float | None, why: str) -> str:
 def wait(queue: WorkerQueue, request: Request, timeout: float | None) -> Steps[Any]:
     """Wait for a request's result. Raises its JobError, and NotAnswered."""
     one = watch(queue, request)
-    yield from await_one(queue, one, timeout, lambda why: not_ended(one, timeout, why))
+    yield from _await(queue, one, timeout)
     return one.outcome.result()
 
 
 def accepted(queue: WorkerQueue, request: Request, timeout: float | None) -> Steps[None]:
     """Wait until a request's job is in the ledger. Raises its refusal, and NotAnswered."""
     one = watch(queue, request, accepted=True)
+    yield from _await(queue, one, timeout)
+    refused = one.outcome.refusal
+    if refused is None and one.recovery.view is None and not proves_job(one.stored, request):
+        refused = exception(one.stored) or no_job(one.stored)
+    if refused is not None:
+        raise refused
+
+
+def _await(queue: WorkerQueue, one: Watch, timeout: float | None) -> Steps[None]:
+    """Wait until a watch is over. Raises NotAnswered, or the error with which the task ended."""
     try:
         yield from await_one(queue, one, timeout, lambda why: not_ended(one, timeout, why))
     except NotAnswered as error:
@@ -59,13 +69,6 @@ def accepted(queue: WorkerQueue, request: Request, timeout: float | None) -> Ste
         if not one.is_unclear or one.stored["status"] not in {"FAILURE", "REVOKED"}:
             raise
         raise _unconfirmed(one.stored, str(error)) from None
-    refused = one.outcome.refusal
-    if refused is None and one.recovery.view is None and not proves_job(one.stored, request):
-        refused = exception(one.stored) or NoSuchJob(
-            f"not done: the result of task {request.task_id} is not that of a job"
-        )
-    if refused is not None:
-        raise refused
 
 
 def _unconfirmed(stored: Stored, why: str) -> JobError:
@@ -102,7 +105,8 @@ def state(queue: WorkerQueue, request: Request) -> Steps[str]:
 
 def ready(queue: WorkerQueue, request: Request) -> Steps[bool]:
     """Return whether the result backend has a request's outcome."""
-    return ended((yield from _stored(queue, request)))
+    stored = yield from _stored(queue, request)
+    return is_answer(stored, request) or stored.get("status") in {"FAILURE", "REVOKED"}
 
 
 def send_again(queue: WorkerQueue, request: Request) -> Steps[None]:

@@ -48,6 +48,16 @@ def not_confirmed(error: Exception) -> NotQueued | MaybeQueued:
     return MaybeQueued(f"Redis did not confirm it ({type(error).__name__})")
 
 
+def copied(error: Exception) -> Exception:
+    """Return an error for one of several tasks: each adds to the traceback of its own."""
+    try:
+        copy = type(error)(*error.args)
+    except TypeError:
+        return error
+    copy.__cause__ = error.__cause__ or error.__context__
+    return copy
+
+
 def _described(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 

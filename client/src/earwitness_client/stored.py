@@ -13,6 +13,7 @@ from .errors import (
     InvalidArgument,
     JobError,
     JobFailed,
+    NoSuchJob,
     RequestConflict,
     Uncertain,
 )
@@ -33,15 +34,22 @@ _ANSWERED = "earwitness"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a request: its task's stored end, or the ledger's view of its job."""
+    """What became of a request: its task's stored end, or the ledger's view of its job.
+
+    ``is_foreign`` says that the end is not known to be a job's.
+    """
 
     stored: Stored
     view: JobView | None = None
+    is_foreign: bool = False
 
     def result(self) -> Any:
         """Return the result, or raise the JobError."""
         if ended(self.stored):
-            return outcome(self.stored)
+            result = outcome(self.stored)
+            if self.is_foreign:
+                raise no_job(self.stored)
+            return result
         assert self.view is not None
         return outcome_of_view(self.view)
 
@@ -97,6 +105,25 @@ def proves_job(stored: Stored, request: Request) -> bool:
         and isinstance(result, dict)
         and result.get("job_id") == request.job_id
     )
+
+
+def no_job(stored: Stored) -> NoSuchJob:
+    """Return the error for the success of a task that opened no job."""
+    return NoSuchJob(f"not done: the result of task {stored.get('task_id')} is not that of a job")
+
+
+def is_answer(stored: Stored, request: Request) -> bool:
+    """Return whether a state is the end of the request, and of no other task under its id.
+
+    A job's success names the job. A worker's failure has its mark; that of an older worker has the
+    name of one of the contract's exceptions.
+    """
+    opens_job = request.job_id is not None or not request.arguments_known
+    if not ended(stored) or not opens_job or proves_job(stored, request):
+        return ended(stored)
+    if stored["status"] == "SUCCESS" or job_of(stored) is not None:
+        return False
+    return _ANSWERED in stored or _named(stored.get("result"))[0] in BY_NAME
 
 
 def outcome(stored: Stored) -> Any:

@@ -18,7 +18,7 @@ from .operations import Listen, Pause, Steps
 from .recovery import Recovery
 from .redis_faults import AWAY
 from .request import Request
-from .stored import Outcome, Stored, ended, job_of, proves_job, reason, view_ended
+from .stored import Outcome, Stored, ended, is_answer, job_of, proves_job, reason, view_ended
 from .worker_queue import WorkerQueue
 
 _FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.02, 1.0
@@ -45,9 +45,12 @@ class Watch:
         view = self.recovery.view
         if self._accepted:
             return view is not None or self._is_decided
+        if is_answer(self.stored, self.request):
+            return True
         # The end of a job whose request is known is answered when the request is sent again, with
-        # the exact exception.
-        return ended(self.stored) or (not self.request.arguments_known and view_ended(view))
+        # the exact exception, unless another task's end stands in its place.
+        is_ledger_s = not self.request.arguments_known or ended(self.stored)
+        return is_ledger_s and (view_ended(view) or self._has_no_job)
 
     @property
     def is_unclear(self) -> bool:
@@ -57,20 +60,23 @@ class Watch:
         is none of Earwitness say nothing about a job.
         """
         known = self.stored and self.stored.get("status") not in {"STARTED", "PENDING"}
-        return self._accepted and bool(known) and not self.is_over
+        return bool(known if self._accepted else ended(self.stored)) and not self.is_over
 
     @property
     def _is_decided(self) -> bool:
         """Whether the state shows that there is a job, or that there is none."""
         if proves_job(self.stored, self.request):
             return True
-        if not ended(self.stored):
-            return False
-        if self.outcome.refusal is not None:
-            return True
-        # The request itself may still lie in the queue behind another task's success.
-        may_come = self.stored["status"] == "SUCCESS" and self.request.arguments_known
-        return self.recovery.is_absent and not may_come
+        return ended(self.stored) and (self.outcome.refusal is not None or self._has_no_job)
+
+    @property
+    def _has_no_job(self) -> bool:
+        """Whether the task has ended, and the worker answered that there is no job.
+
+        The request itself may still lie in the queue behind another task's success.
+        """
+        may_come = self.stored.get("status") == "SUCCESS" and self.request.arguments_known
+        return ended(self.stored) and self.recovery.is_absent and not may_come
 
     @property
     def state(self) -> str:
@@ -86,7 +92,10 @@ class Watch:
     @property
     def outcome(self) -> Outcome:
         """What came, if the watch is over."""
-        return Outcome(self.stored, self.recovery.view)
+        view = self.recovery.view
+        if self._accepted or is_answer(self.stored, self.request):
+            return Outcome(self.stored, view)
+        return Outcome({}, view) if view_ended(view) else Outcome(self.stored, is_foreign=True)
 
 
 class Waiting:

@@ -12,7 +12,7 @@ from django.db import models, router, transaction
 from django.utils import timezone
 
 from earwitness_client.answers import Job as SentJob
-from earwitness_client.request import EVERY_ACCOUNT, Request
+from earwitness_client.request import EVERY_ACCOUNT, Request, id_of_job
 
 from . import sending
 from .signals import job_changed
@@ -51,6 +51,20 @@ class JobQuerySet(models.QuerySet):
         """Return the jobs that were sent and have no final state, the oldest first."""
         found: Self = self.filter(state__in=FOLLOWED).order_by("pk")
         return found
+
+    def answered_by(self, job_id: str, task: str, request_id: str) -> list[Job]:
+        """Return the rows of a job that the worker names.
+
+        A day that was exported before has its job under the id of a later generation, which the row
+        does not know while it waits for acceptance.
+        """
+        rows = list(self.filter(job_id=job_id))
+        day, number, _ = request_id.rpartition("#")
+        if rows or not number or not day.startswith(_DAY):
+            return rows
+        asked = self.filter(task=task, request_id=f"{day}#1", state__in=(State.TO_SEND, State.SENT))
+        named = f"earwitness.{task}"
+        return [job for job in asked if id_of_job(job.account, named, request_id) == job_id]
 
 
 class Job(models.Model):

@@ -28,6 +28,8 @@ def job_ended(
     *,
     job_id: str,
     state: str,
+    kind: str = "",
+    request_id: str = "",
     result: Any = None,
     error: dict[str, str] | None = None,
     **_: Any,
@@ -37,14 +39,17 @@ def job_ended(
     Where the database or a receiver of the signal fails, it is tried again for some minutes; after
     that ``follow`` finds the end.
     """
-    rows = list(Job.objects.using(router.db_for_write(Job)).filter(job_id=job_id))
+    rows = Job.objects.using(router.db_for_write(Job)).answered_by(job_id, kind, request_id)
     if not rows:
         _log.info("job %s was not requested by this project; its end is ignored", job_id)
     error = error or {}
     for job in rows:
-        job.record(
-            state, error=error.get("type", ""), reason=error.get("message", ""), result=result
-        )
+        news = {
+            "job_id": job_id,
+            "error": error.get("type", ""),
+            "reason": error.get("message", ""),
+        }
+        job.record(state, result=result, **news)
 
 
 @shared_task(name="earwitness_client.django.follow", ignore_result=True)
