@@ -118,5 +118,5 @@ if settings().report_dir is not None:
     beat_schedule["report.write"] = {
         "task": "earwitness.report.write",
         "schedule": crontab(minute="0", hour="6"),
-        "options": {"queue": FRONT_DOOR, "expires": 43_200},
+        "options": {"queue": FRONT_DOOR},
     }

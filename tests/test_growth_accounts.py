@@ -47,7 +47,8 @@ def test_a_scrape_collects_the_newest_days_once() -> None:
         name: [] for name in Stats.__dataclass_fields__ if name != "quarantined"
     }
     Asked.times = 0
-    gauges = LedgerGauges(StatsCache(lambda: Asked(**nothing, quarantined=False)), accounts)
+    asked = StatsCache(lambda: Asked(**nothing, quarantined=False))
+    gauges = LedgerGauges(asked, lambda: accounts)
 
     families = {family.name: family for family in gauges.collect()}
 

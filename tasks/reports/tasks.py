@@ -22,7 +22,7 @@ class WriteReport(Arguments):
     """``earwitness.report.write``."""
 
 
-@plain_task("report.write", WriteReport, may_expire=True)
+@plain_task("report.write", WriteReport)
 def write_report(_: WriteReport) -> dict[str, Any]:
     """Write the report of the last 90 days into EARWITNESS_REPORT_DIR: ``{path, bytes}``."""
     folder = settings().report_dir
