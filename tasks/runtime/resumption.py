@@ -20,7 +20,7 @@ from .runner import Attempt
 from .unknown_accounts import go_round
 
 #: In a job's work: the spool that holds its unfinished download, and for how many seconds the job
-#: is left to the workers of that spool. Another key than that of the obstacles (`ledger.core.held`).
+#: is left to the workers of that spool. The obstacles have a key of their own (`ledger.core.held`).
 PARTIAL = "partial_download"
 #: After a death, the job must go on within a minute, and the lease took half of it. A worker that
 #: was stopped is probably being restarted.
