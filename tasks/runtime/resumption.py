@@ -20,8 +20,8 @@ from .runner import Attempt
 from .unknown_accounts import go_round
 
 #: In a job's work: the spool that holds its unfinished download, and for how many seconds the job
-#: is left to the workers of that spool. The obstacles have a key of their own (`ledger.core.held`).
-PARTIAL = "partial_download"
+#: is left to the workers of that spool.
+HELD = "holder"
 #: After a death, the job must go on within a minute, and the lease took half of it. A worker that
 #: was stopped is probably being restarted.
 _AFTER_DEATH_SECONDS, _AFTER_STOP_SECONDS = 10.0, 30.0
@@ -30,12 +30,12 @@ _AFTER_DEATH_SECONDS, _AFTER_STOP_SECONDS = 10.0, 30.0
 def remember(attempt: Attempt, *, stopped: bool = False) -> None:
     """Note in the job's work that this process' spool holds the download."""
     seconds = _AFTER_STOP_SECONDS if stopped else _AFTER_DEATH_SECONDS
-    attempt.job.work[PARTIAL] = {"spool": spool().identity(), "seconds": seconds}
+    attempt.job.work[HELD] = {"spool": spool().identity(), "seconds": seconds}
 
 
 def forget(attempt: Attempt) -> None:
     """Note that no spool is preferred any more: the download is whole, or cannot go on there."""
-    attempt.job.work.pop(PARTIAL, None)
+    attempt.job.work.pop(HELD, None)
 
 
 def is_held_elsewhere(job: Job) -> bool:
@@ -60,7 +60,7 @@ def leave_to_holder(job: Job, number: int | None) -> bool:
 
 
 def _held(job: Job) -> dict[str, Any] | None:
-    held = job.work.get(PARTIAL)
+    held = job.work.get(HELD)
     return held if isinstance(held, dict) and held.get("spool") is not None else None
 
 
