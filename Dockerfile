@@ -2,15 +2,15 @@
 #
 #   docker build --target earwitness --tag earwitness .
 #
-# The base is pinned by its exact version. A tag can be moved; to pin what it holds as well, give it
-# with its digest, which `docker buildx imagetools inspect` or `skopeo inspect` tells:
+# The base is pinned by its exact version. A tag can be moved; to pin its content too, add its digest,
+# which `docker buildx imagetools inspect` or `skopeo inspect` prints:
 #   docker build --build-arg PYTHON=docker.io/library/python:3.11.14-slim-bookworm@sha256:... .
 ARG PYTHON=docker.io/library/python:3.11.14-slim-bookworm
 
 FROM ${PYTHON} AS packages
-# Only what runs in production, each file by its hash: requirements.lock has the tests' packages too.
-# No pip in what is copied on, and nothing is compiled: every package has a wheel.
-# An index or a proxy of your own comes as a secret, which stays in no layer:
+# Only what production needs, each file by its hash: requirements.lock has the tests' packages too.
+# The copied environment has no pip, and nothing is compiled: every package has a wheel.
+# Pass an index or a proxy of your own as a secret, which stays in no layer:
 #   docker build --secret id=pip,src=$HOME/.config/pip/pip.conf .
 COPY requirements.runtime.lock /
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
@@ -26,14 +26,14 @@ COPY ledger/ ledger/
 COPY tasks/ tasks/
 COPY worker/ worker/
 COPY demo/ demo/
-# The containers' file system is read-only: compiled here or at every start.
+# The containers' file system is read-only: without this, every start would compile again.
 RUN /opt/earwitness/bin/python -m compileall -q /app
 
 FROM ${PYTHON} AS earwitness
 LABEL org.opencontainers.image.title="Earwitness" \
       org.opencontainers.image.description="Fetches, verifies and keeps telephony recordings." \
       org.opencontainers.image.licenses="Apache-2.0"
-# One number on every host, whatever users that has: volumes and secrets belong to it.
+# The same user id on every host, whatever users the host has: volumes and secrets belong to it.
 RUN groupadd --gid 10001 earwitness \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp \
         --shell /usr/sbin/nologin earwitness \
@@ -57,5 +57,5 @@ COPY tests/samples/ tests/samples/
 COPY tests/simulators/ tests/simulators/
 CMD ["python", "-m", "tests.simulators", "--host", "0.0.0.0", "--port", "8080"]
 
-# What is built where no target is named.
+# The default target.
 FROM earwitness

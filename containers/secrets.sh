@@ -1,12 +1,12 @@
 #!/bin/sh
-# Makes secrets/ for compose.yaml: a password for Redis, PostgreSQL and Flower each, and the files
-# with which the services reach them. What is there already stays as it is.
+# Creates secrets/ for compose.yaml: one password each for Redis, PostgreSQL and Flower, and the files
+# with which the services reach them. Existing files stay as they are.
 #
 #   sh containers/secrets.sh           # then write secrets/earwitness/accounts.toml
 #   sh containers/secrets.sh --demo    # with the accounts of the simulated providers
 #
-# The containers' users must read these files and the others on this host must not: so the files are
-# readable, and the folder around them lets nobody in.
+# The containers' users must be able to read these files, and other users of this host must not. So
+# the files are readable, and only you can enter the folder around them.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -14,13 +14,13 @@ password() {
     od -An -N24 -tx1 /dev/urandom | tr -d ' \n'
 }
 
-keep() { # keep FILE: standard input, unless there is one
+keep() { # keep FILE: write standard input to FILE, unless it exists
     if [ -e "$1" ]; then
         cat >/dev/null
     else
         cat >"$1"
         chmod 0444 "$1"
-        echo "made $1"
+        echo "created $1"
     fi
 }
 
@@ -37,7 +37,7 @@ for service in redis:redis.conf postgres:postgres_password; do
         continue
     fi
     if [ -e "$file" ] || [ -e "$address" ]; then
-        echo "only one of $file and $address is there, and both hold the password: remove it" >&2
+        echo "only one of $file and $address exists, and both hold the password: remove it" >&2
         exit 1
     fi
     word="$(password)"
@@ -54,5 +54,5 @@ printf 'earwitness:%s\n' "$(password)" | keep secrets/flower_basic_auth
 if [ "${1:-}" = --demo ]; then
     keep secrets/earwitness/accounts.toml <containers/accounts.demo.toml
 elif [ ! -e secrets/earwitness/accounts.toml ]; then
-    echo "now write secrets/earwitness/accounts.toml (accounts.example.toml shows how), chmod 0444"
+    echo "now write secrets/earwitness/accounts.toml (see accounts.example.toml), then chmod 0444"
 fi
