@@ -33,10 +33,12 @@ sandbox: develop ## Simulate the providers on port 8090 and write accounts for t
 
 test: develop ## Run the tests (T=... selects: T=tests/test_logging.py, T='-k masks')
 	@$(BIN)/python -m tests.page_packages
+	@$(BIN)/python -m tests.emulators.packages
 	@$(BIN)/python -m tests.caller_environments newest
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not soak" $(T)
 
 soak: develop ## Run the long and heavy tests, one after the other
+	@$(BIN)/python -m tests.emulators.packages
 	@$(BIN)/python -m tests.caller_environments
 	@$(BIN)/python -m pytest -m soak $(T)
 

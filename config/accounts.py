@@ -23,6 +23,13 @@ ALIAS = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 ALIAS_LENGTH = 40
 
 
+def is_alias(value: object) -> bool:
+    """Return whether the value has the form of an account's alias."""
+    if not isinstance(value, str) or len(value) > ALIAS_LENGTH:
+        return False
+    return ALIAS.fullmatch(value) is not None
+
+
 class Account(FrozenTable):
     """What every account has: its alias, its provider, and how that may be called."""
 
@@ -100,7 +107,7 @@ def _adapter(known: tuple[tuple[str, type[Account]], ...]) -> TypeAdapter[Any]:
 
 def _with_alias(alias: object, table: object) -> object:
     text = str(alias)
-    if not ALIAS.fullmatch(text) or len(text) > ALIAS_LENGTH:
+    if not is_alias(text):
         raise ConfigurationError(
             f'accounts."{text}" is not an alias: use lower-case letters, digits and single '
             f"underscores, a letter first and {ALIAS_LENGTH} characters at most, such as legal_es"

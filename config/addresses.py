@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from pydantic import AfterValidator, SecretStr
 
 from . import tls
+from .storage import OBJECT_ADDRESSES, OBJECT_STORES
 
 #: Names another folder for the configuration and for relative paths than the project's own.
 HOME_VARIABLE = "EARWITNESS_HOME"
@@ -24,10 +25,24 @@ ROOT = Path(os.environ.get(HOME_VARIABLE) or Path(__file__).resolve().parent.par
 _DATABASE = re.compile(r"(/\d*)?")
 #: Celery's result backend puts "_" after a prefix that ends otherwise, and kombu does not.
 _KEY_PREFIX = re.compile(r"[A-Za-z0-9._:-]{0,63}[._:-]")
-#: The start of another store's address, such as `file:`, `gs://`, `S3://`, `s3:/bucket`, `s3//`.
+#: The start of another store's address, such as `file:`, `gcs://`, `S3://`, `s3:/bucket`, `s3//`.
 _LIKE_A_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(:|//)")
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_ARCHIVE = "name a directory or s3://bucket/prefix"
+_ARCHIVE = f"name a directory, {OBJECT_ADDRESSES}"
+#: The names that each object store gives its buckets, and where its settings belong.
+_BUCKETS = {
+    "s3": (
+        re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"),
+        "AWS_ACCESS_KEY_ID, AWS_REGION, AWS_ENDPOINT_URL",
+    ),
+    "gs": (
+        re.compile(r"[a-z0-9][a-z0-9._-]*[a-z0-9]"),
+        "GOOGLE_APPLICATION_CREDENTIALS, GOOGLE_BASE_URL",
+    ),
+    "az": (
+        re.compile(r"[a-z0-9](?:-?[a-z0-9])+"),
+        "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_ENDPOINT",
+    ),
+}
 _REDIS = 'write it like "redis://127.0.0.1:6379/0", "rediss://..." or "unix:///run/redis.sock?db=0"'
 _LEDGER = 'write it like "sqlite:///var/ledger.sqlite3" or "postgresql://user:password@host/name"'
 
@@ -140,18 +155,20 @@ def _archive_address(url: str) -> str:
         )
     if not is_like_an_address(url):
         return str(_local(Path(url)))
-    bucket, slash, prefix = url.removeprefix("s3://").partition("/")
-    if not url.startswith("s3://") or not bucket:
+    scheme, _, rest = url.partition("://")
+    bucket, slash, prefix = rest.partition("/")
+    if scheme not in OBJECT_STORES or not bucket:
         raise ValueError(
             f"is not an address of an archive; {_ARCHIVE}, or, for a directory whose name looks "
             "like an address, its whole path"
         )
-    if not _BUCKET.fullmatch(bucket) or set(prefix) & set("?#\\"):
+    named, variables = _BUCKETS[scheme]
+    if not named.fullmatch(bucket) or set(prefix) & set("?#\\"):
         raise ValueError(
-            f"names no bucket and prefix; {_ARCHIVE}; credentials and options belong in variables "
-            "of their own (AWS_ACCESS_KEY_ID, AWS_REGION, AWS_ENDPOINT_URL)"
+            f"names no {OBJECT_STORES[scheme]} and prefix; {_ARCHIVE}; credentials and options "
+            f"belong in variables of their own ({variables})"
         )
-    return f"s3://{bucket}{slash}{prefix}".rstrip("/")
+    return f"{scheme}://{bucket}{slash}{prefix}".rstrip("/")
 
 
 RedisAddress = Annotated[SecretStr, AfterValidator(_redis_address)]

@@ -296,7 +296,7 @@ def fill(builder: Builder) -> Store:
 def age(store: Store, seconds: float = 3600) -> None:
     """Let every file have been stored so long ago, by the storage's own clock."""
     if not isinstance(store, DirectoryStore):
-        buckets.age(store.address, seconds)
+        buckets.serving(store.address).age(store.address, seconds)
         return
     then = time.time() - seconds
     for path in store.root.rglob("*"):
@@ -309,7 +309,7 @@ def overwrite(store: Store, path: str, data: bytes | None) -> None:
     not.
     """
     if not isinstance(store, DirectoryStore):
-        buckets.overwrite(store.address, path, data)
+        buckets.serving(store.address).overwrite(store.address, path, data)
         return
     target = store.root / path
     if data is None:

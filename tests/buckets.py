@@ -27,6 +27,8 @@ Start = Callable[..., Any]
 Application = Callable[[Environ, Start], Iterable[bytes]]
 
 _KEY = "a secret/key+3f9c27"
+#: How a put says that it must not replace an object.
+_CONDITIONS = ("HTTP_IF_NONE_MATCH", "HTTP_X_GOOG_IF_GENERATION_MATCH")
 #: What is answered with a status; the one that refuses a key repeats what was sent, and more.
 _REFUSALS = {
     "301": b"<Error><Code>PermanentRedirect</Code></Error>",
@@ -37,6 +39,11 @@ _REFUSALS = {
     "500": b"",
     "501": b"<Error><Code>NotImplemented</Code></Error>",
     "503": b"<Error><Code>SlowDown</Code></Error>",
+    "401": b"<Error><Code>AuthenticationRequired</Code></Error>",
+    # What a key hears that may create an object, and not replace one.
+    "403 replacing gs": b"<Error><Code>AccessDenied</Code><Details>no storage.objects.delete access"
+    b"</Details></Error>",
+    "403 replacing az": b"<Error><Code>UnauthorizedBlobOverwrite</Code></Error>",
 }
 
 
@@ -51,7 +58,7 @@ class Front:
     - ``hang``: what is sent is taken, and nothing is done until the server is told to `go_on`
     - ``cut``: the answer breaks off in its middle
     - ``lost``: it is done, and no answer comes
-    - ``unconditional``: `If-None-Match` is overlooked
+    - ``unconditional``: the condition of a put is overlooked
     """
 
     def __init__(self, inner: Application) -> None:
@@ -63,6 +70,8 @@ class Front:
         self.seen: list[str] = []
         #: Nobody is served.
         self.away = False
+        #: Makes a put that must not replace an object one that does.
+        self.overlook = _without_conditions
 
     def misbehave(self, how: str, method: str, containing: str = "", times: int = 1) -> None:
         """Order a fault."""
@@ -93,7 +102,7 @@ class Front:
             self._goes_on.clear()
             self._goes_on.wait(60)
         if how == "unconditional":
-            environ.pop("HTTP_IF_NONE_MATCH", None)
+            self.overlook(environ)
         with self._lock:
             answer = list(self._inner(environ, start))
         if how == "lost":
@@ -107,6 +116,11 @@ class Front:
                 fault[3] -= 1
                 return str(fault[0])
         return None
+
+
+def _without_conditions(environ: Environ) -> None:
+    for condition in _CONDITIONS:
+        environ.pop(condition, None)
 
 
 def _slow(answer: list[bytes]) -> Iterator[bytes]:
@@ -123,7 +137,10 @@ def _broken(answer: list[bytes]) -> Iterator[bytes]:
 
 
 class Buckets:
-    """A running server of S3."""
+    """A running server of S3. `secret` must appear nowhere."""
+
+    scheme = "s3"
+    secret = _KEY
 
     def __init__(self, endpoint: str, front: Front) -> None:
         self.endpoint = endpoint
@@ -147,28 +164,64 @@ class Buckets:
         urllib.request.urlopen(request).close()
         return name
 
+    def address(self) -> str:
+        """The address of an empty archive in a bucket of its own."""
+        return f"{self.scheme}://{self.bucket()}/some/archive"
+
     def store(self) -> ObjectStore:
         """An empty archive in a bucket of its own."""
-        return ObjectStore(self.bucket(), "some/archive")
+        return self.store_at(self.address())
+
+    def store_at(self, address: str) -> ObjectStore:
+        """The archive of this address."""
+        bucket, _, prefix = address.partition("://")[2].partition("/")
+        return ObjectStore(bucket, prefix, self.scheme)
+
+    def age(self, address: str, seconds: float) -> None:
+        """Let every object of an archive have been stored so long ago, by the server's clock."""
+        age(address, seconds)
+
+    def overwrite(self, address: str, path: str, data: bytes | None) -> None:
+        """Change (or remove, by None) an object as somebody would who should not."""
+        overwrite(address, path, data)
 
 
-class _Quiet(WSGIRequestHandler):
+class Quiet(WSGIRequestHandler):
+    """Logs no request."""
+
     def log(self, *_arguments: Any) -> None:
         """Say nothing."""
+
+
+#: The servers that run in this process, by the scheme of their addresses.
+_RUNNING: dict[str, Buckets] = {}
+
+
+def serving(address: str) -> Buckets:
+    """The server that has an archive."""
+    return _RUNNING[address.partition("://")[0]]
+
+
+@contextmanager
+def known(buckets: Buckets) -> Iterator[None]:
+    """Name a server in the environment of this process and of its children, and to `serving`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(_RUNNING, buckets.scheme, buckets)
+        for name, value in buckets.environment.items():
+            patch.setenv(name, value)
+        yield
 
 
 @contextmanager
 def running() -> Iterator[Buckets]:
     """A server in this process; the environment names it for this process and its children."""
     front = Front(create_backend_app("s3"))
-    server = make_server("127.0.0.1", 0, front, threaded=True, request_handler=_Quiet)
+    server = make_server("127.0.0.1", 0, front, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     buckets = Buckets(f"http://127.0.0.1:{server.port}", front)
     try:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in buckets.environment.items():
-                patch.setenv(name, value)
+        with known(buckets):
             yield buckets
     finally:
         server.shutdown()

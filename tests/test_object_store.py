@@ -33,6 +33,16 @@ from .waiting import eventually
 DAY = date(2026, 11, 10)
 MIB = 1024 * 1024
 LARGE = ONE_PIECE + 1
+#: What an address contains that sends a part, or asks for a list; how an upload in parts is begun
+#: and completed.
+PART = {"s3": "partNumber=", "gs": "partNumber=", "az": "comp=block&"}
+LISTING = {"s3": "list-type", "gs": "list-type", "az": "comp=list"}
+BEGINNING = {"s3": [("POST", "uploads")], "gs": [("POST", "uploads")], "az": []}
+COMPLETION = {
+    "s3": ("POST", "uploadId"),
+    "gs": ("POST", "uploadId"),
+    "az": ("PUT", "comp=blocklist"),
+}
 #: Stores a file, and prints by how much the peak of memory grew, in MB.
 KEEP = """
 import sys
@@ -49,6 +59,12 @@ print(peak_mb() - before)
 
 
 @pytest.fixture
+def buckets(each_store: Buckets) -> Buckets:
+    """Each kind of object store."""
+    return each_store
+
+
+@pytest.fixture
 def store(buckets: Buckets) -> ObjectStore:
     """An empty archive."""
     return buckets.store()
@@ -60,7 +76,7 @@ def test_a_large_file_goes_up_in_parts(
     """What is larger than fits comfortably into memory; small ones in one piece, conditionally."""
     buckets.front.seen.clear()
     store.keep("a/big.zip", *spooled(tmp_path, os.urandom(LARGE)))
-    assert [one for one in buckets.front.seen if "partNumber=" in one]
+    assert [one for one in buckets.front.seen if PART[buckets.scheme] in one]
     buckets.front.seen.clear()
     store.keep("a/small.zip", *spooled(tmp_path, b"small"))
     assert [one for one in buckets.front.seen if one.startswith("PUT")] == [
@@ -74,15 +90,14 @@ def test_parts_go_up_beside_each_other(
     """While the first part is on its way, the following ones are too: a long line is filled."""
     source, sha256 = spooled(tmp_path, os.urandom(LARGE))
     buckets.front.seen.clear()
-    buckets.front.misbehave("hang", "PUT", "partNumber=1&")
+    buckets.front.misbehave("hang", "PUT", PART[buckets.scheme])
     kept: list[Stored] = []
     keeping = threading.Thread(target=lambda: kept.append(store.keep("a/big.zip", source, sha256)))
     keeping.start()
-    for number in (1, 2, 3, 4):
-        eventually(
-            lambda part=f"partNumber={number}&": any(part in one for one in buckets.front.seen),
-            what=f"part {number} waited for the first",
-        )
+    eventually(
+        lambda: sum(PART[buckets.scheme] in one for one in buckets.front.seen) >= 4,
+        what="parts waited for the first",
+    )
     buckets.front.go_on()
     keeping.join()
     assert [one.sha256 for one in kept] == [sha256]
@@ -124,7 +139,8 @@ def test_a_changed_file_is_never_stored(
         store.keep("a/x.zip", source, "0" * 64)
     assert list(store.paths()) == []
     given_up = [one for one in buckets.front.seen if one.startswith("DELETE")]
-    assert bool(given_up) == (size == LARGE)
+    # Azure needs no request for it: it forgets parts that nobody completes within a week.
+    assert bool(given_up) == (size == LARGE and buckets.scheme != "az")
 
 
 def test_what_on_bytes_raises_gives_the_upload_up(store: ObjectStore, tmp_path: Path) -> None:
@@ -186,11 +202,11 @@ def test_a_short_trouble_is_not_noticed(
     for method, containing in (
         ("HEAD", "/a/"),
         ("GET", "/a/"),
-        ("GET", "list-type"),
+        ("GET", LISTING[buckets.scheme]),
         ("PUT", "/a/small"),
-        ("PUT", "partNumber=2"),
-        ("POST", "uploads"),
-        ("POST", "uploadId"),
+        ("PUT", PART[buckets.scheme]),
+        *BEGINNING[buckets.scheme],
+        COMPLETION[buckets.scheme],
     ):
         for how in ("500", "503", "lost", "slow"):
             buckets.front.misbehave(how, method, containing)
@@ -206,9 +222,9 @@ def test_an_answer_that_breaks_off(store: ObjectStore, buckets: Buckets, tmp_pat
     """
     source, sha256 = spooled(tmp_path, os.urandom(LARGE))
     buckets.front.misbehave("cut", "GET", "/a/")
-    buckets.front.misbehave("cut", "POST", "uploadId")
+    buckets.front.misbehave("cut", *COMPLETION[buckets.scheme])
     assert store.keep("a/large", source, sha256).sha256 == sha256
-    buckets.front.misbehave("cut", "GET", "list-type")
+    buckets.front.misbehave("cut", "GET", LISTING[buckets.scheme])
     with pytest.raises(StoreAway):
         list(store.paths())
     assert list(store.paths()) == ["a/large"]
@@ -235,6 +251,8 @@ def test_an_object_whose_name_is_no_path_is_named(buckets: Buckets, name: str) -
     """Somebody puts an object under a name that no path can have, beside which nothing can be
     listed: it is named, and is no trouble of the network that passes by itself.
     """
+    if buckets.scheme == "gs" and ".." in name:
+        pytest.skip("the emulator stores no object of such a name")
     store = buckets.store()
     overwrite(store, name, b"1")
     with pytest.raises(StoreRefused, match=f"{re.escape(name)}.*rename or remove it"):
@@ -306,46 +324,18 @@ def test_damage_in_a_bucket_is_found_and_named(buckets: Buckets, tmp_path: Path)
 
 def test_a_bucket_that_is_not_there_is_told(buckets: Buckets) -> None:
     """Whatever is asked of it; nothing is created by reading."""
-    store = ObjectStore("nowhere")
+    store = ObjectStore("nowhere", "", buckets.scheme)
     for action in (lambda: store.read("a/x"), lambda: list(store.paths())):
         with pytest.raises(StoreRefused, match="does not exist"):
             action()
     with pytest.raises(StoreRefused, match="does not exist"):
         store.create("a/x", b"")
-    assert buckets.endpoint not in str(StoreRefused("s3://nowhere", "x"))
 
 
 def test_a_store_that_overwrites_shows(store: ObjectStore, buckets: Buckets) -> None:
     """A server that overlooks the condition of a put is found out."""
     buckets.front.misbehave("unconditional", "PUT", times=100)
     assert not store.gives_names_once()
-
-
-@pytest.mark.parametrize(
-    ("status", "said"),
-    [
-        ("403", "AWS_SECRET_ACCESS_KEY"),
-        ("400", "AWS_REGION"),
-        ("301", "AWS_REGION"),
-        ("501", "If-None-Match"),
-    ],
-)
-def test_a_refusal_names_what_to_change(buckets: Buckets, status: str, said: str) -> None:
-    """A wrong key, a wrong region, a store without put-if-absent: told at once as what somebody has
-    to mend, without a word of what the server said, which may repeat a key.
-    """
-    store = buckets.store()
-    for method in ("GET", "PUT"):
-        buckets.front.misbehave(status, method, times=100)
-    actions: list[Callable[[], object]] = [
-        lambda: store.read("a/x.json"),
-        lambda: store.create("a/y.json", b"{}"),
-        store.gives_names_once,
-    ]
-    for action in actions:
-        with pytest.raises(StoreRefused, match=said) as caught:
-            action()
-        assert buckets.environment["AWS_SECRET_ACCESS_KEY"] not in str(caught.value)
 
 
 def test_a_name_that_is_contended_is_not_taken(store: ObjectStore, buckets: Buckets) -> None:
@@ -357,39 +347,6 @@ def test_a_name_that_is_contended_is_not_taken(store: ObjectStore, buckets: Buck
     assert store.create("a/x.json", b"{}").bytes == 2
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("AWS_ENDPOINT_URL", "storage.example:9000", "AWS_ENDPOINT_URL is not an address"),
-        ("AWS_ENDPOINT_URL_S3", "", "AWS_ENDPOINT_URL_S3 is empty"),
-        ("AWS_REGION", "", "AWS_REGION is empty"),
-        ("AWS_SECRET_ACCESS_KEY", None, "AWS_SECRET_ACCESS_KEY is not"),
-        ("AWS_ACCESS_KEY_ID", None, "AWS_ACCESS_KEY_ID is not"),
-        ("AWS_CHECKSUM_ALGORITHM", "crc7", "not a valid checksum"),
-    ],
-)
-def test_a_variable_that_makes_no_sense_is_named(
-    buckets: Buckets, monkeypatch: pytest.MonkeyPatch, name: str, value: str | None, said: str
-) -> None:
-    """Before any request, in one line, and without the key."""
-    if value is None:
-        monkeypatch.delenv(name)
-    else:
-        monkeypatch.setenv(name, value)
-    with pytest.raises(ValueError, match=said) as caught:
-        buckets.store()
-    assert "\n" not in str(caught.value)
-    assert buckets.environment["AWS_SECRET_ACCESS_KEY"] not in str(caught.value)
-
-
-def test_put_if_absent_can_not_be_switched_off(
-    buckets: Buckets, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever the environment says of it."""
-    monkeypatch.setenv("AWS_CONDITIONAL_PUT", "disabled")
-    assert buckets.store().gives_names_once()
-
-
 def test_what_cannot_serve_is_refused_at_the_start(
     buckets: Buckets, deploy: Callable[..., Deployment], simulators: Simulators
 ) -> None:
@@ -399,7 +356,7 @@ def test_what_cannot_serve_is_refused_at_the_start(
     account = simulators.vonage.account(username="john.doe@vbc.prod")
     house = deploy(
         account_toml("india", account.configuration(), {}),
-        settings={"ARCHIVE_URL": f"s3://{buckets.bucket()}"},
+        settings={"ARCHIVE_URL": f"{buckets.scheme}://{buckets.bucket()}"},
         surroundings=buckets.environment,
     )
     said: list[str] = []
@@ -416,11 +373,12 @@ def test_what_cannot_serve_is_refused_at_the_start(
     assert doctor.returncode == 1
     assert "any could be overwritten" in doctor.stdout
     said.append(doctor.stdout + doctor.stderr)
-    house.surroundings["AWS_ENDPOINT_URL"] = "storage.example:9000"
-    assert "AWS_ENDPOINT_URL is not an address" in refused("no-endpoint")
+    endpoint = next(name for name in buckets.environment if "URL" in name or "ENDPOINT" in name)
+    house.surroundings[endpoint] = "storage.example:9000"
+    assert f"{endpoint} is not an address" in refused("no-endpoint")
     for one in said:
         assert "Traceback" not in one
-        assert buckets.environment["AWS_SECRET_ACCESS_KEY"] not in one
+        assert buckets.secret not in one
 
 
 @pytest.mark.soak
@@ -430,12 +388,13 @@ def test_a_slow_line_is_no_trouble(buckets: Buckets, tmp_path: Path) -> None:
     source, sha256 = spooled(tmp_path, os.urandom(LARGE))
     store = buckets.store()
     buckets.front.seen.clear()
-    buckets.front.misbehave("hang", "PUT", "partNumber=2")
+    buckets.front.misbehave("hang", "PUT", PART[buckets.scheme])
     waking = threading.Timer(40, buckets.front.go_on)
     waking.start()
     assert store.keep("a/large", source, sha256).sha256 == sha256
     waking.join()
-    assert len([one for one in buckets.front.seen if "partNumber=2" in one]) == 1
+    parts = [one for one in buckets.front.seen if PART[buckets.scheme] in one]
+    assert len(parts) == len(set(parts)) == 5
 
 
 @pytest.mark.soak

@@ -142,7 +142,9 @@ def test_postgresql_is_spoken_to_through_psycopg(read: Load, scheme: str) -> Non
 
 
 def test_object_storage_is_an_archive(read: Load) -> None:
-    """s3:// with a bucket is accepted."""
+    """s3://, gs:// and az:// with a bucket are accepted."""
+    assert read(ARCHIVE_URL="gs://my.bucket_1/a/b/").archive_url == "gs://my.bucket_1/a/b"
+    assert read(ARCHIVE_URL="az://my-container/x").archive_url == "az://my-container/x"
     assert read(ARCHIVE_URL="s3://bucket/prefix/").archive_url == "s3://bucket/prefix"
     assert read(ARCHIVE_URL="s3://my.bucket_1").archive_url == "s3://my.bucket_1"
 
@@ -174,7 +176,13 @@ def test_a_directory_may_have_a_colon_in_its_whole_path(read: Load) -> None:
         ("LEDGER_URL", "sqlite://", "file"),
         ("LEDGER_URL", "sqlite:///:memory:", "file"),
         ("LEDGER_URL", "var/ledger.sqlite3", "sqlite:///"),
-        ("ARCHIVE_URL", "gs://bucket", "s3://"),
+        ("ARCHIVE_URL", "gcs://bucket", "gs://"),
+        ("ARCHIVE_URL", "azure://container/x", "az://"),
+        ("ARCHIVE_URL", "gs://", "gs://bucket/prefix"),
+        ("ARCHIVE_URL", "gs://Bucket/x", "GOOGLE_APPLICATION_CREDENTIALS"),
+        ("ARCHIVE_URL", "az://example@container/x", "AZURE_STORAGE_ACCOUNT_NAME"),
+        ("ARCHIVE_URL", "az://my_container/x", "names no container"),
+        ("ARCHIVE_URL", "az://container/x?sig=s3cr3t", "AZURE_STORAGE_ACCOUNT_KEY"),
         ("ARCHIVE_URL", "s3://", "s3://"),
         ("ARCHIVE_URL", "~/archive", "the whole path"),
         *(
@@ -185,7 +193,7 @@ def test_a_directory_may_have_a_colon_in_its_whole_path(read: Load) -> None:
                 "s3//bucket/x",
                 "S3://bucket/x",
                 "s3a://bucket/x",
-                "az://container/x",
+                "abfs://container/x",
                 "file:/srv/archive",
                 "file:",
                 "https://bucket.example.com/x",

@@ -30,7 +30,6 @@ from archive.store.directory import (
 )
 from config.settings import ROOT
 
-from .buckets import Buckets
 from .disks import small_disk
 
 #: Stores a file from another filesystem and stops for ever while its copy is half made.
@@ -54,9 +53,9 @@ def store(tmp_path: Path) -> DirectoryStore:
 
 
 @pytest.fixture(scope="module")
-def processes(all_buckets: Buckets) -> Iterator[ProcessPoolExecutor]:
-    """Four processes; they know the way to the buckets."""
-    assert all_buckets
+def processes(new_store: Callable[[Path], Store]) -> Iterator[ProcessPoolExecutor]:
+    """Four processes; they know the way to the buckets, whose server has started."""
+    assert new_store
     with ProcessPoolExecutor(4, get_context("spawn")) as pool:
         yield pool
 

@@ -243,8 +243,8 @@ def claim_archive(identity: str) -> None:
             raise StoreRefused(
                 bare.address,
                 "does not refuse to overwrite a file, so any could be lost; "
-                "nothing was started; use another filesystem, or an object store that knows "
-                "If-None-Match",
+                "nothing was started; use another filesystem, or an object store with conditional "
+                "writes (If-None-Match, x-goog-if-generation-match)",
             )
         if named is None:
             vouching.begin(bare, identity)

@@ -1,8 +1,9 @@
-"""An archive in a bucket of an object store with the S3 protocol.
+"""An archive in a bucket of an object store: S3, Google Cloud Storage, Azure Blob Storage.
 
 An object appears complete or not at all. Content that fits into memory is put under a free name
-only (`If-None-Match: *`). A larger file is uploaded in parts, for which there is no such condition:
-its name is bound to its content, so that a worker that completes late writes the same bytes.
+only (`If-None-Match: *`, or `x-goog-if-generation-match: 0`). A larger file is uploaded in parts,
+for which there is no such condition: its name is bound to its content, so that a worker that
+completes late writes the same bytes.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 import obstore
-from obstore.exceptions import AlreadyExistsError
+from obstore.exceptions import AlreadyExistsError, PermissionDeniedError
 
 from archive.errors import Missing, StoreAway, StoreRefused
 
 from .object_client import opened
-from .object_errors import is_conflict, understood
+from .object_errors import is_taken, understood
 from .object_reader import ObjectReader
 from .parallel import in_parallel
 from .protocol import (
@@ -53,26 +54,28 @@ class _Taken(Exception):
 class ObjectStore:
     """An archive in a bucket. Any number of processes on any number of machines may use it at once.
 
-    Credentials, region and endpoint come from the environment (`AWS_ACCESS_KEY_ID` and so on, as
-    `obstore` documents them), a role of the container or of the machine. Nothing is ever removed.
+    Credentials, region and endpoint come from the environment (`AWS_ACCESS_KEY_ID`,
+    `GOOGLE_APPLICATION_CREDENTIALS`, `AZURE_STORAGE_ACCOUNT_NAME` and so on, as `obstore` documents
+    them), a role of the container or of the machine. Nothing is ever removed.
     """
 
-    def __init__(self, bucket: str, prefix: str = "") -> None:
+    def __init__(self, bucket: str, prefix: str = "", scheme: str = "s3") -> None:
         """Open the archive under `prefix` of `bucket`; no request is made yet.
 
-        Raises ValueError if the environment's variables of the bucket are invalid.
+        Parameters: `scheme`, one of `object_services.SERVICES`. Raises ValueError if the
+        environment's variables of the bucket are invalid.
         """
-        self._address = f"s3://{bucket}/{prefix}".rstrip("/")
+        self._address = f"{scheme}://{bucket}/{prefix}".rstrip("/")
         self._bucket = opened(self._address, bucket, prefix)
-        self._named = bucket, prefix
+        self._named = bucket, prefix, scheme
 
-    def __reduce__(self) -> tuple[type[ObjectStore], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type[ObjectStore], tuple[str, str, str]]:
         """Let another process open the same archive, with its own client and environment."""
         return ObjectStore, self._named
 
     @property
     def address(self) -> str:
-        """`s3://bucket/prefix`."""
+        """`s3://bucket/prefix`, or the like of another object store."""
         return self._address
 
     def keep(
@@ -169,8 +172,8 @@ class ObjectStore:
         return Stored(path, size, digest.hexdigest())
 
     def paths(self, prefix: str = "", *, unlisted: bool = False) -> Iterator[str]:  # noqa: ARG002
-        """Return every path that begins with `prefix`, sorted as S3 lists them. There are no
-        folders that could be `unlisted`.
+        """Return every path that begins with `prefix`, sorted as the store lists them. There are
+        no folders that could be `unlisted`.
 
         Raises StoreRefused if the paths come in another order: many files would be taken for
         missing.
@@ -187,7 +190,8 @@ class ObjectStore:
             if path <= last:
                 raise StoreRefused(
                     self._address,
-                    "lists its objects unsorted, unlike S3; use an object store that sorts them",
+                    "lists its objects unsorted, unlike S3; use an object store that sorts them "
+                    "(on Azure, an account without a hierarchical namespace)",
                 )
             last = path
             if path.startswith(prefix) and not path.startswith(f"{INCOMING}/"):
@@ -223,8 +227,8 @@ class ObjectStore:
         with understood(self._address):
             try:
                 obstore.put(self._bucket, path, data, mode="create", use_multipart=False)
-            except AlreadyExistsError as error:
-                if is_conflict(error):
+            except (AlreadyExistsError, PermissionDeniedError) as error:
+                if not is_taken(self._address, error):
                     raise
                 return False
         return True

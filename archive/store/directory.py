@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from archive.errors import ArchiveFull, Dangerous, Missing
+from config.storage import OBJECT_ADDRESSES, OBJECT_STORES
 
 from .directory_walk import walk
 from .fsync import flush_folder, full_disk, make_folder
@@ -267,29 +268,30 @@ class DirectoryStore:
 
 def open_store(url: str, *, begins: bool = True) -> Store:
     """Return the archive that `url` names: the absolute path of a directory, or
-    `s3://bucket/prefix`. If it `begins` an archive, a missing directory is created with the first
-    file.
+    `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`. If it `begins` an
+    archive, a missing directory is created with the first file.
 
     Raises ValueError if the archive would lie elsewhere, or the bucket's settings in the
     environment are invalid.
     """
     scheme, separator, rest = url.partition("://")
-    if separator and scheme == "s3":
+    if separator and scheme in OBJECT_STORES:
         bucket, _, prefix = rest.partition("/")
         if not bucket:
-            raise ValueError(f"{url!r} names no bucket; write it like s3://bucket/prefix")
+            place = OBJECT_STORES[scheme]
+            raise ValueError(f"{url!r} names no {place}; write it like {scheme}://{place}/prefix")
         from .bucket import ObjectStore  # noqa: PLC0415 - its library, for those who have a bucket
 
-        return ObjectStore(bucket, prefix.strip("/"))
+        return ObjectStore(bucket, prefix.strip("/"), scheme)
     if separator:
         raise ValueError(
             f"an archive cannot lie under {scheme}://; give the absolute path of a directory or "
-            "s3://bucket/prefix"
+            f"{OBJECT_ADDRESSES}"
         )
     if not Path(url).is_absolute():
         raise ValueError(
             f"an archive cannot lie under {url!r}, which is not an absolute path; give the "
-            "absolute path of a directory or s3://bucket/prefix"
+            f"absolute path of a directory or {OBJECT_ADDRESSES}"
         )
     return DirectoryStore(Path(url), begins=begins)
 

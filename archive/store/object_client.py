@@ -5,23 +5,22 @@ from __future__ import annotations
 import os
 import re
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError
-from obstore.store import S3Store
+from obstore.store import AzureStore, GCSStore, S3Store
 
 from config.masking import without
 from config.storage import storage_secrets
 
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-_NEVER_EMPTY = (
-    *_ENDPOINTS,
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-)
-_REASON = re.compile(r"source: (.+?),?\n")
+from .object_services import AZURE, GCS, Service, service_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: What `obstore` says of a value that it cannot read, such as a boolean.
+_VALUE = re.compile(r'source: "(.+)",?\n')
 #: One request is tried for half a minute; then the job that needs it waits, and starts again.
 _RETRIES = {
     "max_retries": 6,
@@ -31,36 +30,49 @@ _RETRIES = {
 #: The limit of a whole request: four parts of 8 MiB at once pass a line of 2.5 Mbit/s.
 _TIMEOUT = timedelta(seconds=120)
 
+BucketClient = S3Store | GCSStore | AzureStore
 
-def opened(address: str, bucket: str, prefix: str) -> S3Store:
+
+def opened(address: str, bucket: str, prefix: str) -> BucketClient:
     """Return a client for the objects under `prefix` in `bucket`; no request is made yet.
 
     Raises ValueError, naming the variable, if a variable of the environment is invalid.
     """
-    for name in _NEVER_EMPTY:
+    service = service_of(address)
+    for name in (*service.endpoints, *service.settings):
         if os.environ.get(name, " ").strip() == "" and name in os.environ:
             raise ValueError(
                 f"{address} cannot be opened: {name} is empty; set it, or remove it from the "
                 "environment"
             )
-    http = _speaks_http(address)
+    http = _speaks_http(address, service)
+    client, more = _client_of(service)
     try:
-        return S3Store(
+        return client(
             bucket,
             prefix=prefix or None,
-            # This overrides AWS_CONDITIONAL_PUT: without it files could be overwritten.
-            conditional_put="etag",
             client_options={"timeout": _TIMEOUT, "allow_http": http},
-            retry_config=_RETRIES,  # type: ignore[arg-type]
+            retry_config=_RETRIES,
+            **more,
         )
     except BaseError as error:
-        raise ValueError(f"{address} cannot be opened: {_reason(error)}") from None
+        raise ValueError(f"{address} cannot be opened: {_reason(service, error)}") from None
 
 
-def _speaks_http(address: str) -> bool:
+def _client_of(service: Service) -> tuple[Callable[..., BucketClient], dict[str, Any]]:
+    """Return a service's client and the options that no variable may change."""
+    if service is GCS:
+        return GCSStore, {}
+    if service is AZURE:
+        return AzureStore, {}
+    # This overrides AWS_CONDITIONAL_PUT: without it files could be overwritten.
+    return S3Store, {"conditional_put": "etag"}
+
+
+def _speaks_http(address: str, service: Service) -> bool:
     """Return whether the effective endpoint is unencrypted."""
     speaks = []
-    for name in _ENDPOINTS:
+    for name in service.endpoints:
         endpoint = os.environ.get(name)
         if endpoint is None:
             continue
@@ -74,12 +86,15 @@ def _speaks_http(address: str) -> bool:
     return speaks[:1] == ["http"]
 
 
-def _reason(error: BaseError) -> str:
+def _reason(service: Service, error: BaseError) -> str:
     """Return `obstore`'s objection to a setting, on one line, without a secret."""
-    found = _REASON.search(str(error))
-    fault = found[1] if found else "check the AWS_... variables"
-    if fault == "MissingSecretAccessKey":
-        return "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not; set both"
-    if fault == "MissingAccessKeyId":
-        return "AWS_SECRET_ACCESS_KEY is set and AWS_ACCESS_KEY_ID is not; set both"
-    return without(f"an AWS_... variable of the environment is wrong: {fault}", storage_secrets())
+    message = str(error)
+    for words, sentence in service.faults.items():
+        if words in message:
+            return sentence
+    value = _VALUE.search(message)
+    fault = value[1] if value else f"check the {service.variables} variables"
+    return without(
+        f"one of the {service.variables} variables of the environment is wrong: {fault}",
+        storage_secrets(),
+    )

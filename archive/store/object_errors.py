@@ -6,17 +6,27 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from obstore.exceptions import AlreadyExistsError, BaseError, InvalidPathError, PreconditionError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    InvalidPathError,
+    PermissionDeniedError,
+    PreconditionError,
+)
 
 from archive.errors import Damaged, Missing, StoreAway, StoreRefused
+
+from .object_services import service_of
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _NAME = re.compile(r'[Pp]ath "([^"]+)"')
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 #: The refusals that another try may not meet.
 _PASSING = {"408", "409", "429"}
-#: The address where a cloud machine asks for its own credentials; `obstore` does so without others.
-_CREDENTIALS_OF_MACHINE = "169.254.169.254"
+#: Another writer completed or gave up the same upload: whether the file is there is to be seen.
+_LOST_UPLOAD = ("NoSuchUpload", "InvalidBlockList", "InvalidBlobOrBlock")
+#: How `obstore` begins an error about a token that its credentials should have brought.
+_ASKING_FOR_ACCESS = "token request"
 #: S3's answer if the bucket lies in another region.
 _ELSEWHERE = "redirect without LOCATION"
 
@@ -29,7 +39,7 @@ def understood(address: str, path: str | None = None) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        if path is None or "NoSuchBucket" in str(error):
+        if path is None or _has_no_bucket(address, str(error)):
             raise _translated(address, str(error)) from None
         raise Missing(path, "is not in the archive") from None
     except PreconditionError as error:
@@ -42,12 +52,18 @@ def understood(address: str, path: str | None = None) -> Iterator[None]:
         raise _translated(address, str(error)) from None
 
 
-def is_conflict(error: AlreadyExistsError) -> bool:
-    """Return whether a name was refused only because another request about the name was in
-    progress: then it is unknown whether the name is taken (S3's ConditionalRequestConflict).
+def is_taken(address: str, error: AlreadyExistsError | PermissionDeniedError) -> bool:
+    """Return whether a put was refused because an object has the name.
+
+    Another reason is a request about the same name in progress: then it is unknown whether the
+    name is taken (S3's ConditionalRequestConflict). Stores that may not replace an object for want
+    of a right say so by the code of their refusal.
     """
-    status = _STATUS.search(str(error))
-    return status is not None and status[1] == "409"
+    message = str(error)
+    if any(words in message for words in service_of(address).overwriting):
+        return True
+    status = _STATUS.search(message)
+    return isinstance(error, AlreadyExistsError) and (status is None or status[1] != "409")
 
 
 def has_no_range(error: BaseError) -> bool:
@@ -65,43 +81,46 @@ def _strange(message: str) -> str:
     )
 
 
+def _has_no_bucket(address: str, message: str) -> bool:
+    return any(f"<Code>{code}</Code>" in message for code in service_of(address).no_bucket)
+
+
 def _translated(address: str, message: str) -> StoreAway:
     """Return the archive's own error. `message` is written for programmers and never shown, since
     it may quote any answer.
     """
+    service = service_of(address)
     status, code = _STATUS.search(message), _CODE.search(message)
     codes = " ".join(found[1] for found in (status, code) if found)
-    if code and code[1] == "NoSuchBucket":
+    refused = status is not None and status[1] not in _PASSING and codes.startswith(("3", "4"))
+    if _has_no_bucket(address, message):
         return StoreRefused(
-            address, "is in a bucket that does not exist; create it, or name another"
+            address,
+            f"is in a {service.place} that does not exist; create it, or name another",
+        )
+    if any(machine in message for machine in service.machine):
+        return StoreRefused(address, f"needs credentials, and none are set; {service.credentials}")
+    if _ASKING_FOR_ACCESS in message and refused:
+        return StoreRefused(
+            address,
+            f"gets no access for its credentials ({codes}); nothing was done; check them and the "
+            f"machine's clock, and {service.access}",
         )
     if status and status[1] in {"401", "403"}:
-        return StoreRefused(
-            address,
-            f"denies access ({codes}); nothing was done; allow its key to read, list and write "
-            "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, the bucket's policy)",
-        )
-    if _CREDENTIALS_OF_MACHINE in message:
-        return StoreRefused(
-            address,
-            "needs credentials, and none are set; set AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY in the environment (neither .env nor ~/.aws is read for them)",
-        )
+        return StoreRefused(address, f"denies access ({codes}); nothing was done; {service.access}")
     if status and status[1] == "501":
         return StoreRefused(
             address,
-            f"does not support a request ({codes}); it may lack If-None-Match, without which files "
-            "could be overwritten; use an object store that supports it",
+            f"does not support a request ({codes}); it may lack {service.condition}, without which "
+            "files could be overwritten; use an object store that supports it",
         )
-    passing = status is None or status[1] in _PASSING or codes.endswith("NoSuchUpload")
-    if _ELSEWHERE in message or (not passing and codes.startswith(("3", "4"))):
+    if _ELSEWHERE in message or (refused and not codes.endswith(_LOST_UPLOAD)):
         return StoreRefused(
             address,
-            f"rejects requests ({codes or 'it redirects them'}); check AWS_REGION and "
-            "AWS_ENDPOINT_URL",
+            f"rejects requests ({codes or 'it redirects them'}); {service.addressing}",
         )
     return StoreAway(
         address,
         f"does not answer correctly ({codes or 'no answer'}); whether the last file was stored is "
-        "unknown; the work will be retried; if this lasts, check AWS_ENDPOINT_URL",
+        f"unknown; the work will be retried; if this lasts, check {service.host}",
     )

@@ -10,13 +10,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, PreconditionError
 
 from .object_errors import has_no_range, understood
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-    from obstore.store import S3Store
+
+    from .object_client import BucketClient
 
 _FIRST = 64 * 1024
 _MOST = 4 * 1024 * 1024
@@ -32,7 +33,7 @@ class ObjectReader(io.RawIOBase):
     the one before, since a request costs more than bytes do.
     """
 
-    def __init__(self, bucket: S3Store, address: str, path: str) -> None:
+    def __init__(self, bucket: BucketClient, address: str, path: str) -> None:
         """Fetch the beginning of the object. Raises Missing, StoreAway."""
         self._bucket, self._address, self._path = bucket, address, path
         self._at, self._start, self._ahead = 0, 0, _FIRST
@@ -119,5 +120,10 @@ class ObjectReader(io.RawIOBase):
         if self._e_tag is not None:
             options["if_match"] = self._e_tag
         with understood(self._address, self._path):
-            answer = obstore.get(self._bucket, self._path, options=options)
+            try:
+                answer = obstore.get(self._bucket, self._path, options=options)
+            except PreconditionError:
+                # Azure answers so for a removed object, too: this raises Missing for one.
+                obstore.head(self._bucket, self._path)
+                raise
             return memoryview(answer.bytes())

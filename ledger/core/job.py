@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, func
 
 from . import states
 from .schema import jobs
@@ -34,6 +34,8 @@ def fingerprint(parameters: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+#: The key of the job's day: in its parameters, or in the work of a part.
+DAY = "day"
 #: The key in a job's work for its first due time, if its sender asked for a later time.
 DUE = "due_at"
 
@@ -77,6 +79,14 @@ class Job:
         return self.state in states.ENDED
 
     @property
+    def day(self) -> str | None:
+        """The day that the job or the job whose part it is works on, as YYYY-MM-DD; None if there
+        is none.
+        """
+        day: str | None = self.parameters.get(DAY) or self.work.get(DAY)
+        return day
+
+    @property
     def began_at(self) -> float:
         """The time from which the job's lateness counts: its opening, or the later time that its
         sender asked for.
@@ -104,6 +114,11 @@ class Job:
             "result": self.result,
         }
 
+
+#: `Job.day`, read without the rest of the parameters and of the work.
+DAY_COLUMN = func.coalesce(jobs.c.parameters[DAY].as_string(), jobs.c.work[DAY].as_string()).label(
+    "day"
+)
 
 #: The columns that ``Job.of`` needs.
 COLUMNS = [jobs.c[field.name] for field in fields(Job)]

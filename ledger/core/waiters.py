@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from ledger.errors import NoSuchJob
 
 from . import states
 from .database import Database, now, now_once
-from .job import COLUMNS, Job
+from .job import COLUMNS, DAY_COLUMN, Job
 from .outbox import wait_seconds
 from .prepared import Prepared, by_no_index, one_of, parameter
 from .schema import jobs, waiters
@@ -61,7 +61,10 @@ def _oldest(which: ColumnElement[bool]) -> Prepared[Any]:
     (PostgreSQL needs its first column too, although that is NULL in all of them.)
     """
     return Prepared(
-        select(waiters.c.task_id, jobs.c.job_id, jobs.c.kind, jobs.c.account)
+        select(
+            *(waiters.c.task_id, jobs.c.job_id, jobs.c.kind, jobs.c.account, jobs.c.request_id),
+            DAY_COLUMN,
+        )
         .join(jobs, jobs.c.job_id == waiters.c.job_id)
         .where(waiters.c.answered_at.is_(None), *_OWED, which, jobs.c.state.in_(states.ENDED))
         .order_by(waiters.c.answered_at, waiters.c.due_at)
@@ -122,7 +125,10 @@ class Waiters:
             return []
         claimed = self._claim([row.task_id for row in found])
         return [
-            Hint(row.job_id, row.kind, row.task_id, queue, 0, row.account, claimed[row.task_id])
+            Hint(
+                *(row.job_id, row.kind, row.task_id, queue, 0),
+                *(row.account, row.request_id, row.day, claimed[row.task_id]),
+            )
             for row in found
             if row.task_id in claimed
         ]
@@ -132,7 +138,8 @@ class Waiters:
         claimed = self._claim([task_id])
         if task_id not in claimed:
             return None
-        return Hint(job.job_id, job.kind, task_id, queue, 0, job.account, claimed[task_id])
+        hint = Hint.of(job, 0)
+        return replace(hint, task_id=task_id, queue=queue, envelope=claimed[task_id])
 
     def _claim(self, tasks: list[str]) -> dict[str, dict[str, Any] | None]:
         """Claim those of the tasks that are due; return their envelopes by their ids."""

@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 from . import held, states
 from .database import Database, now, now_once
+from .job import DAY_COLUMN, Job
 from .opening import next_hint
 from .prepared import Prepared, parameter
 from .schema import jobs, queues
@@ -29,7 +30,8 @@ from .schema import jobs, queues
 class Hint:
     """A message to publish: the job and its account, the task's name and id, and the queue.
 
-    ``envelope`` is what the message carries besides (`Carried`).
+    ``envelope`` is what the message carries besides (`Carried`). The request id and the day tell
+    people who watch the tasks what the job is about.
     """
 
     job_id: str
@@ -38,7 +40,15 @@ class Hint:
     queue: str
     number: int
     account: str
+    request_id: str
+    day: str | None
     envelope: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, job: Job, number: int) -> Hint:
+        """Return the hint of a job for the task that opened it."""
+        about = (job.account, job.request_id, job.day)
+        return cls(job.job_id, job.kind, job.task_id, job.queue, number, *about)
 
 
 _TAKEN_NO = (
@@ -90,7 +100,9 @@ _CLAIM = Prepared(
         jobs.c.job_id.in_(select(_OLDEST.c.job_id).order_by(_OLDEST.c.next_attempt_at).limit(_ROOM))
     )
     .values(hinted_at=now(), hint_no=parameter("number"))
-    .returning(jobs.c.job_id, jobs.c.kind, jobs.c.task_id, jobs.c.account)
+    .returning(
+        *(jobs.c.job_id, jobs.c.kind, jobs.c.task_id, jobs.c.account, jobs.c.request_id, DAY_COLUMN)
+    )
 )
 _PUT_BACK = Prepared(
     update(jobs)
@@ -166,4 +178,14 @@ def _note_obstacle(connection: Connection, job_id: str, obstacle: str) -> None:
 def _claim(connection: Connection, queue: str, room: int, rule: dict[str, Any]) -> list[Hint]:
     number = next_hint(connection, queue)
     rows: list[Any] = _CLAIM.rows(connection, room=room, number=number, **rule)
-    return [Hint(row.job_id, row.kind, row.task_id, queue, number, row.account) for row in rows]
+    return [
+        Hint(
+            row.job_id,
+            row.kind,
+            row.task_id,
+            queue,
+            number,
+            *(row.account, row.request_id, row.day),
+        )
+        for row in rows
+    ]

@@ -118,7 +118,7 @@ def _request(job: Job, number: int, lines: list[dict[str, Any]]) -> Request:
         number,
         parameters={"recording_ids": [line["id"] for line in lines]},
         parent_id=job.job_id,
-        work={"left": left, "kept": [], "gaps": []},
+        work={"left": left, "kept": [], "gaps": [], "day": job.day},
     )
 
 

@@ -106,6 +106,7 @@ def _parts(attempt: Attempt, ids: list[str]) -> Parts:
             parent_id=job.job_id,
             work={
                 "folder": folder,
+                "day": job.day,
                 "expected_bytes": each,
                 "is_sized": job.work.get("is_sized", False),
             },

@@ -18,7 +18,7 @@ from ledger.core.waiters import Waiting
 from ledger.errors import LeaseLost, LedgerAway, LedgerError
 from tasks import errors
 
-from . import canvas, metrics
+from . import canvas, job_events, metrics
 from .context import ledger, transfer_slots
 from .messages import JOB_OF_ANSWER, REFUSED, publish_answer
 from .redaction import shown_arguments
@@ -80,6 +80,7 @@ def _resolve_hint(task: Task, run: Run, job_id: str, number: int | None) -> Any:
     """
     job, waiting = ledger().waiters.hinted(job_id, task.request.id)
     of_task(job_id=job.job_id, account=job.account)
+    job_events.note(task, job)
     _refuse_mismatch(task, job, waiting)
     task.request.update({JOB_OF_ANSWER: job.job_id})
     carries = waiting.carries and waiting.job_id == job.job_id
@@ -177,6 +178,7 @@ def _carried_out(attempt: Attempt, run: Run) -> Job:
 
 def replay(task: Task, job: Job) -> Any:
     """Return or raise the outcome of an ended job, for Celery to store."""
+    job_events.note(task, job)
     if settings().result_extended and not task.request.kwargs:
         # A hint has no arguments.
         task.request.kwargsrepr = shown_arguments({"account": job.account, **job.parameters})
@@ -196,12 +198,9 @@ def show_waiting(task: Task, job: Job) -> None:
     try:
         task.update_state(state="RETRY", meta=meta)
         # A hint has no arguments, so this event tells Flower the job's account.
-        shown = shown_arguments({"account": job.account, **_day(job)})
-        task.send_event("task-retried", exception=reason, traceback="", kwargs=shown)
+        about = {"account": job.account} | ({} if job.day is None else {"day": job.day})
+        told = {"kwargs": shown_arguments(about), job_events.FIELD: job_events.note(task, job)}
+        task.send_event("task-retried", exception=reason, traceback="", **told)
         ledger().waiters.note_retry_shown(task.request.id)
     except (*BROKER_AWAY, LedgerAway) as error:
         _log.info("could not show the state of job %s: %s", job.job_id, error)
-
-
-def _day(job: Job) -> dict[str, Any]:
-    return {"day": job.parameters["day"]} if "day" in job.parameters else {}

@@ -20,7 +20,8 @@ from config.settings import settings
 from ledger.core.job import Job
 from ledger.core.wakeups import Hint
 
-from . import canvas
+from . import canvas, job_events
+from .job_events import ShownArguments
 from .message_headers import check_body, check_headers, drop_reserved_headers
 from .redaction import shown_arguments, shown_result
 from .redis_errors import BROKER_AWAY
@@ -30,9 +31,12 @@ _log = logging.getLogger(__name__)
 #: The header that makes a message a hint: the job's id. A hint has no arguments.
 JOB_HEADER = "earwitness_job"
 NUMBER_HEADER = "earwitness_hint"
-#: The job's account, only for the log.
+#: The job's account, request id and day, only for the log and for people who watch the tasks.
 ACCOUNT_HEADER = "earwitness_account"
-_HINT_HEADERS = (JOB_HEADER, NUMBER_HEADER, ACCOUNT_HEADER)
+_REQUEST_HEADER = "earwitness_request"
+_DAY_HEADER = "earwitness_day"
+_ABOUT_HEADERS = (ACCOUNT_HEADER, _REQUEST_HEADER, _DAY_HEADER)
+_HINT_HEADERS = (JOB_HEADER, NUMBER_HEADER, *_ABOUT_HEADERS)
 #: In a request: why its message, which claims to be a hint, is refused.
 REFUSED = "earwitness_refused"
 #: In a request: the job that its answer is about, once that is known.
@@ -66,9 +70,13 @@ class Message(CeleryRequest):
         self._use_checked_body(embedded)
         self._keep_hint_headers()
         self._argsrepr = "()" if not self._args else "(...)"
-        self._kwargsrepr = shown_arguments(self._kwargs if isinstance(self._kwargs, dict) else {})
+        arguments = self._kwargs if isinstance(self._kwargs, dict) else {}
+        self._shown_job = self._hinted_job() if self.is_hint else job_events.of_arguments(arguments)
+        self._kwargsrepr = ShownArguments(shown_arguments(arguments), self._shown_job)
         self._request_dict["argsrepr"] = self._argsrepr
-        self._request_dict["kwargsrepr"] = self._kwargsrepr
+        self._request_dict["kwargsrepr"] = str(self._kwargsrepr)
+        # The task runs in a thread of this process and adds what it learns of its job.
+        self._request_dict[job_events.FIELD] = self._shown_job
         received(self.id, **self.log_fields)
 
     def _use_checked_body(self, embedded: dict[str, Any]) -> None:
@@ -96,12 +104,15 @@ class Message(CeleryRequest):
         elif not _is_hint(given_headers[JOB_HEADER], given_headers[NUMBER_HEADER]):
             self._request_dict[REFUSED] = f"{JOB_HEADER} or {NUMBER_HEADER} has a wrong value"
         else:
-            account = (
-                given_headers[ACCOUNT_HEADER]
-                if isinstance(given_headers[ACCOUNT_HEADER], str)
-                else None
-            )
-            self._request_dict.update({**given_headers, ACCOUNT_HEADER: account})
+            about = {name: given_headers[name] for name in _ABOUT_HEADERS}
+            texts = {name: text if isinstance(text, str) else None for name, text in about.items()}
+            self._request_dict.update({**given_headers, **texts})
+
+    def _hinted_job(self) -> dict[str, Any]:
+        names = ("job_id", "account", "request_id", "day")
+        headers = (JOB_HEADER, *_ABOUT_HEADERS)
+        given = (self._request_dict.get(header) for header in headers)
+        return job_events.shown(**dict(zip(names, given, strict=True)))
 
     @property
     def eta(self) -> None:
@@ -154,7 +165,8 @@ class Message(CeleryRequest):
         }
         if fields.get("result"):
             masked["result"] = shown_result(str(fields["result"]))
-        super().send_event(type, **{**fields, **masked})
+        job = {job_events.FIELD: dict(self._shown_job)} if self._shown_job else {}
+        super().send_event(type, **{**fields, **masked, **job})
 
     def maybe_expire(self) -> bool:
         """Return whether Celery may drop the message because it has expired.
@@ -215,6 +227,8 @@ def _publish(producer: Any, hint: Hint) -> None:
         JOB_HEADER: hint.job_id,
         NUMBER_HEADER: hint.number,
         ACCOUNT_HEADER: hint.account,
+        _REQUEST_HEADER: hint.request_id,
+        _DAY_HEADER: hint.day,
     }
     more = {"priority": envelope["priority"]} if "priority" in envelope else {}
     amqp.send_task_message(
@@ -234,7 +248,7 @@ def publish_first(job: Job, number: int) -> None:
     If the broker does not take the hint, a sweeper announces the job later.
     """
     try:
-        publish([Hint(job.job_id, job.kind, job.task_id, job.queue, number, job.account)])
+        publish([Hint.of(job, number)])
     except BROKER_AWAY as error:
         with bind(job_id=job.job_id, account=job.account):
             _log.warning("job %s is accepted; its hint waits for Redis (%s)", job.job_id, error)

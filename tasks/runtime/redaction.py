@@ -52,11 +52,12 @@ def _is_name(name: object) -> bool:
 def _shown(name: str, value: object) -> str:
     if name == "...":
         return name
-    harmless = (name == "account" and known_account(value)) or (name == "day" and _is_day(value))
+    harmless = (name == "account" and known_account(value)) or (name == "day" and is_day(value))
     return f"{name}: {value if harmless else '...'}"
 
 
-def _is_day(value: object) -> bool:
+def is_day(value: object) -> bool:
+    """Return whether the value is a day, such as 2026-11-20."""
     try:
         return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
     except ValueError:

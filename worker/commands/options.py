@@ -9,6 +9,7 @@ import click
 
 from archive.store.directory import Store, open_store
 from config.addresses import is_like_an_address
+from config.storage import OBJECT_ADDRESSES
 
 _FIRST = date(1970, 1, 1)
 
@@ -51,7 +52,7 @@ class Words(click.ParamType[str]):
 
 
 class ArchiveType(click.ParamType[Store]):
-    """An archive in an existing folder, or under s3://bucket/prefix."""
+    """An archive in an existing folder, or in a bucket such as s3://bucket/prefix."""
 
     name = "archive"
 
@@ -94,7 +95,7 @@ account_option = click.option("--account", required=True, metavar="ALIAS", shell
 archive = click.option(
     "--archive",
     type=ARCHIVE,
-    help="A folder or s3://bucket/prefix. [default: the configured one]",
+    help=f"A folder, {OBJECT_ADDRESSES}. [default: the configured one]",
 )
 
 

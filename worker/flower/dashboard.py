@@ -12,7 +12,6 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,16 +27,27 @@ from flower.events import EventsState
 from flower.inspector import Inspector
 from flower.options import options
 from flower.views.monitor import Metrics
+from flower.views.tasks import TASK_COLUMNS
 from tornado import web
 
 from config import logging as our_logging
-from config.error_names import ErrorName
 from config.settings import ROOT, settings
+from tasks.runtime.job_events import FIELD
 from worker.listen_errors import CannotListen, listening
 from worker.reloading import reload_at_hangup
 from worker.short_secrets import notice_short_secrets
 
 from .events import Receiver, dropped_events
+from .jobs import (
+    NEEDS_A_DECISION,
+    JobTask,
+    arguments_of,
+    merged_job,
+    needs_a_decision,
+    raised,
+    shortened,
+)
+from .pages import Templates
 from .redaction import (
     masked_event,
     masked_exception,
@@ -45,14 +55,6 @@ from .redaction import (
     masked_result,
     masked_traceback,
 )
-
-#: The repr of an exception: Incomplete('not done: ...').
-_RAISED = re.compile(r"^(\w+)\((['\"])(.*)\2\)$", re.DOTALL)
-#: Put first, because the column cuts long texts.
-_DECISION_PREFIXES = {
-    ("earwitness.certified_call.request", str(ErrorName.UNCERTAIN)): "NEEDS A DECISION: ",
-}
-_UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
 _OWN_KEYS = {
     f"unacked{end}_key": f"earwitness.flower.unacked{end}" for end in ("", "_index", "_mutex")
@@ -73,6 +75,9 @@ _DEFAULTS = {
     "tasks_columns": "state,name,kwargs,result,received,worker,uuid",
 }
 
+#: Of the columns that our template fills (worker/flower/templates/tasks.html).
+_HEADINGS = {"kwargs": "Account and day", "result": "Reason or result", "uuid": "Task and command"}
+
 
 def prepare() -> None:
     """Apply our defaults and masking, in case the command starts Flower."""
@@ -81,6 +86,7 @@ def prepare() -> None:
     if file := os.environ.get(_LOGIN_FILE):
         options.basic_auth = _logins(Path(file))
     options.format_task = show_reason
+    TASK_COLUMNS.update(_HEADINGS)
     flower.command.Flower = Dashboard
 
 
@@ -103,10 +109,8 @@ def _logins(file: Path) -> list[str]:
 def show_reason(task: Any) -> Any:
     """Format a task for Flower's pages: the result column shows why the task waits or failed."""
     if task.state in (states.RETRY, states.FAILURE, states.REVOKED) and task.exception:
-        words = _RAISED.sub(r"\1: \3", task.exception)
-        task.result = _DECISION_PREFIXES.get((task.name, words.partition(":")[0]), "") + _UUID.sub(
-            r"\1...", words
-        )
+        prefix = f"{NEEDS_A_DECISION}: " if needs_a_decision(task) else ""
+        task.result = prefix + shortened(raised(task.exception))
     return task
 
 
@@ -123,7 +127,9 @@ class Dashboard(Flower):
         _install_masking()
         if options.persistent:
             Path(options.db).parent.mkdir(parents=True, exist_ok=True)
-        super().__init__(*arguments, **more)
+        super().__init__(*arguments, **{**more, "template_loader": Templates()})
+        for task in self.events.state.tasks.values():
+            task.__class__ = JobTask
 
     def start_http_server(self) -> int | None:
         """Listen and return the port; exit with an error message if that fails."""
@@ -188,6 +194,7 @@ def _install_masking() -> None:
     The receiver drops malformed events and fields before Flower reads them.
     """
     flower.events.EventReceiver = Receiver
+    EventsState.Task = JobTask
     EventsState.event = _masking_events(EventsState.event)
     Inspector._on_update = _masking_inspections(Inspector._on_update)  # noqa: SLF001 - no other way in
     BaseTaskHandler.update_response_result = _write_masked_result
@@ -207,14 +214,20 @@ def _masking_events(keep: Callable[[Any, Any], None]) -> Callable[[Any, Any], No
 
 
 def _in_context(state: Any, event: dict[str, Any]) -> dict[str, Any]:
-    """Fit the event to the task that Flower has: keep its arguments, drop an outdated exception."""
+    """Fit the event to the task that Flower has: keep its arguments and its job, drop an outdated
+    exception.
+    """
     task = state.tasks.data.get(event.get("uuid"))
-    if task is None:
-        return event
-    if task.kwargs not in (None, "{}") and (
+    arguments = getattr(task, "kwargs", None)
+    if arguments not in (None, "{}") and (
         event.get("kwargs") == "{}" or event["type"] == "task-retried"
     ):
         event.pop("kwargs", None)  # hints carry no arguments; keep those of the task itself
+    if heard := event.pop(FIELD, None):
+        event[FIELD] = job = merged_job(getattr(task, FIELD, None), heard)
+        event["kwargs"] = arguments_of(job, event.get("kwargs", arguments))
+    if task is None:
+        return event
     goes_on = event["type"] == "task-started" and task.state not in states.READY_STATES
     if goes_on or event["type"] == "task-succeeded":
         event.update(exception=None, traceback=None)  # those of an earlier attempt

@@ -19,6 +19,7 @@ from typing import Any
 from celery.events import EventReceiver
 
 from config.printable import printable
+from tasks.runtime.job_events import FIELD
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ _MAX_INTEGER = 1 << 53
 _MAX_TIME = 4e9
 _MAX_HEARTBEAT_SECONDS = 86_400.0
 _LOG_SECONDS = 60.0
+#: Ours has six names.
+_MOST_NAMES = 16
 
 
 class MalformedEvent(ValueError):
@@ -154,7 +157,12 @@ def _loads(value: Any) -> list[float] | None:
     return loads if len(loads) == 3 else None
 
 
-#: https://docs.celeryq.dev/en/stable/userguide/monitoring.html#event-reference
+def _mapping(value: Any) -> dict[str, Any] | None:
+    fits = isinstance(value, Mapping) and len(value) <= _MOST_NAMES
+    return dict(value) if fits else None
+
+
+#: https://docs.celeryq.dev/en/stable/userguide/monitoring.html#event-reference, and our own
 _FIELDS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     dict.fromkeys(("hostname", "uuid", "root_id", "parent_id", "name"), _name)
     | dict.fromkeys(("queue", "exchange", "routing_key", "eta", "expires"), _text)
@@ -164,5 +172,5 @@ _FIELDS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     | dict.fromkeys(("expired", "requeue", "signum", "terminated"), _flag)
     | {"timestamp": _between(1, _MAX_TIME), "utcoffset": _between(-24, 24)}
     | {"freq": _between(0.001, _MAX_HEARTBEAT_SECONDS), "runtime": _between(0, _MAX_TIME)}
-    | {"loadavg": _loads}
+    | {"loadavg": _loads, FIELD: _mapping}
 )

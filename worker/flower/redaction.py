@@ -19,7 +19,10 @@ from typing import Any
 from config.masking import mask, mask_tree
 from ledger.core import states
 from tasks import errors
+from tasks.runtime.job_events import FIELD
 from tasks.runtime.redaction import known_account, shown_arguments
+
+from .jobs import shown_job
 
 _HIDDEN = "..."
 _OUR_ERRORS = frozenset(name for name, value in vars(errors).items() if isinstance(value, type))
@@ -58,6 +61,8 @@ def masked_event(event: Mapping[str, Any]) -> dict[str, Any]:
     ids.
     """
     masked = {name: _FIELDS[name](value) for name, value in event.items() if name in _FIELDS}
+    if event.get("type") == "task-sent":
+        masked.pop(FIELD, None)  # a producer's event: only workers know jobs
     if "exception" in masked:
         masked["exception"] = _reason(event)
     return masked
@@ -218,5 +223,5 @@ _FIELDS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     | dict.fromkeys(("parent_id", "root_id", "uuid"), _unless_none(masked_id))
     | {"args": _unless_none(_positional), "kwargs": _unless_none(_arguments)}
     | {"result": _unless_none(_result), "exception": _text}
-    | {"traceback": _unless_none(masked_traceback)}
+    | {"traceback": _unless_none(masked_traceback), FIELD: shown_job}
 )

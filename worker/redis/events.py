@@ -13,6 +13,7 @@ from typing import Any
 from celery.events.dispatcher import EventDispatcher
 
 from tasks.runtime.flusher import flusher
+from tasks.runtime.job_events import FIELD, ShownArguments
 
 NAME = "events"
 
@@ -28,6 +29,13 @@ class Dispatcher(EventDispatcher):
         self.buffer_limit = sys.maxsize
         self._keeps = options.get("buffer_while_offline", True)
         self.buffer_while_offline = False
+
+    def send(self, type: str, *more: Any, **fields: Any) -> None:  # noqa: A002 - Celery's signature
+        """Send an event; that of a message with arguments says what it is about."""
+        given = fields.get("kwargs")
+        if isinstance(given, ShownArguments) and given.job:
+            fields[FIELD] = given.job
+        super().send(type, *more, **fields)
 
     def write(self) -> None:
         """Send the events that wait. Raises what Redis raises; call again then."""

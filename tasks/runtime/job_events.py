@@ -1,0 +1,88 @@
+"""What the events of a task say about its job: a field of our own, which Flower shows.
+
+The field holds only what `docs/security.md` allows everywhere: ids, an account, a day, a state and
+a time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Self
+
+from celery import Task
+
+from config.masking import mask
+from ledger.core.job import Job
+
+from .redaction import is_day, known_account
+
+#: The field of an event, and the key of the same mapping in a task's request.
+FIELD = "earwitness"
+#: The state of a task that waits for the job of another task.
+JOINED = "joined"
+#: The ids of applications, of days and of parts.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/#-]{1,200}")
+
+
+class ShownArguments(str):
+    """The arguments of a message, as people see them, and what its events say about its job."""
+
+    __slots__ = ("job",)
+
+    def __new__(cls, text: str, job: dict[str, Any]) -> Self:
+        """Return the text with the job."""
+        made = super().__new__(cls, text)
+        made.job = job
+        return made
+
+    job: dict[str, Any]
+
+
+def is_harmless_id(value: object) -> bool:
+    """Return whether the value has the form of a request id and does not look like a number."""
+    return (
+        isinstance(value, str) and _REQUEST_ID.fullmatch(value) is not None and mask(value) == value
+    )
+
+
+def shown(
+    *,
+    account: object,
+    request_id: object,
+    day: object,
+    job_id: str | None = None,
+) -> dict[str, Any]:
+    """Return what may be shown of these, without what is missing or must not be shown."""
+    known = {
+        "job_id": job_id,
+        "account": account if known_account(account) else None,
+        "request_id": request_id if is_harmless_id(request_id) else None,
+        "day": day if is_day(day) else None,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def of_arguments(given: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return what a message says about the job that it asks for, before it is accepted."""
+    names = ("account", "request_id", "day")
+    return shown(**{name: given.get(name) for name in names})
+
+
+def note(task: Task, job: Job) -> dict[str, Any]:
+    """Let the further events of a running task show its job; return what they show.
+
+    Only the events of the task that opened the job follow its state: another one hears of the job's
+    end alone.
+    """
+    about = shown(account=job.account, request_id=job.request_id, day=job.day, job_id=job.job_id)
+    if job.ended:
+        about["state"] = job.state
+    elif task.request.id != job.task_id:
+        about["state"] = JOINED
+    else:
+        about["state"] = job.state
+        about["next_attempt_at"] = job.next_attempt_at
+    if isinstance(noted := task.request.get(FIELD), dict):
+        noted.update(about)
+    return about

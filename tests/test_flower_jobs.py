@@ -1,0 +1,170 @@
+"""What Flower says of jobs: only what our workers say, each thing only in its own form."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery.events.state import Task
+
+from tasks.runtime.job_events import FIELD
+from worker.flower.events import well_formed
+from worker.flower.jobs import JobTask, arguments_of, in_words, merged_job, shown_job
+from worker.flower.redaction import masked_event
+
+JOB = "56d26f73-0abf-5b51-80e5-0c1b2a3d4e5f"
+TOLD = {
+    "job_id": JOB,
+    "account": "legal_es",
+    "request_id": "notice-4711",
+    "day": "2026-11-20",
+    "state": "waiting",
+    "next_attempt_at": 1.8e9,
+}
+SENT = {"type": "task-started", "hostname": "worker@host", "timestamp": 1.7e9, "uuid": "a-task"}
+
+
+def kept(event: dict[str, Any]) -> dict[str, Any] | None:
+    """What Flower keeps of an event's job."""
+    return masked_event(well_formed({**SENT, **event})[0]).get(FIELD)
+
+
+def test_what_a_worker_says_of_a_job_is_kept() -> None:
+    """The account need not be one of Flower's own configuration: it may be newer."""
+    assert kept({FIELD: TOLD}) == TOLD
+    assert kept({FIELD: {**TOLD, "state": "joined"}}) == {**TOLD, "state": "joined"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("account", "Asunción Ibárruri"),
+        ("account", "34600123987 "),
+        ("account", ["legal"]),
+        ("request_id", "34600123987"),
+        ("request_id", "call-34600123987"),
+        ("request_id", "Asunción"),
+        ("request_id", "two words"),
+        ("request_id", "x" * 201),
+        ("request_id", None),
+        ("day", "20.11.2026"),
+        ("day", "660111222"),
+        ("job_id", "660111222"),
+        ("job_id", JOB.upper()),
+        ("state", "Asunción"),
+        ("state", ["done"]),
+        ("next_attempt_at", "soon"),
+        ("next_attempt_at", 1e300),
+        ("next_attempt_at", float("nan")),
+        ("next_attempt_at", True),
+        ("phone", "660111222"),
+        ("notes", {"cnam": "Asunción"}),
+    ],
+)
+def test_what_has_another_form_is_left_out(name: str, value: Any) -> None:
+    """Whoever sends it: names, numbers and what is none of ours are not kept."""
+    others = {key: one for key, one in TOLD.items() if key != name}
+    assert kept({FIELD: {**others, name: value}}) == others
+
+
+@pytest.mark.parametrize("value", ["legal", 7, [TOLD], {}, dict.fromkeys(map(str, range(99)), 1)])
+def test_a_field_that_is_not_ours_is_left_out(value: Any) -> None:
+    """Another application may call a field of its events as it likes."""
+    assert not kept({FIELD: value})
+
+
+def test_producers_say_nothing_of_jobs() -> None:
+    """Only workers know jobs: what a sender says is not believed."""
+    assert kept({FIELD: TOLD, "type": "task-sent"}) is None
+
+
+def test_arguments_say_what_is_known() -> None:
+    """Where the arguments do not tell the account, the day or the request id, the job does."""
+    assert arguments_of(TOLD, "{}") == "{account: legal_es, day: 2026-11-20}"
+    without_day = {name: one for name, one in TOLD.items() if name != "day"}
+    assert arguments_of(without_day, None) == "{account: legal_es, request_id: notice-4711}"
+    shown = "{account: ..., my_account: ..., phone: ..., request_id: ...}"
+    assert arguments_of(TOLD, shown) == (
+        "{account: legal_es, my_account: ..., phone: ..., request_id: notice-4711}"
+    )
+    assert arguments_of({"state": "done"}, shown) == shown
+
+
+def test_a_state_ends_when_the_task_goes_on() -> None:
+    """What is true for long stays; the state and the next try are those of the newest event."""
+    heard = {"job_id": JOB, "account": "legal_es"}
+    lasting = {name: TOLD[name] for name in ("job_id", "account", "request_id", "day")}
+    assert merged_job(TOLD, heard) == lasting
+    assert merged_job(None, heard) == heard
+
+
+def task(
+    celery_state: str, exception: str | None = None, /, result: str | None = None, **job: Any
+) -> Any:
+    """A task of ours as Flower has it."""
+    named = {"name": "earwitness.export.run", "kwargs": "{}"}
+    told = {"state": celery_state, "exception": exception, "result": result, FIELD: job}
+    return SimpleNamespace(**told, **named)
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        (task("PENDING"), "SENT"),
+        (task("RECEIVED"), "QUEUED"),
+        (task("STARTED"), "RUNS"),
+        (task("RETRY", "accepted", state="pending"), "WAITS: accepted"),
+        (task("RETRY", "waits for 2 parts", state="waiting"), "WAITS: for 2 parts"),
+        (task("RETRY", "accepted", state="running"), "RUNS: accepted"),
+        (
+            task("RETRY", "x", state="joined", job_id=JOB),
+            "WAITS: for job 56d26f73, which another task opened",
+        ),
+        (task("RETRY", f"export {JOB}: not ready yet"), "WAITS: not ready yet"),
+        (task("RETRY", "Retry(...)"), "WAITS: Retry(...)"),
+        (task("SUCCESS", result="<2 recordings>"), "DONE: <2 recordings>"),
+        (task("SUCCESS", result=f"{{listed: 2, job_id: {JOB}, state: done}}"), "DONE: listed: 2"),
+        (
+            task("FAILURE", "Incomplete('not done: 1 of 2 missing')"),
+            "FAILED: Incomplete: 1 of 2 missing",
+        ),
+        (
+            task("FAILURE", "Uncertain('unknown: why')", state="needs_decision"),
+            "NEEDS A DECISION: why",
+        ),
+        (task("FAILURE", "Uncertain('unknown: why')", state="failed"), "FAILED: Uncertain: why"),
+        (
+            task("FAILURE", "Cancelled('not done: why')", state="cancelled"),
+            "CANCELLED: Cancelled: why",
+        ),
+        (task("FAILURE", "ValueError(...)"), "FAILED: ValueError(...)"),
+        (task("REVOKED"), "CANCELLED"),
+        (task("PROGRESS"), "PROGRESS"),
+    ],
+)
+def test_each_state_has_its_words(shown: Any, words: str) -> None:
+    """The state first, then why or what came of it."""
+    assert in_words(shown) == words
+
+
+def test_the_next_try_has_its_time() -> None:
+    """Today's as a time of day, another day's with its date; one that is late says so."""
+    now = time.time()
+    for seconds, form in ((3 * 86_400, ", next try 2"), (-3600, ", due since "), (-5, "busy")):
+        words = in_words(task("RETRY", "busy", state="waiting", next_attempt_at=now + seconds))
+        assert form in words
+        assert words.endswith(" UTC") == (form != "busy")
+
+
+def test_another_release_of_flower_can_read_the_file() -> None:
+    """The file has Celery's own tasks, with what is known of their jobs."""
+    kept_task = JobTask(uuid="a-task", **{FIELD: shown_job(TOLD)})
+    read = pickle.loads(pickle.dumps(kept_task))
+    assert type(read) is Task
+    assert getattr(read, FIELD) == TOLD
+    read.__class__ = JobTask
+    assert read.command == "earwitness show 56d26f73"
+    assert read.about == "legal_es 2026-11-20"
