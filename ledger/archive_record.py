@@ -81,12 +81,13 @@ class ArchiveRecord:
     def anything(self) -> bool:
         """Return whether this ledger knows that it ever stored a file in an archive."""
         o = obligations.c
-        sealed = o.kind.in_(("chain", "receipt")) & o.discharged_at.is_not(None)
+        # A chain entry is owed once its file is stored, a receipt before it is written.
+        stored = or_(o.kind == "chain", (o.kind == "receipt") & o.discharged_at.is_not(None))
         # Files that a rebuild found in the archive were not stored by this ledger.
         rebuilt = audit.c.job_id == select(ledger.c.identity).scalar_subquery()
         rebuilt &= audit.c.to_state == quarantine.QUARANTINED
         found = select(jobs.c.job_id).where(exists().where(rebuilt), jobs.c.state == states.DONE)
-        looks = (select(chain_heads.c.account), select(o.id).where(sealed), found)
+        looks = (select(chain_heads.c.account), select(o.id).where(stored), found)
         return self._database.read(
             lambda connection: any(
                 connection.execute(look.limit(1)).first() is not None for look in looks

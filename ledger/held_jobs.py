@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .alerts import EVERY_ACCOUNT, HELD, Alert, Alerts
 from .core.database import Database
-from .core.held import ARCHIVE, CREDENTIALS, DISK, Held, statement
+from .core.held import ACCOUNT, ARCHIVE, CREDENTIALS, DISK, OF_ONE_ACCOUNT, Held, statement
 from .core.job import iso
 
 #: For how long jobs are held before people are told, in seconds.
@@ -14,6 +14,7 @@ _MEANING = {
     ARCHIVE: "the archive",
     DISK: "a disk without room",
     CREDENTIALS: "credentials that the provider refuses",
+    ACCOUNT: "an account that no running worker knows",
 }
 
 
@@ -46,7 +47,7 @@ class HeldJobs:
 def _by_cause(found: list[Held]) -> dict[str, list[Held]]:
     causes: dict[str, list[Held]] = {}
     for one in found:
-        of = f":{one.account}" if one.obstacle == CREDENTIALS else ""
+        of = f":{one.account}" if one.obstacle in OF_ONE_ACCOUNT else ""
         causes.setdefault(f"{HELD}:{one.obstacle}{of}", []).append(one)
     return causes
 
@@ -54,7 +55,7 @@ def _by_cause(found: list[Held]) -> dict[str, list[Held]]:
 def _alert(cause: str, groups: list[Held]) -> Alert:
     count, since = sum(one.jobs for one in groups), min(one.since for one in groups)
     obstacle = groups[0].obstacle
-    account = groups[0].account if obstacle == CREDENTIALS else EVERY_ACCOUNT
+    account = groups[0].account if obstacle in OF_ONE_ACCOUNT else EVERY_ACCOUNT
     names = ", ".join(sorted({one.account for one in groups}))
     have = "1 job has" if count == 1 else f"{count} jobs have"
     return Alert(

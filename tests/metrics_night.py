@@ -95,6 +95,7 @@ class Night:
 
     def happens(self, app: Celery) -> None:
         """Everything but the transfer, which goes on."""
+        self.house.ledger.identity.note_backup(by="cron", why="to a folder")
         self.india.seed(DAY, ZONE, 3)
         self.india.withhold(self.india.recordings()[0]["id"], "everywhere")
         self.slow.seed(DAY, ZONE, 2, size_bytes=ZIP_BYTES // 2)

@@ -18,7 +18,7 @@ from config.fingerprints import differences, fingerprints
 from config.masking import conceal, mask, mask_foreign
 from config.reloading import reload_accounts
 from config.settings import ConfigurationError, load, settings
-from ledger.core import states
+from ledger.core import held, states
 from tasks.errors import Expired, InvalidArgument
 
 from .certified_calls import ASKED, call_house
@@ -166,6 +166,7 @@ def _waits_while_removed(change: Change, app: Celery, old: Process) -> None:
         ],
         what="the part did not say what it waits for",
     )
+    assert part.work["held"]["by"] == held.ACCOUNT
     assert "of account third, which no worker knows" in examined(house)[1]["error", "configuration"]
     with pytest.raises(Expired, match="nothing was sent"):
         late.get(timeout=40)

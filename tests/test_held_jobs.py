@@ -6,12 +6,12 @@ import pytest
 from sqlalchemy import select
 
 from ledger.core import held, states
-from ledger.core.held import ARCHIVE, CREDENTIALS, DISK, Held
+from ledger.core.held import ACCOUNT, ARCHIVE, CREDENTIALS, DISK, Held
 from ledger.core.schema import alerts, jobs, obligations
 from ledger.held_jobs import ALERT_SECONDS
 from ledger.ledger import Ledger
 
-from .ledgers import claim_job, pass_time, running
+from .ledgers import claim_job, opened, pass_time, running
 
 LONG = ALERT_SECONDS + 20
 
@@ -90,6 +90,30 @@ def test_jobs_that_wait_for_something_else_are_not_held(ledger: Ledger) -> None:
     ledger.execution.finish(lease, states.DONE)
     assert job.work["held"]["by"] == ARCHIVE
     assert ledger.held_jobs.held() == []
+
+
+def test_an_account_that_no_worker_knows_holds_its_jobs(ledger: Ledger) -> None:
+    """A job that each worker puts back, once begun or not, is held since the first time; people are
+    told by account, until a worker that knows it takes the job up.
+    """
+    begun, lease = running(ledger, "begun", account="gone")
+    ledger.execution.postpone(lease, "not ready", seconds=0)
+    new = opened(ledger, "new", account="gone").job_id
+    for job_id in (begun.job_id, new):
+        ledger.wakeups.put_back(job_id, seconds=0, reason="waits", held_by=ACCOUNT)
+    time_passes(ledger, LONG)
+    for job_id in (begun.job_id, new):
+        ledger.wakeups.put_back(job_id, seconds=0, reason="waits", held_by=ACCOUNT)
+    found = by_obstacle(ledger)[ACCOUNT, "gone"]
+    assert (found.jobs, found.age) == (2, pytest.approx(LONG, abs=60))
+    ledger.held_jobs.update_alerts()
+    (told,) = ledger.alerts.all_open()
+    assert (told["cause"], told["account"]) == ("held:account:gone", "gone")
+    assert "2 jobs have been held by an account that no running worker knows" in told["message"]
+    for job_id in (begun.job_id, new):
+        tries_again(ledger, job_id, None)
+    ledger.held_jobs.update_alerts()
+    assert open_causes(ledger) == []
 
 
 def test_people_are_told_once_it_has_lasted_and_when_it_is_over(ledger: Ledger) -> None:

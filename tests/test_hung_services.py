@@ -10,10 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ledger.alerts import JOB, Alert
 from ledger.core.schema import jobs
 from ledger.errors import LedgerAway
 from ledger.ledger import Ledger
 
+from .alert_receiver import AlertReceiver
 from .buckets import Buckets
 from .certified_calls import call_house
 from .deployment import Deployment, Process, account_toml
@@ -101,6 +103,34 @@ def test_a_hung_server_does_not_hold_a_statement(postgres: Postgres) -> None:
             ledger.jobs.counts()
         assert ledger.jobs.counts() is not None
         ledger.close()
+
+
+def test_a_receiver_of_alerts_that_hangs_delays_nothing(
+    deploy: Deploy, simulators: Simulators
+) -> None:
+    """A receiver that takes connections and answers nothing: calls are placed and archived, jobs of
+    dead workers are taken over, alerts are logged, and the worker ends; the alerts stay owed.
+    """
+    with AlertReceiver() as receiver:
+        receiver.meets = ["hang"]
+        told = {"ALERT_URL": receiver.url, "ALERT_SECRET": "signed-with-this"}
+        calling = call_house(deploy, simulators, settings=told)
+        house = calling.house
+        for number in range(3):
+            house.ledger.alerts.open(Alert(f"job:{number}", JOB, "legal", f"alert {number}"))
+        worker = house.worker()
+        eventually(lambda: receiver.received, what="no alert was sent")
+        with in_time(), house.producer() as app:
+            for name in ("one", "two"):
+                assert calling.ask(app, name).get(timeout=60)["state"] == "done"
+            takes_over(house)
+            eventually(lambda: len(calling.receipts()) == 2, what="a receipt was not written")
+            eventually(lambda: "alert 2" in worker.log(), what="an alert was not logged")
+            ends(worker)
+        assert receiver.taken() == []
+        found = {one["kind"]: one for one in house.ledger.outbox.waiting()}
+        assert "did not answer" in found["webhook"]["reason"]
+        house.close()
 
 
 @pytest.mark.soak

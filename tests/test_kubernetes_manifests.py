@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,9 @@ import yaml
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR
 from config.settings import ROOT, Settings
+from worker.health.probes import HEALTHZ, READYZ
+
+from .alert_rules import names_used
 
 FOLDER = ROOT / "deploy" / "kubernetes"
 OBJECTS: list[dict[str, Any]] = [
@@ -20,8 +24,22 @@ OBJECTS: list[dict[str, Any]] = [
 WORKLOADS = {
     one["metadata"]["name"]: one for one in OBJECTS if one["kind"] in ("Deployment", "StatefulSet")
 }
-#: The service by which `python -m worker health` knows each of them.
-SERVICES = {"actions": "worker", "downloads": "downloads", "beat": "beat", "hooks": "hooks"}
+HEALTH = "/health"
+#: What readiness and liveness ask of each container: paths of the setting's address, or a command.
+PROBES = {
+    "actions": (READYZ, HEALTHZ, "METRICS_BIND"),
+    "downloads": (READYZ, HEALTHZ, "METRICS_BIND"),
+    "hooks": (HEALTH, HEALTH, "HOOKS_BIND"),
+}
+#: The queues that each metric of an autoscaler has; tests/test_metrics.py sees them at a worker.
+SERVED = {
+    "earwitness_oldest_queue_message_age_seconds": (FRONT_DOOR, DUE, DOWNLOADS),
+    "earwitness_oldest_due_job_age_seconds": (DUE, DOWNLOADS),
+}
+#: Which metrics the page lets prometheus-adapter pass on.
+ADAPTED = re.findall(
+    r'seriesQuery: \'\{__name__=~"(.+)"\}', (ROOT / "docs" / "containers.md").read_text()
+)[0]
 
 
 def of_kind(kind: str) -> list[dict[str, Any]]:
@@ -35,12 +53,31 @@ def container(workload: dict[str, Any]) -> dict[str, Any]:
     return dict(only)
 
 
+def _is_probed(only: dict[str, Any]) -> None:
+    """A worker and the receiver are asked by HTTP at the address that the settings give them; beat,
+    which has no address, by the health command, with a longer timeout than it takes.
+    """
+    if only["name"] not in PROBES:
+        for probe in ("readinessProbe", "livenessProbe"):
+            assert only[probe]["exec"]["command"] == ["python", "-m", "worker", "health", "beat"]
+            assert only[probe]["timeoutSeconds"] >= 10
+        return
+    ready, alive, setting = PROBES[only["name"]]
+    (plain,) = of_kind("ConfigMap")
+    host, _, bound = plain["data"][f"EARWITNESS_{setting}"].rpartition(":")
+    ports = {one["name"]: one["containerPort"] for one in only["ports"]}
+    asked = {"readinessProbe": ready, "livenessProbe": alive, "startupProbe": alive}
+    for probe, path in asked.items():
+        get = only[probe]["httpGet"]
+        assert (get["path"], ports[get["port"]], host) == (path, int(bound), "0.0.0.0")
+
+
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_a_pod_can_do_little_and_is_judged(name: str) -> None:
-    """No root, no rights, no writing to its own file system, a limit of memory; both probes are the
-    health command of this very service, with longer timeouts than it takes.
+    """No root, no rights, no writing to its own file system, a limit of memory; its probes ask this
+    very service.
     """
-    workload, service = WORKLOADS[name], SERVICES[name.removeprefix("earwitness-")]
+    workload = WORKLOADS[name]
     pod, only = workload["spec"]["template"]["spec"], container(workload)
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["automountServiceAccountToken"] is False
@@ -50,9 +87,7 @@ def test_a_pod_can_do_little_and_is_judged(name: str) -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert "memory" in only["resources"]["limits"]
-    for probe in ("readinessProbe", "livenessProbe"):
-        assert only[probe]["exec"]["command"] == ["python", "-m", "worker", "health", service]
-        assert only[probe]["timeoutSeconds"] >= 10
+    _is_probed(only)
     labels = workload["spec"]["template"]["metadata"]["labels"]
     assert workload["spec"]["selector"]["matchLabels"].items() <= labels.items()
 
@@ -78,8 +113,8 @@ def test_settings_and_secrets_are_settings() -> None:
 
 
 def test_disruptions_and_scaling_name_what_is_there() -> None:
-    """Each budget and each autoscaler belongs to a workload; an autoscaler's queue is that of its
-    workers, and its metric one of ours.
+    """Each budget and each autoscaler belongs to a workload; each queue of an autoscaler is one of
+    its workers', and each metric one that a worker serves for that queue and the adapter passes on.
     """
     pods = [one["spec"]["template"]["metadata"]["labels"] for one in WORKLOADS.values()]
     for budget in of_kind("PodDisruptionBudget"):
@@ -90,8 +125,11 @@ def test_disruptions_and_scaling_name_what_is_there() -> None:
         workload = WORKLOADS[target["name"]]
         assert workload["kind"] == target["kind"]
         assert "replicas" not in workload["spec"]  # the autoscaler decides
-        (metric,) = scaler["spec"]["metrics"]
-        asked = metric["external"]["metric"]
-        assert f"`{asked['name']}`" in (ROOT / "docs" / "metrics.md").read_text()
         args = container(workload)["args"]
-        assert asked["selector"]["matchLabels"]["queue"] in args[args.index("-Q") + 1].split(",")
+        for metric in scaler["spec"]["metrics"]:
+            asked = metric["external"]["metric"]
+            queue = asked["selector"]["matchLabels"]["queue"]
+            assert queue in args[args.index("-Q") + 1].split(",")
+            assert queue in SERVED[asked["name"]]
+            assert asked["name"] in names_used(), "no test sees that a worker serves it"
+            assert re.search(ADAPTED, asked["name"]), "prometheus-adapter does not pass it on"

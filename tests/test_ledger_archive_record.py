@@ -93,6 +93,14 @@ def test_what_is_owed_is_not_archived_yet(ledger: Ledger) -> None:
     assert [again.id for again in ledger.outbox.due(limit=9)] == [one.id]
 
 
+def test_a_stored_file_counts_before_its_chain_entry(ledger: Ledger) -> None:
+    """A file lies in the archive as soon as its chain entry is owed, whether written or not."""
+    ledger.outbox.owe("a job", "legal", "notify", {})
+    assert not ledger.archive_record.anything()
+    ledger.outbox.owe("a job", "legal", "chain", {"path": "a", "sha256": "b" * 64})
+    assert ledger.archive_record.anything()
+
+
 def test_a_day_is_damaged_and_complete_again(ledger: Ledger) -> None:
     """Told once for days in a row, and once when it is over; found again it changes nothing."""
     for day in (DAY, NEXT, NEXT + timedelta(days=2)):

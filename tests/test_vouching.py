@@ -82,3 +82,21 @@ def test_files_without_a_name_are_nobodys(ledger: Ledger, tmp_path: Path) -> Non
     with pytest.raises(Vanished, match="holds files"):
         vouching.assure(store, ledger, writing=True)
     assert not store.exists(paths.IDENTITY_PATH)
+
+
+def test_an_archive_gone_before_its_first_chain_entry_is_not_begun_anew(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """The first file is stored and no chain entry is written yet: the archive that is moved away at
+    this moment has vanished, and nothing is begun in its place.
+    """
+    root = tmp_path / "archive"
+    root.mkdir()
+    vouching.assure(DirectoryStore(root), ledger, writing=True)
+    DirectoryStore(root).create(FIRST, b"{}")
+    ledger.outbox.owe("a job", "india", "chain", {"path": FIRST, "sha256": "a" * 64})
+    root.rename(tmp_path / "elsewhere")
+    root.mkdir()
+    with pytest.raises(Vanished, match="is not there"):
+        vouching.assure(DirectoryStore(root), ledger, writing=True)
+    assert list(root.iterdir()) == []

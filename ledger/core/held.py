@@ -16,11 +16,15 @@ from . import states
 from .database import now, now_once
 from .schema import jobs
 
-#: The obstacles. Credentials hold the jobs of one account, the others those of all.
+#: The obstacles. Credentials, and an account that no worker knows, hold the jobs of one account,
+#: the others those of all.
 ARCHIVE = "archive"
 DISK = "disk"
 CREDENTIALS = "credentials"
-OBSTACLES = (ARCHIVE, CREDENTIALS, DISK)
+ACCOUNT = "account"
+OBSTACLES = (ACCOUNT, ARCHIVE, CREDENTIALS, DISK)
+
+OF_ONE_ACCOUNT = (ACCOUNT, CREDENTIALS)
 
 #: The key in a job's work.
 NOTE = "held"
@@ -76,6 +80,6 @@ def _is_held() -> ColumnElement[bool]:
         jobs.c.state == states.RUNNING, jobs.c.updated_at > now_once() - PASSED_SECONDS
     )
     return and_(
-        jobs.c.state.in_((states.WAITING, states.RUNNING)),
-        or_(jobs.c.state == states.WAITING, tried_again),
+        jobs.c.state.in_((*states.OPEN, states.RUNNING)),
+        or_(jobs.c.state != states.RUNNING, tried_again),
     )

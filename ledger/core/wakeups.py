@@ -18,7 +18,7 @@ from sqlalchemy import (
     update,
 )
 
-from . import states
+from . import held, states
 from .database import Database, now, now_once
 from .job import DAY_COLUMN, Job
 from .opening import next_hint
@@ -141,14 +141,38 @@ class Wakeups:
             return []
         return self._database.write(lambda connection: _claim(connection, queue, room, rule))
 
-    def put_back(self, job_id: str, *, seconds: float, reason: str | None = None) -> None:
+    def put_back(
+        self,
+        job_id: str,
+        *,
+        seconds: float,
+        reason: str | None = None,
+        held_by: str | None = None,
+    ) -> None:
         """Announce the job again in ``seconds``: its hint met a worker that cannot take it now.
 
-        ``reason``, if there is one, becomes the job's.
+        ``reason``, if there is one, becomes the job's. ``held_by`` is the obstacle that holds the
+        job, one of `OBSTACLES`, if one does.
         """
-        self._database.write(
-            lambda connection: _PUT_BACK.run(connection, job=job_id, seconds=seconds, reason=reason)
-        )
+
+        def work(connection: Connection) -> None:
+            _PUT_BACK.run(connection, job=job_id, seconds=seconds, reason=reason)
+            if held_by is not None:
+                _note_obstacle(connection, job_id, held_by)
+
+        self._database.write(work)
+
+
+def _note_obstacle(connection: Connection, job_id: str, obstacle: str) -> None:
+    is_open = (jobs.c.job_id == job_id, jobs.c.state.in_(states.OPEN))
+    wanted = select(jobs.c.work, now().label("at")).where(*is_open).with_for_update()
+    row = connection.execute(wanted).one_or_none()
+    if row is None:
+        return
+    notes = dict(row.work)
+    held.noted(notes, obstacle, at=row.at, lasted=0.0)
+    if notes != row.work:
+        connection.execute(update(jobs).where(*is_open).values(work=notes))
 
 
 def _claim(connection: Connection, queue: str, room: int, rule: dict[str, Any]) -> list[Hint]:

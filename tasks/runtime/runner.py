@@ -200,7 +200,7 @@ def _run_guarded(attempt: Attempt, run: Run) -> Ended | Parts | Job:
         if error.unknown_account is None:
             raise
         seconds = attempt.next_backoff("unknown_account")
-        raise Wait(describe(error.unknown_account), seconds) from None
+        raise Wait(describe(error.unknown_account), seconds, held_by=held.ACCOUNT) from None
     except StoreAway as error:
         # The job is not at fault, however long this lasts: it waits, and continues by itself.
         archive_alerts.alert_refusal(error)

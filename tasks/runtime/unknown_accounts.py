@@ -19,6 +19,7 @@ from config.accounts import ALIAS
 from config.queues import KNOWS
 from config.settings import settings
 from ledger.alerts import EVERY_ACCOUNT
+from ledger.core import held
 from ledger.core.job import Job
 from tasks.errors import InvalidArgument
 
@@ -101,7 +102,12 @@ def leave_to_others(job: Job, number: int | None) -> bool:
     else:
         longest = _LATE_SECONDS if is_known else _SELDOM_SECONDS
         seconds = min(longest, settings().poll_max_seconds)
-        ledger().wakeups.put_back(job.job_id, seconds=seconds, reason=describe(job.account))
+        ledger().wakeups.put_back(
+            job.job_id,
+            seconds=seconds,
+            reason=describe(job.account),
+            held_by=None if is_known else held.ACCOUNT,
+        )
     return True
 
 

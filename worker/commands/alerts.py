@@ -37,7 +37,7 @@ _NEVER = "only --close, once a person has dealt with the cause"
 #: What closes an alert, by its kind or its cause.
 _CLOSES = {
     ARCHIVE: "the archive is there, complete and writable again; now: python -m worker archive",
-    CREDENTIALS: "the provider accepts them: correct the account and restart the workers",
+    CREDENTIALS: "the provider accepts them: correct the account, then: python -m worker reload",
     HELD: "no job is held by it any longer: they go on by themselves once what holds them works",
     REDIS: "the worker reaches Redis again",
     NOTIFICATION: "a later notification to the queue succeeds, or --close",

@@ -107,7 +107,7 @@ def _held() -> Finding:
     """Find jobs that the archive, a disk or refused credentials hold."""
     held = ledger().held_jobs.held()
     if not held:
-        return ok("held", "no job is held by the archive, a disk or refused credentials")
+        return ok("held", "no job is held by the archive, a disk, credentials or an account")
     counts = ", ".join(f"{one.jobs} of {one.account} by {one.obstacle}" for one in held)
     oldest = iso(min(one.since for one in held))
     meaning = f"jobs are held: {counts}, the oldest since {oldest}; they go on by themselves"
