@@ -81,8 +81,12 @@ class ArchiveRecord:
     def anything(self) -> bool:
         """Return whether this ledger knows that it ever stored a file in an archive."""
         o = obligations.c
-        # A chain entry is owed once its file is stored, a receipt before it is written.
-        stored = or_(o.kind == "chain", (o.kind == "receipt") & o.discharged_at.is_not(None))
+        # A job owes a chain entry once its file is stored, and a receipt before it is written.
+        of_job = exists().where(jobs.c.job_id == o.job_id)
+        stored = or_(
+            (o.kind == "chain") & of_job,
+            o.kind.in_(("chain", "receipt")) & o.discharged_at.is_not(None),
+        )
         # Files that a rebuild found in the archive were not stored by this ledger.
         rebuilt = audit.c.job_id == select(ledger.c.identity).scalar_subquery()
         rebuilt &= audit.c.to_state == quarantine.QUARANTINED

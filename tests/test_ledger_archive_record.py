@@ -15,7 +15,7 @@ from ledger.days import Day
 from ledger.ledger import Ledger
 
 from .ledger_calls import owed
-from .ledgers import QUEUE, running
+from .ledgers import QUEUE, opened, running
 
 DAY = date(2026, 11, 20)
 NEXT = DAY + timedelta(days=1)
@@ -94,10 +94,11 @@ def test_what_is_owed_is_not_archived_yet(ledger: Ledger) -> None:
 
 
 def test_a_stored_file_counts_before_its_chain_entry(ledger: Ledger) -> None:
-    """A file lies in the archive as soon as its chain entry is owed, whether written or not."""
-    ledger.outbox.owe("a job", "legal", "notify", {})
+    """A file is in the archive as soon as its job owes the chain entry, written or not."""
+    job = opened(ledger)
+    ledger.outbox.owe(job.job_id, "legal", "notify", {})
     assert not ledger.archive_record.anything()
-    ledger.outbox.owe("a job", "legal", "chain", {"path": "a", "sha256": "b" * 64})
+    ledger.outbox.owe(job.job_id, "legal", "chain", {"path": "a", "sha256": "b" * 64})
     assert ledger.archive_record.anything()
 
 

@@ -15,6 +15,8 @@ from archive.store.protocol import LARGEST_READ
 from ledger.ledger import Ledger
 from tasks.runtime import vouching
 
+from .ledgers import opened
+
 FIRST = "india/exports/2026/11/20/1111/manifest.json"
 
 
@@ -94,7 +96,8 @@ def test_an_archive_gone_before_its_first_chain_entry_is_not_begun_anew(
     root.mkdir()
     vouching.assure(DirectoryStore(root), ledger, writing=True)
     DirectoryStore(root).create(FIRST, b"{}")
-    ledger.outbox.owe("a job", "india", "chain", {"path": FIRST, "sha256": "a" * 64})
+    entry = {"path": FIRST, "sha256": "a" * 64}
+    ledger.outbox.owe(opened(ledger).job_id, "india", "chain", entry)
     root.rename(tmp_path / "elsewhere")
     root.mkdir()
     with pytest.raises(Vanished, match="is not there"):

@@ -22,7 +22,7 @@ from .redis_faults import (
     not_confirmed,
     not_connected,
 )
-from .sentinels import Master, MasterPool, follow
+from .sentinels import Master, follow, pool_class
 from .threaded_subscription import ThreadedSubscription
 
 #: redis-py before 5.3 requires the command's name; later versions warn if it is given.
@@ -38,8 +38,7 @@ class Connections:
     def __init__(self, address: Address) -> None:
         self.pid: int = os.getpid()
         over_network = {} if address.url.startswith("unix:") else {"socket_keepalive": True}
-        pools = MasterPool if address.sentinels else BlockingConnectionPool
-        self._pool = pools.from_url(
+        self._pool = pool_class(address.sentinels).from_url(
             address.url,
             max_connections=MAX_CONNECTIONS,
             retry=Retry(NoBackoff(), 0),

@@ -77,14 +77,14 @@ def read_sentinels(url: str) -> tuple[str, Sentinels]:
 class Master:
     """The master for redis-py's connections, which ask for its address when they connect."""
 
-    is_master = True
-    check_connection = False
+    is_master: bool = True
+    check_connection: bool = False
 
     def __init__(self, sentinels: Sentinels) -> None:
         self.service_name: str = sentinels.master_name
-        self._options = dict(sentinels.options)
+        self._options: dict[str, Any] = dict(sentinels.options)
         self.is_tls: bool = "ssl" in sentinels.options
-        self._hosts = sentinels.hosts
+        self._hosts: tuple[_Host, ...] = sentinels.hosts
         #: Where the sentinels last said that the master is.
         self.address: _Host | None = None
 
@@ -99,8 +99,12 @@ class Master:
         finally:
             for one in asked.sentinels:
                 one.close()
-        self.address = str(host), int(port)
-        return self.address
+        return self._found(host, port)
+
+    def _found(self, host: Any, port: Any) -> _Host:
+        found = str(host), int(port)
+        self.address = found
+        return found
 
     def is_left(self, connection: Any) -> bool:
         """Return whether a connection goes to a server that was the master before."""
@@ -131,11 +135,10 @@ class AsyncMaster(Master):
         finally:
             closed = (one.aclose() for one in asked.sentinels)
             await asyncio.gather(*closed, return_exceptions=True)
-        self.address = str(host), int(port)
-        return self.address
+        return self._found(host, port)
 
 
-class MasterPool(BlockingConnectionPool):
+class _MasterPool(BlockingConnectionPool):
     """A pool that lends no connection to a server that was the master before."""
 
     def get_connection(self, *arguments: Any, **options: Any) -> Any:
@@ -149,6 +152,11 @@ class MasterPool(BlockingConnectionPool):
                 self.release(connection)
                 raise
         return connection
+
+
+def pool_class(sentinels: Sentinels | None) -> Any:
+    """Return the class of a pool of connections to one server, or to the sentinels' master."""
+    return _MasterPool if sentinels else BlockingConnectionPool
 
 
 def follow(pool: Any, master: Master) -> None:
