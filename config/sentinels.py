@@ -15,9 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from . import tls
 
 SCHEMES = ("sentinel", "sentinels")
@@ -58,6 +55,10 @@ class Sentinels:
 
         Without ``retry``, redis-py would ask a silent sentinel for many seconds.
         """
+        # Commands that read the ledger or an archive alone need the settings, but no Redis.
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+        from redis.retry import Retry  # noqa: PLC0415
+
         return {
             "socket_timeout": _SECONDS,
             "socket_connect_timeout": _SECONDS,
