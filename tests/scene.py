@@ -148,6 +148,8 @@ class Scene:
         self.ask(app, "export.retrieve", **asked, request_id=self.planted)
         assert self.ask(app, "export.run", account="good", day=DAY.isoformat())["archived"] == 3
         job = self.ask(app, "recording.download", account="good", recording_id=ids[2])
+        # A recording is deleted only once its export is under the chain.
+        eventually(lambda: not self.house.ledger.archive_record.unchained())
         self.ask(app, "recording.delete", account="good", recording_id=ids[0])
         for task in ("job.status", "job.cancel"):
             self.ask(app, task, job_id=job["job_id"])

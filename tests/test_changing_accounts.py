@@ -76,6 +76,7 @@ def hang_up(worker: Process, words: str) -> None:
     eventually(lambda: words in worker.log()[seen:], what=f"no {words!r}: {worker.log()[seen:]}")
 
 
+@pytest.mark.soak
 def test_an_account_is_added_worker_by_worker(deploy: Deploy, simulators: Simulators) -> None:
     """A worker of before the change fails nothing of the new accounts: messages and jobs go to the
     worker that knows them. ``doctor`` names who differs in what; SIGHUP and ``reload`` end that.

@@ -93,6 +93,7 @@ def archived(
         yield found, plan
 
 
+@pytest.mark.soak
 def test_a_large_day_is_one_job_and_a_killed_worker_asks_nothing_twice(
     deploy: Deploy, simulators: Simulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,6 +85,7 @@ def scene(deploy: Deploy, simulators: Simulators) -> Iterator[DrainedHouse]:
     made.house.close()
 
 
+@pytest.mark.soak
 def test_a_drained_worker_finishes_and_hands_over(scene: DrainedHouse) -> None:
     """A transfer goes to the other worker at its byte and a call is finished; the drained worker
     lives, is not ready, takes nothing, and works again after undrain; a new start takes work, too.

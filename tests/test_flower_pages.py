@@ -175,8 +175,12 @@ def test_the_state_is_said_in_words(scene: Scene) -> None:
     call = scene.row("legal notice-of-termination-4711", "certified_call.request")
     assert call["state"] == "NEEDS A DECISION"
     assert call["result"].startswith("NEEDS A DECISION: the certified call may have been placed")
-    part = scene.row(f"mumbai {DAY}", "export.retrieve")
-    assert part["state"] == "WAITS"
+
+    def part_waits() -> dict[str, str] | None:
+        part = scene.row(f"mumbai {DAY}", "export.retrieve")
+        return part if part["state"] == "WAITS" else None
+
+    part = eventually(part_waits, what="the part does not wait")
     assert re.fullmatch(
         r"WAITS: not ready yet .*, next try (\d{4}-\d\d-\d\d )?\d\d:\d\d UTC", part["result"]
     )

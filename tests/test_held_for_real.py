@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 
+import pytest
+
 from .deployment import Deployment, account_toml
 from .simulators import Simulators
 from .waiting import eventually
@@ -18,6 +20,7 @@ def held(house: Deployment) -> set[tuple[str, str]]:
     return {(one.obstacle, one.account) for one in house.ledger.held_jobs.held()}
 
 
+@pytest.mark.soak
 def test_held_jobs_are_seen_until_they_go_on(
     deploy: Callable[..., Deployment], simulators: Simulators
 ) -> None:

@@ -210,6 +210,7 @@ def test_a_queue_that_nobody_consumes_is_said_until_somebody_does(house: Deploym
     assert "no worker consumes" not in later.log()
 
 
+@pytest.mark.soak
 def test_two_workers_of_one_name_are_told(house: Deployment) -> None:
     """By both workers' logs and by doctor; one that was killed and comes again is not two."""
     first = house.worker("same")
