@@ -140,6 +140,15 @@ class ArchiveRecord:
         """Return how many files of these jobs are not yet under the chain."""
         return len(archive_files.unchained(self._database, job_ids))
 
+    def is_unwritten(self, job_ids: Sequence[str]) -> bool:
+        """Return whether one of these jobs still owes a receipt or a chain entry."""
+        c = obligations.c
+        wanted = select(c.id).where(c.job_id.in_(job_ids), c.discharged_at.is_(None))
+        wanted = wanted.where(c.kind.in_(("chain", "receipt"))).limit(1)
+        return self._database.read(
+            lambda connection: connection.execute(wanted).first() is not None
+        )
+
     def unchained(self) -> set[str]:
         """Return the paths of all files that are not yet under the chain."""
         entries = archive_files.unchained(self._database)

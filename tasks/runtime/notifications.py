@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from config.queues import is_own
 from ledger.core.outbox import DELIVERY, NOTIFY, Obligation, Owing
 
 from . import metrics
-from .context import ledger, store
+from .context import ledger, stopping, store
 from .messages import notify
 from .redis_errors import BROKER_AWAY, is_away
 
@@ -28,6 +29,8 @@ _log = logging.getLogger(__name__)
 #: What did not answer in a round, and why.
 Away = MutableMapping[str, str]
 BROKER, ARCHIVE = "broker", "archive"
+#: The longest wait for the chain entries of a batch, and between two looks.
+_ENTRIES_SECONDS, _PAUSE_SECONDS = 2.0, 0.05
 
 
 class _BrokerAway(Exception):
@@ -55,6 +58,18 @@ class _Outcomes:
     refused: dict[int, str] = field(default_factory=dict)
 
 
+def _await_entries(obligations: Sequence[Obligation]) -> None:
+    """Wait a moment until another loop has put the files of these jobs under the chain, so that the
+    head covers them. Where the archive is slow, the notifications come with an older head.
+    """
+    jobs = [one.job_id for one in obligations if (one.payload.get("kwargs") or {}).get("result")]
+    until = time.monotonic() + _ENTRIES_SECONDS
+    while jobs and time.monotonic() < until and not stopping.is_set():
+        if not ledger().archive_record.is_unwritten(jobs):
+            return
+        time.sleep(_PAUSE_SECONDS)
+
+
 class Sender:
     """Sends the notifications of one round of the sweeper.
 
@@ -71,6 +86,7 @@ class Sender:
     def send(self, obligations: Sequence[Obligation]) -> int:
         """Send notifications, or make deliveries of them; return how many. Raises LedgerError."""
         self._heads.clear()
+        _await_entries(obligations)
         outcomes = _Outcomes()
         left = []
         for one in obligations:
