@@ -15,6 +15,7 @@ from rich.filesize import decimal
 from tornado.template import Loader
 
 from config.masking import mask
+from config.spreadsheets import spreadsheet_text
 from ledger.core import states
 from ledger.core.job import Job, iso
 from ledger.quarantine import MEANING
@@ -27,8 +28,6 @@ from .content import Report
 _TEMPLATES = Loader(str(Path(__file__).parent), whitespace="all")
 #: The states of days that lack nothing.
 _WITHOUT_GAP = (coverage.COMPLETE, coverage.NOT_DUE)
-#: A spreadsheet would run a text that begins like this as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _COLUMNS = (
     *("account", "day", "state", "listed", "archived", "missing", "bytes"),
     *("generation", "job_id", "manifest", "alert_since", "reason"),
@@ -111,7 +110,7 @@ def table(report: Report) -> str:
 
 
 def _cell(text: str | None) -> str | None:
-    return f"'{text}" if text and text.startswith(_FORMULA) else text
+    return spreadsheet_text(text) if text else text
 
 
 def _days(report: Report) -> Iterable[DayCoverage]:

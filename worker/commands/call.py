@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from ledger.call_outcomes import KIND
-from ledger.core.job import job_id
 from ledger.core.opening import Request
 from ledger.ledger import Ledger
 
@@ -50,7 +49,7 @@ def call(yes: bool, wait: bool, as_json: bool, **arguments: Any) -> int:
 
 def _is_known(ledger: Ledger, made: Request) -> bool:
     """Return whether the request joins a call that was requested before, which costs nothing."""
-    return bool(ledger.jobs.by_id([job_id(made.account, f"earwitness.{KIND}", made.request_id)]))
+    return bool(ledger.jobs.by_id([made.job_id]))
 
 
 def _confirm(ledger: Ledger, made: Request) -> None:

@@ -16,6 +16,7 @@ from archive.errors import ArchiveError, Missing
 from archive.search import search
 from archive.search.search import Extraction, SearchResult
 from archive.store.directory import Store
+from config.spreadsheets import spreadsheet_text
 
 from .display import plain, print_json, print_lines
 from .options import DAY, archive, as_json, in_order, one_account
@@ -25,8 +26,6 @@ INDEX = "index.csv"
 _COLUMNS = ("account", "recording", "start", "duration_ms", "from", "to", "call_id")
 _FILES = ("audio", "bytes", "sha256", "line", "manifest")
 _FOLDER = click.Path(file_okay=False, path_type=Path)
-#: A spreadsheet would run a text that begins like this as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @click.command()
@@ -184,4 +183,4 @@ class _Index:
 def _cell(value: object) -> str:
     text = "" if value is None else str(value)
     is_number = text[:1] in "+-" and text[1:].isdigit()
-    return f"'{text}" if text.startswith(_FORMULA) and not is_number else text
+    return text if is_number else spreadsheet_text(text)
