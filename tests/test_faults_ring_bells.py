@@ -1,4 +1,4 @@
-"""What whoever is on call sees of a fault: rules of a real Prometheus, webhooks, commands, logs."""
+"""What the person on call sees of a fault: rules of a real Prometheus, webhooks, commands, logs."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Containers(EmulatedBuckets):
         self._signed("PUT", f"/{name}", "restype=container")
 
     def put(self, bucket: str, name: str, data: bytes | None) -> None:
-        """Change a blob (or remove it, by None), whatever it is named."""
+        """Replace a blob of any name, or remove it if its new content is None."""
         if data is None:
             self._signed("DELETE", f"/{bucket}/{name}")
         else:

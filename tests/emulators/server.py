@@ -109,7 +109,7 @@ class EmulatedBuckets(Buckets):
         raise NotImplementedError
 
     def put(self, bucket: str, name: str, data: bytes | None) -> None:
-        """Change an object (or remove it, by None), whatever it is named."""
+        """Replace an object of any name, or remove it if its new content is None."""
         raise NotImplementedError
 
     def age(self, address: str, seconds: float) -> None:
