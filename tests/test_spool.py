@@ -257,6 +257,31 @@ def test_an_archived_file_is_never_written_to(spool: Spool, tmp_path: Path) -> N
     assert store.checksum("a/x.zip").sha256 == sha256(CHUNK)
 
 
+def test_a_discarded_download_leaves_no_other_name_of_the_archived_file(
+    spool: Spool, tmp_path: Path
+) -> None:
+    """A worker was killed after storing the file and before it removed the part."""
+    DirectoryStore(tmp_path / "archive").keep("a/x.zip", begun(spool, CHUNK), sha256(CHUNK))
+    with spool.part("job") as part:
+        part.discard()
+    assert not list(spool.directory.iterdir())
+
+
+def test_a_discarded_download_leaves_no_part_of_a_killed_worker(
+    spool: Spool, holder: Callable[[], Holder]
+) -> None:
+    """The shorter part goes with the longer one; parts of other downloads stay."""
+    begun_by = [holder(), holder()]
+    assert len({one.write()[1] for one in begun_by}) == 2
+    for one in begun_by:
+        one.process.kill()
+        one.process.wait()
+    with spool.part("job.1") as other, spool.part("job") as part:
+        other.begin(None)
+        part.discard()
+    assert {file.name for file in spool.directory.iterdir()} == {"job.1.json", "job.1.part"}
+
+
 def test_a_part_made_read_only_is_writable_again(spool: Spool) -> None:
     """A worker killed just before storing leaves its file read-only; it goes on all the same."""
     path = begun(spool, b"one ")

@@ -81,7 +81,8 @@ class Spool:
         end.
 
         If another process holds the longest part of the name, or if that part is a file of the
-        archive already, the caller gets a new part with a copy of the bytes held.
+        archive already, the caller gets a new part with a copy of the bytes held. If the caller
+        discards its part, the name's other parts are removed too, unless a process holds them.
 
         Parameters: `name` of letters, digits, `.`, `_`, `-`; `on_bytes`, called with the number of
         bytes after every piece of the held bytes that was read. Raises NoSpace.
@@ -101,7 +102,11 @@ class Spool:
                     part.take_over(other, on_bytes)
                 else:
                     part.resume(on_bytes)
-                yield part
+                try:
+                    yield part
+                finally:
+                    if not path.exists():
+                        self._remove_parts(name)
             finally:
                 part.close()
         finally:
@@ -167,10 +172,20 @@ class Spool:
         """Remove files untouched for that long which no process holds; return their number."""
         return sum(self.remove(path) for path in self.files(older_than_seconds))
 
+    def _parts(self, name: str) -> list[Path]:
+        """Return where the parts of the name are: the first part, which may not exist, and those
+        that were made because it was in use.
+        """
+        return [self.directory / f"{name}.part", *self.directory.glob(f"{name}~*.part")]
+
+    def _remove_parts(self, name: str) -> None:
+        for path in self._parts(name):
+            self.remove(path)
+
     def _longest(self, name: str) -> tuple[Path, int | None]:
         """Return the longest part of the name, with its lock if the part may be written."""
-        first = self.directory / f"{name}.part"
-        parts = sorted([first, *self.directory.glob(f"{name}~*.part")], key=_size, reverse=True)
+        first, *others = self._parts(name)
+        parts = sorted([first, *others], key=_size, reverse=True)
         lock = _lock(parts[0], create=parts[0] == first)
         if lock is None:
             return parts[0], None
