@@ -49,15 +49,17 @@ _CLOSES = {
 
 
 @click.command()
-@click.option("--close", "cause", metavar="CAUSE", help="This one is over.")
-@click.option("--by", metavar="WHO", type=Words(200), help="Who says so.")
-@click.option("--note", type=Words(1000), help="Why, for those who receive alerts.")
+@click.option("--close", "cause", metavar="CAUSE", help="Close this alert.")
+@click.option("--by", metavar="WHO", type=Words(200), help="Who closes it.")
+@click.option(
+    "--note", type=Words(1000), help="Why; sent with the message that the alert is closed."
+)
 @as_json
 def alerts(cause: str | None, by: str | None, note: str | None, as_json: bool) -> int:
-    """Show every open alert, the oldest first, and what closes it; the status is 1 if there is one.
+    """Show every open alert, oldest first, and what closes it; the status is 1 if there is one.
 
-    --close closes an alert that nothing else closes, and sends the message that it is over. If the
-    same cause occurs again, it is a new alert. Alerts of calls that need a decision, and of
+    --close closes an alert that nothing else closes, and sends a message that it is closed. If the
+    same cause occurs again, a new alert opens. Alerts about calls that need a decision, and about
     quarantine, are closed by their own commands.
     """
     if cause is not None:
@@ -66,7 +68,7 @@ def alerts(cause: str | None, by: str | None, note: str | None, as_json: bool) -
         _close(cause, by, note, as_json=as_json)
         return 0
     if by is not None or note is not None:
-        raise click.UsageError("Give --close and the cause that is over.")
+        raise click.UsageError("Name the alert to close: --close CAUSE.")
     found = [_open(row) for row in opened().alerts.all_open()]
     if as_json:
         print_json(found)

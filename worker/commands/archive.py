@@ -19,20 +19,21 @@ _MOST_NAMED = 20
 
 
 @click.command()
-@click.option("--accept", is_flag=True, help="Go on with this archive, though it lacks files.")
-@click.option("--begin", is_flag=True, help="Begin a new archive in an empty place.")
+@click.option("--accept", is_flag=True, help="Keep this archive although files are missing.")
+@click.option("--begin", is_flag=True, help="Start a new archive in an empty place.")
 @click.option("--by", metavar="WHO", type=Words(200), help="Who decides.")
-@click.option("--note", type=Words(1000), help="Why, for the ledger's history.")
+@click.option("--note", type=Words(1000), help="Why; kept in the ledger's history.")
 @as_json
 def archive(accept: bool, begin: bool, by: str | None, note: str | None, as_json: bool) -> int:
     """Compare the archive with the ledger: it must be the ledger's archive, as new as the ledger,
     and hold every file that the ledger has archived. File contents are not read.
 
-    A day whose files are gone becomes damaged, and complete again once they are back. Missing
-    receipts are written once more. The status is 1 if anything is gone.
+    A day whose files are missing becomes damaged, and complete again once they are back. Missing
+    receipts are written again. The status is 1 if anything is missing.
 
-    --accept makes an older copy the ledger's archive, --begin an empty place: the files that it
-    lacks are lost, and their days are shown as damaged. The ledger's history keeps --by and --note.
+    --accept adopts an older copy as the ledger's archive, --begin an empty place: files that it
+    lacks are lost, and their days are shown as damaged. --by and --note are kept in the ledger's
+    history.
     """
     if accept and begin:
         raise click.UsageError("Give either --accept or --begin.")

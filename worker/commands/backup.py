@@ -43,13 +43,14 @@ ACCOUNTS, SETTINGS = "accounts.toml", "settings.env"
 )
 @as_json
 def backup(target: Path, as_json: bool) -> None:
-    """Write the ledger, the chains' heads and the configuration into a new folder, for its owner
-    alone. Workers go on meanwhile. The archive is copied separately, and afterwards.
+    """Write the ledger, the chain heads and the configuration to a new folder that only its owner
+    can read. Workers keep running. Copy the archive separately, and afterwards.
 
-    ledger.sqlite3 is the whole ledger at one moment, also of a ledger on PostgreSQL. accounts.toml
-    and settings.env hold no secret; backup.json names the secrets that are left out, and has every
-    file's SHA-256. Everything is read back before the folder gets its name, so a folder of that
-    name is a whole backup. Its time is noted in the ledger (earwitness_backup_age_seconds).
+    ledger.sqlite3 is the whole ledger at one moment, even if the ledger is on PostgreSQL.
+    accounts.toml and settings.env contain no secrets; backup.json names the secrets that are left
+    out and gives every file's SHA-256. Everything is read back before the folder gets its name, so
+    a folder of that name is a complete backup. The ledger records the time
+    (earwitness_backup_age_seconds).
     """
     opened()
     folder = target.absolute()

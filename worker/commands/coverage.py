@@ -30,11 +30,11 @@ from .options import DAY, as_json, in_order, one_account
 @click.option("--to", "last", type=DAY, help="The last day. [default: the last that is due]")
 @as_json
 def coverage(account: str | None, first: date | None, last: date | None, as_json: bool) -> int:
-    """Show which days are archived, one line a day: complete, damaged (files are gone from the
+    """Show which days are archived, one line a day: complete, damaged (files are missing from the
     archive), incomplete, failed, waiting, not due or gave up.
 
     The status is 1 if a day is not complete, or if the archive is missing. A day that is not due
-    counts only with --from or --to.
+    yet counts only with --from or --to.
     """
     in_order(first, last)
     ledger = opened()

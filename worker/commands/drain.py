@@ -30,7 +30,7 @@ _node = click.option(
     "nodes",
     metavar="NODE",
     multiple=True,
-    help="The worker of this node name (-n), on any host. [default: every worker of this host]",
+    help="The worker with this node name (-n), on any host. [default: every worker of this host]",
 )
 
 
@@ -41,15 +41,14 @@ _node = click.option(
     "--timeout",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Wait no longer than this. [default: without a limit]",
+    help="The longest time to wait. [default: without a limit]",
 )
 def drain(nodes: tuple[str, ...], wait: bool, timeout: float | None) -> int:
     """Stop workers from taking work; they finish or hand over what they have.
 
-    A drained worker lives on, and is not ready (health --ready). Short tasks in hand are finished,
-    and transfers continue in another worker. A worker takes work again after undrain, or when it is
-    started anew. Draining goes through Redis. The status is 1 if a worker did not answer, or if
-    the time ran out.
+    A drained worker keeps running, but is not ready (health --ready). It finishes short
+    tasks, and its transfers continue in another worker. It takes work again after undrain or a
+    restart. Draining needs Redis. The status is 1 if a worker did not answer or the time ran out.
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout has no meaning without --wait.")
@@ -67,7 +66,7 @@ def drain(nodes: tuple[str, ...], wait: bool, timeout: float | None) -> int:
 @click.command()
 @_node
 def undrain(nodes: tuple[str, ...]) -> int:
-    """Let drained workers take work again."""
+    """Return drained workers to work."""
     with announcing() as app:
         asked = _asked(nodes)
         answers = _ask(app, UNDRAIN_COMMAND, asked)

@@ -33,7 +33,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--into", type=_FOLDER, help="The folder to write to, with an index of everything.")
 @one_account
 @click.option("--call-id", metavar="ID", help="The recordings of this call.")
-@click.option("--number", metavar="N", help="Of either party; its last digits are enough.")
+@click.option("--number", metavar="N", help="Number of either party; the last digits are enough.")
 @click.option("--from", "start", type=DAY, help="The first local day of their start.")
 @click.option("--to", "end", help="The last one, included. Without --into: the folder to write to.")
 @archive
@@ -46,10 +46,11 @@ def extract(
     as_json: bool,
     **asked: Any,
 ) -> int:
-    """Copy recordings out of the archive: of each its audio, its line of the list and its manifest.
+    """Copy recordings out of the archive: for each, the audio, its line of the list and its
+    manifest.
 
-    Name recordings, or say which by the options; with --into, an index of all of them is written
-    beside them. Nothing is ever overwritten: what is there already is left. The status is 1 if a
+    Name the recordings, or select them with the options; with --into, an index of all of
+    them is written beside them. Existing files are never overwritten. The status is 1 if a
     recording is missing or cannot be read; the others are copied all the same.
     """
     if into is None:

@@ -27,9 +27,11 @@ from .publisher import announcing
 from .redaction import shown
 from .verbosity import is_quiet
 
-wait_option = click.option("--wait", is_flag=True, help="Follow the job to its end.")
+wait_option = click.option(
+    "--wait", is_flag=True, help="Wait for the job to finish, and show its progress."
+)
 request_id_option = click.option(
-    "--request-id", help="Yours: the same id again joins the same job."
+    "--request-id", help="Your own id; repeating it joins the same job."
 )
 
 

@@ -20,15 +20,15 @@ _ALL = "all"
 
 
 @click.command()
-@click.option("--put-back", metavar="ID", help="Put this one back into its queue, as new.")
-@click.option("--remove", metavar="ID", help="Remove this one for good, or `all`.")
+@click.option("--put-back", metavar="ID", help="Put this message back into its queue.")
+@click.option("--remove", metavar="ID", help="Remove this message for good, or `all` of them.")
 @as_json
 def messages(put_back: str | None, remove: str | None, as_json: bool) -> int:
-    """Show the messages that no worker could understand, the oldest first; the status is 1 if there
-    is one.
+    """Show the messages that no worker could read, oldest first; the status is 1 if there is
+    one.
 
     The last 200 messages are kept, each for a week. Their content is not shown, because it may
-    contain names and numbers. Put back a message that was set aside for another reason than its
+    contain names and numbers. Put a message back if it was set aside for a reason other than its
     own form, for example because five workers were killed while they had it in hand.
     """
     if put_back is not None and remove is not None:

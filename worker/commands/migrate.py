@@ -27,15 +27,15 @@ _BUSY_SECONDS = 10.0
     help="Fill an empty ledger from an SQLite ledger's file, or from a backup's folder.",
 )
 def migrate(source: Path | None) -> None:
-    """Bring the ledger's schema to this program's version, in one transaction.
+    """Upgrade the ledger's schema to this program's version, in one transaction.
 
-    A ledger of that version is left as it is. Running workers of the older version go on, but none
-    of them can start any more.
+    A ledger of that version is left as it is. Running workers of the older version keep running,
+    but can no longer be started.
 
     With --from, every row of another ledger is copied into the one that EARWITNESS_LEDGER_URL
-    names, which must hold no job. Stop every worker first. An SQLite file is quarantined
-    afterwards, so that a worker that still uses it places no call. If the rows come from a backup,
-    the new ledger is in quarantine: run rebuild --restored, and lift it once you have compared the
+    names, which must not contain any jobs. Stop every worker first. An SQLite file is quarantined
+    afterwards, so that a worker still using it places no calls. If the rows come from a backup, the
+    new ledger is in quarantine: run rebuild --restored, and lift it once you have compared the
     calls.
     """
     configured()

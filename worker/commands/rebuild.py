@@ -26,9 +26,9 @@ _MOST_NAMED = 20
 def rebuild(restored: bool, as_json: bool) -> int:
     """Rebuild a ledger from the archive: days, exports, single recordings and certified calls.
 
-    Stop every worker first. The whole archive is verified, and not changed. The new ledger is in
+    Stop every worker first. The whole archive is verified but not changed. The new ledger is in
     quarantine: a certified call that it does not know is not placed, but needs a decision. A ledger
-    that holds anything is refused, unless it comes from a backup (--restored). The status is 1 if
+    that is not empty is refused, unless it comes from a backup (--restored). The status is 1 if
     damaged documents were left out.
     """
     configured()
@@ -43,17 +43,17 @@ def rebuild(restored: bool, as_json: bool) -> int:
 
 @click.command()
 @click.option(
-    "--begin", is_flag=True, help="Place no certified call that the ledger does not know."
+    "--begin", is_flag=True, help="Place no certified calls that the ledger does not know."
 )
 @click.option("--lift", is_flag=True, help="Place certified calls as usual again.")
 @click.option("--by", metavar="WHO", type=Words(200), help="Who decides.")
-@click.option("--note", type=Words(1000), help="Why, for the ledger's history.")
+@click.option("--note", type=Words(1000), help="Why; kept in the ledger's history.")
 @as_json
 def quarantine(begin: bool, lift: bool, by: str | None, note: str | None, as_json: bool) -> None:
     """Show whether the ledger is in quarantine, begin the quarantine, or lift it.
 
     In quarantine, a certified call that the ledger does not know or has not sent yet is not placed,
-    but needs a decision. Everything else goes on. Begin the quarantine after restoring a ledger
+    but needs a decision. Everything else continues. Begin the quarantine after restoring a ledger
     from a backup; lift it after comparing the calls in the provider's panel with the ledger's.
     """
     if begin and lift:

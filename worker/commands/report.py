@@ -31,7 +31,7 @@ _MASKED, _SHOWN = "masked", "shown"
     type=click.Choice((_MASKED, _SHOWN)),
     default=_MASKED,
     show_default=True,
-    help="The telephone numbers of certified calls; showing them is noted.",
+    help="The telephone numbers of certified calls; showing them is recorded.",
 )
 def report(
     account: str | None,

@@ -52,15 +52,15 @@ class HeadType(click.ParamType[tuple[str, str]]):
 def verify(
     named: Store | None, heads: tuple[tuple[str, str], ...], account: str | None, as_json: bool
 ) -> int:
-    """Verify every checksum and every chain of an archive; by default the configured one.
+    """Verify every checksum and every chain of an archive, by default the configured one.
 
     The configured archive is also compared with the ledger, if there is one: it must hold every
-    file that the ledger has archived. Without a ledger, and without a head that was noted
+    file that the ledger has archived. Without a ledger and without a head noted
     elsewhere, the command finds damage and partial tampering, but neither the removal of the newest
-    entries nor a rewrite of everything.
+    entries nor a complete rewrite.
 
     A file that was stored in the last 15 minutes and that nothing vouches for yet is pending: it is
-    counted, but is no problem.
+    counted, but is not a problem.
     """
     with VerificationProgress() as watched, as_usage_error():
         report = verification.verify(named_or_configured(named), account, dict(heads), watched)
