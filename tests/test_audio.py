@@ -304,7 +304,7 @@ def test_a_listed_size_is_enough_and_another_is_refused(tmp_path: Path) -> None:
     assert checked(tmp_path, cut, expected_bytes=len(cut), expected_ms=90_000) == "mp3"
     with pytest.raises(Damaged, match="is cut: 3311 bytes where the provider lists 3312"):
         checked(tmp_path, cut, expected_bytes=3312)
-    with pytest.raises(Damaged, match="is longer than it should be: 3313 bytes"):
+    with pytest.raises(Damaged, match="is longer than listed: 3313 bytes"):
         checked(tmp_path, mp3() + b"\n", expected_bytes=3312)
 
 

@@ -94,7 +94,7 @@ def test_an_account_is_added_worker_by_worker(deploy: Deploy, simulators: Simula
         _nothing_fails(change, app)
         _differs(house, "old@")
         _is_refused_as_a_whole(change, old)
-        hang_up(old, "accounts read anew: added other, third")
+        hang_up(old, "accounts reloaded: added other, third")
         assert "nothing changed" in house.run("reload").stdout
         assert "have this host's accounts" in examined(house)[1]["ok", "configuration"]
         new.stop()
@@ -233,7 +233,7 @@ def test_new_secrets_are_hidden_before_use_and_old_ones_stay_hidden(
     assert "new-secret" not in seen[0]
     assert "old-secret" not in mask("old-secret-0001")
     assert "short" not in mask_foreign("it was short")
-    assert str(done) == "accounts read anew: added shop; changed office"
+    assert str(done) == "accounts reloaded: added shop; changed office"
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,9 @@ def test_the_configuration_is_found(project: Path, tmp_path: Path) -> None:
     for wrong in (str(tmp_path / "nowhere"), "home"):
         refused = typed(project, "status", cwd=tmp_path, EARWITNESS_HOME=wrong)
         assert refused.returncode == 2
-        assert refused.stderr.startswith("earwitness: EARWITNESS_HOME names no folder")
+        assert refused.stderr.startswith(
+            "earwitness: EARWITNESS_HOME is not the full path of a folder"
+        )
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -109,7 +109,7 @@ def test_a_verification_waits_for_what_is_owed_to_the_chain(
             # Where the sweeper was quicker, the test says nothing, and passes.
             connection.execute(changed.values(**later))
         failed = house.send("archive.verify").get(timeout=30, propagate=False)
-        assert f"{forgotten.path}: is not under the chain" in str(failed)
+        assert f"{forgotten.path}: is not covered by the chain" in str(failed)
         assert owed.path not in str(failed)
 
 

@@ -168,7 +168,7 @@ def test_two_files_are_never_mixed(spool: Spool) -> None:
     """An answer of another file than the bytes held is refused, and the next try starts at 0."""
     begun(spool, b"one ")
     with spool.part("job") as part:
-        with pytest.raises(Damaged, match="changed while it was fetched"):
+        with pytest.raises(Damaged, match="changed during the download"):
             part.begin('"v2"')
         assert (part.held, part.etag) == (0, None)
     with spool.part("job") as part:
@@ -331,7 +331,7 @@ def test_a_download_stops_before_the_reserve(tmp_path: Path) -> None:
             part.begin('"v1"')
             part.write(CHUNK)
             part.write(CHUNK)
-            with pytest.raises(NoSpace, match="has only the 3145728 bytes left that stay free"):
+            with pytest.raises(NoSpace, match="has only its reserve of 3145728 bytes left"):
                 part.write(CHUNK)
             assert part.held == part.path.stat().st_size == 2 * MEBIBYTE
             assert free(disk) >= 3 * MEBIBYTE

@@ -340,16 +340,16 @@ def test_nothing_at_all_is_a_problem(tmp_path: Path, copied: DirectoryStore) -> 
     the ledger's name lies beside it.
     """
     (problem,) = verification.verify(DirectoryStore(tmp_path / "nowhere")).problems
-    assert problem == Problem(".", "holds nothing that could be verified")
+    assert problem == Problem(".", "contains nothing to verify")
     assert verification.verify(copied, "nobody").problems == [
-        Problem("nobody", "holds nothing that could be verified")
+        Problem("nobody", "contains nothing to verify")
     ]
 
 
 def test_a_folder_that_is_no_archive_is_a_problem(copied: DirectoryStore) -> None:
     """The folder above the archive, or any other with files in it, is not called whole."""
     report = verification.verify(DirectoryStore(copied.root.parent))
-    assert Problem(".", "holds nothing that could be verified") in report.problems
+    assert Problem(".", "contains nothing to verify") in report.problems
 
 
 def test_a_link_that_leads_to_itself_is_named(copied: DirectoryStore) -> None:

@@ -115,7 +115,7 @@ def test_what_is_not_followed_fails_at_once(location: str) -> None:
 
 def test_a_redirect_without_an_address() -> None:
     """It leads nowhere."""
-    with pytest.raises(Rejected, match="without a readable address"):
+    with pytest.raises(Rejected, match="with no readable address"):
         fetched(Places(vonage=[raw(302)]))
 
 
@@ -293,6 +293,6 @@ def test_a_store_that_hangs(simulators: Simulators) -> None:
     with connect(door, MemoryShelf(), **more) as vonage:
         (job,) = vonage.export(WINDOW)
         simulators.vonage.fault("store", "hang", seconds=60)
-        with pytest.raises(Uncertain, match="the answer did not arrive whole"):
+        with pytest.raises(Uncertain, match="the answer did not arrive completely"):
             saved(vonage, job)
         assert saved(vonage, job).startswith(b"PK")

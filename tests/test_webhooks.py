@@ -203,7 +203,7 @@ def test_webhooks_are_read_anew_with_the_accounts(
     assert "# EARWITNESS_WEBHOOKS__BILLING__SECRET=left out of this backup" in shown
     assert "EARWITNESS_WEBHOOKS__BILLING__URL" in secrets_left_out(settings())
     assert "bills.example.com" not in shown
-    assert str(done) == "accounts read anew: nothing changed; webhooks read anew: billing"
+    assert str(done) == "accounts reloaded: nothing changed; webhooks reloaded: billing"
     assert set(settings().webhooks) == {"billing", "orders"}
     assert {SECRET, "https://bills.example.com/hook?key=s3cr3t"} <= set(settings().secret_values())
     monkeypatch.setenv("EARWITNESS_WEBHOOKS__BILLING__SECRET", "whsec_c2hvcnQ=")

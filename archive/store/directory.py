@@ -285,12 +285,12 @@ def open_store(url: str, *, begins: bool = True) -> Store:
         return ObjectStore(bucket, prefix.strip("/"), scheme)
     if separator:
         raise ValueError(
-            f"an archive cannot lie under {scheme}://; give the absolute path of a directory or "
+            f"an archive cannot be at {scheme}://; give the absolute path of a directory or "
             f"{OBJECT_ADDRESSES}"
         )
     if not Path(url).is_absolute():
         raise ValueError(
-            f"an archive cannot lie under {url!r}, which is not an absolute path; give the "
+            f"an archive cannot be at {url!r}, which is not an absolute path; give the "
             f"absolute path of a directory or {OBJECT_ADDRESSES}"
         )
     return DirectoryStore(Path(url), begins=begins)

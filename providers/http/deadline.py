@@ -102,7 +102,7 @@ def _left(timeout: float | None, expired: type[Exception]) -> float | None:
         return timeout
     left = until - time.monotonic()
     if left <= 0:
-        raise expired("the call's time is over")
+        raise expired("the time for the request is over")
     return left if timeout is None else min(timeout, left)
 
 

@@ -63,7 +63,7 @@ def diagnose(error: BaseException) -> Diagnosis:
         if isinstance(one, AuthenticationError) or _REFUSED_PASSWORD.search(str(one)):
             return Diagnosis(
                 "it refuses user or password",
-                f"check {_ADDRESS}; special characters are written there as %xx",
+                f"check {_ADDRESS}; write special characters in it as %xx",
             )
     return Diagnosis(f"does not answer ({type(error).__name__})", f"start it, or see {_ADDRESS}")
 
