@@ -235,7 +235,9 @@ class AlertRules:
             self.over(connection, ending)
         elif job.state == states.FAILED:
             if ending.contradicts is not None:
-                message = _message(job, "found other content in the archive than it wants to store")
+                message = _message(
+                    job, "found a different file in the archive under the name it was to store"
+                )
                 path = ending.contradicts
                 open_alert(
                     connection, archive_contradiction(path, job.account, message, job.job_id)

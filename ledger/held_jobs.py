@@ -12,7 +12,7 @@ ALERT_SECONDS = 180.0
 
 _MEANING = {
     ARCHIVE: "the archive",
-    DISK: "a disk without room",
+    DISK: "a full disk",
     CREDENTIALS: "credentials that the provider refuses",
     ACCOUNT: "an account that no running worker knows",
 }
@@ -63,6 +63,6 @@ def _alert(cause: str, groups: list[Held]) -> Alert:
         HELD,
         account,
         f"{have} been held by {_MEANING[obstacle]} since {iso(since)} (accounts: {names}); nothing "
-        "is lost: each goes on by itself; to see what is wrong, run: python -m worker doctor; to "
+        "is lost: each continues by itself; to see what is wrong, run: python -m worker doctor; to "
         "see the jobs: python -m worker status --state waiting",
     )

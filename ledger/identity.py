@@ -114,7 +114,7 @@ class Identity:
         )
 
     def quarantine(
-        self, *, by: str = "ledger", note: str = "calls placed since its copy are not known"
+        self, *, by: str = "ledger", note: str = "calls placed since the backup are unknown"
     ) -> None:
         """Quarantine the ledger.
 

@@ -166,7 +166,7 @@ def test_the_end_says_by_whose_word_it_is(
     with caplog.at_level(logging.INFO):
         discharge_due()
     said = [one.getMessage() for one in caplog.records if one.name == "earwitness.alerts"]
-    over = f"over: {REFUSED.message}"
+    over = f"resolved: {REFUSED.message}"
     assert said[1] == said[4] == over
     assert said[3] == f"{over}; closed by ana: +34600123456 has paid"
     while deliver_due():
@@ -367,7 +367,10 @@ def test_three_nights_of_one_incomplete_day(
     assert [one["repeated"] for one in taken] == [0, 2]
     lines = [json.loads(line) for line in worker.log().splitlines() if line.startswith("{")]
     alerts = [one for one in lines if one["logger"] == "earwitness.alerts"]
-    assert [one["message"][:10] for one in alerts] == [f"day {day}"[:10], f"over: day {day}"[:10]]
+    assert [one["message"][:14] for one in alerts] == [
+        f"day {day}"[:14],
+        f"resolved: day {day}"[:14],
+    ]
     assert {(one["account"], one["cause"]) for one in alerts} == {("india", cause)}
     assert all(one["job_id"] for one in alerts)
     assert "k3y-of-chat" not in worker.log()

@@ -77,7 +77,7 @@ def test_a_failing_write_is_tried_again_and_holds_up_no_other(
     assert failures("test_a") - before == 3
     lines = [one.getMessage() for one in caplog.records if "test_a" in one.getMessage()]
     assert [line.split(":")[1].strip() for line in lines[:-1]] == ["OSError", "ValueError"]
-    assert lines[-1] == "test_a are written again"
+    assert lines[-1] == "test_a are being written again"
 
 
 def flusher_ask_without_thread(flusher: Flusher, name: str, write: Callable[[], Any]) -> None:

@@ -237,7 +237,7 @@ def test_a_worker_ends_while_a_transfer_waits_for_a_hung_archive(
             house.send(app, "export.run", account="india", day=DAY.isoformat())
             eventually(
                 lambda: [one for one in house.ledger.jobs.jobs() if one.state == "running"],
-                what="no job is taken up",
+                what="no jobs are started",
             )
             ends(worker)
             house.worker("second")

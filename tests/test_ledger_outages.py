@@ -72,7 +72,7 @@ def test_an_outage_of_the_ledger_is_no_death(open_ledger: OpenLedger) -> None:
         (taken,) = ledger.lease_expiry.take_from_the_dead()
         assert (taken.state, taken.takeovers) == (states.WAITING, 0)
         assert taken.reason is not None
-        assert "the ledger was away" in taken.reason
+        assert "the ledger was unavailable" in taken.reason
         assert not died(taken)
 
 
@@ -174,7 +174,7 @@ def test_an_attempt_that_hangs_in_the_archive_is_set_aside(open_ledger: OpenLedg
         assert ledger.lease_expiry.set_aside(hangs, ARCHIVE, 40, again=again)
         waits = ledger.jobs.job(job.job_id)
         assert (waits.state, waits.takeovers) == (states.WAITING, 0)
-        assert waits.reason == "the archive has not answered for 40 s; the job is tried again"
+        assert waits.reason == "the archive has not answered for 40 s; the job will be retried"
         with pytest.raises(LeaseLost):
             ledger.execution.finish(lease, states.DONE)
     assert pauses == list(range(6))

@@ -57,7 +57,7 @@ def test_a_ledger_that_is_away_is_told_without_it(
     lines = [one.message for one in caplog.records if one.name == "earwitness.alerts"]
     assert [line.partition(" since")[0] for line in lines] == [
         "the ledger has not answered worker celery@a",
-        "over: the ledger has not answered worker celery@a",
+        "resolved: the ledger has not answered worker celery@a",
     ]
 
 

@@ -216,7 +216,7 @@ def _late_unsent_outcome() -> Outcome:
     called under another id.
     """
     failure = errors.Unreachable(
-        "not done: its worker stalled before anything was sent, and reports that only now; the "
+        "not done: its worker stalled before anything was sent, and reported that only now; the "
         "call is not retried; to place it, use a new request id"
     )
     return Outcome(states.FAILED, UNSENT, str(failure), errors.stored(failure))

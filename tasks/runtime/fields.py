@@ -107,7 +107,7 @@ def check_task_id(task_id: str, *, is_key: bool) -> None:
         name, advice = ("request_id", "; give a request_id") if is_key else ("task_id", "")
         sentence = validator_message(fault) or (BY_NAME[name] if is_key else ID)
         raise InvalidArgument(
-            f"not done: {name}: the task's own id cannot be used: {sentence}{advice}; nothing was "
+            f"not done: {name}: the task's own id cannot be used: {sentence}{advice}; no job was "
             "opened"
         ) from None
 

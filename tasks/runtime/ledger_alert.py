@@ -73,8 +73,8 @@ class LedgerAlert:
         since = self._opened_at.isoformat(timespec="seconds").replace("+00:00", "Z")
         message = (
             f"the ledger has not answered worker {self._node} since {since}: nothing new is "
-            "accepted and no job goes on until it does; nothing is lost; see that the database of "
-            "EARWITNESS_LEDGER_URL runs and is reached, and that its disk is not full"
+            "accepted and no job continues until it does; nothing is lost; check that the database "
+            "of EARWITNESS_LEDGER_URL is running and reachable and that its disk is not full"
         )
         cause = f"{KIND}:{self._node}"
         with bind(cause=cause):

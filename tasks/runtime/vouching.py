@@ -195,8 +195,8 @@ def _adopt(store: Store, ledger: Ledger, account: str, newest: Chained | None) -
     if not is_covered:
         assert newest is not None
         return (
-            f"the chain of {account} does not cover {newest.path}, which the ledger put under it "
-            f"(the newest entry there is {head.n if head else 0})"
+            f"the chain of {account} does not cover {newest.path}, which the ledger recorded as "
+            f"covered (the newest entry there is {head.n if head else 0})"
         )
     if head is not None:
         ledger.archive_record.note_head(account, head.n, head.sha256)

@@ -39,7 +39,7 @@ def request_of(kind: str, arguments: Mapping[str, Any]) -> tuple[Any, Request | 
     """Return the validated arguments of a task, and the request that they make. Arguments that are
     None were not given.
 
-    Raises InvalidArgument, which names the wrong argument; nothing was opened.
+    Raises InvalidArgument, which names the wrong argument; no job was opened.
     """
     registry.load()
     found = KINDS[kind]

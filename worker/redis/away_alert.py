@@ -46,7 +46,7 @@ class RedisAlert:
         since = iso(time.time() - (now - self._since))
         message = (
             f"Redis has not served worker {self._node} since {since} ({meaning}); {advice}; "
-            "nothing new is accepted and no job is taken up; accepted jobs are safe in the ledger"
+            "no tasks are accepted and no jobs are started; accepted jobs are safe in the ledger"
         )
         ledger().alerts.open(Alert(CAUSE, REDIS, EVERY_ACCOUNT, message))
         self._is_open = True
