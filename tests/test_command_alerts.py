@@ -105,7 +105,7 @@ def test_each_says_what_closes_it(house: Deployment) -> None:
         "day:india:2026-11-09": f"python -m worker retry {night}",
         "quarantine": "python -m worker quarantine --lift",
         MISSED.cause: "--account india --from 2026-11-01 --to 2026-11-03",
-        "contradiction:identity:redis": "the mark of this deployment",
+        "contradiction:identity:redis": "this deployment's mark",
         "contradiction:late:c0ffee": "python -m worker retry c0ffee",
         "contradiction:archive:india/a.zip": by_hand,
         "day:india:planning": "are planned again",

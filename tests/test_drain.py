@@ -136,7 +136,7 @@ def test_every_worker_of_this_host_is_drained(scene: DrainedHouse) -> None:
     is waited for, up to the limit; a worker that ends is done; a new start takes work again.
     """
     house = scene.house
-    assert "no worker runs here" in scene.run("drain")[1]
+    assert "no worker is running here" in scene.run("drain")[1]
     scene.platform.fault("call", "slow", bytes_per_second=20)
     worker = house.celery("worker", "-n", "w@hostA", "--loglevel", "INFO", name="w")
     named = ("health", "worker", "--node", "w@hostA")

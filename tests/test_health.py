@@ -114,7 +114,7 @@ def test_each_kind_of_worker(house: Deployment) -> None:
     assert len(list(marks(house.spool))) == 2
 
     assert short.stop() == 0
-    assert "no worker runs here" in health(house, "worker")[1]
+    assert "no worker is running here" in health(house, "worker")[1]
     assert [mark.node.partition("@")[0] for mark in marks(house.spool)] == ["long"]
     becomes(house, "downloads", 0, "consumes")
     assert long.alive
@@ -133,8 +133,11 @@ def test_a_worker_that_asks_no_more(house: Deployment) -> None:
         replace(mark, worked_at=now): (0, "consumes earwitness, earwitness.due"),
         replace(mark, phase="starting"): (0, "is starting"),
         replace(mark, phase="stopping"): (0, "is stopping"),
-        replace(mark, at=now - 60): (1, "no sign of life"),
-        replace(mark, at=now + 60): (1, "no sign of life"),  # the machine was started anew since
+        replace(mark, at=now - 60): (1, "no longer shows any sign of life"),
+        replace(mark, at=now + 60): (
+            1,
+            "no longer shows any sign of life",
+        ),  # the machine was started anew since
     }
     for one, (status, words) in said.items():
         if status:
@@ -146,7 +149,7 @@ def test_a_worker_that_asks_no_more(house: Deployment) -> None:
     assert "waits for Redis" in waits
 
     write(replace(mark, node="a@elsewhere"), house.spool)
-    assert "no worker runs here" in health(house, "worker")[1]
+    assert "no worker is running here" in health(house, "worker")[1]
 
 
 def test_beat(house: Deployment) -> None:

@@ -123,7 +123,7 @@ def look_at_the_hung_archive(house: Deployment) -> None:
     commands = [("doctor",), ("coverage",), ("status",), ("health", "worker")]
     with in_time(), ThreadPoolExecutor(len(commands)) as pool:
         doctor, coverage, status, health = pool.map(lambda one: house.run(*one), commands)
-    assert "archive: not examined to the end: no answer for 7 s" in doctor.stdout
+    assert "archive: the check did not finish: no answer for 7 s" in doctor.stdout
     assert "no call awaits a decision" in doctor.stdout
     assert doctor.returncode == 1
     assert "has not answered for 7 s" in coverage.stderr

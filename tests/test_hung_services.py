@@ -202,7 +202,7 @@ def test_a_name_that_is_not_resolved(
     eventually(lambda: "Redis has not answered for 5 s" in worker.log(), what="nothing is said")
     takes_over(house)
     found = said(house, "doctor", "status", "coverage", "health worker")
-    assert "redis: not examined to the end: no answer for 7 s" in found["doctor"][1]
+    assert "redis: the check did not finish: no answer for 7 s" in found["doctor"][1]
     assert [found[one][0] for one in ("status", "coverage", "health worker")] == [0, 0, 0]
     ends(worker)
     house.worker("second", ready=False)

@@ -178,7 +178,9 @@ def test_a_backup_is_made_restored_and_made_whole(
             done = house.run("rebuild", "--restored")
             assert (done.returncode, "1 days complete" in done.stdout) == (0, True), done.stdout
             assert sums(house.archive) == before
-            assert "nothing that was not in it already" in house.run("rebuild", "--restored").stdout
+            assert (
+                "nothing that it did not hold already" in house.run("rebuild", "--restored").stdout
+            )
             assert house.run("quarantine", "--lift", *WHO).returncode == 0
 
             worker = house.worker("whole")

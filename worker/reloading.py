@@ -26,7 +26,7 @@ def reload(prepare: Callable[[Settings], object] | None = None) -> Reloaded:
     try:
         done = reload_accounts(prepare)
     except ConfigurationError as error:
-        _log.error("the accounts stay as they were, because they cannot be read anew: %s", error)
+        _log.error("the accounts stay as they were, because they cannot be reloaded: %s", error)
         raise
     _log.warning("%s", done)
     notice_short_secrets(settings())
@@ -55,7 +55,7 @@ def _attempt(action: Callable[[], object]) -> None:
     except ConfigurationError:
         pass  # logged
     except Exception:  # noqa: BLE001 - logged; the process goes on with the accounts it has
-        _log.exception("the accounts were not read anew")
+        _log.exception("the accounts were not reloaded")
 
 
 def _has_terminal() -> bool:

@@ -40,7 +40,7 @@ _ARCHIVE_WAY_OUT = (
     "archive"
 )
 _REBUILD = (
-    f"{_ARCHIVE_WAY_OUT}; if that ledger is lost, let EARWITNESS_LEDGER_URL name an empty one and "
+    f"{_ARCHIVE_WAY_OUT}; if that ledger is lost, point EARWITNESS_LEDGER_URL at an empty one and "
     "run: python -m worker rebuild"
 )
 #: Set while the ledger could not be compared with its archive, because the archive is away.

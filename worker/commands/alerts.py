@@ -38,12 +38,12 @@ _NEVER = "only --close, once a person has dealt with the cause"
 _CLOSES = {
     ARCHIVE: "the archive is there, complete and writable again; now: python -m worker archive",
     CREDENTIALS: "the provider accepts them: correct the account, then: python -m worker reload",
-    HELD: "no job is held by it any longer: they go on by themselves once what holds them works",
+    HELD: "no job is held by it any longer; held jobs continue once the cause is repaired",
     REDIS: "the worker reaches Redis again",
     NOTIFICATION: "a later notification to the queue succeeds, or --close",
     QUARANTINE: "python -m worker quarantine --lift --by WHO --note WHY",
-    SET_ASIDE: f"no message is set aside any longer, after a week at most; to see them: {COMMAND}",
-    UNUSUAL: "a later look at the day lists usual numbers, or --close once the cause is known",
+    SET_ASIDE: f"no message is set aside any longer, at most a week later; to see them: {COMMAND}",
+    UNUSUAL: "a later check of the day finds usual numbers, or --close once the cause is known",
     VERIFICATION: "a later verification that does not find it",
 }
 
@@ -155,13 +155,13 @@ def _closes_job(row: dict[str, Any]) -> str:
         return _NEVER
     if row["job_kind"].startswith("certified_call."):
         return _NEVER
-    return f"a retry that is done: python -m worker retry {row['job_id']}"
+    return f"a retry that succeeds: python -m worker retry {row['job_id']}"
 
 
 def _closes_contradiction(row: dict[str, Any]) -> str:
     _, late, collection = row["cause"].partition(late_cause(""))
     if late:
-        return f"a retry of the collection that is done: python -m worker retry {collection}"
+        return f"a retry of the collection that succeeds: python -m worker retry {collection}"
     if row["cause"] == FOREIGN_REDIS:
-        return "the mark of this deployment is in Redis again"
+        return "this deployment's mark is in Redis again"
     return _NEVER

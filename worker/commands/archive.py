@@ -58,13 +58,13 @@ def _lines(done: Comparison) -> Iterator[str]:
     for account, days in sorted(done.mended.items()):
         yield f"{account}: complete again: {_named(days)}"
     for account, days in sorted(done.damaged.items()):
-        yield f"{account}: files are gone, these days are damaged: {_named(days)}"
+        yield f"{account}: files are missing, which damages these days: {_named(days)}"
         yield (
             f"  to fetch them again: python -m worker export --account {account} "
             f"--from {days[0]} --to {days[-1]}"
         )
     for account, paths in sorted(done.gone.items()):
-        yield f"{account}: {len(paths)} other files are gone:"
+        yield f"{account}: {len(paths)} other files are missing:"
         yield from (f"  {path}" for path in paths[:_MOST_NAMED])
         if len(paths) > _MOST_NAMED:
             yield f"  and {len(paths) - _MOST_NAMED} more: --json"

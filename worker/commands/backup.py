@@ -124,7 +124,7 @@ def _verify(folder: Path, manifest: dict[str, Any]) -> None:
     """Read the folder back. Raises NotPossible if anything is not what was written."""
     read = verified(folder)
     if read != manifest or copies.examine(folder / LEDGER) != manifest["rows"]:
-        raise NotPossible("not done: the backup reads back otherwise than it was written")
+        raise NotPossible("not done: the backup does not read back as it was written")
 
 
 def verified(folder: Path) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def verified(folder: Path) -> dict[str, Any]:
                     "changed or damaged; take another backup"
                 )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NotPossible(f"not done: {folder} is not a whole backup ({error})") from None
+        raise NotPossible(f"not done: {folder} is not a complete backup ({error})") from None
     return manifest
 
 
@@ -157,4 +157,4 @@ def _lines(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
     yield f"  {HEADS}: {rows['chain_heads']} chains"
     left_out = manifest["secrets_left_out"]
     yield f"  {ACCOUNTS}, {SETTINGS}: without {len(left_out)} secrets, which {MANIFEST} names"
-    yield "copy the archive now; keep the secrets and the heads somewhere else"
+    yield "now copy the archive; keep the secrets and the heads somewhere else"

@@ -62,8 +62,8 @@ def _confirm(ledger: Ledger, made: Request) -> None:
     number = next((row.calls for row in counted if row.account == made.account), 0) + 1
     question = (
         f"Request a certified call to {asked['phone']} ({asked['country']}) by account "
-        f"{made.account}, of at most {asked['max_seconds']} s? It is paid for and cannot be taken "
-        f"back: number {number} of at most {cap.limit} calls on {today}."
+        f"{made.account}, of at most {asked['max_seconds']} s? It costs money and cannot be "
+        f"undone; it is call {number} of at most {cap.limit} on {today}."
     )
     if not sys.stdin.isatty():
         raise click.UsageError(f"{question} Nothing was requested: confirm with --yes.")

@@ -83,8 +83,8 @@ def _asked(nodes: Collection[str]) -> set[str]:
     here = _workers_here()
     if not here:
         raise click.ClickException(
-            f"no worker runs here: there is no sign of life of one in {settings().spool_dir}; "
-            "nothing was changed; name a worker of another host by --node"
+            f"no worker is running here: {settings().spool_dir} shows no sign of life of one; "
+            "nothing was changed; use --node for a worker on another host"
         )
     return here
 
@@ -113,7 +113,7 @@ def _ask(app: Celery, command: str, nodes: Collection[str]) -> dict[str, dict[st
     except (OperationalError, RedisError, OSError) as failure:
         meaning, advice = diagnose(failure)
         raise click.ClickException(
-            f"the workers could not be asked: Redis {meaning}; {advice}"
+            f"the workers could not be reached: Redis {meaning}; {advice}"
         ) from None
     answers = {name: one for reply in replies or [] for name, one in reply.items()}
     for name, one in answers.items():
@@ -126,7 +126,7 @@ def _refuse_silence(asked: Collection[str], answers: Collection[str]) -> None:
     silent = sorted(set(asked) - set(answers))
     if silent:
         raise click.ClickException(
-            f"no answer from {', '.join(silent)}: it does not run, or is reconnecting to Redis, or "
+            f"no answer from {', '.join(silent)}: it is not running, is reconnecting to Redis, or "
             "has another name; see: python -m worker doctor"
         )
 
@@ -172,7 +172,7 @@ def _is_done(node: str, answer: dict[str, Any] | None, silent: int, *, is_gone: 
             )
         return is_gone
     if answer["phase"] == WORKING:
-        raise click.ClickException(f"{node} takes work again: it was undrained or started anew")
+        raise click.ClickException(f"{node} takes work again: it was undrained or restarted")
     if answer["is_drained"]:
         click.echo(f"{node} is drained")
     return bool(answer["is_drained"])

@@ -62,7 +62,7 @@ def export(
     """
     if context.invoked_subcommand is not None:
         if any(value is not None for value in (account, first, last)) or dry_run or wait or as_json:
-            raise click.UsageError(f"options belong after {context.invoked_subcommand}.")
+            raise click.UsageError(f"options go after {context.invoked_subcommand}.")
         return 0
     for name, value in (("--account", account), ("--from", first), ("--to", last)):
         if value is None:

@@ -149,8 +149,8 @@ def _outcome(arguments: dict[str, str], request: Request) -> dict[str, Any]:
             result: dict[str, Any] = sent.get(timeout=patience)
     except exceptions.TimeoutError:
         raise click.ClickException(
-            f"unknown: no worker reported the outcome within {patience:.0f} s, and nothing is sent "
-            f"any more; {look}"
+            f"unknown: no worker reported the outcome within {patience:.0f} s, and nothing more "
+            f"will be sent; {look}"
         ) from None
     except (OperationalError, RedisError, OSError, RuntimeError) as error:
         raise click.ClickException(

@@ -75,8 +75,8 @@ def _put_back(aside: SetAside, kept_id: str) -> int:
     message = _found(aside, kept_id)
     if not message.is_whole or not message.has_known_queue:
         raise click.ClickException(
-            f"not done: message {kept_id} cannot be put back: it is longer than what was kept of "
-            "it, or its queue is not known; ask its sender to send it again"
+            f"not done: message {kept_id} cannot be put back: it was too long to be kept whole, "
+            "or its queue is unknown; ask its sender to send it again"
         )
     if not aside.put_back(message):
         raise _gone(kept_id)

@@ -70,6 +70,9 @@ def _retire(source: Path) -> None:
     except (LedgerError, OSError) as error:
         click.echo(f"{source} could not be quarantined ({error}): let no worker use it", err=True)
     else:
-        click.echo(f"{source} is in quarantine and places no call; keep it until all is well")
+        click.echo(
+            f"{source} is in quarantine and places no calls; keep it until the new ledger has "
+            "proved itself"
+        )
     finally:
         left.close()

@@ -23,7 +23,7 @@ def undecided_lines(waiting: list[tuple[Job, float]]) -> list[str]:
     """Return lines about the calls that need a decision, none if there are none."""
     if not waiting:
         return []
-    lines = [f"NEEDS A DECISION: {len(waiting)}; no program tries it again"]
+    lines = [f"NEEDS A DECISION: {len(waiting)}; certified calls are never retried"]
     lines += [
         f"  {job.job_id} ({job.kind} of {job.account}, {job.request_id}) since {iso(since)}"
         for job, since in waiting[:_MOST_NAMED]

@@ -93,13 +93,13 @@ def _lines(done: Rebuilt) -> Iterator[str]:
     for state, count in sorted(done.days.items()):
         yield f"  {count} days {state.replace('_', ' ')}"
     if not done.jobs and not done.days:
-        yield "  nothing that was not in it already"
+        yield "  nothing that it did not hold already"
     if done.uncovered:
-        many = f"{len(done.uncovered)} files were under no chain yet; a worker puts them under it:"
+        many = f"{len(done.uncovered)} files were not yet in a chain; a worker will add them:"
         yield from _named(many, done.uncovered)
     if done.not_taken:
         wrong = [f"{path}: {why}" for path, why in sorted(done.not_taken.items())]
-        yield from _named(f"NOT TAKEN, because damaged: {len(wrong)}", wrong)
+        yield from _named(f"SKIPPED because damaged: {len(wrong)}", wrong)
     if done.undecided:
         yield f"{done.undecided} calls need a decision: see python -m worker status"
     yield from quarantine_lines()

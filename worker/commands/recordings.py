@@ -149,8 +149,8 @@ def delete_command(yes: bool, wait: bool, as_json: bool, **arguments: Any) -> in
     if not yes:
         question = (
             f"Delete recording {arguments['recording_id']} of account {arguments['account']} "
-            "at the provider? It cannot be brought back"
-            + (", and the archive need not hold it." if arguments["unarchived"] else ".")
+            "at the provider? This cannot be undone"
+            + (", and the archive may not hold it." if arguments["unarchived"] else ".")
         )
         if not sys.stdin.isatty():
             raise click.UsageError(f"{question} Nothing was deleted: confirm with --yes.")

@@ -115,7 +115,7 @@ def _ledger_problems(
         # Still show the result of the verification, which may have taken hours.
         return [Problem(".", f"was not compared with the ledger: {error}")], []
     found = (path for path in gone if path not in known)
-    return [Problem(path, "is gone: the ledger has archived it") for path in found], []
+    return [Problem(path, "is missing, although the ledger has archived it") for path in found], []
 
 
 class VerificationProgress:

@@ -106,7 +106,7 @@ def _redis(found: RedisState | None) -> Iterator[GaugeMetricFamily]:
     depths = {} if found is None else found.depths
     yield gauge(
         "queue_messages",
-        "Messages that lie in the queue.",
+        "Messages in the queue.",
         ("queue",),
         {(queue,): depths[queue].messages for queue in QUEUES if queue in depths},
     )

@@ -123,7 +123,7 @@ class LedgerGauges(Collector):
         alerts: Values = {(kind,): 0 for kind in KINDS}
         yield gauge(
             "alerts_open",
-            "Open alerts, each of one cause.",
+            "Open alerts, by kind; each has one cause.",
             ("kind",),
             {**alerts, **{(row.kind,): row.alerts for row in stats.alerts}},
         )
@@ -159,7 +159,7 @@ class LedgerGauges(Collector):
         )
         yield gauge(
             "coverage_incomplete",
-            "Days of which it is known that something is missing, while they are tried again too.",
+            "Days known to be incomplete, including those that are still tried again.",
             ("account",),
             lacking,
         )
@@ -190,7 +190,8 @@ class LedgerGauges(Collector):
         rests: Values = {(row.account,): row.rests for row in stats.accounts}
         yield gauge(
             "account_postponed_seconds",
-            "For how much longer nothing is sent to the account's provider; 0 where it is used.",
+            "For how much longer the account is paused and nothing is sent to its provider; 0 if "
+            "it is not.",
             ("account",),
             {**self._zeros(), **rests},
         )

@@ -189,7 +189,7 @@ class Exporter:
             except (OSError, UnicodeError) as error:
                 if not warned:
                     _log.warning(
-                        "no metrics yet: cannot listen at EARWITNESS_METRICS_BIND=%s (%s); this "
+                        "no metrics yet: cannot listen on EARWITNESS_METRICS_BIND=%s (%s); this "
                         "worker continues and retries; give each worker of a machine an address "
                         "of its own",
                         self._address,

@@ -209,7 +209,7 @@ def summary(messages: list[SetAsideMessage]) -> str:
     last = messages[-1]
     return (
         f"messages that cannot be understood: {len(messages)}; they are set aside, nothing was "
-        f"done for them; the last lay in the queue {last.queue}: {last.reason}; see: {COMMAND}"
+        f"done about them; the last came from the queue {last.queue}: {last.reason}; see: {COMMAND}"
     )
 
 

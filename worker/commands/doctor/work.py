@@ -46,7 +46,7 @@ def examined(settings: Settings) -> Iterator[Finding]:
         pause = ledger().accounts.pause(alias)
         if pause is not None:
             seconds, because = pause
-            meaning = f"rests for {seconds:.0f} s more: {because}"
+            meaning = f"is paused for another {seconds:.0f} s: {because}"
             yield warning(f"account {alias}", meaning, "run: python -m worker accounts check")
 
 
@@ -110,7 +110,7 @@ def _held() -> Finding:
         return ok("held", "no job is held by the archive, a disk, credentials or an account")
     counts = ", ".join(f"{one.jobs} of {one.account} by {one.obstacle}" for one in held)
     oldest = iso(min(one.since for one in held))
-    meaning = f"jobs are held: {counts}, the oldest since {oldest}; they go on by themselves"
+    meaning = f"jobs are held: {counts}, the oldest since {oldest}; they continue by themselves"
     advice = "see python -m worker status --state waiting, and repair what holds them"
     return warning("held", meaning, advice)
 
@@ -125,7 +125,7 @@ def _owed() -> Finding:
     if time.time() - oldest["oldest"] < _OWED_SECONDS:
         return ok("owed", meaning)
     why = f": {oldest['reason']}" if oldest["reason"] else ""
-    advice = "see the workers' logs; workers retry for ever, notifications for a day"
+    advice = "check the workers' logs; workers retry for ever, but notifications only for a day"
     return warning("owed", meaning + why, advice)
 
 
@@ -155,8 +155,8 @@ def _answers() -> Finding:
         return ok("answers", "every waiting task was answered")
     meaning = f"the results of {lost} tasks could not be stored in Redis within a day"
     advice = (
-        "see the workers' logs and ACL LOG; the ledger has the outcomes, and sending the same "
-        "request ids again asks for them"
+        "see the workers' logs and ACL LOG; the ledger has the outcomes; sending the same "
+        "request ids again returns them"
     )
     return warning("answers", meaning, advice)
 
@@ -164,7 +164,7 @@ def _answers() -> Finding:
 def _alerts(settings: Settings) -> Finding:
     """Find alerts that their receiver does not accept."""
     if settings.alert_url is None:
-        where = "only logged, EARWITNESS_ALERT_URL is not set"
+        where = "only logged, because EARWITNESS_ALERT_URL is not set"
         return ok("alerts", f"{where}; {_open_causes()}")
     waiting = [one for one in ledger().outbox.waiting() if one["kind"] == WEBHOOK]
     if not waiting:
@@ -192,7 +192,7 @@ def _failed() -> Finding:
     if not recent:
         return ok("jobs", "no job failed in the last day")
     meaning = f"{len(recent)} failed in the last day, the last {recent[0].job_id}"
-    advice = "see python -m worker status --state failed, then retry what is worth it"
+    advice = "see python -m worker status --state failed, then retry the jobs that are worth it"
     return warning("jobs", f"{meaning}: {recent[0].reason}", advice)
 
 

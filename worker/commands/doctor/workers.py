@@ -57,7 +57,7 @@ def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
                 yield from _clocks(app, len(answers))
     except (OperationalError, RedisError, OSError) as failure:
         meaning, advice = diagnose(failure)
-        yield error(_SUBJECT, f"could not be asked: Redis {meaning}", advice)
+        yield error(_SUBJECT, f"could not be reached: Redis {meaning}", advice)
 
 
 def _consumers(
@@ -92,7 +92,7 @@ def _consumers(
                 _SUBJECT,
                 f"no worker consumes {queue} now: {meaning}; one did within the last minute, and "
                 "has ended or is reconnecting to Redis",
-                "see whether it runs, and start one if not: celery -A worker worker",
+                "check that it is running; if not, start one: celery -A worker worker",
             )
         else:
             advice = "start one: celery -A worker worker"
@@ -140,8 +140,8 @@ def _late(states: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
             yield warning(
                 _SUBJECT,
                 f"{needs} has kept {name} waiting for {seconds} s (its loop '{loop}'): it hangs or "
-                "is slow; all other work goes on",
-                "see what this page says about it; the loop goes on by itself",
+                "is slow; all other work continues",
+                "see what doctor says about it; the loop continues by itself",
             )
 
 
@@ -158,7 +158,7 @@ def _duplicate_names(names: list[str]) -> Iterator[Finding]:
         yield warning(
             _SUBJECT,
             f"{names.count(name)} of them are called {name}: Flower, health and remote control "
-            "treat them as one",
+            "cannot tell them apart",
             "give each its own name: celery -A worker worker -n NAME@%h",
         )
 
@@ -192,8 +192,8 @@ def _hosts(workers: list[str]) -> Iterator[Finding]:
     if len(hosts) > 1 and ledger().database.is_sqlite:
         yield warning(
             _SUBJECT,
-            f"they run on {', '.join(hosts)}, and SQLite's locks hold on one host alone: the "
-            "ledger can be damaged, and a call be paid twice",
+            f"they run on {', '.join(hosts)}, and SQLite's locks work on one host only: the ledger "
+            "can be damaged, and a call can be paid for twice",
             "move the ledger to PostgreSQL (docs/hosts.md), or run every worker on one host",
         )
 
