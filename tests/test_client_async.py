@@ -332,5 +332,5 @@ def test_each_loop_has_connections_of_its_own(valkey: Valkey) -> None:
     asyncio.run(several())
     asyncio.run(end())
     assert queued(valkey) == 40
-    with pytest.raises(Closed, match="was closed; make another client, and send it again"):
+    with pytest.raises(Closed, match="was closed; create another client, and send it again"):
         asyncio.run(main())

@@ -26,7 +26,7 @@ from .waiting import in_time
 BOUND_SECONDS = 2.0
 #: Nor on a machine that is busy with other things; what Redis does here lasts longer still.
 BUSY_SECONDS = 12.0
-SAME_ID = "send it again under the same request id (order-7): it is done once"
+SAME_ID = "send it again under the same request id (order-7): it will be done only once"
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_nobody_listens() -> None:
             assert isinstance(error, NotQueued)
             assert str(error).startswith("not done: earwitness.recording.download was not queued")
             assert str(error).endswith(
-                "send it again under the same request id (order-7): it is done once"
+                "send it again under the same request id (order-7): it will be done only once"
             )
 
 

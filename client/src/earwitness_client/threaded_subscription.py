@@ -76,7 +76,7 @@ class ThreadedSubscription:
         except RuntimeError as error:
             self._is_running = False
             self._actions.clear()
-            _log.debug("there is no thread for the subscription: %s", error)
+            _log.debug("no thread could be started for the subscription: %s", error)
 
     def _run(self) -> None:
         try:
