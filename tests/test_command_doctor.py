@@ -177,7 +177,7 @@ def test_what_is_left_undone_is_told(house: Deployment, account: AccountDoor) ->
     account.seed(YESTERDAY, ZONE, 1)
     status, found = examined(house)
     assert status == 1
-    assert "the disk is full" in found["warning", "owed"]
+    assert "the disk is full" in found["warning", "pending"]
     assert "1 not delivered" in found["warning", "alerts"]
     assert "did not answer" in found["warning", "alerts"]
     assert "no such export" in found["warning", "jobs"]

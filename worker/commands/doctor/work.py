@@ -118,15 +118,15 @@ def _held() -> Finding:
 def _owed() -> Finding:
     owed = ledger().outbox.waiting()
     if not owed:
-        return ok("owed", "nothing")
+        return ok("pending", "nothing")
     counts = ", ".join(map(described, owed))
     oldest = min(owed, key=lambda one: one["oldest"])
     meaning = f"{counts}, the oldest since {iso(oldest['oldest'])}"
     if time.time() - oldest["oldest"] < _OWED_SECONDS:
-        return ok("owed", meaning)
+        return ok("pending", meaning)
     why = f": {oldest['reason']}" if oldest["reason"] else ""
     advice = "check the workers' logs; workers retry for ever, but notifications only for a day"
-    return warning("owed", meaning + why, advice)
+    return warning("pending", meaning + why, advice)
 
 
 def _notifications() -> Finding:
