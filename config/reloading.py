@@ -1,4 +1,4 @@
-"""Reading the accounts and webhooks anew in a process that runs, without a restart.
+"""Reloading accounts and webhooks in a running process, without a restart.
 
 All settings are read and validated first. If one is wrong, nothing changes. Of valid ones only the
 accounts and webhooks are adopted, with their secrets: every other setting takes a restart.

@@ -43,7 +43,7 @@ _NUMBERED = (audit, obligations)
 
 
 def write_copy(database: Database, target: Path) -> None:
-    """Copy the ledger, as it is at this moment, into a new SQLite file. Workers go on meanwhile.
+    """Copy the ledger, as it is at this moment, into a new SQLite file. Workers keep running.
 
     Raises NotPossible if the file exists or could not be written, and LedgerAway.
     """

@@ -7,7 +7,7 @@ from .core.database import Database
 from .core.held import ACCOUNT, ARCHIVE, CREDENTIALS, DISK, OF_ONE_ACCOUNT, Held, statement
 from .core.job import iso
 
-#: For how long jobs are held before people are told, in seconds.
+#: How long jobs are held before an alert is opened, in seconds.
 ALERT_SECONDS = 180.0
 
 _MEANING = {

@@ -2,7 +2,7 @@
 
 Its consumer stops reading queues. Short tasks in hand are finished; transfers stop at their next
 piece, and another worker continues their jobs there. Draining belongs to the process: it holds
-while the worker connects to Redis again, and a worker that is started anew takes work.
+while the worker connects to Redis again, and a restarted worker takes work.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def _ended(check: Background[Result], what: str) -> Result:
 
 
 def _check_archive(identity: str) -> None:
-    """Check the archive; if it hangs, go on if its answer can come later."""
+    """Check the archive; if it hangs, continue if its answer can come later."""
     is_late = threading.Event()
 
     def check() -> None:
@@ -119,7 +119,7 @@ def _check_archive(identity: str) -> None:
 
 
 def _check_redis(app: Any, identity: str) -> None:
-    """Claim Redis; if it hangs, go on: no messages arrive either, and the sweeper tries again."""
+    """Claim Redis; if it hangs, continue: no messages arrive, and the sweeper tries again."""
     try:
         _begun(lambda: claim_redis(app, identity), "redis").result(_PATIENCE_SECONDS)
     except StillRunning:

@@ -50,9 +50,9 @@ class LeaseExpiry:
     def abandon(self, lease: Lease, claimed_at: float) -> None:
         """Note that this process no longer works on a job, because it lost the lease.
 
-        If the ledger was away meanwhile, the next `take_from_the_dead` lets the job go on at once,
-        and takes back what another worker counted as this worker's death. ``claimed_at`` is the
-        time of the claim by the ledger's clock.
+        If the ledger was away meanwhile, the next `take_from_the_dead` lets the job continue at
+        once, and takes back what another worker counted as this worker's death. ``claimed_at`` is
+        the time of the claim by the ledger's clock.
         """
         if self._database.outages.any_between(lease.confirmed_at, time.monotonic()):
             self._abandoned.append((lease, claimed_at))
@@ -195,7 +195,7 @@ class LeaseExpiry:
         return job
 
     def _give_back(self) -> None:
-        """Let the jobs go on that this process abandoned while the ledger was away."""
+        """Let the jobs continue that this process abandoned while the ledger was unavailable."""
         while self._abandoned:
             lease, claimed_at = self._abandoned[0]
             try:

@@ -251,7 +251,7 @@ def _error_outcome(error: provider.ProviderError, account: CertifiedCallsAccount
 
 
 def _store_outcome(attempt: Attempt, outcome: Outcome) -> Job:
-    """Store the outcome of the request, however long the ledger is away.
+    """Store the outcome of the request, however long the ledger is unavailable.
 
     Only this process knows the outcome. If it is killed meanwhile, the call awaits a decision.
     """
@@ -262,7 +262,7 @@ def _store_outcome(attempt: Attempt, outcome: Outcome) -> Job:
 
 
 def _take_back(attempt: Attempt, reason: str, seconds: float) -> Job:
-    """Let a call wait of which nothing was sent, however long the ledger is away.
+    """Let a call of which nothing was sent wait, however long the ledger is unavailable.
 
     Only this process knows that nothing was sent. If it is killed meanwhile, a call that was noted
     as *sending* awaits a decision.

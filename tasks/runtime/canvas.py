@@ -26,7 +26,7 @@ NAMES = {"callbacks": "link", "errbacks": "link_error", "chain": "chain", "chord
 MOST_BYTES = 256 * 1024
 #: Headers that the answer has as the task's own message had them.
 _KEPT_HEADERS = ("parent_id", "group", "group_index", "shadow", "replaced_task_nesting")
-#: Before the names of our own headers, which the answer has anew.
+#: Before the names of our own headers, which the answer sets again.
 _OURS = "earwitness"
 #: Tasks that our own workers run. Celery itself adds ``celery.accumulate`` to what it replaces.
 _RUN_HERE = ("earwitness.", "celery.")

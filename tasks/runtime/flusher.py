@@ -2,7 +2,7 @@
 
 Acknowledgements, events and the marks of answered tasks are such writes. A thread of their own
 carries them out: neither the thread that receives messages nor that of a task waits for them, and
-they go on while Celery connects again or shuts down.
+they continue while Celery reconnects or shuts down.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 _alerts = logging.getLogger("earwitness.alerts")
 
 KIND = "ledger"
-#: For how long the ledger does not answer before people are told.
+#: How long the ledger may not answer before an alert is sent.
 AFTER_SECONDS = 60.0
 #: The waits between attempts at a receiver that takes nothing, in seconds: the first and the
 #: longest.
@@ -41,8 +41,8 @@ class _Message:
 class LedgerAlert:
     """One worker's alert that the ledger does not answer it.
 
-    Parameters: ``node``, the worker's name; ``after_seconds``, how long the ledger is away before
-    people are told.
+    Parameters: ``node``, the worker's name; ``after_seconds``, how long the ledger is unavailable before
+    the alert is sent.
     """
 
     def __init__(self, node: str, *, after_seconds: float = AFTER_SECONDS) -> None:

@@ -1,4 +1,4 @@
-"""Files in the spool whose job has ended, or goes on in another host's spool."""
+"""Files in the spool whose job has ended, or continues in another host's spool."""
 
 from __future__ import annotations
 

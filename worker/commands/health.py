@@ -21,7 +21,7 @@ from worker.health.heartbeat import Ping
 from worker.health.heartbeat_files import STARTING, Mark, marks
 from worker.health.judgement import WITHIN_SECONDS, liveness, readiness
 
-#: The queues by which the two kinds of workers are told apart; a worker may be of both.
+#: The queues that distinguish the two kinds of workers; a worker may be of both.
 _QUEUES = {"worker": frozenset({FRONT_DOOR, DUE}), "downloads": frozenset({DOWNLOADS})}
 _ANSWER_SECONDS = 5.0
 _FLOWER_PORT = 5555

@@ -1,4 +1,4 @@
-"""``reload``: let the workers read the accounts anew."""
+"""``reload``: have the workers reload the accounts."""
 
 from __future__ import annotations
 

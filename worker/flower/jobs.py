@@ -24,7 +24,7 @@ from tasks.runtime.redaction import is_day
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _STATES = frozenset((*job_states.ALL, JOINED))
-#: Outdated as soon as the task goes on.
+#: Outdated as soon as the task continues.
 _OF_THE_MOMENT = ("state", "next_attempt_at")
 #: Seconds after which a next try is late.
 _LATE = 60.0

@@ -69,7 +69,7 @@ class LedgerGauges(Collector):
         queues: Values = {(DUE,): 0, (DOWNLOADS,): 0}
         yield gauge(
             "jobs_due",
-            "Jobs that are due and that no worker has taken up.",
+            "Jobs that are due and that no worker has started.",
             ("queue",),
             {**queues, **{(row.queue,): row.jobs for row in stats.due}},
         )

@@ -56,7 +56,7 @@ class RedisState:
 def look() -> RedisState:
     """Return what a new connection finds in Redis. Raises nothing: Redis that is away is a state.
 
-    A new connection, because an old one goes on after its password was changed.
+    A new connection, because an old one keeps working after its password was changed.
     """
     try:
         with connected(

@@ -48,7 +48,7 @@ class RefusedMessages:
     def add(self, item: bytes, queue: str, error: errors.JobError) -> None:
         """Have the sender of a message answered soon, if the message says where."""
         if queue != FRONT_DOOR:
-            return  # the messages of other queues are our own, and their jobs go on
+            return  # the messages of other queues are our own, and their jobs continue
         headers = _headers(item)
         if headers is None:
             return

@@ -1,7 +1,7 @@
 """A worker's reload: at SIGHUP, and at the remote control command of ``python -m worker reload``.
 
-Celery restarts a worker at SIGHUP, which would break off what runs. Here the worker goes on, with
-the accounts that the files name now.
+Celery restarts a worker at SIGHUP, which would interrupt running work. Here the worker continues,
+with the accounts that the files name now.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def reload_worker() -> Reloaded:
 
 @control_command(name=RELOAD_COMMAND)
 def _reload(_state: Any) -> dict[str, str]:
-    """Read the accounts anew; answer what changed, or why nothing did."""
+    """Reload the accounts; answer what changed, or why nothing did."""
     try:
         return {"done": str(reload_worker())}
     except ConfigurationError as error:

@@ -81,7 +81,7 @@ class ThreadedSubscription:
     def _run(self) -> None:
         try:
             asyncio.run(self._follow())
-        except Exception as error:  # noqa: BLE001 - the waits go on without it
+        except Exception as error:  # noqa: BLE001 - the waits continue without it
             _log.debug("the subscription ended: %r", error)
             with self._lock:
                 self._end()
