@@ -41,8 +41,8 @@ class _Message:
 class LedgerAlert:
     """One worker's alert that the ledger does not answer it.
 
-    Parameters: ``node``, the worker's name; ``after_seconds``, how long the ledger is unavailable before
-    the alert is sent.
+    Parameters: ``node``, the worker's name; ``after_seconds``, how long the ledger may be
+    unavailable before the alert is sent.
     """
 
     def __init__(self, node: str, *, after_seconds: float = AFTER_SECONDS) -> None:
