@@ -176,7 +176,7 @@ def test_cancel_ends_what_waits_and_asks_what_runs(house: Deployment) -> None:
     assert house.run("cancel", "r1").returncode == 0
     assert house.ledger.jobs.job(waiting.job_id).state == "cancelled"
     said = house.run("cancel", "r2")
-    assert "next sign of life" in said.stdout
+    assert "next heartbeat" in said.stdout
     assert house.ledger.jobs.job(busy.job_id).cancel_requested
     house.ledger.execution.finish(lease, states.DONE)
     refused = house.run("cancel", "r2")

@@ -62,7 +62,7 @@ def test_the_demo_shows_a_night_from_start_to_proof() -> None:
         r"^recording collected from reception \(ozml_third_party\): /.+\.mp3$",
         r"^recording collected from hotline \(ozml_extension\): /.+\.mp3$",
         r"^verify: ok",
-        r"^look at its data: \. var/demo/latest/env; .*status$",
+        r"^to look at its data, run: \. var/demo/latest/env; .*status$",
     ]
     places = [re.search(pattern, done.stdout, re.MULTILINE) for pattern in order]
     assert all(places), (order, done.stdout)
@@ -81,7 +81,7 @@ def test_the_demo_shows_a_night_from_start_to_proof() -> None:
     assert f"job {receipt['job_id']}\n" in done.stdout
     assert receipt["phone"] not in done.stdout
     assert "Flower: " not in done.stdout
-    typed = re.search(r"^look at its data: (.+)$", done.stdout, re.MULTILINE)
+    typed = re.search(r"^to look at its data, run: (.+)$", done.stdout, re.MULTILINE)
     assert typed
     bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     shell = ["sh", "-c", typed[1].replace(".venv/bin/python", sys.executable)]

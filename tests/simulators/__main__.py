@@ -23,31 +23,31 @@ COMPANY = {"company_name": "MyCompany", "company_id": "A4562154"}
 
 
 def main() -> None:
-    """Serves until SIGINT or SIGTERM. The first line printed ends with the address."""
+    """Serve until SIGINT or SIGTERM. The first line printed ends with the address."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulators", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
-    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
-    parser.add_argument("--data", type=Path, help="keeps archives and log.jsonl here")
+    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free port")
+    parser.add_argument("--data", type=Path, help="keep archives and log.jsonl here")
     parser.add_argument(
         "--sandbox",
         action="store_true",
-        help="makes accounts, one of each Vonage API with recordings of the last two days and one "
-        "for certified calls, and prints them",
+        help="create and print accounts: one of each Vonage API, with recordings of the last two "
+        "days, and one for certified calls",
     )
     parser.add_argument(
         "--accounts",
         type=Path,
         metavar="FILE",
-        help="makes the accounts of an accounts.toml that are Vonage's or gsmblockchain's, the "
-        "former with recordings of the last two days",
+        help="create the Vonage and gsmblockchain accounts of an accounts.toml, the former "
+        "with recordings of the last two days",
     )
     parser.add_argument(
         "--into",
         type=Path,
         metavar="FOLDER",
-        help="with --sandbox: writes the accounts and the settings to use them here",
+        help="with --sandbox: write the accounts and the settings to use them here",
     )
-    parser.add_argument("--url", help="the address by which others reach this (its own)")
+    parser.add_argument("--url", help="the address that others reach (default: its own)")
     arguments = parser.parse_args()
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -82,8 +82,8 @@ def write_sandbox(folder: Path, accounts: str) -> str:
     ]
     (folder / "env").write_text("".join(lines))
     return (
-        f"These accounts are in {folder / 'accounts.toml'} until this program ends. In other "
-        f"terminals: . {folder / 'env'}"
+        f"These accounts exist until this program ends; they are in {folder / 'accounts.toml'}. To "
+        f"use them in another terminal: . {folder / 'env'}"
     )
 
 
