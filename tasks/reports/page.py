@@ -167,7 +167,7 @@ def _verification(job: Job | None) -> str:
     if job is None:
         return (
             "The whole archive has not been verified by a job yet; beat does so every Sunday, and "
-            "python -m worker verify at any time."
+            "earwitness verify at any time."
         )
     when = iso(job.updated_at)
     read = job.result or {}

@@ -173,7 +173,7 @@ def _wait_for_chain(ledger: Ledger, names: list[str]) -> None:
     until = time.monotonic() + _CHAIN_SECONDS
     while ledger.archive_record.unsealed(names):
         if time.monotonic() > until:
-            note = "not yet under the chain; a worker will finish; see: python -m worker status"
+            note = "not yet under the chain; a worker will finish; see: earwitness status"
             click.echo(note, err=True)
             return
         time.sleep(_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""A worker's reload: at SIGHUP, and at the remote control command of ``python -m worker reload``.
+"""A worker's reload: at SIGHUP, and at the remote control command of ``earwitness reload``.
 
 Celery restarts a worker at SIGHUP, which would break off what runs. Here the worker goes on, with
 the accounts that the files name now.

@@ -40,11 +40,10 @@ def _tried(account: Account) -> Finding | None:
     except BadCredentials as failure:
         meaning = f"its credentials are refused, and its jobs fail or wait: {failure}"
         advice = (
-            "correct them on every host, run: python -m worker accounts check, and restart the "
-            "workers"
+            "correct them on every host, run: earwitness accounts check, and restart the workers"
         )
         return error(subject, meaning, advice)
     except (ProviderError, LedgerError) as failure:
         meaning = f"its credentials could not be tried: {failure}"
-        return warning(subject, meaning, "run: python -m worker accounts check")
+        return warning(subject, meaning, "run: earwitness accounts check")
     return ok(subject, "its credentials are accepted")

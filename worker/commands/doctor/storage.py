@@ -35,7 +35,7 @@ _OTHER_ARCHIVE = (
 
 _REBUILD = (
     "if that ledger is lost, let EARWITNESS_LEDGER_URL name an empty one and run: "
-    "python -m worker rebuild"
+    "earwitness rebuild"
 )
 
 
@@ -76,7 +76,7 @@ def _archived_files(alive: Alive) -> Iterator[Finding]:
     yield error(
         _ARCHIVE,
         f"files that the ledger has archived are gone: {', '.join(lost[:_MAX_NAMED])}{more}",
-        "restore them from a copy; else python -m worker archive names the days to export again",
+        "restore them from a copy; else earwitness archive names the days to export again",
     )
 
 
@@ -140,7 +140,7 @@ def _owner(store: Store, identity: str | None) -> Iterator[Finding]:
     try:
         theirs = identity_document.read(store).ledger
     except Damaged:
-        yield error(_ARCHIVE, f"{IDENTITY_PATH} cannot be read", "run: python -m worker verify")
+        yield error(_ARCHIVE, f"{IDENTITY_PATH} cannot be read", "run: earwitness verify")
         return
     except ArchiveError:
         if next(store.paths(), None) is not None:
