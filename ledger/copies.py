@@ -96,7 +96,7 @@ def examine(path: Path, *, may_be_in_use: bool = False) -> dict[str, int]:
                 raise SchemaMismatch(
                     f"not done: {path} has the schema version {version}, this program needs "
                     f"{newest_version()}; nothing was changed; point EARWITNESS_LEDGER_URL at a "
-                    "copy of it and run: python -m worker migrate"
+                    "copy of it and run: earwitness migrate"
                 )
             return {
                 table.name: int(file.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0])  # noqa: S608 - our own tables

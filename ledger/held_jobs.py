@@ -63,6 +63,6 @@ def _alert(cause: str, groups: list[Held]) -> Alert:
         HELD,
         account,
         f"{have} been held by {_MEANING[obstacle]} since {iso(since)} (accounts: {names}); nothing "
-        "is lost: each continues by itself; to see what is wrong, run: python -m worker doctor; to "
-        "see the jobs: python -m worker status --state waiting",
+        "is lost: each continues by itself; to see what is wrong, run: earwitness doctor; to "
+        "see the jobs: earwitness status --state waiting",
     )

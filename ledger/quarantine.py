@@ -25,14 +25,14 @@ MEANING = (
     "work continues"
 )
 WAY_OUT = (
-    "compare the calls in the provider's panel with those in the ledger, then run: python -m "
-    "worker quarantine --lift --by WHO --note WHY"
+    "compare the calls in the provider's panel with those in the ledger, then run: "
+    "earwitness quarantine --lift --by WHO --note WHY"
 )
 #: The cause of the quarantine's alert.
 CAUSE = QUARANTINE
 _REASON = (
     "unknown: the ledger was restored and does not know whether this call was placed; nothing was "
-    "sent this time; check the provider's panel, then run: python -m worker resolve"
+    "sent this time; check the provider's panel, then run: earwitness resolve"
 )
 #: The states of a call before anything was sent.
 _BEFORE_SENDING = (states.PENDING, states.WAITING, states.RUNNING)

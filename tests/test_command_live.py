@@ -78,7 +78,7 @@ def test_without_redis_it_says_so(
     done = live.house.run("record", "--account", "pbx", "--call", call["id"])
     assert done.returncode == 1
     assert "unknown: Redis does not answer" in done.stderr
-    assert "python -m worker show" in done.stderr
+    assert "earwitness show" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

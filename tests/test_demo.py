@@ -84,7 +84,7 @@ def test_the_demo_shows_a_night_from_start_to_proof() -> None:
     typed = re.search(r"^to look at its data, run: (.+)$", done.stdout, re.MULTILINE)
     assert typed
     bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    shell = ["sh", "-c", typed[1].replace(".venv/bin/python", sys.executable)]
+    shell = ["sh", "-c", typed[1].replace(".venv/bin/earwitness", f"{sys.executable} -m worker")]
     looked = subprocess.run(shell, cwd=ROOT, env=bare, capture_output=True, text=True, check=True)
     assert receipt["job_id"] in looked.stdout
     collected = re.findall(r"^recording collected from .*: (/.+)$", done.stdout, re.MULTILINE)

@@ -120,7 +120,7 @@ def nothing_is_taken(scene: DrainedHouse, worker: Process, node: str) -> None:
     """The drained worker lives, says what it is, and keeps so when Redis was away."""
     assert scene.probe("/healthz") == (
         200,
-        f"{node} is draining and takes no work; to resume: python -m worker undrain --node {node}",
+        f"{node} is draining and takes no work; to resume: earwitness undrain --node {node}",
     )
     assert scene.probe("/readyz")[0] == 503
     assert scene.run("health", "worker")[0] == 0

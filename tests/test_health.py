@@ -1,4 +1,4 @@
-"""``python -m worker health``: real processes, and each way in which they stop doing their work."""
+"""``earwitness health``: real processes, and each way in which they stop doing their work."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def house(deploy: Callable[..., Deployment], simulators: Simulators) -> Producer
 def reader(house: ProducerHouse, tmp_path: Path) -> Reader:
     """Somebody with the page's files, and a recording of their own."""
     names = {
-        ".venv/bin/python": sys.executable,
+        ".venv/bin/earwitness": f"{sys.executable} -m worker",
         "/srv/earwitness": str(ROOT),
         "1000000001": str(house.office.recordings()[0]["id"]),
     }

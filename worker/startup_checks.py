@@ -41,7 +41,7 @@ _ARCHIVE_WAY_OUT = (
 )
 _REBUILD = (
     f"{_ARCHIVE_WAY_OUT}; if that ledger is lost, point EARWITNESS_LEDGER_URL at an empty one and "
-    "run: python -m worker rebuild"
+    "run: earwitness rebuild"
 )
 #: Set while the ledger could not be compared with its archive, because the archive is away.
 comparison_pending = threading.Event()

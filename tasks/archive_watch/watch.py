@@ -221,7 +221,7 @@ def _others(account: str, found: Gone, again: int) -> list[str]:
     message = (
         f"{len(lost)} files of account {account} are missing from the archive ({named}); {again} "
         "of them are receipts, which a worker writes again; restore the others from a copy, or "
-        "download them again: python -m worker retry JOB"
+        "download them again: earwitness retry JOB"
     )
     ledger().alerts.open(Alert(lost_cause(account), ARCHIVE, account, message))
     return sorted(lost)

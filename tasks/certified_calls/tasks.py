@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 _LIFETIME_SECONDS = 900.0
 #: The first wait after the ledger was too slow, which is not the provider's fault.
 _BUSY_SECONDS = 1.0
-_DECIDE = "the call was not retried; check the provider's panel, then run: python -m worker resolve"
+_DECIDE = "the call was not retried; check the provider's panel, then run: earwitness resolve"
 
 
 class _Unsent(Exception):

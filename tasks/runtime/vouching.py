@@ -21,8 +21,8 @@ from ledger.ledger import Ledger
 
 WAYS_OUT = (
     "mount the archive, correct EARWITNESS_ARCHIVE_URL, or restore the archive from its newest "
-    "copy; to continue with an older copy, run: python -m worker archive --accept --by WHO --note "
-    "WHY; if every copy is lost, begin a new archive in an empty place: python -m worker archive "
+    "copy; to continue with an older copy, run: earwitness archive --accept --by WHO --note "
+    "WHY; if every copy is lost, begin a new archive in an empty place: earwitness archive "
     "--begin --by WHO --note WHY"
 )
 
@@ -84,7 +84,7 @@ def named_ledger(store: Store) -> str | None:
         raise Vanished(
             store.address,
             f"has a {paths.IDENTITY_PATH} that cannot be read; restore it from a copy, then run: "
-            "python -m worker verify",
+            "earwitness verify",
         ) from None
 
 

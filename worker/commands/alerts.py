@@ -36,12 +36,12 @@ _NEVER = "only --close, once a person has dealt with the cause"
 
 #: What closes an alert, by its kind or its cause.
 _CLOSES = {
-    ARCHIVE: "the archive is there, complete and writable again; now: python -m worker archive",
-    CREDENTIALS: "the provider accepts them: correct the account, then: python -m worker reload",
+    ARCHIVE: "the archive is there, complete and writable again; now: earwitness archive",
+    CREDENTIALS: "the provider accepts them: correct the account, then: earwitness reload",
     HELD: "no job is held by it any longer; held jobs continue once the cause is repaired",
     REDIS: "the worker reaches Redis again",
     NOTIFICATION: "a later notification to the queue succeeds, or --close",
-    QUARANTINE: "python -m worker quarantine --lift --by WHO --note WHY",
+    QUARANTINE: "earwitness quarantine --lift --by WHO --note WHY",
     SET_ASIDE: f"no message is set aside any longer, at most a week later; to see them: {COMMAND}",
     UNUSUAL: "a later check of the day finds usual numbers, or --close once the cause is known",
     VERIFICATION: "a later verification that does not find it",
@@ -118,14 +118,14 @@ def _print(found: list[dict[str, Any]]) -> None:
         }
         print_table(("", "value"), fields.items(), head=False)
         click.echo()
-    print_lines(["to close one by hand: python -m worker alerts --close CAUSE --by WHO --note WHY"])
+    print_lines(["to close one by hand: earwitness alerts --close CAUSE --by WHO --note WHY"])
 
 
 def _closes(row: dict[str, Any]) -> str:
     """Return what closes an alert, with the command if there is one."""
     kind = row["kind"]
     if kind == DECISION:
-        return f"python -m worker resolve {row['job_id']} --placed|--not-placed --by WHO --note WHY"
+        return f"earwitness resolve {row['job_id']} --placed|--not-placed --by WHO --note WHY"
     if kind == DAY:
         return _closes_day(row)
     if kind == JOB:
@@ -137,7 +137,7 @@ def _closes_day(row: dict[str, Any]) -> str:
     if row["cause"] == unplanned_cause(row["account"]):
         return "the nights of the account are planned again"
     if row["job_id"] is not None:
-        return f"the export of the day is done; now: python -m worker retry {row['job_id']}"
+        return f"the export of the day is done; now: earwitness retry {row['job_id']}"
     if ".." in row["cause"]:
         return f"the exports of these days are done: {_exports(row['cause'])}"
     return f"the export of the day is done: {_exports(row['cause'])}"
@@ -146,7 +146,7 @@ def _closes_day(row: dict[str, Any]) -> str:
 def _exports(cause: str) -> str:
     _, account, days = cause.split(":")
     first, _, last = days.partition("..")
-    return f"python -m worker export --account {account} --from {first} --to {last or first}"
+    return f"earwitness export --account {account} --from {first} --to {last or first}"
 
 
 def _closes_job(row: dict[str, Any]) -> str:
@@ -155,13 +155,13 @@ def _closes_job(row: dict[str, Any]) -> str:
         return _NEVER
     if row["job_kind"].startswith("certified_call."):
         return _NEVER
-    return f"a retry that succeeds: python -m worker retry {row['job_id']}"
+    return f"a retry that succeeds: earwitness retry {row['job_id']}"
 
 
 def _closes_contradiction(row: dict[str, Any]) -> str:
     _, late, collection = row["cause"].partition(late_cause(""))
     if late:
-        return f"a retry of the collection that succeeds: python -m worker retry {collection}"
+        return f"a retry of the collection that succeeds: earwitness retry {collection}"
     if row["cause"] == FOREIGN_REDIS:
         return "this deployment's mark is in Redis again"
     return _NEVER

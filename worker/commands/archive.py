@@ -60,7 +60,7 @@ def _lines(done: Comparison) -> Iterator[str]:
     for account, days in sorted(done.damaged.items()):
         yield f"{account}: files are missing, which damages these days: {_named(days)}"
         yield (
-            f"  to fetch them again: python -m worker export --account {account} "
+            f"  to fetch them again: earwitness export --account {account} "
             f"--from {days[0]} --to {days[-1]}"
         )
     for account, paths in sorted(done.gone.items()):
@@ -72,7 +72,7 @@ def _lines(done: Comparison) -> Iterator[str]:
         yield f"{done.receipts} receipts will be written again by a worker"
     left = watch.damaged_days()
     if left:
-        yield f"damaged: {_named(left)}; see: python -m worker coverage"
+        yield f"damaged: {_named(left)}; see: earwitness coverage"
     elif not done.gone:
         yield "the archive holds everything that the ledger has archived"
 

@@ -127,7 +127,7 @@ def _refuse_silence(asked: Collection[str], answers: Collection[str]) -> None:
     if silent:
         raise click.ClickException(
             f"no answer from {', '.join(silent)}: it is not running, is reconnecting to Redis, or "
-            "has another name; see: python -m worker doctor"
+            "has another name; see: earwitness doctor"
         )
 
 

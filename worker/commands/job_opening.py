@@ -90,7 +90,7 @@ def followed(ledger: Ledger, names: Sequence[str], *, quiet: bool) -> list[Job]:
     try:
         return follow(ledger, list(dict.fromkeys(names)), console(stderr=quiet, quiet=is_quiet()))
     except KeyboardInterrupt:
-        click.echo("stopped following; the jobs continue: python -m worker status", err=True)
+        click.echo("stopped following; the jobs continue: earwitness status", err=True)
         raise
 
 

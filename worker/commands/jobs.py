@@ -90,9 +90,9 @@ def _totals(ledger: Ledger) -> list[str]:
         )
     damaged = ledger.archive_record.damaged()
     if damaged:
-        lines.append(f"damaged days: {len(damaged)}; see: python -m worker coverage")
+        lines.append(f"damaged days: {len(damaged)}; see: earwitness coverage")
     alerts = ledger.alerts.all_open()
     if alerts:
         since = iso(alerts[0]["opened_at"])
-        lines.append(f"open alerts: {len(alerts)} since {since}; see: python -m worker alerts")
+        lines.append(f"open alerts: {len(alerts)} since {since}; see: earwitness alerts")
     return lines

@@ -135,7 +135,7 @@ def stop(wait: bool, as_json: bool, **arguments: Any) -> int:
 
 def _outcome(arguments: dict[str, str], request: Request) -> dict[str, Any]:
     """Return the job's result. Raises the task's errors, and ClickException without an answer."""
-    look = f"look with: python -m worker show {request.job_id}"
+    look = f"look with: earwitness show {request.job_id}"
     patience = (
         LIFETIME_SECONDS + _CONFIRMATION_SECONDS + account_of(arguments["account"]).timeout_seconds
     )

@@ -57,7 +57,7 @@ def _show(messages: list[SetAsideMessage], *, as_json: bool) -> int:
     else:
         rows = [_shown(one) for one in messages]
         print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
-        print_lines(["", "to remove one: python -m worker messages --remove ID"])
+        print_lines(["", "to remove one: earwitness messages --remove ID"])
     return int(bool(messages))
 
 
@@ -100,5 +100,5 @@ def _found(aside: SetAside, kept_id: str) -> SetAsideMessage:
 
 def _gone(kept_id: str) -> click.ClickException:
     return click.ClickException(
-        f"not done: no message {kept_id} is set aside; see: python -m worker messages"
+        f"not done: no message {kept_id} is set aside; see: earwitness messages"
     )

@@ -57,7 +57,7 @@ def _fill(source: Path) -> None:
     click.echo(f"ledger {identity}: copied from {source}: {named}")
     if is_backup:
         ledger().identity.quarantine(by=operator(), note=f"restored from the backup {source.name}")
-        click.echo("IN QUARANTINE: run python -m worker rebuild --restored before any worker")
+        click.echo("IN QUARANTINE: run earwitness rebuild --restored before any worker")
     else:
         _retire(source)
 

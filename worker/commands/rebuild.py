@@ -101,7 +101,7 @@ def _lines(done: Rebuilt) -> Iterator[str]:
         wrong = [f"{path}: {why}" for path, why in sorted(done.not_taken.items())]
         yield from _named(f"SKIPPED because damaged: {len(wrong)}", wrong)
     if done.undecided:
-        yield f"{done.undecided} calls need a decision: see python -m worker status"
+        yield f"{done.undecided} calls need a decision: see earwitness status"
     yield from quarantine_lines()
 
 
@@ -109,7 +109,7 @@ def _named(many: str, names: list[str]) -> Iterator[str]:
     yield many
     yield from (f"  {name}" for name in names[:_MOST_NAMED])
     if len(names) > _MOST_NAMED:
-        yield f"  and {len(names) - _MOST_NAMED} more: python -m worker verify, or --json"
+        yield f"  and {len(names) - _MOST_NAMED} more: earwitness verify, or --json"
 
 
 def _content(done: Rebuilt) -> dict[str, object]:

@@ -103,7 +103,7 @@ def _ledger_problems(
             return [], []
         if version != newest_version():
             older = f"was not compared with the ledger, whose schema has version {version}"
-            return [], [Problem(".", f"{older}; run: python -m worker migrate")]
+            return [], [Problem(".", f"{older}; run: earwitness migrate")]
         watch.refuse_vanished()
         aliases = watch.accounts() if account is None else [account]
         gone = [path for alias in aliases for path in watch.gone_files(alias)]

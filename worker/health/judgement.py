@@ -92,7 +92,7 @@ def readiness(
 def _resumed_by(mark: Mark) -> str:
     if mark.phase != DRAINING:
         return ""
-    return f" and takes no work; to resume: python -m worker undrain --node {mark.node}"
+    return f" and takes no work; to resume: earwitness undrain --node {mark.node}"
 
 
 def _activity(mark: Mark) -> str:

@@ -210,7 +210,7 @@ class LedgerGauges(Collector):
         )
         yield gauge(
             "backup_age_seconds",
-            "How long ago `python -m worker backup` last wrote a whole backup; absent before the "
+            "How long ago `earwitness backup` last wrote a whole backup; absent before the "
             "first one.",
             (),
             dict.fromkeys([()], _age(row.age)) if (row := next(iter(stats.backups), None)) else {},

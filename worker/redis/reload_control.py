@@ -1,4 +1,4 @@
-"""A worker's reload: at SIGHUP, and at the remote control command of ``python -m worker reload``.
+"""A worker's reload: at SIGHUP, and at the remote control command of ``earwitness reload``.
 
 Celery restarts a worker at SIGHUP, which would interrupt running work. Here the worker continues,
 with the accounts that the files name now.

@@ -45,5 +45,5 @@ def _tried(account: Account) -> Finding | None:
         return error(subject, meaning, advice)
     except (ProviderError, LedgerError) as failure:
         meaning = f"its credentials could not be tried: {failure}"
-        return warning(subject, meaning, "run: python -m worker accounts check")
+        return warning(subject, meaning, "run: earwitness accounts check")
     return ok(subject, "its credentials are accepted")

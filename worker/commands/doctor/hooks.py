@@ -16,7 +16,7 @@ from .findings import Finding, error, ok, warning
 
 _SUBJECT = "hooks"
 _SECONDS = 3.0
-_START = "start it where the servers reach it: python -m worker hooks"
+_START = "start it where the servers reach it: earwitness hooks"
 
 
 def examined(settings: Settings) -> Iterator[Finding]:

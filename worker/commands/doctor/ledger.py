@@ -22,7 +22,7 @@ _WANTED = {
     "fsync": ({"on"}, _SERVER),
     "full_page_writes": ({"on"}, _SERVER),
 }
-_MIGRATE = "start a worker, or run: python -m worker migrate"
+_MIGRATE = "start a worker, or run: earwitness migrate"
 
 
 def examined() -> Generator[Finding, None, str | None]:

@@ -35,7 +35,7 @@ _OTHER_ARCHIVE = (
 
 _REBUILD = (
     "if that ledger is lost, point EARWITNESS_LEDGER_URL at an empty one and run: "
-    "python -m worker rebuild"
+    "earwitness rebuild"
 )
 
 
@@ -140,7 +140,7 @@ def _owner(store: Store, identity: str | None) -> Iterator[Finding]:
     try:
         theirs = identity_document.read(store).ledger
     except Damaged:
-        yield error(_ARCHIVE, f"{IDENTITY_PATH} cannot be read", "run: python -m worker verify")
+        yield error(_ARCHIVE, f"{IDENTITY_PATH} cannot be read", "run: earwitness verify")
         return
     except ArchiveError:
         if next(store.paths(), None) is not None:

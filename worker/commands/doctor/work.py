@@ -47,7 +47,7 @@ def examined(settings: Settings) -> Iterator[Finding]:
         if pause is not None:
             seconds, because = pause
             meaning = f"is paused for another {seconds:.0f} s: {because}"
-            yield warning(f"account {alias}", meaning, "run: python -m worker accounts check")
+            yield warning(f"account {alias}", meaning, "run: earwitness accounts check")
 
 
 def _future_times() -> Finding:
@@ -99,7 +99,7 @@ def _decisions() -> Finding:
         f"{count}, the oldest since {iso(since)} ({oldest.job_id}): whether these paid "
         "calls were placed is unknown, and they are not retried"
     )
-    advice = "see python -m worker show JOB and the provider's panel, then python -m worker resolve"
+    advice = "see earwitness show JOB and the provider's panel, then earwitness resolve"
     return warning("decisions", meaning, advice)
 
 
@@ -111,7 +111,7 @@ def _held() -> Finding:
     counts = ", ".join(f"{one.jobs} of {one.account} by {one.obstacle}" for one in held)
     oldest = iso(min(one.since for one in held))
     meaning = f"jobs are held: {counts}, the oldest since {oldest}; they continue by themselves"
-    advice = "see python -m worker status --state waiting, and repair what holds them"
+    advice = "see earwitness status --state waiting, and repair what holds them"
     return warning("held", meaning, advice)
 
 
@@ -143,7 +143,7 @@ def _notifications() -> Finding:
     )
     advice = (
         "repair the queue or webhook, then let the caller send the request id with notify again, "
-        f"or close: python -m worker alerts --close {shlex.quote(causes[-1])} --by WHO --note WHY"
+        f"or close: earwitness alerts --close {shlex.quote(causes[-1])} --by WHO --note WHY"
     )
     return warning("notifications", meaning, advice)
 
@@ -182,7 +182,7 @@ def _open_causes() -> str:
     named = ", ".join(causes[-_MAX_NAMED:])
     if not causes:
         return "no alert is open"
-    return f"open: {len(causes)}, the last: {named}; see: python -m worker alerts"
+    return f"open: {len(causes)}, the last: {named}; see: earwitness alerts"
 
 
 def _failed() -> Finding:
@@ -192,7 +192,7 @@ def _failed() -> Finding:
     if not recent:
         return ok("jobs", "no job failed in the last day")
     meaning = f"{len(recent)} failed in the last day, the last {recent[0].job_id}"
-    advice = "see python -m worker status --state failed, then retry the jobs that are worth it"
+    advice = "see earwitness status --state failed, then retry the jobs that are worth it"
     return warning("jobs", f"{meaning}: {recent[0].reason}", advice)
 
 
@@ -207,5 +207,5 @@ def _days() -> Finding:
         return ok("days", "no day is incomplete")
     named = ", ".join(missing[-_MAX_NAMED:])
     total = f"{len(missing)} are not complete, the last: " if len(missing) > _MAX_NAMED else ""
-    advice = "see python -m worker coverage; export older days by hand"
+    advice = "see earwitness coverage; export older days by hand"
     return warning("days", total + named, advice)

@@ -85,7 +85,7 @@ def _consumers(
             yield error(
                 _SUBJECT,
                 f"no worker consumes {queue}: {meaning}; drained: {', '.join(drained)}",
-                f"let one take work again: python -m worker undrain --node {min(drained)}",
+                f"let one take work again: earwitness undrain --node {min(drained)}",
             )
         elif queue in lately:
             yield error(
@@ -130,7 +130,7 @@ def _drained(drained: Iterable[str], states: Mapping[str, dict[str, Any]]) -> It
     for name in drained:
         left = states[name]["in_hand"]
         meaning = f"{name} is drained and takes no work" + (f"; in hand: {left}" if left else "")
-        yield warning(_SUBJECT, meaning, f"to resume: python -m worker undrain --node {name}")
+        yield warning(_SUBJECT, meaning, f"to resume: earwitness undrain --node {name}")
 
 
 def _late(states: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:

@@ -52,7 +52,7 @@ def offered(job: Job) -> Retry:
         return Retry(
             None,
             "nobody knows whether it was done, and a retry could do it a second time; look in "
-            "the provider's panel, then decide on the worker's host: python -m worker resolve",
+            "the provider's panel, then decide on the worker's host: earwitness resolve",
         )
     if job.task in _PAID:
         return Retry(
