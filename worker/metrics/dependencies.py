@@ -124,7 +124,7 @@ def _free(found: _Disks | None) -> Iterator[GaugeMetricFamily]:
     yield gauge("spool_free_bytes", "Free bytes of the spool's disk.", (), spool)
     yield gauge(
         "spool_reserve_bytes",
-        "Bytes of it that stay free: a download that needs them waits.",
+        "Bytes of it to keep free: a download that needs them waits.",
         (),
         {(): float(settings().spool_reserve_bytes)},
     )

@@ -97,7 +97,7 @@ class LedgerGauges(Collector):
     def _obligations(self, stats: Stats) -> Iterator[GaugeMetricFamily]:
         yield gauge(
             "decisions_waiting",
-            "Certified calls of which it is unknown whether they were placed.",
+            "Certified calls that may or may not have been placed.",
             ("account",),
             {**self._zeros(), **{(row.account,): row.jobs for row in stats.decisions}},
         )
@@ -132,7 +132,7 @@ class LedgerGauges(Collector):
         }
         yield gauge(
             "account_alerts_open",
-            "The same by account; those about all accounts or none have the account *.",
+            "Open alerts by account; alerts about all accounts or none have the account *.",
             ("account", "kind"),
             {**of_accounts, **{(r.account, r.kind): r.alerts for r in stats.account_alerts}},
         )
@@ -171,13 +171,13 @@ class LedgerGauges(Collector):
         )
         yield gauge(
             "oldest_incomplete_since_timestamp_seconds",
-            "Since when the first of them to be found incomplete has been so.",
+            "When the first of them was found to be incomplete.",
             ("account",),
             {(row.account,): row.since for row in stats.lacking},
         )
         yield gauge(
             "nights_unplanned",
-            "Days whose night has come without a tick of beat that planned them.",
+            "Days that are due and that no tick of beat has planned.",
             ("account",),
             {
                 # A day that was asked for by hand brings the days before it, which no tick planned.
@@ -204,13 +204,13 @@ class LedgerGauges(Collector):
         )
         yield gauge(
             "quarantined",
-            "Whether the ledger was restored and places no certified call.",
+            "Whether the ledger was restored and places no certified calls.",
             (),
             _single(stats.quarantined),
         )
         yield gauge(
             "backup_age_seconds",
-            "How long ago `earwitness backup` last wrote a whole backup; absent before the "
+            "How long ago `earwitness backup` last wrote a complete backup; absent before the "
             "first one.",
             (),
             dict.fromkeys([()], _age(row.age)) if (row := next(iter(stats.backups), None)) else {},
