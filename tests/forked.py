@@ -142,7 +142,7 @@ def run(
     within: float,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``python -m module arguments`` to its end, as ``subprocess.run`` would. A Python that is
-    told something by its environment is started anew.
+    told something by its environment is restarted.
     """
     command = [sys.executable, "-m", module, *arguments]
     if not can_be(command, environment):

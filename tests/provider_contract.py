@@ -129,7 +129,7 @@ class Contract:
         return dict(json.loads(self.house.store.read(path)))
 
     def settled(self) -> None:
-        """Nothing is owed any more, chain entries and receipts included."""
+        """Nothing is pending any more, chain entries and receipts included."""
         what = f"{self.name}: something is owed"
         eventually(lambda: not self.house.ledger.outbox.waiting(), what=what)
 
@@ -225,7 +225,7 @@ def archives(contract: Contract, plan: Plan, day: date) -> None:
 
 
 def rebuilds(contract: Contract, day: date) -> None:
-    """A ledger made anew from the archive knows the day as before."""
+    """A ledger rebuilt from the archive knows the day as before."""
     before = contract.house.ledger.days.of(ALIAS, day, day)
     jobs = {job.job_id: job for job in contract.house.ledger.jobs.jobs(limit=100)}
     ledger = _rebuilt(contract)

@@ -97,7 +97,7 @@ class Valkey:
         self._frozen = True
 
     def thaw(self) -> None:
-        """Let a frozen process go on."""
+        """Let a frozen process continue."""
         if self._frozen:
             os.kill(self.pid, signal.SIGCONT)
             self._frozen = False

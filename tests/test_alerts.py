@@ -96,7 +96,7 @@ def due_again(ledger: Ledger) -> None:
 
 
 def reason(ledger: Ledger) -> str:
-    """Why something is owed, as `status` shows it."""
+    """Why something is pending, as `status` shows it."""
     (owed,) = ledger.outbox.waiting()
     assert owed["kind"] == "webhook"
     return str(owed["reason"])
@@ -184,8 +184,8 @@ def test_the_end_says_by_whose_word_it_is(
 def test_what_is_not_taken_is_sent_again_as_the_same(
     here: Callable[..., Ledger], receiver: AlertReceiver
 ) -> None:
-    """A failure and a redirect are no answer: it stays owed with the reason, without the address'
-    key; each attempt has a signature of its own, the same id, and the end waits for it.
+    """A failure and a redirect are no answer: it stays pending with the reason, without the
+    address' key; each attempt has a signature of its own, the same id, and the end waits for it.
     """
     ledger = here(receiver.url)
     ledger.alerts.open(REFUSED)
@@ -209,7 +209,7 @@ def test_what_is_not_taken_is_sent_again_as_the_same(
 def test_without_an_address_nothing_is_owed_to_anybody(
     here: Callable[..., Ledger], receiver: AlertReceiver
 ) -> None:
-    """The log has it. What was owed to an address that is not set any more is forgotten."""
+    """The log has it. What was pending for an address that is not set any more is forgotten."""
     ledger = here(receiver.url)
     ledger.alerts.open(REFUSED)
     discharge_due()
@@ -243,8 +243,8 @@ def test_nobody_else_is_told(here: Callable[..., Ledger], tmp_path: Path) -> Non
 def test_a_receipt_that_differs_is_told_once(
     here: Callable[..., Ledger], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where another file stands in a receipt's place it stays; the receipt stays owed, and people
-    are told once, however often it is tried.
+    """Where another file stands in a receipt's place it stays; the receipt stays pending, and
+    people are told once, however often it is tried.
     """
     ledger = here(None)
     context.store.cache_clear()

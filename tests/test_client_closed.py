@@ -76,7 +76,7 @@ def test_a_closed_client_says_so(client: Earwitness) -> None:
 def test_a_wait_without_limit(
     client: Earwitness, valkey: Valkey, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """``wait(None)`` and ``accepted(None)`` go on until there is an answer, also where no worker
+    """``wait(None)`` and ``accepted(None)`` continue until there is an answer, also where no worker
     has ever listened; the log says that.
     """
     job = client.recording.download(account="india", recording_id="7")

@@ -193,7 +193,7 @@ def test_the_state_is_said_in_words(scene: Scene) -> None:
 
 
 def test_the_command_of_every_job_is_ready(scene: Scene) -> None:
-    """Each row of a job, and its own page, has the command that shows it; it works as it stands."""
+    """Each row of a job, and its own page, has the command that shows it; it works unchanged."""
     for row in scene.rows():
         has_job = row["name"] != "earwitness.recording.list"
         assert ("earwitness show " in row["uuid"]) == has_job, row

@@ -104,8 +104,8 @@ def test_a_job_that_was_being_cancelled_ends_after_an_outage(open_ledger: OpenLe
 
 
 def test_a_worker_that_lives_gives_its_job_back(open_ledger: OpenLedger) -> None:
-    """A worker that lost the ledger for a while stops, and lets the job go on as soon as the ledger
-    answers: nobody waits for the rest of a lease that a late renewal may have extended.
+    """A worker that lost the ledger for a while stops, and lets the job continue as soon as the
+    ledger answers: nobody waits for the rest of a lease that a late renewal may have extended.
     """
     ledger = open_ledger(lease_seconds=LEASE)
     job, lease = running(ledger)

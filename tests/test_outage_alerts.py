@@ -1,4 +1,4 @@
-"""People are told of a ledger and of a Redis that are away, by whichever of the two still works."""
+"""Alerts about a ledger and a Redis that are unavailable, sent through whichever still works."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ class UpgradedHouse:
         return str(uuid.uuid5(uuid.NAMESPACE_URL, url))
 
     def end_call(self) -> None:
-        """The recording of the call that goes on ends, and the telephone system notifies the
+        """The recording of the call that continues ends, and the telephone system notifies the
         address that the old worker gave it.
         """
         call = self.old["going_on"]
