@@ -81,7 +81,7 @@ class LedgerAlert:
             if state == OPEN:
                 _alerts.error("%s", message)
             else:
-                _alerts.warning("over: %s", message)
+                _alerts.warning("resolved: %s", message)
         if settings().alert_url is None:
             return
         name = f"{self._deployment}:{cause}:{since}:{state}"
